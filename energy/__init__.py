@@ -1,0 +1,1 @@
+"""How much current each EVSE may draw, and why."""

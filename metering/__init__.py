@@ -1,0 +1,1 @@
+"""What meters show, and the legally relevant record of it."""

@@ -1,0 +1,88 @@
+"""Time, as a collaborator: the only place that may ask the operating system what time it is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable, Generator
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class TimerHandle(Protocol):
+    """A call that is due later."""
+
+    def cancel(self) -> None:
+        """Forget the call; harmless when it has already happened."""
+        ...
+
+
+class Clock(ABC):
+    """Wall time, elapsed time and waiting. Everything that waits in this project waits on one of these."""
+
+    @abstractmethod
+    def now(self) -> datetime:
+        """The wall time, aware, in UTC."""
+
+    @abstractmethod
+    def monotonic(self) -> float:
+        """Seconds since some fixed moment; never goes back, whatever happens to the wall time."""
+
+    @abstractmethod
+    def call_later(self, delay_s: float, callback: Callable[[], object]) -> TimerHandle:
+        """Call back once `delay_s` seconds from now (at once when negative)."""
+
+    @abstractmethod
+    def adjust(self, correction: timedelta) -> None:
+        """Move the wall time by `correction`; elapsed time and what is being waited for do not move."""
+
+    @contextlib.contextmanager
+    def wire(self, patience_s: float = 5.0) -> Generator[None]:
+        """Say that the outside world (a disk, a bus, a peer) is being waited for.
+
+        Real time needs no telling. A virtual clock stands still meanwhile, for `patience_s` real seconds at
+        the most, so that simulated time does not run away from real devices.
+        """
+        del patience_s
+        yield
+
+    async def sleep(self, delay_s: float) -> None:
+        """Wait `delay_s` seconds."""
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        handle = self.call_later(delay_s, lambda: woken.done() or woken.set_result(None))
+        try:
+            await woken
+        finally:
+            handle.cancel()
+
+    @contextlib.asynccontextmanager
+    async def timeout(self, delay_s: float) -> AsyncGenerator[None]:
+        """Raise TimeoutError out of the block when it takes longer than `delay_s` seconds."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(None) as limit:
+            handle = self.call_later(delay_s, lambda: limit.reschedule(loop.time()))
+            try:
+                yield
+            finally:
+                handle.cancel()
+
+
+class SystemClock(Clock):
+    """The machine's clock. It corrects its own reading of the wall time, never the machine's."""
+
+    def __init__(self) -> None:
+        self._correction = timedelta(0)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self._correction
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def call_later(self, delay_s: float, callback: Callable[[], object]) -> TimerHandle:
+        return asyncio.get_running_loop().call_later(max(0.0, delay_s), callback)
+
+    def adjust(self, correction: timedelta) -> None:
+        self._correction += correction

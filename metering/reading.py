@@ -1,0 +1,51 @@
+"""What a meter shows at one moment. A quantity that the meter did not give is None, never zero."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+@dataclass(frozen=True, slots=True)
+class Phases(Generic[T]):
+    """One value for each of L1, L2 and L3, counted at the device that it belongs to."""
+
+    l1: T
+    l2: T
+    l3: T
+
+    def __iter__(self) -> Iterator[T]:
+        yield self.l1
+        yield self.l2
+        yield self.l3
+
+    def map(self, change: Callable[[T], U]) -> Phases[U]:
+        """The same three, each changed."""
+        return Phases(change(self.l1), change(self.l2), change(self.l3))
+
+    @classmethod
+    def all(cls, value: T) -> Phases[T]:
+        """The same value on each phase."""
+        return Phases(value, value, value)
+
+
+UNKNOWN: Phases[float | None] = Phases(None, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading of a meter. Import is positive, export negative; registers never go back."""
+
+    taken_at: datetime
+    energy_import_wh: float | None = None
+    energy_export_wh: float | None = None
+    power_w: float | None = None
+    currents_a: Phases[float | None] = UNKNOWN
+    voltages_v: Phases[float | None] = UNKNOWN
+    powers_w: Phases[float | None] = UNKNOWN
+    frequency_hz: float | None = None

@@ -1,0 +1,1 @@
+"""The charging station itself: it decides; OCPP only translates."""
