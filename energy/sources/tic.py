@@ -1,0 +1,152 @@
+"""The wire of a Linky's customer output (TIC): bytes in, checked groups out, no I/O.
+
+Source: Enedis-NOI-CPT_54E v3. A frame is STX, groups, ETX; a group is LF … CR and carries its own check, so a
+poor line costs single groups and never whole frames. The check has six bits only: 0x40 more or less does not
+show. Labels, widths and characters are therefore held against the tables of the document as well.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from typing import Final
+
+_STAMP: Final = r"[HEhe ]\d{12}"
+_NO_STAMP: Final = r""
+
+_TABLE: Final = (
+    # historique
+    (r"ISOUSC|PEJP", _NO_STAMP, r"\d{2}"),
+    (r"IINST[123]?|IMAX[123]?|ADPS|ADIR[123]", _NO_STAMP, r"\d{3}"),
+    (r"PAPP|PMAX", _NO_STAMP, r"\d{5}"),
+    (r"BASE|HCHC|HCHP|EJPHN|EJPHPM|BBRH[CP]J[BWR]", _NO_STAMP, r"\d{9}"),
+    (r"PTEC", _NO_STAMP, r"[A-Z.]{4}"),
+    (r"OPTARIF", _NO_STAMP, r".{4}"),
+    (r"DEMAIN", _NO_STAMP, r"[A-Z-]{4}"),
+    (r"HHPHC", _NO_STAMP, r"."),
+    (r"PPOT", _NO_STAMP, r"[0-9A-F]{2}"),
+    (r"MOTDETAT", _NO_STAMP, r"[0-9A-F]{6}"),
+    # standard
+    (r"DATE", _STAMP, r""),
+    (r"VTIC|PREF|PCOUP|NTARF|NJOURF(\+1)?", _NO_STAMP, r"\d{2}"),
+    (r"[DF]PM[123]", _STAMP, r"\d{2}"),
+    (r"[IU]RMS[123]|RELAIS", _NO_STAMP, r"\d{3}"),
+    (r"UMOY[123]", _STAMP, r"\d{3}"),
+    (r"SINSTS[123]?|SINSTI", _NO_STAMP, r"\d{5}"),
+    (r"SMAXSN[123]?(-1)?|SMAXIN(-1)?|CCA[SI]N(-1)?", _STAMP, r"\d{5}"),
+    (r"EAST|EAIT|EASF\d\d|EASD\d\d|ERQ[1-4]", _NO_STAMP, r"\d{9}"),
+    (r"STGE", _NO_STAMP, r"[0-9A-F]{8}"),
+    (r"NGTF|LTARF|MSG2", _NO_STAMP, r".{16}"),
+    (r"MSG1", _NO_STAMP, r".{32}"),
+    (r"PJOURF\+1|PPOINTE", _NO_STAMP, r".{98}"),
+    # anything of a later version of the document: nothing is known of it but the form of a label and a stamp
+    (r"[A-Z][A-Z0-9+-]{1,8}", rf"({_STAMP})?", r".*"),
+)
+"""label, time stamp, value; the first row whose label fits decides"""
+
+_ROWS: Final = tuple(tuple(re.compile(cell) for cell in row) for row in _TABLE)
+
+_LF, _CR, _HT, _SP = 0x0A, 0x0D, 0x09, 0x20
+_SEVEN_BITS: Final = bytes(byte & 0x7F for byte in range(256))
+_LONGEST: Final = 160
+"""bytes between LF and CR that no group reaches: the longest of the document has 110"""
+
+
+class TicMode(Enum):
+    """The two languages of the meter; the value is their speed in baud."""
+
+    HISTORIQUE = 1200
+    STANDARD = 9600
+
+
+class Mark(IntEnum):
+    """What the meter says about its frames; the value is the byte."""
+
+    START = 0x02
+    END = 0x03
+    BREAK = 0x04
+    """the meter breaks off in the middle; the next thing is a START"""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group whose check, characters and width are right."""
+
+    label: str
+    value: str
+    """the data as sent: leading zeros and padding included"""
+    stamp: str | None
+    """the meter's time stamp SAAMMJJhhmmss, where the group carries one"""
+    mode: TicMode
+
+
+class LinkyParser:
+    """Bytes to groups and marks, however the bytes are cut into pieces.
+
+    `spoiled` counts the groups that were dropped since the parser was made. Whatever is fed, it holds no more
+    than one unfinished group.
+    """
+
+    def __init__(self) -> None:
+        self.spoiled = 0
+        self._open: bytearray | None = None
+
+    def feed(self, data: bytes) -> list[Group | Mark]:
+        """What these bytes completed, in order; bit 7 (the parity, where it was not stripped) is ignored."""
+        taken = (self._take(byte) for byte in data.translate(_SEVEN_BITS))
+        return [event for event in taken if event is not None]
+
+    def _take(self, byte: int) -> Group | Mark | None:
+        if byte in (Mark.START, Mark.END, Mark.BREAK):
+            self._drop()
+            return Mark(byte)
+        if byte == _LF:
+            self._drop()
+            self._open = bytearray()
+        elif self._open is None:
+            return None  # between groups, or the rest of a spoiled one
+        elif byte == _CR:
+            group = _decode(bytes(self._open))
+            if group is None:
+                self._drop()
+            self._open = None
+            return group
+        elif len(self._open) < _LONGEST and (byte == _HT or _SP <= byte < 0x7F):
+            self._open.append(byte)
+        else:
+            self._drop()
+        return None
+
+    def _drop(self) -> None:
+        if self._open is not None:
+            self.spoiled += 1
+        self._open = None
+
+
+def _decode(raw: bytes) -> Group | None:
+    """The group between LF and CR; None when its check is wrong or it cannot be what it says."""
+    if len(raw) < 2:
+        return None
+    body, separator, check = raw[:-2], raw[-2], raw[-1]  # never stripped: the check itself may be a space
+    if _HT in raw:
+        mode, wanted, summed, fields = TicMode.STANDARD, _HT, raw[:-1], body.split(b"\t")
+    else:
+        mode, wanted, summed, fields = TicMode.HISTORIQUE, _SP, body, body.split(b" ", 1)
+    if separator != wanted or check != (sum(summed) & 0x3F) + 0x20:
+        return None
+    match [field.decode("ascii") for field in fields]:
+        case [label, value]:
+            group = Group(label, value, None, mode)
+        case [label, stamp, value]:
+            group = Group(label, value, stamp, mode)
+        case _:
+            return None
+    return group if _believable(group) else None
+
+
+def _believable(group: Group) -> bool:
+    for label, stamp, value in _ROWS:
+        if label.fullmatch(group.label):
+            return bool(stamp.fullmatch(group.stamp or "") and value.fullmatch(group.value))
+    return False

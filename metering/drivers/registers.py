@@ -1,0 +1,387 @@
+"""Register tables of Modbus meters, as data, and the pure arithmetic between registers and readings.
+
+Addresses are what goes on the wire. Adding a meter means adding a table, its name and nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum, StrEnum
+from functools import partial
+from types import MappingProxyType
+from typing import Final, Literal
+
+from metering.reading import Phases, Reading
+
+Place = tuple[int, int]
+"""function code and address on the wire"""
+Registers = Mapping[Place, int]
+"""16-bit words by place"""
+
+
+class Quantity(StrEnum):
+    """What a register holds: one value of a `Reading`, in its unit there."""
+
+    IMPORT = "energy_import_wh"
+    EXPORT = "energy_export_wh"
+    POWER = "power_w"
+    CURRENT_L1 = "currents_a.l1"
+    CURRENT_L2 = "currents_a.l2"
+    CURRENT_L3 = "currents_a.l3"
+    VOLTAGE_L1 = "voltages_v.l1"
+    VOLTAGE_L2 = "voltages_v.l2"
+    VOLTAGE_L3 = "voltages_v.l3"
+    POWER_L1 = "powers_w.l1"
+    POWER_L2 = "powers_w.l2"
+    POWER_L3 = "powers_w.l3"
+    FREQUENCY = "frequency_hz"
+
+
+CURRENTS: Final = Phases(Quantity.CURRENT_L1, Quantity.CURRENT_L2, Quantity.CURRENT_L3)
+VOLTAGES: Final = Phases(Quantity.VOLTAGE_L1, Quantity.VOLTAGE_L2, Quantity.VOLTAGE_L3)
+POWERS: Final = Phases(Quantity.POWER_L1, Quantity.POWER_L2, Quantity.POWER_L3)
+
+
+class NumberType(Enum):
+    """How a value is laid out; the value is the letter of `struct`."""
+
+    U16 = "H"
+    S16 = "h"
+    U32 = "I"
+    S32 = "i"
+    U64 = "Q"
+    S64 = "q"
+    F32 = "f"
+    F64 = "d"
+
+    @property
+    def layout(self) -> str:
+        """The format for `struct`; the bytes inside a register are always big-endian."""
+        return ">" + self.value
+
+    @property
+    def words(self) -> int:
+        """Registers that the value takes."""
+        return struct.calcsize(self.layout) // 2
+
+    @property
+    def is_float(self) -> bool:
+        """Whether this is an IEEE 754 number, whose mark for "not available" is NaN."""
+        return self.value in "fd"
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The smallest and the largest integer of this type; never measurements but "not available" marks."""
+        bits = 16 * self.words
+        return (0, 2**bits - 1) if self.value.isupper() else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+
+
+class WordOrder(StrEnum):
+    """Which register of a value that takes several comes first."""
+
+    BIG = "big"
+    """the most significant one"""
+    LOW_FIRST = "low-first"
+    """the least significant one"""
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Where a value stands, and how it becomes V, A, W, Hz or Wh: number x factor."""
+
+    quantity: Quantity
+    function: int
+    """3 (holding) or 4 (input)"""
+    address: int
+    type: NumberType
+    word_order: WordOrder = WordOrder.BIG
+    factor: Decimal = Decimal(1)
+
+    @property
+    def end(self) -> int:
+        """The first address after the value."""
+        return self.address + self.type.words
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Where its words stand, the most significant first."""
+        places = tuple((self.function, address) for address in range(self.address, self.end))
+        return places if self.word_order is WordOrder.BIG else places[::-1]
+
+
+@dataclass(frozen=True, slots=True)
+class SerialLine:
+    """Settings of a serial line."""
+
+    baud: int
+    parity: Literal["N", "E", "O"]
+    stop_bits: Literal[1, 2]
+
+    @property
+    def silence_s(self) -> float:
+        """Silence between two frames: 3.5 characters (Modbus over serial line 2.5.1.1)."""
+        return 3.5 * 11 / self.baud if self.baud <= 19200 else 0.00175
+
+    def __str__(self) -> str:
+        return f"{self.baud} 8{self.parity}{self.stop_bits}"
+
+
+@dataclass(frozen=True, slots=True)
+class MeterModel:
+    """A kind of meter. Registers of one quantity are added up: a total that is kept per tariff."""
+
+    name: str
+    registers: tuple[Register, ...]
+    line: SerialLine
+    """the serial line as the meter leaves the factory"""
+    unit: int = 1
+    """the address on a serial line as the meter leaves the factory"""
+    max_registers: int = 125
+    """the most registers that one request may ask for"""
+    readable: tuple[range, ...] = ()
+    """addresses that the meter answers without a gap, although not all of them are in the table"""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Registers that are read with one request."""
+
+    function: int
+    address: int
+    count: int
+
+
+def blocks(model: MeterModel) -> tuple[Block, ...]:
+    """The requests that read everything in the table: few, none too long, none over a gap, no value split."""
+    planned: list[Block] = []
+    for register in sorted(model.registers, key=lambda register: (register.function, register.address)):
+        last = planned[-1] if planned else None
+        if (
+            last is not None
+            and last.function == register.function
+            and register.end - last.address <= model.max_registers
+            and _without_gap(model, last.address + last.count, register.address)
+        ):
+            planned[-1] = Block(last.function, last.address, register.end - last.address)
+        else:
+            planned.append(Block(register.function, register.address, register.type.words))
+    return tuple(planned)
+
+
+def _without_gap(model: MeterModel, end: int, start: int) -> bool:
+    gap = range(end, start)
+    return not gap or any(gap[0] in run and gap[-1] in run for run in model.readable)
+
+
+def decode(model: MeterModel, registers: Registers, taken_at: datetime) -> Reading:
+    """What the registers say. A word that is missing, NaN, infinity or "not available" give None."""
+    totals: dict[Quantity, Decimal | None] = {}
+    for register in model.registers:
+        value = _decode_number(register, registers)
+        total = totals.get(register.quantity, Decimal(0))
+        totals[register.quantity] = None if value is None or total is None else total + value
+
+    def known(quantity: Quantity) -> float | None:
+        total = totals.get(quantity)
+        return None if total is None or math.isinf(float(total)) else float(total)
+
+    return Reading(
+        taken_at=taken_at,
+        energy_import_wh=known(Quantity.IMPORT),
+        energy_export_wh=known(Quantity.EXPORT),
+        power_w=known(Quantity.POWER),
+        currents_a=CURRENTS.map(known),
+        voltages_v=VOLTAGES.map(known),
+        powers_w=POWERS.map(known),
+        frequency_hz=known(Quantity.FREQUENCY),
+    )
+
+
+def encode(model: MeterModel, reading: Reading) -> dict[Place, int]:
+    """The registers of a meter that shows this reading: the inverse of `decode`, within their resolution.
+
+    Of registers that are added up the first holds the value, the others zero.
+
+    Raises:
+        ValueError: a value does not fit in its register; the message names both.
+    """
+    shown = _values(reading)
+    written: set[Quantity] = set()
+    words: dict[Place, int] = {}
+    for register in model.registers:
+        value = shown[register.quantity]
+        if value is not None and register.quantity in written:
+            value = 0.0
+        written.add(register.quantity)
+        words.update(zip(register.places, _encode_number(register, value), strict=True))
+    return words
+
+
+def inverted(reading: Reading) -> Reading:
+    """The same reading of a meter that is mounted the other way round: import and export change places.
+
+    Currents stay: these meters show their magnitude.
+    """
+    return Reading(
+        taken_at=reading.taken_at,
+        energy_import_wh=reading.energy_export_wh,
+        energy_export_wh=reading.energy_import_wh,
+        power_w=_negative(reading.power_w),
+        currents_a=reading.currents_a,
+        voltages_v=reading.voltages_v,
+        powers_w=reading.powers_w.map(_negative),
+        frequency_hz=reading.frequency_hz,
+    )
+
+
+def mismatch(model: MeterModel, reading: Reading) -> str | None:
+    """Why this reading cannot come from such a meter on a living grid; None when it may.
+
+    A wrong word order or a wrong table shows at once in the frequency and the voltages. A phase that is
+    not connected shows no voltage, but one of them feeds the meter.
+    """
+    if reading.frequency_hz is not None and not 45.0 <= reading.frequency_hz <= 65.0:
+        return f"shows {reading.frequency_hz:g} Hz, so this is no {model.name}"
+    voltages = [voltage for voltage in reading.voltages_v if voltage is not None]
+    if voltages and not any(80.0 <= voltage <= 300.0 for voltage in voltages):
+        shown = ", ".join(f"{voltage:g}" for voltage in voltages)
+        return f"shows {shown} V, so this is no {model.name}"
+    return None
+
+
+def _negative(value: float | None) -> float | None:
+    return None if value is None else 0.0 - value  # zero has no sign here
+
+
+def _values(reading: Reading) -> dict[Quantity, float | None]:
+    return {
+        Quantity.IMPORT: reading.energy_import_wh,
+        Quantity.EXPORT: reading.energy_export_wh,
+        Quantity.POWER: reading.power_w,
+        Quantity.FREQUENCY: reading.frequency_hz,
+        **dict(zip(CURRENTS, reading.currents_a, strict=True)),
+        **dict(zip(VOLTAGES, reading.voltages_v, strict=True)),
+        **dict(zip(POWERS, reading.powers_w, strict=True)),
+    }
+
+
+def _decode_number(register: Register, registers: Registers) -> Decimal | None:
+    """The exact decimal that the register stands for, in the unit of its quantity."""
+    if any(place not in registers for place in register.places):
+        return None
+    raw = b"".join(registers[place].to_bytes(2, "big") for place in register.places)
+    number: float = struct.unpack(register.type.layout, raw)[0]
+    if register.type.is_float:
+        return _shortest(register.type, number, raw) * register.factor if math.isfinite(number) else None
+    # ABB B23, Carlo Gavazzi: the largest number means "not available"; Schneider, SunSpec: the smallest.
+    smallest, largest = register.type.span
+    unavailable = number == largest or (smallest < 0 and number == smallest)
+    return None if unavailable else Decimal(number) * register.factor
+
+
+def _shortest(type_: NumberType, number: float, raw: bytes) -> Decimal:
+    """The shortest decimal that fills the same register: 230.1, not 230.10000610351562."""
+    if type_ is NumberType.F32:
+        for digits in (6, 7, 8):
+            text = f"{number:.{digits}g}"
+            if struct.pack(type_.layout, float(text)) == raw:
+                return Decimal(text)
+        return Decimal(f"{number:.9g}")  # nine digits always tell one F32 from the next
+    return Decimal(repr(number))
+
+
+def _encode_number(register: Register, value: float | None) -> Sequence[int]:
+    type_ = register.type
+    smallest, largest = (0, 0) if type_.is_float else type_.span
+    if value is None:
+        raw = struct.pack(type_.layout, math.nan if type_.is_float else largest)
+    elif not math.isfinite(value):
+        raise ValueError(f"{register.quantity}: {value} is no number that a meter shows")
+    else:
+        number = Decimal(repr(value)) / register.factor
+        try:
+            raw = struct.pack(type_.layout, float(number) if type_.is_float else _integer(number, largest))
+        except (struct.error, OverflowError):
+            limits = "" if type_.is_float else f" ({smallest} to {largest - 1} x {register.factor})"
+            raise ValueError(f"{register.quantity}: {value} does not fit in {type_.name}{limits}") from None
+    return [int.from_bytes(raw[at : at + 2], "big") for at in range(0, len(raw), 2)]
+
+
+def _integer(number: Decimal, largest: int) -> int:
+    rounded = int(number.to_integral_value())
+    if rounded == largest:
+        raise OverflowError("the largest number means: not available")
+    return rounded
+
+
+def _row(
+    quantities: Quantity | Iterable[Quantity],
+    address: int,
+    type_: NumberType,
+    factor: str = "1",
+    *,
+    function: int,
+    word_order: WordOrder = WordOrder.BIG,
+) -> Iterator[Register]:
+    """Registers of one type, one after the other from `address` on."""
+    for quantity in [quantities] if isinstance(quantities, Quantity) else quantities:
+        yield Register(quantity, function, address, type_, word_order, Decimal(factor))
+        address += type_.words
+
+
+_eastron = partial(_row, function=4)
+_abb = partial(_row, function=3)
+_pac = partial(_row, function=3)
+
+ModelName = Literal["eastron-sdm630", "abb-b23", "siemens-pac2200"]
+
+MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
+    {
+        "eastron-sdm630": MeterModel(
+            name="Eastron SDM630",
+            registers=(
+                *_eastron(VOLTAGES, 0x00, NumberType.F32),
+                *_eastron(CURRENTS, 0x06, NumberType.F32),
+                *_eastron(POWERS, 0x0C, NumberType.F32),
+                *_eastron(Quantity.POWER, 0x34, NumberType.F32),
+                *_eastron(Quantity.FREQUENCY, 0x46, NumberType.F32),
+                *_eastron((Quantity.IMPORT, Quantity.EXPORT), 0x48, NumberType.F32, "1000"),
+            ),
+            line=SerialLine(9600, "N", 1),
+        ),
+        "abb-b23": MeterModel(
+            name="ABB B23",
+            registers=(
+                *_abb(VOLTAGES, 0x5B00, NumberType.U32, "0.1"),
+                *_abb(CURRENTS, 0x5B0C, NumberType.U32, "0.01"),
+                *_abb((Quantity.POWER, *POWERS), 0x5B14, NumberType.S32, "0.01"),
+                *_abb(Quantity.FREQUENCY, 0x5B2C, NumberType.U16, "0.01"),
+                *_abb((Quantity.IMPORT, Quantity.EXPORT), 0x5000, NumberType.U64, "10"),
+            ),
+            # Nothing is printed for the factory: these must be set on the meter, and this is common.
+            line=SerialLine(19200, "E", 1),
+        ),
+        "siemens-pac2200": MeterModel(
+            name="Siemens PAC2200",
+            registers=(
+                *_pac(VOLTAGES, 1, NumberType.F32),
+                *_pac(CURRENTS, 13, NumberType.F32),
+                *_pac(POWERS, 25, NumberType.F32),
+                *_pac(Quantity.FREQUENCY, 55, NumberType.F32),
+                *_pac(Quantity.POWER, 65, NumberType.F32),
+                # Tariff 1 and tariff 2 of each direction. The copies in F32 at 2801 hold too few digits.
+                *_pac((Quantity.IMPORT, Quantity.IMPORT), 801, NumberType.F64),
+                *_pac((Quantity.EXPORT, Quantity.EXPORT), 809, NumberType.F64),
+            ),
+            line=SerialLine(19200, "N", 2),
+            unit=126,
+            readable=(range(1, 43), range(55, 73), range(801, 817)),
+        ),
+    }
+)
+"""Every meter that the configuration may name."""

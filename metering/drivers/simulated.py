@@ -1,0 +1,32 @@
+"""A meter without a wire: it shows what the simulated circuit carries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from metering.reading import Reading
+
+
+class SimulatedMeter:
+    """A meter in this process. `show` gives the reading, or raises MeterError to simulate a failure."""
+
+    def __init__(self, show: Callable[[], Reading]) -> None:
+        self._show = show
+
+    async def read(self) -> Reading:
+        """What the circuit carries now."""
+        return self._show()
+
+    async def close(self) -> None:
+        """There is no wire to let go of."""
+
+
+class SimulatedMeterConfig(BaseModel):
+    """The meter of a simulated circuit. It has no `open`: whoever simulates the circuit makes the meter."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: Literal["simulated"] = "simulated"

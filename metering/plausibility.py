@@ -1,0 +1,140 @@
+"""What a billing meter cannot have shown: such a reading is refused, never corrected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from metering.meter import Meter, MeterError
+from metering.reading import Reading
+
+_LOWEST_VOLTAGE_V = 80.0
+"""the lowest phase voltage on which anything still charges: it bounds the current"""
+_HIGHEST_VOLTAGE_V = 500.0
+"""more than a phase reaches when the neutral is lost"""
+_LOWEST_FREQUENCY_HZ = 40.0
+_HIGHEST_FREQUENCY_HZ = 70.0
+_LARGEST_REGISTER_WH = 1e12
+"""nine digits of kWh: no meter's display has more"""
+_HEADROOM = 1.1
+"""register and clock of the meter may be a little off"""
+_SURGE = 2.0
+"""how far a momentary power may exceed the greatest lasting one"""
+
+
+@dataclass(frozen=True, slots=True)
+class Plausibility:
+    """The rules for the meter of a circuit that carries `max_power_w` at the most."""
+
+    max_power_w: float
+    register_step_wh: float = 100.0
+    """the coarsest step in which registers count: 0.1 kWh"""
+
+    def refusal(self, previous: Reading | None, new: Reading) -> str | None:
+        """Why `new` cannot be believed after `previous`, as a sentence; None when it can."""
+        reason = self.impossible(new)
+        if reason is None and previous is not None:
+            reason = self.discontinuity(previous, new)
+        return reason
+
+    def impossible(self, reading: Reading) -> str | None:
+        """Why no meter of this circuit ever shows this reading; None when one may."""
+        if reading.energy_import_wh is None:
+            return "The import register is missing."
+        for name, value, lowest, highest in self._bounds(reading):
+            if value is not None and not lowest <= value <= highest:  # NaN is not between anything
+                return f"{name} shows {value:g}, which is not between {lowest:g} and {highest:g}."
+        return None
+
+    def discontinuity(self, previous: Reading, new: Reading) -> str | None:
+        """Why `new` does not continue the registers of `previous`; None when it does."""
+        pairs = (
+            ("energy_import_wh", previous.energy_import_wh, new.energy_import_wh),
+            ("energy_export_wh", previous.energy_export_wh, new.energy_export_wh),
+        )
+        elapsed_h = (new.taken_at - previous.taken_at).total_seconds() / 3600.0
+        most_wh = self.max_power_w * elapsed_h * _HEADROOM + self.register_step_wh
+        for name, before_wh, after_wh in pairs:
+            if before_wh is None or after_wh is None:
+                continue
+            if after_wh < before_wh:
+                return f"{name} ran backwards, from {before_wh:.10g} to {after_wh:.10g}."
+            # The wall time was set back in between: nobody knows how long the register had.
+            if elapsed_h >= 0.0 and after_wh - before_wh > most_wh:
+                return f"{name} jumped from {before_wh:.10g} to {after_wh:.10g}; {most_wh:.0f} Wh are possible."
+        return None
+
+    def _bounds(self, reading: Reading) -> Iterator[tuple[str, float | None, float, float]]:
+        most_w = self.max_power_w * _SURGE
+        most_a = self.max_power_w / _LOWEST_VOLTAGE_V
+        yield "energy_import_wh", reading.energy_import_wh, 0.0, _LARGEST_REGISTER_WH
+        yield "energy_export_wh", reading.energy_export_wh, 0.0, _LARGEST_REGISTER_WH
+        yield "power_w", reading.power_w, -most_w, most_w
+        yield "frequency_hz", reading.frequency_hz, _LOWEST_FREQUENCY_HZ, _HIGHEST_FREQUENCY_HZ
+        for name, values, lowest, highest in (
+            ("currents_a", reading.currents_a, -most_a, most_a),
+            ("voltages_v", reading.voltages_v, 0.0, _HIGHEST_VOLTAGE_V),
+            ("powers_w", reading.powers_w, -most_w, most_w),
+        ):
+            for phase, value in zip(("l1", "l2", "l3"), values, strict=True):
+                yield f"{name}.{phase}", value, lowest, highest
+
+
+class PlausibleMeter:
+    """A meter whose readings are believed one after the other.
+
+    A register that ran backwards or jumped is a glitch of the wire, or another meter. A glitch is over when
+    the old count goes on. A count that goes on from the doubtful reading is another meter: it stays refused,
+    even after it has passed the old count, until somebody says that the meter was exchanged.
+    """
+
+    def __init__(self, meter: Meter, rules: Plausibility) -> None:
+        self._meter = meter
+        self._rules = rules
+        self._believed: Reading | None = None
+        self._doubtful: Reading | None = None
+
+    @property
+    def believed(self) -> Reading | None:
+        """The last reading that was believed; None before the first."""
+        return self._believed
+
+    @property
+    def doubtful(self) -> Reading | None:
+        """The last reading that does not continue the believed ones; None when nothing is in doubt."""
+        return self._doubtful
+
+    def trust(self, believed: Reading, doubtful: Reading | None = None) -> None:
+        """Go on from what was on disk: the last believed reading, and the doubt that was open."""
+        self._believed = believed
+        self._doubtful = doubtful
+
+    def accept_exchange(self) -> None:
+        """Somebody answers for the meter: the next possible reading starts a new count."""
+        self._believed = None
+        self._doubtful = None
+
+    async def read(self) -> Reading:
+        """Read the meter.
+
+        Raises:
+            MeterError: it gave no reading, or none to believe. A doubt is transient when it is new, and
+                permanent once a second reading confirms it.
+        """
+        reading = await self._meter.read()
+        if (reason := self._rules.impossible(reading)) is not None:
+            raise MeterError(reason)
+        if self._believed is not None:
+            reason = self._rules.discontinuity(self._believed, reading)
+        confirmed = self._doubtful is not None and self._rules.discontinuity(self._doubtful, reading) is None
+        if confirmed and reason is None:
+            reason = "The registers continue a doubtful count; nobody has said that the meter was exchanged."
+        if reason is not None:
+            self._doubtful = reading
+            raise MeterError(reason, transient=not confirmed)
+        self._believed, self._doubtful = reading, None
+        return reading
+
+    async def close(self) -> None:
+        """Let go of the meter's wire."""
+        await self._meter.close()

@@ -1,0 +1,123 @@
+"""What to sample, when, and how a reading becomes sampled values (OCPP 2.0.1 block J)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from metering.reading import Phases, Reading
+
+
+class Context(StrEnum):
+    """ReadingContextEnumType: why a sample was taken."""
+
+    TRANSACTION_BEGIN = "Transaction.Begin"
+    TRANSACTION_END = "Transaction.End"
+    SAMPLE_PERIODIC = "Sample.Periodic"
+    SAMPLE_CLOCK = "Sample.Clock"
+    TRIGGER = "Trigger"
+    OTHER = "Other"
+
+
+class Measurand(StrEnum):
+    """The measurands of MeasurandEnumType that this station can give."""
+
+    ENERGY_IMPORT_REGISTER = "Energy.Active.Import.Register"
+    ENERGY_EXPORT_REGISTER = "Energy.Active.Export.Register"
+    POWER_IMPORT = "Power.Active.Import"
+    CURRENT_IMPORT = "Current.Import"
+    CURRENT_OFFERED = "Current.Offered"
+    VOLTAGE = "Voltage"
+    FREQUENCY = "Frequency"
+
+
+@dataclass(frozen=True, slots=True)
+class SampledValue:
+    """One value with everything that one must know to read it (SampledValueType)."""
+
+    value: float
+    measurand: Measurand
+    context: Context
+    unit: str
+    phase: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MeterValue:
+    """Samples that were true at the same moment (MeterValueType)."""
+
+    taken_at: datetime
+    samples: tuple[SampledValue, ...]
+
+
+_Values = Iterator[tuple[float | None, str | None]]
+
+
+def _total(value: float | None) -> _Values:
+    yield value, None
+
+
+def _per_phase(values: Phases[float | None], suffix: str = "") -> _Values:
+    for name, value in zip(("L1", "L2", "L3"), values, strict=True):
+        yield value, name + suffix
+
+
+def _power(reading: Reading) -> _Values:
+    yield reading.power_w, None
+    yield from _per_phase(reading.powers_w)
+
+
+_SOURCES: Mapping[Measurand, tuple[str, int, Callable[[Reading], _Values]]] = {
+    # measurand: unit, decimals worth telling, where in the reading
+    Measurand.ENERGY_IMPORT_REGISTER: ("Wh", 3, lambda reading: _total(reading.energy_import_wh)),
+    Measurand.ENERGY_EXPORT_REGISTER: ("Wh", 3, lambda reading: _total(reading.energy_export_wh)),
+    Measurand.POWER_IMPORT: ("W", 1, _power),
+    Measurand.CURRENT_IMPORT: ("A", 3, lambda reading: _per_phase(reading.currents_a)),
+    Measurand.VOLTAGE: ("V", 2, lambda reading: _per_phase(reading.voltages_v, "-N")),
+    Measurand.FREQUENCY: ("Hz", 3, lambda reading: _total(reading.frequency_hz)),
+}
+
+
+def sample(
+    reading: Reading, measurands: Sequence[Measurand], context: Context, *, offered_a: float | None = None
+) -> MeterValue | None:
+    """The wanted measurands of a reading; what the meter did not give is left out, never zero.
+
+    Returns None when nothing is left: an empty MeterValue is not allowed.
+    """
+    samples: list[SampledValue] = []
+    for measurand in measurands:
+        if measurand is Measurand.CURRENT_OFFERED:
+            values, unit, decimals = _total(offered_a), "A", 1
+        else:
+            unit, decimals, pick = _SOURCES[measurand]
+            values = pick(reading)
+        samples.extend(
+            SampledValue(round(value, decimals), measurand, context, unit, phase)
+            for value, phase in values
+            if value is not None
+        )
+    return MeterValue(reading.taken_at, tuple(samples)) if samples else None
+
+
+def next_aligned(now: datetime, interval_s: int) -> datetime:
+    """The next moment after `now` that is a whole number of intervals after midnight (AlignedDataInterval).
+
+    Intervals start at 00:00:00 (midnight) every day, so that one that does not divide the day starts anew.
+    """
+    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    step = timedelta(seconds=interval_s)
+    following = day + step * ((now - day) // step + 1)
+    return min(following, day + timedelta(days=1))
+
+
+def thin_out(values: Sequence[MeterValue], most: int) -> tuple[MeterValue, ...]:
+    """At most `most` values: intermediate ones go first (1st, 3rd, 5th …), never the ends (E06.FR.13)."""
+    kept = list(values)
+    while len(kept) > most and len(kept) > 2:
+        inner = kept[1:-1]
+        fewer = inner[1::2]
+        kept = [kept[0], *fewer, kept[-1]]
+    return tuple(kept)

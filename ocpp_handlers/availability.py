@@ -1,0 +1,95 @@
+"""Block G, availability: the CSMS learns the status of each connector (G01, B04)."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from metering.pulse import Pulse
+from ocpp_handlers import actions, timestamps
+from ocpp_handlers.session import LinkLostError
+from station.model import ConnectorStatus
+from station.ports import NoAnswerError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from metering.clock import Clock
+    from ocpp_handlers.link import Link
+    from station.evse import Evse
+
+_log = logging.getLogger(__name__)
+
+_MOST_WAITING = 50
+_RETRY_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    evse_id: int
+    status: ConnectorStatus
+    at: datetime
+
+
+class Availability:
+    """Reports every change while online; afterwards, what differs from what the CSMS was told last."""
+
+    def __init__(self, link: Link, evses: Mapping[int, Evse], clock: Clock) -> None:
+        self._link = link
+        self._evses = evses
+        self._clock = clock
+        self._seen: dict[int, ConnectorStatus] = {}
+        self._told: dict[int, ConnectorStatus] = {}
+        self._waiting: deque[_Change] = deque(maxlen=_MOST_WAITING)
+        self._changed = Pulse()
+
+    async def watch(self, evse: Evse) -> None:
+        """Notice each change of an EVSE's status until cancelled."""
+        self._seen[evse.id] = evse.connector_status
+        while True:
+            await evse.changed.wait()
+            status = evse.connector_status
+            if status is not self._seen[evse.id]:
+                self._seen[evse.id] = status
+                self._waiting.append(_Change(evse.id, status, self._clock.now()))
+                self._changed.fire()
+
+    async def report(self, *, everything: bool) -> None:
+        """Report until the link ends; first all statuses, or those that changed meanwhile (B04).
+
+        Raises:
+            LinkLostError: the session has ended.
+        """
+        self._waiting.clear()
+        if everything:
+            self._told.clear()  # B01.FR.05, B04.FR.01
+        for evse in self._evses.values():
+            if self._told.get(evse.id) is not evse.connector_status:
+                self._waiting.append(_Change(evse.id, evse.connector_status, self._clock.now()))
+        while True:
+            while self._waiting:
+                await self._tell(self._waiting[0])
+                self._waiting.popleft()
+            await self._changed.wait()
+
+    async def _tell(self, change: _Change) -> None:
+        connector_id = self._evses[change.evse_id].layout.connector_id
+        try:
+            await self._link.call(
+                actions.STATUS_NOTIFICATION,
+                {
+                    "timestamp": timestamps.encode(change.at),
+                    "connectorStatus": change.status.value,
+                    "evseId": change.evse_id,
+                    "connectorId": connector_id,
+                },
+            )
+        except LinkLostError:
+            raise
+        except NoAnswerError as error:
+            _log.warning("status of EVSE %d is not told: %s", change.evse_id, error)
+            return
+        self._told[change.evse_id] = change.status

@@ -1,0 +1,189 @@
+"""Being accepted by the CSMS: BootNotification, and what may be sent and answered before (B01–B03)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from metering.pulse import Pulse
+from ocpp_handlers import actions, timestamps
+from ocpp_handlers.frame import Error
+from station.ports import NoAnswerError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from metering.clock import Clock
+    from ocpp_handlers import messages as m
+    from ocpp_handlers.session import Session
+    from station.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_OWN_WAIT_S = 30.0
+"""how long we wait where the CSMS leaves it to us (B02.FR.07, B03.FR.05)"""
+_NO_ANSWER_WAIT_S = 10.0
+_LONGEST_HEARTBEAT_S = 86_400
+
+
+class BootState(StrEnum):
+    """What the CSMS thinks of this station."""
+
+    UNKNOWN = "Unknown"
+    """it has not answered a BootNotification since the station started"""
+    PENDING = "Pending"
+    REJECTED = "Rejected"
+    ACCEPTED = "Accepted"
+
+
+class BootReason(StrEnum):
+    """BootReasonEnumType, as far as the station can tell."""
+
+    POWER_UP = "PowerUp"
+    REMOTE_RESET = "RemoteReset"
+    SCHEDULED_RESET = "ScheduledReset"
+    TRIGGERED = "Triggered"
+    UNKNOWN = "Unknown"
+    LOCAL_RESET = "LocalReset"
+    FIRMWARE_UPDATE = "FirmwareUpdate"
+    WATCHDOG = "Watchdog"
+
+
+@dataclass(frozen=True, slots=True)
+class Identification:
+    """Who the station is (ChargingStationType)."""
+
+    model: str
+    vendor: str
+    serial_number: str | None = None
+    firmware_version: str | None = None
+
+
+class BootGate:
+    """The table of what may pass: by boot state, for what we send and for what we answer."""
+
+    def __init__(self) -> None:
+        self.state = BootState.UNKNOWN
+        self.changed = Pulse()
+
+    def become(self, state: BootState) -> None:
+        """The CSMS has decided."""
+        if state is not self.state:
+            _log.info("the CSMS says %s", state)
+            self.state = state
+            self.changed.fire()
+
+    def may_send(self, action: str, *, requested: bool) -> bool:
+        """B01.FR.08, B02.FR.02, B03.FR.02: only the boot itself, and while Pending what the CSMS asked for."""
+        if self.accepted or action == actions.BOOT_NOTIFICATION.name:
+            return True
+        return requested and self.state is BootState.PENDING
+
+    def refusal_to_answer(self, action: str) -> Error | None:
+        """B03.FR.08: a CSMS that rejected the station has nothing to ask; before that it may (B02.FR.01)."""
+        del action
+        if self.state is BootState.REJECTED:
+            return Error("", "SecurityError", "the station is rejected; it answers nothing before it is accepted")
+        return None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the CSMS has accepted the station; before, it may not start anything remotely (B02.FR.05)."""
+        return self.state is BootState.ACCEPTED
+
+
+class Boot:
+    """Asks to be accepted until it is; then keeps the heart beating."""
+
+    def __init__(
+        self,
+        gate: BootGate,
+        identification: Identification,
+        settings: Settings,
+        clock: Clock,
+        *,
+        reason: BootReason,
+    ) -> None:
+        self._gate = gate
+        self._identification = identification
+        self._settings = settings
+        self._clock = clock
+        self._reason = reason
+        self._again = Pulse()
+        self.on_time: Callable[[datetime], None] | None = None
+        """told the time of the CSMS whenever it says it"""
+
+    async def be_accepted(self, session: Session) -> None:
+        """Send BootNotifications as long as it takes.
+
+        Raises:
+            LinkLostError: the session ended first.
+        """
+        from ocpp_handlers.session import LinkLostError
+
+        while not self._gate.accepted:
+            try:
+                answer = await session.call(actions.BOOT_NOTIFICATION, self._notification())
+            except LinkLostError:
+                raise
+            except NoAnswerError as error:
+                _log.warning("no answer to BootNotification: %s", error)
+                await self._clock.sleep(_NO_ANSWER_WAIT_S)
+                continue
+            wait_s = self._take(answer)
+            if not self._gate.accepted:
+                await self._again.wait_at_most(self._clock, wait_s)  # B02.FR.04, B02.FR.08, B03.FR.06
+
+    def ask_again(self) -> None:
+        """The CSMS wants another BootNotification now (TriggerMessage, B02.FR.04)."""
+        self._again.fire()
+
+    async def beat(self, session: Session) -> None:
+        """Send Heartbeats until the session ends.
+
+        Raises:
+            LinkLostError: the session ended.
+        """
+        from ocpp_handlers.session import LinkLostError
+
+        while True:
+            await self._clock.sleep(self._settings.heartbeat_interval_s)
+            try:
+                answer = await session.call(actions.HEARTBEAT, {})
+            except LinkLostError:
+                raise
+            except NoAnswerError as error:
+                _log.warning("no answer to Heartbeat: %s", error)
+                continue
+            self._tell_time(answer["currentTime"])
+
+    def _take(self, answer: m.BootNotificationResponse) -> float:
+        """What the answer means; returns how long to wait before asking again, in seconds."""
+        interval_s = int(answer["interval"])
+        self._tell_time(answer["currentTime"])
+        if answer["status"] == "Accepted" and interval_s > 0:  # B01.FR.04
+            setting = type(self._settings).heartbeat_interval_s
+            self._settings.override(setting, min(interval_s, _LONGEST_HEARTBEAT_S))
+        self._gate.become(BootState(answer["status"]))
+        return float(interval_s) if interval_s > 0 else _OWN_WAIT_S
+
+    def _notification(self) -> m.BootNotificationRequest:
+        who = self._identification
+        station: m.ChargingStationType = {"model": who.model, "vendorName": who.vendor}
+        if who.serial_number is not None:
+            station["serialNumber"] = who.serial_number
+        if who.firmware_version is not None:
+            station["firmwareVersion"] = who.firmware_version
+        return {"reason": self._reason.value, "chargingStation": station}
+
+    def _tell_time(self, text: str) -> None:
+        try:
+            moment = timestamps.decode(text)
+        except ValueError as error:
+            _log.warning("currentTime: %s", error)
+            return
+        if self.on_time is not None:
+            self.on_time(moment)

@@ -1,0 +1,76 @@
+"""Empties the outbox in order: the oldest event until the CSMS has taken it, then the next (E13)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from ocpp_handlers.session import LinkLostError, RefusedError, TimedOutError
+from station.database import StorageError
+from station.ports import NoAnswerError
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from station.model import TransactionEvent
+    from station.outbox import Outbox, Queued
+    from station.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_STORAGE_RETRY_S = 5.0
+
+Send = Callable[["TransactionEvent"], Awaitable[None]]
+"""sends one event and does what its answer asks; raises NoAnswerError when it was not accepted"""
+
+
+class Delivery:
+    """The only reader of the outbox."""
+
+    def __init__(self, outbox: Outbox, settings: Settings, clock: Clock) -> None:
+        self._outbox = outbox
+        self._settings = settings
+        self._clock = clock
+
+    async def run(self, send: Send) -> None:
+        """Deliver until the link ends.
+
+        Raises:
+            LinkLostError: the session has ended; the event stays the oldest.
+        """
+        while True:
+            try:
+                queued = await self._outbox.oldest()
+                if queued is None:
+                    await self._outbox.wait()
+                    continue
+                await self._deliver(queued, send)
+            except StorageError as error:
+                _log.error("outbox: %s", error)
+                await self._clock.sleep(_STORAGE_RETRY_S)
+
+    async def _deliver(self, queued: Queued, send: Send) -> None:
+        """Send one event as often as it takes, then go on (E13.FR.02, E13.FR.03, E13.FR.04)."""
+        attempts = queued.attempts
+        while True:
+            try:
+                await send(queued.event)
+            except LinkLostError:
+                raise  # the link failed, not the message: this does not count
+            except (RefusedError, TimedOutError, NoAnswerError) as error:
+                attempts += 1
+                await self._outbox.failed(queued)
+                _log.warning("event %s/%s is not accepted: %s", queued.event.transaction_id, queued.event.seq_no, error)
+            else:
+                await self._outbox.settle(queued)
+                return
+            if attempts >= self._settings.message_attempts:
+                _log.error(
+                    "event %s/%s is given up after %d attempts; it stays on record",
+                    queued.event.transaction_id,
+                    queued.event.seq_no,
+                    attempts,
+                )
+                await self._outbox.settle(queued, given_up=True)
+                return
+            await self._clock.sleep(self._settings.message_attempt_interval_s * attempts)

@@ -1,0 +1,127 @@
+"""The frames of OCPP-J: text ↔ CALL, CALLRESULT, CALLERROR (part 4, chapter 4). Pure; every text is survived."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import NoReturn, TypeAlias, cast
+
+Payload: TypeAlias = dict[str, object]
+
+UNREADABLE_ID = "-1"
+"""the message id of a CALLERROR to a frame whose own cannot be read (§4.2.3)"""
+_LONGEST_ID = 36
+_CALL, _RESULT, _ERROR = 2, 3, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request. The payload is whatever JSON was there: the schema check comes after."""
+
+    id: str
+    action: str
+    payload: object
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The answer to a CALL."""
+
+    id: str
+    payload: object
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """The refusal of a CALL."""
+
+    id: str
+    code: str
+    description: str = ""
+    details: Payload = field(default_factory=dict[str, object])
+
+
+@dataclass(frozen=True, slots=True)
+class Nonsense:
+    """A frame that is none. `answer` is what to say to it; None where an answer would answer an answer."""
+
+    why: str
+    answer: Error | None
+
+
+Frame: TypeAlias = Call | Result | Error | Nonsense
+
+
+def decode(text: str | bytes) -> Frame:
+    """What a frame says."""
+    if isinstance(text, bytes):
+        return _refuse(UNREADABLE_ID, "RpcFrameworkError", "a binary frame")
+    try:
+        parts = json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        return _refuse(UNREADABLE_ID, "RpcFrameworkError", f"not JSON: {type(error).__name__}")
+    if not isinstance(parts, list) or len(cast("list[object]", parts)) < 2:
+        return _refuse(UNREADABLE_ID, "RpcFrameworkError", "not an array of a message type and an id")
+    return _decode_array(cast("list[object]", parts), text)
+
+
+def _decode_array(parts: list[object], text: str) -> Frame:
+    kind, identity = parts[0], parts[1]
+    readable = isinstance(identity, str) and 0 < len(identity) <= _LONGEST_ID and _is_text(identity)
+    message_id = identity if isinstance(identity, str) and readable else UNREADABLE_ID
+    if isinstance(kind, bool) or kind not in {_CALL, _RESULT, _ERROR}:
+        return _refuse(message_id, "MessageTypeNotSupported", "the message type is none of 2, 3, 4")
+    if kind == _CALL:
+        return _decode_call(parts, message_id, text)
+    if not readable:
+        return Nonsense("an answer without a readable message id", None)
+    if kind == _RESULT:
+        return Result(message_id, parts[2]) if len(parts) == 3 else Nonsense("a CALLRESULT has 3 parts", None)
+    if len(parts) != 5 or not isinstance(parts[2], str):
+        # Some CSMSs leave out what is empty: the refusal counts all the same.
+        return Error(message_id, "GenericError", "a CALLERROR that is not complete")
+    description = parts[3] if isinstance(parts[3], str) else ""
+    details = cast("Payload", parts[4]) if isinstance(parts[4], dict) else {}
+    return Error(message_id, parts[2], description, details)
+
+
+def _decode_call(parts: list[object], message_id: str, text: str) -> Frame:
+    if message_id == UNREADABLE_ID:
+        return _refuse(message_id, "RpcFrameworkError", "the message id is not a string of 1 to 36 characters")
+    if len(parts) != 4 or not isinstance(parts[2], str):
+        return _refuse(message_id, "RpcFrameworkError", "a CALL is [2, id, action, payload]")
+    if "\\u" in text and not _is_text(json.dumps(parts, ensure_ascii=False)):
+        return _refuse(message_id, "FormatViolation", "half of a surrogate pair is no character")
+    return Call(message_id, parts[2], parts[3])
+
+
+def encode(frame: Call | Result | Error) -> str:
+    """The text of a frame.
+
+    Raises:
+        ValueError: the payload is not JSON (NaN, for one).
+    """
+    match frame:
+        case Call():
+            parts: list[object] = [_CALL, frame.id, frame.action, frame.payload]
+        case Result():
+            parts = [_RESULT, frame.id, frame.payload]
+        case Error():
+            parts = [_ERROR, frame.id, frame.code, frame.description[:255], frame.details]
+    return json.dumps(parts, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _refuse(message_id: str, code: str, why: str) -> Nonsense:
+    return Nonsense(why, Error(message_id, code, why))

@@ -1,0 +1,34 @@
+"""Block J, meter values: clock-aligned samples of an EVSE without a transaction (J01)."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from ocpp_handlers import actions
+from ocpp_handlers.translate import meter_value_to_wire
+
+if TYPE_CHECKING:
+    from metering.sampling import MeterValue
+    from ocpp_handlers.link import Link
+    from station.supervision import Errands
+
+_log = logging.getLogger(__name__)
+
+
+class MeterValues:
+    """Sends MeterValuesRequest."""
+
+    def __init__(self, link: Link, errands: Errands) -> None:
+        self._link = link
+        self._errands = errands
+
+    def report(self, evse_id: int, value: MeterValue) -> None:
+        """J01.FR.02, J01.FR.14. Nobody bills by these: offline they are not kept."""
+        if not self._link.online:
+            return
+
+        async def send() -> None:
+            await self._link.call(actions.METER_VALUES, {"evseId": evse_id, "meterValue": [meter_value_to_wire(value)]})
+
+        self._errands.start("MeterValues", send)

@@ -1,0 +1,104 @@
+"""Block B, provisioning: variables are read and written (B05, B06)."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from ocpp_handlers import actions
+from ocpp_handlers.device_model import DeviceModel, Missing, Mutability, Place
+from ocpp_handlers.session import Answer, Handlers, PayloadError
+from ocpp_handlers.variables import ITEMS_PER_MESSAGE
+from station.database import StorageError
+
+if TYPE_CHECKING:
+    from ocpp_handlers import messages as m
+
+_log = logging.getLogger(__name__)
+
+
+class Provisioning:
+    """Get and SetVariables over the device model."""
+
+    def __init__(self, model: DeviceModel) -> None:
+        self._model = model
+
+    def register(self, handlers: Handlers) -> None:
+        """Answer what the CSMS asks of this block."""
+        handlers.on(actions.GET_VARIABLES, self.get_variables)
+        handlers.on(actions.SET_VARIABLES, self.set_variables)
+
+    async def get_variables(self, request: m.GetVariablesRequest) -> Answer[m.GetVariablesResponse]:
+        """B06: a result for each item, in order (B06.FR.01, B06.FR.02)."""
+        items = request["getVariableData"]
+        _check_count(len(items))
+        return Answer({"getVariableResult": [self._get(item) for item in items]})
+
+    async def set_variables(self, request: m.SetVariablesRequest) -> Answer[m.SetVariablesResponse]:
+        """B05: a result for each item, in order (B05.FR.01, B05.FR.02)."""
+        items = request["setVariableData"]
+        _check_count(len(items))
+        return Answer({"setVariableResult": [await self._set(item) for item in items]})
+
+    def _get(self, item: m.GetVariableDataType) -> m.GetVariableResultType:
+        result: m.GetVariableResultType = {
+            "attributeStatus": "Accepted",
+            "attributeType": item.get("attributeType", "Actual"),  # B06.FR.03, B06.FR.11
+            "component": item["component"],
+            "variable": item["variable"],
+        }
+        variable = self._model.find(
+            _place(item["component"]), item["variable"]["name"], item["variable"].get("instance")
+        )
+        if isinstance(variable, Missing):
+            result["attributeStatus"] = variable.value  # B06.FR.06, B06.FR.07, B06.FR.15
+        elif result["attributeType"] != "Actual":
+            result["attributeStatus"] = "NotSupportedAttributeType"  # B06.FR.08
+        elif variable.mutability is Mutability.WRITE_ONLY:
+            result["attributeStatus"] = "Rejected"  # B06.FR.09
+        else:
+            result["attributeValue"] = variable.read()  # B06.FR.10, B06.FR.13
+        return result
+
+    async def _set(self, item: m.SetVariableDataType) -> m.SetVariableResultType:
+        result: m.SetVariableResultType = {
+            "attributeStatus": "Accepted",
+            "attributeType": item.get("attributeType", "Actual"),  # B05.FR.03, B05.FR.12
+            "component": item["component"],
+            "variable": item["variable"],
+        }
+        variable = self._model.find(
+            _place(item["component"]), item["variable"]["name"], item["variable"].get("instance")
+        )
+        if isinstance(variable, Missing):
+            result["attributeStatus"] = variable.value  # B05.FR.04, B05.FR.05
+        elif result["attributeType"] != "Actual":
+            result["attributeStatus"] = "NotSupportedAttributeType"  # B05.FR.06
+        elif variable.write is None:
+            _reject(result, "ReadOnly", f"{variable.name} cannot be written")  # B05.FR.09
+        else:
+            try:
+                await variable.write(item["attributeValue"])  # B05.FR.10
+            except ValueError as error:
+                _reject(result, "InvalidValue", f"{variable.name} {error}")  # B05.FR.07, B05.FR.08
+            except StorageError as error:
+                _log.error("%s is not saved: %s", variable.name, error)
+                _reject(result, "InternalError", f"{variable.name} could not be saved")  # B05.FR.09
+        return result
+
+
+def _place(component: m.ComponentType) -> Place:
+    evse = component.get("evse")
+    if evse is None:
+        return Place(component["name"], component.get("instance"))
+    return Place(component["name"], component.get("instance"), evse["id"], evse.get("connectorId"))
+
+
+def _check_count(count: int) -> None:
+    if count > ITEMS_PER_MESSAGE:  # B05.FR.11, B06.FR.16
+        raise PayloadError("OccurrenceConstraintViolation", f"at most {ITEMS_PER_MESSAGE} items in a message")
+
+
+def _reject(result: m.SetVariableResultType, reason_code: str, info: str) -> None:
+    result["attributeStatus"] = "Rejected"
+    result["attributeStatusInfo"] = {"reasonCode": reason_code, "additionalInfo": info[:512]}

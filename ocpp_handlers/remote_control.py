@@ -1,0 +1,97 @@
+"""Block F, remote control: the CSMS starts and stops transactions (F01–F03)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from energy.charging_profile import Purpose
+from ocpp_handlers import actions
+from ocpp_handlers.session import Answer, Handlers
+from ocpp_handlers.translate import id_token_from_wire, profile_from_wire
+from station.charging_station import StartAnswer
+from station.model import StoppedReason, TriggerReason
+
+if TYPE_CHECKING:
+    from energy.charging_profile import ChargingProfile
+    from ocpp_handlers import messages as m
+    from ocpp_handlers.boot import BootGate
+    from station.charging_station import ChargingStation
+    from station.profiles import Profiles
+
+
+class RemoteControl:
+    """Remote start and stop."""
+
+    def __init__(self, gate: BootGate, station: ChargingStation, profiles: Profiles) -> None:
+        self._gate = gate
+        self._station = station
+        self._profiles = profiles
+
+    def register(self, handlers: Handlers) -> None:
+        """Answer what the CSMS asks of this block."""
+        handlers.on(actions.REQUEST_START_TRANSACTION, self.request_start)
+        handlers.on(actions.REQUEST_STOP_TRANSACTION, self.request_stop)
+
+    async def request_start(
+        self, request: m.RequestStartTransactionRequest
+    ) -> Answer[m.RequestStartTransactionResponse]:
+        """F01, F02; before the station is accepted nothing starts remotely (B02.FR.05)."""
+        if not self._gate.accepted:
+            return _rejected("NotAccepted", "the station is not accepted yet")
+        id_token = id_token_from_wire(request["idToken"])
+        group = request.get("groupIdToken")
+        evse_id = request.get("evseId")
+        if evse_id is not None and evse_id not in self._station.evses:
+            return _rejected("UnknownEvse", f"evseId {evse_id} does not exist")
+        result = self._station.check_start(id_token, evse_id)
+        if result.answer is StartAnswer.REJECTED or result.evse_id is None:
+            return _rejected("Rejected", result.reason or "")
+        chosen = result.evse_id
+        profile: ChargingProfile | None = None
+        if (wire := request.get("chargingProfile")) is not None:
+            profile = profile_from_wire(wire, chosen)
+            if (why := self._refusal(profile)) is not None:  # F01.FR.26, F02.FR.27, K05.FR.05
+                return _rejected("InvalidProfile", why)
+        group_id = id_token_from_wire(group) if group is not None else None
+        remote_start_id = int(request["remoteStartId"])
+
+        async def start() -> None:
+            if profile is not None:
+                self._profiles.expect(chosen, profile)
+            await self._station.start(id_token, group_id, chosen, remote_start_id)
+
+        response: m.RequestStartTransactionResponse = {"status": "Accepted"}
+        if result.transaction_id is not None:  # F01.FR.13
+            response["transactionId"] = result.transaction_id
+        return Answer(response, start)
+
+    async def request_stop(self, request: m.RequestStopTransactionRequest) -> Answer[m.RequestStopTransactionResponse]:
+        """F03."""
+        evse = self._station.evse_of_transaction(request["transactionId"])
+        if not self._gate.accepted or evse is None:  # B02.FR.05, F03.FR.08
+            return Answer({"status": "Rejected"})
+        transaction_id = evse.transaction_id
+
+        async def stop() -> None:
+            if evse.transaction_id == transaction_id:
+                evse.end_authorization(TriggerReason.REMOTE_STOP, StoppedReason.REMOTE)
+
+        return Answer({"status": "Accepted"}, stop)  # F03.FR.07
+
+    def _refusal(self, profile: ChargingProfile) -> str | None:
+        if profile.purpose is not Purpose.TX or profile.transaction_id is not None:  # F01.FR.08, F01.FR.11
+            return "only a TxProfile without a transactionId may come with a start"
+        # The transaction does not exist yet: the other rules are asked with one that would be its own.
+        named = _with_transaction(profile, "to-be-started")
+        refusal = self._profiles.refusal(named, "to-be-started")
+        return refusal.sentence if refusal is not None else None
+
+
+def _with_transaction(profile: ChargingProfile, transaction_id: str) -> ChargingProfile:
+    from dataclasses import replace
+
+    return replace(profile, transaction_id=transaction_id)
+
+
+def _rejected(reason_code: str, info: str) -> Answer[m.RequestStartTransactionResponse]:
+    return Answer({"status": "Rejected", "statusInfo": {"reasonCode": reason_code, "additionalInfo": info[:512]}})

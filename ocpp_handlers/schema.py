@@ -1,0 +1,155 @@
+"""Is a payload what OCPP 2.0.1 says it is? Answered by the standard's own JSON schemas, compiled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from jsonschema_rs import ValidationError, ValidationErrorKind, Validator
+
+MAX_DESCRIPTION = 255  # Part 4 table 7, errorDescription
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaFault:
+    """Why a payload is refused: an RPC framework error code (Part 4 table 8), and a sentence for people.
+
+    The sentence names the field by its path, has 255 characters at most and never repeats the value.
+    """
+
+    code: str
+    description: str
+
+
+class Schemas:
+    """The schemas of every message, each compiled when it is first needed and then kept."""
+
+    def __init__(self) -> None:
+        # Action names come off the wire: they are looked up in this listing, never made into a path.
+        self._files = {file.stem: file for file in _schema_folder().iterdir()}
+        self._validators: dict[str, Validator] = {}
+
+    def known(self, action: str) -> bool:
+        """Whether OCPP 2.0.1 has this action (case matters, Part 4 table 5)."""
+        return f"{action}Request" in self._files
+
+    def fault_of_request(self, action: str, payload: object) -> SchemaFault | None:
+        """What is wrong with the payload of a CALL; None when nothing is."""
+        return self._fault(f"{action}Request", payload)
+
+    def fault_of_response(self, action: str, payload: object) -> SchemaFault | None:
+        """What is wrong with the payload of a CALLRESULT to this action; None when nothing is."""
+        return self._fault(f"{action}Response", payload)
+
+    def _fault(self, message: str, payload: object) -> SchemaFault | None:
+        if message not in self._files:
+            return SchemaFault("NotImplemented", "OCPP 2.0.1 has no such action.")
+        validator = self._validator(message)
+        try:
+            if validator.is_valid(payload):
+                return None
+            errors = list(validator.iter_errors(payload))
+        except ValueError as error:
+            # Half a surrogate pair ("\ud800" is no character), arrays in arrays without end, or, in an answer
+            # of ours, an object that JSON does not have.
+            return SchemaFault("FormatViolation", f"The payload cannot be read: {error}.")
+        return _explain(min(errors, key=lambda error: _position(error, payload)))
+
+    def _validator(self, message: str) -> Validator:
+        validator = self._validators.get(message)
+        if validator is None:
+            from jsonschema_rs import validator_for
+
+            text = self._files[message].read_text(encoding="utf-8")
+            # Date-times are left to `timestamps.decode`, which understands more of what CSMSs send.
+            validator = self._validators[message] = validator_for(text, validate_formats=False)
+        return validator
+
+
+def _schema_folder() -> Path:
+    """Where the `ocpp` package keeps the schemas; found without importing ocpp.v201, which costs 100 ms."""
+    spec = find_spec("ocpp")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("the ocpp package, which brings the schemas of OCPP 2.0.1, is not installed")
+    return Path(spec.origin).parent / "v201" / "schemas"
+
+
+def _path(error: ValidationError) -> list[str | int]:
+    """The steps from the payload to the field that is at fault, be it a missing or an unknown one."""
+    from jsonschema_rs import ValidationErrorKind as Kind
+
+    match error.kind:
+        case Kind.Required(missing):
+            return [*error.instance_path, missing]
+        case Kind.AdditionalProperties(unexpected):
+            return [*error.instance_path, unexpected[0]]
+        case _:
+            return error.instance_path
+
+
+def _position(error: ValidationError, payload: object) -> list[int]:
+    """Where the fault lies, such that comparing two tells which comes first in the document."""
+    position: list[int] = []
+    node = payload
+    for step in _path(error):
+        if isinstance(step, int):
+            position.append(step)
+            node = cast("list[object]", node)[step]
+        else:
+            fields = cast("dict[str, object]", node)
+            if step not in fields:
+                break  # a missing field is missed where the object begins
+            position.append(list(fields).index(step))
+            node = fields[step]
+    return position
+
+
+def _name(path: list[str | int]) -> str:
+    """A path as people write it: chargingStation.modem.iccid, getVariableData[3].component."""
+    # An unknown field was named by the sender: keep it short and without characters that break a log line.
+    steps = [f"[{step}]" if isinstance(step, int) else f".{repr(step[:50])[1:-1]}" for step in path]
+    return "".join(steps).removeprefix(".") or "The payload"
+
+
+def _explain(error: ValidationError) -> SchemaFault:
+    """The error code, and the sentence that names the field."""
+    path = _path(error)
+    code, complaint = _judge(error.kind)
+    if not path:
+        code = "ProtocolError"  # no field is of the wrong type: the payload is not an object (Part 4 §4.1.5)
+    description = f"{_name(path)} {complaint}."
+    if len(description) > MAX_DESCRIPTION:
+        description = description[: MAX_DESCRIPTION - 1] + "…"
+    return SchemaFault(code, description)
+
+
+def _judge(kind: ValidationErrorKind) -> tuple[str, str]:
+    """The error code of Part 4 table 8, and what to say after the field's name."""
+    from jsonschema_rs import ValidationErrorKind as Kind
+
+    match kind:
+        case Kind.Type(types):
+            return "TypeConstraintViolation", f"must be of type {' or '.join(types)}"
+        case Kind.AdditionalProperties():
+            # "Not conform the PDU structure": there is no such field whose occurrence, type or value could be
+            # wrong, and the syntax (FormatViolation) is right.
+            return "ProtocolError", "is not a field of this message"
+        case Kind.Required():
+            return "OccurrenceConstraintViolation", "is missing"
+        case Kind.MinItems(limit):
+            return "OccurrenceConstraintViolation", f"has fewer items than {limit}"
+        case Kind.MaxItems(limit):
+            return "OccurrenceConstraintViolation", f"has more items than {limit}"
+        case Kind.MaxLength(limit):
+            return "PropertyConstraintViolation", f"is longer than {limit} characters"
+        case Kind.Minimum(limit):
+            return "PropertyConstraintViolation", f"is less than {limit}"
+        case Kind.Maximum(limit):
+            return "PropertyConstraintViolation", f"is more than {limit}"
+        case Kind.Enum(options):
+            return "PropertyConstraintViolation", f"is none of {', '.join(str(option) for option in options)}"
+        case _:  # no other rule is in the schemas of OCPP 2.0.1
+            return "PropertyConstraintViolation", "has a value that is not allowed"

@@ -1,0 +1,247 @@
+"""One websocket session: calls out, one at a time; calls in, answered in their order.
+
+Payloads stay plain JSON. Every one is checked against its schema, in both directions; after the check its type
+is known, and here is the only place where that has to be claimed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
+
+from ocpp_handlers import frame
+from ocpp_handlers.frame import Call, Error, Nonsense, Result
+from station.ports import NoAnswerError
+from station.supervision import Errand, Errands, contained
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from ocpp_handlers.actions import Action
+    from ocpp_handlers.schema import Schemas
+
+RequestT = TypeVar("RequestT")
+ResponseT = TypeVar("ResponseT")
+
+_log = logging.getLogger(__name__)
+_frames = logging.getLogger("ocpp.frames")
+
+_WIRE_PATIENCE_S = 0.5
+"""how long a virtual clock stands still for an answer of the CSMS"""
+
+
+class RefusedError(NoAnswerError):
+    """The CSMS answered with a CALLERROR."""
+
+    def __init__(self, code: str, description: str) -> None:
+        super().__init__(f"{code}: {description}" if description else code)
+        self.code = code
+
+
+class TimedOutError(NoAnswerError):
+    """The CSMS did not answer in time."""
+
+
+class LinkLostError(NoAnswerError):
+    """The link ended before the answer came."""
+
+
+class PayloadError(Exception):
+    """A handler finds something in a payload that the schema could not: becomes a CALLERROR."""
+
+    def __init__(self, code: str, description: str) -> None:
+        super().__init__(description)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[ResponseT]):
+    """The answer to a CALL, and the errand that follows once it has left."""
+
+    response: ResponseT
+    then: Errand | None = None
+
+
+class Handlers:
+    """What the station answers to each action."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[str, Callable[[object], Awaitable[Answer[object]]]] = {}
+
+    def on(
+        self,
+        action: Action[RequestT, ResponseT],
+        handler: Callable[[RequestT], Awaitable[Answer[ResponseT]]],
+    ) -> None:
+        """Answer an action with this handler."""
+        self._handlers[action.name] = cast("Callable[[object], Awaitable[Answer[object]]]", handler)
+
+    def get(self, action: str) -> Callable[[object], Awaitable[Answer[object]]] | None:
+        """The handler of an action; None when there is none."""
+        return self._handlers.get(action)
+
+
+class Gate(Protocol):
+    """Says what may pass while the CSMS has not accepted the station (boot.py)."""
+
+    def refusal_to_answer(self, action: str) -> Error | None:
+        """Why a CALL of the CSMS is refused now; the message id is filled in by the session."""
+        ...
+
+    def may_send(self, action: str, *, requested: bool) -> bool:
+        """Whether a CALL may be sent now; `requested`: the CSMS has asked for it."""
+        ...
+
+
+class Wire(Protocol):
+    """The websocket, as far as a session needs it."""
+
+    async def send(self, message: str) -> None:
+        """Send a text frame."""
+        ...
+
+    async def recv(self) -> str | bytes:
+        """Wait for a frame."""
+        ...
+
+
+FrameListener = Callable[[str, str], None]
+"""told each frame as it passes: direction (`in`, `out`) and text"""
+
+
+class Session:
+    """A session with a CSMS over one wire."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        handlers: Handlers,
+        gate: Gate,
+        schemas: Schemas,
+        errands: Errands,
+        clock: Clock,
+        *,
+        timeout_s: float,
+        listen: FrameListener | None = None,
+    ) -> None:
+        self._wire = wire
+        self._handlers = handlers
+        self._gate = gate
+        self._schemas = schemas
+        self._errands = errands
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._listen = listen
+        self._turn = asyncio.Lock()
+        self._open: tuple[str, asyncio.Future[Result | Error]] | None = None
+        self._ended = False
+
+    async def run(self) -> None:
+        """Read until the wire ends, with whatever exception it ends with; an open call ends with it."""
+        try:
+            while True:
+                text = await self._wire.recv()
+                self._passes("in", text)
+                await self._take(frame.decode(text))
+        finally:
+            self._ended = True
+            if self._open is not None and not self._open[1].done():
+                self._open[1].set_exception(LinkLostError("the link ended"))
+
+    async def call(
+        self, action: Action[RequestT, ResponseT], request: RequestT, *, requested: bool = False
+    ) -> ResponseT:
+        """Send a CALL when its turn has come, and wait for the answer (GEN.FR.01: one at a time).
+
+        Raises:
+            NoAnswerError: refused, too late, not allowed now, or the link has ended.
+        """
+        async with self._turn:
+            if self._ended:
+                raise LinkLostError("the link ended")
+            if not self._gate.may_send(action.name, requested=requested):
+                raise NoAnswerError(f"{action.name} may not be sent before the CSMS has accepted the station")
+            self._check_own(action.name, request, self._schemas.fault_of_request(action.name, request))
+            answer = await self._ask(Call(str(uuid.uuid4()), action.name, request))
+        if isinstance(answer, Error):
+            raise RefusedError(answer.code, answer.description)
+        fault = self._schemas.fault_of_response(action.name, answer.payload)
+        if fault is not None:
+            _log.warning("answer to %s is not valid: %s", action.name, fault.description)
+            raise RefusedError(fault.code, fault.description)
+        return cast("ResponseT", answer.payload)
+
+    async def _ask(self, call: Call) -> Result | Error:
+        answer: asyncio.Future[Result | Error] = asyncio.get_running_loop().create_future()
+        self._open = (call.id, answer)
+        try:
+            with self._clock.wire(_WIRE_PATIENCE_S):
+                async with self._clock.timeout(self._timeout_s):
+                    await self._send(call)
+                    return await answer
+        except TimeoutError:
+            raise TimedOutError(f"no answer to {call.action} within {self._timeout_s:g} s") from None
+        finally:
+            self._open = None
+
+    async def _take(self, taken: frame.Frame) -> None:
+        match taken:
+            case Call():
+                await self._answer(taken)
+            case Result() | Error():
+                if self._open is not None and self._open[0] == taken.id and not self._open[1].done():
+                    self._open[1].set_result(taken)
+                else:
+                    _log.warning("an answer that nobody waits for: %s", taken.id)
+            case Nonsense():
+                _log.warning("a frame that is not OCPP: %s", taken.why)
+                if taken.answer is not None:
+                    await self._send(taken.answer)
+
+    async def _answer(self, call: Call) -> None:
+        answer = await self._outcome(call)
+        if isinstance(answer, Error):
+            _log.info("%s is refused: %s %s", call.action[:50], answer.code, answer.description)
+            await self._send(answer)
+            return
+        await self._send(Result(call.id, answer.response))
+        if answer.then is not None:
+            self._errands.start(call.action, answer.then)
+
+    async def _outcome(self, call: Call) -> Answer[object] | Error:
+        if not self._schemas.known(call.action):
+            return Error(call.id, "NotImplemented", "OCPP 2.0.1 has no such action")
+        if (refusal := self._gate.refusal_to_answer(call.action)) is not None:
+            return Error(call.id, refusal.code, refusal.description)
+        if (handler := self._handlers.get(call.action)) is None:
+            return Error(call.id, "NotSupported", f"{call.action} is not supported")
+        if (fault := self._schemas.fault_of_request(call.action, call.payload)) is not None:
+            return Error(call.id, fault.code, fault.description)
+        outcome = await contained(handler(call.payload))
+        if isinstance(outcome, PayloadError):
+            return Error(call.id, outcome.code, str(outcome))
+        if isinstance(outcome, Exception):
+            _log.error("%s could not be handled", call.action, exc_info=outcome)
+            return Error(call.id, "InternalError", f"{call.action} could not be carried out")
+        self._check_own(call.action, outcome.response, self._schemas.fault_of_response(call.action, outcome.response))
+        return outcome
+
+    def _check_own(self, action: str, payload: object, fault: object) -> None:
+        """What we say ourselves is checked too; a fault of ours is said, and sent: better late than never."""
+        del payload
+        if fault is not None:
+            _log.error("our own %s does not fit its schema: %s", action, fault)
+
+    async def _send(self, sent: Call | Result | Error) -> None:
+        text = frame.encode(sent)
+        self._passes("out", text)
+        await self._wire.send(text)
+
+    def _passes(self, direction: str, text: str | bytes) -> None:
+        shown = text if isinstance(text, str) else f"<{len(text)} bytes>"
+        _frames.debug("%s %s", direction, shown)
+        if self._listen is not None:
+            self._listen(direction, shown)

@@ -1,0 +1,206 @@
+"""The station's side of OCPP as a whole: builds the blocks, and serves each websocket that comes up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from ocpp_handlers.authorization import Authorization
+from ocpp_handlers.availability import Availability
+from ocpp_handlers.boot import Boot, BootGate, BootReason, Identification
+from ocpp_handlers.connection import Connection, NetworkProfile
+from ocpp_handlers.data_transfer import DataTransfer
+from ocpp_handlers.delivery import Delivery
+from ocpp_handlers.link import Link
+from ocpp_handlers.meter_values import MeterValues
+from ocpp_handlers.provisioning import Provisioning
+from ocpp_handlers.remote_control import RemoteControl
+from ocpp_handlers.schema import Schemas
+from ocpp_handlers.session import FrameListener, Handlers, LinkLostError, Session
+from ocpp_handlers.smart_charging import SmartCharging
+from ocpp_handlers.transactions import Transactions
+from station.database import StorageError
+from station.supervision import Errands
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+
+    from ocpp_handlers.device_model import DeviceModel
+    from station.charging_station import ChargingStation
+    from station.profiles import Profiles
+
+_log = logging.getLogger(__name__)
+
+_SMALLEST_CORRECTION_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class StackSetup:
+    """What the stack is told when it is built."""
+
+    network: NetworkProfile
+    identification: Identification
+    message_timeout_s: float
+    boot_reason: BootReason = BootReason.POWER_UP
+
+
+class OcppStack:
+    """Everything between the station and the CSMS."""
+
+    def __init__(
+        self,
+        setup: StackSetup,
+        station: ChargingStation,
+        profiles: Profiles,
+        model: DeviceModel,
+        *,
+        profiles_changed: Callable[[], None],
+        listen: FrameListener | None = None,
+    ) -> None:
+        self._setup = setup
+        self._station = station
+        self._listen = listen
+        self._clock = station.clock
+        self._schemas = Schemas()
+        self._errands = Errands()
+        self._handlers = Handlers()
+        self._offline_since: datetime | None = None
+        self._told_everything = False
+        self.gate = BootGate()
+        self.link = Link(self.gate)
+        who = setup.identification
+        self._boot = Boot(self.gate, who, station.settings, self._clock, reason=setup.boot_reason)
+        self._boot.on_time = self._synchronise
+        self.model = model
+        self.data_transfer = DataTransfer()
+        self._authorization = Authorization(self.link, station.tokens, station.settings)
+        self._availability = Availability(self.link, station.evses, self._clock)
+        self._transactions = Transactions(self.link, station)
+        self._meter_values = MeterValues(self.link, self._errands)
+        self._delivery = Delivery(station.outbox, station.settings, self._clock)
+        for block in (
+            Provisioning(self.model),
+            self._authorization,
+            self._transactions,
+            RemoteControl(self.gate, station, profiles),
+            SmartCharging(station, profiles, profiles_changed),
+            self.data_transfer,
+        ):
+            block.register(self._handlers)
+        self.connection = Connection(setup.network, self._serve, station.settings, self._clock)
+        station.connect(self._authorization)
+        self._take_samples()
+
+    async def run(self) -> None:
+        """Keep the link until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._errands.run(), name="errands")
+            for evse in self._station.evses.values():
+                group.create_task(self._availability.watch(evse), name=f"status-{evse.id}")
+            group.create_task(self.connection.run(), name="connection")
+
+    # For the local API (station.ports.CsmsLink)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the websocket is up."""
+        return self.connection.connected
+
+    @property
+    def connected_since(self) -> datetime | None:
+        """Since when it is up."""
+        return self.connection.connected_since
+
+    @property
+    def last_error(self) -> str | None:
+        """Why the last attempt failed; None when it did not."""
+        return self.connection.last_error
+
+    @property
+    def boot_status(self) -> str:
+        """What the CSMS thinks of the station."""
+        return self.gate.state.value
+
+    @property
+    def url(self) -> str:
+        """Where the CSMS is."""
+        return self._setup.network.url
+
+    @property
+    def security_profile(self) -> int:
+        """The OCPP security profile of the link."""
+        return self._setup.network.security_profile
+
+    def cut(self) -> None:
+        """The network is gone until `mend`."""
+        self.connection.cut()
+
+    def mend(self) -> None:
+        """The network is back."""
+        self.connection.mend()
+
+    async def _serve(self, websocket: ClientConnection) -> None:
+        session = Session(
+            websocket,
+            self._handlers,
+            self.gate,
+            self._schemas,
+            self._errands,
+            self._clock,
+            timeout_s=self._setup.message_timeout_s,
+            listen=self._listen,
+        )
+        self.link.session = session
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(session.run(), name="session")
+                group.create_task(self._speak(session), name="speaker")
+        except* LinkLostError:
+            pass  # the reader's own error says more, and is in the group too
+        finally:
+            self.link.session = None
+            self._offline_since = self._clock.now()
+            await self._mark_offline()
+
+    async def _speak(self, session: Session) -> None:
+        """What the station says of its own accord on a link."""
+        fresh = not self.gate.accepted
+        await self._boot.be_accepted(session)
+        everything = fresh or self._offline_too_long()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._boot.beat(session), name="heartbeat")
+                group.create_task(self._availability.report(everything=everything), name="status")
+                group.create_task(self._delivery.run(self._transactions.send), name="delivery")
+        except* LinkLostError:
+            pass
+
+    def _offline_too_long(self) -> bool:
+        """B04.FR.01: after a long absence all statuses are told anew."""
+        if self._offline_since is None:
+            return True
+        offline_s = (self._clock.now() - self._offline_since).total_seconds()
+        return offline_s > self._station.settings.offline_threshold_s
+
+    async def _mark_offline(self) -> None:
+        try:
+            await self._station.outbox.mark_offline()
+        except StorageError as error:
+            _log.error("queued events could not be marked as offline: %s", error)
+
+    def _synchronise(self, moment: datetime) -> None:
+        """B01.FR.06: the clock follows the CSMS where Heartbeat is a time source."""
+        correction = moment - self._clock.now()
+        wanted = "Heartbeat" in self._station.settings.time_source
+        if wanted and abs(correction.total_seconds()) >= _SMALLEST_CORRECTION_S:
+            _log.info("clock corrected by %+.1f s", correction.total_seconds())
+            self._clock.adjust(correction)
+
+    def _take_samples(self) -> None:
+        for evse in self._station.evses.values():
+            if evse.sampler is not None:
+                evse.sampler.on_idle_sample = lambda value, evse_id=evse.id: self._meter_values.report(evse_id, value)

@@ -1,0 +1,48 @@
+"""Block E, transactions: events go out, and what the CSMS answers has consequences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ocpp_handlers import actions
+from ocpp_handlers.session import Answer, Handlers
+from ocpp_handlers.translate import event_to_wire, id_token_info_from_wire
+
+if TYPE_CHECKING:
+    from ocpp_handlers import messages as m
+    from ocpp_handlers.link import Link
+    from station.charging_station import ChargingStation
+    from station.model import TransactionEvent
+
+
+class Transactions:
+    """Sends recorded events; tells the CSMS what is still to come."""
+
+    def __init__(self, link: Link, station: ChargingStation) -> None:
+        self._link = link
+        self._station = station
+
+    def register(self, handlers: Handlers) -> None:
+        """Answer what the CSMS asks of this block."""
+        handlers.on(actions.GET_TRANSACTION_STATUS, self.get_transaction_status)
+
+    async def send(self, event: TransactionEvent) -> None:
+        """Send one event.
+
+        Raises:
+            NoAnswerError: it was not accepted.
+        """
+        answer = await self._link.call(actions.TRANSACTION_EVENT, event_to_wire(event))
+        if (info := answer.get("idTokenInfo")) is not None:
+            await self._station.answered(event, id_token_info_from_wire(info))
+
+    async def get_transaction_status(
+        self, request: m.GetTransactionStatusRequest
+    ) -> Answer[m.GetTransactionStatusResponse]:
+        """E14."""
+        transaction_id = request.get("transactionId")
+        waiting = await self._station.outbox.waiting(transaction_id)
+        response: m.GetTransactionStatusResponse = {"messagesInQueue": waiting > 0}
+        if transaction_id is not None:  # E14.FR.06: without an id nothing is said of ongoing
+            response["ongoingIndicator"] = self._station.is_ongoing(transaction_id)
+        return Answer(response)

@@ -1,0 +1,166 @@
+"""The station's nouns ↔ the objects of OCPP 2.0.1. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
+from metering.sampling import MeterValue, SampledValue
+from ocpp_handlers import timestamps
+from ocpp_handlers.session import PayloadError
+from station.model import AuthorizationStatus, IdToken, IdTokenInfo, TransactionEvent
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ocpp_handlers import messages as m
+
+
+def moment(text: str, field: str) -> datetime:
+    """A date and time of a request.
+
+    Raises:
+        PayloadError: it is none; the schema does not look at that.
+    """
+    try:
+        return timestamps.decode(text)
+    except ValueError as error:
+        raise PayloadError("PropertyConstraintViolation", f"{field}: {error}") from error
+
+
+def id_token_to_wire(id_token: IdToken) -> m.IdTokenType:
+    """IdTokenType."""
+    wire: m.IdTokenType = {"idToken": id_token.value, "type": cast("m.IdTokenEnumType", id_token.type)}
+    if id_token.additional_info:
+        wire["additionalInfo"] = [
+            {"additionalIdToken": value, "type": kind} for value, kind in id_token.additional_info
+        ]
+    return wire
+
+
+def id_token_from_wire(wire: m.IdTokenType) -> IdToken:
+    """IdTokenType."""
+    more = tuple((info["additionalIdToken"], info["type"]) for info in wire.get("additionalInfo", ()))
+    return IdToken(wire["idToken"], wire["type"], more)
+
+
+def id_token_info_from_wire(wire: m.IdTokenInfoType) -> IdTokenInfo:
+    """IdTokenInfoType; an expiry that cannot be read is none."""
+    group = wire.get("groupIdToken")
+    expiry = wire.get("cacheExpiryDateTime")
+    expires_at: datetime | None = None
+    if expiry is not None:
+        try:
+            expires_at = timestamps.decode(expiry)
+        except ValueError:
+            expires_at = None
+    return IdTokenInfo(
+        AuthorizationStatus(wire["status"]),
+        id_token_from_wire(group) if group is not None else None,
+        expires_at,
+        tuple(wire.get("evseId", ())),
+    )
+
+
+def event_to_wire(event: TransactionEvent) -> m.TransactionEventRequest:
+    """TransactionEventRequest of a recorded event."""
+    if event.seq_no is None:
+        raise ValueError("an event is sent only after it was recorded")
+    wire: m.TransactionEventRequest = {
+        "eventType": event.event_type.value,
+        "timestamp": timestamps.encode(event.occurred_at),
+        "triggerReason": event.trigger.value,
+        "seqNo": event.seq_no,
+        "transactionInfo": _transaction_to_wire(event),
+    }
+    if event.offline:
+        wire["offline"] = True
+    if event.phases_used is not None:
+        wire["numberOfPhasesUsed"] = event.phases_used
+    if event.cable_max_a is not None:
+        wire["cableMaxCurrent"] = int(event.cable_max_a)
+    if event.reservation_id is not None:
+        wire["reservationId"] = event.reservation_id
+    if event.id_token is not None:
+        wire["idToken"] = id_token_to_wire(event.id_token)
+    if event.evse is not None:
+        wire["evse"] = {"id": event.evse.evse_id}
+        if event.evse.connector_id is not None:
+            wire["evse"]["connectorId"] = event.evse.connector_id
+    if event.meter_values:
+        wire["meterValue"] = [meter_value_to_wire(value) for value in event.meter_values]
+    return wire
+
+
+def _transaction_to_wire(event: TransactionEvent) -> m.TransactionType:
+    info: m.TransactionType = {"transactionId": event.transaction_id}
+    if event.charging_state is not None:
+        info["chargingState"] = event.charging_state.value
+    if event.time_spent_charging_s is not None:
+        info["timeSpentCharging"] = event.time_spent_charging_s
+    if event.stopped_reason is not None:
+        info["stoppedReason"] = event.stopped_reason.value
+    if event.remote_start_id is not None:
+        info["remoteStartId"] = event.remote_start_id
+    return info
+
+
+def meter_value_to_wire(value: MeterValue) -> m.MeterValueType:
+    """MeterValueType."""
+    return {
+        "timestamp": timestamps.encode(value.taken_at),
+        "sampledValue": [_sample_to_wire(sample) for sample in value.samples],
+    }
+
+
+def _sample_to_wire(sample: SampledValue) -> m.SampledValueType:
+    wire: m.SampledValueType = {
+        "value": sample.value,
+        "context": sample.context.value,
+        "measurand": sample.measurand.value,
+        "location": "Outlet",
+        "unitOfMeasure": {"unit": sample.unit},
+    }
+    if sample.phase is not None:
+        wire["phase"] = cast("m.PhaseEnumType", sample.phase)
+    return wire
+
+
+def profile_from_wire(wire: m.ChargingProfileType, evse_id: int) -> ChargingProfile:
+    """ChargingProfileType, sent for an EVSE (0: all).
+
+    Raises:
+        PayloadError: a date and time that is none.
+    """
+    recurrency = wire.get("recurrencyKind")
+    return ChargingProfile(
+        id=int(wire["id"]),
+        evse_id=evse_id,
+        stack_level=int(wire["stackLevel"]),
+        purpose=Purpose(wire["chargingProfilePurpose"]),
+        kind=Kind(wire["chargingProfileKind"]),
+        schedule=_schedule_from_wire(wire["chargingSchedule"][0]),
+        recurrency=Recurrency(recurrency) if recurrency is not None else None,
+        valid_from=_optional_moment(wire.get("validFrom"), "validFrom"),
+        valid_to=_optional_moment(wire.get("validTo"), "validTo"),
+        transaction_id=wire.get("transactionId"),
+    )
+
+
+def _schedule_from_wire(wire: m.ChargingScheduleType) -> Schedule:
+    duration = wire.get("duration")
+    return Schedule(
+        id=int(wire["id"]),
+        unit=RateUnit(wire["chargingRateUnit"]),
+        periods=tuple(
+            Period(int(period["startPeriod"]), float(period["limit"]), int(period.get("numberPhases", 3)))
+            for period in wire["chargingSchedulePeriod"]
+        ),
+        starts_at=_optional_moment(wire.get("startSchedule"), "startSchedule"),
+        duration_s=int(duration) if duration is not None else None,
+        minimum_rate=wire.get("minChargingRate"),
+    )
+
+
+def _optional_moment(text: str | None, field: str) -> datetime | None:
+    return moment(text, field) if text is not None else None

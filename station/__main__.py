@@ -1,0 +1,14 @@
+"""`python -m station`, and the command `borne`."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Do what the command line asks, then exit: 0 when it went well, 2 when what was given is refused."""
+    from station.cli import commands
+
+    commands(prog_name="borne")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,349 @@
+"""The installation file: what the installer decides before the first start, in TOML, checked and frozen.
+
+Units stand in the names of the keys. Relative paths count from the working directory.
+"""
+
+# pydantic-settings is left out on purpose: importing it costs 27 ms of every cold start, and it tells neither
+# the line of a mistake nor a mistyped variable.
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal, cast
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from energy.sources import GridSourceConfig
+from metering.drivers import MeterConfig, SimulatedMeterConfig
+from metering.drivers.registers import ModelName
+from station import config_environment, config_file
+from station.config_file import ConfigurationError, RuleError
+from station.hardware import BoardConfig
+from station.version import package_version
+
+__all__ = ["SIMULATED_DEVICE", "Configuration", "ConfigurationError", "load"]
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9*\-_=:+|@.]*")
+"""identifierString and passwordString (OCPP 2.0.1 part 2, primitive datatypes)"""
+
+SIMULATED_DEVICE: Final = "simulated"
+"""stands for the device of a grid source whose meter is simulated: its wire exists only once that runs"""
+
+
+def load(path: Path, environ: Mapping[str, str]) -> Configuration:
+    """Read the installation file and put the BORNE_ variables of `environ` over it.
+
+    Raises:
+        ConfigurationError: in one sentence, where (file and line, or variable), which key, and what is wrong.
+    """
+    document = config_environment.overlay(config_file.read(path), environ, Configuration)
+    try:
+        return Configuration.model_validate(document.tree)
+    except ValidationError as error:
+        from station import config_errors  # a good start does not wait for it
+
+        # Without its cause: pydantic's own text shows what was given, and that may be a password.
+        raise config_errors.explain(error, document, Configuration) from None
+
+
+def _identifier(text: str) -> str:
+    if not _IDENTIFIER.fullmatch(text):
+        raise ValueError("may only have the characters a-z A-Z 0-9 * - _ = : + | @ .")
+    return text
+
+
+def _websocket_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # a port that is no number shows itself only here
+    except ValueError as error:
+        raise ValueError("is not a URL") from error
+    if parts.scheme not in ("ws", "wss"):
+        raise ValueError("must begin with ws:// or wss://")
+    if not parts.hostname:
+        raise ValueError("must name a host")
+    if "@" in parts.netloc:
+        raise ValueError("must not carry a user or password; the password is a key of its own")
+    if "#" in url or not url.isprintable() or " " in url:
+        raise ValueError("must not have spaces or a fragment (#)")
+    return url
+
+
+def _named(path: object) -> object:
+    if path == "":
+        raise ValueError("must not be empty")  # pathlib would take it for the working directory
+    return path
+
+
+FilePath = Annotated[Path, BeforeValidator(_named)]
+Count = Annotated[int, Field(strict=True)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1, max_length=50)]
+PhaseCount = Literal[1, 3]
+SecurityProfile = Literal[0, 1, 2, 3]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class StationConfig(_Table):
+    """[station]: who the station is, and where it keeps its records."""
+
+    identity: Annotated[str, Field(min_length=1, max_length=48), AfterValidator(_identifier)]
+    """the charging station's identity at the CSMS (SecurityCtrlr.Identity)"""
+    vendor: Name = "borne"
+    model: Annotated[str, Field(min_length=1, max_length=20)] = "flex"
+    serial_number: Annotated[str, Field(min_length=1, max_length=25)] | None = None
+    firmware_version: Name = Field(default_factory=package_version)
+    storage: FilePath = Path("./borne-data")
+    """the directory of the records; made when absent"""
+    on_storage_failure: Literal["stop", "continue"] = "stop"
+    """whether a station that cannot record its transactions goes on charging"""
+
+
+class CsmsConfig(_Table):
+    """[csms]: the management system; without it the station runs stand-alone."""
+
+    url: Annotated[str, AfterValidator(_websocket_url)]
+    """without the identity, which is appended"""
+    password: SecretStr | None = None
+    """for HTTP basic authentication (A00.FR.205)"""
+    ca_file: FilePath | None = None
+    """PEM roots that the CSMS is checked against, in place of the system's"""
+    certificate_file: FilePath | None = None
+    """PEM chain of the station"""
+    key_file: FilePath | None = None
+    message_timeout_s: Annotated[Number, Field(gt=0)] = 30.0
+    security_profile: SecurityProfile = Field(default_factory=lambda given: _best(_profiles(given)))
+    """1 to 3 as OCPP numbers them (A00), 0 without any security; the best that the other keys allow"""
+
+    @field_validator("password")
+    @classmethod
+    def _is_a_password(cls, password: SecretStr | None) -> SecretStr | None:
+        if password is not None:
+            text = password.get_secret_value()
+            if not 16 <= len(text) <= 40:
+                raise ValueError(f"must have 16 to 40 characters (has {len(text)})")
+            _identifier(text)
+        return password
+
+    @model_validator(mode="after")
+    def _fits_its_security_profile(self) -> CsmsConfig:
+        if self.key_file is None and self.certificate_file is not None:
+            raise RuleError(("key_file",), "is missing, while certificate_file is given")
+        if self.certificate_file is None and self.key_file is not None:
+            raise RuleError(("certificate_file",), "is missing, while key_file is given")
+        possible = _profiles(dict(self))
+        if not possible:
+            raise RuleError(
+                ("url",),
+                "wss:// needs a password (security profile 2) or certificate_file and key_file (security profile 3)",
+            )
+        if self.security_profile not in possible:
+            fitting = " or ".join(str(profile) for profile in possible)
+            raise RuleError(("security_profile",), f"must be {fitting} with these keys (is {self.security_profile})")
+        return self
+
+
+def _profiles(given: Mapping[str, object]) -> list[SecurityProfile]:
+    """The security profiles that the other keys of [csms] allow (A00)."""
+    has_password = given.get("password") is not None
+    if urlsplit(str(given.get("url"))).scheme != "wss":  # which may be written WSS
+        return [1] if has_password else [0]
+    profiles: list[SecurityProfile] = []
+    if has_password:
+        profiles.append(2)
+    if given.get("certificate_file") is not None:
+        profiles.append(3)
+    return profiles
+
+
+def _best(profiles: list[SecurityProfile]) -> SecurityProfile:
+    return profiles[-1] if profiles else 0  # a CSMS that allows none is refused
+
+
+class HttpConfig(_Table):
+    """[http]: the local page and API."""
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Annotated[Count, Field(ge=0, le=65535)] = 8080
+    """0 takes any free port"""
+
+
+class LogConfig(_Table):
+    """[log]: what the daemon tells about itself."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "human", "json"] = "auto"
+    """auto: for people on a terminal, JSON lines elsewhere"""
+    file: FilePath | None = None
+    """a file that gets every line as well"""
+    frames: bool = False
+    """whether OCPP messages are logged above level debug too; they name cards and customers"""
+
+
+class EvseConfig(_Table):
+    """[[evse]]: one EVSE and its only connector."""
+
+    id: Annotated[Count, Field(ge=1)] = 1
+    phases: PhaseCount = 3
+    max_current_a: Annotated[Number, Field(ge=6, le=80)] = 32.0
+    """rating per phase; IEC 61851-1 A.2 signals 6 to 80 A"""
+    connector_type: Literal["cType1", "cType2", "sType2", "sType3"] = "cType2"
+    """ConnectorEnumType, those with a control pilot for AC"""
+    attached_cable: bool = False
+    meter: MeterConfig = SimulatedMeterConfig()
+    """the billing meter"""
+
+
+class GridConfig(_Table):
+    """[grid]: the connection of the house, which its loads share with the station."""
+
+    phases: PhaseCount
+    max_current_a: Annotated[Number, Field(gt=0)] | None = None
+    """amperes per phase that may be drawn, besides what the meter tells of the contract"""
+    safe_current_a: Annotated[Number, Field(ge=0, le=80)] = 6.0
+    """amperes per phase for the station while the source is silent; below 6 it does not charge"""
+    source: GridSourceConfig
+    """what tells how much the house draws"""
+
+
+class SimulatedLinkyConfig(_Table):
+    """[simulation.linky]: the meter of the simulated house, on a pseudo-terminal."""
+
+    mode: Literal["historique", "standard"]
+    phases: PhaseCount
+    subscribed_va: Annotated[Count, Field(ge=1000, le=36_000)]
+    """the contract's power; a Linky serves up to 36 kVA"""
+
+
+class SimulationConfig(_Table):
+    """[simulation]: the world around the simulated board."""
+
+    rate: Annotated[Number, Field(ge=0)] = 1.0
+    """virtual seconds per real second; 0 stands still until told to move"""
+    meter_transport: Literal["modbus-tcp", "modbus-rtu", "direct"] = "direct"
+    """the wire between the simulated circuit and its meter's driver"""
+    meter_model: ModelName = "eastron-sdm630"
+    linky: SimulatedLinkyConfig | None = None
+    seed: Count | None = None
+    """makes the noise of the simulated house repeatable"""
+
+
+class VariableConfig(_Table):
+    """[[variable]]: a value in place of the device model's default."""
+
+    component: Name
+    variable: Name
+    instance: Name | None = None
+    """of the variable"""
+    evse: Annotated[Count, Field(ge=1)] | None = None
+    connector: Annotated[Count, Field(ge=1)] | None = None
+    value: Annotated[str, Field(max_length=1000)]
+    """as SetVariables carries it"""
+
+    @model_validator(mode="after")
+    def _is_no_secret(self) -> VariableConfig:
+        if self.variable.casefold() == "basicauthpassword":
+            raise RuleError(("variable",), "the password belongs into csms.password, where it is kept secret")
+        return self
+
+
+class Configuration(_Table):
+    """The whole installation file."""
+
+    station: StationConfig
+    csms: CsmsConfig | None = None
+    http: HttpConfig = HttpConfig()
+    log: LogConfig = LogConfig()
+    evse: tuple[EvseConfig, ...] = (EvseConfig(),)
+    board: BoardConfig = BoardConfig()
+    grid: GridConfig | None = None
+    simulation: SimulationConfig = SimulationConfig()
+    variable: tuple[VariableConfig, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, given: object) -> object:
+        """Without [station] it is the identity that is missing; a simulated Linky brings its device along."""
+        if not isinstance(given, dict):
+            return given
+        tree: dict[str, object] = {"station": dict[str, object](), **cast("dict[str, object]", given)}
+        match tree:
+            case {"grid": {"source": {"type": "linky"}}, "simulation": {"linky": {}}}:
+                grid = cast("dict[str, object]", tree["grid"])
+                source = {"device": SIMULATED_DEVICE} | cast("dict[str, object]", grid["source"])
+                return tree | {"grid": grid | {"source": source}}
+            case _:
+                return tree
+
+    @model_validator(mode="after")
+    def _identity_can_be_a_user_name(self) -> Configuration:
+        if ":" in self.station.identity and self.csms is not None and self.csms.password is not None:
+            # A00.FR.204: what precedes the first colon is the user of HTTP basic authentication.
+            raise RuleError(("station", "identity"), "must not have a colon when csms.password is given")
+        return self
+
+    @model_validator(mode="after")
+    def _evses_count_from_one(self) -> Configuration:
+        if not self.evse:
+            raise RuleError(("evse",), "must have at least one entry")
+        for position, evse in enumerate(self.evse):
+            if evse.id != position + 1:
+                key = ("evse", position, "id")
+                raise RuleError(key, f"must be {position + 1}: EVSEs count 1, 2, … in order (is {evse.id})")
+        return self
+
+    @model_validator(mode="after")
+    def _evses_fit_the_grid(self) -> Configuration:
+        if self.grid is not None and self.grid.phases == 1:
+            for position, evse in enumerate(self.evse):
+                if evse.phases != 1:
+                    key = ("evse", position, "phases")
+                    raise RuleError(key, f"must be 1, as grid.phases is 1 (is {evse.phases})")
+        return self
+
+    @model_validator(mode="after")
+    def _simulated_linky_is_the_grid_source(self) -> Configuration:
+        simulated = self.simulation.linky
+        if simulated is None:
+            return self
+        if self.grid is None or self.grid.source.type != "linky":
+            raise RuleError(("simulation", "linky"), 'needs a [grid] with a source of type "linky"')
+        if self.grid.source.device != SIMULATED_DEVICE:
+            key = ("grid", "source", "device")
+            raise RuleError(key, "must be left out, as [simulation.linky] brings its own")
+        if simulated.phases != self.grid.phases:
+            key = ("simulation", "linky", "phases")
+            raise RuleError(key, f"must be {self.grid.phases}, as grid.phases is (is {simulated.phases})")
+        return self
+
+    @model_validator(mode="after")
+    def _variables_have_a_place(self) -> Configuration:
+        taken: set[tuple[object, ...]] = set()
+        for position, row in enumerate(self.variable):
+            if row.evse is not None and row.evse > len(self.evse):
+                raise RuleError(("variable", position, "evse"), f"there is no EVSE {row.evse}")
+            if row.connector is not None and (row.evse is None or row.connector != 1):
+                raise RuleError(("variable", position, "connector"), "must be 1, beside an evse")
+            # names are case-insensitive (part 2, identifierString)
+            names = (row.component.casefold(), row.variable.casefold(), (row.instance or "").casefold())
+            place = (*names, row.evse, row.connector)
+            if place in taken:
+                raise RuleError(("variable", position), f"{row.component}.{row.variable} is given twice")
+            taken.add(place)
+        return self

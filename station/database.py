@@ -1,0 +1,117 @@
+"""The station's disk: one SQLite file, every write committed (synchronous=FULL) before it returns."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import aiosqlite
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
+_log = logging.getLogger(__name__)
+
+Value = str | int | float | bytes | None
+Row = tuple[Value, ...]
+
+
+class StorageError(Exception):
+    """The disk did not keep what it was given: nothing of that write is there. Trying again may help."""
+
+
+class Database:
+    """An open SQLite database. Statements happen in the order in which they are asked for."""
+
+    def __init__(self, connection: aiosqlite.Connection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._turn = asyncio.Lock()  # nobody's statement may slip into another's transaction
+
+    async def write(self, sql: str, values: Sequence[Value] = ()) -> int:
+        """Execute one statement and commit it to disk; returns the id of the row that it inserted.
+
+        Raises:
+            StorageError: a full disk, a read-only one, a broken file.
+        """
+        with _storage(), self._clock.wire():
+            async with self._turn, self._connection.execute(sql, values) as cursor:
+                return cursor.lastrowid or 0
+
+    async def write_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
+        """Execute one statement for each row: all of them, or none.
+
+        Raises:
+            StorageError: as `write`.
+        """
+        with _storage(), self._clock.wire():
+            async with self._turn:
+                await self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    await self._connection.executemany(sql, rows)
+                    await self._connection.execute("COMMIT")
+                except BaseException:
+                    with contextlib.suppress(sqlite3.Error):
+                        await self._connection.execute("ROLLBACK")
+                    raise
+
+    async def rows(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
+        """All rows of a query, or of a statement with RETURNING, which is committed like any other.
+
+        Raises:
+            StorageError: as `write`.
+        """
+        with _storage(), self._clock.wire():
+            async with self._turn:
+                return [tuple(row) for row in await self._connection.execute_fetchall(sql, values)]
+
+
+@contextlib.asynccontextmanager
+async def open_database(path: Path, clock: Clock) -> AsyncGenerator[Database]:
+    """Open the database of a station, brought up to date by the migrations that it has not seen.
+
+    Raises:
+        StorageError: it cannot be opened or is not ours.
+    """
+    with _storage():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"{path.parent}: {error.strerror}") from error
+        # Autocommit (isolation_level None): one statement is one transaction, one hop to the thread, one sync.
+        connection = await aiosqlite.connect(path, isolation_level=None)
+    try:
+        with _storage():
+            await connection.execute("PRAGMA journal_mode=WAL")
+            await connection.execute("PRAGMA synchronous=FULL")
+            await connection.execute("PRAGMA busy_timeout=2000")
+            await _migrate(connection)
+        yield Database(connection, clock)
+    finally:
+        await connection.close()
+
+
+async def _migrate(connection: aiosqlite.Connection) -> None:
+    """Apply each numbered file once; `user_version` is the number of the last one."""
+    (row,) = await connection.execute_fetchall("PRAGMA user_version")
+    seen = int(row[0])
+    for script in sorted(_MIGRATIONS.glob("*.sql")):
+        number = int(script.name.split("_", 1)[0])
+        if number > seen:
+            sql = script.read_text(encoding="utf-8")
+            await connection.executescript(f"BEGIN;\n{sql}\nPRAGMA user_version={number};\nCOMMIT;")
+            _log.info("database brought to version %d", number)
+
+
+@contextlib.contextmanager
+def _storage() -> Generator[None]:
+    try:
+        yield
+    except (sqlite3.Error, ValueError) as error:  # ValueError: aiosqlite after the connection was closed
+        raise StorageError(str(error)) from error

@@ -1,0 +1,427 @@
+"""One EVSE at work: its state, what changes it, and the tasks that drive the board and keep the record."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from metering.pulse import Pulse
+from station.evse_state import (
+    WIND_DOWN_S,
+    Authorization,
+    Cause,
+    EvseState,
+    blocking_faults,
+    connection_deadline_s,
+    connector_status,
+    ev_connected,
+    next_change_s,
+    outputs,
+    settled,
+    wants_energy,
+)
+from station.hardware.board import SAFE, Board, BoardError, Observation
+from station.model import (
+    ChargingState,
+    ConnectorStatus,
+    EventType,
+    Fault,
+    IdToken,
+    StoppedReason,
+    TransactionEvent,
+    TriggerReason,
+)
+from station.transaction import Rules, TxPoint, react
+
+if TYPE_CHECKING:
+    from energy.limit import Limit
+    from metering.clock import Clock
+    from metering.reading import Reading
+    from metering.sampling import MeterValue
+    from station.meter_watch import MeterWatch
+    from station.recorder import Recorder
+    from station.sampler import Sampler
+    from station.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_BOARD_RETRY_S = 1.0
+_WELDED_AFTER_S = WIND_DOWN_S + 4.0
+
+_ENDING_FAULTS = {
+    Fault.GROUND_FAULT: StoppedReason.GROUND_FAULT,
+    Fault.DC_RESIDUAL_CURRENT: StoppedReason.GROUND_FAULT,
+    Fault.OVER_CURRENT: StoppedReason.OVERCURRENT_FAULT,
+    Fault.EMERGENCY_STOP: StoppedReason.EMERGENCY_STOP,
+    Fault.CONTACTOR_WELDED: StoppedReason.OTHER,
+    Fault.POWER_SWITCH: StoppedReason.OTHER,
+}
+"""faults that end a transaction (E06.FR.16), and as what; the others only suspend it"""
+
+
+@dataclass(frozen=True, slots=True)
+class EvseLayout:
+    """What an EVSE is made of."""
+
+    id: int
+    connector_id: int = 1
+    phases: int = 3
+    max_current_a: float = 32.0
+    connector_type: str = "cType2"
+    attached_cable: bool = False
+
+
+class Evse:
+    """One EVSE. Everything that changes it is synchronous, hence atomic; tasks carry out what follows."""
+
+    def __init__(
+        self,
+        layout: EvseLayout,
+        board: Board,
+        meter: MeterWatch,
+        recorder: Recorder,
+        settings: Settings,
+        clock: Clock,
+    ) -> None:
+        self.layout = layout
+        self.meter = meter
+        self.state = EvseState(attached_cable=layout.attached_cable)
+        self.limits: tuple[Limit, ...] = ()
+        self.changed = Pulse()
+        """fires after each change of the state"""
+        self.sampler: Sampler | None = None
+        self.online: Callable[[], bool] = lambda: False
+        """whether an event that happens now happens online"""
+        self.stop_on_storage_failure = True
+        self._board = board
+        self._recorder = recorder
+        self._settings = settings
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self._charged_s = 0.0
+        self._charging_since_s: float | None = None
+        recorder.on_recorded = self._recorded
+        recorder.on_failure = self._storage_failed
+        meter.on_reading = self._metered
+        meter.on_failure = lambda failed: self.report_fault(Fault.METER, failed)
+
+    # What others may know
+
+    @property
+    def id(self) -> int:
+        """The number of the EVSE, from 1."""
+        return self.layout.id
+
+    @property
+    def transaction_id(self) -> str | None:
+        """The open transaction, unless it is about to end."""
+        transaction = self.state.transaction
+        return transaction.id if transaction is not None and transaction.ending is None else None
+
+    @property
+    def offered_a(self) -> float:
+        """What the pilot offers now, amperes per phase."""
+        return self.state.offered_a if wants_energy(self.state) else 0.0
+
+    @property
+    def connector_status(self) -> ConnectorStatus:
+        """The status of its connector."""
+        return connector_status(self.state)
+
+    @property
+    def authorized(self) -> IdToken | None:
+        """Who may charge here now."""
+        return self.state.authorization.id_token if self.state.authorization is not None else None
+
+    # What may happen to it
+
+    def observe(self, seen: Observation) -> None:
+        """The board sees something else than before."""
+        before = self.state.seen
+        if seen == before:
+            return
+        after = replace(self.state, seen=seen)
+        cause: Cause | None = None
+        if ending := self._ending_cause(seen.faults - before.faults):
+            after, cause = replace(after, authorization=None), ending
+        elif ev_connected(after) and not ev_connected(self.state):
+            cause = Cause(TriggerReason.CABLE_PLUGGED_IN)
+        elif ev_connected(self.state) and not ev_connected(after):
+            after, cause = self._disconnected(after)
+        elif seen.bay_occupied is not before.bay_occupied:
+            cause = Cause(TriggerReason.EV_DETECTED if seen.bay_occupied else TriggerReason.EV_DEPARTED)
+        self._become(after, cause)
+
+    def authorize(self, authorization: Authorization, trigger: TriggerReason) -> None:
+        """Somebody may charge here from now on (E02.FR.20, F01.FR.19)."""
+        cause = Cause(trigger, id_token=authorization.id_token, remote_start_id=authorization.remote_start_id)
+        authorization = replace(authorization, since_s=self._clock.monotonic())
+        self._become(replace(self.state, authorization=authorization, lock_held_for=None), cause)
+
+    def end_authorization(
+        self,
+        trigger: TriggerReason,
+        reason: StoppedReason,
+        *,
+        id_token: IdToken | None = None,
+        ends_transaction: bool = False,
+        keep_locked: bool = False,
+    ) -> None:
+        """Nobody may charge here any more; whether that ends the transaction, the stop points say."""
+        ended = self.state.authorization
+        held_for = ended.id_token if keep_locked and ended is not None else None
+        cause = Cause(trigger, reason, id_token, deauthorizes=True, ends_transaction=ends_transaction)
+        self._become(replace(self.state, authorization=None, lock_held_for=held_for), cause)
+
+    def note_group(self, group_id: IdToken | None) -> None:
+        """The CSMS says whose group may also end this charge (E07.FR.01 b)."""
+        if self.state.authorization is not None and group_id is not None:
+            authorization = replace(self.state.authorization, group_id=group_id)
+            self._become(replace(self.state, authorization=authorization), None)
+
+    def release_lock(self) -> None:
+        """The holder has come for the cable."""
+        self._become(replace(self.state, lock_held_for=None), None)
+
+    def refuse_energy(self, *, beyond_wh: float) -> None:
+        """The CSMS does not accept the id but lets the transaction run (E05.FR.02, E05.FR.03).
+
+        `beyond_wh` is how much energy it may still have; 0 stops it at once.
+        """
+        if (transaction := self.state.transaction) is None:
+            return
+        register = self.meter.latest.energy_import_wh if self.meter.latest is not None else None
+        if beyond_wh > 0.0 and register is not None:
+            transaction = replace(transaction, energy_limit_wh=register + beyond_wh)
+        else:
+            transaction = replace(transaction, energy_refused=True)
+        self._become(replace(self.state, transaction=transaction), None)
+
+    def offer(self, current_a: float, limits: tuple[Limit, ...]) -> None:
+        """The limits now allow this current; below 6 A it is a pause."""
+        self.limits = limits
+        offered_a = min(current_a, self.layout.max_current_a)
+        if offered_a != self.state.offered_a:
+            self._become(replace(self.state, offered_a=offered_a), None)
+
+    def report_fault(self, fault: Fault, present: bool) -> None:
+        """The station found a fault, or that it is gone."""
+        faults = self.state.faults | {fault} if present else self.state.faults - {fault}
+        if faults == self.state.faults:
+            return
+        _log.log(
+            logging.WARNING if present else logging.INFO,
+            "EVSE %d: %s %s",
+            self.id,
+            fault,
+            "found" if present else "gone",
+        )
+        after = replace(self.state, faults=faults)
+        ending = self._ending_cause(frozenset({fault})) if present else None
+        if ending is not None:
+            after = replace(after, authorization=None)
+        self._become(after, ending)
+
+    def set_operative(self, operative: bool) -> None:
+        """Take the EVSE into or out of service (G03)."""
+        self._become(replace(self.state, operative=operative), None)
+
+    def sampled(self, trigger: TriggerReason, value: MeterValue) -> None:
+        """Make a transaction event of a sample (J02.FR.11)."""
+        if (transaction := self.state.transaction) is not None:
+            event = TransactionEvent(
+                transaction.id,
+                self.id,
+                EventType.UPDATED,
+                trigger,
+                self._clock.now(),
+                charging_state=self.state.charging_state,
+                meter_values=(value,),
+            )
+            self._record(event)
+
+    async def halt(self) -> None:
+        """Stop charging because the program stops: the transaction ends and its end is on disk."""
+        self._become(replace(self.state, halting=True), None)
+        if self.state.transaction is not None:
+            reason = StoppedReason.REBOOT
+            self.end_authorization(TriggerReason.ABNORMAL_CONDITION, reason, ends_transaction=True)
+        while self.state.transaction is not None:
+            await self.changed.wait()
+        await self._recorder.settled()
+
+    # What follows
+
+    def _become(self, after: EvseState, cause: Cause | None) -> None:
+        """The one place where the state changes."""
+        before, now_s = self.state, self._clock.monotonic()
+        after = settled(before, after, now_s)
+        rules = Rules(
+            self.id,
+            self.layout.connector_id,
+            frozenset(TxPoint(point) for point in self._settings.tx_start_points),
+            frozenset(TxPoint(point) for point in self._settings.tx_stop_points),
+        )
+        outcome = react(before, after, cause, rules, self._clock.now(), now_s, lambda: str(uuid.uuid4()))
+        self.state = settled(after, outcome.state, now_s)
+        self._count_charging_time(before, now_s)
+        for event in outcome.events:
+            self._record(event)
+        if self.state != before:
+            self._say(before)
+            self._wake.set()
+            self.changed.fire()
+            if self.sampler is not None and _transaction_of(self.state) != _transaction_of(before):
+                self.sampler.poke()
+
+    def _record(self, event: TransactionEvent) -> None:
+        spent_s = None if event.event_type is EventType.STARTED else int(self._time_charging_s())
+        self._recorder.put(replace(event, offline=not self.online(), time_spent_charging_s=spent_s))
+
+    def _recorded(self, event: TransactionEvent) -> None:
+        transaction = self.state.transaction
+        if transaction is not None and transaction.id == event.transaction_id and not transaction.recorded:
+            self._become(replace(self.state, transaction=replace(transaction, recorded=True)), None)
+
+    def _disconnected(self, after: EvseState) -> tuple[EvseState, Cause]:
+        """The vehicle is gone, with or without the cable (E09, E10)."""
+        if after.authorization is None or not self._settings.stop_tx_on_ev_side_disconnect:
+            return after, Cause(TriggerReason.EV_COMMUNICATION_LOST)
+        holder = after.authorization.id_token
+        keep = after.seen.cable_plugged and not self._settings.unlock_on_ev_side_disconnect  # E09.FR.03
+        after = replace(after, authorization=None, lock_held_for=holder if keep else None)
+        reason = StoppedReason.EV_DISCONNECTED
+        return after, Cause(TriggerReason.EV_COMMUNICATION_LOST, reason, deauthorizes=True)
+
+    def _ending_cause(self, appeared: frozenset[Fault]) -> Cause | None:
+        for fault, reason in _ENDING_FAULTS.items():
+            if fault in appeared:
+                return Cause(TriggerReason.ABNORMAL_CONDITION, reason, deauthorizes=True, ends_transaction=True)
+        return None
+
+    def _metered(self, reading: Reading) -> None:
+        currents = [abs(current_a) for current_a in reading.currents_a if current_a is not None]
+        draw_a = max(currents, default=None)
+        transaction = self.state.transaction
+        after = replace(self.state, draw_a=draw_a)
+        if (
+            transaction is not None
+            and transaction.energy_limit_wh is not None
+            and reading.energy_import_wh is not None
+            and reading.energy_import_wh >= transaction.energy_limit_wh
+        ):
+            refused = replace(transaction, energy_refused=True, energy_limit_wh=None)
+            after = replace(after, transaction=refused)  # E05.FR.03: the grace is used up
+        self._become(after, None)
+
+    def _storage_failed(self, failing: bool) -> None:
+        if self.stop_on_storage_failure:
+            self.report_fault(Fault.STORAGE, failing)
+
+    def _count_charging_time(self, before: EvseState, now_s: float) -> None:
+        if _transaction_of(self.state) != _transaction_of(before) and self.state.transaction is not None:
+            self._charged_s, self._charging_since_s = 0.0, None
+        charging = self.state.charging_state is ChargingState.CHARGING
+        if charging and self._charging_since_s is None:
+            self._charging_since_s = now_s
+        elif not charging:
+            self._charged_s, self._charging_since_s = self._time_charging_s(), None
+
+    def _time_charging_s(self) -> float:
+        since_s = self._charging_since_s
+        return self._charged_s + (self._clock.monotonic() - since_s if since_s is not None else 0.0)
+
+    def _say(self, before: EvseState) -> None:
+        if self.state.charging_state is not before.charging_state:
+            _log.info("EVSE %d: %s", self.id, self.state.charging_state)
+        if blocking_faults(self.state) != blocking_faults(before):
+            _log.warning("EVSE %d: faults: %s", self.id, ", ".join(sorted(blocking_faults(self.state))) or "none")
+
+    # Tasks
+
+    async def run(self) -> None:
+        """Work until cancelled; whatever ends this leaves the contactor open."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._drive(), name=f"evse-{self.id}-board")
+            group.create_task(self._watch_board(), name=f"evse-{self.id}-observations")
+            group.create_task(self._recorder.run(), name=f"evse-{self.id}-recorder")
+            group.create_task(self.meter.run(), name=f"evse-{self.id}-meter")
+            if self.sampler is not None:
+                group.create_task(self.sampler.run(), name=f"evse-{self.id}-sampler")
+
+    async def _drive(self) -> None:
+        """The only task that touches the outputs. Level-triggered: after each command it looks again."""
+        applied = None
+        try:
+            while True:
+                self._wake.clear()
+                self._let_time_pass()
+                wanted = outputs(self.state, self._clock.monotonic())
+                if wanted == applied:
+                    await self._wait_for_change()
+                    continue
+                try:
+                    await self._board.apply(wanted)
+                    applied = wanted
+                    self.report_fault(Fault.BOARD, False)
+                except BoardError as error:
+                    _log.error("EVSE %d: board: %s", self.id, error)
+                    applied = None
+                    self.report_fault(Fault.BOARD, True)
+                    await self._clock.sleep(_BOARD_RETRY_S)
+        finally:
+            try:
+                await self._board.apply(SAFE)
+            except BoardError as error:
+                _log.critical("EVSE %d: board does not take its safe state: %s", self.id, error)
+
+    async def _wait_for_change(self) -> None:
+        now_s = self._clock.monotonic()
+        due_s = next_change_s(self.state, now_s, self._settings.ev_connection_timeout_s)
+        transaction = self.state.transaction
+        if transaction is not None and transaction.ending is not None:
+            welded_s = transaction.ending_since_s + _WELDED_AFTER_S
+            due_s = min(welded_s, due_s) if due_s is not None else welded_s
+        if due_s is None:
+            await self._wake.wait()
+            return
+        handle = self._clock.call_later(max(0.0, due_s - now_s), self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            handle.cancel()
+
+    def _let_time_pass(self) -> None:
+        """What time alone changes."""
+        now_s = self._clock.monotonic()
+        deadline_s = connection_deadline_s(self.state, self._settings.ev_connection_timeout_s)
+        if deadline_s is not None and now_s >= deadline_s:
+            # E03.FR.05, E03.FR.15: with the parking bay as stop point only the authorization ends.
+            ends = TxPoint.PARKING_BAY_OCCUPANCY.value not in self._settings.tx_stop_points
+            self.end_authorization(TriggerReason.EV_CONNECT_TIMEOUT, StoppedReason.TIMEOUT, ends_transaction=ends)
+        transaction = self.state.transaction
+        if (
+            transaction is not None
+            and transaction.ending is not None
+            and now_s >= transaction.ending_since_s + _WELDED_AFTER_S
+        ):
+            self.report_fault(Fault.CONTACTOR_WELDED, True)
+        self._become(self.state, None)
+
+    async def _watch_board(self) -> None:
+        while True:
+            try:
+                async for seen in self._board.observations():
+                    self.observe(seen)
+            except BoardError as error:
+                _log.error("EVSE %d: board: %s", self.id, error)
+            self.report_fault(Fault.BOARD, True)
+            await self._clock.sleep(_BOARD_RETRY_S)
+
+
+def _transaction_of(state: EvseState) -> str | None:
+    return state.transaction.id if state.transaction is not None else None

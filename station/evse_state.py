@@ -1,0 +1,247 @@
+"""The state of one EVSE, and what follows from it. Pure: facts in, outputs and statuses out.
+
+Facts are kept, statuses are derived. Time enters as a number of seconds (`now_s`, Clock.monotonic).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from station.hardware.board import NOTHING_SEEN, Observation, Outputs
+from station.model import (
+    ChargingState,
+    ConnectorStatus,
+    Fault,
+    IdToken,
+    PilotState,
+    StoppedReason,
+    TriggerReason,
+)
+
+MINIMUM_CURRENT_A = 6.0
+"""the least current that a pilot can offer (IEC 61851-1 table A.7)"""
+WIND_DOWN_S = 6.0
+"""a vehicle has 5 s to follow the pilot; then the contactor opens under load rather than never"""
+HALT_S = 2.0
+"""the same when the program stops and has little time"""
+NO_LOAD_A = 1.0
+"""below this a contactor may open"""
+READY_GRACE_S = 5.0
+"""how long a vehicle may take to want the energy offered before it is called SuspendedEV"""
+
+_CONNECTED = frozenset({PilotState.B, PilotState.C, PilotState.D})
+_TAKING = frozenset({PilotState.C, PilotState.D})
+_HARMLESS = frozenset({Fault.READER, Fault.LOCK})
+"""faults that forbid no energy"""
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """Somebody may charge here."""
+
+    id_token: IdToken
+    group_id: IdToken | None = None
+    since_s: float = 0.0
+    remote_start_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a state changes, as the CSMS is told."""
+
+    trigger: TriggerReason
+    stopped_reason: StoppedReason | None = None
+    """why the transaction ends, if this ends it"""
+    id_token: IdToken | None = None
+    remote_start_id: int | None = None
+    deauthorizes: bool = False
+    ends_transaction: bool = False
+    """whatever the stop points are"""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTransaction:
+    """A transaction that has started and not ended."""
+
+    id: str
+    started_at: datetime
+    recorded: bool = False
+    """its start is on disk: no energy before that"""
+    connector_told: bool = False
+    stop_cause: StoppedReason | None = None
+    """what first began to end it"""
+    ending: Cause | None = None
+    """it ends as soon as the energy has stopped"""
+    ending_since_s: float = 0.0
+    energy_limit_wh: float | None = None
+    """with an id that the CSMS refused: the register may not pass this (MaxEnergyOnInvalidId)"""
+    energy_refused: bool = False
+    """with an id that the CSMS refused: no energy (E05.FR.02)"""
+
+
+@dataclass(frozen=True, slots=True)
+class EvseState:
+    """Everything that decides what an EVSE does."""
+
+    seen: Observation = NOTHING_SEEN
+    faults: frozenset[Fault] = frozenset()
+    """faults that the station found itself; the board's own are in `seen`"""
+    operative: bool = True
+    attached_cable: bool = False
+    authorization: Authorization | None = None
+    transaction: OpenTransaction | None = None
+    offered_a: float = 0.0
+    """what the limits allow; below the minimum it is a pause"""
+    draw_a: float | None = None
+    """the highest phase current that the meter last showed"""
+    charging_state: ChargingState = ChargingState.IDLE
+    wanted_until_s: float | None = None
+    """when energy stopped being wanted while the contactor was closed"""
+    grace_until_s: float = 0.0
+    lock_held_for: IdToken | None = None
+    """the cable stays locked until this holder comes (E05.FR.11, E09.FR.03)"""
+    untold: Cause | None = None
+    """an authorization that no event has told yet: there was no transaction"""
+    halting: bool = False
+    """the program stops"""
+    connection_lost_s: float | None = None
+    """when the vehicle of an authorization was disconnected"""
+
+
+def ev_connected(state: EvseState) -> bool:
+    """Whether a vehicle is at the other end of the cable."""
+    return state.seen.pilot in _CONNECTED
+
+
+def all_faults(state: EvseState) -> frozenset[Fault]:
+    """What the board and the station found."""
+    return state.seen.faults | state.faults
+
+
+def blocking_faults(state: EvseState) -> frozenset[Fault]:
+    """The faults that forbid energy."""
+    return all_faults(state) - _HARMLESS
+
+
+def wants_energy(state: EvseState) -> bool:
+    """Whether energy is offered to the vehicle now."""
+    transaction = state.transaction
+    return (
+        ev_connected(state)
+        and state.authorization is not None
+        and not blocking_faults(state)
+        and state.operative
+        and not state.halting
+        and state.offered_a >= MINIMUM_CURRENT_A
+        and (
+            transaction is None
+            or (transaction.recorded and transaction.ending is None and not transaction.energy_refused)
+        )
+    )
+
+
+def outputs(state: EvseState, now_s: float) -> Outputs:
+    """What the board must do."""
+    wanted = wants_energy(state)
+    blocked = bool(blocking_faults(state))
+    return Outputs(
+        pilot_a=state.offered_a if wanted else None,
+        pilot_fault=blocked and state.seen.cable_plugged,
+        contactor=not blocked and state.seen.pilot in _TAKING and (wanted or _still_under_load(state, now_s)),
+        lock=_lock(state),
+    )
+
+
+def _still_under_load(state: EvseState, now_s: float) -> bool:
+    """The pilot has asked the vehicle to stop; a contactor lives longer when it waits for that."""
+    return (
+        state.seen.contactor_closed
+        and state.wanted_until_s is not None
+        and now_s < state.wanted_until_s + (HALT_S if state.halting else WIND_DOWN_S)
+        and (state.draw_a is None or state.draw_a >= NO_LOAD_A)
+    )
+
+
+def _lock(state: EvseState) -> bool:
+    """A cable in a socket is locked while somebody charges with it or has yet to come and fetch it."""
+    return (
+        state.seen.cable_plugged
+        and not state.attached_cable
+        and (state.authorization is not None or state.lock_held_for is not None or state.seen.contactor_closed)
+    )
+
+
+def energy_flows(state: EvseState) -> bool:
+    """Whether the power path to a vehicle that takes energy is closed."""
+    return state.seen.contactor_closed and state.seen.pilot in _TAKING
+
+
+def connector_status(state: EvseState, *, reserved: bool = False) -> ConnectorStatus:
+    """Faulted > Unavailable > Reserved > Occupied > Available; only here."""
+    if blocking_faults(state):
+        return ConnectorStatus.FAULTED
+    if not state.operative:
+        return ConnectorStatus.UNAVAILABLE
+    if reserved:
+        return ConnectorStatus.RESERVED
+    if state.seen.cable_plugged or ev_connected(state):
+        return ConnectorStatus.OCCUPIED
+    return ConnectorStatus.AVAILABLE
+
+
+def _charging_state(state: EvseState, now_s: float) -> ChargingState:
+    if not ev_connected(state):
+        return ChargingState.IDLE
+    if energy_flows(state):
+        return ChargingState.CHARGING
+    if state.authorization is None:
+        return ChargingState.EV_CONNECTED
+    transaction = state.transaction
+    if wants_energy(state):
+        if now_s >= state.grace_until_s:
+            return ChargingState.SUSPENDED_EV
+        undecided = {ChargingState.EV_CONNECTED, ChargingState.SUSPENDED_EVSE}
+        return state.charging_state if state.charging_state in undecided else ChargingState.EV_CONNECTED
+    if transaction is not None and not transaction.recorded:
+        return ChargingState.EV_CONNECTED  # about to be offered, once the start is on disk
+    return ChargingState.SUSPENDED_EVSE
+
+
+def settled(before: EvseState, after: EvseState, now_s: float) -> EvseState:
+    """`after` with everything in it that follows from the change: the charging state and what time decides."""
+    wanted, wants = wants_energy(before), wants_energy(after)
+    if wants and not wanted:
+        after = replace(after, grace_until_s=now_s + READY_GRACE_S, wanted_until_s=None)
+    elif wanted and not wants:
+        after = replace(after, wanted_until_s=now_s)
+    if energy_flows(after) and not energy_flows(before):
+        after = replace(after, grace_until_s=now_s)
+    if after.authorization is None or ev_connected(after):
+        after = replace(after, connection_lost_s=None)
+    elif ev_connected(before) and not ev_connected(after):
+        after = replace(after, connection_lost_s=now_s)
+    if not after.seen.cable_plugged:
+        after = replace(after, lock_held_for=None)
+    return replace(after, charging_state=_charging_state(after, now_s))
+
+
+def connection_deadline_s(state: EvseState, timeout_s: float) -> float | None:
+    """When an authorization without a vehicle ends (C01.FR.26, E03.FR.05, E10.FR.02); None: never."""
+    if state.authorization is None or ev_connected(state):
+        return None
+    if state.connection_lost_s is not None and not state.attached_cable:
+        return None  # E10.FR.01: a cable in the socket waits for its holder
+    since_s = state.authorization.since_s if state.connection_lost_s is None else state.connection_lost_s
+    return since_s + timeout_s
+
+
+def next_change_s(state: EvseState, now_s: float, connection_timeout_s: float) -> float | None:
+    """The next moment at which time alone changes something; None when it changes nothing."""
+    moments = [
+        connection_deadline_s(state, connection_timeout_s),
+        state.grace_until_s if wants_energy(state) else None,
+        state.wanted_until_s + HALT_S if state.wanted_until_s is not None and state.halting else None,
+        state.wanted_until_s + WIND_DOWN_S if state.wanted_until_s is not None else None,
+    ]
+    return min((moment for moment in moments if moment is not None and moment > now_s), default=None)

@@ -1,0 +1,42 @@
+"""What happens in the station, as it happens, for whoever listens: the page, a script, a test bench."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+_MOST_WAITING = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One thing that happened."""
+
+    kind: str
+    """`frame` (an OCPP frame) or `evse` (an EVSE's state changed)"""
+    data: dict[str, object]
+
+
+class Feed:
+    """Tells every listener; one that is too slow loses the oldest, and nobody waits for it."""
+
+    def __init__(self) -> None:
+        self._listeners: set[asyncio.Queue[Happening]] = set()
+
+    def publish(self, kind: str, **data: object) -> None:
+        """Tell those who listen now."""
+        for queue in self._listeners:
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(Happening(kind, data))
+
+    async def listen(self) -> AsyncGenerator[Happening]:
+        """Everything that happens from now on."""
+        queue: asyncio.Queue[Happening] = asyncio.Queue(_MOST_WAITING)
+        self._listeners.add(queue)
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            self._listeners.discard(queue)

@@ -1,0 +1,70 @@
+"""The contract of the hardware of one EVSE: what the station sees of it, and what it may tell it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from station.model import Fault, PilotState
+
+
+class BoardError(Exception):
+    """The board does not answer or does not obey. The caller must take the contactor for open in no case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the board sees at one moment."""
+
+    pilot: PilotState = PilotState.A
+    cable_plugged: bool = False
+    """a cable is in the socket; with an attached cable: a vehicle is connected"""
+    cable_max_a: float | None = None
+    """what the cable's proximity resistor allows; None where there is none to read"""
+    contactor_closed: bool = False
+    """as its auxiliary contact tells"""
+    locked: bool = False
+    bay_occupied: bool = False
+    temperature_c: float | None = None
+    faults: frozenset[Fault] = frozenset()
+
+
+NOTHING_SEEN = Observation()
+"""Before the first look: no vehicle, contactor open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What the board must do."""
+
+    pilot_a: float | None = None
+    """the current that the pilot's duty cycle offers; None is a steady pilot: no energy (IEC 61851-1 A.4)"""
+    pilot_fault: bool = False
+    """state F: the pilot at −12 V"""
+    contactor: bool = False
+    lock: bool = False
+
+
+SAFE = Outputs()
+"""Nothing offered, contactor open, cable free: what the board must do when nobody thinks for it."""
+
+
+class Board(Protocol):
+    """The hardware of one EVSE. Its own controller opens the contactor when this program falls silent."""
+
+    def observations(self) -> AsyncIterator[Observation]:
+        """Yield what the board sees, first at once and then after each change.
+
+        Raises:
+            BoardError: the board is gone.
+        """
+        ...
+
+    async def apply(self, outputs: Outputs) -> None:
+        """Bring the outputs to this state; to repeat a state is harmless.
+
+        Raises:
+            BoardError: it was not, or not surely, done.
+        """
+        ...

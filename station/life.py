@@ -1,0 +1,55 @@
+"""One life of the station's software, from power-up to power-down: its parts, and what runs them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from station.recovery import end_open_transactions
+from station.supervision import keep_running
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from station.charging_station import ChargingStation
+    from station.load_management import LoadManagement
+    from station.ports import CsmsLink, Variables
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Life:
+    """The parts of a living station."""
+
+    clock: Clock
+    station: ChargingStation
+    load: LoadManagement
+    connect: Callable[[Life], Awaitable[None]] | None = None
+    """builds the link to the CSMS and keeps it; None for a station that stands alone"""
+    link: CsmsLink | None = None
+    variables: Variables | None = None
+    watchers: list[Callable[[], Awaitable[None]]] = field(default_factory=list[Callable[[], Awaitable[None]]])
+    """auxiliary tasks: they may fail all day"""
+
+    async def run(self) -> None:
+        """Live until cancelled. A crash of an essential task ends it, with contactors open."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._charge(), name="station")
+            group.create_task(self.load.run(), name="load-management")
+            group.create_task(keep_running("grid meter", self.load.watch_grid, self.clock), name="grid-meter")
+            for watcher in self.watchers:
+                group.create_task(keep_running("watcher", watcher, self.clock))
+            if self.connect is not None:
+                connect = self.connect
+                group.create_task(keep_running("CSMS link", lambda: connect(self), self.clock), name="csms")
+
+    async def halt(self) -> None:
+        """Stop in order, within a few seconds, and without the CSMS."""
+        await self.station.halt()
+
+    async def _charge(self) -> None:
+        await end_open_transactions(self.station.outbox, self.station.evses, self.clock)
+        await self.station.run()

@@ -1,0 +1,113 @@
+"""Carries what the energy room decides to the EVSEs: once a second, and at once when something changed."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from energy.composite import Charge
+from energy.controller import Controller, Demand
+from energy.limit import Limit, LimitSource
+from metering.pulse import Pulse
+from metering.reading import UNKNOWN
+from station.evse import Evse
+from station.evse_state import ev_connected
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from energy.grid import GridSample, GridSource
+    from metering.clock import Clock
+    from station.profiles import Profiles
+
+_log = logging.getLogger(__name__)
+
+_DECIDE_EVERY_S = 1.0
+
+
+class LoadManagement:
+    """The loop between the controller and the EVSEs."""
+
+    def __init__(
+        self,
+        controller: Controller,
+        evses: Mapping[int, Evse],
+        clock: Clock,
+        *,
+        profiles: Profiles,
+        selector_a: float,
+        source: GridSource | None,
+    ) -> None:
+        self.controller = controller
+        self.profiles = profiles
+        self._evses = evses
+        self._clock = clock
+        self._selector_a = selector_a
+        self._source = source
+        self._since = clock.now()
+        self._ready_at: dict[int, datetime] = {}
+        self._due = Pulse()
+
+    def poke(self) -> None:
+        """Decide again now: a profile or the selector changed."""
+        self._due.fire()
+
+    async def run(self) -> None:
+        """Decide until cancelled."""
+        while True:
+            self._decide()
+            await self.profiles.flush()
+            await self._due.wait_at_most(self._clock, _DECIDE_EVERY_S)
+
+    async def watch_grid(self) -> None:
+        """Follow the grid meter; ends with the source's error, for whoever restarts it.
+
+        Raises:
+            SourceError: the wire is gone.
+        """
+        if self._source is None:
+            return
+        async for sample in self._source.samples():
+            self.take_sample(sample)
+
+    def take_sample(self, sample: GridSample) -> None:
+        """A fresh sample of the house: the limits follow at once."""
+        self.controller.take_sample(sample)
+        self.poke()
+
+    def _decide(self) -> None:
+        demands = [self._demand(evse) for evse in self._evses.values()]
+        for evse_id, decision in self.controller.decide(demands).items():
+            evse = self._evses[evse_id]
+            before = evse.state.offered_a
+            evse.offer(decision.current_a, decision.limits)
+            binding = decision.binding
+            if evse.state.offered_a != before and binding is not None:
+                _log.info("EVSE %d may draw %.1f A: %s", evse_id, evse.state.offered_a, binding.source)
+
+    def _demand(self, evse: Evse) -> Demand:
+        state = evse.state
+        self.profiles.follow(evse.id, evse.transaction_id)
+        wants = ev_connected(state) and state.authorization is not None
+        if not wants:
+            self._ready_at.pop(evse.id, None)
+        elif evse.id not in self._ready_at:
+            self._ready_at[evse.id] = self._clock.now()
+        latest = evse.meter.latest
+        return Demand(
+            charge=Charge(evse.id, evse.transaction_id, self._ready_at.get(evse.id)),
+            phases=evse.layout.phases,
+            wants=wants,
+            draw_a=latest.currents_a if latest is not None and state.seen.contactor_closed else UNKNOWN,
+            own_limits=self._own_limits(evse),
+        )
+
+    def _own_limits(self, evse: Evse) -> tuple[Limit, ...]:
+        limits = [
+            Limit(self._selector_a, LimitSource.SELECTOR, self._since),
+            Limit(evse.layout.max_current_a, LimitSource.HARDWARE, self._since),
+        ]
+        if evse.state.seen.cable_max_a is not None:
+            limits.append(Limit(evse.state.seen.cable_max_a, LimitSource.CABLE, self._since))
+        return tuple(limits)

@@ -1,0 +1,75 @@
+"""Reads the meter of one EVSE every second, and once more whenever a record needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from metering.meter import Meter, MeterError
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from metering.reading import Reading
+
+_log = logging.getLogger(__name__)
+
+READ_EVERY_S = 1.0
+SILENT_AFTER_S = 10.0
+"""a meter that gave nothing believable for so long has failed: no energy that nobody counts"""
+
+
+class MeterWatch:
+    """The readings of one meter. `latest` is the last one that could be believed."""
+
+    def __init__(self, name: str, meter: Meter, clock: Clock) -> None:
+        self._name = name
+        self._meter = meter
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._good_s = clock.monotonic()
+        self.latest: Reading | None = None
+        self.error: str | None = None
+        self.on_reading: Callable[[Reading], None] | None = None
+        self.on_failure: Callable[[bool], None] | None = None
+        """told when the meter is lost (True) and when it is back (False)"""
+
+    async def run(self) -> None:
+        """Read until cancelled; failures are said once, and when they end."""
+        try:
+            while True:
+                await self.fresh()
+                await self._clock.sleep(READ_EVERY_S)
+        finally:
+            await self._meter.close()
+
+    async def fresh(self) -> Reading | None:
+        """A reading taken now; None when the meter gives none that can be believed."""
+        async with self._turn:
+            try:
+                reading = await self._meter.read()
+            except MeterError as error:
+                self._failed(error)
+                return None
+            self._succeeded(reading)
+            return reading
+
+    def _succeeded(self, reading: Reading) -> None:
+        self.latest = reading
+        self._good_s = self._clock.monotonic()
+        if self.error is not None:
+            _log.info("%s: reads again", self._name)
+            self.error = None
+            if self.on_failure is not None:
+                self.on_failure(False)
+        if self.on_reading is not None:
+            self.on_reading(reading)
+
+    def _failed(self, error: MeterError) -> None:
+        if self.error is None:
+            _log.warning("%s: %s", self._name, error)
+        self.error = str(error)
+        lost = not error.transient or self._clock.monotonic() - self._good_s >= SILENT_AFTER_S
+        if lost and self.on_failure is not None:
+            self.on_failure(True)

@@ -1,0 +1,204 @@
+"""The nouns of the station, in the words of OCPP 2.0.1 and IEC 61851-1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from metering.sampling import MeterValue
+
+
+class PilotState(StrEnum):
+    """What the control pilot shows (IEC 61851-1 table A.4)."""
+
+    A = "A"
+    """no vehicle"""
+    B = "B"
+    """vehicle connected, not ready"""
+    C = "C"
+    """vehicle takes energy"""
+    D = "D"
+    """vehicle takes energy and asks for ventilation"""
+    E = "E"
+    """short circuit or no power"""
+    F = "F"
+    """fault told by the station"""
+
+
+class Fault(StrEnum):
+    """What can be wrong with an EVSE."""
+
+    GROUND_FAULT = "ground-fault"
+    DC_RESIDUAL_CURRENT = "dc-residual-current"
+    OVER_CURRENT = "over-current"
+    OVER_TEMPERATURE = "over-temperature"
+    CONTACTOR_WELDED = "contactor-welded"
+    DIODE = "diode-fault"
+    EMERGENCY_STOP = "emergency-stop"
+    POWER_SWITCH = "power-switch-failure"
+    LOCK = "lock-failure"
+    READER = "reader-failure"
+    METER = "meter-failure"
+    BOARD = "board-failure"
+    STORAGE = "storage-failure"
+
+
+class ConnectorStatus(StrEnum):
+    """ConnectorStatusEnumType."""
+
+    AVAILABLE = "Available"
+    OCCUPIED = "Occupied"
+    RESERVED = "Reserved"
+    UNAVAILABLE = "Unavailable"
+    FAULTED = "Faulted"
+
+
+class ChargingState(StrEnum):
+    """ChargingStateEnumType."""
+
+    CHARGING = "Charging"
+    EV_CONNECTED = "EVConnected"
+    SUSPENDED_EV = "SuspendedEV"
+    SUSPENDED_EVSE = "SuspendedEVSE"
+    IDLE = "Idle"
+
+
+class EventType(StrEnum):
+    """TransactionEventEnumType."""
+
+    STARTED = "Started"
+    UPDATED = "Updated"
+    ENDED = "Ended"
+
+
+class TriggerReason(StrEnum):
+    """TriggerReasonEnumType: what made a transaction event."""
+
+    AUTHORIZED = "Authorized"
+    CABLE_PLUGGED_IN = "CablePluggedIn"
+    CHARGING_RATE_CHANGED = "ChargingRateChanged"
+    CHARGING_STATE_CHANGED = "ChargingStateChanged"
+    DEAUTHORIZED = "Deauthorized"
+    ENERGY_LIMIT_REACHED = "EnergyLimitReached"
+    EV_COMMUNICATION_LOST = "EVCommunicationLost"
+    EV_CONNECT_TIMEOUT = "EVConnectTimeout"
+    METER_VALUE_CLOCK = "MeterValueClock"
+    METER_VALUE_PERIODIC = "MeterValuePeriodic"
+    TIME_LIMIT_REACHED = "TimeLimitReached"
+    TRIGGER = "Trigger"
+    UNLOCK_COMMAND = "UnlockCommand"
+    STOP_AUTHORIZED = "StopAuthorized"
+    EV_DEPARTED = "EVDeparted"
+    EV_DETECTED = "EVDetected"
+    REMOTE_STOP = "RemoteStop"
+    REMOTE_START = "RemoteStart"
+    ABNORMAL_CONDITION = "AbnormalCondition"
+    SIGNED_DATA_RECEIVED = "SignedDataReceived"
+    RESET_COMMAND = "ResetCommand"
+
+
+class StoppedReason(StrEnum):
+    """ReasonEnumType: what began the end of a transaction."""
+
+    DE_AUTHORIZED = "DeAuthorized"
+    EMERGENCY_STOP = "EmergencyStop"
+    ENERGY_LIMIT_REACHED = "EnergyLimitReached"
+    EV_DISCONNECTED = "EVDisconnected"
+    GROUND_FAULT = "GroundFault"
+    IMMEDIATE_RESET = "ImmediateReset"
+    LOCAL = "Local"
+    MASTER_PASS = "MasterPass"
+    OTHER = "Other"
+    OVERCURRENT_FAULT = "OvercurrentFault"
+    POWER_LOSS = "PowerLoss"
+    REBOOT = "Reboot"
+    REMOTE = "Remote"
+    STOPPED_BY_EV = "StoppedByEV"
+    TIMEOUT = "Timeout"
+
+
+class AuthorizationStatus(StrEnum):
+    """AuthorizationStatusEnumType."""
+
+    ACCEPTED = "Accepted"
+    BLOCKED = "Blocked"
+    CONCURRENT_TX = "ConcurrentTx"
+    EXPIRED = "Expired"
+    INVALID = "Invalid"
+    NO_CREDIT = "NoCredit"
+    NOT_ALLOWED_TYPE_EVSE = "NotAllowedTypeEVSE"
+    NOT_AT_THIS_LOCATION = "NotAtThisLocation"
+    NOT_AT_THIS_TIME = "NotAtThisTime"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class IdToken:
+    """Who wants to charge. Two are equal when value and type are (C01.FR.25); values ignore case."""
+
+    value: str
+    type: str
+    additional_info: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    """pairs of additional token and its type"""
+
+    def same_as(self, other: IdToken | None) -> bool:
+        """Whether both name the same holder (identifierString is case-insensitive)."""
+        return other is not None and self.key == other.key
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tokens are compared and stored by."""
+        return self.value.casefold(), self.type
+
+
+@dataclass(frozen=True, slots=True)
+class IdTokenInfo:
+    """What is known of an id token."""
+
+    status: AuthorizationStatus
+    group_id: IdToken | None = None
+    expires_at: datetime | None = None
+    """cacheExpiryDateTime"""
+    evse_ids: tuple[int, ...] = ()
+    """the EVSEs it may use; empty means all (C01.FR.19)"""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether it may charge."""
+        return self.status is AuthorizationStatus.ACCEPTED
+
+
+@dataclass(frozen=True, slots=True)
+class EvseRef:
+    """An EVSE, and the connector of it where one is meant."""
+
+    evse_id: int
+    connector_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionEvent:
+    """One event of a transaction, as it is recorded and sent (TransactionEventRequest).
+
+    `seq_no` is None until the outbox has recorded it: the outbox alone counts.
+    """
+
+    transaction_id: str
+    evse_id: int
+    event_type: EventType
+    trigger: TriggerReason
+    occurred_at: datetime
+    seq_no: int | None = None
+    offline: bool = False
+    charging_state: ChargingState | None = None
+    stopped_reason: StoppedReason | None = None
+    id_token: IdToken | None = None
+    evse: EvseRef | None = None
+    """told once the vehicle is connected, not repeated (E01.FR.16)"""
+    remote_start_id: int | None = None
+    reservation_id: int | None = None
+    phases_used: int | None = None
+    cable_max_a: float | None = None
+    time_spent_charging_s: int | None = None
+    meter_values: tuple[MeterValue, ...] = ()

@@ -1,0 +1,230 @@
+"""The record of transaction events, which is the queue to the CSMS: on disk before anything is sent.
+
+One table. Rows that the CSMS has not settled are the queue, the others are the history. The number of an
+event in its transaction is given by the same statement that records it, so it cannot be given twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+from metering.sampling import MeterValue
+from station.database import Database
+from station.model import TransactionEvent
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+    from metering.clock import Clock
+
+_log = logging.getLogger(__name__)
+
+_SETTLED_AT_ONCE = 64
+"""answers that are noted in one write; a power cut before it only means that as many are sent again"""
+
+
+@cache
+def _events() -> TypeAdapter[TransactionEvent]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(TransactionEvent)
+
+
+@cache
+def _meter_values() -> TypeAdapter[MeterValue]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(MeterValue)
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """An event on disk that waits for its answer."""
+
+    id: int
+    event: TransactionEvent
+    attempts: int
+    """how often it was sent without being accepted"""
+
+
+class Outbox:
+    """Appends events, gives the oldest one, notes what became of it."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._settled: list[tuple[str, int, int]] = []
+        self._last_id = 0
+        self._arrived = asyncio.Event()
+        self.on_append: Callable[[TransactionEvent], None] | None = None
+        """told of each event that is on disk"""
+
+    async def append(self, event: TransactionEvent) -> TransactionEvent:
+        """Record an event for good; returns it with its number.
+
+        Raises:
+            StorageError: it is not on disk. The caller must not go on as if it were.
+        """
+        insert = """
+            INSERT INTO events (transaction_id, seq_no, evse_id, event_type, occurred_at, offline, payload)
+            SELECT ?1, (SELECT COALESCE(MAX(seq_no) + 1, 0) FROM events WHERE transaction_id = ?1), ?2, ?3, ?4, ?5, ?6
+            RETURNING seq_no
+        """
+        rows = await self._database.rows(
+            insert,
+            (
+                event.transaction_id,
+                event.evse_id,
+                event.event_type.value,
+                event.occurred_at.isoformat(),
+                int(event.offline),
+                _events().dump_json(event).decode(),
+            ),
+        )
+        recorded = replace(event, seq_no=int(str(rows[0][0])))
+        self._arrived.set()
+        if self.on_append is not None:
+            self.on_append(recorded)
+        return recorded
+
+    async def oldest(self) -> Queued | None:
+        """The event to deliver next; None when all are settled.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        self._arrived.clear()
+        rows = await self._database.rows(
+            "SELECT id, seq_no, offline, attempts, payload FROM events"
+            " WHERE settled_at IS NULL AND id > ? ORDER BY id LIMIT 1",
+            (self._last_id,),
+        )
+        if not rows:
+            await self.flush()
+            return None
+        return _queued(rows[0])
+
+    async def wait(self) -> None:
+        """Wait until an event may have come since `oldest` was last asked."""
+        await self._arrived.wait()
+
+    async def settle(self, queued: Queued, *, given_up: bool = False) -> None:
+        """The CSMS has answered, or will never accept it: go on to the next.
+
+        Raises:
+            StorageError: it is not noted on disk (it is noted in memory and with the next flush).
+        """
+        self._last_id = queued.id
+        self._settled.append((self._clock.now().isoformat(), int(given_up), queued.id))
+        if given_up or len(self._settled) >= _SETTLED_AT_ONCE:
+            await self.flush()
+
+    async def failed(self, queued: Queued) -> None:
+        """The CSMS did not accept it this time (E13).
+
+        Raises:
+            StorageError: as `append`.
+        """
+        await self._database.write("UPDATE events SET attempts = attempts + 1 WHERE id = ?", (queued.id,))
+
+    async def flush(self) -> None:
+        """Note on disk what was settled since the last time.
+
+        Raises:
+            StorageError: nothing is lost; they are kept for the next flush.
+        """
+        if self._settled:
+            noted = list(self._settled)
+            await self._database.write_many("UPDATE events SET settled_at = ?, given_up = ? WHERE id = ?", noted)
+            del self._settled[: len(noted)]
+
+    async def mark_offline(self) -> None:
+        """The link is gone: what is still in the queue happened offline for the CSMS (E11.FR.07).
+
+        Raises:
+            StorageError: as `append`.
+        """
+        await self.flush()
+        await self._database.write("UPDATE events SET offline = 1 WHERE settled_at IS NULL AND offline = 0")
+
+    async def waiting(self, transaction_id: str | None = None) -> int:
+        """How many events wait for delivery, of one transaction or of all (E14)."""
+        await self.flush()
+        where = " AND transaction_id = ?" if transaction_id is not None else ""
+        values = (transaction_id,) if transaction_id is not None else ()
+        rows = await self._database.rows(f"SELECT COUNT(*) FROM events WHERE settled_at IS NULL{where}", values)
+        return int(str(rows[0][0]))
+
+    async def events(self, transaction_id: str) -> list[TransactionEvent]:
+        """Everything that is recorded of a transaction, in order."""
+        rows = await self._database.rows(
+            "SELECT id, seq_no, offline, attempts, payload FROM events WHERE transaction_id = ? ORDER BY seq_no",
+            (transaction_id,),
+        )
+        return [_queued(row).event for row in rows]
+
+    async def transaction_ids(self, most: int = 100) -> list[str]:
+        """The transactions on record, the newest first."""
+        rows = await self._database.rows(
+            "SELECT transaction_id FROM events WHERE event_type = 'Started' ORDER BY id DESC LIMIT ?", (most,)
+        )
+        return [str(row[0]) for row in rows]
+
+    async def open_transactions(self) -> list[str]:
+        """Transactions that were started and never ended, the oldest first."""
+        rows = await self._database.rows(
+            "SELECT transaction_id FROM events AS s WHERE event_type = 'Started' AND NOT EXISTS"
+            " (SELECT 1 FROM events AS e WHERE e.event_type = 'Ended' AND e.transaction_id = s.transaction_id)"
+            " ORDER BY id"
+        )
+        return [str(row[0]) for row in rows]
+
+    async def latest_of(self, evse_id: int, most: int = 50) -> list[TransactionEvent]:
+        """The newest events of an EVSE, in order."""
+        rows = await self._database.rows(
+            "SELECT id, seq_no, offline, attempts, payload FROM events WHERE evse_id = ? ORDER BY id DESC LIMIT ?",
+            (evse_id, most),
+        )
+        return [_queued(row).event for row in reversed(rows)]
+
+    async def keep_for_end(self, transaction_id: str, value: MeterValue) -> None:
+        """Keep a sample that belongs into the Ended event.
+
+        Raises:
+            StorageError: it is not on disk.
+        """
+        await self._database.write(
+            "INSERT INTO ended_samples (transaction_id, payload) VALUES (?, ?)",
+            (transaction_id, _meter_values().dump_json(value).decode()),
+        )
+
+    async def kept_for_end(self, transaction_id: str) -> list[MeterValue]:
+        """The samples kept for the Ended event, in order."""
+        rows = await self._database.rows(
+            "SELECT payload FROM ended_samples WHERE transaction_id = ? ORDER BY id", (transaction_id,)
+        )
+        return [_meter_values().validate_json(str(row[0])) for row in rows]
+
+    async def prune(self, keep_settled: int) -> None:
+        """Forget settled events of ended transactions beyond the newest `keep_settled` events."""
+        await self._database.write(
+            "DELETE FROM events WHERE settled_at IS NOT NULL AND id <= (SELECT COALESCE(MAX(id), 0) - ? FROM events)"
+            " AND transaction_id IN"
+            " (SELECT transaction_id FROM events WHERE event_type = 'Ended' AND settled_at IS NOT NULL)",
+            (keep_settled,),
+        )
+        await self._database.write(
+            "DELETE FROM ended_samples WHERE transaction_id NOT IN (SELECT transaction_id FROM events)"
+        )
+
+
+def _queued(row: tuple[object, ...]) -> Queued:
+    identity, seq_no, offline, attempts, payload = row
+    event = _events().validate_json(str(payload))
+    recorded = replace(event, seq_no=int(str(seq_no)), offline=bool(offline))
+    return Queued(int(str(identity)), recorded, int(str(attempts)))

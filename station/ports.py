@@ -1,0 +1,119 @@
+"""What the station needs from outside. The CSMS is one of these; a station without one is complete too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from station.model import IdToken, IdTokenInfo
+
+
+class NoAnswerError(Exception):
+    """The CSMS did not answer: the link is down, too slow, or it answered with an error."""
+
+
+class Csms(Protocol):
+    """Who the station may ask."""
+
+    @property
+    def online(self) -> bool:
+        """Whether the CSMS is connected and has accepted the station."""
+        ...
+
+    async def authorize(self, id_token: IdToken) -> IdTokenInfo:
+        """Ask what the CSMS knows of an id token.
+
+        Raises:
+            NoAnswerError: nothing is known.
+        """
+        ...
+
+
+class NoCsms:
+    """A station that stands alone."""
+
+    @property
+    def online(self) -> bool:
+        """Never."""
+        return False
+
+    async def authorize(self, id_token: IdToken) -> IdTokenInfo:
+        """Nobody to ask."""
+        del id_token
+        raise NoAnswerError("there is no CSMS")
+
+
+class CsmsLink(Protocol):
+    """The link to the CSMS, as the local API shows and a test bench cuts it."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether the websocket is up."""
+        ...
+
+    @property
+    def connected_since(self) -> datetime | None:
+        """Since when it is up."""
+        ...
+
+    @property
+    def last_error(self) -> str | None:
+        """Why the last attempt failed; None when it did not."""
+        ...
+
+    @property
+    def boot_status(self) -> str:
+        """What the CSMS thinks of the station: Unknown, Pending, Rejected or Accepted."""
+        ...
+
+    @property
+    def url(self) -> str:
+        """Where the CSMS is."""
+        ...
+
+    @property
+    def security_profile(self) -> int:
+        """The OCPP security profile of the link."""
+        ...
+
+    def cut(self) -> None:
+        """The network is gone until `mend`."""
+        ...
+
+    def mend(self) -> None:
+        """The network is back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class VariableRow:
+    """One attribute of one variable of the device model."""
+
+    component: str
+    component_instance: str | None
+    evse: int | None
+    connector: int | None
+    variable: str
+    instance: str | None
+    attribute: str
+    value: str | None
+    """None: it cannot be read"""
+    mutability: str
+
+
+class Variables(Protocol):
+    """The device model, as the local API shows and a test bench changes it."""
+
+    def rows(self) -> list[VariableRow]:
+        """Everything there is."""
+        ...
+
+    def override(self, row: VariableRow) -> None:
+        """Put a value in force at once, past its mutability, unsaved.
+
+        Raises:
+            KeyError: there is no such variable.
+            ValueError: why the value is refused.
+        """
+        ...

@@ -1,0 +1,93 @@
+"""What a power cut left behind: transactions that never ended are ended now, with what their meter shows."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from metering.reading import Reading
+from metering.sampling import Context, Measurand, MeterValue, sample
+from station.database import StorageError
+from station.model import EventType, StoppedReason, TransactionEvent, TriggerReason
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from station.evse import Evse
+    from station.outbox import Outbox
+
+_log = logging.getLogger(__name__)
+
+_METER_WAIT_S = 3.0
+_ATTEMPTS = 3
+_RETRY_S = 2.0
+
+
+async def end_open_transactions(outbox: Outbox, evses: Mapping[int, Evse], clock: Clock) -> None:
+    """End what is open on disk, before any EVSE starts something new.
+
+    The contactor has been open since the cut, so the register now is the register at the end. A meter that is
+    silent is represented by the last reading on record.
+    """
+    for attempt in range(_ATTEMPTS):
+        try:
+            for transaction_id in await outbox.open_transactions():
+                await _end(transaction_id, outbox, evses, clock)
+        except StorageError as error:
+            _log.error("open transactions cannot be ended yet: %s", error)
+            if attempt < _ATTEMPTS - 1:
+                await clock.sleep(_RETRY_S)
+        else:
+            return
+
+
+async def _end(transaction_id: str, outbox: Outbox, evses: Mapping[int, Evse], clock: Clock) -> None:
+    recorded = await outbox.events(transaction_id)
+    evse = evses.get(recorded[0].evse_id)
+    values = [*await outbox.kept_for_end(transaction_id)]
+    reading = await _read_meter(evse)
+    last = _end_value(reading) if reading is not None else _last_on_record(recorded)
+    if last is not None:
+        values.append(last)
+    event = TransactionEvent(
+        transaction_id,
+        recorded[0].evse_id,
+        EventType.ENDED,
+        TriggerReason.ABNORMAL_CONDITION,
+        clock.now(),
+        offline=True,
+        stopped_reason=StoppedReason.POWER_LOSS,
+        meter_values=tuple(values),
+    )
+    ended = await outbox.append(event)
+    _log.warning("transaction %s was open at a power cut; ended as event %s", transaction_id, ended.seq_no)
+
+
+async def _read_meter(evse: Evse | None) -> Reading | None:
+    if evse is None:
+        return None
+    try:
+        async with asyncio.timeout(_METER_WAIT_S):  # real time: a wire is being waited for
+            return await evse.meter.fresh()
+    except TimeoutError:
+        return None
+
+
+def _end_value(reading: Reading) -> MeterValue | None:
+    return sample(reading, [Measurand.ENERGY_IMPORT_REGISTER], Context.TRANSACTION_END)
+
+
+def _last_on_record(recorded: list[TransactionEvent]) -> MeterValue | None:
+    reading = last_register(recorded)
+    return _end_value(reading) if reading is not None else None
+
+
+def last_register(recorded: list[TransactionEvent]) -> Reading | None:
+    """The last reading of the import register among recorded events; None when there is none."""
+    for event in reversed(recorded):
+        for value in reversed(event.meter_values):
+            for taken in value.samples:
+                if taken.measurand is Measurand.ENERGY_IMPORT_REGISTER:
+                    return Reading(value.taken_at, energy_import_wh=taken.value)
+    return None

@@ -1,0 +1,131 @@
+"""Takes samples of one EVSE when they are due: at intervals of a transaction, and aligned with the clock."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Protocol
+
+from metering.pulse import Pulse
+from metering.sampling import Context, Measurand, MeterValue, next_aligned, sample
+from station.database import StorageError
+from station.model import TriggerReason
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from station.meter_watch import MeterWatch
+    from station.outbox import Outbox
+    from station.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+class Sampled(Protocol):
+    """The EVSE, as far as sampling needs it."""
+
+    @property
+    def transaction_id(self) -> str | None:
+        """The open transaction, unless it is about to end."""
+        ...
+
+    @property
+    def offered_a(self) -> float:
+        """What the pilot offers now."""
+        ...
+
+    def sampled(self, trigger: TriggerReason, value: MeterValue) -> None:
+        """Make a transaction event of a sample."""
+        ...
+
+
+class Sampler:
+    """The four rhythms of block J for one EVSE."""
+
+    def __init__(self, evse: Sampled, meter: MeterWatch, outbox: Outbox, settings: Settings, clock: Clock) -> None:
+        self._evse = evse
+        self._meter = meter
+        self._outbox = outbox
+        self._settings = settings
+        self._clock = clock
+        self._changed = Pulse()
+        self.on_idle_sample: Callable[[MeterValue], None] | None = None
+        """told of aligned samples while there is no transaction (MeterValuesRequest, J01.FR.14)"""
+        settings.watch(lambda name: self.poke() if "interval" in name else None)
+
+    def poke(self) -> None:
+        """A transaction began or ended, or an interval changed."""
+        self._changed.fire()
+
+    async def run(self) -> None:
+        """Sample until cancelled."""
+        settings = self._settings
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._in_transaction(lambda: settings.sampled_tx_updated_interval_s, self._updated))
+            group.create_task(self._in_transaction(lambda: settings.sampled_tx_ended_interval_s, self._ended))
+            group.create_task(self._aligned(lambda: settings.aligned_interval_s, self._clock_sample))
+            group.create_task(self._aligned(lambda: settings.aligned_tx_ended_interval_s, self._aligned_ended))
+
+    async def _in_transaction(self, interval: Callable[[], int], take: Callable[[str], Awaitable[None]]) -> None:
+        """Take a sample at every interval after the start of each transaction (J02.FR.11)."""
+        while True:
+            transaction_id, step_s = self._evse.transaction_id, interval()
+            if transaction_id is None or step_s == 0:
+                await self._changed.wait()
+                continue
+            due_s = self._clock.monotonic() + step_s
+            while transaction_id == self._evse.transaction_id and step_s == interval():
+                if not await self._changed.wait_at_most(self._clock, due_s - self._clock.monotonic()):
+                    due_s += step_s
+                    await take(transaction_id)
+
+    async def _aligned(self, interval: Callable[[], int], take: Callable[[], Awaitable[None]]) -> None:
+        """Take a sample at whole intervals after midnight (AlignedDataInterval)."""
+        while True:
+            step_s = interval()
+            if step_s == 0:
+                await self._changed.wait()
+                continue
+            due = next_aligned(self._clock.now(), step_s)
+            while (wait_s := (due - self._clock.now()).total_seconds()) > 0 and step_s == interval():
+                await self._changed.wait_at_most(self._clock, wait_s)
+            if step_s == interval():
+                await take()
+
+    async def _updated(self, transaction_id: str) -> None:
+        value = await self._take(self._settings.sampled_tx_updated_measurands, Context.SAMPLE_PERIODIC)
+        if value is not None and self._evse.transaction_id == transaction_id:
+            self._evse.sampled(TriggerReason.METER_VALUE_PERIODIC, value)
+
+    async def _ended(self, transaction_id: str) -> None:
+        value = await self._take(self._settings.sampled_tx_ended_measurands, Context.SAMPLE_PERIODIC)
+        await self._keep(transaction_id, value)
+
+    async def _aligned_ended(self) -> None:
+        if (transaction_id := self._evse.transaction_id) is not None:
+            value = await self._take(self._settings.aligned_tx_ended_measurands, Context.SAMPLE_CLOCK)
+            await self._keep(transaction_id, value)
+
+    async def _clock_sample(self) -> None:
+        value = await self._take(self._settings.aligned_measurands, Context.SAMPLE_CLOCK)
+        if value is None:
+            return
+        if self._evse.transaction_id is not None:
+            if not self._settings.aligned_send_during_idle:  # J01.FR.19
+                self._evse.sampled(TriggerReason.METER_VALUE_CLOCK, value)
+        elif self.on_idle_sample is not None:
+            self.on_idle_sample(value)
+
+    async def _take(self, measurands: tuple[str, ...], context: Context) -> MeterValue | None:
+        reading = await self._meter.fresh()
+        if reading is None or not measurands:
+            return None
+        return sample(reading, [Measurand(name) for name in measurands], context, offered_a=self._evse.offered_a)
+
+    async def _keep(self, transaction_id: str, value: MeterValue | None) -> None:
+        if value is None:
+            return
+        try:
+            await self._outbox.keep_for_end(transaction_id, value)
+        except StorageError as error:
+            _log.error("sample for the end of transaction %s is not on disk: %s", transaction_id, error)

@@ -1,0 +1,204 @@
+"""The simulated board of one EVSE: a contactor, a lock, a pilot and a meter, with a vehicle at the connector."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from metering.pulse import Pulse
+from metering.reading import Phases, Reading
+from station.hardware.board import BoardError, Observation, Outputs
+from station.model import Fault, PilotState
+from station.simulation.vehicle import VOLTAGE_V, Vehicle, VehicleModel
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from station.simulation.register import EnergyRegister
+
+NO_CURRENT = Phases(0.0, 0.0, 0.0)
+
+
+@dataclass(slots=True)
+class MeterOverride:
+    """What a test bench makes the meter show instead of the truth; None is the truth."""
+
+    energy_wh: float | None = None
+    power_w: float | None = None
+    current_a: float | None = None
+    voltage_v: float | None = None
+
+
+class SimulatedBoard:
+    """Board of one EVSE, and what a driver does at it."""
+
+    def __init__(self, clock: Clock, register: EnergyRegister, *, phases: int, attached_cable: bool) -> None:
+        self._clock = clock
+        self._register = register
+        self._phases = phases
+        self._attached_cable = attached_cable
+        self._outputs = Outputs()
+        self._seen = Observation()
+        self._changed = Pulse()
+        self._counted_s = clock.monotonic()
+        self._flow_w = 0.0
+        self.vehicle: Vehicle | None = None
+        self.meter = MeterOverride()
+        self.welded = False
+        self.fails = False
+        """the board does not answer any more"""
+        self.contactor_operations = 0
+
+    # Board
+
+    async def observations(self) -> AsyncIterator[Observation]:
+        """What the board sees, first at once and then after each change."""
+        told: Observation | None = None
+        while True:
+            if self.fails:
+                raise BoardError("simulated board does not answer")
+            if self._seen != told:
+                told = self._seen
+                yield told
+                continue
+            await self._changed.wait()
+
+    async def apply(self, outputs: Outputs) -> None:
+        """Bring the outputs to this state."""
+        if self.fails:
+            raise BoardError("simulated board does not answer")
+        self._count()
+        if outputs.contactor is not self._outputs.contactor:
+            self.contactor_operations += 1
+        self._outputs = outputs
+        if self.vehicle is not None:
+            self.vehicle.offered(outputs.pilot_a)
+        self._look()
+
+    # What happens at the connector
+
+    @property
+    def outputs(self) -> Outputs:
+        """What the station ordered last."""
+        return self._outputs
+
+    @property
+    def locked(self) -> bool:
+        """Whether the cable cannot be pulled out."""
+        return self._seen.locked
+
+    def override_meter(
+        self, energy_wh: float | None, power_w: float | None, current_a: float | None, voltage_v: float | None
+    ) -> None:
+        """Make the meter show something else than the truth; None is the truth."""
+        self.meter = MeterOverride(energy_wh, power_w, current_a, voltage_v)
+
+    def plug(self, model: VehicleModel, *, cable_max_a: float | None = None) -> None:
+        """A vehicle is connected. Raises ValueError when there is one already."""
+        if self.vehicle is not None:
+            raise ValueError("a vehicle is plugged in already")
+        self._count()
+        self.vehicle = Vehicle(model, self._clock, self._vehicle_changed)
+        self.vehicle.offered(self._outputs.pilot_a)
+        if self._attached_cable:
+            cable_max_a = None
+        self._look(cable_max_a=cable_max_a)
+
+    def unplug(self, *, keep_cable: bool = False) -> None:
+        """The vehicle leaves, with its cable unless `keep_cable`. Raises ValueError when it cannot."""
+        if self.vehicle is None and not self._seen.cable_plugged:
+            raise ValueError("no vehicle is plugged in")
+        if self._seen.locked and not keep_cable:
+            raise ValueError("the cable is locked")
+        self._count()
+        if self.vehicle is not None:
+            self.vehicle.unplugged()
+            self.vehicle = None
+        self._look(cable_plugged=keep_cable and not self._attached_cable)
+
+    def raise_fault(self, fault: Fault) -> None:
+        """Something breaks."""
+        self._seen = replace(self._seen, faults=self._seen.faults | {fault})
+        self._changed.fire()
+
+    def clear_fault(self, fault: Fault) -> None:
+        """It is mended."""
+        self._seen = replace(self._seen, faults=self._seen.faults - {fault})
+        self._changed.fire()
+
+    def occupy_bay(self, occupied: bool) -> None:
+        """The sensor of the parking bay sees something, or nothing."""
+        self._seen = replace(self._seen, bay_occupied=occupied)
+        self._changed.fire()
+
+    def set_temperature(self, temperature_c: float) -> None:
+        """The station warms up."""
+        self._seen = replace(self._seen, temperature_c=temperature_c)
+        self._changed.fire()
+
+    # What the meters see
+
+    @property
+    def currents_a(self) -> Phases[float]:
+        """What flows to the vehicle."""
+        if self.vehicle is None or not self._seen.contactor_closed:
+            return NO_CURRENT
+        currents = self.vehicle.currents_a
+        return currents if self._phases == 3 else Phases(currents.l1, 0.0, 0.0)
+
+    def read_meter(self) -> Reading:
+        """What the billing meter shows now."""
+        self._count()
+        over = self.meter
+        voltage_v = over.voltage_v if over.voltage_v is not None else VOLTAGE_V
+        truth = self.currents_a
+        currents = truth if over.current_a is None else truth.map(lambda _: over.current_a or 0.0)
+        powers = currents.map(lambda current_a: current_a * voltage_v)
+        shown = self._phases
+        return Reading(
+            taken_at=self._clock.now(),
+            energy_import_wh=over.energy_wh if over.energy_wh is not None else self._register.energy_wh,
+            energy_export_wh=0.0,
+            power_w=over.power_w if over.power_w is not None else sum(powers),
+            currents_a=_shown(currents, shown),
+            voltages_v=_shown(Phases(voltage_v, voltage_v, voltage_v), shown),
+            powers_w=_shown(powers, shown),
+            frequency_hz=50.0,
+        )
+
+    def _count(self) -> None:
+        """Bring the register up to now."""
+        now_s = self._clock.monotonic()
+        self._register.add(self._flow_w * (now_s - self._counted_s) / 3600.0)
+        self._counted_s = now_s
+        self._flow_w = sum(self.currents_a) * VOLTAGE_V
+
+    def _vehicle_changed(self) -> None:
+        self._count()
+        self._look()
+
+    def _look(self, *, cable_plugged: bool | None = None, cable_max_a: float | None = None) -> None:
+        vehicle = self.vehicle
+        plugged = vehicle is not None or (self._seen.cable_plugged if cable_plugged is None else cable_plugged)
+        faults = self._seen.faults - {Fault.DIODE}
+        closed = self._outputs.contactor or self.welded
+        if vehicle is not None:
+            vehicle.powered(closed)
+            faults = faults | {Fault.DIODE} if vehicle.diode_fault else faults
+        self._seen = replace(
+            self._seen,
+            pilot=vehicle.pilot if vehicle is not None else PilotState.A,
+            cable_plugged=plugged,
+            cable_max_a=(cable_max_a or self._seen.cable_max_a) if plugged else None,
+            contactor_closed=closed,
+            locked=self._outputs.lock,
+            faults=faults,
+        )
+        self._flow_w = sum(self.currents_a) * VOLTAGE_V
+        self._changed.fire()
+
+
+def _shown(values: Phases[float], phases: int) -> Phases[float | None]:
+    """A one-phase meter knows nothing of L2 and L3."""
+    shown: list[float | None] = [value if index < phases else None for index, value in enumerate(values)]
+    return Phases(*shown)

@@ -1,0 +1,193 @@
+"""A clock that moves when it is told: at a rate, or at once, with every deadline in between in its order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+import itertools
+from collections.abc import Callable, Generator
+from datetime import UTC, datetime, timedelta
+from typing import Protocol, cast
+
+from metering.clock import Clock
+
+_IDLE_TURNS = 3
+"""turns of the event loop without anything to do that count as quiet"""
+_MOST_TURNS = 20_000
+"""a loop that never becomes quiet is not waited for any longer than this"""
+
+
+class _Deadline:
+    def __init__(self, due_s: float, callback: Callable[[], object]) -> None:
+        self.due_s = due_s
+        self.callback: Callable[[], object] | None = callback
+
+    def cancel(self) -> None:
+        self.callback = None
+
+
+class _LoopQueue(Protocol):
+    def __len__(self) -> int: ...
+
+
+class VirtualClock(Clock):
+    """Virtual time. At `rate` 1 it runs like real time, at 0 it stands still until `advance` is called.
+
+    `real` is the clock of the machine and only tells how much real time has passed.
+    """
+
+    def __init__(self, *, start: datetime | None = None, rate: float = 0.0) -> None:
+        self._epoch = start if start is not None else datetime.now(UTC)
+        self._elapsed_s = 0.0
+        self._anchor_s = 0.0
+        self._rate = 0.0
+        self._wanted_rate = rate
+        self._held = 0
+        self._released = asyncio.Event()
+        self._queue: list[tuple[float, int, _Deadline]] = []
+        self._order = itertools.count()
+        self._wake: asyncio.TimerHandle | None = None
+        self._advancing = asyncio.Lock()
+
+    @property
+    def rate(self) -> float:
+        """Virtual seconds per real second when nothing holds the clock."""
+        return self._wanted_rate
+
+    def now(self) -> datetime:
+        return self._epoch + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        if self._rate == 0.0:
+            return self._elapsed_s
+        return self._elapsed_s + (asyncio.get_running_loop().time() - self._anchor_s) * self._rate
+
+    def adjust(self, correction: timedelta) -> None:
+        self._epoch += correction
+
+    def call_later(self, delay_s: float, callback: Callable[[], object]) -> _Deadline:
+        if self._rate == 0.0 and self._wanted_rate > 0.0 and self._free:
+            self._flow()  # the first user of a running clock starts it: there was no event loop before
+        deadline = _Deadline(self.monotonic() + max(0.0, delay_s), callback)
+        heapq.heappush(self._queue, (deadline.due_s, next(self._order), deadline))
+        self._schedule()
+        return deadline
+
+    def run(self, rate: float) -> None:
+        """Let time flow by itself, `rate` virtual seconds per real second; 0 stops it."""
+        if rate < 0.0:
+            raise ValueError("rate: must not be negative")
+        self._stop()
+        self._wanted_rate = rate
+        self._flow()
+
+    async def advance(self, seconds: float) -> None:
+        """Move time on by `seconds`; returns when all that fell due has happened and settled."""
+        if seconds < 0.0:
+            raise ValueError("advance_s: time does not go back")
+        async with self._advancing:
+            self._stop()
+            target_s = self._elapsed_s + seconds
+            await self.settle()
+            while (due_s := self._next_due()) is not None and due_s <= target_s:
+                self._elapsed_s = max(self._elapsed_s, due_s)
+                self._fire_due()
+                await self.settle()
+            self._elapsed_s = target_s
+        self._flow()
+
+    @contextlib.contextmanager
+    def wire(self, patience_s: float = 5.0) -> Generator[None]:
+        self._hold()
+        release = _Once(self._release)
+        timer = asyncio.get_running_loop().call_later(patience_s, release)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            release()
+
+    @property
+    def _free(self) -> bool:
+        """Whether time may flow: at rate 1 it is as fast as the outside world, and runs away from nothing."""
+        return not self._advancing.locked() and (not self._held or self._wanted_rate == 1.0)
+
+    def _hold(self) -> None:
+        self._held += 1
+        if not self._free:
+            self._stop()
+        self._released.clear()
+
+    def _release(self) -> None:
+        self._held -= 1
+        if self._held == 0:
+            self._released.set()
+            self._flow()
+
+    def _stop(self) -> None:
+        self._elapsed_s = self.monotonic()
+        self._rate = 0.0
+        if self._wake is not None:
+            self._wake.cancel()
+            self._wake = None
+
+    def _flow(self) -> None:
+        if self._wanted_rate > 0.0 and self._free and self._rate == 0.0:
+            self._anchor_s = asyncio.get_running_loop().time()
+            self._rate = self._wanted_rate
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if self._wake is not None:
+            self._wake.cancel()
+            self._wake = None
+        due_s = self._next_due()
+        if self._rate > 0.0 and due_s is not None:
+            wait_s = max(0.0, (due_s - self.monotonic()) / self._rate)
+            self._wake = asyncio.get_running_loop().call_later(wait_s, self._tick)
+
+    def _tick(self) -> None:
+        self._wake = None
+        self._fire_due()
+        self._schedule()
+
+    def _next_due(self) -> float | None:
+        """When the next deadline that nobody cancelled falls due."""
+        while self._queue and self._queue[0][2].callback is None:
+            heapq.heappop(self._queue)
+        return self._queue[0][0] if self._queue else None
+
+    def _fire_due(self) -> None:
+        now_s = self.monotonic()
+        while self._queue and self._queue[0][0] <= now_s:
+            _, _, deadline = heapq.heappop(self._queue)
+            callback, deadline.callback = deadline.callback, None
+            if callback is not None:
+                callback()
+
+    async def settle(self) -> None:
+        """Wait until the loop has nothing left to do at this virtual moment."""
+        ready = cast("_LoopQueue | None", getattr(asyncio.get_running_loop(), "_ready", None))
+        idle = 0
+        for _ in range(_MOST_TURNS):
+            await asyncio.sleep(0)
+            if self._held:
+                await self._released.wait()
+                idle = 0
+            # Where the loop does not show its queue (uvloop), every turn counts and more are taken.
+            idle = idle + 1 if ready is None or not len(ready) else 0
+            if idle >= (_IDLE_TURNS if ready is not None else 40):
+                return
+
+
+class _Once:
+    """A callback that happens once, whoever comes first."""
+
+    def __init__(self, callback: Callable[[], object]) -> None:
+        self._callback: Callable[[], object] | None = callback
+
+    def __call__(self) -> None:
+        callback, self._callback = self._callback, None
+        if callback is not None:
+            callback()

@@ -1,0 +1,326 @@
+"""A simulated Linky: writes the frames of a house into a pseudo-terminal, as fast as the real one would.
+
+Source: Enedis-NOI-CPT_54E v3. The groups that load management cannot use and that a meter may leave out
+(highest powers, load curve, mean voltages) are left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import termios
+import tty
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from energy.sources.tic import TicMode
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from metering.reading import Phases
+
+_BITS_PER_CHARACTER: Final = 10
+"""start, seven data bits, even parity, stop"""
+_GAP_S: Final = 0.025
+"""silence between two frames: 16.7 to 33.4 ms"""
+_SHORT_FRAMES: Final = 20
+"""short frames before each long one, while a three-phase house is beyond its contract"""
+_SHORT_FOR_S: Final = 60.0
+"""how long after that the short frames go on"""
+_RECKONED_V: Final = 200
+_WINTER: Final = timezone(timedelta(hours=1))
+_SPEEDS: Final = {TicMode.HISTORIQUE: termios.B1200, TicMode.STANDARD: termios.B9600}
+
+
+@dataclass(frozen=True, slots=True)
+class HouseReading:
+    """What the house draws at one moment, as its meter sees it."""
+
+    currents_a: Phases[float | None]
+    """drawn, or negative when fed back; L2 and L3 are None in a single-phase house"""
+    subscribed_va: int = 9000
+    voltage_v: float = 230.0
+    energy_import_wh: float = 0.0
+    energy_export_wh: float | None = None
+    """None unless the grid operator made it a producer's meter"""
+
+    def __post_init__(self) -> None:
+        if self.currents_a.l1 is None or (self.currents_a.l2 is None) != (self.currents_a.l3 is None):
+            raise ValueError("currents_a: L1 alone or all three phases")
+
+    @property
+    def amperes(self) -> list[float]:
+        """The currents of the phases that there are."""
+        return [current for current in self.currents_a if current is not None]
+
+    @property
+    def drawn_va(self) -> float:
+        """Apparent power of all phases together, as the meter adds it up; negative when fed back."""
+        return sum(self.amperes) * self.voltage_v
+
+    @property
+    def reference_a(self) -> int:
+        """The current of a phase that is too much for the contract (ISOUSC)."""
+        return self.subscribed_va // _RECKONED_V // len(self.amperes)
+
+    @property
+    def phases_over(self) -> list[int]:
+        """The numbers, from 1, of the phases beyond the contract."""
+        return [phase for phase, a in enumerate(self.amperes, start=1) if a > self.reference_a]
+
+
+def historique_frame(house: HouseReading, *, short: bool = False) -> list[bytes]:
+    """The pieces of a frame in historique mode: STX, groups, ETX. Short ones are of three-phase meters only."""
+    groups = _short_groups(house) if short else _historique_groups(house)
+    return [b"\x02", *(_historique(label, value) for label, value in groups), b"\x03"]
+
+
+def standard_frame(house: HouseReading, at: datetime) -> list[bytes]:
+    """The pieces of a frame in standard mode, sent at `at`: STX, groups, ETX."""
+    stamp = f"H{at.astimezone(_WINTER):%y%m%d%H%M%S}"  # winter time all the year is a time like another
+    groups = (_standard(label, value) for label, value in _standard_groups(house))
+    adsc, vtic, *rest = groups
+    return [b"\x02", adsc, vtic, _standard("DATE", "", stamp), *rest, b"\x03"]
+
+
+def _historique(label: str, value: str) -> bytes:
+    body = f"{label} {value}".encode("ascii")
+    return b"\n" + body + b" " + _check(body) + b"\r"
+
+
+def _standard(label: str, value: str, stamp: str | None = None) -> bytes:
+    fields = [label, value, ""] if stamp is None else [label, stamp, value, ""]
+    body = "\t".join(fields).encode("ascii")
+    return b"\n" + body + _check(body) + b"\r"
+
+
+def _check(summed: bytes) -> bytes:
+    return bytes([(sum(summed) & 0x3F) + 0x20])
+
+
+def _shown(current_a: float) -> str:
+    """Whole amperes, without a sign. Cut and not rounded: nobody knows, and the reader must bear it."""
+    return f"{int(abs(current_a)):03d}"
+
+
+def _historique_groups(house: HouseReading) -> Iterator[tuple[str, str]]:
+    drawn_va = max(0, round(house.drawn_va / 10) * 10)
+    yield "ADCO", "021961000001" if len(house.amperes) == 1 else "021963000001"
+    yield "OPTARIF", "BASE"
+    yield "ISOUSC", f"{house.reference_a:02d}"
+    yield "BASE", f"{int(house.energy_import_wh):09d}"
+    yield "PTEC", "TH.."
+    if len(house.amperes) == 1:
+        yield "IINST", _shown(house.amperes[0])
+        if house.phases_over:
+            yield "ADPS", _shown(house.amperes[0])
+        yield "IMAX", "090"
+        yield "PAPP", f"{drawn_va:05d}"
+        yield "HHPHC", "A"
+        yield "MOTDETAT", "000000"
+        return
+    for phase, current_a in enumerate(house.amperes, start=1):
+        yield f"IINST{phase}", _shown(current_a)
+    for phase in (1, 2, 3):
+        yield f"IMAX{phase}", "060"
+    yield "PMAX", "00000"
+    yield "PAPP", f"{drawn_va:05d}"
+    yield "HHPHC", "A"
+    yield "MOTDETAT", "000000"
+    yield "PPOT", "00"
+
+
+def _short_groups(house: HouseReading) -> Iterator[tuple[str, str]]:
+    for phase in house.phases_over:
+        yield f"ADIR{phase}", _shown(house.amperes[phase - 1])
+    yield "ADCO", "021963000001"
+    for phase, current_a in enumerate(house.amperes, start=1):
+        yield f"IINST{phase}", _shown(current_a)
+
+
+def _standard_groups(house: HouseReading) -> Iterator[tuple[str, str]]:
+    """Everything but DATE, in the order of the document."""
+    index = f"{int(house.energy_import_wh):09d}"
+    drawn_va = f"{max(0, round(house.drawn_va)):05d}"
+    yield "ADSC", "021961000001" if len(house.amperes) == 1 else "021963000001"
+    yield "VTIC", "02"
+    yield "NGTF", f"{'BASE':^16}"
+    yield "LTARF", f"{'BASE':^16}"
+    yield "EAST", index
+    for number in range(1, 11):
+        yield f"EASF{number:02d}", index if number == 1 else "000000000"
+    for number in range(1, 5):
+        yield f"EASD{number:02d}", index if number == 1 else "000000000"
+    if house.energy_export_wh is not None:
+        yield "EAIT", f"{int(house.energy_export_wh):09d}"
+    for phase, current_a in enumerate(house.amperes, start=1):
+        yield f"IRMS{phase}", _shown(current_a)
+    for phase, _ in enumerate(house.amperes, start=1):
+        yield f"URMS{phase}", f"{round(house.voltage_v):03d}"
+    yield "PREF", f"{house.subscribed_va // 1000:02d}"
+    yield "PCOUP", f"{house.subscribed_va // 1000:02d}"
+    yield "SINSTS", drawn_va
+    if len(house.amperes) == 3:
+        for phase, current_a in enumerate(house.amperes, start=1):
+            yield f"SINSTS{phase}", f"{max(0, round(current_a * house.voltage_v)):05d}"
+    if house.energy_export_wh is not None:
+        yield "SINSTI", f"{max(0, round(-house.drawn_va)):05d}"
+    yield "STGE", f"{_status(house):08X}"
+    yield "MSG1", f"{'PAS DE          MESSAGE':<32}"
+    yield "PRM", "00000000000000"
+    yield "RELAIS", "000"
+    yield "NTARF", "01"
+    yield "NJOURF", "00"
+    yield "NJOURF+1", "00"
+    yield "PJOURF+1", " ".join(["00008001", *["NONUTILE"] * 10])
+
+
+def _status(house: HouseReading) -> int:
+    """STGE: contact open, EURIDIS with security, PLC registered, standard mode, and what the house does."""
+    status = 0x005A0001
+    if house.drawn_va > house.subscribed_va:
+        status |= 1 << 7
+    if house.energy_export_wh is not None:
+        status |= 1 << 8
+    if house.drawn_va < 0:
+        status |= 1 << 9
+    return status
+
+
+class SimulatedLinky:
+    """A meter that sends until it is stopped; `device` is what a reader opens.
+
+    It writes group by group, each when its last character would have arrived, and never waits for a reader: what
+    does not fit into the pseudo-terminal is lost, as on a wire. A reader set to another speed receives noise.
+    Faults: set `silent`, set `flips_per_byte`, call `restart`.
+    """
+
+    def __init__(
+        self, house: Callable[[], HouseReading], clock: Clock, mode: TicMode = TicMode.HISTORIQUE, seed: int = 0
+    ) -> None:
+        self.silent = False
+        self.flips_per_byte = 0.0
+        self._house = house
+        self._clock = clock
+        self._mode = mode
+        self._random = random.Random(seed)
+        self._short_until_s: float | None = None
+        self._short_sent = 0
+        self._dark_s = 0.0
+        self._wire: _Wire | None = None
+        self._sending: asyncio.Task[None] | None = None
+
+    @property
+    def device(self) -> str:
+        """Path of the pseudo-terminal; a new one after each start.
+
+        Raises:
+            RuntimeError: the meter is not started.
+        """
+        if self._wire is None:
+            raise RuntimeError("the simulated Linky is not started")
+        return self._wire.device
+
+    def start(self) -> None:
+        """Begin to send; needs a running event loop."""
+        if self._wire is None:
+            self._wire = _Wire(_SPEEDS[self._mode])
+            self._sending = asyncio.get_running_loop().create_task(self._send(self._wire))
+
+    async def stop(self) -> None:
+        """Stop sending and take the device away; a reader finds it gone. Harmless when stopped.
+
+        Raises:
+            Exception: what the house raised when it was asked for its reading.
+        """
+        wire, self._wire = self._wire, None
+        sending, self._sending = self._sending, None
+        if wire is None or sending is None:
+            return
+        sending.cancel()
+        try:
+            await asyncio.wait([sending])
+        finally:
+            wire.close()
+        if not sending.cancelled():
+            sending.result()
+
+    def restart(self, dark_s: float = 2.0) -> None:
+        """Let the meter lose its supply: the frame breaks off, and a new one begins after `dark_s` seconds."""
+        self._dark_s = dark_s
+
+    async def __aenter__(self) -> Self:
+        self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _send(self, wire: _Wire) -> None:
+        while True:
+            arrives_s = self._clock.monotonic()
+            for piece in self._frame():
+                arrives_s += len(piece) * _BITS_PER_CHARACTER / self._mode.value
+                await self._clock.sleep(arrives_s - self._clock.monotonic())  # a late one does not delay the rest
+                if self._dark_s:
+                    self._put(wire, piece[: len(piece) // 2])
+                    break
+                self._put(wire, piece)
+            dark_s, self._dark_s = self._dark_s, 0.0
+            await self._clock.sleep(dark_s or _GAP_S)
+
+    def _frame(self) -> list[bytes]:
+        house = self._house()
+        if self._mode is TicMode.STANDARD:
+            return standard_frame(house, self._clock.now())
+        return historique_frame(house, short=self._is_short_due(house))
+
+    def _is_short_due(self, house: HouseReading) -> bool:
+        now_s = self._clock.monotonic()
+        if len(house.amperes) == 3 and house.phases_over:
+            self._short_until_s = now_s + _SHORT_FOR_S
+        if self._short_until_s is None or now_s > self._short_until_s or self._short_sent == _SHORT_FRAMES:
+            self._short_sent = 0
+            return False
+        self._short_sent += 1
+        return True
+
+    def _put(self, wire: _Wire, piece: bytes) -> None:
+        if not self.silent:
+            wire.put(bytes(byte ^ self._flip() for byte in piece))
+
+    def _flip(self) -> int:
+        return 1 << self._random.randrange(7) if self._random.random() < self.flips_per_byte else 0
+
+
+class _Wire:
+    """The pseudo-terminal: the meter's end, and the end that a reader opens."""
+
+    def __init__(self, speed: int) -> None:
+        self._speed = speed
+        self._near, self._far = os.openpty()
+        # The far end stays open here too: its settings and its path live as long as the wire.
+        self.device = os.ttyname(self._far)
+        tty.setraw(self._far)
+        settings = termios.tcgetattr(self._far)
+        settings[4] = settings[5] = speed
+        termios.tcsetattr(self._far, termios.TCSANOW, settings)
+        os.set_blocking(self._near, False)
+
+    def put(self, data: bytes) -> None:
+        """Send, or lose what nobody takes. At another speed each character is a framing error, read as zero."""
+        if termios.tcgetattr(self._far)[4] != self._speed:
+            data = bytes(len(data))
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._near, data)
+
+    def close(self) -> None:
+        os.close(self._near)
+        os.close(self._far)

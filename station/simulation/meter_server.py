@@ -1,0 +1,312 @@
+"""A Modbus server that shows a simulated meter, computed anew for every request, on real sockets and ttys.
+
+The servers of pymodbus cannot be silent or talk rubbish, and a client and a server of the same library agree
+on their mistakes; so this one speaks the protocol itself. It can only be read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import struct
+import tty
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import Protocol, Self, cast
+
+from metering.clock import Clock
+from metering.drivers.registers import MeterModel, encode
+from metering.reading import Reading
+
+_ILLEGAL_FUNCTION, _ILLEGAL_ADDRESS, _ILLEGAL_VALUE, _DEVICE_FAILURE = 1, 2, 3, 4
+_UNTOLD = 0xFFFF
+"""shown in registers that the meter has and our table has not: as F32 it is NaN"""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedMeter:
+    """A meter to show: its registers, and what stands in them now."""
+
+    model: MeterModel
+    show: Callable[[], Reading]
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """The meter answers nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusing:
+    """The meter answers with an exception."""
+
+    code: int = _DEVICE_FAILURE
+
+
+@dataclass(frozen=True, slots=True)
+class Garbled:
+    """The answer is damaged on the wire."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shortened:
+    """The answer is well formed and holds a register less than asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """The answer comes late."""
+
+    delay_s: float
+
+
+Fault = Silent | Refusing | Garbled | Shortened | Slow
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client asks: the function code and what follows it, for one unit."""
+
+    unit: int
+    pdu: bytes
+    transaction: bytes = b""
+
+
+class Framing(Protocol):
+    """How requests and answers lie in a stream of bytes."""
+
+    def take(self, stream: bytearray) -> Iterator[Request]:
+        """Take the whole requests from the stream."""
+        ...
+
+    def frame(self, request: Request, pdu: bytes) -> bytes:
+        """The answer as it goes on the wire."""
+        ...
+
+    def garble(self, frame: bytes) -> bytes:
+        """The same frame, damaged so that a client can tell."""
+        ...
+
+
+class TcpFraming:
+    """Modbus TCP: a header with transaction, protocol 0, length and unit."""
+
+    def take(self, stream: bytearray) -> Iterator[Request]:
+        """Take the whole requests from the stream."""
+        while len(stream) >= 6 and len(stream) >= (size := 6 + int.from_bytes(stream[4:6], "big")):
+            frame = bytes(stream[:size])
+            del stream[:size]
+            yield Request(frame[6], frame[7:], frame[:2])
+
+    def frame(self, request: Request, pdu: bytes) -> bytes:
+        """The answer as it goes on the wire."""
+        return request.transaction + struct.pack(">HHB", 0, len(pdu) + 1, request.unit) + pdu
+
+    def garble(self, frame: bytes) -> bytes:
+        """Damage everything: TCP answers carry no checksum, a single wrong bit would be believed."""
+        return bytes(byte ^ 0x55 for byte in frame)
+
+
+class RtuFraming:
+    """Modbus RTU: unit, PDU, CRC. Requests to read have eight bytes."""
+
+    def take(self, stream: bytearray) -> Iterator[Request]:
+        """Take the whole requests from the stream; what fails its CRC is noise."""
+        while len(stream) >= 8:
+            frame = bytes(stream[:8])
+            if crc(frame) != b"\0\0":
+                stream.clear()
+                return
+            del stream[:8]
+            yield Request(frame[0], frame[1:6])
+
+    def frame(self, request: Request, pdu: bytes) -> bytes:
+        """The answer as it goes on the wire."""
+        frame = bytes((request.unit,)) + pdu
+        return frame + crc(frame)
+
+    def garble(self, frame: bytes) -> bytes:
+        """Turn one bit of the CRC."""
+        return frame[:-1] + bytes((frame[-1] ^ 1,))
+
+
+def crc(frame: bytes) -> bytes:
+    """CRC-16 of Modbus as it goes on the wire; zero over a frame that ends with its CRC."""
+    value = 0xFFFF
+    for byte in frame:
+        value ^= byte
+        for _ in range(8):
+            value = (value >> 1) ^ 0xA001 if value & 1 else value >> 1
+    return value.to_bytes(2, "little")
+
+
+def answer(meter: ServedMeter, pdu: bytes) -> bytes:
+    """What the meter answers to a request: registers, or an exception."""
+    function, model = pdu[0], meter.model
+    if function not in {register.function for register in model.registers} or len(pdu) != 5:
+        return _refusal(function, _ILLEGAL_FUNCTION)
+    address, count = struct.unpack(">HH", pdu[1:])
+    if not 1 <= count <= model.max_registers:
+        return _refusal(function, _ILLEGAL_VALUE)
+    words = encode(model, meter.show())
+    wanted = [(function, at) for at in range(address, address + count)]
+    known = all(place in words or any(place[1] in run for run in model.readable) for place in wanted)
+    inside = {at for register in model.registers for at in range(register.address + 1, register.end)}
+    if not known or address in inside or address + count in inside:
+        return _refusal(function, _ILLEGAL_ADDRESS)
+    return struct.pack(f">BB{count}H", function, 2 * count, *(words.get(place, _UNTOLD) for place in wanted))
+
+
+def _refusal(function: int, code: int) -> bytes:
+    return bytes((function | 0x80, code))
+
+
+class MeterServer(ABC):
+    """Meters by unit, behind one wire. `fault` may be set and cleared at any time."""
+
+    def __init__(self, meters: Mapping[int, ServedMeter], framing: Framing, clock: Clock) -> None:
+        self.fault: Fault | None = None
+        self._meters = meters
+        self._framing = framing
+        self._clock = clock
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Begin to serve."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """Cut every connection; the server may be started again."""
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    def receive(self, stream: bytearray, send: Callable[[bytes], object]) -> None:
+        """Answer the whole requests in the stream, as far as the fault allows. An unknown unit is silent."""
+        for request in self._framing.take(stream):
+            meter = self._meters.get(request.unit)
+            if meter is None or isinstance(self.fault, Silent):
+                continue
+            pdu = answer(meter, request.pdu)
+            if isinstance(self.fault, Refusing):
+                pdu = _refusal(request.pdu[0], self.fault.code)
+            elif isinstance(self.fault, Shortened) and pdu[0] == request.pdu[0]:
+                pdu = bytes((pdu[0], pdu[1] - 2)) + pdu[2:-2]
+            frame = self._framing.frame(request, pdu)
+            if isinstance(self.fault, Garbled):
+                frame = self._framing.garble(frame)
+            if isinstance(self.fault, Slow):
+                self._clock.call_later(self.fault.delay_s, partial(send, frame))
+            else:
+                send(frame)
+
+
+class TcpMeterServer(MeterServer):
+    """Meters on a TCP port of this machine: Modbus TCP, or RTU frames as behind a serial server."""
+
+    def __init__(self, meters: Mapping[int, ServedMeter], framing: Framing, clock: Clock, *, port: int = 0) -> None:
+        super().__init__(meters, framing, clock)
+        self.port = port
+        """where it listens; 0 before the first start means: any free port"""
+        self._server: asyncio.Server | None = None
+        self._connections: set[_Connection] = set()
+
+    @property
+    def clients(self) -> int:
+        """How many clients are connected now."""
+        return len(self._connections)
+
+    async def start(self) -> None:
+        """Begin to listen, on the same port as before when it was stopped."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: _Connection(self, self._connections), "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Stop to listen and cut every connection."""
+        if self._server is not None:
+            self._server.close()
+            for connection in tuple(self._connections):
+                connection.cut()
+            await self._server.wait_closed()
+            self._server = None
+
+
+class _Connection(asyncio.Protocol):
+    """One client of a TCP server."""
+
+    def __init__(self, server: MeterServer, connections: set[_Connection]) -> None:
+        self._server = server
+        self._connections = connections
+        self._stream = bytearray()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._connections.discard(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._stream += data
+        self._server.receive(self._stream, self._send)
+
+    def cut(self) -> None:
+        """Hang up at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _send(self, frame: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(frame)
+
+
+class SerialMeterServer(MeterServer):
+    """Meters on a serial line: a pseudo-terminal, whose other end has a name that a driver can open."""
+
+    def __init__(self, meters: Mapping[int, ServedMeter], clock: Clock) -> None:
+        super().__init__(meters, RtuFraming(), clock)
+        self.device = ""
+        """path of the end for the driver; another one after each start"""
+        self._stream = bytearray()
+        self._ends: tuple[int, int] | None = None
+
+    async def start(self) -> None:
+        """Open the line."""
+        self._ends = ours, theirs = os.openpty()
+        tty.setraw(theirs)
+        os.set_blocking(ours, False)
+        self.device = os.ttyname(theirs)
+        asyncio.get_running_loop().add_reader(ours, self._readable)
+
+    async def stop(self) -> None:
+        """Tear the line off: who has it open sees it hang up."""
+        if self._ends is not None:
+            asyncio.get_running_loop().remove_reader(self._ends[0])
+            for end in self._ends:
+                os.close(end)
+            self._ends = None
+            self._stream.clear()
+
+    def _readable(self) -> None:
+        if self._ends is not None:
+            self._stream += os.read(self._ends[0], 4096)
+            self.receive(self._stream, self._send)
+
+    def _send(self, frame: bytes) -> None:
+        # A line that nobody reads fills up, and loses what comes then.
+        with contextlib.suppress(BlockingIOError):
+            if self._ends is not None:
+                os.write(self._ends[0], frame)

@@ -1,0 +1,145 @@
+"""The simulated world of one station: boards, vehicles, meters on real wires, and the house with its Linky."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from metering.meter import MeterError
+from metering.reading import Phases, Reading
+from station.simulation.board import SimulatedBoard
+from station.simulation.house import House
+from station.simulation.register import EnergyRegister
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from energy.sources import GridSourceConfig
+    from metering.drivers import Buses
+    from metering.meter import Meter
+    from station.config import Configuration, EvseConfig, SimulationConfig
+    from station.simulation.clock import VirtualClock
+    from station.simulation.linky import HouseReading, SimulatedLinky
+    from station.simulation.meter_server import MeterServer
+
+_log = logging.getLogger(__name__)
+_UNIT = 1
+
+
+class World:
+    """Everything outside of the station's own software. It goes on while the station has no power."""
+
+    def __init__(self, configuration: Configuration, clock: VirtualClock) -> None:
+        self._simulation: SimulationConfig = configuration.simulation
+        storage = Path(configuration.station.storage)
+        self.clock = clock
+        self.boards: dict[int, SimulatedBoard] = {}
+        self.meter_servers: dict[int, MeterServer] = {}
+        self.meter_failure: dict[int, str] = {}
+        """EVSEs whose meter is silent, and why"""
+        self.linky: SimulatedLinky | None = None
+        self._registers: list[EnergyRegister] = []
+        self._running = AsyncExitStack()
+        for evse in configuration.evse:
+            register = EnergyRegister(storage / f"simulated-meter-{evse.id}.register")
+            self._registers.append(register)
+            self.boards[evse.id] = SimulatedBoard(
+                clock, register, phases=evse.phases, attached_cable=evse.attached_cable
+            )
+        currents = [self._current_of(board) for board in self.boards.values()]
+        phases = configuration.grid.phases if configuration.grid is not None else 3
+        self.house = House(clock, currents, phases=phases)
+
+    async def start(self) -> None:
+        """Switch the meters on."""
+        if self._simulation.meter_transport != "direct":
+            for evse_id, board in self.boards.items():
+                server = self._meter_server(board)
+                await self._running.enter_async_context(server)
+                self.meter_servers[evse_id] = server
+        if (linky := self._simulation.linky) is not None:
+            from energy.sources.tic import TicMode
+            from station.simulation.linky import SimulatedLinky
+
+            mode = TicMode.STANDARD if linky.mode == "standard" else TicMode.HISTORIQUE
+            self.linky = SimulatedLinky(self._house_reading, self.clock, mode, self._simulation.seed or 0)
+            await self._running.enter_async_context(self.linky)
+
+    async def stop(self) -> None:
+        """Switch everything off."""
+        for board in self.boards.values():
+            if board.vehicle is not None:
+                board.vehicle.unplugged()
+        await self._running.aclose()
+        for register in self._registers:
+            register.close()
+
+    def open_meter(self, evse: EvseConfig, buses: Buses) -> Meter:
+        """The meter of a simulated circuit, over the wire that the configuration names."""
+        from metering.drivers import SimulatedMeter
+
+        server = self.meter_servers.get(evse.id)
+        if server is None:
+            return SimulatedMeter(self._show(evse.id))
+        from metering.drivers.modbus import ModbusRtuMeter, ModbusTcpMeter
+        from station.simulation.meter_server import SerialMeterServer, TcpMeterServer
+
+        model = self._simulation.meter_model
+        if isinstance(server, SerialMeterServer):
+            line = ModbusRtuMeter(model=model, device=server.device, unit=_UNIT, parity="N")
+            return line.open(self.clock, buses)
+        if isinstance(server, TcpMeterServer):
+            return ModbusTcpMeter(model=model, host="127.0.0.1", port=server.port, unit=_UNIT).open(self.clock, buses)
+        raise TypeError(f"no driver for {type(server).__name__}")
+
+    def grid_source(self, configured: GridSourceConfig) -> GridSourceConfig:
+        """The configured grid source, with the wire of the simulated meter where that is meant."""
+        if self.linky is None:
+            return configured
+        return configured.model_copy(update={"device": self.linky.device})
+
+    def _meter_server(self, board: SimulatedBoard) -> MeterServer:
+        from metering.drivers.registers import MODELS
+        from station.simulation.meter_server import SerialMeterServer, ServedMeter, TcpFraming, TcpMeterServer
+
+        served = {_UNIT: ServedMeter(MODELS[self._simulation.meter_model], board.read_meter)}
+        if self._simulation.meter_transport == "modbus-rtu":
+            return SerialMeterServer(served, self.clock)
+        return TcpMeterServer(served, TcpFraming(), self.clock)
+
+    def fail_meter(self, evse_id: int, failing: bool) -> None:
+        """The billing meter of an EVSE falls silent, or speaks again."""
+        if failing:
+            self.meter_failure[evse_id] = "the simulated meter is silent"
+        else:
+            self.meter_failure.pop(evse_id, None)
+        if (server := self.meter_servers.get(evse_id)) is not None:
+            from station.simulation.meter_server import Silent
+
+            server.fault = Silent() if failing else None
+
+    def _show(self, evse_id: int) -> Callable[[], Reading]:
+        def show() -> Reading:
+            if (why := self.meter_failure.get(evse_id)) is not None:
+                raise MeterError(why)
+            return self.boards[evse_id].read_meter()
+
+        return show
+
+    @staticmethod
+    def _current_of(board: SimulatedBoard) -> Callable[[], Phases[float]]:
+        return lambda: board.currents_a
+
+    def _house_reading(self) -> HouseReading:
+        from station.simulation.linky import HouseReading
+
+        currents = self.house.currents_a
+        single = self.house.phases == 1
+        shown: Phases[float | None] = (
+            Phases(currents.l1, None, None) if single else Phases(currents.l1, currents.l2, currents.l3)
+        )
+        linky = self._simulation.linky
+        subscribed_va = linky.subscribed_va if linky is not None else 9000
+        return HouseReading(shown, subscribed_va=subscribed_va, energy_import_wh=self.house.energy_wh)

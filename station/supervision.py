@@ -1,0 +1,84 @@
+"""Keeps tasks alive that may fail without harm, and contains failures that nobody foresaw.
+
+The only file that catches every exception: an essential task is never run by it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+_RESTART_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+_HEALTHY_S = 300.0
+"""a task that ran so long starts again at the shortest delay"""
+_MOST_ERRANDS = 200
+
+Errand = Callable[[], Awaitable[None]]
+
+
+async def keep_running(name: str, work: Callable[[], Awaitable[None]], clock: Clock) -> None:
+    """Run an auxiliary task for ever; when it fails or ends it is started again, after growing delays."""
+    failures = 0
+    while True:
+        began_s = clock.monotonic()
+        error = await _failure_of(work)
+        if clock.monotonic() - began_s >= _HEALTHY_S:
+            failures = 0
+        delay_s = _RESTART_S[min(failures, len(_RESTART_S) - 1)]
+        failures += 1
+        level = logging.WARNING if failures == 1 else logging.DEBUG
+        known = error is None or isinstance(error, OSError) or type(error).__module__.split(".")[0] in _OURS
+        trace = None if known else error
+        _log.log(level, "%s: %s; again in %g s", name, error or "ended", delay_s, exc_info=trace)
+        await clock.sleep(delay_s)
+
+
+async def contained(what: Awaitable[T]) -> T | Exception:
+    """The result, or the exception in its place."""
+    try:
+        return await what
+    except Exception as error:  # noqa: BLE001 - this is what this function is for
+        return error
+
+
+async def _failure_of(work: Callable[[], Awaitable[None]]) -> Exception | None:
+    outcome = await contained(work())
+    return outcome if isinstance(outcome, Exception) else None
+
+
+_OURS = {"metering", "energy", "station", "ocpp_handlers"}
+
+
+class Errands:
+    """Things to do after an answer has left. A failing one is logged and hurts no other."""
+
+    def __init__(self) -> None:
+        self._waiting: asyncio.Queue[tuple[str, Errand]] = asyncio.Queue(_MOST_ERRANDS)
+
+    def start(self, name: str, errand: Errand) -> None:
+        """Do this soon; more than can be remembered is refused with a log line."""
+        try:
+            self._waiting.put_nowait((name, errand))
+        except asyncio.QueueFull:
+            _log.error("too many errands at once: %s is not done", name)
+
+    async def run(self) -> None:
+        """Do errands, each in a task of its own, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                name, errand = await self._waiting.get()
+                group.create_task(self._do(name, errand), name=name)
+
+    async def _do(self, name: str, errand: Errand) -> None:
+        error = await _failure_of(errand)
+        if error is not None:
+            known = type(error).__module__.split(".")[0] in _OURS
+            _log.warning("%s: %s", name, error, exc_info=None if known else error)

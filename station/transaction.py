@@ -1,0 +1,195 @@
+"""When a transaction starts and stops, and which events tell it (OCPP 2.0.1 block E). Pure.
+
+A change of an EVSE's state goes in, together with its cause; the state with its transaction brought up to
+date and the events to record come out. Numbers and meter values are added when an event is recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from station.evse_state import Cause, EvseState, OpenTransaction, all_faults, energy_flows, ev_connected
+from station.model import (
+    ChargingState,
+    EventType,
+    EvseRef,
+    Fault,
+    StoppedReason,
+    TransactionEvent,
+    TriggerReason,
+)
+
+
+class TxPoint(StrEnum):
+    """The values of TxStartPoint and TxStopPoint (part 2, 2.6.6)."""
+
+    PARKING_BAY_OCCUPANCY = "ParkingBayOccupancy"
+    EV_CONNECTED = "EVConnected"
+    AUTHORIZED = "Authorized"
+    POWER_PATH_CLOSED = "PowerPathClosed"
+    ENERGY_TRANSFER = "EnergyTransfer"
+    DATA_SIGNED = "DataSigned"
+
+
+_DEAUTHORIZATION_ENDS = frozenset({TxPoint.AUTHORIZED, TxPoint.POWER_PATH_CLOSED, TxPoint.ENERGY_TRANSFER})
+"""with one of these as a stop point the end of the authorization ends the transaction (E05.FR.10)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The configured start and stop points of one EVSE."""
+
+    evse_id: int
+    connector_id: int
+    start: frozenset[TxPoint]
+    stop: frozenset[TxPoint]
+
+    @property
+    def stop_events(self) -> frozenset[TxPoint]:
+        """PowerPathClosed as a stop point is exactly EVConnected and Authorized (part 2, 2.6.6.2)."""
+        if TxPoint.POWER_PATH_CLOSED in self.stop:
+            return self.stop | {TxPoint.EV_CONNECTED, TxPoint.AUTHORIZED}
+        return self.stop
+
+
+def points(state: EvseState) -> frozenset[TxPoint]:
+    """The points that hold in a state."""
+    held = {
+        TxPoint.PARKING_BAY_OCCUPANCY: state.seen.bay_occupied,
+        TxPoint.EV_CONNECTED: ev_connected(state),
+        TxPoint.AUTHORIZED: state.authorization is not None,
+        TxPoint.POWER_PATH_CLOSED: ev_connected(state) and state.authorization is not None,
+        TxPoint.ENERGY_TRANSFER: state.charging_state is ChargingState.CHARGING,
+    }
+    return frozenset(point for point, holds in held.items() if holds)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a change of state means for the transaction."""
+
+    state: EvseState
+    events: tuple[TransactionEvent, ...] = ()
+
+
+def react(
+    before: EvseState,
+    after: EvseState,
+    cause: Cause | None,
+    rules: Rules,
+    now: datetime,
+    now_s: float,
+    new_id: Callable[[], str],
+) -> Outcome:
+    """What a change from `before` to `after` means for the transaction on this EVSE."""
+    if cause is None and after.charging_state is not before.charging_state:
+        cause = Cause(TriggerReason.CHARGING_STATE_CHANGED)
+    gained, lost = points(after) - points(before), points(before) - points(after)
+    transaction = after.transaction
+    if transaction is None:
+        if cause is not None and gained & rules.start:
+            return _start(after, cause, rules, now, new_id)
+        return Outcome(_remember(after, cause))
+    if transaction.ending is not None:
+        welded = Fault.CONTACTOR_WELDED in all_faults(after)
+        return Outcome(after) if energy_flows(after) and not welded else _end(after, transaction.ending, rules, now)
+    if cause is None:
+        return Outcome(after)
+    transaction = _note_stop_cause(transaction, cause)
+    after = replace(after, transaction=transaction)
+    if (
+        lost & rules.stop_events
+        or cause.ends_transaction
+        or (cause.deauthorizes and rules.stop & _DEAUTHORIZATION_ENDS)
+    ):
+        reason = transaction.stop_cause or cause.stopped_reason or _reason_of(lost, after)
+        cause = replace(cause, stopped_reason=reason)
+        if energy_flows(after):
+            # The end of authorization first stops the energy, then ends the transaction (2.6.6.2).
+            ending = replace(transaction, ending=cause, ending_since_s=now_s)
+            return Outcome(replace(after, transaction=ending))
+        return _end(after, cause, rules, now)
+    return _update(after, cause, rules, now)
+
+
+def _start(state: EvseState, cause: Cause, rules: Rules, now: datetime, new_id: Callable[[], str]) -> Outcome:
+    transaction = OpenTransaction(new_id(), now)
+    return _tell(replace(state, transaction=transaction), EventType.STARTED, cause, rules, now)
+
+
+def _update(state: EvseState, cause: Cause, rules: Rules, now: datetime) -> Outcome:
+    return _tell(state, EventType.UPDATED, cause, rules, now)
+
+
+def _end(state: EvseState, cause: Cause, rules: Rules, now: datetime) -> Outcome:
+    outcome = _tell(state, EventType.ENDED, cause, rules, now)
+    ended = replace(outcome.state, transaction=None, authorization=None, untold=None)
+    return Outcome(ended, outcome.events)
+
+
+def _tell(state: EvseState, kind: EventType, cause: Cause, rules: Rules, now: datetime) -> Outcome:
+    """Make the event; what was never told before goes with it."""
+    transaction = state.transaction
+    if transaction is None:
+        raise ValueError("an event needs a transaction")
+    untold = state.untold
+    tell_connector = ev_connected(state) and not transaction.connector_told
+    evse = None
+    if tell_connector:
+        evse = EvseRef(rules.evse_id, rules.connector_id)
+    elif kind is EventType.STARTED:
+        evse = EvseRef(rules.evse_id)
+    remote_start_id = cause.remote_start_id
+    trigger, id_token = cause.trigger, cause.id_token
+    if untold is not None:
+        id_token = id_token or untold.id_token
+        remote_start_id = remote_start_id if remote_start_id is not None else untold.remote_start_id
+        if untold.trigger is TriggerReason.REMOTE_START:
+            trigger = TriggerReason.REMOTE_START  # F01.FR.19, F02: the next event says so
+    event = TransactionEvent(
+        transaction_id=transaction.id,
+        evse_id=rules.evse_id,
+        event_type=kind,
+        trigger=trigger,
+        occurred_at=now,
+        charging_state=state.charging_state,
+        stopped_reason=cause.stopped_reason if kind is EventType.ENDED else None,
+        id_token=id_token,
+        evse=evse,
+        remote_start_id=remote_start_id,
+        cable_max_a=state.seen.cable_max_a if tell_connector else None,
+    )
+    told = replace(transaction, connector_told=transaction.connector_told or tell_connector)
+    return Outcome(replace(state, transaction=told, untold=None), (event,))
+
+
+def _remember(state: EvseState, cause: Cause | None) -> EvseState:
+    """Without a transaction an authorization is told by the first event of the next one (E01.FR.10)."""
+    if state.authorization is None:
+        return replace(state, untold=None)
+    if cause is not None and cause.trigger in {TriggerReason.AUTHORIZED, TriggerReason.REMOTE_START}:
+        return replace(state, untold=cause)
+    return state
+
+
+def _note_stop_cause(transaction: OpenTransaction, cause: Cause) -> OpenTransaction:
+    """The stopped reason is what began the end, also when the end itself comes later (TransactionType)."""
+    if cause.deauthorizes and transaction.stop_cause is None:
+        return replace(transaction, stop_cause=cause.stopped_reason)
+    if cause.trigger in {TriggerReason.AUTHORIZED, TriggerReason.REMOTE_START}:
+        return replace(transaction, stop_cause=None)
+    return transaction
+
+
+def _reason_of(lost: frozenset[TxPoint], state: EvseState) -> StoppedReason:
+    """The stopped reason of an end that nobody ordered."""
+    if TxPoint.EV_CONNECTED in lost:
+        return StoppedReason.EV_DISCONNECTED
+    if TxPoint.PARKING_BAY_OCCUPANCY in lost:
+        return StoppedReason.LOCAL
+    if state.charging_state is ChargingState.SUSPENDED_EV:
+        return StoppedReason.STOPPED_BY_EV
+    return StoppedReason.OTHER

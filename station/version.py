@@ -1,0 +1,13 @@
+"""The version of this software."""
+
+from __future__ import annotations
+
+
+def package_version() -> str:
+    """The version of the installed package; "unpackaged" when it runs from a source tree."""
+    from importlib import metadata  # only who asks waits for it
+
+    try:
+        return metadata.version("borne")
+    except metadata.PackageNotFoundError:
+        return "unpackaged"

@@ -1,0 +1,184 @@
+"""The local API: what the station shows, and what a person at it may do."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Annotated, Literal
+
+from fastapi import FastAPI, HTTPException, Query, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from station.database import StorageError
+from station.evse import Evse
+from station.life import Life
+from station.model import IdToken, StoppedReason, TriggerReason
+from station.version import package_version
+from station.web.host import Host
+from station.web.status import Json, status
+
+_TOKEN_TYPES = Literal["Central", "eMAID", "ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress", "NoAuthorization"]
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "testclient"})
+
+
+class Command(BaseModel):
+    """The body of a request that does something. Unknown keys are mistakes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Token(Command):
+    """A token as a reader or an app presents it."""
+
+    id_token: Annotated[str, Field(min_length=1, max_length=36)]
+    type: _TOKEN_TYPES = "ISO14443"
+    evse: int | None = None
+
+
+def build(host: Host) -> FastAPI:
+    """The ASGI application of a station."""
+    from station.web.sim_api import simulation_routes
+
+    api = FastAPI(
+        title="borne",
+        version=package_version(),
+        openapi_url="/api/openapi.json",
+        docs_url="/api/docs",
+        redoc_url=None,
+    )
+
+    @api.middleware("http")
+    async def only_from_here(  # pyright: ignore[reportUnusedFunction]  # the decorator registers it
+        request: Request, call_next: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        """Without accounts nothing is changed from another machine."""
+        client = request.client.host if request.client is not None else ""
+        if request.method not in {"GET", "HEAD"} and client not in _LOOPBACK:
+            return JSONResponse({"detail": "changes are accepted from this machine only"}, status_code=403)
+        return await call_next(request)
+
+    @api.exception_handler(StorageError)
+    async def storage_failed(  # pyright: ignore[reportUnusedFunction]  # the decorator registers it
+        request: Request, error: Exception
+    ) -> JSONResponse:
+        del request
+        return JSONResponse({"detail": f"the disk refuses: {error}"}, status_code=503)
+
+    living = Living(host)
+    _reading_routes(api, host, living)
+    _acting_routes(api, living, host)
+    simulation_routes(api, host, living)
+    return api
+
+
+class Living:
+    """Finds the parts of the living station, or says why there are none."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    @property
+    def life(self) -> Life:
+        """The living station; 409 while its power is cut."""
+        if self._host.life is None:
+            raise HTTPException(409, "the station has no power")
+        return self._host.life
+
+    def evse(self, evse_id: int) -> Evse:
+        """An EVSE by its number; 404 when there is none."""
+        evse = self.life.station.evses.get(evse_id)
+        if evse is None:
+            raise HTTPException(404, f"EVSE {evse_id} does not exist")
+        return evse
+
+
+def _reading_routes(api: FastAPI, host: Host, living: Living) -> None:
+    @api.get("/healthz", response_class=PlainTextResponse)
+    async def alive() -> str:  # pyright: ignore[reportUnusedFunction]  # the decorators register these
+        return "ok\n"
+
+    @api.get("/api/status")
+    async def whole_status() -> Json:  # pyright: ignore[reportUnusedFunction]
+        return await status(host)
+
+    @api.get("/api/variables")
+    async def variables() -> list[Json]:  # pyright: ignore[reportUnusedFunction]
+        model = living.life.variables
+        return [dataclasses.asdict(row) for row in model.rows()] if model is not None else []
+
+    @api.get("/api/transactions")
+    async def transactions(  # pyright: ignore[reportUnusedFunction]
+        most: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> list[Json]:
+        outbox = living.life.station.outbox
+        return [{"transaction_id": identity} for identity in await outbox.transaction_ids(most)]
+
+    @api.get("/api/transactions/{transaction_id}")
+    async def transaction(transaction_id: str) -> Json:  # pyright: ignore[reportUnusedFunction]
+        events = await living.life.station.outbox.events(transaction_id)
+        if not events:
+            raise HTTPException(404, "no such transaction")
+        return {
+            "transaction_id": transaction_id,
+            "ongoing": living.life.station.is_ongoing(transaction_id),
+            "events": [dataclasses.asdict(event) for event in events],
+        }
+
+    @api.get("/api/auth/cache")
+    async def cache() -> list[Json]:  # pyright: ignore[reportUnusedFunction]
+        entries = living.life.station.tokens.entries()
+        return [{"token": token, "type": kind, "info": dataclasses.asdict(info)} for (token, kind), info in entries]
+
+    @api.get("/api/profiles")
+    async def profiles() -> list[Json]:  # pyright: ignore[reportUnusedFunction]
+        return [dataclasses.asdict(profile) for profile in living.life.load.profiles.store.all()]
+
+    @api.get("/api/events")
+    async def events() -> StreamingResponse:  # pyright: ignore[reportUnusedFunction]
+        async def stream() -> AsyncGenerator[str]:
+            yield ": listening\n\n"
+            async for happening in host.feed.listen():
+                yield f"event: {happening.kind}\ndata: {json.dumps(happening.data)}\n\n"
+
+        return StreamingResponse(stream(), media_type="text/event-stream")
+
+
+Wait = Annotated[Literal["settled"] | None, Query()]
+"""`?wait=settled` answers only when the station has acted on it"""
+
+
+async def maybe_settle(host: Host, wait: str | None) -> None:
+    """Wait until the station has done all that follows from what was asked, where that is wanted."""
+    if wait is not None:
+        await host.clock.settle()
+
+
+def _acting_routes(api: FastAPI, living: Living, host: Host) -> None:
+    @api.post("/api/token", status_code=202)
+    async def present(token: Token, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        if token.evse is not None:
+            living.evse(token.evse)
+        return await _present(living, host, token, token.evse, wait)
+
+    @api.post("/api/evses/{evse_id}/token", status_code=202)
+    async def present_at(evse_id: int, token: Token, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        return await _present(living, host, token, living.evse(evse_id).id, wait)
+
+    @api.post("/api/evses/{evse_id}/stop", status_code=202)
+    async def stop(evse_id: int, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        evse = living.evse(evse_id)
+        if evse.state.authorization is None:
+            raise HTTPException(409, "nobody charges here")
+        evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL)
+        await maybe_settle(host, wait)
+        return {"accepted": True}
+
+
+async def _present(living: Living, host: Host, token: Token, evse_id: int | None, wait: str | None) -> Json:
+    outcome = living.life.station.present(IdToken(token.id_token, token.type), evse_id)
+    if wait is None:
+        return {"accepted": True}
+    await host.clock.settle()
+    return {"accepted": True, "outcome": outcome.result().value if outcome.done() else None}

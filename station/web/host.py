@@ -1,0 +1,49 @@
+"""What the local API is about: the station's parts, as far as it shows and moves them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from station.config import Configuration
+    from station.feed import Feed
+    from station.life import Life
+    from station.simulation.clock import VirtualClock
+    from station.simulation.world import World
+
+
+class Host(Protocol):
+    """The program that serves the API."""
+
+    @property
+    def configuration(self) -> Configuration:
+        """The installation file."""
+        ...
+
+    @property
+    def clock(self) -> VirtualClock:
+        """The station's clock."""
+        ...
+
+    @property
+    def world(self) -> World:
+        """The simulated world."""
+        ...
+
+    @property
+    def feed(self) -> Feed:
+        """What happens."""
+        ...
+
+    @property
+    def life(self) -> Life | None:
+        """The living station; None while its power is cut."""
+        ...
+
+    async def lose_power(self) -> None:
+        """Cut the power."""
+        ...
+
+    async def restore_power(self) -> None:
+        """Bring it back; returns when the station lives."""
+        ...

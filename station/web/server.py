@@ -1,0 +1,94 @@
+"""The listening socket of the local API. Its first visitor pays for the web framework; without one nobody does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    import uvicorn
+
+_log = logging.getLogger(__name__)
+
+
+class WebServer:
+    """Listens at once, so that the port is known and a request is answered; loads when somebody knocks."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host = host
+        self.port = port
+        """where it listens; 0 becomes the port that was free"""
+        self._socket: socket.socket | None = None
+
+    def bind(self) -> None:
+        """Begin to listen.
+
+        Raises:
+            OSError: the address cannot be had.
+        """
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((self._host, self.port))
+        except OSError:
+            listener.close()
+            raise
+        listener.listen(128)
+        listener.setblocking(False)
+        self.port = int(listener.getsockname()[1])
+        self._socket = listener
+        _log.info("local API at http://%s:%d", self._host, self.port)
+
+    async def run(self, build: Callable[[], object]) -> None:
+        """Serve until cancelled. `build` makes the ASGI application, in a thread: it imports a lot."""
+        listener = self._socket
+        if listener is None:
+            raise RuntimeError("bind comes first")
+        try:
+            await self._knock(listener)
+            server = await asyncio.to_thread(_server, build)
+            serving = asyncio.ensure_future(server.serve(sockets=[listener]))
+            try:
+                await asyncio.shield(serving)
+            except asyncio.CancelledError:
+                server.should_exit = True
+                await serving
+                raise
+        finally:
+            listener.close()
+
+    async def _knock(self, listener: socket.socket) -> None:
+        """Wait until somebody connects."""
+        loop = asyncio.get_running_loop()
+        knocked: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(listener, lambda: knocked.done() or knocked.set_result(None))
+        try:
+            await knocked
+        finally:
+            loop.remove_reader(listener)
+
+
+def _server(build: Callable[[], object]) -> uvicorn.Server:
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """A server that leaves signals to the program."""
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Generator[None]:
+            yield
+
+    config = uvicorn.Config(
+        cast("uvicorn._types.ASGIApplication", build()),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+        ws="none",
+    )
+    return Server(config)

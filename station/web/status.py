@@ -1,0 +1,119 @@
+"""What `/api/status` says: the whole station at a glance, as plain JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from energy.limit import tightest
+from station.evse_state import all_faults
+from station.logging_setup import shorten
+from station.web.host import Host
+
+if TYPE_CHECKING:
+    from energy.limit import Limit
+    from metering.reading import Phases, Reading
+    from station.evse import Evse
+    from station.life import Life
+
+Json = dict[str, object]
+
+
+async def status(host: Host) -> Json:
+    """Everything that changes, in one look."""
+    who = host.configuration.station
+    life = host.life
+    shown: Json = {
+        "identity": who.identity,
+        "vendor": who.vendor,
+        "model": who.model,
+        "firmware_version": who.firmware_version,
+        "powered": life is not None,
+        "clock": {
+            "now": host.clock.now().isoformat(),
+            "monotonic_s": host.clock.monotonic(),
+            "rate": host.clock.rate,
+        },
+    }
+    if life is None:
+        return shown
+    link = life.link
+    shown["boot_status"] = link.boot_status if link is not None else None
+    shown["csms"] = (
+        None
+        if link is None
+        else {
+            "url": link.url,
+            "connected": link.connected,
+            "since": link.connected_since.isoformat() if link.connected_since is not None else None,
+            "security_profile": link.security_profile,
+            "last_error": link.last_error,
+        }
+    )
+    shown["evses"] = [evse_status(evse) for evse in life.station.evses.values()]
+    shown["grid"] = _grid(life)
+    shown["queue"] = {"transaction_events": await life.station.outbox.waiting()}
+    return shown
+
+
+def evse_status(evse: Evse) -> Json:
+    """One EVSE."""
+    state = evse.state
+    transaction = state.transaction
+    token = evse.authorized
+    binding = tightest(evse.limits)
+    return {
+        "id": evse.id,
+        "connector_id": evse.layout.connector_id,
+        "connector_status": evse.connector_status.value,
+        "operative": state.operative,
+        "pilot": state.seen.pilot.value,
+        "plugged": state.seen.cable_plugged,
+        "charging_state": state.charging_state.value,
+        "id_token": shorten(token.value) if token is not None else None,
+        "transaction_id": transaction.id if transaction is not None else None,
+        "contactor_closed": state.seen.contactor_closed,
+        "locked": state.seen.locked,
+        "offered_a": evse.offered_a,
+        "limit": _limit(binding) if binding is not None else None,
+        "limits": [_limit(limit) for limit in evse.limits],
+        "faults": sorted(fault.value for fault in all_faults(state)),
+        "temperature_c": state.seen.temperature_c,
+        "meter": _reading(evse.meter.latest),
+        "meter_error": evse.meter.error,
+    }
+
+
+def _limit(limit: Limit) -> Json:
+    return {"source": limit.source.value, "current_a": limit.current_a, "since": limit.since.isoformat()}
+
+
+def _reading(reading: Reading | None) -> Json | None:
+    if reading is None:
+        return None
+    return {
+        "taken_at": reading.taken_at.isoformat(),
+        "energy_import_wh": reading.energy_import_wh,
+        "power_w": reading.power_w,
+        "currents_a": _phases(reading.currents_a),
+        "voltages_v": _phases(reading.voltages_v),
+    }
+
+
+def _grid(life: Life) -> Json | None:
+    controller = life.load.controller
+    sample = controller.last_sample
+    if sample is None:
+        return None
+    return {
+        "taken_at": sample.taken_at.isoformat(),
+        "age_s": controller.sample_age_s,
+        "currents_a": _phases(sample.currents_a),
+        "apparent_power_va": sample.apparent_power_va,
+        "limit_a": controller.grid_limit_a,
+        "overrun": sample.overrun,
+        "tariff_period": sample.tariff_period,
+    }
+
+
+def _phases(values: Phases[float | None]) -> list[float | None]:
+    return list(values)

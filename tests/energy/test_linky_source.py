@@ -1,0 +1,407 @@
+"""The Linky driver and the simulated meter on a real pseudo-terminal, at twenty times the pace."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+import termios
+from collections.abc import AsyncGenerator, Callable
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from energy.freshness import Freshness
+from energy.grid import GridSample, GridSource, SourceError
+from energy.sources import GridSourceConfig
+from energy.sources.linky import LinkyConfig
+from energy.sources.tic import TicMode
+from metering.clock import Clock, SystemClock, TimerHandle
+from metering.reading import Phases
+from station.simulation.linky import HouseReading, SimulatedLinky, historique_frame, standard_frame
+
+MONO = HouseReading(Phases(12.0, None, None), subscribed_va=9000)
+TRI = HouseReading(Phases(3.0, 6.0, 4.0), subscribed_va=18000)
+PATIENCE_S = 10.0
+"""real seconds after which a test gives up; a test that works needs a fraction"""
+
+
+class FastClock(Clock):
+    """Time that runs faster than the machine's."""
+
+    def __init__(self, rate: float = 20.0) -> None:
+        self._system = SystemClock()
+        self._rate = rate
+        self._epoch = datetime(2026, 1, 15, 12, 0, 0, tzinfo=UTC) - timedelta(seconds=self.monotonic())
+
+    def now(self) -> datetime:
+        return self._epoch + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        return self._system.monotonic() * self._rate
+
+    def call_later(self, delay_s: float, callback: Callable[[], object]) -> TimerHandle:
+        return self._system.call_later(delay_s / self._rate, callback)
+
+    def adjust(self, correction: timedelta) -> None:
+        self._epoch += correction
+
+
+class SteppingClock(Clock):
+    """Time that jumps to whatever is waited for; one waiter only."""
+
+    def __init__(self) -> None:
+        self._elapsed_s = 0.0
+
+    def now(self) -> datetime:
+        return datetime(2026, 1, 15, 12, 0, 0, tzinfo=UTC) + timedelta(seconds=self._elapsed_s)
+
+    def monotonic(self) -> float:
+        return self._elapsed_s
+
+    def call_later(self, delay_s: float, callback: Callable[[], object]) -> TimerHandle:
+        self._elapsed_s += max(0.0, delay_s)
+        return asyncio.get_running_loop().call_soon(callback)
+
+    def adjust(self, correction: timedelta) -> None:
+        raise NotImplementedError
+
+
+class Listener:
+    """What a source said so far."""
+
+    def __init__(self, source: GridSource, clock: Clock) -> None:
+        self.samples: list[GridSample] = []
+        self.freshness = Freshness()
+        self._source = source
+        self._clock = clock
+        self._heard = asyncio.Event()
+
+    async def run(self) -> None:
+        async for sample in self._source.samples():
+            self.samples.append(sample)
+            self.freshness = self.freshness.after(sample, self._clock.monotonic())
+            self._heard.set()
+
+    async def more(self, count: int = 1) -> list[GridSample]:
+        """The next samples."""
+        before = len(self.samples)
+        async with asyncio.timeout(PATIENCE_S):
+            while len(self.samples) < before + count:
+                self._heard.clear()
+                await self._heard.wait()
+        return self.samples[before:]
+
+    @property
+    def stale(self) -> bool:
+        return self.freshness.is_stale(self._clock.monotonic())
+
+
+@contextlib.asynccontextmanager
+async def listening(source: GridSource, clock: Clock) -> AsyncGenerator[Listener]:
+    listener = Listener(source, clock)
+    task = asyncio.create_task(listener.run())
+    try:
+        yield listener
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()
+
+
+def standard_source(device: str, clock: Clock) -> GridSource:
+    return LinkyConfig(type="linky", device=device, mode="standard").open(clock)
+
+
+@pytest.mark.parametrize("house", [MONO, TRI], ids=["single-phase", "three-phase"])
+@pytest.mark.parametrize("mode", TicMode)
+@pytest.mark.parametrize("chosen", ["auto", "fixed"])
+async def test_what_the_meter_shows_arrives_and_is_fresh(house: HouseReading, mode: TicMode, chosen: str) -> None:
+    clock = FastClock()
+    async with SimulatedLinky(lambda: house, clock, mode) as meter:
+        settings = {"type": "linky", "device": meter.device, "mode": mode.name.lower() if chosen == "fixed" else "auto"}
+        source = TypeAdapter[LinkyConfig](GridSourceConfig).validate_python(settings).open(clock)
+        async with listening(source, clock) as heard:
+            samples = await heard.more(2)
+            assert not heard.stale
+    for sample in samples:
+        assert sample.currents_a == house.currents_a
+        assert sample.subscribed_current_a == pytest.approx(house.subscribed_va / len(house.amperes) / 230)
+        assert not sample.overrun
+
+
+async def test_a_change_in_the_house_is_seen() -> None:
+    clock, house = FastClock(), [TRI]
+    async with SimulatedLinky(lambda: house[0], clock, TicMode.HISTORIQUE) as meter:
+        source = LinkyConfig(type="linky", device=meter.device, mode="historique").open(clock)
+        async with listening(source, clock) as heard:
+            await heard.more(1)
+            house[0] = HouseReading(Phases(31.0, 6.0, 4.0), subscribed_va=18000)
+            overrun = (await heard.more(3))[-1]
+            house[0] = TRI
+            afterwards = (await heard.more(3))[-1]
+    assert overrun.currents_a == Phases(31.0, 6.0, 4.0)
+    assert overrun.overrun
+    assert overrun.apparent_power_va is None, "short frames carry no power"
+    assert overrun.subscribed_current_a == pytest.approx(6000 / 230)
+    assert afterwards.currents_a == TRI.currents_a
+    assert not afterwards.overrun
+
+
+async def test_a_silent_meter_becomes_stale_and_nothing_is_invented() -> None:
+    clock = FastClock()
+    async with (
+        SimulatedLinky(lambda: TRI, clock, TicMode.STANDARD) as meter,
+        listening(standard_source(meter.device, clock), clock) as heard,
+    ):
+        await heard.more(1)
+        meter.silent = True
+        await clock.sleep(2.0)
+        count = len(heard.samples)
+        await clock.sleep(12.0)
+        assert heard.stale
+        assert len(heard.samples) == count
+        meter.silent = False
+        await heard.more(1)
+        assert not heard.stale
+
+
+async def test_a_meter_that_is_found_after_a_long_silence_is_found() -> None:
+    clock = FastClock()
+    async with SimulatedLinky(lambda: MONO, clock, TicMode.STANDARD) as meter:
+        meter.silent = True
+        async with listening(LinkyConfig(type="linky", device=meter.device).open(clock), clock) as heard:
+            await clock.sleep(13.0)
+            assert heard.samples == []
+            meter.silent = False
+            assert (await heard.more(1))[0].currents_a == MONO.currents_a
+
+
+async def test_a_reader_at_another_speed_hears_nothing() -> None:
+    clock = FastClock()
+    async with SimulatedLinky(lambda: MONO, clock, TicMode.STANDARD) as meter:
+        source = LinkyConfig(type="linky", device=meter.device, mode="historique").open(clock)
+        async with listening(source, clock) as heard:
+            await clock.sleep(8.0)
+            assert heard.samples == []
+
+
+async def test_a_group_that_noise_made_by_chance_does_not_end_the_search_for_the_speed() -> None:
+    clock = FastClock()
+    near, far = os.openpty()
+    speeds: set[int] = set()
+    try:
+        async with listening(LinkyConfig(type="linky", device=os.ttyname(far)).open(clock), clock):
+            for _ in range(8):
+                await clock.sleep(2.0)
+                os.write(near, b"\nPTEC HP..  \r")
+                speeds.add(termios.tcgetattr(far)[4])
+    finally:
+        os.close(near)
+        os.close(far)
+    assert {termios.B1200, termios.B9600} <= speeds
+
+
+async def test_a_little_noise_costs_samples_and_never_changes_one() -> None:
+    clock = FastClock(rate=50.0)
+    async with SimulatedLinky(lambda: TRI, clock, TicMode.STANDARD) as meter:
+        meter.flips_per_byte = 0.003
+        async with listening(standard_source(meter.device, clock), clock) as heard:
+            samples = await heard.more(20)
+    assert {sample.currents_a for sample in samples} == {TRI.currents_a}
+    assert not any(sample.overrun for sample in samples)
+
+
+async def test_a_line_of_noise_becomes_stale_and_recovers() -> None:
+    clock = FastClock()
+    async with (
+        SimulatedLinky(lambda: TRI, clock, TicMode.STANDARD) as meter,
+        listening(standard_source(meter.device, clock), clock) as heard,
+    ):
+        await heard.more(1)
+        meter.flips_per_byte = 0.5
+        await clock.sleep(15.0)
+        assert heard.stale
+        meter.flips_per_byte = 0.0
+        await heard.more(1)
+        assert not heard.stale
+        assert {sample.currents_a for sample in heard.samples} == {TRI.currents_a}
+
+
+async def test_a_meter_that_restarts_goes_on() -> None:
+    clock = FastClock()
+    async with (
+        SimulatedLinky(lambda: TRI, clock, TicMode.STANDARD) as meter,
+        listening(LinkyConfig(type="linky", device=meter.device).open(clock), clock) as heard,
+    ):
+        await heard.more(1)
+        for _ in range(3):
+            meter.restart(dark_s=2.0)
+            await heard.more(2)
+        assert not heard.stale
+        assert {sample.currents_a for sample in heard.samples} == {TRI.currents_a}
+
+
+async def test_a_device_that_is_taken_away_is_an_error() -> None:
+    clock = FastClock()
+    meter = SimulatedLinky(lambda: TRI, clock, TicMode.STANDARD)
+    meter.start()
+    listener = Listener(standard_source(meter.device, clock), clock)
+
+    async def unplug() -> None:
+        await listener.more(1)
+        await meter.stop()
+
+    with pytest.raises(SourceError, match=meter.device):
+        await asyncio.wait_for(asyncio.gather(listener.run(), unplug()), PATIENCE_S)
+
+
+async def test_a_source_goes_on_when_its_device_is_back(tmp_path: Path) -> None:
+    clock = FastClock()
+    device = tmp_path / "linky"
+    source = LinkyConfig(type="linky", device=str(device)).open(clock)
+    for mode in (TicMode.STANDARD, TicMode.STANDARD, TicMode.HISTORIQUE):
+        with pytest.raises(SourceError):
+            await anext(source.samples())
+        async with SimulatedLinky(lambda: MONO, clock, mode) as meter:
+            device.symlink_to(meter.device)
+            async with listening(source, clock) as heard:
+                assert (await heard.more(1))[0].currents_a == MONO.currents_a
+        device.unlink()
+
+
+async def test_a_device_that_somebody_else_reads_is_an_error() -> None:
+    clock = FastClock()
+    async with (
+        SimulatedLinky(lambda: TRI, clock, TicMode.STANDARD) as meter,
+        listening(standard_source(meter.device, clock), clock) as heard,
+    ):
+        await heard.more(1)
+        with pytest.raises(SourceError, match="locked"):
+            await anext(standard_source(meter.device, clock).samples())
+        await heard.more(1)
+
+
+async def test_a_device_can_be_read_again_and_again() -> None:
+    # A pseudo-terminal cannot do 7E1: the kernel lets it pass while anything else changes, then refuses it.
+    clock = FastClock()
+    async with SimulatedLinky(lambda: TRI, clock, TicMode.STANDARD) as meter:
+        for _ in range(3):
+            async with listening(standard_source(meter.device, clock), clock) as heard:
+                assert (await heard.more(1))[0].currents_a == TRI.currents_a
+
+
+# --- the configuration
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"type": "linky"}, "device"),
+        ({"type": "linky", "device": ""}, "device"),
+        ({"type": "linky", "device": "/dev/ttyS0", "mode": "moderne"}, "mode"),
+        ({"type": "linky", "device": "/dev/ttyS0", "baud": 1200}, "baud"),
+        ({"type": "telepathy"}, "type"),
+    ],
+)
+def test_a_wrong_configuration_names_the_field(settings: dict[str, str], complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        TypeAdapter[LinkyConfig](GridSourceConfig).validate_python(settings)
+
+
+def test_knowing_the_sources_loads_no_serial_library() -> None:
+    program = "import sys, energy.sources; sys.exit('serialx' in sys.modules)"
+    repository = Path(__file__).resolve().parents[2]
+    subprocess.run([sys.executable, "-c", program], cwd=repository, check=True)
+
+
+# --- the simulated meter
+
+
+class NotingHouse:
+    """A house that notes when its meter looks at it: once for each frame."""
+
+    def __init__(self, reading: HouseReading, clock: Clock, times: int) -> None:
+        self.asked_s: list[float] = []
+        self.done = asyncio.Event()
+        self._reading = reading
+        self._clock = clock
+        self._times = times
+
+    def __call__(self) -> HouseReading:
+        self.asked_s.append(self._clock.monotonic())
+        if len(self.asked_s) == self._times:
+            self.done.set()
+        return self._reading
+
+
+@pytest.mark.parametrize(
+    ("reading", "mode", "frame"),
+    [
+        (MONO, TicMode.HISTORIQUE, historique_frame(MONO)),
+        (TRI, TicMode.STANDARD, standard_frame(TRI, datetime(2026, 1, 15, tzinfo=UTC))),
+    ],
+)
+async def test_frames_take_ten_bits_a_character_and_a_gap(
+    reading: HouseReading, mode: TicMode, frame: list[bytes]
+) -> None:
+    clock = SteppingClock()
+    house = NotingHouse(reading, clock, times=3)
+    async with SimulatedLinky(house, clock, mode), asyncio.timeout(PATIENCE_S):
+        await house.done.wait()
+    frame_s = len(b"".join(frame)) * 10 / mode.value + 0.025
+    assert house.asked_s[:3] == pytest.approx([0.0, frame_s, 2 * frame_s])
+
+
+async def test_an_overrun_brings_twenty_short_frames_for_each_long_one() -> None:
+    clock = SteppingClock()
+    over = HouseReading(Phases(31.0, 6.0, 4.0), subscribed_va=18000)
+    house = NotingHouse(over, clock, times=44)
+    async with SimulatedLinky(house, clock, TicMode.HISTORIQUE), asyncio.timeout(PATIENCE_S):
+        await house.done.wait()
+    long_s = len(b"".join(historique_frame(over))) * 10 / 1200 + 0.025
+    lasted_s = [later - earlier for earlier, later in pairwise(house.asked_s)]
+    assert [index for index, duration_s in enumerate(lasted_s) if duration_s == pytest.approx(long_s)] == [20, 41]
+
+
+async def test_nobody_has_to_read() -> None:
+    clock = FastClock(rate=200.0)
+    async with SimulatedLinky(lambda: TRI, clock, TicMode.STANDARD) as meter:
+        written_s = 60.0
+        async with asyncio.timeout(PATIENCE_S):
+            await clock.sleep(written_s)  # three times what the pseudo-terminal holds
+    with pytest.raises(RuntimeError, match="not started"):
+        _ = meter.device
+
+
+async def test_a_house_that_fails_is_not_hidden() -> None:
+    def broken() -> HouseReading:
+        raise ZeroDivisionError
+
+    meter = SimulatedLinky(broken, FastClock())
+    meter.start()
+    await asyncio.sleep(0.01)
+    with pytest.raises(ZeroDivisionError):
+        await meter.stop()
+    await meter.stop()
+
+
+async def test_a_stopped_meter_leaves_nothing_open() -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    meter = SimulatedLinky(lambda: TRI, FastClock(), TicMode.STANDARD)
+    for _ in range(3):
+        meter.start()
+        meter.start()
+        await meter.stop()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_house_has_one_phase_or_three() -> None:
+    with pytest.raises(ValueError, match="currents_a"):
+        HouseReading(Phases(1.0, 2.0, None))

@@ -1,0 +1,535 @@
+"""One contract for the Modbus driver on its three wires, against a real server on a socket or a tty."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from metering.clock import SystemClock
+from metering.drivers import Buses, MeterConfig
+from metering.drivers.modbus import ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
+from metering.drivers.registers import MODELS, ModelName, WordOrder
+from metering.drivers.simulated import SimulatedMeter, SimulatedMeterConfig
+from metering.meter import Meter, MeterError
+from metering.reading import Phases, Reading
+from station.simulation.clock import VirtualClock
+from station.simulation.meter_server import (
+    Fault,
+    Garbled,
+    MeterServer,
+    Refusing,
+    RtuFraming,
+    SerialMeterServer,
+    ServedMeter,
+    Shortened,
+    Silent,
+    Slow,
+    TcpFraming,
+    TcpMeterServer,
+)
+
+ROOT = Path(__file__).parents[2]
+SHARED = Path(os.environ.get("BORNE_SHARED", ROOT.parent / "shared"))
+SAMPLES = SHARED / "meters" / "samples" / "modbus"
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+SHOWN = Reading(
+    taken_at=NOW,
+    energy_import_wh=7_003_500.0,
+    energy_export_wh=310_620.0,
+    power_w=4748.75,
+    currents_a=Phases(12.34, 0.52, 8.91),
+    voltages_v=Phases(230.1, 231.4, 229.7),
+    powers_w=Phases(2812.5, -95.0, 2031.25),
+    frequency_hz=50.02,
+)
+
+WireName = Literal["tcp", "rtu", "rtu-over-tcp"]
+WIRES: tuple[WireName, ...] = ("tcp", "rtu", "rtu-over-tcp")
+CONFIGS: TypeAdapter[MeterConfig] = TypeAdapter(MeterConfig)
+
+
+class StoppedClock(SystemClock):
+    """The machine's clock with a wall time that stands still, and a count of who waits for a wire."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_wire = 0
+
+    def now(self) -> datetime:
+        return NOW
+
+    @contextlib.contextmanager
+    def wire(self, patience_s: float = 5.0) -> Generator[None]:
+        self.on_wire += 1
+        try:
+            yield
+        finally:
+            self.on_wire -= 1
+
+
+@dataclass(slots=True)
+class Bench:
+    """A wire with meters at one end, and what a driver needs at the other."""
+
+    name: WireName
+    server: MeterServer
+    clock: StoppedClock
+    buses: Buses
+    link: Path
+    """the device, by a name that stays the same"""
+
+    def meter(
+        self, *, model: ModelName = "eastron-sdm630", unit: int = 1, timeout_s: float = 2.0, invert: bool = False
+    ) -> Meter:
+        """A driver for the meter at `unit`."""
+        server = self.server
+        if isinstance(server, SerialMeterServer):
+            rtu = ModbusRtuMeter(
+                model=model,
+                device=str(self.link),
+                baud=19200,
+                parity="N",
+                stop_bits=1,
+                unit=unit,
+                timeout_s=timeout_s,
+                invert=invert,
+            )
+            return rtu.open(self.clock, self.buses)
+        assert isinstance(server, TcpMeterServer)
+        kind = ModbusTcpMeter if self.name == "tcp" else ModbusRtuOverTcpMeter
+        tcp = kind(model=model, host="127.0.0.1", port=server.port, unit=unit, timeout_s=timeout_s, invert=invert)
+        return tcp.open(self.clock, self.buses)
+
+    async def start(self) -> None:
+        await self.server.start()
+        if isinstance(self.server, SerialMeterServer):
+            self.link.unlink(missing_ok=True)
+            self.link.symlink_to(self.server.device)
+
+
+@asynccontextmanager
+async def bench_with(name: WireName, meters: Mapping[int, ServedMeter], folder: Path) -> AsyncGenerator[Bench]:
+    clock = StoppedClock()
+    server: MeterServer
+    if name == "rtu":
+        server = SerialMeterServer(meters, clock)
+    else:
+        server = TcpMeterServer(meters, TcpFraming() if name == "tcp" else RtuFraming(), clock)
+    bench = Bench(name, server, clock, Buses(), folder / "meter")
+    await bench.start()
+    try:
+        yield bench
+    finally:
+        await server.stop()
+
+
+@pytest.fixture(params=WIRES)
+async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Bench]:
+    """An SDM630 at unit 1 and an ABB B23 at unit 2."""
+    meters = {
+        1: ServedMeter(MODELS["eastron-sdm630"], lambda: SHOWN),
+        2: ServedMeter(MODELS["abb-b23"], lambda: replace(SHOWN, energy_import_wh=500.0)),
+    }
+    async with bench_with(request.param, meters, tmp_path) as bench:
+        yield bench
+
+
+async def failure(meter: Meter) -> MeterError:
+    with pytest.raises(MeterError) as caught:
+        await meter.read()
+    return caught.value
+
+
+async def test_a_meter_shows_what_stands_in_its_registers_at_the_time_of_the_clock(bench: Bench) -> None:
+    meter = bench.meter()
+    assert await meter.read() == SHOWN
+    await meter.close()
+
+
+async def test_every_reading_is_fresh(tmp_path: Path) -> None:
+    shown = [SHOWN]
+    meters = {1: ServedMeter(MODELS["siemens-pac2200"], lambda: shown[0])}
+    async with bench_with("tcp", meters, tmp_path) as bench:
+        meter = bench.meter(model="siemens-pac2200")
+        first = await meter.read()
+        shown[0] = replace(SHOWN, energy_import_wh=7_003_501.5, power_w=None)
+        second = await meter.read()
+        assert (first.energy_import_wh, second.energy_import_wh) == (7_003_500.0, 7_003_501.5)
+        assert second.power_w is None
+        await meter.close()
+
+
+async def test_the_clock_is_told_that_a_wire_is_waited_for(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    def show() -> Reading:
+        seen.append(bench.clock.on_wire)
+        return SHOWN
+
+    async with bench_with("tcp", {1: ServedMeter(MODELS["abb-b23"], show)}, tmp_path) as bench:
+        meter = bench.meter(model="abb-b23")
+        await meter.read()
+        assert set(seen) == {1}
+        assert bench.clock.on_wire == 0
+        await meter.close()
+
+
+async def test_a_meter_mounted_the_other_way_round_is_turned(bench: Bench) -> None:
+    meter = bench.meter(invert=True)
+    reading = await meter.read()
+    assert (reading.energy_import_wh, reading.energy_export_wh) == (310_620.0, 7_003_500.0)
+    assert reading.power_w == -4748.75
+    await meter.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [(Silent(), "no answer"), (Garbled(), "no answer"), (Shortened(), "another question")],
+    ids=["silent", "garbled", "shortened"],
+)
+async def test_a_meter_without_an_answer_is_an_error_and_the_next_reading_is_good_again(
+    bench: Bench, fault: Fault, said: str
+) -> None:
+    meter = bench.meter(timeout_s=0.4)
+    await meter.read()
+    bench.server.fault = fault
+    for _ in range(2):
+        error = await failure(meter)
+        assert error.transient
+        assert "Eastron SDM630 (unit 1) on " in str(error)
+        assert said in str(error)
+    bench.server.fault = None
+    assert await meter.read() == SHOWN
+    await meter.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "transient"), [(2, "illegal address", False), (4, "device failure", True), (6, "busy", True)]
+)
+async def test_a_refusal_is_told_with_its_registers_and_its_reason(
+    bench: Bench, code: int, said: str, transient: bool
+) -> None:
+    meter = bench.meter()
+    bench.server.fault = Refusing(code)
+    error = await failure(meter)
+    assert f"refuses registers 0 to 17 of function 4: {said} ({code})" in str(error)
+    assert error.transient is transient
+    bench.server.fault = None
+    assert await meter.read() == SHOWN
+    await meter.close()
+
+
+async def test_a_slow_meter_is_read(bench: Bench) -> None:
+    meter = bench.meter()
+    bench.server.fault = Slow(0.05)
+    assert await meter.read() == SHOWN
+    await meter.close()
+
+
+async def test_a_reading_takes_no_longer_than_twice_the_timeout_however_slowly_each_part_comes(
+    bench: Bench,
+) -> None:
+    meter = bench.meter(timeout_s=0.4)
+    bench.server.fault = Slow(0.35)  # three blocks: each in time, together not
+    error = await failure(meter)
+    assert error.transient
+    assert bench.clock.on_wire == 0
+    await meter.close()
+
+
+async def test_a_meter_that_went_away_is_found_again_by_the_next_reading_after_it_returned(
+    bench: Bench,
+) -> None:
+    meter = bench.meter(timeout_s=0.5)
+    await meter.read()
+    await bench.server.stop()
+    assert (await failure(meter)).transient
+    error = await failure(meter)
+    assert error.transient
+    assert "cannot be reached" in str(error)
+    await bench.start()
+    assert await meter.read() == SHOWN
+    await meter.close()
+
+
+async def test_a_connection_that_broke_between_two_readings_is_made_again_at_once(bench: Bench) -> None:
+    meter = bench.meter()
+    await meter.read()
+    await bench.server.stop()
+    await bench.start()
+    await bench.clock.sleep(0.1)
+    assert await meter.read() == SHOWN
+    await meter.close()
+
+
+async def test_an_answer_that_comes_too_late_is_not_taken_for_the_answer_to_the_next_request() -> None:
+    asked: asyncio.Queue[Reading] = asyncio.Queue()
+    shown = [replace(SHOWN, voltages_v=Phases(1.0, 2.0, 3.0))]
+
+    def show() -> Reading:
+        asked.put_nowait(shown[0])
+        return shown[0]
+
+    meters = {1: ServedMeter(MODELS["eastron-sdm630"], show)}
+    far_away = VirtualClock(start=NOW)
+    async with TcpMeterServer(meters, RtuFraming(), far_away) as server:
+        config = ModbusRtuOverTcpMeter(model="eastron-sdm630", host="127.0.0.1", port=server.port, timeout_s=1.0)
+        meter = config.open(StoppedClock(), Buses())
+        server.fault = Slow(10.0)
+        await failure(meter)
+        await far_away.advance(5.0)
+        await asked.get()
+        shown[0] = SHOWN
+        reading = asyncio.create_task(meter.read())
+        await asked.get()
+        server.fault = None
+        await far_away.advance(5.0)  # the late answer leaves the meter
+        await far_away.advance(5.0)  # and then the one that is waited for
+        assert await reading == SHOWN
+        await meter.close()
+
+
+async def test_a_meter_that_is_not_there_yet_is_found_when_it_appears(bench: Bench) -> None:
+    await bench.server.stop()
+    meter = bench.meter()
+    assert "cannot be reached" in str(await failure(meter))
+    await bench.start()
+    assert await meter.read() == SHOWN
+    await meter.close()
+
+
+async def test_a_table_that_the_meter_does_not_have_is_refused_for_good(bench: Bench) -> None:
+    meter = bench.meter(model="siemens-pac2200")
+    error = await failure(meter)
+    assert not error.transient
+    assert "Siemens PAC2200" in str(error)
+    assert "illegal function" in str(error)
+    await meter.close()
+
+
+@pytest.mark.parametrize("name", WIRES)
+async def test_a_meter_with_its_words_in_another_order_is_refused_before_it_delivers_a_value(
+    name: WireName, tmp_path: Path
+) -> None:
+    shown = [MODELS["eastron-sdm630"]]
+    swapped = replace(
+        shown[0],
+        registers=tuple(replace(register, word_order=WordOrder.LOW_FIRST) for register in shown[0].registers),
+    )
+    async with bench_with(name, {1: ServedMeter(swapped, lambda: SHOWN)}, tmp_path) as bench:
+        meter = bench.meter()
+        for _ in range(2):
+            error = await failure(meter)
+            assert not error.transient
+            assert "this is no Eastron SDM630" in str(error)
+        await meter.close()
+
+
+async def test_a_sag_on_a_proven_meter_is_shown_and_not_taken_for_a_wrong_table(tmp_path: Path) -> None:
+    shown = [SHOWN]
+    meters = {1: ServedMeter(MODELS["abb-b23"], lambda: shown[0])}
+    async with bench_with("tcp", meters, tmp_path) as bench:
+        meter = bench.meter(model="abb-b23")
+        await meter.read()
+        shown[0] = replace(SHOWN, voltages_v=Phases(61.0, 55.5, 70.0))
+        assert (await meter.read()).voltages_v == Phases(61.0, 55.5, 70.0)
+        await meter.close()
+
+
+async def test_two_meters_on_one_wire_take_turns_on_one_connection(bench: Bench) -> None:
+    eastron = bench.meter()
+    abb = bench.meter(model="abb-b23", unit=2)
+    both = [asyncio.create_task(meter.read()) for meter in (eastron, abb) * 3]
+    readings = await asyncio.gather(*both)
+    assert [reading.energy_import_wh for reading in readings] == [7_003_500.0, 500.0] * 3
+    if isinstance(bench.server, TcpMeterServer):
+        assert bench.server.clients == 1
+    await eastron.close()
+    assert (await abb.read()).energy_import_wh == 500.0
+    await abb.close()
+
+
+async def test_a_dead_neighbour_does_not_keep_a_meter_from_being_read(bench: Bench) -> None:
+    dead = bench.meter(unit=9, timeout_s=0.5)
+    alive = bench.meter(timeout_s=0.5)
+    silence = asyncio.create_task(failure(dead))
+    await bench.clock.sleep(0.0)
+    assert await alive.read() == SHOWN
+    assert "unit 9" in str(await silence)
+    await dead.close()
+    await alive.close()
+
+
+async def test_a_host_name_that_cannot_be_is_refused_for_good() -> None:
+    meter = ModbusTcpMeter(model="abb-b23", host="meter..local").open(StoppedClock(), Buses())
+    error = await failure(meter)
+    assert not error.transient
+    assert "ABB B23 (unit 1) on meter..local:502: cannot be reached" in str(error)
+    await meter.close()
+
+
+async def test_a_device_that_is_no_serial_line_cannot_be_reached(tmp_path: Path) -> None:
+    device = tmp_path / "file"
+    device.touch()
+    meter = ModbusRtuMeter(model="abb-b23", device=str(device)).open(StoppedClock(), Buses())
+    assert "cannot be reached" in str(await failure(meter))
+    await meter.close()
+
+
+@pytest.mark.parametrize("other", ["abb-b23", "siemens-pac2200"])
+async def test_one_serial_line_cannot_have_two_settings(tmp_path: Path, other: ModelName) -> None:
+    buses = Buses()
+    clock = StoppedClock()
+    device = tmp_path / "line"
+    alias = tmp_path / "by-id"
+    alias.symlink_to(device)
+    ModbusRtuMeter(model="eastron-sdm630", device=str(device)).open(clock, buses)
+    with pytest.raises(MeterError, match="9600 8N1") as caught:
+        ModbusRtuMeter(model=other, device=str(alias)).open(clock, buses)
+    assert not caught.value.transient
+
+
+async def test_closing_twice_and_closing_unread_are_harmless_and_a_closed_meter_can_be_read_again(
+    bench: Bench,
+) -> None:
+    meter = bench.meter()
+    await meter.close()
+    assert await meter.read() == SHOWN
+    await meter.close()
+    await meter.close()
+
+
+async def test_a_failing_meter_does_not_fill_the_log(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    meter = bench.meter(timeout_s=0.1)
+    with caplog.at_level(logging.INFO):
+        bench.server.fault = Silent()
+        await failure(meter)
+        await bench.server.stop()
+        await failure(meter)
+    assert caplog.records == []
+    await meter.close()
+
+
+async def test_a_cancelled_reading_leaves_nothing_behind(bench: Bench) -> None:
+    meter = bench.meter()
+    bench.server.fault = Slow(0.2)
+    reading = asyncio.create_task(meter.read())
+    await bench.clock.sleep(0.1)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    bench.server.fault = None
+    assert await meter.read() == SHOWN
+    await meter.close()
+
+
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample frames are not on this machine")
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("pac2200 total active power over tcp", "siemens-pac2200"),
+        ("pac2200 read inside a value is refused", "siemens-pac2200"),
+        ("rtu exception illegal function", "eastron-sdm630"),
+    ],
+)
+async def test_the_simulated_meter_answers_a_sample_frame_byte_by_byte(name: str, model: ModelName) -> None:
+    frames = json.loads((SAMPLES / "frames.json").read_text())["frames"]
+    frame = next(frame for frame in frames if frame["name"] == name)
+    framing = TcpFraming() if frame["transport"] == "tcp" else RtuFraming()
+    server = TcpMeterServer({1: ServedMeter(MODELS[model], lambda: SHOWN)}, framing, StoppedClock())
+    answers: list[bytes] = []
+    server.receive(bytearray.fromhex(frame["request"]), answers.append)
+    assert answers == [bytes.fromhex(frame["response"])]
+
+
+async def raw_answer(server: TcpMeterServer, address: int, count: int) -> bytes:
+    """The PDU that a bare socket gets for FC 3."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(bytes((0, 7, 0, 0, 0, 6, 1, 3)) + address.to_bytes(2, "big") + count.to_bytes(2, "big"))
+    head = await reader.readexactly(7)
+    pdu = await reader.readexactly(int.from_bytes(head[4:6], "big") - 1)
+    writer.close()
+    await writer.wait_closed()
+    return pdu
+
+
+@pytest.mark.parametrize(
+    ("address", "count", "code"),
+    [
+        (2, 2, 2),  # begins inside a value
+        (1, 3, 2),  # ends inside a value
+        (43, 2, 2),  # unknown
+        (1, 126, 3),  # longer than the standard allows
+        (1, 0, 3),
+    ],
+)
+async def test_the_simulated_meter_refuses_what_a_real_one_refuses(address: int, count: int, code: int) -> None:
+    meters = {1: ServedMeter(MODELS["siemens-pac2200"], lambda: SHOWN)}
+    async with TcpMeterServer(meters, TcpFraming(), StoppedClock()) as server:
+        assert await raw_answer(server, address, count) == bytes((0x83, code))
+        assert (await raw_answer(server, 1, 42))[:2] == bytes((3, 84))
+
+
+def test_planned_silences_are_those_of_the_serial_line_specification() -> None:
+    silences = [replace(MODELS["abb-b23"].line, baud=baud).silence_s for baud in (2400, 9600, 19200, 115200)]
+    assert silences == pytest.approx([0.01604, 0.00401, 0.002005, 0.00175], rel=1e-3)
+    assert all(slower >= faster for slower, faster in pairwise(silences))
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ({"type": "modbus-tcp", "model": "abb-b23"}, ["host"]),
+        ({"type": "modbus-tcp", "model": "abb-b23", "host": "h", "prot": 502}, ["prot"]),
+        ({"type": "modbus-tcp", "model": "nonsense", "host": "h"}, ["model", "'siemens-pac2200'"]),
+        ({"type": "modbus-tcp", "model": "abb-b23", "host": "h", "timeout_s": 0}, ["timeout_s"]),
+        ({"type": "modbus-rtu", "model": "abb-b23", "device": "/dev/x", "unit": 0}, ["unit"]),
+        ({"type": "modbus-rtu", "model": "abb-b23", "device": "/dev/x", "parity": "X"}, ["parity"]),
+        ({"type": "modbus-rtu-over-tcp", "model": "abb-b23", "host": "h"}, ["port"]),
+        ({"type": "modbus"}, ["'modbus-tcp'", "'modbus-rtu'", "'modbus-rtu-over-tcp'", "'simulated'"]),
+    ],
+)
+def test_a_bad_configuration_names_its_key_and_the_choices(given: dict[str, object], names: list[str]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        CONFIGS.validate_python(given)
+    for name in names:
+        assert name in str(caught.value)
+
+
+def test_the_type_chooses_the_driver() -> None:
+    given = {"type": "modbus-rtu", "model": "siemens-pac2200", "device": "/dev/ttyUSB0"}
+    assert CONFIGS.validate_python(given) == ModbusRtuMeter(model="siemens-pac2200", device="/dev/ttyUSB0")
+    assert CONFIGS.validate_python({"type": "simulated"}) == SimulatedMeterConfig()
+
+
+async def test_a_serial_meter_without_settings_has_those_of_its_factory() -> None:
+    meter = ModbusRtuMeter(model="siemens-pac2200", device="/dev/nothing").open(StoppedClock(), Buses())
+    assert str(meter) == "Siemens PAC2200 (unit 126) on /dev/nothing"
+    assert str(MODELS["siemens-pac2200"].line) == "19200 8N2"
+
+
+async def test_a_simulated_meter_shows_what_its_circuit_carries() -> None:
+    meter = SimulatedMeter(lambda: SHOWN)
+    assert await meter.read() == SHOWN
+    await meter.close()
+
+
+def test_naming_the_drivers_does_not_load_the_modbus_library() -> None:
+    code = "import sys, metering.drivers; sys.exit('pymodbus' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

@@ -1,0 +1,342 @@
+"""Register tables against the sample images, and the arithmetic between registers and readings."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast, get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metering.drivers.registers import (
+    MODELS,
+    Block,
+    MeterModel,
+    ModelName,
+    NumberType,
+    Quantity,
+    Register,
+    SerialLine,
+    WordOrder,
+    blocks,
+    decode,
+    encode,
+    inverted,
+    mismatch,
+)
+from metering.reading import UNKNOWN, Phases, Reading
+
+SHARED = Path(os.environ.get("BORNE_SHARED", Path(__file__).parents[3] / "shared"))
+SAMPLES = SHARED / "meters" / "samples" / "modbus"
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+IMAGES: dict[ModelName, str] = {
+    "eastron-sdm630": "sdm630.json",
+    "abb-b23": "abb-b23.json",
+    "siemens-pac2200": "pac2200.json",
+}
+NAMES: tuple[ModelName, ...] = get_args(ModelName)
+
+needs_samples = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample images are not on this machine")
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A sample: words by place, and the reading that they stand for."""
+
+    functions: frozenset[int]
+    words: dict[tuple[int, int], int]
+    expected: Reading
+
+
+def load(name: ModelName) -> Image:
+    image = cast("dict[str, object]", json.loads((SAMPLES / IMAGES[name]).read_text()))
+    expected = json.loads((SAMPLES / "expected.json").read_text())[IMAGES[name]]
+    functions = cast("list[int]", image["functions"])
+    registers = cast("dict[str, str]", image["registers"])
+    return Image(
+        functions=frozenset(functions),
+        words={(function, int(at)): int(word, 16) for function in functions for at, word in registers.items()},
+        expected=Reading(
+            taken_at=NOW,
+            energy_import_wh=expected["import_wh"],
+            energy_export_wh=expected["export_wh"],
+            power_w=expected["total_power_w"],
+            currents_a=Phases(*expected["current_a"]),
+            voltages_v=Phases(*expected["voltage_v"]),
+            powers_w=Phases(*expected["power_w"]),
+            frequency_hz=expected["frequency_hz"],
+        ),
+    )
+
+
+def float_words(number: float) -> tuple[int, int]:
+    return struct.unpack(">HH", struct.pack(">f", number))
+
+
+def test_every_name_that_the_configuration_may_use_has_a_table() -> None:
+    assert set(MODELS) == set(NAMES)
+
+
+@needs_samples
+@pytest.mark.parametrize("name", NAMES)
+def test_a_sample_image_decodes_to_its_expected_values_digit_by_digit(name: ModelName) -> None:
+    image = load(name)
+    assert decode(MODELS[name], image.words, NOW) == image.expected
+
+
+@needs_samples
+@pytest.mark.parametrize("name", NAMES)
+def test_every_planned_block_lies_within_what_the_sample_meter_answers(name: ModelName) -> None:
+    image = load(name)
+    for block in blocks(MODELS[name]):
+        assert block.function in image.functions
+        for address in range(block.address, block.address + block.count):
+            assert (block.function, address) in image.words
+
+
+@needs_samples
+def test_encoding_the_expected_values_gives_back_the_sample_image() -> None:
+    for name in ("eastron-sdm630", "abb-b23"):
+        image = load(name)
+        assert encode(MODELS[name], image.expected).items() <= image.words.items()
+
+
+@needs_samples
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_the_printed_frame_of_eastron_decodes_in_the_right_word_order_only(order: tuple[int, int]) -> None:
+    frames = json.loads((SAMPLES / "frames.json").read_text())["frames"]
+    frame = next(frame for frame in frames if frame["name"] == "eastron read L1 voltage")
+    words = struct.unpack(">HH", bytes.fromhex(frame["response"])[3:7])
+    registers = {(4, address): words[at] for address, at in enumerate(order)}
+    reading = decode(MODELS["eastron-sdm630"], registers, NOW)
+    if order == (0, 1):
+        assert reading.voltages_v.l1 == pytest.approx(frame["value"], rel=1e-6)
+    else:
+        assert mismatch(MODELS["eastron-sdm630"], reading) is not None
+
+
+def test_blocks_of_the_known_meters_are_few() -> None:
+    assert blocks(MODELS["siemens-pac2200"]) == (Block(3, 1, 30), Block(3, 55, 12), Block(3, 801, 16))
+    assert blocks(MODELS["eastron-sdm630"]) == (Block(4, 0, 18), Block(4, 0x34, 2), Block(4, 0x46, 6))
+    assert blocks(MODELS["abb-b23"]) == (
+        Block(3, 0x5000, 8),
+        Block(3, 0x5B00, 6),
+        Block(3, 0x5B0C, 6),
+        Block(3, 0x5B14, 8),
+        Block(3, 0x5B2C, 1),
+    )
+
+
+@st.composite
+def models(draw: st.DrawFn) -> MeterModel:
+    """Tables with gaps, several types, a short longest request and, perhaps, a readable run."""
+    registers: list[Register] = []
+    for function in (3, 4):
+        address = draw(st.integers(0, 20))
+        for gap in draw(st.lists(st.sampled_from([0, 0, 0, 1, 2, 5]), max_size=8)):
+            address += gap
+            registers.append(
+                Register(draw(st.sampled_from(Quantity)), function, address, draw(st.sampled_from(NumberType)))
+            )
+            address = registers[-1].end
+    start = draw(st.integers(0, 40))
+    readable = (range(start, start + draw(st.integers(1, 30))),)
+    return MeterModel(
+        name="any",
+        registers=tuple(draw(st.permutations(registers))),
+        line=SerialLine(9600, "N", 1),
+        max_registers=draw(st.integers(4, 20)),
+        readable=draw(st.sampled_from([(), readable])),
+    )
+
+
+@given(models())
+@settings(deadline=None)
+def test_blocks_cover_each_value_once_and_whole_and_touch_nothing_a_meter_refuses(model: MeterModel) -> None:
+    covered: list[Register] = []
+    for block in blocks(model):
+        end = block.address + block.count
+        inside = [
+            register
+            for register in model.registers
+            if register.function == block.function and block.address <= register.address < end
+        ]
+        covered += inside
+        assert block.count <= model.max_registers
+        assert min(register.address for register in inside) == block.address
+        assert max(register.end for register in inside) == end
+        taken = {address for register in inside for address in range(register.address, register.end)}
+        for address in set(range(block.address, end)) - taken:
+            assert any(address in run for run in model.readable)
+    assert sorted(map(id, covered)) == sorted(map(id, model.registers))
+
+
+def amount(lowest: float, highest: float) -> st.SearchStrategy[float | None]:
+    return st.none() | st.floats(lowest, highest, allow_subnormal=False)
+
+
+def phases(lowest: float, highest: float) -> st.SearchStrategy[Phases[float | None]]:
+    value = amount(lowest, highest)
+    return st.tuples(value, value, value).map(lambda values: Phases(*values))
+
+
+READINGS = st.builds(
+    Reading,
+    taken_at=st.just(NOW),
+    energy_import_wh=amount(0.0, 1e10),
+    energy_export_wh=amount(0.0, 1e10),
+    power_w=amount(-1e5, 1e5),
+    currents_a=phases(0.0, 500.0),
+    voltages_v=phases(0.0, 500.0),
+    powers_w=phases(-1e5, 1e5),
+    frequency_hz=amount(45.0, 65.0),
+)
+
+
+def flat(reading: Reading) -> dict[Quantity, float | None]:
+    def value(quantity: Quantity) -> float | None:
+        field, _, phase = quantity.value.partition(".")
+        found = cast("object", getattr(reading, field))
+        return cast("float | None", getattr(found, phase) if phase else found)
+
+    return {quantity: value(quantity) for quantity in Quantity}
+
+
+def resolution(register: Register, value: float) -> float:
+    """One step of a float register at this value, half a step of an integer."""
+    relative = {NumberType.F32: 2.0**-23, NumberType.F64: 2.0**-52}.get(register.type)
+    return float(register.factor) * 0.5001 if relative is None else abs(value) * relative * 1.001 + 1e-37
+
+
+@given(READINGS, st.sampled_from(NAMES), st.sampled_from(WordOrder))
+@settings(deadline=None)
+def test_what_is_encoded_decodes_to_itself_within_the_resolution_of_each_register(
+    reading: Reading, name: ModelName, order: WordOrder
+) -> None:
+    registers = tuple(replace(register, word_order=order) for register in MODELS[name].registers)
+    model = replace(MODELS[name], registers=registers)
+    shown = decode(model, encode(model, reading), NOW)
+    assert decode(model, encode(model, shown), NOW) == shown
+    before, after = flat(reading), flat(shown)
+    for register in model.registers:
+        was, now = before[register.quantity], after[register.quantity]
+        assert (was is None) == (now is None)
+        if was is not None and now is not None:
+            assert abs(now - was) <= resolution(register, was)
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+@settings(deadline=None)
+def test_a_float_register_is_shown_with_no_more_digits_than_it_needs(number: float) -> None:
+    model = MODELS["eastron-sdm630"]
+    high, low = float_words(number)
+    voltage = decode(model, {(4, 0): high, (4, 1): low}, NOW).voltages_v.l1
+    assert voltage is not None
+    assert float_words(voltage) == (high, low) or number == voltage == 0.0
+    assert len(repr(abs(voltage)).partition("e")[0].replace(".", "").strip("0")) <= 9
+
+
+@pytest.mark.parametrize("number", [math.nan, -math.nan, math.inf, -math.inf])
+def test_a_float_register_without_a_number_is_unknown(number: float) -> None:
+    high, low = float_words(number)
+    assert decode(MODELS["eastron-sdm630"], {(4, 0): high, (4, 1): low}, NOW).voltages_v == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        (0x5B00, [0xFFFF, 0xFFFF]),
+        (0x5B14, [0x7FFF, 0xFFFF]),
+        (0x5B14, [0x8000, 0x0000]),
+        (0x5B2C, [0xFFFF]),
+        (0x5000, [0xFFFF, 0xFFFF, 0xFFFF, 0xFFFF]),
+    ],
+)
+def test_an_integer_register_marked_not_available_is_unknown(address: int, words: Sequence[int]) -> None:
+    registers = {(3, address + at): word for at, word in enumerate(words)}
+    assert decode(MODELS["abb-b23"], registers, NOW) == Reading(taken_at=NOW)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_registers_that_were_not_read_are_unknown_and_not_zero(name: ModelName) -> None:
+    assert decode(MODELS[name], {}, NOW) == Reading(taken_at=NOW)
+
+
+def test_half_a_value_is_unknown() -> None:
+    assert decode(MODELS["eastron-sdm630"], {(4, 0): 0x4366}, NOW).voltages_v == UNKNOWN
+
+
+def test_the_tariffs_of_a_pac2200_are_added_and_one_unknown_tariff_makes_the_total_unknown() -> None:
+    model = MODELS["siemens-pac2200"]
+    words = encode(model, Reading(taken_at=NOW, energy_import_wh=1000.5, energy_export_wh=0.0))
+    second = struct.unpack(">4H", struct.pack(">d", 250.25))
+    both = {**words, **{(3, 805 + at): word for at, word in enumerate(second)}}
+    assert decode(model, both, NOW).energy_import_wh == 1250.75
+    unread = {place: word for place, word in both.items() if place[1] != 807}
+    assert decode(model, unread, NOW).energy_import_wh is None
+
+
+@pytest.mark.parametrize(
+    ("reading", "named"),
+    [
+        (
+            Reading(taken_at=NOW, currents_a=Phases(None, -1.0, None)),
+            "currents_a.l2: -1.0 does not fit in U32",
+        ),
+        (Reading(taken_at=NOW, frequency_hz=655.35), "frequency_hz: 655.35 does not fit in U16"),
+        (Reading(taken_at=NOW, power_w=3e7), "power_w: 30000000.0 does not fit in S32"),
+        (Reading(taken_at=NOW, power_w=math.nan), "power_w: nan is no number"),
+    ],
+)
+def test_a_value_that_no_register_holds_is_an_error_that_names_it(reading: Reading, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        encode(MODELS["abb-b23"], reading)
+
+
+def test_a_meter_mounted_the_other_way_round_changes_import_and_export() -> None:
+    reading = Reading(
+        taken_at=NOW,
+        energy_import_wh=10.0,
+        energy_export_wh=None,
+        power_w=-1150.0,
+        currents_a=Phases(5.0, None, None),
+        powers_w=Phases(-1150.0, None, 0.0),
+    )
+    turned = inverted(reading)
+    assert turned == replace(
+        reading,
+        energy_import_wh=None,
+        energy_export_wh=10.0,
+        power_w=1150.0,
+        powers_w=Phases(1150.0, None, 0.0),
+    )
+    assert inverted(turned) == reading
+
+
+@pytest.mark.parametrize(
+    ("reading", "named"),
+    [
+        (Reading(taken_at=NOW, frequency_hz=2.3e-41), "2.3e-41 Hz"),
+        (Reading(taken_at=NOW, frequency_hz=500.0), "500 Hz"),
+        (Reading(taken_at=NOW, frequency_hz=50.0, voltages_v=Phases(2301.0, None, None)), "2301 V"),
+        (Reading(taken_at=NOW, voltages_v=Phases(0.0, 0.0, 0.0)), "0, 0, 0 V"),
+    ],
+)
+def test_a_reading_from_another_kind_of_meter_is_told_by_its_frequency_or_voltage(reading: Reading, named: str) -> None:
+    reason = mismatch(MODELS["abb-b23"], reading)
+    assert reason is not None
+    assert named in reason
+    assert "ABB B23" in reason
+
+
+def test_a_meter_on_one_phase_of_three_is_not_taken_for_another_kind() -> None:
+    reading = Reading(taken_at=NOW, frequency_hz=50.0, voltages_v=Phases(231.0, 0.0, 3.5))
+    assert mismatch(MODELS["abb-b23"], reading) is None

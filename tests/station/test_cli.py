@@ -1,0 +1,189 @@
+"""The command line, run as a user runs it: what it prints, where, and how it exits."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from station import config_keys
+from station.config import Configuration, load
+from station.example_config import EXAMPLE
+
+ROOT = Path(__file__).parents[2]
+STATION = '[station]\nidentity = "BORNE-0001"\n'
+HEAVY = {"rich", "fastapi", "uvicorn", "ocpp", "websockets", "cryptography", "pymodbus", "serialx", "pydantic_settings"}
+
+
+def borne(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("BORNE_")}
+    return subprocess.run(
+        [sys.executable, "-m", "station", *arguments],
+        cwd=cwd,
+        env={**inherited, "PYTHONPATH": str(ROOT), **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def uncommented(example: str) -> str:
+    """The example with every key in force: comments end up where keys were switched off."""
+    without_choice = example.replace('[evse.meter]\ntype = "simulated"\n', "[evse.meter]\n")
+    return re.sub(r"^#(?=[a-z_]+ = |\[)", "", without_choice, flags=re.MULTILINE)
+
+
+def keys_of(kind: object) -> Iterator[str]:
+    for key, inner in config_keys.keys(kind).items():
+        yield key
+        yield from keys_of(inner)
+        yield from keys_of(config_keys.entry(inner))
+
+
+# --- check
+
+
+@pytest.mark.parametrize(
+    ("text", "summary"),
+    [
+        ("", "1 EVSE (3 phases, 32 A), stand-alone"),
+        (
+            "[csms]\nurl = 'wss://csms.example/ocpp'\npassword = '0123456789abcdef'\n"
+            "[[evse]]\n[[evse]]\nid = 2\nphases = 1\nmax_current_a = 16.5",
+            "2 EVSEs (3 phases, 32 A; 1 phase, 16.5 A), CSMS wss://csms.example/ocpp",
+        ),
+    ],
+)
+def test_check_sums_up_a_good_file_in_one_line(tmp_path: Path, text: str, summary: str) -> None:
+    (tmp_path / "station.toml").write_text(STATION + text)
+    done = borne("check", "station.toml", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0,
+        f"station.toml: ok: BORNE-0001, {summary}\n",
+        "",
+    )
+
+
+def test_check_takes_the_environment_into_account(tmp_path: Path) -> None:
+    (tmp_path / "station.toml").write_text("")
+    done = borne("check", "station.toml", cwd=tmp_path, BORNE_STATION_IDENTITY="BORNE-0002")
+    assert done.stdout.startswith("station.toml: ok: BORNE-0002, ")
+
+
+@pytest.mark.parametrize("arguments", [("check", "station.toml"), ("run", "--config", "station.toml")])
+def test_a_bad_file_ends_with_2_and_one_sentence_on_stderr(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    (tmp_path / "station.toml").write_text(f"{STATION}[[evse]]\nmax_current_a = 3\n")
+    done = borne(*arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (
+        2,
+        "",
+        "station.toml:4: evse[0].max_current_a: must be at least 6 (is 3)\n",
+    )
+
+
+def test_check_imports_nothing_heavy(tmp_path: Path) -> None:
+    (tmp_path / "station.toml").write_text(STATION)
+    done = borne("check", "station.toml", cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
+    imported = {line.split("|")[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
+    assert {"station", "pydantic", "typer"} <= imported
+    assert imported & HEAVY == set()
+
+
+# --- run
+
+
+def test_run_refuses_a_log_file_that_cannot_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "station.toml").write_text(f"{STATION}[log]\nfile = 'none/borne.log'")
+    done = borne("run", "--config", "station.toml", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "station.toml: log.file: cannot be opened: No such file or directory\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("run",), "Missing option '--config'"),
+        (("run", "--config", "station.toml", "--http-port", "65536"), "65535"),
+        (("fly",), "No such command 'fly'"),
+    ],
+)
+def test_a_command_that_is_not_understood_ends_with_2(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
+    done = borne(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+# --- init
+
+
+def test_what_init_writes_passes_check(tmp_path: Path) -> None:
+    assert borne("init", "station.toml", cwd=tmp_path).returncode == 0
+    done = borne("check", "station.toml", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_init_without_a_file_writes_to_stdout(tmp_path: Path) -> None:
+    done = borne("init", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, EXAMPLE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_init_overwrites_only_when_forced(tmp_path: Path) -> None:
+    file = tmp_path / "station.toml"
+    file.write_text("mine")
+    done = borne("init", "station.toml", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "station.toml: exists already; --force overwrites it\n")
+    assert file.read_text() == "mine"
+    assert borne("init", "station.toml", "--force", cwd=tmp_path).returncode == 0
+    assert file.read_text() == EXAMPLE
+
+
+def test_init_says_why_it_cannot_write(tmp_path: Path) -> None:
+    done = borne("init", "none/station.toml", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "none/station.toml: cannot be written: No such file or directory\n",
+    )
+
+
+def test_the_example_holds_with_all_its_keys_in_force(tmp_path: Path) -> None:
+    file = tmp_path / "station.toml"
+    # The device of the grid source and the simulated Linky exclude each other.
+    file.write_text(uncommented(EXAMPLE).replace('device = "/dev/ttyS0"', ""), encoding="utf-8")
+    configuration = load(file, {})
+    assert configuration.csms is not None
+    assert configuration.grid is not None
+    assert configuration.simulation.linky is not None
+    assert len(configuration.variable) == 1
+
+
+def test_what_the_example_shows_of_defaults_is_so(tmp_path: Path) -> None:
+    plain, shown = tmp_path / "plain.toml", tmp_path / "shown.toml"
+    plain.write_text(STATION)
+    tables = re.split(r"\n\n", uncommented(EXAMPLE))
+    of_defaults = [table for table in tables if re.search(r"^\[(http|log|board)\]", table, re.MULTILINE)]
+    shown.write_text(STATION + "\n".join(of_defaults).replace('file = "borne.log"', ""), encoding="utf-8")
+    assert load(shown, {}) == load(plain, {})
+
+
+def test_the_example_names_every_key() -> None:
+    shown = set(re.findall(r"^#?([a-z_]+) = ", EXAMPLE, re.MULTILINE))
+    tables = set(re.findall(r"[a-z]+", " ".join(re.findall(r"^#?\[+([a-z.]+)\]", EXAMPLE, re.MULTILINE))))
+    serial_lines = {"baud", "parity", "stop_bits"}  # of other meters than the one shown
+    assert set(keys_of(Configuration)) - shown - tables <= serial_lines
+
+
+# --- version
+
+
+def test_version_tells_the_version(tmp_path: Path) -> None:
+    done = borne("version", cwd=tmp_path)
+    assert done.returncode == 0
+    assert re.fullmatch(r"borne (\d+\.\d+\.\d+\S*|unpackaged)\n", done.stdout)

@@ -1,0 +1,200 @@
+"""What a log line looks like, where it goes, and what never gets into it."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import pty
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from station.config import LogConfig
+from station.logging_setup import FRAMES, setup, shorten
+
+UTC_MS = r"\d{4}-\d\d-\d\d%s\d\d:\d\d:\d\d\.\d{3}Z"
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Logging belongs to the process: give it back as it was."""
+    root = logging.getLogger()
+    names = [FRAMES, "websockets", "ocpp", "aiosqlite", "asyncio"]
+    before = root.handlers[:], root.level, [logging.getLogger(name).level for name in names]
+    root.handlers.clear()
+    yield
+    for handler in root.handlers:
+        handler.close()
+    root.handlers, level, levels = before
+    root.setLevel(level)
+    for name, level in zip(names, levels, strict=True):
+        logging.getLogger(name).setLevel(level)
+    logging.getLogger(FRAMES).propagate = True
+
+
+@pytest.fixture
+def stream() -> io.StringIO:
+    return io.StringIO()
+
+
+def json_line(stream: io.StringIO) -> dict[str, object]:
+    """The only line."""
+    (line,) = stream.getvalue().splitlines()
+    return json.loads(line)
+
+
+def test_away_from_a_terminal_a_line_is_a_json_object(stream: io.StringIO) -> None:
+    setup(LogConfig(), stream)
+    logging.getLogger("station.evse").warning("pilot: %s", "B", extra={"evse": 1, "file": Path("a")})
+    fields = json_line(stream)
+    assert re.fullmatch(UTC_MS % "T", str(fields.pop("time")))
+    assert fields == {
+        "level": "warning",
+        "logger": "station.evse",
+        "message": "pilot: B",
+        "evse": 1,
+        "file": "a",
+    }
+
+
+def test_an_extra_field_cannot_replace_what_every_line_has(stream: io.StringIO) -> None:
+    setup(LogConfig(), stream)
+    logging.getLogger("a").error("b", extra={"level": "c", "logger": "d"})
+    fields = json_line(stream)
+    assert (fields["level"], fields["logger"]) == ("error", "a")
+
+
+def test_a_json_line_carries_the_traceback(stream: io.StringIO) -> None:
+    setup(LogConfig(), stream)
+    try:
+        raise ValueError("reason")
+    except ValueError:
+        logging.getLogger("a").exception("failed")
+    assert str(json_line(stream)["exception"]).endswith("ValueError: reason")
+
+
+def test_a_line_for_people_is_one_line_with_what_extra_gave(stream: io.StringIO) -> None:
+    setup(LogConfig(format="human"), stream)
+    logging.getLogger("station.evse").info("pilot: %s", "B", extra={"evse": 1, "connector": 2})
+    assert re.fullmatch(UTC_MS % " " + r" INFO    station\.evse: pilot: B \(evse=1, connector=2\)\n", stream.getvalue())
+
+
+def test_a_line_for_people_lets_the_traceback_follow(stream: io.StringIO) -> None:
+    setup(LogConfig(format="human"), stream)
+    try:
+        raise ValueError("reason")
+    except ValueError:
+        logging.getLogger("a").exception("failed")
+    first, *_, last = stream.getvalue().splitlines()
+    assert first.endswith("ERROR   a: failed")
+    assert last == "ValueError: reason"
+
+
+def test_a_text_from_outside_can_neither_begin_a_line_nor_steer_the_terminal(stream: io.StringIO) -> None:
+    setup(LogConfig(format="human"), stream)
+    logging.getLogger("a").info("card %s", "1\n2026 ERROR b: false\x1b[2J é")
+    (line,) = stream.getvalue().splitlines()
+    assert line.endswith(r"card 1\n2026 ERROR b: false\x1b[2J é")
+
+
+def test_a_terminal_gets_lines_for_people() -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb"), os.fdopen(theirs, "w") as terminal:
+        setup(LogConfig(), terminal)
+        logging.getLogger("a").info("message")
+        assert os.read(ours, 1000).rstrip().endswith(b"Z INFO    a: message")
+
+
+def test_a_terminal_gets_json_when_that_is_wanted() -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb"), os.fdopen(theirs, "w") as terminal:
+        setup(LogConfig(format="json"), terminal)
+        logging.getLogger("a").info("message")
+        assert json.loads(os.read(ours, 1000))["message"] == "message"
+
+
+def test_what_is_below_the_level_is_left_out(stream: io.StringIO) -> None:
+    setup(LogConfig(level="warning"), stream)
+    logging.getLogger("a").info("small")
+    logging.getLogger("a").warning("great")
+    assert json_line(stream)["message"] == "great"
+
+
+def test_a_file_gets_every_line_as_well_and_survives_its_rotation(stream: io.StringIO, tmp_path: Path) -> None:
+    setup(LogConfig(file=tmp_path / "log"), stream)
+    logging.getLogger("a").info("first")
+    (tmp_path / "log").rename(tmp_path / "log.1")
+    logging.getLogger("a").info("second")
+    kept = [json.loads((tmp_path / name).read_text(encoding="utf-8"))["message"] for name in ("log.1", "log")]
+    assert kept == ["first", "second"]
+    assert len(stream.getvalue().splitlines()) == 2
+
+
+def test_a_file_that_cannot_be_opened_is_an_error(stream: io.StringIO, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        setup(LogConfig(file=tmp_path / "none" / "log"), stream)
+
+
+@pytest.mark.parametrize(
+    ("config", "heard"),
+    [
+        (LogConfig(), False),
+        (LogConfig(level="debug"), True),
+        (LogConfig(frames=True), True),
+        (LogConfig(frames=True, level="error"), True),
+    ],
+)
+def test_ocpp_frames_are_heard_only_when_asked_for(stream: io.StringIO, config: LogConfig, heard: bool) -> None:
+    setup(config, stream)
+    frames = logging.getLogger("ocpp.frames")
+    frames.debug("[2, …]")
+    frames.critical("[3, …]")
+    assert len(stream.getvalue().splitlines()) == (2 if heard else 0)
+    assert frames.isEnabledFor(logging.DEBUG) is heard
+
+
+def test_frames_fall_silent_when_they_are_no_longer_asked_for(stream: io.StringIO) -> None:
+    setup(LogConfig(frames=True), stream)
+    setup(LogConfig(), stream)
+    logging.getLogger("ocpp.frames").error("[2, …]")
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("logger", "level"),
+    [("websockets.client", logging.DEBUG), ("ocpp", logging.INFO), ("aiosqlite", logging.DEBUG)],
+)
+def test_a_library_does_not_tell_passwords_even_at_level_debug(stream: io.StringIO, logger: str, level: int) -> None:
+    setup(LogConfig(level="debug"), stream)
+    logging.getLogger(logger).log(level, "> Authorization: Basic …")
+    assert stream.getvalue() == ""
+
+
+def test_a_library_is_no_louder_than_the_station(stream: io.StringIO) -> None:
+    setup(LogConfig(level="error"), stream)
+    logging.getLogger("websockets.client").info("connection open")
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("id_token", "shown"),
+    [
+        ("04A3B2C1D0E97F", "04A3…7F"),
+        ("DE-ABC-C12345678-9", "DE-A…-9"),
+        ("04A3B27F", "04…F"),
+        ("1234", "1…"),
+        ("12", "…"),
+        ("", ""),
+    ],
+)
+def test_an_id_token_is_shown_by_its_ends(id_token: str, shown: str) -> None:
+    assert shorten(id_token) == shown
+
+
+@pytest.mark.parametrize("length", range(1, 40))
+def test_never_more_than_half_of_an_id_token_is_shown(length: int) -> None:
+    assert len(shorten("x" * length)) - 1 <= length / 2
