@@ -35,6 +35,11 @@ from station.token_store import TokenStore
 from station.web.server import WebServer
 
 if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+    from starlette.types import ASGIApp
+
     from station.config import Configuration, CsmsConfig, EvseConfig
 
 _log = logging.getLogger(__name__)
@@ -74,6 +79,7 @@ class Application:
         self._power_on.set()
         self._power_lost = asyncio.Event()
         self._alive = asyncio.Event()
+        self._dead = asyncio.Event()
 
     def stop(self) -> None:
         """Stop in order."""
@@ -85,8 +91,7 @@ class Application:
         """No goodbye: what is not on disk is lost."""
         self._power_on.clear()
         self._power_lost.set()
-        while self.life is not None:
-            await asyncio.sleep(0)
+        await self._dead.wait()
 
     async def restore_power(self) -> None:
         """The station boots again."""
@@ -117,6 +122,7 @@ class Application:
             self.life = life
             living = asyncio.create_task(life.run(), name="life")
             self._alive.set()
+            self._dead.clear()
             try:
                 if ready_file is not None:
                     self._write_ready_file(ready_file)
@@ -129,6 +135,7 @@ class Application:
                 if life.link is not None and self._power_lost.is_set():
                     life.link.cut()
                 await _end_task(living)
+                self._dead.set()
 
     def _write_ready_file(self, path: Path) -> None:
         told = {"pid": os.getpid(), "http_port": self.web.port, "identity": self.configuration.station.identity}
@@ -136,7 +143,7 @@ class Application:
         unfinished.write_text(json.dumps(told), encoding="utf-8")
         unfinished.replace(path)
 
-    def _build_web(self) -> object:
+    def _build_web(self) -> ASGIApp:
         from station.web.api import build
 
         return build(self)
@@ -292,7 +299,7 @@ async def _connect(life: Life, csms: CsmsConfig, application: Application) -> No
     await stack.run()
 
 
-def _tls(csms: CsmsConfig):
+def _tls(csms: CsmsConfig) -> Callable[[], ssl.SSLContext] | None:
     if not csms.url.lower().startswith("wss:"):
         return None
     from ocpp_handlers.tls import client_context

@@ -39,7 +39,8 @@ class Life:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._charge(), name="station")
             group.create_task(self.load.run(), name="load-management")
-            group.create_task(keep_running("grid meter", self.load.watch_grid, self.clock), name="grid-meter")
+            if self.load.watches_grid:
+                group.create_task(keep_running("grid meter", self.load.watch_grid, self.clock), name="grid-meter")
             for watcher in self.watchers:
                 group.create_task(keep_running("watcher", watcher, self.clock))
             if self.connect is not None:

@@ -60,16 +60,20 @@ class LoadManagement:
             await self.profiles.flush()
             await self._due.wait_at_most(self._clock, _DECIDE_EVERY_S)
 
+    @property
+    def watches_grid(self) -> bool:
+        """Whether there is a grid meter to follow."""
+        return self._source is not None
+
     async def watch_grid(self) -> None:
         """Follow the grid meter; ends with the source's error, for whoever restarts it.
 
         Raises:
             SourceError: the wire is gone.
         """
-        if self._source is None:
-            return
-        async for sample in self._source.samples():
-            self.take_sample(sample)
+        if self._source is not None:
+            async for sample in self._source.samples():
+                self.take_sample(sample)
 
     def take_sample(self, sample: GridSample) -> None:
         """A fresh sample of the house: the limits follow at once."""

@@ -7,10 +7,11 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import uvicorn
+    from starlette.types import ASGIApp
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class WebServer:
         self._socket = listener
         _log.info("local API at http://%s:%d", self._host, self.port)
 
-    async def run(self, build: Callable[[], object]) -> None:
+    async def run(self, build: Callable[[], ASGIApp]) -> None:
         """Serve until cancelled. `build` makes the ASGI application, in a thread: it imports a lot."""
         listener = self._socket
         if listener is None:
@@ -73,7 +74,7 @@ class WebServer:
             loop.remove_reader(listener)
 
 
-def _server(build: Callable[[], object]) -> uvicorn.Server:
+def _server(build: Callable[[], ASGIApp]) -> uvicorn.Server:
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -84,7 +85,7 @@ def _server(build: Callable[[], object]) -> uvicorn.Server:
             yield
 
     config = uvicorn.Config(
-        cast("uvicorn._types.ASGIApplication", build()),
+        build(),
         log_config=None,
         access_log=False,
         lifespan="off",

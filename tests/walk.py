@@ -1,0 +1,169 @@
+"""A whole station in this process on a virtual clock, and a CSMS that it talks to over a real websocket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from typing import Any
+
+from ocpp_handlers.stack import OcppStack
+from station.app import Application
+from station.charging_station import TokenOutcome
+from station.config import Configuration
+from station.evse import Evse
+from station.life import Life
+from station.model import IdToken
+from station.simulation.board import SimulatedBoard
+from station.simulation.vehicle import VehicleModel
+from tests.csms import Csms, running_csms
+
+CARD = IdToken("04A3B2C1D5E680", "ISO14443")
+OTHER_CARD = IdToken("04FFFFFFFFFF80", "ISO14443")
+
+
+class Walk:
+    """What a driver, a CSMS and time do to a station."""
+
+    def __init__(self, application: Application, csms: Csms) -> None:
+        self.application = application
+        self.csms = csms
+
+    @property
+    def life(self) -> Life:
+        """The living station."""
+        assert self.application.life is not None, "the station has no power"
+        return self.application.life
+
+    @property
+    def evse(self) -> Evse:
+        """Its first EVSE."""
+        return self.life.station.evses[1]
+
+    @property
+    def board(self) -> SimulatedBoard:
+        """The board of that EVSE."""
+        return self.application.world.boards[1]
+
+    @property
+    def stack(self) -> OcppStack:
+        """Its side of OCPP."""
+        assert isinstance(self.life.link, OcppStack)
+        return self.life.link
+
+    async def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        await self.application.clock.advance(seconds)
+
+    async def until(self, what: Callable[[], object], *, within_s: float = 60.0, step_s: float = 0.5) -> None:
+        """Let time pass until something is true; fails when it takes longer than `within_s`."""
+        waited_s = 0.0
+        while True:
+            try:
+                if what():
+                    return
+            except AssertionError:
+                if waited_s >= within_s:
+                    raise
+            assert waited_s < within_s, f"not true within {within_s} s"
+            await self.advance(step_s)
+            await asyncio.sleep(0.001)
+            waited_s += step_s
+
+    async def settle(self) -> None:
+        """Let the station finish what it does at this moment."""
+        for _ in range(3):
+            await self.application.clock.settle()
+            await asyncio.sleep(0.001)
+
+    async def accepted(self) -> None:
+        """Wait until the CSMS has accepted the station and knows all statuses."""
+        await self.until(lambda: self.csms.sent("StatusNotification"))
+        await self.settle()
+
+    async def present(self, card: IdToken = CARD) -> TokenOutcome:
+        """Hold a card to the reader; what came of it."""
+        outcome = self.life.station.present(card, 1)
+        await self.until(outcome.done)
+        return outcome.result()
+
+    async def plug(self, **model: Any) -> None:
+        """Plug a vehicle in."""
+        self.board.plug(VehicleModel(**model))
+        await self.settle()
+
+    async def unplug(self, *, ev_side: bool = False) -> None:
+        """Unplug it."""
+        self.board.unplug(keep_cable=ev_side)
+        await self.settle()
+
+    async def charging(self) -> None:
+        """Wait until energy flows."""
+        await self.until(lambda: sum(self.board.currents_a) > 0)
+
+    async def set_variable(self, component: str, name: str, value: str, instance: str | None = None) -> None:
+        """Set a variable as the CSMS does; it must be accepted."""
+        variable: dict[str, str] = {"name": name}
+        if instance is not None:
+            variable["instance"] = instance
+        item = {"component": {"name": component}, "variable": variable, "attributeValue": value}
+        answer = await self.csms.call("SetVariables", {"setVariableData": [item]})
+        assert answer["setVariableResult"][0]["attributeStatus"] == "Accepted", answer
+
+    def events(self) -> list[dict[str, Any]]:
+        """All transaction events that the CSMS has received."""
+        return self.csms.sent("TransactionEvent")
+
+    def told(self) -> list[tuple[str, str]]:
+        """Type and trigger of those events."""
+        return [(event["eventType"], event["triggerReason"]) for event in self.events()]
+
+
+def configuration(storage: Path, csms_url: str | None, **tables: Any) -> Configuration:
+    """An installation file as tests want it: no waiting, no page."""
+    given: dict[str, Any] = {
+        "station": {"identity": "BORNE-TEST", "storage": str(storage), "serial_number": "0001"},
+        "http": {"port": 0},
+        "simulation": {"rate": 0.0},
+    }
+    if csms_url is not None:
+        given["csms"] = {"url": csms_url}
+    for name, table in tables.items():
+        given[name] = {**given.get(name, {}), **table} if isinstance(table, dict) else table
+    return Configuration.model_validate(given)
+
+
+@contextlib.asynccontextmanager
+async def powered(config: Configuration, csms: Csms) -> AsyncGenerator[Walk]:
+    """A station with power, in this process."""
+    application = Application(config)
+    csms.now = application.clock.now
+    running = asyncio.create_task(application.run(), name="application")
+    try:
+        while application.life is None:
+            if running.done():
+                running.result()
+            await asyncio.sleep(0)
+        yield Walk(application, csms)
+    finally:
+        application.stop()
+        halting = asyncio.create_task(_let_time_pass(application), name="time")
+        await running
+        halting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await halting
+
+
+async def _let_time_pass(application: Application) -> None:
+    while True:
+        await application.clock.advance(0.5)
+        await asyncio.sleep(0.001)
+
+
+@contextlib.asynccontextmanager
+async def walking(storage: Path, csms: Csms | None = None, **tables: Any) -> AsyncGenerator[Walk]:
+    """A station and its CSMS, connected and accepted unless the CSMS is told otherwise."""
+    async with running_csms(csms) as served, powered(configuration(storage, served.url, **tables), served) as walk:
+        yield walk
+    assert served.schema_faults == []
