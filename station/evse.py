@@ -242,7 +242,7 @@ class Evse:
                 charging_state=self.state.charging_state,
                 meter_values=(value,),
             )
-            self._record(event)
+            self.record(event)
 
     async def halt(self) -> None:
         """Stop charging because the program stops: the transaction ends and its end is on disk."""
@@ -270,7 +270,7 @@ class Evse:
         self.state = settled(after, outcome.state, now_s)
         self._count_charging_time(before, now_s)
         for event in outcome.events:
-            self._record(event)
+            self.record(event)
         if self.state != before:
             self._say(before)
             self._wake.set()
@@ -278,7 +278,8 @@ class Evse:
             if self.sampler is not None and _transaction_of(self.state) != _transaction_of(before):
                 self.sampler.poke()
 
-    def _record(self, event: TransactionEvent) -> None:
+    def record(self, event: TransactionEvent) -> None:
+        """Bring an event of this EVSE to the record, after those before it."""
         spent_s = None if event.event_type is EventType.STARTED else int(self._time_charging_s())
         self._recorder.put(replace(event, offline=not self.online(), time_spent_charging_s=spent_s))
 

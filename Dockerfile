@@ -1,0 +1,13 @@
+# The station with simulated hardware; also the bundled CSMS and the simulated meter of docker-compose.yml.
+FROM python:3.13-slim
+WORKDIR /app
+COPY requirements.lock pyproject.toml README.md ./
+RUN pip install --no-cache-dir -r requirements.lock
+COPY metering metering
+COPY energy energy
+COPY station station
+COPY ocpp_handlers ocpp_handlers
+RUN pip install --no-cache-dir --no-deps . && useradd --system --create-home borne
+USER borne
+WORKDIR /home/borne
+ENTRYPOINT ["borne"]

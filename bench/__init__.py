@@ -1,0 +1,1 @@
+"""Benchmarks, each beside the bare floor that the same run measures."""

@@ -1,0 +1,159 @@
+"""`make bench`: cold start, memory, round trip and transaction events, each beside its floor."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+from bench.csms import neutral_csms
+from bench.processes import EQUIPPED, STATION, Measured, booted
+from station.app import Application
+from station.config import Configuration
+from station.model import EventType, TransactionEvent, TriggerReason
+
+_IDLE_S = 3.0
+Start = Callable[[], AbstractAsyncContextManager[Measured]]
+
+
+@contextlib.asynccontextmanager
+async def _station(extra: str = "") -> AsyncGenerator[Measured]:
+    with tempfile.TemporaryDirectory() as folder:
+        async with booted("-m", "station", "run", configuration=STATION + extra, folder=Path(folder)) as measured:
+            yield measured
+
+
+def _minimal() -> AbstractAsyncContextManager[Measured]:
+    return booted("-m", "bench.floor_ocpp")
+
+
+def _echo() -> AbstractAsyncContextManager[Measured]:
+    return booted("-m", "bench.floor_echo")
+
+
+async def _cold_starts(runs: int) -> None:
+    """Interleaved, so that a slow minute of the machine hits both."""
+    ours: list[float] = []
+    floor: list[float] = []
+    for _ in range(runs):
+        async with _minimal() as measured:
+            floor.append(measured.cold_start_ms)
+        async with _station() as measured:
+            ours.append(measured.cold_start_ms)
+    _row(
+        "cold start, exec to BootNotification, ms",
+        statistics.median(ours),
+        statistics.median(floor),
+        "ocpp client",
+        1.3,
+    )
+
+
+async def _memory() -> None:
+    async with _minimal() as measured:
+        await asyncio.sleep(_IDLE_S)
+        floor = measured.resident_mib
+    async with _station() as measured:
+        await asyncio.sleep(_IDLE_S)
+        _row("resident memory, idle, MiB", measured.resident_mib, floor, "ocpp client", 1.6)
+    async with _station(EQUIPPED) as measured:
+        await asyncio.sleep(_IDLE_S)
+        _row("  the same with a Modbus meter and a Linky", measured.resident_mib, floor, "ocpp client", None)
+
+
+async def _round_trips(count: int) -> None:
+    ours, ours_99 = await _trip(_station, count)
+    client, client_99 = await _trip(_minimal, count)
+    echo, echo_99 = await _trip(_echo, count)
+    _row("GetVariables round trip p50, µs", ours, echo, "checked echo", 2.5)
+    _row("GetVariables round trip p99, µs", ours_99, echo_99, "checked echo", None)
+    _row("GetVariables round trip p50, µs", ours, client, "ocpp client", None)
+    _row("GetVariables round trip p99, µs", ours_99, client_99, "ocpp client", None)
+
+
+async def _trip(start: Start, count: int) -> tuple[float, float]:
+    async with start() as measured:
+        await asyncio.sleep(1.0)
+        for identity in range(100):
+            await measured.csms.round_trip_us(identity)
+        trips = sorted([await measured.csms.round_trip_us(1000 + identity) for identity in range(count)])
+    return trips[count // 2], trips[count * 99 // 100]
+
+
+async def _events(count: int) -> None:
+    """Through recorder, outbox, commit, delivery and a real websocket, and settled."""
+    with tempfile.TemporaryDirectory() as folder:
+        storage = Path(folder)
+        async with neutral_csms() as csms:
+            configuration = Configuration.model_validate(
+                {
+                    "station": {"identity": "BENCH-1", "storage": str(storage)},
+                    "csms": {"url": csms.url},
+                    "http": {"port": 0},
+                }
+            )
+            application = Application(configuration)
+            running = asyncio.create_task(application.run())
+            await csms.booted.wait()
+            life = application.life
+            if life is None:
+                raise RuntimeError("the station does not live")
+            csms.expected_events = count
+            began_s = time.perf_counter()
+            for number in range(count):
+                kind = EventType.STARTED if number == 0 else EventType.UPDATED
+                life.station.evses[1].record(_event(kind, application))
+            await csms.all_events.wait()
+            rate = count / (time.perf_counter() - began_s)
+            application.stop()
+            await running
+        floor = _bare_commits(storage / "floor.sqlite", count)
+    _row("TransactionEvents a second, each committed (FULL) before it is sent", rate, floor, "bare commits", None)
+    print(f"{'':68} {'aim: at least 1000: ' + ('met' if rate >= 1000 else 'NOT MET')}")
+
+
+def _event(kind: EventType, application: Application) -> TransactionEvent:
+    trigger = TriggerReason.AUTHORIZED if kind is EventType.STARTED else TriggerReason.CHARGING_STATE_CHANGED
+    return TransactionEvent("bench", 1, kind, trigger, application.clock.now())
+
+
+def _bare_commits(path: Path, count: int) -> float:
+    database = sqlite3.connect(path, isolation_level=None)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("PRAGMA synchronous=FULL")
+    database.execute("CREATE TABLE events (id INTEGER PRIMARY KEY, payload TEXT)")
+    payload = "x" * 400
+    began_s = time.perf_counter()
+    for _ in range(count):
+        database.execute("INSERT INTO events (payload) VALUES (?)", (payload,))
+    rate = count / (time.perf_counter() - began_s)
+    database.close()
+    return rate
+
+
+def _row(what: str, ours: float, floor: float, floor_name: str, aim: float | None) -> None:
+    ratio = ours / floor
+    verdict = "" if aim is None else f"aim ≤ {aim}: {'met' if ratio <= aim else 'NOT MET'}"
+    print(f"{what:68} {ours:9.1f}   {floor_name:12} {floor:9.1f}   ratio {ratio:5.2f}   {verdict}", flush=True)
+
+
+async def _main(quick: bool) -> None:
+    print(f"{os.cpu_count()} CPUs; medians of interleaved runs; only ratios travel to another machine")
+    await _cold_starts(3 if quick else 15)
+    await _memory()
+    await _round_trips(500 if quick else 5000)
+    await _events(500 if quick else 3000)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Measure the station beside bare floors.")
+    parser.add_argument("--quick", action="store_true", help="fewer runs")
+    asyncio.run(_main(parser.parse_args().quick))

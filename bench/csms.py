@@ -1,0 +1,88 @@
+"""A neutral CSMS for measurements: answers at once, keeps nothing, checks nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+_BOOTED = '{"currentTime":"%s","interval":3600,"status":"Accepted"}'
+_GET_VARIABLES = json.dumps(
+    {"getVariableData": [{"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "HeartbeatInterval"}}]}
+)
+
+
+class NeutralCsms:
+    """Counts and times what arrives."""
+
+    def __init__(self) -> None:
+        self.booted_at: float | None = None
+        """wall time of the first BootNotification"""
+        self.events = 0
+        """TransactionEvents that arrived"""
+        self.booted = asyncio.Event()
+        self.all_events = asyncio.Event()
+        self.expected_events = 0
+        self.url = ""
+        self._websocket: ServerConnection | None = None
+        self._answer: asyncio.Future[None] | None = None
+
+    async def round_trip_us(self, identity: int) -> float:
+        """The time from sending a GetVariables to its answer, microseconds."""
+        if self._websocket is None:
+            raise RuntimeError("the station is not connected")
+        self._answer = asyncio.get_running_loop().create_future()
+        began_s = time.perf_counter()
+        await self._websocket.send(f'[2,"{identity}","GetVariables",{_GET_VARIABLES}]')
+        await self._answer
+        return (time.perf_counter() - began_s) * 1e6
+
+    async def _serve(self, websocket: ServerConnection) -> None:
+        self._websocket = websocket
+        with contextlib.suppress(ConnectionClosed):
+            async for text in websocket:
+                frame: list[Any] = json.loads(text)
+                if frame[0] == 2:
+                    await websocket.send(f'[3,"{frame[1]}",{self._reply(frame[2])}]')
+                elif self._answer is not None and not self._answer.done():
+                    self._answer.set_result(None)
+
+    def _reply(self, action: str) -> str:
+        match action:
+            case "BootNotification":
+                if self.booted_at is None:
+                    self.booted_at = time.time()
+                self.booted.set()
+                return _BOOTED % time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            case "TransactionEvent":
+                self.events += 1
+                if self.events >= self.expected_events:
+                    self.all_events.set()
+            case _:
+                pass
+        return "{}"
+
+
+@contextlib.asynccontextmanager
+async def neutral_csms() -> AsyncGenerator[NeutralCsms]:
+    """A neutral CSMS on a free port of this machine."""
+    from websockets.typing import Subprotocol
+
+    csms = NeutralCsms()
+    async with serve(
+        csms._serve,  # pyright: ignore[reportPrivateUsage]  # this is its other half
+        "127.0.0.1",
+        0,
+        subprotocols=[Subprotocol("ocpp2.0.1")],
+        ping_interval=None,
+        compression=None,
+    ) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        csms.url = f"ws://127.0.0.1:{port}"
+        yield csms

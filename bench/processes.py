@@ -1,0 +1,79 @@
+"""Starts the programs that are measured, against a neutral CSMS in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import sys
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.csms import NeutralCsms, neutral_csms
+
+_BOOT_WAIT_S = 30.0
+
+STATION = """
+[station]
+identity = "BENCH-1"
+storage = "{storage}"
+[csms]
+url = "{url}"
+"""
+EQUIPPED = """
+[[evse]]
+phases = 1
+[grid]
+phases = 1
+source = {{ type = "linky" }}
+[simulation]
+meter_transport = "modbus-tcp"
+linky = {{ mode = "standard", phases = 1, subscribed_va = 9000 }}
+"""
+
+
+@dataclass(slots=True)
+class Measured:
+    """A program that has booted at the CSMS."""
+
+    csms: NeutralCsms
+    process: asyncio.subprocess.Process
+    cold_start_ms: float
+    """from exec to the BootNotification's arrival"""
+
+    @property
+    def resident_mib(self) -> float:
+        """Its resident memory now."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
+        found = re.search(r"VmRSS:\s+(\d+) kB", status)
+        if found is None:
+            raise RuntimeError("the process is gone")
+        return int(found[1]) / 1024
+
+
+@contextlib.asynccontextmanager
+async def booted(
+    *arguments: str, configuration: str | None = None, folder: Path | None = None
+) -> AsyncGenerator[Measured]:
+    """A program, started afresh and connected. `configuration` is a station's, with places for url and storage."""
+    async with neutral_csms() as csms:
+        if configuration is not None and folder is not None:
+            file = folder / "station.toml"
+            file.write_text(configuration.format(url=csms.url, storage=folder / "storage"), encoding="utf-8")
+            arguments = (*arguments, "--config", str(file), "--http-port", "0")
+        else:
+            arguments = (*arguments, csms.url)
+        began_s = time.time()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, *arguments, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+        )
+        try:
+            async with asyncio.timeout(_BOOT_WAIT_S):
+                await csms.booted.wait()
+            yield Measured(csms, process, ((csms.booted_at or 0.0) - began_s) * 1000)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
