@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from ocpp.routing import on
+from ocpp.routing import on  # pyright: ignore[reportUnknownVariableType]  # the package has no types
 from ocpp.v201 import ChargePoint, call, call_result
 from ocpp.v201.datatypes import ChargingStationType, GetVariableResultType
 from ocpp.v201.enums import BootReasonEnumType, GetVariableStatusEnumType

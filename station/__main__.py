@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+
 
 def main() -> None:
     """Do what the command line asks, then exit: 0 when it went well, 2 when what was given is refused."""
+    # Nothing that is made while starting is garbage; whoever runs on switches the collector on again.
+    gc.disable()
     from station.cli import commands
 
     commands(prog_name="borne")

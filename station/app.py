@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -123,6 +124,8 @@ class Application:
             living = asyncio.create_task(life.run(), name="life")
             self._alive.set()
             self._dead.clear()
+            gc.freeze()  # what a start makes lives as long as the program
+            gc.enable()
             try:
                 if ready_file is not None:
                     self._write_ready_file(ready_file)

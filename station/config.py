@@ -97,7 +97,7 @@ SecurityProfile = Literal[0, 1, 2, 3]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
 
 class StationConfig(_Table):

@@ -38,7 +38,7 @@ _MODES: Final = {
 class LinkyConfig(BaseModel):
     """A Linky whose customer output (I1, I2) reaches a serial device of this machine through a receiver."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     type: Literal["linky"]
     device: Annotated[str, Field(min_length=1)]

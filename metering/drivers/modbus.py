@@ -231,7 +231,7 @@ class ModbusMeter:
 class _MeterOnModbus(BaseModel):
     """What all meters on Modbus have in common."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     model: ModelName
     invert: bool = False

@@ -27,6 +27,6 @@ class SimulatedMeter:
 class SimulatedMeterConfig(BaseModel):
     """The meter of a simulated circuit. It has no `open`: whoever simulates the circuit makes the meter."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     type: Literal["simulated"] = "simulated"

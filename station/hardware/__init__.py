@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 class SimulatedBoardConfig(BaseModel):
     """A board in this process: no relay, no pilot, no harm."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     type: Literal["simulated"] = "simulated"
     selector_a: Literal[32, 25, 20, 16, 12, 8] = 32
