@@ -7,7 +7,8 @@ COPY metering metering
 COPY energy energy
 COPY station station
 COPY ocpp_handlers ocpp_handlers
-RUN pip install --no-cache-dir --no-deps . && useradd --system --create-home borne
+RUN pip install --no-cache-dir --no-deps . && useradd --system --create-home borne \
+    && install -d -o borne /home/borne/records /home/borne/register
 USER borne
 WORKDIR /home/borne
 ENTRYPOINT ["borne"]

@@ -24,8 +24,8 @@ bench: $(VENV)/.ready-dev
 
 # Pins what pyproject.toml asks for; without any address, so that every index serves.
 lock: $(VENV)/.ready-dev
-	$(BIN)/pip-compile -q --no-emit-index-url --no-emit-trusted-host --strip-extras -o requirements.lock pyproject.toml
-	$(BIN)/pip-compile -q --no-emit-index-url --no-emit-trusted-host --strip-extras --extra dev --allow-unsafe -o requirements-dev.lock pyproject.toml
+	$(BIN)/pip-compile -q --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --strip-extras -o requirements.lock pyproject.toml
+	$(BIN)/pip-compile -q --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --strip-extras --extra dev --allow-unsafe -o requirements-dev.lock pyproject.toml
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,6 @@ from ocpp_handlers.frame import Error
 from station.ports import NoAnswerError
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from metering.clock import Clock
     from ocpp_handlers import messages as m
     from ocpp_handlers.session import Session
@@ -27,6 +26,10 @@ _OWN_WAIT_S = 30.0
 """how long we wait where the CSMS leaves it to us (B02.FR.07, B03.FR.05)"""
 _NO_ANSWER_WAIT_S = 10.0
 _LONGEST_HEARTBEAT_S = 86_400
+_LONGEST_WAIT_S = 2**31
+_EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
+_LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+"""a CSMS that says another time than one between these does not know it"""
 
 
 class BootState(StrEnum):
@@ -113,6 +116,8 @@ class Boot:
         self._clock = clock
         self._reason = reason
         self._again = Pulse()
+        self._due_s = 0.0
+        """when the CSMS wants to be asked again; a new link changes nothing about that"""
         self.on_time: Callable[[datetime], None] | None = None
         """told the time of the CSMS whenever it says it"""
 
@@ -125,6 +130,7 @@ class Boot:
         from ocpp_handlers.session import LinkLostError
 
         while not self._gate.accepted:
+            await self._until_due()
             try:
                 answer = await session.call(actions.BOOT_NOTIFICATION, self._notification())
             except LinkLostError:
@@ -133,42 +139,54 @@ class Boot:
                 _log.warning("no answer to BootNotification: %s", error)
                 await self._clock.sleep(_NO_ANSWER_WAIT_S)
                 continue
-            wait_s = self._take(answer)
-            if not self._gate.accepted:
-                await self._again.wait_at_most(self._clock, wait_s)  # B02.FR.04, B02.FR.08, B03.FR.06
+            self._take(answer)
 
     def ask_again(self) -> None:
         """The CSMS wants another BootNotification now (TriggerMessage, B02.FR.04)."""
         self._again.fire()
 
+    async def _until_due(self) -> None:
+        """B02.FR.04, B02.FR.08, B03.FR.02, B03.FR.06: not before the interval is over, also on the next link."""
+        wait_s = self._due_s - self._clock.monotonic()
+        if wait_s > 0:
+            await self._again.wait_at_most(self._clock, wait_s)
+
     async def beat(self, session: Session) -> None:
-        """Send Heartbeats until the session ends.
+        """Send Heartbeats until the session ends; a new interval counts from when it is set (G02.FR.02).
 
         Raises:
             LinkLostError: the session ended.
         """
+        changed = Pulse()
+        forget = self._settings.watch(lambda name: changed.fire() if name == "heartbeat_interval_s" else None)
+        try:
+            while True:
+                if not await changed.wait_at_most(self._clock, self._settings.heartbeat_interval_s):
+                    await self._beat_once(session)
+        finally:
+            forget()
+
+    async def _beat_once(self, session: Session) -> None:
         from ocpp_handlers.session import LinkLostError
 
-        while True:
-            await self._clock.sleep(self._settings.heartbeat_interval_s)
-            try:
-                answer = await session.call(actions.HEARTBEAT, {})
-            except LinkLostError:
-                raise
-            except NoAnswerError as error:
-                _log.warning("no answer to Heartbeat: %s", error)
-                continue
+        try:
+            answer = await session.call(actions.HEARTBEAT, {})
+        except LinkLostError:
+            raise
+        except NoAnswerError as error:
+            _log.warning("no answer to Heartbeat: %s", error)
+        else:
             self._tell_time(answer["currentTime"])
 
-    def _take(self, answer: m.BootNotificationResponse) -> float:
-        """What the answer means; returns how long to wait before asking again, in seconds."""
-        interval_s = int(answer["interval"])
+    def _take(self, answer: m.BootNotificationResponse) -> None:
+        """What the answer means."""
+        interval_s = min(int(answer["interval"]), _LONGEST_WAIT_S)
         self._tell_time(answer["currentTime"])
         if answer["status"] == "Accepted" and interval_s > 0:  # B01.FR.04
             setting = type(self._settings).heartbeat_interval_s
             self._settings.override(setting, min(interval_s, _LONGEST_HEARTBEAT_S))
+        self._due_s = self._clock.monotonic() + (interval_s if interval_s > 0 else _OWN_WAIT_S)
         self._gate.become(BootState(answer["status"]))
-        return float(interval_s) if interval_s > 0 else _OWN_WAIT_S
 
     def _notification(self) -> m.BootNotificationRequest:
         who = self._identification
@@ -184,6 +202,9 @@ class Boot:
             moment = timestamps.decode(text)
         except ValueError as error:
             _log.warning("currentTime: %s", error)
+            return
+        if not _EARLIEST <= moment < _LATEST:
+            _log.warning("currentTime: %s is not believed", text)
             return
         if self.on_time is not None:
             self.on_time(moment)

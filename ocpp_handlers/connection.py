@@ -10,7 +10,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from metering.pulse import Pulse
 from ocpp_handlers.back_off import back_off
@@ -49,8 +49,9 @@ class NetworkProfile:
 
     @property
     def address(self) -> str:
-        """The URL with the percent-encoded identity as its last step (part 4 §3.1.1)."""
-        return f"{self.url.rstrip('/')}/{quote(self.identity, safe='')}"
+        """The URL with the percent-encoded identity as the last step of its path (part 4 §3.1.1)."""
+        parts = urlsplit(self.url)
+        return parts._replace(path=f"{parts.path.rstrip('/')}/{quote(self.identity, safe='')}").geturl()
 
     def headers(self) -> dict[str, str]:
         """Basic authentication, where there is a password (A00.FR.204)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import NoReturn, TypeAlias, cast
 
@@ -69,7 +70,7 @@ def _decode_array(parts: list[object], text: str) -> Frame:
     kind, identity = parts[0], parts[1]
     readable = isinstance(identity, str) and 0 < len(identity) <= _LONGEST_ID and _is_text(identity)
     message_id = identity if isinstance(identity, str) and readable else UNREADABLE_ID
-    if isinstance(kind, bool) or kind not in {_CALL, _RESULT, _ERROR}:
+    if isinstance(kind, bool) or kind not in (_CALL, _RESULT, _ERROR):  # not a set: a list has no hash
         return _refuse(message_id, "MessageTypeNotSupported", "the message type is none of 2, 3, 4")
     if kind == _CALL:
         return _decode_call(parts, message_id, text)
@@ -90,8 +91,11 @@ def _decode_call(parts: list[object], message_id: str, text: str) -> Frame:
         return _refuse(message_id, "RpcFrameworkError", "the message id is not a string of 1 to 36 characters")
     if len(parts) != 4 or not isinstance(parts[2], str):
         return _refuse(message_id, "RpcFrameworkError", "a CALL is [2, id, action, payload]")
-    if "\\u" in text and not _is_text(json.dumps(parts, ensure_ascii=False)):
-        return _refuse(message_id, "FormatViolation", "half of a surrogate pair is no character")
+    try:
+        if "\\u" in text and not _is_text(json.dumps(parts, ensure_ascii=False)):
+            return _refuse(message_id, "FormatViolation", "half of a surrogate pair is no character")
+    except RecursionError:  # writing takes a little more stack than reading did
+        return _refuse(message_id, "FormatViolation", "nested too deeply")
     return Call(message_id, parts[2], parts[3])
 
 
@@ -99,7 +103,7 @@ def encode(frame: Call | Result | Error) -> str:
     """The text of a frame.
 
     Raises:
-        ValueError: the payload is not JSON (NaN, for one).
+        ValueError: the payload is not JSON (NaN, for one), or nested too deeply to be written.
     """
     match frame:
         case Call():
@@ -108,7 +112,34 @@ def encode(frame: Call | Result | Error) -> str:
             parts = [_RESULT, frame.id, frame.payload]
         case Error():
             parts = [_ERROR, frame.id, frame.code, frame.description[:255], frame.details]
-    return json.dumps(parts, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    try:
+        return json.dumps(parts, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+_SECRET = re.compile("basicauthpassword", re.IGNORECASE)  # identifiers ignore case
+
+
+def without_secrets(text: str) -> str:
+    """A frame as a log or a page may show it: passwords that it carries are left out."""
+    if _SECRET.search(text) is None:
+        return text
+    try:
+        return json.dumps(_masked(json.loads(text)), separators=(",", ":"), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return "<a frame with a secret>"
+
+
+def _masked(node: object) -> object:
+    """The same, with the value of each attribute of a secret variable masked."""
+    if isinstance(node, list):
+        return [_masked(item) for item in cast("list[object]", node)]
+    if not isinstance(node, dict):
+        return node
+    fields = cast("Payload", node)
+    secret = "attributeValue" in fields and _SECRET.search(json.dumps(fields.get("variable"))) is not None
+    return {key: "***" if secret and key == "attributeValue" else _masked(value) for key, value in fields.items()}
 
 
 def _is_text(text: str) -> bool:

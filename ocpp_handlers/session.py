@@ -207,15 +207,21 @@ class Session:
             _log.info("%s is refused: %s %s", call.action[:50], answer.code, answer.description)
             await self._send(answer)
             return
-        await self._send(Result(call.id, answer.response))
+        try:
+            text = frame.encode(Result(call.id, answer.response))
+        except ValueError as error:  # what is echoed, customData for one, can be read and yet not be written: 1e999
+            _log.warning("the answer to %s cannot be written: %s", call.action, error)
+            await self._send(Error(call.id, "FormatViolation", f"the answer cannot be written: {error}"))
+            return
+        await self._send_text(text)
         if answer.then is not None:
             self._errands.start(call.action, answer.then)
 
     async def _outcome(self, call: Call) -> Answer[object] | Error:
-        if not self._schemas.known(call.action):
-            return Error(call.id, "NotImplemented", "OCPP 2.0.1 has no such action")
         if (refusal := self._gate.refusal_to_answer(call.action)) is not None:
             return Error(call.id, refusal.code, refusal.description)
+        if not self._schemas.known(call.action):
+            return Error(call.id, "NotImplemented", "OCPP 2.0.1 has no such action")
         if (handler := self._handlers.get(call.action)) is None:
             return Error(call.id, "NotSupported", f"{call.action} is not supported")
         if (fault := self._schemas.fault_of_request(call.action, call.payload)) is not None:
@@ -236,12 +242,20 @@ class Session:
             _log.error("our own %s does not fit its schema: %s", action, fault)
 
     async def _send(self, sent: Call | Result | Error) -> None:
-        text = frame.encode(sent)
+        await self._send_text(frame.encode(sent))
+
+    async def _send_text(self, text: str) -> None:
+        from websockets.exceptions import ConnectionClosed
+
         self._passes("out", text)
-        await self._wire.send(text)
+        try:
+            await self._wire.send(text)
+        except ConnectionClosed as error:
+            # It may be closing while the reader still waits for the last of it.
+            raise LinkLostError("the link is closing") from error
 
     def _passes(self, direction: str, text: str | bytes) -> None:
-        shown = text if isinstance(text, str) else f"<{len(text)} bytes>"
+        shown = frame.without_secrets(text) if isinstance(text, str) else f"<{len(text)} bytes>"
         _frames.debug("%s %s", direction, shown)
         if self._listen is not None:
             self._listen(direction, shown)

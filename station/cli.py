@@ -71,6 +71,37 @@ def init(
 
 
 @commands.command()
+def sim(
+    path: Annotated[str, typer.Argument(help="A path below /api/sim/, or from /api/ on.")],
+    body: Annotated[str, typer.Argument(metavar="[JSON]", help="What is sent.")] = "{}",
+    api: Annotated[str, typer.Option(metavar="URL", help="The local API.")] = "http://127.0.0.1:8080",
+) -> None:
+    """Do something to the simulated hardware of a station on this machine: `borne sim evses/1/plug`."""
+    from station.simulation.remote import RefusedError, post
+
+    try:
+        typer.echo(post(api, path if path.startswith("/") else f"/api/sim/{path}", body))
+    except RefusedError as error:
+        _refuse(str(error))
+
+
+@commands.command()
+def meter(
+    circuit: Annotated[str, typer.Option(metavar="URL", help="What flows: …/api/sim/evses/1/circuit of a station.")],
+    model: Annotated[str, typer.Option(help="Whose registers are served.")] = "eastron-sdm630",
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 5020,
+    register: Annotated[Path, typer.Option(metavar="FILE", help="Keeps the energy counted.")] = Path("meter.register"),
+) -> None:
+    """Serve a simulated billing meter over Modbus TCP."""
+    from station.simulation.meter_process import MODELS, run
+
+    if model not in MODELS:
+        _refuse(f"--model: must be one of {', '.join(MODELS)} (is {model})")
+    run(model, host=host, port=port, circuit_url=circuit, register_file=register)
+
+
+@commands.command()
 def version() -> None:
     """Tell the version."""
     from station.version import package_version

@@ -203,11 +203,22 @@ class EvseConfig(_Table):
     phases: PhaseCount = 3
     max_current_a: Annotated[Number, Field(ge=6, le=80)] = 32.0
     """rating per phase; IEC 61851-1 A.2 signals 6 to 80 A"""
-    connector_type: Literal["cType1", "cType2", "sType2", "sType3"] = "cType2"
-    """ConnectorEnumType, those with a control pilot for AC"""
     attached_cable: bool = False
+    connector_type: Literal["cType1", "cType2", "sType2", "sType3"] = Field(
+        default_factory=lambda given: "cType2" if given.get("attached_cable") else "sType2"
+    )
+    """ConnectorEnumType, those with a control pilot for AC: c with an attached cable, s with a socket"""
     meter: MeterConfig = SimulatedMeterConfig()
     """the billing meter"""
+
+    @model_validator(mode="after")
+    def _connector_fits_its_cable(self) -> EvseConfig:
+        if self.connector_type.startswith("c") is not self.attached_cable:
+            wanted = "cType1 or cType2" if self.attached_cable else "sType2 or sType3"
+            raise RuleError(
+                ("connector_type",), f"must be {wanted} with attached_cable = {str(self.attached_cable).lower()}"
+            )
+        return self
 
 
 class GridConfig(_Table):

@@ -71,7 +71,7 @@ class EvseLayout:
     connector_id: int = 1
     phases: int = 3
     max_current_a: float = 32.0
-    connector_type: str = "cType2"
+    connector_type: str = "sType2"
     attached_cable: bool = False
 
 

@@ -46,8 +46,8 @@ identity = "BORNE-0001"                 # as the CSMS knows it: a-z A-Z 0-9 * - 
 id = 1                                  # 1, 2, 3 in order
 phases = 3                              # or 1
 max_current_a = 32                      # rating per phase, 6 to 80
-#connector_type = "cType2"              # cType1, cType2 (a cable), sType2, sType3 (a socket)
 #attached_cable = false
+#connector_type = "sType2"              # sType2, sType3 (a socket); with an attached cable cType1, cType2
 
 # The billing meter: "simulated", "modbus-tcp", "modbus-rtu" or "modbus-rtu-over-tcp".
 [evse.meter]

@@ -21,6 +21,7 @@ _TALKATIVE: Final = (
     ("ocpp", logging.WARNING),  # at INFO it writes whole messages, passwords in SetVariables included
     ("aiosqlite", logging.INFO),  # at DEBUG it writes every statement
     ("asyncio", logging.INFO),
+    ("uvicorn", logging.WARNING),  # at INFO it tells its process number
 )
 """loggers of libraries, and the lowest level that may be heard of them"""
 

@@ -212,10 +212,22 @@ class MeterServer(ABC):
 
 
 class TcpMeterServer(MeterServer):
-    """Meters on a TCP port of this machine: Modbus TCP, or RTU frames as behind a serial server."""
+    """Meters on a TCP port: Modbus TCP, or RTU frames as behind a serial server.
 
-    def __init__(self, meters: Mapping[int, ServedMeter], framing: Framing, clock: Clock, *, port: int = 0) -> None:
+    Only for this machine, unless `host` says otherwise.
+    """
+
+    def __init__(
+        self,
+        meters: Mapping[int, ServedMeter],
+        framing: Framing,
+        clock: Clock,
+        *,
+        port: int = 0,
+        host: str = "127.0.0.1",
+    ) -> None:
         super().__init__(meters, framing, clock)
+        self._host = host
         self.port = port
         """where it listens; 0 before the first start means: any free port"""
         self._server: asyncio.Server | None = None
@@ -229,7 +241,7 @@ class TcpMeterServer(MeterServer):
     async def start(self) -> None:
         """Begin to listen, on the same port as before when it was stopped."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self, self._connections), "127.0.0.1", self.port)
+        self._server = await loop.create_server(lambda: _Connection(self, self._connections), self._host, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:

@@ -11,7 +11,7 @@ from metering.reading import Phases
 from station.model import Fault
 from station.ports import VariableRow
 from station.simulation.board import SimulatedBoard
-from station.simulation.vehicle import VehicleModel
+from station.simulation.vehicle import VOLTAGE_V, VehicleModel
 from station.web.api import Command, Living, Wait, maybe_settle
 from station.web.host import Host
 from station.web.status import Json
@@ -179,6 +179,10 @@ def _driver_routes(api: FastAPI, host: Host) -> None:
         _board(host, evse_id).occupy_bay(body.occupied)
         await maybe_settle(host, wait)
         return {"accepted": True}
+
+    @api.get("/api/sim/evses/{evse_id}/circuit")
+    async def circuit(evse_id: int) -> Json:  # pyright: ignore[reportUnusedFunction]
+        return {"currents_a": list(_board(host, evse_id).currents_a), "voltage_v": VOLTAGE_V}
 
 
 def _plug(host: Host, board: SimulatedBoard, ev: Ev) -> None:

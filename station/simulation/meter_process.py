@@ -1,0 +1,101 @@
+"""A simulated Modbus meter as a program of its own: it follows the circuit of a simulated station over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+from urllib.request import urlopen
+
+from metering.clock import SystemClock
+from metering.drivers.registers import MODELS
+from metering.reading import Phases, Reading
+from station.simulation.meter_server import ServedMeter, TcpFraming, TcpMeterServer
+from station.simulation.register import EnergyRegister
+
+if TYPE_CHECKING:
+    from metering.drivers.registers import ModelName
+
+_log = logging.getLogger(__name__)
+
+_LOOK_EVERY_S = 0.5
+_HTTP_S = 2.0
+
+
+class Circuit:
+    """What flows in the circuit, as last seen, and the register that counts it."""
+
+    def __init__(self, register: EnergyRegister) -> None:
+        self._clock = SystemClock()
+        self._register = register
+        self._counted_s = self._clock.monotonic()
+        self._currents = Phases(0.0, 0.0, 0.0)
+        self._voltage_v = 230.0
+
+    def carries(self, currents_a: Phases[float], voltage_v: float) -> None:
+        """The circuit carries this from now on."""
+        self._count()
+        self._currents, self._voltage_v = currents_a, voltage_v
+
+    def show(self) -> Reading:
+        """What the meter shows now."""
+        self._count()
+        voltage_v = self._voltage_v
+        currents = self._currents
+        return Reading(
+            taken_at=self._clock.now(),
+            energy_import_wh=self._register.energy_wh,
+            energy_export_wh=0.0,
+            power_w=sum(currents) * voltage_v,
+            currents_a=Phases(currents.l1, currents.l2, currents.l3),
+            voltages_v=Phases(voltage_v, voltage_v, voltage_v),
+            powers_w=Phases(currents.l1 * voltage_v, currents.l2 * voltage_v, currents.l3 * voltage_v),
+            frequency_hz=50.0,
+        )
+
+    def _count(self) -> None:
+        now_s = self._clock.monotonic()
+        power_w = sum(self._currents) * self._voltage_v
+        self._register.add(power_w * (now_s - self._counted_s) / 3600.0)
+        self._counted_s = now_s
+
+
+def run(model: str, *, host: str, port: int, circuit_url: str, register_file: Path) -> None:
+    """Serve until interrupted."""
+    logging.basicConfig(level=logging.INFO)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve(cast("ModelName", model), port, circuit_url, register_file, host))
+
+
+async def serve(model: ModelName, port: int, circuit_url: str, register_file: Path, host: str) -> None:
+    """Serve the registers of `model` until cancelled; `circuit_url` tells what flows (`…/api/sim/evses/1/circuit`)."""
+    clock = SystemClock()
+    register = EnergyRegister(register_file)
+    circuit = Circuit(register)
+    meters = {1: ServedMeter(MODELS[model], circuit.show)}
+    try:
+        async with TcpMeterServer(meters, TcpFraming(), clock, port=port, host=host) as server:
+            _log.info("%s at port %d", model, server.port)
+            while True:
+                await _look(circuit, circuit_url)
+                await clock.sleep(_LOOK_EVERY_S)
+    finally:
+        register.close()
+
+
+async def _look(circuit: Circuit, url: str) -> None:
+    try:
+        seen = cast("dict[str, object]", json.loads(await asyncio.to_thread(_fetch, url)))
+        l1, l2, l3 = cast("list[float]", seen["currents_a"])
+        circuit.carries(Phases(l1, l2, l3), cast("float", seen["voltage_v"]))
+    except (OSError, ValueError, KeyError) as error:
+        _log.debug("the circuit cannot be seen: %s", error)
+        circuit.carries(Phases(0.0, 0.0, 0.0), 230.0)
+
+
+def _fetch(url: str) -> bytes:
+    with urlopen(url, timeout=_HTTP_S) as answer:
+        return bytes(answer.read())

@@ -1,0 +1,219 @@
+"""The frames of OCPP-J: what is understood, what is refused and how (part 4, §4.1–§4.4)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from ocpp_handlers import frame
+from ocpp_handlers.frame import Call, Error, Nonsense, Result
+
+ERROR_CODES = {
+    "FormatViolation",
+    "GenericError",
+    "InternalError",
+    "MessageTypeNotSupported",
+    "NotImplemented",
+    "NotSupported",
+    "OccurrenceConstraintViolation",
+    "PropertyConstraintViolation",
+    "ProtocolError",
+    "RpcFrameworkError",
+    "SecurityError",
+    "TypeConstraintViolation",
+}
+"""Part 4, table 8"""
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=36)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+
+
+@given(IDS, TEXTS, JSON_VALUES)
+def test_a_call_is_read_as_it_was_written(identity: str, action: str, payload: object) -> None:
+    call = Call(identity, action, payload)
+    assert frame.decode(frame.encode(call)) == call
+
+
+@given(IDS, JSON_VALUES)
+def test_a_result_is_read_as_it_was_written(identity: str, payload: object) -> None:
+    result = Result(identity, payload)
+    assert frame.decode(frame.encode(result)) == result
+
+
+@given(IDS, TEXTS, TEXTS, st.dictionaries(TEXTS, JSON_VALUES, max_size=3))
+def test_an_error_is_read_as_it_was_written(
+    identity: str, code: str, description: str, details: dict[str, object]
+) -> None:
+    error = Error(identity, code, description, details)
+    assert frame.decode(frame.encode(error)) == error
+
+
+def test_an_error_keeps_to_its_length_and_always_has_details() -> None:
+    """Part 4, table 7: errorDescription is a string[255], details are an empty object where there are none."""
+    written = json.loads(frame.encode(Error("1", "GenericError", "é" * 300)))
+    assert written == [4, "1", "GenericError", "é" * 255, {}]
+
+
+def _refusal(text: str | bytes) -> tuple[str, str]:
+    taken = frame.decode(text)
+    assert isinstance(taken, Nonsense), taken
+    assert taken.answer is not None, taken
+    return taken.answer.id, taken.answer.code
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "hello",
+        "[",
+        '[2,"1","Heartbeat",{}',
+        '[2,"1","Heartbeat",{}]]',
+        '[2,"1","DataTransfer",{"vendorId":"v","data":NaN}]',
+        '[2,"1","DataTransfer",{"vendorId":"v","data":-Infinity}]',
+        '[2,"1","Heartbeat",{},]',
+        '{"messageTypeId":2}',
+        "null",
+        "2",
+        '"2"',
+        "[]",
+        "[2]",
+        '[2,1,"Heartbeat",{}]',
+        '[2,null,"Heartbeat",{}]',
+        '[2,"","Heartbeat",{}]',
+        '[2,["1"],"Heartbeat",{}]',
+        '[2,"\\ud800","Heartbeat",{}]',
+        "[" * 100_000,
+        "1" * 5_000,
+        '\ufeff[2,"1","Heartbeat",{}]',
+        b'[2,"1","Heartbeat",{}]',
+        b"\xff\xfe",
+    ],
+)
+def test_a_call_whose_id_cannot_be_read_is_refused_with_minus_one(text: str | bytes) -> None:
+    """Part 4, §4.2.3."""
+    assert _refusal(text) == ("-1", "RpcFrameworkError")
+
+
+def test_an_id_has_at_most_36_characters() -> None:
+    """Part 4, table 4."""
+    assert isinstance(frame.decode(f'[2,"{"x" * 36}","Heartbeat",{{}}]'), Call)
+    assert _refusal(f'[2,"{"x" * 37}","Heartbeat",{{}}]') == ("-1", "RpcFrameworkError")
+
+
+@pytest.mark.parametrize(
+    "parts", ['"1"', '"1","Heartbeat"', '"1","Heartbeat",{},{}', '"1",7,{}', '"1",null,{}', '"1",["Heartbeat"],{}']
+)
+def test_a_call_of_another_shape_is_refused_under_its_id(parts: str) -> None:
+    """Part 4, §4.2.1."""
+    assert _refusal(f"[2,{parts}]") == ("1", "RpcFrameworkError")
+
+
+@pytest.mark.parametrize("kind", ["0", "1", "5", "-2", "2.5", "1e400", "true", "null", '"2"', "[]", "[2]", "{}"])
+def test_an_unknown_message_type_is_answered_as_not_supported(kind: str) -> None:
+    """Part 4, §4.1.3, §4.4."""
+    assert _refusal(f'[{kind},"1",{{}}]') == ("1", "MessageTypeNotSupported")
+
+
+@pytest.mark.parametrize(
+    "payload", ['{"vendorId":"\\ud800"}', '{"\\udfff":1}', '{"a":{"b":["\\ud83d"]}}', '{"a":"\\udc00\\ud800"}']
+)
+def test_half_a_surrogate_pair_is_no_character(payload: str) -> None:
+    """Part 4, §4.1.2: the whole message must be encodable in UTF-8."""
+    assert _refusal(f'[2,"1","DataTransfer",{payload}]') == ("1", "FormatViolation")
+
+
+def test_a_whole_surrogate_pair_is_a_character() -> None:
+    assert frame.decode('[2,"1","DataTransfer",{"vendorId":"\\ud83d\\ude97"}]') == Call(
+        "1", "DataTransfer", {"vendorId": "🚗"}
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["[3]", '[3,"1"]', '[3,"1",{},{}]', "[3,1,{}]", "[3,null,{}]", '[4,7,"GenericError","",{}]', '[3,"",{}]']
+)
+def test_an_answer_is_never_answered_unless_its_very_type_is_unreadable(text: str) -> None:
+    taken = frame.decode(text)
+    assert isinstance(taken, Nonsense)
+    if text == "[3]":
+        assert taken.answer is not None  # not even an array of type and id: §4.2.3 holds
+    else:
+        assert taken.answer is None
+
+
+@pytest.mark.parametrize(
+    "rest", ["", ',"GenericError"', ',"GenericError",""', ",7,8,9", ',"A","",{},{}', ",null,null,{}"]
+)
+def test_a_refusal_counts_though_parts_of_it_are_missing_or_wrong(rest: str) -> None:
+    assert frame.decode(f'[4,"1"{rest}]') == Error("1", "GenericError", "a CALLERROR that is not complete")
+
+
+def test_the_description_of_a_refusal_may_be_anything() -> None:
+    assert frame.decode('[4,"1","InternalError",null,"x"]') == Error("1", "InternalError", "", {})
+
+
+def test_of_a_key_given_twice_the_last_counts() -> None:
+    assert frame.decode('[2,"1","X",{"a":1,"a":2}]') == Call("1", "X", {"a": 2})
+
+
+@pytest.mark.parametrize("escape", ["", "\\u0041"])
+def test_every_depth_of_nesting_is_survived(escape: str) -> None:
+    """Writing takes a little more stack than reading: there is a depth that can be read and not be written."""
+    for depth in range(900, 1_100):
+        text = f'[2,"1","DataTransfer",{{"vendorId":"v{escape}","data":{"[" * depth}{"]" * depth}}}]'
+        taken = frame.decode(text)
+        if isinstance(taken, Call):
+            payload = cast("dict[str, Any]", taken.payload)
+            assert payload["vendorId"] == f"v{'A' if escape else ''}"
+        else:
+            assert _refusal(text) in {("1", "FormatViolation"), ("-1", "RpcFrameworkError")}
+
+
+@pytest.mark.parametrize("payload", [{"x": float("nan")}, {"x": float("inf")}])
+def test_what_is_not_json_is_not_written(payload: object) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        frame.encode(Result("1", payload))
+
+
+def test_what_is_nested_too_deeply_is_not_written() -> None:
+    deep: list[object] = []
+    for _ in range(200_000):
+        deep = [deep]
+    with pytest.raises(ValueError, match="deep"):
+        frame.encode(Result("1", deep))
+    while deep:  # taken apart by hand: the interpreter's own way needs a stack as deep
+        deep = cast("list[object]", deep.pop())
+
+
+FRAMES = st.one_of(
+    st.text(),
+    st.binary(),
+    JSON_VALUES.map(json.dumps),
+    st.lists(JSON_VALUES, max_size=6).map(json.dumps),
+    st.tuples(st.sampled_from([2, 3, 4]), JSON_VALUES, JSON_VALUES).map(json.dumps),
+    st.tuples(st.just(2), IDS, JSON_VALUES, JSON_VALUES).map(json.dumps),
+)
+
+
+@given(FRAMES)
+@example('[[],"x"]')
+@example('[{},"x"]')
+@example('[1e400,"x"]')
+def test_every_frame_is_survived_and_every_refusal_can_be_sent(text: str | bytes) -> None:
+    taken = frame.decode(text)
+    if isinstance(taken, Nonsense) and taken.answer is not None:
+        assert taken.answer.code in ERROR_CODES
+        written = json.loads(frame.encode(taken.answer))
+        assert [type(part) for part in written] == [int, str, str, str, dict]
+        assert 0 < len(written[1]) <= 36
+        written[1].encode()

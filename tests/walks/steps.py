@@ -1,0 +1,100 @@
+"""Steps that walks of transactions have in common: what the CSMS sets and asks, and what it was told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from station.model import IdToken
+from tests.csms import Answer
+from tests.walk import CARD, Walk
+
+Event = dict[str, Any]
+GROUP = {"idToken": "FLEET-7", "type": "Central"}
+INVALID: dict[str, Any] = {"idTokenInfo": {"status": "Invalid"}}
+
+
+def variables(**values: object) -> list[dict[str, str]]:
+    """Rows for the installation file: `TxCtrlr__TxStartPoint="EVConnected"`, a third part is the instance."""
+    rows: list[dict[str, str]] = []
+    for name, value in values.items():
+        component, variable, *instance = name.split("__")
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        row = {"component": component, "variable": variable, "value": text}
+        rows.append(row | ({"instance": instance[0]} if instance else {}))
+    return rows
+
+
+def tx_points(start: str, stop: str, **more: object) -> list[dict[str, str]]:
+    """Rows for the installation file: start and stop points, and what else is wanted."""
+    return variables(TxCtrlr__TxStartPoint=start, TxCtrlr__TxStopPoint=stop, **more)
+
+
+def token(card: IdToken = CARD) -> dict[str, str]:
+    """A card as the wire carries it."""
+    return {"idToken": card.value, "type": card.type}
+
+
+async def ask_start(
+    walk: Walk, *, evse_id: int | None = 1, remote_start_id: int = 77, card: IdToken = CARD, **more: Any
+) -> dict[str, Any]:
+    """RequestStartTransaction; the whole answer."""
+    request: dict[str, Any] = {"idToken": token(card), "remoteStartId": remote_start_id, **more}
+    if evse_id is not None:
+        request["evseId"] = evse_id
+    answer = await walk.csms.call("RequestStartTransaction", request)
+    await walk.settle()
+    return answer
+
+
+async def ask_stop(walk: Walk, transaction_id: str) -> str:
+    """RequestStopTransaction; the status answered."""
+    answer = await walk.csms.call("RequestStopTransaction", {"transactionId": transaction_id})
+    await walk.settle()
+    return str(answer["status"])
+
+
+async def event(walk: Walk, kind: str, trigger: str, **where: object) -> Event:
+    """Wait until the CSMS has this event of a transaction; the newest of them."""
+    found: list[Event] = []
+
+    def look() -> bool:
+        found[:] = [
+            one
+            for one in walk.events()
+            if (one["eventType"], one["triggerReason"]) == (kind, trigger)
+            and all(one["transactionInfo"].get(name) == value for name, value in where.items())
+        ]
+        return bool(found)
+
+    await walk.until(look)
+    return found[-1]
+
+
+def transaction_id(walk: Walk) -> str:
+    """The only transaction that the CSMS knows."""
+    (known,) = {one["transactionInfo"]["transactionId"] for one in walk.events()}
+    return str(known)
+
+
+def statuses(walk: Walk) -> list[str]:
+    """The connector statuses that the CSMS was told, in order."""
+    return [told["connectorStatus"] for told in walk.csms.sent("StatusNotification")]
+
+
+def answering(status: str, group: dict[str, str] | None = None) -> Callable[[Event], Answer]:
+    """A rule of the CSMS for id tokens, in Authorize and in events that carry one."""
+    info: dict[str, Any] = {"status": status}
+    if group is not None:
+        info["groupIdToken"] = group
+    return lambda payload: {"idTokenInfo": info} if "idToken" in payload else {}
+
+
+async def charge(walk: Walk) -> str:
+    """Card, cable, energy; the transaction's id."""
+    await walk.accepted()
+    await walk.present()
+    await walk.plug()
+    await walk.charging()
+    await event(walk, "Updated", "ChargingStateChanged", chargingState="Charging")
+    return transaction_id(walk)
