@@ -151,8 +151,8 @@ class Controller:
         for demand in demands:
             evse_id = demand.charge.evse_id
             mine_a = shares[evse_id] if left_a >= MINIMUM_A else min(shares[evse_id], left_a)
-            if len(wanted) <= 1 and (not wanted or evse_id in wanted):
-                mine_a = left_a  # alone: the limit itself is shown, not what is wanted of it
+            if evse_id not in wanted or len(wanted) == 1:
+                mine_a = left_a  # nobody to share with, or nothing to share yet: the limit itself
             charging = any((current_a or 0.0) >= _CHARGES_A for current_a in demand.draw_a)
             pause = self._pauses.get(evse_id, Pause())
             self._pauses[evse_id], allowed_a = let_pass(pause, mine_a, charging, now_s)

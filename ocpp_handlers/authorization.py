@@ -33,6 +33,11 @@ class Authorization:
         """Whether the CSMS is connected and has accepted the station."""
         return self._link.online
 
+    @property
+    def accepted_once(self) -> bool:
+        """Whether the CSMS has accepted the station since it started."""
+        return self._link.accepted
+
     async def authorize(self, id_token: IdToken) -> IdTokenInfo:
         """C01.FR.02.
 

@@ -27,6 +27,11 @@ class Link:
         """Connected, and accepted by the CSMS."""
         return self.session is not None and self._gate.accepted
 
+    @property
+    def accepted(self) -> bool:
+        """Whether the CSMS has accepted the station since it started, connected or not."""
+        return self._gate.accepted
+
     async def call(
         self, action: Action[RequestT, ResponseT], request: RequestT, *, requested: bool = False
     ) -> ResponseT:

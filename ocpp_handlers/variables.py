@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from ocpp_handlers.device_model import DataType, DeviceModel, Mutability, Place, Variable
-from station.settings import Decimal, Integer, Members, Setting, Settings, Switch, Text
+from station.settings import Integer, Members, Setting, Settings, Switch, Text
 
 if TYPE_CHECKING:
     from station.evse import Evse
@@ -21,7 +21,6 @@ _S = Settings
 _SEQUENCES = {_S.time_source.name}
 _DATA_TYPES: Mapping[type, DataType] = {
     Integer: DataType.INTEGER,
-    Decimal: DataType.DECIMAL,
     Switch: DataType.BOOLEAN,
     Members: DataType.MEMBER_LIST,
     Text: DataType.STRING,
@@ -85,7 +84,6 @@ def _bound(settings: Settings) -> Iterator[Variable]:
         ("AlignedDataCtrlr", "TxEndedInterval", None, _S.aligned_tx_ended_interval_s, "s"),
         ("AlignedDataCtrlr", "SendDuringIdle", None, _S.aligned_send_during_idle, None),
         ("SmartChargingCtrlr", "Enabled", None, _S.smart_charging_enabled, None),
-        ("SmartChargingCtrlr", "LimitChangeSignificance", None, _S.limit_change_significance_percent, "Percent"),
     ):
         yield _setting_variable(settings, Place(component), name, instance, cast("Setting[object]", setting), unit)
 

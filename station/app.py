@@ -131,6 +131,7 @@ class Application:
                     self._write_ready_file(ready_file)
                 await _first(self._stopped, self._power_lost, living)
                 if self._stopped.is_set() and not living.done():
+                    self.clock.run(max(1.0, self.clock.rate))  # a stop takes real time, also where time stood still
                     await life.halt()
             finally:
                 self.life = None
@@ -152,18 +153,21 @@ class Application:
         return build(self)
 
 
-async def _first(*what: asyncio.Event | asyncio.Task[None]) -> None:
+async def _first(*events: asyncio.Event | asyncio.Task[None]) -> None:
     """Wait for the first of some events and tasks; a task's failure is raised."""
-    waits = {one if isinstance(one, asyncio.Task) else asyncio.ensure_future(one.wait()) for one in what}
+    waits = [one if isinstance(one, asyncio.Task) else asyncio.create_task(_happened(one)) for one in events]
     try:
         done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for one in done:
-            one.result()
     finally:
-        for one, wait in zip(what, list(waits), strict=False):
-            del one
-            if wait not in what:
+        for wait in waits:
+            if wait not in events:
                 wait.cancel()
+    for one in done:
+        one.result()
+
+
+async def _happened(event: asyncio.Event) -> None:
+    await event.wait()
 
 
 async def _end_task(task: asyncio.Task[None]) -> None:

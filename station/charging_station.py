@@ -145,7 +145,7 @@ class ChargingStation:
         if evse is not None:
             return self._stop_or_unlock(evse, id_token)
         evse = self._evse_for_token(evse_id)
-        if evse is None:
+        if evse is None or not self._may_start:
             return TokenOutcome.REJECTED
         if evse.state.authorization is not None:
             return await self._present_second(evse, id_token)
@@ -156,6 +156,11 @@ class ChargingStation:
             return TokenOutcome.BUSY  # things changed while the CSMS was thinking
         evse.authorize(Authorization(id_token, info.group_id), TriggerReason.AUTHORIZED)
         return TokenOutcome.AUTHORIZED
+
+    @property
+    def _may_start(self) -> bool:
+        """B02.FR.03, B03.FR.01: before the CSMS accepts the station only where TxBeforeAcceptedEnabled says so."""
+        return self.csms.accepted_once or self.settings.tx_before_accepted_enabled
 
     def _stop_or_unlock(self, evse: Evse, id_token: IdToken) -> TokenOutcome:
         if evse.state.authorization is None:

@@ -52,8 +52,8 @@ class Database:
         """
         with _storage(), self._clock.wire():
             async with self._turn:
-                await self._connection.execute("BEGIN IMMEDIATE")
-                try:
+                try:  # a cancelled BEGIN begins all the same
+                    await self._connection.execute("BEGIN IMMEDIATE")
                     await self._connection.executemany(sql, rows)
                     await self._connection.execute("COMMIT")
                 except BaseException:

@@ -136,7 +136,11 @@ def wants_energy(state: EvseState) -> bool:
         and state.offered_a >= MINIMUM_CURRENT_A
         and (
             transaction is None
-            or (transaction.recorded and transaction.ending is None and not transaction.energy_refused)
+            or (
+                (transaction.recorded or energy_flows(state))  # EnergyTransfer as start point: it flows already
+                and transaction.ending is None
+                and not transaction.energy_refused
+            )
         )
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -55,10 +56,25 @@ class LoadManagement:
 
     async def run(self) -> None:
         """Decide until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_deciding(), name="limits")
+            for evse in self._evses.values():
+                group.create_task(self._follow(evse), name=f"demand-{evse.id}")
+
+    async def _keep_deciding(self) -> None:
         while True:
             self._decide()
             await self.profiles.flush()
             await self._due.wait_at_most(self._clock, _DECIDE_EVERY_S)
+
+    async def _follow(self, evse: Evse) -> None:
+        """Share anew as soon as a vehicle comes to want energy, or does not any more."""
+        wanted = _wants(evse)
+        while True:
+            await evse.changed.wait()
+            if _wants(evse) is not wanted:
+                wanted = not wanted
+                self.poke()
 
     @property
     def watches_grid(self) -> bool:
@@ -93,7 +109,7 @@ class LoadManagement:
     def _demand(self, evse: Evse) -> Demand:
         state = evse.state
         self.profiles.follow(evse.id, evse.transaction_id)
-        wants = ev_connected(state) and state.authorization is not None
+        wants = _wants(evse)
         if not wants:
             self._ready_at.pop(evse.id, None)
         elif evse.id not in self._ready_at:
@@ -115,3 +131,8 @@ class LoadManagement:
         if evse.state.seen.cable_max_a is not None:
             limits.append(Limit(evse.state.seen.cable_max_a, LimitSource.CABLE, self._since))
         return tuple(limits)
+
+
+def _wants(evse: Evse) -> bool:
+    """Whether a vehicle is there and may charge."""
+    return ev_connected(evse.state) and evse.state.authorization is not None

@@ -21,6 +21,11 @@ class Csms(Protocol):
         """Whether the CSMS is connected and has accepted the station."""
         ...
 
+    @property
+    def accepted_once(self) -> bool:
+        """Whether the CSMS has accepted the station since it started (B02.FR.03, B03.FR.01)."""
+        ...
+
     async def authorize(self, id_token: IdToken) -> IdTokenInfo:
         """Ask what the CSMS knows of an id token.
 
@@ -37,6 +42,11 @@ class NoCsms:
     def online(self) -> bool:
         """Never."""
         return False
+
+    @property
+    def accepted_once(self) -> bool:
+        """There is nobody whose consent it needs."""
+        return True
 
     async def authorize(self, id_token: IdToken) -> IdTokenInfo:
         """Nobody to ask."""

@@ -71,26 +71,6 @@ class Integer(Setting[int]):
         return value
 
 
-class Decimal(Setting[float]):
-    """A number between two bounds, both included."""
-
-    def __init__(self, default: float, minimum: float, maximum: float) -> None:
-        super().__init__(default)
-        self.minimum, self.maximum = self.bounds = (minimum, maximum)
-
-    def parse(self, text: str) -> float:
-        try:
-            value = float(text.strip())
-        except ValueError:
-            raise ValueError("must be a number") from None
-        if not self.minimum <= value <= self.maximum:  # also refuses NaN
-            raise ValueError(f"must be between {self.minimum:g} and {self.maximum:g}")
-        return value
-
-    def format(self, value: float) -> str:
-        return f"{value:g}"
-
-
 class Switch(Setting[bool]):
     """True or false."""
 
@@ -197,7 +177,6 @@ class Settings:
 
     # Smart charging (SmartChargingCtrlr)
     smart_charging_enabled = Switch(True)
-    limit_change_significance_percent = Decimal(10.0, 0.0, 100.0)
 
     def __init__(self, database: Database | None = None) -> None:
         self._database = database

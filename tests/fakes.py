@@ -1,0 +1,109 @@
+"""Small hand-written stand-ins for what is behind a wire, and moments that tests share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+from metering.meter import MeterError
+from metering.pulse import Pulse
+from metering.reading import Phases, Reading
+from station.hardware.board import BoardError, Observation, Outputs
+from station.model import AuthorizationStatus, EventType, IdToken, IdTokenInfo, TransactionEvent, TriggerReason
+from station.ports import NoAnswerError
+from station.simulation.clock import VirtualClock
+
+NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
+CARD = IdToken("04A3B2C1D5E680", "ISO14443")
+OTHER_CARD = IdToken("04FFFFFFFFFF80", "ISO14443")
+
+
+def clock() -> VirtualClock:
+    """A clock that stands at noon until it is told to move."""
+    return VirtualClock(start=NOON)
+
+
+def event(
+    transaction_id: str = "tx",
+    event_type: EventType = EventType.UPDATED,
+    trigger: TriggerReason = TriggerReason.METER_VALUE_PERIODIC,
+    *,
+    evse_id: int = 1,
+) -> TransactionEvent:
+    """An event with nothing but what it needs."""
+    return TransactionEvent(transaction_id, evse_id, event_type, trigger, NOON)
+
+
+def reading(energy_wh: float = 1000.0, current_a: float = 0.0) -> Reading:
+    """What a three-phase meter shows."""
+    return Reading(
+        NOON, energy_import_wh=energy_wh, power_w=current_a * 690.0, currents_a=Phases[float | None].all(current_a)
+    )
+
+
+class FakeMeter:
+    """Shows what it is told to; None is silence."""
+
+    def __init__(self, shows: Reading | None = None) -> None:
+        self.shows = shows
+        self.closed = False
+
+    async def read(self) -> Reading:
+        """What it was told to show."""
+        if self.shows is None:
+            raise MeterError("silent")
+        return self.shows
+
+    async def close(self) -> None:
+        """Remember it."""
+        self.closed = True
+
+
+class FakeBoard:
+    """Shows what it is told to, and keeps every command."""
+
+    def __init__(self) -> None:
+        self.seen = Observation()
+        self.commands: list[Outputs] = []
+        self.fails = False
+        self._changed = Pulse()
+
+    async def observations(self) -> AsyncIterator[Observation]:
+        """What it was told to see."""
+        told: Observation | None = None
+        while True:
+            if self.seen != told:
+                told = self.seen
+                yield told
+            else:
+                await self._changed.wait()
+
+    async def apply(self, outputs: Outputs) -> None:
+        """Keep the command; its contact does not follow by itself."""
+        if self.fails:
+            raise BoardError("no answer")
+        self.commands.append(outputs)
+
+    def see(self, seen: Observation) -> None:
+        """Something changes in front of it."""
+        self.seen = seen
+        self._changed.fire()
+
+
+class FakeCsms:
+    """Knows some tokens; answers only while it is online."""
+
+    def __init__(self, *, online: bool = True) -> None:
+        self.online = online
+        self.answers: dict[tuple[str, str], IdTokenInfo] = {}
+        self.fails = False
+        self.asked: list[IdToken] = []
+
+    async def authorize(self, id_token: IdToken) -> IdTokenInfo:
+        """What it knows of a token."""
+        self.asked.append(id_token)
+        await asyncio.sleep(0)
+        if self.fails or not self.online:
+            raise NoAnswerError("no answer")
+        return self.answers.get(id_token.key, IdTokenInfo(AuthorizationStatus.INVALID))
