@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from metering.reading import Phases, Reading
 
@@ -52,6 +53,9 @@ class MeterValue:
     samples: tuple[SampledValue, ...]
 
 
+REGISTER_DECIMALS: Final = 3
+"""registers are told to a milliwatt-hour, rounded to the nearest"""
+
 _Values = Iterator[tuple[float | None, str | None]]
 
 
@@ -71,8 +75,8 @@ def _power(reading: Reading) -> _Values:
 
 _SOURCES: Mapping[Measurand, tuple[str, int, Callable[[Reading], _Values]]] = {
     # measurand: unit, decimals worth telling, where in the reading
-    Measurand.ENERGY_IMPORT_REGISTER: ("Wh", 3, lambda reading: _total(reading.energy_import_wh)),
-    Measurand.ENERGY_EXPORT_REGISTER: ("Wh", 3, lambda reading: _total(reading.energy_export_wh)),
+    Measurand.ENERGY_IMPORT_REGISTER: ("Wh", REGISTER_DECIMALS, lambda reading: _total(reading.energy_import_wh)),
+    Measurand.ENERGY_EXPORT_REGISTER: ("Wh", REGISTER_DECIMALS, lambda reading: _total(reading.energy_export_wh)),
     Measurand.POWER_IMPORT: ("W", 1, _power),
     Measurand.CURRENT_IMPORT: ("A", 3, lambda reading: _per_phase(reading.currents_a)),
     Measurand.VOLTAGE: ("V", 2, lambda reading: _per_phase(reading.voltages_v, "-N")),

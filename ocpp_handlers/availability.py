@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from metering.pulse import Pulse
 from ocpp_handlers import actions, timestamps
-from ocpp_handlers.session import LinkLostError
-from station.model import ConnectorStatus
+from ocpp_handlers.session import Answer, Handlers, LinkLostError
+from station.model import ConnectorStatus, EvseRef
 from station.ports import NoAnswerError
 
 if TYPE_CHECKING:
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from metering.clock import Clock
+    from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
+    from station.availability import Availability as Orders
     from station.evse import Evse
 
 _log = logging.getLogger(__name__)
@@ -37,14 +39,29 @@ class _Change:
 class Availability:
     """Reports every change while online; afterwards, what differs from what the CSMS was told last."""
 
-    def __init__(self, link: Link, evses: Mapping[int, Evse], clock: Clock) -> None:
+    def __init__(self, link: Link, evses: Mapping[int, Evse], orders: Orders, clock: Clock) -> None:
         self._link = link
+        self._orders = orders
         self._evses = evses
         self._clock = clock
         self._seen: dict[int, ConnectorStatus] = {}
         self._told: dict[int, ConnectorStatus] = {}
         self._waiting: deque[_Change] = deque(maxlen=_MOST_WAITING)
         self._changed = Pulse()
+
+    def register(self, handlers: Handlers) -> None:
+        """Answer what the CSMS asks of this block."""
+        handlers.on(actions.CHANGE_AVAILABILITY, self.change_availability)
+
+    async def change_availability(self, request: m.ChangeAvailabilityRequest) -> Answer[m.ChangeAvailabilityResponse]:
+        """G03.FR.01–G03.FR.05, G04.FR.01–G04.FR.06; the new statuses are reported as any change is."""
+        wire = request.get("evse")
+        place = EvseRef(wire["id"], wire.get("connectorId")) if wire is not None else None
+        if not self._orders.exists(place):
+            return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "UnknownEvse"}})
+        operative = request["operationalStatus"] == "Operative"
+        answer = await self._orders.order(place, operative=operative)
+        return Answer({"status": answer.value})
 
     async def watch(self, evse: Evse) -> None:
         """Notice each change of an EVSE's status until cancelled."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from websockets.asyncio.client import ClientConnection
+    from websockets.exceptions import ConnectionClosed
 
     from metering.clock import Clock
     from station.settings import Settings
@@ -129,7 +130,7 @@ class Connection:
             _log.info("connected to %s", self.profile.url)
             await self._serve_with_pings(websocket)
         except* ConnectionClosed as closed:
-            self._say(f"link lost: {closed.exceptions[0]}")
+            self._say(f"link lost: {_first(closed)}")
         finally:
             self._websocket = None
             self.connected_since = None
@@ -203,6 +204,13 @@ def _failures() -> tuple[type[Exception], ...]:
     from websockets.exceptions import WebSocketException
 
     return (OSError, TimeoutError, EOFError, WebSocketException)
+
+
+def _first(error: ConnectionClosed | BaseExceptionGroup[ConnectionClosed]) -> ConnectionClosed:
+    """The first of the errors that groups of tasks have wrapped."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _describe(error: Exception) -> str:

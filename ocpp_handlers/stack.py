@@ -19,6 +19,7 @@ from ocpp_handlers.link import Link
 from ocpp_handlers.meter_values import MeterValues
 from ocpp_handlers.provisioning import Provisioning
 from ocpp_handlers.remote_control import RemoteControl
+from ocpp_handlers.reports import Reports
 from ocpp_handlers.schema import Schemas
 from ocpp_handlers.session import FrameListener, Handlers, LinkLostError, Session
 from ocpp_handlers.smart_charging import SmartCharging
@@ -78,12 +79,14 @@ class OcppStack:
         self.model = model
         self.data_transfer = DataTransfer()
         self._authorization = Authorization(self.link, station.tokens, station.settings)
-        self._availability = Availability(self.link, station.evses, self._clock)
+        self._availability = Availability(self.link, station.evses, station.availability, self._clock)
         self._transactions = Transactions(self.link, station)
         self._meter_values = MeterValues(self.link, self._errands)
         self._delivery = Delivery(station.outbox, station.settings, self._clock)
         for block in (
             Provisioning(self.model),
+            Reports(self.link, self.model, self._clock),
+            self._availability,
             self._authorization,
             self._transactions,
             RemoteControl(self.gate, station, profiles),

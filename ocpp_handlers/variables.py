@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from ocpp_handlers.device_model import DataType, DeviceModel, Mutability, Place, Variable
+from station.model import ConnectorStatus
 from station.settings import Integer, Members, Setting, Settings, Switch, Text
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ _DATA_TYPES: Mapping[type, DataType] = {
     Members: DataType.MEMBER_LIST,
     Text: DataType.STRING,
 }
+
+
+_STATUSES = tuple(ConnectorStatus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ def _fixed(facts: Facts) -> Iterator[Variable]:
         yield _told(Place(component), name, DataType.INTEGER, lambda value=value: str(value), instance)
     for component in ("AuthCacheCtrlr", "SampledDataCtrlr", "AlignedDataCtrlr", "SmartChargingCtrlr"):
         yield _told(Place(component), "Available", DataType.BOOLEAN, lambda: "true")
-    yield _told(Place("SmartChargingCtrlr"), "RateUnit", DataType.MEMBER_LIST, lambda: "A,W")
+    yield _told(Place("SmartChargingCtrlr"), "RateUnit", DataType.MEMBER_LIST, lambda: "A,W", values=("A", "W"))
     yield _told(Place("ClockCtrlr"), "DateTime", DataType.DATE_TIME, facts.now)
 
 
@@ -145,7 +149,7 @@ def _physical(facts: Facts) -> Iterator[Variable]:
     yield _told(station, "FirmwareVersion", DataType.STRING, lambda: facts.firmware_version)
     if (serial_number := facts.serial_number) is not None:
         yield _told(station, "SerialNumber", DataType.STRING, lambda: serial_number)
-    yield _told(station, "AvailabilityState", DataType.OPTION_LIST, facts.available)
+    yield _told(station, "AvailabilityState", DataType.OPTION_LIST, facts.available, values=_STATUSES)
     for evse in facts.evses:
         yield from _evse(evse)
 
@@ -154,10 +158,12 @@ def _evse(evse: Evse) -> Iterator[Variable]:
     place = Place("EVSE", evse_id=evse.id)
     connector = Place("Connector", evse_id=evse.id, connector_id=evse.layout.connector_id)
     power_w = round(evse.layout.max_current_a * 230.0 * evse.layout.phases)
-    yield _told(place, "AvailabilityState", DataType.OPTION_LIST, lambda: evse.connector_status.value)
+    yield _told(place, "AvailabilityState", DataType.OPTION_LIST, lambda: evse.connector_status.value, values=_STATUSES)
     yield _told(place, "SupplyPhases", DataType.INTEGER, lambda: str(evse.layout.phases))
     yield _told(place, "Power", DataType.DECIMAL, lambda: _power_text(evse), unit="W", maximum=power_w)
-    yield _told(connector, "AvailabilityState", DataType.OPTION_LIST, lambda: evse.connector_status.value)
+    yield _told(
+        connector, "AvailabilityState", DataType.OPTION_LIST, lambda: evse.connector_status.value, values=_STATUSES
+    )
     yield _told(connector, "ConnectorType", DataType.STRING, lambda: evse.layout.connector_type)
     yield _told(connector, "SupplyPhases", DataType.INTEGER, lambda: str(evse.layout.phases))
 
@@ -177,5 +183,16 @@ def _told(
     *,
     unit: str | None = None,
     maximum: float | None = None,
+    values: tuple[str, ...] = (),
 ) -> Variable:
-    return Variable(place, name, data_type, Mutability.READ_ONLY, read, instance=instance, unit=unit, maximum=maximum)
+    return Variable(
+        place,
+        name,
+        data_type,
+        Mutability.READ_ONLY,
+        read,
+        instance=instance,
+        unit=unit,
+        maximum=maximum,
+        values=values,
+    )

@@ -17,6 +17,7 @@ from energy.controller import Connection, Controller
 from energy.profile_store import ProfileStore
 from metering.drivers import Buses, SimulatedMeterConfig
 from metering.plausibility import Plausibility, PlausibleMeter
+from station.availability import Availability
 from station.charging_station import ChargingStation
 from station.database import Database, open_database
 from station.evse import Evse, EvseLayout
@@ -27,7 +28,7 @@ from station.meter_watch import MeterWatch
 from station.outbox import Outbox
 from station.profiles import Profiles
 from station.recorder import Recorder
-from station.recovery import last_register
+from station.recovery import least_register
 from station.sampler import Sampler
 from station.settings import Settings
 from station.simulation.clock import VirtualClock
@@ -191,7 +192,9 @@ async def alive(application: Application) -> AsyncGenerator[Life]:
         tokens = TokenStore(database, settings, clock)
         await tokens.load()
         await outbox.prune(_KEEP_EVENTS)
-        station = ChargingStation(evses, tokens, outbox, settings, clock)
+        availability = Availability(evses, database)
+        await availability.load()
+        station = ChargingStation(evses, tokens, outbox, availability, settings, clock)
         load = await _load_management(application, evses, database)
         life = Life(clock, station, load)
         _describe(life, application)
@@ -217,7 +220,7 @@ async def _evse(config: EvseConfig, application: Application, outbox: Outbox, se
     else:
         driver = config.meter.open(clock, buses)
     meter = PlausibleMeter(driver, Plausibility(config.max_current_a * 230.0 * config.phases * _OVERHEAD))
-    if (known := last_register(await outbox.latest_of(config.id))) is not None:
+    if (known := least_register(await outbox.latest_of(config.id))) is not None:
         meter.trust(known)
     watch = MeterWatch(f"meter of EVSE {config.id}", meter, clock)
     evse = Evse(layout, world.boards[config.id], watch, Recorder(outbox, watch, settings, clock), settings, clock)

@@ -25,6 +25,7 @@ from station.ports import Csms, NoCsms
 
 if TYPE_CHECKING:
     from metering.clock import Clock
+    from station.availability import Availability
     from station.outbox import Outbox
     from station.settings import Settings
     from station.token_store import TokenStore
@@ -79,10 +80,12 @@ class ChargingStation:
         evses: Mapping[int, Evse],
         tokens: TokenStore,
         outbox: Outbox,
+        availability: Availability,
         settings: Settings,
         clock: Clock,
     ) -> None:
         self.evses = evses
+        self.availability = availability
         self.tokens = tokens
         self.outbox = outbox
         self.settings = settings
@@ -92,6 +95,8 @@ class ChargingStation:
         self._presented: asyncio.Queue[_Presented] = asyncio.Queue(_MOST_TOKENS)
         for evse in evses.values():
             evse.online = lambda: self.csms.online
+            if evse.sampler is not None:
+                evse.sampler.station_charges = lambda: any(one.state.transaction for one in evses.values())
 
     @property
     def status(self) -> ConnectorStatus:
@@ -109,6 +114,7 @@ class ChargingStation:
         async with asyncio.TaskGroup() as group:
             for evse in self.evses.values():
                 group.create_task(evse.run(), name=f"evse-{evse.id}")
+                group.create_task(self.availability.follow(evse), name=f"availability-{evse.id}")
             group.create_task(self._serve_tokens(), name="tokens")
 
     async def halt(self) -> None:

@@ -139,9 +139,12 @@ class Outbox:
             StorageError: nothing is lost; they are kept for the next flush.
         """
         if self._settled:
-            noted = list(self._settled)
-            await self._database.write_many("UPDATE events SET settled_at = ?, given_up = ? WHERE id = ?", noted)
-            del self._settled[: len(noted)]
+            noted, self._settled = self._settled, []
+            try:
+                await self._database.write_many("UPDATE events SET settled_at = ?, given_up = ? WHERE id = ?", noted)
+            except BaseException:
+                self._settled = noted + self._settled
+                raise
 
     async def mark_offline(self) -> None:
         """The link is gone: what is still in the queue happened offline for the CSMS (E11.FR.07).

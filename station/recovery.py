@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from metering.reading import Reading
-from metering.sampling import Context, Measurand, MeterValue, sample
+from metering.sampling import REGISTER_DECIMALS, Context, Measurand, MeterValue, sample
 from station.database import StorageError
 from station.model import EventType, StoppedReason, TransactionEvent, TriggerReason
 
@@ -91,3 +92,11 @@ def last_register(recorded: list[TransactionEvent]) -> Reading | None:
                 if taken.measurand is Measurand.ENERGY_IMPORT_REGISTER:
                     return Reading(value.taken_at, energy_import_wh=taken.value)
     return None
+
+
+def least_register(recorded: list[TransactionEvent]) -> Reading | None:
+    """What the meter shows at least now: the last recorded register, less what rounding may have added to it."""
+    reading = last_register(recorded)
+    if reading is None or reading.energy_import_wh is None:
+        return None
+    return replace(reading, energy_import_wh=reading.energy_import_wh - 10.0**-REGISTER_DECIMALS)

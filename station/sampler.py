@@ -49,6 +49,8 @@ class Sampler:
         self._settings = settings
         self._clock = clock
         self._changed = Pulse()
+        self.station_charges: Callable[[], bool] = lambda: False
+        """whether any EVSE of the station has a transaction (J01.FR.20)"""
         self.on_idle_sample: Callable[[MeterValue], None] | None = None
         """told of aligned samples while there is no transaction (MeterValuesRequest, J01.FR.14)"""
         settings.watch(lambda name: self.poke() if "interval" in name else None)
@@ -107,12 +109,13 @@ class Sampler:
             await self._keep(transaction_id, value)
 
     async def _clock_sample(self) -> None:
+        if self._settings.aligned_send_during_idle and self.station_charges():
+            return  # J01.FR.19, J01.FR.20: the setting is the station's, not an EVSE's
         value = await self._take(self._settings.aligned_measurands, Context.SAMPLE_CLOCK)
         if value is None:
             return
         if self._evse.transaction_id is not None:
-            if not self._settings.aligned_send_during_idle:  # J01.FR.19
-                self._evse.sampled(TriggerReason.METER_VALUE_CLOCK, value)
+            self._evse.sampled(TriggerReason.METER_VALUE_CLOCK, value)
         elif self.on_idle_sample is not None:
             self.on_idle_sample(value)
 

@@ -162,7 +162,7 @@ async def _let_time_pass(application: Application) -> None:
 
 
 @contextlib.asynccontextmanager
-async def walking(storage: Path, csms: Csms | None = None, **tables: Any) -> AsyncGenerator[Walk]:
+async def walking(storage: Path, csms: Csms | None = None, /, **tables: Any) -> AsyncGenerator[Walk]:
     """A station and its CSMS, connected and accepted unless the CSMS is told otherwise."""
     async with running_csms(csms) as served, powered(configuration(storage, served.url, **tables), served) as walk:
         yield walk

@@ -36,7 +36,7 @@ async def until(what: Callable[[], object], *, within_s: float = PATIENCE_S) -> 
     """Wait in real time until something is true."""
     async with asyncio.timeout(within_s):
         while not what():
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(_LOOK_EVERY_S)  # noqa: ASYNC110 - of another process there is nothing to wait on
 
 
 class StationProcess:
@@ -143,7 +143,7 @@ class StationProcess:
         """Wait until the API shows something of its EVSE."""
         async with asyncio.timeout(PATIENCE_S):
             while not what(shown := await self.evse()):
-                await asyncio.sleep(_LOOK_EVERY_S)
+                await asyncio.sleep(_LOOK_EVERY_S)  # noqa: ASYNC110 - as in `until`
             return shown
 
     async def charging(self) -> None:
@@ -190,7 +190,7 @@ class Record:
 def register_wh(storage: Path, evse_id: int = 1) -> float:
     """What the simulated billing meter of an EVSE shows."""
     (value,) = struct.unpack("<d", (storage / f"simulated-meter-{evse_id}.register").read_bytes())
-    return cast("float", value)
+    return value
 
 
 def records(storage: Path) -> list[Record]:

@@ -257,9 +257,12 @@ async def test_offline_a_cached_card_of_the_group_ends_the_charge(tmp_path: Path
         cut(walk)
         await walk.until(lambda: not csms.connected)
         assert await walk.present(OTHER_CARD) is TokenOutcome.STOPPED
+        await walk.until(lambda: sum(walk.board.currents_a) == 0)
+        await walk.advance(5)
         await mended(walk)
-        ended = await event(walk, "Ended", "StopAuthorized", stoppedReason="Local")
-        assert ended["idToken"] in (token(OTHER_CARD), token())
+        await walk.until(lambda: len(walk.events()) > before)
+        assert walk.told()[-1] == ("Ended", "StopAuthorized")
+        assert walk.events()[-1]["idToken"] in (token(OTHER_CARD), token())
         assert all(one.get("offline") for one in walk.events()[before:])
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
+import itertools
 import random
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.csms import Csms, Payload, running_csms
-from tests.walk import Walk, walking
 from tests.walks.station_process import StationProcess, open_transactions, until
 
 REGISTER = "Energy.Active.Import.Register"
@@ -45,13 +45,13 @@ class Cut(StrEnum):
     PLUGGED = "while the start is recorded"
     STARTING = "between the card and the energy"
     CHARGING = "while charging"
-    CHARGING_OFFLINE = "while charging without a CSMS"
-    ENDING = "at the end"
-    ENDING_OFFLINE = "at the end, without a CSMS"
+    LINK_LOST = "while charging, after the CSMS went away"
+    OFFLINE = "in a charge that the CSMS knows nothing of"
+    ENDED = "during the end, or after it"
     UNANSWERED = "when the CSMS has an event and has not answered"
-    ANSWERED = "when the CSMS has just answered"
-    RECOVERING = "while recovering from the last cut"
-    TWICE_RECOVERING = "twice while recovering from the last cut"
+    ANSWERED = "when the CSMS has just answered an event"
+    RECOVERING = "while recovering from the cut before"
+    WHILE_STARTING = "while starting, and then once more while recovering"
 
 
 class RestlessCsms(Csms):
@@ -60,7 +60,7 @@ class RestlessCsms(Csms):
     def __init__(self, chance: random.Random) -> None:
         super().__init__()
         self._chance = chance
-        self.trap: Callable[[], None] | None = None
+        self.trap: Callable[[Payload], None] | None = None
         """what happens when an event arrives, before it is answered"""
         self.answers["TransactionEvent"] = self._take_event
         self.booted = False
@@ -74,13 +74,18 @@ class RestlessCsms(Csms):
 
     def _take_boot(self, payload: Payload) -> Payload:
         self.booted = True
-        return {"currentTime": self.now().isoformat(), "interval": 300, "status": "Accepted"}
+        return {"currentTime": self.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "interval": 300, "status": "Accepted"}
 
     def _take_event(self, event: Payload) -> Payload:
         assert self.booted, "an event came before a BootNotification of this start"
         if self.trap is not None:
-            self.trap()
+            self.trap(event)
         return {"idTokenInfo": {"status": "Accepted"}} if "idToken" in event else {}
+
+    def has_end(self, transaction_id: str) -> bool:
+        """Whether it knows that a transaction has ended."""
+        told = (event for event in self.sent("TransactionEvent") if event["eventType"] == "Ended")
+        return any(event["transactionInfo"]["transactionId"] == transaction_id for event in told)
 
     def leave(self) -> None:
         """Be away until `come_back`."""
@@ -112,15 +117,15 @@ def transactions_of(csms: Csms) -> dict[str, list[Payload]]:
     return {identity: [numbered[key] for key in sorted(numbered)] for identity, numbered in found.items()}
 
 
-def check_transaction(events: list[Payload]) -> float:
-    """A transaction from its start to its end without a gap, its register never falling; what it used, in Wh."""
+def check_transaction(events: list[Payload]) -> tuple[float, float]:
+    """A transaction from start to end without a gap, its register never falling; the register at both ends."""
     assert [event["seqNo"] for event in events] == list(range(len(events)))
     kinds = [event["eventType"] for event in events]
     assert kinds == ["Started", *["Updated"] * (len(events) - 2), "Ended"]
     readings = [reading for event in events for reading in register_of(event)]
     assert readings == sorted(readings)
     (begin,), (*_, end) = register_of(events[0]), register_of(events[-1])
-    return end - begin
+    return begin, end
 
 
 class Endurance:
@@ -130,46 +135,150 @@ class Endurance:
         self.csms = csms
         self.chance = chance
         self.station = StationProcess(directory, csms.url, more=SETTINGS)
+        self.known: set[str] = set()
+        """the transactions that were on disk at a cut"""
         self.interrupted: dict[str, float] = {}
-        """transactions that were open at a cut, and what the register showed then"""
-        self.kills = 0
+        """those that were open, and what the register showed"""
+        self.cuts = 0
 
     async def live(self, cut: Cut) -> None:
         """Start, prove that all is well after the cut before, charge, and lose the power."""
-        self.csms.booted = False
-        self.station.start()
-        if cut in {Cut.RECOVERING, Cut.TWICE_RECOVERING}:
-            await self._fail_in_recovery()
-            if cut is Cut.TWICE_RECOVERING:
-                self.csms.booted = False
-                self.station.start()
-                await self._fail_in_recovery()
-            return
+        self._start()
+        if cut is Cut.WHILE_STARTING:
+            await self._pause(0.5)
+            await self._lose_power()
+            self._start()
+        await self.station.ready()
+        if cut in {Cut.RECOVERING, Cut.WHILE_STARTING}:
+            await self._pause(0.05)
+        else:
+            await self.check_recovery()
+            with contextlib.suppress(httpx.TransportError):  # the power fails while the API answers
+                await self._charge(cut)
+        await self._lose_power()
+
+    async def finish(self) -> None:
+        """Start for the last time, and stop in order."""
+        self._start()
         await self.station.ready()
         await self.check_recovery()
-        try:
-            await _LIVES[cut](self)
-        finally:
-            self.csms.trap = None
-        await self._fail()
+        self.station.signal(signal.SIGTERM)
+        assert await self.station.ended() == 0
 
     async def check_recovery(self) -> None:
         """The CSMS has everything, and it adds up."""
         self.csms.come_back()
-        wanted = {record.key[0] for record in self.station.records_while_running()}
-        wanted |= set(self.interrupted)
-        await until(lambda: self.csms.booted and all(self._has_end(identity) for identity in wanted))
+        await until(lambda: self.csms.booted and all(self.csms.has_end(identity) for identity in self.known))
         told = transactions_of(self.csms)
-        assert set(told) == wanted
-        used_wh = sum(check_transaction(events) for events in told.values())
-        assert used_wh == pytest.approx(self.station.register_wh(), abs=1e-6)
-        for identity, register in self.interrupted.items():
-            last = told[identity][-1]
-            assert last["transactionInfo"]["stoppedReason"] == "PowerLoss"
-            assert register_of(last)[-1] == register
-        for identity in set(told) - set(self.interrupted):
-            assert told[identity][-1]["transactionInfo"]["stoppedReason"] != "PowerLoss"
+        assert set(told) == self.known
+        counted_wh = 0.0
+        for events in told.values():
+            begin, end = check_transaction(events)
+            assert begin == counted_wh, "energy between two transactions that nobody pays"
+            counted_wh = end
+        assert counted_wh == self._shown_wh()
+        for identity, events in told.items():
+            last = events[-1]
+            lost = last["transactionInfo"]["stoppedReason"] == "PowerLoss"
+            assert lost is (identity in self.interrupted)
+            if lost:
+                assert register_of(last)[-1] == self.interrupted[identity]
 
-    def _has_end(self, identity: str) -> bool:
-        events = [e for e in self.csms.sent("TransactionEvent") if e["transactionInfo"]["transactionId"] == identity]
-        return any(event["eventType"] == "Ended" for event in events)
+    def _start(self) -> None:
+        self.csms.booted = False
+        self.station.start()
+
+    def _shown_wh(self) -> float:
+        """The billing meter's register, as events tell it: rounded to a milliwatt-hour."""
+        return round(self.station.register_wh(), 3)
+
+    async def _pause(self, longest_s: float) -> None:
+        await asyncio.sleep(self.chance.uniform(0.0, longest_s))
+
+    async def _lose_power(self) -> None:
+        """Kill it; whatever the CSMS has ever received is on the disk that is left."""
+        self.station.kill()
+        assert await self.station.ended() == -signal.SIGKILL
+        self.cuts += 1
+        self.csms.trap = None
+        await until(lambda: not self.csms.connected)
+        found = self.station.records()
+        on_disk = {record.key: record.wire for record in found}
+        assert len(on_disk) == len(found)
+        for event in self.csms.sent("TransactionEvent"):
+            assert on_disk[event["transactionInfo"]["transactionId"], event["seqNo"]] == without_offline(event)
+        self.known |= {identity for identity, _ in on_disk}
+        for identity in open_transactions(found):
+            self.interrupted.setdefault(identity, self._shown_wh())
+
+    async def _charge(self, cut: Cut) -> None:
+        """A charge as far as it comes before this cut."""
+        if cut is Cut.BEFORE:
+            await self._pause(0.1)
+            return
+        if cut in {Cut.UNANSWERED, Cut.ANSWERED}:
+            self._set_trap(cut)
+        if cut is Cut.OFFLINE:
+            self.csms.leave()
+        await self.station.plug(phases=self.chance.choice((1, 3)), max_current_a=self.chance.uniform(6.0, 32.0))
+        if cut is Cut.PLUGGED:
+            await self._pause(0.03)
+            return
+        await self.station.present()
+        if cut is Cut.STARTING:
+            await self._pause(0.06)
+            return
+        await self.station.until_evse(lambda evse: evse["charging_state"] == "Charging")
+        if cut is Cut.LINK_LOST:
+            self.csms.leave()
+        await self._pause(0.4)
+        if cut in {Cut.CHARGING, Cut.LINK_LOST}:
+            return
+        await self._end_charge()
+        if cut in {Cut.UNANSWERED, Cut.ANSWERED}:
+            await until(lambda: self.station.process.poll() is not None)
+        await self._pause(0.15)
+
+    async def _end_charge(self) -> None:
+        match self.chance.randrange(3):
+            case 0:
+                await self.station.present()
+            case 1:
+                await self.station.post("/api/evses/1/stop")
+            case _:
+                await self.station.post("/api/sim/evses/1/unplug", ev_side=True)
+
+    def _set_trap(self, cut: Cut) -> None:
+        """The power fails with one of the first events, or at the latest with the end."""
+        process, after = self.station.process, self.chance.randrange(8)
+        moment_s = self.chance.uniform(0.0, 0.005)
+        seen = itertools.count()
+
+        def spring(event: Payload) -> None:
+            if next(seen) < after and event["eventType"] != "Ended":
+                return
+            if cut is Cut.UNANSWERED:
+                process.kill()
+            else:
+                asyncio.get_running_loop().call_later(moment_s, process.kill)
+
+        self.csms.trap = spring
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_a_power_cut_at_any_moment_loses_nothing_and_bills_nothing_twice(tmp_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    csms = RestlessCsms(chance)
+    async with running_csms(csms):
+        endurance = Endurance(tmp_path, csms, chance)
+        try:
+            await endurance.live(Cut.ENDED)
+            for cut in chance.sample(list(Cut), len(Cut)):
+                await endurance.live(cut)
+            await endurance.finish()
+        finally:
+            await endurance.station.aclose()
+    assert endurance.cuts == len(Cut) + 2  # one of them fails twice
+    assert len(endurance.interrupted) >= 2  # surely while charging, with and without a link
+    assert len(endurance.known) > len(endurance.interrupted)
+    assert csms.schema_faults == []

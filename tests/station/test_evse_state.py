@@ -1,0 +1,304 @@
+"""What an EVSE does is a function of its state: rules that hold in every state, and the moments between them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from station.evse_state import (
+    HALT_S,
+    READY_GRACE_S,
+    WIND_DOWN_S,
+    Authorization,
+    Cause,
+    EvseState,
+    OpenTransaction,
+    blocking_faults,
+    connection_deadline_s,
+    connector_status,
+    energy_flows,
+    ev_connected,
+    next_change_s,
+    outputs,
+    settled,
+    wants_energy,
+)
+from station.hardware.board import SAFE, Observation
+from station.model import ChargingState, ConnectorStatus, Fault, PilotState, TriggerReason
+from tests import fakes
+
+BLOCKING = sorted(set(Fault) - {Fault.READER, Fault.LOCK})
+CONNECTED = {PilotState.B, PilotState.C, PilotState.D}
+TAKING = {PilotState.C, PilotState.D}
+
+authorizations = st.none() | st.builds(Authorization, st.just(fakes.CARD), since_s=st.floats(0, 1000))
+transactions = st.none() | st.builds(
+    OpenTransaction,
+    st.just("tx"),
+    st.just(fakes.NOON),
+    recorded=st.booleans(),
+    ending=st.none() | st.just(Cause(TriggerReason.STOP_AUTHORIZED)),
+    ending_since_s=st.floats(0, 1000),
+    energy_refused=st.booleans(),
+)
+faults = st.frozensets(st.sampled_from(Fault), max_size=2)
+observations = st.builds(
+    Observation,
+    pilot=st.sampled_from(PilotState),
+    cable_plugged=st.booleans(),
+    contactor_closed=st.booleans(),
+    bay_occupied=st.booleans(),
+    faults=st.just(frozenset[Fault]()) | faults,
+)
+states = st.builds(
+    EvseState,
+    seen=observations,
+    faults=st.just(frozenset[Fault]()) | faults,
+    operative=st.sampled_from([True, True, True, False]),
+    attached_cable=st.booleans(),
+    authorization=authorizations,
+    transaction=transactions,
+    offered_a=st.sampled_from([0.0, 5.9, 6.0, 16.0, 32.0]) | st.floats(0, 80),
+    draw_a=st.none() | st.floats(0, 40),
+    charging_state=st.sampled_from(ChargingState),
+    wanted_until_s=st.none() | st.floats(0, 1000),
+    grace_until_s=st.floats(0, 1000),
+    lock_held_for=st.none() | st.just(fakes.CARD),
+    halting=st.sampled_from([False, False, True]),
+    connection_lost_s=st.none() | st.floats(0, 1000),
+)
+moments = st.floats(0, 1010)
+
+READY = EvseState(
+    seen=Observation(PilotState.C, cable_plugged=True),
+    authorization=Authorization(fakes.CARD),
+    transaction=OpenTransaction("tx", fakes.NOON, recorded=True),
+    offered_a=16.0,
+)
+"""everything is there: energy is offered"""
+CHARGING = replace(READY, seen=replace(READY.seen, contactor_closed=True), draw_a=16.0)
+
+
+# Rules that hold in every state
+
+
+@given(states, moments)
+def test_the_contactor_closes_only_for_a_vehicle_that_takes_energy_and_never_with_a_blocking_fault(
+    state: EvseState, now_s: float
+) -> None:
+    if outputs(state, now_s).contactor:
+        assert state.seen.pilot in TAKING
+        assert not blocking_faults(state)
+
+
+@given(states, moments)
+def test_an_open_contactor_closes_only_with_authorization_and_a_recorded_transaction(
+    state: EvseState, now_s: float
+) -> None:
+    state = replace(state, seen=replace(state.seen, contactor_closed=False))
+    if outputs(state, now_s).contactor:
+        assert state.authorization is not None
+        assert state.operative
+        assert not state.halting
+        assert state.offered_a >= 6.0
+        assert state.transaction is None or (
+            state.transaction.recorded and state.transaction.ending is None and not state.transaction.energy_refused
+        )
+
+
+@given(states, moments)
+def test_a_closed_contactor_without_wanted_energy_stays_only_under_load_and_for_a_few_seconds(
+    state: EvseState, now_s: float
+) -> None:
+    if outputs(state, now_s).contactor and not wants_energy(state):
+        assert state.seen.contactor_closed
+        assert state.wanted_until_s is not None
+        assert now_s < state.wanted_until_s + WIND_DOWN_S
+        assert state.draw_a is None or state.draw_a >= 1.0
+
+
+@given(states, moments)
+def test_the_pilot_is_steady_or_offers_at_least_6_a_and_never_more_than_the_limits(
+    state: EvseState, now_s: float
+) -> None:
+    pilot_a = outputs(state, now_s).pilot_a
+    assert pilot_a is None or 6.0 <= pilot_a <= state.offered_a
+    assert (pilot_a is not None) is wants_energy(state)
+
+
+@given(states, moments)
+def test_the_pilot_tells_a_fault_only_to_somebody_and_offers_nothing_meanwhile(state: EvseState, now_s: float) -> None:
+    told = outputs(state, now_s)
+    assert told.pilot_fault is (bool(blocking_faults(state)) and state.seen.cable_plugged)
+    assert not (told.pilot_fault and told.pilot_a is not None)
+
+
+@given(states, moments)
+def test_only_a_cable_in_a_socket_is_locked_and_it_stays_so_while_the_contactor_is_closed(
+    state: EvseState, now_s: float
+) -> None:
+    locked = outputs(state, now_s).lock
+    in_socket = state.seen.cable_plugged and not state.attached_cable
+    if not in_socket:
+        assert not locked
+    elif state.seen.contactor_closed or state.authorization is not None or state.lock_held_for is not None:
+        assert locked
+
+
+@given(states, moments)
+def test_time_alone_changes_outputs_only_when_it_was_foretold(state: EvseState, now_s: float) -> None:
+    """The task that drives the board sleeps until `next_change_s`: nothing may happen before."""
+    foretold_s = next_change_s(state, now_s, 60.0)
+    assert foretold_s is None or foretold_s > now_s
+    before_s = now_s + 2000.0 if foretold_s is None else now_s + (foretold_s - now_s) * 0.999
+    if foretold_s is None or before_s < foretold_s:
+        assert outputs(state, before_s) == outputs(state, now_s)
+        same = settled(state, state, now_s)
+        assert settled(same, same, before_s).charging_state is same.charging_state
+
+
+@given(states, states, moments)
+def test_settling_twice_is_settling_once(before: EvseState, after: EvseState, now_s: float) -> None:
+    once = settled(before, after, now_s)
+    assert settled(once, once, now_s) == once
+
+
+@given(states, states, moments)
+def test_charging_is_energy_that_flows_and_idle_is_nobody_there(
+    before: EvseState, after: EvseState, now_s: float
+) -> None:
+    """ChargingStateEnumType"""
+    state = settled(before, after, now_s)
+    assert (state.charging_state is ChargingState.CHARGING) is energy_flows(state)
+    assert (state.charging_state is ChargingState.IDLE) is not ev_connected(state)
+    if state.charging_state is ChargingState.SUSPENDED_EV:
+        assert wants_energy(state)
+    if state.charging_state is ChargingState.SUSPENDED_EVSE:
+        assert state.authorization is not None
+
+
+@given(states, st.booleans())
+def test_statuses_have_one_order(state: EvseState, reserved: bool) -> None:
+    """Faulted > Unavailable > Reserved > Occupied > Available"""
+    occupied = state.seen.cable_plugged or ev_connected(state)
+    ranked = [
+        (bool(blocking_faults(state)), ConnectorStatus.FAULTED),
+        (not state.operative, ConnectorStatus.UNAVAILABLE),
+        (reserved, ConnectorStatus.RESERVED),
+        (occupied, ConnectorStatus.OCCUPIED),
+        (True, ConnectorStatus.AVAILABLE),
+    ]
+    assert connector_status(state, reserved=reserved) is next(status for holds, status in ranked if holds)
+
+
+# One rule at a time
+
+
+def test_nothing_seen_is_the_safe_state() -> None:
+    assert outputs(EvseState(), 0.0) == SAFE
+    assert connector_status(EvseState()) is ConnectorStatus.AVAILABLE
+
+
+@pytest.mark.parametrize(("pilot", "closed"), [(pilot, pilot in TAKING) for pilot in PilotState])
+def test_the_contactor_follows_the_pilot_while_energy_is_wanted(pilot: PilotState, closed: bool) -> None:
+    state = replace(READY, seen=replace(READY.seen, pilot=pilot))
+    assert outputs(state, 0.0).contactor is closed
+    assert (outputs(state, 0.0).pilot_a == 16.0) is (pilot in CONNECTED)
+
+
+@pytest.mark.parametrize(
+    "without",
+    [
+        replace(CHARGING, authorization=None),
+        replace(CHARGING, operative=False),
+        replace(CHARGING, halting=True),
+        replace(CHARGING, offered_a=5.9),
+        replace(CHARGING, transaction=replace(READY.transaction, energy_refused=True)),  # type: ignore[type-var]
+        replace(CHARGING, transaction=replace(READY.transaction, ending=Cause(TriggerReason.REMOTE_STOP))),  # type: ignore[type-var]
+    ],
+    ids=["authorization", "operative", "halting", "current", "refused", "ending"],
+)
+def test_the_pilot_is_steady_at_once_and_the_contactor_opens_when_the_load_is_gone(without: EvseState) -> None:
+    now_s = 100.0
+    state = settled(CHARGING, without, now_s)
+    assert outputs(state, now_s).pilot_a is None
+    patience_s = HALT_S if state.halting else WIND_DOWN_S
+    for later_s in (0.0, patience_s / 2, patience_s - 0.01):
+        assert outputs(state, now_s + later_s).contactor
+        assert not outputs(replace(state, draw_a=0.5), now_s + later_s).contactor
+    assert not outputs(state, now_s + patience_s).contactor
+    assert not outputs(replace(state, seen=replace(state.seen, pilot=PilotState.B)), now_s).contactor
+
+
+@pytest.mark.parametrize("fault", BLOCKING)
+def test_a_blocking_fault_opens_the_contactor_under_load(fault: Fault) -> None:
+    for faulty in (
+        replace(CHARGING, faults=frozenset({fault})),
+        replace(CHARGING, seen=replace(CHARGING.seen, faults=frozenset({fault}))),
+    ):
+        state = settled(CHARGING, faulty, 100.0)
+        assert not outputs(state, 100.0).contactor
+        assert outputs(state, 100.0).pilot_a is None
+        assert outputs(state, 100.0).pilot_fault
+        assert connector_status(state) is ConnectorStatus.FAULTED
+
+
+@pytest.mark.parametrize("fault", [Fault.READER, Fault.LOCK])
+def test_a_harmless_fault_forbids_no_energy(fault: Fault) -> None:
+    assert outputs(replace(CHARGING, faults=frozenset({fault})), 0.0).contactor
+
+
+def test_no_energy_before_the_start_is_on_disk() -> None:
+    unrecorded = replace(READY, transaction=OpenTransaction("tx", fakes.NOON))
+    assert outputs(unrecorded, 0.0).pilot_a is None
+    assert not outputs(unrecorded, 0.0).contactor
+
+
+def test_a_vehicle_that_does_not_take_what_is_offered_is_suspended_after_a_grace() -> None:
+    plugged = replace(READY, seen=replace(READY.seen, pilot=PilotState.B), offered_a=0.0)
+    before = settled(EvseState(), plugged, 0.0)
+    assert before.charging_state is ChargingState.SUSPENDED_EVSE
+    offered = settled(before, replace(before, offered_a=16.0), 10.0)
+    assert next_change_s(offered, 10.0, 60.0) == 10.0 + READY_GRACE_S
+    assert offered.charging_state is not ChargingState.SUSPENDED_EV
+    late_s = 10.0 + READY_GRACE_S
+    assert settled(offered, offered, late_s).charging_state is ChargingState.SUSPENDED_EV
+
+
+def test_a_vehicle_that_has_charged_and_pauses_is_suspended_at_once() -> None:
+    charging = settled(READY, CHARGING, 3.0)
+    pausing = settled(charging, replace(charging, seen=replace(charging.seen, pilot=PilotState.B)), 4.0)
+    assert pausing.charging_state is ChargingState.SUSPENDED_EV
+
+
+def test_an_authorization_without_a_vehicle_ends_after_the_timeout() -> None:
+    """E03.FR.05"""
+    state = settled(EvseState(), EvseState(authorization=Authorization(fakes.CARD, since_s=50.0)), 50.0)
+    assert connection_deadline_s(state, 120.0) == 170.0
+    assert next_change_s(state, 60.0, 120.0) == 170.0
+    assert connection_deadline_s(settled(state, READY, 60.0), 120.0) is None
+
+
+@pytest.mark.parametrize(("attached", "deadline_s"), [(True, 220.0), (False, None)])
+def test_a_vehicle_that_left_has_the_timeout_to_come_back_unless_its_cable_waits(
+    attached: bool, deadline_s: float | None
+) -> None:
+    """E10.FR.01, E10.FR.02"""
+    before = replace(READY, attached_cable=attached)
+    gone = replace(before, seen=replace(before.seen, pilot=PilotState.A, cable_plugged=not attached))
+    state = settled(before, gone, 100.0)
+    assert connection_deadline_s(state, 120.0) == deadline_s
+    back = settled(state, before, 110.0)
+    assert connection_deadline_s(back, 120.0) is None
+
+
+def test_the_lock_waits_for_its_holder_and_for_nobody_once_the_cable_is_gone() -> None:
+    """E05.FR.11, E09.FR.03"""
+    held = replace(READY, authorization=None, lock_held_for=fakes.CARD)
+    assert outputs(held, 0.0).lock
+    gone = settled(held, replace(held, seen=Observation()), 1.0)
+    assert gone.lock_held_for is None
+    assert not outputs(settled(gone, EvseState(seen=held.seen), 2.0), 2.0).lock

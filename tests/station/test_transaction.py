@@ -1,0 +1,445 @@
+"""When a transaction starts and stops, and what its events say, for every start and stop point."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from station.evse_state import Authorization, Cause, EvseState, energy_flows, ev_connected, outputs, settled
+from station.hardware.board import Observation
+from station.model import (
+    ChargingState,
+    EventType,
+    EvseRef,
+    Fault,
+    PilotState,
+    StoppedReason,
+    TransactionEvent,
+    TriggerReason,
+)
+from station.transaction import Outcome, Rules, TxPoint, points, react
+from tests import fakes
+
+PLUGGED = Observation(PilotState.B, cable_plugged=True, cable_max_a=32.0)
+AUTHORIZED = Cause(TriggerReason.AUTHORIZED, id_token=fakes.CARD)
+CABLE = Cause(TriggerReason.CABLE_PLUGGED_IN)
+LOST = Cause(TriggerReason.EV_COMMUNICATION_LOST)
+LOCAL_STOP = Cause(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, fakes.CARD, deauthorizes=True)
+REMOTE_STOP = Cause(TriggerReason.REMOTE_STOP, StoppedReason.REMOTE, deauthorizes=True, ends_transaction=True)
+EMERGENCY = Cause(
+    TriggerReason.ABNORMAL_CONDITION, StoppedReason.EMERGENCY_STOP, deauthorizes=True, ends_transaction=True
+)
+
+
+def rules(*, start: set[str] | None = None, stop: set[str] | None = None) -> Rules:
+    """Start and stop points by their names; the station's defaults where none are given."""
+    default = {"EVConnected", "Authorized"}
+    chosen = [frozenset(map(TxPoint, default if names is None else names)) for names in (start, stop)]
+    return Rules(1, 1, *chosen)
+
+
+@dataclass
+class Charge:
+    """An EVSE without tasks: facts go in, events come out, the board does at once what is asked."""
+
+    rules: Rules
+    state: EvseState = field(default_factory=lambda: EvseState(offered_a=16.0))
+    now_s: float = 0.0
+    events: list[TransactionEvent] = field(default_factory=list[TransactionEvent])
+
+    def __post_init__(self) -> None:
+        self._numbers = itertools.count(1)
+
+    def become(self, after: EvseState, cause: Cause | None = None) -> Outcome:
+        """One change."""
+        before = self.state
+        after = settled(before, after, self.now_s)
+        outcome = react(
+            before, after, cause, self.rules, fakes.NOON, self.now_s, lambda: f"tx{next(self._numbers)}"
+        )
+        self.state = settled(after, outcome.state, self.now_s)
+        self.events.extend(outcome.events)
+        return outcome
+
+    def see(self, cause: Cause | None = None, **changed: object) -> Outcome:
+        """The board sees something else."""
+        seen = replace(self.state.seen, **changed)  # type: ignore[arg-type]
+        return self.become(replace(self.state, seen=seen), cause)
+
+    def plug(self) -> Outcome:
+        """A vehicle comes."""
+        return self.become(replace(self.state, seen=replace(PLUGGED, bay_occupied=self.state.seen.bay_occupied)), CABLE)
+
+    def unplug(self) -> Outcome:
+        """It leaves."""
+        seen = Observation(contactor_closed=self.state.seen.contactor_closed, bay_occupied=self.state.seen.bay_occupied)
+        return self.become(replace(self.state, seen=seen), LOST)
+
+    def authorize(self, cause: Cause = AUTHORIZED) -> Outcome:
+        """Somebody may charge."""
+        authorization = Authorization(cause.id_token or fakes.CARD, since_s=self.now_s)
+        return self.become(replace(self.state, authorization=authorization), cause)
+
+    def end_authorization(self, cause: Cause = LOCAL_STOP) -> Outcome:
+        """Nobody may charge any more."""
+        return self.become(replace(self.state, authorization=None), cause)
+
+    def recorded(self) -> Outcome | None:
+        """The start is on disk."""
+        if (transaction := self.state.transaction) is None:
+            return None
+        return self.become(replace(self.state, transaction=replace(transaction, recorded=True)))
+
+    def obey(self) -> Outcome:
+        """The board does what is asked of it."""
+        return self.see(contactor_closed=outputs(self.state, self.now_s).contactor)
+
+    def charge(self) -> None:
+        """The vehicle takes energy, from whatever is there already."""
+        self.recorded()
+        self.see(pilot=PilotState.C)
+        self.obey()
+        self.recorded()
+        assert energy_flows(self.state)
+
+    @property
+    def told(self) -> list[tuple[EventType, TriggerReason]]:
+        """Type and trigger of all events."""
+        return [(event.event_type, event.trigger) for event in self.events]
+
+
+# Start
+
+
+@pytest.mark.parametrize(
+    ("point", "first"),
+    [
+        ("ParkingBayOccupancy", "bay"),
+        ("EVConnected", "plug"),
+        ("Authorized", "authorize"),
+        ("PowerPathClosed", "authorize"),
+        ("EnergyTransfer", "charge"),
+    ],
+)
+def test_a_transaction_starts_with_its_start_point_and_not_before(point: str, first: str) -> None:
+    """E01.FR.01 to E01.FR.05, with the card held after the vehicle is plugged in."""
+    charge = Charge(rules(start={point}))
+    happened: list[str] = []
+    for name in ("bay", "plug", "authorize", "charge"):
+        {
+            "bay": lambda: charge.see(Cause(TriggerReason.EV_DETECTED), bay_occupied=True),
+            "plug": charge.plug,
+            "authorize": charge.authorize,
+            "charge": charge.charge,
+        }[name]()
+        happened += [name] * sum(event.event_type is EventType.STARTED for event in charge.events) if not happened else []
+    assert happened == [first]
+
+
+def test_power_path_closed_needs_both_whichever_comes_last() -> None:
+    charge = Charge(rules(start={"PowerPathClosed"}))
+    charge.authorize()
+    assert charge.events == []
+    charge.plug()
+    assert charge.told == [(EventType.STARTED, TriggerReason.CABLE_PLUGGED_IN)]
+    assert charge.events[0].id_token == fakes.CARD
+
+
+def test_what_was_authorized_before_the_start_is_told_with_it_once() -> None:
+    """E01.FR.10, E03"""
+    charge = Charge(rules(start={"EVConnected"}))
+    charge.authorize()
+    charge.plug()
+    charge.charge()
+    assert [event.id_token for event in charge.events if event.id_token is not None] == [fakes.CARD]
+    assert charge.events[0].id_token == fakes.CARD
+
+
+def test_a_remote_start_before_the_start_point_is_told_as_the_trigger() -> None:
+    """F02.FR.21"""
+    charge = Charge(rules(start={"EVConnected"}))
+    charge.authorize(Cause(TriggerReason.REMOTE_START, id_token=fakes.CARD, remote_start_id=42))
+    charge.plug()
+    assert charge.told == [(EventType.STARTED, TriggerReason.REMOTE_START)]
+    assert charge.events[0].remote_start_id == 42
+    charge.charge()
+    assert all(event.remote_start_id is None for event in charge.events[1:])
+
+
+def test_an_authorization_that_ended_before_any_start_is_never_told() -> None:
+    charge = Charge(rules(start={"EVConnected"}))
+    charge.authorize()
+    charge.end_authorization(Cause(TriggerReason.EV_CONNECT_TIMEOUT, StoppedReason.TIMEOUT, deauthorizes=True))
+    charge.plug()
+    assert charge.told == [(EventType.STARTED, TriggerReason.CABLE_PLUGGED_IN)]
+    assert charge.events[0].id_token is None
+
+
+def test_a_start_without_energy_tells_its_charging_state_once() -> None:
+    charge = Charge(rules(start={"Authorized"}))
+    charge.become(replace(charge.state, offered_a=0.0))
+    charge.plug()
+    charge.authorize()
+    charge.recorded()
+    assert [event.charging_state for event in charge.events] == [ChargingState.SUSPENDED_EVSE]
+
+
+def test_the_connector_is_told_once_as_soon_as_the_vehicle_is_there() -> None:
+    """E01.FR.16"""
+    charge = Charge(rules())
+    charge.authorize()
+    charge.plug()
+    charge.charge()
+    assert [event.evse for event in charge.events[:2]] == [EvseRef(1), EvseRef(1, 1)]
+    assert all(event.evse is None for event in charge.events[2:])
+    assert [event.cable_max_a for event in charge.events[:3]] == [None, 32.0, None]
+
+
+# Stop
+
+
+def after_local_stop(charge: Charge) -> None:
+    charge.end_authorization()
+
+
+def after_unplugging(charge: Charge) -> None:
+    charge.unplug()
+
+
+def after_a_pause_of_the_vehicle(charge: Charge) -> None:
+    charge.see(pilot=PilotState.B)
+    charge.obey()
+
+
+def after_a_remote_stop(charge: Charge) -> None:
+    charge.end_authorization(REMOTE_STOP)
+
+
+def after_the_bay_is_free(charge: Charge) -> None:
+    charge.see(Cause(TriggerReason.EV_DEPARTED), bay_occupied=False)
+
+
+@pytest.mark.parametrize(
+    ("stop", "what", "reason"),
+    [
+        ({"EVConnected"}, after_unplugging, StoppedReason.EV_DISCONNECTED),
+        ({"EVConnected"}, after_local_stop, None),
+        ({"EVConnected"}, after_a_pause_of_the_vehicle, None),
+        ({"EVConnected"}, after_a_remote_stop, StoppedReason.REMOTE),
+        ({"Authorized"}, after_local_stop, StoppedReason.LOCAL),
+        ({"Authorized"}, after_unplugging, None),
+        ({"Authorized"}, after_a_pause_of_the_vehicle, None),
+        ({"PowerPathClosed"}, after_local_stop, StoppedReason.LOCAL),
+        ({"PowerPathClosed"}, after_unplugging, StoppedReason.EV_DISCONNECTED),
+        ({"EnergyTransfer"}, after_a_pause_of_the_vehicle, StoppedReason.STOPPED_BY_EV),
+        ({"EnergyTransfer"}, after_local_stop, StoppedReason.LOCAL),
+        ({"EnergyTransfer"}, after_unplugging, StoppedReason.EV_DISCONNECTED),
+        ({"ParkingBayOccupancy"}, after_local_stop, None),
+        ({"ParkingBayOccupancy"}, after_unplugging, None),
+        ({"ParkingBayOccupancy"}, after_the_bay_is_free, StoppedReason.LOCAL),
+        ({"ParkingBayOccupancy"}, after_a_remote_stop, StoppedReason.REMOTE),
+        (set(), after_local_stop, None),
+        (set(), after_a_remote_stop, StoppedReason.REMOTE),
+    ],
+)
+def test_a_transaction_ends_at_its_stop_points_only(stop: set[str], what: Callable[[Charge], None], reason: StoppedReason | None) -> None:
+    """E06.FR.02 to E06.FR.07; while it charges, with the energy gone in the end."""
+    charge = Charge(rules(stop=stop))
+    charge.see(Cause(TriggerReason.EV_DETECTED), bay_occupied=True)
+    charge.plug()
+    charge.authorize()
+    charge.charge()
+    what(charge)
+    charge.now_s += 10.0
+    charge.obey()
+    ended = [event.stopped_reason for event in charge.events if event.event_type is EventType.ENDED]
+    assert ended == ([] if reason is None else [reason])
+    assert (charge.state.transaction is None) is (reason is not None)
+
+
+def test_the_energy_stops_before_the_transaction_ends() -> None:
+    """Part 2, 2.6.6.2: the end of the authorization first stops the energy."""
+    charge = Charge(rules())
+    charge.plug()
+    charge.authorize()
+    charge.charge()
+    told = len(charge.events)
+    charge.end_authorization()
+    assert len(charge.events) == told
+    assert outputs(charge.state, charge.now_s).pilot_a is None
+    charge.see(pilot=PilotState.B)
+    (ended,) = charge.events[told:]
+    assert (ended.event_type, ended.trigger) == (EventType.ENDED, TriggerReason.STOP_AUTHORIZED)
+    assert ended.stopped_reason is StoppedReason.LOCAL
+    assert ended.id_token == fakes.CARD
+
+
+def test_what_first_began_the_end_is_the_stopped_reason() -> None:
+    """TransactionType.stoppedReason: with EVConnected as the only stop point, the card came first."""
+    charge = Charge(rules(stop={"EVConnected"}))
+    charge.plug()
+    charge.authorize()
+    charge.charge()
+    charge.end_authorization()
+    charge.see(pilot=PilotState.B)
+    charge.obey()
+    charge.unplug()
+    assert charge.events[-1].event_type is EventType.ENDED
+    assert charge.events[-1].stopped_reason is StoppedReason.LOCAL
+    assert charge.events[-1].trigger is TriggerReason.EV_COMMUNICATION_LOST
+
+
+def test_a_new_authorization_takes_the_old_stop_back() -> None:
+    charge = Charge(rules(stop={"EVConnected"}))
+    charge.plug()
+    charge.authorize()
+    charge.end_authorization()
+    charge.authorize()
+    charge.unplug()
+    assert charge.events[-1].stopped_reason is StoppedReason.EV_DISCONNECTED
+
+
+def test_a_welded_contactor_does_not_keep_a_transaction_open() -> None:
+    charge = Charge(rules())
+    charge.plug()
+    charge.authorize()
+    charge.charge()
+    charge.end_authorization()
+    charge.become(replace(charge.state, faults=frozenset({Fault.CONTACTOR_WELDED})))
+    assert charge.events[-1].event_type is EventType.ENDED
+    assert charge.state.seen.contactor_closed
+
+
+def test_the_next_charge_is_another_transaction() -> None:
+    charge = Charge(rules())
+    for _ in range(3):
+        charge.plug()
+        charge.authorize()
+        charge.charge()
+        charge.end_authorization()
+        charge.see(pilot=PilotState.B)
+        charge.obey()
+        charge.unplug()
+    ended = [event.transaction_id for event in charge.events if event.event_type is EventType.ENDED]
+    assert ended == ["tx1", "tx2", "tx3"]
+
+
+def test_a_second_card_on_the_same_cable_starts_a_second_transaction() -> None:
+    charge = Charge(rules())
+    charge.plug()
+    charge.authorize()
+    charge.end_authorization()
+    charge.authorize(Cause(TriggerReason.AUTHORIZED, id_token=fakes.OTHER_CARD))
+    started = [event for event in charge.events if event.event_type is EventType.STARTED]
+    assert [(one.transaction_id, one.evse) for one in started] == [("tx1", EvseRef(1, 1)), ("tx2", EvseRef(1, 1))]
+    assert started[1].id_token == fakes.OTHER_CARD
+
+
+def test_points_that_hold_are_facts_of_the_state() -> None:
+    assert points(EvseState()) == frozenset()
+    state = EvseState(seen=replace(PLUGGED, bay_occupied=True), authorization=Authorization(fakes.CARD))
+    assert points(state) == {
+        TxPoint.PARKING_BAY_OCCUPANCY,
+        TxPoint.EV_CONNECTED,
+        TxPoint.AUTHORIZED,
+        TxPoint.POWER_PATH_CLOSED,
+    }
+    assert TxPoint.ENERGY_TRANSFER in points(replace(state, charging_state=ChargingState.CHARGING))
+
+
+# Whatever happens
+
+STEPS = st.lists(
+    st.sampled_from(
+        "plug unplug ready pause authorize stop remote_stop emergency recorded obey bay no_energy energy wait nothing".split()
+    ),
+    max_size=60,
+)
+TX_POINTS = st.frozensets(st.sampled_from([point.value for point in TxPoint]))
+
+
+def do(charge: Charge, step: str) -> tuple[EvseState, Outcome | None]:
+    """One step of a random life; the state before it and what came of it."""
+    before = charge.state
+    connected = ev_connected(before)
+    bay = before.seen.bay_occupied
+    actions = {
+        "plug": lambda: None if connected else charge.plug(),
+        "unplug": lambda: charge.unplug() if connected else None,
+        "ready": lambda: charge.see(pilot=PilotState.C) if connected else None,
+        "pause": lambda: charge.see(pilot=PilotState.B) if connected else None,
+        "authorize": lambda: charge.authorize() if before.authorization is None else None,
+        "stop": lambda: charge.end_authorization() if before.authorization is not None else None,
+        "remote_stop": lambda: charge.end_authorization(REMOTE_STOP),
+        "emergency": lambda: charge.end_authorization(EMERGENCY),
+        "recorded": charge.recorded,
+        "obey": charge.obey,
+        "bay": lambda: charge.see(
+            Cause(TriggerReason.EV_DEPARTED if bay else TriggerReason.EV_DETECTED), bay_occupied=not bay
+        ),
+        "no_energy": lambda: charge.become(replace(before, offered_a=0.0)),
+        "energy": lambda: charge.become(replace(before, offered_a=16.0)),
+        "nothing": lambda: charge.become(before),
+    }
+    if step == "wait":
+        charge.now_s += 7.0
+        return before, charge.become(before)
+    return before, actions[step]()
+
+
+@given(steps=STEPS, start=TX_POINTS, stop=TX_POINTS)
+def test_every_transaction_is_one_start_some_updates_and_at_most_one_end(
+    steps: list[str], start: frozenset[str], stop: frozenset[str]
+) -> None:
+    charge = Charge(rules(start=set(start), stop=set(stop)))
+    for step in steps:
+        do(charge, step)
+    by_id = {name: list(events) for name, events in itertools.groupby(charge.events, lambda event: event.transaction_id)}
+    assert sum(map(len, by_id.values())) == len(charge.events), "two transactions overlap, or an id came back"
+    for index, events in enumerate(by_id.values()):
+        kinds = [event.event_type for event in events]
+        last = index == len(by_id) - 1
+        assert kinds[0] is EventType.STARTED
+        assert EventType.STARTED not in kinds[1:]
+        assert EventType.ENDED not in kinds[:-1]
+        assert kinds[-1] is EventType.ENDED or (last and charge.state.transaction is not None)
+        assert sum(event.evse is not None and event.evse.connector_id is not None for event in events) <= 1
+        assert events[0].evse is not None
+        for event in events:
+            assert (event.stopped_reason is not None) is (event.event_type is EventType.ENDED)
+
+
+@given(steps=STEPS, start=TX_POINTS, stop=TX_POINTS)
+def test_start_and_stop_points_are_obeyed_at_every_step(
+    steps: list[str], start: frozenset[str], stop: frozenset[str]
+) -> None:
+    law = rules(start=set(start), stop=set(stop))
+    charge = Charge(law)
+    for step in steps:
+        before, outcome = do(charge, step)
+        if outcome is None:
+            continue
+        after = charge.state
+        kinds = {event.event_type for event in outcome.events}
+        assert len(outcome.events) <= 1
+        if EventType.STARTED in kinds:
+            assert points(outcome.state) - points(before) & law.start
+        lost = points(before) - points(after)
+        running = before.transaction
+        if running is not None and running.ending is None and lost & law.stop_events:
+            assert after.transaction is None or after.transaction.ending is not None
+        if EventType.ENDED in kinds:
+            assert after.authorization is None
+            assert after.transaction is None
+            assert not energy_flows(after)
+        if after.transaction is not None and after.transaction.ending is not None:
+            assert energy_flows(after), "it only waits for the energy to stop"
+        if step in {"nothing", "recorded", "energy", "no_energy", "obey", "wait"} and outcome.events:
+            (event,) = outcome.events
+            told_state = event.charging_state is not before.charging_state
+            assert told_state or event.event_type is EventType.ENDED, "an event needs a cause"

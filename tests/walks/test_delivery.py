@@ -1,0 +1,127 @@
+"""A CSMS that does not take a transaction event: how often, when, and what comes next (E13)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.csms import NEVER, Answer, Csms, Refuse
+from tests.walk import Walk, walking
+from tests.walks.steps import Event, tx_points
+
+TIMEOUT_S = 5.0
+INTERVAL_S = 4
+ATTEMPTS = 3
+
+
+def rows() -> list[dict[str, str]]:
+    """Three attempts, four seconds times the transmissions before."""
+    return tx_points(
+        "EVConnected",
+        "EVConnected",
+        OCPPCommCtrlr__MessageAttempts__TransactionEvent=ATTEMPTS,
+        OCPPCommCtrlr__MessageAttemptInterval__TransactionEvent=INTERVAL_S,
+    )
+
+
+class Stubborn:
+    """Refuses each event a number of times, and notes when it came."""
+
+    def __init__(self, csms: Csms, answer: Answer, refusals: int) -> None:
+        self._csms = csms
+        self._answer = answer
+        self._refusals = refusals
+        self.came_s: dict[int, list[float]] = {}
+        self.clock: Callable[[], float] = lambda: 0.0
+        csms.answers["TransactionEvent"] = self._take
+
+    def _take(self, told: Event) -> Answer:
+        times = self.came_s.setdefault(told["seqNo"], [])
+        times.append(self.clock())
+        return self._answer if len(times) <= self._refusals else {}
+
+
+async def plugged(walk: Walk, stubborn: Stubborn) -> None:
+    """An event that the CSMS will not like."""
+    stubborn.clock = walk.application.clock.monotonic
+    await walk.accepted()
+    await walk.plug()
+
+
+@pytest.mark.parametrize(("answer", "patience_s"), [(NEVER, TIMEOUT_S), (Refuse("InternalError"), 0.0)])
+async def test_an_event_is_given_up_after_message_attempts(
+    tmp_path: Path, answer: Answer, patience_s: float
+) -> None:
+    """TC_E_41_CS, TC_E_50_CS, E13.FR.02, E13.FR.03, E13.FR.04: the interval grows, then the next one is sent."""
+    csms = Csms()
+    stubborn = Stubborn(csms, answer, refusals=ATTEMPTS)
+    async with walking(tmp_path, csms, csms={"message_timeout_s": TIMEOUT_S}, variable=rows()) as walk:
+        await plugged(walk, stubborn)
+        await walk.until(lambda: len(stubborn.came_s.get(0, [])) == ATTEMPTS, within_s=120)
+        first, second, third = stubborn.came_s[0]
+        assert second - first == pytest.approx(INTERVAL_S + patience_s, abs=1.1)
+        assert third - second == pytest.approx(2 * INTERVAL_S + patience_s, abs=1.1)
+        await walk.advance(4 * INTERVAL_S + 2 * TIMEOUT_S)
+        assert len(stubborn.came_s[0]) == ATTEMPTS
+        stubborn.came_s[1] = [0.0] * ATTEMPTS  # the next one is taken at once
+        await walk.unplug()
+        await walk.until(lambda: walk.told()[-1] == ("Ended", "EVCommunicationLost"))
+        assert walk.events()[-1]["seqNo"] == 1
+        assert await walk.life.station.outbox.waiting() == 0
+
+
+@pytest.mark.parametrize(("answer", "patience_s"), [(NEVER, TIMEOUT_S), (Refuse("GenericError"), 0.0)])
+async def test_an_event_that_is_taken_at_last_is_not_sent_again(
+    tmp_path: Path, answer: Answer, patience_s: float
+) -> None:
+    """TC_E_42_CS, TC_E_51_CS, E13.FR.02: two transmissions of the same event, no third."""
+    csms = Csms()
+    stubborn = Stubborn(csms, answer, refusals=1)
+    async with walking(tmp_path, csms, csms={"message_timeout_s": TIMEOUT_S}, variable=rows()) as walk:
+        await plugged(walk, stubborn)
+        await walk.until(lambda: len(stubborn.came_s.get(0, [])) == 2, within_s=60)
+        first, second = stubborn.came_s[0]
+        assert second - first == pytest.approx(INTERVAL_S + patience_s, abs=1.1)
+        await walk.advance(4 * INTERVAL_S + 2 * TIMEOUT_S)
+        assert len(stubborn.came_s[0]) == 2
+        once, again = walk.events()
+        assert once == again
+
+
+async def test_events_that_happen_meanwhile_wait_for_their_turn(tmp_path: Path) -> None:
+    """E13.FR.04: the order stays, and what waited behind a refused event comes after it."""
+    csms = Csms()
+    stubborn = Stubborn(csms, Refuse("InternalError"), refusals=1)
+    async with walking(tmp_path, csms, variable=rows()) as walk:
+        await plugged(walk, stubborn)
+        await walk.present()
+        await walk.charging()
+        await walk.until(lambda: len(stubborn.came_s.get(2, [])) == 2, within_s=120)
+        assert [one["seqNo"] for one in walk.events()] == [0, 0, 1, 1, 2, 2]
+
+
+async def test_a_lost_link_does_not_count_as_an_attempt(tmp_path: Path) -> None:
+    """E13.FR.02: only a failure to process the message counts; the link failed, not the message."""
+    csms = Csms()
+    drops = {"left": ATTEMPTS + 1}
+
+    def drop(_: Event) -> Answer:
+        if drops["left"] > 0:
+            drops["left"] -= 1
+            csms.drop()
+        return {}
+
+    csms.answers["TransactionEvent"] = drop
+    async with walking(tmp_path, csms, variable=rows()) as walk:
+        await walk.accepted()
+        await walk.plug()
+        await walk.until(lambda: len(firsts(walk)) == ATTEMPTS + 2, within_s=600, step_s=2)
+        await walk.advance(60)
+        assert [one.get("offline", False) for one in firsts(walk)] == [False] + [True] * (ATTEMPTS + 1)
+
+
+def firsts(walk: Walk) -> list[Event]:
+    """All transmissions of the first event."""
+    return [one for one in walk.events() if one["seqNo"] == 0]

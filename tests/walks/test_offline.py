@@ -1,0 +1,207 @@
+"""Transactions while the CSMS is out of reach: queued, flagged, and told in order afterwards (E04, E08, E11, E12)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from station.charging_station import TokenOutcome
+from tests.walk import Walk, walking
+from tests.walks.steps import Event, ask_stop, charge, event, transaction_id, tx_points, variables
+
+
+async def cut(walk: Walk) -> None:
+    """The network is gone, and the station has noticed."""
+    walk.stack.cut()
+    await walk.until(lambda: not walk.csms.connected and not walk.stack.connected)
+
+
+async def mended(walk: Walk) -> None:
+    """The network is back, and all that was queued is told."""
+    walk.stack.mend()
+    await walk.until(lambda: walk.csms.connected)
+    await queue_empty(walk)
+
+
+async def queue_empty(walk: Walk) -> None:
+    """Wait until the CSMS has answered all events."""
+    while await walk.life.station.outbox.waiting():
+        await walk.advance(0.5)
+
+
+def check_order(events: list[Event]) -> None:
+    """Numbers without gaps and times that do not go back."""
+    assert [one["seqNo"] for one in events] == list(range(len(events)))
+    times = [one["timestamp"] for one in events]
+    assert times == sorted(times)
+
+
+async def test_a_transaction_that_goes_on_offline_is_told_afterwards(tmp_path: Path) -> None:
+    """TC_E_40_CS, E11.FR.02, E11.FR.03: Updated with meter values, offline is true, in order."""
+    async with walking(tmp_path) as walk:
+        identity = await charge(walk)
+        before = len(walk.events())
+        await cut(walk)
+        await walk.advance(190)
+        assert len(walk.events()) == before
+        await mended(walk)
+        missed = walk.events()[before:]
+        assert [one["triggerReason"] for one in missed] == ["MeterValuePeriodic"] * 3
+        assert all(one["eventType"] == "Updated" and one["offline"] and one["meterValue"] for one in missed)
+        check_order(walk.events())
+        assert transaction_id(walk) == identity
+        await walk.advance(65)
+        assert "offline" not in walk.events()[-1]
+
+
+async def test_a_transaction_that_began_and_ended_offline_is_told_whole(tmp_path: Path) -> None:
+    """TC_E_43_CS, E04.FR.01, E04.FR.03, E12.FR.01: Started and Ended are among it, all of it offline."""
+    async with walking(tmp_path, variable=variables(AuthCtrlr__OfflineTxForUnknownIdEnabled=True)) as walk:
+        await walk.accepted()
+        await cut(walk)
+        await walk.plug()
+        assert await walk.present() is TokenOutcome.AUTHORIZED
+        await walk.charging()
+        await walk.advance(70)
+        assert await walk.present() is TokenOutcome.STOPPED
+        await walk.advance(10)
+        await walk.unplug()
+        await mended(walk)
+        assert walk.told() == [
+            ("Started", "CablePluggedIn"),
+            ("Updated", "Authorized"),
+            ("Updated", "ChargingStateChanged"),
+            ("Updated", "MeterValuePeriodic"),
+            ("Ended", "StopAuthorized"),
+        ]
+        assert all(one["offline"] for one in walk.events())
+        check_order(walk.events())
+        assert walk.csms.sent("Authorize") == []
+
+
+async def test_a_transaction_that_ends_offline_is_told_as_ended(tmp_path: Path) -> None:
+    """TC_E_44_CS, E08.FR.02, E08.FR.05: the messages wait, all are offline, one is Ended."""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        before = len(walk.events())
+        await cut(walk)
+        assert await walk.present() is TokenOutcome.STOPPED
+        await walk.advance(10)
+        assert sum(walk.board.currents_a) == 0
+        await walk.unplug()
+        await mended(walk)
+        missed = walk.events()[before:]
+        assert [one["eventType"] for one in missed] == ["Ended"]
+        assert all(one["offline"] for one in missed)
+        assert missed[-1]["transactionInfo"]["stoppedReason"] == "Local"
+        check_order(walk.events())
+
+
+async def test_what_the_csms_had_not_taken_when_the_link_broke_becomes_offline(tmp_path: Path) -> None:
+    """E11.FR.07: every message that is still in the queue is set offline; nothing is lost or told twice."""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        answer = walk.csms.answers
+        answer["TransactionEvent"] = lambda _: walk.csms.drop() or {}
+        walk.board.vehicle and walk.board.vehicle.suspend()
+        await walk.until(lambda: not walk.stack.connected)
+        del answer["TransactionEvent"]
+        await walk.until(lambda: walk.csms.connected, within_s=120)
+        await queue_empty(walk)
+        suspended = [one for one in walk.events() if one["transactionInfo"].get("chargingState") == "SuspendedEV"]
+        assert [one.get("offline", False) for one in suspended] == [False, True]
+        assert len({one["seqNo"] for one in suspended}) == 1
+
+
+async def test_two_transactions_offline_come_one_after_the_other(tmp_path: Path) -> None:
+    """E04.FR.04, E13.FR.04: transaction-related messages are sent in the order in which they happened."""
+    async with walking(tmp_path, variable=variables(AuthCtrlr__OfflineTxForUnknownIdEnabled=True)) as walk:
+        await walk.accepted()
+        await cut(walk)
+        for _ in range(2):
+            await walk.plug()
+            await walk.present()
+            await walk.charging()
+            await walk.present()
+            await walk.advance(10)
+            await walk.unplug()
+        await mended(walk)
+        ids = [one["transactionInfo"]["transactionId"] for one in walk.events()]
+        assert len(set(ids)) == 2
+        first = ids.index(next(one for one in ids if one != ids[0]))
+        assert set(ids[:first]).isdisjoint(ids[first:])
+        check_order(walk.events()[:first])
+        check_order(walk.events()[first:])
+
+
+async def test_status_of_an_ongoing_transaction(tmp_path: Path) -> None:
+    """TC_E_30_CS, TC_E_34_CS, TC_E_28_CS, E14.FR.01–FR.08: with and without id, and of an id that never was."""
+    async with walking(tmp_path) as walk:
+        identity = await charge(walk)
+        await queue_empty(walk)
+        assert await status(walk, identity) == {"ongoingIndicator": True, "messagesInQueue": False}
+        assert await status(walk, None) == {"messagesInQueue": False}
+        assert await status(walk, "never-was") == {"ongoingIndicator": False, "messagesInQueue": False}
+
+
+async def test_status_with_messages_in_the_queue(tmp_path: Path) -> None:
+    """TC_E_29_CS, TC_E_33_CS, E14.FR.04, E14.FR.07: asked before the queue is empty."""
+    async with walking(tmp_path) as walk:
+        identity = await charge(walk)
+        await cut(walk)
+        await walk.advance(70)
+        refusing = {"on": True}
+        walk.csms.answers["TransactionEvent"] = lambda _: late(walk) if refusing["on"] else {}
+        walk.stack.mend()
+        await walk.until(lambda: walk.csms.connected and walk.stack.connected)
+        assert await status(walk, identity) == {"ongoingIndicator": True, "messagesInQueue": True}
+        assert await status(walk, None) == {"messagesInQueue": True}
+        refusing["on"] = False
+        await queue_empty(walk)
+        missed = [one for one in walk.events() if one.get("offline")]
+        assert missed
+        assert all(one["eventType"] == "Updated" and one["meterValue"] for one in missed)
+
+
+async def test_status_of_a_transaction_that_ended_offline(tmp_path: Path) -> None:
+    """TC_E_31_CS, TC_E_32_CS, E14.FR.03, E14.FR.05: ended, first with, then without messages in the queue."""
+    async with walking(tmp_path) as walk:
+        identity = await charge(walk)
+        await cut(walk)
+        await walk.present()
+        await walk.advance(10)
+        await walk.unplug()
+        refusing = {"on": True}
+        walk.csms.answers["TransactionEvent"] = lambda _: late(walk) if refusing["on"] else {}
+        walk.stack.mend()
+        await walk.until(lambda: walk.csms.connected and walk.stack.connected)
+        assert await status(walk, identity) == {"ongoingIndicator": False, "messagesInQueue": True}
+        refusing["on"] = False
+        await queue_empty(walk)
+        assert await status(walk, identity) == {"ongoingIndicator": False, "messagesInQueue": False}
+
+
+async def test_a_remote_stop_that_comes_after_the_outage_ends_the_transaction(tmp_path: Path) -> None:
+    """E11, F03.FR.07: the transaction is still the same."""
+    async with walking(tmp_path, variable=tx_points("Authorized", "Authorized")) as walk:
+        identity = await charge(walk)
+        await cut(walk)
+        await walk.advance(20)
+        await mended(walk)
+        assert await ask_stop(walk, identity) == "Accepted"
+        ended = await event(walk, "Ended", "RemoteStop")
+        assert ended["transactionInfo"]["transactionId"] == identity
+        assert "offline" not in ended
+
+
+def late(walk: Walk) -> object:
+    """The CSMS does not answer."""
+    del walk
+    from tests.csms import NEVER
+
+    return NEVER
+
+
+async def status(walk: Walk, identity: str | None) -> dict[str, object]:
+    """GetTransactionStatus."""
+    asked = {"transactionId": identity} if identity is not None else {}
+    return await walk.csms.call("GetTransactionStatus", asked)

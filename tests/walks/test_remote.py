@@ -1,0 +1,284 @@
+"""What the CSMS starts and stops (F01–F03)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from station.charging_station import TokenOutcome
+from station.model import Fault
+from tests.csms import Csms
+from tests.walk import OTHER_CARD, walking
+from tests.walks.steps import (
+    GROUP,
+    answering,
+    ask_start,
+    ask_stop,
+    charge,
+    event,
+    statuses,
+    token,
+    transaction_id,
+    tx_points,
+    variables,
+)
+
+
+def profile(limit_a: float = 10.0, **more: Any) -> dict[str, Any]:
+    """A TxProfile that limits from the start."""
+    schedule = {
+        "id": 1,
+        "chargingRateUnit": "A",
+        "chargingSchedulePeriod": [{"startPeriod": 0, "limit": limit_a}],
+    }
+    return {
+        "id": 8,
+        "stackLevel": 0,
+        "chargingProfilePurpose": "TxProfile",
+        "chargingProfileKind": "Relative",
+        "chargingSchedule": [schedule],
+        **more,
+    }
+
+
+async def test_cable_first_the_answer_names_the_transaction_that_waits(tmp_path: Path) -> None:
+    """TC_F_01_CS, F01.FR.13, F01.FR.19: transactionId in the answer; RemoteStart and remoteStartId once."""
+    async with walking(tmp_path, variable=tx_points("EVConnected", "Authorized")) as walk:
+        await walk.accepted()
+        await walk.plug()
+        await event(walk, "Started", "CablePluggedIn")
+        answer = await ask_start(walk, remote_start_id=55)
+        assert answer == {"status": "Accepted", "transactionId": transaction_id(walk)}
+        told = await event(walk, "Updated", "RemoteStart")
+        assert told["transactionInfo"]["remoteStartId"] == 55
+        assert told["idToken"] == token()
+        await walk.charging()
+        await event(walk, "Updated", "ChargingStateChanged", chargingState="Charging")
+        assert sum("remoteStartId" in one["transactionInfo"] for one in walk.events()) == 1
+        assert walk.csms.sent("Authorize") == []
+
+
+@pytest.mark.parametrize("start", ["EVConnected", "Authorized", "PowerPathClosed"])
+async def test_remote_start_first_then_the_cable(tmp_path: Path, start: str) -> None:
+    """TC_F_03_CS, F02.FR.01: without AuthorizeRemoteStart nobody is asked; RemoteStart is told with the id token."""
+    async with walking(tmp_path, variable=tx_points(start, "Authorized")) as walk:
+        await walk.accepted()
+        assert await ask_start(walk, remote_start_id=56) == {"status": "Accepted"}
+        await walk.plug()
+        await walk.charging()
+        started = await event(walk, "Started", "RemoteStart")
+        assert started["transactionInfo"]["remoteStartId"] == 56
+        assert started["idToken"] == token()
+        assert walk.csms.sent("Authorize") == []
+        assert sum("remoteStartId" in one["transactionInfo"] for one in walk.events()) == 1
+
+
+async def test_authorize_remote_start_asks_before_anything_starts(tmp_path: Path) -> None:
+    """TC_F_02_CS, F02.FR.04 / F01.FR.01: the answer comes first, then Authorize, then the transaction."""
+    async with walking(tmp_path, variable=variables(AuthCtrlr__AuthorizeRemoteStart=True)) as walk:
+        await walk.accepted()
+        await ask_start(walk)
+        started = await event(walk, "Started", "RemoteStart")
+        assert started["idToken"] == token()
+        actions = [call.action for call in walk.csms.calls]
+        assert walk.csms.sent("Authorize") == [{"idToken": token()}]
+        assert actions.index("Authorize") < actions.index("TransactionEvent")
+        await walk.plug()
+        await walk.charging()
+
+
+async def test_a_remote_start_that_is_not_authorized_starts_nothing(tmp_path: Path) -> None:
+    """F01.FR.02, F02.FR.05: as a local card that is refused."""
+    csms = Csms()
+    csms.answers["Authorize"] = answering("Blocked")
+    async with walking(tmp_path, csms, variable=variables(AuthCtrlr__AuthorizeRemoteStart=True)) as walk:
+        await walk.accepted()
+        assert (await ask_start(walk))["status"] == "Accepted"
+        await walk.until(lambda: csms.sent("Authorize"))
+        await walk.plug()
+        await walk.advance(15)
+        assert walk.board.contactor_operations == 0
+        assert ("Started", "RemoteStart") not in walk.told()
+
+
+async def test_a_central_token_is_never_asked_for_and_never_cached(tmp_path: Path) -> None:
+    """C05.FR.01, C05.FR.02: the CSMS made it up for this start."""
+    async with walking(tmp_path, variable=variables(AuthCtrlr__AuthorizeRemoteStart=True)) as walk:
+        await walk.accepted()
+        central = {"idToken": "ONCE-1", "type": "Central"}
+        await walk.csms.call("RequestStartTransaction", {"idToken": central, "remoteStartId": 3, "evseId": 1})
+        started = await event(walk, "Started", "RemoteStart")
+        assert started["idToken"] == central
+        await walk.settle()
+        assert walk.csms.sent("Authorize") == []
+        assert walk.life.station.tokens.entries() == []
+
+
+async def test_a_remote_start_that_nobody_plugs_into_times_out_and_may_come_again(tmp_path: Path) -> None:
+    """TC_F_04_CS, F02.FR.07, F02.FR.08: Ended, EVConnectTimeout; the EVSE takes another start."""
+    rows = tx_points("Authorized", "Authorized", TxCtrlr__EVConnectionTimeOut=30)
+    async with walking(tmp_path, variable=rows) as walk:
+        await walk.accepted()
+        await ask_start(walk, remote_start_id=1)
+        await walk.advance(31)
+        ended = await event(walk, "Ended", "EVConnectTimeout")
+        assert ended["transactionInfo"]["stoppedReason"] == "Timeout"
+        assert await ask_start(walk, remote_start_id=2) == {"status": "Accepted"}
+        again = await event(walk, "Started", "RemoteStart", remoteStartId=2)
+        assert again["transactionInfo"]["transactionId"] != ended["transactionInfo"]["transactionId"]
+        assert set(statuses(walk)) == {"Available"}
+
+
+async def test_an_evse_that_is_in_use_rejects(tmp_path: Path) -> None:
+    """F01.FR.24, F02.FR.26: an authorized transaction; the charge is not disturbed."""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        told = len(walk.events())
+        answer = await ask_start(walk, card=OTHER_CARD)
+        assert answer["status"] == "Rejected"
+        assert sum(walk.board.currents_a) > 0
+        assert len(walk.events()) == told
+
+
+async def test_an_evse_that_waits_for_a_cable_rejects_a_second_start(tmp_path: Path) -> None:
+    """F02.FR.26: authorized, although nothing has started yet."""
+    async with walking(tmp_path, variable=tx_points("EVConnected", "Authorized")) as walk:
+        await walk.accepted()
+        assert (await ask_start(walk, remote_start_id=1))["status"] == "Accepted"
+        assert (await ask_start(walk, remote_start_id=2, card=OTHER_CARD))["status"] == "Rejected"
+        await walk.plug()
+        started = await event(walk, "Started", "RemoteStart")
+        assert started["transactionInfo"]["remoteStartId"] == 1
+
+
+@pytest.mark.parametrize("trouble", ["faulted", "unavailable", "unknown"])
+async def test_an_evse_that_cannot_charge_rejects(tmp_path: Path, trouble: str) -> None:
+    """F01.FR.23, F02.FR.25."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        if trouble == "faulted":
+            walk.board.raise_fault(Fault.GROUND_FAULT)
+        elif trouble == "unavailable":
+            walk.evse.set_operative(False)
+        await walk.settle()
+        answer = await ask_start(walk, evse_id=9 if trouble == "unknown" else 1)
+        assert answer["status"] == "Rejected"
+        assert answer["statusInfo"]["reasonCode"]
+        await walk.plug()
+        await walk.advance(10)
+        assert walk.board.contactor_operations == 0
+
+
+async def test_without_an_evse_id_the_one_with_a_vehicle_is_taken(tmp_path: Path) -> None:
+    """F01.FR.20."""
+    async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}], variable=tx_points("Authorized", "Authorized")) as walk:
+        await walk.accepted()
+        second = walk.application.world.boards[2]
+        from station.simulation.vehicle import VehicleModel
+
+        second.plug(VehicleModel())
+        await walk.settle()
+        assert (await ask_start(walk, evse_id=None))["status"] == "Accepted"
+        started = await event(walk, "Started", "RemoteStart")
+        assert started["evse"] == {"id": 2, "connectorId": 1}
+        await walk.until(lambda: sum(second.currents_a) > 0)
+        assert sum(walk.board.currents_a) == 0
+
+
+async def test_before_the_station_is_accepted_nothing_starts_or_stops(tmp_path: Path) -> None:
+    """B02.FR.05: Pending; RequestStart and RequestStop are rejected."""
+    csms = Csms()
+    csms.answers["BootNotification"] = lambda _: {
+        "currentTime": csms.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "interval": 600,
+        "status": "Pending",
+    }
+    async with walking(tmp_path, csms) as walk:
+        await walk.until(lambda: csms.sent("BootNotification"))
+        assert (await ask_start(walk))["status"] == "Rejected"
+        assert await ask_stop(walk, "whatever") == "Rejected"
+        assert csms.sent("TransactionEvent") == []
+
+
+async def test_a_stop_of_a_transaction_that_is_not_running_is_rejected(tmp_path: Path) -> None:
+    """TC_F_09_CS, F03.FR.08."""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        assert await ask_stop(walk, "another") == "Rejected"
+        await walk.advance(5)
+        assert sum(walk.board.currents_a) > 0
+
+
+async def test_the_driver_of_a_remote_start_stops_with_the_same_card(tmp_path: Path) -> None:
+    """F01, C01.FR.03, E07.FR.02: who started it remotely may end it at the station, without asking."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await ask_start(walk)
+        await walk.plug()
+        await walk.charging()
+        assert await walk.present() is TokenOutcome.STOPPED
+        await event(walk, "Ended", "StopAuthorized")
+        assert walk.csms.sent("Authorize") == []
+
+
+async def test_the_group_of_a_remote_start_may_end_it(tmp_path: Path) -> None:
+    """F01, C09: groupIdToken of the request counts."""
+    csms = Csms()
+    csms.answers["Authorize"] = answering("Accepted", GROUP)
+    async with walking(tmp_path, csms) as walk:
+        await walk.accepted()
+        await ask_start(walk, groupIdToken=GROUP)
+        await walk.plug()
+        await walk.charging()
+        assert await walk.present(OTHER_CARD) is TokenOutcome.STOPPED
+
+
+async def test_a_local_start_may_be_stopped_remotely_and_charged_again(tmp_path: Path) -> None:
+    """F03.FR.07: Ended, RemoteStop, Remote; the vehicle that stays gets energy from the next start."""
+    async with walking(tmp_path, variable=tx_points("Authorized", "Authorized")) as walk:
+        identity = await charge(walk)
+        assert await ask_stop(walk, identity) == "Accepted"
+        await event(walk, "Ended", "RemoteStop", stoppedReason="Remote")
+        assert await ask_start(walk, remote_start_id=12) == {"status": "Accepted"}
+        await event(walk, "Started", "RemoteStart", remoteStartId=12)
+        await walk.charging()
+
+
+async def test_a_profile_that_comes_with_the_start_limits_the_transaction(tmp_path: Path) -> None:
+    """F01.FR.10, F02.FR.18, K05.FR.02: it holds for this transaction and ends with it."""
+    async with walking(tmp_path, variable=tx_points("Authorized", "Authorized")) as walk:
+        await walk.accepted()
+        assert await ask_start(walk, chargingProfile=profile(10.0)) == {"status": "Accepted"}
+        await walk.plug()
+        await walk.charging()
+        await walk.until(lambda: walk.board.currents_a.l1 == 10.0)
+        await walk.advance(30)
+        assert max(walk.board.currents_a) == 10.0
+        (installed,) = walk.life.load.profiles.store.all()
+        assert installed.transaction_id == transaction_id(walk)
+        await ask_stop(walk, transaction_id(walk))
+        await event(walk, "Ended", "RemoteStop")
+        await walk.advance(2)
+        assert walk.life.load.profiles.store.all() == ()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"chargingProfilePurpose": "TxDefaultProfile"},
+        {"transactionId": "not-yet"},
+        {"chargingProfileKind": "Absolute"},
+    ],
+)
+async def test_a_start_with_a_wrong_profile_is_rejected(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    """F01.FR.08, F01.FR.11, F01.FR.26, K05.FR.05, K01.FR.40: nothing starts."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        answer = await ask_start(walk, chargingProfile=profile(**wrong))
+        assert answer["status"] == "Rejected"
+        await walk.plug()
+        await walk.advance(10)
+        assert walk.board.contactor_operations == 0
+        assert ("Started", "RemoteStart") not in walk.told()

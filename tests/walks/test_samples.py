@@ -1,0 +1,238 @@
+"""What is sampled, when, and where it is told (J01, J02, E06)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.walk import Walk, walking
+from tests.walks.steps import Event, charge, event, variables
+
+REGISTER = "Energy.Active.Import.Register"
+
+
+def samples(told: Event) -> list[dict[str, Any]]:
+    """All sampled values of an event."""
+    return [one for value in told.get("meterValue", []) for one in value["sampledValue"]]
+
+
+def measurands(told: Event) -> set[str]:
+    """What was measured."""
+    return {one["measurand"] for one in samples(told)}
+
+
+def periodic(walk: Walk, trigger: str = "MeterValuePeriodic") -> list[Event]:
+    """The events of a sampling rhythm."""
+    return [one for one in walk.events() if one["triggerReason"] == trigger]
+
+
+def second_of_day(text: str) -> float:
+    """Seconds after midnight."""
+    moment = datetime.fromisoformat(text)
+    return moment.hour * 3600 + moment.minute * 60 + moment.second + moment.microsecond / 1e6
+
+
+async def test_samples_come_at_every_interval_with_the_configured_measurands(tmp_path: Path) -> None:
+    """J02.FR.11: TxUpdatedInterval and TxUpdatedMeasurands."""
+    rows = variables(
+        SampledDataCtrlr__TxUpdatedInterval=20,
+        SampledDataCtrlr__TxUpdatedMeasurands=f"{REGISTER},Voltage,Frequency,Current.Offered",
+    )
+    async with walking(tmp_path, variable=rows) as walk:
+        await charge(walk)
+        await walk.advance(90)
+        await walk.until(lambda: len(periodic(walk)) >= 4)
+        told = periodic(walk)
+        times = [datetime.fromisoformat(one["timestamp"]).timestamp() for one in told]
+        assert [later - earlier for earlier, later in zip(times, times[1:], strict=False)] == pytest.approx(
+            [20.0] * (len(times) - 1), abs=0.01
+        )
+        for one in told:
+            assert one["eventType"] == "Updated"
+            assert measurands(one) == {REGISTER, "Voltage", "Frequency", "Current.Offered"}
+            assert {sample["context"] for sample in samples(one)} == {"Sample.Periodic"}
+            assert one["transactionInfo"]["chargingState"] == "Charging"
+            assert one["numberOfPhasesUsed"] == 3  # E02.FR.18
+        offered = [sample["value"] for sample in samples(told[-1]) if sample["measurand"] == "Current.Offered"]
+        assert offered == [32.0]
+        phases = [sample["phase"] for sample in samples(told[-1]) if sample["measurand"] == "Voltage"]
+        assert phases == ["L1-N", "L2-N", "L3-N"]
+
+
+async def test_a_new_interval_counts_at_once_and_zero_ends_the_samples(tmp_path: Path) -> None:
+    """J02.FR.11, J02.FR.12: an interval of 0 means none."""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        await walk.set_variable("SampledDataCtrlr", "TxUpdatedInterval", "10")
+        await walk.advance(31)
+        await walk.until(lambda: len(periodic(walk)) == 3)
+        await walk.set_variable("SampledDataCtrlr", "TxUpdatedInterval", "0")
+        await walk.advance(200)
+        assert len(periodic(walk)) == 3
+
+
+async def test_the_registers_only_grow_and_end_where_the_meter_stands(tmp_path: Path) -> None:
+    """E06.FR.11: what is billed is the difference of two readings of one register."""
+    async with walking(tmp_path, variable=variables(SampledDataCtrlr__TxUpdatedInterval=10)) as walk:
+        await charge(walk)
+        await walk.advance(65)
+        await walk.present()
+        await event(walk, "Ended", "StopAuthorized")
+        values = [one["value"] for told in walk.events() for one in samples(told) if one["measurand"] == REGISTER]
+        assert values == sorted(values)
+        assert len(values) == 8
+        assert values[-1] == pytest.approx(walk.board.read_meter().energy_import_wh, abs=0.01)
+
+
+async def test_the_samples_for_the_end_come_with_the_end_only(tmp_path: Path) -> None:
+    """J02.FR.03, E06.FR.11: TxEndedInterval samples are kept for the Ended event."""
+    rows = variables(SampledDataCtrlr__TxUpdatedInterval=0, SampledDataCtrlr__TxEndedInterval=15)
+    async with walking(tmp_path, variable=rows) as walk:
+        await charge(walk)
+        await walk.advance(62)
+        assert periodic(walk) == []
+        await walk.present()
+        ended = await event(walk, "Ended", "StopAuthorized")
+        contexts = [value["sampledValue"][0]["context"] for value in ended["meterValue"]]
+        assert contexts == ["Sample.Periodic"] * 4 + ["Transaction.End"]
+        values = [value["sampledValue"][0]["value"] for value in ended["meterValue"]]
+        assert values == sorted(values)
+        times = [value["timestamp"] for value in ended["meterValue"]]
+        assert times == sorted(times)
+
+
+async def test_aligned_samples_of_a_transaction_come_at_whole_intervals_of_the_day(tmp_path: Path) -> None:
+    """J01, AlignedDataInterval, trigger MeterValueClock, context Sample.Clock."""
+    rows = variables(
+        SampledDataCtrlr__TxUpdatedInterval=0,
+        AlignedDataCtrlr__Interval=30,
+        AlignedDataCtrlr__Measurands=f"{REGISTER},Power.Active.Import",
+    )
+    async with walking(tmp_path, variable=rows) as walk:
+        await charge(walk)
+        told_before = len(walk.csms.sent("MeterValues"))
+        await walk.advance(125)
+        await walk.until(lambda: len(periodic(walk, "MeterValueClock")) >= 4)
+        for one in periodic(walk, "MeterValueClock"):
+            assert second_of_day(one["timestamp"]) % 30 == pytest.approx(0.0, abs=0.05)
+            assert measurands(one) == {REGISTER, "Power.Active.Import"}
+            assert {sample["context"] for sample in samples(one)} == {"Sample.Clock"}
+        assert len(walk.csms.sent("MeterValues")) == told_before
+
+
+async def test_aligned_samples_without_a_transaction_are_meter_values(tmp_path: Path) -> None:
+    """J01.FR.14, J01.FR.02: MeterValues of the EVSE at whole intervals, context Sample.Clock."""
+    async with walking(tmp_path, variable=variables(AlignedDataCtrlr__Interval=60)) as walk:
+        await walk.accepted()
+        await walk.advance(185)
+        await walk.until(lambda: len(walk.csms.sent("MeterValues")) >= 3)
+        for told in walk.csms.sent("MeterValues"):
+            assert told["evseId"] == 1
+            (value,) = told["meterValue"]
+            assert second_of_day(value["timestamp"]) % 60 == pytest.approx(0.0, abs=0.05)
+            assert value["sampledValue"][0]["measurand"] == REGISTER
+            assert value["sampledValue"][0]["context"] == "Sample.Clock"
+        assert walk.events() == []
+
+
+async def test_send_during_idle_keeps_aligned_samples_out_of_a_transaction(tmp_path: Path) -> None:
+    """J01.FR.19: idle EVSEs only; afterwards they come again."""
+    rows = variables(AlignedDataCtrlr__Interval=30, AlignedDataCtrlr__SendDuringIdle=True)
+    async with walking(tmp_path, variable=rows) as walk:
+        await walk.accepted()
+        await walk.advance(35)
+        await walk.until(lambda: walk.csms.sent("MeterValues"))
+        await charge(walk)
+        told = len(walk.csms.sent("MeterValues"))
+        await walk.advance(100)
+        assert len(walk.csms.sent("MeterValues")) == told
+        assert periodic(walk, "MeterValueClock") == []
+        await walk.present()
+        await event(walk, "Ended", "StopAuthorized")
+        await walk.unplug()
+        await walk.advance(65)
+        await walk.until(lambda: len(walk.csms.sent("MeterValues")) > told)
+
+
+async def test_send_during_idle_of_the_station_counts_for_all_its_evses(tmp_path: Path) -> None:
+    """J01.FR.20: a transaction on one EVSE stops the clock aligned values of all."""
+    rows = variables(AlignedDataCtrlr__Interval=30, AlignedDataCtrlr__SendDuringIdle=True)
+    async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}], variable=rows) as walk:
+        await walk.accepted()
+        await walk.advance(35)
+        await walk.until(lambda: {told["evseId"] for told in walk.csms.sent("MeterValues")} == {1, 2})
+        await charge(walk)
+        told = len(walk.csms.sent("MeterValues"))
+        await walk.advance(100)
+        assert len(walk.csms.sent("MeterValues")) == told
+
+
+async def test_aligned_samples_for_the_end_come_with_the_end(tmp_path: Path) -> None:
+    """J01, AlignedDataTxEndedInterval and AlignedDataTxEndedMeasurands."""
+    rows = variables(
+        SampledDataCtrlr__TxUpdatedInterval=0,
+        AlignedDataCtrlr__TxEndedInterval=30,
+        AlignedDataCtrlr__TxEndedMeasurands=REGISTER,
+    )
+    async with walking(tmp_path, variable=rows) as walk:
+        await charge(walk)
+        await walk.advance(95)
+        await walk.present()
+        ended = await event(walk, "Ended", "StopAuthorized")
+        contexts = [value["sampledValue"][0]["context"] for value in ended["meterValue"]]
+        assert contexts == ["Sample.Clock"] * (len(contexts) - 1) + ["Transaction.End"]
+        moments = [second_of_day(value["timestamp"]) for value in ended["meterValue"][:-1]]
+        assert len(moments) in {3, 4}  # 95 seconds that begin anywhere
+        assert [moment % 30 for moment in moments] == pytest.approx([0.0] * len(moments), abs=0.05)
+
+
+async def test_the_time_spent_charging_counts_only_charging(tmp_path: Path) -> None:
+    """TransactionType.timeSpentCharging: seconds in which energy flowed; a pause does not count."""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        await walk.advance(60)
+        assert walk.board.vehicle is not None
+        walk.board.vehicle.suspend()
+        await walk.advance(100)
+        walk.board.vehicle.resume()
+        await walk.charging()
+        await walk.advance(30)
+        await walk.present()
+        ended = await event(walk, "Ended", "StopAuthorized")
+        assert ended["transactionInfo"]["timeSpentCharging"] == pytest.approx(91, abs=3)
+        assert "timeSpentCharging" not in walk.events()[0]["transactionInfo"]
+
+
+async def test_a_one_phase_vehicle_is_told_as_one_phase(tmp_path: Path) -> None:
+    """E02.FR.18: numberOfPhasesUsed is what carries current."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await walk.present()
+        await walk.plug(phases=1)
+        await walk.charging()
+        await walk.advance(65)
+        await walk.until(lambda: periodic(walk))
+        told = periodic(walk)[-1]
+        assert told["numberOfPhasesUsed"] == 1
+        currents = {one["phase"]: one["value"] for one in samples(told) if one["measurand"] == "Current.Import"}
+        assert currents == {"L1": 32.0, "L2": 0.0, "L3": 0.0}
+
+
+async def test_a_silent_meter_leaves_values_out_and_invents_none(tmp_path: Path) -> None:
+    """Silence is not zero: no sample without a reading, and the samples come again with the meter."""
+    async with walking(tmp_path, variable=variables(SampledDataCtrlr__TxUpdatedInterval=5)) as walk:
+        await charge(walk)
+        await walk.advance(6)
+        await walk.until(lambda: periodic(walk))
+        walk.application.world.fail_meter(1, True)
+        await walk.advance(1)
+        told = len(periodic(walk))
+        await walk.advance(8)
+        assert len(periodic(walk)) == told
+        walk.application.world.fail_meter(1, False)
+        await walk.advance(10)
+        await walk.until(lambda: len(periodic(walk)) > told)
+        assert all(one["value"] > 0 for one in samples(periodic(walk)[-1]) if one["measurand"] == REGISTER)
