@@ -92,7 +92,15 @@ class Availability:
                 self._waiting.popleft()
             await self._changed.wait()
 
-    async def _tell(self, change: _Change) -> None:
+    async def report_now(self, evse: Evse) -> None:
+        """Tell the status of an EVSE because the CSMS asks for it (F06).
+
+        Raises:
+            LinkLostError: the session has ended.
+        """
+        await self._tell(_Change(evse.id, evse.connector_status, self._clock.now()), requested=True)
+
+    async def _tell(self, change: _Change, *, requested: bool = False) -> None:
         connector_id = self._evses[change.evse_id].layout.connector_id
         try:
             await self._link.call(
@@ -103,6 +111,7 @@ class Availability:
                     "evseId": change.evse_id,
                     "connectorId": connector_id,
                 },
+                requested=requested,
             )
         except LinkLostError:
             raise

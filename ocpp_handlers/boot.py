@@ -143,6 +143,7 @@ class Boot:
 
     def ask_again(self) -> None:
         """The CSMS wants another BootNotification now (TriggerMessage, B02.FR.04)."""
+        self._reason = BootReason.TRIGGERED
         self._again.fire()
 
     async def _until_due(self) -> None:

@@ -137,6 +137,7 @@ class Connection:
             with contextlib.suppress(*_failures()):
                 async with asyncio.timeout(1.0):
                     await websocket.close()
+            websocket.transport.abort()  # whatever the CSMS makes of the goodbye
         return True
 
     async def _dial(self) -> ClientConnection:

@@ -10,6 +10,7 @@ from ocpp_handlers.translate import meter_value_to_wire
 
 if TYPE_CHECKING:
     from metering.sampling import MeterValue
+    from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
     from station.supervision import Errands
 
@@ -28,7 +29,13 @@ class MeterValues:
         if not self._link.online:
             return
 
-        async def send() -> None:
-            await self._link.call(actions.METER_VALUES, {"evseId": evse_id, "meterValue": [meter_value_to_wire(value)]})
+        self._errands.start("MeterValues", lambda: self.send(evse_id, value))
 
-        self._errands.start("MeterValues", send)
+    async def send(self, evse_id: int, value: MeterValue, *, requested: bool = False) -> None:
+        """Send samples of an EVSE.
+
+        Raises:
+            NoAnswerError: they did not arrive.
+        """
+        request: m.MeterValuesRequest = {"evseId": evse_id, "meterValue": [meter_value_to_wire(value)]}
+        await self._link.call(actions.METER_VALUES, request, requested=requested)

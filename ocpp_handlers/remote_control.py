@@ -31,6 +31,7 @@ class RemoteControl:
         """Answer what the CSMS asks of this block."""
         handlers.on(actions.REQUEST_START_TRANSACTION, self.request_start)
         handlers.on(actions.REQUEST_STOP_TRANSACTION, self.request_stop)
+        handlers.on(actions.UNLOCK_CONNECTOR, self.unlock_connector)
 
     async def request_start(
         self, request: m.RequestStartTransactionRequest
@@ -77,6 +78,15 @@ class RemoteControl:
                 evse.end_authorization(TriggerReason.REMOTE_STOP, StoppedReason.REMOTE)
 
         return Answer({"status": "Accepted"}, stop)  # F03.FR.07
+
+    async def unlock_connector(self, request: m.UnlockConnectorRequest) -> Answer[m.UnlockConnectorResponse]:
+        """F05."""
+        evse = self._station.evses.get(int(request["evseId"]))
+        if evse is None or request["connectorId"] != evse.layout.connector_id:  # F05.FR.03
+            return Answer({"status": "UnknownConnector"})
+        if evse.state.authorization is not None:  # F05.FR.02
+            return Answer({"status": "OngoingAuthorizedTransaction"})
+        return Answer({"status": "Unlocked" if await evse.unlock() else "UnlockFailed"})  # F05.FR.04, F05.FR.05
 
     def _refusal(self, profile: ChargingProfile) -> str | None:
         if profile.purpose is not Purpose.TX or profile.transaction_id is not None:  # F01.FR.08, F01.FR.11

@@ -24,6 +24,7 @@ from ocpp_handlers.schema import Schemas
 from ocpp_handlers.session import FrameListener, Handlers, LinkLostError, Session
 from ocpp_handlers.smart_charging import SmartCharging
 from ocpp_handlers.transactions import Transactions
+from ocpp_handlers.trigger_message import TriggerMessage
 from station.database import StorageError
 from station.supervision import Errands
 
@@ -90,6 +91,15 @@ class OcppStack:
             self._authorization,
             self._transactions,
             RemoteControl(self.gate, station, profiles),
+            TriggerMessage(
+                self.link,
+                self.gate,
+                self._boot,
+                self._availability,
+                self._meter_values,
+                station.evses,
+                station.settings,
+            ),
             SmartCharging(station, profiles, profiles_changed),
             self.data_transfer,
         ):

@@ -19,7 +19,7 @@ from metering.drivers import Buses, SimulatedMeterConfig
 from metering.plausibility import Plausibility, PlausibleMeter
 from station.availability import Availability
 from station.charging_station import ChargingStation
-from station.database import Database, open_database
+from station.database import Database, StorageError, open_database
 from station.evse import Evse, EvseLayout
 from station.feed import Feed
 from station.life import Life
@@ -52,8 +52,16 @@ _KEEP_EVENTS = 100_000
 """settled events that stay on record"""
 
 
+class StartError(Exception):
+    """The station cannot be started here and now; the sentence is for whoever starts it."""
+
+
 def run(configuration: Configuration, *, http_port: int | None, ready_file: Path | None) -> None:
-    """Run the station until SIGINT or SIGTERM."""
+    """Run the station until SIGINT or SIGTERM.
+
+    Raises:
+        StartError: its port or its storage cannot be had.
+    """
     asyncio.run(_run(configuration, http_port=http_port, ready_file=ready_file))
 
 
@@ -71,7 +79,7 @@ class Application:
     def __init__(self, configuration: Configuration, *, http_port: int | None = None) -> None:
         self.configuration = configuration
         self.clock = VirtualClock(rate=configuration.simulation.rate)
-        self.world = World(configuration, self.clock)
+        self.world = _world(configuration, self.clock)
         self.feed = Feed()
         self.life: Life | None = None
         port = configuration.http.port if http_port is None else http_port
@@ -104,12 +112,12 @@ class Application:
         """Live, die and live again, until stopped.
 
         Raises:
-            StorageError: the storage directory cannot be used.
+            StartError: its port or its storage cannot be had.
         """
         async with contextlib.AsyncExitStack() as stack:
             await self.world.start()
             stack.push_async_callback(self.world.stop)
-            self.web.bind()
+            self._listen()
             web = asyncio.create_task(self.web.run(self._build_web), name="web")
             stack.push_async_callback(_end_task, web)
             while not self._stopped.is_set():
@@ -120,7 +128,8 @@ class Application:
     async def _live(self, ready_file: Path | None) -> None:
         """One life: until the program stops, or the power is lost."""
         self._power_lost.clear()
-        async with alive(self) as life:
+        async with contextlib.AsyncExitStack() as stack:
+            life = await _begin(stack, self)
             self.life = life
             living = asyncio.create_task(life.run(), name="life")
             self._alive.set()
@@ -141,6 +150,13 @@ class Application:
                     life.link.cut()
                 await _end_task(living)
                 self._dead.set()
+
+    def _listen(self) -> None:
+        try:
+            self.web.bind()
+        except OSError as error:
+            host = self.configuration.http.host
+            raise StartError(f"http: cannot listen at {host}:{self.web.port}: {error.strerror}") from error
 
     def _write_ready_file(self, path: Path) -> None:
         told = {"pid": os.getpid(), "http_port": self.web.port, "identity": self.configuration.station.identity}
@@ -176,6 +192,21 @@ async def _end_task(task: asyncio.Task[None]) -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+def _world(configuration: Configuration, clock: VirtualClock) -> World:
+    try:
+        return World(configuration, clock)  # its meters keep their registers beside the station's records
+    except OSError as error:
+        raise StartError(f"station.storage: {error.filename}: {error.strerror}") from error
+
+
+async def _begin(stack: contextlib.AsyncExitStack, application: Application) -> Life:
+    """A life that ends with `stack`."""
+    try:
+        return await stack.enter_async_context(alive(application))
+    except StorageError as error:
+        raise StartError(f"station.storage: {error}") from error
 
 
 @contextlib.asynccontextmanager

@@ -41,7 +41,10 @@ def run(
         _refuse(f"{config}: log.file: cannot be opened: {error.strerror}")
     from station import app
 
-    app.run(configuration, http_port=http_port, ready_file=ready_file)
+    try:
+        app.run(configuration, http_port=http_port, ready_file=ready_file)
+    except app.StartError as error:
+        _refuse(f"{config}: {error}")
 
 
 @commands.command()

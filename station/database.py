@@ -79,7 +79,7 @@ async def open_database(path: Path, clock: Clock) -> AsyncGenerator[Database]:
     Raises:
         StorageError: it cannot be opened or is not ours.
     """
-    with _storage():
+    with _storage(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -87,7 +87,7 @@ async def open_database(path: Path, clock: Clock) -> AsyncGenerator[Database]:
         # Autocommit (isolation_level None): one statement is one transaction, one hop to the thread, one sync.
         connection = await aiosqlite.connect(path, isolation_level=None)
     try:
-        with _storage():
+        with _storage(path):
             await connection.execute("PRAGMA journal_mode=WAL")
             await connection.execute("PRAGMA synchronous=FULL")
             await connection.execute("PRAGMA busy_timeout=2000")
@@ -110,8 +110,8 @@ async def _migrate(connection: aiosqlite.Connection) -> None:
 
 
 @contextlib.contextmanager
-def _storage() -> Generator[None]:
+def _storage(path: Path | None = None) -> Generator[None]:
     try:
         yield
     except (sqlite3.Error, ValueError) as error:  # ValueError: aiosqlite after the connection was closed
-        raise StorageError(str(error)) from error
+        raise StorageError(f"{path}: {error}" if path is not None else str(error)) from error

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _BOARD_RETRY_S = 1.0
+_UNLOCK_S = 5.0
+"""how long a lock may take to open"""
 _WELDED_AFTER_S = WIND_DOWN_S + 4.0
 
 _ENDING_FAULTS = {
@@ -187,6 +189,14 @@ class Evse:
         """The holder has come for the cable."""
         self._become(replace(self.state, lock_held_for=None), None)
 
+    async def unlock(self) -> bool:
+        """Let the cable go, whoever it was kept for; returns whether the lock opened (F05.FR.04, F05.FR.06)."""
+        self.release_lock()
+        given_up_s = self._clock.monotonic() + _UNLOCK_S
+        while self.state.seen.locked and (left_s := given_up_s - self._clock.monotonic()) > 0:
+            await self.changed.wait_at_most(self._clock, left_s)
+        return not self.state.seen.locked and Fault.LOCK not in self.state.seen.faults
+
     def refuse_energy(self, *, beyond_wh: float) -> None:
         """The CSMS does not accept the id but lets the transaction run (E05.FR.02, E05.FR.03).
 
@@ -230,7 +240,7 @@ class Evse:
         """Take the EVSE into or out of service (G03)."""
         self._become(replace(self.state, operative=operative), None)
 
-    def sampled(self, trigger: TriggerReason, value: MeterValue) -> None:
+    def sampled(self, trigger: TriggerReason, value: MeterValue | None) -> None:
         """Make a transaction event of a sample (J02.FR.11)."""
         if (transaction := self.state.transaction) is not None:
             event = TransactionEvent(
@@ -240,7 +250,7 @@ class Evse:
                 trigger,
                 self._clock.now(),
                 charging_state=self.state.charging_state,
-                meter_values=(value,),
+                meter_values=(value,) if value is not None else (),
             )
             self.record(event)
 

@@ -34,8 +34,8 @@ class Sampled(Protocol):
         """What the pilot offers now."""
         ...
 
-    def sampled(self, trigger: TriggerReason, value: MeterValue) -> None:
-        """Make a transaction event of a sample."""
+    def sampled(self, trigger: TriggerReason, value: MeterValue | None) -> None:
+        """Make a transaction event of a sample; None is an event without one."""
         ...
 
 
@@ -93,6 +93,11 @@ class Sampler:
                 await self._changed.wait_at_most(self._clock, wait_s)
             if step_s == interval():
                 await take()
+
+    async def sample_now(self) -> None:
+        """A sample of the running transaction because the CSMS asks for one (F06.FR.07)."""
+        value = await self._take(self._settings.sampled_tx_updated_measurands, Context.TRIGGER)
+        self._evse.sampled(TriggerReason.TRIGGER, value)
 
     async def _updated(self, transaction_id: str) -> None:
         value = await self._take(self._settings.sampled_tx_updated_measurands, Context.SAMPLE_PERIODIC)

@@ -191,7 +191,7 @@ class SimulatedBoard:
             cable_plugged=plugged,
             cable_max_a=(cable_max_a or self._seen.cable_max_a) if plugged else None,
             contactor_closed=closed,
-            locked=self._outputs.lock,
+            locked=self._seen.locked if Fault.LOCK in faults else self._outputs.lock,  # one that is stuck
             faults=faults,
         )
         self._flow_w = sum(self.currents_a) * VOLTAGE_V

@@ -35,8 +35,8 @@ _EVENTS: TypeAdapter[TransactionEvent] = TypeAdapter(TransactionEvent)
 async def until(what: Callable[[], object], *, within_s: float = PATIENCE_S) -> None:
     """Wait in real time until something is true."""
     async with asyncio.timeout(within_s):
-        while not what():
-            await asyncio.sleep(_LOOK_EVERY_S)  # noqa: ASYNC110 - of another process there is nothing to wait on
+        while not what():  # noqa: ASYNC110 - of another process there is nothing to wait on
+            await asyncio.sleep(_LOOK_EVERY_S)
 
 
 class StationProcess:
@@ -142,8 +142,8 @@ class StationProcess:
     async def until_evse(self, what: Callable[[Payload], object]) -> Payload:
         """Wait until the API shows something of its EVSE."""
         async with asyncio.timeout(PATIENCE_S):
-            while not what(shown := await self.evse()):
-                await asyncio.sleep(_LOOK_EVERY_S)  # noqa: ASYNC110 - as in `until`
+            while not what(shown := await self.evse()):  # noqa: ASYNC110 - as in `until`
+                await asyncio.sleep(_LOOK_EVERY_S)
             return shown
 
     async def charging(self) -> None:

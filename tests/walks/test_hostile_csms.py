@@ -92,14 +92,13 @@ async def test_never_is_a_second_call_open_and_ids_never_repeat(tmp_path: Path) 
         csms.slow = True
         await walk.plug()  # a status and an event, and then a card asks as well
         outcome = walk.life.station.present(OTHER_CARD, 1)
-        for _ in range(12):
+        while not outcome.done() or len(csms.ids) < 6:
             await walk.until(lambda: csms.held)
             await csms.release()
-        assert outcome.done()
+            await walk.settle()
         assert csms.most_open == 1
         csms.slow = False
         await walk.charging()
-    assert len(csms.ids) > 8
     assert len(csms.ids) == len(set(csms.ids))  # part 4 §4.1.4
     assert max(len(identity) for identity in csms.ids) <= 36
 
@@ -248,6 +247,7 @@ async def test_a_card_may_be_held_to_the_reader_while_the_link_is_closing(tmp_pa
         outcome = walk.life.station.present(OTHER_CARD, 1)
         server.transport.pause_reading()
         await walk.until(outcome.done)
+        server.transport.resume_reading()
         assert outcome.result() is TokenOutcome.REJECTED
         await walk.until(lambda: walk.csms.connections == 2)
         await walk.settle()

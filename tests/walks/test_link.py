@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import io
+import itertools
 import json
 import logging
 import socket
@@ -53,7 +54,7 @@ class DialledCsms(Csms):
     def waits_s(self) -> list[float]:
         """The times between dials."""
         moments = self.dialled
-        return [(later - earlier).total_seconds() for earlier, later in zip(moments, moments[1:], strict=False)]
+        return [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(moments)]
 
 
 # Who speaks, and what language
@@ -101,13 +102,15 @@ async def test_the_identity_is_the_last_step_of_the_path(tmp_path: Path, identit
 
 async def test_the_password_goes_with_every_connection_request(tmp_path: Path) -> None:
     """A00.FR.202, A00.FR.203, A00.FR.204, A00.FR.205."""
-    async with running_csms() as csms:
-        async with powered(configuration(tmp_path, csms.url, csms={"password": PASSWORD}), csms) as walk:
-            await walk.accepted()
-            csms.drop()
-            await walk.until(lambda: csms.connections == 2)
-            secret = base64.b64encode(f"BORNE-TEST:{PASSWORD}".encode()).decode()
-            assert [headers.get_all("Authorization") for headers in csms.headers] == [[f"Basic {secret}"]] * 2
+    async with (
+        running_csms() as csms,
+        powered(configuration(tmp_path, csms.url, csms={"password": PASSWORD}), csms) as walk,
+    ):
+        await walk.accepted()
+        csms.drop()
+        await walk.until(lambda: csms.connections == 2)
+        secret = base64.b64encode(f"BORNE-TEST:{PASSWORD}".encode()).decode()
+        assert [headers.get_all("Authorization") for headers in csms.headers] == [[f"Basic {secret}"]] * 2
 
 
 async def test_without_a_password_nothing_is_claimed(tmp_path: Path) -> None:
@@ -284,7 +287,9 @@ class BareCsms:
         assert self._writer is not None
         for data in self.protocol.data_to_send():
             pong = self.protocol.state is State.OPEN and data[:1] == b"\x8a"
-            if data and (self.pongs or not pong):
+            if not data:
+                self._writer.write_eof()
+            elif self.pongs or not pong:
                 self._writer.write(data)
 
     async def set_ping_interval(self, value: int) -> str:
@@ -320,7 +325,7 @@ async def _bare(storage: Path, ping_interval_s: int) -> AsyncGenerator[tuple[Wal
 
 
 def _waits_s(moments: list[datetime]) -> list[float]:
-    return [(later - earlier).total_seconds() for earlier, later in zip(moments, moments[1:], strict=False)]
+    return [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(moments)]
 
 
 async def test_pings_go_out_at_the_configured_interval(tmp_path: Path) -> None:

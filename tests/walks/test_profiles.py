@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from station.charging_station import TokenOutcome
 from tests.csms import running_csms
 from tests.walk import Walk, configuration, powered, walking
 from tests.walks.steps import ask_stop, charge, event
@@ -255,6 +256,6 @@ async def test_default_profiles_survive_a_power_cycle_and_those_of_transactions_
         await walk.application.restore_power()
         await walk.until(lambda: len(csms.sent("BootNotification")) == 2)
         assert [one.id for one in walk.life.load.profiles.store.all()] == [1]
-        assert await walk.present()
+        assert await walk.present() is TokenOutcome.AUTHORIZED
         await walk.charging()
         assert drawn_a(walk) == 9.0

@@ -1,0 +1,183 @@
+"""Charging profiles and a moment give a limit: compared with a reading of the rules second by second."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
+from energy.composite import Charge, amperes, limit_a
+
+MONDAY = datetime(2026, 1, 12, tzinfo=UTC)
+NOON = MONDAY + timedelta(hours=12)
+ON_ONE = Charge(1, "tx", NOON)
+
+
+def profile(*periods: tuple[int, float], **changed: object) -> ChargingProfile:
+    """An absolute default profile from noon, with periods of (start, amperes)."""
+    schedule = Schedule(1, RateUnit.A, tuple(Period(start_s, limit) for start_s, limit in periods), starts_at=NOON)
+    made = ChargingProfile(1, 1, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule)
+    return replace(made, **changed)  # type: ignore[arg-type]
+
+
+def at(seconds: float) -> datetime:
+    """So long after noon."""
+    return NOON + timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("second", "expected"), [(-1, None), (0, 16.0), (599, 16.0), (600, 8.0), (899, 8.0), (900, 32.0), (10**7, 32.0)]
+)
+def test_each_period_holds_until_the_next_and_the_last_without_end(second: int, expected: float | None) -> None:
+    assert limit_a([profile((0, 16.0), (600, 8.0), (900, 32.0))], ON_ONE, at(second)) == expected
+
+
+def test_a_schedule_is_over_after_its_duration() -> None:
+    """K01.FR.11"""
+    one = profile((0, 16.0))
+    one = replace(one, schedule=replace(one.schedule, duration_s=60))
+    assert limit_a([one], ON_ONE, at(59.999)) == 16.0
+    assert limit_a([one], ON_ONE, at(60)) is None
+
+
+def test_a_transaction_goes_before_the_default_whatever_the_stack_levels() -> None:
+    """K01.FR.17"""
+    default = profile((0, 10.0), stack_level=9)
+    of_tx = profile((0, 20.0), id=2, purpose=Purpose.TX, transaction_id="tx")
+    assert limit_a([default, of_tx], ON_ONE, NOON) == 20.0
+    assert limit_a([default, of_tx], Charge(1, "another", NOON), NOON) == 10.0
+    assert limit_a([default, of_tx], Charge(1), NOON) == 10.0
+
+
+def test_the_higher_stack_level_goes_first_and_leaves_the_word_when_it_is_over() -> None:
+    """K01.FR.13, K01.FR.30"""
+    low = profile((0, 10.0))
+    high = profile((0, 25.0), id=2, stack_level=1)
+    high = replace(high, schedule=replace(high.schedule, duration_s=60))
+    for profiles in ([low, high], [high, low]):
+        assert limit_a(profiles, ON_ONE, at(30)) == 25.0
+        assert limit_a(profiles, ON_ONE, at(60)) == 10.0
+
+
+def test_a_profile_for_evse_0_counts_for_each_and_one_for_another_for_none() -> None:
+    assert limit_a([profile((0, 10.0), evse_id=0)], ON_ONE, NOON) == 10.0
+    assert limit_a([profile((0, 10.0), evse_id=2)], ON_ONE, NOON) is None
+
+
+def test_a_profile_counts_within_its_validity_only() -> None:
+    """K01.FR.36, K01.FR.37"""
+    one = profile((0, 10.0), valid_from=at(60), valid_to=at(120))
+    assert [limit_a([one], ON_ONE, at(second)) for second in (59, 60, 119, 120)] == [None, 10.0, 10.0, None]
+
+
+def test_a_relative_schedule_counts_from_the_moment_that_energy_could_flow() -> None:
+    """K01.FR.42"""
+    one = profile((0, 10.0), (60, 20.0), kind=Kind.RELATIVE)
+    one = replace(one, schedule=replace(one.schedule, starts_at=None))
+    ready = Charge(1, "tx", at(1000))
+    assert [limit_a([one], ready, at(second)) for second in (999, 1000, 1059, 1060)] == [None, 10.0, 10.0, 20.0]
+    assert limit_a([one], Charge(1), at(1000)) is None
+
+
+def test_a_daily_schedule_begins_anew_every_day() -> None:
+    one = profile((0, 10.0), (3600, 20.0), kind=Kind.RECURRING, recurrency=Recurrency.DAILY)
+    one = replace(one, schedule=replace(one.schedule, duration_s=7200))
+    day = 86_400
+    moments = (-1, 0, 3600, 7200, day - 1, day, day + 3600, 400 * day + 3599)
+    expected = [None, 10.0, 20.0, None, None, 10.0, 20.0, 10.0]
+    assert [limit_a([one], ON_ONE, at(second)) for second in moments] == expected
+
+
+@pytest.mark.parametrize(
+    ("period", "unit", "expected"),
+    [
+        (Period(0, 16.0), RateUnit.A, 16.0),
+        (Period(0, 11_040.0), RateUnit.W, 16.0),
+        (Period(0, 3_680.0, phases=1), RateUnit.W, 16.0),
+        (Period(0, 0.0), RateUnit.W, 0.0),
+    ],
+)
+def test_watts_are_over_all_phases_and_amperes_for_each(period: Period, unit: RateUnit, expected: float) -> None:
+    """K01.FR.50, K01.FR.51"""
+    assert amperes(period, unit) == pytest.approx(expected)
+
+
+def test_nobody_speaks_where_there_is_no_profile() -> None:
+    assert limit_a([], ON_ONE, NOON) is None
+
+
+# The rules, read second by second
+
+HORIZON_S = 400
+
+
+def by_hand(profiles: list[ChargingProfile], charge: Charge, second: int) -> float | None:
+    """The rules as the specification tells them, without arithmetic on dates: every list is walked."""
+    now, spoken = at(second), dict[tuple[bool, int], float]()
+    for one in profiles:
+        valid = (one.valid_from is None or one.valid_from <= now) and (one.valid_to is None or now < one.valid_to)
+        mine = one.evse_id in (0, charge.evse_id)
+        of_other_tx = one.purpose is Purpose.TX and one.transaction_id != charge.transaction_id
+        begin = charge.started_at if one.kind is Kind.RELATIVE else one.schedule.starts_at
+        if not valid or not mine or of_other_tx or begin is None or now < begin:
+            continue
+        if one.kind is Kind.RECURRING:
+            step = timedelta(days=7) if one.recurrency is Recurrency.WEEKLY else timedelta(days=1)
+            while begin + step <= now:
+                begin += step
+        limit: float | None = None
+        for period in one.schedule.periods:
+            if begin + timedelta(seconds=period.start_s) <= now:
+                limit = period.limit
+        duration_s = one.schedule.duration_s
+        if limit is not None and (duration_s is None or now < begin + timedelta(seconds=duration_s)):
+            spoken[one.purpose is Purpose.TX, one.stack_level] = limit
+    return spoken[max(spoken)] if spoken else None
+
+
+seconds = st.integers(-200, HORIZON_S)
+schedules = st.builds(
+    Schedule,
+    st.just(1),
+    st.just(RateUnit.A),
+    st.lists(st.integers(1, 300), max_size=4, unique=True).flatmap(
+        lambda starts: st.tuples(
+            *[st.builds(Period, st.just(start), st.floats(0, 32)) for start in [0, *sorted(starts)]]
+        )
+    ),
+    starts_at=st.builds(lambda second, days: at(second) - timedelta(days=days), seconds, st.integers(0, 20)),
+    duration_s=st.none() | st.integers(1, 400),
+)
+profile_lists = st.lists(
+    st.builds(
+        ChargingProfile,
+        st.integers(1, 1000),
+        st.sampled_from([0, 1, 1, 2]),
+        st.integers(0, 100),
+        st.sampled_from([Purpose.TX_DEFAULT, Purpose.TX]),
+        st.sampled_from(Kind),
+        schedules,
+        st.sampled_from(Recurrency),
+        st.none() | seconds.map(at),
+        st.none() | seconds.map(at),
+        st.sampled_from(["tx", "another"]),
+    ),
+    max_size=4,
+    unique_by=lambda one: (one.purpose, one.stack_level),
+)
+charges = st.builds(
+    Charge, st.just(1), st.none() | st.just("tx"), st.none() | seconds.map(at)
+)
+
+
+@settings(max_examples=60)
+@given(profile_lists, charges)
+def test_it_equals_a_reading_of_the_rules_second_by_second(
+    profiles: list[ChargingProfile], charge: Charge
+) -> None:
+    for second in range(-50, HORIZON_S, 3):
+        assert limit_a(profiles, charge, at(second)) == by_hand(profiles, charge, second)

@@ -1,0 +1,258 @@
+"""All limits of a station together: the tightest holds, and says its name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Schedule
+from energy.composite import Charge
+from energy.controller import Connection, Controller, Decision, Demand
+from energy.grid import GridSample
+from energy.limit import Limit, LimitSource
+from energy.pausing import RESUME_AFTER_S
+from energy.profile_store import ProfileStore
+from metering.reading import UNKNOWN, Phases
+from station.simulation.clock import VirtualClock
+from tests import fakes
+
+HOUSE = Connection(phases=3, safe_current_a=8.0, max_current_a=41.0)
+"""of which one ampere is kept for meters that round"""
+
+
+class Site:
+    """A controller, its clock, and what its vehicles draw."""
+
+    def __init__(self, connection: Connection | None = HOUSE, *, evses: int = 1, phases: int = 3) -> None:
+        self.clock: VirtualClock = fakes.clock()
+        self.profiles = ProfileStore(range(1, evses + 1))
+        self.controller = Controller(self.clock, self.profiles, connection)
+        rating = Limit(32.0, LimitSource.HARDWARE, fakes.NOON)
+        self.demands = {
+            evse_id: Demand(Charge(evse_id), phases, False, UNKNOWN, (rating,)) for evse_id in range(1, evses + 1)
+        }
+
+    def want(self, evse_id: int = 1, *, wants: bool = True, **changed: object) -> None:
+        """A vehicle wants energy, or something else about it is so."""
+        changed["wants"] = wants
+        self.demands[evse_id] = replace(self.demands[evse_id], **changed)  # type: ignore[arg-type]
+
+    def draw(self, current_a: float, evse_id: int = 1) -> None:
+        """A vehicle draws this on each phase."""
+        self.want(evse_id, draw_a=Phases[float | None].all(current_a))
+
+    def decide(self) -> dict[int, Decision]:
+        """What all may have."""
+        return self.controller.decide(list(self.demands.values()))
+
+    def decision(self, evse_id: int = 1) -> Decision:
+        """What one may have."""
+        return self.decide()[evse_id]
+
+    def sample(self, *currents_a: float | None, **told: float) -> None:
+        """The grid meter speaks, at a new moment."""
+        three = Phases(*currents_a) if len(currents_a) == 3 else Phases[float | None].all(currents_a[0])
+        self.controller.take_sample(GridSample(self.clock.now(), three, **told))
+
+    async def pass_time(self, seconds: float) -> None:
+        """Time goes by."""
+        await self.clock.advance(seconds)
+
+
+def test_without_a_house_the_hardware_limits() -> None:
+    site = Site(None)
+    site.want()
+    decision = site.decision()
+    assert decision.current_a == 32.0
+    assert decision.binding == Limit(32.0, LimitSource.HARDWARE, fakes.NOON)
+
+
+def test_the_tightest_limit_binds_and_all_are_told() -> None:
+    site = Site(None)
+    selector = Limit(16.0, LimitSource.SELECTOR, fakes.NOON)
+    cable = Limit(20.0, LimitSource.CABLE, fakes.NOON)
+    site.want(own_limits=(*site.demands[1].own_limits, selector, cable))
+    assert site.decision().current_a == 16.0
+    assert site.decision().binding == selector
+    assert len(site.decision().limits) == 3
+
+
+@pytest.mark.parametrize(("limit_a", "current_a"), [(5.9, 0.0), (6.0, 6.0), (0.0, 0.0)])
+def test_less_than_6_a_is_a_pause(limit_a: float, current_a: float) -> None:
+    site = Site(None)
+    site.want(own_limits=(Limit(limit_a, LimitSource.CABLE, fakes.NOON),))
+    assert site.decision().current_a == current_a
+
+
+def test_a_charging_profile_is_a_limit_like_the_others_and_keeps_the_moment_since_it_holds() -> None:
+    site = Site(None)
+    schedule = Schedule(1, RateUnit.A, (Period(0, 10.0), Period(60, 20.0)), starts_at=fakes.NOON)
+    site.profiles.install(ChargingProfile(1, 0, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule))
+    site.want()
+    assert site.decision().binding == Limit(10.0, LimitSource.CHARGING_PROFILE, fakes.NOON)
+
+
+async def test_a_limit_tells_since_when_it_has_its_value() -> None:
+    site = Site(None)
+    schedule = Schedule(1, RateUnit.A, (Period(0, 10.0), Period(60, 20.0)), starts_at=fakes.NOON)
+    site.profiles.install(ChargingProfile(1, 0, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule))
+    site.want()
+    since: list[tuple[float, int]] = []
+    for _ in range(4):
+        binding = site.decision().binding
+        assert binding is not None
+        since.append((binding.current_a, int((binding.since - fakes.NOON).total_seconds())))
+        await site.pass_time(30)
+    assert since == [(10.0, 0), (10.0, 0), (20.0, 60), (20.0, 60)]
+
+
+def test_before_the_meter_has_spoken_the_safe_current_holds() -> None:
+    site = Site()
+    site.want()
+    assert site.decision().current_a == 8.0
+    binding = site.decision().binding
+    assert binding is not None
+    assert binding.source is LimitSource.FAILSAFE
+
+
+def test_a_vehicle_gets_what_the_house_leaves() -> None:
+    site = Site()
+    site.want()
+    site.decide()
+    site.sample(20.0)
+    decision = site.decision()
+    assert decision.current_a == pytest.approx(20.0)
+    assert decision.binding is not None
+    assert decision.binding.source is LimitSource.GRID
+
+
+def test_the_fullest_phase_counts_for_a_three_phase_vehicle_and_only_its_own_for_another() -> None:
+    site = Site()
+    site.want()
+    site.decide()
+    site.sample(10.0, 20.0, 30.0)
+    assert site.decision().current_a == pytest.approx(10.0)
+    one_phase = Site(phases=1)
+    one_phase.want()
+    one_phase.decide()
+    one_phase.sample(10.0, 20.0, 30.0)
+    assert one_phase.decision().current_a == pytest.approx(30.0)
+
+
+def test_the_subscribed_current_that_the_meter_tells_counts_when_it_is_the_smaller() -> None:
+    site = Site()
+    site.want()
+    site.decide()
+    site.sample(10.0, subscribed_current_a=31.0)
+    assert site.controller.grid_limit_a == 31.0
+    assert site.decision().current_a == pytest.approx(20.0)
+
+
+def test_a_sample_without_a_phase_of_the_house_changes_nothing() -> None:
+    site = Site()
+    site.want()
+    site.decide()
+    site.sample(10.0, None, 10.0)
+    assert site.decision().current_a == 8.0
+
+
+async def test_a_repeated_telegram_is_silence() -> None:
+    """Silence is not zero: ten seconds later the safe current holds."""
+    site = Site()
+    site.want()
+    site.decide()
+    told = GridSample(fakes.NOON, Phases[float | None].all(10.0))
+    currents: list[float] = []
+    for _ in range(13):
+        site.controller.take_sample(told)
+        currents.append(site.decision().current_a)
+        await site.pass_time(1)
+    assert currents[0] == pytest.approx(30.0)
+    assert currents == sorted(currents, reverse=True)
+    assert currents[10:] == [8.0, 8.0, 8.0]
+
+
+async def test_a_silent_meter_ends_at_the_safe_current_for_as_long_as_it_is_silent() -> None:
+    site = Site()
+    site.want()
+    site.decide()
+    site.sample(10.0)
+    site.draw(30.0)
+    for expected_a in (30.0, 30.0, 8.0, 8.0):
+        assert site.decision().current_a == pytest.approx(expected_a)
+        await site.pass_time(5)
+    await site.pass_time(3600)
+    assert site.decision().current_a == 8.0
+
+
+async def test_a_meter_that_speaks_again_starts_from_the_safe_current() -> None:
+    site = Site()
+    site.want()
+    site.decide()
+    site.sample(10.0)
+    site.draw(30.0)
+    await site.pass_time(15)
+    site.draw(8.0)
+    for _ in range(7):
+        site.decide()
+        await site.pass_time(1)
+    site.sample(18.0)
+    assert site.decision().current_a <= 8.0 + 4.0
+
+
+def test_two_vehicles_share_and_one_alone_has_all() -> None:
+    site = Site(evses=2)
+    site.want(1)
+    site.decide()
+    site.sample(20.0)
+    assert site.decision(1).current_a == pytest.approx(20.0)
+    site.want(2)
+    decisions = site.decide()
+    assert [decisions[evse_id].current_a for evse_id in (1, 2)] == pytest.approx([10.0, 10.0])
+
+
+@pytest.mark.parametrize("house_a", [0.0, 10.0, 25.0, 28.1, 33.9, 34.1, 50.0])
+def test_those_that_start_together_never_have_more_than_the_house_leaves(house_a: float) -> None:
+    site = Site(evses=3)
+    for evse_id in (1, 2, 3):
+        site.want(evse_id)
+    site.decide()
+    site.sample(house_a)
+    currents = [decision.current_a for decision in site.decide().values()]
+    assert sum(currents) <= max(0.0, 40.0 - house_a) + 0.2
+    assert all(current_a == 0.0 or current_a >= 6.0 for current_a in currents)
+
+
+async def test_a_shortage_of_a_charging_vehicle_is_bridged_then_a_pause_then_a_resume() -> None:
+    site = Site()
+    site.want()
+    site.decide()
+    site.sample(10.0)
+    site.draw(16.0)
+    offered: list[float] = []
+    for second in range(int(RESUME_AFTER_S) + 60):
+        paused = bool(offered) and offered[-1] == 0.0
+        site.draw(0.0 if paused else 6.0)
+        site.decide()
+        await site.pass_time(1)
+        house_a = 38.0 if second < 20 else 5.0
+        site.sample(house_a + (0.0 if paused else 6.0))
+        offered.append(site.decision().current_a)
+    first_pause, resumed = offered.index(0.0), len(offered) - offered[::-1].index(0.0)
+    assert 9 <= first_pause <= 12
+    assert set(offered[:first_pause]) == {6.0}
+    assert set(offered[first_pause:resumed]) == {0.0}
+    assert resumed >= 20 + RESUME_AFTER_S
+    assert offered[-1] >= 6.0
+
+
+def test_the_age_of_the_last_sample_is_told() -> None:
+    site = Site()
+    assert site.controller.sample_age_s is None
+    assert site.controller.last_sample is None
+    site.sample(5.0)
+    assert site.controller.sample_age_s == 0.0
+    assert site.controller.last_sample == GridSample(fakes.NOON, Phases[float | None].all(5.0))
+    assert timedelta(0) == site.clock.now() - fakes.NOON
