@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from metering.pulse import Pulse
 from ocpp_handlers.back_off import back_off
+from station.supervision import heed_cancellation
 
 if TYPE_CHECKING:
     import ssl
@@ -94,7 +95,9 @@ class Connection:
             while self._cut:
                 await self._mended.wait()
             began_s = self._clock.monotonic()
-            if await self._hold_link() and self._clock.monotonic() - began_s >= _STABLE_S:
+            was_up = await self._hold_link()
+            heed_cancellation()
+            if was_up and self._clock.monotonic() - began_s >= _STABLE_S:
                 delays = back_off(self._settings, random.uniform)
             delay_s = next(delays)
             _log.info("dial again in %.1f s", delay_s)

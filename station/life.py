@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from station.recovery import end_open_transactions
+from station.recovery import end_open_transactions, record_ends
 from station.supervision import keep_running
 
 if TYPE_CHECKING:
@@ -52,5 +52,8 @@ class Life:
         await self.station.halt()
 
     async def _charge(self) -> None:
-        await end_open_transactions(self.station.outbox, self.station.evses, self.clock)
-        await self.station.run()
+        outbox = self.station.outbox
+        left = await end_open_transactions(outbox, self.station.evses, self.clock)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(record_ends(left, outbox, self.clock), name="recovery")
+            group.create_task(self.station.run(), name="evses")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -116,7 +117,8 @@ class LoadManagement:
             self._ready_at[evse.id] = self._clock.now()
         latest = evse.meter.latest
         return Demand(
-            charge=Charge(evse.id, evse.transaction_id, self._ready_at.get(evse.id)),
+            # What has not begun would begin now: a Relative profile holds from the first moment (K01.FR.42).
+            charge=Charge(evse.id, evse.transaction_id, self._ready_at.get(evse.id, self._clock.now())),
             phases=evse.layout.phases,
             wants=wants,
             draw_a=latest.currents_a if latest is not None and state.seen.contactor_closed else UNKNOWN,

@@ -7,6 +7,7 @@ event in its transaction is given by the same statement that records it, so it c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from metering.sampling import MeterValue
-from station.database import Database
+from station.database import Database, StorageError
 from station.model import TransactionEvent
 
 if TYPE_CHECKING:
@@ -157,10 +158,13 @@ class Outbox:
 
     async def waiting(self, transaction_id: str | None = None) -> int:
         """How many events wait for delivery, of one transaction or of all (E14)."""
-        await self.flush()
+        with contextlib.suppress(StorageError):  # a full disk can still be read
+            await self.flush()
         where = " AND transaction_id = ?" if transaction_id is not None else ""
-        values = (transaction_id,) if transaction_id is not None else ()
-        rows = await self._database.rows(f"SELECT COUNT(*) FROM events WHERE settled_at IS NULL{where}", values)
+        values = (self._last_id, transaction_id) if transaction_id is not None else (self._last_id,)
+        rows = await self._database.rows(
+            f"SELECT COUNT(*) FROM events WHERE settled_at IS NULL AND id > ?{where}", values
+        )
         return int(str(rows[0][0]))
 
     async def events(self, transaction_id: str) -> list[TransactionEvent]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,25 +26,40 @@ _ATTEMPTS = 3
 _RETRY_S = 2.0
 
 
-async def end_open_transactions(outbox: Outbox, evses: Mapping[int, Evse], clock: Clock) -> None:
+async def end_open_transactions(outbox: Outbox, evses: Mapping[int, Evse], clock: Clock) -> list[TransactionEvent]:
     """End what is open on disk, before any EVSE starts something new.
 
     The contactor has been open since the cut, so the register now is the register at the end. A meter that is
-    silent is represented by the last reading on record.
+    silent is represented by the last reading on record. Returns the ends that a full disk does not take now, for
+    `record_ends`: what they say must not wait, since the register goes on with the next charge.
+
+    Raises:
+        StorageError: the records cannot be read.
     """
-    for attempt in range(_ATTEMPTS):
+    ends = await _ends(outbox, evses, clock)
+    return [end for end in ends if not await _record(end, outbox)]
+
+
+async def record_ends(ends: list[TransactionEvent], outbox: Outbox, clock: Clock) -> None:
+    """Record these ends as soon as the disk takes them."""
+    for end in ends:
+        while not await _record(end, outbox, level=logging.DEBUG):
+            await clock.sleep(_RETRY_S)
+
+
+async def _ends(outbox: Outbox, evses: Mapping[int, Evse], clock: Clock) -> list[TransactionEvent]:
+    for attempt in itertools.count(1):
         try:
-            for transaction_id in await outbox.open_transactions():
-                await _end(transaction_id, outbox, evses, clock)
+            return [await _end_of(identity, outbox, evses, clock) for identity in await outbox.open_transactions()]
         except StorageError as error:
-            _log.error("open transactions cannot be ended yet: %s", error)
-            if attempt < _ATTEMPTS - 1:
-                await clock.sleep(_RETRY_S)
-        else:
-            return
+            _log.error("open transactions cannot be read: %s", error)
+            if attempt == _ATTEMPTS:
+                raise
+            await clock.sleep(_RETRY_S)
+    raise AssertionError("unreachable")
 
 
-async def _end(transaction_id: str, outbox: Outbox, evses: Mapping[int, Evse], clock: Clock) -> None:
+async def _end_of(transaction_id: str, outbox: Outbox, evses: Mapping[int, Evse], clock: Clock) -> TransactionEvent:
     recorded = await outbox.events(transaction_id)
     evse = evses.get(recorded[0].evse_id)
     values = [*await outbox.kept_for_end(transaction_id)]
@@ -51,7 +67,7 @@ async def _end(transaction_id: str, outbox: Outbox, evses: Mapping[int, Evse], c
     last = _end_value(reading) if reading is not None else _last_on_record(recorded)
     if last is not None:
         values.append(last)
-    event = TransactionEvent(
+    return TransactionEvent(
         transaction_id,
         recorded[0].evse_id,
         EventType.ENDED,
@@ -61,8 +77,16 @@ async def _end(transaction_id: str, outbox: Outbox, evses: Mapping[int, Evse], c
         stopped_reason=StoppedReason.POWER_LOSS,
         meter_values=tuple(values),
     )
-    ended = await outbox.append(event)
-    _log.warning("transaction %s was open at a power cut; ended as event %s", transaction_id, ended.seq_no)
+
+
+async def _record(end: TransactionEvent, outbox: Outbox, level: int = logging.ERROR) -> bool:
+    try:
+        ended = await outbox.append(end)
+    except StorageError as error:
+        _log.log(level, "the end of transaction %s is not on disk: %s", end.transaction_id, error)
+        return False
+    _log.warning("transaction %s was open at a power cut; ended as event %s", end.transaction_id, ended.seq_no)
+    return True
 
 
 async def _read_meter(evse: Evse | None) -> Reading | None:

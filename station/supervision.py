@@ -30,6 +30,7 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]], clock: Cl
     while True:
         began_s = clock.monotonic()
         error = await _failure_of(work)
+        heed_cancellation()
         if clock.monotonic() - began_s >= _HEALTHY_S:
             failures = 0
         delay_s = _RESTART_S[min(failures, len(_RESTART_S) - 1)]
@@ -39,6 +40,16 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]], clock: Cl
         trace = None if known else error
         _log.log(level, "%s: %s; again in %g s", name, error or "ended", delay_s, exc_info=trace)
         await clock.sleep(delay_s)
+
+
+def heed_cancellation() -> None:
+    """Raise a cancellation that went under: a TaskGroup forgets it when one of its tasks fails at the same moment.
+
+    For loops that outlive failures. Python 3.13 repaired it.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def contained(what: Awaitable[T]) -> T | Exception:

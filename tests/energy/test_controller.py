@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 
@@ -255,4 +254,3 @@ def test_the_age_of_the_last_sample_is_told() -> None:
     site.sample(5.0)
     assert site.controller.sample_age_s == 0.0
     assert site.controller.last_sample == GridSample(fakes.NOON, Phases[float | None].all(5.0))
-    assert timedelta(0) == site.clock.now() - fakes.NOON

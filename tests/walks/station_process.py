@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import shutil
 import signal
 import sqlite3
@@ -29,6 +30,8 @@ ROOT = Path(__file__).parents[2]
 PATIENCE_S = 20.0
 """no step of a test takes longer, on however busy a machine"""
 _LOOK_EVERY_S = 0.005
+_RATE = 60.0
+"""virtual seconds per second"""
 _EVENTS: TypeAdapter[TransactionEvent] = TypeAdapter(TransactionEvent)
 
 
@@ -42,15 +45,18 @@ async def until(what: Callable[[], object], *, within_s: float = PATIENCE_S) -> 
 class StationProcess:
     """`python -m station run` on one storage directory, started as often as a test wants."""
 
-    def __init__(self, directory: Path, csms_url: str | None, *, rate: float = 60.0, more: str = "") -> None:
+    def __init__(
+        self, directory: Path, csms_url: str | None, *, on_storage_failure: str = "stop", more: str = ""
+    ) -> None:
         self.storage = directory / "storage"
         self.log = directory / "log.jsonl"
         self._file = directory / "station.toml"
         self._ready = directory / "ready.json"
         csms = f'[csms]\nurl = "{csms_url}"\n' if csms_url is not None else ""
         self._file.write_text(
-            f'[station]\nidentity = "BORNE-TEST"\nstorage = "{self.storage}"\n{csms}'
-            f'[log]\nformat = "json"\n[simulation]\nrate = {rate}\n{more}',
+            f'[station]\nidentity = "BORNE-TEST"\nstorage = "{self.storage}"\n'
+            f'on_storage_failure = "{on_storage_failure}"\n{csms}'
+            f'[log]\nformat = "json"\n[simulation]\nrate = {_RATE}\n{more}',
             encoding="utf-8",
         )
         self._process: subprocess.Popen[bytes] | None = None
@@ -68,20 +74,20 @@ class StationProcess:
         assert self._api is not None, "it is not ready"
         return self._api
 
-    def start(self, *, prepare: Callable[[], None] | None = None, **environ: str) -> None:
-        """Start it; does not wait. `prepare` happens in the child before the program."""
+    def start(self, *, http_port: int = 0, full_disk: bool = False) -> None:
+        """Start it; does not wait."""
         assert self._process is None, "it runs"
         self._ready.unlink(missing_ok=True)
         command = [sys.executable, "-m", "station", "run", "--config", str(self._file)]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("BORNE_")}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*command, "--http-port", "0", "--ready-file", str(self._ready)],
+                [*command, "--http-port", str(http_port), "--ready-file", str(self._ready)],
                 cwd=ROOT,
-                env={**inherited, **environ},
+                env=inherited,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
-                preexec_fn=prepare,
+                preexec_fn=self.fill_disk if full_disk else None,
             )
 
     async def ready(self) -> None:
@@ -113,6 +119,21 @@ class StationProcess:
         if self._process is not None:
             self._process.kill()
             await self.ended()
+
+    def fill_disk(self) -> None:
+        """From now on no file of it can grow beyond its largest, the log of the database."""
+        largest = max((self.storage / name).stat().st_size for name in ("borne.sqlite", "borne.sqlite-wal"))
+        assert self.log.stat().st_size < largest / 2, "it must be able to go on talking"
+        self._limit_files(largest)
+
+    def empty_disk(self) -> None:
+        """There is room again."""
+        self._limit_files(resource.RLIM_INFINITY)
+
+    def _limit_files(self, size: int) -> None:
+        pid = self._process.pid if self._process is not None else 0  # 0: in the child itself
+        _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, most))
 
     # What a person does at it
 
@@ -158,6 +179,10 @@ class StationProcess:
         """Its log lines so far."""
         lines = self.log.read_text(encoding="utf-8").splitlines()
         return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def plainly_said(self) -> list[str]:
+        """What it wrote besides the log: sentences for whoever started it, tracebacks."""
+        return [line for line in self.log.read_text(encoding="utf-8").splitlines() if not line.startswith("{")]
 
     def register_wh(self) -> float:
         """What the simulated billing meter shows, whether the station runs or not."""

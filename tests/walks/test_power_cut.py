@@ -14,7 +14,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from station.charging_station import TokenOutcome
+from station.hardware.board import SAFE
+from station.web.api import build
 from tests.csms import Csms, Payload, running_csms
+from tests.walk import Walk, walking
 from tests.walks.station_process import StationProcess, open_transactions, until
 
 REGISTER = "Energy.Active.Import.Register"
@@ -282,3 +286,91 @@ async def test_a_power_cut_at_any_moment_loses_nothing_and_bills_nothing_twice(t
     assert len(endurance.interrupted) >= 2  # surely while charging, with and without a link
     assert len(endurance.known) > len(endurance.interrupted)
     assert csms.schema_faults == []
+
+
+def told_of(events: list[Payload], transaction_id: str) -> list[Payload]:
+    return [event for event in events if event["transactionInfo"]["transactionId"] == transaction_id]
+
+
+async def lose_power(walk: Walk, action: str) -> None:
+    """The switch of the test bench, as the API has it."""
+    transport = httpx.ASGITransport(app=build(walk.application))
+    async with httpx.AsyncClient(transport=transport, base_url="http://testclient") as api:
+        answer = await api.post("/api/sim/power", json={"action": action})
+        assert answer.is_success, answer.text
+
+
+async def test_power_loss_opens_the_contactor_and_the_charge_ends_when_power_is_back(tmp_path: Path) -> None:
+    """A vehicle that is still there begins a new transaction, without anybody's authorization."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await walk.plug()
+        await walk.present()
+        await walk.charging()
+        await walk.advance(100)
+        interrupted = walk.evse.transaction_id
+        assert interrupted is not None
+        await lose_power(walk, "loss")
+        assert walk.application.life is None
+        assert walk.board.outputs == SAFE
+        register_wh = round(walk.board.read_meter().energy_import_wh or 0.0, 3)
+        await walk.advance(3600)
+        told = len(walk.events())
+        await lose_power(walk, "restore")
+        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+        await walk.until(lambda: ("Ended", "AbnormalCondition") in walk.told())
+        await walk.until(lambda: ("Started", "CablePluggedIn") in walk.told()[told:])
+        events = told_of(walk.events(), interrupted)
+        check_transaction(events)
+        assert events[-1]["transactionInfo"]["stoppedReason"] == "PowerLoss"
+        assert events[-1]["offline"] is True
+        assert register_of(events[-1]) == [register_wh]
+        assert register_wh > 600.0
+        assert walk.evse.transaction_id not in {None, interrupted}
+        await walk.advance(60)
+        assert not walk.board.outputs.contactor
+
+
+async def test_after_a_power_cycle_the_same_card_charges_on_in_a_new_transaction(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await walk.plug()
+        await walk.present()
+        await walk.charging()
+        await walk.advance(100)
+        interrupted = walk.evse.transaction_id
+        assert interrupted is not None
+        await lose_power(walk, "cycle")
+        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+        await walk.until(lambda: walk.evse.transaction_id is not None)
+        resumed = walk.evse.transaction_id
+        assert resumed is not None
+        assert await walk.present() is TokenOutcome.AUTHORIZED
+        await walk.charging()
+        await walk.advance(100)
+        assert await walk.present() is TokenOutcome.STOPPED
+        await walk.until(lambda: ("Ended", "StopAuthorized") in walk.told())
+        _, first_end = check_transaction(told_of(walk.events(), interrupted))
+        second_begin, second_end = check_transaction(told_of(walk.events(), resumed))
+        assert first_end == second_begin
+        assert second_end - second_begin > 600.0
+
+
+async def test_settings_and_the_authorization_cache_outlive_a_power_cycle(tmp_path: Path) -> None:
+    """A card that the CSMS has accepted once charges after a power cut, although the CSMS is away (C10.FR.02)."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await walk.plug()
+        await walk.present()
+        await walk.charging()
+        await walk.set_variable("SampledDataCtrlr", "TxUpdatedInterval", "17")
+        await walk.present()
+        await walk.until(lambda: ("Ended", "StopAuthorized") in walk.told())
+        await walk.unplug()
+        walk.csms.http_status = 503
+        await lose_power(walk, "cycle")
+        assert walk.life.station.settings.sampled_tx_updated_interval_s == 17
+        await walk.plug()
+        assert await walk.present() is TokenOutcome.AUTHORIZED
+        await walk.charging()
+        assert len(walk.csms.sent("BootNotification")) == 1

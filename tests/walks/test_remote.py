@@ -161,7 +161,8 @@ async def test_an_evse_that_cannot_charge_rejects(tmp_path: Path, trouble: str) 
         if trouble == "faulted":
             walk.board.raise_fault(Fault.GROUND_FAULT)
         elif trouble == "unavailable":
-            walk.evse.set_operative(False)
+            order = {"operationalStatus": "Inoperative", "evse": {"id": 1}}
+            assert (await walk.csms.call("ChangeAvailability", order))["status"] == "Accepted"
         await walk.settle()
         answer = await ask_start(walk, evse_id=9 if trouble == "unknown" else 1)
         assert answer["status"] == "Rejected"

@@ -1,0 +1,240 @@
+"""Time: the machine's, and the virtual one that moves when it is told with every deadline in its order."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metering.clock import Clock, SystemClock
+from station.simulation.clock import VirtualClock
+
+NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
+DAY_S = 86_400
+
+
+def standing() -> VirtualClock:
+    """A virtual clock that stands at noon."""
+    return VirtualClock(start=NOON)
+
+
+@pytest.fixture(params=["system", "virtual"])
+def clock(request: pytest.FixtureRequest) -> Clock:
+    """Every clock that there is, running."""
+    return SystemClock() if request.param == "system" else VirtualClock(rate=1.0)
+
+
+# What holds for every clock
+
+
+async def test_the_wall_time_is_aware_and_in_utc(clock: Clock) -> None:
+    assert clock.now().utcoffset() == timedelta(0)
+    assert abs(clock.now() - datetime.now(UTC)) < timedelta(seconds=5)
+
+
+async def test_a_correction_moves_the_wall_time_and_not_the_elapsed_time(clock: Clock) -> None:
+    before, before_s = clock.now(), clock.monotonic()
+    clock.adjust(timedelta(days=-400))
+    clock.adjust(timedelta(days=1))
+    assert clock.now() - before == pytest.approx(timedelta(days=-399), abs=timedelta(seconds=5))
+    assert 0.0 <= clock.monotonic() - before_s < 5.0
+
+
+async def test_a_sleep_lasts_as_long_as_it_is_told(clock: Clock) -> None:
+    began_s = time.monotonic()
+    await clock.sleep(0.05)
+    assert 0.045 <= time.monotonic() - began_s < 5.0
+
+
+async def test_a_call_that_is_cancelled_does_not_happen(clock: Clock) -> None:
+    called: list[str] = []
+    clock.call_later(0.001, lambda: called.append("cancelled")).cancel()
+    clock.call_later(0.002, lambda: called.append("kept"))
+    await clock.sleep(0.01)
+    assert called == ["kept"]
+
+
+async def test_a_delay_that_is_over_is_due_at_once(clock: Clock) -> None:
+    async with asyncio.timeout(5):
+        await clock.sleep(-3600)
+        await clock.sleep(0)
+
+
+async def test_what_takes_too_long_is_ended_and_what_does_not_is_not(clock: Clock) -> None:
+    with pytest.raises(TimeoutError):
+        async with clock.timeout(0.01):
+            await asyncio.Event().wait()
+    async with clock.timeout(60):
+        await asyncio.sleep(0)
+
+
+# Virtual time
+
+
+async def test_it_stands_still_until_it_is_told_to_move() -> None:
+    clock = standing()
+    assert (clock.now(), clock.monotonic(), clock.rate) == (NOON, 0.0, 0.0)
+    sleeping = asyncio.create_task(clock.sleep(1e-6))
+    await clock.settle()
+    assert not sleeping.done()
+    await clock.advance(1e-6)
+    assert sleeping.done()
+
+
+async def test_it_moves_exactly_as_far_as_it_is_told() -> None:
+    clock = standing()
+    await clock.advance(1.5)
+    await clock.advance(0.0)
+    await clock.advance(DAY_S)
+    assert clock.monotonic() == DAY_S + 1.5
+    assert clock.now() == NOON + timedelta(days=1, seconds=1.5)
+    with pytest.raises(ValueError, match="does not go back"):
+        await clock.advance(-1.0)
+    with pytest.raises(ValueError, match="negative"):
+        clock.run(-1.0)
+
+
+@given(st.lists(st.floats(0, 100), max_size=30), st.lists(st.floats(0, 40), max_size=5))
+def test_deadlines_happen_in_their_order_each_at_its_moment_and_once(delays: list[float], steps: list[float]) -> None:
+    async def run() -> None:
+        clock = standing()
+        happened: list[tuple[float, int]] = []
+
+        def note(index: int) -> None:
+            happened.append((clock.monotonic(), index))
+
+        for index, delay_s in enumerate(delays):
+            clock.call_later(delay_s, lambda index=index: note(index))
+        for step_s in steps:
+            await clock.advance(step_s)
+        passed_s = clock.monotonic()
+        assert happened == sorted((delay_s, index) for index, delay_s in enumerate(delays) if delay_s <= passed_s)
+        await clock.advance(101)
+        assert happened == sorted((delay_s, index) for index, delay_s in enumerate(delays))
+
+    asyncio.run(run())
+
+
+async def test_what_a_deadline_causes_happens_within_the_same_advance() -> None:
+    clock = standing()
+    seen: list[datetime] = []
+
+    async def work() -> None:
+        for _ in range(5):
+            await clock.sleep(1.0)
+            for _ in range(10):  # a few turns of the loop belong to the same moment
+                await asyncio.sleep(0)
+            seen.append(clock.now())
+
+    working = asyncio.create_task(work())
+    await clock.advance(3.5)
+    assert seen == [NOON + timedelta(seconds=second) for second in (1, 2, 3)]
+    await clock.advance(1.5)
+    assert len(seen) == 5
+    await working
+
+
+async def test_two_that_advance_at_once_take_turns() -> None:
+    clock = standing()
+    await asyncio.gather(clock.advance(1.0), clock.advance(2.0), clock.advance(3.0))
+    assert clock.monotonic() == 6.0
+
+
+async def test_time_that_is_held_by_a_wire_waits_for_it() -> None:
+    clock = standing()
+    answered = asyncio.Event()
+    asked_at: list[float] = []
+
+    async def ask() -> None:
+        await clock.sleep(1.0)
+        with clock.wire():
+            await answered.wait()
+        asked_at.append(clock.monotonic())
+
+    asking = asyncio.create_task(ask())
+    advancing = asyncio.create_task(clock.advance(10.0))
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert clock.monotonic() == 1.0
+    assert not advancing.done()
+    answered.set()
+    await advancing
+    await asking
+    assert asked_at == [1.0]
+    assert clock.monotonic() == 10.0
+
+
+async def test_a_wire_that_never_answers_holds_time_for_its_patience_only() -> None:
+    clock = standing()
+
+    async def ask() -> None:
+        with clock.wire(patience_s=0.02):
+            await asyncio.Event().wait()
+
+    asking = asyncio.create_task(ask())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await clock.advance(10.0)
+    assert clock.monotonic() == 10.0
+    asking.cancel()
+
+
+async def test_holds_inside_holds_end_with_the_last() -> None:
+    clock = VirtualClock(start=NOON, rate=1000.0)
+    await clock.sleep(0.0)
+    with clock.wire():
+        with clock.wire():
+            pass
+        held_s = clock.monotonic()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert clock.monotonic() == held_s
+    await clock.sleep(1.0)
+    assert clock.monotonic() >= held_s + 1.0
+
+
+async def test_at_a_rate_it_runs_by_itself_that_much_faster() -> None:
+    clock = VirtualClock(start=NOON, rate=0.0)
+    clock.run(3600.0)
+    assert clock.rate == 3600.0
+    began_s = time.monotonic()
+    await clock.sleep(180.0)
+    assert 0.04 <= time.monotonic() - began_s < 3.0
+    clock.run(0.0)
+    stopped_s = clock.monotonic()
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert clock.monotonic() == stopped_s >= 180.0
+
+
+async def test_an_advance_of_a_running_clock_adds_to_it() -> None:
+    clock = VirtualClock(start=NOON, rate=1.0)
+    sleeping = asyncio.create_task(clock.sleep(3600.0))
+    await asyncio.sleep(0)
+    await clock.advance(3600.0)
+    assert sleeping.done()
+    assert 3600.0 <= clock.monotonic() < 3605.0
+    await clock.sleep(0.01)
+
+
+async def test_a_day_of_deadlines_takes_a_few_seconds() -> None:
+    """An advance must be cheap: this is one task that wakes every second of a day."""
+    clock = standing()
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await clock.sleep(1.0)
+            ticks += 1
+
+    ticking = asyncio.create_task(tick())
+    began_s = time.monotonic()
+    await clock.advance(DAY_S)
+    assert ticks == DAY_S
+    assert time.monotonic() - began_s < 30.0
+    ticking.cancel()

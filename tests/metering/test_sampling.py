@@ -1,0 +1,119 @@
+"""What is sampled, when, and what of it is kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metering.reading import Phases, Reading
+from metering.sampling import Context, Measurand, MeterValue, next_aligned, sample, thin_out
+
+MIDNIGHT = datetime(2026, 1, 15, tzinfo=UTC)
+FULL = Reading(
+    MIDNIGHT,
+    energy_import_wh=1234.56789,
+    energy_export_wh=0.0,
+    power_w=4748.76,
+    currents_a=Phases(12.3456, 0.0, -8.9),
+    voltages_v=Phases(230.119, 229.0, 231.0),
+    powers_w=Phases(2812.55, 0.0, 1936.21),
+    frequency_hz=50.0204,
+)
+
+
+def told(reading: Reading, *measurands: Measurand, offered_a: float | None = None) -> list[tuple[float, str, str | None]]:
+    """Value, unit and phase of the samples of a reading."""
+    value = sample(reading, measurands, Context.SAMPLE_PERIODIC, offered_a=offered_a)
+    return [] if value is None else [(one.value, one.unit, one.phase) for one in value.samples]
+
+
+@pytest.mark.parametrize(
+    ("measurand", "expected"),
+    [
+        (Measurand.ENERGY_IMPORT_REGISTER, [(1234.568, "Wh", None)]),
+        (Measurand.ENERGY_EXPORT_REGISTER, [(0.0, "Wh", None)]),
+        (Measurand.POWER_IMPORT, [(4748.8, "W", None), (2812.6, "W", "L1"), (0.0, "W", "L2"), (1936.2, "W", "L3")]),
+        (Measurand.CURRENT_IMPORT, [(12.346, "A", "L1"), (0.0, "A", "L2"), (-8.9, "A", "L3")]),
+        (Measurand.VOLTAGE, [(230.12, "V", "L1-N"), (229.0, "V", "L2-N"), (231.0, "V", "L3-N")]),
+        (Measurand.FREQUENCY, [(50.02, "Hz", None)]),
+        (Measurand.CURRENT_OFFERED, [(16.0, "A", None)]),
+    ],
+)
+def test_each_measurand_has_its_unit_its_phases_and_its_decimals(
+    measurand: Measurand, expected: list[tuple[float, str, str | None]]
+) -> None:
+    assert told(FULL, measurand, offered_a=16.0) == [(pytest.approx(value, abs=0.06), *rest) for value, *rest in expected]
+    assert sorted(Measurand) == sorted(set(Measurand))
+
+
+@pytest.mark.parametrize("measurand", list(Measurand))
+def test_what_the_meter_did_not_give_is_left_out_and_never_zero(measurand: Measurand) -> None:
+    assert sample(Reading(MIDNIGHT), [measurand], Context.TRIGGER) is None
+    assert sample(Reading(MIDNIGHT), [], Context.TRIGGER) is None
+
+
+def test_a_one_phase_meter_gives_one_phase() -> None:
+    assert told(replace(FULL, currents_a=Phases(7.0, None, None)), Measurand.CURRENT_IMPORT) == [(7.0, "A", "L1")]
+
+
+def test_a_sample_carries_the_time_of_the_reading_and_why_it_was_taken() -> None:
+    value = sample(FULL, [Measurand.VOLTAGE, Measurand.FREQUENCY], Context.TRANSACTION_BEGIN)
+    assert value is not None
+    assert value.taken_at == MIDNIGHT
+    assert {one.context for one in value.samples} == {Context.TRANSACTION_BEGIN}
+    assert [one.measurand for one in value.samples] == [Measurand.VOLTAGE] * 3 + [Measurand.FREQUENCY]
+
+
+moments = st.integers(0, 3 * 86_400_000).map(lambda ms: MIDNIGHT + timedelta(milliseconds=ms))
+
+
+@given(moments, st.integers(1, 86_400))
+def test_aligned_samples_are_whole_intervals_after_midnight_and_start_anew_every_day(
+    now: datetime, interval_s: int
+) -> None:
+    """AlignedDataCtrlr.Interval"""
+    due = next_aligned(now, interval_s)
+    midnight = due.replace(hour=0, minute=0, second=0, microsecond=0)
+    assert now < due <= now + timedelta(seconds=interval_s)
+    assert (due - midnight) % timedelta(seconds=interval_s) == timedelta(0)
+    assert next_aligned(due - timedelta(microseconds=1), interval_s) == due
+
+
+@pytest.mark.parametrize(
+    ("clock", "interval_s", "due"),
+    [
+        ("00:00:00", 900, "00:15:00"),
+        ("00:14:59", 900, "00:15:00"),
+        ("23:50:00", 900, "00:00:00"),
+        ("23:59:59", 3600, "00:00:00"),
+        ("12:00:00", 86_400, "00:00:00"),
+        ("23:20:00", 7 * 3600, "00:00:00"),
+    ],
+)
+def test_examples_of_aligned_moments(clock: str, interval_s: int, due: str) -> None:
+    hours, minutes, seconds = map(int, clock.split(":"))
+    now = MIDNIGHT + timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    assert next_aligned(now, interval_s).strftime("%H:%M:%S") == due
+
+
+@given(st.integers(0, 600), st.integers(2, 300))
+def test_thinning_keeps_both_ends_the_order_and_no_more_than_is_allowed(count: int, most: int) -> None:
+    """E06.FR.13, E04.FR.07, E04.FR.08"""
+    values = [MeterValue(MIDNIGHT + timedelta(seconds=second), ()) for second in range(count)]
+    kept = thin_out(values, most)
+    assert len(kept) <= most
+    assert list(kept) == sorted(set(kept), key=lambda value: value.taken_at)
+    assert set(kept) <= set(values)
+    if values:
+        assert (kept[0], kept[-1]) == (values[0], values[-1])
+    if count <= most:
+        assert list(kept) == values
+
+
+def test_thinning_takes_every_second_one() -> None:
+    values = [MeterValue(MIDNIGHT + timedelta(seconds=second), ()) for second in range(8)]
+    assert [value.taken_at.second for value in thin_out(values, 7)] == [0, 2, 4, 6, 7]

@@ -1,0 +1,254 @@
+"""Reading and writing variables (B05, B06), on the block itself with a model built by hand."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from ocpp_handlers.device_model import DataType, DeviceModel, Missing, Mutability, Place, Variable
+from ocpp_handlers.provisioning import Provisioning
+from ocpp_handlers.schema import Schemas
+from ocpp_handlers.session import PayloadError
+from ocpp_handlers.variables import ITEMS_PER_MESSAGE
+from station.database import StorageError
+from station.ports import VariableRow
+
+Item = dict[str, Any]
+
+
+class Shelf:
+    """Where the values of the model are."""
+
+    def __init__(self) -> None:
+        self.values = {"Level": "5", "Secret": "hush", "Fixed": "yes", "Unset": "", "Named": "n"}
+        self.broken = False
+
+    async def write_level(self, text: str) -> None:
+        """An integer from 0 to 9."""
+        if self.broken:
+            raise StorageError("disk full")
+        if not text.isdecimal():
+            raise ValueError("must be a whole number")
+        if int(text) > 9:
+            raise ValueError("must be between 0 and 9")
+        self.values["Level"] = text
+
+    async def write_secret(self, text: str) -> None:
+        """Anything."""
+        self.values["Secret"] = text
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+@pytest.fixture
+def model(shelf: Shelf) -> DeviceModel:
+    place, integer, string = Place("Thing"), DataType.INTEGER, DataType.STRING
+    read_write, read_only, write_only = Mutability.READ_WRITE, Mutability.READ_ONLY, Mutability.WRITE_ONLY
+    values = shelf.values
+    return DeviceModel(
+        [
+            Variable(place, "Level", integer, read_write, lambda: values["Level"], shelf.write_level),
+            Variable(place, "Secret", string, write_only, lambda: values["Secret"], shelf.write_secret),
+            Variable(place, "Fixed", string, read_only, lambda: values["Fixed"]),
+            Variable(place, "Unset", string, read_only, lambda: values["Unset"]),
+            Variable(place, "Named", string, read_only, lambda: values["Named"], instance="One"),
+            Variable(Place("Thing", evse_id=1), "Fixed", string, read_only, lambda: "of EVSE 1"),
+            Variable(Place("Thing", evse_id=1, connector_id=2), "Fixed", string, read_only, lambda: "of connector 2"),
+            Variable(Place("Part", instance="Left"), "Fixed", string, read_only, lambda: "left"),
+        ]
+    )
+
+
+@pytest.fixture
+def block(model: DeviceModel) -> Provisioning:
+    return Provisioning(model)
+
+
+def item(variable: str, component: str = "Thing", **more: Any) -> Item:
+    """What is asked for; `instance` is the variable's, `evse` and `component_instance` are the component's."""
+    place: Item = {"name": component}
+    if "component_instance" in more:
+        place["instance"] = more.pop("component_instance")
+    if "evse" in more:
+        place["evse"] = more.pop("evse")
+    name: Item = {"name": variable}
+    if "instance" in more:
+        name["instance"] = more.pop("instance")
+    return {"component": place, "variable": name, **more}
+
+
+async def get(block: Provisioning, *items: Item) -> list[Item]:
+    """The results of GetVariables, as they fit the schema."""
+    answer = await block.get_variables(cast("Any", {"getVariableData": list(items)}))
+    assert Schemas().fault_of_response("GetVariables", answer.response) is None
+    return cast("list[Item]", answer.response["getVariableResult"])
+
+
+async def put(block: Provisioning, *items: Item) -> list[Item]:
+    """The results of SetVariables, as they fit the schema."""
+    answer = await block.set_variables(cast("Any", {"setVariableData": list(items)}))
+    assert Schemas().fault_of_response("SetVariables", answer.response) is None
+    return cast("list[Item]", answer.response["setVariableResult"])
+
+
+async def test_each_item_that_is_read_has_its_result_in_order(block: Provisioning) -> None:
+    """B06.FR.01, B06.FR.02, B06.FR.04, B06.FR.10."""
+    asked = [item("Level"), item("Nothing"), item("Fixed"), item("Level")]
+    results = await get(block, *asked)
+    assert [(result["component"], result["variable"]) for result in results] == [
+        (one["component"], one["variable"]) for one in asked
+    ]
+    assert [result["attributeStatus"] for result in results] == ["Accepted", "UnknownVariable", "Accepted", "Accepted"]
+    assert [result.get("attributeValue") for result in results] == ["5", None, "yes", "5"]
+
+
+async def test_the_attribute_type_is_echoed_and_actual_where_none_is_given(block: Provisioning) -> None:
+    """B06.FR.03, B06.FR.11, B05.FR.03, B05.FR.12."""
+    read = await get(block, item("Level"), item("Level", attributeType="Actual"), item("Level", attributeType="Target"))
+    assert [result["attributeType"] for result in read] == ["Actual", "Actual", "Target"]
+    written = await put(
+        block,
+        item("Level", attributeValue="6"),
+        item("Level", attributeValue="7", attributeType="Actual"),
+        item("Level", attributeValue="8", attributeType="MaxSet"),
+    )
+    assert [result["attributeType"] for result in written] == ["Actual", "Actual", "MaxSet"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        (item("Level", component="Nowhere"), "UnknownComponent"),  # B06.FR.06, B05.FR.04
+        (item("Fixed", evse={"id": 9}), "UnknownComponent"),
+        (item("Fixed", evse={"id": 1, "connectorId": 9}), "UnknownComponent"),
+        (item("Fixed", component="Part"), "UnknownComponent"),  # B06.FR.15
+        (item("Fixed", component="Part", component_instance=""), "UnknownComponent"),
+        (item("Fixed", component="Part", component_instance="Right"), "UnknownComponent"),
+        (item("Nothing"), "UnknownVariable"),  # B06.FR.07, B05.FR.05
+        (item("Named"), "UnknownVariable"),  # B06.FR.15
+        (item("Named", instance=""), "UnknownVariable"),
+        (item("Named", instance="Two"), "UnknownVariable"),
+        (item("Level", attributeType="Target"), "NotSupportedAttributeType"),  # B06.FR.08, B05.FR.06
+        (item("Level", attributeType="MinSet"), "NotSupportedAttributeType"),
+        (item("Nothing", attributeType="MinSet"), "UnknownVariable"),
+    ],
+)
+async def test_what_is_not_there_is_named_and_has_no_value(
+    block: Provisioning, shelf: Shelf, asked: Item, status: str
+) -> None:
+    before = dict(shelf.values)
+    (read,) = await get(block, asked)
+    assert read["attributeStatus"] == status
+    assert "attributeValue" not in read
+    (written,) = await put(block, {**asked, "attributeValue": "1"})
+    assert written["attributeStatus"] == status
+    assert shelf.values == before
+
+
+@pytest.mark.parametrize(
+    ("asked", "value"),
+    [
+        (item("Named", instance="One"), "n"),
+        (item("Fixed", component="Part", component_instance="Left"), "left"),
+        (item("Fixed", evse={"id": 1}), "of EVSE 1"),
+        (item("Fixed", evse={"id": 1, "connectorId": 2}), "of connector 2"),
+        (item("fIXED", component="tHING"), "yes"),  # identifierString ignores case
+        (item("NAMED", instance="oNE"), "n"),
+        (item("Fixed", instance=""), "yes"),
+    ],
+)
+async def test_the_instance_that_was_asked_for_is_the_one_that_is_told(
+    block: Provisioning, asked: Item, value: str
+) -> None:
+    """B06.FR.14; names come back as the CSMS wrote them (B06.FR.02)."""
+    (read,) = await get(block, asked)
+    assert read["attributeValue"] == value
+    assert read["component"] == asked["component"]
+    assert read["variable"] == asked["variable"]
+
+
+async def test_a_variable_that_may_only_be_written_is_not_told(block: Provisioning, model: DeviceModel) -> None:
+    """B06.FR.09; the local page does not tell it either."""
+    (read,) = await get(block, item("Secret"))
+    assert read["attributeStatus"] == "Rejected"
+    assert "hush" not in str(read)
+    assert "hush" not in str(model.rows())
+    (written,) = await put(block, item("Secret", attributeValue="new"))
+    assert written["attributeStatus"] == "Accepted"
+    assert "new" not in str(written)
+
+
+async def test_a_variable_without_a_value_is_an_empty_string(block: Provisioning) -> None:
+    """B06.FR.13."""
+    (read,) = await get(block, item("Unset"))
+    assert (read["attributeStatus"], read["attributeValue"]) == ("Accepted", "")
+
+
+async def test_each_item_that_is_written_has_its_result_in_order(block: Provisioning, shelf: Shelf) -> None:
+    """B05.FR.01, B05.FR.02, B05.FR.10: one that is refused hinders no other."""
+    asked = [
+        item("Level", attributeValue="6"),
+        item("Fixed", attributeValue="no"),
+        item("Nothing", attributeValue="x"),
+        item("Secret", attributeValue="new"),
+    ]
+    results = await put(block, *asked)
+    assert [(result["component"], result["variable"]) for result in results] == [
+        (one["component"], one["variable"]) for one in asked
+    ]
+    assert [result["attributeStatus"] for result in results] == ["Accepted", "Rejected", "UnknownVariable", "Accepted"]
+    assert shelf.values["Level"] == "6"
+    assert shelf.values["Secret"] == "new"
+    assert shelf.values["Fixed"] == "yes"
+
+
+@pytest.mark.parametrize("text", ["", "five", "5.0", "-1", "10", "99999999999999999999"])
+async def test_a_value_of_the_wrong_form_or_out_of_range_is_rejected_with_the_reason(
+    block: Provisioning, shelf: Shelf, text: str
+) -> None:
+    """B05.FR.07, B05.FR.08."""
+    (written,) = await put(block, item("Level", attributeValue=text))
+    assert written["attributeStatus"] == "Rejected"
+    assert "Level must be" in written["attributeStatusInfo"]["additionalInfo"]
+    assert shelf.values["Level"] == "5"
+
+
+async def test_a_variable_that_cannot_be_saved_is_rejected(block: Provisioning, shelf: Shelf) -> None:
+    """B05.FR.09."""
+    shelf.broken = True
+    (written,) = await put(block, item("Level", attributeValue="6"))
+    assert written["attributeStatus"] == "Rejected"
+    assert written["attributeStatusInfo"]["reasonCode"] == "InternalError"
+    assert shelf.values["Level"] == "5"
+
+
+async def test_more_items_than_allowed_are_refused_as_a_whole(block: Provisioning, shelf: Shelf) -> None:
+    """B06.FR.16, B05.FR.11."""
+    assert len(await get(block, *[item("Level")] * ITEMS_PER_MESSAGE)) == ITEMS_PER_MESSAGE
+    with pytest.raises(PayloadError) as refused:
+        await get(block, *[item("Level")] * (ITEMS_PER_MESSAGE + 1))
+    assert refused.value.code == "OccurrenceConstraintViolation"
+    with pytest.raises(PayloadError) as refused:
+        await put(block, *[item("Level", attributeValue="6")] * (ITEMS_PER_MESSAGE + 1))
+    assert refused.value.code == "OccurrenceConstraintViolation"
+    assert shelf.values["Level"] == "5"
+
+
+async def test_a_value_in_force_past_the_mutability_is_what_the_csms_reads(
+    block: Provisioning, model: DeviceModel
+) -> None:
+    model.override(VariableRow("thing", None, None, None, "fixed", None, "Actual", "changed", ""))
+    (read,) = await get(block, item("Fixed"))
+    assert read["attributeValue"] == "changed"
+    with pytest.raises(KeyError, match="UnknownVariable"):
+        model.override(VariableRow("Thing", None, None, None, "Nothing", None, "Actual", "x", ""))
+
+
+def test_a_place_is_the_whole_of_component_instance_evse_and_connector(model: DeviceModel) -> None:
+    assert model.find(Place("Thing", evse_id=2), "Fixed") is Missing.COMPONENT
+    assert model.find(Place("Thing", evse_id=1), "Level") is Missing.VARIABLE
+    assert not isinstance(model.find(Place("THING"), "level"), Missing)

@@ -1,0 +1,335 @@
+"""Being accepted by the CSMS (B01–B03), the clock (B01, G02), and what is told after an absence (B04)."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import AsyncGenerator, Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from station.charging_station import TokenOutcome
+from tests.csms import Csms, Refuse
+from tests.walk import Walk, walking
+
+ID_TOKEN = {"idToken": "04A3B2C1D5E680", "type": "ISO14443"}
+INTERVAL = {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "HeartbeatInterval"}}
+
+
+class Answers:
+    """What BootNotification is answered."""
+
+    def __init__(self, csms: Csms, status: str, interval: int) -> None:
+        self.csms = csms
+        self.status = status
+        self.interval = interval
+        self.asked: list[datetime] = []
+        csms.answers["BootNotification"] = self.answer
+
+    def answer(self, _: object) -> dict[str, Any]:
+        """The answer."""
+        self.asked.append(self.csms.now())
+        return {"currentTime": self.csms.now().isoformat(), "interval": self.interval, "status": self.status}
+
+
+@contextlib.asynccontextmanager
+async def _answered(
+    storage: Path, status: str, interval: int, **tables: Any
+) -> AsyncGenerator[tuple[Walk, Csms, Answers]]:
+    """A station whose first BootNotification was answered so."""
+    csms = Csms()
+    answers = Answers(csms, status, interval)
+    async with walking(storage, csms, **tables) as walk:
+        await walk.until(lambda: csms.sent("BootNotification"))
+        await walk.settle()
+        yield walk, csms, answers
+
+
+async def test_the_station_says_who_it_is_and_why_it_boots(tmp_path: Path) -> None:
+    """B01.FR.01, B01.FR.09; then the status of each connector, B01.FR.05."""
+    evses = [{"id": 1}, {"id": 2}]
+    async with walking(tmp_path, evse=evses) as walk:
+        await walk.until(lambda: len(walk.csms.sent("StatusNotification")) == 2)
+        boot = walk.csms.calls[0]
+        assert boot.action == "BootNotification"
+        assert boot.payload["reason"] == "PowerUp"
+        assert boot.payload["chargingStation"]["vendorName"] == "borne"
+        assert boot.payload["chargingStation"]["serialNumber"] == "0001"
+        told = [(s["evseId"], s["connectorId"], s["connectorStatus"]) for s in walk.csms.sent("StatusNotification")]
+        assert told == [(1, 1, "Available"), (2, 1, "Available")]
+
+
+@pytest.mark.parametrize("status", ["Pending", "Rejected"])
+async def test_the_next_boot_notification_comes_after_the_interval_and_nothing_else_before(
+    tmp_path: Path, status: str
+) -> None:
+    """B01.FR.08, B02.FR.02, B02.FR.04, B02.FR.08, B03.FR.02, B03.FR.06."""
+    async with _answered(tmp_path, status, 40) as (walk, csms, answers):
+        await walk.plug()
+        await walk.present()
+        await walk.until(lambda: len(answers.asked) == 3, within_s=90)
+        waits_s = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(answers.asked)]
+        assert waits_s == pytest.approx([40, 40], abs=0.01)
+        assert {received.action for received in csms.calls} == {"BootNotification"}
+        assert csms.connections == 1  # B02.FR.06
+        answers.status = "Accepted"
+        await walk.accepted()
+
+
+@pytest.mark.parametrize("status", ["Pending", "Rejected"])
+@pytest.mark.parametrize("interval", [0, -1])
+async def test_without_an_interval_the_station_does_not_flood_the_csms(
+    tmp_path: Path, status: str, interval: int
+) -> None:
+    """B02.FR.07, B03.FR.05."""
+    async with _answered(tmp_path, status, interval) as (walk, csms, _):
+        await walk.advance(600)
+        assert 2 <= len(csms.sent("BootNotification")) <= 600 / 10
+
+
+async def test_a_new_link_does_not_shorten_the_interval(tmp_path: Path) -> None:
+    """B02.FR.04, B03.FR.02: a CSMS that rejects and hangs up is not asked at once again."""
+    async with _answered(tmp_path, "Rejected", 300) as (walk, csms, answers):
+        for _ in range(3):
+            csms.drop()
+            count = csms.connections
+            await walk.until(lambda count=count: csms.connections > count, within_s=120)
+        await walk.settle()
+        assert len(csms.sent("BootNotification")) == 1
+        answers.status = "Accepted"
+        await walk.until(lambda: len(csms.sent("BootNotification")) == 2, within_s=300)
+        await walk.accepted()
+
+
+@pytest.mark.parametrize("interval", [10**30, 10**400, 2**63])
+async def test_an_interval_without_end_is_survived(tmp_path: Path, interval: int) -> None:
+    async with _answered(tmp_path, "Pending", interval) as (walk, csms, _):
+        await walk.advance(3_600)
+        assert csms.connections == 1
+        assert len(csms.sent("BootNotification")) == 1
+
+
+async def test_while_pending_variables_are_read_and_written(tmp_path: Path) -> None:
+    """B02.FR.01."""
+    async with _answered(tmp_path, "Pending", 300) as (walk, csms, _):
+        await walk.set_variable("OCPPCommCtrlr", "HeartbeatInterval", "55")
+        got = await csms.call("GetVariables", {"getVariableData": [INTERVAL]})
+        assert got["getVariableResult"][0]["attributeValue"] == "55"
+
+
+async def test_before_the_first_answer_the_csms_is_answered_as_while_pending(tmp_path: Path) -> None:
+    csms = Csms()
+    csms.answers["BootNotification"] = lambda _: Refuse("InternalError")
+    async with walking(tmp_path, csms) as walk:
+        await walk.until(lambda: csms.sent("BootNotification"))
+        got = await csms.call("GetVariables", {"getVariableData": [INTERVAL]})
+        assert got["getVariableResult"][0]["attributeStatus"] == "Accepted"
+        start = {"idToken": ID_TOKEN, "remoteStartId": 1, "evseId": 1}
+        assert (await csms.call("RequestStartTransaction", start))["status"] == "Rejected"
+
+
+async def test_while_pending_nothing_is_started_or_stopped_remotely(tmp_path: Path) -> None:
+    """B02.FR.05; a local charge runs on, B02.FR.03."""
+    rows = [{"component": "AuthCtrlr", "variable": "OfflineTxForUnknownIdEnabled", "value": "true"}]
+    async with _answered(tmp_path, "Pending", 300, variable=rows) as (walk, csms, _):
+        start = {"idToken": ID_TOKEN, "remoteStartId": 1, "evseId": 1}
+        assert (await csms.call("RequestStartTransaction", start))["status"] == "Rejected"
+        await walk.plug()
+        assert await walk.present() is TokenOutcome.AUTHORIZED
+        await walk.charging()
+        stop = {"transactionId": walk.evse.transaction_id}
+        assert (await csms.call("RequestStopTransaction", stop))["status"] == "Rejected"
+        assert walk.board.outputs.contactor
+
+
+async def test_while_rejected_every_call_of_the_csms_is_a_security_error(tmp_path: Path) -> None:
+    """B03.FR.08."""
+    async with _answered(tmp_path, "Rejected", 300) as (_, csms, _):
+        for action, payload in (
+            ("GetVariables", {"getVariableData": [INTERVAL]}),
+            ("ClearCache", {}),
+            ("GetVariables", {}),
+            ("DataTransfer", {"vendorId": "v"}),
+            ("BootNotification", {}),
+            ("Nothing", {}),
+        ):
+            answer = await csms.ask(action, payload)
+            assert (answer[0], answer[2]) == (4, "SecurityError"), action
+
+
+async def test_a_charge_while_pending_is_told_in_order_once_accepted(tmp_path: Path) -> None:
+    """B02.FR.02, B02.FR.03."""
+    rows = [{"component": "AuthCtrlr", "variable": "OfflineTxForUnknownIdEnabled", "value": "true"}]
+    async with _answered(tmp_path, "Pending", 300, variable=rows) as (walk, csms, answers):
+        await walk.plug()
+        assert await walk.present() is TokenOutcome.AUTHORIZED
+        await walk.charging()
+        await walk.advance(100)
+        assert await walk.present() is TokenOutcome.STOPPED
+        await walk.advance(10)
+        await walk.unplug()
+        assert {received.action for received in csms.calls} == {"BootNotification"}
+        answers.status = "Accepted"
+        await walk.until(lambda: ("Ended", "StopAuthorized") in walk.told(), within_s=400)
+        assert [event["seqNo"] for event in walk.events()] == list(range(len(walk.events())))
+        assert walk.told()[0][0] == "Started"
+        assert all(event["offline"] for event in walk.events())
+
+
+async def test_a_mere_reconnect_is_no_boot_and_a_power_cut_is_one(tmp_path: Path) -> None:
+    """Part 4 §5.3; B01.FR.03."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        for connections in (2, 3):
+            walk.csms.drop()
+            await walk.until(lambda connections=connections: walk.csms.connections == connections)
+        await walk.advance(120)
+        assert len(walk.csms.sent("BootNotification")) == 1
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+
+
+# Heartbeats and the clock
+
+
+async def test_the_interval_of_the_answer_is_the_heartbeat_interval(tmp_path: Path) -> None:
+    """B01.FR.04, G02.FR.01, G02.FR.02."""
+    async with _answered(tmp_path, "Accepted", 100) as (walk, csms, _):
+        await walk.advance(550)
+        assert len(csms.sent("Heartbeat")) == 5
+        got = await csms.call("GetVariables", {"getVariableData": [INTERVAL]})
+        assert got["getVariableResult"][0]["attributeValue"] == "100"
+
+
+async def test_an_interval_of_0_leaves_the_heartbeat_interval_as_it_is(tmp_path: Path) -> None:
+    """B01.FR.04."""
+    async with _answered(tmp_path, "Accepted", 0) as (_, csms, _):
+        got = await csms.call("GetVariables", {"getVariableData": [INTERVAL]})
+        assert got["getVariableResult"][0]["attributeValue"] == "300"
+
+
+async def test_a_new_heartbeat_interval_counts_from_when_it_is_set(tmp_path: Path) -> None:
+    """G02.FR.02: not only after the old one has run out."""
+    async with _answered(tmp_path, "Accepted", 86_400) as (walk, csms, _):
+        await walk.set_variable("OCPPCommCtrlr", "HeartbeatInterval", "20")
+        await walk.advance(65)
+        assert len(csms.sent("Heartbeat")) == 3
+
+
+Spell = Callable[[str], str]
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        lambda utc: f"{utc}Z",
+        lambda utc: f"{utc}.123456Z",
+        lambda utc: f"{utc}.123456789+00:00",
+        lambda utc: utc,
+        lambda utc: utc.replace("T", " ") + "+0000",
+    ],
+)
+@pytest.mark.parametrize("message", ["BootNotification", "Heartbeat"])
+async def test_the_clock_follows_the_csms_however_it_writes_the_time(
+    tmp_path: Path, spell: Spell, message: str
+) -> None:
+    """B01.FR.06, G02.FR.06."""
+    csms = Csms()
+    shift = timedelta(hours=3)
+
+    def told() -> str:
+        return spell((began + shift + timedelta(seconds=clock.monotonic())).strftime("%Y-%m-%dT%H:%M:%S"))
+
+    async with walking(tmp_path, csms) as walk:
+        clock = walk.application.clock
+        began = clock.now() - timedelta(seconds=clock.monotonic())
+        if message == "BootNotification":
+            csms.answers[message] = lambda _: {"currentTime": told(), "interval": 50, "status": "Accepted"}
+        else:
+            csms.answers[message] = lambda _: {"currentTime": told()}
+        await walk.accepted()
+        await walk.advance(301)
+        expected = began + shift + timedelta(seconds=clock.monotonic())
+        assert abs(clock.now() - expected) <= timedelta(seconds=2)
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        "",
+        "yesterday",
+        "2024-13-01T00:00:00Z",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59Z",
+        "1970-01-01T00:00:00Z",
+    ],
+)
+async def test_a_time_that_cannot_be_is_ignored(tmp_path: Path, nonsense: str) -> None:
+    """A clock at the end of time would end the station."""
+    csms = Csms()
+    csms.answers["BootNotification"] = lambda _: {"currentTime": nonsense, "interval": 50, "status": "Accepted"}
+    csms.answers["Heartbeat"] = lambda _: {"currentTime": nonsense}
+    async with walking(tmp_path, csms) as walk:
+        clock = walk.application.clock
+        began = clock.now() - timedelta(seconds=clock.monotonic())
+        await walk.accepted()
+        await walk.advance(200)
+        assert len(csms.sent("Heartbeat")) >= 3
+        assert clock.now() - began == timedelta(seconds=clock.monotonic())
+
+
+async def test_without_heartbeat_as_a_source_the_clock_stays(tmp_path: Path) -> None:
+    """B01.FR.06: only where TimeSource says so."""
+    csms = Csms()
+    csms.answers["BootNotification"] = lambda _: {
+        "currentTime": "2031-01-01T00:00:00Z",
+        "interval": 50,
+        "status": "Accepted",
+    }
+    rows = [{"component": "ClockCtrlr", "variable": "TimeSource", "value": "NTP"}]
+    async with walking(tmp_path, csms, variable=rows) as walk:
+        clock = walk.application.clock
+        began = clock.now() - timedelta(seconds=clock.monotonic())
+        await walk.accepted()
+        assert clock.now() - began == timedelta(seconds=clock.monotonic())
+
+
+# After an absence (B04)
+
+
+async def _absent(walk: Walk, seconds: float) -> None:
+    """No network for so long."""
+    walk.stack.cut()
+    await walk.settle()
+    await walk.advance(seconds)
+    walk.stack.mend()
+    count = walk.csms.connections
+    await walk.until(lambda: walk.csms.connections > count)
+    await walk.advance(5)
+
+
+async def test_after_a_long_absence_every_connector_is_told_and_after_a_short_one_none(tmp_path: Path) -> None:
+    """B04.FR.01, B04.FR.02."""
+    rows = [{"component": "OCPPCommCtrlr", "variable": "OfflineThreshold", "value": "200"}]
+    async with walking(tmp_path, variable=rows, evse=[{"id": 1}, {"id": 2}]) as walk:
+        await walk.until(lambda: len(walk.csms.sent("StatusNotification")) == 2)
+        await _absent(walk, 190)
+        assert len(walk.csms.sent("StatusNotification")) == 2
+        await _absent(walk, 210)
+        assert [status["evseId"] for status in walk.csms.sent("StatusNotification")[2:]] == [1, 2]
+
+
+async def test_after_a_short_absence_only_what_changed_is_told(tmp_path: Path) -> None:
+    """B04.FR.02."""
+    rows = [{"component": "OCPPCommCtrlr", "variable": "OfflineThreshold", "value": "200"}]
+    async with walking(tmp_path, variable=rows, evse=[{"id": 1}, {"id": 2}]) as walk:
+        await walk.until(lambda: len(walk.csms.sent("StatusNotification")) == 2)
+        walk.stack.cut()
+        await walk.plug()
+        await _absent(walk, 100)
+        (status,) = walk.csms.sent("StatusNotification")[2:]
+        assert (status["evseId"], status["connectorStatus"]) == (1, "Occupied")

@@ -1,0 +1,287 @@
+"""Things that break: the contactor opens, the CSMS learns it, and what is mended works again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from station.charging_station import TokenOutcome
+from station.model import Fault
+from tests.walk import Walk, walking
+from tests.walks.steps import charge, event, statuses, transaction_id, tx_points, variables
+
+ENDING = {
+    Fault.GROUND_FAULT: "GroundFault",
+    Fault.DC_RESIDUAL_CURRENT: "GroundFault",
+    Fault.OVER_CURRENT: "OvercurrentFault",
+    Fault.EMERGENCY_STOP: "EmergencyStop",
+    Fault.POWER_SWITCH: "Other",
+    Fault.CONTACTOR_WELDED: "Other",
+}
+SUSPENDING = [Fault.OVER_TEMPERATURE, Fault.BOARD, Fault.STORAGE, Fault.DIODE]
+HARMLESS = [Fault.READER, Fault.LOCK]
+
+
+async def contactor_open(walk: Walk) -> None:
+    """Wait until nothing flows and nothing is offered."""
+    await walk.until(lambda: not walk.board.outputs.contactor and walk.board.outputs.pilot_a is None)
+    assert sum(walk.board.currents_a) == 0
+
+
+@pytest.mark.parametrize("fault", ENDING)
+async def test_a_dangerous_fault_ends_the_transaction_at_once(tmp_path: Path, fault: Fault) -> None:
+    """E06.FR.16, G01: AbnormalCondition and its reason, StatusNotification Faulted; mended, it charges again."""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        walk.board.raise_fault(fault)
+        await walk.settle()
+        assert not walk.board.outputs.contactor  # at once, whatever the vehicle draws
+        assert walk.board.outputs.pilot_fault  # state F
+        ended = await event(walk, "Ended", "AbnormalCondition")
+        assert ended["transactionInfo"]["stoppedReason"] == ENDING[fault]
+        await walk.until(lambda: statuses(walk)[-1] == "Faulted")
+        assert await walk.present() is TokenOutcome.REJECTED
+        walk.board.clear_fault(fault)
+        await walk.until(lambda: statuses(walk)[-1] == "Occupied")
+        await walk.advance(20)
+        assert sum(walk.board.currents_a) == 0
+        assert await walk.present() is TokenOutcome.AUTHORIZED
+        await walk.charging()
+
+
+@pytest.mark.parametrize("fault", [Fault.OVER_TEMPERATURE, Fault.POWER_SWITCH])
+async def test_with_ev_connected_as_the_only_stop_point_a_fault_still_ends_what_it_must(
+    tmp_path: Path, fault: Fault
+) -> None:
+    """E06.FR.16: whatever the stop points are."""
+    async with walking(tmp_path, variable=tx_points("EVConnected,Authorized", "EVConnected")) as walk:
+        await charge(walk)
+        walk.board.raise_fault(fault)
+        await walk.until(lambda: statuses(walk)[-1] == "Faulted")
+        await contactor_open(walk)
+        await walk.settle()
+        ended = "Ended" in [kind for kind, _ in walk.told()]
+        assert ended is (fault in ENDING)
+
+
+@pytest.mark.parametrize("fault", SUSPENDING)
+async def test_a_passing_fault_suspends_the_transaction_and_it_goes_on(tmp_path: Path, fault: Fault) -> None:
+    """SuspendedEVSE with the contactor open, Faulted; afterwards Charging in the same transaction."""
+    async with walking(tmp_path) as walk:
+        identity = await charge(walk)
+        board, vehicle = walk.board, walk.board.vehicle
+        assert vehicle is not None
+        if fault is Fault.DIODE:
+            vehicle.break_diode(True)
+        else:
+            board.raise_fault(fault)
+        await event(walk, "Updated", "ChargingStateChanged", chargingState="SuspendedEVSE")
+        await walk.until(lambda: statuses(walk)[-1] == "Faulted")
+        await contactor_open(walk)
+        told = len(walk.events())
+        if fault is Fault.DIODE:
+            vehicle.break_diode(False)
+        else:
+            board.clear_fault(fault)
+        await walk.charging()
+        await walk.until(lambda: statuses(walk)[-1] == "Occupied")
+        await walk.until(lambda: len(walk.events()) > told)
+        assert walk.events()[-1]["transactionInfo"]["chargingState"] == "Charging"
+        assert transaction_id(walk) == identity
+
+
+@pytest.mark.parametrize("fault", HARMLESS)
+async def test_a_harmless_fault_forbids_no_energy(tmp_path: Path, fault: Fault) -> None:
+    """A broken reader or lock is told elsewhere; the connector is not Faulted by it."""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        walk.board.raise_fault(fault)
+        await walk.advance(20)
+        assert sum(walk.board.currents_a) > 0
+        assert "Faulted" not in statuses(walk)
+
+
+@pytest.mark.parametrize("fault", [Fault.GROUND_FAULT, Fault.OVER_TEMPERATURE])
+async def test_an_idle_evse_that_is_faulted_takes_no_card(tmp_path: Path, fault: Fault) -> None:
+    """G01: Faulted and Available again, and no transaction of it."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        walk.board.raise_fault(fault)
+        await walk.until(lambda: statuses(walk)[-1] == "Faulted")
+        assert await walk.present() is TokenOutcome.REJECTED
+        walk.board.clear_fault(fault)
+        await walk.until(lambda: statuses(walk)[-1] == "Available")
+        assert walk.events() == []
+
+
+async def test_a_welded_contactor_is_found_and_nothing_charges_there_any_more(tmp_path: Path) -> None:
+    """E06.FR.16: ordered open and seen closed for too long; the transaction ends, the EVSE is Faulted."""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        assert walk.board.vehicle is not None
+        walk.board.welded = True
+        walk.board.vehicle.asleep = True  # it goes on taking, whatever the pilot says
+        await walk.present()
+        await walk.until(lambda: statuses(walk)[-1] == "Faulted", within_s=30)
+        ended = await event(walk, "Ended", "StopAuthorized")
+        assert ended["transactionInfo"]["stoppedReason"] == "Local"
+        assert Fault.CONTACTOR_WELDED in walk.evse.state.faults
+        assert await walk.present() is TokenOutcome.REJECTED
+
+
+async def test_a_board_that_does_not_answer_is_a_fault_until_it_does(tmp_path: Path) -> None:
+    """The board's own watchdog opens the contactor; the station says Faulted and tries again."""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        assert walk.board.vehicle is not None
+        walk.board.fails = True
+        walk.board.vehicle.limit(20.0)  # anything that makes the board speak
+        await walk.until(lambda: statuses(walk)[-1] == "Faulted")
+        await event(walk, "Updated", "ChargingStateChanged", chargingState="SuspendedEVSE")
+        walk.board.fails = False
+        await walk.until(lambda: statuses(walk)[-1] == "Occupied")
+        await walk.charging()
+
+
+async def test_no_energy_is_given_that_nobody_counts(tmp_path: Path) -> None:
+    """A meter that is silent for ten seconds suspends the charge; the charge goes on with the meter."""
+    async with walking(tmp_path, variable=variables(SampledDataCtrlr__TxUpdatedInterval=5)) as walk:
+        identity = await charge(walk)
+        walk.application.world.fail_meter(1, True)
+        await walk.advance(5)
+        assert sum(walk.board.currents_a) > 0
+        await walk.until(lambda: statuses(walk)[-1] == "Faulted", within_s=15)
+        await contactor_open(walk)
+        walk.application.world.fail_meter(1, False)
+        await walk.charging()
+        assert transaction_id(walk) == identity
+
+
+async def test_a_transaction_that_ends_while_the_meter_is_silent_ends_with_the_last_reading(tmp_path: Path) -> None:
+    """Silence is not zero: Transaction.End shows what the meter showed last."""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        await walk.advance(60)
+        walk.application.world.fail_meter(1, True)
+        await walk.advance(2)
+        await walk.present()
+        ended = await event(walk, "Ended", "StopAuthorized")
+        last = ended["meterValue"][-1]["sampledValue"][0]
+        assert last["context"] == "Transaction.End"
+        assert last["value"] == pytest.approx(60 * 22_080 / 3600, rel=0.05)
+
+
+async def test_a_register_that_runs_backwards_is_not_believed(tmp_path: Path) -> None:
+    """The charge is suspended, and no event carries the wrong register."""
+    async with walking(tmp_path, variable=variables(SampledDataCtrlr__TxUpdatedInterval=5)) as walk:
+        await charge(walk)
+        await walk.advance(30)
+        walk.board.override_meter(1.0, None, None, None)
+        await walk.until(lambda: statuses(walk)[-1] == "Faulted", within_s=20)
+        await contactor_open(walk)
+        walk.board.override_meter(None, None, None, None)
+        await walk.charging()
+        await walk.advance(10)
+        values = [
+            one["value"]
+            for told in walk.events()
+            for value in told.get("meterValue", [])
+            for one in value["sampledValue"]
+            if one["measurand"] == "Energy.Active.Import.Register"
+        ]
+        assert values == sorted(values)
+
+
+async def test_a_meter_on_a_real_wire_that_falls_silent_and_speaks_again(tmp_path: Path) -> None:
+    """The same over Modbus TCP: the fault is in the wire, the charge waits for it."""
+    simulation = {"meter_transport": "modbus-tcp"}
+    async with walking(tmp_path, simulation=simulation) as walk:
+        identity = await charge(walk)
+        await walk.advance(10)
+        walk.application.world.fail_meter(1, True)
+        await walk.until(lambda: statuses(walk)[-1] == "Faulted", within_s=60, step_s=2)
+        await contactor_open(walk)
+        walk.application.world.fail_meter(1, False)
+        await walk.until(lambda: sum(walk.board.currents_a) > 0, within_s=60)
+        assert transaction_id(walk) == identity
+
+
+async def test_a_full_battery_is_told_as_suspended_ev(tmp_path: Path) -> None:
+    """E02: the vehicle stops by itself; the transaction stays until the driver ends it."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await walk.present()
+        await walk.plug(battery_wh=1_000.0, soc=0.97)
+        await walk.charging()
+        await walk.until(
+            lambda: walk.events()[-1]["transactionInfo"].get("chargingState") == "SuspendedEV", within_s=300
+        )
+        await contactor_released(walk)
+        assert "Ended" not in [kind for kind, _ in walk.told()]
+        await walk.present()
+        await event(walk, "Ended", "StopAuthorized")
+
+
+async def contactor_released(walk: Walk) -> None:
+    """Wait until the contactor is open; the pilot may go on offering."""
+    await walk.until(lambda: not walk.board.outputs.contactor)
+
+
+async def test_a_sleeping_vehicle_does_not_end_the_offer(tmp_path: Path) -> None:
+    """SuspendedEV as long as it sleeps, Charging when it wakes."""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        vehicle = walk.board.vehicle
+        assert vehicle is not None
+        vehicle.suspend()
+        vehicle.asleep = True
+        await event(walk, "Updated", "ChargingStateChanged", chargingState="SuspendedEV")
+        await walk.advance(600)
+        assert walk.board.outputs.pilot_a == 32.0
+        vehicle.resume()
+        await walk.charging()
+
+
+@pytest.mark.parametrize(("phases", "expected"), [(1, (16.0, 0.0, 0.0)), (2, (16.0, 16.0, 0.0)), (3, (16.0,) * 3)])
+async def test_a_vehicle_takes_what_it_can_on_the_phases_it_has(
+    tmp_path: Path, phases: int, expected: tuple[float, ...]
+) -> None:
+    """The pilot offers 32 A; what flows is the vehicle's own limit."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await walk.present()
+        await walk.plug(phases=phases, max_current_a=16.0)
+        await walk.charging()
+        assert walk.board.outputs.pilot_a == 32.0
+        assert tuple(walk.board.currents_a) == expected
+
+
+async def test_the_cable_limits_what_is_offered(tmp_path: Path) -> None:
+    """IEC 61851-1 table B.2: the proximity resistor of the cable in the socket; told as cableMaxCurrent."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        from station.simulation.vehicle import VehicleModel
+
+        walk.board.plug(VehicleModel(), cable_max_a=13.0)
+        await walk.settle()
+        await walk.present()
+        await walk.charging()
+        assert walk.board.outputs.pilot_a == 13.0
+        started = await event(walk, "Started", "CablePluggedIn")
+        assert started["cableMaxCurrent"] == 13
+
+
+async def test_a_vehicle_that_never_stops_drawing_is_cut_off_and_its_transaction_ends(tmp_path: Path) -> None:
+    """The contactor waits for the vehicle six seconds at the most, then opens under load."""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        assert walk.board.vehicle is not None
+        walk.board.vehicle.asleep = True
+        await walk.present()
+        await walk.advance(4)
+        assert walk.board.outputs.contactor
+        await walk.advance(3)
+        assert not walk.board.outputs.contactor
+        await event(walk, "Ended", "StopAuthorized")
+        assert "Faulted" not in statuses(walk)

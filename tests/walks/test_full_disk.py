@@ -1,0 +1,149 @@
+"""The disk takes nothing more: whether the charge goes on is the installer's choice, and nothing is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.csms import Csms, Payload, running_csms
+from tests.walks.station_process import StationProcess, until
+
+SETTINGS = """
+[[variable]]
+component = "SampledDataCtrlr"
+variable = "TxUpdatedInterval"
+value = "10"
+"""
+
+
+def station_on(directory: Path, csms: Csms, on_storage_failure: str) -> StationProcess:
+    return StationProcess(directory, csms.url, more=SETTINGS, on_storage_failure=on_storage_failure)
+
+
+async def charge_until_delivered(station: StationProcess, csms: Csms) -> None:
+    """A charge that the CSMS has already heard of."""
+    station.start()
+    await station.ready()
+    await until(lambda: csms.connected)
+    await station.charging()
+    await until(lambda: len(csms.sent("TransactionEvent")) >= 4)
+
+
+async def end(station: StationProcess, csms: Csms) -> list[Payload]:
+    """End the charge; the whole transaction as the CSMS has it, gapless and in order."""
+    await station.present()
+    await until(lambda: csms.sent("TransactionEvent")[-1]["eventType"] == "Ended")
+    events = csms.sent("TransactionEvent")
+    assert [event["seqNo"] for event in events] == list(range(len(events)))
+    times = [event["timestamp"] for event in events]
+    assert times == sorted(times)
+    registers = [register_of(event) for event in events if "meterValue" in event]
+    assert registers == sorted(registers)
+    assert registers[-1] == pytest.approx(station.register_wh(), abs=0.001)
+    return events
+
+
+def register_of(event: Payload) -> float:
+    return event["meterValue"][-1]["sampledValue"][0]["value"]
+
+
+def errors(station: StationProcess) -> list[str]:
+    return [line["message"] for line in station.said() if line["level"] == "error"]
+
+
+async def test_with_stop_a_full_disk_opens_the_contactor_until_there_is_room_again(tmp_path: Path) -> None:
+    async with running_csms() as csms:
+        station = station_on(tmp_path, csms, "stop")
+        try:
+            await charge_until_delivered(station, csms)
+            station.fill_disk()
+            shown = await station.until_evse(lambda evse: not evse["contactor_closed"])
+            assert (shown["connector_status"], shown["faults"]) == ("Faulted", ["storage-failure"])
+            assert any("is not on disk" in line for line in errors(station))
+            await until(lambda: csms.sent("StatusNotification")[-1]["connectorStatus"] == "Faulted")
+            stopped_at_wh, told = station.register_wh(), len(csms.sent("TransactionEvent"))
+            await station.post("/api/sim/clock", advance_s=120)
+            assert station.register_wh() == stopped_at_wh
+            assert len(csms.sent("TransactionEvent")) == told
+            station.empty_disk()
+            shown = await station.until_evse(lambda evse: evse["charging_state"] == "Charging")
+            assert (shown["connector_status"], shown["faults"]) == ("Occupied", [])
+            events = await end(station, csms)
+            late = events[told:]
+            assert "SuspendedEVSE" in [event["transactionInfo"].get("chargingState") for event in late]
+        finally:
+            await station.aclose()
+    assert csms.schema_faults == []
+
+
+async def test_with_continue_the_charge_goes_on_and_its_events_are_recorded_later_in_order(tmp_path: Path) -> None:
+    async with running_csms() as csms:
+        station = station_on(tmp_path, csms, "continue")
+        try:
+            await charge_until_delivered(station, csms)
+            station.fill_disk()
+            await until(lambda: any("is not on disk" in line for line in errors(station)))
+            full_at_wh, told = station.register_wh(), len(csms.sent("TransactionEvent"))
+            await station.post("/api/sim/clock", advance_s=120)
+            shown = await station.evse()
+            assert (shown["connector_status"], shown["contactor_closed"], shown["faults"]) == ("Occupied", True, [])
+            assert station.register_wh() - full_at_wh > 600.0
+            assert len(csms.sent("TransactionEvent")) == told
+            station.empty_disk()
+            await until(lambda: len(csms.sent("TransactionEvent")) > told + 12)
+            events = await end(station, csms)
+            assert [event["triggerReason"] for event in events[told : told + 12]] == ["MeterValuePeriodic"] * 12
+        finally:
+            await station.aclose()
+    assert csms.schema_faults == []
+
+
+async def test_no_energy_flows_before_the_start_of_its_transaction_is_on_disk(tmp_path: Path) -> None:
+    async with running_csms() as csms:
+        station = station_on(tmp_path, csms, "continue")
+        try:
+            await charge_until_delivered(station, csms)
+            await end(station, csms)
+            await station.post("/api/sim/evses/1/unplug")
+            used_wh, told = station.register_wh(), len(csms.sent("TransactionEvent"))
+            station.fill_disk()
+            await station.plug()
+            await station.present()
+            await station.until_evse(lambda evse: evse["id_token"])
+            await station.post("/api/sim/clock", advance_s=60)
+            assert station.register_wh() == used_wh
+            station.empty_disk()
+            await station.until_evse(lambda evse: evse["charging_state"] == "Charging")
+            await until(lambda: len(csms.sent("TransactionEvent")) > told)
+            started = csms.sent("TransactionEvent")[told]
+            assert (started["eventType"], register_of(started)) == ("Started", round(used_wh, 3))
+        finally:
+            await station.aclose()
+
+
+async def test_a_power_cut_on_a_full_disk_ends_the_transaction_as_soon_as_there_is_room(tmp_path: Path) -> None:
+    """What waited in memory is gone, but no number is skipped and no energy is forgotten."""
+    async with running_csms() as csms:
+        station = station_on(tmp_path, csms, "continue")
+        try:
+            await charge_until_delivered(station, csms)
+            station.fill_disk()
+            await until(lambda: any("is not on disk" in line for line in errors(station)))
+            await station.post("/api/sim/clock", advance_s=15)
+            station.kill()
+            await station.ended()
+            used_wh = round(station.register_wh(), 3)
+            station.start(full_disk=True)
+            await station.ready()
+            await until(lambda: any("the end of transaction" in line for line in errors(station)))
+            assert csms.sent("TransactionEvent")[-1]["eventType"] != "Ended"
+            station.empty_disk()
+            await until(lambda: csms.sent("TransactionEvent")[-1]["eventType"] == "Ended")
+            events = {event["seqNo"]: event for event in csms.sent("TransactionEvent")}
+            assert sorted(events) == list(range(len(events)))
+            last = events[len(events) - 1]
+            assert last["transactionInfo"]["stoppedReason"] == "PowerLoss"
+            assert register_of(last) == used_wh
+        finally:
+            await station.aclose()

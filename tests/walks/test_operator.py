@@ -1,0 +1,222 @@
+"""What an operator asks of a station: reports, availability, trigger messages, unlocking (blocks B, F, G)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from station.model import Fault
+from tests.csms import Csms
+from tests.walk import Walk, walking
+
+
+async def _report(walk: Walk, action: str, request: dict[str, Any]) -> list[dict[str, Any]]:
+    """All parts of a report, checked for their order."""
+    answer = await walk.csms.call(action, request)
+    assert answer["status"] == "Accepted"
+    parts: list[dict[str, Any]] = []
+    while not parts or parts[-1]["tbc"]:
+        parts.append(await walk.csms.expect("NotifyReport", lambda part: part["requestId"] == request["requestId"]))
+    assert [part["seqNo"] for part in parts] == list(range(len(parts)))
+    return [row for part in parts for row in part["reportData"]]
+
+
+def _names(rows: list[dict[str, Any]]) -> set[tuple[str, str]]:
+    return {(row["component"]["name"], row["variable"]["name"]) for row in rows}
+
+
+async def test_a_full_inventory_names_every_variable_in_parts(tmp_path: Path) -> None:
+    """B07.FR.01, B07.FR.03, B07.FR.08, B07.FR.10."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        rows = await _report(walk, "GetBaseReport", {"requestId": 0, "reportBase": "FullInventory"})
+        assert walk.life.variables is not None
+        assert len(rows) == len(walk.life.variables.rows())
+        assert ("TxCtrlr", "TxStartPoint") in _names(rows)
+        assert ("Connector", "AvailabilityState") in _names(rows)
+        for row in rows:
+            told = row["variableCharacteristics"]
+            if told["dataType"] in {"OptionList", "MemberList", "SequenceList"}:
+                assert told["valuesList"], row
+
+
+async def test_a_configuration_inventory_names_only_what_can_be_set(tmp_path: Path) -> None:
+    """B07.FR.07 (TC_B_12_CS)."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        rows = await _report(walk, "GetBaseReport", {"requestId": 7, "reportBase": "ConfigurationInventory"})
+        assert {row["variableAttribute"][0]["mutability"] for row in rows} <= {"ReadWrite", "WriteOnly"}
+        assert ("OCPPCommCtrlr", "HeartbeatInterval") in _names(rows)
+        assert ("SecurityCtrlr", "SecurityProfile") not in _names(rows)
+
+
+async def test_a_summary_tells_the_condition_of_the_station(tmp_path: Path) -> None:
+    """B07.FR.09."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        rows = await _report(walk, "GetBaseReport", {"requestId": 8, "reportBase": "SummaryInventory"})
+        assert {("ChargingStation", "AvailabilityState"), ("EVSE", "AvailabilityState")} <= _names(rows)
+        assert ("TxCtrlr", "TxStartPoint") not in _names(rows)
+
+
+async def test_a_report_is_limited_to_what_was_asked(tmp_path: Path) -> None:
+    """B08.FR.05, B08.FR.11, B08.FR.20, B08.FR.21, B08.FR.23."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        asked = {"requestId": 9, "componentVariable": [{"component": {"name": "txctrlr"}}]}
+        assert {name for name, _ in _names(await _report(walk, "GetReport", asked))} == {"TxCtrlr"}
+        one = {"component": {"name": "DeviceDataCtrlr"}, "variable": {"name": "ItemsPerMessage"}}
+        rows = await _report(walk, "GetReport", {"requestId": 10, "componentVariable": [one]})
+        assert {row["variable"]["instance"] for row in rows} == {"GetVariables", "SetVariables"}
+        state = {"component": {"name": "Connector"}, "variable": {"name": "AvailabilityState"}}
+        rows = await _report(walk, "GetReport", {"requestId": 11, "componentVariable": [state]})
+        assert [row["component"]["evse"] for row in rows] == [{"id": 1, "connectorId": 1}]
+
+
+async def test_a_report_with_nothing_in_it_is_an_empty_result_set(tmp_path: Path) -> None:
+    """B08.FR.10, B08.FR.15."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        nothing = {"requestId": 12, "componentVariable": [{"component": {"name": "NoSuchThing"}}]}
+        assert (await walk.csms.call("GetReport", nothing))["status"] == "EmptyResultSet"
+        problem = {"requestId": 13, "componentCriteria": ["Problem"]}
+        assert (await walk.csms.call("GetReport", problem))["status"] == "EmptyResultSet"
+
+
+@pytest.mark.parametrize("evse", [None, {"id": 1}, {"id": 1, "connectorId": 1}])
+async def test_an_order_out_of_service_is_reported_and_outlives_a_power_cut(
+    tmp_path: Path, evse: dict[str, int] | None
+) -> None:
+    """G03.FR.02, G03.FR.04, G03.FR.08, G04.FR.05, G04.FR.09."""
+    place = {"evse": evse} if evse is not None else {}
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        answer = await walk.csms.call("ChangeAvailability", {"operationalStatus": "Inoperative", **place})
+        assert answer["status"] == "Accepted"
+        await walk.csms.expect("StatusNotification", lambda told: told["connectorStatus"] == "Unavailable")
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+        await walk.csms.expect("StatusNotification", lambda told: told["connectorStatus"] == "Unavailable")
+        again = await walk.csms.call("ChangeAvailability", {"operationalStatus": "Operative", **place})
+        assert again["status"] == "Accepted"
+        await walk.csms.expect("StatusNotification", lambda told: told["connectorStatus"] == "Available")
+
+
+async def test_an_order_waits_for_the_end_of_a_transaction(tmp_path: Path) -> None:
+    """G03.FR.05."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await walk.plug()
+        await walk.present()
+        await walk.charging()
+        answer = await walk.csms.call("ChangeAvailability", {"operationalStatus": "Inoperative", "evse": {"id": 1}})
+        assert answer["status"] == "Scheduled"
+        assert sum(walk.board.currents_a) > 0
+        await walk.present()
+        await walk.csms.expect("StatusNotification", lambda told: told["connectorStatus"] == "Unavailable")
+
+
+async def test_an_order_for_an_unknown_evse_is_rejected(tmp_path: Path) -> None:
+    """G03.FR.02."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        for place in ({"id": 2}, {"id": 1, "connectorId": 2}):
+            answer = await walk.csms.call("ChangeAvailability", {"operationalStatus": "Inoperative", "evse": place})
+            assert answer["status"] == "Rejected"
+
+
+@pytest.mark.parametrize(
+    ("message", "action"),
+    [
+        ("Heartbeat", "Heartbeat"),
+        ("StatusNotification", "StatusNotification"),
+        ("MeterValues", "MeterValues"),
+        ("LogStatusNotification", "LogStatusNotification"),
+        ("FirmwareStatusNotification", "FirmwareStatusNotification"),
+    ],
+)
+async def test_a_triggered_message_is_sent_after_the_answer(tmp_path: Path, message: str, action: str) -> None:
+    """F06.FR.04, F06.FR.06, F06.FR.10, F06.FR.15, F06.FR.16."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        before = len(walk.csms.sent(action))
+        assert (await walk.csms.call("TriggerMessage", {"requestedMessage": message}))["status"] == "Accepted"
+        await walk.until(lambda: len(walk.csms.sent(action)) == before + 1, step_s=0.1)
+        told = walk.csms.sent(action)[-1]
+        if action.endswith("StatusNotification") and action != "StatusNotification":
+            assert told["status"] == "Idle"
+        if action == "MeterValues":
+            assert {sample["context"] for value in told["meterValue"] for sample in value["sampledValue"]} == {
+                "Trigger"
+            }
+
+
+async def test_a_transaction_event_can_be_triggered_only_during_a_transaction(tmp_path: Path) -> None:
+    """F06.FR.07."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        trigger = {"requestedMessage": "TransactionEvent"}
+        assert (await walk.csms.call("TriggerMessage", trigger))["status"] == "Rejected"
+        await walk.plug()
+        await walk.present()
+        await walk.charging()
+        assert (await walk.csms.call("TriggerMessage", trigger))["status"] == "Accepted"
+        event = await walk.csms.expect("TransactionEvent", lambda event: event["triggerReason"] == "Trigger")
+        assert event["transactionInfo"]["chargingState"] == "Charging"
+        assert event["meterValue"][0]["sampledValue"][0]["context"] == "Trigger"
+
+
+async def test_a_boot_notification_can_be_triggered_while_pending_and_not_afterwards(tmp_path: Path) -> None:
+    """F06.FR.17, B02.FR.04."""
+    csms = Csms()
+    verdicts = iter(["Pending", "Accepted"])
+    csms.answers["BootNotification"] = lambda _: {
+        "currentTime": "2026-01-01T00:00:00Z",
+        "interval": 3600,
+        "status": next(verdicts),
+    }
+    async with walking(tmp_path, csms) as walk:
+        await walk.until(lambda: csms.sent("BootNotification"))
+        await walk.settle()
+        trigger = {"requestedMessage": "BootNotification"}
+        assert (await csms.call("TriggerMessage", trigger))["status"] == "Accepted"
+        await walk.until(lambda: len(csms.sent("BootNotification")) == 2)
+        assert csms.sent("BootNotification")[1]["reason"] == "Triggered"
+        await walk.accepted()
+        assert (await csms.call("TriggerMessage", trigger))["status"] == "Rejected"
+
+
+async def test_what_is_not_implemented_is_said_so(tmp_path: Path) -> None:
+    """F06.FR.08."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        answer = await walk.csms.call("TriggerMessage", {"requestedMessage": "SignV2GCertificate"})
+        assert answer["status"] == "NotImplemented"
+
+
+async def test_a_connector_is_unlocked_unless_an_authorized_transaction_runs(tmp_path: Path) -> None:
+    """F05.FR.02, F05.FR.03, F05.FR.04, F05.FR.06."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        unlock = {"evseId": 1, "connectorId": 1}
+        assert (await walk.csms.call("UnlockConnector", unlock))["status"] == "Unlocked"
+        assert (await walk.csms.call("UnlockConnector", unlock | {"evseId": 9}))["status"] == "UnknownConnector"
+        await walk.plug()
+        await walk.present()
+        await walk.charging()
+        answer = await walk.csms.call("UnlockConnector", unlock)
+        assert answer["status"] == "OngoingAuthorizedTransaction"
+        assert walk.board.locked
+
+
+async def test_a_lock_that_is_stuck_cannot_be_opened(tmp_path: Path) -> None:
+    """F05.FR.05."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        walk.board.raise_fault(Fault.LOCK)
+        await walk.settle()
+        answer = await walk.csms.call("UnlockConnector", {"evseId": 1, "connectorId": 1})
+        assert answer["status"] == "UnlockFailed"

@@ -1,0 +1,228 @@
+"""The program is told to stop, or cannot start: how it ends, and what it leaves on disk."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from station.hardware.board import SAFE
+from station.model import EventType, StoppedReason
+from tests.csms import NEVER, Csms, running_csms
+from tests.walk import walking
+from tests.walks.station_process import ROOT, StationProcess, until
+
+STOPS_WITHIN_S = 5.0
+SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+
+
+def registers_at_end(station: StationProcess) -> list[float]:
+    """The register in each Ended event on disk."""
+    ends = [record.event for record in station.records() if record.event.event_type is EventType.ENDED]
+    return [end.meter_values[-1].samples[0].value for end in ends]
+
+
+async def stop(station: StationProcess, number: signal.Signals = signal.SIGTERM) -> None:
+    """Stop it as a service manager does; it must obey in time."""
+    station.signal(number)
+    assert await station.ended(within_s=STOPS_WITHIN_S) == 0
+
+
+async def stop_while_charging(station: StationProcess, number: signal.Signals) -> None:
+    """Stop it at the speed of real time; the transaction is ended on disk with its last reading."""
+    await station.post("/api/sim/clock", rate=1.0)
+    await stop(station, number)
+    last = station.records()[-1].event
+    assert (last.event_type, last.stopped_reason) == (EventType.ENDED, StoppedReason.REBOOT)
+    (register,) = registers_at_end(station)
+    assert register == pytest.approx(station.register_wh(), abs=0.001)  # nothing flowed after the end
+    assert register > 0.0
+
+
+@SIGNALS
+async def test_an_idle_station_stops_in_time(tmp_path: Path, number: signal.Signals) -> None:
+    async with running_csms() as csms:
+        station = StationProcess(tmp_path, csms.url)
+        try:
+            station.start()
+            await station.ready()
+            await until(lambda: csms.sent("StatusNotification"))
+            await stop(station, number)
+            assert station.records() == []
+        finally:
+            await station.aclose()
+
+
+@SIGNALS
+async def test_a_charge_is_ended_on_disk_before_the_program_stops_and_told_in_the_end(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    async with running_csms() as csms:
+        station = StationProcess(tmp_path, csms.url)
+        try:
+            station.start()
+            await station.ready()
+            await until(lambda: csms.connected)
+            await station.charging()
+            await stop_while_charging(station, number)
+            await start_and_deliver(station, csms)
+        finally:
+            await station.aclose()
+    assert csms.schema_faults == []
+
+
+async def start_and_deliver(station: StationProcess, csms: Csms) -> None:
+    """The next start brings the CSMS what it does not know yet; nothing of it was cut short by that start."""
+    on_disk = [record.wire for record in station.records()]
+    station.start()
+    await station.ready()
+    await until(lambda: any(event["eventType"] == "Ended" for event in csms.sent("TransactionEvent")))
+    told = {event["seqNo"]: event for event in csms.sent("TransactionEvent")}
+    for event in told.values():
+        event.pop("offline", None)
+    assert [told[number] for number in sorted(told)] == on_disk
+    assert on_disk[-1]["transactionInfo"]["stoppedReason"] == "Reboot"
+    await stop(station)
+
+
+async def test_a_csms_that_does_not_answer_holds_nothing_up(tmp_path: Path) -> None:
+    async with running_csms() as csms:
+        station = StationProcess(tmp_path, csms.url)
+        try:
+            station.start()
+            await station.ready()
+            await until(lambda: csms.connected)
+            csms.answers["TransactionEvent"] = lambda _: NEVER
+            await station.charging()
+            await until(lambda: csms.sent("TransactionEvent"))
+            await stop_while_charging(station, signal.SIGTERM)
+            assert not any(record.settled for record in station.records())
+            del csms.answers["TransactionEvent"]
+            await start_and_deliver(station, csms)
+        finally:
+            await station.aclose()
+
+
+async def test_a_csms_that_is_away_holds_nothing_up(tmp_path: Path) -> None:
+    async with running_csms() as csms:
+        station = StationProcess(tmp_path, csms.url)
+        try:
+            station.start()
+            await station.ready()
+            await until(lambda: csms.connected)
+            await station.charging()
+            csms.http_status = 503
+            csms.drop()
+            await until(lambda: not csms.connected)
+            await stop_while_charging(station, signal.SIGTERM)
+            csms.http_status = None
+            await start_and_deliver(station, csms)
+        finally:
+            await station.aclose()
+
+
+async def test_an_open_event_stream_holds_nothing_up(tmp_path: Path) -> None:
+    station = StationProcess(tmp_path, None)
+    try:
+        station.start()
+        await station.ready()
+        async with station.api.stream("GET", "/api/events") as stream:
+            lines = stream.aiter_lines()
+            assert await anext(lines) == ": listening"
+            await stop(station)
+    finally:
+        await station.aclose()
+
+
+async def test_whatever_ends_the_station_leaves_the_board_safe(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await walk.plug()
+        await walk.present()
+        await walk.charging()
+        assert walk.board.outputs.contactor
+    assert walk.board.outputs == SAFE
+
+
+async def test_a_failure_that_nobody_foresaw_in_an_essential_task_ends_the_program(tmp_path: Path) -> None:
+    """It must not look as if it were well: here a record that nothing of ours can have written."""
+    station = StationProcess(tmp_path, None)
+    try:
+        station.start()
+        await station.ready()
+        await stop(station)
+        with sqlite3.connect(station.storage / "borne.sqlite") as database:
+            database.execute(
+                "INSERT INTO events (transaction_id, seq_no, evse_id, event_type, occurred_at, offline, payload)"
+                " VALUES ('t', 0, 9, 'Started', '', 0, 'no event')"
+            )
+        database.close()
+        station.start()
+        assert await station.ended() == 1
+        assert any("ValidationError" in line for line in station.plainly_said())
+    finally:
+        await station.aclose()
+
+
+def break_database(storage: Path) -> str:
+    (storage / "borne.sqlite").write_bytes(b"this was never a database" * 100)
+    return "station.storage: {storage}/borne.sqlite: file is not a database"
+
+
+def spoil_records(storage: Path) -> str:
+    """A part of the disk is lost: the page on which the table of events begins."""
+    path = storage / "borne.sqlite"
+    database = sqlite3.connect(path)
+    database.executescript((ROOT / "station/migrations/0001_records.sql").read_text(encoding="utf-8"))
+    database.execute("PRAGMA user_version = 1")
+    ((page, size),) = database.execute(
+        "SELECT rootpage, (SELECT page_size FROM pragma_page_size) FROM sqlite_master WHERE name = 'events'"
+    )
+    database.close()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    return "station.storage: database disk image is malformed"
+
+
+def put_directory_in_the_way(storage: Path) -> str:
+    (storage / "borne.sqlite").mkdir()
+    return "station.storage: {storage}/borne.sqlite: unable to open database file"
+
+
+def put_file_in_the_way(storage: Path) -> str:
+    storage.rmdir()
+    storage.write_text("")
+    return "station.storage: {storage}: File exists"
+
+
+@pytest.mark.parametrize("spoil", [break_database, spoil_records, put_directory_in_the_way, put_file_in_the_way])
+async def test_a_storage_that_cannot_be_used_is_said_in_one_sentence(
+    tmp_path: Path, spoil: Callable[[Path], str]
+) -> None:
+    station = StationProcess(tmp_path, None)
+    station.storage.mkdir()
+    sentence = spoil(station.storage).format(storage=station.storage)
+    try:
+        station.start()
+        assert await station.ended() == 2
+        assert station.plainly_said() == [f"{tmp_path}/station.toml: {sentence}"]
+    finally:
+        await station.aclose()
+
+
+async def test_a_port_in_use_is_said_in_one_sentence(tmp_path: Path) -> None:
+    station = StationProcess(tmp_path, None)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        try:
+            station.start(http_port=port)
+            assert await station.ended() == 2
+            sentence = f"http: cannot listen at 127.0.0.1:{port}: Address already in use"
+            assert station.plainly_said() == [f"{tmp_path}/station.toml: {sentence}"]
+        finally:
+            await station.aclose()
