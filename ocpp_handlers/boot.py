@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from metering.pulse import Pulse
 from ocpp_handlers import actions, timestamps
 from ocpp_handlers.frame import Error
+from station.model import BootReason
 from station.ports import NoAnswerError
 
 if TYPE_CHECKING:
@@ -40,19 +41,6 @@ class BootState(StrEnum):
     PENDING = "Pending"
     REJECTED = "Rejected"
     ACCEPTED = "Accepted"
-
-
-class BootReason(StrEnum):
-    """BootReasonEnumType, as far as the station can tell."""
-
-    POWER_UP = "PowerUp"
-    REMOTE_RESET = "RemoteReset"
-    SCHEDULED_RESET = "ScheduledReset"
-    TRIGGERED = "Triggered"
-    UNKNOWN = "Unknown"
-    LOCAL_RESET = "LocalReset"
-    FIRMWARE_UPDATE = "FirmwareUpdate"
-    WATCHDOG = "Watchdog"
 
 
 @dataclass(frozen=True, slots=True)

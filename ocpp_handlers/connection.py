@@ -95,7 +95,7 @@ class Connection:
             while self._cut:
                 await self._mended.wait()
             began_s = self._clock.monotonic()
-            was_up = await self._hold_link()
+            was_up = await asyncio.create_task(self._hold_link(), name="link")
             heed_cancellation()
             if was_up and self._clock.monotonic() - began_s >= _STABLE_S:
                 delays = back_off(self._settings, random.uniform)

@@ -1,4 +1,4 @@
-"""Block B, provisioning: variables are read and written (B05, B06)."""
+"""Block B, provisioning: variables are read and written, the station is reset (B05, B06, B11, B12)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from station.database import StorageError
 
 if TYPE_CHECKING:
     from ocpp_handlers import messages as m
+    from station.restart import Restart
 
 _log = logging.getLogger(__name__)
 
@@ -20,13 +21,15 @@ _log = logging.getLogger(__name__)
 class Provisioning:
     """Get and SetVariables over the device model."""
 
-    def __init__(self, model: DeviceModel) -> None:
+    def __init__(self, model: DeviceModel, restart: Restart) -> None:
         self._model = model
+        self._restart = restart
 
     def register(self, handlers: Handlers) -> None:
         """Answer what the CSMS asks of this block."""
         handlers.on(actions.GET_VARIABLES, self.get_variables)
         handlers.on(actions.SET_VARIABLES, self.set_variables)
+        handlers.on(actions.RESET, self.reset)
 
     async def get_variables(self, request: m.GetVariablesRequest) -> Answer[m.GetVariablesResponse]:
         """B06: a result for each item, in order (B06.FR.01, B06.FR.02)."""
@@ -39,6 +42,15 @@ class Provisioning:
         items = request["setVariableData"]
         _check_count(len(items))
         return Answer({"setVariableResult": [await self._set(item) for item in items]})
+
+    async def reset(self, request: m.ResetRequest) -> Answer[m.ResetResponse]:
+        """B11.FR.01, B11.FR.03, B12.FR.01, B12.FR.02; a single EVSE cannot be reset (B11.FR.09, B12.FR.09)."""
+        if "evseId" in request:
+            return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "UnsupportedRequest"}})
+        if request["type"] == "OnIdle" and self._restart.transactions_run:
+            self._restart.schedule()
+            return Answer({"status": "Scheduled"})
+        return Answer({"status": "Accepted"}, self._restart.now)
 
     def _get(self, item: m.GetVariableDataType) -> m.GetVariableResultType:
         result: m.GetVariableResultType = {

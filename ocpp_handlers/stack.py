@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ocpp_handlers.authorization import Authorization
 from ocpp_handlers.availability import Availability
-from ocpp_handlers.boot import Boot, BootGate, BootReason, Identification
+from ocpp_handlers.boot import Boot, BootGate, Identification
 from ocpp_handlers.connection import Connection, NetworkProfile
 from ocpp_handlers.data_transfer import DataTransfer
 from ocpp_handlers.delivery import Delivery
@@ -26,6 +26,7 @@ from ocpp_handlers.smart_charging import SmartCharging
 from ocpp_handlers.transactions import Transactions
 from ocpp_handlers.trigger_message import TriggerMessage
 from station.database import StorageError
+from station.model import BootReason
 from station.supervision import Errands
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class OcppStack:
         self._meter_values = MeterValues(self.link, self._errands)
         self._delivery = Delivery(station.outbox, station.settings, self._clock)
         for block in (
-            Provisioning(self.model),
+            Provisioning(self.model, station.restart),
             Reports(self.link, self.model, self._clock),
             self._availability,
             self._authorization,

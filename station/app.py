@@ -25,10 +25,12 @@ from station.feed import Feed
 from station.life import Life
 from station.load_management import LoadManagement
 from station.meter_watch import MeterWatch
+from station.model import BootReason
 from station.outbox import Outbox
 from station.profiles import Profiles
 from station.recorder import Recorder
 from station.recovery import least_register
+from station.restart import Restart
 from station.sampler import Sampler
 from station.settings import Settings
 from station.simulation.clock import VirtualClock
@@ -90,6 +92,13 @@ class Application:
         self._power_lost = asyncio.Event()
         self._alive = asyncio.Event()
         self._dead = asyncio.Event()
+        self._rebooting = asyncio.Event()
+        self._boot_reason = BootReason.POWER_UP
+
+    @property
+    def boot_reason(self) -> BootReason:
+        """Why the present life began (B01.FR.09)."""
+        return self._boot_reason
 
     def stop(self) -> None:
         """Stop in order."""
@@ -107,6 +116,11 @@ class Application:
         """The station boots again."""
         self._power_on.set()
         await self._alive.wait()
+
+    def reboot(self, reason: BootReason) -> None:
+        """Begin a new life, as after a reboot of the machine."""
+        self._boot_reason = reason
+        self._rebooting.set()
 
     async def run(self, ready_file: Path | None = None) -> None:
         """Live, die and live again, until stopped.
@@ -128,6 +142,7 @@ class Application:
     async def _live(self, ready_file: Path | None) -> None:
         """One life: until the program stops, or the power is lost."""
         self._power_lost.clear()
+        self._rebooting.clear()
         async with contextlib.AsyncExitStack() as stack:
             life = await _begin(stack, self)
             self.life = life
@@ -139,13 +154,15 @@ class Application:
             try:
                 if ready_file is not None:
                     self._write_ready_file(ready_file)
-                await _first(self._stopped, self._power_lost, living)
+                await _first(self._stopped, self._power_lost, self._rebooting, living)
                 if self._stopped.is_set() and not living.done():
                     self.clock.run(max(1.0, self.clock.rate))  # a stop takes real time, also where time stood still
                     await life.halt()
             finally:
                 self.life = None
                 self._alive.clear()
+                if self._power_lost.is_set():
+                    self._boot_reason = BootReason.POWER_UP
                 if life.link is not None and self._power_lost.is_set():
                     life.link.cut()
                 await _end_task(living)
@@ -225,7 +242,8 @@ async def alive(application: Application) -> AsyncGenerator[Life]:
         await outbox.prune(_KEEP_EVENTS)
         availability = Availability(evses, database)
         await availability.load()
-        station = ChargingStation(evses, tokens, outbox, availability, settings, clock)
+        restart = Restart(evses, lambda: application.reboot(BootReason.REMOTE_RESET))
+        station = ChargingStation(evses, tokens, outbox, availability, restart, settings, clock)
         load = await _load_management(application, evses, database)
         life = Life(clock, station, load)
         _describe(life, application)
@@ -329,7 +347,7 @@ async def _connect(life: Life, csms: CsmsConfig, application: Application) -> No
     if not isinstance(life.variables, DeviceModel):
         raise TypeError("the device model comes first")
     stack = OcppStack(
-        StackSetup(network, identification, csms.message_timeout_s),
+        StackSetup(network, identification, csms.message_timeout_s, application.boot_reason),
         life.station,
         life.load.profiles,
         life.variables,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from metering.clock import Clock
     from station.availability import Availability
     from station.outbox import Outbox
+    from station.restart import Restart
     from station.settings import Settings
     from station.token_store import TokenStore
 
@@ -81,11 +82,13 @@ class ChargingStation:
         tokens: TokenStore,
         outbox: Outbox,
         availability: Availability,
+        restart: Restart,
         settings: Settings,
         clock: Clock,
     ) -> None:
         self.evses = evses
         self.availability = availability
+        self.restart = restart
         self.tokens = tokens
         self.outbox = outbox
         self.settings = settings
@@ -115,6 +118,7 @@ class ChargingStation:
             for evse in self.evses.values():
                 group.create_task(evse.run(), name=f"evse-{evse.id}")
                 group.create_task(self.availability.follow(evse), name=f"availability-{evse.id}")
+                group.create_task(self.restart.follow(evse), name=f"restart-{evse.id}")
             group.create_task(self._serve_tokens(), name="tokens")
 
     async def halt(self) -> None:
@@ -166,6 +170,8 @@ class ChargingStation:
     @property
     def _may_start(self) -> bool:
         """B02.FR.03, B03.FR.01: before the CSMS accepts the station only where TxBeforeAcceptedEnabled says so."""
+        if self.restart.scheduled:
+            return False
         return self.csms.accepted_once or self.settings.tx_before_accepted_enabled
 
     def _stop_or_unlock(self, evse: Evse, id_token: IdToken) -> TokenOutcome:

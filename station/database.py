@@ -84,6 +84,8 @@ async def open_database(path: Path, clock: Clock) -> AsyncGenerator[Database]:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"{path.parent}: {error.strerror}") from error
+        # A file that cannot be opened is found out here: aiosqlite would leave a thread behind, which complains later.
+        sqlite3.connect(path).close()
         # Autocommit (isolation_level None): one statement is one transaction, one hop to the thread, one sync.
         connection = await aiosqlite.connect(path, isolation_level=None)
     try:

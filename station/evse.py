@@ -257,9 +257,12 @@ class Evse:
     async def halt(self) -> None:
         """Stop charging because the program stops: the transaction ends and its end is on disk."""
         self._become(replace(self.state, halting=True), None)
+        await self.end_now(TriggerReason.ABNORMAL_CONDITION, StoppedReason.REBOOT)
+
+    async def end_now(self, trigger: TriggerReason, reason: StoppedReason) -> None:
+        """End the transaction, if there is one, and wait until its end is on disk."""
         if self.state.transaction is not None:
-            reason = StoppedReason.REBOOT
-            self.end_authorization(TriggerReason.ABNORMAL_CONDITION, reason, ends_transaction=True)
+            self.end_authorization(trigger, reason, ends_transaction=True)
         while self.state.transaction is not None:
             await self.changed.wait()
         await self._recorder.settled()
@@ -380,9 +383,8 @@ class Evse:
                     applied = wanted
                     self.report_fault(Fault.BOARD, False)
                 except BoardError as error:
-                    _log.error("EVSE %d: board: %s", self.id, error)
+                    self._board_fails(error)
                     applied = None
-                    self.report_fault(Fault.BOARD, True)
                     await self._clock.sleep(_BOARD_RETRY_S)
         finally:
             try:
@@ -428,10 +430,15 @@ class Evse:
             try:
                 async for seen in self._board.observations():
                     self.observe(seen)
+                self._board_fails(BoardError("it tells nothing any more"))
             except BoardError as error:
-                _log.error("EVSE %d: board: %s", self.id, error)
-            self.report_fault(Fault.BOARD, True)
+                self._board_fails(error)
             await self._clock.sleep(_BOARD_RETRY_S)
+
+    def _board_fails(self, error: BoardError) -> None:
+        known = Fault.BOARD in self.state.faults
+        _log.log(logging.DEBUG if known else logging.ERROR, "EVSE %d: board: %s", self.id, error)
+        self.report_fault(Fault.BOARD, True)
 
 
 def _transaction_of(state: EvseState) -> str | None:

@@ -218,7 +218,8 @@ def settled(before: EvseState, after: EvseState, now_s: float) -> EvseState:
     if wants and not wanted:
         after = replace(after, grace_until_s=now_s + READY_GRACE_S, wanted_until_s=None)
     elif wanted and not wants:
-        after = replace(after, wanted_until_s=now_s)
+        # What the meter showed before says nothing of the load from now on.
+        after = replace(after, wanted_until_s=now_s, draw_a=None)
     if energy_flows(after) and not energy_flows(before):
         after = replace(after, grace_until_s=now_s)
     if after.authorization is None or ev_connected(after):

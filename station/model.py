@@ -64,6 +64,19 @@ class ChargingState(StrEnum):
     IDLE = "Idle"
 
 
+class BootReason(StrEnum):
+    """BootReasonEnumType: why the station booted."""
+
+    POWER_UP = "PowerUp"
+    REMOTE_RESET = "RemoteReset"
+    SCHEDULED_RESET = "ScheduledReset"
+    TRIGGERED = "Triggered"
+    UNKNOWN = "Unknown"
+    LOCAL_RESET = "LocalReset"
+    FIRMWARE_UPDATE = "FirmwareUpdate"
+    WATCHDOG = "Watchdog"
+
+
 class EventType(StrEnum):
     """TransactionEventEnumType."""
 

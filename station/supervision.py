@@ -29,7 +29,7 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]], clock: Cl
     failures = 0
     while True:
         began_s = clock.monotonic()
-        error = await _failure_of(work)
+        error = await asyncio.create_task(_failure_of(work), name=name)
         heed_cancellation()
         if clock.monotonic() - began_s >= _HEALTHY_S:
             failures = 0
@@ -45,7 +45,8 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]], clock: Cl
 def heed_cancellation() -> None:
     """Raise a cancellation that went under: a TaskGroup forgets it when one of its tasks fails at the same moment.
 
-    For loops that outlive failures. Python 3.13 repaired it.
+    For loops that outlive failures, and await what may fail as a task of its own: before Python 3.13, which
+    repaired it, a TaskGroup whose task has failed leaves its own task marked as being cancelled.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():

@@ -169,15 +169,11 @@ profile_lists = st.lists(
     max_size=4,
     unique_by=lambda one: (one.purpose, one.stack_level),
 )
-charges = st.builds(
-    Charge, st.just(1), st.none() | st.just("tx"), st.none() | seconds.map(at)
-)
+charges = st.builds(Charge, st.just(1), st.none() | st.just("tx"), st.none() | seconds.map(at))
 
 
 @settings(max_examples=60)
 @given(profile_lists, charges)
-def test_it_equals_a_reading_of_the_rules_second_by_second(
-    profiles: list[ChargingProfile], charge: Charge
-) -> None:
+def test_it_equals_a_reading_of_the_rules_second_by_second(profiles: list[ChargingProfile], charge: Charge) -> None:
     for second in range(-50, HORIZON_S, 3):
         assert limit_a(profiles, charge, at(second)) == by_hand(profiles, charge, second)

@@ -109,7 +109,7 @@ def test_deadlines_happen_in_their_order_each_at_its_moment_and_once(delays: lis
 
         for index, delay_s in enumerate(delays):
             clock.call_later(delay_s, lambda index=index: note(index))
-        for step_s in steps:
+        for step_s in [0.0, *steps]:
             await clock.advance(step_s)
         passed_s = clock.monotonic()
         assert happened == sorted((delay_s, index) for index, delay_s in enumerate(delays) if delay_s <= passed_s)
@@ -146,17 +146,19 @@ async def test_two_that_advance_at_once_take_turns() -> None:
 
 async def test_time_that_is_held_by_a_wire_waits_for_it() -> None:
     clock = standing()
-    answered = asyncio.Event()
+    asked, answered = asyncio.Event(), asyncio.Event()
     asked_at: list[float] = []
 
     async def ask() -> None:
         await clock.sleep(1.0)
         with clock.wire():
+            asked.set()
             await answered.wait()
         asked_at.append(clock.monotonic())
 
     asking = asyncio.create_task(ask())
     advancing = asyncio.create_task(clock.advance(10.0))
+    await asked.wait()
     for _ in range(200):
         await asyncio.sleep(0)
     assert clock.monotonic() == 1.0

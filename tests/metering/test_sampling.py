@@ -25,7 +25,9 @@ FULL = Reading(
 )
 
 
-def told(reading: Reading, *measurands: Measurand, offered_a: float | None = None) -> list[tuple[float, str, str | None]]:
+def told(
+    reading: Reading, *measurands: Measurand, offered_a: float | None = None
+) -> list[tuple[float, str, str | None]]:
     """Value, unit and phase of the samples of a reading."""
     value = sample(reading, measurands, Context.SAMPLE_PERIODIC, offered_a=offered_a)
     return [] if value is None else [(one.value, one.unit, one.phase) for one in value.samples]
@@ -46,7 +48,9 @@ def told(reading: Reading, *measurands: Measurand, offered_a: float | None = Non
 def test_each_measurand_has_its_unit_its_phases_and_its_decimals(
     measurand: Measurand, expected: list[tuple[float, str, str | None]]
 ) -> None:
-    assert told(FULL, measurand, offered_a=16.0) == [(pytest.approx(value, abs=0.06), *rest) for value, *rest in expected]
+    assert told(FULL, measurand, offered_a=16.0) == [
+        (pytest.approx(value, abs=0.06), *rest) for value, *rest in expected
+    ]
     assert sorted(Measurand) == sorted(set(Measurand))
 
 

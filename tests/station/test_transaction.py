@@ -59,9 +59,7 @@ class Charge:
         """One change."""
         before = self.state
         after = settled(before, after, self.now_s)
-        outcome = react(
-            before, after, cause, self.rules, fakes.NOON, self.now_s, lambda: f"tx{next(self._numbers)}"
-        )
+        outcome = react(before, after, cause, self.rules, fakes.NOON, self.now_s, lambda: f"tx{next(self._numbers)}")
         self.state = settled(after, outcome.state, self.now_s)
         self.events.extend(outcome.events)
         return outcome
@@ -137,7 +135,9 @@ def test_a_transaction_starts_with_its_start_point_and_not_before(point: str, fi
             "authorize": charge.authorize,
             "charge": charge.charge,
         }[name]()
-        happened += [name] * sum(event.event_type is EventType.STARTED for event in charge.events) if not happened else []
+        happened += (
+            [name] * sum(event.event_type is EventType.STARTED for event in charge.events) if not happened else []
+        )
     assert happened == [first]
 
 
@@ -247,7 +247,9 @@ def after_the_bay_is_free(charge: Charge) -> None:
         (set(), after_a_remote_stop, StoppedReason.REMOTE),
     ],
 )
-def test_a_transaction_ends_at_its_stop_points_only(stop: set[str], what: Callable[[Charge], None], reason: StoppedReason | None) -> None:
+def test_a_transaction_ends_at_its_stop_points_only(
+    stop: set[str], what: Callable[[Charge], None], reason: StoppedReason | None
+) -> None:
     """E06.FR.02 to E06.FR.07; while it charges, with the energy gone in the end."""
     charge = Charge(rules(stop=stop))
     charge.see(Cause(TriggerReason.EV_DETECTED), bay_occupied=True)
@@ -399,7 +401,9 @@ def test_every_transaction_is_one_start_some_updates_and_at_most_one_end(
     charge = Charge(rules(start=set(start), stop=set(stop)))
     for step in steps:
         do(charge, step)
-    by_id = {name: list(events) for name, events in itertools.groupby(charge.events, lambda event: event.transaction_id)}
+    by_id = {
+        name: list(events) for name, events in itertools.groupby(charge.events, lambda event: event.transaction_id)
+    }
     assert sum(map(len, by_id.values())) == len(charge.events), "two transactions overlap, or an id came back"
     for index, events in enumerate(by_id.values()):
         kinds = [event.event_type for event in events]

@@ -8,7 +8,7 @@ import pytest
 
 from station.charging_station import TokenOutcome
 from station.model import Fault
-from tests.walk import Walk, walking
+from tests.walk import OTHER_CARD, Walk, walking
 from tests.walks.steps import charge, event, statuses, transaction_id, tx_points, variables
 
 ENDING = {
@@ -138,7 +138,8 @@ async def test_a_board_that_does_not_answer_is_a_fault_until_it_does(tmp_path: P
         walk.board.fails = True
         walk.board.vehicle.limit(20.0)  # anything that makes the board speak
         await walk.until(lambda: statuses(walk)[-1] == "Faulted")
-        await event(walk, "Updated", "ChargingStateChanged", chargingState="SuspendedEVSE")
+        await walk.advance(5)
+        assert await walk.present(OTHER_CARD) is TokenOutcome.REJECTED
         walk.board.fails = False
         await walk.until(lambda: statuses(walk)[-1] == "Occupied")
         await walk.charging()

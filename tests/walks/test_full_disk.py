@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -145,5 +146,25 @@ async def test_a_power_cut_on_a_full_disk_ends_the_transaction_as_soon_as_there_
             last = events[len(events) - 1]
             assert last["transactionInfo"]["stoppedReason"] == "PowerLoss"
             assert register_of(last) == used_wh
+        finally:
+            await station.aclose()
+
+
+async def test_a_full_disk_does_not_keep_the_program_from_stopping(tmp_path: Path) -> None:
+    async with running_csms() as csms:
+        station = station_on(tmp_path, csms, "continue")
+        try:
+            await charge_until_delivered(station, csms)
+            station.fill_disk()
+            await station.post("/api/sim/clock", rate=1.0)
+            station.signal(signal.SIGTERM)
+            assert await station.ended(within_s=5.0) == 0
+            used_wh = round(station.register_wh(), 3)
+            station.start()
+            await station.ready()
+            await until(lambda: csms.sent("TransactionEvent")[-1]["eventType"] == "Ended")
+            events = {event["seqNo"]: event for event in csms.sent("TransactionEvent")}
+            assert sorted(events) == list(range(len(events)))
+            assert register_of(events[len(events) - 1]) == used_wh
         finally:
             await station.aclose()

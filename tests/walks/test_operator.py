@@ -116,7 +116,8 @@ async def test_an_order_waits_for_the_end_of_a_transaction(tmp_path: Path) -> No
         assert answer["status"] == "Scheduled"
         assert sum(walk.board.currents_a) > 0
         await walk.present()
-        await walk.csms.expect("StatusNotification", lambda told: told["connectorStatus"] == "Unavailable")
+        await walk.until(lambda: walk.csms.sent("StatusNotification")[-1]["connectorStatus"] == "Unavailable")
+        assert walk.evse.state.transaction is None
 
 
 async def test_an_order_for_an_unknown_evse_is_rejected(tmp_path: Path) -> None:
@@ -220,3 +221,53 @@ async def test_a_lock_that_is_stuck_cannot_be_opened(tmp_path: Path) -> None:
         await walk.settle()
         answer = await walk.csms.call("UnlockConnector", {"evseId": 1, "connectorId": 1})
         assert answer["status"] == "UnlockFailed"
+
+
+async def test_a_reset_without_a_transaction_boots_the_station_anew(tmp_path: Path) -> None:
+    """B11.FR.03, B11.FR.04, B01.FR.09 (TC_B_20_CS, TC_B_21_CS)."""
+    async with walking(tmp_path) as walk:
+        for number, kind in enumerate(("OnIdle", "Immediate"), start=2):
+            await walk.accepted()
+            assert (await walk.csms.call("Reset", {"type": kind}))["status"] == "Accepted"
+            await walk.until(lambda number=number: len(walk.csms.sent("BootNotification")) == number)
+            assert walk.csms.sent("BootNotification")[-1]["reason"] == "RemoteReset"
+            await walk.csms.expect("BootNotification", lambda boot: boot["reason"] == "RemoteReset")
+            await walk.csms.expect("StatusNotification", lambda told: told["connectorStatus"] == "Available")
+
+
+async def test_an_immediate_reset_ends_the_transaction_because_of_the_reset(tmp_path: Path) -> None:
+    """B12.FR.02, B12.FR.04 (TC_B_22_CS)."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await walk.plug()
+        await walk.present()
+        await walk.charging()
+        assert (await walk.csms.call("Reset", {"type": "Immediate"}))["status"] == "Accepted"
+        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+        ended = await walk.csms.expect("TransactionEvent", lambda event: event["eventType"] == "Ended")
+        assert ended["triggerReason"] == "ResetCommand"
+        assert ended["transactionInfo"]["stoppedReason"] == "ImmediateReset"
+        assert ended["meterValue"][-1]["sampledValue"][0]["context"] == "Transaction.End"
+
+
+async def test_a_reset_on_idle_waits_for_the_end_of_the_transaction(tmp_path: Path) -> None:
+    """B12.FR.01, B12.FR.03 (TC_B_23_CS)."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await walk.plug()
+        await walk.present()
+        await walk.charging()
+        assert (await walk.csms.call("Reset", {"type": "OnIdle"}))["status"] == "Scheduled"
+        await walk.advance(30)
+        assert sum(walk.board.currents_a) > 0
+        await walk.present()
+        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+        ended = [event for event in walk.events() if event["eventType"] == "Ended"]
+        assert [event["triggerReason"] for event in ended] == ["StopAuthorized"]
+
+
+async def test_a_single_evse_cannot_be_reset(tmp_path: Path) -> None:
+    """B11.FR.09, B12.FR.09."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        assert (await walk.csms.call("Reset", {"type": "OnIdle", "evseId": 1}))["status"] == "Rejected"

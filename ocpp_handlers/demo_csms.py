@@ -1,0 +1,374 @@
+"""A small CSMS for the demonstration and for benches without one, on the PyPI `ocpp` package.
+
+It shares no line with the station's own session, frames or schemas: that the two understand each other proves
+something. It accepts every station, keeps in memory what each transaction costs, and can lose its network.
+"""
+
+# The library has no types: what comes out of it is claimed here, after its own schema check.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportMissingParameterType=false, reportUnknownParameterType=false, reportUntypedFunctionDecorator=false
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import logging
+from collections.abc import AsyncGenerator, Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Final, cast
+from urllib.parse import unquote
+
+from ocpp.exceptions import OCPPError
+from ocpp.routing import on
+from ocpp.v201 import ChargePoint, call, call_result
+from ocpp.v201 import datatypes as types
+from ocpp.v201 import enums as words
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from websockets.http11 import Request, Response
+
+_log = logging.getLogger(__name__)
+
+REFUSED_CARDS: Final = {"04BADBADBADB80": "Blocked", "04DEADDEADDE80": "Expired"}
+"""the cards that are not accepted, and how they stand (AuthorizationStatusEnumType)"""
+_HEARTBEAT_S = 20
+_CALL_S = 10.0
+_REGISTER = "Energy.Active.Import.Register"
+_NO_ID: Final = "-1"
+"""the message id of a CALLERROR to a frame whose own cannot be read (part 4, §4.2.3)"""
+_ACKNOWLEDGED = (
+    "ClearedChargingLimit",
+    "FirmwareStatusNotification",
+    "LogStatusNotification",
+    "MeterValues",
+    "NotifyChargingLimit",
+    "NotifyCustomerInformation",
+    "NotifyDisplayMessages",
+    "NotifyEvent",
+    "NotifyMonitoringReport",
+    "NotifyReport",
+    "ReportChargingProfiles",
+    "ReservationStatusUpdate",
+    "SecurityEventNotification",
+    "StatusNotification",
+)
+"""what is taken note of, with an empty answer"""
+
+Json = dict[str, object]
+FrameListener = Callable[[str, str, str], None]
+"""told each frame as it passes: the station's identity, direction (`in`: from the station; `out`) and text"""
+
+
+class NotConnectedError(Exception):
+    """The station is not connected, does not answer, or refuses the CALL itself."""
+
+
+@dataclass(slots=True)
+class Billed:
+    """One transaction as the CSMS knows it."""
+
+    id: str
+    triggers: dict[int, str] = field(default_factory=dict[int, str])
+    """trigger reason by sequence number"""
+    begin_wh: float | None = None
+    """the register at the begin (Transaction.Begin)"""
+    end_wh: float | None = None
+    """the register at the end (Transaction.End)"""
+    ended: bool = False
+    offline: int = 0
+    """events that were queued while there was no link"""
+    repeated: int = 0
+    """events that came once more, because their answer was lost"""
+
+    @property
+    def numbers(self) -> list[int]:
+        """The sequence numbers that have arrived, in order."""
+        return sorted(self.triggers)
+
+    @property
+    def energy_wh(self) -> float | None:
+        """What is to be paid for: end minus begin; None until both are known."""
+        return None if self.begin_wh is None or self.end_wh is None else self.end_wh - self.begin_wh
+
+
+class DemoCsms:
+    """Answers stations, keeps their transactions, and sends them what a method is called for."""
+
+    def __init__(self, now: Callable[[], datetime], on_frame: FrameListener | None = None) -> None:
+        self.now = now
+        self.on_frame = on_frame
+        self.transactions: dict[str, Billed] = {}
+        self.port = 0
+        self.host = "127.0.0.1"
+        self._stations: dict[str, _Station] = {}
+        self._cut = False
+        self._remote_starts = itertools.count(1)
+
+    @property
+    def url(self) -> str:
+        """Where it listens; a station appends its identity."""
+        return f"ws://{self.host}:{self.port}/ocpp"
+
+    @property
+    def stations(self) -> list[str]:
+        """The identities of the stations that are connected."""
+        return sorted(self._stations)
+
+    @contextlib.asynccontextmanager
+    async def listening(self, host: str = "127.0.0.1", port: int = 0) -> AsyncGenerator[DemoCsms]:
+        """Listen as long as the context lasts; port 0 takes any free one.
+
+        Raises:
+            OSError: the address cannot be had.
+        """
+        server: Server = await serve(
+            self._serve,
+            host,
+            port,
+            subprotocols=[Subprotocol("ocpp2.0.1")],
+            process_request=self._greet,
+            ping_interval=None,
+            close_timeout=1.0,
+        )
+        self.host, self.port = host, int(next(iter(server.sockets)).getsockname()[1])
+        try:
+            yield self
+        finally:
+            server.close()
+            await server.wait_closed()
+
+    # The network
+
+    def cut(self) -> None:
+        """The network is gone: no goodbye, and nobody gets through until `mend`."""
+        self._cut = True
+        for station in self._stations.values():
+            station.wire.abort()
+
+    def mend(self) -> None:
+        """The network is back."""
+        self._cut = False
+
+    # What it asks of a station; each returns the status of the answer
+
+    async def start(self, identity: str, id_token: str, evse_id: int = 1) -> str:
+        """Start a transaction remotely (RequestStartTransaction).
+
+        Raises:
+            NotConnectedError: there is no answer.
+        """
+        token = types.IdTokenType(id_token=id_token, type=words.IdTokenEnumType.central)
+        number = next(self._remote_starts)
+        return await self.ask(
+            identity, call.RequestStartTransaction(id_token=token, remote_start_id=number, evse_id=evse_id)
+        )
+
+    async def stop(self, identity: str, transaction_id: str) -> str:
+        """Stop a transaction remotely (RequestStopTransaction).
+
+        Raises:
+            NotConnectedError: there is no answer.
+        """
+        return await self.ask(identity, call.RequestStopTransaction(transaction_id=transaction_id))
+
+    async def limit(self, identity: str, transaction_id: str, current_a: float, evse_id: int = 1) -> str:
+        """Limit a running transaction (SetChargingProfile, TxProfile).
+
+        Raises:
+            NotConnectedError: there is no answer.
+        """
+        schedule = types.ChargingScheduleType(
+            id=1,
+            charging_rate_unit=words.ChargingRateUnitEnumType.amps,
+            charging_schedule_period=[types.ChargingSchedulePeriodType(start_period=0, limit=current_a)],
+        )
+        profile = types.ChargingProfileType(
+            id=1,
+            stack_level=0,
+            charging_profile_purpose=words.ChargingProfilePurposeEnumType.tx_profile,
+            charging_profile_kind=words.ChargingProfileKindEnumType.relative,
+            charging_schedule=[schedule],
+            transaction_id=transaction_id,
+        )
+        return await self.ask(identity, call.SetChargingProfile(evse_id=evse_id, charging_profile=profile))
+
+    async def unlimit(self, identity: str) -> str:
+        """Take that limit away again (ClearChargingProfile).
+
+        Raises:
+            NotConnectedError: there is no answer.
+        """
+        return await self.ask(identity, call.ClearChargingProfile(charging_profile_id=1))
+
+    async def ask(self, identity: str, request: object) -> str:
+        """Send any request of the library's `call`; returns the status of the answer.
+
+        Raises:
+            NotConnectedError: the station is away, is silent, or answers with a CALLERROR.
+        """
+        station = self._stations.get(identity)
+        if station is None:
+            raise NotConnectedError(f"{identity} is not connected")
+        try:
+            answer = await station.call(request, suppress=False)
+        except (OCPPError, TimeoutError, ConnectionClosed) as error:
+            raise NotConnectedError(f"{identity}: {type(error).__name__}: {error}") from error
+        return str(getattr(answer, "status", ""))
+
+    # One connection
+
+    def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
+        del request
+        return connection.respond(503, "the network is cut\n") if self._cut else None
+
+    async def _serve(self, websocket: ServerConnection) -> None:
+        path = websocket.request.path if websocket.request is not None else ""
+        identity = unquote(path.rpartition("/")[2])
+        station = _Station(identity, _Wire(websocket, partial(self._passes, identity)), self)
+        self._stations[identity] = station
+        try:
+            await station.start()
+        except ConnectionClosed:
+            _log.info("%s is gone", identity)
+        finally:
+            if self._stations.get(identity) is station:
+                del self._stations[identity]
+
+    def _passes(self, identity: str, direction: str, text: str) -> None:
+        if self.on_frame is not None:
+            self.on_frame(identity, direction, text)
+
+
+class _Wire:
+    """The websocket as the library wants it, with a listener."""
+
+    def __init__(self, websocket: ServerConnection, passes: Callable[[str, str], None]) -> None:
+        self._websocket = websocket
+        self._passes = passes
+
+    async def recv(self) -> str:
+        received = await self._websocket.recv()
+        text = received if isinstance(received, str) else received.decode("utf-8", "replace")
+        self._passes("in", text)
+        return text
+
+    async def send(self, text: str) -> None:
+        self._passes("out", text)
+        await self._websocket.send(text)
+
+    def abort(self) -> None:
+        self._websocket.transport.abort()
+
+
+class _Station(ChargePoint):
+    """The library's end of one connection: what a station says, and what it is answered."""
+
+    def __init__(self, identity: str, wire: _Wire, csms: DemoCsms) -> None:
+        super().__init__(identity, wire, response_timeout=_CALL_S)
+        self.wire = wire
+        self._csms = csms
+        for action in _ACKNOWLEDGED:
+            self.route_map[action] = {"_on_action": partial(_acknowledge, action)}
+
+    async def route_message(self, raw_msg: str) -> None:
+        """Take a frame. The library only logs what is none; the specification wants it answered (§4.2.3)."""
+        if (error := _fault(raw_msg)) is not None:
+            await self.wire.send(json.dumps([4, *error, {}]))
+        else:
+            await super().route_message(raw_msg)
+
+    @on("BootNotification")
+    def on_boot(self, **_: object) -> call_result.BootNotification:
+        return call_result.BootNotification(
+            current_time=self._now(), interval=_HEARTBEAT_S, status=words.RegistrationStatusEnumType.accepted
+        )
+
+    @on("Heartbeat")
+    def on_heartbeat(self, **_: object) -> call_result.Heartbeat:
+        return call_result.Heartbeat(current_time=self._now())
+
+    @on("Authorize")
+    def on_authorize(self, id_token: Json, **_: object) -> call_result.Authorize:
+        return call_result.Authorize(id_token_info=_judged(id_token))
+
+    @on("TransactionEvent")
+    def on_transaction_event(
+        self,
+        event_type: str,
+        trigger_reason: str,
+        seq_no: int,
+        transaction_info: Json,
+        id_token: Json | None = None,
+        meter_value: list[Json] | None = None,
+        offline: bool = False,
+        **_: object,
+    ) -> call_result.TransactionEvent:
+        identity = str(transaction_info["transaction_id"])
+        billed = self._csms.transactions.setdefault(identity, Billed(identity))
+        if seq_no in billed.triggers:
+            billed.repeated += 1
+        else:
+            billed.offline += offline
+        billed.triggers[seq_no] = trigger_reason
+        billed.ended |= event_type == "Ended"
+        for context, energy_wh in _registers(meter_value or []):
+            if context == "Transaction.Begin":
+                billed.begin_wh = energy_wh
+            elif context == "Transaction.End":
+                billed.end_wh = energy_wh
+        return call_result.TransactionEvent(id_token_info=_judged(id_token) if id_token is not None else None)
+
+    @on("DataTransfer")
+    def on_data_transfer(self, **_: object) -> call_result.DataTransfer:
+        return call_result.DataTransfer(status=words.DataTransferStatusEnumType.unknown_vendor_id)
+
+    @on("SignCertificate")
+    def on_sign_certificate(self, **_: object) -> call_result.SignCertificate:
+        return call_result.SignCertificate(status=words.GenericStatusEnumType.rejected)
+
+    def _now(self) -> str:
+        return self._csms.now().strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+
+def _acknowledge(action: str, **_: object) -> object:
+    return getattr(call_result, action)()
+
+
+def _judged(id_token: Json) -> types.IdTokenInfoType:
+    card = str(id_token["id_token"]).upper()  # identifiers ignore case
+    return types.IdTokenInfoType(status=words.AuthorizationStatusEnumType(REFUSED_CARDS.get(card, "Accepted")))
+
+
+def _registers(values: Iterable[Json]) -> Iterable[tuple[str, float]]:
+    """The context and the reading, Wh, of each sample of the whole register."""
+    for value in values:
+        for sample in cast("list[Json]", value["sampled_value"]):
+            if sample.get("measurand", _REGISTER) != _REGISTER or "phase" in sample:
+                continue
+            unit = cast("Json", sample.get("unit_of_measure", {}))
+            factor = 10.0 ** cast("int", unit.get("multiplier", 0)) * (1000.0 if unit.get("unit") == "kWh" else 1.0)
+            yield str(sample.get("context", "Sample.Periodic")), cast("float", sample["value"]) * factor
+
+
+def _fault(text: str) -> tuple[str, str, str] | None:
+    """Why a frame is none: message id, error code and description of the answer; None when it is one."""
+    try:
+        parts: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return _NO_ID, "RpcFrameworkError", "not JSON"
+    if not isinstance(parts, list) or len(parts) < 2 or not isinstance(parts[1], str) or not parts[1]:
+        return _NO_ID, "RpcFrameworkError", "not an array with a message id"
+    frame = cast("list[object]", parts)
+    kind, identity = frame[0], str(frame[1])
+    if isinstance(kind, bool) or kind not in (2, 3, 4):
+        return identity, "MessageTypeNotSupported", "the message type is none of 2, 3, 4"
+    if kind == 2 and (len(frame) != 4 or not isinstance(frame[2], str) or not isinstance(frame[3], dict)):
+        return identity, "RpcFrameworkError", "a CALL is [2, id, action, payload]"
+    return None

@@ -1,0 +1,252 @@
+"""TLS to the CSMS (A00, profiles 2 and 3): who is believed, what is shown, and that a failure ends nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import logging
+import ssl
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from ocpp_handlers.tls import client_context
+from station.charging_station import TokenOutcome
+from tests.csms import Csms, running_csms
+from tests.walk import Walk, configuration, powered
+
+PASSWORD = "correct-horse-battery-staple"
+DAY = timedelta(days=1)
+EXACT = [
+    {"component": "OCPPCommCtrlr", "variable": "RetryBackOffWaitMinimum", "value": "5"},
+    {"component": "OCPPCommCtrlr", "variable": "RetryBackOffRandomRange", "value": "0"},
+    {"component": "OCPPCommCtrlr", "variable": "RetryBackOffRepeatTimes", "value": "0"},
+    {"component": "AuthCtrlr", "variable": "OfflineTxForUnknownIdEnabled", "value": "true"},
+]
+
+
+@dataclass(frozen=True)
+class Files:
+    """A certificate and its key, in PEM files."""
+
+    certificate: Path
+    key: Path
+
+
+class Authority:
+    """A certification authority that lives for one test."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = _named(name)
+        self._certificate = (
+            _begun(self._name, self._name, self._key.public_key(), DAY)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
+            .add_extension(_usage(signs_certificates=True), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+        self.file = folder / f"{name}.pem"
+        self.file.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
+
+    def issue(self, name: str, alternative: x509.GeneralName | None = None, *, valid_for: timedelta = DAY) -> Files:
+        """A certificate for one end of the link; a negative validity has ended."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        builder = (
+            _begun(_named(name), self._name, key.public_key(), valid_for)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(identifier, critical=False)
+            .add_extension(_usage(signs_certificates=False), critical=True)
+        )
+        if alternative is not None:
+            builder = builder.add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
+        certificate = builder.sign(self._key, hashes.SHA256())
+        files = Files(self.folder / f"{name}.crt", self.folder / f"{name}.key")
+        files.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        files.key.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        return files
+
+
+def _named(name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _begun(
+    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey, valid_for: timedelta
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)  # the TLS library reads the machine's clock
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - 10 * DAY)
+        .not_valid_after(now + valid_for)
+    )
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+LOOPBACK = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+
+
+@pytest.fixture
+def trusted(tmp_path: Path) -> Authority:
+    return Authority(tmp_path, "trusted-root")
+
+
+def _server(files: Files, *, clients: Path | None = None) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate, files.key)
+    if clients is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(clients)
+    return context
+
+
+@contextlib.asynccontextmanager
+async def _walking(storage: Path, server: ssl.SSLContext, **csms: Any) -> AsyncGenerator[Walk]:
+    async with running_csms(Csms(), ssl=server) as served:
+        url = f"wss://127.0.0.1:{served.port}/ocpp"
+        config = configuration(storage / "records", url, csms=csms, variable=EXACT)
+        async with powered(config, served) as walk:
+            yield walk
+
+
+def _tls_of(csms: Csms) -> ssl.SSLObject:
+    server = csms._websocket  # pyright: ignore[reportPrivateUsage]  # what TLS agreed upon
+    assert server is not None
+    tls = server.transport.get_extra_info("ssl_object")
+    assert isinstance(tls, ssl.SSLObject)
+    return tls
+
+
+async def test_a_csms_of_an_authority_of_our_own_is_believed(tmp_path: Path, trusted: Authority) -> None:
+    """A00.FR.301, A00.FR.308, A00.FR.309, A00.FR.312, A00.FR.313, A00.FR.321."""
+    server = _server(trusted.issue("csms", LOOPBACK))
+    async with _walking(tmp_path, server, password=PASSWORD, ca_file=str(trusted.file)) as walk:
+        await walk.accepted()
+        tls = _tls_of(walk.csms)
+        assert tls.version() in {"TLSv1.2", "TLSv1.3"}
+        assert tls.compression() is None
+        assert walk.csms.headers[0]["Authorization"].startswith("Basic ")
+        assert walk.stack.security_profile == 2
+
+
+async def test_with_tls_1_2_one_of_the_specification_s_suites_is_agreed_upon(
+    tmp_path: Path, trusted: Authority
+) -> None:
+    """A00.FR.319."""
+    server = _server(trusted.issue("csms", LOOPBACK))
+    server.maximum_version = ssl.TLSVersion.TLSv1_2
+    for suite in ("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"):
+        server.set_ciphers(suite)
+        async with _walking(tmp_path, server, password=PASSWORD, ca_file=str(trusted.file)) as walk:
+            await walk.accepted()
+            agreed = _tls_of(walk.csms).cipher()
+            assert agreed is not None
+            assert agreed[0] == suite
+
+
+@pytest.mark.parametrize("why", ["wrong host name", "unknown authority", "expired", "no client certificate", "plain"])
+async def test_a_csms_that_is_not_who_it_should_be_is_never_spoken_to_and_a_charge_goes_on(
+    tmp_path: Path, trusted: Authority, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A00.FR.308, A00.FR.309, A00.FR.311: the connection ends, not the station; it is dialled again."""
+    other = Authority(tmp_path, "other-root")
+    files = {
+        "wrong host name": lambda: trusted.issue("csms", x509.DNSName("csms.example.com")),
+        "unknown authority": lambda: other.issue("csms", LOOPBACK),
+        "expired": lambda: trusted.issue("csms", LOOPBACK, valid_for=-DAY),
+    }.get(why, lambda: trusted.issue("csms", LOOPBACK))()
+    options: dict[str, Any] = {} if why == "plain" else {"ssl": _server(files)}
+    if why == "no client certificate":
+        options["ssl"] = _server(files, clients=other.file)
+    async with running_csms(Csms(), **options) as csms:
+        config = configuration(
+            tmp_path / "records",
+            f"wss://127.0.0.1:{csms.port}/ocpp",
+            csms={"password": PASSWORD, "ca_file": str(trusted.file)},
+            variable=EXACT,
+        )
+        caplog.set_level(logging.INFO, "ocpp_handlers.connection")
+        async with powered(config, csms) as walk:
+            await walk.plug()
+            assert await walk.present() is TokenOutcome.AUTHORIZED
+            await walk.charging()
+            await walk.advance(60)
+            assert walk.board.outputs.contactor
+            assert walk.stack.last_error is not None
+            dials = [record for record in caplog.records if record.getMessage().startswith("dial again")]
+            assert len(dials) >= 8  # every 5 s
+            assert not walk.stack.link.online
+            assert (csms.calls, csms.headers) == ([], [])
+
+
+async def test_the_station_shows_its_certificate_in_profile_3(tmp_path: Path, trusted: Authority) -> None:
+    """A00.FR.401, A00.FR.402."""
+    owners = Authority(tmp_path, "owners-root")
+    station = owners.issue("0001")
+    server = _server(trusted.issue("csms", LOOPBACK), clients=owners.file)
+    files = {"certificate_file": str(station.certificate), "key_file": str(station.key)}
+    async with _walking(tmp_path, server, ca_file=str(trusted.file), **files) as walk:
+        await walk.accepted()
+        shown = _tls_of(walk.csms).getpeercert(binary_form=True)
+        assert shown is not None
+        own = x509.load_pem_x509_certificate(station.certificate.read_bytes())
+        assert x509.load_der_x509_certificate(shown) == own
+        assert "Authorization" not in walk.csms.headers[0]
+        assert walk.stack.security_profile == 3
+
+
+async def test_files_that_are_mended_are_read_at_the_next_dial(tmp_path: Path, trusted: Authority) -> None:
+    """An unreadable root is a failed dial, not the end of dialling."""
+    server = _server(trusted.issue("csms", LOOPBACK))
+    roots = tmp_path / "roots.pem"
+    roots.write_text("no certificate")
+    async with _walking(tmp_path, server, password=PASSWORD, ca_file=str(roots)) as walk:
+        await walk.advance(30)
+        assert walk.csms.connections == 0
+        assert walk.stack.last_error is not None
+        roots.write_bytes(trusted.file.read_bytes())
+        await walk.accepted()
+
+
+def test_nothing_older_than_tls_1_2_is_spoken_and_nobody_is_believed_unchecked(trusted: Authority) -> None:
+    """A00.FR.308, A00.FR.309, A00.FR.313, A00.FR.319, A00.FR.320, A00.FR.321, A00.FR.411, A00.FR.412."""
+    context = client_context(trusted.file, None, None)
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert context.check_hostname
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.options & ssl.OP_NO_COMPRESSION
+    suites = {suite["name"] for suite in context.get_ciphers()}
+    assert suites >= {"ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"}
+    assert all("GCM" in suite or "POLY1305" in suite for suite in suites)  # authenticated encryption only
+    assert len(context.get_ca_certs()) == 1  # where roots are given, the system's are not believed
