@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 REFUSED_CARDS: Final = {"04BADBADBADB80": "Blocked", "04DEADDEADDE80": "Expired"}
 """the cards that are not accepted, and how they stand (AuthorizationStatusEnumType)"""
 _HEARTBEAT_S = 20
-_CALL_S = 10.0
+_CALL_S = 10
 _REGISTER = "Energy.Active.Import.Register"
 _NO_ID: Final = "-1"
 """the message id of a CALLERROR to a frame whose own cannot be read (part 4, §4.2.3)"""
@@ -120,6 +120,11 @@ class DemoCsms:
     def stations(self) -> list[str]:
         """The identities of the stations that are connected."""
         return sorted(self._stations)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the network is gone."""
+        return self._cut
 
     @contextlib.asynccontextmanager
     async def listening(self, host: str = "127.0.0.1", port: int = 0) -> AsyncGenerator[DemoCsms]:

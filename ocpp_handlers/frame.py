@@ -83,7 +83,7 @@ def _decode_array(parts: list[object], text: str) -> Frame:
         return Error(message_id, "GenericError", "a CALLERROR that is not complete")
     description = parts[3] if isinstance(parts[3], str) else ""
     details = cast("Payload", parts[4]) if isinstance(parts[4], dict) else {}
-    return Error(message_id, parts[2], description, details)
+    return Error(message_id, _legible(parts[2]), _legible(description), details)
 
 
 def _decode_call(parts: list[object], message_id: str, text: str) -> Frame:
@@ -148,6 +148,11 @@ def _is_text(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _legible(text: str) -> str:
+    """A text that goes into the log: half a surrogate pair, which no file takes, is a question mark."""
+    return text.encode(errors="replace").decode()
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -104,6 +104,15 @@ class Application:
         """Stop in order."""
         self._stopped.set()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopped.is_set()
+
+    async def begun(self) -> None:
+        """Wait until the station lives."""
+        await self._alive.wait()
+
     # Power, as a test bench cuts it
 
     async def lose_power(self) -> None:
@@ -166,6 +175,9 @@ class Application:
                 if life.link is not None and self._power_lost.is_set():
                     life.link.cut()
                 await _end_task(living)
+                if not self._power_lost.is_set():
+                    with contextlib.suppress(StorageError):  # then a few events are sent again
+                        await life.station.outbox.flush()
                 self._dead.set()
 
     def _listen(self) -> None:

@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 _MOST_TOKENS = 16
 """presented tokens that may wait for a decision; a reader that sends more is broken or played with"""
-_STOPPABLE_S = 4.0
+_STOPPABLE_S = 3.5
 
 
 class TokenOutcome(StrEnum):

@@ -105,6 +105,36 @@ def meter(
 
 
 @commands.command()
+def csms(
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 9000,
+) -> None:
+    """Run the bundled CSMS, which accepts every station, and show the frames."""
+    from station import demo
+
+    try:
+        demo.serve_csms(host, port, typer.echo)
+    except demo.StartError as error:
+        _refuse(str(error))
+
+
+@commands.command(name="demo")
+def demonstrate(
+    once: Annotated[bool, typer.Option("--once", help="One charge, then compare all figures; exit 0 or 1.")] = False,
+    speed: Annotated[float, typer.Option(min=0.1, max=20, help="Virtual seconds per second.")] = 1.0,
+    http_port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 0,
+) -> None:
+    """Show a station, a CSMS, a house and a car on one screen, until Ctrl-C."""
+    from station import demo
+
+    try:
+        good = demo.run(demo.Options(once=once, speed=speed, http_port=http_port))
+    except demo.StartError as error:
+        _refuse(str(error))
+    raise typer.Exit(0 if good else 1)
+
+
+@commands.command()
 def version() -> None:
     """Tell the version."""
     from station.version import package_version

@@ -103,7 +103,10 @@ async def _migrate(connection: aiosqlite.Connection) -> None:
     """Apply each numbered file once; `user_version` is the number of the last one."""
     (row,) = await connection.execute_fetchall("PRAGMA user_version")
     seen = int(row[0])
-    for script in sorted(_MIGRATIONS.glob("*.sql")):
+    scripts = sorted(_MIGRATIONS.glob("*.sql"))
+    if seen > len(scripts):
+        raise StorageError(f"the database has version {seen}, made by a newer program than this one")
+    for script in scripts:
         number = int(script.name.split("_", 1)[0])
         if number > seen:
             sql = script.read_text(encoding="utf-8")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+import contextlib
+from collections.abc import Generator
 from dataclasses import dataclass
 
 _MOST_WAITING = 500
@@ -31,12 +32,12 @@ class Feed:
                 queue.get_nowait()
             queue.put_nowait(Happening(kind, data))
 
-    async def listen(self) -> AsyncGenerator[Happening]:
-        """Everything that happens from now on."""
+    @contextlib.contextmanager
+    def listening(self) -> Generator[asyncio.Queue[Happening]]:
+        """Everything that happens from now on, as long as the block lasts."""
         queue: asyncio.Queue[Happening] = asyncio.Queue(_MOST_WAITING)
         self._listeners.add(queue)
         try:
-            while True:
-                yield await queue.get()
+            yield queue
         finally:
             self._listeners.discard(queue)

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from metering.reading import Reading
@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 _METER_WAIT_S = 3.0
 _ATTEMPTS = 3
 _RETRY_S = 2.0
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 async def end_open_transactions(outbox: Outbox, evses: Mapping[int, Evse], clock: Clock) -> list[TransactionEvent]:
@@ -119,8 +120,11 @@ def last_register(recorded: list[TransactionEvent]) -> Reading | None:
 
 
 def least_register(recorded: list[TransactionEvent]) -> Reading | None:
-    """What the meter shows at least now: the last recorded register, less what rounding may have added to it."""
+    """What the meter shows at least now: the last recorded register, less what rounding may have added to it.
+
+    Its time is that of nobody's clock: how long ago it was, a station without power cannot know.
+    """
     reading = last_register(recorded)
     if reading is None or reading.energy_import_wh is None:
         return None
-    return replace(reading, energy_import_wh=reading.energy_import_wh - 10.0**-REGISTER_DECIMALS)
+    return Reading(_LONG_AGO, energy_import_wh=reading.energy_import_wh - 10.0**-REGISTER_DECIMALS)

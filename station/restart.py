@@ -38,7 +38,7 @@ class Restart:
         _log.info("restart scheduled")
 
     async def now(self) -> None:
-        """End all transactions because of the reset and restart (B12.FR.04)."""
+        """End what still runs, because of the reset, and restart once all ends are on disk (B12.FR.04)."""
         _log.info("restart")
         try:
             async with asyncio.timeout(_ENDING_S), asyncio.TaskGroup() as group:
@@ -53,4 +53,4 @@ class Restart:
         while True:
             await evse.changed.wait()
             if self.scheduled and not self.transactions_run:
-                self._reboot()
+                await self.now()

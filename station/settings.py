@@ -7,6 +7,7 @@ in (OCPP, the API, the disk) brings text. A refused text says why.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Generic, TypeVar, overload
 
@@ -62,10 +63,11 @@ class Integer(Setting[int]):
         self.minimum, self.maximum = self.bounds = (minimum, maximum)
 
     def parse(self, text: str) -> int:
-        try:
-            value = int(text.strip())
-        except ValueError:
-            raise ValueError("must be a whole number") from None
+        digits = text.strip()
+        # int() alone would also take 1_000 and the digits of other scripts; longer ones are beyond every bound.
+        if re.fullmatch(r"[+-]?[0-9]{1,20}", digits) is None:
+            raise ValueError("must be a whole number")
+        value = int(digits)
         if not self.minimum <= value <= self.maximum:
             raise ValueError(f"must be between {self.minimum} and {self.maximum}")
         return value

@@ -20,7 +20,7 @@ from station.web.host import Host
 from station.web.status import Json, status
 
 _TOKEN_TYPES = Literal["Central", "eMAID", "ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress", "NoAuthorization"]
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "testclient"})
+_LOOPBACK = frozenset({"127.0.0.1", "::1"})
 
 
 class Command(BaseModel):
@@ -138,9 +138,11 @@ def _reading_routes(api: FastAPI, host: Host, living: Living) -> None:
     @api.get("/api/events")
     async def events() -> StreamingResponse:  # pyright: ignore[reportUnusedFunction]
         async def stream() -> AsyncGenerator[str]:
-            yield ": listening\n\n"
-            async for happening in host.feed.listen():
-                yield f"event: {happening.kind}\ndata: {json.dumps(happening.data)}\n\n"
+            with host.feed.listening() as queue:
+                yield ": listening\n\n"
+                while True:
+                    happening = await queue.get()
+                    yield f"event: {happening.kind}\ndata: {json.dumps(happening.data)}\n\n"
 
         return StreamingResponse(stream(), media_type="text/event-stream")
 

@@ -132,7 +132,7 @@ class Loop:
         self._offers.append(min(offered_a, self.vehicle_max_a))
         self.vehicle_a = self._offers[0]
         self._grid.append(self.grid_a)
-        self.history.add(float(self.now_s), Phases.all(self.vehicle_a))
+        self.history.add(float(self.now_s), Phases(self.vehicle_a, self.vehicle_a, self.vehicle_a))
         window = self.history.window()
         before_a = self.capacity.current_a
         self.capacity = balance(

@@ -139,6 +139,11 @@ def by_hand(profiles: list[ChargingProfile], charge: Charge, second: int) -> flo
     return spoken[max(spoken)] if spoken else None
 
 
+def days_before(second: int, days: int) -> datetime:
+    """A start that lies back so far."""
+    return at(second) - timedelta(days=days)
+
+
 seconds = st.integers(-200, HORIZON_S)
 schedules = st.builds(
     Schedule,
@@ -149,7 +154,7 @@ schedules = st.builds(
             *[st.builds(Period, st.just(start), st.floats(0, 32)) for start in [0, *sorted(starts)]]
         )
     ),
-    starts_at=st.builds(lambda second, days: at(second) - timedelta(days=days), seconds, st.integers(0, 20)),
+    starts_at=st.builds(days_before, seconds, st.integers(0, 20)),
     duration_s=st.none() | st.integers(1, 400),
 )
 profile_lists = st.lists(

@@ -50,10 +50,10 @@ class Site:
         """What one may have."""
         return self.decide()[evse_id]
 
-    def sample(self, *currents_a: float | None, **told: float) -> None:
+    def sample(self, *currents_a: float | None, subscribed_current_a: float | None = None) -> None:
         """The grid meter speaks, at a new moment."""
         three = Phases(*currents_a) if len(currents_a) == 3 else Phases[float | None].all(currents_a[0])
-        self.controller.take_sample(GridSample(self.clock.now(), three, **told))
+        self.controller.take_sample(GridSample(self.clock.now(), three, subscribed_current_a))
 
     async def pass_time(self, seconds: float) -> None:
         """Time goes by."""

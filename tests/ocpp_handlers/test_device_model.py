@@ -13,6 +13,7 @@ from ocpp_handlers.session import PayloadError
 from ocpp_handlers.variables import ITEMS_PER_MESSAGE
 from station.database import StorageError
 from station.ports import VariableRow
+from station.restart import Restart
 
 Item = dict[str, Any]
 
@@ -65,7 +66,7 @@ def model(shelf: Shelf) -> DeviceModel:
 
 @pytest.fixture
 def block(model: DeviceModel) -> Provisioning:
-    return Provisioning(model)
+    return Provisioning(model, Restart({}, lambda: None))
 
 
 def item(variable: str, component: str = "Thing", **more: Any) -> Item:

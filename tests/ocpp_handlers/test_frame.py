@@ -162,6 +162,10 @@ def test_the_description_of_a_refusal_may_be_anything() -> None:
     assert frame.decode('[4,"1","InternalError",null,"x"]') == Error("1", "InternalError", "", {})
 
 
+def test_a_refusal_can_be_logged_whatever_it_says() -> None:
+    assert frame.decode('[4,"1","A\\ud800","B\\udfff",{}]') == Error("1", "A?", "B?", {})
+
+
 def test_of_a_key_given_twice_the_last_counts() -> None:
     assert frame.decode('[2,"1","X",{"a":1,"a":2}]') == Call("1", "X", {"a": 2})
 

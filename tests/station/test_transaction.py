@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from station.evse_state import Authorization, Cause, EvseState, energy_flows, ev_connected, outputs, settled
-from station.hardware.board import Observation
+from station.evse_state import Authorization, Cause, EvseState, energy_flows, ev_connected, outputs
 from station.model import (
     ChargingState,
     EventType,
@@ -19,97 +18,11 @@ from station.model import (
     Fault,
     PilotState,
     StoppedReason,
-    TransactionEvent,
     TriggerReason,
 )
-from station.transaction import Outcome, Rules, TxPoint, points, react
+from station.transaction import Outcome, TxPoint, points
 from tests import fakes
-
-PLUGGED = Observation(PilotState.B, cable_plugged=True, cable_max_a=32.0)
-AUTHORIZED = Cause(TriggerReason.AUTHORIZED, id_token=fakes.CARD)
-CABLE = Cause(TriggerReason.CABLE_PLUGGED_IN)
-LOST = Cause(TriggerReason.EV_COMMUNICATION_LOST)
-LOCAL_STOP = Cause(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, fakes.CARD, deauthorizes=True)
-REMOTE_STOP = Cause(TriggerReason.REMOTE_STOP, StoppedReason.REMOTE, deauthorizes=True, ends_transaction=True)
-EMERGENCY = Cause(
-    TriggerReason.ABNORMAL_CONDITION, StoppedReason.EMERGENCY_STOP, deauthorizes=True, ends_transaction=True
-)
-
-
-def rules(*, start: set[str] | None = None, stop: set[str] | None = None) -> Rules:
-    """Start and stop points by their names; the station's defaults where none are given."""
-    default = {"EVConnected", "Authorized"}
-    chosen = [frozenset(map(TxPoint, default if names is None else names)) for names in (start, stop)]
-    return Rules(1, 1, *chosen)
-
-
-@dataclass
-class Charge:
-    """An EVSE without tasks: facts go in, events come out, the board does at once what is asked."""
-
-    rules: Rules
-    state: EvseState = field(default_factory=lambda: EvseState(offered_a=16.0))
-    now_s: float = 0.0
-    events: list[TransactionEvent] = field(default_factory=list[TransactionEvent])
-
-    def __post_init__(self) -> None:
-        self._numbers = itertools.count(1)
-
-    def become(self, after: EvseState, cause: Cause | None = None) -> Outcome:
-        """One change."""
-        before = self.state
-        after = settled(before, after, self.now_s)
-        outcome = react(before, after, cause, self.rules, fakes.NOON, self.now_s, lambda: f"tx{next(self._numbers)}")
-        self.state = settled(after, outcome.state, self.now_s)
-        self.events.extend(outcome.events)
-        return outcome
-
-    def see(self, cause: Cause | None = None, **changed: object) -> Outcome:
-        """The board sees something else."""
-        seen = replace(self.state.seen, **changed)  # type: ignore[arg-type]
-        return self.become(replace(self.state, seen=seen), cause)
-
-    def plug(self) -> Outcome:
-        """A vehicle comes."""
-        return self.become(replace(self.state, seen=replace(PLUGGED, bay_occupied=self.state.seen.bay_occupied)), CABLE)
-
-    def unplug(self) -> Outcome:
-        """It leaves."""
-        seen = Observation(contactor_closed=self.state.seen.contactor_closed, bay_occupied=self.state.seen.bay_occupied)
-        return self.become(replace(self.state, seen=seen), LOST)
-
-    def authorize(self, cause: Cause = AUTHORIZED) -> Outcome:
-        """Somebody may charge."""
-        authorization = Authorization(cause.id_token or fakes.CARD, since_s=self.now_s)
-        return self.become(replace(self.state, authorization=authorization), cause)
-
-    def end_authorization(self, cause: Cause = LOCAL_STOP) -> Outcome:
-        """Nobody may charge any more."""
-        return self.become(replace(self.state, authorization=None), cause)
-
-    def recorded(self) -> Outcome | None:
-        """The start is on disk."""
-        if (transaction := self.state.transaction) is None:
-            return None
-        return self.become(replace(self.state, transaction=replace(transaction, recorded=True)))
-
-    def obey(self) -> Outcome:
-        """The board does what is asked of it."""
-        return self.see(contactor_closed=outputs(self.state, self.now_s).contactor)
-
-    def charge(self) -> None:
-        """The vehicle takes energy, from whatever is there already."""
-        self.recorded()
-        self.see(pilot=PilotState.C)
-        self.obey()
-        self.recorded()
-        assert energy_flows(self.state)
-
-    @property
-    def told(self) -> list[tuple[EventType, TriggerReason]]:
-        """Type and trigger of all events."""
-        return [(event.event_type, event.trigger) for event in self.events]
-
+from tests.station.bare_charge import EMERGENCY, PLUGGED, REMOTE_STOP, Charge, rules
 
 # Start
 
@@ -243,8 +156,8 @@ def after_the_bay_is_free(charge: Charge) -> None:
         ({"ParkingBayOccupancy"}, after_unplugging, None),
         ({"ParkingBayOccupancy"}, after_the_bay_is_free, StoppedReason.LOCAL),
         ({"ParkingBayOccupancy"}, after_a_remote_stop, StoppedReason.REMOTE),
-        (set(), after_local_stop, None),
-        (set(), after_a_remote_stop, StoppedReason.REMOTE),
+        (set[str](), after_local_stop, None),
+        (set[str](), after_a_remote_stop, StoppedReason.REMOTE),
     ],
 )
 def test_a_transaction_ends_at_its_stop_points_only(
@@ -358,7 +271,23 @@ def test_points_that_hold_are_facts_of_the_state() -> None:
 
 STEPS = st.lists(
     st.sampled_from(
-        "plug unplug ready pause authorize stop remote_stop emergency recorded obey bay no_energy energy wait nothing".split()
+        [
+            "plug",
+            "unplug",
+            "ready",
+            "pause",
+            "authorize",
+            "stop",
+            "remote_stop",
+            "emergency",
+            "recorded",
+            "obey",
+            "bay",
+            "no_energy",
+            "energy",
+            "wait",
+            "nothing",
+        ]
     ),
     max_size=60,
 )

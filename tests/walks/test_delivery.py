@@ -51,9 +51,7 @@ async def plugged(walk: Walk, stubborn: Stubborn) -> None:
 
 
 @pytest.mark.parametrize(("answer", "patience_s"), [(NEVER, TIMEOUT_S), (Refuse("InternalError"), 0.0)])
-async def test_an_event_is_given_up_after_message_attempts(
-    tmp_path: Path, answer: Answer, patience_s: float
-) -> None:
+async def test_an_event_is_given_up_after_message_attempts(tmp_path: Path, answer: Answer, patience_s: float) -> None:
     """TC_E_41_CS, TC_E_50_CS, E13.FR.02, E13.FR.03, E13.FR.04: the interval grows, then the next one is sent."""
     csms = Csms()
     stubborn = Stubborn(csms, answer, refusals=ATTEMPTS)

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from websockets.asyncio.server import ServerConnection
-from websockets.frames import Opcode
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
@@ -257,13 +257,17 @@ class BareCsms:
                 for event in protocol.events_received():
                     if isinstance(event, Request):
                         protocol.send_response(protocol.accept(event))
-                    elif event.opcode is Opcode.PING:
-                        assert self.now is not None
-                        self.pings.append(self.now())
-                    elif event.opcode is Opcode.TEXT:
-                        self._take(json.loads(event.data))
+                    elif isinstance(event, Frame):
+                        self._read(event)
                 self._flush()
         writer.close()
+
+    def _read(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.PING:
+            assert self.now is not None
+            self.pings.append(self.now())
+        elif frame.opcode is Opcode.TEXT:
+            self._take(json.loads(bytes(frame.data)))
 
     def _take(self, frame: list[Any]) -> None:
         assert self.protocol is not None

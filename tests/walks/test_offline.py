@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from station.charging_station import TokenOutcome
+from tests.csms import NEVER, Answer, Csms, Rule
 from tests.walk import Walk, walking
 from tests.walks.steps import Event, ask_stop, charge, event, transaction_id, tx_points, variables
 
@@ -101,8 +102,9 @@ async def test_what_the_csms_had_not_taken_when_the_link_broke_becomes_offline(t
     async with walking(tmp_path) as walk:
         await charge(walk)
         answer = walk.csms.answers
-        answer["TransactionEvent"] = lambda _: walk.csms.drop() or {}
-        walk.board.vehicle and walk.board.vehicle.suspend()
+        answer["TransactionEvent"] = dropping(walk.csms)
+        assert walk.board.vehicle is not None
+        walk.board.vehicle.suspend()
         await walk.until(lambda: not walk.stack.connected)
         del answer["TransactionEvent"]
         await walk.until(lambda: walk.csms.connected, within_s=120)
@@ -150,7 +152,7 @@ async def test_status_with_messages_in_the_queue(tmp_path: Path) -> None:
         await cut(walk)
         await walk.advance(70)
         refusing = {"on": True}
-        walk.csms.answers["TransactionEvent"] = lambda _: late(walk) if refusing["on"] else {}
+        walk.csms.answers["TransactionEvent"] = lambda _: NEVER if refusing["on"] else {}
         walk.stack.mend()
         await walk.until(lambda: walk.csms.connected and walk.stack.connected)
         assert await status(walk, identity) == {"ongoingIndicator": True, "messagesInQueue": True}
@@ -171,7 +173,7 @@ async def test_status_of_a_transaction_that_ended_offline(tmp_path: Path) -> Non
         await walk.advance(10)
         await walk.unplug()
         refusing = {"on": True}
-        walk.csms.answers["TransactionEvent"] = lambda _: late(walk) if refusing["on"] else {}
+        walk.csms.answers["TransactionEvent"] = lambda _: NEVER if refusing["on"] else {}
         walk.stack.mend()
         await walk.until(lambda: walk.csms.connected and walk.stack.connected)
         assert await status(walk, identity) == {"ongoingIndicator": False, "messagesInQueue": True}
@@ -193,12 +195,14 @@ async def test_a_remote_stop_that_comes_after_the_outage_ends_the_transaction(tm
         assert "offline" not in ended
 
 
-def late(walk: Walk) -> object:
-    """The CSMS does not answer."""
-    del walk
-    from tests.csms import NEVER
+def dropping(csms: Csms) -> Rule:
+    """The link breaks instead of an answer."""
 
-    return NEVER
+    def drop(_: Event) -> Answer:
+        csms.drop()
+        return NEVER
+
+    return drop
 
 
 async def status(walk: Walk, identity: str | None) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -151,9 +150,10 @@ async def test_a_profile_counts_only_while_it_is_valid(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await charge(walk)
         now = walk.application.clock.now()
-        text: Callable[[float], str] = lambda after_s: (now + timedelta(seconds=after_s)).strftime(
-            "%Y-%m-%dT%H:%M:%SZ"
-        )
+
+        def text(after_s: float) -> str:
+            return (now + timedelta(seconds=after_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
         await install(walk, profile(9.0, validFrom=text(60), validTo=text(120)))
         await walk.advance(30)
         assert drawn_a(walk) == 32.0

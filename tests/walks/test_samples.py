@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ async def test_samples_come_at_every_interval_with_the_configured_measurands(tmp
         await walk.until(lambda: len(periodic(walk)) >= 4)
         told = periodic(walk)
         times = [datetime.fromisoformat(one["timestamp"]).timestamp() for one in told]
-        assert [later - earlier for earlier, later in zip(times, times[1:], strict=False)] == pytest.approx(
+        assert [later - earlier for earlier, later in pairwise(times)] == pytest.approx(
             [20.0] * (len(times) - 1), abs=0.01
         )
         for one in told:

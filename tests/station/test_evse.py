@@ -1,0 +1,266 @@
+"""One EVSE at work with a board, a meter and a record: what it orders, what it records, what it survives."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from station.database import Database, open_database
+from station.evse import Evse, EvseLayout
+from station.evse_state import WIND_DOWN_S, Authorization
+from station.hardware.board import SAFE, Observation
+from station.meter_watch import MeterWatch
+from station.model import (
+    ChargingState,
+    ConnectorStatus,
+    Fault,
+    PilotState,
+    StoppedReason,
+    TransactionEvent,
+    TriggerReason,
+)
+from station.outbox import Outbox
+from station.recorder import Recorder
+from station.settings import Settings
+from station.simulation.clock import VirtualClock
+from tests import fakes
+
+PLUGGED = Observation(PilotState.B, cable_plugged=True)
+
+
+class Post:
+    """An EVSE with everything around it."""
+
+    def __init__(self, database: Database, clock: VirtualClock, layout: EvseLayout) -> None:
+        self.clock, self.database = clock, database
+        self.board = fakes.FakeBoard()
+        self.meter = fakes.FakeMeter(fakes.reading(1000.0))
+        self.settings = Settings()
+        self.outbox = Outbox(database, clock)
+        self.recorded: list[TransactionEvent] = []
+        self.outbox.on_append = self.recorded.append
+        watch = MeterWatch("meter", self.meter, clock)
+        recorder = Recorder(self.outbox, watch, self.settings, clock)
+        self.evse = Evse(layout, self.board, watch, recorder, self.settings, clock)
+
+    async def see(self, **changed: object) -> None:
+        """The board sees something else."""
+        self.board.see(replace(self.board.seen, **changed))  # type: ignore[arg-type]
+        await self.clock.advance(0)
+
+    async def obey(self) -> None:
+        """The contactor does what was ordered last."""
+        await self.see(contactor_closed=self.board.commands[-1].contactor)
+
+    async def charge(self, current_a: float = 16.0) -> None:
+        """From nothing to energy."""
+        self.evse.offer(current_a, ())
+        await self.see(pilot=PilotState.B, cable_plugged=True)
+        self.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
+        await self.clock.advance(0)
+        await self.see(pilot=PilotState.C)
+        await self.obey()
+        self.meter.shows = fakes.reading(1000.0, current_a)
+        await self.clock.advance(1)
+        assert self.evse.state.charging_state is ChargingState.CHARGING
+
+    @property
+    def told(self) -> list[tuple[str, str]]:
+        """Type and trigger of what is on disk."""
+        return [(event.event_type.value, event.trigger.value) for event in self.recorded]
+
+
+@contextlib.asynccontextmanager
+async def post(path: Path, layout: EvseLayout | None = None) -> AsyncGenerator[Post]:
+    """An EVSE at work."""
+    clock = fakes.clock()
+    async with open_database(path / "db", clock) as database:
+        made = Post(database, clock, layout or EvseLayout(1))
+        running = asyncio.create_task(made.evse.run())
+        await clock.advance(0)
+        try:
+            yield made
+        finally:
+            running.cancel()
+            await asyncio.wait({running})
+    assert running.cancelled()
+    assert made.board.commands[-1] == SAFE, "whatever ends it leaves the contactor open"
+    assert made.meter.closed
+
+
+async def test_a_charge_from_the_card_to_the_end_is_recorded_in_order(tmp_path: Path) -> None:
+    async with post(tmp_path) as it:
+        await it.charge()
+        it.meter.shows = fakes.reading(3000.0, 16.0)
+        await it.clock.advance(60)
+        it.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=fakes.CARD)
+        await it.clock.advance(0)
+        assert it.board.commands[-1].pilot_a is None
+        assert it.board.commands[-1].contactor, "not under load"
+        await it.see(pilot=PilotState.B)
+        assert not it.board.commands[-1].contactor
+        await it.obey()
+        assert it.told == [
+            ("Started", "CablePluggedIn"),
+            ("Updated", "Authorized"),
+            ("Updated", "ChargingStateChanged"),
+            ("Ended", "StopAuthorized"),
+        ]
+        assert [event.seq_no for event in it.recorded] == [0, 1, 2, 3]
+        assert it.recorded[-1].time_spent_charging_s == 61
+        assert it.recorded[-1].meter_values[0].samples[0].value == 3000.0
+        assert it.evse.transaction_id is None
+
+
+async def test_no_energy_before_the_start_is_on_disk(tmp_path: Path) -> None:
+    async with post(tmp_path) as it:
+        it.evse.stop_on_storage_failure = False
+        await it.database.rows("PRAGMA query_only=1")
+        it.evse.offer(16.0, ())
+        await it.see(pilot=PilotState.B, cable_plugged=True)
+        it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
+        await it.see(pilot=PilotState.C)
+        await it.clock.advance(60)
+        assert all(command.pilot_a is None and not command.contactor for command in it.board.commands)
+        await it.database.rows("PRAGMA query_only=0")
+        await it.clock.advance(11)
+        assert it.board.commands[-1].contactor
+
+
+@pytest.mark.parametrize("stop", [True, False])
+async def test_a_full_disk_stops_the_charge_where_it_is_configured_so(tmp_path: Path, stop: bool) -> None:
+    async with post(tmp_path) as it:
+        it.evse.stop_on_storage_failure = stop
+        await it.charge()
+        await it.database.rows("PRAGMA query_only=1")
+        await it.see(pilot=PilotState.B)
+        await it.clock.advance(1)
+        assert (Fault.STORAGE in it.evse.state.faults) is stop
+        assert (it.evse.connector_status is ConnectorStatus.FAULTED) is stop
+        await it.database.rows("PRAGMA query_only=0")
+        await it.clock.advance(11)
+        assert it.evse.state.faults == frozenset()
+
+
+async def test_a_board_that_does_not_obey_is_told_again_until_it_does(tmp_path: Path) -> None:
+    async with post(tmp_path) as it:
+        await it.charge()
+        it.board.fails = True
+        it.evse.offer(10.0, ())
+        await it.clock.advance(5)
+        assert Fault.BOARD in it.evse.state.faults
+        it.board.fails = False
+        await it.clock.advance(2)
+        assert Fault.BOARD not in it.evse.state.faults
+        assert it.board.commands[-1].pilot_a == 10.0
+
+
+async def test_an_authorization_that_nobody_uses_ends_after_the_timeout(tmp_path: Path) -> None:
+    """E03.FR.05"""
+    async with post(tmp_path) as it:
+        it.evse.offer(16.0, ())
+        it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
+        await it.clock.advance(it.settings.ev_connection_timeout_s - 1)
+        assert it.evse.authorized == fakes.CARD
+        await it.clock.advance(1)
+        assert it.evse.authorized is None
+        assert it.told[-1] == ("Ended", "EVConnectTimeout")
+        assert it.recorded[-1].stopped_reason is StoppedReason.TIMEOUT
+
+
+async def test_a_contactor_that_does_not_open_is_called_welded_and_the_transaction_ends(tmp_path: Path) -> None:
+    async with post(tmp_path) as it:
+        await it.charge()
+        it.evse.end_authorization(TriggerReason.REMOTE_STOP, StoppedReason.REMOTE)
+        await it.clock.advance(WIND_DOWN_S)
+        assert not it.board.commands[-1].contactor
+        assert it.evse.state.faults == frozenset()
+        await it.clock.advance(10)
+        assert it.evse.state.faults == {Fault.CONTACTOR_WELDED}
+        assert it.told[-1] == ("Ended", "RemoteStop")
+        assert it.evse.connector_status is ConnectorStatus.FAULTED
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (Fault.GROUND_FAULT, StoppedReason.GROUND_FAULT),
+        (Fault.DC_RESIDUAL_CURRENT, StoppedReason.GROUND_FAULT),
+        (Fault.OVER_CURRENT, StoppedReason.OVERCURRENT_FAULT),
+        (Fault.EMERGENCY_STOP, StoppedReason.EMERGENCY_STOP),
+        (Fault.OVER_TEMPERATURE, None),
+        (Fault.METER, None),
+        (Fault.DIODE, None),
+    ],
+)
+async def test_a_fault_opens_the_contactor_at_once_and_some_end_the_transaction(
+    tmp_path: Path, fault: Fault, reason: StoppedReason | None
+) -> None:
+    """E06.FR.16"""
+    async with post(tmp_path) as it:
+        await it.charge()
+        await it.see(faults=frozenset({fault}))
+        assert not it.board.commands[-1].contactor
+        assert it.board.commands[-1].pilot_a is None
+        await it.obey()
+        assert (it.recorded[-1].stopped_reason, it.evse.transaction_id is None) == (reason, reason is not None)
+        await it.see(faults=frozenset[Fault]())
+        assert it.board.commands[-1].contactor is (reason is None)
+
+
+async def test_the_energy_that_a_refused_id_may_still_have_is_counted_by_the_register(tmp_path: Path) -> None:
+    """E05.FR.03"""
+    async with post(tmp_path) as it:
+        await it.charge()
+        it.evse.refuse_energy(beyond_wh=500.0)
+        for register_wh, flows in ((1499.0, True), (1500.0, False)):
+            it.meter.shows = fakes.reading(register_wh, 16.0)
+            await it.clock.advance(1)
+            assert (it.board.commands[-1].pilot_a is not None) is flows
+        assert it.evse.transaction_id is not None
+
+
+async def test_a_refused_id_without_grace_has_no_energy_at_once(tmp_path: Path) -> None:
+    """E05.FR.02"""
+    async with post(tmp_path) as it:
+        await it.charge()
+        it.evse.refuse_energy(beyond_wh=0.0)
+        await it.clock.advance(0)
+        assert it.board.commands[-1].pilot_a is None
+
+
+async def test_the_offer_never_passes_the_rating_of_the_evse(tmp_path: Path) -> None:
+    async with post(tmp_path, EvseLayout(1, max_current_a=16.0)) as it:
+        await it.charge(current_a=32.0)
+        assert {command.pilot_a for command in it.board.commands} == {None, 16.0}
+
+
+async def test_a_halt_ends_the_transaction_on_disk_before_it_returns(tmp_path: Path) -> None:
+    async with post(tmp_path) as it:
+        await it.charge()
+        halting = asyncio.create_task(it.evse.halt())
+        await it.clock.advance(2)
+        assert not it.board.commands[-1].contactor
+        await it.obey()
+        await it.clock.advance(1)
+        assert halting.done()
+        assert it.told[-1] == ("Ended", "AbnormalCondition")
+        assert it.recorded[-1].stopped_reason is StoppedReason.REBOOT
+
+
+async def test_a_meter_that_is_lost_stops_the_energy_until_it_is_back(tmp_path: Path) -> None:
+    """No energy that nobody counts."""
+    async with post(tmp_path) as it:
+        await it.charge()
+        it.meter.shows = None
+        await it.clock.advance(12)
+        assert Fault.METER in it.evse.state.faults
+        assert not it.board.commands[-1].contactor
+        it.meter.shows = fakes.reading(1000.0)
+        await it.clock.advance(1)
+        assert it.board.commands[-1].contactor

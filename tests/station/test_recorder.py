@@ -1,0 +1,177 @@
+"""Events come to the record in their order, with their meter values, and none is given up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from metering.reading import Reading
+from metering.sampling import Context, Measurand, MeterValue, SampledValue
+from station.database import Database, open_database
+from station.meter_watch import MeterWatch
+from station.model import ChargingState, EventType, TransactionEvent, TriggerReason
+from station.outbox import Outbox
+from station.recorder import Recorder
+from station.settings import Settings
+from station.simulation.clock import VirtualClock
+from tests import fakes
+
+STARTED = fakes.event("tx", EventType.STARTED, TriggerReason.CABLE_PLUGGED_IN)
+ENDED = fakes.event("tx", EventType.ENDED, TriggerReason.STOP_AUTHORIZED)
+
+
+class Desk:
+    """A recorder at work, and what it works with."""
+
+    def __init__(self, database: Database, clock: VirtualClock) -> None:
+        self.database, self.clock = database, clock
+        self.meter = fakes.FakeMeter(fakes.reading(1000.0))
+        self.settings = Settings()
+        self.outbox = Outbox(database, clock)
+        self.watch = MeterWatch("meter", self.meter, clock)
+        self.recorder = Recorder(self.outbox, self.watch, self.settings, clock)
+        self.recorded: list[TransactionEvent] = []
+        self.failures: list[bool] = []
+        self.recorder.on_recorded = self.recorded.append
+        self.recorder.on_failure = self.failures.append
+
+    async def break_disk(self, broken: bool = True) -> None:
+        """The disk becomes read-only, or is well again."""
+        await self.database.rows(f"PRAGMA query_only={int(broken)}")
+
+    async def on_disk(self, transaction_id: str = "tx") -> list[TransactionEvent]:
+        """What is recorded."""
+        return await self.outbox.events(transaction_id)
+
+    def kept(self, register_wh: float, minute: int) -> MeterValue:
+        """A sample as the sampler keeps it for the end."""
+        taken = SampledValue(register_wh, Measurand.ENERGY_IMPORT_REGISTER, Context.SAMPLE_PERIODIC, "Wh")
+        return MeterValue(fakes.NOON + timedelta(minutes=minute), (taken,))
+
+
+@contextlib.asynccontextmanager
+async def desk(path: Path) -> AsyncGenerator[Desk]:
+    """A recorder at work."""
+    clock = fakes.clock()
+    async with open_database(path / "db", clock) as database:
+        made = Desk(database, clock)
+        running = asyncio.create_task(made.recorder.run())
+        try:
+            yield made
+        finally:
+            running.cancel()
+            await asyncio.wait({running})
+
+
+def registers(event: TransactionEvent) -> list[tuple[float, Context]]:
+    """The import registers that an event carries."""
+    return [
+        (taken.value, taken.context)
+        for value in event.meter_values
+        for taken in value.samples
+        if taken.measurand is Measurand.ENERGY_IMPORT_REGISTER
+    ]
+
+
+async def test_events_are_recorded_and_told_in_the_order_in_which_they_were_put(tmp_path: Path) -> None:
+    async with desk(tmp_path) as it:
+        for number in range(30):
+            it.recorder.put(fakes.event(f"tx{number}"))
+        await it.recorder.settled()
+        await it.clock.settle()
+        assert [event.transaction_id for event in it.recorded] == [f"tx{number}" for number in range(30)]
+        assert all(event.seq_no == 0 for event in it.recorded)
+        assert it.failures == []
+
+
+async def test_the_start_and_the_end_carry_the_register_of_their_moment(tmp_path: Path) -> None:
+    """E01.FR.09, E06.FR.11"""
+    async with desk(tmp_path) as it:
+        it.recorder.put(STARTED)
+        await it.recorder.settled()
+        it.meter.shows = fakes.reading(4321.0)
+        it.recorder.put(ENDED)
+        await it.recorder.settled()
+        started, ended = await it.on_disk()
+        assert registers(started) == [(1000.0, Context.TRANSACTION_BEGIN)]
+        assert registers(ended) == [(4321.0, Context.TRANSACTION_END)]
+
+
+async def test_a_silent_meter_leaves_the_start_empty_and_the_end_with_the_last_it_showed(tmp_path: Path) -> None:
+    """Nothing is invented: the contactor is open at the end, so the register stands where it stood."""
+    async with desk(tmp_path) as it:
+        it.meter.shows = None
+        it.recorder.put(STARTED)
+        await it.recorder.settled()
+        it.meter.shows = fakes.reading(2000.0)
+        await it.watch.fresh()
+        it.meter.shows = None
+        it.recorder.put(ENDED)
+        await it.recorder.settled()
+        started, ended = await it.on_disk()
+        assert started.meter_values == ()
+        assert registers(ended) == [(2000.0, Context.TRANSACTION_END)]
+
+
+async def test_the_end_carries_the_samples_that_were_kept_for_it_thinned_out_but_for_the_ends(tmp_path: Path) -> None:
+    """E06.FR.13"""
+    async with desk(tmp_path) as it:
+        for minute in range(300):
+            await it.outbox.keep_for_end("tx", it.kept(float(minute), minute))
+        it.recorder.put(ENDED)
+        await it.recorder.settled()
+        (ended,) = await it.on_disk()
+        assert 100 <= len(ended.meter_values) <= 200
+        assert registers(ended)[0] == (0.0, Context.SAMPLE_PERIODIC)
+        assert registers(ended)[-1] == (1000.0, Context.TRANSACTION_END)
+        values = [value for value, _ in registers(ended)[:-1]]
+        assert values == sorted(values)
+
+
+async def test_a_sample_while_charging_tells_the_phases_that_carry_current(tmp_path: Path) -> None:
+    """E02.FR.18"""
+    async with desk(tmp_path) as it:
+        shown: Reading = fakes.reading(1.0, 16.0)
+        it.meter.shows = replace(shown, currents_a=replace(shown.currents_a, l2=0.2, l3=None))
+        await it.watch.fresh()
+        sampled = replace(fakes.event(), meter_values=(it.kept(1.0, 0),))
+        it.recorder.put(replace(sampled, charging_state=ChargingState.CHARGING))
+        it.recorder.put(replace(sampled, charging_state=ChargingState.SUSPENDED_EV))
+        await it.recorder.settled()
+        assert [event.phases_used for event in await it.on_disk()] == [1, None]
+
+
+async def test_a_disk_that_refuses_is_tried_again_for_ever_and_told_once(tmp_path: Path) -> None:
+    async with desk(tmp_path) as it:
+        await it.break_disk()
+        for number in range(5):
+            it.recorder.put(fakes.event(f"tx{number}"))
+        await it.clock.advance(3600)
+        assert it.recorded == []
+        assert it.failures == [True]
+        await it.break_disk(False)
+        await it.clock.advance(10)
+        await it.recorder.settled()
+        assert [event.transaction_id for event in it.recorded] == [f"tx{number}" for number in range(5)]
+        assert it.failures == [True, False]
+        assert (await it.on_disk("tx0"))[0].occurred_at == fakes.NOON
+
+
+async def test_while_the_disk_refuses_every_second_periodic_sample_is_dropped_and_nothing_else(tmp_path: Path) -> None:
+    """E04.FR.07, E04.FR.08"""
+    async with desk(tmp_path) as it:
+        await it.break_disk()
+        for _ in range(700):
+            it.recorder.put(fakes.event())
+        it.recorder.put(replace(ENDED, transaction_id="tx"))
+        await it.break_disk(False)
+        await it.clock.advance(10)
+        await it.recorder.settled()
+        recorded = await it.on_disk()
+        assert 500 < len(recorded) < 700
+        assert recorded[-1].event_type is EventType.ENDED
+        assert [event.seq_no for event in recorded] == list(range(len(recorded)))

@@ -1,0 +1,180 @@
+"""What an operator changes at run time: nonsense is refused with a sentence, the rest outlives a power cut."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from station.database import StorageError, open_database
+from station.settings import Integer, Members, Setting, Settings, Switch, Text
+from tests import fakes
+
+ALL: dict[str, Setting[object]] = {
+    name: setting for name in dir(Settings) if (setting := Settings.find(name)) is not None
+}
+
+
+def test_every_setting_is_found_by_its_name_and_nothing_else_is() -> None:
+    assert len(ALL) > 30
+    assert all(setting.name == name for name, setting in ALL.items())
+    for name in ("", "change", "load", "no_such_setting", "__init__"):
+        assert Settings.find(name) is None
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_the_default_of_every_setting_is_allowed_and_survives_being_text(name: str) -> None:
+    setting = ALL[name]
+    assert setting.parse(setting.format(setting.default)) == setting.default
+
+
+def nonsense_for(setting: Setting[object]) -> list[str]:
+    """Texts that mean nothing for a setting of its kind."""
+    if isinstance(setting, Integer):
+        beyond = [str(setting.minimum - 1), str(setting.maximum + 1)]
+        return [
+            "",
+            " ",
+            "x",
+            "1.5",
+            "1e3",
+            "NaN",
+            "inf",
+            "0x10",
+            "1_0",
+            "1,000",
+            "\N{ARABIC-INDIC DIGIT THREE}",
+            "9" * 5000,
+            *beyond,
+        ]
+    if isinstance(setting, Switch):
+        return ["", "yes", "1", "0", "on", "truee", "None"]
+    if isinstance(setting, Members):
+        first = setting.choices[0]
+        return ["x", first.lower() + "x", f"{first},x", f"{first},{first}", f"{first};{first}", "x" * 5000]
+    raise AssertionError(f"{setting.name}: a kind of setting that this test does not know")
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+async def test_every_setting_refuses_nonsense_with_a_sentence_and_stays_as_it_was(name: str) -> None:
+    settings, setting = Settings(), ALL[name]
+    told: list[str] = []
+    settings.watch(told.append)
+    for text in nonsense_for(setting):
+        with pytest.raises(ValueError, match=r"must be|is not one of|names a member twice") as refused:
+            await settings.change(setting, text)
+        assert len(str(refused.value)) < 1000
+    assert settings.value_of(setting) == setting.default
+    assert told == []
+
+
+def another_value(setting: Setting[object]) -> str:
+    """A text that means something else than the default."""
+    if isinstance(setting, Integer):
+        return str(setting.minimum if setting.default != setting.minimum else setting.maximum)
+    if isinstance(setting, Switch):
+        return "false" if setting.default else "true"
+    assert isinstance(setting, Members)
+    return setting.choices[-1]
+
+
+async def test_every_setting_survives_a_restart(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "db", fakes.clock()) as database:
+        settings = Settings(database)
+        for setting in ALL.values():
+            await settings.change(setting, another_value(setting))
+        changed = {name: settings.value_of(setting) for name, setting in ALL.items()}
+    async with open_database(tmp_path / "db", fakes.clock()) as database:
+        settings = Settings(database)
+        await settings.load()
+        assert {name: settings.value_of(setting) for name, setting in ALL.items()} == changed
+    assert all(changed[name] != setting.default for name, setting in ALL.items())
+
+
+async def test_the_last_of_several_changes_counts(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "db", fakes.clock()) as database:
+        settings = Settings(database)
+        for text in ("10", "20", "30"):
+            await settings.change(Settings.ev_connection_timeout_s, text)
+        assert settings.ev_connection_timeout_s == 30
+        again = Settings(database)
+        await again.load()
+        assert again.ev_connection_timeout_s == 30
+
+
+async def test_a_change_that_cannot_be_saved_does_not_count(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "db", fakes.clock()) as database:
+        settings = Settings(database)
+        await database.rows("PRAGMA query_only=1")
+        with pytest.raises(StorageError):
+            await settings.change(Settings.ev_connection_timeout_s, "10")
+        assert settings.ev_connection_timeout_s == 120
+
+
+async def test_a_value_that_is_put_in_force_unsaved_is_gone_after_a_restart(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "db", fakes.clock()) as database:
+        settings = Settings(database)
+        settings.override(Settings.heartbeat_interval_s, 7)
+        assert settings.text_of(Settings.heartbeat_interval_s) == "7"
+        again = Settings(database)
+        await again.load()
+        assert again.heartbeat_interval_s == 300
+
+
+async def test_saved_values_that_mean_nothing_any_more_are_left_at_their_defaults(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_database(tmp_path / "db", fakes.clock()) as database:
+        rows = [
+            ("gone", "1"),
+            ("heartbeat_interval_s", "soon"),
+            ("tx_start_points", "Moon"),
+            ("aligned_interval_s", "9"),
+        ]
+        await database.write_many("INSERT INTO settings VALUES (?, ?)", rows)
+        settings = Settings(database)
+        await settings.load()
+    assert settings.heartbeat_interval_s == 300
+    assert settings.tx_start_points == ("EVConnected", "Authorized")
+    assert settings.aligned_interval_s == 9
+    assert [name for name, _ in rows if any(name in record.getMessage() for record in caplog.records)] == [
+        "gone",
+        "heartbeat_interval_s",
+        "tx_start_points",
+    ]
+
+
+async def test_watchers_are_told_the_name_until_they_look_away() -> None:
+    settings = Settings()
+    told: list[str] = []
+    look_away = settings.watch(told.append)
+    await settings.change(Settings.local_pre_authorize, "TRUE")
+    look_away()
+    await settings.change(Settings.local_pre_authorize, "false")
+    assert told == ["local_pre_authorize"]
+
+
+async def test_stations_do_not_share_their_settings() -> None:
+    one, other = Settings(), Settings()
+    await one.change(Settings.heartbeat_interval_s, "1")
+    assert (one.heartbeat_interval_s, other.heartbeat_interval_s) == (1, 300)
+
+
+@pytest.mark.parametrize(
+    ("setting", "text", "value"),
+    [
+        (Integer(1), " 42 ", 42),
+        (Switch(False), " True", True),
+        (Members((), ("a", "b")), "b, a", ("b", "a")),
+        (Members(("a",), ("a", "b")), "", ()),
+        (Text(), "anything, really", "anything, really"),
+    ],
+)
+def test_texts_are_read_with_good_will(setting: Setting[object], text: str, value: object) -> None:
+    assert setting.parse(text) == value
+
+
+def test_a_text_has_a_bounded_length() -> None:
+    assert Text(maximum=3).parse("abc") == "abc"
+    with pytest.raises(ValueError, match="at most 3 characters"):
+        Text(maximum=3).parse("abcd")
