@@ -254,7 +254,7 @@ async def alive(application: Application) -> AsyncGenerator[Life]:
         await outbox.prune(_KEEP_EVENTS)
         availability = Availability(evses, database)
         await availability.load()
-        restart = Restart(evses, lambda: application.reboot(BootReason.REMOTE_RESET))
+        restart = Restart(evses, outbox, clock, lambda: application.reboot(BootReason.REMOTE_RESET))
         station = ChargingStation(evses, tokens, outbox, availability, restart, settings, clock)
         load = await _load_management(application, evses, database)
         life = Life(clock, station, load)

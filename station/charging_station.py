@@ -89,6 +89,7 @@ class ChargingStation:
         self.evses = evses
         self.availability = availability
         self.restart = restart
+        restart.online = lambda: self.csms.online
         self.tokens = tokens
         self.outbox = outbox
         self.settings = settings

@@ -7,9 +7,8 @@ import gc
 import logging
 import signal
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -20,6 +19,7 @@ from station.config import Configuration
 from station.demo_figures import Figures, GridWatch, judge
 from station.demo_script import MissedError, Stage, play_on, play_once
 from station.demo_state import Demonstration
+from station.simulation.vehicle import VOLTAGE_V
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from station.demo_figures import Check
 
 _SUBSCRIBED_VA = 9000
-_SUBSCRIBED_A = _SUBSCRIBED_VA / 200
-"""what a Linky tells as ISOUSC"""
+_SUBSCRIBED_A = _SUBSCRIBED_VA / VOLTAGE_V
 _LOOK_EVERY_S = 0.5
 _PICTURES_EVERY_S = 0.125
 _VARIABLES = {
@@ -141,17 +140,16 @@ async def _perform(
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, application.stop)
     _hear_warnings(demo)
+    if not console.is_terminal:
+        _write_lines(demo, console)
     try:
         async with asyncio.TaskGroup() as group:
             running = group.create_task(application.run(), name="station")
             around = [
-                group.create_task(once_begun, name="demonstration")
-                for once_begun in (
-                    _begun(demo, demo.watch.run),
-                    _begun(demo, partial(_listen, demo)),
-                    _begun(demo, partial(_look, demo)),
-                    _begun(demo, partial(_draw, demo, console)),
-                )
+                group.create_task(_listen(demo), name="feed"),
+                group.create_task(demo.watch.run(), name="grid-watch"),
+                group.create_task(_look(demo), name="queue"),
+                group.create_task(_draw(demo, console), name="view"),
             ]
             playing = group.create_task(_play(demo, stage, csms, options), name="script")
             await asyncio.wait([running, playing], return_when=asyncio.FIRST_COMPLETED)
@@ -164,11 +162,6 @@ async def _perform(
     except* StartError as errors:
         raise cast("StartError", errors.exceptions[0]) from None
     return outcome
-
-
-async def _begun(demo: Demonstration, what: Callable[[], Awaitable[None]]) -> None:
-    await demo.application.begun()
-    await what()
 
 
 async def _play(demo: Demonstration, stage: Stage, csms: DemoCsms, options: Options) -> _Outcome:
@@ -206,14 +199,16 @@ async def _listen(demo: Demonstration) -> None:
     """Hear what the station publishes: frames as they pass, and what changes at the EVSE."""
     from station.demo_view import describe
 
-    async for happening in demo.application.feed.listen():
-        if happening.kind == "frame":
-            direction, text = str(happening.data["direction"]), str(happening.data["text"])
-            shown = demo.frames.take(demo.time_of_day, direction, text)
-            if shown is not None and not shown.answer:
-                demo.tell(shown.arrow, f"{shown.action} {shown.summary}")
-        elif demo.application.life is not None:
-            demo.tell(" ", describe(demo))
+    with demo.application.feed.listening() as happenings:
+        while True:
+            happening = await happenings.get()
+            if happening.kind == "frame":
+                direction, text = str(happening.data["direction"]), str(happening.data["text"])
+                shown = demo.frames.take(demo.time_of_day, direction, text)
+                if shown is not None and not shown.answer:
+                    demo.tell(shown.arrow, f"{shown.action} {shown.summary}")
+            elif demo.application.life is not None:
+                demo.tell(" ", describe(demo))
 
 
 async def _look(demo: Demonstration) -> None:
@@ -226,9 +221,9 @@ async def _look(demo: Demonstration) -> None:
 
 async def _draw(demo: Demonstration, console: Console) -> None:
     """Draw picture after picture on a terminal; elsewhere write lines."""
+    await demo.application.begun()
     if not console.is_terminal:
-        demo.tell = lambda mark, sentence: console.out(f"{demo.elapsed_s:5.1f} s  {mark} {sentence}", highlight=False)
-        demo.tell("»", f"{demo.story}; local API at {demo.api}")
+        demo.say(f"The station lives; its local API is at {demo.api}")
         return
     from rich.live import Live
 
@@ -238,6 +233,13 @@ async def _draw(demo: Demonstration, console: Console) -> None:
         while True:
             live.update(picture(demo, console.size.height), refresh=True)
             await asyncio.sleep(_PICTURES_EVERY_S)  # for eyes, hence in real time
+
+
+def _write_lines(demo: Demonstration, console: Console) -> None:
+    def tell(mark: str, sentence: str) -> None:
+        console.out(f"{demo.elapsed_s:5.1f} s  {mark} {sentence}", highlight=False)
+
+    demo.tell = tell
 
 
 def _hear_warnings(demo: Demonstration) -> None:

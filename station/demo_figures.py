@@ -86,6 +86,8 @@ class Check:
     value: str
     trouble: str | None = None
     """what does not agree; None when it does"""
+    compared: bool = True
+    """False: shown only, for another line to be compared with"""
 
 
 def judge(figures: Figures) -> list[Check]:
@@ -102,9 +104,9 @@ def judge(figures: Figures) -> list[Check]:
     complete = figures.delivered == list(range(len(figures.delivered))) and figures.ended
     above = figures.longest_above_s > FOLLOW_S
     return [
-        Check("energy by the register", f"{figures.register_wh:.1f} Wh"),
+        Check("energy by the register", f"{figures.register_wh:.1f} Wh", compared=False),
         Check("energy by the CSMS", f"{billed_wh:.1f} Wh" if billed_wh is not None else "unknown", energy),
-        Check("events recorded", f"{len(figures.recorded)}"),
+        Check("events recorded", f"{len(figures.recorded)}", compared=False),
         Check("events delivered", f"{len(set(figures.delivered) & set(figures.recorded))}", delivery),
         Check(
             "sequence numbers",
@@ -117,7 +119,7 @@ def judge(figures: Figures) -> list[Check]:
             None if figures.offline else "nothing had to wait: the cut cannot have been one",
         ),
         Check("left in the queue", f"{figures.queued}", "not all is delivered" if figures.queued else None),
-        Check("largest grid current", f"{figures.largest_a:.1f} A, limit {figures.limit_a:.0f} A"),
+        Check("largest grid current", f"{figures.largest_a:.1f} A, limit {figures.limit_a:.1f} A", compared=False),
         Check(
             "longest time above it",
             f"{figures.longest_above_s:.1f} s, a car may take {FOLLOW_S:.0f} s",

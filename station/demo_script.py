@@ -20,7 +20,7 @@ CARD = IdToken("04A3B2C1D5E680", "ISO14443")
 STRANGER = IdToken("04BADBADBADB80", "ISO14443")
 """a card that the bundled CSMS refuses"""
 KETTLE_A, OVEN_A = 9.0, 13.0
-PROFILE_A = 12.0
+PROFILE_A = 8.0
 _FULL_A = 25.0
 """more than this is full current, for a viewer"""
 _POLL_S = 0.1
@@ -196,15 +196,16 @@ async def play_once(stage: Stage) -> None:
 async def _cook(stage: Stage) -> None:
     """Kettle and oven: the car gives way."""
     await stage.wait(1.0)
-    stage.say(f"The kettle is on, {KETTLE_A:.0f} A: it just fits")
-    stage.on("kettle", KETTLE_A)
-    await stage.wait(2.0)
-    stage.say(f"The oven is on, {OVEN_A:.0f} A: too much for this house, the car must give way")
-    stage.on("oven", OVEN_A)
     before_a = stage.drawn_a
-    await stage.until("the car gives way", lambda: stage.drawn_a < before_a - 5.0, 10.0)
+    stage.say(f"The kettle is on, {KETTLE_A:.0f} A: more than this house has left")
+    stage.on("kettle", KETTLE_A)
+    # Before the car has followed. A load that comes while it follows would be answered 5 s later: see balancer.py.
+    await stage.wait(1.0)
+    stage.say(f"And the oven, {OVEN_A:.0f} A: the car must give way")
+    stage.on("oven", OVEN_A)
+    await stage.until("the car gives way", lambda: stage.drawn_a < before_a - OVEN_A, 10.0)
     stage.say(f"The car gave way: {stage.drawn_a:.0f} A in place of {before_a:.0f} A")
-    await stage.wait(2.0)
+    await stage.wait(2.5)
     stage.off("kettle")
     stage.say("The kettle is off")
     await stage.wait(1.5)

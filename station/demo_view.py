@@ -65,7 +65,9 @@ def summary(checks: Iterable[Check]) -> Table:
     """What was measured, line by line, and whether it agrees."""
     table = Table(box=box.SIMPLE, show_header=False, pad_edge=False)
     for check in checks:
-        verdict = Text("✓", "green3") if check.trouble is None else Text(f"✗ {check.trouble}", "bold red")
+        verdict = Text("✓" if check.compared else "", "green3")
+        if check.trouble is not None:
+            verdict = Text(f"✗ {check.trouble}", "bold red")
         table.add_row(check.title, check.value, verdict)
     return table
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from metering.pulse import Pulse
 from metering.sampling import MeterValue
 from station.database import Database, StorageError
 from station.model import TransactionEvent
@@ -62,6 +63,7 @@ class Outbox:
         self._settled: list[tuple[str, int, int]] = []
         self._last_id = 0
         self._arrived = asyncio.Event()
+        self._progress = Pulse()
         self.on_append: Callable[[TransactionEvent], None] | None = None
         """told of each event that is on disk"""
 
@@ -114,6 +116,16 @@ class Outbox:
         """Wait until an event may have come since `oldest` was last asked."""
         await self._arrived.wait()
 
+    async def delivered(self, *, within_s: float) -> bool:
+        """Wait until nothing waits for delivery, `within_s` seconds at the most; returns whether it came to that."""
+        given_up_s = self._clock.monotonic() + within_s
+        while await self.waiting():
+            left_s = given_up_s - self._clock.monotonic()
+            if left_s <= 0.0:
+                return False
+            await self._progress.wait_at_most(self._clock, left_s)
+        return True
+
     async def settle(self, queued: Queued, *, given_up: bool = False) -> None:
         """The CSMS has answered, or will never accept it: go on to the next.
 
@@ -121,6 +133,7 @@ class Outbox:
             StorageError: it is not noted on disk (it is noted in memory and with the next flush).
         """
         self._last_id = queued.id
+        self._progress.fire()
         self._settled.append((self._clock.now().isoformat(), int(given_up), queued.id))
         if given_up or len(self._settled) >= _SETTLED_AT_ONCE:
             await self.flush()

@@ -251,6 +251,13 @@ def test_a_harmless_fault_forbids_no_energy(fault: Fault) -> None:
     assert outputs(replace(CHARGING, faults=frozenset({fault})), 0.0).contactor
 
 
+def test_a_vehicle_has_the_5_s_that_the_standard_gives_it_before_the_contactor_opens_under_load() -> None:
+    """IEC 61851-1 table A.6: it must follow the pilot within 5 s."""
+    state = settled(CHARGING, replace(CHARGING, authorization=None), 100.0)
+    assert outputs(state, 105.0).contactor
+    assert not outputs(state, 110.0).contactor
+
+
 def test_no_energy_before_the_start_is_on_disk() -> None:
     unrecorded = replace(READY, transaction=OpenTransaction("tx", fakes.NOON))
     assert outputs(unrecorded, 0.0).pilot_a is None

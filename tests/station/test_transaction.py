@@ -209,6 +209,16 @@ def test_what_first_began_the_end_is_the_stopped_reason() -> None:
     assert charge.events[-1].trigger is TriggerReason.EV_COMMUNICATION_LOST
 
 
+def test_of_two_that_would_end_it_the_first_is_the_stopped_reason() -> None:
+    charge = Charge(rules(stop={"EVConnected"}))
+    charge.plug()
+    charge.authorize()
+    charge.end_authorization()
+    charge.end_authorization(Cause(TriggerReason.DEAUTHORIZED, StoppedReason.DE_AUTHORIZED, deauthorizes=True))
+    charge.unplug()
+    assert charge.events[-1].stopped_reason is StoppedReason.LOCAL
+
+
 def test_a_new_authorization_takes_the_old_stop_back() -> None:
     charge = Charge(rules(stop={"EVConnected"}))
     charge.plug()
