@@ -37,7 +37,8 @@ async def main(url: str) -> None:
     async with connect(f"{url}/minimal", subprotocols=[Subprotocol("ocpp2.0.1")], ping_interval=None) as websocket:
         station = Minimal("minimal", websocket)
         serving = asyncio.ensure_future(station.start())
-        await station.call(call.BootNotification(ChargingStationType("flex", "borne"), BootReasonEnumType.power_up))
+        boot = call.BootNotification(ChargingStationType("flex", "borne"), BootReasonEnumType.power_up)
+        await station.call(boot)  # pyright: ignore[reportUnknownMemberType]  # the package has no types
         await serving
 
 

@@ -68,11 +68,20 @@ class Decision:
 class Controller:
     """The limits of one station."""
 
-    def __init__(self, clock: Clock, profiles: ProfileStore, connection: Connection | None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        profiles: ProfileStore,
+        connection: Connection | None,
+        *,
+        station_limit_a: float | None = None,
+    ) -> None:
         self._clock = clock
+        self._station_limit_a = station_limit_a
         self._profiles = profiles
         self._connection = connection
         self._freshness = Freshness(STALE_AFTER_S)
+        self._subscribed_a: float | None = None
         self._capacity: list[PhaseCapacity] | None = None
         self._draws = DrawHistory()
         self._pauses: dict[int, Pause] = {}
@@ -91,7 +100,7 @@ class Controller:
     @property
     def grid_limit_a(self) -> float | None:
         """What the connection carries per phase, as told by the meter and the installer."""
-        told = self.last_sample.subscribed_current_a if self.last_sample is not None else None
+        told = self._subscribed_a
         installed = self._connection.max_current_a if self._connection is not None else None
         known = [limit for limit in (told, installed) if limit is not None]
         return min(known, default=None)
@@ -102,10 +111,12 @@ class Controller:
         if connection is None:
             return
         silent_s = self._freshness.age_s(now_s) or 0.0
-        self._freshness = self._freshness.after(sample, now_s)
+        freshness = self._freshness.after(sample, now_s)
+        if sample.subscribed_current_a is not None:
+            self._subscribed_a = sample.subscribed_current_a  # short frames do not repeat it
         limit = self.grid_limit_a
-        if limit is None or self._freshness.fresh_at_s != now_s:
-            return  # nothing to hold against, or a repetition
+        if limit is None or freshness.fresh_at_s != now_s:
+            return  # nothing to hold against, or a repetition: as good as silence
         before = self._capacity or [PhaseCapacity(connection.safe_current_a, now_s, now_s) for _ in range(3)]
         draw = self._draws.window()
         after: list[PhaseCapacity] = []
@@ -119,7 +130,7 @@ class Controller:
             held_a = limit_in_silence(capacity.current_a, connection.safe_current_a, silent_s)
             held = PhaseCapacity(held_a, capacity.overloaded_at_s, capacity.stepped_at_s)
             after.append(balance(held, limit - WHOLE_AMPERES_A, grid_a, least_a, most_a, now_s))
-        self._capacity = after
+        self._capacity, self._freshness = after, freshness
 
     def decide(self, demands: Sequence[Demand]) -> dict[int, Decision]:
         """What each EVSE may offer now."""
@@ -132,9 +143,27 @@ class Controller:
             if profile_a is not None:
                 limits.append(self._limit(demand, profile_a, LimitSource.CHARGING_PROFILE))
             own[demand.charge.evse_id] = limits
-        for demand, shared in self._shared_limits(demands, own, now_s):
+        for demand, shared in [*self._selector_limits(demands, own), *self._shared_limits(demands, own, now_s)]:
             own[demand.charge.evse_id].append(shared)
         return {evse_id: _decision(limits) for evse_id, limits in own.items()}
+
+    def _selector_limits(self, demands: Sequence[Demand], own: dict[int, list[Limit]]) -> list[tuple[Demand, Limit]]:
+        """The selector stands for one breaker, however many EVSEs hang on it."""
+        if self._station_limit_a is None:
+            return []
+        wanted = {d.charge.evse_id: _decision(own[d.charge.evse_id]).current_a for d in demands if d.wants}
+        shares = share(self._station_limit_a, wanted, [demand.charge.evse_id for demand in demands])
+        return [
+            (
+                demand,
+                self._limit(
+                    demand,
+                    shares[demand.charge.evse_id] if demand.wants and len(wanted) > 1 else self._station_limit_a,
+                    LimitSource.SELECTOR,
+                ),
+            )
+            for demand in demands
+        ]
 
     def _shared_limits(
         self, demands: Sequence[Demand], own: dict[int, list[Limit]], now_s: float
@@ -146,6 +175,8 @@ class Controller:
         wanted = {
             demand.charge.evse_id: _decision(own[demand.charge.evse_id]).current_a for demand in demands if demand.wants
         }
+        # What flows to a vehicle that has no right to it any more is not there to be shared.
+        left_a -= sum(_most(demand) for demand in demands if not demand.wants)
         shares = share(max(left_a, MINIMUM_A), wanted, [demand.charge.evse_id for demand in demands])
         limits: list[tuple[Demand, Limit]] = []
         for demand in demands:
@@ -153,9 +184,12 @@ class Controller:
             mine_a = shares[evse_id] if left_a >= MINIMUM_A else min(shares[evse_id], left_a)
             if evse_id not in wanted or len(wanted) == 1:
                 mine_a = left_a  # nobody to share with, or nothing to share yet: the limit itself
-            charging = any((current_a or 0.0) >= _CHARGES_A for current_a in demand.draw_a)
+            if evse_id not in wanted:
+                self._pauses.pop(evse_id, None)  # the next vehicle does not inherit a wait
+            # A share of nothing is not bridged: the others have the minimum that there is.
+            charging = _most(demand) >= _CHARGES_A and mine_a > 0.0
             pause = self._pauses.get(evse_id, Pause())
-            self._pauses[evse_id], allowed_a = let_pass(pause, mine_a, charging, now_s)
+            self._pauses[evse_id], allowed_a = let_pass(pause, max(0.0, mine_a), charging, now_s)
             limits.append((demand, self._limit(demand, round(allowed_a, 1), source)))
         return limits
 
@@ -185,6 +219,11 @@ def _decision(limits: Sequence[Limit]) -> Decision:
     binding = tightest(limits)
     current_a = binding.current_a if binding is not None else 0.0
     return Decision(current_a if current_a >= MINIMUM_A else 0.0, tuple(limits))
+
+
+def _most(demand: Demand) -> float:
+    """The highest phase current that an EVSE draws."""
+    return max((current_a or 0.0) for current_a in demand.draw_a)
 
 
 def _total_draw(demands: Sequence[Demand]) -> Phases[float]:

@@ -56,6 +56,9 @@ class MeterValue:
 REGISTER_DECIMALS: Final = 3
 """registers are told to a milliwatt-hour, rounded to the nearest"""
 
+MOST_ENDED_VALUES: Final = 200
+"""meter values in the last event of a transaction; what is more is thinned out (E06.FR.13)"""
+
 _Values = Iterator[tuple[float | None, str | None]]
 
 

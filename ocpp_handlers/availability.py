@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from metering.pulse import Pulse
 from ocpp_handlers import actions, timestamps
-from ocpp_handlers.session import Answer, Handlers, LinkLostError
+from ocpp_handlers.session import Answer, Handlers, LinkLostError, RefusedError
 from station.model import ConnectorStatus, EvseRef
 from station.ports import NoAnswerError
 
@@ -83,14 +83,23 @@ class Availability:
         self._waiting.clear()
         if everything:
             self._told.clear()  # B01.FR.05, B04.FR.01
-        for evse in self._evses.values():
-            if self._told.get(evse.id) is not evse.connector_status:
-                self._waiting.append(_Change(evse.id, evse.connector_status, self._clock.now()))
+        self._waiting.extend(self._untold())
         while True:
             while self._waiting:
                 await self._tell(self._waiting[0])
                 self._waiting.popleft()
-            await self._changed.wait()
+            if not self._untold():
+                await self._changed.wait()
+            elif not await self._changed.wait_at_most(self._clock, _RETRY_S):
+                self._waiting.extend(self._untold())
+
+    def _untold(self) -> list[_Change]:
+        """The statuses that the CSMS did not take, as they are now."""
+        return [
+            _Change(evse.id, evse.connector_status, self._clock.now())
+            for evse in self._evses.values()
+            if self._told.get(evse.id) is not evse.connector_status
+        ]
 
     async def report_now(self, evse: Evse) -> None:
         """Tell the status of an EVSE because the CSMS asks for it (F06).
@@ -117,5 +126,6 @@ class Availability:
             raise
         except NoAnswerError as error:
             _log.warning("status of EVSE %d is not told: %s", change.evse_id, error)
-            return
+            if not isinstance(error, RefusedError):
+                return  # it may not have arrived: it is told again; what was refused would be refused again
         self._told[change.evse_id] = change.status

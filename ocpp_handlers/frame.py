@@ -76,6 +76,8 @@ def _decode_array(parts: list[object], text: str) -> Frame:
         return _decode_call(parts, message_id, text)
     if not readable:
         return Nonsense("an answer without a readable message id", None)
+    if not _has_whole_characters(parts, text):
+        return Error(message_id, "FormatViolation", "an answer with half of a surrogate pair")
     if kind == _RESULT:
         return Result(message_id, parts[2]) if len(parts) == 3 else Nonsense("a CALLRESULT has 3 parts", None)
     if len(parts) != 5 or not isinstance(parts[2], str):
@@ -83,7 +85,7 @@ def _decode_array(parts: list[object], text: str) -> Frame:
         return Error(message_id, "GenericError", "a CALLERROR that is not complete")
     description = parts[3] if isinstance(parts[3], str) else ""
     details = cast("Payload", parts[4]) if isinstance(parts[4], dict) else {}
-    return Error(message_id, _legible(parts[2]), _legible(description), details)
+    return Error(message_id, parts[2], description, details)
 
 
 def _decode_call(parts: list[object], message_id: str, text: str) -> Frame:
@@ -91,11 +93,8 @@ def _decode_call(parts: list[object], message_id: str, text: str) -> Frame:
         return _refuse(message_id, "RpcFrameworkError", "the message id is not a string of 1 to 36 characters")
     if len(parts) != 4 or not isinstance(parts[2], str):
         return _refuse(message_id, "RpcFrameworkError", "a CALL is [2, id, action, payload]")
-    try:
-        if "\\u" in text and not _is_text(json.dumps(parts, ensure_ascii=False)):
-            return _refuse(message_id, "FormatViolation", "half of a surrogate pair is no character")
-    except RecursionError:  # writing takes a little more stack than reading did
-        return _refuse(message_id, "FormatViolation", "nested too deeply")
+    if not _has_whole_characters(parts, text):
+        return _refuse(message_id, "FormatViolation", "half of a surrogate pair is no character")
     return Call(message_id, parts[2], parts[3])
 
 
@@ -142,17 +141,20 @@ def _masked(node: object) -> object:
     return {key: "***" if secret and key == "attributeValue" else _masked(value) for key, value in fields.items()}
 
 
+def _has_whole_characters(parts: list[object], text: str) -> bool:
+    """Whether no string has half of a surrogate pair, which can be neither stored nor sent on."""
+    try:
+        return "\\u" not in text or _is_text(json.dumps(parts, ensure_ascii=False))
+    except RecursionError:  # writing takes a little more stack than reading did: nobody will look so deep
+        return False
+
+
 def _is_text(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _legible(text: str) -> str:
-    """A text that goes into the log: half a surrogate pair, which no file takes, is a question mark."""
-    return text.encode(errors="replace").decode()
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from energy.charging_profile import Purpose
 from ocpp_handlers import actions
 from ocpp_handlers.session import Answer, Handlers
-from ocpp_handlers.translate import id_token_from_wire, profile_from_wire
+from ocpp_handlers.translate import id_token_from_wire, profile_from_wire, whole
 from station.charging_station import StartAnswer
 from station.model import StoppedReason, TriggerReason
 
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 class RemoteControl:
     """Remote start and stop."""
 
-    def __init__(self, gate: BootGate, station: ChargingStation, profiles: Profiles) -> None:
+    def __init__(
+        self, gate: BootGate, station: ChargingStation, profiles: Profiles, changed: Callable[[], None]
+    ) -> None:
+        self._changed = changed
         self._gate = gate
         self._station = station
         self._profiles = profiles
@@ -44,7 +48,7 @@ class RemoteControl:
         evse_id = request.get("evseId")
         if evse_id is not None and evse_id not in self._station.evses:
             return _rejected("UnknownEvse", f"evseId {evse_id} does not exist")
-        result = self._station.check_start(id_token, evse_id)
+        result = self._station.check_start(evse_id)
         if result.answer is StartAnswer.REJECTED or result.evse_id is None:
             return _rejected("Rejected", result.reason or "")
         chosen = result.evse_id
@@ -54,12 +58,15 @@ class RemoteControl:
             if (why := self._refusal(profile)) is not None:  # F01.FR.26, F02.FR.27, K05.FR.05
                 return _rejected("InvalidProfile", why)
         group_id = id_token_from_wire(group) if group is not None else None
-        remote_start_id = int(request["remoteStartId"])
+        remote_start_id = whole(request["remoteStartId"], "remoteStartId")
+
+        self._station.promise(chosen)
 
         async def start() -> None:
-            if profile is not None:
+            started = await self._station.start(id_token, group_id, chosen, remote_start_id)
+            if started and profile is not None:  # F01.FR.10: of this start, not of the next one
                 self._profiles.expect(chosen, profile)
-            await self._station.start(id_token, group_id, chosen, remote_start_id)
+                self._changed()
 
         response: m.RequestStartTransactionResponse = {"status": "Accepted"}
         if result.transaction_id is not None:  # F01.FR.13

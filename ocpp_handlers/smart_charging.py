@@ -9,7 +9,7 @@ from energy.charging_profile import Purpose
 from energy.profile_store import Criteria
 from ocpp_handlers import actions
 from ocpp_handlers.session import Answer, Handlers
-from ocpp_handlers.translate import profile_from_wire
+from ocpp_handlers.translate import profile_from_wire, whole
 
 if TYPE_CHECKING:
     from ocpp_handlers import messages as m
@@ -34,7 +34,7 @@ class SmartCharging:
         """K01.FR.04, K01.FR.05, K01.FR.07 and the refusals of profile_store."""
         if not self._station.settings.smart_charging_enabled:
             return _rejected("NotEnabled", "smart charging is switched off")
-        evse_id = int(request["evseId"])
+        evse_id = whole(request["evseId"], "evseId")
         profile = profile_from_wire(request["chargingProfile"], evse_id)
         if len(request["chargingProfile"]["chargingSchedule"]) > 1:  # K01.FR.34
             return _rejected("InvalidSchedule", "more than one chargingSchedule needs ISO 15118")

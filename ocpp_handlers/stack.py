@@ -91,7 +91,7 @@ class OcppStack:
             self._availability,
             self._authorization,
             self._transactions,
-            RemoteControl(self.gate, station, profiles),
+            RemoteControl(self.gate, station, profiles, profiles_changed),
             TriggerMessage(
                 self.link,
                 self.gate,

@@ -28,6 +28,20 @@ def moment(text: str, field: str) -> datetime:
         raise PayloadError("PropertyConstraintViolation", f"{field}: {error}") from error
 
 
+_LARGEST = 2**31 - 1
+
+
+def whole(value: float, field: str) -> int:
+    """An integer of a request, of a size that people use.
+
+    Raises:
+        PayloadError: it is beyond 32 bits; the schema takes 1e300 for an integer.
+    """
+    if not -_LARGEST <= value <= _LARGEST:
+        raise PayloadError("PropertyConstraintViolation", f"{field} is beyond 32 bits")
+    return int(value)
+
+
 def id_token_to_wire(id_token: IdToken) -> m.IdTokenType:
     """IdTokenType."""
     wire: m.IdTokenType = {"idToken": id_token.value, "type": cast("m.IdTokenEnumType", id_token.type)}
@@ -58,7 +72,7 @@ def id_token_info_from_wire(wire: m.IdTokenInfoType) -> IdTokenInfo:
         AuthorizationStatus(wire["status"]),
         id_token_from_wire(group) if group is not None else None,
         expires_at,
-        tuple(wire.get("evseId", ())),
+        tuple(int(evse_id) for evse_id in wire.get("evseId", ()) if abs(evse_id) <= _LARGEST),
     )
 
 
@@ -134,9 +148,9 @@ def profile_from_wire(wire: m.ChargingProfileType, evse_id: int) -> ChargingProf
     """
     recurrency = wire.get("recurrencyKind")
     return ChargingProfile(
-        id=int(wire["id"]),
+        id=whole(wire["id"], "chargingProfile.id"),
         evse_id=evse_id,
-        stack_level=int(wire["stackLevel"]),
+        stack_level=whole(wire["stackLevel"], "chargingProfile.stackLevel"),
         purpose=Purpose(wire["chargingProfilePurpose"]),
         kind=Kind(wire["chargingProfileKind"]),
         schedule=_schedule_from_wire(wire["chargingSchedule"][0]),
@@ -150,14 +164,18 @@ def profile_from_wire(wire: m.ChargingProfileType, evse_id: int) -> ChargingProf
 def _schedule_from_wire(wire: m.ChargingScheduleType) -> Schedule:
     duration = wire.get("duration")
     return Schedule(
-        id=int(wire["id"]),
+        id=whole(wire["id"], "chargingSchedule.id"),
         unit=RateUnit(wire["chargingRateUnit"]),
         periods=tuple(
-            Period(int(period["startPeriod"]), float(period["limit"]), int(period.get("numberPhases", 3)))
+            Period(
+                whole(period["startPeriod"], "startPeriod"),
+                float(period["limit"]),
+                whole(period.get("numberPhases", 3), "numberPhases"),
+            )
             for period in wire["chargingSchedulePeriod"]
         ),
         starts_at=_optional_moment(wire.get("startSchedule"), "startSchedule"),
-        duration_s=int(duration) if duration is not None else None,
+        duration_s=whole(duration, "duration") if duration is not None else None,
         minimum_rate=wire.get("minChargingRate"),
     )
 

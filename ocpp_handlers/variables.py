@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from ocpp_handlers.device_model import DataType, DeviceModel, Mutability, Place, Variable
 from station.model import ConnectorStatus
-from station.settings import Integer, Members, Setting, Settings, Switch, Text
+from station.settings import Integer, Members, Setting, Settings, Switch, Text, TxPoints
 
 if TYPE_CHECKING:
     from station.evse import Evse
@@ -24,6 +24,7 @@ _DATA_TYPES: Mapping[type, DataType] = {
     Integer: DataType.INTEGER,
     Switch: DataType.BOOLEAN,
     Members: DataType.MEMBER_LIST,
+    TxPoints: DataType.MEMBER_LIST,
     Text: DataType.STRING,
 }
 

@@ -35,6 +35,7 @@ from station.sampler import Sampler
 from station.settings import Settings
 from station.simulation.clock import VirtualClock
 from station.simulation.world import World
+from station.supervision import keep_running
 from station.token_store import TokenStore
 from station.web.server import WebServer
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from metering.clock import Clock
     from station.config import Configuration, CsmsConfig, EvseConfig
 
 _log = logging.getLogger(__name__)
@@ -141,7 +143,9 @@ class Application:
             await self.world.start()
             stack.push_async_callback(self.world.stop)
             self._listen()
-            web = asyncio.create_task(self.web.run(self._build_web), name="web")
+            web = asyncio.create_task(
+                keep_running("local API", lambda: self.web.run(self._build_web), self.clock), name="web"
+            )
             stack.push_async_callback(_end_task, web)
             while not self._stopped.is_set():
                 await self._live(ready_file)
@@ -259,6 +263,7 @@ async def alive(application: Application) -> AsyncGenerator[Life]:
         load = await _load_management(application, evses, database)
         life = Life(clock, station, load)
         _describe(life, application)
+        life.watchers.append(lambda: _prune(outbox, clock))
         for evse in evses.values():
             life.watchers.append(lambda evse=evse: _publish(evse, application.feed))
         if configuration.csms is not None:
@@ -298,11 +303,10 @@ async def _load_management(application: Application, evses: dict[int, Evse], dat
     connection = Connection(grid.phases, grid.safe_current_a, grid.max_current_a) if grid is not None else None
     source = application.world.grid_source(grid.source).open(clock) if grid is not None else None
     return LoadManagement(
-        Controller(clock, profiles.store, connection),
+        Controller(clock, profiles.store, connection, station_limit_a=float(configuration.board.selector_a)),
         evses,
         clock,
         profiles=profiles,
-        selector_a=float(configuration.board.selector_a),
         source=source,
     )
 
@@ -376,6 +380,13 @@ def _tls(csms: CsmsConfig) -> Callable[[], ssl.SSLContext] | None:
     from ocpp_handlers.tls import client_context
 
     return lambda: client_context(csms.ca_file, csms.certificate_file, csms.key_file)
+
+
+async def _prune(outbox: Outbox, clock: Clock) -> None:
+    """Keep the record within its bounds, once a day."""
+    while True:
+        await clock.sleep(86_400.0)
+        await outbox.prune(_KEEP_EVENTS)
 
 
 async def _publish(evse: Evse, feed: Feed) -> None:

@@ -66,20 +66,20 @@ class Availability:
             self._inoperative.discard(name)
         else:
             self._inoperative.add(name)
-        return OrderAnswer.ACCEPTED if self.apply() else OrderAnswer.SCHEDULED
+        self.apply()
+        meant = [evse for evse in self._evses.values() if place is None or evse.id == place.evse_id]
+        late = any(evse.state.operative is not self._ordered(evse) for evse in meant)
+        return OrderAnswer.SCHEDULED if late else OrderAnswer.ACCEPTED
 
-    def apply(self) -> bool:
-        """Bring the EVSEs to what is ordered; returns whether all could follow at once."""
-        followed = True
+    def apply(self) -> None:
+        """Bring the EVSEs to what is ordered; one with a transaction follows when that has ended."""
         for evse in self._evses.values():
-            wanted = not self._inoperative & _names_of(evse)
-            if wanted is evse.state.operative:
-                continue
-            if not wanted and evse.state.transaction is not None:
-                followed = False  # it goes out of service when the transaction has ended
-                continue
-            evse.set_operative(wanted)
-        return followed
+            wanted = self._ordered(evse)
+            if wanted is not evse.state.operative and (wanted or evse.state.transaction is None):
+                evse.set_operative(wanted)
+
+    def _ordered(self, evse: Evse) -> bool:
+        return not self._inoperative & _names_of(evse)
 
     async def follow(self, evse: Evse) -> None:
         """Carry scheduled orders out as soon as a transaction has ended, until cancelled."""

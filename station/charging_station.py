@@ -35,6 +35,8 @@ _log = logging.getLogger(__name__)
 
 _MOST_TOKENS = 16
 """presented tokens that may wait for a decision; a reader that sends more is broken or played with"""
+_NEVER_ASKED = frozenset({"Central", "NoAuthorization"})
+"""tokens that the CSMS made up itself"""
 _STOPPABLE_S = 3.5
 
 
@@ -95,6 +97,7 @@ class ChargingStation:
         self.settings = settings
         self.clock = clock
         self.csms: Csms = NoCsms()
+        self._starting: set[int] = set()
         self._authorizer = Authorizer(self.csms, tokens, settings)
         self._presented: asyncio.Queue[_Presented] = asyncio.Queue(_MOST_TOKENS)
         for evse in evses.values():
@@ -219,9 +222,10 @@ class ChargingStation:
 
     # Remote start and stop (F01–F03)
 
-    def check_start(self, id_token: IdToken, evse_id: int | None) -> StartResult:
+    def check_start(self, evse_id: int | None) -> StartResult:
         """Whether a remote start can be done. `start` does it, after the answer has left."""
-        del id_token
+        if self.restart.scheduled:
+            return StartResult(StartAnswer.REJECTED, reason="the station is about to restart")
         if evse_id is None:
             candidates = [e for e in self.evses.values() if _usable(e) and e.state.authorization is None]
             candidates.sort(key=lambda evse: not ev_connected(evse.state))  # F01.FR.20
@@ -232,22 +236,34 @@ class ChargingStation:
             return StartResult(StartAnswer.REJECTED, reason="no EVSE can be used")
         if not _usable(evse):  # F01.FR.23, F02.FR.25
             return StartResult(StartAnswer.REJECTED, reason=f"EVSE is {evse.connector_status}")
-        if evse.state.authorization is not None:  # F01.FR.24, F02.FR.26
+        if evse.state.authorization is not None or evse.id in self._starting:  # F01.FR.24, F02.FR.26
             return StartResult(StartAnswer.REJECTED, reason="EVSE has an authorized transaction")
         return StartResult(StartAnswer.ACCEPTED, evse.id, evse.transaction_id)
 
-    async def start(self, id_token: IdToken, group_id: IdToken | None, evse_id: int, remote_start_id: int) -> None:
-        """Start as requested (F01, F02); asks the CSMS first where AuthorizeRemoteStart says so."""
+    def promise(self, evse_id: int) -> None:
+        """A start on this EVSE was accepted and is about to be carried out: no second one meanwhile."""
+        self._starting.add(evse_id)
+
+    async def start(self, id_token: IdToken, group_id: IdToken | None, evse_id: int, remote_start_id: int) -> bool:
+        """Start as requested (F01, F02), asking the CSMS first where AuthorizeRemoteStart says so.
+
+        Returns whether somebody may charge now because of it.
+        """
         evse = self.evses[evse_id]
-        if self.settings.authorize_remote_start and id_token.type not in {"Central", "NoAuthorization"}:  # C05.FR.01
-            info = await self._authorizer.decide(id_token)
-            if not info.accepted or (info.evse_ids and evse.id not in info.evse_ids):
-                _log.info("remote start of %s: not authorized", shorten(id_token.value))
-                return
-            group_id = info.group_id or group_id
-        if evse.state.authorization is None and _usable(evse):
+        try:
+            if self.settings.authorize_remote_start and id_token.type not in _NEVER_ASKED:  # C05.FR.01
+                info = await self._authorizer.decide(id_token)
+                if not info.accepted or (info.evse_ids and evse.id not in info.evse_ids):
+                    _log.info("remote start of %s: not authorized", shorten(id_token.value))
+                    return False
+                group_id = info.group_id or group_id
+            if evse.state.authorization is not None or not _usable(evse) or self.restart.scheduled:
+                return False
             authorization = Authorization(id_token, group_id, remote_start_id=remote_start_id)
             evse.authorize(authorization, TriggerReason.REMOTE_START)
+            return True
+        finally:
+            self._starting.discard(evse_id)
 
     def evse_of_transaction(self, transaction_id: str) -> Evse | None:
         """The EVSE on which a transaction is running; None when it is not running (F03.FR.08)."""
@@ -283,7 +299,8 @@ class ChargingStation:
 
 
 def _usable(evse: Evse) -> bool:
-    return evse.state.operative and not blocking_faults(evse.state) and not evse.state.halting
+    ending = evse.state.transaction is not None and evse.state.transaction.ending is not None
+    return evse.state.operative and not blocking_faults(evse.state) and not evse.state.halting and not ending
 
 
 def _same_group(running: Authorization, group: IdToken | None) -> bool:

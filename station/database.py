@@ -118,5 +118,5 @@ async def _migrate(connection: aiosqlite.Connection) -> None:
 def _storage(path: Path | None = None) -> Generator[None]:
     try:
         yield
-    except (sqlite3.Error, ValueError) as error:  # ValueError: aiosqlite after the connection was closed
+    except (sqlite3.Error, ValueError, OverflowError) as error:  # ValueError: aiosqlite after the connection was closed
         raise StorageError(f"{path}: {error}" if path is not None else str(error)) from error

@@ -126,7 +126,11 @@ async def _show(options: Options, storage: Path) -> bool:
         watch = GridWatch(application.clock, lambda: house.currents_a.l1, lambda: board.currents_a.l1, _SUBSCRIBED_A)
         stage = Stage(application, csms, lambda sentence: demo.say(sentence))
         demo = Demonstration(
-            application, watch, lambda: csms.transactions.get(stage.transaction_id or ""), lambda: csms.is_cut
+            application,
+            watch,
+            bill=lambda: csms.transactions.get(stage.transaction_id or ""),
+            network_cut=lambda: csms.is_cut,
+            begin_wh=lambda: stage.begin_wh,
         )
         outcome = await _perform(demo, stage, csms, console, options)
     return _conclude(console, outcome, options)
@@ -166,8 +170,6 @@ async def _perform(
 
 async def _play(demo: Demonstration, stage: Stage, csms: DemoCsms, options: Options) -> _Outcome:
     await demo.application.begun()
-    board = demo.application.world.boards[1]
-    demo.register_wh = board.read_meter().energy_import_wh or 0.0
     try:
         await (play_once(stage) if options.once else play_on(stage))
     except (MissedError, NotConnectedError) as error:
@@ -180,9 +182,8 @@ async def _figures(demo: Demonstration, stage: Stage, csms: DemoCsms) -> Figures
     identity = stage.transaction_id or ""
     recorded = await outbox.events(identity)
     billed = csms.transactions.get(identity)
-    counted_wh = stage.board.read_meter().energy_import_wh or 0.0
     return Figures(
-        register_wh=counted_wh - demo.register_wh,
+        register_wh=stage.register_wh - stage.begin_wh,
         billed_wh=billed.energy_wh if billed is not None else None,
         recorded=[event.seq_no for event in recorded if event.seq_no is not None],
         delivered=billed.numbers if billed is not None else [],

@@ -67,6 +67,8 @@ class Stage:
         self.say = say
         self.transaction_id: str | None = None
         """of the charge that is on, or was on last"""
+        self.begin_wh = 0.0
+        """what the register showed when the car came"""
 
     @property
     def life(self) -> Life:
@@ -89,6 +91,11 @@ class Stage:
     def drawn_a(self) -> float:
         """What the car draws now."""
         return self.board.currents_a.l1
+
+    @property
+    def register_wh(self) -> float:
+        """What the register of the billing meter itself shows."""
+        return self.board.read_meter().energy_import_wh or 0.0
 
     @property
     def _identity(self) -> str:
@@ -128,6 +135,7 @@ class Stage:
 
     def plug(self, **model: float) -> None:
         """A car arrives."""
+        self.begin_wh = self.register_wh
         self.board.plug(VehicleModel(phases=1, **model))
 
     async def present(self, card: IdToken, expected: TokenOutcome) -> None:
@@ -170,7 +178,7 @@ async def play_once(stage: Stage) -> None:
         MissedError: something did not happen in time.
     """
     await stage.connected()
-    stage.say("A car is plugged in. The grid meter is not heard yet: at most the safe current, 6 A")
+    stage.say("A car comes. The grid meter is not heard yet: safe current, 6 A at most")
     stage.plug(ready_after_s=3600.0)  # it wakes when a viewer has seen the safe current
     await stage.wait(0.5)
     await stage.present(CARD, TokenOutcome.AUTHORIZED)
@@ -185,7 +193,7 @@ async def play_once(stage: Stage) -> None:
     await _obey_csms(stage)
     stage.off("oven")
     given_a = stage.evse.offered_a
-    stage.say("The oven is off. More is given after 30 s without overload, step by step")
+    stage.say("The oven is off. After 30 s without overload the car gets more, in steps")
     await stage.until("the car gets more again", lambda: stage.evse.offered_a > given_a + 1.0, 35.0)
     stage.say("Calm for 30 s: the car gets more again")
     await stage.until("the car takes more again", lambda: stage.drawn_a > given_a + 1.0, 8.0)
@@ -273,7 +281,7 @@ async def _charge_from_app(stage: Stage) -> None:
     await stage.begun()
     await stage.ask(lambda identity, _: stage.network.start(identity, "app-0001"))
     await stage.until("the car charges", lambda: stage.drawn_a > 10.0, 15.0)
-    stage.say("16 A are all that this car can take: the house has enough, nothing limits it")
+    stage.say("16 A are all that this car takes: the house has enough")
     await stage.wait(15.0)
     await _obey_csms(stage)
     await stage.wait(10.0)
@@ -298,7 +306,7 @@ async def _cook_and_charge(stage: Stage) -> None:
     await _cook(stage)
     await stage.wait(20.0)
     stage.off("oven")
-    stage.say("The oven is off: after 30 s of calm the car gets more, 4 A at most every 5 s")
+    stage.say("The oven is off: after 30 s of calm the car gets 4 A more every 5 s")
     await stage.until("the car is back at full current", lambda: stage.drawn_a > _FULL_A, 90.0)
     stage.say("Full current again")
     await stage.wait(10.0)

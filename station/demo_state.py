@@ -35,6 +35,8 @@ class Demonstration:
     watch: GridWatch
     bill: Callable[[], Bill | None]
     network_cut: Callable[[], bool]
+    begin_wh: Callable[[], float]
+    """what the register of the billing meter showed when the car came"""
     frames: Frames = field(default_factory=Frames)
     story: str = "The station starts"
     """what happens now, in a sentence"""
@@ -42,8 +44,6 @@ class Demonstration:
     """the last warning of the station"""
     queued: int = 0
     """events that wait for the CSMS"""
-    register_wh: float = 0.0
-    """what the register of the billing meter showed when the charge began"""
     tell: Callable[[str, str], None] = lambda mark, sentence: None
     """told each thing as it happens, where there is no terminal"""
     _began_s: float | None = None

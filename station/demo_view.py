@@ -64,6 +64,9 @@ def picture(demo: Demonstration, height: int) -> Layout:
 def summary(checks: Iterable[Check]) -> Table:
     """What was measured, line by line, and whether it agrees."""
     table = Table(box=box.SIMPLE, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column()
     for check in checks:
         verdict = Text("✓" if check.compared else "", "green3")
         if check.trouble is not None:
@@ -112,9 +115,9 @@ def _house(demo: Demonstration) -> Panel:
 
 
 def _rows(rows: Iterable[tuple[str, RenderableType]]) -> Table:
-    grid = Table.grid(padding=(0, 1))
-    grid.add_column(style="grey62", no_wrap=True)
-    grid.add_column(no_wrap=True, overflow="ellipsis")
+    grid = Table.grid(padding=(0, 1), expand=True)
+    grid.add_column(style="grey62", no_wrap=True, min_width=7)
+    grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     for name, value in rows:
         grid.add_row(name, value)
     return grid
@@ -138,7 +141,7 @@ def _car(demo: Demonstration) -> Panel:
         ),
         ("current", Text.assemble((f"{drawn_a:.1f} A", "bold"), f" drawn, {evse.offered_a:.1f} A offered")),
         ("limit", _why(evse)),
-        ("charge", Text.assemble((f"{register_wh - demo.register_wh:.1f} Wh", "bold"), " by the register")),
+        ("charge", Text.assemble((f"{register_wh - demo.begin_wh():.1f} Wh", "bold"), " by the register")),
         ("meter", Text(_meter(evse), "grey62")),
     ]
     return _panel(_rows(rows), "EVSE 1")
@@ -172,8 +175,8 @@ def _csms(demo: Demonstration) -> Panel:
         rows.append(("events", Text(f"#0 to #{bill.numbers[-1]} received")))
         energy_wh = bill.energy_wh
         rows.append(("bill", Text("open" if energy_wh is None else f"{energy_wh:.1f} Wh", "bold")))
-    if demo.trouble:
-        rows.append(("last", Text(demo.trouble, "grey50")))
+    if demo.trouble and not connected:
+        rows.append(("why", Text(demo.trouble, "grey50")))
     return _panel(_rows(rows), "CSMS")
 
 

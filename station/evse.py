@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from metering.pulse import Pulse
 from station.evse_state import (
-    WIND_DOWN_S,
     Authorization,
     Cause,
     EvseState,
@@ -20,6 +19,7 @@ from station.evse_state import (
     connector_status,
     ev_connected,
     next_change_s,
+    offer_a,
     outputs,
     settled,
     wants_energy,
@@ -50,9 +50,14 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _BOARD_RETRY_S = 1.0
+_SAFE_WITHIN_S = 2.0
 _UNLOCK_S = 5.0
 """how long a lock may take to open"""
-_WELDED_AFTER_S = WIND_DOWN_S + 4.0
+_WELDED_AFTER_S = 3.0
+"""a contactor that is still closed so long after it had to open is welded"""
+_FOLLOW_S = 10.0
+_TOLERANCE_A = 1.5
+"""a vehicle that draws so much more than offered for so long does not follow its pilot"""
 
 _ENDING_FAULTS = {
     Fault.GROUND_FAULT: StoppedReason.GROUND_FAULT,
@@ -91,7 +96,7 @@ class Evse:
     ) -> None:
         self.layout = layout
         self.meter = meter
-        self.state = EvseState(attached_cable=layout.attached_cable)
+        self.state = EvseState(attached_cable=layout.attached_cable, metered=False)
         self.limits: tuple[Limit, ...] = ()
         self.changed = Pulse()
         """fires after each change of the state"""
@@ -104,6 +109,8 @@ class Evse:
         self._settings = settings
         self._clock = clock
         self._wake = asyncio.Event()
+        self._contradicted_since_s: float | None = None
+        self._too_much_since_s: float | None = None
         self._charged_s = 0.0
         self._charging_since_s: float | None = None
         recorder.on_recorded = self._recorded
@@ -127,7 +134,7 @@ class Evse:
     @property
     def offered_a(self) -> float:
         """What the pilot offers now, amperes per phase."""
-        return self.state.offered_a if wants_energy(self.state) else 0.0
+        return offer_a(self.state) if wants_energy(self.state) else 0.0
 
     @property
     def connector_status(self) -> ConnectorStatus:
@@ -157,6 +164,8 @@ class Evse:
         elif seen.bay_occupied is not before.bay_occupied:
             cause = Cause(TriggerReason.EV_DETECTED if seen.bay_occupied else TriggerReason.EV_DEPARTED)
         self._become(after, cause)
+        if not ev_connected(self.state):
+            self.report_fault(Fault.OVER_CURRENT, False)  # the vehicle that did not follow is gone
 
     def authorize(self, authorization: Authorization, trigger: TriggerReason) -> None:
         """Somebody may charge here from now on (E02.FR.20, F01.FR.19)."""
@@ -272,14 +281,15 @@ class Evse:
     def _become(self, after: EvseState, cause: Cause | None) -> None:
         """The one place where the state changes."""
         before, now_s = self.state, self._clock.monotonic()
-        after = settled(before, after, now_s)
+        energy_starts = TxPoint.ENERGY_TRANSFER.value in self._settings.tx_start_points
+        after = settled(before, replace(after, energy_starts_transaction=energy_starts), now_s)
         rules = Rules(
             self.id,
             self.layout.connector_id,
             frozenset(TxPoint(point) for point in self._settings.tx_start_points),
             frozenset(TxPoint(point) for point in self._settings.tx_stop_points),
         )
-        outcome = react(before, after, cause, rules, self._clock.now(), now_s, lambda: str(uuid.uuid4()))
+        outcome = react(before, after, cause, rules, self._clock.now(), lambda: str(uuid.uuid4()))
         self.state = settled(after, outcome.state, now_s)
         self._count_charging_time(before, now_s)
         for event in outcome.events:
@@ -321,7 +331,7 @@ class Evse:
         currents = [abs(current_a) for current_a in reading.currents_a if current_a is not None]
         draw_a = max(currents, default=None)
         transaction = self.state.transaction
-        after = replace(self.state, draw_a=draw_a)
+        after = replace(self.state, draw_a=draw_a, metered=True)
         if (
             transaction is not None
             and transaction.energy_limit_wh is not None
@@ -331,6 +341,19 @@ class Evse:
             refused = replace(transaction, energy_refused=True, energy_limit_wh=None)
             after = replace(after, transaction=refused)  # E05.FR.03: the grace is used up
         self._become(after, None)
+        self._watch_draw(draw_a)
+
+    def _watch_draw(self, draw_a: float | None) -> None:
+        """A vehicle must follow the pilot within 5 s (IEC 61851-1); one that does not is cut off while it stays."""
+        if draw_a is None or not wants_energy(self.state) or draw_a <= self.offered_a + _TOLERANCE_A:
+            self._too_much_since_s = None
+            return
+        now_s = self._clock.monotonic()
+        if self._too_much_since_s is None:
+            self._too_much_since_s = now_s
+        elif now_s - self._too_much_since_s >= _FOLLOW_S:
+            _log.error("EVSE %d: the vehicle draws %.1f A where %.1f A are offered", self.id, draw_a, self.offered_a)
+            self.report_fault(Fault.OVER_CURRENT, True)
 
     def _storage_failed(self, failing: bool) -> None:
         if self.stop_on_storage_failure:
@@ -383,7 +406,7 @@ class Evse:
                     applied = wanted
                     self.report_fault(Fault.BOARD, False)
                 except BoardError as error:
-                    self._board_fails(error)
+                    self._board_fails(Fault.BOARD, error)
                     applied = None
                     await self._clock.sleep(_BOARD_RETRY_S)
         finally:
@@ -395,9 +418,8 @@ class Evse:
     async def _wait_for_change(self) -> None:
         now_s = self._clock.monotonic()
         due_s = next_change_s(self.state, now_s, self._settings.ev_connection_timeout_s)
-        transaction = self.state.transaction
-        if transaction is not None and transaction.ending is not None:
-            welded_s = transaction.ending_since_s + _WELDED_AFTER_S
+        if self._contradicted_since_s is not None:
+            welded_s = self._contradicted_since_s + _WELDED_AFTER_S
             due_s = min(welded_s, due_s) if due_s is not None else welded_s
         if due_s is None:
             await self._wake.wait()
@@ -416,29 +438,46 @@ class Evse:
             # E03.FR.05, E03.FR.15: with the parking bay as stop point only the authorization ends.
             ends = TxPoint.PARKING_BAY_OCCUPANCY.value not in self._settings.tx_stop_points
             self.end_authorization(TriggerReason.EV_CONNECT_TIMEOUT, StoppedReason.TIMEOUT, ends_transaction=ends)
-        transaction = self.state.transaction
-        if (
-            transaction is not None
-            and transaction.ending is not None
-            and now_s >= transaction.ending_since_s + _WELDED_AFTER_S
-        ):
-            self.report_fault(Fault.CONTACTOR_WELDED, True)
+        self._watch_contactor(now_s)
         self._become(self.state, None)
+
+    def _watch_contactor(self, now_s: float) -> None:
+        """A contactor that is closed against orders is welded, in a transaction or not."""
+        ordered = outputs(self.state, now_s).contactor
+        blind = self.state.faults & {Fault.BOARD, Fault.BOARD_SILENT}
+        if ordered or blind or not self.state.seen.contactor_closed:
+            self._contradicted_since_s = None
+        elif self._contradicted_since_s is None:
+            self._contradicted_since_s = now_s
+        elif now_s - self._contradicted_since_s >= _WELDED_AFTER_S:
+            self.report_fault(Fault.CONTACTOR_WELDED, True)
+
+    async def make_safe(self) -> None:
+        """Before anything else: contactor open, and seen to be open, whatever the board was told in another life."""
+        try:
+            await self._board.apply(SAFE)
+            async with asyncio.timeout(_SAFE_WITHIN_S):  # real time: a wire is being waited for
+                async for seen in self._board.observations():
+                    if not seen.contactor_closed:
+                        return
+        except (BoardError, TimeoutError) as error:
+            _log.error("EVSE %d: the contactor is not known to be open: %s", self.id, error or "no word of it")
 
     async def _watch_board(self) -> None:
         while True:
             try:
                 async for seen in self._board.observations():
+                    self.report_fault(Fault.BOARD_SILENT, False)
                     self.observe(seen)
-                self._board_fails(BoardError("it tells nothing any more"))
+                self._board_fails(Fault.BOARD_SILENT, BoardError("it tells nothing any more"))
             except BoardError as error:
-                self._board_fails(error)
+                self._board_fails(Fault.BOARD_SILENT, error)
             await self._clock.sleep(_BOARD_RETRY_S)
 
-    def _board_fails(self, error: BoardError) -> None:
-        known = Fault.BOARD in self.state.faults
+    def _board_fails(self, fault: Fault, error: BoardError) -> None:
+        known = fault in self.state.faults
         _log.log(logging.DEBUG if known else logging.ERROR, "EVSE %d: board: %s", self.id, error)
-        self.report_fault(Fault.BOARD, True)
+        self.report_fault(fault, True)
 
 
 def _transaction_of(state: EvseState) -> str | None:

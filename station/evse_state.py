@@ -73,7 +73,6 @@ class OpenTransaction:
     """what first began to end it"""
     ending: Cause | None = None
     """it ends as soon as the energy has stopped"""
-    ending_since_s: float = 0.0
     energy_limit_wh: float | None = None
     """with an id that the CSMS refused: the register may not pass this (MaxEnergyOnInvalidId)"""
     energy_refused: bool = False
@@ -93,6 +92,10 @@ class EvseState:
     transaction: OpenTransaction | None = None
     offered_a: float = 0.0
     """what the limits allow; below the minimum it is a pause"""
+    metered: bool = True
+    """the meter has been read since the start: no energy that nobody counts"""
+    energy_starts_transaction: bool = True
+    """EnergyTransfer is a start point: only then energy may come before the transaction"""
     draw_a: float | None = None
     """the highest phase current that the meter last showed"""
     charging_state: ChargingState = ChargingState.IDLE
@@ -124,6 +127,12 @@ def blocking_faults(state: EvseState) -> frozenset[Fault]:
     return all_faults(state) - _HARMLESS
 
 
+def offer_a(state: EvseState) -> float:
+    """What may be offered: what the limits allow, and never more than the cable that is plugged in now."""
+    cable_a = state.seen.cable_max_a
+    return state.offered_a if cable_a is None else min(state.offered_a, cable_a)
+
+
 def wants_energy(state: EvseState) -> bool:
     """Whether energy is offered to the vehicle now."""
     transaction = state.transaction
@@ -133,11 +142,13 @@ def wants_energy(state: EvseState) -> bool:
         and not blocking_faults(state)
         and state.operative
         and not state.halting
-        and state.offered_a >= MINIMUM_CURRENT_A
+        and state.metered
+        and offer_a(state) >= MINIMUM_CURRENT_A
         and (
-            transaction is None
+            (transaction is None and state.energy_starts_transaction)
             or (
-                (transaction.recorded or energy_flows(state))  # EnergyTransfer as start point: it flows already
+                transaction is not None
+                and (transaction.recorded or energy_flows(state))  # EnergyTransfer as start point: it flows already
                 and transaction.ending is None
                 and not transaction.energy_refused
             )
@@ -150,7 +161,7 @@ def outputs(state: EvseState, now_s: float) -> Outputs:
     wanted = wants_energy(state)
     blocked = bool(blocking_faults(state))
     return Outputs(
-        pilot_a=state.offered_a if wanted else None,
+        pilot_a=offer_a(state) if wanted else None,
         pilot_fault=blocked and state.seen.cable_plugged,
         contactor=not blocked and state.seen.pilot in _TAKING and (wanted or _still_under_load(state, now_s)),
         lock=_lock(state),

@@ -53,6 +53,8 @@ class Life:
 
     async def _charge(self) -> None:
         outbox = self.station.outbox
+        for evse in self.station.evses.values():
+            await evse.make_safe()
         left = await end_open_transactions(outbox, self.station.evses, self.clock)
         async with asyncio.TaskGroup() as group:
             group.create_task(record_ends(left, outbox, self.clock), name="recovery")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from energy.composite import Charge
@@ -16,7 +17,6 @@ from station.evse_state import ev_connected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from energy.grid import GridSample, GridSource
     from metering.clock import Clock
@@ -37,17 +37,15 @@ class LoadManagement:
         clock: Clock,
         *,
         profiles: Profiles,
-        selector_a: float,
         source: GridSource | None,
     ) -> None:
         self.controller = controller
         self.profiles = profiles
         self._evses = evses
         self._clock = clock
-        self._selector_a = selector_a
         self._source = source
         self._since = clock.now()
-        self._ready_at: dict[int, datetime] = {}
+        self._ready_s: dict[int, float] = {}
         self._due = Pulse()
 
     def poke(self) -> None:
@@ -58,12 +56,18 @@ class LoadManagement:
         """Decide until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_deciding(), name="limits")
+            group.create_task(self._keep_saving(), name="profiles")
             for evse in self._evses.values():
                 group.create_task(self._follow(evse), name=f"demand-{evse.id}")
 
     async def _keep_deciding(self) -> None:
         while True:
             self._decide()
+            await self._due.wait_at_most(self._clock, _DECIDE_EVERY_S)
+
+    async def _keep_saving(self) -> None:
+        """Save what ended or began with a transaction; no limit waits for the disk."""
+        while True:
             await self.profiles.flush()
             await self._due.wait_at_most(self._clock, _DECIDE_EVERY_S)
 
@@ -110,14 +114,17 @@ class LoadManagement:
         state = evse.state
         self.profiles.follow(evse.id, evse.transaction_id)
         wants = _wants(evse)
+        if evse.state.authorization is None:
+            self.profiles.forget(evse.id)
+        # Elapsed time, not wall time: a corrected clock must not switch a Relative profile off (K01.FR.42).
+        now_s = self._clock.monotonic()
+        ready_s = self._ready_s.setdefault(evse.id, now_s) if wants else now_s
         if not wants:
-            self._ready_at.pop(evse.id, None)
-        elif evse.id not in self._ready_at:
-            self._ready_at[evse.id] = self._clock.now()
+            self._ready_s.pop(evse.id, None)
+        started_at = self._clock.now() - timedelta(seconds=now_s - ready_s)
         latest = evse.meter.latest
         return Demand(
-            # What has not begun would begin now: a Relative profile holds from the first moment (K01.FR.42).
-            charge=Charge(evse.id, evse.transaction_id, self._ready_at.get(evse.id, self._clock.now())),
+            charge=Charge(evse.id, evse.transaction_id, started_at),
             phases=evse.layout.phases,
             wants=wants,
             draw_a=latest.currents_a if latest is not None and state.seen.contactor_closed else UNKNOWN,
@@ -125,10 +132,7 @@ class LoadManagement:
         )
 
     def _own_limits(self, evse: Evse) -> tuple[Limit, ...]:
-        limits = [
-            Limit(self._selector_a, LimitSource.SELECTOR, self._since),
-            Limit(evse.layout.max_current_a, LimitSource.HARDWARE, self._since),
-        ]
+        limits = [Limit(evse.layout.max_current_a, LimitSource.HARDWARE, self._since)]
         if evse.state.seen.cable_max_a is not None:
             limits.append(Limit(evse.state.seen.cable_max_a, LimitSource.CABLE, self._since))
         return tuple(limits)

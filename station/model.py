@@ -41,6 +41,9 @@ class Fault(StrEnum):
     READER = "reader-failure"
     METER = "meter-failure"
     BOARD = "board-failure"
+    """the board does not take commands"""
+    BOARD_SILENT = "board-silent"
+    """the board tells nothing: what it saw last is not to be believed"""
     STORAGE = "storage-failure"
 
 

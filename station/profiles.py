@@ -43,7 +43,11 @@ class Profiles:
         if self._database is None:
             return
         for identity, payload in await self._database.rows("SELECT id, payload FROM charging_profiles"):
-            profile = _profiles().validate_json(str(payload))
+            try:
+                profile = _profiles().validate_json(str(payload))
+            except ValueError as error:
+                _log.error("charging profile %s cannot be read and is left out: %s", identity, error)
+                continue
             if profile.purpose is Purpose.TX:
                 self._unsaved.add(int(str(identity)))
             else:
@@ -68,6 +72,10 @@ class Profiles:
     def expect(self, evse_id: int, profile: ChargingProfile) -> None:
         """A profile for the transaction that is about to start on an EVSE (F01.FR.10)."""
         self._expected[evse_id] = profile
+
+    def forget(self, evse_id: int) -> None:
+        """The start that a profile was expected for does not take place."""
+        self._expected.pop(evse_id, None)
 
     def follow(self, evse_id: int, transaction_id: str | None) -> None:
         """This transaction runs on the EVSE now: what was expected for it is installed, what ended goes."""

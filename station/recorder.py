@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from metering.reading import Reading
-from metering.sampling import Context, Measurand, MeterValue, sample, thin_out
+from metering.sampling import MOST_ENDED_VALUES, Context, Measurand, MeterValue, sample, thin_out
 from station.database import StorageError
 from station.model import ChargingState, EventType, TransactionEvent, TriggerReason
 
@@ -23,7 +23,6 @@ _log = logging.getLogger(__name__)
 
 _MOST_WAITING = 500
 """with so many events waiting for the disk, periodic samples are thinned out (E04.FR.07)"""
-_MOST_ENDED_VALUES = 200
 _RETRY_S = (1.0, 2.0, 5.0, 10.0)
 _PERIODIC = frozenset({TriggerReason.METER_VALUE_PERIODIC, TriggerReason.METER_VALUE_CLOCK})
 
@@ -90,7 +89,7 @@ class Recorder:
         """Begin and end carry the register (E01.FR.09, E06.FR.11); samples brought their own."""
         settings = self._settings
         if event.event_type is EventType.STARTED:
-            reading = await self._meter.fresh()
+            reading = await self._meter.fresh() or self._meter.latest
             wanted = settings.sampled_tx_started_measurands
             return replace(event, meter_values=_values(reading, wanted, Context.TRANSACTION_BEGIN))
         if event.event_type is EventType.ENDED:
@@ -112,7 +111,7 @@ class Recorder:
         if aligned and last:
             extra = tuple(one for one in aligned[0].samples if one not in last[0].samples)
             last = (replace(last[0], samples=last[0].samples + extra),)
-        return thin_out([*kept, *(last or aligned)], _MOST_ENDED_VALUES)
+        return thin_out([*kept, *(last or aligned)], MOST_ENDED_VALUES)
 
 
 def _values(reading: Reading | None, measurands: tuple[str, ...], context: Context) -> tuple[MeterValue, ...]:

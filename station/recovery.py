@@ -10,7 +10,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from metering.reading import Reading
-from metering.sampling import REGISTER_DECIMALS, Context, Measurand, MeterValue, sample
+from metering.sampling import (
+    MOST_ENDED_VALUES,
+    REGISTER_DECIMALS,
+    Context,
+    Measurand,
+    MeterValue,
+    sample,
+    thin_out,
+)
 from station.database import StorageError
 from station.model import EventType, StoppedReason, TransactionEvent, TriggerReason
 
@@ -76,7 +84,7 @@ async def _end_of(transaction_id: str, outbox: Outbox, evses: Mapping[int, Evse]
         clock.now(),
         offline=True,
         stopped_reason=StoppedReason.POWER_LOSS,
-        meter_values=tuple(values),
+        meter_values=thin_out(values, MOST_ENDED_VALUES),
     )
 
 

@@ -47,6 +47,7 @@ class Restart:
 
     async def now(self) -> None:
         """End what still runs, because of the reset, and restart once all ends are on disk (B12.FR.04)."""
+        self.scheduled = True
         _log.info("restart")
         try:
             async with self._clock.timeout(_ENDING_S), asyncio.TaskGroup() as group:

@@ -91,6 +91,7 @@ class Sampler:
             due = next_aligned(self._clock.now(), step_s)
             while (wait_s := (due - self._clock.now()).total_seconds()) > 0 and step_s == interval():
                 await self._changed.wait_at_most(self._clock, wait_s)
+                due = min(due, next_aligned(self._clock.now(), step_s))  # the clock may have been set back
             if step_s == interval():
                 await take()
 

@@ -119,6 +119,16 @@ class Members(Setting[tuple[str, ...]]):
         return ",".join(value)
 
 
+class TxPoints(Members):
+    """Start or stop points; at least one of them must be one that can come (part 2, 2.6.6)."""
+
+    def parse(self, text: str) -> tuple[str, ...]:
+        points = super().parse(text)
+        if not set(points) - {"DataSigned"}:
+            raise ValueError("must name a point that this station reaches, besides DataSigned")
+        return points
+
+
 _TX_POINTS = (
     "ParkingBayOccupancy",
     "EVConnected",
@@ -136,8 +146,8 @@ class Settings:
 
     # Transactions (TxCtrlr)
     ev_connection_timeout_s = Integer(120, minimum=1)
-    tx_start_points = Members(("EVConnected", "Authorized"), _TX_POINTS)
-    tx_stop_points = Members(("EVConnected", "Authorized"), _TX_POINTS)
+    tx_start_points = TxPoints(("EVConnected", "Authorized"), _TX_POINTS)
+    tx_stop_points = TxPoints(("EVConnected", "Authorized"), _TX_POINTS)
     stop_tx_on_ev_side_disconnect = Switch(True)
     stop_tx_on_invalid_id = Switch(True)
     max_energy_on_invalid_id_wh = Integer(0)

@@ -20,6 +20,7 @@ _RESTART_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 _HEALTHY_S = 300.0
 """a task that ran so long starts again at the shortest delay"""
 _MOST_ERRANDS = 200
+_MOST_AT_ONCE = 20
 
 Errand = Callable[[], Awaitable[None]]
 
@@ -74,6 +75,7 @@ class Errands:
 
     def __init__(self) -> None:
         self._waiting: asyncio.Queue[tuple[str, Errand]] = asyncio.Queue(_MOST_ERRANDS)
+        self._places = asyncio.Semaphore(_MOST_AT_ONCE)
 
     def start(self, name: str, errand: Errand) -> None:
         """Do this soon; more than can be remembered is refused with a log line."""
@@ -86,11 +88,15 @@ class Errands:
         """Do errands, each in a task of its own, until cancelled."""
         async with asyncio.TaskGroup() as group:
             while True:
+                await self._places.acquire()
                 name, errand = await self._waiting.get()
                 group.create_task(self._do(name, errand), name=name)
 
     async def _do(self, name: str, errand: Errand) -> None:
-        error = await _failure_of(errand)
+        try:
+            error = await _failure_of(errand)
+        finally:
+            self._places.release()
         if error is not None:
             known = type(error).__module__.split(".")[0] in _OURS
             _log.warning("%s: %s", name, error, exc_info=None if known else error)

@@ -52,8 +52,12 @@ class TokenStore:
             "SELECT token, type, info, updated_at FROM authorization_cache ORDER BY updated_at"
         )
         for token, kind, info, updated_at in rows:
-            heard = datetime.fromisoformat(str(updated_at))
-            self._entries[str(token), str(kind)] = (_infos().validate_json(str(info)), heard)
+            try:
+                known = _infos().validate_json(str(info)), datetime.fromisoformat(str(updated_at))
+            except ValueError as error:
+                _log.error("an entry of the authorization cache cannot be read and is left out: %s", error)
+                continue
+            self._entries[str(token), str(kind)] = known
 
     def find(self, id_token: IdToken) -> IdTokenInfo | None:
         """What is known of a token; None when nothing is, or when it is too old (C10.FR.10, C10.FR.13)."""

@@ -36,6 +36,9 @@ class TxPoint(StrEnum):
 
 _DEAUTHORIZATION_ENDS = frozenset({TxPoint.AUTHORIZED, TxPoint.POWER_PATH_CLOSED, TxPoint.ENERGY_TRANSFER})
 """with one of these as a stop point the end of the authorization ends the transaction (E05.FR.10)"""
+_AUTHORIZATIONS = frozenset({TriggerReason.AUTHORIZED, TriggerReason.REMOTE_START})
+_NOTHING_TO_WAIT_FOR = frozenset({Fault.CONTACTOR_WELDED, Fault.BOARD, Fault.BOARD_SILENT})
+"""with one of these nobody knows when the energy stops: the transaction does not wait for it"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,6 @@ def react(
     cause: Cause | None,
     rules: Rules,
     now: datetime,
-    now_s: float,
     new_id: Callable[[], str],
 ) -> Outcome:
     """What a change from `before` to `after` means for the transaction on this EVSE."""
@@ -90,12 +92,14 @@ def react(
     gained, lost = points(after) - points(before), points(before) - points(after)
     transaction = after.transaction
     if transaction is None:
-        if cause is not None and gained & rules.start:
+        # Whoever is authorized while a start point holds already starts too: nothing is given without a record.
+        anew = points(after) if cause is not None and cause.trigger in _AUTHORIZATIONS else gained
+        if cause is not None and anew & rules.start:
             return _start(after, cause, rules, now, new_id)
         return Outcome(_remember(after, cause))
     if transaction.ending is not None:
-        welded = Fault.CONTACTOR_WELDED in all_faults(after)
-        return Outcome(after) if energy_flows(after) and not welded else _end(after, transaction.ending, rules, now)
+        waits = energy_flows(after) and not all_faults(after) & _NOTHING_TO_WAIT_FOR
+        return Outcome(after) if waits else _end(after, transaction.ending, rules, now)
     if cause is None:
         return Outcome(after)
     transaction = _note_stop_cause(transaction, cause)
@@ -104,12 +108,13 @@ def react(
         lost & rules.stop_events
         or cause.ends_transaction
         or (cause.deauthorizes and rules.stop & _DEAUTHORIZATION_ENDS)
+        or not points(after)  # no vehicle, nobody authorized, an empty bay: no stop point can come any more
     ):
         reason = transaction.stop_cause or cause.stopped_reason or _reason_of(lost, after)
         cause = replace(cause, stopped_reason=reason)
         if energy_flows(after):
             # The end of authorization first stops the energy, then ends the transaction (2.6.6.2).
-            ending = replace(transaction, ending=cause, ending_since_s=now_s)
+            ending = replace(transaction, ending=cause)
             return Outcome(replace(after, transaction=ending))
         return _end(after, cause, rules, now)
     return _update(after, cause, rules, now)
@@ -170,7 +175,7 @@ def _remember(state: EvseState, cause: Cause | None) -> EvseState:
     """Without a transaction an authorization is told by the first event of the next one (E01.FR.10)."""
     if state.authorization is None:
         return replace(state, untold=None)
-    if cause is not None and cause.trigger in {TriggerReason.AUTHORIZED, TriggerReason.REMOTE_START}:
+    if cause is not None and cause.trigger in _AUTHORIZATIONS:
         return replace(state, untold=cause)
     return state
 
@@ -179,7 +184,7 @@ def _note_stop_cause(transaction: OpenTransaction, cause: Cause) -> OpenTransact
     """The stopped reason is what began the end, also when the end itself comes later (TransactionType)."""
     if cause.deauthorizes and transaction.stop_cause is None:
         return replace(transaction, stop_cause=cause.stopped_reason)
-    if cause.trigger in {TriggerReason.AUTHORIZED, TriggerReason.REMOTE_START}:
+    if cause.trigger in _AUTHORIZATIONS:
         return replace(transaction, stop_cause=None)
     return transaction
 

@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -61,7 +61,7 @@ def test_the_locks_pin_every_package_and_name_no_address() -> None:
 def _compose() -> dict[str, Any]:
     document = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
     assert isinstance(document, dict)
-    return document
+    return cast("dict[str, Any]", document)
 
 
 def test_the_compose_file_starts_station_csms_and_meter_with_commands_that_exist() -> None:

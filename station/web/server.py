@@ -47,9 +47,11 @@ class WebServer:
 
     async def run(self, build: Callable[[], ASGIApp]) -> None:
         """Serve until cancelled. `build` makes the ASGI application, in a thread: it imports a lot."""
-        listener = self._socket
+        if self._socket is None:
+            self.bind()  # the second time: what served before has closed it
+        listener, self._socket = self._socket, None
         if listener is None:
-            raise RuntimeError("bind comes first")
+            raise RuntimeError("nothing to listen at")
         try:
             await self._knock(listener)
             server = await asyncio.to_thread(_server, build)

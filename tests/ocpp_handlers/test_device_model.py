@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from metering.clock import SystemClock
 from ocpp_handlers.device_model import DataType, DeviceModel, Missing, Mutability, Place, Variable
 from ocpp_handlers.provisioning import Provisioning
 from ocpp_handlers.schema import Schemas
 from ocpp_handlers.session import PayloadError
 from ocpp_handlers.variables import ITEMS_PER_MESSAGE
-from station.database import StorageError
+from station.database import StorageError, open_database
+from station.outbox import Outbox
 from station.ports import VariableRow
 from station.restart import Restart
 
@@ -65,8 +69,10 @@ def model(shelf: Shelf) -> DeviceModel:
 
 
 @pytest.fixture
-def block(model: DeviceModel) -> Provisioning:
-    return Provisioning(model, Restart({}, lambda: None))
+async def block(model: DeviceModel, tmp_path: Path) -> AsyncGenerator[Provisioning]:
+    clock = SystemClock()
+    async with open_database(tmp_path / "records.sqlite", clock) as database:
+        yield Provisioning(model, Restart({}, Outbox(database, clock), clock, lambda: None))
 
 
 def item(variable: str, component: str = "Thing", **more: Any) -> Item:

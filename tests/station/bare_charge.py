@@ -45,7 +45,7 @@ class Charge:
         """One change."""
         before = self.state
         after = settled(before, after, self.now_s)
-        outcome = react(before, after, cause, self.rules, fakes.NOON, self.now_s, lambda: f"tx{next(self._numbers)}")
+        outcome = react(before, after, cause, self.rules, fakes.NOON, lambda: f"tx{next(self._numbers)}")
         self.state = settled(after, outcome.state, self.now_s)
         self.events.extend(outcome.events)
         return outcome

@@ -1,0 +1,152 @@
+"""The bundled CSMS: what it accepts, refuses, counts and survives, seen from a bare websocket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Subprotocol
+
+from metering.clock import SystemClock
+from ocpp_handlers.demo_csms import REFUSED_CARDS, DemoCsms, NotConnectedError
+
+NOW = "2026-03-01T12:00:00Z"
+
+
+@asynccontextmanager
+async def station(csms: DemoCsms, identity: str = "S-1") -> AsyncGenerator[ClientConnection]:
+    """A station's end of a websocket."""
+    async with connect(f"{csms.url}/{identity}", subprotocols=[Subprotocol("ocpp2.0.1")]) as websocket:
+        assert websocket.subprotocol == "ocpp2.0.1"
+        yield websocket
+
+
+@asynccontextmanager
+async def running() -> AsyncGenerator[DemoCsms]:
+    """A CSMS on a free port."""
+    async with DemoCsms(SystemClock().now).listening() as csms:
+        yield csms
+
+
+async def say(websocket: ClientConnection, frame: list[Any] | str | bytes) -> list[Any]:
+    """Send a frame, or any text; what is answered."""
+    await websocket.send(frame if isinstance(frame, str | bytes) else json.dumps(frame))
+    async with asyncio.timeout(5):
+        return json.loads(await websocket.recv())
+
+
+def event(kind: str, seq_no: int, context: str | None = None, **sample: object) -> list[Any]:
+    """A TransactionEvent of transaction `t`, with a sample of the register."""
+    payload: dict[str, object] = {
+        "eventType": kind,
+        "timestamp": NOW,
+        "triggerReason": "Trigger",
+        "seqNo": seq_no,
+        "transactionInfo": {"transactionId": "t"},
+    }
+    if context is not None:
+        payload["meterValue"] = [{"timestamp": NOW, "sampledValue": [{"context": context, **sample}]}]
+    return [2, f"e{seq_no}", "TransactionEvent", payload]
+
+
+@pytest.mark.parametrize(("card", "status"), [*REFUSED_CARDS.items(), ("04A3B2C1D5E680", "Accepted")])
+async def test_cards_are_accepted_but_for_the_refused_ones_in_any_spelling(card: str, status: str) -> None:
+    id_token = {"idToken": card.lower(), "type": "ISO14443"}
+    async with running() as csms, station(csms) as websocket:
+        answer = await say(websocket, [2, "a", "Authorize", {"idToken": id_token}])
+        assert answer == [3, "a", {"idTokenInfo": {"status": status}}]
+        begun = event("Started", 0)
+        begun[3]["idToken"] = id_token
+        assert await say(websocket, begun) == [3, "e0", {"idTokenInfo": {"status": status}}]
+
+
+@pytest.mark.parametrize(
+    ("text", "message_id", "code"),
+    [
+        ("this is not JSON", "-1", "RpcFrameworkError"),
+        ("[" * 100_000, "-1", "RpcFrameworkError"),
+        ("{}", "-1", "RpcFrameworkError"),
+        ("[2]", "-1", "RpcFrameworkError"),
+        ('[2, 7, "Heartbeat", {}]', "-1", "RpcFrameworkError"),
+        ('[2, "x", "Heartbeat"]', "x", "RpcFrameworkError"),
+        ('[2, "x", [], {}]', "x", "RpcFrameworkError"),
+        ('[2, "x", "Heartbeat", []]', "x", "RpcFrameworkError"),
+        ('[9, "x", "Heartbeat", {}]', "x", "MessageTypeNotSupported"),
+        ('[2, "x", "NoSuchAction", {}]', "x", "NotSupported"),
+        ('[2, "x", "GetVariables", {}]', "x", "NotImplemented"),
+        ('[2, "x", "Heartbeat", {"more": 1}]', "x", "FormatViolation"),
+        (b"\xff\xfe", "-1", "RpcFrameworkError"),
+    ],
+)
+async def test_a_wrong_frame_is_answered_with_an_error_and_the_next_one_is_served(
+    text: str | bytes, message_id: str, code: str
+) -> None:
+    """Part 4 §4.2.3."""
+    async with running() as csms, station(csms) as websocket:
+        assert (await say(websocket, text))[:3] == [4, message_id, code]
+        assert (await say(websocket, [2, "h", "Heartbeat", {}]))[:2] == [3, "h"]
+
+
+@pytest.mark.parametrize(
+    "text", ['[3, "x"]', '[3, "nobody asked", {}]', '[4, "x", "GenericError", "", {}]', '[4, "x"]']
+)
+async def test_an_answer_that_nobody_waits_for_is_let_pass(text: str) -> None:
+    async with running() as csms, station(csms) as websocket:
+        await websocket.send(text)
+        assert (await say(websocket, [2, "h", "Heartbeat", {}]))[:2] == [3, "h"]
+
+
+async def test_a_transaction_costs_what_lies_between_its_registers_and_a_repetition_adds_nothing() -> None:
+    async with running() as csms, station(csms) as websocket:
+        await say(websocket, event("Started", 0, "Transaction.Begin", value=1500.0))
+        for _ in range(2):
+            await say(websocket, event("Updated", 2, "Sample.Periodic", value=9999.0))
+        billed = csms.transactions["t"]
+        assert (billed.numbers, billed.repeated, billed.energy_wh, billed.ended) == ([0, 2], 1, None, False)
+        end = event("Ended", 3, "Transaction.End", value=2.75, unitOfMeasure={"unit": "kWh"})
+        end[3]["meterValue"][0]["sampledValue"].append(
+            {"context": "Transaction.End", "measurand": "Current.Import", "value": 16.0}
+        )
+        await say(websocket, end)
+        assert (billed.numbers, billed.energy_wh, billed.ended) == ([0, 2, 3], 1250.0, True)
+
+
+async def test_a_cut_network_drops_the_station_and_refuses_it_until_it_is_mended() -> None:
+    async with running() as csms:
+        async with station(csms) as websocket:
+            await say(websocket, [2, "h", "Heartbeat", {}])
+            assert csms.stations == ["S-1"]
+            csms.cut()
+            with pytest.raises(ConnectionClosed):
+                await websocket.recv()
+        with pytest.raises(InvalidStatus):
+            await connect(csms.url, subprotocols=[Subprotocol("ocpp2.0.1")])
+        csms.mend()
+        async with station(csms) as websocket:
+            assert (await say(websocket, [2, "h", "Heartbeat", {}]))[:2] == [3, "h"]
+
+
+async def test_what_it_asks_is_sent_and_the_status_of_the_answer_told() -> None:
+    async with running() as csms, station(csms) as websocket:
+        await say(websocket, [2, "h", "Heartbeat", {}])
+        for status in ("Accepted", "Rejected"):
+            asking = asyncio.create_task(csms.limit("S-1", "t", 10.0))
+            _, identity, action, payload = json.loads(await websocket.recv())
+            assert action == "SetChargingProfile"
+            schedule = payload["chargingProfile"]["chargingSchedule"][0]
+            assert schedule["chargingSchedulePeriod"] == [{"startPeriod": 0, "limit": 10.0}]
+            await websocket.send(json.dumps([3, identity, {"status": status}]))
+            assert await asking == status
+        asking = asyncio.create_task(csms.unlimit("S-1"))
+        _, identity, *_ = json.loads(await websocket.recv())
+        await websocket.send(json.dumps([4, identity, "NotSupported", "no", {}]))
+        with pytest.raises(NotConnectedError, match="NotSupported"):
+            await asking
+        with pytest.raises(NotConnectedError, match="not connected"):
+            await csms.stop("S-2", "t")

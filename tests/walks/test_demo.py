@@ -1,0 +1,118 @@
+"""The demonstration as a visitor starts it: a process of its own, real time, a pipe in place of a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import signal
+import sys
+import time
+from asyncio.subprocess import Process
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextlib.asynccontextmanager
+async def borne(*arguments: str) -> AsyncGenerator[Process]:
+    """`borne …` with its output in a pipe; never outlives the test."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("BORNE_")}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "station",
+        *arguments,
+        cwd=ROOT,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def line(process: Process, pattern: str) -> re.Match[str]:
+    """The next line of its output that matches."""
+    assert process.stdout is not None
+    async with asyncio.timeout(30):
+        while text := (await process.stdout.readline()).decode():
+            if found := re.search(pattern, text):
+                return found
+    raise AssertionError(f"it ended without a line like {pattern}")
+
+
+def figures(output: str) -> dict[str, str]:
+    """The lines of the summary."""
+    lines = output.partition("energy by the register")
+    assert lines[1], output
+    summary = (text.strip() for text in (lines[1] + lines[2]).splitlines())
+    columns = [re.split(r"\s{2,}", text) for text in summary if "  " in text]
+    return {title: value for title, value, *_ in columns}
+
+
+@pytest.mark.timeout(90)
+async def test_one_charge_with_kettle_oven_and_network_cut_is_billed_to_the_watt_hour_within_a_minute() -> None:
+    began_s = time.monotonic()
+    async with borne("demo", "--once") as process:
+        told, complained = (text.decode() for text in await process.communicate())
+    assert (process.returncode, complained) == (0, ""), told
+    assert time.monotonic() - began_s < 60.0
+    shown = figures(told)
+    register_wh = float(shown["energy by the register"].removesuffix(" Wh"))
+    assert register_wh > 20.0
+    assert float(shown["energy by the CSMS"].removesuffix(" Wh")) == pytest.approx(register_wh, abs=0.5)
+    events = int(shown["events recorded"])
+    assert shown["events delivered"] == str(events)
+    assert shown["sequence numbers"] == f"0…{events - 1}"
+    assert int(shown["queued in the network cut"]) >= 2
+    assert shown["left in the queue"] == "0"
+    assert float(shown["largest grid current"].split()[0]) == pytest.approx(56.0)
+    assert 0.0 < float(shown["longest time above it"].split()[0]) <= 6.0
+    # What was sent in the end is what the frames said in between.
+    sent = re.findall(r"→ TransactionEvent #(\d+) ", told)
+    assert list(dict.fromkeys(map(int, sent))) == list(range(events))
+    assert len(re.findall(r"TransactionEvent #\d+ Ended .* (?P<wh>[\d.]+) Wh", told)) == 1
+
+
+async def test_ctrl_c_ends_the_demonstration_in_order() -> None:
+    async with borne("demo", "--speed", "4") as process:
+        await line(process, "EVSE 1 Charging")
+        process.send_signal(signal.SIGINT)
+        await line(process, "Stopped in order")
+        async with asyncio.timeout(10):
+            assert await process.wait() == 0
+
+
+async def test_one_charge_that_is_interrupted_has_not_agreed() -> None:
+    async with borne("demo", "--once") as process:
+        await line(process, "A car comes")
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            assert await process.wait() == 1
+
+
+async def test_the_csms_alone_answers_a_station_shows_the_frames_and_ends_with_ctrl_c() -> None:
+    boot = {"reason": "PowerUp", "chargingStation": {"model": "flex", "vendorName": "borne"}}
+    async with borne("csms", "--port", "0") as process:
+        url = (await line(process, r"CSMS at (\S+)"))[1]
+        async with connect(f"{url}/OTHER-1", subprotocols=[Subprotocol("ocpp2.0.1")]) as station:
+            await station.send(json.dumps([2, "1", "BootNotification", boot]))
+            kind, identity, answer = json.loads(await station.recv())
+        assert (kind, identity, answer["status"]) == (3, "1", "Accepted")
+        await line(process, r"OTHER-1 → \[2, \"1\", \"BootNotification\"")
+        await line(process, r"OTHER-1 ← \[3,")
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(10):
+            assert await process.wait() == 0
