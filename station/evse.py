@@ -418,7 +418,7 @@ class Evse:
     async def _wait_for_change(self) -> None:
         now_s = self._clock.monotonic()
         due_s = next_change_s(self.state, now_s, self._settings.ev_connection_timeout_s)
-        if self._contradicted_since_s is not None:
+        if self._contradicted_since_s is not None and Fault.CONTACTOR_WELDED not in self.state.faults:
             welded_s = self._contradicted_since_s + _WELDED_AFTER_S
             due_s = min(welded_s, due_s) if due_s is not None else welded_s
         if due_s is None:

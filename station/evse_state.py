@@ -218,7 +218,8 @@ def _charging_state(state: EvseState, now_s: float) -> ChargingState:
             return ChargingState.SUSPENDED_EV
         undecided = {ChargingState.EV_CONNECTED, ChargingState.SUSPENDED_EVSE}
         return state.charging_state if state.charging_state in undecided else ChargingState.EV_CONNECTED
-    if transaction is not None and not transaction.recorded and wants_energy(replace(state, transaction=None)):
+    recorded = transaction is not None and transaction.recorded
+    if not recorded and wants_energy(replace(state, transaction=None, energy_starts_transaction=True)):
         return ChargingState.EV_CONNECTED  # about to be offered, once the start is on disk
     return ChargingState.SUSPENDED_EVSE
 

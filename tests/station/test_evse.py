@@ -12,7 +12,7 @@ import pytest
 
 from station.database import Database, open_database
 from station.evse import Evse, EvseLayout
-from station.evse_state import WIND_DOWN_S, Authorization
+from station.evse_state import WIND_DOWN_S, Authorization, wants_energy
 from station.hardware.board import SAFE, Observation
 from station.meter_watch import MeterWatch
 from station.model import (
@@ -56,6 +56,14 @@ class Post:
     async def obey(self) -> None:
         """The contactor does what was ordered last."""
         await self.see(contactor_closed=self.board.commands[-1].contactor)
+
+    async def until_open(self, within_s: int) -> None:
+        """Wait for the order to open the contactor."""
+        for _ in range(within_s):
+            if not self.board.commands[-1].contactor:
+                return
+            await self.clock.advance(1)
+        raise AssertionError(f"the contactor may stay closed for more than {within_s} s")
 
     async def charge(self, current_a: float = 16.0) -> None:
         """From nothing to energy."""
@@ -139,6 +147,7 @@ async def test_a_full_disk_stops_the_charge_where_it_is_configured_so(tmp_path: 
         await it.charge()
         await it.database.rows("PRAGMA query_only=1")
         await it.see(pilot=PilotState.B)
+        await it.obey()
         await it.clock.advance(1)
         assert (Fault.STORAGE in it.evse.state.faults) is stop
         assert (it.evse.connector_status is ConnectorStatus.FAULTED) is stop
@@ -258,9 +267,73 @@ async def test_a_meter_that_is_lost_stops_the_energy_until_it_is_back(tmp_path: 
     async with post(tmp_path) as it:
         await it.charge()
         it.meter.shows = None
-        await it.clock.advance(12)
+        await it.until_open(within_s=12)
         assert Fault.METER in it.evse.state.faults
-        assert not it.board.commands[-1].contactor
+        await it.obey()
         it.meter.shows = fakes.reading(1000.0)
         await it.clock.advance(1)
         assert it.board.commands[-1].contactor
+
+
+async def test_a_blind_board_keeps_the_contactor_open_until_it_sees_again(tmp_path: Path) -> None:
+    async with post(tmp_path) as it:
+        await it.charge()
+        it.evse.report_fault(Fault.BOARD_SILENT, True)
+        await it.clock.advance(30)
+        orders = [command.contactor for command in it.board.commands]
+        assert orders[orders.index(True) :].count(True) == 1, "closed again without seeing anything"
+        assert not orders[-1]
+
+
+async def test_a_contactor_that_is_closed_without_an_order_is_welded_in_a_transaction_or_not(tmp_path: Path) -> None:
+    async with post(tmp_path) as it:
+        await it.see(contactor_closed=True)
+        await it.clock.advance(5)
+        assert it.evse.state.faults == {Fault.CONTACTOR_WELDED}
+        assert it.evse.connector_status is ConnectorStatus.FAULTED
+
+
+async def test_a_vehicle_that_draws_more_than_offered_is_cut_off_until_it_leaves(tmp_path: Path) -> None:
+    """IEC 61851-1: a vehicle follows the pilot within 5 s."""
+    async with post(tmp_path) as it:
+        await it.charge(16.0)
+        it.meter.shows = fakes.reading(1100.0, 30.0)
+        await it.clock.advance(9)
+        assert it.board.commands[-1].contactor
+        await it.until_open(within_s=5)
+        await it.obey()
+        assert it.evse.state.faults == {Fault.OVER_CURRENT}
+        assert it.recorded[-1].stopped_reason is StoppedReason.OVERCURRENT_FAULT
+        await it.see(pilot=PilotState.A, cable_plugged=False)
+        assert it.evse.state.faults == frozenset()
+
+
+async def test_a_thin_cable_limits_the_offer_at_once(tmp_path: Path) -> None:
+    async with post(tmp_path) as it:
+        it.evse.offer(32.0, ())
+        await it.see(pilot=PilotState.B, cable_plugged=True, cable_max_a=13.0)
+        it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
+        await it.clock.advance(1)
+        assert it.board.commands[-1].pilot_a == 13.0
+
+
+async def test_a_second_card_with_the_cable_still_in_begins_a_transaction_of_its_own(tmp_path: Path) -> None:
+    """E01.FR.02: nothing is given without a record."""
+    async with post(tmp_path) as it:
+        it.settings.override(Settings.tx_start_points, ("EVConnected",))
+        await it.charge()
+        it.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL)
+        await it.until_open(within_s=8)
+        await it.obey()
+        assert it.told[-1] == ("Ended", "StopAuthorized")
+        it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
+        await it.clock.advance(1)
+        assert it.told[-1] == ("Started", "Authorized")
+        assert it.recorded[-1].transaction_id != it.recorded[0].transaction_id
+
+
+async def test_before_the_meter_was_read_there_is_no_energy(tmp_path: Path) -> None:
+    async with post(tmp_path) as it:
+        unread = replace(it.evse.state, metered=False)
+        assert it.evse.state.metered
+        assert not wants_energy(replace(unread, offered_a=16.0, seen=PLUGGED, authorization=Authorization(fakes.CARD)))

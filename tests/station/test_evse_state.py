@@ -41,7 +41,6 @@ transactions = st.none() | st.builds(
     st.just(fakes.NOON),
     recorded=st.booleans(),
     ending=st.none() | st.just(Cause(TriggerReason.STOP_AUTHORIZED)),
-    ending_since_s=st.floats(0, 1000),
     energy_refused=st.booleans(),
 )
 faults = st.frozensets(st.sampled_from(Fault), max_size=2)

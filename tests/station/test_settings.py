@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from station.database import StorageError, open_database
-from station.settings import Integer, Members, Setting, Settings, Switch, Text
+from station.settings import Integer, Members, Setting, Settings, Switch, Text, TxPoints
 from tests import fakes
 
 ALL: dict[str, Setting[object]] = {
@@ -75,7 +75,7 @@ def another_value(setting: Setting[object]) -> str:
     if isinstance(setting, Switch):
         return "false" if setting.default else "true"
     assert isinstance(setting, Members)
-    return setting.choices[-1]
+    return setting.choices[0] if isinstance(setting, TxPoints) else setting.choices[-1]
 
 
 async def test_every_setting_survives_a_restart(tmp_path: Path) -> None:
@@ -178,3 +178,11 @@ def test_a_text_has_a_bounded_length() -> None:
     assert Text(maximum=3).parse("abc") == "abc"
     with pytest.raises(ValueError, match="at most 3 characters"):
         Text(maximum=3).parse("abcd")
+
+
+@pytest.mark.parametrize("text", ["", "DataSigned"])
+def test_points_that_never_come_are_refused(text: str) -> None:
+    """Part 2, 2.6.6: without a point that comes no transaction would start, or none would end."""
+    for setting in (Settings.tx_start_points, Settings.tx_stop_points):
+        with pytest.raises(ValueError, match="must name a point"):
+            setting.parse(text)
