@@ -371,8 +371,8 @@ def test_start_and_stop_points_are_obeyed_at_every_step(
         kinds = {event.event_type for event in outcome.events}
         assert len(outcome.events) <= 1
         if EventType.STARTED in kinds:
-            trigger = outcome.events[0].trigger
-            renewed = trigger in {TriggerReason.AUTHORIZED, TriggerReason.REMOTE_START}
+            triggers = {event.trigger for event in outcome.events}
+            renewed = triggers <= {TriggerReason.AUTHORIZED, TriggerReason.REMOTE_START}
             reached = points(outcome.state) if renewed else points(outcome.state) - points(before)
             assert reached & law.start
         lost = points(before) - points(after)
