@@ -133,10 +133,10 @@ class Stage:
 
     # What a household, a driver and a CSMS do
 
-    def plug(self, **model: float) -> None:
+    def plug(self, model: VehicleModel) -> None:
         """A car arrives."""
         self.begin_wh = self.register_wh
-        self.board.plug(VehicleModel(phases=1, **model))
+        self.board.plug(model)
 
     async def present(self, card: IdToken, expected: TokenOutcome) -> None:
         """A card is held to the reader. Raises MissedError when the answer is another one."""
@@ -179,7 +179,7 @@ async def play_once(stage: Stage) -> None:
     """
     await stage.connected()
     stage.say("A car comes. The grid meter is not heard yet: safe current, 6 A at most")
-    stage.plug(ready_after_s=3600.0)  # it wakes when a viewer has seen the safe current
+    stage.plug(VehicleModel(phases=1, ready_after_s=3600.0))  # it wakes when a viewer has seen the safe current
     await stage.wait(0.5)
     await stage.present(CARD, TokenOutcome.AUTHORIZED)
     await stage.grid_heard()
@@ -277,7 +277,7 @@ async def _be_refused(stage: Stage) -> None:
 async def _charge_from_app(stage: Stage) -> None:
     """A small car, started from an app."""
     stage.say("A small car is plugged in; its driver starts from an app")
-    stage.plug(max_current_a=16.0, soc=0.6, reaction_s=2.0)
+    stage.plug(VehicleModel(phases=1, max_current_a=16.0, soc=0.6, reaction_s=2.0))
     await stage.begun()
     await stage.ask(lambda identity, _: stage.network.start(identity, "app-0001"))
     await stage.until("the car charges", lambda: stage.drawn_a > 10.0, 15.0)
@@ -298,7 +298,7 @@ async def _charge_from_app(stage: Stage) -> None:
 async def _cook_and_charge(stage: Stage) -> None:
     """A long charge with a household around it."""
     stage.say("A car is plugged in; a card is held to the reader")
-    stage.plug(soc=0.4)
+    stage.plug(VehicleModel(phases=1, soc=0.4))
     await stage.wait(2.0)
     await stage.present(CARD, TokenOutcome.AUTHORIZED)
     await stage.until("the car charges at full current", lambda: stage.drawn_a > _FULL_A, 15.0)

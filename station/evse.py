@@ -31,6 +31,7 @@ from station.model import (
     EventType,
     Fault,
     IdToken,
+    PilotState,
     StoppedReason,
     TransactionEvent,
     TriggerReason,
@@ -151,6 +152,8 @@ class Evse:
     def observe(self, seen: Observation) -> None:
         """The board sees something else than before."""
         before = self.state.seen
+        if seen.pilot is PilotState.F:  # our own −12 V hides the vehicle: it is as it was while its cable is there
+            seen = replace(seen, pilot=before.pilot if seen.cable_plugged else PilotState.A)
         if seen == before:
             return
         after = replace(self.state, seen=seen)

@@ -45,6 +45,8 @@ class SimulatedBoard:
         self.vehicle: Vehicle | None = None
         self.meter = MeterOverride()
         self.welded = False
+        self.pilot_shorted = False
+        """control pilot and earth touch: state E"""
         self.fails = False
         """the board does not answer any more"""
         self.contactor_operations = 0
@@ -173,6 +175,20 @@ class SimulatedBoard:
         self._counted_s = now_s
         self._flow_w = sum(self.currents_a) * VOLTAGE_V
 
+    def short_pilot(self, shorted: bool) -> None:
+        """The pilot wire touches earth, or does not any more."""
+        self._count()
+        self.pilot_shorted = shorted
+        self._look()
+
+    def _pilot(self) -> PilotState:
+        """What the control pilot shows: the station's own −12 V, a short circuit, or what the vehicle makes of it."""
+        if self._outputs.pilot_fault:
+            return PilotState.F
+        if self.pilot_shorted:
+            return PilotState.E
+        return self.vehicle.pilot if self.vehicle is not None else PilotState.A
+
     def _vehicle_changed(self) -> None:
         self._count()
         self._look()
@@ -187,7 +203,7 @@ class SimulatedBoard:
             faults = faults | {Fault.DIODE} if vehicle.diode_fault else faults
         self._seen = replace(
             self._seen,
-            pilot=vehicle.pilot if vehicle is not None else PilotState.A,
+            pilot=self._pilot(),
             cable_plugged=plugged,
             cable_max_a=(cable_max_a or self._seen.cable_max_a) if plugged else None,
             contactor_closed=closed,

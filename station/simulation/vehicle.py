@@ -28,6 +28,8 @@ class VehicleModel:
     """state of charge when it is plugged in, 0 to 1"""
     reaction_s: float = 1.0
     """how late it follows the pilot; at most 5 s by IEC 61851-1"""
+    ventilation: bool = False
+    """its battery gases: it asks for ventilation (state D)"""
     ready_after_s: float = 0.0
     """how long after plugging it begins to want energy"""
 
@@ -57,7 +59,7 @@ class Vehicle:
     @property
     def current_a(self) -> float:
         """What it draws now on each phase that it uses."""
-        if not self._powered or self.pilot is not PilotState.C or self.soc >= 1.0:
+        if not self._powered or self.pilot is PilotState.B or self.soc >= 1.0:
             return 0.0
         taper = 1.0 if self.soc < _TAPER_FROM else 0.1 + 0.9 * (1.0 - self.soc) / (1.0 - _TAPER_FROM)
         return min(self._following_a, self.max_current_a * taper)
@@ -110,7 +112,8 @@ class Vehicle:
             return
         takes = self._wants and self._offered_a is not None and self.soc < 1.0
         self._following_a = self._offered_a or 0.0
-        self.pilot = PilotState.C if takes else PilotState.B
+        taking = PilotState.D if self.model.ventilation else PilotState.C
+        self.pilot = taking if takes else PilotState.B
         self._on_change()
 
     def _charge_battery(self) -> None:

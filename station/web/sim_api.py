@@ -30,6 +30,7 @@ class Ev(Command):
     battery_wh: Annotated[float, Field(gt=0)] = 50_000.0
     soc: Annotated[float, Field(ge=0, le=1)] = 0.3
     reaction_s: Annotated[float, Field(ge=0, le=5)] = 1.0
+    ventilation: bool = False
     auto_unplug_s: _Seconds | None = None
     cable_max_a: Annotated[float, Field(ge=6, le=80)] | None = None
 
@@ -53,6 +54,7 @@ class VehicleWish(Command):
 
     state: Literal["charging", "suspend", "not_ready", "resume", "sleep"] | None = None
     diode_fail: bool | None = None
+    pilot_short: bool | None = None
     max_current_a: _Current | None = None
 
 
@@ -193,6 +195,7 @@ def _plug(host: Host, board: SimulatedBoard, ev: Ev) -> None:
             battery_wh=ev.battery_wh,
             soc=ev.soc,
             reaction_s=ev.reaction_s,
+            ventilation=ev.ventilation,
             ready_after_s=ev.ready_after_s,
         ),
         cable_max_a=ev.cable_max_a,
@@ -215,6 +218,8 @@ def _wish(board: SimulatedBoard, wish: VehicleWish) -> None:
         vehicle.limit(wish.max_current_a)
     if wish.diode_fail is not None:
         vehicle.break_diode(wish.diode_fail)
+    if wish.pilot_short is not None:
+        board.short_pilot(wish.pilot_short)
     match wish.state:
         case "charging" | "resume":
             vehicle.resume()

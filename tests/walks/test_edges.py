@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from energy.limit import LimitSource
+from station.model import Fault
 from station.simulation.vehicle import VehicleModel
 from tests.csms import NEVER, Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking
@@ -187,3 +188,44 @@ async def test_a_start_while_a_transaction_is_ending_is_refused_rather_than_forg
         assert walk.evse.state.transaction is not None
         start = {"idToken": TOKEN, "remoteStartId": 5, "evseId": 1}
         assert (await walk.csms.call("RequestStartTransaction", start))["status"] == "Rejected"
+
+
+async def test_the_simulated_board_shows_every_pilot_state_of_a_charge(tmp_path: Path) -> None:
+    """IEC 61851-1 table A.4: A to D as the vehicle is, E for a short circuit, F for the station's own fault."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        shown = [await _shown(walk)]
+        await walk.plug(ventilation=True)
+        shown.append(await _shown(walk))
+        await walk.present()
+        await walk.charging()
+        shown.append(await _shown(walk))
+        walk.board.short_pilot(True)
+        await walk.settle()
+        shown.append(await _shown(walk))
+        assert sum(walk.board.currents_a) == 0
+        walk.board.short_pilot(False)
+        walk.board.raise_fault(Fault.GROUND_FAULT)
+        await walk.settle()
+        shown.append(await _shown(walk))
+        assert shown == ["A", "B", "D", "E", "F"]
+
+
+async def test_a_pilot_at_minus_12_v_is_no_vehicle_that_left(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk:
+        await _charging(walk)
+        walk.application.world.fail_meter(1, True)
+        await walk.until(lambda: Fault.METER in walk.evse.state.faults)
+        await walk.advance(5)
+        assert await _shown(walk) == "F"
+        assert walk.evse.state.transaction is not None
+        walk.application.world.fail_meter(1, False)
+        await walk.charging()
+        assert [kind for kind, _ in walk.told()].count("Started") == 1
+
+
+async def _shown(walk: Walk) -> str:
+    """The pilot state on the wire."""
+    async for seen in walk.board.observations():
+        return seen.pilot.value
+    raise AssertionError("the board shows nothing")
