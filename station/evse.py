@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from metering.pulse import Pulse
+from station.board_driver import BoardDriver
 from station.evse_state import (
     Authorization,
     Cause,
@@ -18,13 +19,11 @@ from station.evse_state import (
     connection_deadline_s,
     connector_status,
     ev_connected,
-    next_change_s,
     offer_a,
-    outputs,
     settled,
     wants_energy,
 )
-from station.hardware.board import SAFE, Board, BoardError, Observation
+from station.hardware.board import Board, Observation
 from station.model import (
     ChargingState,
     ConnectorStatus,
@@ -50,12 +49,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_BOARD_RETRY_S = 1.0
-_SAFE_WITHIN_S = 2.0
 _UNLOCK_S = 5.0
 """how long a lock may take to open"""
-_WELDED_AFTER_S = 3.0
-"""a contactor that is still closed so long after it had to open is welded"""
 _FOLLOW_S = 10.0
 _TOLERANCE_A = 1.5
 """a vehicle that draws so much more than offered for so long does not follow its pilot"""
@@ -105,12 +100,10 @@ class Evse:
         self.online: Callable[[], bool] = lambda: False
         """whether an event that happens now happens online"""
         self.stop_on_storage_failure = True
-        self._board = board
+        self._driver = BoardDriver(self, board, clock)
         self._recorder = recorder
         self._settings = settings
         self._clock = clock
-        self._wake = asyncio.Event()
-        self._contradicted_since_s: float | None = None
         self._too_much_since_s: float | None = None
         self._charged_s = 0.0
         self._charging_since_s: float | None = None
@@ -125,6 +118,11 @@ class Evse:
     def id(self) -> int:
         """The number of the EVSE, from 1."""
         return self.layout.id
+
+    @property
+    def connection_timeout_s(self) -> float:
+        """How long an authorization waits for a vehicle (EVConnectionTimeOut)."""
+        return float(self._settings.ev_connection_timeout_s)
 
     @property
     def transaction_id(self) -> str | None:
@@ -299,7 +297,6 @@ class Evse:
             self.record(event)
         if self.state != before:
             self._say(before)
-            self._wake.set()
             self.changed.fire()
             if self.sampler is not None and _transaction_of(self.state) != _transaction_of(before):
                 self.sampler.poke()
@@ -383,104 +380,28 @@ class Evse:
 
     # Tasks
 
+    async def make_safe(self) -> None:
+        """Before anything else: the contactor is open, whatever the board was told in another life."""
+        await self._driver.make_safe()
+
     async def run(self) -> None:
         """Work until cancelled; whatever ends this leaves the contactor open."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._drive(), name=f"evse-{self.id}-board")
-            group.create_task(self._watch_board(), name=f"evse-{self.id}-observations")
+            group.create_task(self._driver.run(), name=f"evse-{self.id}-driver")
             group.create_task(self._recorder.run(), name=f"evse-{self.id}-recorder")
             group.create_task(self.meter.run(), name=f"evse-{self.id}-meter")
             if self.sampler is not None:
                 group.create_task(self.sampler.run(), name=f"evse-{self.id}-sampler")
 
-    async def _drive(self) -> None:
-        """The only task that touches the outputs. Level-triggered: after each command it looks again."""
-        applied = None
-        try:
-            while True:
-                self._wake.clear()
-                self._let_time_pass()
-                wanted = outputs(self.state, self._clock.monotonic())
-                if wanted == applied:
-                    await self._wait_for_change()
-                    continue
-                try:
-                    await self._board.apply(wanted)
-                    applied = wanted
-                    self.report_fault(Fault.BOARD, False)
-                except BoardError as error:
-                    self._board_fails(Fault.BOARD, error)
-                    applied = None
-                    await self._clock.sleep(_BOARD_RETRY_S)
-        finally:
-            try:
-                await self._board.apply(SAFE)
-            except BoardError as error:
-                _log.critical("EVSE %d: board does not take its safe state: %s", self.id, error)
-
-    async def _wait_for_change(self) -> None:
+    def let_time_pass(self) -> None:
+        """Do what time alone brings."""
         now_s = self._clock.monotonic()
-        due_s = next_change_s(self.state, now_s, self._settings.ev_connection_timeout_s)
-        if self._contradicted_since_s is not None and Fault.CONTACTOR_WELDED not in self.state.faults:
-            welded_s = self._contradicted_since_s + _WELDED_AFTER_S
-            due_s = min(welded_s, due_s) if due_s is not None else welded_s
-        if due_s is None:
-            await self._wake.wait()
-            return
-        handle = self._clock.call_later(max(0.0, due_s - now_s), self._wake.set)
-        try:
-            await self._wake.wait()
-        finally:
-            handle.cancel()
-
-    def _let_time_pass(self) -> None:
-        """What time alone changes."""
-        now_s = self._clock.monotonic()
-        deadline_s = connection_deadline_s(self.state, self._settings.ev_connection_timeout_s)
+        deadline_s = connection_deadline_s(self.state, self.connection_timeout_s)
         if deadline_s is not None and now_s >= deadline_s:
             # E03.FR.05, E03.FR.15: with the parking bay as stop point only the authorization ends.
             ends = TxPoint.PARKING_BAY_OCCUPANCY.value not in self._settings.tx_stop_points
             self.end_authorization(TriggerReason.EV_CONNECT_TIMEOUT, StoppedReason.TIMEOUT, ends_transaction=ends)
-        self._watch_contactor(now_s)
         self._become(self.state, None)
-
-    def _watch_contactor(self, now_s: float) -> None:
-        """A contactor that is closed against orders is welded, in a transaction or not."""
-        ordered = outputs(self.state, now_s).contactor
-        blind = self.state.faults & {Fault.BOARD, Fault.BOARD_SILENT}
-        if ordered or blind or not self.state.seen.contactor_closed:
-            self._contradicted_since_s = None
-        elif self._contradicted_since_s is None:
-            self._contradicted_since_s = now_s
-        elif now_s - self._contradicted_since_s >= _WELDED_AFTER_S:
-            self.report_fault(Fault.CONTACTOR_WELDED, True)
-
-    async def make_safe(self) -> None:
-        """Before anything else: contactor open, and seen to be open, whatever the board was told in another life."""
-        try:
-            await self._board.apply(SAFE)
-            async with asyncio.timeout(_SAFE_WITHIN_S):  # real time: a wire is being waited for
-                async for seen in self._board.observations():
-                    if not seen.contactor_closed:
-                        return
-        except (BoardError, TimeoutError) as error:
-            _log.error("EVSE %d: the contactor is not known to be open: %s", self.id, error or "no word of it")
-
-    async def _watch_board(self) -> None:
-        while True:
-            try:
-                async for seen in self._board.observations():
-                    self.report_fault(Fault.BOARD_SILENT, False)
-                    self.observe(seen)
-                self._board_fails(Fault.BOARD_SILENT, BoardError("it tells nothing any more"))
-            except BoardError as error:
-                self._board_fails(Fault.BOARD_SILENT, error)
-            await self._clock.sleep(_BOARD_RETRY_S)
-
-    def _board_fails(self, fault: Fault, error: BoardError) -> None:
-        known = fault in self.state.faults
-        _log.log(logging.DEBUG if known else logging.ERROR, "EVSE %d: board: %s", self.id, error)
-        self.report_fault(fault, True)
 
 
 def _transaction_of(state: EvseState) -> str | None:

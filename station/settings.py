@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Generic, TypeVar, overload
 
@@ -20,7 +21,7 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-class Setting(Generic[T]):
+class Setting(ABC, Generic[T]):
     """One setting: its default, and how it is read from text and told as text."""
 
     bounds: tuple[float | None, float | None] = (None, None)
@@ -32,13 +33,13 @@ class Setting(Generic[T]):
         self.default = default
         self.name = ""
 
+    @abstractmethod
     def parse(self, text: str) -> T:
         """The value that a text means.
 
         Raises:
             ValueError: why it is none; the sentence is shown to whoever sent it.
         """
-        raise NotImplementedError
 
     def format(self, value: T) -> str:
         """The text that means a value."""

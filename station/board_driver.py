@@ -1,0 +1,149 @@
+"""The tasks between one EVSE and its board: orders go out, observations come in, and neither is taken on trust."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from station.evse_state import EvseState, next_change_s, outputs
+from station.hardware.board import SAFE, Board, BoardError, Observation
+from station.model import Fault
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from metering.pulse import Pulse
+
+_log = logging.getLogger(__name__)
+
+_RETRY_S = 1.0
+_SAFE_WITHIN_S = 2.0
+_WELDED_AFTER_S = 3.0
+"""a contactor that is still closed so long after it had to open is welded"""
+
+
+class Driven(Protocol):
+    """The EVSE, as far as its board is concerned."""
+
+    @property
+    def id(self) -> int:
+        """The number of the EVSE."""
+        ...
+
+    @property
+    def state(self) -> EvseState:
+        """Everything that decides what the board must do."""
+        ...
+
+    @property
+    def changed(self) -> Pulse:
+        """Fires after each change of the state."""
+        ...
+
+    @property
+    def connection_timeout_s(self) -> float:
+        """How long an authorization waits for a vehicle."""
+        ...
+
+    def observe(self, seen: Observation) -> None:
+        """The board sees something."""
+        ...
+
+    def report_fault(self, fault: Fault, present: bool) -> None:
+        """A fault is found, or gone."""
+        ...
+
+    def let_time_pass(self) -> None:
+        """Do what time alone brings."""
+        ...
+
+
+class BoardDriver:
+    """The only one that touches the board."""
+
+    def __init__(self, evse: Driven, board: Board, clock: Clock) -> None:
+        self._evse = evse
+        self._board = board
+        self._clock = clock
+        self._contradicted_since_s: float | None = None
+
+    async def make_safe(self) -> None:
+        """Before anything else: contactor open, and seen to be open, whatever the board was told in another life."""
+        try:
+            await self._board.apply(SAFE)
+            async with asyncio.timeout(_SAFE_WITHIN_S):  # real time: a wire is being waited for
+                async for seen in self._board.observations():
+                    if not seen.contactor_closed:
+                        return
+        except (BoardError, TimeoutError) as error:
+            _log.error("EVSE %d: the contactor is not known to be open: %s", self._evse.id, error or "no word of it")
+
+    async def run(self) -> None:
+        """Drive and watch until cancelled; whatever ends this leaves the contactor open."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._drive(), name=f"evse-{self._evse.id}-board")
+            group.create_task(self._watch(), name=f"evse-{self._evse.id}-observations")
+
+    async def _drive(self) -> None:
+        """Level-triggered: after each command it looks at the state again."""
+        applied = None
+        try:
+            while True:
+                self._evse.let_time_pass()
+                self._compare()
+                wanted = outputs(self._evse.state, self._clock.monotonic())
+                if wanted == applied:
+                    await self._wait_for_change()
+                    continue
+                try:
+                    await self._board.apply(wanted)
+                    applied = wanted
+                    self._evse.report_fault(Fault.BOARD, False)
+                except BoardError as error:
+                    applied = None
+                    self._fails(Fault.BOARD, error)
+                    await self._clock.sleep(_RETRY_S)
+        finally:
+            try:
+                await self._board.apply(SAFE)
+            except BoardError as error:
+                _log.critical("EVSE %d: board does not take its safe state: %s", self._evse.id, error)
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                async for seen in self._board.observations():
+                    self._evse.report_fault(Fault.BOARD_SILENT, False)
+                    self._evse.observe(seen)
+                self._fails(Fault.BOARD_SILENT, BoardError("it tells nothing any more"))
+            except BoardError as error:
+                self._fails(Fault.BOARD_SILENT, error)
+            await self._clock.sleep(_RETRY_S)
+
+    async def _wait_for_change(self) -> None:
+        state, now_s = self._evse.state, self._clock.monotonic()
+        due_s = next_change_s(state, now_s, self._evse.connection_timeout_s)
+        if self._contradicted_since_s is not None and Fault.CONTACTOR_WELDED not in state.faults:
+            welded_s = self._contradicted_since_s + _WELDED_AFTER_S
+            due_s = min(welded_s, due_s) if due_s is not None else welded_s
+        if due_s is None:
+            await self._evse.changed.wait()
+        else:
+            await self._evse.changed.wait_at_most(self._clock, due_s - now_s)
+
+    def _compare(self) -> None:
+        """A contactor that is closed against orders is welded, in a transaction or not."""
+        state, now_s = self._evse.state, self._clock.monotonic()
+        ordered = outputs(state, now_s).contactor
+        blind = state.faults & {Fault.BOARD, Fault.BOARD_SILENT}
+        if ordered or blind or not state.seen.contactor_closed:
+            self._contradicted_since_s = None
+        elif self._contradicted_since_s is None:
+            self._contradicted_since_s = now_s
+        elif now_s - self._contradicted_since_s >= _WELDED_AFTER_S:
+            self._evse.report_fault(Fault.CONTACTOR_WELDED, True)
+
+    def _fails(self, fault: Fault, error: BoardError) -> None:
+        known = fault in self._evse.state.faults
+        _log.log(logging.DEBUG if known else logging.ERROR, "EVSE %d: board: %s", self._evse.id, error)
+        self._evse.report_fault(fault, True)
