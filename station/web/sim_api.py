@@ -235,21 +235,13 @@ def _wish(board: SimulatedBoard, wish: VehicleWish) -> None:
 def _station_routes(api: FastAPI, host: Host, living: Living) -> None:
     @api.post("/api/sim/faults", status_code=202)
     async def raise_fault(body: Failure, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
-        board = _board(host, body.evse, body.connector)
-        if body.code is Fault.METER:
-            host.world.fail_meter(body.evse, True)
-        else:
-            board.raise_fault(body.code)
+        _break(host, body, True)
         await maybe_settle(host, wait)
         return {"accepted": True}
 
     @api.delete("/api/sim/faults", status_code=202)
     async def clear_fault(body: Failure, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
-        board = _board(host, body.evse, body.connector)
-        if body.code is Fault.METER:
-            host.world.fail_meter(body.evse, False)
-        else:
-            board.clear_fault(body.code)
+        _break(host, body, False)
         await maybe_settle(host, wait)
         return {"accepted": True}
 
@@ -296,6 +288,17 @@ def _station_routes(api: FastAPI, host: Host, living: Living) -> None:
         except ValueError as error:
             raise HTTPException(422, f"value: {error}") from error
         return {"accepted": True}
+
+
+def _break(host: Host, what: Failure, broken: bool) -> None:
+    """Something breaks, or is mended."""
+    board = _board(host, what.evse, what.connector)
+    if what.code is Fault.METER:
+        host.world.fail_meter(what.evse, broken)
+    elif broken:
+        board.raise_fault(what.code)
+    else:
+        board.clear_fault(what.code)
 
 
 def _surroundings_routes(api: FastAPI, host: Host) -> None:
