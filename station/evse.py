@@ -1,4 +1,4 @@
-"""One EVSE at work: its state, what changes it, and the tasks that drive the board and keep the record."""
+"""One EVSE at work: its state, what changes it, and what follows for the record. Its board has a driver of its own."""
 
 from __future__ import annotations
 

@@ -133,11 +133,6 @@ class SimulatedBoard:
         self._seen = replace(self._seen, bay_occupied=occupied)
         self._changed.fire()
 
-    def set_temperature(self, temperature_c: float) -> None:
-        """The station warms up."""
-        self._seen = replace(self._seen, temperature_c=temperature_c)
-        self._changed.fire()
-
     # What the meters see
 
     @property
