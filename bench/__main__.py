@@ -16,9 +16,10 @@ from pathlib import Path
 
 from bench.csms import neutral_csms
 from bench.processes import EQUIPPED, STATION, Measured, booted
-from station.app import Application
+from station.app import application as assemble
 from station.config import Configuration
 from station.model import EventType, TransactionEvent, TriggerReason
+from station.program import Program
 
 _IDLE_S = 3.0
 Start = Callable[[], AbstractAsyncContextManager[Measured]]
@@ -100,7 +101,7 @@ async def _events(count: int) -> None:
                     "http": {"port": 0},
                 }
             )
-            application = Application(configuration)
+            application = assemble(configuration)
             running = asyncio.create_task(application.run())
             await csms.booted.wait()
             life = application.life
@@ -120,7 +121,7 @@ async def _events(count: int) -> None:
     print(f"{'':68} {'aim: at least 1000: ' + ('met' if rate >= 1000 else 'NOT MET')}")
 
 
-def _event(kind: EventType, application: Application) -> TransactionEvent:
+def _event(kind: EventType, application: Program) -> TransactionEvent:
     trigger = TriggerReason.AUTHORIZED if kind is EventType.STARTED else TriggerReason.CHARGING_STATE_CHANGED
     return TransactionEvent("bench", 1, kind, trigger, application.clock.now())
 

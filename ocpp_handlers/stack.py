@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -33,8 +32,7 @@ if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
     from ocpp_handlers.device_model import DeviceModel
-    from station.charging_station import ChargingStation
-    from station.profiles import Profiles
+    from station.life import Life
 
 _log = logging.getLogger(__name__)
 
@@ -57,13 +55,12 @@ class OcppStack:
     def __init__(
         self,
         setup: StackSetup,
-        station: ChargingStation,
-        profiles: Profiles,
+        life: Life,
         model: DeviceModel,
         *,
-        profiles_changed: Callable[[], None],
         listen: FrameListener | None = None,
     ) -> None:
+        station, profiles, profiles_changed = life.station, life.load.profiles, life.load.poke
         self._setup = setup
         self._station = station
         self._listen = listen

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from metering.clock import SystemClock
 from ocpp_handlers.demo_csms import DemoCsms, NotConnectedError
-from station.app import Application, StartError
+from station.app import StartError, application
 from station.config import Configuration
 from station.demo_figures import Figures, GridWatch, judge
 from station.demo_script import MissedError, Stage, play_on, play_once
@@ -120,13 +120,13 @@ async def _show(options: Options, storage: Path) -> bool:
     console = Console()
     csms = DemoCsms(SystemClock().now)
     async with csms.listening():
-        application = Application(_configuration(storage, csms.url, options.speed), http_port=options.http_port)
-        csms.now = application.clock.now
-        house, board = application.world.house, application.world.boards[1]
-        watch = GridWatch(application.clock, lambda: house.currents_a.l1, lambda: board.currents_a.l1, _SUBSCRIBED_A)
-        stage = Stage(application, csms, lambda sentence: demo.say(sentence))
+        program = application(_configuration(storage, csms.url, options.speed), http_port=options.http_port)
+        csms.now = program.clock.now
+        house, board = program.world.house, program.world.boards[1]
+        watch = GridWatch(program.clock, lambda: house.currents_a.l1, lambda: board.currents_a.l1, _SUBSCRIBED_A)
+        stage = Stage(program, csms, lambda sentence: demo.say(sentence))
         demo = Demonstration(
-            application,
+            program,
             watch,
             bill=lambda: csms.transactions.get(stage.transaction_id or ""),
             network_cut=lambda: csms.is_cut,
@@ -140,15 +140,15 @@ async def _perform(
     demo: Demonstration, stage: Stage, csms: DemoCsms, console: Console, options: Options
 ) -> _Outcome | None:
     """Run the station and everything around it; None when it was interrupted."""
-    application = demo.application
+    program = demo.application
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, application.stop)
+        asyncio.get_running_loop().add_signal_handler(number, program.stop)
     _hear_warnings(demo)
     if not console.is_terminal:
         _write_lines(demo, console)
     try:
         async with asyncio.TaskGroup() as group:
-            running = group.create_task(application.run(), name="station")
+            running = group.create_task(program.run(), name="station")
             around = [
                 group.create_task(_listen(demo), name="feed"),
                 group.create_task(demo.watch.run(), name="grid-watch"),
@@ -157,9 +157,9 @@ async def _perform(
             ]
             playing = group.create_task(_play(demo, stage, csms, options), name="script")
             await asyncio.wait([running, playing], return_when=asyncio.FIRST_COMPLETED)
-            outcome = playing.result() if playing.done() and not application.stopping else None
+            outcome = playing.result() if playing.done() and not program.stopping else None
             playing.cancel()
-            application.stop()
+            program.stop()
             await running
             for task in around:
                 task.cancel()

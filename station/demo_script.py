@@ -11,9 +11,9 @@ from station.model import IdToken
 from station.simulation.vehicle import VehicleModel
 
 if TYPE_CHECKING:
-    from station.app import Application
     from station.evse import Evse
     from station.life import Life
+    from station.program import Program
     from station.simulation.board import SimulatedBoard
 
 CARD = IdToken("04A3B2C1D5E680", "ISO14443")
@@ -61,7 +61,7 @@ class MissedError(Exception):
 class Stage:
     """Where the scenes play."""
 
-    def __init__(self, application: Application, network: Network, say: Callable[[str], None]) -> None:
+    def __init__(self, application: Program, network: Network, say: Callable[[str], None]) -> None:
         self.application = application
         self.network = network
         self.say = say

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 from station.demo_frames import Frames
 
 if TYPE_CHECKING:
-    from station.app import Application
     from station.demo_figures import GridWatch
+    from station.program import Program
 
 
 class Bill(Protocol):
@@ -31,7 +31,7 @@ class Bill(Protocol):
 class Demonstration:
     """A station in its surroundings, and what has been said about it."""
 
-    application: Application
+    application: Program
     watch: GridWatch
     bill: Callable[[], Bill | None]
     network_cut: Callable[[], bool]

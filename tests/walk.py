@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ocpp_handlers.stack import OcppStack
-from station.app import Application
+from station.app import application as assemble
 from station.charging_station import TokenOutcome
 from station.config import Configuration
 from station.evse import Evse
 from station.life import Life
 from station.model import IdToken
+from station.program import Program
 from station.simulation.board import SimulatedBoard
 from station.simulation.vehicle import VehicleModel
 from tests.csms import Csms, running_csms
@@ -26,7 +27,7 @@ OTHER_CARD = IdToken("04FFFFFFFFFF80", "ISO14443")
 class Walk:
     """What a driver, a CSMS and time do to a station."""
 
-    def __init__(self, application: Application, csms: Csms) -> None:
+    def __init__(self, application: Program, csms: Csms) -> None:
         self.application = application
         self.csms = csms
 
@@ -137,7 +138,7 @@ def configuration(storage: Path, csms_url: str | None, **tables: Any) -> Configu
 @contextlib.asynccontextmanager
 async def powered(config: Configuration, csms: Csms) -> AsyncGenerator[Walk]:
     """A station with power, in this process."""
-    application = Application(config)
+    application = assemble(config)
     csms.now = application.clock.now
     running = asyncio.create_task(application.run(), name="application")
     try:
@@ -155,7 +156,7 @@ async def powered(config: Configuration, csms: Csms) -> AsyncGenerator[Walk]:
             await halting
 
 
-async def _let_time_pass(application: Application) -> None:
+async def _let_time_pass(application: Program) -> None:
     while True:
         await application.clock.advance(0.5)
         await asyncio.sleep(0.001)

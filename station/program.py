@@ -1,0 +1,213 @@
+"""The program around a station: it lives, loses its power, boots again, and stops in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from station.database import StorageError
+from station.feed import Feed
+from station.model import BootReason
+from station.simulation.clock import VirtualClock
+from station.simulation.world import World
+from station.supervision import keep_running
+from station.web.server import WebServer
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from starlette.types import ASGIApp
+
+    from station.config import Configuration
+    from station.life import Life
+
+
+class StartError(Exception):
+    """The station cannot be started here and now; the sentence is for whoever starts it."""
+
+
+Alive = Callable[["Program"], "AbstractAsyncContextManager[Life]"]
+"""puts the parts of a station together for one life (station.app)"""
+
+
+class Program:
+    """A station with its surroundings: the world goes on while the station's power is cut."""
+
+    def __init__(self, configuration: Configuration, alive: Alive, *, http_port: int | None = None) -> None:
+        self.configuration = configuration
+        self._assemble = alive
+        self.clock = VirtualClock(rate=configuration.simulation.rate)
+        self.world = _world(configuration, self.clock)
+        self.feed = Feed()
+        self.life: Life | None = None
+        port = configuration.http.port if http_port is None else http_port
+        self.web = WebServer(configuration.http.host, port)
+        self._stopped = asyncio.Event()
+        self._power_on = asyncio.Event()
+        self._power_on.set()
+        self._power_lost = asyncio.Event()
+        self._alive = asyncio.Event()
+        self._dead = asyncio.Event()
+        self._rebooting = asyncio.Event()
+        self._boot_reason = BootReason.POWER_UP
+
+    @property
+    def boot_reason(self) -> BootReason:
+        """Why the present life began (B01.FR.09)."""
+        return self._boot_reason
+
+    def stop(self) -> None:
+        """Stop in order."""
+        self._stopped.set()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopped.is_set()
+
+    async def begun(self) -> None:
+        """Wait until the station lives."""
+        await self._alive.wait()
+
+    # Power, as a test bench cuts it
+
+    async def lose_power(self) -> None:
+        """No goodbye: what is not on disk is lost."""
+        self._power_on.clear()
+        self._power_lost.set()
+        await self._dead.wait()
+
+    async def restore_power(self) -> None:
+        """The station boots again."""
+        self._power_on.set()
+        await self._alive.wait()
+
+    def reboot(self, reason: BootReason) -> None:
+        """Begin a new life, as after a reboot of the machine."""
+        self._boot_reason = reason
+        self._rebooting.set()
+
+    async def run_until_told(self, ready_file: Path | None) -> None:
+        """Run until SIGINT or SIGTERM.
+
+        Raises:
+            StartError: its port or its storage cannot be had.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.stop)
+        await self.run(ready_file)
+
+    async def run(self, ready_file: Path | None = None) -> None:
+        """Live, die and live again, until stopped.
+
+        Raises:
+            StartError: its port or its storage cannot be had.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            await self.world.start()
+            stack.push_async_callback(self.world.stop)
+            self._listen()
+            web = asyncio.create_task(
+                keep_running("local API", lambda: self.web.run(self._build_web), self.clock), name="web"
+            )
+            stack.push_async_callback(_end_task, web)
+            while not self._stopped.is_set():
+                await self._live(ready_file)
+                ready_file = None
+                await _first(self._stopped, self._power_on)
+
+    async def _live(self, ready_file: Path | None) -> None:
+        """One life: until the program stops, or the power is lost."""
+        self._power_lost.clear()
+        self._rebooting.clear()
+        async with contextlib.AsyncExitStack() as stack:
+            life = await self._begin(stack)
+            self.life = life
+            living = asyncio.create_task(life.run(), name="life")
+            self._alive.set()
+            self._dead.clear()
+            gc.freeze()  # what a start makes lives as long as the program
+            gc.enable()
+            try:
+                if ready_file is not None:
+                    self._write_ready_file(ready_file)
+                await _first(self._stopped, self._power_lost, self._rebooting, living)
+                if self._stopped.is_set() and not living.done():
+                    self.clock.run(max(1.0, self.clock.rate))  # a stop takes real time, also where time stood still
+                    await life.halt()
+            finally:
+                self.life = None
+                self._alive.clear()
+                if self._power_lost.is_set():
+                    self._boot_reason = BootReason.POWER_UP
+                if life.link is not None and self._power_lost.is_set():
+                    life.link.cut()
+                await _end_task(living)
+                if not self._power_lost.is_set():
+                    with contextlib.suppress(StorageError):  # then a few events are sent again
+                        await life.station.outbox.flush()
+                self._dead.set()
+
+    async def _begin(self, stack: contextlib.AsyncExitStack) -> Life:
+        """A life that ends with `stack`."""
+        try:
+            return await stack.enter_async_context(self._assemble(self))
+        except StorageError as error:
+            raise StartError(f"station.storage: {error}") from error
+
+    def _listen(self) -> None:
+        try:
+            self.web.bind()
+        except OSError as error:
+            host = self.configuration.http.host
+            raise StartError(f"http: cannot listen at {host}:{self.web.port}: {error.strerror}") from error
+
+    def _write_ready_file(self, path: Path) -> None:
+        told = {"pid": os.getpid(), "http_port": self.web.port, "identity": self.configuration.station.identity}
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+        unfinished.write_text(json.dumps(told), encoding="utf-8")
+        unfinished.replace(path)
+
+    def _build_web(self) -> ASGIApp:
+        from station.web.api import build
+
+        return build(self)
+
+
+async def _first(*events: asyncio.Event | asyncio.Task[None]) -> None:
+    """Wait for the first of some events and tasks; a task's failure is raised."""
+    waits = [one if isinstance(one, asyncio.Task) else asyncio.create_task(_happened(one)) for one in events]
+    try:
+        done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            if wait not in events:
+                wait.cancel()
+    for one in done:
+        one.result()
+
+
+async def _happened(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+async def _end_task(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait for its end; its failure is raised."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def _world(configuration: Configuration, clock: VirtualClock) -> World:
+    try:
+        return World(configuration, clock)  # its meters keep their registers beside the station's records
+    except OSError as error:
+        raise StartError(f"station.storage: {error.filename}: {error.strerror}") from error
