@@ -1,0 +1,301 @@
+"""The bench: a station, the test system's CSMS, and the time that passes for both; what every test works with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from tests.conformance.csms import CallError, Csms, Journal, Received, Rule
+from tests.conformance.frames import Frame, Payload
+from tests.conformance.pki import Pki
+from tests.conformance.station import Setup, Station, StationProcess
+
+VALID_TOKEN: Payload = {"idToken": "04A3B2C1D5E680", "type": "ISO14443"}
+OTHER_TOKEN: Payload = {"idToken": "04B1B2B3B4B580", "type": "ISO14443"}
+"""valid too, of another driver"""
+GROUP: Payload = {"idToken": "GROUP-1", "type": "Central"}
+
+_STEP_S = 0.5
+LONGEST_STEP_S = 1.5
+"""the CSMS knows the station's time only between steps; a station whose clock it corrects must not notice"""
+PERIODIC = frozenset({"MeterValuePeriodic", "MeterValueClock"})
+"""events that may come between any two steps of a case"""
+
+
+@dataclass
+class Mark:
+    """Something that a driver did, for the general rules (rules.py)."""
+
+    what: str
+    """connected, presented, remote-start"""
+    evse_id: int
+    at: datetime
+    id_token: Payload | None = None
+
+
+@dataclass
+class Session:
+    """What the test knows of a charging session on one EVSE, as the reusable states left it."""
+
+    bay_occupied: bool = False
+    connected: bool = False
+    authorized: bool = False
+    remote: bool = False
+    """authorized with RequestStartTransaction"""
+    charging: bool = False
+    stop_authorized: bool = False
+    post_session: bool = False
+    id_token: Payload = field(default_factory=lambda: dict(VALID_TOKEN))
+    transaction_id: str | None = None
+    """of the transaction that has started"""
+    ended: bool = False
+    remote_start_id: int = 0
+    events: list[Payload] = field(default_factory=list[Payload])
+    """the TransactionEvents that steps have looked at"""
+
+    @property
+    def started(self) -> bool:
+        """Whether a transaction runs."""
+        return self.transaction_id is not None and not self.ended
+
+
+class Bench:
+    """A station under test, its CSMS and its clock."""
+
+    def __init__(self, station: Station, csms: Csms, journal: Journal, setup: Setup, pki: Pki) -> None:
+        self.station = station
+        self.csms = csms
+        self.journal = journal
+        self.setup = setup
+        self.pki = pki
+        self.process: StationProcess | None = None
+        """the station's process; None when somebody else started it"""
+        self.others: list[Csms] = []
+        self.evse_id = 1
+        self.connector_id = 1
+        self.sessions: dict[int, Session] = {}
+        self.marks: list[Mark] = []
+        self.local = True
+        """the way of authorizing and stopping, where a case does not say"""
+        self.start_points: frozenset[str] = frozenset()
+        self.stop_points: frozenset[str] = frozenset()
+        self.authorize_expected = True
+        """whether presenting a token makes the station ask (not when the id token is cached)"""
+        journal.now = self.now
+
+    # Time
+
+    def now(self) -> datetime:
+        """The time of the station and its CSMS."""
+        now = self.station.now
+        return now if now is not None and self.station.virtual else datetime.now(UTC)
+
+    def iso(self, offset_s: float = 0.0) -> str:
+        """The present moment, plus some seconds, as OCPP writes it."""
+        moment = datetime.fromtimestamp(self.now().timestamp() + offset_s, UTC)
+        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    async def advance(self, seconds: float) -> None:
+        """Let time pass, in steps, as a real clock does."""
+        left_s = seconds
+        while left_s > 0.0:
+            step_s = min(left_s, LONGEST_STEP_S)
+            await self.station.advance(step_s)
+            left_s -= step_s
+
+    async def settle(self) -> None:
+        """Let the station finish what it does at this moment."""
+        for _ in range(2):
+            await self.station.advance(0.0)
+            await asyncio.sleep(0.002)
+
+    async def until(self, what: Callable[[], Any], *, within_s: float = 30.0, why: str = "it did not happen") -> Any:
+        """Let time pass until `what` gives something true, and return that; fails after `within_s` seconds."""
+        await self.settle()
+        waited_s = 0.0
+        while not (found := what()):
+            assert waited_s < within_s, f"{why} within {within_s:g} s"
+            await self.station.advance(_STEP_S)
+            await asyncio.sleep(0.002)
+            waited_s += _STEP_S
+        return found
+
+    # Messages
+
+    async def call(self, action: str, payload: Payload) -> Payload:
+        """Send a CALL to the station; the payload of its CALLRESULT."""
+        return await self.csms.call(action, payload)
+
+    async def ask(self, action: str, payload: Payload) -> Frame:
+        """Send a CALL to the station; its answer, which may be a CALLERROR (kind 4)."""
+        return await self.csms.ask(action, payload)
+
+    def on(self, action: str, rule: Rule | Payload | CallError) -> None:
+        """From now on answer the station's CALLs of this action so."""
+        self.csms.rules[action] = rule if callable(rule) else (lambda _: rule)
+
+    def usual(self, action: str) -> None:
+        """From now on answer this action as usual."""
+        self.csms.rules.pop(action, None)
+
+    async def expect(
+        self,
+        action: str,
+        *,
+        within_s: float = 30.0,
+        where: Callable[[Payload], bool] = lambda _: True,
+        csms: Csms | None = None,
+    ) -> Payload:
+        """The next CALL of this action that no step has looked at; others stay unread. Time passes until it comes."""
+        endpoint = csms if csms is not None else self.csms
+        received: Received = await self.until(
+            lambda: self._find(endpoint, action, where), within_s=within_s, why=f"no {action}"
+        )
+        endpoint.unread.remove(received)
+        return received.payload
+
+    @staticmethod
+    def _find(csms: Csms, action: str, where: Callable[[Payload], bool]) -> Received | None:
+        return next((one for one in csms.unread if one.action == action and where(one.payload)), None)
+
+    async def silence(self, action: str, *, for_s: float, where: Callable[[Payload], bool] = lambda _: True) -> None:
+        """No unread CALL of this action, now or in the next seconds."""
+        await self.settle()
+        left_s = for_s
+        while True:
+            found = self._find(self.csms, action, where)
+            assert found is None, f"unexpected {action}: {found.payload if found else ''}"
+            if left_s <= 0.0:
+                return
+            await self.station.advance(min(left_s, LONGEST_STEP_S))
+            left_s -= LONGEST_STEP_S
+
+    def forget(self, *actions: str) -> None:
+        """Count as read what has come so far: all of it, or the CALLs of these actions."""
+        self.csms.unread = [one for one in self.csms.unread if actions and one.action not in actions]
+
+    async def expect_event(self, *, within_s: float = 60.0, evse_id: int | None = None) -> Payload:
+        """The next TransactionEvent, besides periodic meter values; the session of its EVSE takes note of it."""
+        event = await self.expect(
+            "TransactionEvent", within_s=within_s, where=lambda e: e["triggerReason"] not in PERIODIC
+        )
+        self.note_event(event, evse_id)
+        return event
+
+    def note_event(self, event: Payload, evse_id: int | None = None) -> None:
+        """Let the session of an EVSE know what an event says."""
+        session = self.session(evse_id)
+        if event["eventType"] == "Started":
+            session.transaction_id, session.ended = event["transactionInfo"]["transactionId"], False
+        if event["eventType"] == "Ended":
+            session.ended = True
+        session.events.append(event)
+
+    async def expect_status(
+        self, status: str, *, evse_id: int | None = None, connector_id: int | None = None, within_s: float = 30.0
+    ) -> Payload:
+        """The next notification of a connector's status, StatusNotification or NotifyEvent, is this one."""
+        evse, connector = evse_id or self.evse_id, connector_id or self.connector_id
+        told = await self.expect("StatusNotification", within_s=within_s, where=lambda p: p["evseId"] == evse)
+        assert told["connectorStatus"] == status, told
+        assert told["connectorId"] == connector, told
+        return told
+
+    async def expect_all_statuses(self, status: str, *, within_s: float = 60.0) -> None:
+        """The current state of all connectors is told, and is this."""
+        for number in range(1, self.setup.evses + 1):
+            await self.expect_status(status, evse_id=number, connector_id=1, within_s=within_s)
+
+    # The device model
+
+    async def set_variable(
+        self, component: str, variable: str, value: str, *, instance: str | None = None, evse_id: int | None = None
+    ) -> str:
+        """SetVariables of one variable; the attributeStatus."""
+        named: Payload = {"name": variable} | ({"instance": instance} if instance else {})
+        place: Payload = {"name": component} | ({"evse": {"id": evse_id}} if evse_id else {})
+        item: Payload = {"component": place, "variable": named, "attributeValue": value}
+        answer = await self.call("SetVariables", {"setVariableData": [item]})
+        if component == "TxCtrlr" and variable in {"TxStartPoint", "TxStopPoint"}:
+            await self.learn_points()
+        return answer["setVariableResult"][0]["attributeStatus"]
+
+    async def configure(self, component: str, variable: str, value: str, *, instance: str | None = None) -> None:
+        """A *Configuration state*: SetVariables, which must be accepted."""
+        status = await self.set_variable(component, variable, value, instance=instance)
+        assert status == "Accepted", f"{component}.{variable} = {value}: {status}"
+
+    async def get_variable(self, component: str, variable: str, *, instance: str | None = None) -> str:
+        """GetVariables of one variable; its Actual value."""
+        named: Payload = {"name": variable} | ({"instance": instance} if instance else {})
+        item: Payload = {"component": {"name": component}, "variable": named}
+        answer = await self.call("GetVariables", {"getVariableData": [item]})
+        result = answer["getVariableResult"][0]
+        assert result["attributeStatus"] == "Accepted", result
+        return result["attributeValue"]
+
+    async def learn_points(self) -> None:
+        """Ask for the start and stop points in force, which the reusable states go by."""
+        self.start_points = frozenset((await self.get_variable("TxCtrlr", "TxStartPoint")).split(","))
+        self.stop_points = frozenset((await self.get_variable("TxCtrlr", "TxStopPoint")).split(","))
+
+    # Sessions and drivers
+
+    def session(self, evse_id: int | None = None) -> Session:
+        """The charging session on an EVSE."""
+        return self.sessions.setdefault(evse_id or self.evse_id, Session())
+
+    def new_session(self, evse_id: int | None = None) -> Session:
+        """Forget the session of an EVSE; the next driver comes."""
+        self.sessions.pop(evse_id or self.evse_id, None)
+        return self.session(evse_id)
+
+    async def mark(self, what: str, evse_id: int, id_token: Payload | None = None) -> None:
+        """Note what a driver is about to do, for the general rules."""
+        await self.station.advance(0.002)  # what happens now is told apart from what happened before
+        at = self.now()
+        self.marks.append(Mark(what, evse_id, at.replace(microsecond=at.microsecond // 1000 * 1000), id_token))
+
+    async def connect_ev(self, *, evse_id: int | None = None, connector_id: int | None = None, **ev: Any) -> None:
+        """Manual action: connect the EV and EVSE."""
+        evse = evse_id or self.evse_id
+        await self.mark("connected", evse)
+        await self.station.plug(evse, connector_id or self.connector_id, **ev)
+        self.session(evse).connected = True
+
+    async def disconnect_ev(self, *, evse_id: int | None = None, ev_side: bool = False) -> None:
+        """Manual action: disconnect them, at the station, or at the EV so that the cable stays in the socket."""
+        await self.station.unplug(evse_id or self.evse_id, self.connector_id, ev_side=ev_side)
+        self.session(evse_id).connected = False
+
+    async def present(self, id_token: Payload | None = None, *, evse_id: int | None = None) -> None:
+        """Manual action: present an id token."""
+        token = id_token if id_token is not None else self.session(evse_id).id_token
+        await self.mark("presented", evse_id or self.evse_id, token)
+        await self.station.present(evse_id or self.evse_id, token)
+
+    # The link
+
+    async def go_offline(self) -> None:
+        """The test system closes the websocket and does not accept a reconnect."""
+        await self.csms.close()
+        await self.settle()
+
+    async def come_back(self, *, within_s: float = 120.0) -> None:
+        """It accepts the reconnect; waits for it."""
+        self.csms.accepting = True
+        await self.until(self.csms.connected.is_set, within_s=within_s, why="no reconnect")
+
+    async def accepted(self, csms: Csms | None = None) -> None:
+        """Wait until the station is connected and accepted, and has told its statuses; all that counts as read."""
+        endpoint = csms if csms is not None else self.csms
+        await self.until(endpoint.connected.is_set, within_s=120.0, why="the station did not connect")
+        await self.until(
+            lambda: len({f.payload["evseId"] for f in self.journal.sent("StatusNotification")}) >= self.setup.evses,
+            why="no StatusNotification of each EVSE",
+        )
+        await self.settle()
+        endpoint.unread.clear()

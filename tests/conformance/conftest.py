@@ -1,0 +1,104 @@
+"""The suite's fixtures and options: a bench for each test, the general rules after it, and the report of a run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conformance import report, rules
+from tests.conformance.bench import Bench
+from tests.conformance.csms import Csms, Journal
+from tests.conformance.external import tidy
+from tests.conformance.pki import Pki
+from tests.conformance.station import IDENTITY, PASSWORD, Setup, Station, StationProcess, Unsupported
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register what this suite marks tests with."""
+    config.addinivalue_line("markers", "case(profile, status, features): a certification case of Part 6")
+    config.addinivalue_line("markers", "setup(setup): the station's configuration that the case asks for")
+    report.register(config)
+
+
+@pytest.fixture
+def station_setup(request: pytest.FixtureRequest) -> Setup:
+    """The configuration that the test's mark asks for; a test may override this fixture by parameters."""
+    mark = request.node.get_closest_marker("setup")
+    return mark.args[0] if mark is not None else Setup()
+
+
+@pytest.fixture
+async def bench(request: pytest.FixtureRequest, station_setup: Setup, tmp_path: Path) -> AsyncGenerator[Bench]:
+    """A station that is connected, accepted and idle, and the CSMS that it is connected to."""
+    url: str | None = request.config.getoption("--station", None)
+    pki, journal = Pki(tmp_path), Journal()
+    csms = Csms(journal, port=int(request.config.getoption("--csms-port", "9310") or 0) if url else 0)
+    csms.tls, tls = _tls(pki, station_setup)
+    if station_setup.security_profile in (1, 2):
+        csms.passwords = {IDENTITY: PASSWORD}
+    process = None if url else StationProcess(tmp_path)
+    await csms.start()
+    failed_before = request.session.testsfailed
+    try:
+        if process is not None:
+            client = await process.start(station_setup, csms.url, tls)
+        else:
+            client = httpx.AsyncClient(base_url=url or "", timeout=60.0)
+        async with client:
+            bench = Bench(Station(client), csms, journal, station_setup, pki)
+            bench.process = process
+            request.node.stash[_BENCH] = bench
+            if process is None:
+                try:
+                    await tidy(bench)
+                except Unsupported as why:
+                    pytest.skip(str(why))
+            elif station_setup.accept_at_boot:
+                await bench.accepted()
+                await bench.learn_points()
+            yield bench
+            await bench.settle()
+            if request.session.testsfailed == failed_before:
+                rules.check(bench)
+    finally:
+        for endpoint in (csms, *(request.node.stash[_BENCH].others if _BENCH in request.node.stash else ())):
+            await endpoint.stop()
+        if process is not None:
+            await asyncio.to_thread(process.kill)
+
+
+_BENCH = pytest.StashKey[Bench]()
+
+
+def _tls(pki: Pki, setup: Setup) -> tuple[Any, dict[str, str]]:
+    """The TLS of the CSMS, and what the station is told of it."""
+    if setup.security_profile < 2:
+        return None, {}
+    told = {"ca_file": str(pki.file("root.pem", pki.root.pem))}
+    if setup.security_profile == 2:
+        return pki.server_context(), told
+    mine = pki.station(IDENTITY)
+    told["certificate_file"] = str(pki.file("station.pem", mine.pem))
+    told["key_file"] = str(pki.file("station.key", mine.key_pem))
+    return pki.server_context(client_root=pki.root), told
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure shows the frames that passed and the end of the station's log."""
+    made = yield
+    if made.failed and _BENCH in item.stash:
+        bench = item.stash[_BENCH]
+        made.sections.append(("frames", "\n".join(str(frame) for frame in bench.journal.frames[-60:])))
+        if bench.process is not None and bench.process.log.exists():
+            made.sections.append(("station log", bench.process.log.read_text(errors="replace")[-4000:]))
+    mark = item.get_closest_marker("case")
+    if mark is not None and made.when == "call":
+        doc = (getattr(item, "function", item).__doc__ or "").strip().splitlines()
+        made.user_properties.append(("case", {**mark.kwargs, "name": doc[0] if doc else ""}))
+    return made

@@ -1,0 +1,66 @@
+"""What passes between the test system and the station: frames, checked against the OCPP schemas in both directions."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+
+Payload = dict[str, Any]
+"""JSON as it stands on the wire"""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One OCPP message, and when it passed on the station's clock."""
+
+    from_station: bool
+    kind: int
+    """2 CALL, 3 CALLRESULT, 4 CALLERROR"""
+    message_id: str
+    action: str
+    """of an answer: the action that it answers"""
+    payload: Any
+    at: datetime
+    connection: int
+    """the number of the websocket, counted from 1"""
+
+    def __str__(self) -> str:
+        who = "station" if self.from_station else "CSMS   "
+        kind = {2: "CALL", 3: "RESULT", 4: "ERROR"}.get(self.kind, str(self.kind))
+        return f"{self.at:%H:%M:%S.%f} #{self.connection} {who} {kind:6} {self.action} {json.dumps(self.payload)}"
+
+
+@cache
+def _folder() -> Path:
+    found = importlib.util.find_spec("ocpp")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent / "v201" / "schemas"
+
+
+@cache
+def _validator(name: str) -> jsonschema_rs.Validator | None:
+    file = _folder() / f"{name}.json"
+    if not file.exists():
+        return None
+    return jsonschema_rs.validator_for(json.loads(file.read_text(encoding="utf-8-sig")))
+
+
+def fault_of(frame: Frame) -> str | None:
+    """What is wrong with a frame by its schema; None when nothing is."""
+    if frame.kind == 4:
+        return None
+    name = frame.action + ("Request" if frame.kind == 2 else "Response")
+    validator = _validator(name)
+    if validator is None:
+        return f"{name}: there is no such message"
+    for error in validator.iter_errors(frame.payload):
+        return f"{name}: {'/'.join(str(step) for step in error.instance_path)}: {error.message}"
+    return None

@@ -1,0 +1,457 @@
+"""The reusable states and memory states of Part 6 (§2.18, §2.19), as functions of the same names; each asserts its own
+tool validations.
+
+A state brings the bench from wherever it is to where its name says, as the *Before* of Part 6 describes: a state that
+builds on another one executes that one first when the bench is not there yet. Errata 2025-09 are included.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from tests.conformance.bench import VALID_TOKEN, Bench
+from tests.conformance.frames import Payload
+from tests.conformance.pki import Issued
+
+_TRANSACTION_DURATION_S = 5.0
+"""<Configured Transaction Duration>"""
+
+# Booting
+
+
+async def booting(bench: Bench) -> None:
+    """Reusable state Booting: the station restarts; its connection is not there yet."""
+    answer = await bench.call("Reset", {"type": "Immediate"})
+    assert answer["status"] == "Accepted", answer
+
+
+async def booted(bench: Bench, *, reset: str | None = "Immediate", statuses: str = "Available") -> Payload:
+    """Reusable state Booted, by a Reset of this type or (None) a power cycle; returns the BootNotification."""
+    bench.forget()
+    before = bench.csms.connection
+    if reset is None:
+        await bench.station.power("cycle")
+    else:
+        answer = await bench.call("Reset", {"type": reset})
+        assert answer["status"] == "Accepted", answer
+    return await has_booted(bench, after=before, statuses=statuses)
+
+
+async def has_booted(
+    bench: Bench, *, after: int | None = None, statuses: str = "Available", csms: Any = None
+) -> Payload:
+    """Steps 3 to 8 of Booted: what a station says when it has booted."""
+    endpoint = csms or bench.csms
+    boot = await bench.expect("BootNotification", within_s=180.0, csms=endpoint)
+    if after is not None:
+        assert endpoint.connection != after, "the station did not connect anew"
+    told: set[int] = set()
+    while len(told) < bench.setup.evses:
+        status = await bench.expect("StatusNotification", csms=endpoint)
+        assert status["connectorStatus"] == statuses, status
+        assert status["evseId"] != 0, status
+        assert status["connectorId"] != 0, status
+        told.add(status["evseId"])
+    event = await bench.expect("SecurityEventNotification", csms=endpoint)
+    assert event["type"] in {"StartupOfTheDevice", "ResetOrReboot"}, event
+    for number in list(bench.sessions):
+        bench.new_session(number)
+    return boot
+
+
+async def unavailable(bench: Bench, *, evse_id: int | None = None, connector_id: int | None = None) -> None:
+    """Reusable state Unavailable: the station, an EVSE or a connector is ordered out of service."""
+    request: Payload = {"operationalStatus": "Inoperative"}
+    if evse_id is not None:
+        request["evse"] = {"id": evse_id} | ({"connectorId": connector_id} if connector_id is not None else {})
+    answer = await bench.call("ChangeAvailability", request)
+    assert answer["status"] == "Accepted", answer
+    concerned = [evse_id] if evse_id is not None else list(range(1, bench.setup.evses + 1))
+    for number in concerned:
+        await bench.expect_status("Unavailable", evse_id=number, connector_id=connector_id or 1)
+
+
+# A charging session
+
+
+async def parking_bay_occupied(bench: Bench, evse_id: int | None = None) -> None:
+    """Reusable state ParkingBayOccupied. Optional: executed where ParkingBayOccupancy is a start or stop point."""
+    session = bench.session(evse_id)
+    if session.bay_occupied or "ParkingBayOccupancy" not in bench.start_points | bench.stop_points:
+        return
+    await bench.station.parking_bay(evse_id or bench.evse_id, occupied=True)
+    session.bay_occupied = True
+    if "ParkingBayOccupancy" in bench.start_points:
+        event = await bench.expect_event(evse_id=evse_id)
+        assert event["triggerReason"] == "EVDetected", event
+
+
+async def ev_connected_pre_session(bench: Bench, evse_id: int | None = None, **ev: Any) -> None:
+    """Reusable state EVConnectedPreSession: the EV and EVSE are connected; authorized or not."""
+    session, evse = bench.session(evse_id), evse_id or bench.evse_id
+    await parking_bay_occupied(bench, evse_id)
+    if session.connected:
+        return
+    was_started = session.started
+    await bench.connect_ev(evse_id=evse, **ev)
+    await bench.expect_status("Occupied", evse_id=evse)
+    starts = "EVConnected" in bench.start_points or ("PowerPathClosed" in bench.start_points and session.authorized)
+    if not (starts or was_started):
+        return
+    event = await bench.expect_event(evse_id=evse)
+    assert event["eventType"] == ("Updated" if was_started else "Started"), event
+    assert event["triggerReason"] in {"CablePluggedIn", "ChargingStateChanged", "RemoteStart"}, event
+    allowed = {"EVConnected", "SuspendedEVSE", "Charging"} if session.authorized else {"EVConnected"}
+    assert event["transactionInfo"]["chargingState"] in allowed, event
+    assert event["evse"] == {"id": evse, "connectorId": bench.connector_id}, event
+
+
+async def authorized(
+    bench: Bench,
+    *,
+    local: bool | None = None,
+    evse_id: int | None = None,
+    id_token: Payload | None = None,
+    cached: bool = False,
+) -> None:
+    """Reusable state Authorized, local (A) or remote (B). `cached`: no AuthorizeRequest is to be expected."""
+    session = bench.session(evse_id)
+    if not session.connected:
+        await parking_bay_occupied(bench, evse_id)
+    session.id_token = dict(id_token if id_token is not None else VALID_TOKEN)
+    if bench.local if local is None else local:
+        await _authorized_locally(bench, evse_id or bench.evse_id, cached=cached)
+    else:
+        await _authorized_remotely(bench, evse_id or bench.evse_id, cached=cached)
+    session.authorized = True
+
+
+async def _authorized_locally(bench: Bench, evse_id: int, *, cached: bool) -> None:
+    session = bench.session(evse_id)
+    was_started = session.started
+    await bench.present(evse_id=evse_id)
+    if bench.authorize_expected and not cached:
+        asked = await bench.expect("Authorize")
+        assert asked["idToken"]["idToken"] == session.id_token["idToken"], asked
+        assert asked["idToken"]["type"] == session.id_token["type"], asked
+    if not _authorization_is_told(bench, session.connected, was_started):
+        return
+    event = await bench.expect_event(evse_id=evse_id)
+    assert event["triggerReason"] == "Authorized", event
+    assert event["idToken"]["idToken"] == session.id_token["idToken"], event
+    assert event["idToken"]["type"] == session.id_token["type"], event
+
+
+async def _authorized_remotely(bench: Bench, evse_id: int, *, cached: bool) -> None:
+    session = bench.session(evse_id)
+    was_started = session.started
+    session.remote = True
+    session.remote_start_id += 1
+    request: Payload = {"idToken": session.id_token, "remoteStartId": session.remote_start_id, "evseId": evse_id}
+    await bench.mark("remote-start", evse_id, session.id_token)
+    answer = await bench.call("RequestStartTransaction", request)
+    assert answer["status"] == "Accepted", answer
+    if was_started:
+        assert answer.get("transactionId") == session.transaction_id, answer
+    if (await bench.get_variable("AuthCtrlr", "AuthorizeRemoteStart")) == "true" and not cached:
+        asked = await bench.expect("Authorize")
+        assert asked["idToken"]["idToken"] == session.id_token["idToken"], asked
+        assert asked["idToken"]["type"] == session.id_token["type"], asked
+    if not _authorization_is_told(bench, session.connected, was_started):
+        return
+    event = await bench.expect_event(evse_id=evse_id)
+    if {"Authorized", "PowerPathClosed"} & bench.start_points and not was_started:
+        assert event["eventType"] == "Started", event
+    else:
+        assert event["eventType"] == "Updated", event
+    assert event["triggerReason"] == "RemoteStart", event
+    assert event["transactionInfo"].get("remoteStartId") == session.remote_start_id, event
+    assert event["idToken"]["idToken"] == session.id_token["idToken"], event
+    assert event["idToken"]["type"] == session.id_token["type"], event
+
+
+def _authorization_is_told(bench: Bench, connected: bool, was_started: bool) -> bool:
+    starts = "Authorized" in bench.start_points or ("PowerPathClosed" in bench.start_points and connected)
+    return starts or was_started
+
+
+async def energy_transfer_started(bench: Bench, *, evse_id: int | None = None, **ev: Any) -> None:
+    """Reusable state EnergyTransferStarted: authorized, connected, and energy flows."""
+    session, evse = bench.session(evse_id), evse_id or bench.evse_id
+    if not session.authorized:
+        await authorized(bench, evse_id=evse_id)
+    if not session.connected:
+        was_started = session.started
+        await bench.connect_ev(evse_id=evse, **ev)
+        await bench.expect_status("Occupied", evse_id=evse)
+        if {"EVConnected", "PowerPathClosed"} & bench.start_points or was_started:
+            event = await bench.expect_event(evse_id=evse)
+            remote = session.remote and not was_started
+            assert event["triggerReason"] == ("RemoteStart" if remote else "CablePluggedIn"), event
+            assert event["transactionInfo"]["chargingState"] == "EVConnected", event
+    event = await bench.expect_event(evse_id=evse)
+    if event["transactionInfo"].get("chargingState") != "Charging":
+        # PowerPathClosed as the start point: the path closes before energy flows.
+        assert event["transactionInfo"]["chargingState"] in {"SuspendedEVSE", "EVConnected"}, event
+        assert event["triggerReason"] == "ChargingStateChanged", event
+        event = await bench.expect_event(evse_id=evse)
+    first_after_remote_start = session.remote and event["eventType"] == "Started"
+    assert event["triggerReason"] == ("RemoteStart" if first_after_remote_start else "ChargingStateChanged"), event
+    assert event["transactionInfo"]["chargingState"] == "Charging", event
+    session.charging = True
+
+
+async def energy_transfer_suspended(bench: Bench, *, evse_id: int | None = None) -> None:
+    """Reusable state EnergyTransferSuspended: the EV suspends the energy transfer."""
+    session, evse = bench.session(evse_id), evse_id or bench.evse_id
+    if not session.charging:
+        await energy_transfer_started(bench, evse_id=evse_id)
+    await bench.advance(_TRANSACTION_DURATION_S)
+    await bench.station.vehicle(evse, state="suspend")
+    session.charging = False
+    if session.ended:
+        return
+    event = await bench.expect_event(evse_id=evse)
+    assert event["eventType"] in {"Ended", "Updated"}, event
+    assert event["transactionInfo"]["chargingState"] in {"EVConnected", "SuspendedEV"}, event
+    if event["transactionInfo"]["chargingState"] == "SuspendedEV":
+        assert event["triggerReason"] == "ChargingStateChanged", event
+    if event["eventType"] == "Ended":
+        assert event["transactionInfo"]["stoppedReason"] == "StoppedByEV", event
+
+
+async def stop_authorized(
+    bench: Bench, *, local: bool | None = None, evse_id: int | None = None, id_token: Payload | None = None
+) -> None:
+    """Reusable state StopAuthorized, local (A: the same token) or remote (B); as clarified by the errata."""
+    session, evse = bench.session(evse_id), evse_id or bench.evse_id
+    if not session.charging:
+        await energy_transfer_started(bench, evse_id=evse_id)
+    await bench.advance(_TRANSACTION_DURATION_S)
+    locally = bench.local if local is None else local
+    if locally:
+        await bench.present(id_token, evse_id=evse)
+    else:
+        answer = await bench.call("RequestStopTransaction", {"transactionId": session.transaction_id})
+        assert answer["status"] == "Accepted", answer
+    expected, reasons = ("StopAuthorized", {"Local", None}) if locally else ("RemoteStop", {"Remote"})
+    first = await bench.expect_event(evse_id=evse)
+    assert first["triggerReason"] == expected, first
+    if locally and "idToken" in first:
+        token = id_token if id_token is not None else session.id_token
+        assert first["idToken"]["idToken"] == token["idToken"], first
+        assert first["idToken"]["type"] == token["type"], first
+    last = first
+    if first["eventType"] != "Ended" and first["transactionInfo"].get("chargingState") == "Charging":
+        last = await bench.expect_event(evse_id=evse)
+        assert last["triggerReason"] == "ChargingStateChanged", last
+        assert last["transactionInfo"]["chargingState"] == "EVConnected", last
+    if {"Authorized", "PowerPathClosed", "EnergyTransfer"} & bench.stop_points:
+        assert last["eventType"] == "Ended", last
+        assert last["transactionInfo"].get("stoppedReason") in reasons, last
+    else:
+        assert first["eventType"] == "Updated", first
+        assert last["eventType"] == "Updated", last
+    session.charging, session.authorized, session.stop_authorized = False, False, True
+
+
+async def ev_connected_post_session(bench: Bench, *, evse_id: int | None = None) -> None:
+    """Reusable state EVConnectedPostSession: energy has stopped and does not come back without authorization."""
+    session, evse = bench.session(evse_id), evse_id or bench.evse_id
+    if not session.stop_authorized:
+        await stop_authorized(bench, evse_id=evse_id)
+    if session.started and session.events[-1]["transactionInfo"].get("chargingState") != "EVConnected":
+        event = await bench.expect_event(evse_id=evse)
+        assert event["triggerReason"] == "ChargingStateChanged", event
+        assert event["transactionInfo"]["chargingState"] == "EVConnected", event
+    session.post_session = True
+
+
+async def ev_disconnected(bench: Bench, *, evse_id: int | None = None) -> None:
+    """Reusable state EVDisconnected, after the session was authorized to stop."""
+    session, evse = bench.session(evse_id), evse_id or bench.evse_id
+    if not session.post_session:
+        await ev_connected_post_session(bench, evse_id=evse_id)
+    await bench.disconnect_ev(evse_id=evse)
+    await bench.expect_status("Available", evse_id=evse)
+    if session.started:
+        event = await bench.expect_event(evse_id=evse)
+        assert event["triggerReason"] == "EVCommunicationLost", event
+        assert event["transactionInfo"]["chargingState"] == "Idle", event
+
+
+async def parking_bay_unoccupied(bench: Bench, *, evse_id: int | None = None) -> None:
+    """Reusable state ParkingBayUnoccupied: the EV has left, after a session."""
+    session, evse = bench.session(evse_id), evse_id or bench.evse_id
+    if session.connected or session.authorized:
+        await ev_disconnected(bench, evse_id=evse_id)
+    if session.bay_occupied:
+        await bench.station.parking_bay(evse, occupied=False)
+        if session.started:
+            event = await bench.expect_event(evse_id=evse)
+            assert event["triggerReason"] == "EVDeparted", event
+            assert event["eventType"] == "Ended", event
+            reason = "Remote" if not bench.local else "Local"
+            assert event["transactionInfo"].get("stoppedReason") == reason, event
+    bench.new_session(evse_id)
+
+
+async def start_offline_transaction(bench: Bench, *, evse_id: int | None = None) -> None:
+    """Reusable state StartOfflineTransaction: a session begins while the link is down; then the link is back."""
+    evse = evse_id or bench.evse_id
+    await bench.go_offline()
+    if "ParkingBayOccupancy" in bench.start_points | bench.stop_points:
+        await bench.station.parking_bay(evse, occupied=True)
+        bench.session(evse_id).bay_occupied = True
+    await bench.present(evse_id=evse)
+    await bench.connect_ev(evse_id=evse)
+    await bench.advance(10.0)
+    await bench.come_back()
+
+
+# Certificates
+
+
+async def get_installed_certificates(
+    bench: Bench, certificate_type: str, expected: Payload | None = None
+) -> list[Payload]:
+    """Reusable state GetInstalledCertificates; `expected`: certificateHashData that must be among them."""
+    answer = await bench.call("GetInstalledCertificateIds", {"certificateType": [certificate_type]})
+    assert answer["status"] == "Accepted", answer
+    chains: list[Payload] = answer["certificateHashDataChain"]
+    assert all(chain["certificateType"] == certificate_type for chain in chains), chains
+    if expected is not None:
+        assert any(chain["certificateHashData"] == expected for chain in chains), (expected, chains)
+    return chains
+
+
+async def certificate_installed(bench: Bench, certificate_type: str, certificate: Issued | str) -> None:
+    """Memory state CertificateInstalled."""
+    pem = certificate if isinstance(certificate, str) else certificate.pem
+    answer = await bench.call("InstallCertificate", {"certificateType": certificate_type, "certificate": pem})
+    assert answer["status"] == "Accepted", answer
+
+
+async def renew_charging_station_certificate(bench: Bench, *, issuer: Issued | None = None) -> str:
+    """Memory state RenewChargingStationCertificate (A02/A03); returns the new certificate, PEM."""
+    before = bench.csms.connection
+    answer = await bench.call("TriggerMessage", {"requestedMessage": "SignChargingStationCertificate"})
+    assert answer["status"] == "Accepted", answer
+    asked = await bench.expect("SignCertificate")
+    assert asked.get("certificateType", "ChargingStationCertificate") == "ChargingStationCertificate", asked
+    check_csr(asked["csr"])
+    certificate = bench.pki.sign_csr(asked["csr"], issuer=issuer)
+    signed: Payload = {"certificateChain": certificate, "certificateType": "ChargingStationCertificate"}
+    answer = await bench.call("CertificateSigned", signed)
+    assert answer["status"] == "Accepted", answer
+    waited_s = 0.0
+    while bench.csms.connection == before and waited_s < 30.0:
+        await bench.advance(1.0)
+        waited_s += 1.0
+    if bench.csms.connection == before:
+        bench.csms.drop()
+    await bench.until(lambda: bench.csms.connection != before, within_s=120.0, why="no reconnect")
+    shown = bench.csms.client_certificates[-1]
+    assert shown is not None
+    assert x509.load_der_x509_certificate(shown) == x509.load_pem_x509_certificate(certificate.encode()), (
+        "the station did not reconnect with the new certificate"
+    )
+    return certificate
+
+
+def check_csr(pem: str) -> x509.CertificateSigningRequest:
+    """A CSR as Part 6 wants it: PEM of RFC 2986, RSA of 2048 bits or a curve of 224 at least, signed by its key."""
+    assert pem.startswith("-----BEGIN CERTIFICATE REQUEST-----"), pem
+    csr = x509.load_pem_x509_csr(pem.encode())
+    assert csr.is_signature_valid
+    key = csr.public_key()
+    assert (isinstance(key, rsa.RSAPublicKey) and key.key_size >= 2048) or (
+        isinstance(key, ec.EllipticCurvePublicKey) and key.key_size >= 224
+    )
+    return csr
+
+
+# Firmware
+
+
+async def reboot_before_firmware_installation(bench: Bench) -> None:
+    """Reusable state RebootBeforeFirmwareInstallation."""
+    status = await bench.expect("FirmwareStatusNotification", within_s=300.0)
+    assert status["status"] == "InstallRebooting", status
+    boot = await bench.expect("BootNotification", within_s=300.0)
+    assert boot["reason"] == "FirmwareUpdate", boot
+    for _ in range(bench.setup.evses):
+        await bench.expect("StatusNotification")
+    status = await bench.expect("FirmwareStatusNotification", within_s=300.0)
+    assert status["status"] == "Installing", status
+
+
+async def reboot_before_firmware_activation(bench: Bench) -> Payload:
+    """Reusable state RebootBeforeFirmwareActivation; returns the BootNotification."""
+    status = await bench.expect("FirmwareStatusNotification", within_s=300.0)
+    assert status["status"] == "InstallRebooting", status
+    boot = await bench.expect("BootNotification", within_s=300.0)
+    assert boot["reason"] == "FirmwareUpdate", boot
+    for _ in range(bench.setup.evses):
+        await bench.expect("StatusNotification")
+    return boot
+
+
+# Memory
+
+
+async def transaction_events_in_queue_ended(bench: Bench) -> None:
+    """Memory state TransactionEventsInQueueEnded: a whole transaction took place offline; then the link is back."""
+    await bench.configure("AuthCtrlr", "OfflineTxForUnknownIdEnabled", "true")
+    await id_token_cached(bench)
+    await bench.go_offline()
+    if "ParkingBayOccupancy" in bench.start_points | bench.stop_points:
+        await bench.station.parking_bay(bench.evse_id, occupied=True)
+    await bench.connect_ev()
+    await bench.present()
+    await bench.advance(20.0)
+    await bench.present()
+    await bench.advance(20.0)
+    await bench.disconnect_ev()
+    if "ParkingBayOccupancy" in bench.start_points | bench.stop_points:
+        await bench.station.parking_bay(bench.evse_id, occupied=False)
+    await bench.settle()
+    bench.new_session()
+    await bench.come_back()
+
+
+async def id_token_cached(bench: Bench, id_token: Payload | None = None, *, evse_id: int | None = None) -> None:
+    """Memory state IdTokenCached: a whole local session, so that the answers fill the cache; or only the refusal."""
+    await parking_bay_occupied(bench, evse_id)
+    token = id_token if id_token is not None else VALID_TOKEN
+    if bench.csms.info_of(token)["status"] != "Accepted":
+        bench.session(evse_id).id_token = dict(token)
+        await bench.present(token, evse_id=evse_id)
+        await bench.expect("Authorize")
+        await bench.settle()
+        bench.new_session(evse_id)
+        return
+    await authorized(bench, local=True, evse_id=evse_id, id_token=token)
+    await ev_connected_pre_session(bench, evse_id)
+    await energy_transfer_started(bench, evse_id=evse_id)
+    await stop_authorized(bench, local=True, evse_id=evse_id)
+    await ev_disconnected(bench, evse_id=evse_id)
+    await parking_bay_unoccupied(bench, evse_id=evse_id)
+
+
+async def id_token_local_auth_list(bench: Bench, id_token: Payload | None = None) -> None:
+    """Memory state IdTokenLocalAuthList."""
+    await bench.configure("LocalAuthListCtrlr", "Enabled", "true")
+    entry: Payload = {"idToken": id_token or VALID_TOKEN, "idTokenInfo": {"status": "Accepted"}}
+    request: Payload = {"updateType": "Full", "versionNumber": 1, "localAuthorizationList": [entry]}
+    answer = await bench.call("SendLocalList", request)
+    assert answer["status"] == "Accepted", answer
+
+
+async def set_charging_profile(bench: Bench, profile: Payload, *, evse_id: int | None = None) -> None:
+    """Memory state SetChargingProfile."""
+    answer = await bench.call("SetChargingProfile", {"evseId": evse_id or bench.evse_id, "chargingProfile": profile})
+    assert answer["status"] == "Accepted", answer
