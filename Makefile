@@ -4,13 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test check bench lock compose-check clean
+.PHONY: demo test conformance-report check bench lock compose-check clean
 
 demo: $(VENV)/.ready
 	$(BIN)/borne demo $(ARGS)
 
 test: $(VENV)/.ready-dev
 	$(BIN)/pytest -n auto $(ARGS)
+
+# Runs the certification cases and writes down what came of each.
+conformance-report: $(VENV)/.ready-dev
+	$(BIN)/pytest -n auto tests/conformance --conformance-report docs/conformance.md $(ARGS)
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
