@@ -269,6 +269,16 @@ class Csms:
         async with asyncio.timeout(within_s):
             return await answer
 
+    async def answer_late(self, call: Frame, payload: Payload) -> None:
+        """Answer a CALL that was left without an answer."""
+        await self.send_raw(json.dumps([3, call.message_id, payload]))
+        self.journal.note(Frame(False, 3, call.message_id, call.action, payload, self.journal.now(), call.connection))
+
+    async def send_raw(self, text: str) -> None:
+        """Send any frame; it is not noted in the journal."""
+        assert self._websocket is not None, "the station is not connected"
+        await self._websocket.send(text)
+
     async def call(self, action: str, payload: Payload) -> Payload:
         """Send a CALL; the payload of the CALLRESULT. A CALLERROR fails the test."""
         answer = await self.ask(action, payload)
