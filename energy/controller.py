@@ -87,6 +87,10 @@ class Controller:
         self._pauses: dict[int, Pause] = {}
         self._since: dict[tuple[int, LimitSource], tuple[float, datetime]] = {}
 
+    def select(self, station_limit_a: float) -> None:
+        """The current selector was turned: so many amperes per phase for all EVSEs together."""
+        self._station_limit_a = station_limit_a
+
     @property
     def last_sample(self) -> GridSample | None:
         """What the grid meter told last."""

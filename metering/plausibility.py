@@ -16,6 +16,7 @@ _LOWEST_FREQUENCY_HZ = 40.0
 _HIGHEST_FREQUENCY_HZ = 70.0
 _LARGEST_REGISTER_WH = 1e12
 """nine digits of kWh: no meter's display has more"""
+_REGISTERS = tuple(f"energies_import_wh.{phase}" for phase in ("l1", "l2", "l3"))
 _HEADROOM = 1.1
 """register and clock of the meter may be a little off"""
 _SURGE = 2.0
@@ -51,6 +52,7 @@ class Plausibility:
         pairs = (
             ("energy_import_wh", previous.energy_import_wh, new.energy_import_wh),
             ("energy_export_wh", previous.energy_export_wh, new.energy_export_wh),
+            *zip(_REGISTERS, previous.energies_import_wh, new.energies_import_wh, strict=True),
         )
         elapsed_h = (new.taken_at - previous.taken_at).total_seconds() / 3600.0
         most_wh = self.max_power_w * elapsed_h * _HEADROOM + self.register_step_wh
@@ -72,6 +74,7 @@ class Plausibility:
         yield "power_w", reading.power_w, -most_w, most_w
         yield "frequency_hz", reading.frequency_hz, _LOWEST_FREQUENCY_HZ, _HIGHEST_FREQUENCY_HZ
         for name, values, lowest, highest in (
+            ("energies_import_wh", reading.energies_import_wh, 0.0, _LARGEST_REGISTER_WH),
             ("currents_a", reading.currents_a, -most_a, most_a),
             ("voltages_v", reading.voltages_v, 0.0, _HIGHEST_VOLTAGE_V),
             ("powers_w", reading.powers_w, -most_w, most_w),

@@ -44,6 +44,8 @@ class Reading:
     taken_at: datetime
     energy_import_wh: float | None = None
     energy_export_wh: float | None = None
+    energies_import_wh: Phases[float | None] = UNKNOWN
+    """import registers of each phase, where the meter keeps such beside the total"""
     power_w: float | None = None
     currents_a: Phases[float | None] = UNKNOWN
     voltages_v: Phases[float | None] = UNKNOWN

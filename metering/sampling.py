@@ -71,6 +71,11 @@ def _per_phase(values: Phases[float | None], suffix: str = "") -> _Values:
         yield value, name + suffix
 
 
+def _import_registers(reading: Reading) -> _Values:
+    yield reading.energy_import_wh, None
+    yield from _per_phase(reading.energies_import_wh)
+
+
 def _power(reading: Reading) -> _Values:
     yield reading.power_w, None
     yield from _per_phase(reading.powers_w)
@@ -78,7 +83,7 @@ def _power(reading: Reading) -> _Values:
 
 _SOURCES: Mapping[Measurand, tuple[str, int, Callable[[Reading], _Values]]] = {
     # measurand: unit, decimals worth telling, where in the reading
-    Measurand.ENERGY_IMPORT_REGISTER: ("Wh", REGISTER_DECIMALS, lambda reading: _total(reading.energy_import_wh)),
+    Measurand.ENERGY_IMPORT_REGISTER: ("Wh", REGISTER_DECIMALS, _import_registers),
     Measurand.ENERGY_EXPORT_REGISTER: ("Wh", REGISTER_DECIMALS, lambda reading: _total(reading.energy_export_wh)),
     Measurand.POWER_IMPORT: ("W", 1, _power),
     Measurand.CURRENT_IMPORT: ("A", 3, lambda reading: _per_phase(reading.currents_a)),
@@ -88,10 +93,16 @@ _SOURCES: Mapping[Measurand, tuple[str, int, Callable[[Reading], _Values]]] = {
 
 
 def sample(
-    reading: Reading, measurands: Sequence[Measurand], context: Context, *, offered_a: float | None = None
+    reading: Reading,
+    measurands: Sequence[Measurand],
+    context: Context,
+    *,
+    offered_a: float | None = None,
+    registers_by_phase: bool = False,
 ) -> MeterValue | None:
-    """The wanted measurands of a reading; what the meter did not give is left out, never zero.
+    """The wanted measurands of a reading, on all phases (part 2, J 2.3); what the meter did not give is left out.
 
+    `registers_by_phase` tells the import registers of the phases beside the total, where the meter has them.
     Returns None when nothing is left: an empty MeterValue is not allowed.
     """
     samples: list[SampledValue] = []
@@ -105,6 +116,7 @@ def sample(
             SampledValue(round(value, decimals), measurand, context, unit, phase)
             for value, phase in values
             if value is not None
+            and (registers_by_phase or phase is None or measurand is not Measurand.ENERGY_IMPORT_REGISTER)
         )
     return MeterValue(reading.taken_at, tuple(samples)) if samples else None
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ocpp_handlers import actions
+from ocpp_handlers.device_model import DataType, Place, Variable, told
 from ocpp_handlers.session import Answer, Handlers
 from ocpp_handlers.translate import id_token_info_from_wire, id_token_to_wire
+from station.database import StorageError
+from station.model import MOST_ADDITIONAL_INFO
 
 if TYPE_CHECKING:
     from ocpp_handlers import messages as m
@@ -14,6 +19,22 @@ if TYPE_CHECKING:
     from station.model import IdToken, IdTokenInfo
     from station.settings import Settings
     from station.token_store import TokenStore
+
+_log = logging.getLogger(__name__)
+
+_AUTH, _CACHE = Place("AuthCtrlr"), Place("AuthCacheCtrlr")
+ID_TOKEN_TYPES = ("Central", "ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress", "NoAuthorization")
+"""what this station may charge for; an eMAID needs a vehicle that speaks ISO 15118"""
+
+
+def variables(tokens: TokenStore) -> Iterator[Variable]:
+    """What the device model tells of authorization besides the settings."""
+    items, types = str(MOST_ADDITIONAL_INFO), ",".join(ID_TOKEN_TYPES)
+    yield told(_AUTH, "AdditionalInfoItemsPerMessage", DataType.INTEGER, lambda: items, constant=True)
+    yield told(
+        _AUTH, "SupportedIdTokenTypes", DataType.MEMBER_LIST, lambda: types, values=ID_TOKEN_TYPES, constant=True
+    )
+    yield told(_CACHE, "Storage", DataType.INTEGER, lambda: str(tokens.size_bytes), unit="B", maximum=tokens.most_bytes)
 
 
 class Authorization:
@@ -48,9 +69,13 @@ class Authorization:
         return id_token_info_from_wire(answer["idTokenInfo"])
 
     async def clear_cache(self, request: m.ClearCacheRequest) -> Answer[m.ClearCacheResponse]:
-        """C11.FR.01, C11.FR.03, C11.FR.04."""
+        """C11.FR.01, C11.FR.03, C11.FR.04, C11.FR.05."""
         del request
         if not self._settings.auth_cache_enabled:
             return Answer({"status": "Rejected"})
-        await self._tokens.clear()
+        try:
+            await self._tokens.clear()
+        except StorageError as error:
+            _log.error("authorization cache is not cleared on disk: %s", error)
+            return Answer({"status": "Rejected"})
         return Answer({"status": "Accepted"})

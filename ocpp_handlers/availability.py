@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from metering.pulse import Pulse
 from ocpp_handlers import actions, timestamps
 from ocpp_handlers.session import Answer, Handlers, LinkLostError, RefusedError
+from station.availability import OrderAnswer
 from station.model import ConnectorStatus, EvseRef
 from station.ports import NoAnswerError
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from ocpp_handlers.link import Link
     from station.availability import Availability as Orders
     from station.evse import Evse
+    from station.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -39,12 +41,16 @@ class _Change:
 class Availability:
     """Reports every change while online; afterwards, what differs from what the CSMS was told last."""
 
-    def __init__(self, link: Link, evses: Mapping[int, Evse], orders: Orders, clock: Clock) -> None:
+    def __init__(
+        self, link: Link, evses: Mapping[int, Evse], orders: Orders, settings: Settings, clock: Clock
+    ) -> None:
         self._link = link
         self._orders = orders
         self._evses = evses
+        self._settings = settings
         self._clock = clock
         self._seen: dict[int, ConnectorStatus] = {}
+        """the last status of each EVSE that lasted long enough"""
         self._told: dict[int, ConnectorStatus] = {}
         self._waiting: deque[_Change] = deque(maxlen=_MOST_WAITING)
         self._changed = Pulse()
@@ -54,25 +60,47 @@ class Availability:
         handlers.on(actions.CHANGE_AVAILABILITY, self.change_availability)
 
     async def change_availability(self, request: m.ChangeAvailabilityRequest) -> Answer[m.ChangeAvailabilityResponse]:
-        """G03.FR.01–G03.FR.05, G04.FR.01–G04.FR.06; the new statuses are reported as any change is."""
+        """G03.FR.01–G03.FR.05, G04.FR.01–G04.FR.06; a new status is reported as any change is."""
         wire = request.get("evse")
         place = EvseRef(wire["id"], wire.get("connectorId")) if wire is not None else None
         if not self._orders.exists(place):
             return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "UnknownEvse"}})
-        operative = request["operationalStatus"] == "Operative"
-        answer = await self._orders.order(place, operative=operative)
-        return Answer({"status": answer.value})
+        before = {evse.id: evse.connector_status for evse in self._orders.meant_by(place)}
+        answer = await self._orders.order(place, operative=request["operationalStatus"] == "Operative")
+
+        async def confirm() -> None:
+            for evse in self._orders.meant_by(place):
+                if evse.connector_status is before[evse.id] and self._link.online:
+                    await self._tell(self._now(evse))
+
+        # TC_G_13_CS: who orders what is so already is told how it is.
+        return Answer({"status": answer.value}, confirm if answer is OrderAnswer.ACCEPTED else None)
 
     async def watch(self, evse: Evse) -> None:
         """Notice each change of an EVSE's status until cancelled."""
         self._seen[evse.id] = evse.connector_status
         while True:
             await evse.changed.wait()
-            status = evse.connector_status
-            if status is not self._seen[evse.id]:
-                self._seen[evse.id] = status
-                self._waiting.append(_Change(evse.id, status, self._clock.now()))
+            change = await self._lasting(evse)
+            if change.status is not self._seen[evse.id]:
+                self._seen[evse.id] = change.status
+                self._waiting.append(change)
                 self._changed.fire()
+
+    async def _lasting(self, evse: Evse) -> _Change:
+        """The status that an EVSE keeps for MinimumStatusDuration, and since when it has it."""
+        change, since_s = self._now(evse), self._clock.monotonic()
+        while change.status is not self._seen[evse.id]:
+            left_s = since_s + self._settings.minimum_status_duration_s - self._clock.monotonic()
+            if left_s <= 0:
+                break
+            await evse.changed.wait_at_most(self._clock, left_s)
+            if evse.connector_status is not change.status:
+                change, since_s = self._now(evse), self._clock.monotonic()
+        return change
+
+    def _now(self, evse: Evse) -> _Change:
+        return _Change(evse.id, evse.connector_status, self._clock.now())
 
     async def report(self, *, everything: bool) -> None:
         """Report until the link ends; first all statuses, or those that changed meanwhile (B04).
@@ -96,9 +124,9 @@ class Availability:
     def _untold(self) -> list[_Change]:
         """The statuses that the CSMS did not take, as they are now."""
         return [
-            _Change(evse.id, evse.connector_status, self._clock.now())
+            _Change(evse.id, status, self._clock.now())
             for evse in self._evses.values()
-            if self._told.get(evse.id) is not evse.connector_status
+            if self._told.get(evse.id) is not (status := self._seen.get(evse.id, evse.connector_status))
         ]
 
     async def report_now(self, evse: Evse) -> None:
@@ -107,7 +135,7 @@ class Availability:
         Raises:
             LinkLostError: the session has ended.
         """
-        await self._tell(_Change(evse.id, evse.connector_status, self._clock.now()), requested=True)
+        await self._tell(self._now(evse), requested=True)
 
     async def _tell(self, change: _Change, *, requested: bool = False) -> None:
         connector_id = self._evses[change.evse_id].layout.connector_id

@@ -51,6 +51,9 @@ class Identification:
     vendor: str
     serial_number: str | None = None
     firmware_version: str | None = None
+    iccid: str | None = None
+    """of the SIM card, where the link is a mobile one (ModemType)"""
+    imsi: str | None = None
 
 
 class BootGate:
@@ -103,6 +106,7 @@ class Boot:
         self._settings = settings
         self._clock = clock
         self._reason = reason
+        self._triggered = False
         self._again = Pulse()
         self._due_s = 0.0
         """when the CSMS wants to be asked again; a new link changes nothing about that"""
@@ -125,14 +129,19 @@ class Boot:
                 raise
             except NoAnswerError as error:
                 _log.warning("no answer to BootNotification: %s", error)
-                await self._clock.sleep(_NO_ANSWER_WAIT_S)
+                await self._again.wait_at_most(self._clock, _NO_ANSWER_WAIT_S)
                 continue
             self._take(answer)
 
     def ask_again(self) -> None:
         """The CSMS wants another BootNotification now (TriggerMessage, B02.FR.04)."""
-        self._reason = BootReason.TRIGGERED
+        self._triggered = True
         self._again.fire()
+
+    def begin_anew(self) -> None:
+        """The CSMS may be another one than before: it is asked at once whether it accepts the station (B10.FR.10)."""
+        self._due_s = 0.0
+        self._gate.become(BootState.UNKNOWN)
 
     async def _until_due(self) -> None:
         """B02.FR.04, B02.FR.08, B03.FR.02, B03.FR.06: not before the interval is over, also on the next link."""
@@ -184,7 +193,16 @@ class Boot:
             station["serialNumber"] = who.serial_number
         if who.firmware_version is not None:
             station["firmwareVersion"] = who.firmware_version
-        return {"reason": self._reason.value, "chargingStation": station}
+        modem: m.ModemType = {}
+        if who.iccid is not None:
+            modem["iccid"] = who.iccid
+        if who.imsi is not None:
+            modem["imsi"] = who.imsi
+        if modem:
+            station["modem"] = modem
+        reason = BootReason.TRIGGERED if self._triggered else self._reason
+        self._triggered = False
+        return {"reason": reason.value, "chargingStation": station}
 
     def _tell_time(self, text: str) -> None:
         try:

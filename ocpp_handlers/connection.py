@@ -7,23 +7,30 @@ import base64
 import contextlib
 import logging
 import random
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from metering.pulse import Pulse
+from ocpp_handlers import handshake
 from ocpp_handlers.back_off import back_off
+from station.database import StorageError
+from station.security_events import SecurityEventType
 from station.supervision import heed_cancellation
 
 if TYPE_CHECKING:
-    import ssl
     from datetime import datetime
 
     from websockets.asyncio.client import ClientConnection
     from websockets.exceptions import ConnectionClosed
 
     from metering.clock import Clock
+    from station.certificates import Certificates, TlsMaterial
+    from station.credentials import Credentials
+    from station.network import NetworkProfile, NetworkProfiles
+    from station.security_events import SecurityEvents
     from station.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -32,35 +39,40 @@ SUBPROTOCOL = "ocpp2.0.1"
 _DIAL_S = 20.0
 _DIAL_WIRE_S = 2.0
 _PONG_S = 20.0
+_GOODBYE_S = 1.0
 _LARGEST_FRAME = 1 << 20
-_STABLE_S = 10.0
-"""a link that lasted so long starts the back-off anew; one that the CSMS drops at once does not"""
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkProfile:
-    """Where the CSMS is and how the station proves who it is."""
+class Access:
+    """How the station gets to a CSMS, and proves there who it is."""
 
-    url: str
-    """ws:// or wss://, without the identity"""
     identity: str
-    password: str | None = None
-    tls: Callable[[], ssl.SSLContext] | None = None
-    """makes the TLS context of a wss:// link"""
-    security_profile: int = 0
+    network: NetworkProfiles
+    credentials: Credentials
+    certificates: Certificates
 
-    @property
-    def address(self) -> str:
-        """The URL with the percent-encoded identity as the last step of its path (part 4 §3.1.1)."""
-        parts = urlsplit(self.url)
-        return parts._replace(path=f"{parts.path.rstrip('/')}/{quote(self.identity, safe='')}").geturl()
 
-    def headers(self) -> dict[str, str]:
-        """Basic authentication, where there is a password (A00.FR.204)."""
-        if self.password is None:
-            return {}
-        secret = base64.b64encode(f"{self.identity}:{self.password}".encode()).decode()
-        return {"Authorization": f"Basic {secret}"}
+@dataclass(frozen=True, slots=True)
+class _Dialled:
+    """A websocket, and what it was made with."""
+
+    websocket: ClientConnection
+    material: TlsMaterial | None
+
+
+def address(profile: NetworkProfile, identity: str) -> str:
+    """The URL with the percent-encoded identity as the last step of its path (part 4 §3.1.1)."""
+    parts = urlsplit(profile.url)
+    return parts._replace(path=f"{parts.path.rstrip('/')}/{quote(identity, safe='')}").geturl()
+
+
+def headers(profile: NetworkProfile, identity: str, password: str | None) -> dict[str, str]:
+    """Basic authentication, in the security profiles that have it (A00.FR.204, A00.FR.303)."""
+    if password is None or profile.security_profile not in (1, 2):
+        return {}
+    secret = base64.b64encode(f"{identity}:{password}".encode()).decode()
+    return {"Authorization": f"Basic {secret}"}
 
 
 class Connection:
@@ -68,20 +80,26 @@ class Connection:
 
     def __init__(
         self,
-        profile: NetworkProfile,
+        access: Access,
         serve: Callable[[ClientConnection], Awaitable[None]],
         settings: Settings,
         clock: Clock,
+        security_events: SecurityEvents,
     ) -> None:
-        self.profile = profile
+        self._access = access
         self._serve = serve
         self._settings = settings
         self._clock = clock
+        self._security_events = security_events
         self._websocket: ClientConnection | None = None
         self._cut = False
+        self._again = False
         self._mended = Pulse()
+        self._reported: set[SecurityEventType] = set()
         self.connected_since: datetime | None = None
         self.last_error: str | None = None
+        self.switched = False
+        """whether the present link is by another network profile than the one before it (B10.FR.10)"""
 
     @property
     def connected(self) -> bool:
@@ -90,15 +108,21 @@ class Connection:
 
     async def run(self) -> None:
         """Dial until cancelled."""
+        network = self._access.network
         delays = back_off(self._settings, random.uniform)
+        slots = network.attempts()
         while True:
             while self._cut:
                 await self._mended.wait()
-            began_s = self._clock.monotonic()
-            was_up = await asyncio.create_task(self._hold_link(), name="link")
+            slot = next(slots)
+            was_up = await asyncio.create_task(self._hold_link(slot), name="link")
             heed_cancellation()
-            if was_up and self._clock.monotonic() - began_s >= _STABLE_S:
+            if was_up:  # part 4 §5.3 with errata 4.12: a successful connection starts the back-off anew
                 delays = back_off(self._settings, random.uniform)
+                slots = network.attempts(slot)
+            if self._again:
+                self._again = False
+                continue
             delay_s = next(delays)
             _log.info("dial again in %.1f s", delay_s)
             await self._mended.wait_at_most(self._clock, delay_s)
@@ -114,54 +138,113 @@ class Connection:
         self._cut = False
         self._mended.fire()
 
-    async def _hold_link(self) -> bool:
+    async def reconnect(self) -> None:
+        """End the link and dial at once, since what proves who the station is has changed (A01, A02.FR.08)."""
+        if self._websocket is not None:
+            self._again = True
+            await _say_goodbye(self._websocket)
+
+    async def _hold_link(self, slot: int) -> bool:
         """Dial once and stay as long as the link holds; returns whether it was ever up."""
         from websockets.exceptions import ConnectionClosed
 
-        try:
-            websocket = await self._dial()
-        except _failures() as error:
-            self._say(f"cannot connect to {self.profile.url}: {_describe(error)}")
+        profile = self._access.network.profile
+        if profile is None:
             return False
         try:
+            dialled = await self._dial(profile)
+        except _failures() as error:
+            self._say(f"cannot connect to {profile.url}: {_describe(error)}")
+            await self._note_failure(error)
+            return False
+        websocket = dialled.websocket
+        try:
             if websocket.subprotocol != SUBPROTOCOL:
-                self._say(f"{self.profile.url} does not speak {SUBPROTOCOL}")
+                self._say(f"{profile.url} does not speak {SUBPROTOCOL}")
                 return False
+            await self._note_success(slot, dialled.material)
             self._websocket = websocket
             self.connected_since = self._clock.now()
             self.last_error = None
-            _log.info("connected to %s", self.profile.url)
+            _log.info("connected to %s", profile.url)
             await self._serve_with_pings(websocket)
         except* ConnectionClosed as closed:
             self._say(f"link lost: {_first(closed)}")
         finally:
             self._websocket = None
             self.connected_since = None
-            with contextlib.suppress(*_failures()):
-                async with asyncio.timeout(1.0):
-                    await websocket.close()
-            websocket.transport.abort()  # whatever the CSMS makes of the goodbye
+            await _say_goodbye(websocket)
         return True
 
-    async def _dial(self) -> ClientConnection:
-        from websockets.asyncio.client import connect
+    async def _dial(self, profile: NetworkProfile) -> _Dialled:
+        """Dial, where a CSMS root was replaced perhaps twice.
+
+        M05.FR.14, M05.FR.16: the root that was replaced is tried too, but not for a CSMS that is new (M05.FR.15).
+        """
+        if not profile.url.lower().startswith("wss:"):
+            return _Dialled(await self._open(profile, None), None)
+        certificates = self._access.certificates
+        shown = profile.security_profile == 3  # A00.FR.401
+        material = await certificates.tls_material(client_certificate=shown)
+        try:
+            return _Dialled(await self._open(profile, material), material)
+        except ssl.SSLCertVerificationError as error:
+            if not certificates.has_fallback_root or self._access.network.migrating:
+                raise
+            _log.info("the CSMS does not show a certificate of the new root (%s); the old one is tried", error)
+            material = await certificates.tls_material(client_certificate=shown, fallback_root=True)
+            return _Dialled(await self._open(profile, material), material)
+
+    async def _open(self, profile: NetworkProfile, material: TlsMaterial | None) -> ClientConnection:
         from websockets.typing import Subprotocol
 
-        profile = self.profile
+        from ocpp_handlers.dialling import dial
+
+        access = self._access
         with self._clock.wire(_DIAL_WIRE_S):
-            return await connect(
-                profile.address,
+            return await dial(
+                address(profile, access.identity),
                 subprotocols=[Subprotocol(SUBPROTOCOL)],
-                additional_headers=profile.headers(),
-                ssl=profile.tls() if profile.tls is not None else None,
+                additional_headers=headers(profile, access.identity, access.credentials.password),
+                ssl=self._context(material) if material is not None else None,
                 open_timeout=_DIAL_S,
-                close_timeout=1.0,
+                close_timeout=_GOODBYE_S,
                 ping_interval=None,  # our own: the interval is a variable, the clock may be virtual
                 max_size=_LARGEST_FRAME,
                 max_queue=32,
                 user_agent_header=None,
                 proxy=None,
             )
+
+    def _context(self, material: TlsMaterial) -> ssl.SSLContext:
+        from ocpp_handlers.tls import context_of
+
+        context = context_of(material)
+        lenient = self._settings.allow_csms_tls_wildcards
+        context.sslobject_class = handshake.LenientHandshake if lenient else handshake.CheckedHandshake
+        return context
+
+    async def _note_failure(self, error: Exception) -> None:
+        """Report what a failed attempt says about security, once for repeated attempts (A00.FR.316)."""
+        event = handshake.event_of(error)
+        if event is None:
+            return
+        if event is SecurityEventType.FAILED_TO_AUTHENTICATE_AT_CSMS:
+            self._access.credentials.refused()
+        if event not in self._reported:
+            self._reported.add(event)
+            await self._security_events.report(event, _describe(error))
+
+    async def _note_success(self, slot: int, material: TlsMaterial | None) -> None:
+        access = self._access
+        self._reported.clear()
+        try:
+            self.switched = await access.network.connected(slot)
+            await access.credentials.accepted()
+        except StorageError as error:
+            _log.error("the connection is not noted on disk: %s", error)
+        if material is not None:
+            await access.certificates.connected(material)
 
     async def _serve_with_pings(self, websocket: ClientConnection) -> None:
         async with asyncio.TaskGroup() as group:
@@ -208,6 +291,14 @@ def _failures() -> tuple[type[Exception], ...]:
     from websockets.exceptions import WebSocketException
 
     return (OSError, TimeoutError, EOFError, WebSocketException)
+
+
+async def _say_goodbye(websocket: ClientConnection) -> None:
+    """Close a websocket, and drop it when the CSMS does not answer that."""
+    with contextlib.suppress(*_failures()):
+        async with asyncio.timeout(_GOODBYE_S):
+            await websocket.close()
+    websocket.transport.abort()  # whatever the CSMS makes of the goodbye
 
 
 def _first(error: ConnectionClosed | BaseExceptionGroup[ConnectionClosed]) -> ConnectionClosed:

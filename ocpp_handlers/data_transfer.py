@@ -1,35 +1,65 @@
-"""Block P, data transfer: no vendor extension is known, and data is never touched (P01)."""
+"""Block P, data transfer: vendors' own messages. None is built in, and data is never touched (P01, P02)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ocpp_handlers import actions
 from ocpp_handlers.session import Answer, Handlers
+from station.ports import Absent, VendorAnswer, VendorMessage
 
 if TYPE_CHECKING:
     from ocpp_handlers import messages as m
+    from ocpp_handlers.link import Link
+
+_MOST_ANSWERS = 100
+"""answers that may be known; more than any vendor's protocol has messages"""
 
 
 class DataTransfer:
-    """Answers DataTransfer."""
+    """Answers DataTransfer, and sends it (station.ports.VendorMessages)."""
 
-    def __init__(self) -> None:
-        self._canned: dict[tuple[str, str | None], m.DataTransferResponse] = {}
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._answers: dict[tuple[str, str | None], VendorAnswer] = {}
 
     def register(self, handlers: Handlers) -> None:
         """Answer what the CSMS asks of this block."""
         handlers.on(actions.DATA_TRANSFER, self.data_transfer)
 
-    def answer_with(self, vendor_id: str, message_id: str | None, response: m.DataTransferResponse) -> None:
-        """From now on answer this vendor's message so (a test bench asks for that)."""
-        self._canned[vendor_id, message_id] = response
+    def answer_with(self, vendor_id: str, message_id: str | None, answer: VendorAnswer) -> None:
+        """From now on answer this vendor's message so.
+
+        Raises:
+            ValueError: too many answers are known already.
+        """
+        key = (vendor_id, message_id)
+        if key not in self._answers and len(self._answers) >= _MOST_ANSWERS:
+            raise ValueError(f"at most {_MOST_ANSWERS} messages can have an answer")
+        self._answers[key] = answer
+
+    async def send(self, message: VendorMessage) -> VendorAnswer:
+        """Send one message. It is never sent again: nobody can know what a vendor's message does when it comes twice.
+
+        Raises:
+            NoAnswerError: there is no answer, or the CSMS does not know such messages at all.
+        """
+        request: m.DataTransferRequest = {"vendorId": message.vendor_id}
+        if message.message_id is not None:
+            request["messageId"] = message.message_id
+        if message.data is not Absent.ABSENT:
+            request["data"] = message.data
+        answer = await self._link.call(actions.DATA_TRANSFER, request)
+        return VendorAnswer(answer["status"], answer.get("data", Absent.ABSENT))
 
     async def data_transfer(self, request: m.DataTransferRequest) -> Answer[m.DataTransferResponse]:
         """P01.FR.05, P01.FR.06."""
         vendor_id, message_id = request["vendorId"], request.get("messageId")
-        if (canned := self._canned.get((vendor_id, message_id))) is not None:
-            return Answer(canned)
-        if any(vendor == vendor_id for vendor, _ in self._canned):
+        if (answer := self._answers.get((vendor_id, message_id))) is not None:
+            response: m.DataTransferResponse = {"status": cast("m.DataTransferStatusEnumType", answer.status)}
+            if answer.data is not Absent.ABSENT:
+                response["data"] = answer.data
+            return Answer(response)
+        if any(vendor == vendor_id for vendor, _ in self._answers):
             return Answer({"status": "UnknownMessageId"})
         return Answer({"status": "UnknownVendorId"})

@@ -118,11 +118,16 @@ def encode(frame: Call | Result | Error) -> str:
 
 
 _SECRET = re.compile("basicauthpassword", re.IGNORECASE)  # identifiers ignore case
+_KEY_CODE = "KeyCode"
+_USER_INFO = re.compile(r'(:(?:\\?/){2})[^"/\\\s]*@')
+"""what stands before the host of a URL, for which GetLog and UpdateFirmware have no other place (N01.FR.17)"""
 
 
 def without_secrets(text: str) -> str:
-    """A frame as a log or a page may show it: passwords that it carries are left out."""
-    if _SECRET.search(text) is None:
+    """A frame as a log or a page may show it: passwords and key codes (C04.FR.04) that it carries are left out."""
+    if "@" in text:
+        text = _USER_INFO.sub(r"\1***@", text)
+    if _SECRET.search(text) is None and _KEY_CODE not in text:
         return text
     try:
         return json.dumps(_masked(json.loads(text)), separators=(",", ":"), ensure_ascii=False)
@@ -131,14 +136,15 @@ def without_secrets(text: str) -> str:
 
 
 def _masked(node: object) -> object:
-    """The same, with the value of each attribute of a secret variable masked."""
+    """The same, with the value of each attribute of a secret variable masked, and each key code."""
     if isinstance(node, list):
         return [_masked(item) for item in cast("list[object]", node)]
     if not isinstance(node, dict):
         return node
     fields = cast("Payload", node)
     secret = "attributeValue" in fields and _SECRET.search(json.dumps(fields.get("variable"))) is not None
-    return {key: "***" if secret and key == "attributeValue" else _masked(value) for key, value in fields.items()}
+    hidden = {"attributeValue"} if secret else {"idToken"} if fields.get("type") == _KEY_CODE else set[str]()
+    return {key: "***" if key in hidden else _masked(value) for key, value in fields.items()}
 
 
 def _has_whole_characters(parts: list[object], text: str) -> bool:

@@ -6,10 +6,11 @@ import logging
 from typing import TYPE_CHECKING
 
 from ocpp_handlers import actions
-from ocpp_handlers.device_model import DeviceModel, Missing, Mutability, Place
-from ocpp_handlers.session import Answer, Handlers, PayloadError
-from ocpp_handlers.variables import ITEMS_PER_MESSAGE
+from ocpp_handlers.device_model import AttributeType, DeviceModel, Missing, Mutability, Place, Variable
+from ocpp_handlers.message_size import check_size
+from ocpp_handlers.session import Answer, Handlers
 from station.database import StorageError
+from station.restart import ResetAnswer
 
 if TYPE_CHECKING:
     from ocpp_handlers import messages as m
@@ -19,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 class Provisioning:
-    """Get and SetVariables over the device model."""
+    """Variables of the device model are read and written; the station or an EVSE is reset."""
 
     def __init__(self, model: DeviceModel, restart: Restart) -> None:
         self._model = model
@@ -34,23 +35,22 @@ class Provisioning:
     async def get_variables(self, request: m.GetVariablesRequest) -> Answer[m.GetVariablesResponse]:
         """B06: a result for each item, in order (B06.FR.01, B06.FR.02)."""
         items = request["getVariableData"]
-        _check_count(len(items))
+        check_size(request, len(items))  # B06.FR.16, B06.FR.17
         return Answer({"getVariableResult": [self._get(item) for item in items]})
 
     async def set_variables(self, request: m.SetVariablesRequest) -> Answer[m.SetVariablesResponse]:
         """B05: a result for each item, in order (B05.FR.01, B05.FR.02)."""
         items = request["setVariableData"]
-        _check_count(len(items))
+        check_size(request, len(items))  # B05.FR.11
         return Answer({"setVariableResult": [await self._set(item) for item in items]})
 
     async def reset(self, request: m.ResetRequest) -> Answer[m.ResetResponse]:
-        """B11.FR.01, B11.FR.03, B12.FR.01, B12.FR.02; a single EVSE cannot be reset (B11.FR.09, B12.FR.09)."""
-        if "evseId" in request:
-            return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "UnsupportedRequest"}})
-        if request["type"] == "OnIdle" and self._restart.transactions_run:
-            self._restart.schedule()
-            return Answer({"status": "Scheduled"})
-        return Answer({"status": "Accepted"}, self._restart.now)
+        """B11.FR.01, B12.FR.01, B12.FR.02."""
+        verdict = self._restart.ask(request.get("evseId"), on_idle=request["type"] == "OnIdle")
+        answer: m.ResetResponse = {"status": verdict.answer.value}
+        if verdict.reason is not None:
+            answer["statusInfo"] = {"reasonCode": verdict.reason}
+        return Answer(answer, verdict.then if verdict.answer is ResetAnswer.ACCEPTED else None)
 
     def _get(self, item: m.GetVariableDataType) -> m.GetVariableResultType:
         result: m.GetVariableResultType = {
@@ -59,13 +59,9 @@ class Provisioning:
             "component": item["component"],
             "variable": item["variable"],
         }
-        variable = self._model.find(
-            _place(item["component"]), item["variable"]["name"], item["variable"].get("instance")
-        )
+        variable = self._find(item["component"], item["variable"], result["attributeType"])
         if isinstance(variable, Missing):
-            result["attributeStatus"] = variable.value  # B06.FR.06, B06.FR.07, B06.FR.15
-        elif result["attributeType"] != "Actual":
-            result["attributeStatus"] = "NotSupportedAttributeType"  # B06.FR.08
+            result["attributeStatus"] = variable.value  # B06.FR.06, B06.FR.07, B06.FR.08, B06.FR.15
         elif variable.mutability is Mutability.WRITE_ONLY:
             result["attributeStatus"] = "Rejected"  # B06.FR.09
         else:
@@ -79,14 +75,10 @@ class Provisioning:
             "component": item["component"],
             "variable": item["variable"],
         }
-        variable = self._model.find(
-            _place(item["component"]), item["variable"]["name"], item["variable"].get("instance")
-        )
+        variable = self._find(item["component"], item["variable"], result["attributeType"])
         if isinstance(variable, Missing):
-            result["attributeStatus"] = variable.value  # B05.FR.04, B05.FR.05
-        elif result["attributeType"] != "Actual":
-            result["attributeStatus"] = "NotSupportedAttributeType"  # B05.FR.06
-        elif variable.write is None:
+            result["attributeStatus"] = variable.value  # B05.FR.04, B05.FR.05, B05.FR.06
+        elif variable.write is None or not variable.writable:
             _reject(result, "ReadOnly", f"{variable.name} cannot be written")  # B05.FR.09
         else:
             try:
@@ -96,7 +88,15 @@ class Provisioning:
             except StorageError as error:
                 _log.error("%s is not saved: %s", variable.name, error)
                 _reject(result, "InternalError", f"{variable.name} could not be saved")  # B05.FR.09
+            else:
+                if variable.reboot_required:
+                    result["attributeStatus"] = "RebootRequired"
         return result
+
+    def _find(self, component: m.ComponentType, variable: m.VariableType, attribute: str) -> Variable | Missing:
+        return self._model.find(
+            _place(component), variable["name"], variable.get("instance"), AttributeType(attribute)
+        )
 
 
 def _place(component: m.ComponentType) -> Place:
@@ -104,11 +104,6 @@ def _place(component: m.ComponentType) -> Place:
     if evse is None:
         return Place(component["name"], component.get("instance"))
     return Place(component["name"], component.get("instance"), evse["id"], evse.get("connectorId"))
-
-
-def _check_count(count: int) -> None:
-    if count > ITEMS_PER_MESSAGE:  # B05.FR.11, B06.FR.16
-        raise PayloadError("OccurrenceConstraintViolation", f"at most {ITEMS_PER_MESSAGE} items in a message")
 
 
 def _reject(result: m.SetVariableResultType, reason_code: str, info: str) -> None:

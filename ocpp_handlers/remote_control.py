@@ -53,7 +53,8 @@ class RemoteControl:
             return _rejected("Rejected", result.reason or "")
         chosen = result.evse_id
         profile: ChargingProfile | None = None
-        if (wire := request.get("chargingProfile")) is not None:
+        wire = request.get("chargingProfile")
+        if wire is not None and self._station.settings.smart_charging_enabled:  # F01.FR.12: else it is ignored
             profile = profile_from_wire(wire, chosen)
             if (why := self._refusal(profile)) is not None:  # F01.FR.26, F02.FR.27, K05.FR.05
                 return _rejected("InvalidProfile", why)
@@ -75,13 +76,13 @@ class RemoteControl:
 
     async def request_stop(self, request: m.RequestStopTransactionRequest) -> Answer[m.RequestStopTransactionResponse]:
         """F03."""
-        evse = self._station.evse_of_transaction(request["transactionId"])
-        if not self._gate.accepted or evse is None:  # B02.FR.05, F03.FR.08
+        transaction_id = request["transactionId"]
+        if not self._gate.accepted or not self._station.is_ongoing(transaction_id):  # B02.FR.05, F03.FR.08
             return Answer({"status": "Rejected"})
-        transaction_id = evse.transaction_id
 
         async def stop() -> None:
-            if evse.transaction_id == transaction_id:
+            evse = self._station.evse_of_transaction(transaction_id)  # None: it is ending already
+            if evse is not None:
                 evse.end_authorization(TriggerReason.REMOTE_STOP, StoppedReason.REMOTE)
 
         return Answer({"status": "Accepted"}, stop)  # F03.FR.07

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from ocpp_handlers import actions, timestamps
 from ocpp_handlers.device_model import DataType, DeviceModel, Mutability, Variable
-from ocpp_handlers.session import Answer, Handlers, PayloadError
+from ocpp_handlers.message_size import check_size
+from ocpp_handlers.session import Answer, Handlers
 from station.ports import NoAnswerError
 from station.supervision import Errand
 
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 ITEMS_PER_REPORT = 30
-"""variables in one NotifyReportRequest: some 10 kB"""
-ITEMS_PER_MESSAGE = 50
+"""variables in one NotifyReportRequest: some 10 kB, more where vendors have long values"""
+_MOST_AT_ONCE = 4
+"""reports that may be under way; another one is Rejected"""
 _LISTS = frozenset({DataType.OPTION_LIST, DataType.SEQUENCE_LIST, DataType.MEMBER_LIST})
 _CONDITION = frozenset({"availabilitystate", "available", "enabled", "active", "problem", "operational", "tripped"})
 """variables that tell the availability and the condition of the station (B07.FR.09)"""
@@ -35,6 +37,7 @@ class Reports:
         self._link = link
         self._model = model
         self._clock = clock
+        self._under_way = 0
 
     def register(self, handlers: Handlers) -> None:
         """Answer what the CSMS asks of this block."""
@@ -42,28 +45,31 @@ class Reports:
         handlers.on(actions.GET_REPORT, self.get_report)
 
     async def get_base_report(self, request: m.GetBaseReportRequest) -> Answer[m.GetBaseReportResponse]:
-        """B07.FR.01, B07.FR.03, B07.FR.07, B07.FR.08, B07.FR.09."""
+        """B07.FR.01, B07.FR.03, B07.FR.07, B07.FR.08, B07.FR.09, B07.FR.12."""
+        if self._under_way >= _MOST_AT_ONCE:  # B07.FR.13
+            return Answer({"status": "Rejected"})
         match request["reportBase"]:
             case "ConfigurationInventory":
-                chosen = [one for one in self._model if one.mutability is not Mutability.READ_ONLY]
+                chosen = [one for one in self._model.variables() if any(attribute.writable for attribute in one)]
             case "FullInventory":
-                chosen = list(self._model)
+                chosen = list(self._model.variables())
             case "SummaryInventory":
-                chosen = [one for one in self._model if one.name.casefold() in _CONDITION]
+                chosen = [one for one in self._model.variables() if one[0].name.casefold() in _CONDITION]
         return Answer({"status": "Accepted"}, self._errand(int(request["requestId"]), chosen))
 
     async def get_report(self, request: m.GetReportRequest) -> Answer[m.GetReportResponse]:
         """B08.FR.01, B08.FR.05, B08.FR.11, B08.FR.15."""
         wanted = request.get("componentVariable", [])
-        if len(wanted) > ITEMS_PER_MESSAGE:  # B08.FR.17
-            raise PayloadError("OccurrenceConstraintViolation", f"at most {ITEMS_PER_MESSAGE} componentVariable")
+        check_size(request, len(wanted))  # B08.FR.17, B08.FR.18
+        if self._under_way >= _MOST_AT_ONCE:  # B08.FR.16
+            return Answer({"status": "Rejected"})
         criteria = request.get("componentCriteria", [])
         fitting = self._components_that(criteria) if criteria else None
         chosen = [
             variable
-            for variable in self._model
-            if (fitting is None or variable.place.key in fitting)
-            and (not wanted or any(_means(item, variable) for item in wanted))
+            for variable in self._model.variables()
+            if (fitting is None or variable[0].place.key in fitting)
+            and (not wanted or any(_means(item, variable[0]) for item in wanted))
         ]
         if not chosen:
             return Answer({"status": "EmptyResultSet"})
@@ -72,7 +78,7 @@ class Reports:
     def _components_that(self, criteria: Iterable[m.ComponentCriterionEnumType]) -> set[object]:
         """The components that fit one of the criteria (B08.FR.07–B08.FR.10, B08.FR.13)."""
         switches: dict[object, dict[str, str]] = {}
-        for variable in self._model:
+        for variable, *_ in self._model.variables():
             found = switches.setdefault(variable.place.key, {})
             if variable.name.casefold() in _SWITCHES.values():
                 found[variable.name.casefold()] = variable.read()
@@ -82,25 +88,30 @@ class Reports:
             if any(found.get(_SWITCHES[one], "false" if one == "Problem" else "true") == "true" for one in criteria)
         }
 
-    def _errand(self, request_id: int, variables: Sequence[Variable]) -> Errand:
+    def _errand(self, request_id: int, variables: Sequence[tuple[Variable, ...]]) -> Errand:
         async def send() -> None:
             """B07.FR.04, B07.FR.10, B08.FR.04, B08.FR.14."""
-            parts = [variables[at : at + ITEMS_PER_REPORT] for at in range(0, len(variables), ITEMS_PER_REPORT)]
-            for number, part in enumerate(parts):
-                report: m.NotifyReportRequest = {
-                    "requestId": request_id,
-                    "generatedAt": timestamps.encode(self._clock.now()),
-                    "seqNo": number,
-                    "tbc": number < len(parts) - 1,
-                    "reportData": [_described(variable) for variable in part],
-                }
-                try:
-                    await self._link.call(actions.NOTIFY_REPORT, report, requested=True)
-                except NoAnswerError as error:
-                    _log.warning("report %d ends at part %d: %s", request_id, number, error)
-                    return
+            self._under_way += 1
+            try:
+                await self._send(request_id, variables)
+            except NoAnswerError as error:
+                _log.warning("report %d is not complete: %s", request_id, error)
+            finally:
+                self._under_way -= 1
 
         return send
+
+    async def _send(self, request_id: int, variables: Sequence[tuple[Variable, ...]]) -> None:
+        starts = range(0, len(variables), ITEMS_PER_REPORT)
+        for number, start in enumerate(starts):
+            report: m.NotifyReportRequest = {
+                "requestId": request_id,
+                "generatedAt": timestamps.encode(self._clock.now()),
+                "seqNo": number,
+                "tbc": number < len(starts) - 1,
+                "reportData": [_described(one) for one in variables[start : start + ITEMS_PER_REPORT]],
+            }
+            await self._link.call(actions.NOTIFY_REPORT, report, requested=True)
 
 
 def _means(item: m.ComponentVariableType, variable: Variable) -> bool:
@@ -130,9 +141,10 @@ def _fits(
         yield "instance" not in named or named["instance"].casefold() == (variable.instance or "").casefold()
 
 
-def _described(variable: Variable) -> m.ReportDataType:
-    """A variable with its attribute and its characteristics (B08.FR.12)."""
-    place = variable.place
+def _described(variable: tuple[Variable, ...]) -> m.ReportDataType:
+    """A variable with its attributes and its characteristics (B07.FR.11, B08.FR.12)."""
+    first = variable[0]
+    place = first.place
     component: m.ComponentType = {"name": place.component}
     if place.instance is not None:
         component["instance"] = place.instance
@@ -140,23 +152,27 @@ def _described(variable: Variable) -> m.ReportDataType:
         component["evse"] = {"id": place.evse_id}
         if place.connector_id is not None:
             component["evse"]["connectorId"] = place.connector_id
-    named: m.VariableType = {"name": variable.name}
-    if variable.instance is not None:
-        named["instance"] = variable.instance
-    attribute: m.VariableAttributeType = {
-        "type": "Actual",
-        "mutability": variable.mutability.value,
-        "persistent": variable.write is not None,
-        "constant": False,
-    }
-    if variable.mutability is not Mutability.WRITE_ONLY:
-        attribute["value"] = variable.read()
+    named: m.VariableType = {"name": first.name}
+    if first.instance is not None:
+        named["instance"] = first.instance
     return {
         "component": component,
         "variable": named,
-        "variableAttribute": [attribute],
-        "variableCharacteristics": _characteristics(variable),
+        "variableAttribute": [_attribute(one) for one in variable],
+        "variableCharacteristics": _characteristics(first),
     }
+
+
+def _attribute(variable: Variable) -> m.VariableAttributeType:
+    attribute: m.VariableAttributeType = {
+        "type": variable.attribute.value,
+        "mutability": variable.mutability.value,
+        "persistent": variable.write is not None or variable.constant,
+        "constant": variable.constant,
+    }
+    if variable.mutability is not Mutability.WRITE_ONLY:  # B07.FR.03 (errata): never the value of these
+        attribute["value"] = variable.read()
+    return attribute
 
 
 def _characteristics(variable: Variable) -> m.VariableCharacteristicsType:

@@ -126,7 +126,9 @@ class Session:
         *,
         timeout_s: float,
         listen: FrameListener | None = None,
+        on_invalid: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """`on_invalid` is told why a frame is not a valid OCPP message."""
         self._wire = wire
         self._handlers = handlers
         self._gate = gate
@@ -135,6 +137,9 @@ class Session:
         self._clock = clock
         self._timeout_s = timeout_s
         self._listen = listen
+        self._on_invalid = on_invalid
+        self._owes_nothing = asyncio.Event()
+        self._owes_nothing.set()
         self._turn = asyncio.Lock()
         self._open: tuple[str, asyncio.Future[Result | Error]] | None = None
         self._ended = False
@@ -150,6 +155,10 @@ class Session:
             self._ended = True
             if self._open is not None and not self._open[1].done():
                 self._open[1].set_exception(LinkLostError("the link ended"))
+
+    async def answered(self) -> None:
+        """Wait until no answer is owed."""
+        await self._owes_nothing.wait()
 
     async def call(
         self, action: Action[RequestT, ResponseT], request: RequestT, *, requested: bool = False
@@ -190,7 +199,11 @@ class Session:
     async def _take(self, taken: frame.Frame) -> None:
         match taken:
             case Call():
-                await self._answer(taken)
+                self._owes_nothing.clear()
+                try:
+                    await self._answer(taken)
+                finally:
+                    self._owes_nothing.set()
             case Result() | Error():
                 if self._open is not None and self._open[0] == taken.id and not self._open[1].done():
                     self._open[1].set_result(taken)
@@ -198,6 +211,7 @@ class Session:
                     _log.warning("an answer that nobody waits for: %s", taken.id)
             case Nonsense():
                 _log.warning("a frame that is not OCPP: %s", taken.why)
+                self._on_invalid(taken.why)
                 if taken.answer is not None:
                     await self._send(taken.answer)
 
@@ -225,6 +239,7 @@ class Session:
         if (handler := self._handlers.get(call.action)) is None:
             return Error(call.id, "NotSupported", f"{call.action} is not supported")
         if (fault := self._schemas.fault_of_request(call.action, call.payload)) is not None:
+            self._on_invalid(f"{call.action}: {fault.code}")
             return Error(call.id, fault.code, fault.description)
         outcome = await contained(handler(call.payload))
         if isinstance(outcome, PayloadError):

@@ -11,21 +11,29 @@ from typing import TYPE_CHECKING
 from ocpp_handlers.authorization import Authorization
 from ocpp_handlers.availability import Availability
 from ocpp_handlers.boot import Boot, BootGate, Identification
-from ocpp_handlers.connection import Connection, NetworkProfile
+from ocpp_handlers.certificates import Certificates
+from ocpp_handlers.connection import Access, Connection
+from ocpp_handlers.customer_information import CustomerInformation
 from ocpp_handlers.data_transfer import DataTransfer
 from ocpp_handlers.delivery import Delivery
+from ocpp_handlers.diagnostics import Diagnostics
+from ocpp_handlers.firmware import Firmware
 from ocpp_handlers.link import Link
 from ocpp_handlers.meter_values import MeterValues
+from ocpp_handlers.network_profile import NetworkProfileBlock
 from ocpp_handlers.provisioning import Provisioning
 from ocpp_handlers.remote_control import RemoteControl
 from ocpp_handlers.reports import Reports
 from ocpp_handlers.schema import Schemas
+from ocpp_handlers.security import SecurityEventDelivery
 from ocpp_handlers.session import FrameListener, Handlers, LinkLostError, Session
+from ocpp_handlers.signing import Signing
 from ocpp_handlers.smart_charging import SmartCharging
 from ocpp_handlers.transactions import Transactions
 from ocpp_handlers.trigger_message import TriggerMessage
 from station.database import StorageError
 from station.model import BootReason
+from station.security_events import SecurityEventType
 from station.supervision import Errands
 
 if TYPE_CHECKING:
@@ -37,15 +45,16 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _SMALLEST_CORRECTION_S = 1.0
+_INVALID_MESSAGES_S = 60.0
+"""a CSMS that talks nonsense is worth one line of the security log in so long"""
 
 
 @dataclass(frozen=True, slots=True)
 class StackSetup:
     """What the stack is told when it is built."""
 
-    network: NetworkProfile
+    access: Access
     identification: Identification
-    message_timeout_s: float
     boot_reason: BootReason = BootReason.POWER_UP
 
 
@@ -69,19 +78,49 @@ class OcppStack:
         self._errands = Errands()
         self._handlers = Handlers()
         self._offline_since: datetime | None = None
-        self._told_everything = False
+        self._invalid_reported_s: float | None = None
+        self._security_events = life.security_events
+        self._network = setup.access.network
         self.gate = BootGate()
         self.link = Link(self.gate)
         who = setup.identification
         self._boot = Boot(self.gate, who, station.settings, self._clock, reason=setup.boot_reason)
         self._boot.on_time = self._synchronise
         self.model = model
-        self.data_transfer = DataTransfer()
+        self.data_transfer = DataTransfer(self.link)
         self._authorization = Authorization(self.link, station.tokens, station.settings)
-        self._availability = Availability(self.link, station.evses, station.availability, self._clock)
+        self._availability = Availability(
+            self.link, station.evses, station.availability, station.settings, self._clock
+        )
         self._transactions = Transactions(self.link, station)
         self._meter_values = MeterValues(self.link, self._errands)
         self._delivery = Delivery(station.outbox, station.settings, self._clock)
+        self._security_delivery = SecurityEventDelivery(
+            life.security_events, self.link, station.settings, self._clock
+        )
+        self._firmware = Firmware(self.link, life.firmware, self._clock)
+        trigger = TriggerMessage(
+            self.link,
+            self.gate,
+            self._boot,
+            self._availability,
+            self._meter_values,
+            station.evses,
+            station.settings,
+        )
+        self._signing = Signing(
+            self.link,
+            life.certificates,
+            station.settings,
+            self._clock,
+            who.serial_number or setup.access.identity,
+            self._use_new_certificate,
+        )
+        self._signing.register_trigger(trigger)
+        life.certificates.root_in_use = lambda: self.security_profile >= 2
+        trigger.on("FirmwareStatusNotification", self._firmware.trigger)
+        diagnostics = Diagnostics(self.link, life.uploads, self._clock)
+        trigger.on("LogStatusNotification", diagnostics.trigger)
         for block in (
             Provisioning(self.model, station.restart),
             Reports(self.link, self.model, self._clock),
@@ -89,20 +128,20 @@ class OcppStack:
             self._authorization,
             self._transactions,
             RemoteControl(self.gate, station, profiles, profiles_changed),
-            TriggerMessage(
-                self.link,
-                self.gate,
-                self._boot,
-                self._availability,
-                self._meter_values,
-                station.evses,
-                station.settings,
-            ),
+            trigger,
+            self._firmware,
             SmartCharging(station, profiles, profiles_changed),
+            NetworkProfileBlock(self._network),
+            Certificates(life.certificates),
+            self._signing,
+            diagnostics,
+            CustomerInformation(self.link, life.customers, self._clock),
             self.data_transfer,
         ):
             block.register(self._handlers)
-        self.connection = Connection(setup.network, self._serve, station.settings, self._clock)
+        self.connection = Connection(
+            setup.access, self._serve, station.settings, self._clock, life.security_events
+        )
         station.connect(self._authorization)
         self._take_samples()
 
@@ -110,6 +149,7 @@ class OcppStack:
         """Keep the link until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._errands.run(), name="errands")
+            group.create_task(self._signing.run(), name="signing")
             for evse in self._station.evses.values():
                 group.create_task(self._availability.watch(evse), name=f"status-{evse.id}")
             group.create_task(self.connection.run(), name="connection")
@@ -139,12 +179,24 @@ class OcppStack:
     @property
     def url(self) -> str:
         """Where the CSMS is."""
-        return self._setup.network.url
+        profile = self._network.profile
+        return profile.url if profile is not None else ""
 
     @property
     def security_profile(self) -> int:
         """The OCPP security profile of the link."""
-        return self._setup.network.security_profile
+        profile = self._network.profile
+        return profile.security_profile if profile is not None else 0
+
+    def renew(self) -> None:
+        """Dial anew once no answer is owed (A01)."""
+
+        async def reconnect() -> None:
+            if self.link.session is not None:
+                await self.link.session.answered()
+            await self.connection.reconnect()
+
+        self._errands.start("reconnect", reconnect)
 
     def cut(self) -> None:
         """The network is gone until `mend`."""
@@ -162,10 +214,13 @@ class OcppStack:
             self._schemas,
             self._errands,
             self._clock,
-            timeout_s=self._setup.message_timeout_s,
+            timeout_s=self._network.message_timeout_s,
             listen=self._listen,
+            on_invalid=self._note_invalid,
         )
         self.link.session = session
+        if self.connection.switched:  # B10.FR.10
+            self._boot.begin_anew()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(session.run(), name="session")
@@ -187,8 +242,15 @@ class OcppStack:
                 group.create_task(self._boot.beat(session), name="heartbeat")
                 group.create_task(self._availability.report(everything=everything), name="status")
                 group.create_task(self._delivery.run(self._transactions.send), name="delivery")
+                group.create_task(self._security_delivery.run(), name="security-events")
+                group.create_task(self._firmware.report(), name="firmware-status")
         except* LinkLostError:
             pass
+
+    async def _use_new_certificate(self) -> None:
+        """A02.FR.08: connect anew, where the station shows a certificate at all."""
+        if self.security_profile == 3:
+            await self.connection.reconnect()
 
     def _offline_too_long(self) -> bool:
         """B04.FR.01: after a long absence all statuses are told anew."""
@@ -210,6 +272,18 @@ class OcppStack:
         if wanted and abs(correction.total_seconds()) >= _SMALLEST_CORRECTION_S:
             _log.info("clock corrected by %+.1f s", correction.total_seconds())
             self._clock.adjust(correction)
+            if abs(correction.total_seconds()) > self._station.settings.time_adjustment_reporting_threshold_s:
+                self._report(SecurityEventType.SETTING_SYSTEM_TIME, f"{correction.total_seconds():+.1f} s")
+
+    def _note_invalid(self, why: str) -> None:
+        """A frame was not a valid OCPP message: part 2, appendix 1, InvalidMessages."""
+        now_s = self._clock.monotonic()
+        if self._invalid_reported_s is None or now_s - self._invalid_reported_s >= _INVALID_MESSAGES_S:
+            self._invalid_reported_s = now_s
+            self._report(SecurityEventType.INVALID_MESSAGES, why)
+
+    def _report(self, kind: SecurityEventType, info: str) -> None:
+        self._errands.start("security event", lambda: self._security_events.report(kind, info))
 
     def _take_samples(self) -> None:
         for evse in self._station.evses.values():

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from station.certificates import TlsMaterial
 
 # The specification's cipher suites for TLS 1.2 (A00.FR.318); TLS 1.3 brings its own.
 _CIPHERS = (
@@ -23,4 +27,27 @@ def client_context(ca_file: Path | None, certificate_file: Path | None, key_file
     context.set_ciphers(_CIPHERS)
     if certificate_file is not None:
         context.load_cert_chain(certificate_file, key_file)
+    return context
+
+
+def context_of(material: TlsMaterial) -> ssl.SSLContext:
+    """A context that believes the store's roots and shows the station's certificate (A00.FR.308, A00.FR.401).
+
+    Raises:
+        OSError: a certificate or key is not what it should be (ssl.SSLError is an OSError).
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(_CIPHERS)
+    # A root that another one signed (M05.FR.10) ends the chain, even after that other one is gone.
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+    if material.system_roots:
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    if material.roots:
+        context.load_verify_locations(cadata=material.roots)
+    if material.revocations is not None:
+        context.load_verify_locations(cafile=material.revocations)
+        context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
+    if material.station is not None:
+        context.load_cert_chain(material.station)
     return context

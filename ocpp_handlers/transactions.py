@@ -41,7 +41,7 @@ class Transactions:
     ) -> Answer[m.GetTransactionStatusResponse]:
         """E14."""
         transaction_id = request.get("transactionId")
-        waiting = await self._station.outbox.waiting(transaction_id)
+        waiting = await self._station.events_waiting(transaction_id)
         response: m.GetTransactionStatusResponse = {"messagesInQueue": waiting > 0}
         if transaction_id is not None:  # E14.FR.06: without an id nothing is said of ongoing
             response["ongoingIndicator"] = self._station.is_ongoing(transaction_id)

@@ -8,7 +8,7 @@ from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, Rate
 from metering.sampling import MeterValue, SampledValue
 from ocpp_handlers import timestamps
 from ocpp_handlers.session import PayloadError
-from station.model import AuthorizationStatus, IdToken, IdTokenInfo, TransactionEvent
+from station.model import MOST_ADDITIONAL_INFO, AuthorizationStatus, IdToken, IdTokenInfo, TransactionEvent
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,6 +29,8 @@ def moment(text: str, field: str) -> datetime:
 
 
 _LARGEST = 2**31 - 1
+_MOST_EVSES = 100
+"""EVSEs that an id token may be allowed for; no station has so many"""
 
 
 def whole(value: float, field: str) -> int:
@@ -53,9 +55,9 @@ def id_token_to_wire(id_token: IdToken) -> m.IdTokenType:
 
 
 def id_token_from_wire(wire: m.IdTokenType) -> IdToken:
-    """IdTokenType."""
-    more = tuple((info["additionalIdToken"], info["type"]) for info in wire.get("additionalInfo", ()))
-    return IdToken(wire["idToken"], wire["type"], more)
+    """IdTokenType; additional information beyond AdditionalInfoItemsPerMessage is ignored (IdTokenType)."""
+    infos = wire.get("additionalInfo", [])[:MOST_ADDITIONAL_INFO]
+    return IdToken(wire["idToken"], wire["type"], tuple((info["additionalIdToken"], info["type"]) for info in infos))
 
 
 def id_token_info_from_wire(wire: m.IdTokenInfoType) -> IdTokenInfo:
@@ -72,7 +74,7 @@ def id_token_info_from_wire(wire: m.IdTokenInfoType) -> IdTokenInfo:
         AuthorizationStatus(wire["status"]),
         id_token_from_wire(group) if group is not None else None,
         expires_at,
-        tuple(int(evse_id) for evse_id in wire.get("evseId", ()) if abs(evse_id) <= _LARGEST),
+        tuple(int(evse_id) for evse_id in wire.get("evseId", ())[:_MOST_EVSES] if abs(evse_id) <= _LARGEST),
     )
 
 

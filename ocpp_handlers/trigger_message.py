@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from station.supervision import Errand
 
 
+StationTrigger = Callable[[], "tuple[m.TriggerMessageStatusEnumType, Errand | None]"]
+"""says whether a message of the whole station will be sent, and what sends it"""
+EvseTrigger = Callable[[Sequence["Evse"]], "tuple[m.TriggerMessageStatusEnumType, Errand | None]"]
+"""the same for a message that is about EVSEs"""
+
+
 class TriggerMessage:
     """Says whether the message will be sent, and sends it once that answer has left (F06.FR.04)."""
 
@@ -40,34 +46,47 @@ class TriggerMessage:
         self._meter_values = meter_values
         self._evses = evses
         self._settings = settings
-        self._known: Mapping[str, Callable[[Sequence[Evse]], tuple[m.TriggerMessageStatusEnumType, Errand | None]]] = {
+        self._of_station: dict[str, StationTrigger] = {
             "BootNotification": self._boot_notification,
             "Heartbeat": self._heartbeat,
+        }
+        self._of_evses: Mapping[str, EvseTrigger] = {
             "StatusNotification": self._status_notification,
             "MeterValues": self._meter_values_now,
             "TransactionEvent": self._transaction_event,
-            "LogStatusNotification": self._log_status,
-            "FirmwareStatusNotification": self._firmware_status,
         }
 
     def register(self, handlers: Handlers) -> None:
         """Answer what the CSMS asks of this block."""
         handlers.on(actions.TRIGGER_MESSAGE, self.trigger_message)
 
+    def on(self, message: str, trigger: StationTrigger) -> None:
+        """Another block sends this message of the whole station when the CSMS asks for it."""
+        self._of_station[message] = trigger
+
     async def trigger_message(self, request: m.TriggerMessageRequest) -> Answer[m.TriggerMessageResponse]:
         """F06.FR.05, F06.FR.08, F06.FR.10."""
-        trigger = self._known.get(request["requestedMessage"])
-        if trigger is None:
+        message = request["requestedMessage"]
+        if (of_station := self._of_station.get(message)) is not None:  # F06.FR.03: an evse means nothing to it
+            status, errand = of_station()
+        elif (of_evses := self._of_evses.get(message)) is not None:
+            if (meant := self._meant(request.get("evse"))) is None:
+                return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "UnknownEvse"}})
+            status, errand = of_evses(meant)
+        else:
             return Answer({"status": "NotImplemented"})
-        evse = request.get("evse")
-        if evse is not None and evse["id"] not in self._evses:
-            return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "UnknownEvse"}})
-        meant = [self._evses[evse["id"]]] if evse is not None else list(self._evses.values())  # F06.FR.11
-        status, errand = trigger(meant)
         return Answer({"status": status}, errand)
 
-    def _boot_notification(self, evses: Sequence[Evse]) -> tuple[m.TriggerMessageStatusEnumType, Errand | None]:
-        del evses
+    def _meant(self, wire: m.EVSEType | None) -> Sequence[Evse] | None:
+        """The EVSEs of a request, all where it names none (F06.FR.11); None for one that does not exist."""
+        if wire is None:
+            return list(self._evses.values())
+        evse = self._evses.get(int(wire["id"]))
+        if evse is None or wire.get("connectorId", evse.layout.connector_id) != evse.layout.connector_id:
+            return None
+        return [evse]
+
+    def _boot_notification(self) -> tuple[m.TriggerMessageStatusEnumType, Errand | None]:
         if self._gate.accepted:  # F06.FR.17
             return "Rejected", None
 
@@ -76,9 +95,7 @@ class TriggerMessage:
 
         return "Accepted", ask_again
 
-    def _heartbeat(self, evses: Sequence[Evse]) -> tuple[m.TriggerMessageStatusEnumType, Errand | None]:
-        del evses
-
+    def _heartbeat(self) -> tuple[m.TriggerMessageStatusEnumType, Errand | None]:
         async def beat() -> None:
             await self._link.call(actions.HEARTBEAT, {}, requested=True)
 
@@ -113,23 +130,5 @@ class TriggerMessage:
             for evse in charging:
                 if evse.sampler is not None:
                     await evse.sampler.sample_now()
-
-        return "Accepted", report
-
-    def _log_status(self, evses: Sequence[Evse]) -> tuple[m.TriggerMessageStatusEnumType, Errand | None]:
-        del evses
-
-        async def report() -> None:
-            """F06.FR.15: no log is being uploaded."""
-            await self._link.call(actions.LOG_STATUS_NOTIFICATION, {"status": "Idle"}, requested=True)
-
-        return "Accepted", report
-
-    def _firmware_status(self, evses: Sequence[Evse]) -> tuple[m.TriggerMessageStatusEnumType, Errand | None]:
-        del evses
-
-        async def report() -> None:
-            """F06.FR.16: no firmware is being updated."""
-            await self._link.call(actions.FIRMWARE_STATUS_NOTIFICATION, {"status": "Idle"}, requested=True)
 
         return "Accepted", report

@@ -6,50 +6,72 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from ocpp_handlers.device_model import DataType, DeviceModel, Mutability, Place, Variable
-from station.model import ConnectorStatus
-from station.settings import Integer, Members, Setting, Settings, Switch, Text, TxPoints
+from energy.profile_store import HIGHEST_STACK_LEVEL, MOST_PERIODS, MOST_PROFILES
+from ocpp_handlers import authorization
+from ocpp_handlers.device_model import DataType, DeviceModel, Mutability, Place, Variable, told
+from ocpp_handlers.message_size import BYTES_PER_MESSAGE, ITEMS_PER_MESSAGE
+from ocpp_handlers.physical_variables import Nameplate, physical_variables
+from station.file_transfer import PROTOCOLS
+from station.setting import (
+    Choice,
+    Decimal,
+    Integer,
+    Members,
+    Moment,
+    Setting,
+    Switch,
+    Text,
+    TimeOffset,
+    TimeZone,
+    TxPoints,
+)
+from station.settings import Settings
 
 if TYPE_CHECKING:
-    from station.evse import Evse
+    from station.charging_station import ChargingStation
 
 T = TypeVar("T")
-
-ITEMS_PER_MESSAGE = 50
-BYTES_PER_MESSAGE = 65_536
 
 _S = Settings
 _SEQUENCES = {_S.time_source.name}
 _DATA_TYPES: Mapping[type, DataType] = {
     Integer: DataType.INTEGER,
+    Decimal: DataType.DECIMAL,
     Switch: DataType.BOOLEAN,
+    Choice: DataType.OPTION_LIST,
     Members: DataType.MEMBER_LIST,
     TxPoints: DataType.MEMBER_LIST,
     Text: DataType.STRING,
+    TimeZone: DataType.STRING,
+    TimeOffset: DataType.STRING,
+    Moment: DataType.DATE_TIME,
 }
 
 
-_STATUSES = tuple(ConnectorStatus)
+_LIMITS = frozenset({"ConfigurationValueSize", "ReportingValueSize", "Entries"})
+"""variables whose maximum is what they are about"""
+_VALUE_SIZE = 1_000
+"""characters of a value that SetVariables can carry (its schema)"""
+_REPORT_SIZE = 2_500
+"""characters of a value that reports can carry (their schema)"""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What the table needs to know besides the settings."""
 
-    message_timeout_s: float
-    security_profile: int
     now: Callable[[], str]
-    available: Callable[[], str]
-    evses: tuple[Evse, ...]
-    model: str
-    vendor: str
-    serial_number: str | None
-    firmware_version: str
+    station: ChargingStation
+    plate: Nameplate
+    connected: Callable[[], bool]
 
 
 def device_model(settings: Settings, facts: Facts) -> DeviceModel:
     """Everything that the CSMS may ask for."""
-    return DeviceModel([*_bound(settings), *_fixed(facts), *_physical(facts)])
+    physical = physical_variables(facts.station, facts.plate, facts.connected)
+    return DeviceModel(
+        [*_bound(settings), *_fixed(facts), *authorization.variables(facts.station.tokens), *physical]
+    )
 
 
 def _bound(settings: Settings) -> Iterator[Variable]:
@@ -62,12 +84,19 @@ def _bound(settings: Settings) -> Iterator[Variable]:
         ("TxCtrlr", "StopTxOnInvalidId", None, _S.stop_tx_on_invalid_id, None),
         ("TxCtrlr", "MaxEnergyOnInvalidId", None, _S.max_energy_on_invalid_id_wh, "Wh"),
         ("TxCtrlr", "TxBeforeAcceptedEnabled", None, _S.tx_before_accepted_enabled, None),
+        ("TxCtrlr", "QueuedEventsLimit", None, _S.queued_events_limit, None),  # ours, as the next
+        ("TxCtrlr", "RecordedEventsLimit", None, _S.recorded_events_limit, None),
+        ("AuthCtrlr", "Enabled", None, _S.auth_enabled, None),
+        ("AuthCtrlr", "DisableRemoteAuthorization", None, _S.disable_remote_authorization, None),
+        ("AuthCtrlr", "MasterPassGroupId", None, _S.master_pass_group_id, None),
         ("AuthCtrlr", "AuthorizeRemoteStart", None, _S.authorize_remote_start, None),
         ("AuthCtrlr", "LocalAuthorizeOffline", None, _S.local_authorize_offline, None),
         ("AuthCtrlr", "LocalPreAuthorize", None, _S.local_pre_authorize, None),
         ("AuthCtrlr", "OfflineTxForUnknownIdEnabled", None, _S.offline_tx_for_unknown_id_enabled, None),
         ("AuthCacheCtrlr", "Enabled", None, _S.auth_cache_enabled, None),
         ("AuthCacheCtrlr", "LifeTime", None, _S.auth_cache_life_time_s, "s"),
+        ("AuthCacheCtrlr", "Policy", None, _S.auth_cache_policy, None),
+        ("AuthCacheCtrlr", "DisablePostAuthorize", None, _S.auth_cache_disable_post_authorize, None),
         ("OCPPCommCtrlr", "HeartbeatInterval", None, _S.heartbeat_interval_s, "s"),
         ("OCPPCommCtrlr", "OfflineThreshold", None, _S.offline_threshold_s, "s"),
         ("OCPPCommCtrlr", "MessageAttempts", "TransactionEvent", _S.message_attempts, None),
@@ -76,19 +105,41 @@ def _bound(settings: Settings) -> Iterator[Variable]:
         ("OCPPCommCtrlr", "RetryBackOffRandomRange", None, _S.retry_back_off_random_range_s, "s"),
         ("OCPPCommCtrlr", "RetryBackOffWaitMinimum", None, _S.retry_back_off_wait_minimum_s, "s"),
         ("OCPPCommCtrlr", "WebSocketPingInterval", None, _S.web_socket_ping_interval_s, "s"),
+        ("OCPPCommCtrlr", "NetworkProfileConnectionAttempts", None, _S.network_profile_connection_attempts, None),
+        ("SecurityCtrlr", "OrganizationName", None, _S.organization_name, None),
+        ("SecurityCtrlr", "AllowCSMSTLSWildcards", None, _S.allow_csms_tls_wildcards, None),
+        ("ClockCtrlr", "TimeAdjustmentReportingThreshold", None, _S.time_adjustment_reporting_threshold_s, "s"),
         ("OCPPCommCtrlr", "UnlockOnEVSideDisconnect", None, _S.unlock_on_ev_side_disconnect, None),
+        ("OCPPCommCtrlr", "ResetRetries", None, _S.reset_retries, None),
         ("ClockCtrlr", "TimeSource", None, _S.time_source, None),
+        ("ClockCtrlr", "TimeZone", None, _S.time_zone, None),
+        ("ClockCtrlr", "TimeOffset", None, _S.time_offset, None),
+        ("ClockCtrlr", "TimeOffset", "NextTransition", _S.time_offset_next_transition, None),
+        ("ClockCtrlr", "NextTimeOffsetTransitionDateTime", None, _S.next_time_offset_transition, None),
+        ("SampledDataCtrlr", "Enabled", None, _S.sampled_data_enabled, None),
+        ("SampledDataCtrlr", "RegisterValuesWithoutPhases", None, _S.register_values_without_phases, None),
         ("SampledDataCtrlr", "TxStartedMeasurands", None, _S.sampled_tx_started_measurands, None),
         ("SampledDataCtrlr", "TxUpdatedMeasurands", None, _S.sampled_tx_updated_measurands, None),
         ("SampledDataCtrlr", "TxUpdatedInterval", None, _S.sampled_tx_updated_interval_s, "s"),
         ("SampledDataCtrlr", "TxEndedMeasurands", None, _S.sampled_tx_ended_measurands, None),
         ("SampledDataCtrlr", "TxEndedInterval", None, _S.sampled_tx_ended_interval_s, "s"),
+        ("ChargingStation", "MinimumStatusDuration", None, _S.minimum_status_duration_s, "s"),
+        (
+            "ChargingStation",
+            "AllowNewSessionsPendingFirmwareUpdate",
+            None,
+            _S.allow_new_sessions_pending_firmware_update,
+            None,
+        ),
+        ("FirmwareCtrlr", "MostBytes", None, _S.firmware_most_bytes, None),  # ours: the size of an image
+        ("AlignedDataCtrlr", "Enabled", None, _S.aligned_data_enabled, None),
         ("AlignedDataCtrlr", "Measurands", None, _S.aligned_measurands, None),
         ("AlignedDataCtrlr", "Interval", None, _S.aligned_interval_s, "s"),
         ("AlignedDataCtrlr", "TxEndedMeasurands", None, _S.aligned_tx_ended_measurands, None),
         ("AlignedDataCtrlr", "TxEndedInterval", None, _S.aligned_tx_ended_interval_s, "s"),
         ("AlignedDataCtrlr", "SendDuringIdle", None, _S.aligned_send_during_idle, None),
         ("SmartChargingCtrlr", "Enabled", None, _S.smart_charging_enabled, None),
+        ("SmartChargingCtrlr", "LimitChangeSignificance", None, _S.limit_change_significance_percent, "Percent"),
     ):
         yield _setting_variable(settings, Place(component), name, instance, cast("Setting[object]", setting), unit)
 
@@ -107,6 +158,8 @@ def _setting_variable(
         read=lambda: settings.text_of(setting),
         write=write,
         override=lambda text: settings.override(setting, setting.parse(text)),
+        restore=lambda: settings.restore(setting),
+        preset=lambda text: settings.preset(setting, setting.parse(text)),
         instance=instance,
         unit=unit,
         values=setting.choices,
@@ -122,78 +175,55 @@ def _data_type(setting: Setting[T]) -> DataType:
 
 
 def _fixed(facts: Facts) -> Iterator[Variable]:
-    """Variables of controllers that only tell."""
+    """Variables of controllers that only tell: component, variable, instance, value."""
     integers: tuple[tuple[str, str, str | None, int], ...] = (
+        ("DeviceDataCtrlr", "ItemsPerMessage", "GetReport", ITEMS_PER_MESSAGE),
         ("DeviceDataCtrlr", "ItemsPerMessage", "GetVariables", ITEMS_PER_MESSAGE),
         ("DeviceDataCtrlr", "ItemsPerMessage", "SetVariables", ITEMS_PER_MESSAGE),
+        ("DeviceDataCtrlr", "BytesPerMessage", "GetReport", BYTES_PER_MESSAGE),
         ("DeviceDataCtrlr", "BytesPerMessage", "GetVariables", BYTES_PER_MESSAGE),
         ("DeviceDataCtrlr", "BytesPerMessage", "SetVariables", BYTES_PER_MESSAGE),
-        ("OCPPCommCtrlr", "MessageTimeout", "Default", round(facts.message_timeout_s)),
-        ("SecurityCtrlr", "SecurityProfile", None, facts.security_profile),
-        ("SmartChargingCtrlr", "ProfileStackLevel", None, 100),
-        ("SmartChargingCtrlr", "PeriodsPerSchedule", None, 1024),
-        ("SmartChargingCtrlr", "Entries", "ChargingProfiles", 100),
+        ("DeviceDataCtrlr", "ConfigurationValueSize", None, _VALUE_SIZE),
+        ("DeviceDataCtrlr", "ReportingValueSize", None, _REPORT_SIZE),
+        ("SmartChargingCtrlr", "ProfileStackLevel", None, HIGHEST_STACK_LEVEL),
+        ("SmartChargingCtrlr", "PeriodsPerSchedule", None, MOST_PERIODS),
+        ("SmartChargingCtrlr", "Entries", "ChargingProfiles", MOST_PROFILES),
     )
     for component, name, instance, value in integers:
-        yield _told(Place(component), name, DataType.INTEGER, lambda value=value: str(value), instance)
-    for component in ("AuthCacheCtrlr", "SampledDataCtrlr", "AlignedDataCtrlr", "SmartChargingCtrlr"):
-        yield _told(Place(component), "Available", DataType.BOOLEAN, lambda: "true")
-    yield _told(Place("SmartChargingCtrlr"), "RateUnit", DataType.MEMBER_LIST, lambda: "A,W", values=("A", "W"))
-    yield _told(Place("ClockCtrlr"), "DateTime", DataType.DATE_TIME, facts.now)
-
-
-def _physical(facts: Facts) -> Iterator[Variable]:
-    """Variables of the station itself, its EVSEs and connectors."""
-    station = Place("ChargingStation")
-    yield _told(station, "Model", DataType.STRING, lambda: facts.model)
-    yield _told(station, "VendorName", DataType.STRING, lambda: facts.vendor)
-    yield _told(station, "FirmwareVersion", DataType.STRING, lambda: facts.firmware_version)
-    if (serial_number := facts.serial_number) is not None:
-        yield _told(station, "SerialNumber", DataType.STRING, lambda: serial_number)
-    yield _told(station, "AvailabilityState", DataType.OPTION_LIST, facts.available, values=_STATUSES)
-    for evse in facts.evses:
-        yield from _evse(evse)
-
-
-def _evse(evse: Evse) -> Iterator[Variable]:
-    place = Place("EVSE", evse_id=evse.id)
-    connector = Place("Connector", evse_id=evse.id, connector_id=evse.layout.connector_id)
-    power_w = round(evse.layout.max_current_a * 230.0 * evse.layout.phases)
-    yield _told(place, "AvailabilityState", DataType.OPTION_LIST, lambda: evse.connector_status.value, values=_STATUSES)
-    yield _told(place, "SupplyPhases", DataType.INTEGER, lambda: str(evse.layout.phases))
-    yield _told(place, "Power", DataType.DECIMAL, lambda: _power_text(evse), unit="W", maximum=power_w)
-    yield _told(
-        connector, "AvailabilityState", DataType.OPTION_LIST, lambda: evse.connector_status.value, values=_STATUSES
+        limit = value if name in _LIMITS else None
+        yield told(
+            Place(component),
+            name,
+            DataType.INTEGER,
+            lambda value=value: str(value),
+            instance,
+            maximum=limit,
+            constant=True,
+        )
+    for component, name, instance, fact in (
+        ("AuthCacheCtrlr", "Available", None, "true"),
+        ("SampledDataCtrlr", "Available", None, "true"),
+        ("AlignedDataCtrlr", "Available", None, "true"),
+        ("SmartChargingCtrlr", "Available", None, "true"),
+        ("SmartChargingCtrlr", "Phases3to1", None, "false"),
+        # Functional blocks that this station does not have.
+        ("MonitoringCtrlr", "Available", None, "false"),
+        ("DisplayMessageCtrlr", "Available", None, "false"),
+        ("ReservationCtrlr", "Available", None, "false"),
+        ("LocalAuthListCtrlr", "Available", None, "false"),
+        ("TariffCostCtrlr", "Available", "Tariff", "false"),
+        ("TariffCostCtrlr", "Available", "Cost", "false"),
+    ):
+        yield told(Place(component), name, DataType.BOOLEAN, lambda fact=fact: fact, instance, constant=True)
+    yield told(
+        Place("SmartChargingCtrlr"), "RateUnit", DataType.MEMBER_LIST, lambda: "A,W", values=("A", "W"), constant=True
     )
-    yield _told(connector, "ConnectorType", DataType.STRING, lambda: evse.layout.connector_type)
-    yield _told(connector, "SupplyPhases", DataType.INTEGER, lambda: str(evse.layout.phases))
-
-
-def _power_text(evse: Evse) -> str:
-    """The power that flows; empty when nothing is known of it (B06.FR.13)."""
-    latest = evse.meter.latest
-    return f"{latest.power_w:.1f}" if latest is not None and latest.power_w is not None else ""
-
-
-def _told(
-    place: Place,
-    name: str,
-    data_type: DataType,
-    read: Callable[[], str],
-    instance: str | None = None,
-    *,
-    unit: str | None = None,
-    maximum: float | None = None,
-    values: tuple[str, ...] = (),
-) -> Variable:
-    return Variable(
-        place,
-        name,
-        data_type,
-        Mutability.READ_ONLY,
-        read,
-        instance=instance,
-        unit=unit,
-        maximum=maximum,
-        values=values,
+    yield told(
+        Place("OCPPCommCtrlr"),
+        "FileTransferProtocols",
+        DataType.MEMBER_LIST,
+        lambda: ",".join(PROTOCOLS),
+        values=PROTOCOLS,
+        constant=True,
     )
+    yield told(Place("ClockCtrlr"), "DateTime", DataType.DATE_TIME, facts.now)

@@ -14,14 +14,28 @@ from energy.profile_store import ProfileStore
 from metering.drivers import Buses, SimulatedMeterConfig
 from metering.plausibility import Plausibility, PlausibleMeter
 from station.availability import Availability
+from station.certificates import Certificates, CertificateUse, Seed
 from station.charging_station import ChargingStation
+from station.credentials import Credentials
+from station.customer_information import CustomerInformation
 from station.database import Database, open_database
 from station.evse import Evse, EvseLayout
+from station.fact_store import FactStore
 from station.feed import Feed
+from station.file_transfer import trusting
+from station.firmware import Firmware, Surroundings
+from station.firmware_record import FirmwareRecord
+from station.hardware import SimulatedUpdaterConfig
+from station.hardware.installer import Commands, Installer
 from station.life import Life
 from station.load_management import LoadManagement
+from station.log_store import LogStore
+from station.log_upload import LogUploads
+from station.logs import Logs, LogSources
 from station.meter_watch import MeterWatch
 from station.model import BootReason
+from station.model import BootReason
+from station.network import NetworkProfile, NetworkProfiles
 from station.outbox import Outbox
 from station.profiles import Profiles
 from station.program import Program, StartError
@@ -29,15 +43,15 @@ from station.recorder import Recorder
 from station.recovery import least_register
 from station.restart import Restart
 from station.sampler import Sampler
+from station.security_events import SecurityEvents, SecurityEventType
 from station.settings import Settings
+from station.simulation.updater import SimulatedUpdater
+from station.tamper import Tamper
 from station.token_store import TokenStore
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable
-
     from metering.clock import Clock
-    from station.config import Configuration, CsmsConfig, EvseConfig
+    from station.config import Configuration, EvseConfig
 
 __all__ = ["StartError", "alive", "application", "run"]
 
@@ -45,8 +59,6 @@ _log = logging.getLogger(__name__)
 
 _OVERHEAD = 1.25
 """a meter may show this much more than the rating before it is not believed"""
-_KEEP_EVENTS = 100_000
-"""settled events that stay on record"""
 
 
 def run(configuration: Configuration, *, http_port: int | None, ready_file: Path | None) -> None:
@@ -72,29 +84,120 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
     """Put the parts of a station together, on the storage and the hardware that are there."""
     configuration, clock = program.configuration, program.clock
     storage = Path(configuration.station.storage)
-    async with open_database(storage / "borne.sqlite", clock) as database:
+    log = LogStore(storage / "log", clock)
+    async with log.attached(), open_database(storage / "borne.sqlite", clock) as database:
         settings = Settings(database)
         await settings.load()
         outbox = Outbox(database, clock)
+        security_events = SecurityEvents(database, clock)
+        await security_events.report(_beginning(program.boot_reason), program.boot_reason.value)
+        certificates = Certificates(storage / "certificates", _seed(configuration), settings, clock, security_events)
+        await certificates.load()
+        credentials = Credentials(storage / "basic-auth.json", _password(configuration), clock)
+        network = NetworkProfiles(database, settings, credentials, certificates, security_events)
+        await network.load(_network_profile(configuration))
         buses = Buses()
         evses = {evse.id: await _evse(evse, program, outbox, settings, buses) for evse in configuration.evse}
         tokens = TokenStore(database, settings, clock)
         await tokens.load()
-        await outbox.prune(_KEEP_EVENTS)
+        await outbox.prune(settings.recorded_events_limit)
         availability = Availability(evses, database)
         await availability.load()
-        restart = Restart(evses, outbox, clock, lambda: program.reboot(BootReason.REMOTE_RESET))
+        restart = Restart(evses, outbox, settings, clock, program.reboot)
         station = ChargingStation(evses, tokens, outbox, availability, restart, settings, clock)
+        station.admission.asks_which = configuration.station.master_pass_selection
         load = await _load_management(program, evses, database)
-        life = Life(clock, station, load)
-        _describe(life, program)
-        life.watchers.append(lambda: _prune(outbox, clock))
+        tamper = Tamper(evses.values(), database, security_events)
+        await tamper.load()
+        firmware = _firmware(program, database, station, security_events, certificates)
+        await firmware.load()
+        customers = CustomerInformation(tokens, outbox, database, clock)
+        uploads = _log_uploads(program, LogSources(log, security_events, outbox, program), certificates)
+        life = Life(
+            clock,
+            station,
+            load,
+            security_events,
+            credentials,
+            network,
+            certificates,
+            tamper,
+            log,
+            uploads,
+            customers,
+            firmware,
+        )
+        life.watchers += [log.run, uploads.run, customers.run]
+        life.watchers.append(firmware.run)
+        await _describe(life, program, database)
+        life.watchers.append(lambda: _prune(outbox, tokens, settings, clock))
         for evse in evses.values():
             life.watchers.append(lambda evse=evse: _publish(evse, program.feed))
         if configuration.csms is not None:
-            csms = configuration.csms
-            life.connect = lambda life: _connect(life, csms, program)
+            life.connect = lambda life: _connect(life, program)
         yield life
+
+
+def _beginning(reason: BootReason) -> SecurityEventType:
+    """The security event that a boot is."""
+    powered_up = reason is BootReason.POWER_UP
+    return SecurityEventType.STARTUP_OF_THE_DEVICE if powered_up else SecurityEventType.RESET_OR_REBOOT
+
+
+def _password(configuration: Configuration) -> str | None:
+    csms = configuration.csms
+    return csms.password.get_secret_value() if csms is not None and csms.password is not None else None
+
+
+def _network_profile(configuration: Configuration) -> NetworkProfile | None:
+    """Where the installation file says that the CSMS is."""
+    csms = configuration.csms
+    return NetworkProfile(csms.url, csms.security_profile, csms.message_timeout_s) if csms is not None else None
+
+
+def _seed(configuration: Configuration) -> Seed:
+    """The certificates that the installation file brings along."""
+    csms = configuration.csms
+    return Seed(csms.ca_file, csms.certificate_file, csms.key_file) if csms is not None else Seed()
+
+
+def _log_uploads(program: Program, sources: LogSources, certificates: Certificates) -> LogUploads:
+    folder = Path(program.configuration.station.storage) / "uploads"
+    logs = Logs(sources, folder, program.configuration.station.identity, program.clock)
+    logs.tidy()
+    return LogUploads(logs, program.clock, trusting(certificates))
+
+
+def _firmware(
+    program: Program,
+    database: Database,
+    station: ChargingStation,
+    security_events: SecurityEvents,
+    certificates: Certificates,
+) -> Firmware:
+    """The firmware and what updates it. To make the simulated updater is to boot (simulation/updater.py)."""
+    config, clock = program.configuration.firmware, program.clock
+    storage = Path(program.configuration.station.storage)
+    if isinstance(config, SimulatedUpdaterConfig):
+        updater = SimulatedUpdater(storage / "firmware", clock)
+    else:
+        commands = Commands(config.install_command, config.activate_command or (), config.confirm_command or ())
+        updater = Installer(commands, storage / "firmware", clock)
+    around = Surroundings(
+        station.evses,
+        updater,
+        security_events,
+        station.outbox,
+        storage / "firmware",
+        roots=lambda: certificates.trusted(CertificateUse.MANUFACTURER_ROOT),
+        trust=trusting(certificates),
+        reboot=program.reboot,
+        allow_unsigned=config.allow_unsigned,
+    )
+    firmware = Firmware(FirmwareRecord(database), around, station.settings, clock)
+    station.restart.delays.append(lambda: firmware.working)
+    station.restart.vetoes.append(lambda: firmware.hindrance_to_reset)
+    return firmware
 
 
 async def _evse(config: EvseConfig, program: Program, outbox: Outbox, settings: Settings, buses: Buses) -> Evse:
@@ -105,6 +208,7 @@ async def _evse(config: EvseConfig, program: Program, outbox: Outbox, settings: 
         max_current_a=config.max_current_a,
         connector_type=config.connector_type,
         attached_cable=config.attached_cable,
+        start_button=config.start_button,
     )
     if isinstance(config.meter, SimulatedMeterConfig):
         driver = world.open_meter(config, buses)
@@ -128,7 +232,7 @@ async def _load_management(program: Program, evses: dict[int, Evse], database: D
     connection = Connection(grid.phases, grid.safe_current_a, grid.max_current_a) if grid is not None else None
     source = program.world.grid_source(grid.source).open(clock) if grid is not None else None
     return LoadManagement(
-        Controller(clock, profiles.store, connection, station_limit_a=float(configuration.board.selector_a)),
+        Controller(clock, profiles.store, connection, station_limit_a=program.world.selector_a),
         evses,
         clock,
         profiles=profiles,
@@ -136,59 +240,70 @@ async def _load_management(program: Program, evses: dict[int, Evse], database: D
     )
 
 
-def _describe(life: Life, program: Program) -> None:
+async def _describe(life: Life, program: Program, database: Database) -> None:
     """The device model, with the values that the installation file puts in place of defaults."""
     from ocpp_handlers import timestamps
+    from ocpp_handlers.certificate_variables import certificate_variables
+    from ocpp_handlers.device_model import AttributeType, Mutability, Place
+    from ocpp_handlers.installed_variables import InstalledVariables, Row
+    from ocpp_handlers.link_variables import link_variables
+    from ocpp_handlers.physical_variables import Nameplate
     from ocpp_handlers.variables import Facts, device_model
-    from station.ports import VariableRow
 
     configuration, station = program.configuration, life.station
-    who, csms = configuration.station, configuration.csms
+    who, grid = configuration.station, configuration.grid
     facts = Facts(
-        message_timeout_s=csms.message_timeout_s if csms is not None else 30.0,
-        security_profile=csms.security_profile if csms is not None else 0,
         now=lambda: timestamps.encode(life.clock.now()),
-        available=lambda: station.status.value,
-        evses=tuple(station.evses.values()),
-        model=who.model,
-        vendor=who.vendor,
-        serial_number=who.serial_number,
-        firmware_version=who.firmware_version,
+        station=station,
+        plate=Nameplate(
+            model=who.model,
+            vendor=who.vendor,
+            serial_number=who.serial_number,
+            firmware_version=life.firmware.version or who.firmware_version,
+            iccid=who.iccid,
+            imsi=who.imsi,
+            feed_phases=grid.phases if grid is not None else None,
+            feed_fuse_a=grid.max_current_a if grid is not None else None,
+        ),
+        connected=lambda: life.link is not None and life.link.connected,
     )
     model = device_model(station.settings, facts)
-    for row in configuration.variable:
-        value = VariableRow(
-            row.component, None, row.evse, row.connector, row.variable, row.instance, "Actual", row.value, ""
+    for variable in (
+        *certificate_variables(station.settings, life.certificates),
+        *link_variables(life, who.identity),
+    ):
+        model.add(variable)
+    await InstalledVariables(model, FactStore(database, "variable")).put(
+        Row(
+            Place(row.component, row.component_instance, row.evse, row.connector),
+            row.variable,
+            row.instance,
+            AttributeType(row.attribute),
+            row.value,
+            Mutability(row.mutability) if row.mutability is not None else None,
         )
-        try:
-            model.override(value)
-        except KeyError as error:
-            _log.error("variable %s.%s: %s", row.component, row.variable, error.args[0])
-        except ValueError as error:
-            _log.error("variable %s.%s %s", row.component, row.variable, error)
+        for row in configuration.variable
+    )
     life.variables = model
 
 
-async def _connect(life: Life, csms: CsmsConfig, program: Program) -> None:
+async def _connect(life: Life, program: Program) -> None:
     """Build the OCPP stack and keep the link; the station charges without waiting for this."""
     from ocpp_handlers.boot import Identification
-    from ocpp_handlers.connection import NetworkProfile
+    from ocpp_handlers.connection import Access
     from ocpp_handlers.device_model import DeviceModel
     from ocpp_handlers.stack import OcppStack, StackSetup
 
     who = program.configuration.station
-    network = NetworkProfile(
-        url=csms.url,
-        identity=who.identity,
-        password=csms.password.get_secret_value() if csms.password is not None else None,
-        tls=_tls(csms),
-        security_profile=csms.security_profile,
+    access = Access(who.identity, life.network, life.credentials, life.certificates)
+    identification = Identification(
+        who.model, who.vendor, who.serial_number, life.firmware.version or who.firmware_version, who.iccid, who.imsi
     )
-    identification = Identification(who.model, who.vendor, who.serial_number, who.firmware_version)
     if not isinstance(life.variables, DeviceModel):
         raise TypeError("the device model comes first")
+    reason = BootReason.FIRMWARE_UPDATE if life.firmware.boots_anew else program.boot_reason
     stack = OcppStack(
-        StackSetup(network, identification, csms.message_timeout_s, program.boot_reason),
+        StackSetup(access, identification, reason),
         life,
         life.variables,
         listen=lambda direction, text: program.feed.publish("frame", direction=direction, text=text),
@@ -197,19 +312,12 @@ async def _connect(life: Life, csms: CsmsConfig, program: Program) -> None:
     await stack.run()
 
 
-def _tls(csms: CsmsConfig) -> Callable[[], ssl.SSLContext] | None:
-    if not csms.url.lower().startswith("wss:"):
-        return None
-    from ocpp_handlers.tls import client_context
-
-    return lambda: client_context(csms.ca_file, csms.certificate_file, csms.key_file)
-
-
-async def _prune(outbox: Outbox, clock: Clock) -> None:
-    """Keep the record within its bounds, once a day."""
+async def _prune(outbox: Outbox, tokens: TokenStore, settings: Settings, clock: Clock) -> None:
+    """Keep the record and the authorization cache within their bounds, once a day."""
     while True:
         await clock.sleep(86_400.0)
-        await outbox.prune(_KEEP_EVENTS)
+        await tokens.purge()
+        await outbox.prune(settings.recorded_events_limit)
 
 
 async def _publish(evse: Evse, feed: Feed) -> None:

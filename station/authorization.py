@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from station.logging_setup import shorten
 from station.model import AuthorizationStatus, IdToken, IdTokenInfo
 from station.ports import Csms, NoAnswerError
 
@@ -19,30 +20,46 @@ class Authorizer:
     """Decides about id tokens."""
 
     def __init__(self, csms: Csms, tokens: TokenStore, settings: Settings) -> None:
-        self._csms = csms
+        self.csms = csms
         self._tokens = tokens
         self._settings = settings
 
     async def decide(self, id_token: IdToken) -> IdTokenInfo:
         """What is to be believed of a token now. Takes as long as the CSMS takes to answer."""
-        cached = self._tokens.find(id_token)
-        if self._csms.online:
-            # C10.FR.03, C12.FR.05: a token that was refused is asked for again.
-            if self._settings.local_pre_authorize and cached is not None and cached.accepted:
-                return cached
-            try:
-                info = await self._csms.authorize(id_token)
-            except NoAnswerError as error:
-                _log.warning("no answer to an authorization: %s", error)
-            else:
-                await self._tokens.remember(id_token, info)
-                return info
-        return self._offline(cached)
+        if not self._settings.auth_enabled:  # AuthCtrlr.Enabled: whoever comes may charge
+            return IdTokenInfo(AuthorizationStatus.ACCEPTED, self.group_of(id_token))
+        cached = self._tokens.use(id_token)
+        if not self.csms.online:
+            return self._offline(cached)
+        if (known := self._without_asking(id_token, cached)) is not None:
+            return known
+        try:
+            info = await self.csms.authorize(id_token)  # C01.FR.02, C09.FR.05
+        except NoAnswerError as error:
+            _log.warning("no answer to an authorization: %s", error)
+            return self._offline(cached)
+        await self._tokens.remember(id_token, info)
+        return info
 
     def group_of(self, id_token: IdToken) -> IdToken | None:
         """The group of a token that is known and valid without asking (C01.FR.03 b)."""
         cached = self._tokens.find(id_token)
         return cached.group_id if cached is not None and cached.accepted else None
+
+    def is_master_pass(self, group_id: IdToken | None) -> bool:
+        """Whether a group is that of those who stop transactions and start none (C12.FR.09, C16.FR.03)."""
+        wanted = self._settings.master_pass_group_id
+        return bool(wanted) and group_id is not None and group_id.value.casefold() == wanted.casefold()
+
+    def _without_asking(self, id_token: IdToken, cached: IdTokenInfo | None) -> IdTokenInfo | None:
+        """What need not, or must not, be asked of a CSMS that could be; None: ask."""
+        if self._settings.disable_remote_authorization:  # overrules C01.FR.02 and C01.FR.05
+            return cached if cached is not None else IdTokenInfo(AuthorizationStatus.UNKNOWN)
+        # C06.FR.02: a local id was made for one visit; only the CSMS knows whether that is over.
+        if cached is None or not self._settings.local_pre_authorize or id_token.type == "Local":
+            return None
+        # C10.FR.03, C12.FR.05: a token that was refused is asked for again, unless that is switched off.
+        return cached if cached.accepted or self._settings.auth_cache_disable_post_authorize else None
 
     def _offline(self, cached: IdTokenInfo | None) -> IdTokenInfo:
         """C13, C15: what holds while nobody can be asked."""
@@ -51,3 +68,8 @@ class Authorizer:
         if cached is None and self._settings.offline_tx_for_unknown_id_enabled:
             return IdTokenInfo(AuthorizationStatus.ACCEPTED)  # C15.FR.08; not cached (C15.FR.01)
         return IdTokenInfo(AuthorizationStatus.UNKNOWN)
+
+
+def shown(id_token: IdToken) -> str:
+    """An id token as a log or a page may show it; of a key code nothing (C04.FR.04)."""
+    return "…" if id_token.type == "KeyCode" else shorten(id_token.value)

@@ -22,7 +22,6 @@ class OrderAnswer(StrEnum):
     """ChangeAvailabilityStatusEnumType."""
 
     ACCEPTED = "Accepted"
-    REJECTED = "Rejected"
     SCHEDULED = "Scheduled"
 
 
@@ -44,7 +43,7 @@ class Availability:
             return
         rows = await self._database.rows("SELECT name, value FROM facts WHERE name LIKE 'availability/%'")
         self._inoperative = {str(name) for name, value in rows if value == "inoperative"}
-        self.apply()
+        self._apply()
 
     def exists(self, place: EvseRef | None) -> bool:
         """Whether there is such an EVSE and connector; None is the whole station."""
@@ -54,7 +53,9 @@ class Availability:
         return evse is not None and place.connector_id in {None, evse.layout.connector_id}
 
     async def order(self, place: EvseRef | None, *, operative: bool) -> OrderAnswer:
-        """Carry an order out, or schedule it until transactions in the way have ended (G03.FR.05, G04.FR.06).
+        """Put an order in force; a transaction that runs is let finish first (G03.FR.05, G04.FR.06).
+
+        What is in that state already is Accepted (G03.FR.03, G04.FR.04).
 
         Raises:
             StorageError: the order is not saved and not in force.
@@ -66,27 +67,18 @@ class Availability:
             self._inoperative.discard(name)
         else:
             self._inoperative.add(name)
-        self.apply()
-        meant = [evse for evse in self._evses.values() if place is None or evse.id == place.evse_id]
-        late = any(evse.state.operative is not self._ordered(evse) for evse in meant)
+        self._apply()
+        late = not operative and any(evse.state.operative for evse in self.meant_by(place))
         return OrderAnswer.SCHEDULED if late else OrderAnswer.ACCEPTED
 
-    def apply(self) -> None:
-        """Bring the EVSEs to what is ordered; one with a transaction follows when that has ended."""
+    def meant_by(self, place: EvseRef | None) -> list[Evse]:
+        """The EVSEs that an order for this place concerns."""
+        return [evse for evse in self._evses.values() if place is None or evse.id == place.evse_id]
+
+    def _apply(self) -> None:
+        """An EVSE is in service when no order forbids it: its own one outlives those of the station (G04.FR.08)."""
         for evse in self._evses.values():
-            wanted = self._ordered(evse)
-            if wanted is not evse.state.operative and (wanted or evse.state.transaction is None):
-                evse.set_operative(wanted)
-
-    def _ordered(self, evse: Evse) -> bool:
-        return not self._inoperative & _names_of(evse)
-
-    async def follow(self, evse: Evse) -> None:
-        """Carry scheduled orders out as soon as a transaction has ended, until cancelled."""
-        while True:
-            await evse.changed.wait()
-            if evse.state.transaction is None:
-                self.apply()
+            evse.set_in_service(not self._inoperative & _names_of(evse))
 
 
 def _name(place: EvseRef | None) -> str:

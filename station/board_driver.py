@@ -20,6 +20,8 @@ _RETRY_S = 1.0
 _SAFE_WITHIN_S = 2.0
 _WELDED_AFTER_S = 3.0
 """a contactor that is still closed so long after it had to open is welded"""
+_LOCK_S = 3.0
+"""a lock that is not where it was ordered to be so long after is broken"""
 
 
 class Driven(Protocol):
@@ -66,6 +68,13 @@ class BoardDriver:
         self._board = board
         self._clock = clock
         self._contradicted_since_s: float | None = None
+        self._lock_differs_since_s: float | None = None
+        self._repeat = False
+
+    def repeat(self) -> None:
+        """Give the board its orders once more, whether or not they changed."""
+        self._repeat = True
+        self._evse.changed.fire()
 
     async def make_safe(self) -> None:
         """Before anything else: contactor open, and seen to be open, whatever the board was told in another life."""
@@ -92,9 +101,10 @@ class BoardDriver:
                 self._evse.let_time_pass()
                 self._compare()
                 wanted = outputs(self._evse.state, self._clock.monotonic())
-                if wanted == applied:
+                if wanted == applied and not self._repeat:
                     await self._wait_for_change()
                     continue
+                self._repeat = False
                 try:
                     await self._board.apply(wanted)
                     applied = wanted
@@ -122,26 +132,43 @@ class BoardDriver:
 
     async def _wait_for_change(self) -> None:
         state, now_s = self._evse.state, self._clock.monotonic()
-        due_s = next_change_s(state, now_s, self._evse.connection_timeout_s)
+        due = [next_change_s(state, now_s, self._evse.connection_timeout_s)]
         if self._contradicted_since_s is not None and Fault.CONTACTOR_WELDED not in state.faults:
-            welded_s = self._contradicted_since_s + _WELDED_AFTER_S
-            due_s = min(welded_s, due_s) if due_s is not None else welded_s
+            due.append(self._contradicted_since_s + _WELDED_AFTER_S)
+        if self._lock_differs_since_s is not None and Fault.LOCK not in state.faults:
+            due.append(self._lock_differs_since_s + _LOCK_S)
+        due_s = min((moment_s for moment_s in due if moment_s is not None), default=None)
         if due_s is None:
             await self._evse.changed.wait()
         else:
             await self._evse.changed.wait_at_most(self._clock, due_s - now_s)
 
     def _compare(self) -> None:
-        """A contactor that is closed against orders is welded, in a transaction or not."""
+        """What the board sees against what it was told."""
         state, now_s = self._evse.state, self._clock.monotonic()
-        ordered = outputs(state, now_s).contactor
-        blind = state.faults & {Fault.BOARD, Fault.BOARD_SILENT}
-        if ordered or blind or not state.seen.contactor_closed:
+        ordered = outputs(state, now_s)
+        blind = bool(state.faults & {Fault.BOARD, Fault.BOARD_SILENT})
+        self._compare_contactor(closed_rightly=ordered.contactor or blind, now_s=now_s)
+        self._compare_lock(as_ordered=ordered.lock is state.seen.locked or blind, now_s=now_s)
+
+    def _compare_contactor(self, *, closed_rightly: bool, now_s: float) -> None:
+        """One that is closed against orders is welded, in a transaction or not."""
+        if closed_rightly or not self._evse.state.seen.contactor_closed:
             self._contradicted_since_s = None
         elif self._contradicted_since_s is None:
             self._contradicted_since_s = now_s
         elif now_s - self._contradicted_since_s >= _WELDED_AFTER_S:
             self._evse.report_fault(Fault.CONTACTOR_WELDED, True)
+
+    def _compare_lock(self, *, as_ordered: bool, now_s: float) -> None:
+        """One that does not follow is broken until it does (G05)."""
+        if as_ordered:
+            self._lock_differs_since_s = None
+            self._evse.report_fault(Fault.LOCK, False)
+        elif self._lock_differs_since_s is None:
+            self._lock_differs_since_s = now_s
+        elif now_s - self._lock_differs_since_s >= _LOCK_S:
+            self._evse.report_fault(Fault.LOCK, True)
 
     def _fails(self, fault: Fault, error: BoardError) -> None:
         known = fault in self._evse.state.faults

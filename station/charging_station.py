@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from station.authorization import Authorizer
+from station.admission import Admission, usable
+from station.authorization import Authorizer, shown
 from station.evse import Evse
-from station.evse_state import Authorization, blocking_faults, ev_connected
-from station.logging_setup import shorten
+from station.evse_state import Authorization, ev_connected
 from station.model import (
+    CSMS_MADE,
     ConnectorStatus,
     IdToken,
     IdTokenInfo,
@@ -25,6 +26,7 @@ from station.ports import Csms, NoCsms
 
 if TYPE_CHECKING:
     from metering.clock import Clock
+    from station.admission import TokenOutcome
     from station.availability import Availability
     from station.outbox import Outbox
     from station.restart import Restart
@@ -33,21 +35,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_MOST_TOKENS = 16
-"""presented tokens that may wait for a decision; a reader that sends more is broken or played with"""
-_NEVER_ASKED = frozenset({"Central", "NoAuthorization"})
-"""tokens that the CSMS made up itself"""
 _STOPPABLE_S = 3.5
-
-
-class TokenOutcome(StrEnum):
-    """What came of presenting a token."""
-
-    AUTHORIZED = "authorized"
-    STOPPED = "stopped"
-    UNLOCKED = "unlocked"
-    REJECTED = "rejected"
-    BUSY = "busy"
 
 
 class StartAnswer(StrEnum):
@@ -66,13 +54,6 @@ class StartResult:
     transaction_id: str | None = None
     """of a transaction that has begun already, waiting for its authorization (F01.FR.13)"""
     reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Presented:
-    id_token: IdToken
-    evse_id: int | None
-    settled: asyncio.Future[TokenOutcome]
 
 
 class ChargingStation:
@@ -99,7 +80,8 @@ class ChargingStation:
         self.csms: Csms = NoCsms()
         self._starting: set[int] = set()
         self._authorizer = Authorizer(self.csms, tokens, settings)
-        self._presented: asyncio.Queue[_Presented] = asyncio.Queue(_MOST_TOKENS)
+        self.admission = Admission(evses, self._authorizer, settings, clock)
+        self.admission.may_start = lambda: self._may_start
         for evse in evses.values():
             evse.online = lambda: self.csms.online
             if evse.sampler is not None:
@@ -114,16 +96,16 @@ class ChargingStation:
     def connect(self, csms: Csms) -> None:
         """From now on there is a CSMS to ask."""
         self.csms = csms
-        self._authorizer = Authorizer(csms, self.tokens, self.settings)
+        self._authorizer.csms = csms
 
     async def run(self) -> None:
         """Serve the EVSEs and the token reader until cancelled."""
         async with asyncio.TaskGroup() as group:
             for evse in self.evses.values():
                 group.create_task(evse.run(), name=f"evse-{evse.id}")
-                group.create_task(self.availability.follow(evse), name=f"availability-{evse.id}")
                 group.create_task(self.restart.follow(evse), name=f"restart-{evse.id}")
-            group.create_task(self._serve_tokens(), name="tokens")
+                group.create_task(self.admission.follow(evse), name=f"admission-{evse.id}")
+            group.create_task(self.admission.run(), name="tokens")
 
     async def halt(self) -> None:
         """Stop in order: contactors open, ends of transactions on disk; gives up after a few seconds."""
@@ -138,38 +120,7 @@ class ChargingStation:
 
     def present(self, id_token: IdToken, evse_id: int | None = None) -> asyncio.Future[TokenOutcome]:
         """A token is held to the reader; the decision comes later, in the order of presentation."""
-        settled: asyncio.Future[TokenOutcome] = asyncio.get_running_loop().create_future()
-        try:
-            self._presented.put_nowait(_Presented(id_token, evse_id, settled))
-        except asyncio.QueueFull:
-            _log.warning("too many tokens at once; one is not looked at")
-            settled.set_result(TokenOutcome.BUSY)
-        return settled
-
-    async def _serve_tokens(self) -> None:
-        while True:
-            presented = await self._presented.get()
-            outcome = await self._decide(presented.id_token, presented.evse_id)
-            _log.info("token %s: %s", shorten(presented.id_token.value), outcome)
-            if not presented.settled.done():
-                presented.settled.set_result(outcome)
-
-    async def _decide(self, id_token: IdToken, evse_id: int | None) -> TokenOutcome:
-        evse = self._evse_in_use_by(id_token, evse_id)
-        if evse is not None:
-            return self._stop_or_unlock(evse, id_token)
-        evse = self._evse_for_token(evse_id)
-        if evse is None or not self._may_start:
-            return TokenOutcome.REJECTED
-        if evse.state.authorization is not None:
-            return await self._present_second(evse, id_token)
-        info = await self._authorizer.decide(id_token)
-        if not info.accepted or (info.evse_ids and evse.id not in info.evse_ids):  # C01.FR.21
-            return TokenOutcome.REJECTED
-        if evse.state.authorization is not None or not _usable(evse):
-            return TokenOutcome.BUSY  # things changed while the CSMS was thinking
-        evse.authorize(Authorization(id_token, info.group_id), TriggerReason.AUTHORIZED)
-        return TokenOutcome.AUTHORIZED
+        return self.admission.present(id_token, evse_id)
 
     @property
     def _may_start(self) -> bool:
@@ -178,48 +129,6 @@ class ChargingStation:
             return False
         return self.csms.accepted_once or self.settings.tx_before_accepted_enabled
 
-    def _stop_or_unlock(self, evse: Evse, id_token: IdToken) -> TokenOutcome:
-        if evse.state.authorization is None:
-            evse.release_lock()  # E05.FR.11, E09.FR.03
-            return TokenOutcome.UNLOCKED
-        # C01.FR.03, E07.FR.01, E07.FR.02: without asking the CSMS.
-        evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=id_token)
-        return TokenOutcome.STOPPED
-
-    async def _present_second(self, evse: Evse, id_token: IdToken) -> TokenOutcome:
-        """A token that is not known to be of the group: the CSMS may know (C01.FR.23, E07)."""
-        running = evse.state.authorization
-        info = await self._authorizer.decide(id_token)
-        same = running is not None and running is evse.state.authorization
-        if not same or running is None or not info.accepted or not _same_group(running, info.group_id):
-            return TokenOutcome.REJECTED
-        evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=id_token)
-        return TokenOutcome.STOPPED
-
-    def _evse_in_use_by(self, id_token: IdToken, evse_id: int | None) -> Evse | None:
-        group = self._authorizer.group_of(id_token)
-        for evse in self.evses.values():
-            if evse_id is not None and evse.id != evse_id:
-                continue
-            running = evse.state.authorization
-            if running is not None and (
-                running.id_token.same_as(id_token) or (group is not None and _same_group(running, group))
-            ):
-                return evse
-            if running is None and id_token.same_as(evse.state.lock_held_for):
-                return evse
-        return None
-
-    def _evse_for_token(self, evse_id: int | None) -> Evse | None:
-        """The EVSE that a token is meant for: named, or plugged and waiting, or the first free one."""
-        if evse_id is not None:
-            evse = self.evses.get(evse_id)
-            return evse if evse is not None and _usable(evse) else None
-        usable = [evse for evse in self.evses.values() if _usable(evse)]
-        free = [evse for evse in usable if evse.state.authorization is None]
-        plugged = [evse for evse in free if ev_connected(evse.state)]
-        return next(iter([*plugged, *free, *usable]), None)
-
     # Remote start and stop (F01–F03)
 
     def check_start(self, evse_id: int | None) -> StartResult:
@@ -227,14 +136,14 @@ class ChargingStation:
         if self.restart.scheduled:
             return StartResult(StartAnswer.REJECTED, reason="the station is about to restart")
         if evse_id is None:
-            candidates = [e for e in self.evses.values() if _usable(e) and e.state.authorization is None]
+            candidates = [e for e in self.evses.values() if usable(e) and e.state.authorization is None]
             candidates.sort(key=lambda evse: not ev_connected(evse.state))  # F01.FR.20
             evse = candidates[0] if candidates else None
         else:
             evse = self.evses.get(evse_id)
         if evse is None:
             return StartResult(StartAnswer.REJECTED, reason="no EVSE can be used")
-        if not _usable(evse):  # F01.FR.23, F02.FR.25
+        if not usable(evse):  # F01.FR.23, F02.FR.25
             return StartResult(StartAnswer.REJECTED, reason=f"EVSE is {evse.connector_status}")
         if evse.state.authorization is not None or evse.id in self._starting:  # F01.FR.24, F02.FR.26
             return StartResult(StartAnswer.REJECTED, reason="EVSE has an authorized transaction")
@@ -251,13 +160,18 @@ class ChargingStation:
         """
         evse = self.evses[evse_id]
         try:
-            if self.settings.authorize_remote_start and id_token.type not in _NEVER_ASKED:  # C05.FR.01
+            group_id = group_id or self._authorizer.group_of(id_token)
+            # C03.FR.01, C05.FR.01: the CSMS need not be asked of what it made up itself.
+            if self.settings.authorize_remote_start and id_token.type not in CSMS_MADE:
                 info = await self._authorizer.decide(id_token)
                 if not info.accepted or (info.evse_ids and evse.id not in info.evse_ids):
-                    _log.info("remote start of %s: not authorized", shorten(id_token.value))
+                    _log.info("remote start of %s: not authorized", shown(id_token))
                     return False
                 group_id = info.group_id or group_id
-            if evse.state.authorization is not None or not _usable(evse) or self.restart.scheduled:
+            if self._authorizer.is_master_pass(group_id):  # C16.FR.03
+                _log.info("remote start of %s: a master pass starts nothing", shown(id_token))
+                return False
+            if evse.state.authorization is not None or not usable(evse) or self.restart.scheduled:
                 return False
             authorization = Authorization(id_token, group_id, remote_start_id=remote_start_id)
             evse.authorize(authorization, TriggerReason.REMOTE_START)
@@ -277,6 +191,11 @@ class ChargingStation:
         open_ones = (evse.state.transaction for evse in self.evses.values())
         return any(one is not None and one.id == transaction_id for one in open_ones)
 
+    async def events_waiting(self, transaction_id: str | None) -> int:
+        """How many events wait for delivery, of one transaction or of all (E14.FR.04, E14.FR.07)."""
+        in_memory = sum(evse.unrecorded(transaction_id) for evse in self.evses.values())
+        return in_memory + await self.outbox.waiting(transaction_id)
+
     # What the CSMS says of a token in its answer to an event (E05, C15)
 
     async def answered(self, event: TransactionEvent, info: IdTokenInfo) -> None:
@@ -288,7 +207,8 @@ class ChargingStation:
         running = evse.state.authorization if evse is not None else None
         if evse is None or running is None or not running.id_token.same_as(event.id_token):
             return
-        if info.accepted:
+        # C16.FR.03: a token that turns out to be a master pass may not have started anything.
+        if info.accepted and not self._authorizer.is_master_pass(info.group_id):
             evse.note_group(info.group_id)
             return
         _log.warning("EVSE %d: the CSMS does not accept the token: %s", evse.id, info.status)
@@ -296,12 +216,3 @@ class ChargingStation:
             evse.end_authorization(TriggerReason.DEAUTHORIZED, StoppedReason.DE_AUTHORIZED, keep_locked=True)
         else:  # E05.FR.02, E05.FR.03
             evse.refuse_energy(beyond_wh=self.settings.max_energy_on_invalid_id_wh)
-
-
-def _usable(evse: Evse) -> bool:
-    ending = evse.state.transaction is not None and evse.state.transaction.ending is not None
-    return evse.state.operative and not blocking_faults(evse.state) and not evse.state.halting and not ending
-
-
-def _same_group(running: Authorization, group: IdToken | None) -> bool:
-    return group is not None and group.same_as(running.group_id)

@@ -8,7 +8,6 @@ Units stand in the names of the keys. Relative paths count from the working dire
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal, cast
@@ -31,13 +30,11 @@ from metering.drivers import MeterConfig, SimulatedMeterConfig
 from metering.drivers.registers import ModelName
 from station import config_environment, config_file
 from station.config_file import ConfigurationError, RuleError
-from station.hardware import BoardConfig
+from station.hardware import BoardConfig, FirmwareConfig, SimulatedUpdaterConfig
+from station.identifiers import check_identifier, check_password, check_url
 from station.version import package_version
 
 __all__ = ["SIMULATED_DEVICE", "Configuration", "ConfigurationError", "load"]
-
-_IDENTIFIER = re.compile(r"[A-Za-z0-9*\-_=:+|@.]*")
-"""identifierString and passwordString (OCPP 2.0.1 part 2, primitive datatypes)"""
 
 SIMULATED_DEVICE: Final = "simulated"
 """stands for the device of a grid source whose meter is simulated: its wire exists only once that runs"""
@@ -57,29 +54,6 @@ def load(path: Path, environ: Mapping[str, str]) -> Configuration:
 
         # Without its cause: pydantic's own text shows what was given, and that may be a password.
         raise config_errors.explain(error, document, Configuration) from None
-
-
-def _identifier(text: str) -> str:
-    if not _IDENTIFIER.fullmatch(text):
-        raise ValueError("may only have the characters a-z A-Z 0-9 * - _ = : + | @ .")
-    return text
-
-
-def _websocket_url(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # a port that is no number shows itself only here
-    except ValueError as error:
-        raise ValueError("is not a URL") from error
-    if parts.scheme not in ("ws", "wss"):
-        raise ValueError("must begin with ws:// or wss://")
-    if not parts.hostname:
-        raise ValueError("must name a host")
-    if "@" in parts.netloc:
-        raise ValueError("must not carry a user or password; the password is a key of its own")
-    if "#" in url or not url.isprintable() or " " in url:
-        raise ValueError("must not have spaces or a fragment (#)")
-    return url
 
 
 def _named(path: object) -> object:
@@ -103,22 +77,27 @@ class _Table(BaseModel):
 class StationConfig(_Table):
     """[station]: who the station is, and where it keeps its records."""
 
-    identity: Annotated[str, Field(min_length=1, max_length=48), AfterValidator(_identifier)]
+    identity: Annotated[str, Field(min_length=1, max_length=48), AfterValidator(check_identifier)]
     """the charging station's identity at the CSMS (SecurityCtrlr.Identity)"""
     vendor: Name = "borne"
     model: Annotated[str, Field(min_length=1, max_length=20)] = "flex"
     serial_number: Annotated[str, Field(min_length=1, max_length=25)] | None = None
     firmware_version: Name = Field(default_factory=package_version)
+    iccid: Annotated[str, Field(min_length=1, max_length=20), AfterValidator(check_identifier)] | None = None
+    """of the SIM card of a mobile link"""
+    imsi: Annotated[str, Field(min_length=1, max_length=20), AfterValidator(check_identifier)] | None = None
     storage: FilePath = Path("./borne-data")
     """the directory of the records; made when absent"""
     on_storage_failure: Literal["stop", "continue"] = "stop"
     """whether a station that cannot record its transactions goes on charging"""
+    master_pass_selection: bool = False
+    """whether the holder of a master pass is asked, on a display, which transactions to stop; else it stops all (C16)"""
 
 
 class CsmsConfig(_Table):
     """[csms]: the management system; without it the station runs stand-alone."""
 
-    url: Annotated[str, AfterValidator(_websocket_url)]
+    url: Annotated[str, AfterValidator(check_url)]
     """without the identity, which is appended"""
     password: SecretStr | None = None
     """for HTTP basic authentication (A00.FR.205)"""
@@ -135,10 +114,7 @@ class CsmsConfig(_Table):
     @classmethod
     def _is_a_password(cls, password: SecretStr | None) -> SecretStr | None:
         if password is not None:
-            text = password.get_secret_value()
-            if not 16 <= len(text) <= 40:
-                raise ValueError(f"must have 16 to 40 characters (has {len(text)})")
-            _identifier(text)
+            check_password(password.get_secret_value())
         return password
 
     @model_validator(mode="after")
@@ -204,6 +180,8 @@ class EvseConfig(_Table):
     max_current_a: Annotated[Number, Field(ge=6, le=80)] = 32.0
     """rating per phase; IEC 61851-1 A.2 signals 6 to 80 A"""
     attached_cable: bool = False
+    start_button: bool = False
+    """with AuthCtrlr.Enabled = false a charge begins with this button, without one with the plug (C02)"""
     connector_type: Literal["cType1", "cType2", "sType2", "sType3"] = Field(
         default_factory=lambda given: "cType2" if given.get("attached_cable") else "sType2"
     )
@@ -256,16 +234,26 @@ class SimulationConfig(_Table):
 
 
 class VariableConfig(_Table):
-    """[[variable]]: a value in place of the device model's default."""
+    """[[variable]]: a value in place of the device model's default, another mutability, or a variable of one's own."""
 
     component: Name
+    component_instance: Name | None = None
     variable: Name
     instance: Name | None = None
     """of the variable"""
     evse: Annotated[Count, Field(ge=1)] | None = None
     connector: Annotated[Count, Field(ge=1)] | None = None
-    value: Annotated[str, Field(max_length=1000)]
+    attribute: Literal["Actual", "Target", "MinSet", "MaxSet"] = "Actual"
+    mutability: Literal["ReadOnly", "WriteOnly", "ReadWrite"] | None = None
+    """a variable that the station does not know is added when this is given"""
+    value: Annotated[str, Field(max_length=1000)] | None = None
     """as SetVariables carries it"""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> VariableConfig:
+        if self.value is None and self.mutability is None:
+            raise RuleError(("value",), "is missing, and so is mutability")
+        return self
 
     @model_validator(mode="after")
     def _is_no_secret(self) -> VariableConfig:
@@ -283,6 +271,7 @@ class Configuration(_Table):
     log: LogConfig = LogConfig()
     evse: tuple[EvseConfig, ...] = (EvseConfig(),)
     board: BoardConfig = BoardConfig()
+    firmware: FirmwareConfig = SimulatedUpdaterConfig()
     grid: GridConfig | None = None
     simulation: SimulationConfig = SimulationConfig()
     variable: tuple[VariableConfig, ...] = ()
@@ -353,7 +342,8 @@ class Configuration(_Table):
                 raise RuleError(("variable", position, "connector"), "must be 1, beside an evse")
             # names are case-insensitive (part 2, identifierString)
             names = (row.component.casefold(), row.variable.casefold(), (row.instance or "").casefold())
-            place = (*names, row.evse, row.connector)
+            instance = (row.component_instance or "").casefold()
+            place = (*names, instance, row.evse, row.connector, row.attribute)
             if place in taken:
                 raise RuleError(("variable", position), f"{row.component}.{row.variable} is given twice")
             taken.add(place)

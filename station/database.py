@@ -86,6 +86,7 @@ async def open_database(path: Path, clock: Clock) -> AsyncGenerator[Database]:
             raise StorageError(f"{path.parent}: {error.strerror}") from error
         # A file that cannot be opened is found out here: aiosqlite would leave a thread behind, which complains later.
         sqlite3.connect(path).close()
+        path.chmod(0o600)  # it names cards and customers (C10.FR.12)
         # Autocommit (isolation_level None): one statement is one transaction, one hop to the thread, one sync.
         connection = await aiosqlite.connect(path, isolation_level=None)
     try:

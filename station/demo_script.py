@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 from metering.reading import Phases
-from station.charging_station import TokenOutcome
+from station.admission import TokenOutcome
 from station.model import IdToken
 from station.simulation.vehicle import VehicleModel
 

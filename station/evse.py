@@ -28,6 +28,7 @@ from station.model import (
     ChargingState,
     ConnectorStatus,
     EventType,
+    EvseRef,
     Fault,
     IdToken,
     PilotState,
@@ -76,6 +77,8 @@ class EvseLayout:
     max_current_a: float = 32.0
     connector_type: str = "sType2"
     attached_cable: bool = False
+    start_button: bool = False
+    """where no authorization is wanted, a charge begins with this button instead of with the plug (C02)"""
 
 
 class Evse:
@@ -107,6 +110,7 @@ class Evse:
         self._too_much_since_s: float | None = None
         self._charged_s = 0.0
         self._charging_since_s: float | None = None
+        recorder.offered_a = lambda: self.offered_a
         recorder.on_recorded = self._recorded
         recorder.on_failure = self._storage_failed
         meter.on_reading = self._metered
@@ -200,8 +204,13 @@ class Evse:
         self._become(replace(self.state, lock_held_for=None), None)
 
     async def unlock(self) -> bool:
-        """Let the cable go, whoever it was kept for; returns whether the lock opened (F05.FR.04, F05.FR.06)."""
-        self.release_lock()
+        """Let the cable go, whoever it was kept for; returns whether the lock opened (F05.FR.04, F05.FR.06).
+
+        The order goes out again even where the lock seems to be open, with or without a cable.
+        """
+        cause = Cause(TriggerReason.UNLOCK_COMMAND) if self.state.transaction is not None else None  # E02.FR.17
+        self._become(replace(self.state, lock_held_for=None), cause)
+        self._driver.repeat()
         given_up_s = self._clock.monotonic() + _UNLOCK_S
         while self.state.seen.locked and (left_s := given_up_s - self._clock.monotonic()) > 0:
             await self.changed.wait_at_most(self._clock, left_s)
@@ -246,13 +255,33 @@ class Evse:
             after = replace(after, authorization=None)
         self._become(after, ending)
 
-    def set_operative(self, operative: bool) -> None:
-        """Take the EVSE into or out of service (G03)."""
-        self._become(replace(self.state, operative=operative), None)
+    def set_in_service(self, in_service: bool) -> None:
+        """Take the EVSE into or out of service (G03); a transaction that runs is let finish first.
+
+        Who was authorized and has not begun a transaction has to come again.
+        """
+        after = replace(self.state, in_service=in_service)
+        if not after.operative:
+            after = replace(after, authorization=None)
+        self._become(after, None)
+
+    def withhold(self, withheld: bool) -> None:
+        """Keep everybody from it because of a reset, or no longer; a transaction is to have ended before."""
+        self._become(replace(self.state, withheld=withheld), None)
+
+    def forget(self) -> None:
+        """Begin anew, as after power-up (B11.FR.08): latched faults are looked for again, the cable is let go."""
+        latched = {Fault.OVER_CURRENT, Fault.CONTACTOR_WELDED}
+        after = replace(
+            self.state, faults=self.state.faults - latched, authorization=None, lock_held_for=None, untold=None
+        )
+        self._become(after, None)
+        self._driver.repeat()
 
     def sampled(self, trigger: TriggerReason, value: MeterValue | None) -> None:
-        """Make a transaction event of a sample (J02.FR.11)."""
+        """Make a transaction event of a sample (J02.FR.11); one that was asked for names its EVSE (F06.FR.11)."""
         if (transaction := self.state.transaction) is not None:
+            connector_id = self.layout.connector_id if transaction.connector_told else None
             event = TransactionEvent(
                 transaction.id,
                 self.id,
@@ -260,6 +289,7 @@ class Evse:
                 trigger,
                 self._clock.now(),
                 charging_state=self.state.charging_state,
+                evse=EvseRef(self.id, connector_id) if trigger is TriggerReason.TRIGGER else None,
                 meter_values=(value,) if value is not None else (),
             )
             self.record(event)
@@ -300,6 +330,10 @@ class Evse:
             self.changed.fire()
             if self.sampler is not None and _transaction_of(self.state) != _transaction_of(before):
                 self.sampler.poke()
+
+    def unrecorded(self, transaction_id: str | None) -> int:
+        """How many events are not on disk yet, of one transaction or of all."""
+        return self._recorder.waiting(transaction_id)
 
     def record(self, event: TransactionEvent) -> None:
         """Bring an event of this EVSE to the record, after those before it."""

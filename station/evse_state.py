@@ -77,6 +77,8 @@ class OpenTransaction:
     """with an id that the CSMS refused: the register may not pass this (MaxEnergyOnInvalidId)"""
     energy_refused: bool = False
     """with an id that the CSMS refused: no energy (E05.FR.02)"""
+    holder: IdToken | None = None
+    """who was authorized for it first (C01.FR.23)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,8 @@ class EvseState:
     seen: Observation = NOTHING_SEEN
     faults: frozenset[Fault] = frozenset()
     """faults that the station found itself; the board's own are in `seen`"""
-    operative: bool = True
+    in_service: bool = True
+    """what is ordered (G03); a transaction that runs is let finish first, see `operative`"""
     attached_cable: bool = False
     authorization: Authorization | None = None
     transaction: OpenTransaction | None = None
@@ -108,8 +111,15 @@ class EvseState:
     """an authorization that no event has told yet: there was no transaction"""
     halting: bool = False
     """the program stops"""
+    withheld: bool = False
+    """nobody may use it until a reset is done (B11.FR.08, B12)"""
     connection_lost_s: float | None = None
     """when the vehicle of an authorization was disconnected"""
+
+    @property
+    def operative(self) -> bool:
+        """Whether it may be used: an order to go out of service waits for the transaction (G03.FR.05, G04.FR.06)."""
+        return (self.in_service and not self.withheld) or self.transaction is not None
 
 
 def ev_connected(state: EvseState) -> bool:
@@ -133,12 +143,18 @@ def offer_a(state: EvseState) -> float:
     return state.offered_a if cable_a is None else min(state.offered_a, cable_a)
 
 
+def cable_held(state: EvseState) -> bool:
+    """Whether nobody can pull the cable out of the station: it is attached, or locked in its socket."""
+    return state.attached_cable or state.seen.locked
+
+
 def wants_energy(state: EvseState) -> bool:
     """Whether energy is offered to the vehicle now."""
     transaction = state.transaction
     return (
         ev_connected(state)
         and state.authorization is not None
+        and (cable_held(state) or energy_flows(state))  # G05.FR.01: no start with a cable that is not locked
         and not blocking_faults(state)
         and state.operative
         and not state.halting
@@ -212,16 +228,22 @@ def _charging_state(state: EvseState, now_s: float) -> ChargingState:
         return ChargingState.CHARGING
     if state.authorization is None:
         return ChargingState.EV_CONNECTED
-    transaction = state.transaction
     if wants_energy(state):
         if now_s >= state.grace_until_s:
             return ChargingState.SUSPENDED_EV
         undecided = {ChargingState.EV_CONNECTED, ChargingState.SUSPENDED_EVSE}
         return state.charging_state if state.charging_state in undecided else ChargingState.EV_CONNECTED
-    recorded = transaction is not None and transaction.recorded
-    if not recorded and wants_energy(replace(state, transaction=None, energy_starts_transaction=True)):
-        return ChargingState.EV_CONNECTED  # about to be offered, once the start is on disk
-    return ChargingState.SUSPENDED_EVSE
+    return ChargingState.EV_CONNECTED if _about_to_offer(state) else ChargingState.SUSPENDED_EVSE
+
+
+def _about_to_offer(state: EvseState) -> bool:
+    """Whether nothing is missing but that the start gets to the disk or that the lock closes."""
+    soon = state
+    if state.transaction is None or not state.transaction.recorded:
+        soon = replace(soon, transaction=None, energy_starts_transaction=True)
+    if Fault.LOCK not in all_faults(state):
+        soon = replace(soon, seen=replace(soon.seen, locked=True))
+    return wants_energy(soon)
 
 
 def settled(before: EvseState, after: EvseState, now_s: float) -> EvseState:

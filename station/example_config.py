@@ -18,12 +18,13 @@ identity = "BORNE-0001"                 # as the CSMS knows it: a-z A-Z 0-9 * - 
 #serial_number = "0001"
 #firmware_version = "1.0.0"             # the version of the package when left out
 #storage = "./borne-data"               # directory of the records
+#master_pass_selection = false          # with a display: the holder of a master pass says which charge to stop
 #on_storage_failure = "stop"            # or "continue": charge although nothing can be recorded
 
 # The management system. Without this table the station runs stand-alone.
 #[csms]
 #url = "wss://csms.example/ocpp"        # ws:// or wss://; the identity is appended
-#password = "0123456789abcdef"          # 16 to 40 characters; better from BORNE_CSMS_PASSWORD
+#password = "0123456789abcdef"          # 16 to 64 characters; better from BORNE_CSMS_PASSWORD
 #ca_file = "csms-roots.pem"             # in place of the system's roots
 #certificate_file = "station.pem"       # for security profile 3
 #key_file = "station-key.pem"
@@ -47,6 +48,7 @@ id = 1                                  # 1, 2, 3 in order
 phases = 3                              # or 1
 max_current_a = 32                      # rating per phase, 6 to 80
 #attached_cable = false
+#start_button = false                   # charging without cards (AuthCtrlr.Enabled = "false") begins with a button
 #connector_type = "sType2"              # sType2, sType3 (a socket); with an attached cable cType1, cType2
 
 # The billing meter: "simulated", "modbus-tcp", "modbus-rtu" or "modbus-rtu-over-tcp".
@@ -63,6 +65,15 @@ type = "simulated"
 [board]
 #type = "simulated"
 #selector_a = 32                        # 32, 25, 20, 16, 12 or 8
+
+# How firmware gets into the station: "simulated" slots in files, or "command"s of the machine.
+[firmware]
+type = "simulated"
+#allow_unsigned = false                 # true: install firmware that nobody has signed
+#type = "command"
+#install_command = ["/usr/sbin/install-firmware", "--slot"]   # and the image; status 65: it is bad
+#activate_command = ["/usr/sbin/reboot"]
+#confirm_command = ["/usr/sbin/firmware-is-new"]
 
 # The connection of the house, when the station shall share it with the house's loads.
 #[grid]

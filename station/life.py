@@ -13,9 +13,18 @@ from station.supervision import keep_running
 
 if TYPE_CHECKING:
     from metering.clock import Clock
+    from station.certificates import Certificates
     from station.charging_station import ChargingStation
+    from station.credentials import Credentials
+    from station.customer_information import CustomerInformation
+    from station.firmware import Firmware
     from station.load_management import LoadManagement
+    from station.log_store import LogStore
+    from station.log_upload import LogUploads
+    from station.network import NetworkProfiles
     from station.ports import CsmsLink, Variables
+    from station.security_events import SecurityEvents
+    from station.tamper import Tamper
 
 _log = logging.getLogger(__name__)
 
@@ -27,6 +36,15 @@ class Life:
     clock: Clock
     station: ChargingStation
     load: LoadManagement
+    security_events: SecurityEvents
+    credentials: Credentials
+    network: NetworkProfiles
+    certificates: Certificates
+    tamper: Tamper
+    log: LogStore
+    uploads: LogUploads
+    customers: CustomerInformation
+    firmware: Firmware
     connect: Callable[[Life], Awaitable[None]] | None = None
     """builds the link to the CSMS and keeps it; None for a station that stands alone"""
     link: CsmsLink | None = None

@@ -48,6 +48,11 @@ class LoadManagement:
         self._ready_s: dict[int, float] = {}
         self._due = Pulse()
 
+    def select(self, station_limit_a: float) -> None:
+        """The current selector was turned; amperes per phase."""
+        self.controller.select(station_limit_a)
+        self.poke()
+
     def poke(self) -> None:
         """Decide again now: a profile or the selector changed."""
         self._due.fire()

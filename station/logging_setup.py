@@ -22,6 +22,9 @@ _TALKATIVE: Final = (
     ("aiosqlite", logging.INFO),  # at DEBUG it writes every statement
     ("asyncio", logging.INFO),
     ("uvicorn", logging.WARNING),  # at INFO it tells its process number
+    ("httpx", logging.WARNING),  # at INFO it writes whole URLs, signatures in them included
+    ("httpcore", logging.INFO),  # at DEBUG it writes headers
+    ("asyncssh", logging.WARNING),  # at INFO it tells users
 )
 """loggers of libraries, and the lowest level that may be heard of them"""
 

@@ -45,6 +45,8 @@ class Fault(StrEnum):
     BOARD_SILENT = "board-silent"
     """the board tells nothing: what it saw last is not to be believed"""
     STORAGE = "storage-failure"
+    TAMPER = "tamper"
+    """the station was opened, and nobody has answered for it"""
 
 
 class ConnectorStatus(StrEnum):
@@ -114,6 +116,12 @@ class TriggerReason(StrEnum):
     RESET_COMMAND = "ResetCommand"
 
 
+SAMPLE_TRIGGERS = frozenset(
+    {TriggerReason.METER_VALUE_PERIODIC, TriggerReason.METER_VALUE_CLOCK, TriggerReason.TRIGGER}
+)
+"""of events that tell nothing but meter values"""
+
+
 class StoppedReason(StrEnum):
     """ReasonEnumType: what began the end of a transaction."""
 
@@ -149,6 +157,12 @@ class AuthorizationStatus(StrEnum):
     UNKNOWN = "Unknown"
 
 
+CSMS_MADE = frozenset({"Central", "NoAuthorization"})
+"""types of id tokens that no reader reads: the CSMS made the first up for one use, the second is nobody's"""
+MOST_ADDITIONAL_INFO = 4
+"""pieces of additional information that an id token may carry (AuthCtrlr.AdditionalInfoItemsPerMessage)"""
+
+
 @dataclass(frozen=True, slots=True)
 class IdToken:
     """Who wants to charge. Two are equal when value and type are (C01.FR.25); values ignore case."""
@@ -166,6 +180,10 @@ class IdToken:
     def key(self) -> tuple[str, str]:
         """What tokens are compared and stored by."""
         return self.value.casefold(), self.type
+
+
+NOBODY = IdToken("", "NoAuthorization")
+"""whoever charges where no authorization is wanted (C02.FR.01)"""
 
 
 @dataclass(frozen=True, slots=True)

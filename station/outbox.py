@@ -15,11 +15,13 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from metering.pulse import Pulse
-from metering.sampling import MeterValue
+from metering.sampling import MOST_ENDED_VALUES, MeterValue
 from station.database import Database, StorageError
-from station.model import TransactionEvent
+from station.model import SAMPLE_TRIGGERS, TransactionEvent
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from pydantic import TypeAdapter
 
     from metering.clock import Clock
@@ -28,6 +30,21 @@ _log = logging.getLogger(__name__)
 
 _SETTLED_AT_ONCE = 64
 """answers that are noted in one write; a power cut before it only means that as many are sent again"""
+_BOUND_AFTER = 64
+"""events after which the length of the queue is looked at again"""
+_MOST_KEPT = 2 * MOST_ENDED_VALUES
+"""samples on disk for an Ended event; with more, every second one goes"""
+_SAMPLES = ", ".join(f"'{trigger}'" for trigger in sorted(SAMPLE_TRIGGERS))
+_THIN_OUT = f"""
+    DELETE FROM events WHERE id IN (
+        SELECT id FROM (
+            SELECT id, ROW_NUMBER() OVER (PARTITION BY transaction_id ORDER BY id) AS place
+            FROM events
+            WHERE settled_at IS NULL AND id > ? AND event_type = 'Updated'
+            AND json_extract(payload, '$.trigger') IN ({_SAMPLES})
+        ) WHERE place % 2 = 1
+    ) RETURNING id
+"""
 
 
 @cache
@@ -62,6 +79,7 @@ class Outbox:
         self._clock = clock
         self._settled: list[tuple[str, int, int]] = []
         self._last_id = 0
+        self._since_bound = 0
         self._arrived = asyncio.Event()
         self._progress = Pulse()
         self.on_append: Callable[[TransactionEvent], None] | None = None
@@ -90,6 +108,7 @@ class Outbox:
             ),
         )
         recorded = replace(event, seq_no=int(str(rows[0][0])))
+        self._since_bound += 1
         self._arrived.set()
         if self.on_append is not None:
             self.on_append(recorded)
@@ -111,6 +130,22 @@ class Outbox:
             await self.flush()
             return None
         return _queued(rows[0])
+
+    async def bound(self, most: int) -> int:
+        """Keep the queue to `most` events: of each transaction the 1st, 3rd, 5th … sample goes (E04.FR.07, E04.FR.08).
+
+        Starts, ends and what happened in between stay, however many they are. Looks at the queue now and then
+        only. Returns how many events went.
+
+        Raises:
+            StorageError: as `append`.
+        """
+        if self._since_bound < _BOUND_AFTER:
+            return 0
+        self._since_bound = 0
+        if await self.waiting() <= most:
+            return 0
+        return len(await self._database.rows(_THIN_OUT, (self._last_id,)))
 
     async def wait(self) -> None:
         """Wait until an event may have come since `oldest` was last asked."""
@@ -212,8 +247,23 @@ class Outbox:
         )
         return [_queued(row).event for row in reversed(rows)]
 
+    async def recorded_between(
+        self, oldest: datetime | None, latest: datetime | None, most: int
+    ) -> list[TransactionEvent]:
+        """The events of a span of time, in order; of more than `most` the newest.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        rows = await self._database.rows(
+            "SELECT id, seq_no, offline, attempts, payload FROM events"
+            " WHERE occurred_at >= ? AND occurred_at <= ? ORDER BY id DESC LIMIT ?",
+            (oldest.isoformat() if oldest is not None else "", latest.isoformat() if latest is not None else "~", most),
+        )
+        return [_queued(row).event for row in reversed(rows)]
+
     async def keep_for_end(self, transaction_id: str, value: MeterValue) -> None:
-        """Keep a sample that belongs into the Ended event.
+        """Keep a sample that belongs into the Ended event; with too many of them every second one goes (E06.FR.13).
 
         Raises:
             StorageError: it is not on disk.
@@ -222,6 +272,16 @@ class Outbox:
             "INSERT INTO ended_samples (transaction_id, payload) VALUES (?, ?)",
             (transaction_id, _meter_values().dump_json(value).decode()),
         )
+        counted = await self._database.rows(
+            "SELECT COUNT(*) FROM ended_samples WHERE transaction_id = ?", (transaction_id,)
+        )
+        if int(str(counted[0][0])) > _MOST_KEPT:
+            await self._database.write(
+                "DELETE FROM ended_samples WHERE id IN (SELECT id FROM"
+                " (SELECT id, ROW_NUMBER() OVER (ORDER BY id) AS place FROM ended_samples WHERE transaction_id = ?)"
+                " WHERE place % 2 = 0)",
+                (transaction_id,),
+            )
 
     async def kept_for_end(self, transaction_id: str) -> list[MeterValue]:
         """The samples kept for the Ended event, in order."""

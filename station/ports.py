@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from typing import Protocol
 
 from station.model import IdToken, IdTokenInfo
@@ -54,6 +55,50 @@ class NoCsms:
         raise NoAnswerError("there is no CSMS")
 
 
+class Absent(Enum):
+    """A value of its own for what is not there: null is data too."""
+
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class VendorMessage:
+    """Something that OCPP has no message for (P01, P02); `data` is any JSON and is never touched."""
+
+    vendor_id: str
+    message_id: str | None = None
+    data: object = Absent.ABSENT
+
+
+@dataclass(frozen=True, slots=True)
+class VendorAnswer:
+    """The answer to such a message."""
+
+    status: str
+    """DataTransferStatusEnumType"""
+    data: object = Absent.ABSENT
+
+
+class VendorMessages(Protocol):
+    """Messages of a vendor's own, to the CSMS and from it."""
+
+    async def send(self, message: VendorMessage) -> VendorAnswer:
+        """Send one, once.
+
+        Raises:
+            NoAnswerError: there is no answer, or the CSMS does not know such messages at all.
+        """
+        ...
+
+    def answer_with(self, vendor_id: str, message_id: str | None, answer: VendorAnswer) -> None:
+        """From now on answer this vendor's message so.
+
+        Raises:
+            ValueError: too many answers are known already.
+        """
+        ...
+
+
 class CsmsLink(Protocol):
     """The link to the CSMS, as the local API shows and a test bench cuts it."""
 
@@ -85,6 +130,15 @@ class CsmsLink(Protocol):
     @property
     def security_profile(self) -> int:
         """The OCPP security profile of the link."""
+        ...
+
+    @property
+    def data_transfer(self) -> VendorMessages:
+        """Messages that OCPP has no name for."""
+        ...
+
+    def renew(self) -> None:
+        """Dial anew soon: what proves who the station is has changed. An answer that is owed leaves first."""
         ...
 
     def cut(self) -> None:
@@ -125,5 +179,13 @@ class Variables(Protocol):
         Raises:
             KeyError: there is no such variable.
             ValueError: why the value is refused.
+        """
+        ...
+
+    def restore(self, row: VariableRow) -> None:
+        """End what `override` did; the value of the row does not matter.
+
+        Raises:
+            KeyError: there is no such variable.
         """
         ...

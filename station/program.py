@@ -154,6 +154,7 @@ class Program:
                 if not self._power_lost.is_set():
                     with contextlib.suppress(StorageError):  # then a few events are sent again
                         await life.station.outbox.flush()
+                    await life.log.flush_to_disk()
                 self._dead.set()
 
     async def _begin(self, stack: contextlib.AsyncExitStack) -> Life:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from metering.pulse import Pulse
 from metering.reading import Reading
-from metering.sampling import MOST_ENDED_VALUES, Context, Measurand, MeterValue, sample, thin_out
+from metering.sampling import MOST_ENDED_VALUES, Context, MeterValue, thin_out
 from station.database import StorageError
-from station.model import ChargingState, EventType, TransactionEvent, TriggerReason
+from station.model import SAMPLE_TRIGGERS, ChargingState, EventType, TransactionEvent
+from station.sampler import measured
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -21,10 +23,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_MOST_WAITING = 500
-"""with so many events waiting for the disk, periodic samples are thinned out (E04.FR.07)"""
+_MOST_SAMPLES = 500
+"""with so many samples waiting in memory for the disk, every second one goes (E04.FR.07)"""
 _RETRY_S = (1.0, 2.0, 5.0, 10.0)
-_PERIODIC = frozenset({TriggerReason.METER_VALUE_PERIODIC, TriggerReason.METER_VALUE_CLOCK})
 
 
 class Recorder:
@@ -35,35 +36,63 @@ class Recorder:
         self._meter = meter
         self._settings = settings
         self._clock = clock
-        self._waiting: asyncio.Queue[TransactionEvent] = asyncio.Queue()
+        self._waiting: deque[TransactionEvent] = deque()
+        self._changed = Pulse()
         self._dropped = 0
-        self._thin = False
+        self.offered_a: Callable[[], float] = lambda: 0.0
+        """what the pilot offers now (Current.Offered)"""
         self.on_recorded: Callable[[TransactionEvent], None] | None = None
         self.on_failure: Callable[[bool], None] | None = None
         """told when the disk refuses (True) and when it takes events again (False)"""
 
     def put(self, event: TransactionEvent) -> None:
         """Record this event after those that were put before."""
-        if event.trigger in _PERIODIC and self._waiting.qsize() >= _MOST_WAITING:
-            self._thin = not self._thin
-            if self._thin:  # every second one, never the last of them (E04.FR.08)
-                self._dropped += 1
-                _log.error("disk refuses events: %d periodic samples left out so far", self._dropped)
-                return
-        self._waiting.put_nowait(event)
+        self._waiting.append(event)
+        if event.trigger in SAMPLE_TRIGGERS:
+            self._bound()
+        self._changed.fire()
+
+    def waiting(self, transaction_id: str | None = None) -> int:
+        """How many events are not on disk yet, of one transaction or of all."""
+        return sum(1 for event in self._waiting if transaction_id in (None, event.transaction_id))
 
     async def settled(self) -> None:
         """Wait until all that was put is on disk."""
-        await self._waiting.join()
+        while self._waiting:
+            await self._changed.wait()
 
     async def run(self) -> None:
         """Record until cancelled."""
         while True:
-            event = await self._waiting.get()
-            recorded = await self._append(await self._with_meter_values(event))
-            self._waiting.task_done()
+            if not self._waiting:
+                await self._changed.wait()
+                continue
+            recorded = await self._append(await self._with_meter_values(self._waiting[0]))
+            self._waiting.popleft()
+            self._changed.fire()
             if self.on_recorded is not None:
                 self.on_recorded(recorded)
+            await self._bound_outbox()
+
+    def _bound(self) -> None:
+        """Too many samples for the memory: the 1st, 3rd, 5th … go, nothing else (E04.FR.08, E12.FR.05)."""
+        # The oldest event is being written.
+        samples = [place for place, event in enumerate(self._waiting) if place and event.trigger in SAMPLE_TRIGGERS]
+        if len(samples) < _MOST_SAMPLES:
+            return
+        gone = set(samples[::2])
+        self._waiting = deque(event for place, event in enumerate(self._waiting) if place not in gone)
+        self._dropped += len(gone)
+        _log.error("disk refuses events: %d samples left out so far", self._dropped)
+
+    async def _bound_outbox(self) -> None:
+        try:
+            dropped = await self._outbox.bound(self._settings.queued_events_limit)
+        except StorageError as error:
+            _log.error("the queue of events cannot be thinned out: %s", error)
+        else:
+            if dropped:
+                _log.warning("too many events wait for the CSMS: %d samples dropped", dropped)
 
     async def _append(self, event: TransactionEvent) -> TransactionEvent:
         for attempt in range(1_000_000_000):
@@ -91,7 +120,7 @@ class Recorder:
         if event.event_type is EventType.STARTED:
             reading = await self._meter.fresh() or self._meter.latest
             wanted = settings.sampled_tx_started_measurands
-            return replace(event, meter_values=_values(reading, wanted, Context.TRANSACTION_BEGIN))
+            return replace(event, meter_values=self._values(reading, wanted, Context.TRANSACTION_BEGIN))
         if event.event_type is EventType.ENDED:
             return replace(event, meter_values=await self._end_values(event))
         if event.meter_values and event.charging_state is ChargingState.CHARGING:
@@ -106,19 +135,15 @@ class Recorder:
         except StorageError as error:
             _log.error("samples of transaction %s cannot be read: %s", event.transaction_id, error)
             kept = []
-        last = _values(reading, self._settings.sampled_tx_ended_measurands, Context.TRANSACTION_END)
-        aligned = _values(reading, self._settings.aligned_tx_ended_measurands, Context.TRANSACTION_END)
-        if aligned and last:
-            extra = tuple(one for one in aligned[0].samples if one not in last[0].samples)
-            last = (replace(last[0], samples=last[0].samples + extra),)
-        return thin_out([*kept, *(last or aligned)], MOST_ENDED_VALUES)
+        # What is aligned with the clock has no sample of the end (TC_J_03_CS).
+        last = self._values(reading, self._settings.sampled_tx_ended_measurands, Context.TRANSACTION_END)
+        return thin_out([*kept, *last], MOST_ENDED_VALUES)
 
-
-def _values(reading: Reading | None, measurands: tuple[str, ...], context: Context) -> tuple[MeterValue, ...]:
-    if reading is None:
-        return ()
-    value = sample(reading, [Measurand(name) for name in measurands], context)
-    return (value,) if value is not None else ()
+    def _values(self, reading: Reading | None, measurands: tuple[str, ...], context: Context) -> tuple[MeterValue, ...]:
+        if not self._settings.sampled_data_enabled:
+            return ()
+        value = measured(reading, measurands, context, self._settings, offered_a=self.offered_a())
+        return (value,) if value is not None else ()
 
 
 def _phases_used(reading: Reading | None) -> int | None:

@@ -84,6 +84,7 @@ async def _end_of(transaction_id: str, outbox: Outbox, evses: Mapping[int, Evse]
         clock.now(),
         offline=True,
         stopped_reason=StoppedReason.POWER_LOSS,
+        time_spent_charging_s=max((e.time_spent_charging_s for e in recorded if e.time_spent_charging_s), default=None),
         meter_values=thin_out(values, MOST_ENDED_VALUES),
     )
 
@@ -122,7 +123,7 @@ def last_register(recorded: list[TransactionEvent]) -> Reading | None:
     for event in reversed(recorded):
         for value in reversed(event.meter_values):
             for taken in value.samples:
-                if taken.measurand is Measurand.ENERGY_IMPORT_REGISTER:
+                if taken.measurand is Measurand.ENERGY_IMPORT_REGISTER and taken.phase is None:
                     return Reading(value.taken_at, energy_import_wh=taken.value)
     return None
 

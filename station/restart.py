@@ -1,67 +1,177 @@
-"""Restarting the station's software because the CSMS asks for it: at once, or when nobody charges (B11, B12)."""
+"""Resets that the CSMS asks for: of the station or of one EVSE, at once or when nobody uses it (B11, B12)."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from station.model import StoppedReason, TriggerReason
+from station.model import BootReason, ConnectorStatus, StoppedReason, TriggerReason
 
 if TYPE_CHECKING:
     from metering.clock import Clock
     from station.evse import Evse
     from station.outbox import Outbox
+    from station.settings import Settings
+    from station.supervision import Errand
 
 _log = logging.getLogger(__name__)
 
 _ENDING_S = 10.0
-"""how long ends of transactions may take; what is not ended then ends at the next start"""
+"""how long ends of transactions may take at each try; what is not ended then ends at the next start"""
 _DELIVERY_S = 30.0
 """how long the CSMS may take to answer them (B12.FR.05)"""
+_EVSE_RESET_S = 2.0
+"""how long an EVSE that is reset offers nothing: longer than its board takes to obey"""
+_LOOK_AGAIN_S = 5.0
+"""how often a scheduled reset looks whether uploads and the like are over"""
+
+
+class ResetAnswer(StrEnum):
+    """ResetStatusEnumType."""
+
+    ACCEPTED = "Accepted"
+    REJECTED = "Rejected"
+    SCHEDULED = "Scheduled"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer to a request to reset."""
+
+    answer: ResetAnswer
+    reason: str | None = None
+    """why it is rejected: a reasonCode of the standard's appendix"""
+    then: Errand | None = None
+    """carries it out, once the answer has left"""
 
 
 class Restart:
-    """Ends what has to end, then asks the program for a new life."""
+    """Ends what has to end, then asks the program for a new life, or begins an EVSE anew."""
 
-    def __init__(self, evses: Mapping[int, Evse], outbox: Outbox, clock: Clock, reboot: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        evses: Mapping[int, Evse],
+        outbox: Outbox,
+        settings: Settings,
+        clock: Clock,
+        reboot: Callable[[BootReason], None],
+    ) -> None:
         self._evses = evses
         self._outbox = outbox
+        self._settings = settings
         self._clock = clock
         self._reboot = reboot
+        self._reason = BootReason.REMOTE_RESET
+        self._going = False
+        self._due: set[int] = set()
+        """EVSEs whose reset waits for their transaction to end"""
         self.online: Callable[[], bool] = lambda: False
         """whether the CSMS can be told anything"""
         self.scheduled = False
-        """whether a restart waits for transactions to end (B12.FR.01)"""
+        """whether the station restarts as soon as it can (B12.FR.01); nobody may start anything until then"""
+        self.resettable = set(evses)
+        """the EVSEs that can be reset alone (EVSE.AllowReset, B11.FR.10)"""
+        self.delays: list[Callable[[], bool]] = []
+        """each says whether something goes on that a reset on idle waits for, such as an upload (B11, errata)"""
+        self.vetoes: list[Callable[[], str | None]] = []
+        """each names, as a reasonCode, what goes on that no reset may interrupt (B11.FR.06, B12.FR.10)"""
 
-    @property
-    def transactions_run(self) -> bool:
-        """Whether any EVSE has a transaction."""
-        return any(evse.state.transaction is not None for evse in self._evses.values())
-
-    def schedule(self) -> None:
-        """Restart as soon as the last transaction has ended; nobody new may start until then."""
+    def ask(self, evse_id: int | None, *, on_idle: bool) -> Verdict:
+        """Whether the station, or one EVSE, will be reset; None is the whole station."""
+        if (hindrance := next(filter(None, (veto() for veto in self.vetoes)), None)) is not None:
+            return Verdict(ResetAnswer.REJECTED, hindrance)  # B11.FR.06, B12.FR.10
+        if evse_id is not None:
+            return self._ask_evse(evse_id, on_idle=on_idle)
+        if on_idle and self._busy():
+            self.schedule()
+            return Verdict(ResetAnswer.SCHEDULED)  # B11.FR.07, B12.FR.01
         self.scheduled = True
+        self._reason = BootReason.REMOTE_RESET
+        return Verdict(ResetAnswer.ACCEPTED, then=self.now)  # B11.FR.03, B12.FR.02
+
+    def _ask_evse(self, evse_id: int, *, on_idle: bool) -> Verdict:
+        evse = self._evses.get(evse_id)
+        if evse is None:
+            return Verdict(ResetAnswer.REJECTED, "UnknownEvse")
+        if evse_id not in self.resettable:
+            return Verdict(ResetAnswer.REJECTED, "UnsupportedRequest")  # B11.FR.09, B12.FR.09
+        if on_idle and _in_use(evse):
+            self._due.add(evse_id)
+            _log.info("reset of EVSE %d scheduled", evse_id)
+            return Verdict(ResetAnswer.SCHEDULED)  # B12.FR.01
+        return Verdict(ResetAnswer.ACCEPTED, then=lambda: self._reset_evse(evse))  # B11.FR.08, B12.FR.02
+
+    def schedule(self, reason: BootReason = BootReason.SCHEDULED_RESET) -> None:
+        """Restart as soon as nothing hinders it; nobody new may start until then (B12, scenario 3a)."""
+        self.scheduled = True
+        self._reason = reason
         _log.info("restart scheduled")
+        for evse in self._evses.values():
+            if evse.connector_status is ConnectorStatus.AVAILABLE and not _in_use(evse):
+                evse.withhold(True)
+            evse.changed.fire()
 
     async def now(self) -> None:
         """End what still runs, because of the reset, and restart once all ends are on disk (B12.FR.04)."""
-        self.scheduled = True
+        if self._going:
+            return
+        self.scheduled = self._going = True
         _log.info("restart")
-        try:
-            async with self._clock.timeout(_ENDING_S), asyncio.TaskGroup() as group:
-                for evse in self._evses.values():
-                    group.create_task(evse.end_now(TriggerReason.RESET_COMMAND, StoppedReason.IMMEDIATE_RESET))
-        except TimeoutError:
-            _log.warning("not all transactions could be ended before the restart")
+        tries = 1 + self._settings.reset_retries
+        for number in range(1, tries + 1):
+            if await self._end(*self._evses.values()):
+                break
+            _log.warning("not all transactions could be ended before the restart (try %d of %d)", number, tries)
         if self.online() and not await self._outbox.delivered(within_s=_DELIVERY_S):
             _log.info("the CSMS has not answered everything; the rest is sent after the restart")  # B12.FR.05
-        self._reboot()
+        self._reboot(self._reason)
 
     async def follow(self, evse: Evse) -> None:
-        """Carry a scheduled restart out once the last transaction has ended (B12.FR.03), until cancelled."""
+        """Carry out what is scheduled once nothing hinders it (B12.FR.03, B12.FR.07), until cancelled."""
         while True:
-            await evse.changed.wait()
-            if self.scheduled and not self.transactions_run:
+            if self.scheduled or evse.id in self._due:
+                await evse.changed.wait_at_most(self._clock, _LOOK_AGAIN_S)
+            else:
+                await evse.changed.wait()
+            if self.scheduled and not self._busy():
                 await self.now()
+            elif evse.id in self._due and not _in_use(evse):
+                await self._reset_evse(evse)
+
+    async def _reset_evse(self, evse: Evse) -> None:
+        """Begin an EVSE anew: nothing of before counts but what is ordered and what the meter shows."""
+        _log.info("reset of EVSE %d", evse.id)
+        self._due.discard(evse.id)
+        if not await self._end(evse):  # B12.FR.08
+            _log.warning("EVSE %d: its transaction could not be ended; it is not reset", evse.id)
+            return
+        evse.withhold(True)
+        try:
+            evse.forget()
+            await self._clock.sleep(_EVSE_RESET_S)
+        finally:
+            evse.withhold(False)  # B12.FR.06: what is ordered out of service stays so
+
+    async def _end(self, *evses: Evse) -> bool:
+        """End the transactions of these EVSEs because of a reset; returns whether all ends are on disk."""
+        try:
+            async with self._clock.timeout(_ENDING_S), asyncio.TaskGroup() as group:
+                for evse in evses:
+                    group.create_task(evse.end_now(TriggerReason.RESET_COMMAND, StoppedReason.IMMEDIATE_RESET))
+        except TimeoutError:
+            return False
+        return True
+
+    def _busy(self) -> bool:
+        """Whether the station is not idle (B11, errata 2025-09 2.14)."""
+        return any(_in_use(evse) for evse in self._evses.values()) or any(delay() for delay in self.delays)
+
+
+def _in_use(evse: Evse) -> bool:
+    """Whether somebody uses an EVSE: a transaction runs, is about to, or a cable is kept for its holder."""
+    state = evse.state
+    return state.transaction is not None or state.authorization is not None or state.lock_held_for is not None

@@ -14,11 +14,16 @@ from station.model import TriggerReason
 
 if TYPE_CHECKING:
     from metering.clock import Clock
+    from metering.reading import Reading
     from station.meter_watch import MeterWatch
     from station.outbox import Outbox
     from station.settings import Settings
 
 _log = logging.getLogger(__name__)
+
+
+_LATE_S = 2.0
+"""a clock that was moved past an aligned moment by more than this has missed it"""
 
 
 class Sampled(Protocol):
@@ -53,20 +58,28 @@ class Sampler:
         """whether any EVSE of the station has a transaction (J01.FR.20)"""
         self.on_idle_sample: Callable[[MeterValue], None] | None = None
         """told of aligned samples while there is no transaction (MeterValuesRequest, J01.FR.14)"""
-        settings.watch(lambda name: self.poke() if "interval" in name else None)
+        settings.watch(lambda name: self.poke() if name.endswith(("_interval_s", "_data_enabled")) else None)
 
     def poke(self) -> None:
-        """A transaction began or ended, or an interval changed."""
+        """A transaction began or ended, an interval changed, or the wall time was corrected."""
         self._changed.fire()
 
     async def run(self) -> None:
         """Sample until cancelled."""
         settings = self._settings
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._in_transaction(lambda: settings.sampled_tx_updated_interval_s, self._updated))
-            group.create_task(self._in_transaction(lambda: settings.sampled_tx_ended_interval_s, self._ended))
+            group.create_task(
+                self._in_transaction(lambda: self._sampled(settings.sampled_tx_updated_interval_s), self._updated)
+            )
+            group.create_task(
+                self._in_transaction(lambda: self._sampled(settings.sampled_tx_ended_interval_s), self._ended)
+            )
             group.create_task(self._aligned(lambda: settings.aligned_interval_s, self._clock_sample))
             group.create_task(self._aligned(lambda: settings.aligned_tx_ended_interval_s, self._aligned_ended))
+
+    def _sampled(self, interval_s: int) -> int:
+        """The interval, or 0 where SampledDataCtrlr.Enabled says so."""
+        return interval_s if self._settings.sampled_data_enabled else 0
 
     async def _in_transaction(self, interval: Callable[[], int], take: Callable[[str], Awaitable[None]]) -> None:
         """Take a sample at every interval after the start of each transaction (J02.FR.11)."""
@@ -85,14 +98,14 @@ class Sampler:
         """Take a sample at whole intervals after midnight (AlignedDataInterval)."""
         while True:
             step_s = interval()
-            if step_s == 0:
+            if step_s == 0 or not self._settings.aligned_data_enabled:
                 await self._changed.wait()
                 continue
             due = next_aligned(self._clock.now(), step_s)
             while (wait_s := (due - self._clock.now()).total_seconds()) > 0 and step_s == interval():
                 await self._changed.wait_at_most(self._clock, wait_s)
                 due = min(due, next_aligned(self._clock.now(), step_s))  # the clock may have been set back
-            if step_s == interval():
+            if step_s == interval() and self._settings.aligned_data_enabled and wait_s > -_LATE_S:
                 await take()
 
     async def sample_now(self) -> None:
@@ -110,7 +123,8 @@ class Sampler:
         await self._keep(transaction_id, value)
 
     async def _aligned_ended(self) -> None:
-        if (transaction_id := self._evse.transaction_id) is not None:
+        transaction_id = self._evse.transaction_id
+        if transaction_id is not None and not self._settings.aligned_send_during_idle:  # J01.FR.20
             value = await self._take(self._settings.aligned_tx_ended_measurands, Context.SAMPLE_CLOCK)
             await self._keep(transaction_id, value)
 
@@ -126,10 +140,10 @@ class Sampler:
             self.on_idle_sample(value)
 
     async def _take(self, measurands: tuple[str, ...], context: Context) -> MeterValue | None:
-        reading = await self._meter.fresh()
-        if reading is None or not measurands:
+        if not measurands:
             return None
-        return sample(reading, [Measurand(name) for name in measurands], context, offered_a=self._evse.offered_a)
+        reading = await self._meter.fresh()
+        return measured(reading, measurands, context, self._settings, offered_a=self._evse.offered_a)
 
     async def _keep(self, transaction_id: str, value: MeterValue | None) -> None:
         if value is None:
@@ -138,3 +152,22 @@ class Sampler:
             await self._outbox.keep_for_end(transaction_id, value)
         except StorageError as error:
             _log.error("sample for the end of transaction %s is not on disk: %s", transaction_id, error)
+
+
+def measured(
+    reading: Reading | None,
+    measurands: tuple[str, ...],
+    context: Context,
+    settings: Settings,
+    *,
+    offered_a: float | None = None,
+) -> MeterValue | None:
+    """What a setting wants of a reading; None when there is nothing to tell.
+
+    `offered_a` is what the pilot offers, amperes per phase.
+    """
+    if reading is None:
+        return None
+    wanted = [Measurand(name) for name in measurands]
+    by_phase = not settings.register_values_without_phases
+    return sample(reading, wanted, context, offered_a=offered_a, registers_by_phase=by_phase)

@@ -7,12 +7,23 @@ in (OCPP, the API, the disk) brings text. A refused text says why.
 from __future__ import annotations
 
 import logging
-import re
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Generic, TypeVar, overload
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from metering.sampling import Measurand
+from station.setting import (
+    Choice,
+    Decimal,
+    Integer,
+    Members,
+    Moment,
+    Setting,
+    Switch,
+    Text,
+    TimeOffset,
+    TimeZone,
+    TxPoints,
+)
 
 if TYPE_CHECKING:
     from station.database import Database
@@ -20,124 +31,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
-
-class Setting(ABC, Generic[T]):
-    """One setting: its default, and how it is read from text and told as text."""
-
-    bounds: tuple[float | None, float | None] = (None, None)
-    """the least and the greatest value that is allowed, where there are such"""
-    choices: tuple[str, ...] = ()
-    """the words that are allowed, where only some are"""
-
-    def __init__(self, default: T) -> None:
-        self.default = default
-        self.name = ""
-
-    @abstractmethod
-    def parse(self, text: str) -> T:
-        """The value that a text means.
-
-        Raises:
-            ValueError: why it is none; the sentence is shown to whoever sent it.
-        """
-
-    def format(self, value: T) -> str:
-        """The text that means a value."""
-        return str(value)
-
-    def __set_name__(self, owner: type[Settings], name: str) -> None:
-        self.name = name
-
-    @overload
-    def __get__(self, settings: None, owner: type[Settings]) -> Setting[T]: ...
-    @overload
-    def __get__(self, settings: Settings, owner: type[Settings]) -> T: ...
-    def __get__(self, settings: Settings | None, owner: type[Settings]) -> T | Setting[T]:
-        return self if settings is None else settings.value_of(self)
-
-
-class Integer(Setting[int]):
-    """A whole number between two bounds, both included."""
-
-    def __init__(self, default: int, minimum: int = 0, maximum: int = 2**31 - 1) -> None:
-        super().__init__(default)
-        self.minimum, self.maximum = self.bounds = (minimum, maximum)
-
-    def parse(self, text: str) -> int:
-        digits = text.strip()
-        # int() alone would also take 1_000 and the digits of other scripts; longer ones are beyond every bound.
-        if re.fullmatch(r"[+-]?[0-9]{1,20}", digits) is None:
-            raise ValueError("must be a whole number")
-        value = int(digits)
-        if not self.minimum <= value <= self.maximum:
-            raise ValueError(f"must be between {self.minimum} and {self.maximum}")
-        return value
-
-
-class Switch(Setting[bool]):
-    """True or false."""
-
-    def parse(self, text: str) -> bool:
-        folded = text.strip().lower()
-        if folded not in {"true", "false"}:
-            raise ValueError("must be true or false")
-        return folded == "true"
-
-    def format(self, value: bool) -> str:
-        return "true" if value else "false"
-
-
-class Text(Setting[str]):
-    """A text of bounded length."""
-
-    def __init__(self, default: str = "", maximum: int = 255) -> None:
-        super().__init__(default)
-        self.maximum = maximum
-
-    def parse(self, text: str) -> str:
-        if len(text) > self.maximum:
-            raise ValueError(f"must have at most {self.maximum} characters")
-        return text
-
-
-class Members(Setting[tuple[str, ...]]):
-    """Some of a set of words, in the order in which they were given (MemberList, SequenceList)."""
-
-    def __init__(self, default: Iterable[str], choices: Iterable[str]) -> None:
-        super().__init__(tuple(default))
-        self.choices = tuple(choices)
-
-    def parse(self, text: str) -> tuple[str, ...]:
-        words = tuple(word for word in (part.strip() for part in text.split(",")) if word)
-        for word in words:
-            if word not in self.choices:
-                raise ValueError(f"{word[:50]!r} is not one of {', '.join(self.choices)}")
-        if len(set(words)) != len(words):
-            raise ValueError("names a member twice")
-        return words
-
-    def format(self, value: tuple[str, ...]) -> str:
-        return ",".join(value)
-
-
-class TxPoints(Members):
-    """Start or stop points; at least one of them must be one that can come (part 2, 2.6.6)."""
-
-    def parse(self, text: str) -> tuple[str, ...]:
-        points = super().parse(text)
-        if not set(points) - {"DataSigned"}:
-            raise ValueError("must name a point that this station reaches, besides DataSigned")
-        return points
-
-
-_TX_POINTS = (
-    "ParkingBayOccupancy",
-    "EVConnected",
-    "Authorized",
-    "PowerPathClosed",
-    "EnergyTransfer",
-    "DataSigned",
-)
+# DataSigned needs a meter that signs (E01.FR.04); as a stop point it has no meaning at all (part 2, 2.6.6.2).
+_TX_POINTS = ("ParkingBayOccupancy", "EVConnected", "Authorized", "PowerPathClosed", "EnergyTransfer")
 _MEASURANDS = tuple(Measurand)
 _REGISTER = (Measurand.ENERGY_IMPORT_REGISTER,)
 
@@ -153,14 +48,22 @@ class Settings:
     stop_tx_on_invalid_id = Switch(True)
     max_energy_on_invalid_id_wh = Integer(0)
     tx_before_accepted_enabled = Switch(True)
+    queued_events_limit = Integer(50_000, minimum=500, maximum=1_000_000)
+    recorded_events_limit = Integer(100_000, minimum=1_000, maximum=10_000_000)
 
     # Authorization (AuthCtrlr, AuthCacheCtrlr)
+    auth_enabled = Switch(True)
+    disable_remote_authorization = Switch(False)
+    master_pass_group_id = Text("", 36)
     authorize_remote_start = Switch(False)
     local_authorize_offline = Switch(True)
     local_pre_authorize = Switch(False)
     offline_tx_for_unknown_id_enabled = Switch(False)
     auth_cache_enabled = Switch(True)
     auth_cache_life_time_s = Integer(86_400 * 30, minimum=1)
+    auth_cache_disable_post_authorize = Switch(False)
+    # CUSTOM keeps accepted tokens longest: somebody who tries cards cannot drive out those that charge here.
+    auth_cache_policy = Choice("CUSTOM", ("LRU", "LFU", "FIFO", "CUSTOM"))
 
     # The link to the CSMS (OCPPCommCtrlr)
     heartbeat_interval_s = Integer(300, minimum=1)
@@ -171,10 +74,30 @@ class Settings:
     retry_back_off_random_range_s = Integer(10, maximum=3_600)
     retry_back_off_wait_minimum_s = Integer(5, minimum=1, maximum=3_600)
     web_socket_ping_interval_s = Integer(60, maximum=86_400)
+    network_profile_connection_attempts = Integer(3, minimum=1, maximum=100)
     unlock_on_ev_side_disconnect = Switch(True)
+    reset_retries = Integer(1, maximum=10)
+    time_adjustment_reporting_threshold_s = Integer(20, minimum=1, maximum=86_400)
     time_source = Members(("Heartbeat",), ("Heartbeat", "NTP", "RealTimeClock"))
 
+    # Local time, for whoever reads the local page (ClockCtrlr)
+    time_zone = TimeZone("")
+    time_offset = TimeOffset("")
+    next_time_offset_transition = Moment(None)
+    time_offset_next_transition = TimeOffset("")
+
+    # Security (SecurityCtrlr)
+    allow_security_profile_downgrade = Switch(False)
+    allow_csms_tls_wildcards = Switch(False)
+    organization_name = Text("", maximum=64)  # O of an X.509 name has no more (RFC 5280, ub-organization-name)
+    # An authority may have people behind it: a signed certificate within five minutes, else in ten, twenty, forty.
+    cert_signing_wait_minimum_s = Integer(300, minimum=1, maximum=86_400)
+    cert_signing_repeat_times = Integer(3, maximum=20)
+    max_certificate_chain_size = Integer(10_000, minimum=1, maximum=10_000)  # the most that the message can carry
+    additional_root_certificate_check = Switch(False)
+
     # What is sampled (SampledDataCtrlr, AlignedDataCtrlr)
+    sampled_data_enabled = Switch(True)
     sampled_tx_started_measurands = Members(_REGISTER, _MEASURANDS)
     sampled_tx_updated_measurands = Members(
         (Measurand.ENERGY_IMPORT_REGISTER, Measurand.POWER_IMPORT, Measurand.CURRENT_IMPORT), _MEASURANDS
@@ -182,24 +105,39 @@ class Settings:
     sampled_tx_updated_interval_s = Integer(60, maximum=86_400)
     sampled_tx_ended_measurands = Members(_REGISTER, _MEASURANDS)
     sampled_tx_ended_interval_s = Integer(0, maximum=86_400)
+    # What is billed is the total; those of the phases cost three numbers more in every sample.
+    register_values_without_phases = Switch(True)
+    aligned_data_enabled = Switch(True)
     aligned_measurands = Members(_REGISTER, _MEASURANDS)
     aligned_interval_s = Integer(0, maximum=86_400)
-    aligned_tx_ended_measurands = Members((), _MEASURANDS)
+    aligned_tx_ended_measurands = Members(_REGISTER, _MEASURANDS)
     aligned_tx_ended_interval_s = Integer(0, maximum=86_400)
     aligned_send_during_idle = Switch(False)
 
+    # Status of connectors (ChargingStation)
+    minimum_status_duration_s = Integer(0, maximum=3_600)
+
+    # Firmware updates (ChargingStation, FirmwareCtrlr)
+    allow_new_sessions_pending_firmware_update = Switch(False)
+    # An image of a small Linux with two slots; more would be somebody filling the disk.
+    firmware_most_bytes = Integer(256 * 2**20, minimum=1)
+
     # Smart charging (SmartChargingCtrlr)
     smart_charging_enabled = Switch(True)
+    limit_change_significance_percent = Decimal(0.0, maximum=100.0)
 
     def __init__(self, database: Database | None = None) -> None:
         self._database = database
-        self._values: dict[str, object] = {}
+        self._overrides: dict[str, object] = {}
+        self._saved: dict[str, object] = {}
+        self._presets: dict[str, object] = {}
         self._watchers: list[Callable[[str], None]] = []
 
     def value_of(self, setting: Setting[T]) -> T:
-        """What a setting is now."""
-        if setting.name in self._values:
-            return self._values[setting.name]  # type: ignore[return-value]  # `change` put a T there
+        """What a setting is now: what is in force for the moment, else saved, else of the installation, else usual."""
+        for values in (self._overrides, self._saved, self._presets):
+            if setting.name in values:
+                return values[setting.name]  # type: ignore[return-value]  # `_put` put a T there
         return setting.default
 
     def text_of(self, setting: Setting[T]) -> str:
@@ -220,12 +158,28 @@ class Settings:
                 " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
                 (setting.name, setting.format(value)),
             )
-        self.override(setting, value)
+        self._overrides.pop(setting.name, None)
+        self._put(self._saved, setting, value)
 
     def override(self, setting: Setting[T], value: T) -> None:
-        """Put a value in force without saving it, as the installation file and the test bench do."""
-        self._values[setting.name] = value
-        _log.info("setting %s is %s", setting.name, setting.format(value))
+        """Put a value in force without saving it, until it is changed, restored, or the station boots."""
+        self._put(self._overrides, setting, value)
+
+    def restore(self, setting: Setting[T]) -> None:
+        """End what `override` did."""
+        if self._overrides.pop(setting.name, None) is not None:
+            self._announce(setting)
+
+    def preset(self, setting: Setting[T], value: T) -> None:
+        """Use this as the default, as the installation file wants it; what is saved outweighs it (B05.FR.10)."""
+        self._put(self._presets, setting, value)
+
+    def _put(self, values: dict[str, object], setting: Setting[T], value: T) -> None:
+        values[setting.name] = value
+        self._announce(setting)
+
+    def _announce(self, setting: Setting[T]) -> None:
+        _log.info("setting %s is %s", setting.name, self.text_of(setting))
         for watcher in self._watchers:
             watcher(setting.name)
 
@@ -248,7 +202,7 @@ class Settings:
                 _log.warning("saved setting %s is not known any more", name)
                 continue
             try:
-                self._values[setting.name] = setting.parse(str(text))
+                self._saved[setting.name] = setting.parse(str(text))
             except ValueError as error:
                 _log.warning("saved setting %s = %s: %s; its default is used", name, text, error)
 

@@ -24,14 +24,13 @@ from station.model import (
 
 
 class TxPoint(StrEnum):
-    """The values of TxStartPoint and TxStopPoint (part 2, 2.6.6)."""
+    """The values of TxStartPoint and TxStopPoint (part 2, 2.6.6); DataSigned needs a meter that signs (E01.FR.04)."""
 
     PARKING_BAY_OCCUPANCY = "ParkingBayOccupancy"
     EV_CONNECTED = "EVConnected"
     AUTHORIZED = "Authorized"
     POWER_PATH_CLOSED = "PowerPathClosed"
     ENERGY_TRANSFER = "EnergyTransfer"
-    DATA_SIGNED = "DataSigned"
 
 
 _DEAUTHORIZATION_ENDS = frozenset({TxPoint.AUTHORIZED, TxPoint.POWER_PATH_CLOSED, TxPoint.ENERGY_TRANSFER})
@@ -94,7 +93,7 @@ def react(
     if transaction is None:
         # Whoever is authorized while a start point holds already starts too: nothing is given without a record.
         anew = points(after) if cause is not None and cause.trigger in _AUTHORIZATIONS else gained
-        if cause is not None and anew & rules.start:
+        if cause is not None and anew & rules.start and after.operative:
             return _start(after, cause, rules, now, new_id)
         return Outcome(_remember(after, cause))
     if transaction.ending is not None:
@@ -167,7 +166,11 @@ def _tell(state: EvseState, kind: EventType, cause: Cause, rules: Rules, now: da
         remote_start_id=remote_start_id,
         cable_max_a=state.seen.cable_max_a if tell_connector else None,
     )
-    told = replace(transaction, connector_told=transaction.connector_told or tell_connector)
+    told = replace(
+        transaction,
+        connector_told=transaction.connector_told or tell_connector,
+        holder=transaction.holder or id_token,  # C01.FR.23: the first token that is told of is the one that starts
+    )
     return Outcome(replace(state, transaction=told, untold=None), (event,))
 
 
@@ -191,6 +194,8 @@ def _note_stop_cause(transaction: OpenTransaction, cause: Cause) -> OpenTransact
 
 def _reason_of(lost: frozenset[TxPoint], state: EvseState) -> StoppedReason:
     """The stopped reason of an end that nobody ordered."""
+    if state.transaction is not None and state.transaction.energy_refused:
+        return StoppedReason.DE_AUTHORIZED  # E05.FR.02 with EnergyTransfer as a stop point
     if TxPoint.EV_CONNECTED in lost:
         return StoppedReason.EV_DISCONNECTED
     if TxPoint.PARKING_BAY_OCCUPANCY in lost:

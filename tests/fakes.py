@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from metering.meter import MeterError
@@ -67,6 +68,7 @@ class FakeBoard:
         self.seen = Observation()
         self.commands: list[Outputs] = []
         self.fails = False
+        self.lock_follows = True
         self._changed = Pulse()
 
     async def observations(self) -> AsyncIterator[Observation]:
@@ -80,10 +82,12 @@ class FakeBoard:
                 await self._changed.wait()
 
     async def apply(self, outputs: Outputs) -> None:
-        """Keep the command; its contact does not follow by itself."""
+        """Keep the command; the lock follows, the contact does not by itself."""
         if self.fails:
             raise BoardError("no answer")
         self.commands.append(outputs)
+        if self.lock_follows:
+            self.see(replace(self.seen, locked=outputs.lock))
 
     def see(self, seen: Observation) -> None:
         """Something changes in front of it."""

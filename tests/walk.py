@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ocpp_handlers.stack import OcppStack
+from station.admission import TokenOutcome
 from station.app import application as assemble
-from station.charging_station import TokenOutcome
 from station.config import Configuration
 from station.evse import Evse
 from station.life import Life

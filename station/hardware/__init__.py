@@ -1,10 +1,10 @@
-"""The boards that a station may have. A driver is registered by being a member of `BoardConfig`."""
+"""The boards and updaters that a station may have. A driver is registered by being a member of a union here."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class SimulatedBoardConfig(BaseModel):
@@ -20,3 +20,36 @@ class SimulatedBoardConfig(BaseModel):
 BoardConfig = SimulatedBoardConfig
 """The board in the installation file. A second driver makes this a union that `type` decides; then the table
 [simulation] wants a rule in `station.config`, as it belongs to the simulated board alone."""
+
+
+class SimulatedUpdaterConfig(BaseModel):
+    """[firmware], simulated: two slots in files below the storage directory."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
+
+    type: Literal["simulated"] = "simulated"
+    allow_unsigned: bool = False
+    """whether firmware without a signature is installed (L02); else every update is a secure one (L01)"""
+
+
+Command = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class InstallerConfig(BaseModel):
+    """[firmware], by commands of the machine: each a program and its arguments, run without a shell."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
+
+    type: Literal["command"]
+    allow_unsigned: bool = False
+    """as above"""
+    install_command: Command
+    """gets the path of the image as its last argument; exit status 65 says that the image is bad"""
+    activate_command: Command | None = None
+    """makes what was installed boot, and reboots the machine; without it a new start of the program is enough"""
+    confirm_command: Command | None = None
+    """exit status 0 says that the new firmware runs; without it it runs when it was activated"""
+
+
+FirmwareConfig = Annotated[SimulatedUpdaterConfig | InstallerConfig, Field(discriminator="type")]
+"""how firmware gets into the station; `type` says which updater"""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from random import Random
 from typing import TYPE_CHECKING
 
 from metering.pulse import Pulse
-from metering.reading import Phases, Reading
+from metering.reading import UNKNOWN, Phases, Reading
 from station.hardware.board import BoardError, Observation, Outputs
 from station.model import Fault, PilotState
 from station.simulation.vehicle import VOLTAGE_V, Vehicle, VehicleModel
@@ -27,6 +28,8 @@ class MeterOverride:
     power_w: float | None = None
     current_a: float | None = None
     voltage_v: float | None = None
+    noise: float = 0.0
+    """by how much of themselves momentary values differ from reading to reading, at the most; never the registers"""
 
 
 class SimulatedBoard:
@@ -41,7 +44,8 @@ class SimulatedBoard:
         self._seen = Observation()
         self._changed = Pulse()
         self._counted_s = clock.monotonic()
-        self._flow_w = 0.0
+        self._flows_w = NO_CURRENT
+        self._noise = Random(0)
         self.vehicle: Vehicle | None = None
         self.meter = MeterOverride()
         self.welded = False
@@ -89,12 +93,6 @@ class SimulatedBoard:
         """Whether the cable cannot be pulled out."""
         return self._seen.locked
 
-    def override_meter(
-        self, energy_wh: float | None, power_w: float | None, current_a: float | None, voltage_v: float | None
-    ) -> None:
-        """Make the meter show something else than the truth; None is the truth."""
-        self.meter = MeterOverride(energy_wh, power_w, current_a, voltage_v)
-
     def plug(self, model: VehicleModel, *, cable_max_a: float | None = None) -> None:
         """A vehicle is connected. Raises ValueError when there is one already."""
         if self.vehicle is not None:
@@ -126,6 +124,13 @@ class SimulatedBoard:
     def clear_fault(self, fault: Fault) -> None:
         """It is mended."""
         self._seen = replace(self._seen, faults=self._seen.faults - {fault})
+        if fault is Fault.LOCK:
+            self._look()  # it goes where it was ordered to go meanwhile
+        self._changed.fire()
+
+    def heat(self, temperature_c: float | None) -> None:
+        """The temperature inside, as its sensor tells; None: there is none."""
+        self._seen = replace(self._seen, temperature_c=temperature_c)
         self._changed.fire()
 
     def occupy_bay(self, occupied: bool) -> None:
@@ -148,27 +153,38 @@ class SimulatedBoard:
         self._count()
         over = self.meter
         voltage_v = over.voltage_v if over.voltage_v is not None else VOLTAGE_V
+        voltages = self._noisy(Phases(voltage_v, voltage_v, voltage_v))
         truth = self.currents_a
-        currents = truth if over.current_a is None else truth.map(lambda _: over.current_a or 0.0)
-        powers = currents.map(lambda current_a: current_a * voltage_v)
+        currents = self._noisy(truth if over.current_a is None else truth.map(lambda _: over.current_a or 0.0))
+        powers = Phases(*(a * v for a, v in zip(currents, voltages, strict=True)))
         shown = self._phases
         return Reading(
             taken_at=self._clock.now(),
             energy_import_wh=over.energy_wh if over.energy_wh is not None else self._register.energy_wh,
             energy_export_wh=0.0,
+            energies_import_wh=_shown(self._register.energies_wh, shown) if over.energy_wh is None else UNKNOWN,
             power_w=over.power_w if over.power_w is not None else sum(powers),
             currents_a=_shown(currents, shown),
-            voltages_v=_shown(Phases(voltage_v, voltage_v, voltage_v), shown),
+            voltages_v=_shown(voltages, shown),
             powers_w=_shown(powers, shown),
             frequency_hz=50.0,
         )
 
+    def _noisy(self, values: Phases[float]) -> Phases[float]:
+        if not self.meter.noise:
+            return values
+        return values.map(lambda value: value * (1.0 + self._noise.uniform(-self.meter.noise, self.meter.noise)))
+
     def _count(self) -> None:
         """Bring the register up to now."""
         now_s = self._clock.monotonic()
-        self._register.add(self._flow_w * (now_s - self._counted_s) / 3600.0)
+        elapsed_h = (now_s - self._counted_s) / 3600.0
+        self._register.add(self._flows_w.map(lambda flow_w: flow_w * elapsed_h))
         self._counted_s = now_s
-        self._flow_w = sum(self.currents_a) * VOLTAGE_V
+        self._flow()
+
+    def _flow(self) -> None:
+        self._flows_w = self.currents_a.map(lambda current_a: current_a * VOLTAGE_V)
 
     def short_pilot(self, shorted: bool) -> None:
         """The pilot wire touches earth, or does not any more."""
@@ -205,7 +221,7 @@ class SimulatedBoard:
             locked=self._seen.locked if Fault.LOCK in faults else self._outputs.lock,  # one that is stuck
             faults=faults,
         )
-        self._flow_w = sum(self.currents_a) * VOLTAGE_V
+        self._flow()
         self._changed.fire()
 
 

@@ -58,8 +58,8 @@ class Circuit:
 
     def _count(self) -> None:
         now_s = self._clock.monotonic()
-        power_w = sum(self._currents) * self._voltage_v
-        self._register.add(power_w * (now_s - self._counted_s) / 3600.0)
+        charge_vh = self._voltage_v * (now_s - self._counted_s) / 3600.0
+        self._register.add(self._currents.map(lambda current_a: current_a * charge_vh))
         self._counted_s = now_s
 
 

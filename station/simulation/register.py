@@ -7,35 +7,40 @@ import os
 import struct
 from pathlib import Path
 
-_VALUE = struct.Struct("<d")
+from metering.reading import Phases
+
+_VALUES = struct.Struct("<4d")
+"""the total, and each phase"""
 
 
 class EnergyRegister:
-    """A number of watt-hours in a memory-mapped file: even a killed process has written it."""
+    """Watt-hours, in total and of each phase, in a memory-mapped file: even a killed process has written them."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            if os.fstat(file).st_size < _VALUE.size:
-                os.ftruncate(file, _VALUE.size)
-            self._memory = mmap.mmap(file, _VALUE.size)
+            if os.fstat(file).st_size < _VALUES.size:
+                os.ftruncate(file, _VALUES.size)
+            self._memory = mmap.mmap(file, _VALUES.size)
         finally:
             os.close(file)
 
     @property
     def energy_wh(self) -> float:
-        """What the register shows."""
-        (value,) = _VALUE.unpack_from(self._memory)
-        return float(value)
+        """What the register of the total shows."""
+        return float(_VALUES.unpack_from(self._memory)[0])
 
-    def add(self, energy_wh: float) -> None:
-        """Count this much more."""
-        _VALUE.pack_into(self._memory, 0, self.energy_wh + energy_wh)
+    @property
+    def energies_wh(self) -> Phases[float]:
+        """What the registers of the phases show."""
+        _, *phases = _VALUES.unpack_from(self._memory)
+        return Phases(*(float(value) for value in phases))
 
-    def set(self, energy_wh: float) -> None:
-        """Show something else, as a manipulated or exchanged meter would."""
-        _VALUE.pack_into(self._memory, 0, energy_wh)
+    def add(self, energies_wh: Phases[float]) -> None:
+        """Count this much more on each phase."""
+        counted = (before + more for before, more in zip(self.energies_wh, energies_wh, strict=True))
+        _VALUES.pack_into(self._memory, 0, self.energy_wh + sum(energies_wh), *counted)
 
     def close(self) -> None:
         """Let go of the file."""

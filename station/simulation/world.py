@@ -39,6 +39,8 @@ class World:
         self.meter_servers: dict[int, MeterServer] = {}
         self.meter_failure: dict[int, str] = {}
         """EVSEs whose meter is silent, and why"""
+        self.selector_a = float(configuration.board.selector_a)
+        """what the current selector allows, amperes per phase"""
         self.linky: SimulatedLinky | None = None
         self._registers: list[EnergyRegister] = []
         self._running = AsyncExitStack()

@@ -9,17 +9,17 @@ from typing import Annotated, Literal
 
 from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
+from station.availability import OrderAnswer
 from station.database import StorageError
 from station.evse import Evse
 from station.life import Life
-from station.model import IdToken, StoppedReason, TriggerReason
+from station.model import EvseRef, StoppedReason, TriggerReason
 from station.version import package_version
 from station.web.host import Host
 from station.web.status import Json, status
 
-_TOKEN_TYPES = Literal["Central", "eMAID", "ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress", "NoAuthorization"]
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})
 
 
@@ -29,17 +29,23 @@ class Command(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Token(Command):
-    """A token as a reader or an app presents it."""
+class Operation(Command):
+    """Whether an EVSE may be used."""
 
-    id_token: Annotated[str, Field(min_length=1, max_length=36)]
-    type: _TOKEN_TYPES = "ISO14443"
-    evse: int | None = None
+    operative: bool
+
+
+class Unlock(Command):
+    """The button that lets a cable go which nobody charges with."""
+
+    evse: int = 1
 
 
 def build(host: Host) -> FastAPI:
     """The ASGI application of a station."""
+    from station.web.certificate_api import certificate_routes
     from station.web.sim_api import simulation_routes
+    from station.web.token_api import token_routes
 
     api = FastAPI(
         title="borne",
@@ -67,9 +73,12 @@ def build(host: Host) -> FastAPI:
         return JSONResponse({"detail": f"the disk refuses: {error}"}, status_code=503)
 
     living = Living(host)
-    _reading_routes(api, host, living)
+    _watching_routes(api, host)
+    _reading_routes(api, living)
     _acting_routes(api, living, host)
+    token_routes(api, living, host)
     simulation_routes(api, host, living)
+    certificate_routes(api, living)
     return api
 
 
@@ -94,15 +103,40 @@ class Living:
         return evse
 
 
-def _reading_routes(api: FastAPI, host: Host, living: Living) -> None:
+def _watching_routes(api: FastAPI, host: Host) -> None:
     @api.get("/healthz", response_class=PlainTextResponse)
     async def alive() -> str:  # pyright: ignore[reportUnusedFunction]  # the decorators register these
         return "ok\n"
+
+    @api.get("/metrics", response_class=PlainTextResponse)
+    async def prometheus() -> Response:  # pyright: ignore[reportUnusedFunction]
+        from station.web import metrics
+
+        return Response(await metrics.text(host), media_type=metrics.CONTENT_TYPE)
 
     @api.get("/api/status")
     async def whole_status() -> Json:  # pyright: ignore[reportUnusedFunction]
         return await status(host)
 
+    @api.get("/api/security-events")
+    async def security_events(  # pyright: ignore[reportUnusedFunction]
+        most: Annotated[int, Query(ge=1, le=2000)] = 100,
+    ) -> list[Json]:
+        return [dataclasses.asdict(event) for event in await living.life.security_events.entries(most=most)]
+
+    @api.get("/api/events")
+    async def events() -> StreamingResponse:  # pyright: ignore[reportUnusedFunction]
+        async def stream() -> AsyncGenerator[str]:
+            with host.feed.listening() as queue:
+                yield ": listening\n\n"
+                while True:
+                    happening = await queue.get()
+                    yield f"event: {happening.kind}\ndata: {json.dumps(happening.data)}\n\n"
+
+        return StreamingResponse(stream(), media_type="text/event-stream")
+
+
+def _reading_routes(api: FastAPI, living: Living) -> None:
     @api.get("/api/variables")
     async def variables() -> list[Json]:  # pyright: ignore[reportUnusedFunction]
         model = living.life.variables
@@ -135,17 +169,6 @@ def _reading_routes(api: FastAPI, host: Host, living: Living) -> None:
     async def profiles() -> list[Json]:  # pyright: ignore[reportUnusedFunction]
         return [dataclasses.asdict(profile) for profile in living.life.load.profiles.store.all()]
 
-    @api.get("/api/events")
-    async def events() -> StreamingResponse:  # pyright: ignore[reportUnusedFunction]
-        async def stream() -> AsyncGenerator[str]:
-            with host.feed.listening() as queue:
-                yield ": listening\n\n"
-                while True:
-                    happening = await queue.get()
-                    yield f"event: {happening.kind}\ndata: {json.dumps(happening.data)}\n\n"
-
-        return StreamingResponse(stream(), media_type="text/event-stream")
-
 
 Wait = Annotated[Literal["settled"] | None, Query()]
 """`?wait=settled` answers only when the station has acted on it"""
@@ -158,16 +181,6 @@ async def maybe_settle(host: Host, wait: str | None) -> None:
 
 
 def _acting_routes(api: FastAPI, living: Living, host: Host) -> None:
-    @api.post("/api/token", status_code=202)
-    async def present(token: Token, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
-        if token.evse is not None:
-            living.evse(token.evse)
-        return await _present(living, host, token, token.evse, wait)
-
-    @api.post("/api/evses/{evse_id}/token", status_code=202)
-    async def present_at(evse_id: int, token: Token, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
-        return await _present(living, host, token, living.evse(evse_id).id, wait)
-
     @api.post("/api/evses/{evse_id}/stop", status_code=202)
     async def stop(evse_id: int, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
         evse = living.evse(evse_id)
@@ -177,10 +190,24 @@ def _acting_routes(api: FastAPI, living: Living, host: Host) -> None:
         await maybe_settle(host, wait)
         return {"accepted": True}
 
+    @api.post("/api/evses/{evse_id}/availability", status_code=202)
+    async def availability(evse_id: int, body: Operation, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        place = EvseRef(living.evse(evse_id).id)
+        answer = await living.life.station.availability.order(place, operative=body.operative)
+        await maybe_settle(host, wait)
+        return {"accepted": True, "scheduled": answer is OrderAnswer.SCHEDULED}
 
-async def _present(living: Living, host: Host, token: Token, evse_id: int | None, wait: str | None) -> Json:
-    outcome = living.life.station.present(IdToken(token.id_token, token.type), evse_id)
-    if wait is None:
+    @api.post("/api/unlock", status_code=202)
+    async def unlock(body: Unlock, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        evse = living.evse(body.evse)
+        if evse.state.authorization is not None:
+            raise HTTPException(409, "somebody charges here")
+        evse.release_lock()
+        await maybe_settle(host, wait)
+        return {"accepted": True, "locked": evse.state.seen.locked}
+
+    @api.delete("/api/tamper", status_code=202)
+    async def answer_for_tampering(wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        await living.life.tamper.answer_for()
+        await maybe_settle(host, wait)
         return {"accepted": True}
-    await host.clock.settle()
-    return {"accepted": True, "outcome": outcome.result().value if outcome.done() else None}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from energy.limit import tightest
+from station.authorization import shown
 from station.evse_state import all_faults
-from station.logging_setup import shorten
+from station.local_time import local_time
 from station.web.host import Host
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ async def status(host: Host) -> Json:
     }
     if life is None:
         return shown
+    shown["local_time"] = local_time(host.clock.now(), life.station.settings).isoformat()
     link = life.link
     shown["boot_status"] = link.boot_status if link is not None else None
     shown["csms"] = (
@@ -46,10 +48,13 @@ async def status(host: Host) -> Json:
             "connected": link.connected,
             "since": link.connected_since.isoformat() if link.connected_since is not None else None,
             "security_profile": link.security_profile,
+            "network_profile": life.network.active,
             "last_error": link.last_error,
         }
     )
+    shown["tamper"] = life.tamper.alarm
     shown["evses"] = [evse_status(evse) for evse in life.station.evses.values()]
+    shown["master_pass_selects"] = life.station.admission.selecting
     shown["grid"] = _grid(life)
     shown["queue"] = {"transaction_events": await life.station.outbox.waiting()}
     return shown
@@ -66,10 +71,11 @@ def evse_status(evse: Evse) -> Json:
         "connector_id": evse.layout.connector_id,
         "connector_status": evse.connector_status.value,
         "operative": state.operative,
+        "in_service": state.in_service,
         "pilot": state.seen.pilot.value,
         "plugged": state.seen.cable_plugged,
         "charging_state": state.charging_state.value,
-        "id_token": shorten(token.value) if token is not None else None,
+        "id_token": shown(token) if token is not None else None,
         "transaction_id": transaction.id if transaction is not None else None,
         "contactor_closed": state.seen.contactor_closed,
         "locked": state.seen.locked,

@@ -35,5 +35,17 @@ class NotApplicable:
     why: str
 
 
-NOT_APPLICABLE: tuple[NotApplicable, ...] = ()
+NOT_APPLICABLE: tuple[NotApplicable, ...] = (
+    NotApplicable(
+        "TC_J_04_CS", "Clock-aligned Meter Values - Signed", "Core", "C-42", "no meter signs its readings yet"
+    ),
+    NotApplicable(
+        "TC_J_08_CS",
+        "Sampled Meter Values - Context Transaction.Begin - EVSE not known",
+        "Core",
+        "AQ-8",
+        "an authorization is always for one EVSE: it is known when the transaction starts, and told with its start",
+    ),
+    NotApplicable("TC_J_11_CS", "Sampled Meter Values - Signed", "Core", "C-42", "no meter signs its readings yet"),
+)
 """conditional cases that do not apply, with the feature of Part 5 that decides"""

@@ -15,7 +15,7 @@ from tests.conformance.bench import Bench
 from tests.conformance.csms import Csms, Journal
 from tests.conformance.external import tidy
 from tests.conformance.pki import Pki
-from tests.conformance.station import IDENTITY, PASSWORD, Setup, Station, StationProcess, Unsupported
+from tests.conformance.station import IDENTITY, PASSWORD, SERIAL_NUMBER, Setup, Station, StationProcess, Unsupported
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -82,7 +82,7 @@ def _tls(pki: Pki, setup: Setup) -> tuple[Any, dict[str, str]]:
     told = {"ca_file": str(pki.file("root.pem", pki.root.pem))}
     if setup.security_profile == 2:
         return pki.server_context(), told
-    mine = pki.station(IDENTITY)
+    mine = pki.station(SERIAL_NUMBER)  # A00.FR.511
     told["certificate_file"] = str(pki.file("station.pem", mine.pem))
     told["key_file"] = str(pki.file("station.key", mine.key_pem))
     return pki.server_context(client_root=pki.root), told

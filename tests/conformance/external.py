@@ -35,6 +35,9 @@ async def tidy(bench: Bench) -> None:
         component, variable, *instance = name.split(".")
         body = {"component": component, "variable": variable, "value": value}
         await station.put("/api/sim/variables", body | ({"instance": instance[0]} if instance else {}))
+    for number in range(1, setup.evses + 1):
+        for place in ({"id": number}, {"id": number, "connectorId": 1}):
+            await bench.call("ChangeAvailability", {"operationalStatus": "Operative", "evse": place})
     await bench.call("ChangeAvailability", {"operationalStatus": "Operative"})
     await bench.call("ClearCache", {})
     await bench.settle()

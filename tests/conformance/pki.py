@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import ssl
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from tests.conformance.frames import Payload
 
 Key = ec.EllipticCurvePrivateKey
 
@@ -50,23 +53,31 @@ class Pki:
             self._root = self.make_root("Conformance CSMS Root")
         return self._root
 
-    def make_root(self, name: str, *, signed_by: Issued | None = None) -> Issued:
-        """A certificate authority, self-signed or signed by another."""
+    def make_root(self, name: str, *, signed_by: Issued | None = None, days: int = 3650) -> Issued:
+        """A certificate authority, self-signed or signed by another; negative `days`: expired."""
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = self._builder(name, key.public_key(), days=3650)
+        builder = self._builder(name, key.public_key(), days=days)
         builder = builder.issuer_name(signed_by.certificate.subject if signed_by else _name(name))
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         builder = builder.add_extension(_key_usage(ca=True), critical=True)
         return Issued(builder.sign(signed_by.key if signed_by else key, hashes.SHA256()), key)
 
-    def server(self, *, issuer: Issued | None = None, host: str = "localhost", days: int = 365) -> Issued:
-        """A CSMS's certificate for a host name; negative `days`: expired."""
+    def server(
+        self,
+        *,
+        issuer: Issued | None = None,
+        host: str = "localhost",
+        days: int = 365,
+        begins_in_days: int | None = None,
+    ) -> Issued:
+        """A CSMS's certificate for a host name; negative `days`: expired; `begins_in_days`: not valid yet."""
         issuer = issuer or self.root
         key = ec.generate_private_key(ec.SECP256R1())
         names: list[x509.GeneralName] = [x509.DNSName(host)]
         if host == "localhost":
             names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
-        builder = self._builder(host, key.public_key(), days=days).issuer_name(issuer.certificate.subject)
+        builder = self._builder(host, key.public_key(), days=days, begins_in_days=begins_in_days)
+        builder = builder.issuer_name(issuer.certificate.subject)
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -138,13 +149,19 @@ class Pki:
             context.load_verify_locations(cadata=client_root.pem)
         return context
 
-    def _builder(self, name: str, key: ec.EllipticCurvePublicKey, *, days: int) -> x509.CertificateBuilder:
-        return self._builder_for(_name(name), key, days=days)
+    def _builder(
+        self, name: str, key: ec.EllipticCurvePublicKey, *, days: int, begins_in_days: int | None = None
+    ) -> x509.CertificateBuilder:
+        return self._builder_for(_name(name), key, days=days, begins_in_days=begins_in_days)
 
     @staticmethod
-    def _builder_for(name: x509.Name, key: ec.EllipticCurvePublicKey, *, days: int) -> x509.CertificateBuilder:
+    def _builder_for(
+        name: x509.Name, key: ec.EllipticCurvePublicKey, *, days: int, begins_in_days: int | None = None
+    ) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
         begin = now - timedelta(days=1) if days > 0 else now + timedelta(days=days - 30)
+        if begins_in_days is not None:
+            begin = now + timedelta(days=begins_in_days)
         return (
             x509.CertificateBuilder()
             .subject_name(name)
@@ -153,6 +170,23 @@ class Pki:
             .not_valid_before(begin)
             .not_valid_after(now + timedelta(days=days))
         )
+
+
+def hash_data(certificate: Issued | str, issuer: Issued) -> Payload:
+    """The CertificateHashDataType of a certificate (object or PEM), by SHA-256."""
+    if isinstance(certificate, str):
+        loaded = x509.load_pem_x509_certificate(certificate.encode())
+    else:
+        loaded = certificate.certificate
+    key = issuer.certificate.public_key().public_bytes(
+        serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
+    )  # the bits of subjectPublicKey, without tag and length
+    return {
+        "hashAlgorithm": "SHA256",
+        "issuerNameHash": hashlib.sha256(loaded.issuer.public_bytes()).hexdigest(),
+        "issuerKeyHash": hashlib.sha256(key).hexdigest(),
+        "serialNumber": f"{loaded.serial_number:x}",
+    }
 
 
 def _name(text: str) -> x509.Name:

@@ -28,7 +28,9 @@ async def booting(bench: Bench) -> None:
     assert answer["status"] == "Accepted", answer
 
 
-async def booted(bench: Bench, *, reset: str | None = "Immediate", statuses: str = "Available") -> Payload:
+async def booted(
+    bench: Bench, *, reset: str | None = "Immediate", statuses: str | dict[int, str] = "Available"
+) -> Payload:
     """Reusable state Booted, by a Reset of this type or (None) a power cycle; returns the BootNotification."""
     bench.forget()
     before = bench.csms.connection
@@ -41,9 +43,9 @@ async def booted(bench: Bench, *, reset: str | None = "Immediate", statuses: str
 
 
 async def has_booted(
-    bench: Bench, *, after: int | None = None, statuses: str = "Available", csms: Any = None
+    bench: Bench, *, after: int | None = None, statuses: str | dict[int, str] = "Available", csms: Any = None
 ) -> Payload:
-    """Steps 3 to 8 of Booted: what a station says when it has booted."""
+    """Steps 3 to 8 of Booted: what a station says when it has booted; `statuses`: of all, or by EVSE."""
     endpoint = csms or bench.csms
     boot = await bench.expect("BootNotification", within_s=180.0, csms=endpoint)
     if after is not None:
@@ -51,7 +53,8 @@ async def has_booted(
     told: set[int] = set()
     while len(told) < bench.setup.evses:
         status = await bench.expect("StatusNotification", csms=endpoint)
-        assert status["connectorStatus"] == statuses, status
+        expected = statuses if isinstance(statuses, str) else statuses[status["evseId"]]
+        assert status["connectorStatus"] == expected, status
         assert status["evseId"] != 0, status
         assert status["connectorId"] != 0, status
         told.add(status["evseId"])
@@ -224,9 +227,17 @@ async def energy_transfer_suspended(bench: Bench, *, evse_id: int | None = None)
 
 
 async def stop_authorized(
-    bench: Bench, *, local: bool | None = None, evse_id: int | None = None, id_token: Payload | None = None
+    bench: Bench,
+    *,
+    local: bool | None = None,
+    evse_id: int | None = None,
+    id_token: Payload | None = None,
+    asks: bool = False,
 ) -> None:
-    """Reusable state StopAuthorized, local (A: the same token) or remote (B); as clarified by the errata."""
+    """Reusable state StopAuthorized, local (A: the same token) or remote (B); as clarified by the errata.
+
+    `asks`: the token is another one, and the CSMS is asked whether it is of the same group.
+    """
     session, evse = bench.session(evse_id), evse_id or bench.evse_id
     if not session.charging:
         await energy_transfer_started(bench, evse_id=evse_id)
@@ -234,6 +245,10 @@ async def stop_authorized(
     locally = bench.local if local is None else local
     if locally:
         await bench.present(id_token, evse_id=evse)
+        if asks:
+            asked = await bench.expect("Authorize")
+            assert asked["idToken"] == id_token, asked
+            assert bench.journal.sent("TransactionEvent")[-1].at <= bench.journal.sent("Authorize")[-1].at
     else:
         answer = await bench.call("RequestStopTransaction", {"transactionId": session.transaction_id})
         assert answer["status"] == "Accepted", answer
@@ -258,6 +273,36 @@ async def stop_authorized(
     session.charging, session.authorized, session.stop_authorized = False, False, True
 
 
+async def deauthorized(bench: Bench, *, evse_id: int | None = None) -> None:
+    """Reusable state Deauthorized (errata): the CSMS does not accept the token of the session, which is authorized.
+
+    The case lets the CSMS know that before it executes Authorized.
+    """
+    session, evse = bench.session(evse_id), evse_id or bench.evse_id
+    if not session.events or "idToken" not in session.events[-1]:
+        await bench.connect_ev(evse_id=evse)
+        await bench.expect_status("Occupied", evse_id=evse)
+        event = await bench.expect_event(evse_id=evse)
+    else:
+        event = session.events[-1]
+    assert event["idToken"]["idToken"] == session.id_token["idToken"], event
+    assert event["idToken"]["type"] == session.id_token["type"], event
+    if await bench.get_variable("TxCtrlr", "StopTxOnInvalidId") == "true":
+        event = await bench.expect_event(evse_id=evse)
+        assert event["triggerReason"] == "Deauthorized", event
+        assert event["transactionInfo"]["chargingState"] in {"EVConnected", "SuspendedEVSE"}, event
+        if {"Authorized", "PowerPathClosed", "EnergyTransfer"} & bench.stop_points:
+            assert event["eventType"] == "Ended", event
+            assert event["transactionInfo"]["stoppedReason"] == "DeAuthorized", event
+        else:
+            assert event["eventType"] == "Updated", event
+    if not bench.setup.attached_cable:
+        place = {"evseId": evse, "connectorId": bench.connector_id}
+        answer = await bench.call("UnlockConnector", place)
+        assert answer["status"] == "Unlocked", answer
+    session.authorized, session.charging, session.stop_authorized, session.post_session = False, False, True, True
+
+
 async def ev_connected_post_session(bench: Bench, *, evse_id: int | None = None) -> None:
     """Reusable state EVConnectedPostSession: energy has stopped and does not come back without authorization."""
     session, evse = bench.session(evse_id), evse_id or bench.evse_id
@@ -270,13 +315,20 @@ async def ev_connected_post_session(bench: Bench, *, evse_id: int | None = None)
     session.post_session = True
 
 
-async def ev_disconnected(bench: Bench, *, evse_id: int | None = None) -> None:
-    """Reusable state EVDisconnected, after the session was authorized to stop."""
+async def ev_disconnected(
+    bench: Bench, *, evse_id: int | None = None, status: str | None = "Available"
+) -> None:
+    """Reusable state EVDisconnected, after the session was authorized to stop.
+
+    `status` is another one where an order to go out of service waits for the end (G01.FR.05), or None where that
+    has come into force before.
+    """
     session, evse = bench.session(evse_id), evse_id or bench.evse_id
     if not session.post_session:
         await ev_connected_post_session(bench, evse_id=evse_id)
     await bench.disconnect_ev(evse_id=evse)
-    await bench.expect_status("Available", evse_id=evse)
+    if status is not None:
+        await bench.expect_status(status, evse_id=evse)
     if session.started:
         event = await bench.expect_event(evse_id=evse)
         assert event["triggerReason"] == "EVCommunicationLost", event

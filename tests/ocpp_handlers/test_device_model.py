@@ -10,14 +10,15 @@ import pytest
 
 from metering.clock import SystemClock
 from ocpp_handlers.device_model import DataType, DeviceModel, Missing, Mutability, Place, Variable
+from ocpp_handlers.message_size import ITEMS_PER_MESSAGE
 from ocpp_handlers.provisioning import Provisioning
 from ocpp_handlers.schema import Schemas
 from ocpp_handlers.session import PayloadError
-from ocpp_handlers.variables import ITEMS_PER_MESSAGE
 from station.database import StorageError, open_database
 from station.outbox import Outbox
 from station.ports import VariableRow
 from station.restart import Restart
+from station.settings import Settings
 
 Item = dict[str, Any]
 
@@ -72,7 +73,7 @@ def model(shelf: Shelf) -> DeviceModel:
 async def block(model: DeviceModel, tmp_path: Path) -> AsyncGenerator[Provisioning]:
     clock = SystemClock()
     async with open_database(tmp_path / "records.sqlite", clock) as database:
-        yield Provisioning(model, Restart({}, Outbox(database, clock), clock, lambda: None))
+        yield Provisioning(model, Restart({}, Outbox(database, clock), Settings(), clock, lambda _: None))
 
 
 def item(variable: str, component: str = "Thing", **more: Any) -> Item:

@@ -86,6 +86,7 @@ class Charge:
     def charge(self) -> None:
         """The vehicle takes energy, from whatever is there already."""
         self.recorded()
+        self.see(locked=outputs(self.state, self.now_s).lock)
         self.see(pilot=PilotState.C)
         self.obey()
         self.recorded()

@@ -413,7 +413,7 @@ def test_a_variable_does_not_hide_what_is_wrong_in_the_file(file: Path) -> None:
     ("text", "environ"),
     [
         ("[csms]\nurl = 'ws://h'\npassword = 'hunter2'", {}),
-        ("[csms]\nurl = 'ws://h'\npassword = 'hunter2 hunter2 hunter2'", {}),
+        ("[csms]\nurl = 'ws://h'\npassword = \"hunter2 hunter2\\thunter2\"", {}),
         ("[csms]\nurl = 'ws://h'\npasword = 'hunter2'", {}),
         ("[csms]\nurl = 'ws://user:hunter2@h'", {}),
         ("[csms]\nurl = 'ws://h'\npassword = ['hunter2']", {}),

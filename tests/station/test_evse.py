@@ -337,3 +337,46 @@ async def test_before_the_meter_was_read_there_is_no_energy(tmp_path: Path) -> N
         unread = replace(it.evse.state, metered=False)
         assert it.evse.state.metered
         assert not wants_energy(replace(unread, offered_a=16.0, seen=PLUGGED, authorization=Authorization(fakes.CARD)))
+
+
+async def test_a_lock_that_does_not_close_is_broken_and_no_charge_starts(tmp_path: Path) -> None:
+    """G05.FR.01: the station finds out itself; once the lock follows, all is well."""
+    async with post(tmp_path) as it:
+        it.board.lock_follows = False
+        it.evse.offer(16.0, ())
+        await it.see(pilot=PilotState.B, cable_plugged=True)
+        it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
+        await it.see(pilot=PilotState.C)
+        await it.clock.advance(2)
+        assert it.board.commands[-1].lock
+        assert it.evse.state.charging_state is ChargingState.EV_CONNECTED
+        assert Fault.LOCK not in it.evse.state.faults
+        await it.clock.advance(2)
+        assert Fault.LOCK in it.evse.state.faults
+        assert it.evse.state.charging_state is ChargingState.SUSPENDED_EVSE
+        assert not any(command.contactor or command.pilot_a for command in it.board.commands)
+        await it.see(locked=True)
+        assert Fault.LOCK not in it.evse.state.faults
+        assert it.board.commands[-1].contactor
+
+
+async def test_to_unlock_is_ordered_again_although_the_lock_seems_open(tmp_path: Path) -> None:
+    """F05.FR.06: the order goes out without a cable, too, and its result is told."""
+    async with post(tmp_path) as it:
+        before = len(it.board.commands)
+        assert await it.evse.unlock()
+        await it.clock.advance(0)
+        assert len(it.board.commands) == before + 1
+        assert not it.board.commands[-1].lock
+        await it.see(faults=frozenset({Fault.LOCK}))
+        assert not await it.evse.unlock()
+
+
+async def test_to_unlock_is_told_within_a_transaction_that_nobody_is_authorized_for(tmp_path: Path) -> None:
+    """E02.FR.17, F05.FR.04"""
+    async with post(tmp_path) as it:
+        await it.see(pilot=PilotState.B, cable_plugged=True)
+        await it.clock.advance(0)
+        assert await it.evse.unlock()
+        await it.clock.advance(0)
+        assert it.told == [("Started", "CablePluggedIn"), ("Updated", "UnlockCommand")]

@@ -49,6 +49,7 @@ observations = st.builds(
     pilot=st.sampled_from(PilotState),
     cable_plugged=st.booleans(),
     contactor_closed=st.booleans(),
+    locked=st.booleans(),
     bay_occupied=st.booleans(),
     faults=st.just(frozenset[Fault]()) | faults,
 )
@@ -56,7 +57,7 @@ states = st.builds(
     EvseState,
     seen=observations,
     faults=st.just(frozenset[Fault]()) | faults,
-    operative=st.sampled_from([True, True, True, False]),
+    in_service=st.sampled_from([True, True, True, False]),
     attached_cable=st.booleans(),
     authorization=authorizations,
     transaction=transactions,
@@ -72,7 +73,7 @@ states = st.builds(
 moments = st.floats(0, 1010)
 
 READY = EvseState(
-    seen=Observation(PilotState.C, cable_plugged=True),
+    seen=Observation(PilotState.C, cable_plugged=True, locked=True),
     authorization=Authorization(fakes.CARD),
     transaction=OpenTransaction("tx", fakes.NOON, recorded=True),
     offered_a=16.0,
@@ -212,13 +213,12 @@ def test_the_contactor_follows_the_pilot_while_energy_is_wanted(pilot: PilotStat
     "without",
     [
         replace(CHARGING, authorization=None),
-        replace(CHARGING, operative=False),
         replace(CHARGING, halting=True),
         replace(CHARGING, offered_a=5.9),
         replace(CHARGING, transaction=replace(READY.transaction, energy_refused=True)),  # type: ignore[type-var]
         replace(CHARGING, transaction=replace(READY.transaction, ending=Cause(TriggerReason.REMOTE_STOP))),  # type: ignore[type-var]
     ],
-    ids=["authorization", "operative", "halting", "current", "refused", "ending"],
+    ids=["authorization", "halting", "current", "refused", "ending"],
 )
 def test_the_pilot_is_steady_at_once_and_the_contactor_opens_when_the_load_is_gone(without: EvseState) -> None:
     now_s = 100.0
@@ -299,6 +299,18 @@ def test_a_vehicle_that_left_has_the_timeout_to_come_back_unless_its_cable_waits
     assert connection_deadline_s(state, 120.0) == deadline_s
     back = settled(state, before, 110.0)
     assert connection_deadline_s(back, 120.0) is None
+
+
+def test_nothing_is_offered_before_the_cable_is_locked_in_its_socket() -> None:
+    """G05.FR.01"""
+    loose = replace(READY, seen=replace(READY.seen, locked=False))
+    assert not wants_energy(loose)
+    assert outputs(loose, 0.0).lock
+    assert settled(loose, loose, 0.0).charging_state is ChargingState.EV_CONNECTED
+    broken = replace(loose, faults=frozenset({Fault.LOCK}))
+    assert settled(broken, broken, 0.0).charging_state is ChargingState.SUSPENDED_EVSE
+    assert wants_energy(replace(broken, attached_cable=True)), "an attached cable has no lock"
+    assert wants_energy(replace(CHARGING, seen=replace(CHARGING.seen, locked=False))), "a charge that runs goes on"
 
 
 def test_the_lock_waits_for_its_holder_and_for_nobody_once_the_cable_is_gone() -> None:

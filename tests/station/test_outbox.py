@@ -330,3 +330,35 @@ async def test_an_answer_that_could_not_be_noted_is_noted_with_the_next_flush(tm
         await outbox.flush()
     async with opened(tmp_path) as (outbox, _):
         assert await outbox.oldest() is None
+
+
+async def test_a_long_absence_of_the_csms_thins_out_samples_and_nothing_else(tmp_path: Path) -> None:
+    """E04.FR.07, E04.FR.08: of each transaction the 1st, 3rd, 5th … sample goes; what tells anything else stays."""
+    async with opened(tmp_path) as (outbox, _):
+        await outbox.append(fakes.event("tx", EventType.STARTED, TriggerReason.CABLE_PLUGGED_IN))
+        for number in range(200):
+            await outbox.append(fakes.event("tx"))
+            if number % 50 == 0:
+                await outbox.append(fakes.event("tx", trigger=TriggerReason.CHARGING_STATE_CHANGED))
+        await outbox.append(fakes.event("tx", EventType.ENDED, TriggerReason.STOP_AUTHORIZED))
+        assert await outbox.bound(1000) == 0
+        for _ in range(64):
+            await outbox.append(fakes.event("next"))
+        assert await outbox.bound(100) == 100 + 32
+        kept = await outbox.events("tx")
+        assert [event.event_type for event in (kept[0], kept[-1])] == [EventType.STARTED, EventType.ENDED]
+        assert sum(event.trigger is TriggerReason.CHARGING_STATE_CHANGED for event in kept) == 4
+        assert sum(event.trigger is TriggerReason.METER_VALUE_PERIODIC for event in kept) == 100
+        assert await outbox.bound(100) == 0, "it looks again only after some more events"
+        assert [event.seq_no for event in await drain(outbox)][:3] == [0, 2, 3], "a gap tells the CSMS of it"
+
+
+async def test_samples_for_the_end_stay_few_on_disk_however_long_the_transaction(tmp_path: Path) -> None:
+    """E06.FR.13"""
+    async with opened(tmp_path) as (outbox, _):
+        for minute in range(900):
+            await outbox.keep_for_end("tx", replace(VALUE, taken_at=fakes.NOON + timedelta(minutes=minute)))
+            assert len(await outbox.kept_for_end("tx")) <= 400
+        kept = await outbox.kept_for_end("tx")
+        assert kept[0].taken_at == fakes.NOON
+        assert kept[-1].taken_at == fakes.NOON + timedelta(minutes=899)

@@ -161,17 +161,35 @@ async def test_a_disk_that_refuses_is_tried_again_for_ever_and_told_once(tmp_pat
         assert (await it.on_disk("tx0"))[0].occurred_at == fakes.NOON
 
 
-async def test_while_the_disk_refuses_every_second_periodic_sample_is_dropped_and_nothing_else(tmp_path: Path) -> None:
-    """E04.FR.07, E04.FR.08"""
+async def test_while_the_disk_refuses_samples_are_thinned_out_and_nothing_else(tmp_path: Path) -> None:
+    """E04.FR.07, E04.FR.08: memory stays bounded; the 1st, 3rd, 5th … sample goes, not the first or the last ones."""
     async with desk(tmp_path) as it:
         await it.break_disk()
-        for _ in range(700):
-            it.recorder.put(fakes.event())
-        it.recorder.put(replace(ENDED, transaction_id="tx"))
+        it.recorder.put(STARTED)
+        await it.clock.advance(0)
+        for minute in range(2000):
+            sampled = replace(fakes.event(), occurred_at=fakes.NOON + timedelta(minutes=minute))
+            it.recorder.put(sampled)
+            if minute % 100 == 0:
+                it.recorder.put(replace(sampled, trigger=TriggerReason.CHARGING_STATE_CHANGED))
+            assert it.recorder.waiting() < 530
+        it.recorder.put(ENDED)
+        assert it.recorder.waiting("tx") == it.recorder.waiting()
+        assert it.recorder.waiting("other") == 0
         await it.break_disk(False)
         await it.clock.advance(10)
         await it.recorder.settled()
         recorded = await it.on_disk()
-        assert 500 < len(recorded) < 700
+        assert recorded[0].event_type is EventType.STARTED
         assert recorded[-1].event_type is EventType.ENDED
+        assert sum(event.trigger is TriggerReason.CHARGING_STATE_CHANGED for event in recorded) == 20
+        minutes = [
+            (event.occurred_at - fakes.NOON).total_seconds() / 60.0
+            for event in recorded
+            if event.trigger is TriggerReason.METER_VALUE_PERIODIC
+        ]
+        assert 200 < len(minutes) < 500
+        assert minutes == sorted(minutes)
+        assert minutes[0] < 200.0
+        assert minutes[-1] == 1999.0
         assert [event.seq_no for event in recorded] == list(range(len(recorded)))

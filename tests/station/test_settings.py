@@ -7,7 +7,20 @@ from pathlib import Path
 import pytest
 
 from station.database import StorageError, open_database
-from station.settings import Integer, Members, Setting, Settings, Switch, Text, TxPoints
+from station.setting import (
+    Choice,
+    Decimal,
+    Integer,
+    Members,
+    Moment,
+    Setting,
+    Switch,
+    Text,
+    TimeOffset,
+    TimeZone,
+    TxPoints,
+)
+from station.settings import Settings
 from tests import fakes
 
 ALL: dict[str, Setting[object]] = {
@@ -47,6 +60,19 @@ def nonsense_for(setting: Setting[object]) -> list[str]:
             "9" * 5000,
             *beyond,
         ]
+    if isinstance(setting, Decimal):
+        beyond = [str(setting.minimum - 0.1), str(setting.maximum + 0.1)]
+        return ["", "x", "NaN", "inf", "1,5", "1_0", "0x10", ".", "1e", "1e999", "9" * 5000, *beyond]
+    if isinstance(setting, Choice):
+        return ["", setting.choices[0] + "x", setting.choices[0] + ",", ",".join(setting.choices), "x" * 5000]
+    if isinstance(setting, Text):
+        return ["x" * (setting.maximum + 1), "x" * 5000]
+    if isinstance(setting, TimeZone):
+        return ["Mars/Olympus", "..", "/etc/passwd", "../UTC", "Europe", "x" * 5000]
+    if isinstance(setting, TimeOffset):
+        return ["1", "01:00", "+1:00", "+15:00", "+01:60", "+0100", "Z", "x" * 5000]
+    if isinstance(setting, Moment):
+        return ["300", "true", "abc", "2026-10-25", "2026-13-01T00:00:00Z", "2026-10-25T01:00:00", "0001-01-01T00:00:00+14:00"]
     if isinstance(setting, Switch):
         return ["", "yes", "1", "0", "on", "truee", "None"]
     if isinstance(setting, Members):
@@ -61,7 +87,7 @@ async def test_every_setting_refuses_nonsense_with_a_sentence_and_stays_as_it_wa
     told: list[str] = []
     settings.watch(told.append)
     for text in nonsense_for(setting):
-        with pytest.raises(ValueError, match=r"must be|is not one of|names a member twice") as refused:
+        with pytest.raises(ValueError, match=r"must be|must have|is not one of|names a member twice") as refused:
             await settings.change(setting, text)
         assert len(str(refused.value)) < 1000
     assert settings.value_of(setting) == setting.default
@@ -74,6 +100,18 @@ def another_value(setting: Setting[object]) -> str:
         return str(setting.minimum if setting.default != setting.minimum else setting.maximum)
     if isinstance(setting, Switch):
         return "false" if setting.default else "true"
+    if isinstance(setting, Decimal):
+        return "0.5"
+    if isinstance(setting, TimeZone):
+        return "Europe/Paris"
+    if isinstance(setting, TimeOffset):
+        return "-02:30"
+    if isinstance(setting, Moment):
+        return "2026-10-25T01:00:00.000Z"
+    if isinstance(setting, Choice):
+        return next(choice for choice in setting.choices if choice != setting.default)
+    if isinstance(setting, Text):
+        return "another text"[: setting.maximum]
     assert isinstance(setting, Members)
     return setting.choices[0] if isinstance(setting, TxPoints) else setting.choices[-1]
 
@@ -180,9 +218,38 @@ def test_a_text_has_a_bounded_length() -> None:
         Text(maximum=3).parse("abcd")
 
 
-@pytest.mark.parametrize("text", ["", "DataSigned"])
-def test_points_that_never_come_are_refused(text: str) -> None:
+@pytest.mark.parametrize(("text", "why"), [("", "must name a point"), ("DataSigned", "is not one of")])
+def test_points_that_never_come_are_refused(text: str, why: str) -> None:
     """Part 2, 2.6.6: without a point that comes no transaction would start, or none would end."""
     for setting in (Settings.tx_start_points, Settings.tx_stop_points):
-        with pytest.raises(ValueError, match="must name a point"):
+        with pytest.raises(ValueError, match=why):
             setting.parse(text)
+
+
+async def test_what_is_saved_outweighs_the_installation_file_and_a_moment_outweighs_both(tmp_path: Path) -> None:
+    """B05.FR.10: what the CSMS has set is not undone by the installation file at the next boot."""
+    setting, told = Settings.heartbeat_interval_s, list[str]()
+    async with open_database(tmp_path / "db", fakes.clock()) as database:
+        settings = Settings(database)
+        settings.preset(setting, 20)
+        assert settings.heartbeat_interval_s == 20
+        await settings.change(setting, "30")
+        settings.override(setting, 40)
+        assert settings.heartbeat_interval_s == 40
+        settings.watch(told.append)
+        settings.restore(setting)
+        settings.restore(setting)
+        assert settings.heartbeat_interval_s == 30
+        assert told == ["heartbeat_interval_s"]
+        again = Settings(database)
+        await again.load()
+        again.preset(setting, 20)
+        assert again.heartbeat_interval_s == 30
+
+
+async def test_a_change_ends_what_was_in_force_for_a_moment() -> None:
+    settings = Settings()
+    settings.override(Settings.heartbeat_interval_s, 40)
+    await settings.change(Settings.heartbeat_interval_s, "50")
+    settings.restore(Settings.heartbeat_interval_s)
+    assert settings.heartbeat_interval_s == 50

@@ -214,8 +214,8 @@ class Record:
 
 def register_wh(storage: Path, evse_id: int = 1) -> float:
     """What the simulated billing meter of an EVSE shows."""
-    (value,) = struct.unpack("<d", (storage / f"simulated-meter-{evse_id}.register").read_bytes())
-    return value
+    total_wh, *_ = struct.unpack("<4d", (storage / f"simulated-meter-{evse_id}.register").read_bytes())
+    return float(total_wh)
 
 
 def records(storage: Path) -> list[Record]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from station.charging_station import TokenOutcome
+from station.admission import TokenOutcome
 from tests.walk import CARD, walking
 
 

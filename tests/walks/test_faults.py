@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from station.charging_station import TokenOutcome
+from station.admission import TokenOutcome
 from station.model import Fault
+from station.simulation.board import MeterOverride
 from tests.walk import OTHER_CARD, Walk, walking
 from tests.walks.steps import charge, event, statuses, transaction_id, tx_points, variables
 
@@ -178,10 +179,10 @@ async def test_a_register_that_runs_backwards_is_not_believed(tmp_path: Path) ->
     async with walking(tmp_path, variable=variables(SampledDataCtrlr__TxUpdatedInterval=5)) as walk:
         await charge(walk)
         await walk.advance(30)
-        walk.board.override_meter(1.0, None, None, None)
+        walk.board.meter = MeterOverride(energy_wh=1.0)
         await walk.until(lambda: statuses(walk)[-1] == "Faulted", within_s=20)
         await contactor_open(walk)
-        walk.board.override_meter(None, None, None, None)
+        walk.board.meter = MeterOverride()
         await walk.charging()
         await walk.advance(10)
         values = [

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from station.charging_station import TokenOutcome
+from station.admission import TokenOutcome
 from tests.csms import NEVER, Refuse
 from tests.hostile import HostileCsms, charging, variable
 from tests.walk import OTHER_CARD, walking

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from station.charging_station import TokenOutcome
+from station.admission import TokenOutcome
 from station.hardware.board import SAFE
 from station.web.api import build
 from tests.csms import Csms, Payload, running_csms

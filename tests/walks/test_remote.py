@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from station.charging_station import TokenOutcome
+from station.admission import TokenOutcome
 from station.model import Fault
 from tests.csms import Csms
 from tests.walk import OTHER_CARD, walking

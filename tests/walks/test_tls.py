@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from ocpp_handlers.tls import client_context
-from station.charging_station import TokenOutcome
+from station.admission import TokenOutcome
 from tests.csms import Csms, running_csms
 from tests.walk import Walk, configuration, powered
 

@@ -1,0 +1,95 @@
+"""Block M: root certificates installed, told and deleted over OCPP (M03, M04, M05)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ocpp_handlers import actions
+from ocpp_handlers.session import Answer, Handlers
+from station.certificate_checks import CertificateHash
+from station.certificates import Certificates as Store
+from station.certificates import CertificateUse, Fault, Refusal
+
+if TYPE_CHECKING:
+    from ocpp_handlers import messages as m
+
+_LONGEST_INFO = 512
+_USES: dict[str, CertificateUse] = {use.value: use for use in CertificateUse}
+"""V2GRootCertificate, MORootCertificate and V2GCertificateChain are not among them: there is no ISO 15118 here"""
+
+
+class Certificates:
+    """Answers what the CSMS asks about the certificates that the station believes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def register(self, handlers: Handlers) -> None:
+        """Answer what the CSMS asks of this block."""
+        handlers.on(actions.INSTALL_CERTIFICATE, self.install)
+        handlers.on(actions.GET_INSTALLED_CERTIFICATE_IDS, self.installed)
+        handlers.on(actions.DELETE_CERTIFICATE, self.delete)
+
+    async def install(self, request: m.InstallCertificateRequest) -> Answer[m.InstallCertificateResponse]:
+        """M05.FR.01."""
+        use = _USES.get(request["certificateType"])
+        if use is None:  # which is no fault of the certificate: Failed, not Rejected
+            why = f"{request['certificateType']} is not used by this station"
+            return Answer({"status": "Failed", "statusInfo": _info("UnsupportedParam", why)})
+        refusal = await self._store.install(use, request["certificate"])
+        if refusal is None:  # M05.FR.02
+            return Answer({"status": "Accepted"})
+        failed = refusal.fault is Fault.STORAGE  # M05.FR.03; M05.FR.06, M05.FR.07, M05.FR.11
+        return Answer({"status": "Failed" if failed else "Rejected", "statusInfo": status_info(refusal)})
+
+    async def installed(
+        self, request: m.GetInstalledCertificateIdsRequest
+    ) -> Answer[m.GetInstalledCertificateIdsResponse]:
+        """M03.FR.01."""
+        wanted = request.get("certificateType")
+        uses = set(CertificateUse) if wanted is None else {use for name, use in _USES.items() if name in wanted}
+        found = await self._store.installed(uses)
+        if not found:  # M03.FR.02
+            return Answer({"status": "NotFound"})
+        return Answer(  # M03.FR.03, M03.FR.04
+            {
+                "status": "Accepted",
+                "certificateHashDataChain": [
+                    {"certificateType": one.use.value, "certificateHashData": _to_wire(one.hash)} for one in found
+                ],
+            }
+        )
+
+    async def delete(self, request: m.DeleteCertificateRequest) -> Answer[m.DeleteCertificateResponse]:
+        """M04.FR.01."""
+        refusal = await self._store.delete(_from_wire(request["certificateHashData"]))
+        if refusal is None:  # M04.FR.02
+            return Answer({"status": "Accepted"})
+        status = "NotFound" if refusal.fault is Fault.NOT_FOUND else "Failed"  # M04.FR.04; M04.FR.03, M04.FR.06
+        return Answer({"status": status, "statusInfo": status_info(refusal)})
+
+
+def status_info(refusal: Refusal) -> m.StatusInfoType:
+    """A refusal of the store, as OCPP says it."""
+    return _info(refusal.fault.value, refusal.why)
+
+
+def _info(reason_code: str, why: str) -> m.StatusInfoType:
+    return {"reasonCode": reason_code, "additionalInfo": why[:_LONGEST_INFO]}
+
+
+def _to_wire(hashed: CertificateHash) -> m.CertificateHashDataType:
+    return {
+        "hashAlgorithm": hashed.algorithm,
+        "issuerNameHash": hashed.issuer_name_hash,
+        "issuerKeyHash": hashed.issuer_key_hash,
+        "serialNumber": hashed.serial_number,
+    }
+
+
+def _from_wire(wire: m.CertificateHashDataType) -> CertificateHash:
+    """Hexadecimal in either case, and a serial number that has zeroes in front after all."""
+    serial_number = wire["serialNumber"].lower().lstrip("0")
+    return CertificateHash(
+        wire["hashAlgorithm"], wire["issuerNameHash"].lower(), wire["issuerKeyHash"].lower(), serial_number
+    )

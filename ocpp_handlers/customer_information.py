@@ -1,0 +1,105 @@
+"""Block N, customer information: what the station knows of a customer is told, cleared, or both (N09, N10)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ocpp_handlers import actions, timestamps, translate
+from ocpp_handlers.session import Answer, Handlers
+from station.customer_information import Customer
+from station.database import StorageError
+from station.ports import NoAnswerError
+from station.supervision import Errand
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from ocpp_handlers import messages as m
+    from ocpp_handlers.link import Link
+    from station.customer_information import CustomerInformation as Customers
+
+_log = logging.getLogger(__name__)
+
+_LONGEST_PART = 512
+"""NotifyCustomerInformationRequest.data"""
+_CLEARED = "The data of this customer has been cleared."
+_STILL_NEEDED = "{} records that are not delivered yet, or of a transaction that goes on, will be cleared afterwards."
+_NOTHING = ""
+"""TC_N_62_CS: data is empty where nothing is found"""
+
+
+class CustomerInformation:
+    """Answers CustomerInformation."""
+
+    def __init__(self, link: Link, customers: Customers, clock: Clock) -> None:
+        self._link = link
+        self._customers = customers
+        self._clock = clock
+
+    def register(self, handlers: Handlers) -> None:
+        """Answer what the CSMS asks of this block."""
+        handlers.on(actions.CUSTOMER_INFORMATION, self.customer_information)
+
+    async def customer_information(
+        self, request: m.CustomerInformationRequest
+    ) -> Answer[m.CustomerInformationResponse]:
+        """N09.FR.02, N09.FR.03, N09.FR.07, N09.FR.09, N10.FR.01, N10.FR.05, N10.FR.07."""
+        request_id = translate.whole(request["requestId"], "requestId")
+        references = [name for name in ("idToken", "customerCertificate", "customerIdentifier") if name in request]
+        if len(references) != 1:
+            return Answer({"status": "Invalid"})
+        if not request["report"] and not request["clear"]:
+            return Answer({"status": "Rejected"})
+        try:
+            told = await self._carry_out(_customer(request), report=request["report"], clear=request["clear"])
+        except StorageError as error:
+            _log.error("customer information: %s", error)
+            return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "InternalError"}})
+        return Answer({"status": "Accepted"}, self._errand(request_id, _parts(told)))
+
+    async def _carry_out(self, customer: Customer | None, *, report: bool, clear: bool) -> str:
+        """N09.FR.05, N09.FR.06, N10.FR.03, N10.FR.04, N10.FR.06: what the CSMS is told."""
+        told = await self._customers.report(customer) if report and customer is not None else _NOTHING
+        needed = await self._customers.clear(customer) if clear and customer is not None else 0
+        if report:
+            return told
+        return f"{_CLEARED} {_STILL_NEEDED.format(needed)}" if needed else _CLEARED
+
+    def _errand(self, request_id: int, parts: Sequence[str]) -> Errand:
+        async def send() -> None:
+            for number, part in enumerate(parts):
+                told: m.NotifyCustomerInformationRequest = {
+                    "requestId": request_id,
+                    "seqNo": number,
+                    "tbc": number < len(parts) - 1,
+                    "generatedAt": timestamps.encode(self._clock.now()),
+                    "data": part,
+                }
+                try:
+                    await self._link.call(actions.NOTIFY_CUSTOMER_INFORMATION, told, requested=True)
+                except NoAnswerError as error:
+                    _log.warning("customer information %d ends at part %d: %s", request_id, number, error)
+                    return
+
+        return send
+
+
+def _customer(request: m.CustomerInformationRequest) -> Customer | None:
+    """Whom a request means; None for one whom nothing can be stored of: no certificate of an EV ever comes here."""
+    if (id_token := request.get("idToken")) is not None:
+        return Customer(id_token=translate.id_token_from_wire(id_token))
+    if (identifier := request.get("customerIdentifier")) is not None:
+        return Customer(identifier=identifier)
+    return None
+
+
+def _parts(text: str) -> list[str]:
+    """In pieces that a message can carry, whole lines where that is possible; one at the least."""
+    parts: list[str] = []
+    rest = text
+    while len(rest) > _LONGEST_PART:
+        cut = rest.rfind("\n", 0, _LONGEST_PART) + 1 or _LONGEST_PART
+        parts.append(rest[:cut])
+        rest = rest[cut:]
+    return [*parts, rest]

@@ -1,0 +1,109 @@
+"""Block N, logs: the CSMS has a log file brought to it and hears how that goes (N01)."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from ocpp_handlers import actions, translate
+from ocpp_handlers.session import Answer, Handlers, RefusedError
+from station.log_upload import LogOrder, LogUploads, UploadStatus
+from station.logs import LogKind, Span
+from station.ports import NoAnswerError
+from station.supervision import Errand
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from metering.clock import Clock
+    from ocpp_handlers import messages as m
+    from ocpp_handlers.link import Link
+
+_log = logging.getLogger(__name__)
+
+_TELL_AGAIN_S = 10.0
+_TELL_FOR_S = 3_600.0
+"""how long the end of an upload is worth telling to a CSMS that does not answer"""
+
+
+class Diagnostics:
+    """Answers GetLog, and tells the status of uploads."""
+
+    def __init__(self, link: Link, uploads: LogUploads, clock: Clock) -> None:
+        self._link = link
+        self._uploads = uploads
+        self._clock = clock
+        uploads.tell = self.tell
+
+    def register(self, handlers: Handlers) -> None:
+        """Answer what the CSMS asks of this block."""
+        handlers.on(actions.GET_LOG, self.get_log)
+
+    async def get_log(self, request: m.GetLogRequest) -> Answer[m.GetLogResponse]:
+        """N01.FR.01, N01.FR.05, N01.FR.12."""
+        uploads, log = self._uploads, request["log"]
+        kind = LogKind(request["logType"])
+        span = Span(_moment(log, "oldestTimestamp"), _moment(log, "latestTimestamp"))
+        order = LogOrder(
+            request_id=translate.whole(request["requestId"], "requestId"),
+            kind=kind,
+            span=span,
+            url=log["remoteLocation"],
+            name=uploads.logs.name(kind),
+            retries=_count(request, "retries"),
+            retry_interval_s=_count(request, "retryInterval"),
+        )
+        if (fault := uploads.fault_of_url(order.url)) is not None:
+            return _rejected("InvalidURL", fault)
+        if uploads.overrun:
+            return _rejected("OutOfMemory", "too many logs are asked for at once")
+        if not await uploads.logs.available(kind, span):
+            return _rejected("NotFound", "there is no log of that time")
+        canceled = uploads.accept(order)
+
+        async def begin() -> None:
+            uploads.begin(order)
+
+        return Answer({"status": "AcceptedCanceled" if canceled else "Accepted", "filename": order.name}, begin)
+
+    def trigger(self) -> tuple[m.TriggerMessageStatusEnumType, Errand]:
+        """The CSMS asks for a LogStatusNotification (F06.FR.14, F06.FR.15, N01.FR.13)."""
+
+        async def report() -> None:
+            told: m.LogStatusNotificationRequest = {"status": "Idle"}
+            if (request_id := self._uploads.uploading) is not None:
+                told = {"status": "Uploading", "requestId": request_id}
+            await self._link.call(actions.LOG_STATUS_NOTIFICATION, told, requested=True)
+
+        return "Accepted", report
+
+    async def tell(self, request_id: int, status: UploadStatus) -> None:
+        """N01.FR.07 to N01.FR.10, N01.FR.20. A CSMS that refuses to hear it is not told again.
+
+        An upload does not wait for a CSMS that is away; its end is told when the CSMS is back.
+        """
+        given_up_s = self._clock.monotonic() + (0.0 if status is UploadStatus.UPLOADING else _TELL_FOR_S)
+        told: m.LogStatusNotificationRequest = {"status": status.value, "requestId": request_id}
+        while True:
+            try:
+                await self._link.call(actions.LOG_STATUS_NOTIFICATION, told, requested=True)
+                return
+            except NoAnswerError as error:
+                if isinstance(error, RefusedError) or self._clock.monotonic() >= given_up_s:
+                    _log.warning("log upload %d, %s, is not told: %s", request_id, status, error)
+                    return
+            await self._clock.sleep(_TELL_AGAIN_S)
+
+
+def _rejected(reason: str, more: str) -> Answer[m.GetLogResponse]:
+    return Answer({"status": "Rejected", "statusInfo": {"reasonCode": reason, "additionalInfo": more[:512]}})
+
+
+def _moment(log: m.LogParametersType, field: str) -> datetime | None:
+    text = log.get(field)
+    return translate.moment(str(text), field) if text is not None else None
+
+
+def _count(request: m.GetLogRequest, field: str) -> int | None:
+    value = request.get(field)
+    return max(0, translate.whole(float(str(value)), field)) if value is not None else None

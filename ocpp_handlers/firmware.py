@@ -1,0 +1,124 @@
+"""Block L, firmware management: updates are ordered, and their statuses told in order (L01, L02)."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from ocpp_handlers import actions
+from ocpp_handlers.session import Answer, Handlers, LinkLostError, RefusedError
+from ocpp_handlers.translate import moment, whole
+from station.database import StorageError
+from station.firmware_state import FirmwareStatus, UpdateOrder
+from station.ports import NoAnswerError
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from ocpp_handlers import messages as m
+    from ocpp_handlers.link import Link
+    from station.firmware import Firmware as StationFirmware
+    from station.firmware_record import EnteredStatus
+    from station.supervision import Errand
+
+_log = logging.getLogger(__name__)
+
+_RETRY_S = 10.0
+_MOST_ATTEMPTS = 3
+"""a CSMS that does not answer a status so often has other troubles; the next one tells it more"""
+_LONGEST_INFO = 512
+"""additionalInfo of StatusInfoType"""
+
+
+class Firmware:
+    """Takes orders, and tells what becomes of them."""
+
+    def __init__(self, link: Link, firmware: StationFirmware, clock: Clock) -> None:
+        self._link = link
+        self._firmware = firmware
+        self._clock = clock
+        firmware.online = lambda: link.online
+
+    def register(self, handlers: Handlers) -> None:
+        """Answer what the CSMS asks of this block."""
+        handlers.on(actions.UPDATE_FIRMWARE, self.update_firmware)
+
+    async def update_firmware(self, request: m.UpdateFirmwareRequest) -> Answer[m.UpdateFirmwareResponse]:
+        """L01.FR.21, L01.FR.22, L01.FR.24, L01.FR.27; what follows begins after the answer."""
+        try:
+            verdict = await self._firmware.order(_order(request))
+        except StorageError as error:
+            _log.error("a firmware update is not carried out: %s", error)
+            return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}})
+        answer: m.UpdateFirmwareResponse = {"status": verdict.answer.value}
+        if verdict.reason_code is not None:
+            answer["statusInfo"] = {"reasonCode": verdict.reason_code}
+            if verdict.info:
+                answer["statusInfo"]["additionalInfo"] = verdict.info[:_LONGEST_INFO]
+        return Answer(answer, verdict.then)
+
+    async def report(self) -> None:
+        """Tell the statuses that the CSMS has not heard of, in their order, until the link ends (L01.FR.01, L01.FR.10).
+
+        Raises:
+            LinkLostError: the session has ended; what was not answered is told again.
+        """
+        record = self._firmware.record
+        while True:
+            try:
+                entered = await record.oldest_untold()
+                if entered is None:
+                    await record.wait()
+                    continue
+                await self._tell(entered)
+                await record.settle(entered)
+            except StorageError as error:
+                _log.error("statuses of the firmware update: %s", error)
+                await self._clock.sleep(_RETRY_S)
+
+    async def _tell(self, entered: EnteredStatus) -> None:
+        self._firmware.record.last_sent = entered
+        for attempt in range(1, _MOST_ATTEMPTS + 1):
+            try:
+                await self._send(entered.status.value, entered.request_id)
+            except LinkLostError:
+                raise
+            except NoAnswerError as error:
+                _log.warning("status %s of the firmware update is not taken: %s", entered.status, error)
+                if isinstance(error, RefusedError) or attempt == _MOST_ATTEMPTS:
+                    return  # what was refused, NotImplemented for one, would be refused again
+                await self._clock.sleep(_RETRY_S)
+            else:
+                return
+
+    def trigger(self) -> tuple[m.TriggerMessageStatusEnumType, Errand]:
+        """L01.FR.25, L01.FR.26, F06.FR.16: the status sent last; Idle after a success, or when there was none."""
+
+        async def report() -> None:
+            last = self._firmware.record.last_sent
+            if last is None or last.status is FirmwareStatus.INSTALLED:
+                await self._link.call(actions.FIRMWARE_STATUS_NOTIFICATION, {"status": "Idle"}, requested=True)
+            else:
+                await self._send(last.status.value, last.request_id, requested=True)
+
+        return "Accepted", report
+
+    async def _send(self, status: m.FirmwareStatusEnumType, request_id: int, *, requested: bool = False) -> None:
+        notification: m.FirmwareStatusNotificationRequest = {"status": status, "requestId": request_id}
+        await self._link.call(actions.FIRMWARE_STATUS_NOTIFICATION, notification, requested=requested)
+
+
+def _order(request: m.UpdateFirmwareRequest) -> UpdateOrder:
+    """UpdateFirmwareRequest; an empty certificate or signature is none."""
+    firmware = request["firmware"]
+    install_at = firmware.get("installDateTime")
+    retries, interval_s = request.get("retries"), request.get("retryInterval")
+    return UpdateOrder(
+        request_id=whole(request["requestId"], "requestId"),
+        location=firmware["location"],
+        retrieve_at=moment(firmware["retrieveDateTime"], "retrieveDateTime"),
+        install_at=moment(install_at, "installDateTime") if install_at is not None else None,
+        signing_certificate=firmware.get("signingCertificate") or None,
+        signature=firmware.get("signature") or None,
+        retries=whole(retries, "retries") if retries is not None else None,
+        retry_interval_s=whole(interval_s, "retryInterval") if interval_s is not None else None,
+    )

@@ -1,0 +1,108 @@
+"""The TLS handshake with the CSMS: what the TLS library leaves unchecked, and what a failure means (A00)."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import cast
+
+from station.security_events import SecurityEventType
+
+
+class TlsVersionError(ssl.SSLError):
+    """The CSMS only speaks a TLS older than 1.2."""
+
+
+class CipherSuiteError(ssl.SSLError):
+    """The CSMS only has cipher suites that are not allowed."""
+
+
+_TOO_OLD = frozenset({"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "WRONG_SSL_VERSION", "VERSION_TOO_LOW"})
+_NO_SUITE = frozenset({"NO_SHARED_CIPHER", "WRONG_CIPHER_RETURNED", "UNKNOWN_CIPHER_RETURNED", "DH_KEY_TOO_SMALL"})
+_OUR_CERTIFICATE_REFUSED = frozenset(
+    {
+        "SSLV3_ALERT_BAD_CERTIFICATE",
+        "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+        "SSLV3_ALERT_CERTIFICATE_REVOKED",
+        "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+        "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
+        "TLSV1_ALERT_ACCESS_DENIED",
+        "TLSV1_ALERT_UNKNOWN_CA",
+        "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+    }
+)
+
+
+class CheckedHandshake(ssl.SSLObject):
+    """A handshake whose failures are told apart, and that believes no wildcard certificate (A00.FR.309)."""
+
+    def do_handshake(self) -> None:
+        """As that of the base class.
+
+        Raises:
+            TlsVersionError: A00.FR.316.
+            CipherSuiteError: A00.FR.323.
+            ssl.SSLCertVerificationError: A00.FR.310; a wildcard too, errata 2.62.
+        """
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl.SSLCertVerificationError):
+            raise
+        except ssl.SSLError as error:
+            raise self._told_apart(error) from error
+        self._check_names()
+
+    def _told_apart(self, error: ssl.SSLError) -> ssl.SSLError:
+        if error.reason in _TOO_OLD:
+            return TlsVersionError(error.errno, "the CSMS only speaks a TLS that is older than 1.2")
+        # The same alert that refuses a client certificate; but then a suite has been agreed upon.
+        none_agreed = error.reason == "SSLV3_ALERT_HANDSHAKE_FAILURE" and self.cipher() is None
+        if error.reason in _NO_SUITE or none_agreed:
+            return CipherSuiteError(error.errno, "the CSMS has none of the allowed cipher suites")
+        return error
+
+    def _check_names(self) -> None:
+        """That a name of the certificate is the CSMS's own, after the library found that one of them fits."""
+        names = _names_of(self.getpeercert() or {})
+        host = (self.server_hostname or "").casefold()
+        if host not in names and any("*" in name for name in names):
+            raise ssl.SSLCertVerificationError(1, "the CSMS shows a wildcard certificate")
+
+
+class LenientHandshake(CheckedHandshake):
+    """The same, but a wildcard certificate is believed (SecurityCtrlr.AllowCSMSTLSWildcards)."""
+
+    def _check_names(self) -> None:
+        pass
+
+
+def event_of(error: BaseException) -> SecurityEventType | None:
+    """The security event that a failed attempt to connect is; None when it is none."""
+    from websockets.exceptions import InvalidStatus
+
+    if isinstance(error, InvalidStatus) and error.response.status_code == HTTPStatus.UNAUTHORIZED:
+        return SecurityEventType.FAILED_TO_AUTHENTICATE_AT_CSMS
+    cause: BaseException | None = error
+    while cause is not None:
+        match cause:
+            case ssl.SSLCertVerificationError():  # A00.FR.310, A00.FR.413
+                return SecurityEventType.INVALID_CSMS_CERTIFICATE
+            case TlsVersionError():  # A00.FR.316, A00.FR.419
+                return SecurityEventType.INVALID_TLS_VERSION
+            case CipherSuiteError():  # A00.FR.323, A00.FR.426
+                return SecurityEventType.INVALID_TLS_CIPHER_SUITE
+            case ssl.SSLError() if cause.reason in _OUR_CERTIFICATE_REFUSED:
+                return SecurityEventType.FAILED_TO_AUTHENTICATE_AT_CSMS
+            case _:
+                cause = cause.__cause__ or cause.__context__
+    return None
+
+
+def _names_of(certificate: Mapping[str, object]) -> frozenset[str]:
+    """The DNS names of a certificate as `getpeercert` tells it: the alternative ones, else the common name."""
+    alternatives = cast("Sequence[tuple[str, str]]", certificate.get("subjectAltName", ()))
+    subject = cast("Sequence[Sequence[tuple[str, str]]]", certificate.get("subject", ()))
+    names = [name for kind, name in alternatives if kind == "DNS"]
+    common = [value for part in subject for key, value in part if key == "commonName"]
+    return frozenset(name.casefold() for name in names or common)

@@ -1,0 +1,57 @@
+"""Block B, network connection profiles: the CSMS says where it will be reached (B09)."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from ocpp_handlers import actions
+from ocpp_handlers.session import Answer, Handlers
+from station.database import StorageError
+from station.network import NetworkProfile, NetworkProfiles, Refusal
+
+if TYPE_CHECKING:
+    from ocpp_handlers import messages as m
+
+_log = logging.getLogger(__name__)
+
+
+class NetworkProfileBlock:
+    """SetNetworkProfile over the station's slots."""
+
+    def __init__(self, network: NetworkProfiles) -> None:
+        self._network = network
+
+    def register(self, handlers: Handlers) -> None:
+        """Answer what the CSMS asks of this block."""
+        handlers.on(actions.SET_NETWORK_PROFILE, self.set_network_profile)
+
+    async def set_network_profile(self, request: m.SetNetworkProfileRequest) -> Answer[m.SetNetworkProfileResponse]:
+        """B09.FR.01 to B09.FR.05, B09.FR.31; it counts from the next boot on."""
+        slot, told = request["configurationSlot"], request["connectionData"]
+        profile = NetworkProfile(
+            url=told["ocppCsmsUrl"],
+            security_profile=told["securityProfile"],
+            message_timeout_s=told["messageTimeout"],
+            interface=told["ocppInterface"],
+        )
+        refusal = _beyond_us(told) or await self._network.refusal_of(slot, profile)
+        if refusal is not None:
+            info: m.StatusInfoType = {"reasonCode": refusal.reason_code, "additionalInfo": refusal.info}
+            return Answer({"status": "Rejected", "statusInfo": info})
+        try:
+            await self._network.store(slot, profile)
+        except StorageError as error:  # B09.FR.03
+            _log.error("network profile %d is not stored: %s", slot, error)
+            return Answer({"status": "Failed", "statusInfo": {"reasonCode": "OutOfStorage"}})
+        return Answer({"status": "Accepted"})
+
+
+def _beyond_us(told: m.NetworkConnectionProfileType) -> Refusal | None:
+    """What this station cannot do (B09.FR.02). ocppVersion is not looked at, as the specification says."""
+    if told["ocppTransport"] != "JSON":
+        return Refusal("InvalidNetworkConf", "the station speaks JSON only")
+    for name in ("apn", "vpn"):  # a link that is less private than asked for would be worse than none
+        if name in told:
+            return Refusal("InvalidNetworkConf", f"the station sets up no {name.upper()} of its own")
+    return None

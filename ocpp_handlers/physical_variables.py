@@ -1,0 +1,185 @@
+"""Variables of what can be touched: the station, its EVSEs and connectors, and the parts that they are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ocpp_handlers.device_model import DataType, Place, Variable, told
+from station.evse_state import all_faults, ev_connected
+from station.model import ConnectorStatus, Fault
+
+if TYPE_CHECKING:
+    from station.charging_station import ChargingStation
+    from station.evse import Evse
+
+_STATUSES = tuple(ConnectorStatus)
+_NOMINAL_V = 230.0
+"""for the power that an EVSE is made for; what flows is measured"""
+_RESIDUAL = frozenset({Fault.GROUND_FAULT, Fault.DC_RESIDUAL_CURRENT})
+_CONTACTOR = frozenset({Fault.CONTACTOR_WELDED, Fault.POWER_SWITCH})
+_PILOT = frozenset({Fault.DIODE, Fault.BOARD, Fault.BOARD_SILENT})
+
+
+@dataclass(frozen=True, slots=True)
+class Nameplate:
+    """What the installer knows of the station, and its printed plate tells."""
+
+    model: str
+    vendor: str
+    serial_number: str | None
+    firmware_version: str
+    iccid: str | None = None
+    """of the SIM card of a mobile link (ModemType)"""
+    imsi: str | None = None
+    feed_phases: int | None = None
+    """of the house's connection; None where nothing is known of it"""
+    feed_fuse_a: float | None = None
+
+
+def physical_variables(station: ChargingStation, plate: Nameplate, connected: Callable[[], bool]) -> Iterator[Variable]:
+    """Everything that can be touched; `connected` says whether the link to the CSMS is up."""
+    yield from _station(station, plate)
+    yield from _link(plate, connected)
+    yield from _feed(plate)
+    for evse in station.evses.values():
+        yield from _evse(evse, station)
+        yield from _connector(evse)
+        yield from _parts(evse)
+
+
+def _station(station: ChargingStation, plate: Nameplate) -> Iterator[Variable]:
+    place, evses = Place("ChargingStation"), tuple(station.evses.values())
+    phases = max(evse.layout.phases for evse in evses)
+    yield _there(place)
+    yield told(place, "AvailabilityState", DataType.OPTION_LIST, lambda: station.status.value, values=_STATUSES)
+    yield told(place, "SupplyPhases", DataType.INTEGER, lambda: str(phases), constant=True)
+    yield told(place, "Problem", DataType.BOOLEAN, lambda: _truth(any(_is_faulted(evse) for evse in evses)))
+    for name, text in (
+        ("Model", plate.model),
+        ("VendorName", plate.vendor),
+        ("SerialNumber", plate.serial_number),
+        ("FirmwareVersion", plate.firmware_version),
+    ):
+        if text is not None:
+            yield told(place, name, DataType.STRING, lambda text=text: text, constant=True)
+    reader = Place("TokenReader")
+    yield _there(reader)
+    yield told(reader, "Problem", DataType.BOOLEAN, lambda: _truth(any(_has(evse, Fault.READER) for evse in evses)))
+
+
+def _link(plate: Nameplate, connected: Callable[[], bool]) -> Iterator[Variable]:
+    place = Place("DataLink")
+    yield _there(place)
+    yield told(place, "Active", DataType.BOOLEAN, lambda: _truth(connected()))
+    for name, text in (("ICCID", plate.iccid), ("IMSI", plate.imsi)):
+        if text is not None:
+            yield told(place, name, DataType.STRING, lambda text=text: text, constant=True)
+
+
+def _feed(plate: Nameplate) -> Iterator[Variable]:
+    if plate.feed_phases is None:
+        return
+    place, phases = Place("ElectricalFeed"), plate.feed_phases
+    yield _there(place)
+    yield told(place, "SupplyPhases", DataType.INTEGER, lambda: str(phases), constant=True)
+    if (fuse_a := plate.feed_fuse_a) is not None:
+        yield told(place, "FuseRating", DataType.DECIMAL, lambda: f"{fuse_a:g}", unit="A", constant=True)
+
+
+def _evse(evse: Evse, station: ChargingStation) -> Iterator[Variable]:
+    place, restart = Place("EVSE", evse_id=evse.id), station.restart
+    power_w = round(evse.layout.max_current_a * _NOMINAL_V * evse.layout.phases)
+
+    def allow_reset(text: str) -> None:
+        if text not in {"true", "false"}:
+            raise ValueError("must be true or false")
+        (restart.resettable.add if text == "true" else restart.resettable.discard)(evse.id)
+
+    yield _there(place)
+    yield told(place, "AvailabilityState", DataType.OPTION_LIST, lambda: evse.connector_status.value, values=_STATUSES)
+    yield told(
+        place,
+        "AllowReset",  # B11.FR.10
+        DataType.BOOLEAN,
+        lambda: _truth(evse.id in restart.resettable),
+        override=allow_reset,
+        restore=lambda: allow_reset("true"),
+    )
+    yield told(place, "SupplyPhases", DataType.INTEGER, lambda: str(evse.layout.phases), constant=True)
+    yield told(place, "Power", DataType.DECIMAL, lambda: _power_text(evse), unit="W", maximum=power_w)
+    yield told(place, "Problem", DataType.BOOLEAN, lambda: _truth(_is_faulted(evse)))
+
+
+def _connector(evse: Evse) -> Iterator[Variable]:
+    place = Place("Connector", evse_id=evse.id, connector_id=evse.layout.connector_id)
+    yield _there(place)
+    yield told(place, "AvailabilityState", DataType.OPTION_LIST, lambda: evse.connector_status.value, values=_STATUSES)
+    yield told(place, "ConnectorType", DataType.STRING, lambda: evse.layout.connector_type, constant=True)
+    yield told(place, "SupplyPhases", DataType.INTEGER, lambda: str(evse.layout.phases), constant=True)
+    yield told(place, "ChargeProtocol", DataType.STRING, lambda: "CPPWM", constant=True)
+    if not evse.layout.attached_cable:
+        lock = Place("ConnectorPlugRetentionLock", evse_id=evse.id, connector_id=evse.layout.connector_id)
+        yield _there(lock)
+        yield told(lock, "Active", DataType.BOOLEAN, lambda: _truth(evse.state.seen.locked))
+        yield told(lock, "Problem", DataType.BOOLEAN, lambda: _truth(_has(evse, Fault.LOCK)))
+
+
+def _parts(evse: Evse) -> Iterator[Variable]:
+    """What the board and the meter of an EVSE tell of its parts."""
+    for component, name, read in (
+        ("PowerContactor", "Active", lambda: evse.state.seen.contactor_closed),
+        ("PowerContactor", "Problem", lambda: _has(evse, *_CONTACTOR)),
+        ("CPPWMController", "Active", lambda: ev_connected(evse.state)),
+        ("CPPWMController", "Problem", lambda: _has(evse, *_PILOT)),
+        ("RCD", "Tripped", lambda: _has(evse, *_RESIDUAL)),
+        ("OverCurrentProtection", "Tripped", lambda: _has(evse, Fault.OVER_CURRENT)),
+        ("EmergencyStopSensor", "Active", lambda: _has(evse, Fault.EMERGENCY_STOP)),
+        ("BayOccupancySensor", "Active", lambda: evse.state.seen.bay_occupied),
+        ("TemperatureSensor", "Active", lambda: _has(evse, Fault.OVER_TEMPERATURE)),
+        ("FiscalMetering", "Problem", lambda: _has(evse, Fault.METER)),
+    ):
+        place = Place(component, evse_id=evse.id)
+        yield _there(place)
+        yield told(place, name, DataType.BOOLEAN, lambda read=read: _truth(read()))
+    pilot, meter = Place("CPPWMController", evse_id=evse.id), Place("FiscalMetering", evse_id=evse.id)
+    yield told(pilot, "State", DataType.STRING, lambda: evse.state.seen.pilot.value)
+    yield told(meter, "EnergyImportRegister", DataType.DECIMAL, lambda: _register_text(evse), unit="Wh")
+    sensor = Place("TemperatureSensor", evse_id=evse.id)
+    yield told(sensor, "Temperature", DataType.DECIMAL, lambda: _temperature_text(evse), unit="Celsius")
+
+
+def _there(place: Place) -> Variable:
+    """The part exists: every component that is reported says so (part 2, Available)."""
+    return told(place, "Available", DataType.BOOLEAN, lambda: "true", constant=True)
+
+
+def _has(evse: Evse, *faults: Fault) -> bool:
+    return not all_faults(evse.state).isdisjoint(faults)
+
+
+def _is_faulted(evse: Evse) -> bool:
+    return evse.connector_status is ConnectorStatus.FAULTED
+
+
+def _truth(fact: bool) -> str:
+    return "true" if fact else "false"
+
+
+# Empty where nothing is known (B06.FR.13): nothing is invented.
+
+
+def _power_text(evse: Evse) -> str:
+    latest = evse.meter.latest
+    return f"{latest.power_w:.1f}" if latest is not None and latest.power_w is not None else ""
+
+
+def _register_text(evse: Evse) -> str:
+    latest = evse.meter.latest
+    return f"{latest.energy_import_wh:.1f}" if latest is not None and latest.energy_import_wh is not None else ""
+
+
+def _temperature_text(evse: Evse) -> str:
+    celsius = evse.state.seen.temperature_c
+    return f"{celsius:.1f}" if celsius is not None else ""

@@ -1,0 +1,144 @@
+"""Block A: a new certificate for the station, because the CSMS wants one or the present one expires (A02, A03)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from metering.pulse import Pulse
+from ocpp_handlers import actions
+from ocpp_handlers.certificates import status_info
+from ocpp_handlers.session import Answer, Handlers, RefusedError
+from station.certificates import Fault
+from station.ports import NoAnswerError
+from station.station_certificate import Owner
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from ocpp_handlers import messages as m
+    from ocpp_handlers.link import Link
+    from ocpp_handlers.trigger_message import TriggerMessage
+    from station.certificates import Certificates
+    from station.settings import Settings
+    from station.supervision import Errand
+
+_log = logging.getLogger(__name__)
+
+_LOOK_EVERY_S = 3_600.0
+"""how often the expiry of the certificate is looked at"""
+_DAY_S = 86_400.0
+"""after a refused or unanswered request of its own the station asks again a day later: it has a month"""
+_LONGEST_WAIT_S = 30 * _DAY_S
+
+
+class Signing:
+    """Asks for a certificate until there is one, or until asking has to stop."""
+
+    def __init__(
+        self,
+        link: Link,
+        certificates: Certificates,
+        settings: Settings,
+        clock: Clock,
+        serial_number: str,
+        switch: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._link = link
+        self._certificates = certificates
+        self._settings = settings
+        self._clock = clock
+        self._serial_number = serial_number
+        self._switch = switch
+        self._something = Pulse()
+        """the CSMS wants a request, or has answered one"""
+        self._wanted = False
+        self._answered = False
+        self._stopped = False
+        """the station asks no more of its own accord (A02.FR.19, A02.FR.20)"""
+        self._not_before_s = 0.0
+
+    def register(self, handlers: Handlers) -> None:
+        """Answer what the CSMS asks of this block."""
+        handlers.on(actions.CERTIFICATE_SIGNED, self.certificate_signed)
+
+    def register_trigger(self, triggers: TriggerMessage) -> None:
+        """Ask for a certificate when the CSMS wants that (A02.FR.02, F06.FR.04)."""
+        triggers.on("SignChargingStationCertificate", self._trigger)
+
+    async def certificate_signed(self, request: m.CertificateSignedRequest) -> Answer[m.CertificateSignedResponse]:
+        """A02.FR.06: take the certificate; then A02.FR.08: connect with it."""
+        if request.get("certificateType", "ChargingStationCertificate") != "ChargingStationCertificate":
+            return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "UnsupportedParam"}})
+        refusal = await self._certificates.take_signed(request["certificateChain"])
+        if refusal is not None and refusal.fault is not Fault.INVALID:
+            return Answer({"status": "Rejected", "statusInfo": status_info(refusal)})
+        self._answered = True
+        self._stopped = refusal is not None  # A02.FR.20
+        self._something.fire()
+        if refusal is not None:  # A02.FR.07
+            return Answer({"status": "Rejected", "statusInfo": status_info(refusal)})
+        return Answer({"status": "Accepted"}, self._switch)
+
+    async def run(self) -> None:
+        """Ask when there is a reason to, until cancelled."""
+        while True:
+            if self._wanted:
+                self._wanted = self._stopped = False
+                await self._obtain(requested=True)
+            elif await self._due():
+                await self._obtain(requested=False)
+            else:
+                await self._something.wait_at_most(self._clock, _LOOK_EVERY_S)
+
+    def _trigger(self) -> tuple[m.TriggerMessageStatusEnumType, Errand | None]:
+        async def ask() -> None:
+            self._wanted = True
+            self._something.fire()
+
+        return "Accepted", ask
+
+    async def _due(self) -> bool:
+        """A03.FR.02."""
+        if self._stopped or not self._link.online or self._clock.monotonic() < self._not_before_s:
+            return False
+        return await self._certificates.renewal_due()
+
+    async def _obtain(self, *, requested: bool) -> None:
+        """Send a request, and send it again as long as it is accepted and nothing comes of it (A02.FR.17)."""
+        self._answered = False
+        self._not_before_s = self._clock.monotonic() + _DAY_S
+        try:
+            csr = await self._certificates.new_request(self._owner())
+        except OSError as error:
+            _log.error("no key pair could be made: %s", error)
+            return
+        wait_s = float(self._settings.cert_signing_wait_minimum_s)
+        for _ in range(self._settings.cert_signing_repeat_times + 1):
+            if not await self._ask(csr, requested=requested) or await self._answer_within(wait_s):
+                return
+            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)  # A02.FR.18
+        if await self._ask(csr, requested=requested):
+            _log.warning("the CSMS sends no certificate; it is not asked again before it wants that")
+            self._stopped = True  # A02.FR.19
+
+    def _owner(self) -> Owner:
+        return Owner(self._serial_number, self._settings.organization_name)
+
+    async def _answer_within(self, wait_s: float) -> bool:
+        """Whether the CSMS sends a certificate, or wants a new request, in this time."""
+        if not (self._wanted or self._answered):
+            await self._something.wait_at_most(self._clock, wait_s)
+        return self._wanted or self._answered
+
+    async def _ask(self, csr: str, *, requested: bool) -> bool:
+        """Send the request (A02.FR.03); whether it makes sense to wait for the certificate."""
+        request: m.SignCertificateRequest = {"csr": csr, "certificateType": "ChargingStationCertificate"}
+        try:
+            answer = await self._link.call(actions.SIGN_CERTIFICATE, request, requested=requested)
+        except NoAnswerError as error:
+            _log.warning("SignCertificate: %s", error)
+            return not isinstance(error, RefusedError)  # a lost link or a late answer: as if nothing came of it
+        if answer["status"] != "Accepted":
+            _log.warning("the CSMS rejects the certificate signing request")
+        return answer["status"] == "Accepted"

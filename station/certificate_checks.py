@@ -1,0 +1,279 @@
+"""What makes a certificate fit to be trusted or used (OCPP 2.0.1 A00.FR.501-514, RFC 5280 §6); pure."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+    from cryptography.x509 import Certificate, Name
+
+HashAlgorithm = Literal["SHA256", "SHA384", "SHA512"]
+"""HashAlgorithmEnumType"""
+
+_CLOCKS_DIFFER = timedelta(minutes=5)
+"""a certificate that was made a moment ago is not refused because the station's clock is a little slow"""
+_LONGEST_SERIAL_BYTES = 20
+"""RFC 5280 §4.1.2.2; CertificateHashDataType has room for 40 hexadecimal digits"""
+_MOST_IN_CHAIN = 6
+_LEAST_RSA_BITS = 2048
+_LEAST_EC_BITS = 224
+_REVOCATION_LIST = re.compile("-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
+_PRIVATE_KEY = re.compile("-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \\1-----", re.DOTALL)
+_WEAK_HASHES = frozenset({"md5", "sha1"})
+
+
+class UnfitError(Exception):
+    """A certificate is not what it should be; the sentence says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateHash:
+    """What OCPP names a certificate by (CertificateHashDataType); hexadecimal, in small letters."""
+
+    algorithm: HashAlgorithm
+    issuer_name_hash: str
+    issuer_key_hash: str
+    serial_number: str
+    """without leading zeroes"""
+
+
+def fingerprint(certificate: Certificate) -> str:
+    """SHA-256 of the certificate: what files are named by."""
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
+
+
+def parse(pem: str) -> list[Certificate]:
+    """The certificates of a PEM text, in its order.
+
+    Raises:
+        UnfitError: there is none, too many, or one cannot be read.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.x509 import load_pem_x509_certificates
+
+    try:
+        certificates = load_pem_x509_certificates(pem.encode())
+        for certificate in certificates:
+            certificate.public_key()
+            _ = (certificate.extensions, certificate.subject, certificate.issuer)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise UnfitError("cannot be read as a PEM encoded X.509 certificate") from error
+    return certificates
+
+
+def parse_one(pem: str) -> Certificate:
+    """The only certificate of a PEM text.
+
+    Raises:
+        UnfitError: it is none, or has company.
+    """
+    certificates = parse(pem)
+    if len(certificates) != 1:
+        raise UnfitError("must be one certificate")
+    return certificates[0]
+
+
+def require_properties(certificate: Certificate) -> None:
+    """A00.FR.501-504, A00.FR.508: strong enough, with a serial number.
+
+    Raises:
+        UnfitError: it is not.
+    """
+    _require_strong_key(certificate.public_key())
+    # none: the signature has its hash built in (Ed25519, Ed448)
+    algorithm = certificate.signature_hash_algorithm
+    if algorithm is not None and algorithm.name in _WEAK_HASHES:
+        raise UnfitError(f"is signed with {algorithm.name.upper()}")
+    if not 0 < certificate.serial_number < 1 << (8 * _LONGEST_SERIAL_BYTES):
+        raise UnfitError("must have a positive serial number of at most 20 bytes")
+
+
+def _require_strong_key(key: CertificatePublicKeyTypes) -> None:
+    from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+
+    if isinstance(key, rsa.RSAPublicKey | dsa.DSAPublicKey) and key.key_size < _LEAST_RSA_BITS:  # A00.FR.502
+        raise UnfitError(f"has a key of {key.key_size} bits, and must have {_LEAST_RSA_BITS}")
+    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.key_size < _LEAST_EC_BITS:  # A00.FR.503
+        raise UnfitError(f"has a key of {key.curve.key_size} bits, and must have {_LEAST_EC_BITS}")
+
+
+def require_valid_at(certificate: Certificate, moment: datetime) -> None:
+    """The moment is within its validity (A02.FR.06).
+
+    Raises:
+        UnfitError: it is not.
+    """
+    if moment > certificate.not_valid_after_utc:
+        raise UnfitError("has expired")
+    if moment + _CLOCKS_DIFFER < certificate.not_valid_before_utc:
+        raise UnfitError("is not valid yet")
+
+
+def require_authority(certificate: Certificate, below: int = 0) -> None:
+    """It may sign certificates, with `below` other authorities beneath it (RFC 5280 §4.2.1.3, §4.2.1.9).
+
+    Raises:
+        UnfitError: it may not.
+    """
+    from cryptography.x509 import BasicConstraints, ExtensionNotFound, KeyUsage
+
+    try:
+        constraints = certificate.extensions.get_extension_for_class(BasicConstraints).value
+    except ExtensionNotFound:
+        constraints = None
+    if constraints is not None and not constraints.ca:
+        raise UnfitError("does not belong to a certificate authority")
+    if constraints is not None and constraints.path_length is not None and below > constraints.path_length:
+        raise UnfitError("does not allow so long a chain")
+    try:
+        usage = certificate.extensions.get_extension_for_class(KeyUsage).value
+    except ExtensionNotFound:
+        return
+    if not usage.key_cert_sign:
+        raise UnfitError("must not sign certificates")
+
+
+def is_issued_by(certificate: Certificate, issuer: Certificate) -> bool:
+    """Whether the names fit and the signature is right."""
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def issuer_among(certificate: Certificate, others: Iterable[Certificate]) -> Certificate | None:
+    """The certificate, perhaps itself, that signed it; None when it is not there."""
+    for other in (certificate, *others):
+        if other.subject == certificate.issuer and is_issued_by(certificate, other):
+            return other
+    return None
+
+
+def require_chain(chain: Sequence[Certificate], roots: Sequence[Certificate], moment: datetime) -> None:
+    """A chain, leaf first, leads to one of the roots, and all of it is valid at the moment (RFC 5280 §6.1).
+
+    Raises:
+        UnfitError: it does not.
+    """
+    if not 0 < len(chain) <= _MOST_IN_CHAIN:
+        raise UnfitError(f"must be a chain of at most {_MOST_IN_CHAIN} certificates")
+    for certificate in chain:
+        require_properties(certificate)
+        require_valid_at(certificate, moment)
+    for below, (certificate, issuer) in enumerate(pairwise(chain)):
+        if not is_issued_by(certificate, issuer):
+            raise UnfitError("is no chain: each certificate must be signed by the next")
+        require_authority(issuer, below)
+    last = chain[-1]
+    if last in roots:
+        return
+    root = issuer_among(last, roots)
+    if root is None or root not in roots:
+        raise UnfitError("does not lead to an installed root certificate")
+    require_valid_at(root, moment)
+    require_authority(root, len(chain) - 1)
+
+
+def hash_of(certificate: Certificate, issuer: Certificate, algorithm: HashAlgorithm = "SHA256") -> CertificateHash:
+    """What OCPP names it by: the numbers of an OCSP request (RFC 6960 §4.1.1)."""
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.x509.ocsp import OCSPRequestBuilder
+
+    kind = {"SHA256": hashes.SHA256, "SHA384": hashes.SHA384, "SHA512": hashes.SHA512}[algorithm]
+    request = OCSPRequestBuilder().add_certificate(certificate, issuer, kind()).build()
+    return CertificateHash(
+        algorithm,
+        request.issuer_name_hash.hex(),
+        request.issuer_key_hash.hex(),
+        f"{request.serial_number:x}",
+    )
+
+
+def is_named(certificate: Certificate, named: CertificateHash) -> bool:
+    """Whether that is its name in OCPP, as far as can be told without its issuer's key."""
+    names = hashlib.new(named.algorithm.lower(), certificate.issuer.public_bytes()).hexdigest()
+    return (names, f"{certificate.serial_number:x}") == (named.issuer_name_hash, named.serial_number)
+
+
+def revocation_lists(pem: str) -> str:
+    """The certificate revocation lists in a PEM text, as PEM; empty when there are none.
+
+    Raises:
+        UnfitError: one cannot be read.
+    """
+    lists = "".join(f"{one}\n" for one in _REVOCATION_LIST.findall(pem))
+    revocation_deadlines(lists)
+    return lists
+
+
+def revocation_deadlines(pem: str) -> list[datetime]:
+    """Until when each revocation list in a PEM text is good; one may be good for ever.
+
+    Raises:
+        UnfitError: one cannot be read.
+    """
+    from cryptography.x509 import load_pem_x509_crl
+
+    try:
+        lists = [load_pem_x509_crl(one.encode()) for one in _REVOCATION_LIST.findall(pem)]
+    except ValueError as error:
+        raise UnfitError("has a revocation list that cannot be read") from error
+    return [one.next_update_utc for one in lists if one.next_update_utc is not None]
+
+
+def require_key_of(certificate: Certificate, pem: str) -> None:
+    """The PEM text has the private key of the certificate.
+
+    Raises:
+        UnfitError: it has not.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    found = _PRIVATE_KEY.search(pem)
+    if found is None:
+        raise UnfitError("has no private key with it")
+    try:
+        key = load_pem_private_key(found.group().encode(), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise UnfitError("has a private key that cannot be read") from error
+    if key.public_key() != certificate.public_key():
+        raise UnfitError("has the private key of another certificate")
+
+
+def describe(pem: str) -> dict[str, object]:
+    """What people want to know of a certificate.
+
+    Raises:
+        UnfitError: it cannot be read.
+    """
+    certificate = parse_one(pem)
+    return {
+        "subject": certificate.subject.rfc4514_string(),
+        "issuer": certificate.issuer.rfc4514_string(),
+        "serial_number": f"{certificate.serial_number:x}",
+        "valid_from": certificate.not_valid_before_utc,
+        "valid_until": certificate.not_valid_after_utc,
+        "sha256": fingerprint(certificate),
+    }
+
+
+def name_parts(name: Name) -> tuple[str | None, str | None]:
+    """Organization and common name (A00.FR.509, A00.FR.511)."""
+    from cryptography.x509.oid import NameOID
+
+    found = [name.get_attributes_for_oid(oid) for oid in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME)]
+    organization, common = (str(parts[0].value) if parts else None for parts in found)
+    return organization, common

@@ -1,0 +1,119 @@
+"""Firmware by the commands of the machine: one installs, one activates, one tells whether the new firmware runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from station import private_files
+from station.hardware.updater import Activation, ImageError, InstallError
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+
+_log = logging.getLogger(__name__)
+
+_IMAGE_IS_BAD = 65
+"""the exit status by which a command says so (EX_DATAERR of sysexits.h)"""
+_LONGEST_REASON = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """The commands of [firmware], each a program and its arguments."""
+
+    install: Sequence[str]
+    """gets the image's path as its last argument"""
+    activate: Sequence[str] = ()
+    """also reboots the machine; empty: a new start of this program is enough"""
+    confirm: Sequence[str] = ()
+    """exit status 0: the new firmware runs; empty: it runs once it was activated"""
+    most_s: float = 1800.0
+    """how long any of them may take"""
+
+
+class Installer:
+    """Runs commands, without a shell. A mark on disk tells an activation that has been asked for."""
+
+    may_interrupt = False
+    version = None
+
+    def __init__(self, commands: Commands, folder: Path, clock: Clock) -> None:
+        self._commands = commands
+        self._mark = folder / "activated"
+        self._clock = clock
+
+    @property
+    def reboots_by_itself(self) -> bool:
+        """Whether the command that activates reboots the machine."""
+        return bool(self._commands.activate)
+
+    async def install(self, image: Path) -> None:
+        """Run the command that installs.
+
+        Raises:
+            ImageError: it ends with status 65.
+            InstallError: it ends with another one than 0, or too late, or cannot be started.
+        """
+        try:
+            private_files.remove(self._mark)
+        except OSError as error:
+            raise InstallError(f"the storage cannot be written: {error.strerror}") from error
+        status, said = await self._run([*self._commands.install, str(image)])
+        if status == _IMAGE_IS_BAD:
+            raise ImageError(said or "the command that installs does not like the image")
+        if status != 0:
+            raise InstallError(f"the command that installs ended with status {status}: {said}")
+
+    async def activate(self) -> None:
+        """Set the mark, and run the command that activates.
+
+        Raises:
+            InstallError: it fails.
+        """
+        try:
+            private_files.write(self._mark, "")
+        except OSError as error:
+            raise InstallError(f"the storage cannot be written: {error.strerror}") from error
+        if self._commands.activate:
+            status, said = await self._run(self._commands.activate)
+            if status != 0:
+                raise InstallError(f"the command that activates ended with status {status}: {said}")
+
+    async def activation(self) -> Activation:
+        """Whether it was activated, and what the command that confirms says then."""
+        if not self._mark.exists():
+            return Activation.NOT_YET
+        if not self._commands.confirm:
+            return Activation.RUNNING
+        try:
+            status, _ = await self._run(self._commands.confirm)
+        except InstallError as error:
+            _log.warning("%s", error)
+            return Activation.ROLLED_BACK
+        return Activation.RUNNING if status == 0 else Activation.ROLLED_BACK
+
+    async def _run(self, command: Sequence[str]) -> tuple[int, str]:
+        """A command's exit status, and the last line that it said on its standard error."""
+        pipe, nothing = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
+        try:
+            process = await asyncio.create_subprocess_exec(*command, stdin=nothing, stdout=nothing, stderr=pipe)
+        except OSError as error:
+            raise InstallError(f"{command[0]} cannot be started: {error.strerror}") from error
+        try:
+            async with self._clock.timeout(self._commands.most_s):
+                _, said = await process.communicate()
+        except TimeoutError:
+            raise InstallError(f"{command[0]} took longer than {self._commands.most_s:g} s") from None
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+        lines = said.decode("utf-8", "replace").strip().splitlines()
+        return process.returncode or 0, lines[-1][:_LONGEST_REASON] if lines else ""

@@ -1,0 +1,58 @@
+"""Which texts may be an identity, a password or the URL of a CSMS (OCPP 2.0.1 part 2, primitive datatypes)."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+SHORTEST_PASSWORD = 16
+LONGEST_PASSWORD = 64
+"""the limits of A00.FR.205; the upper one must be at least 40 and at most 64"""
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9*\-_=:+|@.]*")
+
+
+def check_identifier(text: str) -> str:
+    """The text again.
+
+    Raises:
+        ValueError: it is not an identifierString.
+    """
+    if not _IDENTIFIER.fullmatch(text):
+        raise ValueError("may only have the characters a-z A-Z 0-9 * - _ = : + | @ .")
+    return text
+
+
+def check_password(text: str) -> str:
+    """The text again. Any character may be in it, but those that HTTP basic authentication forbids (RFC 7617).
+
+    Raises:
+        ValueError: it may not be a BasicAuthPassword; the sentence does not show it.
+    """
+    if not SHORTEST_PASSWORD <= len(text) <= LONGEST_PASSWORD:
+        raise ValueError(f"must have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters (has {len(text)})")
+    if not text.isprintable():
+        raise ValueError("must not have control characters")
+    return text
+
+
+def check_url(url: str) -> str:
+    """The URL again.
+
+    Raises:
+        ValueError: why it cannot be that of a CSMS.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # a port that is no number shows itself only here
+    except ValueError as error:
+        raise ValueError("is not a URL") from error
+    if parts.scheme not in ("ws", "wss"):
+        raise ValueError("must begin with ws:// or wss://")
+    if not parts.hostname:
+        raise ValueError("must name a host")
+    if "@" in parts.netloc:
+        raise ValueError("must not carry a user or password; the password is a key of its own")
+    if "#" in url or not url.isprintable() or " " in url:
+        raise ValueError("must not have spaces or a fragment (#)")
+    return url

@@ -1,0 +1,339 @@
+"""Where the CSMS is reached: the network connection profiles, their order, and which may be used (B09, B10, A05).
+
+What is changed counts from the next boot on. The profiles that are in force stay as they were when the station
+booted, except that a higher security profile, once it has worked, takes the lower ones away (A05.FR.06).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from station.identifiers import check_url
+from station.security_events import SecurityEvents, SecurityEventType
+
+if TYPE_CHECKING:
+    from station.certificates import Certificates
+    from station.credentials import Credentials
+    from station.database import Database
+    from station.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+SLOTS = (1, 2, 3)
+"""the configuration slots (B09.FR.06: at least two)"""
+INSTALLED_SLOT = 1
+"""where the CSMS of the installation file is"""
+_USUAL_TIMEOUT_S = 30.0
+"""what the specification advises"""
+_LONGEST_TIMEOUT_S = 3_600
+"""a CSMS that has not answered within an hour will not; the next message waits behind that one"""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkProfile:
+    """How a CSMS is reached (NetworkConnectionProfileType)."""
+
+    url: str
+    """ws:// or wss://, without the identity"""
+    security_profile: int
+    """1 to 3 as OCPP numbers them (A00), 0 without any security"""
+    message_timeout_s: float
+    interface: str = "Wired0"
+    """OCPPInterfaceEnumType, as told: the operating system routes"""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a profile is not stored."""
+
+    reason_code: str
+    info: str
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What is on disk, as one fact: all of it changes at once, or nothing."""
+
+    installed: str
+    """the profile of the installation file from which this began; an installer's other one outweighs all of this"""
+    slots: dict[int, NetworkProfile]
+    priority: tuple[int, ...]
+    security_profile: int
+    last_good: int | None = None
+    """the slot of the last successful connection (B10.FR.07)"""
+
+    def to_text(self) -> str:
+        return json.dumps(asdict(self))
+
+
+@dataclass(slots=True)
+class _InForce:
+    """What this life dials, as it was at its boot."""
+
+    slots: dict[int, NetworkProfile] = field(default_factory=dict[int, NetworkProfile])
+    priority: tuple[int, ...] = ()
+
+
+class NetworkProfiles:
+    """The configuration slots and the order in which they are tried."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        credentials: Credentials,
+        certificates: Certificates,
+        security_events: SecurityEvents,
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._credentials = credentials
+        self._certificates = certificates
+        self._security_events = security_events
+        self._kept = _Kept("", {}, (), 0)
+        self._in_force = _InForce()
+        self.active: int | None = None
+        """the slot that is connected, or is tried (ActiveNetworkProfile)"""
+
+    async def load(self, installed: NetworkProfile | None) -> None:
+        """Take what is on disk, or the installation file's profile where that has changed since.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        told = json.dumps(asdict(installed)) if installed is not None else ""
+        rows = await self._database.rows("SELECT value FROM facts WHERE name = 'network'")
+        kept = _read(str(rows[0][0])) if rows else None
+        if kept is None or kept.installed != told:
+            slots = {INSTALLED_SLOT: installed} if installed is not None else {}
+            kept = _Kept(told, slots, tuple(slots), installed.security_profile if installed is not None else 0)
+        self._kept = kept
+        self._in_force = _InForce(dict(kept.slots), kept.priority)
+        self.active = kept.priority[0] if kept.priority else None
+
+    @property
+    def priority(self) -> tuple[int, ...]:
+        """The slots in the order in which the next boot tries them (NetworkConfigurationPriority)."""
+        return self._kept.priority
+
+    @property
+    def security_profile(self) -> int:
+        """The security profile that is in use, below which the station does not go (SecurityProfile)."""
+        return self._kept.security_profile
+
+    @property
+    def slots(self) -> Mapping[int, NetworkProfile]:
+        """What the slots hold for the next boot."""
+        return self._kept.slots
+
+    @property
+    def migrating(self) -> bool:
+        """Whether the slot that is tried is another one than what worked last (B10)."""
+        return self._kept.last_good is not None and self.active != self._kept.last_good
+
+    @property
+    def profile(self) -> NetworkProfile | None:
+        """The profile that is connected, or is tried."""
+        return self._in_force.slots.get(self.active) if self.active is not None else None
+
+    @property
+    def message_timeout_s(self) -> float:
+        """How long the CSMS may take to answer (MessageTimeout)."""
+        profile = self.profile
+        return profile.message_timeout_s if profile is not None else _USUAL_TIMEOUT_S
+
+    # B09
+
+    async def refusal_of(self, slot: int, profile: NetworkProfile) -> Refusal | None:
+        """Why a profile cannot be stored in a slot; None when it can."""
+        if slot not in SLOTS:  # B09.FR.05
+            return Refusal("InvalidConfSlot", f"the slots are {', '.join(map(str, SLOTS))}")
+        if (why := _fault_of(profile)) is not None:  # B09.FR.02
+            return Refusal("InvalidNetworkConf", why)
+        if self._lowers(profile):  # B09.FR.04, B09.FR.31
+            return Refusal("NoSecurityDowngrade", f"the security profile is {self.security_profile}")
+        if slot in self.priority and (why := await self._lacks(profile)) is not None:
+            return Refusal("InvalidNetworkConf", why)  # what is in use already needs all that A05 asks for
+        return None
+
+    async def store(self, slot: int, profile: NetworkProfile) -> None:
+        """Put a profile, which has no refusal, into a slot (B09.FR.01).
+
+        Raises:
+            StorageError: it is not stored.
+        """
+        await self._keep(self._changed(slots={**self._kept.slots, slot: profile}))
+        await self._say(f"network profile {slot}: security profile {profile.security_profile}, {profile.url}")
+
+    # B10
+
+    async def prioritise(self, text: str) -> None:
+        """Let the next boot try these slots in this order (B10.FR.01).
+
+        Raises:
+            ValueError: why not (B10.FR.02, A05.FR.02, A05.FR.03, A05.FR.09, A05.FR.10).
+            StorageError: it is not saved, and stays as it was.
+        """
+        priority = self._parse(text)
+        await self._require_fit(priority)
+        await self._keep(self._changed(priority=priority))
+        await self._say(f"network configuration priority {text}")
+
+    def override_priority(self, text: str) -> None:
+        """Put an order in force at once and unsaved, as a test bench does; raises ValueError where a slot is empty."""
+        self._kept = self._changed(priority=self._parse(text))
+        self._in_force = _InForce(dict(self._kept.slots), self._kept.priority)
+
+    def override_security_profile(self, number: int) -> None:
+        """Put a security profile in force unsaved, as a test bench does."""
+        self._kept = self._changed(security_profile=number)
+
+    def attempts(self, begin_with: int | None = None) -> Iterator[int]:
+        """The slot of each attempt to connect, for ever (B10.FR.03, B10.FR.04, B10.FR.07, B10.FR.08, B10.FR.09).
+
+        After a boot in the order of priority; after a connection loss beginning with the slot that was connected.
+        When all have failed, the one that worked last is tried as often, and then all again.
+        """
+        while True:
+            for slot in self._order(begin_with):
+                yield from self._repeated(slot)
+            self._certificates.unreachable()  # A02.FR.28
+            last_good = self._kept.last_good
+            if last_good in self._in_force.slots and len(self._in_force.priority) > 1:
+                yield from self._repeated(last_good)
+
+    async def connected(self, slot: int) -> bool:
+        """A connection by this slot's profile has succeeded; returns whether the last one was by another.
+
+        Raises:
+            StorageError: it is not noted on disk.
+        """
+        self.active = slot
+        profile = self._in_force.slots[slot]
+        switched = self._kept.last_good is not None and self._kept.last_good != slot
+        raised = profile.security_profile > self.security_profile
+        changed = self._changed(security_profile=profile.security_profile, last_good=slot)
+        if raised:  # A05.FR.06
+            changed.slots = _at_least(profile.security_profile, changed.slots)
+            changed.priority = tuple(one for one in changed.priority if one in changed.slots)
+            self._in_force.slots = _at_least(profile.security_profile, self._in_force.slots)
+            self._in_force.priority = tuple(one for one in self._in_force.priority if one in self._in_force.slots)
+        if changed != self._kept:
+            before, self._kept = self._kept, changed
+            if before.security_profile != profile.security_profile:
+                await self._say(f"security profile {profile.security_profile} (was {before.security_profile})")
+            await self._keep(changed)
+        return switched
+
+    def _order(self, begin_with: int | None) -> list[int]:
+        priority = [slot for slot in self._in_force.priority if slot in self._in_force.slots]
+        if begin_with is None or begin_with not in self._in_force.slots:
+            return priority
+        return [begin_with, *(slot for slot in priority if slot != begin_with)]
+
+    def _repeated(self, slot: int) -> Iterator[int]:
+        for _ in range(self._settings.network_profile_connection_attempts):
+            if slot in self._in_force.slots:
+                self.active = slot
+                yield slot
+
+    def _parse(self, text: str) -> tuple[int, ...]:
+        words = [word.strip() for word in text.split(",")]
+        known = {str(slot): slot for slot in SLOTS}
+        if unknown := [word for word in words if word not in known]:
+            raise ValueError(f"{unknown[0][:20]!r} is not one of {', '.join(known)}")
+        if len(set(words)) != len(words):
+            raise ValueError("names a slot twice")
+        if empty := [word for word in words if known[word] not in self._kept.slots]:  # B10.FR.02
+            raise ValueError(f"names slot {empty[0]}, which is empty")
+        return tuple(known[word] for word in words)
+
+    async def _require_fit(self, priority: tuple[int, ...]) -> None:
+        for slot in priority:
+            profile = self._kept.slots[slot]
+            if self._lowers(profile):  # A05.FR.09, A05.FR.10
+                raise ValueError(f"names slot {slot}, whose security profile is lower than {self.security_profile}")
+            if (why := await self._lacks(profile)) is not None:  # A05.FR.02, A05.FR.03
+                raise ValueError(f"names slot {slot}: {why}")
+
+    def _lowers(self, profile: NetworkProfile) -> bool:
+        """A00.FR.005: less security is never accepted over OCPP, but for 3 to 2 where the installer allows it."""
+        wanted, used = profile.security_profile, self.security_profile
+        allowed = self._settings.allow_security_profile_downgrade and (used, wanted) == (3, 2)  # A05.FR.08
+        return wanted < used and not allowed
+
+    async def _lacks(self, profile: NetworkProfile) -> str | None:
+        """What is missing for a profile to work."""
+        wanted = profile.security_profile
+        if wanted in (1, 2) and self._credentials.password is None:
+            return "there is no BasicAuthPassword"
+        if wanted <= self.security_profile:
+            return None
+        if wanted >= 2 and not await self._certificates.has_valid_root():  # A05.FR.02
+            return "there is no valid CSMSRootCertificate"
+        if wanted == 3 and not await self._certificates.has_valid_station_certificate():  # A05.FR.03
+            return "there is no valid ChargingStationCertificate"
+        return None
+
+    def _changed(
+        self,
+        *,
+        slots: dict[int, NetworkProfile] | None = None,
+        priority: tuple[int, ...] | None = None,
+        security_profile: int | None = None,
+        last_good: int | None = None,
+    ) -> _Kept:
+        kept = self._kept
+        return _Kept(
+            kept.installed,
+            slots if slots is not None else kept.slots,
+            priority if priority is not None else kept.priority,
+            security_profile if security_profile is not None else kept.security_profile,
+            last_good if last_good is not None else kept.last_good,
+        )
+
+    async def _keep(self, kept: _Kept) -> None:
+        await self._database.write(
+            "INSERT INTO facts (name, value) VALUES ('network', ?)"
+            " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (kept.to_text(),),
+        )
+        self._kept = kept
+
+    async def _say(self, what: str) -> None:
+        await self._security_events.report(SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, what)
+
+
+def _fault_of(profile: NetworkProfile) -> str | None:
+    """What makes a profile unusable whatever else the station has."""
+    try:
+        check_url(profile.url)
+    except ValueError as error:
+        return f"ocppCsmsUrl {error}"
+    if profile.security_profile not in (0, 1, 2, 3):
+        return "securityProfile must be 1, 2 or 3"
+    scheme = "wss" if profile.security_profile >= 2 else "ws"
+    if urlsplit(profile.url).scheme != scheme:
+        return f"ocppCsmsUrl must begin with {scheme}:// for security profile {profile.security_profile}"
+    if not 0 < profile.message_timeout_s <= _LONGEST_TIMEOUT_S:
+        return f"messageTimeout must be between 1 and {_LONGEST_TIMEOUT_S}"
+    return None
+
+
+def _at_least(security_profile: int, slots: Mapping[int, NetworkProfile]) -> dict[int, NetworkProfile]:
+    return {slot: profile for slot, profile in slots.items() if profile.security_profile >= security_profile}
+
+
+def _read(text: str) -> _Kept | None:
+    try:
+        told = json.loads(text)
+        slots = {int(slot): NetworkProfile(**profile) for slot, profile in told["slots"].items()}
+        return _Kept(told["installed"], slots, tuple(told["priority"]), told["security_profile"], told["last_good"])
+    except (ValueError, TypeError, KeyError) as error:
+        _log.error("the network profiles cannot be read, those of the installation file are used: %s", error)
+        return None

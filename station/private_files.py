@@ -1,0 +1,72 @@
+"""Files that only the station may read, whole or not at all: written beside, synced, renamed, mode 0600."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+
+def write(path: Path, text: str) -> None:
+    """Put a text in the place of what was there, on disk when this returns; a power cut leaves the old or the new.
+
+    Raises:
+        OSError: the disk refuses; what was there is still there.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.new")
+    unfinished.unlink(missing_ok=True)  # what a power cut left may have another mode
+    try:
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        move(unfinished, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+        raise
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename, in place of what is there, on disk when this returns.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    source.replace(target)
+    _sync(target.parent)
+    if source.parent != target.parent:
+        _sync(source.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file; one that is not there is as good as removed.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    if path.exists():
+        path.unlink()
+        _sync(path.parent)
+
+
+def read(path: Path) -> str | None:
+    """What is in it; None when it is not there.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

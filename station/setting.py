@@ -1,0 +1,209 @@
+"""Kinds of settings: how each is read from text, told as text, and what it refuses."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Generic, TypeVar, overload
+
+if TYPE_CHECKING:
+    from station.settings import Settings
+
+T = TypeVar("T")
+
+_MOST_DIGITS = 50
+"""characters of a number; longer ones say nothing more"""
+
+
+class Setting(ABC, Generic[T]):
+    """One setting: its default, and how it is read from text and told as text."""
+
+    bounds: tuple[float | None, float | None] = (None, None)
+    """the least and the greatest value that is allowed, where there are such"""
+    choices: tuple[str, ...] = ()
+    """the words that are allowed, where only some are"""
+
+    def __init__(self, default: T) -> None:
+        self.default = default
+        self.name = ""
+
+    @abstractmethod
+    def parse(self, text: str) -> T:
+        """The value that a text means.
+
+        Raises:
+            ValueError: why it is none; the sentence is shown to whoever sent it.
+        """
+
+    def format(self, value: T) -> str:
+        """The text that means a value."""
+        return str(value)
+
+    def __set_name__(self, owner: type[Settings], name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, settings: None, owner: type[Settings]) -> Setting[T]: ...
+    @overload
+    def __get__(self, settings: Settings, owner: type[Settings]) -> T: ...
+    def __get__(self, settings: Settings | None, owner: type[Settings]) -> T | Setting[T]:
+        return self if settings is None else settings.value_of(self)
+
+
+class Integer(Setting[int]):
+    """A whole number between two bounds, both included."""
+
+    def __init__(self, default: int, minimum: int = 0, maximum: int = 2**31 - 1) -> None:
+        super().__init__(default)
+        self.minimum, self.maximum = self.bounds = (minimum, maximum)
+
+    def parse(self, text: str) -> int:
+        digits = text.strip()
+        # int() alone would also take 1_000 and the digits of other scripts; longer ones are beyond every bound.
+        if re.fullmatch(r"[+-]?[0-9]{1,20}", digits) is None:
+            raise ValueError("must be a whole number")
+        value = int(digits)
+        if not self.minimum <= value <= self.maximum:
+            raise ValueError(f"must be between {self.minimum} and {self.maximum}")
+        return value
+
+
+class Switch(Setting[bool]):
+    """True or false."""
+
+    def parse(self, text: str) -> bool:
+        folded = text.strip().lower()
+        if folded not in {"true", "false"}:
+            raise ValueError("must be true or false")
+        return folded == "true"
+
+    def format(self, value: bool) -> str:
+        return "true" if value else "false"
+
+
+class Decimal(Setting[float]):
+    """A number between two bounds, both included."""
+
+    def __init__(self, default: float, minimum: float = 0.0, maximum: float = 1e9) -> None:
+        super().__init__(default)
+        self.minimum, self.maximum = self.bounds = (minimum, maximum)
+
+    def parse(self, text: str) -> float:
+        digits = text.strip()
+        # float() alone would also take nan, inf, 1_000 and the digits of other scripts.
+        if len(digits) > _MOST_DIGITS or re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", digits) is None:
+            raise ValueError("must be a number")
+        value = float(digits)
+        if not self.minimum <= value <= self.maximum:
+            raise ValueError(f"must be between {self.minimum:g} and {self.maximum:g}")
+        return value
+
+    def format(self, value: float) -> str:
+        return f"{value:.12g}"
+
+
+class Choice(Setting[str]):
+    """One of a set of words (OptionList)."""
+
+    def __init__(self, default: str, choices: Iterable[str]) -> None:
+        super().__init__(default)
+        self.choices = tuple(choices)
+
+    def parse(self, text: str) -> str:
+        if text not in self.choices:
+            raise ValueError(f"must be one of {', '.join(self.choices)}")
+        return text
+
+
+class Text(Setting[str]):
+    """A text of bounded length."""
+
+    def __init__(self, default: str = "", maximum: int = 255) -> None:
+        super().__init__(default)
+        self.maximum = maximum
+        self.bounds = (None, maximum)
+
+    def parse(self, text: str) -> str:
+        if len(text) > self.maximum:
+            raise ValueError(f"must have at most {self.maximum} characters")
+        return text
+
+
+class Members(Setting[tuple[str, ...]]):
+    """Some of a set of words, in the order in which they were given (MemberList, SequenceList)."""
+
+    def __init__(self, default: Iterable[str], choices: Iterable[str]) -> None:
+        super().__init__(tuple(default))
+        self.choices = tuple(choices)
+        self.bounds = (None, len(",".join(self.choices)))  # of the text: no member may be named twice
+
+    def parse(self, text: str) -> tuple[str, ...]:
+        words = tuple(word for word in (part.strip() for part in text.split(",")) if word)
+        for word in words:
+            if word not in self.choices:
+                raise ValueError(f"{word[:50]!r} is not one of {', '.join(self.choices)}")
+        if len(set(words)) != len(words):
+            raise ValueError("names a member twice")
+        return words
+
+    def format(self, value: tuple[str, ...]) -> str:
+        return ",".join(value)
+
+
+class TxPoints(Members):
+    """Start or stop points; without any no transaction would start, or none would end (part 2, 2.6.6)."""
+
+    def parse(self, text: str) -> tuple[str, ...]:
+        points = super().parse(text)
+        if not points:
+            raise ValueError("must name a point that this station reaches")
+        return points
+
+
+class TimeZone(Setting[str]):
+    """A time zone of the IANA database, such as Europe/Oslo; empty: none is set."""
+
+    bounds = (None, 50)
+
+    def parse(self, text: str) -> str:
+        from zoneinfo import ZoneInfo
+
+        if text == "":
+            return text
+        try:
+            ZoneInfo(text if len(text) <= 50 else "")
+        except (ValueError, OSError, LookupError):
+            raise ValueError("must be a time zone that is known here, such as Europe/Oslo") from None
+        return text
+
+
+class TimeOffset(Setting[str]):
+    """How far local time is from UTC, such as +01:00 (RFC 3339); empty: nothing is set."""
+
+    bounds = (None, 6)
+
+    def parse(self, text: str) -> str:
+        if text and re.fullmatch(r"[+-](0[0-9]|1[0-4]):[0-5][0-9]", text, re.ASCII) is None:
+            raise ValueError("must be an offset such as +01:00")
+        return text
+
+
+class Moment(Setting[datetime | None]):
+    """A moment in time (RFC 3339, with its offset); empty: none is set."""
+
+    _FORM = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+
+    def parse(self, text: str) -> datetime | None:
+        if text == "":
+            return None
+        if self._FORM.fullmatch(text) is None:
+            raise ValueError("must be a date and time such as 2026-10-25T01:00:00Z")
+        try:
+            return datetime.fromisoformat(text).astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise ValueError("must be a date and time that exists") from None
+
+    def format(self, value: datetime | None) -> str:
+        return value.isoformat(timespec="milliseconds").replace("+00:00", "Z") if value is not None else ""

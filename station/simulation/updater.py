@@ -1,0 +1,170 @@
+"""A simulated boot loader: two slots of firmware on disk, a trial boot, and the way back when that fails.
+
+An image of the simulated station begins with one line, `borne-firmware {"version": …, "sha256": …}`, where `sha256`
+is that of everything after the line; `"boots": false` makes an image that installs and then does not come up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from station import private_files
+from station.hardware.updater import Activation, ImageError, InstallError
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+
+_log = logging.getLogger(__name__)
+
+_MAGIC = b"borne-firmware "
+_LONGEST_HEADER = 1024
+_LONGEST_VERSION = 50
+"""firmwareVersion of ChargingStationType"""
+_PIECE = 1 << 20
+_INSTALL_S = 1.0
+"""flash memory takes its time"""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What an image tells of itself."""
+
+    version: str
+    sha256: str
+    boots: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Slots:
+    """What the boot loader keeps: slots are 0 and 1; None is what the station left the factory with."""
+
+    active: int | None = None
+    version: str | None = None
+    """of the firmware in the active slot"""
+    installed: int | None = None
+    """the slot that was installed into last, until it is activated"""
+    trial: int | None = None
+    """the slot that the next boot tries"""
+    outcome: str | None = None
+    """how the last trial ended: running or rolled-back"""
+
+
+class SimulatedUpdater:
+    """Installs into the slot that does not run. Made once for each boot: to make one is to boot."""
+
+    may_interrupt = True
+    reboots_by_itself = False
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._slots = self._read()
+        if self._slots.trial is not None:
+            self._save(_tried(self._slots, self._slots.trial, self._slot(self._slots.trial)))
+
+    @property
+    def version(self) -> str | None:
+        """The version in the active slot; None while the factory's firmware runs."""
+        return self._slots.version if self._slots.active is not None else None
+
+    async def install(self, image: Path) -> None:
+        """Check the image against its own checksum and copy it into the slot that does not run.
+
+        Raises:
+            ImageError: it is no image, or its checksum is wrong.
+            InstallError: the disk refuses.
+        """
+        target = 1 - (self._slots.active or 0)
+        await self._clock.sleep(_INSTALL_S)
+        try:
+            self._save(replace(self._slots, installed=None, outcome=None))
+            with image.open("rb") as source, self._slot(target).open("wb") as slot, self._clock.wire():
+                header, line = _header(source)
+                await asyncio.to_thread(slot.write, line)
+                digest = hashlib.sha256()
+                while piece := await asyncio.to_thread(source.read, _PIECE):
+                    digest.update(piece)
+                    await asyncio.to_thread(slot.write, piece)
+                slot.flush()
+                await asyncio.to_thread(os.fsync, slot.fileno())
+            if digest.hexdigest() != header.sha256:
+                raise ImageError("the checksum of the image is wrong")
+            self._save(replace(self._slots, installed=target))
+        except OSError as error:
+            raise InstallError(f"the slot cannot be written: {error.strerror}") from error
+
+    async def activate(self) -> None:
+        """The next boot tries the slot that was installed into.
+
+        Raises:
+            InstallError: nothing is installed, or the disk refuses.
+        """
+        if self._slots.installed is None:
+            raise InstallError("nothing is installed")
+        try:
+            self._save(replace(self._slots, installed=None, trial=self._slots.installed))
+        except OSError as error:
+            raise InstallError(f"the boot loader cannot be told: {error.strerror}") from error
+
+    async def activation(self) -> Activation:
+        """How the trial boot went."""
+        match self._slots.outcome:
+            case "running":
+                return Activation.RUNNING
+            case "rolled-back":
+                return Activation.ROLLED_BACK
+            case _:
+                return Activation.NOT_YET
+
+    def _slot(self, number: int) -> Path:
+        return self._folder / f"slot-{'ab'[number]}.bin"
+
+    def _read(self) -> _Slots:
+        text = private_files.read(self._folder / "slots.json")
+        return _Slots(**json.loads(text)) if text is not None else _Slots()
+
+    def _save(self, slots: _Slots) -> None:
+        private_files.write(self._folder / "slots.json", json.dumps(asdict(slots)))
+        self._slots = slots
+
+
+def _tried(slots: _Slots, trial: int, image: Path) -> _Slots:
+    """What a boot makes of a slot on trial."""
+    try:
+        with image.open("rb") as file:
+            header, _ = _header(file)
+            boots = header.boots and hashlib.file_digest(file, "sha256").hexdigest() == header.sha256
+    except (OSError, ImageError):
+        boots, header = False, None
+    if not boots or header is None:
+        _log.warning("the new firmware does not come up; what ran before runs again")
+        return replace(slots, trial=None, outcome="rolled-back")
+    return replace(slots, trial=None, outcome="running", active=trial, version=header.version)
+
+
+def _header(image: BinaryIO) -> tuple[Header, bytes]:
+    """The first line of an image, read and as it is.
+
+    Raises:
+        ImageError: it is no image of this station.
+    """
+    line = image.readline(_LONGEST_HEADER)
+    if not line.startswith(_MAGIC) or not line.endswith(b"\n"):
+        raise ImageError("it is no firmware of this station")
+    try:
+        told: object = json.loads(line[len(_MAGIC) :])
+    except ValueError as error:
+        raise ImageError("the first line of the image cannot be read") from error
+    match told:
+        case {"version": str(version), "sha256": str(sha256)} if 0 < len(version) <= _LONGEST_VERSION:
+            boots = cast("dict[str, object]", told).get("boots", True)
+            return Header(version, sha256, boots is not False), line
+        case _:
+            raise ImageError("the first line of the image lacks the version or the checksum")

@@ -1,0 +1,269 @@
+"""Files over FTP (RFC 959, passive as N01 asks for), with TLS on request (RFC 4217).
+
+Written on streams, since the standard library's client blocks: a transfer here can be cancelled at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import ssl
+from collections.abc import AsyncGenerator, Awaitable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from station.transfer.location import (
+    CHUNK,
+    CONNECT_S,
+    IDLE_S,
+    Failure,
+    Location,
+    Sink,
+    Source,
+    TransferError,
+    broken,
+)
+
+T = TypeVar("T")
+
+_MOST_LINES = 200
+"""of one reply"""
+_IMPLICIT_PORT = 990
+"""where TLS begins with the connection; on any other port it begins with AUTH TLS"""
+_NO_SUCH_FILE = frozenset({550, 553})
+_FAILURES = {
+    500: Failure.BAD_MESSAGE,
+    501: Failure.BAD_MESSAGE,
+    502: Failure.NOT_SUPPORTED,
+    504: Failure.NOT_SUPPORTED,
+    530: Failure.PERMISSION_DENIED,
+    532: Failure.PERMISSION_DENIED,
+    534: Failure.PERMISSION_DENIED,
+}
+
+
+class _RefusedError(TransferError):
+    """The server answered with a code that says no."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(_FAILURES.get(code, Failure.FAILED), f"FTP {code} {text}"[:200], broken_off=code == 426)
+        self.code = code
+
+
+async def fetch(location: Location, sink: Sink, tls: ssl.SSLContext) -> None:
+    """RETR a file from where the last connection ended.
+
+    Raises:
+        TransferError: it did not come.
+    """
+    async with _connected(location, tls) as control:
+        path = _path(location)
+        sink.expect(await control.size(path))
+        async with control.data(sink.size) as open_data:
+            if not open_data.resumed:
+                sink.restart()
+            await control.begin(f"RETR {path}")
+            reader, _ = await open_data.streams()
+            while chunk := await _in_time(reader.read(CHUNK)):
+                sink.write(chunk)
+
+
+async def send(location: Location, source: Source, tls: ssl.SSLContext) -> None:
+    """STOR a file, going on where the last connection ended.
+
+    Raises:
+        TransferError: it was not taken.
+    """
+    path = _path(location)
+    inside = f"{path.rstrip('/')}/{source.name}" if path.rstrip("/") else source.name
+    async with _connected(location, tls) as control:
+        try:
+            await _store(control, inside if location.is_directory else path, source)
+        except _RefusedError as error:
+            # What was meant for the name of a file may be that of a directory.
+            if error.code not in _NO_SUCH_FILE or location.is_directory or not await control.enter(path):
+                raise
+            await _store(control, source.name, source)
+
+
+async def _store(control: _Control, path: str, source: Source) -> None:
+    offset = min(source.sent, await control.size(path) or 0) if source.sent else 0
+    async with control.data(offset) as open_data:
+        source.seek(offset if open_data.resumed else 0)
+        await control.begin(f"STOR {path}")
+        _, writer = await open_data.streams()
+        while chunk := source.read():
+            writer.write(chunk)
+            await _in_time(writer.drain())
+
+
+@contextlib.asynccontextmanager
+async def _connected(location: Location, tls: ssl.SSLContext) -> AsyncGenerator[_Control]:
+    context = tls if location.scheme == "ftps" else None
+    implicit = context is not None and location.port == _IMPLICIT_PORT
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            reader, writer = await asyncio.open_connection(
+                location.host, location.port, ssl=context if implicit else None
+            )
+        control = _Control(location.host, reader, writer, context)
+        try:
+            await control.log_in(location, secure_first=context is not None and not implicit)
+            yield control
+        finally:
+            writer.transport.abort()  # without a QUIT: what was sent is known to be there
+    except (OSError, TimeoutError, EOFError) as error:
+        raise broken(error) from error
+    except ValueError as error:  # a line without an end
+        raise TransferError(Failure.BAD_MESSAGE, "the server does not speak FTP") from error
+
+
+@dataclass(slots=True)
+class _Data:
+    """A data connection that is about to be opened, or was."""
+
+    host: str
+    port: int
+    context: ssl.SSLContext | None
+    resumed: bool
+    writer: asyncio.StreamWriter | None = None
+    reader: asyncio.StreamReader | None = None
+
+    async def connect(self) -> None:
+        async with asyncio.timeout(CONNECT_S):
+            self.reader, self.writer = await asyncio.open_connection(self.host, self.port)
+
+    async def streams(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Its two directions, once the server has said that it begins: only then it speaks TLS."""
+        if self.reader is None or self.writer is None:
+            raise TransferError(Failure.FAILED, "no data connection")
+        if self.context is not None:
+            await _in_time(self.writer.start_tls(self.context, server_hostname=self.host))
+        return self.reader, self.writer
+
+
+class _Control:
+    """The control connection."""
+
+    def __init__(
+        self, host: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, context: ssl.SSLContext | None
+    ) -> None:
+        self._host = host
+        self._reader = reader
+        self._writer = writer
+        self._context = context
+
+    async def log_in(self, location: Location, *, secure_first: bool) -> None:
+        await self._expect("2")
+        if secure_first:
+            await self.command("AUTH TLS")
+            if self._context is not None:
+                await _in_time(self._writer.start_tls(self._context, server_hostname=self._host))
+        code, _ = await self.command(f"USER {location.user or 'anonymous'}", "23")
+        if code // 100 == 3:
+            await self.command(f"PASS {location.password or ''}")
+        if self._context is not None:
+            await self.command("PBSZ 0")
+            await self.command("PROT P")
+        await self.command("TYPE I")
+
+    async def command(self, line: str, wanted: str = "2") -> tuple[int, str]:
+        """Send a command; the reply must begin with one of the digits that are wanted."""
+        self._writer.write(f"{line}\r\n".encode())
+        await _in_time(self._writer.drain())
+        return await self._expect(wanted)
+
+    async def begin(self, line: str) -> None:
+        """A command that opens the data connection."""
+        await self.command(line, "1")
+
+    async def size(self, path: str) -> int | None:
+        """How large a file of the server is; None where it does not say (RFC 3659)."""
+        try:
+            _, text = await self.command(f"SIZE {path}")
+        except _RefusedError:
+            return None
+        return int(text) if text.isascii() and text.isdigit() else None
+
+    async def enter(self, path: str) -> bool:
+        """Make a directory the current one; returns whether there is such."""
+        try:
+            await self.command(f"CWD {path}")
+        except _RefusedError:
+            return False
+        return True
+
+    @contextlib.asynccontextmanager
+    async def data(self, offset: int) -> AsyncGenerator[_Data]:
+        """A data connection for one file; leaving it in order means that the server has said it is done."""
+        data = _Data(self._host, await self._passive(), self._context, resumed=False)
+        if offset:
+            with contextlib.suppress(_RefusedError):
+                await self.command(f"REST {offset}", "3")
+                data.resumed = True
+        await data.connect()
+        try:
+            yield data
+            await _close(data)
+        finally:
+            if data.writer is not None:
+                data.writer.transport.abort()
+        await self._expect("2")
+
+    async def _passive(self) -> int:
+        """The port of the next data connection; the host is always the server's own."""
+        try:
+            _, text = await self.command("EPSV")
+            found = re.search(r"\(\|\|\|(\d{1,5})\|\)", text)
+            if found is not None:
+                return int(found[1])
+        except _RefusedError:
+            pass  # an old server
+        _, text = await self.command("PASV")
+        found = re.search(r"(?:\d{1,3},){4}(\d{1,3}),(\d{1,3})", text)
+        if found is None:
+            raise TransferError(Failure.BAD_MESSAGE, "the server names no port")
+        return int(found[1]) * 256 + int(found[2])
+
+    async def _expect(self, wanted: str) -> tuple[int, str]:
+        code, text = await self._reply()
+        if str(code)[0] not in wanted:
+            raise _RefusedError(code, text)
+        return code, text
+
+    async def _reply(self) -> tuple[int, str]:
+        """One reply, which may have several lines (RFC 959 4.2); the text is that of its last one."""
+        first = await self._line()
+        if not re.match(r"[1-5]\d\d[ -]", first):
+            raise ValueError(first)
+        line = first
+        for _ in range(_MOST_LINES):
+            if line.startswith(f"{first[:3]} "):
+                return int(first[:3]), line[4:].strip()
+            line = await self._line()
+        raise ValueError("a reply without end")
+
+    async def _line(self) -> str:
+        line = await _in_time(self._reader.readline())
+        if not line.endswith(b"\n"):
+            raise EOFError("the server has closed the connection")
+        return line.decode("utf-8", "replace").rstrip("\r\n")
+
+
+async def _in_time(what: Awaitable[T]) -> T:
+    async with asyncio.timeout(IDLE_S):
+        return await what
+
+
+async def _close(data: _Data) -> None:
+    """Say that the file is complete, and wait until that is sent."""
+    if data.writer is not None:
+        data.writer.close()
+        async with asyncio.timeout(IDLE_S):
+            await data.writer.wait_closed()
+
+
+def _path(location: Location) -> str:
+    """Relative to where the login leads (RFC 1738 3.2.2); `%2F` begins at the root."""
+    return location.path.removeprefix("/")

@@ -1,0 +1,197 @@
+"""Files over HTTP and HTTPS: GET with ranges, PUT, and POST of a form."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+
+import httpx
+
+from station.transfer.location import (
+    CONNECT_S,
+    IDLE_S,
+    Failure,
+    Location,
+    Sink,
+    Source,
+    TransferError,
+    broken,
+)
+
+_MOST_REDIRECTS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_SAME_METHOD = frozenset({307, 308})
+"""the only redirects after which a body may be sent again (RFC 9110 15.4)"""
+_BOUNDARY = "borne-log-7f1c2b9e4d"
+"""a compressed log does not contain it"""
+
+Body = Callable[[], AsyncIterator[bytes]]
+
+
+async def fetch(location: Location, sink: Sink, tls: ssl.SSLContext) -> None:
+    """GET the rest of a file, or all of it where the server has another version by now.
+
+    Raises:
+        TransferError: it did not come.
+    """
+    headers = {"Accept-Encoding": "identity"}
+    if sink.size and sink.validator is not None:
+        headers |= {"Range": f"bytes={sink.size}-", "If-Range": sink.validator}
+    async with _answer(location, "GET", headers, tls) as response:
+        _check(response)
+        if response.status_code == 206:
+            _check_range(response, sink.size)
+        else:
+            sink.restart()
+        sink.validator = _validator(response)
+        sink.expect(_total(response, sink.size))
+        async for chunk in response.aiter_raw():
+            sink.write(chunk)
+
+
+async def send(location: Location, source: Source, tls: ssl.SSLContext) -> None:
+    """PUT a file; POST it as a form where the server does not know PUT.
+
+    Raises:
+        TransferError: it was not taken.
+    """
+    location = _named(location, source.name)
+    try:
+        status = await _put(location, source, tls)
+        if status in (405, 501):
+            await _post(location, source, tls)
+    except TransferError as error:
+        error.broken_off = False  # HTTP cannot go on with half an upload
+        raise
+
+
+async def _put(location: Location, source: Source, tls: ssl.SSLContext) -> int:
+    headers = {
+        "Content-Type": "application/octet-stream",
+        "Content-Disposition": f'attachment; filename="{source.name}"',
+        "Content-Length": str(source.size),
+    }
+    async with _answer(location, "PUT", headers, tls, lambda: _pieces(source)) as response:
+        if response.status_code not in (405, 501):
+            _check(response)
+        return response.status_code
+
+
+async def _post(location: Location, source: Source, tls: ssl.SSLContext) -> None:
+    """N01.FR.19."""
+    head = (
+        f"--{_BOUNDARY}\r\n"
+        f'Content-Disposition: form-data; name="file"; filename="{source.name}"\r\n'
+        "Content-Type: application/octet-stream\r\n\r\n"
+    ).encode()
+    tail = f"\r\n--{_BOUNDARY}--\r\n".encode()
+    headers = {
+        "Content-Type": f"multipart/form-data; boundary={_BOUNDARY}",
+        "Content-Length": str(len(head) + source.size + len(tail)),
+    }
+
+    async def form() -> AsyncIterator[bytes]:
+        yield head
+        async for piece in _pieces(source):
+            yield piece
+        yield tail
+
+    async with _answer(location, "POST", headers, tls, form) as response:
+        _check(response)
+
+
+async def _pieces(source: Source) -> AsyncIterator[bytes]:
+    source.seek(0)
+    while chunk := source.read():
+        yield chunk
+
+
+@contextlib.asynccontextmanager
+async def _answer(
+    location: Location, method: str, headers: Mapping[str, str], tls: ssl.SSLContext, body: Body | None = None
+) -> AsyncGenerator[httpx.Response]:
+    """Ask, and follow redirects; the user's password goes to the host that it was given for, and no other."""
+    timeout = httpx.Timeout(IDLE_S, connect=CONNECT_S)
+    try:
+        async with httpx.AsyncClient(timeout=timeout, verify=tls, trust_env=False) as client:
+            url = httpx.URL(location.url)
+            for _ in range(_MOST_REDIRECTS + 1):
+                request = client.build_request(method, url, headers=headers, content=body() if body else None)
+                auth = _credentials(location, url)
+                response = await client.send(request, auth=auth, stream=True, follow_redirects=False)
+                try:
+                    if _leads_on(response, repeatable=body is None):
+                        url = _next(url, response.headers["location"])
+                        continue
+                    yield response
+                    return
+                finally:
+                    await response.aclose()
+            raise TransferError(Failure.BAD_MESSAGE, f"more than {_MOST_REDIRECTS} redirects")
+    except httpx.InvalidURL as error:
+        raise TransferError(Failure.BAD_LOCATION, str(error)) from error
+    except (httpx.HTTPError, OSError) as error:
+        raise broken(error) from error
+
+
+def _leads_on(response: httpx.Response, *, repeatable: bool) -> bool:
+    statuses = _REDIRECTS if repeatable else _SAME_METHOD
+    return response.status_code in statuses and "location" in response.headers
+
+
+def _next(url: httpx.URL, where: str) -> httpx.URL:
+    following = url.join(where)
+    if following.scheme not in ("http", "https") or (url.scheme == "https" and following.scheme == "http"):
+        raise TransferError(Failure.BAD_MESSAGE, f"redirect from {url.scheme} to {following.scheme or 'nowhere'}")
+    return following.copy_with(username=None, password=None)
+
+
+def _credentials(location: Location, url: httpx.URL) -> httpx.BasicAuth | None:
+    given = httpx.URL(location.url)
+    same = (given.scheme, given.host, given.port) == (url.scheme, url.host, url.port)
+    if location.user is None or not same:
+        return None
+    return httpx.BasicAuth(location.user, location.password or "")
+
+
+def _named(location: Location, name: str) -> Location:
+    """The file's own URL where only that of its directory is given."""
+    if not location.is_directory:
+        return location
+    bare, mark, query = location.url.partition("?")
+    url = f"{bare.rstrip('/')}/{name}{mark}{query}"
+    return Location(location.scheme, location.host, location.port, location.path, url, location.user, location.password)
+
+
+def _check(response: httpx.Response) -> None:
+    status = response.status_code
+    if response.is_success:
+        return
+    reason = f"HTTP {status} {response.reason_phrase}".rstrip()
+    if status in (401, 403, 407):
+        raise TransferError(Failure.PERMISSION_DENIED, reason)
+    if status == 400:
+        raise TransferError(Failure.BAD_MESSAGE, reason)
+    if status in (405, 501):
+        raise TransferError(Failure.NOT_SUPPORTED, reason)
+    raise TransferError(Failure.FAILED, reason)
+
+
+def _check_range(response: httpx.Response, offset: int) -> None:
+    if not re.match(rf"bytes {offset}-", response.headers.get("content-range", "")):
+        raise TransferError(Failure.BAD_MESSAGE, "the server sends another part than it was asked for")
+
+
+def _validator(response: httpx.Response) -> str | None:
+    """RFC 9110 13.1.5: a strong entity tag, or else a date, says that the file is still the same."""
+    tag: str = response.headers.get("etag", "")
+    if tag and not tag.startswith("W/"):
+        return tag
+    return response.headers.get("last-modified")
+
+
+def _total(response: httpx.Response, offset: int) -> int | None:
+    length: str = response.headers.get("content-length", "")
+    return int(length) + offset if length.isascii() and length.isdigit() else None

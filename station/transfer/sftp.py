@@ -1,0 +1,111 @@
+"""Files over SFTP, that is SSH."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncGenerator
+from typing import cast
+
+import asyncssh
+
+from station.transfer.location import CHUNK, CONNECT_S, IDLE_S, Failure, Location, Sink, Source, TransferError, broken
+
+_log = logging.getLogger(__name__)
+
+_BURST = 4 * CHUNK
+"""asyncssh asks for the pieces of one read at the same time: a distant server is not waited for each time"""
+_HOME = "/~/"
+_ALIVE_S = IDLE_S / 3
+
+
+async def fetch(location: Location, sink: Sink) -> None:
+    """Read a file from where the last connection ended.
+
+    Raises:
+        TransferError: it did not come.
+    """
+    async with _connected(location) as client:
+        path = _path(location)
+        sink.expect((await client.stat(path)).size)
+        async with client.open(path, "rb") as file:
+            await file.seek(sink.size)
+            while chunk := cast("bytes", await file.read(_BURST)):
+                sink.write(chunk)
+
+
+async def send(location: Location, source: Source) -> None:
+    """Write a file, going on where the last connection ended.
+
+    Raises:
+        TransferError: it was not taken.
+    """
+    async with _connected(location) as client:
+        path = await _target(client, location, source.name)
+        begun = source.sent > 0
+        offset = min(source.sent, (await client.stat(path)).size or 0) if begun else 0
+        async with client.open(path, "r+b" if begun else "wb") as file:
+            source.seek(offset)
+            await file.seek(offset)
+            while chunk := source.read(_BURST):
+                await file.write(chunk)
+
+
+@contextlib.asynccontextmanager
+async def _connected(location: Location) -> AsyncGenerator[asyncssh.SFTPClient]:
+    """A session. OCPP has no way to tell the key of a host, so that any is taken; its fingerprint is logged."""
+    try:
+        async with asyncssh.connect(
+            location.host,
+            location.port,
+            username=location.user or "anonymous",
+            password=location.password or "",
+            known_hosts=None,
+            config=None,
+            client_keys=None,
+            agent_path=None,
+            connect_timeout=CONNECT_S,
+            login_timeout=CONNECT_S,
+            keepalive_interval=_ALIVE_S,
+            keepalive_count_max=3,
+        ) as connection:
+            key = connection.get_server_host_key()
+            _log.info("host key of %s: %s", location.host, key.get_fingerprint() if key is not None else "none")
+            async with connection.start_sftp_client() as client:
+                yield client
+    except asyncssh.PermissionDenied as error:
+        raise TransferError(Failure.PERMISSION_DENIED, error.reason) from error
+    except (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection, asyncssh.ConnectionLost) as error:
+        raise broken(error) from error
+    except asyncssh.SFTPError as error:
+        raise TransferError(_failure(error), error.reason or type(error).__name__) from error
+    except asyncssh.Error as error:
+        raise TransferError(Failure.FAILED, error.reason) from error
+    except OSError as error:
+        raise broken(error) from error
+
+
+async def _target(client: asyncssh.SFTPClient, location: Location, name: str) -> str:
+    path = _path(location)
+    if location.is_directory or await client.isdir(path):
+        return f"{path.rstrip('/')}/{name}" if path != "." else name
+    return path
+
+
+def _path(location: Location) -> str:
+    """From the root, or below the user's home where it begins with ~, as curl takes it."""
+    if location.path.startswith(_HOME):
+        return location.path.removeprefix(_HOME) or "."
+    return location.path or "."
+
+
+def _failure(error: asyncssh.SFTPError) -> Failure:
+    match error:
+        case asyncssh.SFTPPermissionDenied():
+            return Failure.PERMISSION_DENIED
+        case asyncssh.SFTPBadMessage():
+            return Failure.BAD_MESSAGE
+        case asyncssh.SFTPOpUnsupported():
+            return Failure.NOT_SUPPORTED
+        case _:
+            return Failure.FAILED

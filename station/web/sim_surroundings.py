@@ -1,0 +1,125 @@
+"""What surrounds a simulated station, through the local API: billing meter, house, temperature and time."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import FastAPI, HTTPException
+from pydantic import Field
+
+from metering.reading import Phases
+from station.hardware.selector import selected_a
+from station.simulation.board import MeterOverride
+from station.web.api import Command, Wait, maybe_settle
+from station.web.host import Host
+from station.web.sim_driver import board_of
+from station.web.status import Json
+
+_Current = Annotated[float, Field(ge=0, le=200)]
+
+
+class Meter(Command):
+    """What the billing meter shows in place of the truth; null is the truth again."""
+
+    evse: int = 1
+    energy_wh: float | None = None
+    power_w: float | None = None
+    current_a: float | None = None
+    voltage_v: float | None = None
+    noise: Annotated[float, Field(ge=0, le=1)] | None = None
+    """by how much of themselves current and voltage differ from reading to reading, at the most"""
+    failure: bool | None = None
+
+
+class Temperature(Command):
+    """What the sensor inside the station shows; null: it has none."""
+
+    evse: int | None = None
+    """null: that of every EVSE"""
+    celsius: Annotated[float, Field(ge=-60, le=150)] | None
+
+
+class Selector(Command):
+    """The current selector on the back plate; null: its position cannot be read."""
+
+    position: Literal["32", "25", "20", "16", "12", "8", "X", "Y", "Z"] | None
+
+
+class Grid(Command):
+    """The house behind the grid meter."""
+
+    currents_a: Annotated[list[_Current], Field(min_length=1, max_length=3)] | None = None
+    loads: dict[str, Annotated[list[_Current], Field(min_length=1, max_length=3)] | None] | None = None
+    """named loads that go on; null: off"""
+    silence: bool | None = None
+    noise: Annotated[float, Field(ge=0, le=1)] | None = None
+    """bit flips per byte on the meter's wire"""
+
+
+class Time(Command):
+    """How time goes on."""
+
+    advance_s: Annotated[float, Field(ge=0, le=10 * 86_400)] | None = None
+    rate: Annotated[float, Field(ge=0, le=1000)] | None = None
+
+
+def surroundings_routes(api: FastAPI, host: Host) -> None:
+    """Meter, grid, back plate, clock."""
+
+    @api.post("/api/sim/meter", status_code=202)
+    async def meter(body: Meter, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        board = board_of(host, body.evse)
+        board.meter = MeterOverride(body.energy_wh, body.power_w, body.current_a, body.voltage_v, body.noise or 0.0)
+        if body.failure is not None:
+            host.world.fail_meter(body.evse, body.failure)
+        await maybe_settle(host, wait)
+        return {"accepted": True}
+
+    @api.post("/api/sim/grid", status_code=202)
+    async def grid(body: Grid, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        house, linky = host.world.house, host.world.linky
+        if body.currents_a is not None:
+            house.set_currents(_three(body.currents_a))
+        for name, currents in (body.loads or {}).items():
+            if currents is None:
+                house.switch_off(name)
+            else:
+                house.switch_on(name, _three(currents))
+        if (body.silence is not None or body.noise is not None) and linky is None:
+            raise HTTPException(409, "the house has no simulated meter")
+        if linky is not None:
+            linky.silent = linky.silent if body.silence is None else body.silence
+            linky.flips_per_byte = linky.flips_per_byte if body.noise is None else body.noise
+        await maybe_settle(host, wait)
+        return {"accepted": True}
+
+    @api.post("/api/sim/temperature", status_code=202)
+    async def temperature(body: Temperature, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        boards = host.world.boards.values() if body.evse is None else [board_of(host, body.evse)]
+        for board in boards:
+            board.heat(body.celsius)
+        await maybe_settle(host, wait)
+        return {"accepted": True}
+
+    @api.post("/api/sim/selector", status_code=202)
+    async def selector(body: Selector, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        host.world.selector_a = selected_a(body.position)
+        if host.life is not None:
+            host.life.load.select(host.world.selector_a)
+        await maybe_settle(host, wait)
+        return {"accepted": True}
+
+    @api.post("/api/sim/clock")
+    async def clock(body: Time) -> Json:  # pyright: ignore[reportUnusedFunction]
+        if (body.advance_s is None) == (body.rate is None):
+            raise HTTPException(422, "advance_s or rate: one of them")
+        if body.rate is not None:
+            host.clock.run(body.rate)
+        if body.advance_s is not None:
+            await host.clock.advance(body.advance_s)
+        return {"now": host.clock.now().isoformat(), "monotonic_s": host.clock.monotonic(), "rate": host.clock.rate}
+
+
+def _three(currents_a: list[float]) -> Phases[float]:
+    filled = [*currents_a, 0.0, 0.0]
+    return Phases(filled[0], filled[1], filled[2])

@@ -1,0 +1,184 @@
+"""Block A, the station's certificate: shown, renewed, refused (Advanced Security)."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
+
+from tests.conformance import states
+from tests.conformance.bench import Bench
+from tests.conformance.cases import case, setup
+from tests.conformance.csms import Csms
+from tests.conformance.frames import Payload
+from tests.conformance.pki import Pki
+from tests.conformance.station import SERIAL_NUMBER, Setup
+
+SUITES = ("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384")
+"""the specification's for a CSMS with a key of an elliptic curve, by OpenSSL's names"""
+TLS_1_2 = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2)
+_WAIT_S = 60.0
+"""<Configured CertSigningWaitMinimum>"""
+
+
+@case("Advanced Security", "M")
+@setup(security_profile=3)
+async def test_tc_a_07_cs(bench: Bench) -> None:
+    """TLS - Client-side certificate - valid certificate"""
+    root = bench.pki.root
+    for suite in SUITES:  # with the server only willing to speak this one
+        before = bench.csms.connection
+        bench.forget()
+        await states.booting(bench)
+        await bench.csms.restart(bench.pki.server_context(client_root=root, versions=TLS_1_2, ciphers=suite))
+        await states.has_booted(bench, after=before)
+        _check_shown(bench)
+    before = bench.csms.connection
+    bench.forget()
+    await states.booting(bench)
+    await bench.csms.restart(bench.pki.server_context(client_root=root))
+    await states.has_booted(bench, after=before)
+    _check_shown(bench)
+
+
+def _check_shown(bench: Bench) -> None:
+    """Tool validation of step 4: the TLS version, and the certificate that the station has shown."""
+    assert bench.csms.tls_versions[-1] in {"TLSv1.2", "TLSv1.3"}
+    shown = bench.csms.client_certificates[-1]
+    assert shown is not None
+    certificate = x509.load_der_x509_certificate(shown)
+    key = certificate.public_key()
+    assert (isinstance(key, rsa.RSAPublicKey) and key.key_size >= 2048) or (
+        isinstance(key, ec.EllipticCurvePublicKey) and key.key_size >= 224
+    )
+    assert certificate.serial_number > 0
+    (common_name,) = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    assert common_name.value == SERIAL_NUMBER
+
+
+@case("Advanced Security", "M")
+@setup(security_profile=3, variables={"SecurityCtrlr.OrganizationName": "borne"})
+async def test_tc_a_11_cs(bench: Bench) -> None:
+    """Update Charging Station Certificate by request of CSMS - Success - Charging Station Certificate"""
+    await states.renew_charging_station_certificate(bench)
+
+
+async def _asked(bench: Bench) -> str:
+    """TriggerMessage and the SignCertificateRequest that follows: steps 1 to 4; the CSR."""
+    answer = await bench.call("TriggerMessage", {"requestedMessage": "SignChargingStationCertificate"})
+    assert answer["status"] == "Accepted", answer
+    request = await bench.expect("SignCertificate")
+    states.check_csr(request["csr"])
+    return request["csr"]
+
+
+async def _signed(bench: Bench, certificate: str) -> Payload:
+    """CertificateSignedRequest; the response."""
+    return await bench.call(
+        "CertificateSigned", {"certificateChain": certificate, "certificateType": "ChargingStationCertificate"}
+    )
+
+
+def _of_a_stranger(pki: Pki, csr: str) -> str:
+    return pki.sign_csr(csr, issuer=pki.make_root("Stranger"))
+
+
+def _expired(pki: Pki, csr: str) -> str:
+    return pki.sign_csr(csr, days=-0.5)
+
+
+def _of_another_key(pki: Pki, csr: str) -> str:
+    del csr
+    return pki.station(SERIAL_NUMBER).pem
+
+
+def _nonsense(pki: Pki, csr: str) -> str:
+    del pki, csr
+    return "-----BEGIN CERTIFICATE-----\nbm8gY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n"
+
+
+@case("Advanced Security", "M")
+@setup(security_profile=3)
+@pytest.mark.parametrize("invalid", [_of_a_stranger, _expired, _of_another_key, _nonsense])
+async def test_tc_a_14_cs(bench: Bench, invalid: Callable[[Pki, str], str]) -> None:
+    """Update Charging Station Certificate by request of CSMS - Invalid certificate"""
+    csr = await _asked(bench)
+    answer = await _signed(bench, invalid(bench.pki, csr))
+    assert answer["status"] == "Rejected", answer
+    event = await bench.expect("SecurityEventNotification")
+    assert event["type"] == "InvalidChargingStationCertificate", event
+
+
+@case("Advanced Security", "M")
+@setup(security_profile=3)
+async def test_tc_a_15_cs(bench: Bench) -> None:
+    """Update Charging Station Certificate by request of CSMS - SignCertificateRequest Rejected"""
+    bench.on("SignCertificate", {"status": "Rejected"})
+    await _asked(bench)
+
+
+@case("Advanced Security", "C", "AQ-1")
+@pytest.mark.parametrize(
+    "station_setup", [Setup(security_profile=1), Setup(security_profile=2)], ids=["profile-1", "profile-2"]
+)
+async def test_tc_a_21_cs(bench: Bench) -> None:
+    """Upgrade Charging Station Security Profile - No valid ChargingStationCertificate installed"""
+    mine = bench.pki.station(SERIAL_NUMBER)
+    certificate = {"type": "ChargingStationCertificate", "pem": mine.key_pem + mine.pem}
+    await bench.station.put("/api/sim/certificates", certificate)
+    await bench.station.delete("/api/sim/certificates", {"type": "ChargingStationCertificate"})  # AQ-3
+    if bench.setup.security_profile == 1:
+        await states.certificate_installed(bench, "CSMSRootCertificate", bench.pki.root)
+    other = Csms(bench.journal, tls=bench.pki.server_context(client_root=bench.pki.root))
+    bench.others.append(other)
+    await other.start()
+    active = int(await bench.get_variable("OCPPCommCtrlr", "ActiveNetworkProfile"))
+    slot = 2 if active == 1 else 1
+    answer = await bench.call(
+        "SetNetworkProfile",
+        {
+            "configurationSlot": slot,
+            "connectionData": {
+                "messageTimeout": 30,
+                "ocppCsmsUrl": other.url,
+                "ocppInterface": "Wired0",
+                "ocppTransport": "JSON",
+                "ocppVersion": "OCPP20",
+                "securityProfile": 3,
+            },
+        },
+    )
+    assert answer["status"] == "Accepted", answer
+    status = await bench.set_variable("OCPPCommCtrlr", "NetworkConfigurationPriority", f"{slot},{active}")
+    assert status == "Rejected"
+
+
+@case("Advanced Security", "C", "AS-3")
+@setup(
+    security_profile=3,
+    variables={
+        "SecurityCtrlr.CertSigningWaitMinimum": f"{_WAIT_S:g}",
+        "SecurityCtrlr.CertSigningRepeatTimes": "1",
+    },
+)
+async def test_tc_a_23_cs(bench: Bench) -> None:
+    """Update Charging Station Certificate by request of CSMS - CertificateSignedRequest Timeout"""
+    requests = [await _asked(bench)]
+    for wait_s in (_WAIT_S, 2 * _WAIT_S):
+        await bench.silence("SignCertificate", for_s=wait_s - 2.0)
+        request = await bench.expect("SignCertificate", within_s=4.0)
+        states.check_csr(request["csr"])
+        requests.append(request["csr"])
+    answers: list[str] = []
+    for csr in requests:
+        before = bench.csms.connection
+        answer = await _signed(bench, bench.pki.sign_csr(csr))
+        assert answer["status"] in {"Accepted", "Rejected"}, answer
+        answers.append(answer["status"])
+        if answer["status"] == "Accepted":  # A02.FR.08: it connects with the new certificate
+            await bench.until(lambda before=before: bench.csms.connection != before, why="no reconnect")
+    assert "Accepted" in answers, answers

@@ -1,0 +1,263 @@
+"""Block A, security: security profiles, passwords and their upgrade. Certificates of the station: test_a_certificates.py."""
+
+from __future__ import annotations
+
+import ssl
+import warnings
+
+import pytest
+
+from tests.conformance import states
+from tests.conformance.bench import Bench
+from tests.conformance.cases import case, setup
+from tests.conformance.csms import Csms
+from tests.conformance.frames import Payload
+from tests.conformance.pki import Issued
+from tests.conformance.station import IDENTITY, PASSWORD, Setup
+
+WITH_PASSWORD = pytest.mark.parametrize(
+    "station_setup", [Setup(security_profile=1), Setup(security_profile=2)], ids=["profile-1", "profile-2"]
+)
+WITH_TLS = pytest.mark.parametrize(
+    "station_setup", [Setup(security_profile=2), Setup(security_profile=3)], ids=["profile-2", "profile-3"]
+)
+SUITES = ("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384")
+TLS_1_2 = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2)
+LONG_OPERATION_S = 300.0
+"""<Configured long operation timeout>"""
+OTHER_SLOT = 2
+
+
+def connection_data(url: str, security_profile: int) -> Payload:
+    """A NetworkConnectionProfile as the cases set it."""
+    return {
+        "messageTimeout": 30,
+        "ocppCsmsUrl": url,
+        "ocppInterface": "Wired0",
+        "ocppTransport": "JSON",
+        "ocppVersion": "OCPP20",
+        "securityProfile": security_profile,
+    }
+
+
+async def set_network_profile(bench: Bench, slot: int, url: str, security_profile: int) -> str:
+    """SetNetworkProfile; its status."""
+    request: Payload = {"configurationSlot": slot, "connectionData": connection_data(url, security_profile)}
+    return (await bench.call("SetNetworkProfile", request))["status"]
+
+
+def server_tls(bench: Bench, issued: Issued | None = None, **options: object) -> ssl.SSLContext:
+    """The TLS of the CSMS; in security profile 3 it wants the station's certificate."""
+    root = bench.pki.root if bench.setup.security_profile == 3 else None
+    return bench.pki.server_context(issued, client_root=root, **options)  # type: ignore[arg-type]  # passed on
+
+
+def check_credentials(csms: Csms, password: str | None) -> None:
+    """The latest connection request carries this password, formatted as it should be; None: it carries none."""
+    request = csms.handshakes[-1]
+    if password is None:
+        assert request.headers.get("Authorization") is None
+        return
+    assert request.headers["Authorization"].startswith("Basic ")
+    assert csms.credentials_of(request) == (IDENTITY, password)
+    assert request.path.rsplit("/", 1)[-1] == IDENTITY
+
+
+@case("Core", "M")
+@WITH_PASSWORD
+async def test_tc_a_01_cs(bench: Bench) -> None:
+    """Basic Authentication - Valid username/password combination"""
+    assert await bench.set_variable("SecurityCtrlr", "BasicAuthPassword", PASSWORD) == "Accepted"
+    await bench.settle()
+    await bench.until(bench.csms.connected.is_set, within_s=60.0)
+    await states.booted(bench)
+    check_credentials(bench.csms, PASSWORD)
+    _, told = bench.csms.credentials_of(bench.csms.handshakes[-1]) or ("", "")
+    assert 16 <= len(told) <= 40
+    assert told.isalnum()
+
+
+@case("Core", "M")
+@WITH_TLS
+async def test_tc_a_04_cs(bench: Bench) -> None:
+    """TLS - server-side certificate - Valid certificate"""
+    with_certificate = bench.setup.security_profile == 3
+    for suite in SUITES:
+        await bench.csms.restart(server_tls(bench, versions=TLS_1_2, ciphers=suite))
+        await bench.until(bench.csms.connected.is_set, within_s=120.0, why=f"no connection with {suite}")
+        await states.booted(bench)
+        assert bench.csms.tls_versions[-1] == "TLSv1.2"
+        assert (bench.csms.client_certificates[-1] is not None) == with_certificate
+        check_credentials(bench.csms, None if with_certificate else PASSWORD)
+    await bench.csms.restart(server_tls(bench))
+    await bench.until(bench.csms.connected.is_set, within_s=120.0)
+    await states.booted(bench)
+    assert bench.csms.tls_versions[-1] in {"TLSv1.2", "TLSv1.3"}
+
+
+@case("Core", "M")
+@WITH_TLS
+async def test_tc_a_05_cs(bench: Bench) -> None:
+    """TLS - server-side certificate - Invalid certificate"""
+    await bench.configure("OCPPCommCtrlr", "NetworkProfileConnectionAttempts", "3")
+    active = await bench.get_variable("OCPPCommCtrlr", "ActiveNetworkProfile")
+    await bench.configure("OCPPCommCtrlr", "NetworkConfigurationPriority", active)
+    await bench.configure("SecurityCtrlr", "AllowCSMSTLSWildcards", "false")
+    valid = server_tls(bench)
+    await bench.csms.restart(valid)  # step 1
+    began = bench.now()
+    await bench.until(bench.csms.connected.is_set, within_s=120.0)  # steps 2 and 3
+    reconnection_s = (bench.now() - began).total_seconds()
+    invalid = {
+        "expired": bench.pki.server(days=-1),
+        "future validity date": bench.pki.server(begins_in_days=7),
+        "not signed by the installed root": bench.pki.server(issuer=bench.pki.make_root("Somebody Else")),
+        "another common name": bench.pki.server(host="csms.example.com"),
+        # One that fits the FQDN needs a name of three labels: tests/ocpp_handlers/test_handshake.py.
+        "a wildcard": bench.pki.server(host="*.localhost"),
+    }
+    for why, issued in invalid.items():
+        bench.forget()
+        await bench.csms.restart(server_tls(bench, issued))  # steps 4 to 6
+        shown = len(bench.csms.handshakes)
+        await bench.advance(2 * reconnection_s)
+        assert len(bench.csms.handshakes) == shown, f"{why}: the station went on after the handshake"  # step 7
+        assert not bench.csms.connected.is_set(), why
+        await bench.csms.restart(valid)
+        await bench.until(bench.csms.connected.is_set, within_s=120.0, why=f"{why}: no reconnect")  # steps 8 and 9
+        event = await bench.expect("SecurityEventNotification")
+        assert event["type"] == "InvalidCsmsCertificate", f"{why}: {event}"
+
+
+@case("Core", "M")
+@WITH_TLS
+async def test_tc_a_06_cs(bench: Bench) -> None:
+    """TLS - server-side certificate - TLS version too low"""
+    await bench.configure("OCPPCommCtrlr", "NetworkProfileConnectionAttempts", "1")
+    bench.forget()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that is what this case is about
+        too_old = server_tls(
+            bench, versions=(ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_1), ciphers="DEFAULT:@SECLEVEL=0"
+        )
+    await states.booting(bench)
+    await bench.csms.restart(too_old)  # steps 1 and 2
+    shown = len(bench.csms.handshakes)
+    await bench.advance(30.0)
+    assert len(bench.csms.handshakes) == shown  # step 3
+    await bench.csms.restart(server_tls(bench))  # steps 4 to 9
+    await states.has_booted(bench)  # steps 10 to 15
+    assert bench.csms.tls_versions[-1] in {"TLSv1.2", "TLSv1.3"}
+    check_credentials(bench.csms, None if bench.setup.security_profile == 3 else PASSWORD)
+    event = await bench.expect("SecurityEventNotification")  # step 16
+    assert event["type"] == "InvalidTLSVersion", event
+
+
+@case("Core", "M")
+@WITH_PASSWORD
+async def test_tc_a_09_cs(bench: Bench) -> None:
+    """Update Charging Station Password for HTTP Basic Authentication - Accepted"""
+    new = "NewPassword-0123456789"
+    before = bench.csms.connection
+    bench.csms.passwords = {IDENTITY: new}  # A01.FR.03
+    status = await bench.set_variable("SecurityCtrlr", "BasicAuthPassword", new)
+    assert status in {"Accepted", "RebootRequired"}
+    await bench.until(lambda: bench.csms.connection != before, within_s=60.0, why="no reconnect")  # steps 3 and 4
+    check_credentials(bench.csms, new)
+    if status == "RebootRequired":
+        await states.has_booted(bench)
+    await states.booted(bench)  # it is stored
+    check_credentials(bench.csms, new)
+    log = await bench.station.get("/api/security-events")  # A01.FR.11
+    changes = [one for one in log if one["type"] == "ReconfigurationOfSecurityParameters"]
+    assert changes
+    assert new not in str(log)  # A01.FR.12
+    assert bench.process is None or new not in bench.process.log.read_text()
+
+
+@case("Core", "M")
+@WITH_PASSWORD
+async def test_tc_a_10_cs(bench: Bench) -> None:
+    """Update Charging Station Password for HTTP Basic Authentication - Rejected"""
+    assert await bench.set_variable("SecurityCtrlr", "BasicAuthPassword", "TooShort0123456") == "Rejected"
+    bench.csms.drop()
+    await bench.until(bench.csms.connected.is_set, within_s=60.0, why="no reconnect")
+    check_credentials(bench.csms, PASSWORD)
+    await states.booted(bench)
+    check_credentials(bench.csms, PASSWORD)
+
+
+@case("Core", "M")
+@WITH_PASSWORD
+async def test_tc_a_19_cs(bench: Bench) -> None:
+    """Upgrade Charging Station Security Profile - Accepted"""
+    security_profile = bench.setup.security_profile + 1
+    active = int(await bench.get_variable("OCPPCommCtrlr", "ActiveNetworkProfile"))
+    assert active != OTHER_SLOT
+    if security_profile == 2:
+        await states.certificate_installed(bench, "CSMSRootCertificate", bench.pki.root.pem)
+    else:
+        await _station_certificate(bench)
+    url = f"wss://localhost:{bench.csms.port}{bench.csms.path}"
+    assert await set_network_profile(bench, OTHER_SLOT, url, security_profile) == "Accepted"  # step 2
+    priority = f"{OTHER_SLOT},{active}"
+    status = await bench.set_variable("OCPPCommCtrlr", "NetworkConfigurationPriority", priority)
+    assert status in {"Accepted", "RebootRequired"}  # step 4
+    bench.forget()
+    assert (await bench.call("Reset", {"type": "OnIdle"}))["status"] == "Accepted"  # step 6
+    secured = bench.pki.server_context(client_root=bench.pki.root if security_profile == 3 else None)
+    await bench.csms.restart(secured)  # step 7
+    await states.has_booted(bench)  # steps 8 to 10
+    if security_profile == 3:
+        assert bench.csms.client_certificates[-1] is not None
+    check_credentials(bench.csms, PASSWORD if security_profile == 2 else None)
+    assert await bench.get_variable("SecurityCtrlr", "SecurityProfile") == str(security_profile)  # step 12
+    slots = (await bench.get_variable("OCPPCommCtrlr", "NetworkConfigurationPriority")).split(",")
+    assert str(active) not in slots  # step 14
+    if security_profile != 2:
+        return
+    await bench.csms.restart(None)  # step 15
+    asked = len(bench.csms.handshakes)
+    await bench.advance(LONG_OPERATION_S)
+    assert len(bench.csms.handshakes) == asked, "the station came back without TLS"  # step 16
+    await bench.csms.restart(secured)  # step 17
+    await bench.until(bench.csms.connected.is_set, within_s=300.0, why="no reconnect with TLS")  # step 18
+
+
+async def _station_certificate(bench: Bench) -> None:
+    """RenewChargingStationCertificate, in a security profile whose handshake does not show the certificate."""
+    answer = await bench.call("TriggerMessage", {"requestedMessage": "SignChargingStationCertificate"})
+    assert answer["status"] == "Accepted", answer
+    csr = (await bench.expect("SignCertificate"))["csr"]
+    states.check_csr(csr)
+    signed: Payload = {"certificateChain": bench.pki.sign_csr(csr), "certificateType": "ChargingStationCertificate"}
+    before = bench.csms.connection
+    answer = await bench.call("CertificateSigned", signed)
+    assert answer["status"] == "Accepted", answer
+    await bench.advance(10.0)
+    await bench.until(bench.csms.connected.is_set, within_s=60.0)
+    assert bench.csms.connection >= before
+
+
+@case("Core", "C", "AQ-1 and C-61")
+@setup(security_profile=1)
+async def test_tc_a_20_cs(bench: Bench) -> None:
+    """Upgrade Charging Station Security Profile - No valid CSMSRootCertificate installed"""
+    active = int(await bench.get_variable("OCPPCommCtrlr", "ActiveNetworkProfile"))
+    await bench.configure("OCPPCommCtrlr", "NetworkConfigurationPriority", str(active))
+    other = Csms(bench.journal, tls=bench.pki.server_context())
+    bench.others.append(other)
+    await other.start()
+    assert await set_network_profile(bench, OTHER_SLOT, other.url, 2) in {"Accepted", "Rejected"}  # step 2
+    priority = f"{OTHER_SLOT},{active}"
+    assert await bench.set_variable("OCPPCommCtrlr", "NetworkConfigurationPriority", priority) == "Rejected"  # step 4
+
+
+@case("Core", "M")
+@WITH_TLS
+async def test_tc_a_22_cs(bench: Bench) -> None:
+    """Upgrade Charging Station Security Profile - Downgrade security profile - Rejected"""
+    other = Csms(bench.journal)
+    bench.others.append(other)
+    await other.start()
+    assert await set_network_profile(bench, OTHER_SLOT, other.url, 1) == "Rejected"

@@ -1,0 +1,195 @@
+"""Block B, network connection profiles and reconnecting: B09, B10, part 4 §5.3."""
+
+from __future__ import annotations
+
+import pytest
+from cryptography import x509
+
+from tests.conformance import states
+from tests.conformance.bench import Bench
+from tests.conformance.cases import case, setup
+from tests.conformance.csms import Csms
+from tests.conformance.frames import Payload
+from tests.conformance.station import IDENTITY, PASSWORD, Setup
+
+ALL_PROFILES = pytest.mark.parametrize(
+    "station_setup",
+    [Setup(security_profile=1), Setup(security_profile=2), Setup(security_profile=3)],
+    ids=["profile-1", "profile-2", "profile-3"],
+)
+WITH_TLS = pytest.mark.parametrize(
+    "station_setup", [Setup(security_profile=2), Setup(security_profile=3)], ids=["profile-2", "profile-3"]
+)
+OTHER_SLOT = 2
+WAIT_MINIMUM_S = 10
+"""<Configured RetryBackOffWaitMinimum>"""
+
+
+def connection_data(bench: Bench, url: str) -> Payload:
+    """A NetworkConnectionProfile with the security profile of the station."""
+    return {
+        "messageTimeout": 40,
+        "ocppCsmsUrl": url,
+        "ocppInterface": "Wired0",
+        "ocppTransport": "JSON",
+        "ocppVersion": "OCPP20",
+        "securityProfile": bench.setup.security_profile,
+    }
+
+
+async def other_endpoint(bench: Bench) -> Csms:
+    """The test system's second endpoint, as secure as the first."""
+    client_root = bench.pki.root if bench.setup.security_profile == 3 else None
+    tls = bench.pki.server_context(client_root=client_root) if bench.setup.security_profile >= 2 else None
+    other = Csms(bench.journal, tls=tls)
+    if bench.setup.security_profile in (1, 2):
+        other.passwords = {IDENTITY: PASSWORD}
+    bench.others.append(other)
+    await other.start()
+    return other
+
+
+async def migrate(bench: Bench, other: Csms, *, reset: bool = True) -> None:
+    """Steps 1 to 6: the other endpoint's profile comes first, then the present one; then the station resets."""
+    active = int(await bench.get_variable("OCPPCommCtrlr", "ActiveNetworkProfile"))
+    assert active != OTHER_SLOT
+    request: Payload = {"configurationSlot": OTHER_SLOT, "connectionData": connection_data(bench, other.url)}
+    answer = await bench.call("SetNetworkProfile", request)
+    assert answer["status"] == "Accepted", answer
+    priority = f"{OTHER_SLOT},{active}"
+    status = await bench.set_variable("OCPPCommCtrlr", "NetworkConfigurationPriority", priority)
+    assert status in {"Accepted", "RebootRequired"}, status
+    bench.forget()
+    if reset:
+        answer = await bench.call("Reset", {"type": "OnIdle"})
+        assert answer["status"] == "Accepted", answer
+
+
+@case("Core", "M")
+async def test_tc_b_43_cs(bench: Bench) -> None:
+    """Set new NetworkConnectionProfile - Rejected"""
+    request: Payload = {"configurationSlot": 999, "connectionData": connection_data(bench, bench.csms.url)}
+    assert (await bench.call("SetNetworkProfile", request))["status"] == "Rejected"
+
+
+@case("Core", "M")
+@ALL_PROFILES
+async def test_tc_b_45_cs(bench: Bench) -> None:
+    """Migrate to new ConnectionProfile - Success - Same CSMS Root"""
+    other = await other_endpoint(bench)
+    await migrate(bench, other)
+    before = bench.csms.connection
+    await states.has_booted(bench, csms=other)
+    assert bench.csms.connection == before, "the station went back to the old endpoint"
+    assert not bench.csms.connected.is_set()  # B10.FR.06
+
+
+@case("Core", "M")
+@ALL_PROFILES
+async def test_tc_b_46_cs(bench: Bench) -> None:
+    """Migrate to new ConnectionProfile - Fallback mechanism - Same CSMS Root"""
+    await bench.configure("OCPPCommCtrlr", "NetworkProfileConnectionAttempts", "2")
+    other = await other_endpoint(bench)
+    other.accepting = False
+    before = bench.csms.connection
+    await migrate(bench, other)
+    await states.has_booted(bench, after=before)  # steps 8 and 9
+    assert len(other.handshakes) == 2  # step 7
+
+
+@case("Core", "C", "AS-2 and C-47")
+@pytest.mark.parametrize(
+    "station_setup",
+    [
+        Setup(security_profile=2, variables={"SecurityCtrlr.AdditionalRootCertificateCheck": "true"}),
+        Setup(security_profile=3, variables={"SecurityCtrlr.AdditionalRootCertificateCheck": "true"}),
+    ],
+    ids=["profile-2", "profile-3"],
+)
+async def test_tc_b_47_cs(bench: Bench) -> None:
+    """Migrate to new ConnectionProfile - Fallback after NetworkProfileConnectionAttempts per NetworkConfigurationPriority failed - New CSMS Root - New CSMS"""
+    await bench.configure("OCPPCommCtrlr", "NetworkProfileConnectionAttempts", "1")
+    new_root = bench.pki.make_root("Conformance CSMS Root 2", signed_by=bench.pki.root)
+    await states.certificate_installed(bench, "CSMSRootCertificate", new_root.pem)
+    other = await other_endpoint(bench)  # its certificate is signed by the old root
+    before = bench.csms.connection
+    await migrate(bench, other)
+    await states.has_booted(bench, after=before)  # steps 7 to 10
+    assert other.handshakes == [], "the station believed the old root at the new CSMS"
+    request: Payload = {"certificateType": ["CSMSRootCertificate"]}
+    answer = await bench.call("GetInstalledCertificateIds", request)  # step 12
+    assert answer["status"] == "Accepted", answer
+    serial = f"{bench.pki.root.certificate.serial_number:x}"
+    entries = [
+        chain
+        for chain in answer["certificateHashDataChain"]
+        if chain["certificateHashData"]["serialNumber"].lower().lstrip("0") == serial
+    ]
+    assert [entry["certificateType"] for entry in entries] == ["CSMSRootCertificate"], answer
+
+
+@case("Core", "C", "C-47")
+@ALL_PROFILES
+async def test_tc_b_49_cs(bench: Bench) -> None:
+    """Migrate to new ConnectionProfile - Fallback after NetworkProfileConnectionAttempts per NetworkConfigurationPriority failed - Same CSMS Root"""
+    await bench.configure("OCPPCommCtrlr", "NetworkProfileConnectionAttempts", "1")
+    await bench.configure("OCPPCommCtrlr", "RetryBackOffRepeatTimes", "0")
+    await bench.configure("OCPPCommCtrlr", "RetryBackOffRandomRange", "0")
+    await bench.configure("OCPPCommCtrlr", "RetryBackOffWaitMinimum", str(WAIT_MINIMUM_S))
+    other = await other_endpoint(bench)
+    other.accepting = False
+    before, asked = bench.csms.connection, len(bench.csms.handshakes)
+    await migrate(bench, other)
+    bench.csms.accepting = False
+    await bench.until(lambda: len(other.handshakes) == 1, within_s=60.0, why="no attempt at the new endpoint")
+    await bench.until(lambda: len(bench.csms.handshakes) > asked, within_s=60.0, why="no fallback")  # steps 9 and 10
+    assert len(other.handshakes) == 1
+    assert not bench.csms.connected.is_set()
+    bench.csms.accepting = True
+    await bench.advance(WAIT_MINIMUM_S - 1.0)
+    assert len(bench.csms.handshakes) == asked + 1, "the station did not wait RetryBackOffWaitMinimum"
+    await states.has_booted(bench, after=before)  # steps 11 to 13
+    assert len(other.handshakes) == 1, "the station did not stay with the previous profile"
+
+
+@case("Core", "M")
+@WITH_TLS
+async def test_tc_b_50_cs(bench: Bench) -> None:
+    """Migrate to new ConnectionProfile - Success - New CSMS Root - New CSMS"""
+    new_root = bench.pki.make_root("Conformance CSMS Root 2", signed_by=bench.pki.root)
+    await states.certificate_installed(bench, "CSMSRootCertificate", new_root.pem)
+    other = await other_endpoint(bench)
+    client_root = bench.pki.root if bench.setup.security_profile == 3 else None
+    await other.restart(bench.pki.server_context(bench.pki.server(issuer=new_root), client_root=client_root))
+    await migrate(bench, other)
+    await states.has_booted(bench, csms=other)  # steps 7 to 9
+    issuer = new_root.certificate.subject
+    assert isinstance(issuer, x509.Name)
+    assert not bench.csms.connected.is_set()
+
+
+@case("Core", "M")
+@setup(security_profile=1)
+async def test_tc_b_57_cs(bench: Bench) -> None:
+    """Network Reconnection - After connection loss"""
+    await bench.configure("OCPPCommCtrlr", "NetworkProfileConnectionAttempts", "3")
+    await bench.configure("OCPPCommCtrlr", "RetryBackOffRepeatTimes", "2")
+    await bench.configure("OCPPCommCtrlr", "RetryBackOffRandomRange", "0")
+    await bench.configure("OCPPCommCtrlr", "RetryBackOffWaitMinimum", str(WAIT_MINIMUM_S))
+    await bench.csms.close(and_stay_away=False)  # step 1
+    assert await _dialled_after_s(bench) >= WAIT_MINIMUM_S - 0.5  # step 2
+    await bench.until(bench.csms.connected.is_set)  # step 3
+    await bench.csms.close()  # step 4
+    first_s = await _dialled_after_s(bench)  # steps 5 and 6
+    assert WAIT_MINIMUM_S - 0.5 <= first_s <= WAIT_MINIMUM_S + 1.0
+    assert not bench.csms.connected.is_set()
+    bench.csms.accepting = True
+    assert await _dialled_after_s(bench) >= 2 * (first_s - 0.5)  # step 7
+    await bench.until(bench.csms.connected.is_set)  # step 8
+
+
+async def _dialled_after_s(bench: Bench) -> float:
+    """How long it takes until the station tries to connect, to half a second."""
+    before, began = len(bench.csms.handshakes), bench.now()
+    await bench.until(lambda: len(bench.csms.handshakes) > before, within_s=120.0, why="no attempt to connect")
+    return (bench.now() - began).total_seconds()

@@ -1,0 +1,687 @@
+"""Block B, provisioning: booting, the device model and its reports, resets, status after an absence."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.conformance import states
+from tests.conformance.bench import VALID_TOKEN, Bench
+from tests.conformance.cases import case, setup
+from tests.conformance.frames import Payload
+
+HEARTBEAT_S = 300
+"""<Configured heartbeatInterval>"""
+THRESHOLD_S = 60
+"""<Configured offlineThreshold>"""
+LISTS = {"OptionList", "SequenceList", "MemberList"}
+
+
+# Booting
+
+
+@case("Core", "M")
+@setup(evses=2)
+async def test_tc_b_01_cs(bench: Bench) -> None:
+    """Cold Boot Charging Station - Accepted"""
+    boot = await states.booted(bench, reset=None)
+    assert boot["reason"] == "PowerUp", boot
+
+
+def boot_answer(bench: Bench, status: str, interval: int = HEARTBEAT_S) -> Payload:
+    """BootNotificationResponse."""
+    return {"currentTime": bench.iso(), "interval": interval, "status": status}
+
+
+@case("Core", "M", "C-44")
+@setup(evses=2)
+async def test_tc_b_02_cs(bench: Bench) -> None:
+    """Cold Boot Charging Station - Pending"""
+    bench.forget()
+    bench.on("BootNotification", lambda _: boot_answer(bench, "Pending"))
+    await bench.station.power("cycle")
+    await bench.expect("BootNotification", within_s=120.0)  # steps 1, 2
+    assert await set_one(bench, "OCPPCommCtrlr", "OfflineThreshold", "300") == "Accepted"  # steps 3, 4
+    got = await get_one(bench, "OCPPCommCtrlr", "OfflineThreshold")  # steps 5, 6
+    assert got["attributeStatus"] == "Accepted", got
+    await base_report(bench, "FullInventory", 4711)  # steps 7 to 10
+    request = {"idToken": VALID_TOKEN, "remoteStartId": 1, "evseId": bench.evse_id}
+    answer = await bench.call("RequestStartTransaction", request)  # steps 11, 12
+    assert answer["status"] == "Rejected", answer
+    assert sent_since_boot(bench) <= {"BootNotification", "NotifyReport"}
+    bench.on("BootNotification", lambda _: boot_answer(bench, "Accepted"))
+    asked_at = bench.now()
+    answer = await bench.call("TriggerMessage", {"requestedMessage": "BootNotification"})  # steps 13, 14
+    assert answer["status"] in {"Accepted", "NotImplemented"}, answer
+    boot = await bench.expect("BootNotification", within_s=HEARTBEAT_S + 30.0)  # steps 15, 16
+    if answer["status"] == "Accepted":
+        assert boot["reason"] == "Triggered", boot
+        assert bench.now() - asked_at < timedelta(seconds=30)
+    await bench.expect_all_statuses("Available")  # steps 17, 18
+
+
+def sent_since_boot(bench: Bench) -> set[str]:
+    """The actions of the CALLs that came on the present connection."""
+    frames = [one for one in bench.journal.frames if one.from_station and one.kind == 2]
+    return {one.action for one in frames if one.connection == bench.csms.connection}
+
+
+@case("Core", "M")
+@setup(evses=2)
+async def test_tc_b_03_cs(bench: Bench) -> None:
+    """Cold Boot Charging Station - Rejected"""
+    bench.forget()
+    bench.on("BootNotification", lambda _: boot_answer(bench, "Rejected", 120))
+    await bench.station.power("cycle")
+    await bench.expect("BootNotification", within_s=120.0)  # steps 1, 2
+    rejected_at, so_far = bench.now(), len(bench.journal.frames)
+    bench.on("BootNotification", lambda _: boot_answer(bench, "Accepted"))
+    await bench.expect("BootNotification", within_s=240.0)  # steps 3, 4
+    assert bench.now() - rejected_at >= timedelta(seconds=120 - 4)
+    calls = [one.action for one in bench.journal.frames[so_far:] if one.from_station and one.kind == 2]
+    assert calls[0] == "BootNotification", calls  # nothing else in the meantime
+    await bench.expect_all_statuses("Available")  # steps 5, 6
+
+
+@case("Core", "M", "C-44 or NOT AQ-6")
+async def test_tc_b_30_cs(bench: Bench) -> None:
+    """Cold Boot Charging Station - Pending/Rejected - SecurityError"""
+    bench.forget()
+    bench.on("BootNotification", lambda _: boot_answer(bench, "Rejected"))
+    await bench.station.power("cycle")
+    await bench.expect("BootNotification", within_s=120.0)  # steps 1, 2
+    await bench.settle()
+    if bench.csms.connected.is_set():
+        answer = await bench.ask("GetBaseReport", {"requestId": 1, "reportBase": "FullInventory"})  # steps 3, 4
+        assert answer.kind == 4, answer
+        assert answer.payload["code"] == "SecurityError", answer
+    await bench.silence("NotifyReport", for_s=10.0)
+
+
+# Variables
+
+
+def item(component: str, variable: str, instance: str | None = None, **more: Any) -> Payload:
+    """One element of getVariableData or setVariableData."""
+    named: Payload = {"name": variable} | ({"instance": instance} if instance is not None else {})
+    return {"component": {"name": component}, "variable": named, **more}
+
+
+async def get_one(bench: Bench, component: str, variable: str, **more: Any) -> Payload:
+    """The result of a GetVariables with one element, of which it is the answer."""
+    answer = await bench.call("GetVariables", {"getVariableData": [item(component, variable, **more)]})
+    (result,) = answer["getVariableResult"]
+    assert result["component"]["name"] == component, result
+    assert result["variable"]["name"] == variable, result
+    return result
+
+
+async def put_one(bench: Bench, component: str, variable: str, value: str, **more: Any) -> Payload:
+    """The result of a SetVariables with one element, of which it is the answer."""
+    asked = item(component, variable, attributeValue=value, **more)
+    answer = await bench.call("SetVariables", {"setVariableData": [asked]})
+    (result,) = answer["setVariableResult"]
+    assert result["component"]["name"] == component, result
+    assert result["variable"] == asked["variable"], result
+    return result
+
+
+async def set_one(bench: Bench, component: str, variable: str, value: str) -> str:
+    """The attributeStatus of a SetVariables with one element."""
+    return (await put_one(bench, component, variable, value))["attributeStatus"]
+
+
+def no_error(info: Payload | None, *others: str) -> None:
+    """Status information is absent, or says that there is no error (or one of `others`)."""
+    assert info is None or info["reasonCode"] in {"NoError", *others}, info
+
+
+@case("Core", "M")
+async def test_tc_b_06_cs(bench: Bench) -> None:
+    """Get Variables - single value"""
+    await bench.configure("OCPPCommCtrlr", "OfflineThreshold", "300")
+    result = await get_one(bench, "OCPPCommCtrlr", "OfflineThreshold", attributeType="Actual")
+    assert result["attributeStatus"] == "Accepted", result
+    assert result["attributeType"] == "Actual", result
+    assert result["attributeValue"] == "300", result
+    no_error(result.get("attributeStatusInfo"))
+
+
+def by_name(results: list[Payload]) -> dict[tuple[str, str], Payload]:
+    """Results by component and variable: their order is arbitrary."""
+    return {(one["component"]["name"], one["variable"]["name"]): one for one in results}
+
+
+@case("Core", "M", "C-45")
+async def test_tc_b_07_cs(bench: Bench) -> None:
+    """Get Variables - multiple values"""
+    await bench.configure("OCPPCommCtrlr", "OfflineThreshold", "300")
+    await bench.configure("AuthCtrlr", "LocalAuthorizeOffline", "true")
+    asked = [
+        item("OCPPCommCtrlr", "OfflineThreshold", attributeType="Actual"),
+        item("AuthCtrlr", "LocalAuthorizeOffline", attributeType="Actual"),
+    ]
+    answer = await bench.call("GetVariables", {"getVariableData": asked})
+    assert len(answer["getVariableResult"]) == 2, answer
+    results = by_name(answer["getVariableResult"])
+    for name, value in ((("OCPPCommCtrlr", "OfflineThreshold"), "300"), (("AuthCtrlr", "LocalAuthorizeOffline"), "true")):
+        result = results[name]
+        assert result["attributeStatus"] == "Accepted", result
+        assert result["attributeType"] == "Actual", result
+        assert result["attributeValue"] == value, result
+        no_error(result.get("attributeStatusInfo"))
+
+
+@case("Core", "M")
+async def test_tc_b_32_cs(bench: Bench) -> None:
+    """Get Variables - Unknown component"""
+    result = await get_one(bench, "UnknownComponent", "OfflineThreshold")
+    assert result["attributeStatus"] == "UnknownComponent", result
+    assert "attributeValue" not in result, result
+
+
+@case("Core", "M")
+async def test_tc_b_33_cs(bench: Bench) -> None:
+    """Get Variables - Unknown variable"""
+    result = await get_one(bench, "OCPPCommCtrlr", "UnknownVariable")
+    assert result["attributeStatus"] == "UnknownVariable", result
+    assert "attributeValue" not in result, result
+
+
+@case("Core", "M")
+async def test_tc_b_34_cs(bench: Bench) -> None:
+    """Get Variables - Not supported attribute type"""
+    result = await get_one(bench, "OCPPCommCtrlr", "OfflineThreshold", attributeType="Target")
+    assert result["attributeStatus"] == "NotSupportedAttributeType", result
+    assert result["attributeType"] == "Target", result
+    assert "attributeValue" not in result, result
+
+
+@case("Core", "M")
+async def test_tc_b_09_cs(bench: Bench) -> None:
+    """Set Variables - single value"""
+    result = await put_one(bench, "OCPPCommCtrlr", "OfflineThreshold", "300", attributeType="Actual")
+    assert result["attributeStatus"] == "Accepted", result
+    assert result["attributeType"] == "Actual", result
+    no_error(result.get("attributeStatusInfo"))
+    assert await bench.get_variable("OCPPCommCtrlr", "OfflineThreshold") == "300"
+
+
+@case("Core", "M", "C-46")
+async def test_tc_b_10_cs(bench: Bench) -> None:
+    """Set Variables - multiple values"""
+    asked = [
+        item("OCPPCommCtrlr", "OfflineThreshold", attributeValue="300", attributeType="Actual"),
+        item("AuthCtrlr", "LocalAuthorizeOffline", attributeValue="true", attributeType="Actual"),
+    ]
+    answer = await bench.call("SetVariables", {"setVariableData": asked})
+    assert len(answer["setVariableResult"]) == 2, answer
+    results = by_name(answer["setVariableResult"])
+    for name in (("OCPPCommCtrlr", "OfflineThreshold"), ("AuthCtrlr", "LocalAuthorizeOffline")):
+        assert results[name]["attributeStatus"] == "Accepted", results
+        assert results[name]["attributeType"] == "Actual", results
+        no_error(results[name].get("attributeStatusInfo"))
+
+
+@case("Core", "M")
+async def test_tc_b_35_cs(bench: Bench) -> None:
+    """Set Variables - Unknown component"""
+    result = await put_one(bench, "UnknownComponent", "OfflineThreshold", "300")
+    assert result["attributeStatus"] == "UnknownComponent", result
+
+
+@case("Core", "M")
+async def test_tc_b_36_cs(bench: Bench) -> None:
+    """Set Variables - Unknown variable"""
+    result = await put_one(bench, "OCPPCommCtrlr", "UnknownVariable", "300")
+    assert result["attributeStatus"] == "UnknownVariable", result
+
+
+@case("Core", "M")
+async def test_tc_b_37_cs(bench: Bench) -> None:
+    """Set Variables - Not supported attribute type"""
+    result = await put_one(bench, "OCPPCommCtrlr", "OfflineThreshold", "300", attributeType="Target")
+    assert result["attributeStatus"] == "NotSupportedAttributeType", result
+    assert result["attributeType"] == "Target", result
+
+
+@case("Core", "M")
+async def test_tc_b_11_cs(bench: Bench) -> None:
+    """Set Variables - invalidly formatted values"""
+    fitting = {
+        "integer": {"300"},
+        "decimal": {"300", "300.1"},
+        "boolean": {"true"},
+        "dateTime": {bench.iso()},
+    }
+    variables = (
+        ("OCPPCommCtrlr", "OfflineThreshold", "integer"),
+        ("SmartChargingCtrlr", "LimitChangeSignificance", "decimal"),
+        ("AuthCtrlr", "AuthorizeRemoteStart", "boolean"),
+        ("ClockCtrlr", "NextTimeOffsetTransitionDateTime", "dateTime"),
+    )
+    for value in ("300", "300.1", "true", *fitting["dateTime"], "abc"):
+        for component, variable, kind in variables:
+            before = await get_one(bench, component, variable)
+            if before["attributeStatus"] != "Accepted":
+                continue  # steps 3 to 8 are for what the station supports
+            result = await put_one(bench, component, variable, value)
+            wrong_form = value not in fitting[kind]
+            assert result["attributeStatus"] in ({"Rejected"} if wrong_form else {"Accepted", "Rejected"}), result
+            assert result["attributeType"] == "Actual", result
+            no_error(result.get("attributeStatusInfo"), "InvalidValue")
+            if result["attributeStatus"] == "Rejected":
+                after = await get_one(bench, component, variable)
+                assert after["attributeValue"] == before["attributeValue"], after
+    # The value that fits an integer in its range is taken.
+    assert await bench.get_variable("OCPPCommCtrlr", "OfflineThreshold") == "300"
+
+
+@case("Core", "M")
+async def test_tc_b_39_cs(bench: Bench) -> None:
+    """Set Variables - Read-only"""
+    result = await put_one(bench, "OCPPCommCtrlr", "MessageTimeout", "30", instance="Default")
+    assert result["attributeStatus"] == "Rejected", result
+
+
+# Reports
+
+
+async def base_report(bench: Bench, base: str, request_id: int) -> list[Payload]:
+    """GetBaseReport, which must be accepted, and all parts of its report; the reported variables."""
+    answer = await bench.call("GetBaseReport", {"requestId": request_id, "reportBase": base})
+    assert answer["status"] == "Accepted", answer
+    no_error(answer.get("statusInfo"))
+    rows: list[Payload] = []
+    number, more = 0, True
+    while more:
+        part = await bench.expect("NotifyReport")
+        assert part["requestId"] == request_id, part
+        assert part["seqNo"] == number, part
+        generated = datetime.fromisoformat(part["generatedAt"].replace("Z", "+00:00"))
+        assert abs(generated - bench.now()) < timedelta(seconds=10), part["generatedAt"]
+        rows += part["reportData"]
+        number, more = number + 1, part.get("tbc", False)
+    await bench.silence("NotifyReport", for_s=2.0)
+    for row in rows:
+        characteristics = row["variableCharacteristics"]
+        if characteristics["dataType"] in LISTS:
+            assert characteristics["valuesList"], row
+    return rows
+
+
+def name_of(row: Payload) -> str:
+    """Component.Variable[Instance]."""
+    instance = row["variable"].get("instance")
+    return f"{row['component']['name']}.{row['variable']['name']}" + (f"[{instance}]" if instance else "")
+
+
+REQUIRED_WRITABLE = {
+    "AlignedDataCtrlr.Interval",
+    "AlignedDataCtrlr.Measurands",
+    "AlignedDataCtrlr.TxEndedInterval",
+    "AlignedDataCtrlr.TxEndedMeasurands",
+    "AuthCtrlr.LocalAuthorizeOffline",
+    "AuthCtrlr.LocalPreAuthorize",
+    "ClockCtrlr.TimeSource",
+    "OCPPCommCtrlr.MessageAttemptInterval[TransactionEvent]",
+    "OCPPCommCtrlr.MessageAttempts[TransactionEvent]",
+    "OCPPCommCtrlr.NetworkConfigurationPriority",
+    "OCPPCommCtrlr.NetworkProfileConnectionAttempts",
+    "OCPPCommCtrlr.OfflineThreshold",
+    "OCPPCommCtrlr.ResetRetries",
+    "OCPPCommCtrlr.RetryBackOffRandomRange",
+    "OCPPCommCtrlr.RetryBackOffRepeatTimes",
+    "OCPPCommCtrlr.RetryBackOffWaitMinimum",
+    "OCPPCommCtrlr.WebSocketPingInterval",
+    "SampledDataCtrlr.TxEndedInterval",
+    "SampledDataCtrlr.TxEndedMeasurands",
+    "SampledDataCtrlr.TxStartedMeasurands",
+    "SampledDataCtrlr.TxUpdatedInterval",
+    "SampledDataCtrlr.TxUpdatedMeasurands",
+    "SecurityCtrlr.OrganizationName",
+    "TxCtrlr.EVConnectionTimeOut",
+    "TxCtrlr.StopTxOnInvalidId",
+}
+"""required, and ReadWrite whatever the implementation chooses (part 2, Referenced Components and Variables)"""
+REQUIRED_EITHER = {
+    "AuthCtrlr.AuthorizeRemoteStart",
+    "OCPPCommCtrlr.UnlockOnEVSideDisconnect",
+    "TxCtrlr.StopTxOnEVSideDisconnect",
+    "TxCtrlr.TxStartPoint",
+    "TxCtrlr.TxStopPoint",
+}
+"""required, ReadOnly or ReadWrite"""
+REQUIRED_READABLE = {
+    "ClockCtrlr.DateTime",
+    "DeviceDataCtrlr.BytesPerMessage[GetReport]",
+    "DeviceDataCtrlr.BytesPerMessage[GetVariables]",
+    "DeviceDataCtrlr.BytesPerMessage[SetVariables]",
+    "DeviceDataCtrlr.ItemsPerMessage[GetReport]",
+    "DeviceDataCtrlr.ItemsPerMessage[GetVariables]",
+    "DeviceDataCtrlr.ItemsPerMessage[SetVariables]",
+    "OCPPCommCtrlr.FileTransferProtocols",
+    "OCPPCommCtrlr.MessageTimeout[Default]",
+    "SecurityCtrlr.CertificateEntries",
+    "SecurityCtrlr.SecurityProfile",
+}
+REQUIRED_PHYSICAL = {
+    "ChargingStation.Available",
+    "ChargingStation.AvailabilityState",
+    "ChargingStation.SupplyPhases",
+    "EVSE.Available",
+    "EVSE.AvailabilityState",
+    "EVSE.Power",
+    "EVSE.SupplyPhases",
+    "Connector.Available",
+    "Connector.ConnectorType",
+    "Connector.SupplyPhases",
+}
+"""Charging Infrastructure Related"""
+REQUIRED_OF_BLOCKS = {
+    "SmartChargingCtrlr": {
+        "SmartChargingCtrlr.Entries[ChargingProfiles]",
+        "SmartChargingCtrlr.LimitChangeSignificance",
+        "SmartChargingCtrlr.PeriodsPerSchedule",
+        "SmartChargingCtrlr.ProfileStackLevel",
+        "SmartChargingCtrlr.RateUnit",
+    },
+    "LocalAuthListCtrlr": {
+        "LocalAuthListCtrlr.BytesPerMessage",
+        "LocalAuthListCtrlr.Entries",
+        "LocalAuthListCtrlr.ItemsPerMessage",
+    },
+    "DisplayMessageCtrlr": {
+        "DisplayMessageCtrlr.DisplayMessages",
+        "DisplayMessageCtrlr.SupportedFormats",
+        "DisplayMessageCtrlr.SupportedPriorities",
+    },
+    "MonitoringCtrlr": {
+        "MonitoringCtrlr.BytesPerMessage[SetVariableMonitoring]",
+        "MonitoringCtrlr.ItemsPerMessage[SetVariableMonitoring]",
+    },
+}
+"""required where the functional block is there, as <component>.Available tells"""
+
+
+def required_of_blocks(rows: list[Payload]) -> set[str]:
+    """What is required of the functional blocks that the station says it has."""
+    found: set[str] = set()
+    for row in rows:
+        component = row["component"]["name"]
+        if row["variable"]["name"] == "Available" and row["variableAttribute"][0].get("value") == "true":
+            found |= REQUIRED_OF_BLOCKS.get(component, set())
+    return found
+
+
+@case("Core", "M", "C-17")
+async def test_tc_b_12_cs(bench: Bench) -> None:
+    """Get Base Report - ConfigurationInventory"""
+    rows = await base_report(bench, "ConfigurationInventory", 12)
+    for row in rows:
+        assert row["variableCharacteristics"], row
+        assert any(one["mutability"] in {"ReadWrite", "WriteOnly"} for one in row["variableAttribute"]), row
+    assert REQUIRED_WRITABLE - {name_of(row) for row in rows} == set()
+
+
+@case("Core", "M", "C-50.2")
+async def test_tc_b_13_cs(bench: Bench) -> None:
+    """Get Base Report - FullInventory"""
+    rows = await base_report(bench, "FullInventory", 13)
+    assert all(row["variableCharacteristics"] for row in rows)
+    everything = REQUIRED_WRITABLE | REQUIRED_EITHER | REQUIRED_READABLE | REQUIRED_PHYSICAL | required_of_blocks(rows)
+    assert everything - {name_of(row) for row in rows} == set()
+
+
+@case("Core", "M")
+@setup(evses=2)
+async def test_tc_b_53_cs(bench: Bench) -> None:
+    """Get Base Report - Test mandatory DM variables via FullInventory"""
+    rows = await base_report(bench, "FullInventory", 53)
+    everything = REQUIRED_WRITABLE | REQUIRED_EITHER | REQUIRED_READABLE | REQUIRED_PHYSICAL | required_of_blocks(rows)
+    assert everything - {name_of(row) for row in rows} == set()
+    places = {(name_of(row), row["component"].get("evse", {}).get("id")) for row in rows}
+    for number in range(1, bench.setup.evses + 1):
+        of_each = {name for name in REQUIRED_PHYSICAL if not name.startswith("ChargingStation")}
+        assert {(name, number) for name in of_each} <= places
+    for row in rows:
+        characteristics = row["variableCharacteristics"]
+        for attribute in row["variableAttribute"]:
+            check_value(name_of(row), characteristics, attribute)
+
+
+def check_value(name: str, characteristics: Payload, attribute: Payload) -> None:
+    """What TC_B_53 wants of a value, with its errata."""
+    if attribute["mutability"] == "WriteOnly":
+        assert "value" not in attribute, name
+        return
+    if name == "EVSE.Power":
+        assert characteristics["maxLimit"] > 0, characteristics
+        return
+    assert "value" in attribute, name
+    if characteristics["dataType"] in LISTS:
+        allowed = characteristics["valuesList"].split(",")
+        single = characteristics["dataType"] == "OptionList"
+        values = [attribute["value"]] if single else [one for one in attribute["value"].split(",") if one]
+        assert set(values) <= set(allowed), (name, attribute["value"], allowed)
+
+
+# Reset
+
+
+async def boots(bench: Bench, reason: str, statuses: dict[int, str]) -> None:
+    """BootNotification with this reason, then the state of all connectors, by EVSE."""
+    boot = await bench.expect("BootNotification", within_s=180.0)
+    assert boot["reason"] == reason, boot
+    at = [one for one in bench.csms.unread if one.action == "StatusNotification"]
+    bench.csms.unread = [one for one in bench.csms.unread if one not in at or one.frame.connection == connection(bench)]
+    for number, status in statuses.items():
+        await bench.expect_status(status, evse_id=number)
+
+
+def connection(bench: Bench) -> int:
+    """The number of the connection on which the station booted last."""
+    return bench.journal.sent("BootNotification")[-1].connection
+
+
+@case("Core", "M")
+@setup(evses=2)
+async def test_tc_b_20_cs(bench: Bench) -> None:
+    """Reset Charging Station - Without ongoing transaction - OnIdle"""
+    bench.forget()
+    answer = await bench.call("Reset", {"type": "OnIdle"})
+    assert answer["status"] == "Accepted", answer
+    await boots(bench, "RemoteReset", {1: "Available", 2: "Available"})
+
+
+@case("Core", "M")
+@setup(evses=2)
+@pytest.mark.parametrize("stop_points", ["Authorized,EVConnected", "EVConnected", "ParkingBayOccupancy"])
+async def test_tc_b_21_cs(bench: Bench, stop_points: str) -> None:
+    """Reset Charging Station - With Ongoing Transaction - OnIdle"""
+    await bench.configure("TxCtrlr", "TxStopPoint", stop_points)
+    await states.parking_bay_occupied(bench)
+    await states.energy_transfer_started(bench)
+    answer = await bench.call("Reset", {"type": "OnIdle"})
+    assert answer["status"] == "Scheduled", answer
+    await states.stop_authorized(bench)
+    if not bench.session().ended:
+        await states.ev_connected_post_session(bench)
+        await states.ev_disconnected(bench)
+        await states.parking_bay_unoccupied(bench)
+    status = "Occupied" if stop_points.startswith("Authorized") else "Available"
+    await boots(bench, "ScheduledReset", {1: status, 2: "Available"})
+    event = await bench.expect("SecurityEventNotification")
+    assert event["type"] in {"StartupOfTheDevice", "ResetOrReboot"}, event
+
+
+@case("Core", "M")
+@setup(evses=2)
+async def test_tc_b_22_cs(bench: Bench) -> None:
+    """Reset Charging Station - With Ongoing Transaction - Immediate"""
+    await states.energy_transfer_started(bench)
+    answer = await bench.call("Reset", {"type": "Immediate"})
+    assert answer["status"] == "Accepted", answer
+    await ended_by_reset(bench, with_token=False)
+    await boots(bench, "RemoteReset", {1: "Occupied", 2: "Available"})
+
+
+async def ended_by_reset(bench: Bench, *, with_token: bool) -> None:
+    """The TransactionEvent that an immediate reset brings."""
+    event = await bench.expect_event()
+    assert event["eventType"] == "Ended", event
+    assert event["triggerReason"] == "ResetCommand", event
+    assert event["transactionInfo"]["chargingState"] == "EVConnected", event
+    assert event["transactionInfo"]["stoppedReason"] == "ImmediateReset", event
+    assert with_token or "idToken" not in event, event
+
+
+@case("Core", "M")
+@setup(evses=2)
+async def test_tc_b_23_cs(bench: Bench) -> None:
+    """Reset Charging Station - Unavailable persists reset"""
+    await states.unavailable(bench, evse_id=1, connector_id=1)
+    answer = await bench.call("Reset", {"type": "OnIdle"})
+    assert answer["status"] == "Accepted", answer
+    await boots(bench, "RemoteReset", {1: "Unavailable", 2: "Available"})
+
+
+@case("Core", "C", "HFS-8 > 1")
+@setup(evses=2)
+@pytest.mark.parametrize("stop_points", ["Authorized,EVConnected", "EVConnected", "ParkingBayOccupancy"])
+async def test_tc_b_41_cs(bench: Bench, stop_points: str) -> None:
+    """Reset Charging Station - With multiple ongoing transactions - OnIdle"""
+    await bench.configure("TxCtrlr", "TxStopPoint", stop_points)
+    bench.session(2).id_token = {"idToken": "04B1B2B3B4B580", "type": "ISO14443"}
+    for evse_id in (1, 2):
+        await states.parking_bay_occupied(bench, evse_id)
+        await states.energy_transfer_started(bench, evse_id=evse_id)
+    answer = await bench.call("Reset", {"type": "OnIdle"})
+    assert answer["status"] == "Scheduled", answer
+    await states.stop_authorized(bench, evse_id=1)
+    await states.ev_connected_post_session(bench, evse_id=1)
+    await states.ev_disconnected(bench, evse_id=1)
+    await states.parking_bay_unoccupied(bench, evse_id=1)
+    await states.stop_authorized(bench, evse_id=2)
+    await states.ev_connected_post_session(bench, evse_id=2)
+    if not bench.session(2).ended:
+        await states.ev_disconnected(bench, evse_id=2)
+    if not bench.session(2).ended:
+        await states.parking_bay_unoccupied(bench, evse_id=2)
+    status = "Occupied" if stop_points.startswith("Authorized") else "Available"
+    await boots(bench, "ScheduledReset", {1: "Available", 2: status})
+
+
+@case("Core", "C", "C-13")
+@setup(evses=2)
+async def test_tc_b_25_cs(bench: Bench) -> None:
+    """Reset EVSE - Without ongoing transaction"""
+    answer = await bench.call("Reset", {"type": "OnIdle", "evseId": bench.evse_id})
+    assert answer["status"] == "Accepted", answer
+    await bench.silence("BootNotification", for_s=30.0)
+    # The EVSE is usable again, and it alone was reset.
+    assert {told["evseId"] for told in statuses_since(bench, 0)} <= {bench.evse_id}
+    assert statuses_since(bench, 0)[-1]["connectorStatus"] == "Available"
+    bench.forget()
+    await states.energy_transfer_started(bench)
+
+
+def statuses_since(bench: Bench, index: int) -> list[Payload]:
+    """The unread StatusNotifications from the given one on."""
+    return [one.payload for one in bench.csms.unread if one.action == "StatusNotification"][index:]
+
+
+@case("Core", "C", "C-13")
+@pytest.mark.parametrize("stop_points", ["Authorized,EVConnected", "ParkingBayOccupancy"])
+async def test_tc_b_26_cs(bench: Bench, stop_points: str) -> None:
+    """Reset EVSE - With Ongoing Transaction - OnIdle"""
+    await bench.configure("TxCtrlr", "TxStopPoint", stop_points)
+    await states.parking_bay_occupied(bench)
+    await states.energy_transfer_started(bench)
+    answer = await bench.call("Reset", {"type": "OnIdle", "evseId": bench.evse_id})
+    assert answer["status"] == "Scheduled", answer
+    await states.stop_authorized(bench)
+    await states.ev_connected_post_session(bench)
+    await bench.advance(5.0)
+    until_status(bench, "Occupied")
+    await states.ev_disconnected(bench)
+    await states.parking_bay_unoccupied(bench)
+    await bench.silence("BootNotification", for_s=30.0)
+
+
+def until_status(bench: Bench, status: str) -> None:
+    """Statuses that the reset itself brings (Unavailable, and back) end with this one; all of them are read."""
+    told = statuses_since(bench, 0)
+    assert not told or told[-1]["connectorStatus"] == status, told
+    bench.forget("StatusNotification")
+
+
+@case("Core", "C", "C-13")
+async def test_tc_b_27_cs(bench: Bench) -> None:
+    """Reset EVSE - With Ongoing Transaction - Immediate"""
+    await states.energy_transfer_started(bench)
+    answer = await bench.call("Reset", {"type": "Immediate", "evseId": bench.evse_id})
+    assert answer["status"] == "Accepted", answer
+    await ended_by_reset(bench, with_token=True)
+    await bench.silence("BootNotification", for_s=30.0)
+
+
+NO_EVSE_RESET = [{"component": "EVSE", "evse": 1, "variable": "AllowReset", "value": "false"}]
+
+
+@case("Core", "C", "NOT C-13")
+@setup(tables={"variable": NO_EVSE_RESET})
+async def test_tc_b_28_cs(bench: Bench) -> None:
+    """Reset EVSE - Not Supported"""
+    answer = await bench.call("Reset", {"type": "OnIdle", "evseId": bench.evse_id})
+    assert answer["status"] == "Rejected", answer
+    await bench.silence("StatusNotification", for_s=10.0)
+
+
+@case("Core", "C", "NOT C-13")
+@setup(tables={"variable": NO_EVSE_RESET})
+async def test_tc_b_29_cs(bench: Bench) -> None:
+    """Reset EVSE - With ongoing transaction - Not Supported"""
+    await states.energy_transfer_started(bench)
+    answer = await bench.call("Reset", {"type": "OnIdle", "evseId": bench.evse_id})
+    assert answer["status"] == "Rejected", answer
+    await bench.silence("TransactionEvent", for_s=10.0, where=lambda event: event["eventType"] == "Ended")
+
+
+# After an absence
+
+
+async def absent(bench: Bench, back_off_s: int) -> None:
+    """The configuration of TC_B_51 and TC_B_52; offline, a vehicle is connected, online again."""
+    await bench.configure("OCPPCommCtrlr", "OfflineThreshold", str(THRESHOLD_S))
+    await bench.configure("OCPPCommCtrlr", "RetryBackOffWaitMinimum", str(back_off_s))
+    await bench.configure("OCPPCommCtrlr", "RetryBackOffRandomRange", "0")
+    bench.forget()
+    await bench.go_offline()
+    gone_at = bench.now()
+    await bench.connect_ev()
+    if back_off_s > THRESHOLD_S:
+        await bench.advance(THRESHOLD_S + 1.0)
+    await bench.come_back()
+    longer = bench.now() - gone_at > timedelta(seconds=THRESHOLD_S)
+    assert longer is (back_off_s > THRESHOLD_S), bench.now() - gone_at
+
+
+@case("Core", "M")
+@setup(evses=2)
+async def test_tc_b_51_cs(bench: Bench) -> None:
+    """Status change during offline period - > Offline Threshold"""
+    await absent(bench, THRESHOLD_S + 2)
+    await bench.expect_status("Occupied", evse_id=1)
+    await bench.expect_status("Available", evse_id=2)
+
+
+@case("Core", "M")
+@setup(evses=2)
+async def test_tc_b_52_cs(bench: Bench) -> None:
+    """Status change during offline period - < Offline Threshold"""
+    await absent(bench, THRESHOLD_S - 2)
+    await bench.expect_status("Occupied", evse_id=1)
+    await bench.silence("StatusNotification", for_s=10.0)  # B04.FR.02: only what changed

@@ -1,0 +1,856 @@
+"""Block E, transactions: where they start and stop, offline, and what becomes of messages that are not accepted."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+
+from tests.conformance import states
+from tests.conformance.bench import GROUP, OTHER_TOKEN, PERIODIC, VALID_TOKEN, Bench
+from tests.conformance.cases import case, setup
+from tests.conformance.csms import CallError, NoAnswer
+from tests.conformance.frames import Frame, Payload
+from tests.conformance.station import Setup
+
+_INTERVAL_S = 10
+"""<Configured Transaction MeterValues interval>"""
+_AWAY_S = 40
+"""<Configured RetryBackOffWaitMinimum_duration>, greater than the interval"""
+_EV_CONNECTION_TIMEOUT_S = 60
+"""<Configured ev_connection_timeout>"""
+_ATTEMPTS = 3
+_ATTEMPT_INTERVAL_S = 10
+"""<Configured message Attempts transaction event> and its interval"""
+_DEVIATION_S = 4.0
+
+BOTH_WAYS = pytest.mark.parametrize("local", [True, False], ids=["local", "remote"])
+"""a case that leaves open how the driver is authorized"""
+SOCKET_AND_CABLE = pytest.mark.parametrize(
+    "station_setup", [Setup(), Setup(attached_cable=True)], ids=["socket", "attached"]
+)
+"""a case for stations with a detachable (HFS-1) and with a fixed cable (HFS-2)"""
+
+
+async def start_points(bench: Bench, points: str) -> None:
+    """Configuration state: TxStartPoint."""
+    await bench.configure("TxCtrlr", "TxStartPoint", points)
+
+
+async def stop_points(bench: Bench, points: str) -> None:
+    """Configuration state: TxStopPoint."""
+    await bench.configure("TxCtrlr", "TxStopPoint", points)
+
+
+async def on_ev_side_disconnect(bench: Bench, *, stop: bool, unlock: bool | None = None) -> None:
+    """Configuration state: StopTxOnEVSideDisconnect, and UnlockOnEVSideDisconnect where the case names it."""
+    await bench.configure("TxCtrlr", "StopTxOnEVSideDisconnect", str(stop).lower())
+    if unlock is not None:
+        await bench.configure("OCPPCommCtrlr", "UnlockOnEVSideDisconnect", str(unlock).lower())
+
+
+async def absences(bench: Bench, away_s: int = _AWAY_S) -> None:
+    """Configuration state: an absence of this length is shorter than OfflineThreshold, and the redial as long."""
+    await bench.configure("OCPPCommCtrlr", "OfflineThreshold", str(away_s + 60))
+    await bench.configure("OCPPCommCtrlr", "RetryBackOffWaitMinimum", str(away_s))
+    await bench.configure("OCPPCommCtrlr", "RetryBackOffRandomRange", "0")
+
+
+async def meter_values(bench: Bench) -> None:
+    """Configuration state: SampledDataTxUpdatedMeasurands and its interval."""
+    await bench.configure("SampledDataCtrlr", "TxUpdatedMeasurands", "Energy.Active.Import.Register")
+    await bench.configure("SampledDataCtrlr", "TxUpdatedInterval", str(_INTERVAL_S))
+
+
+async def detach(bench: Bench) -> None:
+    """Manual actions for a detachable cable whose EV has gone: the holder presents the token, then pulls it out."""
+    if not bench.setup.attached_cable:
+        await bench.present()
+        await bench.disconnect_ev()
+
+
+async def queued(bench: Bench) -> list[Payload]:
+    """All TransactionEvents that come once the link is back, each once."""
+    found = {}
+    first = await bench.expect("TransactionEvent", within_s=120.0)
+    found[first["seqNo"]] = first
+    while True:
+        await bench.advance(1.0)
+        waiting = [one for one in bench.csms.unread if one.action == "TransactionEvent"]
+        if not waiting:
+            return [found[number] for number in sorted(found)]
+        for received in waiting:
+            bench.csms.unread.remove(received)
+            found.setdefault(received.payload["seqNo"], received.payload)
+
+
+def check_status(answer: Payload, *, ongoing: bool | None, queued: bool) -> None:
+    """GetTransactionStatusResponse; `ongoing` None: must be omitted."""
+    assert answer.get("ongoingIndicator") is ongoing, answer
+    assert answer["messagesInQueue"] is queued, answer
+
+
+# Start transaction options
+
+
+@BOTH_WAYS
+@case("Core", "C", "C-09.4 and (C-51 or NOT (C-09.1 or C-09.2 or C-09.3 or C-09.6))")
+async def test_tc_e_01_cs(bench: Bench, local: bool) -> None:
+    """Start transaction options - PowerPathClosed"""
+    bench.local = local
+    await start_points(bench, "PowerPathClosed")
+    await states.authorized(bench)
+    assert bench.session().transaction_id is None
+    await states.ev_connected_pre_session(bench)
+    assert bench.session().events[0]["eventType"] == "Started"
+    await states.energy_transfer_started(bench)
+
+
+@BOTH_WAYS
+@case("Core", "C", "C-09.5 and (C-51 or NOT (C-09.1 or C-09.2 or C-09.3 or C-09.4 or C-09.6))")
+async def test_tc_e_02_cs(bench: Bench, local: bool) -> None:
+    """Start transaction options - EnergyTransfer"""
+    bench.local = local
+    await start_points(bench, "EnergyTransfer")
+    await states.authorized(bench)
+    await bench.connect_ev()
+    await bench.expect_status("Occupied")
+    event = await bench.expect_event()
+    assert event["eventType"] == "Started", event
+    allowed = {"ChargingStateChanged", "Authorized"} if local else {"RemoteStart"}
+    assert event["triggerReason"] in allowed, event
+    assert event["idToken"]["idToken"] == VALID_TOKEN["idToken"], event
+    assert event["idToken"]["type"] == VALID_TOKEN["type"], event
+    assert event["evse"]["connectorId"] == bench.connector_id, event
+    assert event["transactionInfo"]["chargingState"] == "Charging", event
+
+
+@BOTH_WAYS
+@case("Core", "C", "C-09.1 and (C-51 or NOT C-09.6)")
+async def test_tc_e_09_cs(bench: Bench, local: bool) -> None:
+    """Start transaction options - EVConnected"""
+    bench.local = local
+    await start_points(bench, "EVConnected")
+    await states.parking_bay_occupied(bench)
+    await states.ev_connected_pre_session(bench)
+    (event,) = bench.session().events
+    assert event["eventType"] == "Started", event
+    assert event["triggerReason"] in {"CablePluggedIn", "ChargingStateChanged"}, event
+    assert event["evse"]["connectorId"] == bench.connector_id, event
+    assert event["transactionInfo"]["chargingState"] == "EVConnected", event
+    await states.authorized(bench)
+    await states.energy_transfer_started(bench)
+
+
+@case("Core", "C", "C-09.2 and (C-30 - C-35 or ISO 15118 support)")
+async def test_tc_e_10_cs(bench: Bench) -> None:
+    """Start transaction options - Authorized - Local"""
+    await start_points(bench, "Authorized")
+    await states.authorized(bench, local=True)
+    (event,) = bench.session().events
+    assert event["eventType"] == "Started", event
+    await states.ev_connected_pre_session(bench)
+    await states.energy_transfer_started(bench)
+
+
+@case("Core", "C", "C-09.2")
+async def test_tc_e_13_cs(bench: Bench) -> None:
+    """Start transaction options - Authorized - Remote"""
+    await start_points(bench, "Authorized")
+    await states.authorized(bench, local=False)
+    (event,) = bench.session().events
+    assert event["eventType"] == "Started", event
+    await states.ev_connected_pre_session(bench)
+    await states.energy_transfer_started(bench)
+
+
+@BOTH_WAYS
+@case("Core", "C", "C-09.6")
+async def test_tc_e_12_cs(bench: Bench, local: bool) -> None:
+    """Start transaction options - ParkingBayOccupied"""
+    bench.local = local
+    await start_points(bench, "ParkingBayOccupancy")
+    await states.parking_bay_occupied(bench)
+    (event,) = bench.session().events
+    assert event["eventType"] == "Started", event
+    await states.authorized(bench)
+    await states.ev_connected_pre_session(bench)
+    await states.energy_transfer_started(bench)
+
+
+# The authorization ends
+
+
+@pytest.mark.parametrize("points", ["Authorized", "PowerPathClosed"])
+@case("Core", "C", "(C-10.2 or C-10.3) and (C-30 - C-32 or ISO 15118 support) and C-01")
+async def test_tc_e_16_cs(bench: Bench, points: str) -> None:
+    """Stop transaction options - Deauthorized - Invalid idToken"""
+    await stop_points(bench, points)
+    await bench.configure("AuthCtrlr", "OfflineTxForUnknownIdEnabled", "true")
+    await bench.configure("TxCtrlr", "StopTxOnInvalidId", "true")
+    await states.id_token_cached(bench)
+    bench.csms.id_token_infos[VALID_TOKEN["idToken"]] = {"status": "Invalid"}
+    await states.start_offline_transaction(bench)
+    events: list[Payload] = []
+    while not any("idToken" in event for event in events) or events[-1].get("offline") is True:
+        events.append(await bench.expect_event(within_s=120.0))
+    assert all(event.get("offline") is True for event in events[:-1]), events
+    last = events[-1]
+    if last["eventType"] != "Ended":  # that the energy stops may be told first
+        last = await bench.expect_event()
+    assert last["eventType"] == "Ended", last
+    assert last["triggerReason"] == "Deauthorized", last
+    assert last["transactionInfo"]["stoppedReason"] == "DeAuthorized", last
+
+
+@SOCKET_AND_CABLE
+@case("Core", "C", "C-10.2 and C-06.2 and AQ-9 and NOT (NOT C-52 AND (10.1 OR C-10.3 OR 10.4))")
+async def test_tc_e_17_cs(bench: Bench) -> None:
+    """Stop transaction options - Deauthorized - EV side disconnect"""
+    await stop_points(bench, "Authorized")
+    await on_ev_side_disconnect(bench, stop=True, unlock=False)
+    await states.energy_transfer_suspended(bench)
+    await bench.disconnect_ev(ev_side=True)
+    event = await bench.expect_event()
+    assert event["triggerReason"] == "EVCommunicationLost", event
+    assert event["transactionInfo"]["chargingState"] == "Idle", event
+    assert event["transactionInfo"]["stoppedReason"] == "EVDisconnected", event
+    assert event["eventType"] == "Ended", event
+    await detach(bench)
+    await bench.expect_status("Available")
+
+
+@pytest.mark.parametrize("points", ["Authorized", "EVConnected,Authorized"])
+@case("Core", "M")
+async def test_tc_e_39_cs(bench: Bench, points: str) -> None:
+    """Stop transaction options - Deauthorized - timeout"""
+    await start_points(bench, points)
+    await stop_points(bench, "Authorized")
+    await bench.configure("TxCtrlr", "EVConnectionTimeOut", str(_EV_CONNECTION_TIMEOUT_S))
+    await states.authorized(bench)
+    event = await bench.expect_event(within_s=_EV_CONNECTION_TIMEOUT_S + _DEVIATION_S)
+    assert event["triggerReason"] == "EVConnectTimeout", event
+    assert event["eventType"] == "Ended", event
+    assert event["transactionInfo"]["stoppedReason"] == "Timeout", event
+    await bench.connect_ev()
+    await bench.expect_status("Occupied")
+    # Step 5 is optional. With EVConnected as a start point the cable starts another transaction, so that this event
+    # is neither an update nor the end that the case speaks of.
+    if "EVConnected" in points:
+        event = await bench.expect_event()
+        assert event["triggerReason"] == "CablePluggedIn", event
+        assert event["transactionInfo"]["chargingState"] != "Charging", event
+    await bench.silence("TransactionEvent", for_s=60.0)
+
+
+# Local start
+
+
+@case("Core", "C", "NOT AQ-2 and (C-30 - C-35 or ISO 15118 support)")
+async def test_tc_e_03_cs(bench: Bench) -> None:
+    """Local start transaction - Cable plugin first - Success"""
+    await states.ev_connected_pre_session(bench)
+    await states.authorized(bench, local=True)
+    await states.energy_transfer_started(bench)
+
+
+@pytest.mark.parametrize("bay", [False, True])
+@case("Core", "C", "C-30 or C-31 or C-32 or C-33 or C-35")
+async def test_tc_e_04_cs(bench: Bench, bay: bool) -> None:
+    """Local start transaction - Authorization first - Success"""
+    if bay:
+        await start_points(bench, "ParkingBayOccupancy")
+    await states.parking_bay_occupied(bench)
+    await states.authorized(bench, local=True)
+    await states.energy_transfer_started(bench)
+
+
+@pytest.mark.parametrize(
+    ("starts", "stops"), [("Authorized", "Authorized"), ("ParkingBayOccupancy", "ParkingBayOccupancy")]
+)
+@case("Core", "C", "C-30 - C-35 or ISO 15118 support")
+async def test_tc_e_05_cs(bench: Bench, starts: str, stops: str) -> None:
+    """Local start transaction - Authorization first - Cable plugin timeout"""
+    await start_points(bench, starts)
+    await stop_points(bench, stops)
+    await bench.configure("TxCtrlr", "EVConnectionTimeOut", str(_EV_CONNECTION_TIMEOUT_S))
+    await bench.configure("AuthCacheCtrlr", "Enabled", "false")
+    await bench.configure("AuthCtrlr", "LocalPreAuthorize", "false")
+    await states.authorized(bench, local=True)
+    event = await bench.expect_event(within_s=_EV_CONNECTION_TIMEOUT_S + _DEVIATION_S)
+    assert event["triggerReason"] == "EVConnectTimeout", event
+    if "Authorized" in stops:
+        assert event["eventType"] == "Ended", event
+        assert event["transactionInfo"]["stoppedReason"] == "Timeout", event
+    else:
+        assert event["eventType"] == "Updated", event
+    bench.session().authorized = False
+    await states.authorized(bench, local=True)
+    await states.energy_transfer_started(bench)
+
+
+# The condition of Part 5 exempts stations that can start with EnergyTransfer; ours shows it with the other points.
+@BOTH_WAYS
+@case("Core", "C", 'NOT C-09.5 and NOT Product Subtype "Mode 1/2-only Charging Station"')
+async def test_tc_e_38_cs(bench: Bench, local: bool) -> None:
+    """Local start transaction - EV not ready"""
+    bench.local = local
+    await states.authorized(bench)
+    await states.ev_connected_pre_session(bench, ready_after_s=3600.0)
+    event = await bench.expect_event()
+    assert event["triggerReason"] == "ChargingStateChanged", event
+    assert event["transactionInfo"]["chargingState"] == "SuspendedEV", event
+
+
+@pytest.mark.parametrize("points", ["EVConnected,Authorized", "EVConnected"])
+@case("Core", "C", "C-58 and (C-30 or C-31 or C-32 or C-34) and (C-49 or Local Authorization List Management)")
+async def test_tc_e_52_cs(bench: Bench, points: str) -> None:
+    """Local start transaction - Authorization first - DisableRemoteAuthorization"""
+    await start_points(bench, points)
+    await bench.configure("AuthCtrlr", "Enabled", "true")
+    await bench.configure("AuthCtrlr", "DisableRemoteAuthorization", "true")
+    await states.parking_bay_occupied(bench)
+    await bench.present()
+    await bench.silence("Authorize", for_s=30.0)
+    await bench.silence("TransactionEvent", for_s=0.0)
+    await states.ev_connected_pre_session(bench)
+    await bench.silence("Authorize", for_s=30.0)
+    await bench.silence("TransactionEvent", for_s=60.0)
+    assert bench.session().events[-1]["transactionInfo"]["chargingState"] == "EVConnected"
+    assert "idToken" not in bench.session().events[-1]
+
+
+# Stop transaction options
+
+
+@case("Core", "C", "C-30 or C-31 or C-32 or C35")
+async def test_tc_e_06_cs(bench: Bench) -> None:
+    """Local Stop Transaction - Accepted"""
+    await states.energy_transfer_started(bench)
+    await states.stop_authorized(bench, local=True)
+    await states.ev_connected_post_session(bench)
+    await states.ev_disconnected(bench)
+    await states.parking_bay_unoccupied(bench)
+
+
+@case("Core", "C", "C-10.3 and (C-52 or NOT C-10.2) and (C-30 or C-31 or C-32 or C35)")
+async def test_tc_e_07_cs(bench: Bench) -> None:
+    """Stop transaction options - PowerPathClosed - Local stop"""
+    await stop_points(bench, "PowerPathClosed")
+    await states.energy_transfer_started(bench)
+    await states.stop_authorized(bench, local=True)
+
+
+@case("Core", "C", "C-10.3 and (C-52 or NOT C-10.2)")
+async def test_tc_e_35_cs(bench: Bench) -> None:
+    """Stop transaction options - PowerPathClosed - Remote stop"""
+    await stop_points(bench, "PowerPathClosed")
+    await states.energy_transfer_started(bench)
+    answer = await bench.call("RequestStopTransaction", {"transactionId": bench.session().transaction_id})
+    assert answer["status"] == "Accepted", answer
+    events = [await bench.expect_event()]
+    while events[-1]["eventType"] != "Ended":
+        events.append(await bench.expect_event())
+    assert "RemoteStop" in [event["triggerReason"] for event in events], events
+    assert events[-1]["transactionInfo"]["stoppedReason"] == "Remote", events
+
+
+@SOCKET_AND_CABLE
+@case("Core", "C", "C-10.3 and (C-52 or NOT (C-10.1 or C-10.4)) AND AQ-9")
+async def test_tc_e_37_cs(bench: Bench) -> None:
+    """Stop transaction options - PowerPathClosed - EV side disconnect"""
+    await stop_points(bench, "PowerPathClosed")
+    await on_ev_side_disconnect(bench, stop=False)
+    await states.energy_transfer_suspended(bench)
+    await bench.disconnect_ev(ev_side=True)
+    event = await bench.expect_event()
+    assert event["triggerReason"] == "EVCommunicationLost", event
+    assert event["transactionInfo"]["chargingState"] == "Idle", event
+    assert event["transactionInfo"]["stoppedReason"] in {"EVDisconnected", "StoppedByEV"}, event
+    assert event["eventType"] == "Ended", event
+
+
+@BOTH_WAYS
+@case("Core", "C", "C-10.4 and (C-52 or NOT (C-10.2 or C-10.3))")
+async def test_tc_e_08_cs(bench: Bench, local: bool) -> None:
+    """Stop transaction options - EnergyTransfer stopped - StopAuthorized"""
+    bench.local = local
+    await stop_points(bench, "EnergyTransfer")
+    await states.energy_transfer_started(bench)
+    await states.stop_authorized(bench)
+
+
+@case("Core", "C", "C-10.4")
+async def test_tc_e_22_cs(bench: Bench) -> None:
+    """Stop transaction options - EnergyTransfer stopped - SuspendedEV"""
+    await stop_points(bench, "EnergyTransfer")
+    await states.energy_transfer_started(bench)
+    await bench.station.vehicle(bench.evse_id, state="suspend")
+    event = await bench.expect_event()
+    assert event["triggerReason"] == "ChargingStateChanged", event
+    assert event["transactionInfo"]["chargingState"] in {"EVConnected", "SuspendedEV"}, event
+    assert event["transactionInfo"]["stoppedReason"] == "StoppedByEV", event
+    assert event["eventType"] == "Ended", event
+
+
+@BOTH_WAYS
+@case("Core", "C", "HFS-1 and C-10.1 and (C-52 or NOT (C-10.2 or C-10.3 or C-10.4))")
+async def test_tc_e_14_cs(bench: Bench, local: bool) -> None:
+    """Stop transaction options - EVDisconnected - Charging Station side"""
+    bench.local = local
+    await stop_points(bench, "EVConnected")
+    await states.ev_connected_post_session(bench)
+    await bench.disconnect_ev()
+    await bench.expect_status("Available")
+    event = await bench.expect_event()
+    assert event["triggerReason"] == "EVCommunicationLost", event
+    assert event["transactionInfo"]["chargingState"] == "Idle", event
+    allowed = {"Local", "EVDisconnected", None} if local else {"Remote", "EVDisconnected"}
+    assert event["transactionInfo"].get("stoppedReason") in allowed, event
+    assert event["eventType"] == "Ended", event
+
+
+@SOCKET_AND_CABLE
+@case("Core", "C", "(C-10.1 AND (NOT (NOT C-52 AND (C-10.3 or C-10.4)))) AND AQ-9")
+async def test_tc_e_20_cs(bench: Bench) -> None:
+    """Stop transaction options - EVDisconnected - EV side (able to charge IEC 61851-1 EV)"""
+    await stop_points(bench, "EVConnected")
+    await on_ev_side_disconnect(bench, stop=False)
+    await states.energy_transfer_suspended(bench)
+    await bench.disconnect_ev(ev_side=True)
+    event = await bench.expect_event()
+    assert event["triggerReason"] == "EVCommunicationLost", event
+    assert event["transactionInfo"]["chargingState"] == "Idle", event
+    assert event["transactionInfo"]["stoppedReason"] == "EVDisconnected", event
+    assert event["eventType"] == "Ended", event
+
+
+@case("Core", "C", "C-10.2 and (C-30 or C-31 or C-32 or C35)")
+async def test_tc_e_15_cs(bench: Bench) -> None:
+    """Stop transaction options - StopAuthorized - Local"""
+    await stop_points(bench, "Authorized")
+    await states.energy_transfer_started(bench)
+    await bench.advance(5.0)
+    await bench.present()
+    event = await bench.expect_event()
+    assert event["triggerReason"] == "StopAuthorized", event
+    assert event["transactionInfo"]["stoppedReason"] == "Local", event
+    assert event["eventType"] == "Ended", event
+
+
+@case("Core", "C", "C-10.2")
+async def test_tc_e_21_cs(bench: Bench) -> None:
+    """Stop transaction options - StopAuthorized - Remote"""
+    await stop_points(bench, "Authorized")
+    await states.energy_transfer_started(bench)
+    answer = await bench.call("RequestStopTransaction", {"transactionId": bench.session().transaction_id})
+    assert answer["status"] == "Accepted", answer
+    event = await bench.expect_event()
+    assert event["triggerReason"] == "RemoteStop", event
+    assert event["transactionInfo"]["stoppedReason"] == "Remote", event
+    assert event["eventType"] == "Ended", event
+
+
+@BOTH_WAYS
+@case("Core", "C", "C-10.5 and (C-52 or NOT (C-10.1 or C-10.2 or C-10.3 or C-10.4))")
+async def test_tc_e_19_cs(bench: Bench, local: bool) -> None:
+    """Stop transaction options - ParkingBayUnoccupied"""
+    bench.local = local
+    await stop_points(bench, "ParkingBayOccupancy")
+    await states.ev_disconnected(bench)
+    await bench.station.parking_bay(bench.evse_id, occupied=False)
+    event = await bench.expect_event()
+    assert event["triggerReason"] == "EVDeparted", event
+    assert event["transactionInfo"]["stoppedReason"] == ("Local" if local else "Remote"), event
+    assert event["eventType"] == "Ended", event
+
+
+# The cable is disconnected at the EV
+
+
+@case("Core", "C", 'HFS-1 and C-06.2 and C-12.1 and AQ-9 and NOT Product Subtype "Mode 1/2-only Charging Station"')
+async def test_tc_e_24_cs(bench: Bench) -> None:
+    """Disconnect cable on EV-side - Deauthorize transaction - UnlockOnEVSideDisconnect is true"""
+    await on_ev_side_disconnect(bench, stop=True, unlock=True)
+    await states.energy_transfer_suspended(bench)
+    await bench.disconnect_ev(ev_side=True)
+    event = await bench.expect_event()
+    assert event["triggerReason"] == "EVCommunicationLost", event
+    assert event["transactionInfo"]["chargingState"] == "Idle", event
+    await bench.disconnect_ev()
+    await bench.expect_status("Available")
+
+
+@SOCKET_AND_CABLE
+@case("Core", "C", "C-06.2 and C-12.2 and AQ-9")
+async def test_tc_e_25_cs(bench: Bench) -> None:
+    """Disconnect cable on EV-side - Deauthorize transaction - UnlockOnEVSideDisconnect is false"""
+    await on_ev_side_disconnect(bench, stop=True, unlock=False)
+    await states.energy_transfer_suspended(bench)
+    await bench.disconnect_ev(ev_side=True)
+    event = await bench.expect_event()
+    assert event["triggerReason"] == "EVCommunicationLost", event
+    assert event["transactionInfo"]["chargingState"] == "Idle", event
+    if not bench.setup.attached_cable:
+        refused = await bench.station.http.post(f"/api/sim/evses/{bench.evse_id}/unplug", json={})
+        assert refused.status_code == 409, "the cable must stay locked until its holder comes"
+    await detach(bench)
+    await bench.expect_status("Available")
+
+
+_SUSPENDS = '(C-10.2 or C-10.5) and (C-52 or NOT (C-10.1 or C-10.3 or C-10.4)) and C-06.1 and C-12.2 and AQ-9 and NOT "Mode 1/2"'
+
+
+@pytest.mark.parametrize("points", ["Authorized", "ParkingBayOccupancy", "Authorized,ParkingBayOccupancy"])
+@SOCKET_AND_CABLE
+@case("Core", "C", _SUSPENDS)
+async def test_tc_e_26_cs(bench: Bench, points: str) -> None:
+    """Disconnect cable on EV-side - Suspend transaction"""
+    await stop_points(bench, points)
+    await on_ev_side_disconnect(bench, stop=False, unlock=False)
+    await states.energy_transfer_suspended(bench)
+    await bench.disconnect_ev(ev_side=True)
+    event = await bench.expect_event()
+    assert event["triggerReason"] == "EVCommunicationLost", event
+    assert event["transactionInfo"]["chargingState"] == "Idle", event
+    assert event["eventType"] == "Updated", event
+    if bench.setup.attached_cable:
+        await bench.expect_status("Available")
+    await bench.connect_ev()
+    event = await bench.expect_event()
+    assert event["triggerReason"] == "CablePluggedIn", event
+    assert event["transactionInfo"]["chargingState"] == "EVConnected", event
+    assert event["eventType"] == "Updated", event
+    event = await bench.expect_event()
+    assert event["triggerReason"] == "ChargingStateChanged", event
+    assert event["transactionInfo"]["chargingState"] == "Charging", event
+    assert event["eventType"] == "Updated", event
+
+
+@pytest.mark.parametrize("points", ["Authorized", "ParkingBayOccupancy", "Authorized,ParkingBayOccupancy"])
+@setup(attached_cable=True)
+@case("Core", "C", _SUSPENDS + " and HFS-2")
+async def test_tc_e_27_cs(bench: Bench, points: str) -> None:
+    """Disconnect cable on EV-side - Suspend transaction - Fixed cable connection timeout"""
+    await stop_points(bench, points)
+    await on_ev_side_disconnect(bench, stop=False, unlock=False)
+    await bench.configure("TxCtrlr", "EVConnectionTimeOut", str(_EV_CONNECTION_TIMEOUT_S))
+    await states.energy_transfer_suspended(bench)
+    await bench.disconnect_ev(ev_side=True)
+    event = await bench.expect_event()
+    assert event["triggerReason"] == "EVCommunicationLost", event
+    assert event["transactionInfo"]["chargingState"] == "Idle", event
+    assert event["eventType"] == "Updated", event
+    await bench.expect_status("Available")
+    event = await bench.expect_event(within_s=_EV_CONNECTION_TIMEOUT_S + _DEVIATION_S)
+    assert event["triggerReason"] == "EVConnectTimeout", event
+    if "Authorized" in points:
+        assert event["eventType"] == "Ended", event
+        assert event["transactionInfo"]["stoppedReason"] == "Timeout", event
+    else:
+        assert event["eventType"] == "Updated", event
+
+
+# Check transaction status
+
+
+@case("Core", "M")
+async def test_tc_e_28_cs(bench: Bench) -> None:
+    """Check Transaction status - TransactionId unknown"""
+    answer = await bench.call("GetTransactionStatus", {"transactionId": str(uuid.uuid4())})
+    check_status(answer, ongoing=False, queued=False)
+
+
+async def _charge_into_the_queue(bench: Bench) -> None:
+    """Before and steps 1, 2 of E_29 and E_33; what comes after the reconnect is not answered until the test says so."""
+    await meter_values(bench)
+    await absences(bench)
+    await states.energy_transfer_started(bench)
+    await bench.settle()
+    bench.forget()
+    await bench.go_offline()
+    await bench.advance(_AWAY_S - 5.0)
+    bench.on("TransactionEvent", lambda _: NoAnswer())
+    await bench.come_back()
+
+
+async def _queue_is_emptied(bench: Bench) -> None:
+    """Step 5 of E_29 and E_33."""
+    bench.usual("TransactionEvent")
+    offline = [event for event in await queued(bench) if event.get("offline") is True]
+    assert offline, "nothing was queued"
+    for event in offline:
+        assert event["eventType"] == "Updated", event
+        assert event["meterValue"], event
+
+
+@case("Core", "M", "C-16")
+async def test_tc_e_29_cs(bench: Bench) -> None:
+    """Check Transaction status - Transaction with id ongoing - with message in queue"""
+    await _charge_into_the_queue(bench)
+    answer = await bench.call("GetTransactionStatus", {"transactionId": bench.session().transaction_id})
+    check_status(answer, ongoing=True, queued=True)
+    await _queue_is_emptied(bench)
+
+
+@case("Core", "M", "C-16")
+async def test_tc_e_30_cs(bench: Bench) -> None:
+    """Check Transaction status - Transaction with id ongoing - without message in queue"""
+    await states.energy_transfer_started(bench)
+    await bench.settle()
+    answer = await bench.call("GetTransactionStatus", {"transactionId": bench.session().transaction_id})
+    check_status(answer, ongoing=True, queued=False)
+
+
+@pytest.mark.parametrize("points", ["EVConnected,Authorized", "ParkingBayOccupancy"])
+@BOTH_WAYS
+@case(
+    "Core", "C", "NOT (NOT (C-30 - C-35) AND (NOT C-10.1 AND NOT C-10.3 AND NOT C-10.4 AND NOT C-10.5) AND NOT C-06.2)"
+)
+async def test_tc_e_31_cs(bench: Bench, local: bool, points: str) -> None:
+    """Check Transaction status - Transaction with id ended - with message in queue"""
+    bench.local = local
+    await stop_points(bench, points)
+    await meter_values(bench)
+    await absences(bench, 2 * _AWAY_S)
+    await bench.configure("OCPPCommCtrlr", "UnlockOnEVSideDisconnect", "true")
+    await states.energy_transfer_started(bench)
+    await bench.settle()
+    bench.forget()
+    await bench.go_offline()
+    if local:
+        await bench.present()
+        await bench.advance(10.0)
+        await bench.disconnect_ev()
+    else:
+        await bench.station.vehicle(bench.evse_id, state="suspend")
+        await bench.advance(10.0)
+        await bench.disconnect_ev(ev_side=True)
+        await bench.settle()
+        await bench.disconnect_ev()
+    if "ParkingBayOccupancy" in points:
+        await bench.station.parking_bay(bench.evse_id, occupied=False)
+    await bench.advance(20.0)
+    bench.on("TransactionEvent", lambda _: NoAnswer())
+    await bench.come_back()
+    answer = await bench.call("GetTransactionStatus", {"transactionId": bench.session().transaction_id})
+    check_status(answer, ongoing=False, queued=True)
+    bench.usual("TransactionEvent")
+    events = [event for event in await queued(bench) if event["triggerReason"] not in PERIODIC]
+    _check_end(events, local=local, bay="ParkingBayOccupancy" in points)
+
+
+def _check_end(events: list[Payload], *, local: bool, bay: bool) -> None:
+    """StopAuthorized (or EnergyTransferSuspended) through ParkingBayUnoccupied, as those states validate them."""
+    told = [(event["triggerReason"], event["transactionInfo"].get("chargingState")) for event in events]
+    if local and not bay:
+        assert told[0][0] == "StopAuthorized", told
+    elif local:
+        assert [trigger for trigger, _ in told] == [
+            "StopAuthorized",
+            "ChargingStateChanged",
+            "EVCommunicationLost",
+            "EVDeparted",
+        ], told
+        assert told[1][1] == "EVConnected", told
+        assert told[2][1] == "Idle", told
+    else:
+        assert told[:2] == [("ChargingStateChanged", "SuspendedEV"), ("EVCommunicationLost", "Idle")], told
+        assert [trigger for trigger, _ in told[2:]] == (["EVDeparted"] if bay else []), told
+    last = events[-1]
+    assert last["eventType"] == "Ended", last
+    assert all(event["eventType"] == "Updated" for event in events[:-1]), events
+    assert all(event.get("offline") is True for event in events), events
+    allowed = {"Local", None} if local else {"EVDisconnected", "StoppedByEV"}
+    assert last["transactionInfo"].get("stoppedReason") in allowed, last
+
+
+@BOTH_WAYS
+@case("Core", "M")
+async def test_tc_e_32_cs(bench: Bench, local: bool) -> None:
+    """Check Transaction status - Transaction with id ended - without message in queue"""
+    bench.local = local
+    await states.energy_transfer_started(bench)
+    transaction_id = bench.session().transaction_id
+    await states.parking_bay_unoccupied(bench)
+    await bench.settle()
+    answer = await bench.call("GetTransactionStatus", {"transactionId": transaction_id})
+    check_status(answer, ongoing=False, queued=False)
+
+
+@case("Core", "M", "C-16")
+async def test_tc_e_33_cs(bench: Bench) -> None:
+    """Check Transaction status - Without transactionId - with message in queue"""
+    await _charge_into_the_queue(bench)
+    answer = await bench.call("GetTransactionStatus", {})
+    check_status(answer, ongoing=None, queued=True)
+    await _queue_is_emptied(bench)
+
+
+@case("Core", "M", "C-16")
+async def test_tc_e_34_cs(bench: Bench) -> None:
+    """Check Transaction status - Without transactionId - without message in queue"""
+    answer = await bench.call("GetTransactionStatus", {})
+    check_status(answer, ongoing=None, queued=False)
+
+
+# Offline behaviour
+
+
+@case("Core", "M")
+async def test_tc_e_40_cs(bench: Bench) -> None:
+    """Offline Behaviour - Connection loss during transaction"""
+    await meter_values(bench)
+    await bench.configure("SampledDataCtrlr", "Enabled", "true")
+    await absences(bench)
+    await states.energy_transfer_started(bench)
+    await bench.settle()
+    bench.forget()
+    await bench.go_offline()
+    gone_at = bench.iso()
+    await bench.advance(_AWAY_S - 5.0)
+    await bench.come_back()
+    back_at = bench.iso()
+    events = [event for event in await queued(bench) if gone_at <= event["timestamp"] <= back_at]
+    assert len(events) >= _AWAY_S // _INTERVAL_S - 1, events
+    for event in events:
+        assert event["eventType"] == "Updated", event
+        assert event["meterValue"], event
+        assert event.get("offline") is True, event
+
+
+@case("Core", "C", "(C-01 and (C-30 - C-34 or ISO 15118 support)) or C-35")
+async def test_tc_e_43_cs(bench: Bench) -> None:
+    """Offline Behaviour - Transaction during offline period"""
+    await states.transaction_events_in_queue_ended(bench)
+    events = await queued(bench)
+    assert all(event.get("offline") is True for event in events), events
+    kinds = [event["eventType"] for event in events]
+    assert "Started" in kinds, kinds
+    assert "Ended" in kinds, kinds
+
+
+async def _stop_offline(bench: Bench, id_token: Payload) -> list[Payload]:
+    """The main steps of E_44 and E_45: the transaction is stopped while the link is down."""
+    await bench.settle()
+    bench.forget()
+    await bench.go_offline()
+    await bench.present(id_token)
+    await bench.advance(10.0)
+    await bench.disconnect_ev()
+    await bench.advance(10.0)
+    await bench.come_back()
+    return await queued(bench)
+
+
+@case("Core", "C", "C-30 - C-35 or ISO 15118 support")
+async def test_tc_e_44_cs(bench: Bench) -> None:
+    """Offline Behaviour - Stop transaction during offline period"""
+    await absences(bench)
+    await states.energy_transfer_started(bench)
+    events = await _stop_offline(bench, VALID_TOKEN)
+    assert all(event.get("offline") is True for event in events), events
+    assert "Ended" in [event["eventType"] for event in events], events
+
+
+@case("Core", "C", "(C-30 or C-31 or C-32 or C-34) AND (Local Authorization List Management or C-49)")
+async def test_tc_e_45_cs(bench: Bench) -> None:
+    """Offline Behaviour - Stop transaction during offline period - Same GroupId"""
+    await absences(bench)
+    for token in (VALID_TOKEN, OTHER_TOKEN):
+        bench.csms.id_token_infos[token["idToken"]] = {"status": "Accepted", "groupIdToken": GROUP}
+    await states.id_token_cached(bench, OTHER_TOKEN)
+    await states.authorized(bench, local=True)
+    await states.energy_transfer_started(bench)
+    events = await _stop_offline(bench, OTHER_TOKEN)
+    assert all(event.get("offline") is True for event in events), events
+    assert "Ended" in [event["eventType"] for event in events], events
+
+
+# Messages that are not accepted
+
+
+async def _before_a_message_fails(bench: Bench) -> float:
+    """Before of E_41, E_42, E_50 and E_51; returns OCPPCommCtrlr.MessageTimeout.Default."""
+    await bench.configure("OCPPCommCtrlr", "MessageAttempts", str(_ATTEMPTS), instance="TransactionEvent")
+    interval = str(_ATTEMPT_INTERVAL_S)
+    await bench.configure("OCPPCommCtrlr", "MessageAttemptInterval", interval, instance="TransactionEvent")
+    timeout_s = float(await bench.get_variable("OCPPCommCtrlr", "MessageTimeout", instance="Default"))
+    await states.authorized(bench)
+    await states.ev_connected_pre_session(bench)
+    return timeout_s
+
+
+async def _sent(bench: Bench, for_s: float) -> list[Frame]:
+    """Every transmission, in that time, of the TransactionEvent that comes next."""
+    first = await bench.expect("TransactionEvent")
+    await bench.advance(for_s)
+
+    def same(frame: Frame) -> bool:
+        event: dict[str, Any] = frame.payload
+        same_transaction = event["transactionInfo"]["transactionId"] == first["transactionInfo"]["transactionId"]
+        return same_transaction and event["seqNo"] == first["seqNo"]
+
+    return [frame for frame in bench.journal.sent("TransactionEvent") if same(frame)]
+
+
+def _gaps_s(sent: list[Frame]) -> list[float]:
+    return [(later.at - earlier.at).total_seconds() for earlier, later in zip(sent, sent[1:], strict=False)]
+
+
+def _check_gaps(sent: list[Frame], *, times: int, least_s: float, most_s: float) -> None:
+    """Sent so often, each interval multiplied by the number of preceding transmissions, plus the time to wait."""
+    assert len(sent) == times, [frame.payload for frame in sent]
+    for preceding, gap_s in enumerate(_gaps_s(sent), start=1):
+        wait_s = _ATTEMPT_INTERVAL_S * preceding
+        assert wait_s + least_s - 0.5 <= gap_s <= wait_s + most_s + _DEVIATION_S, _gaps_s(sent)
+
+
+def _whole_time_s(timeout_s: float) -> float:
+    """All attempts, and one more that must not come."""
+    return sum(timeout_s + _ATTEMPT_INTERVAL_S * number for number in range(1, _ATTEMPTS + 2))
+
+
+@case("Core", "M")
+async def test_tc_e_41_cs(bench: Bench) -> None:
+    """Retry sending transaction message when failed - Max retry count reached"""
+    timeout_s = await _before_a_message_fails(bench)
+    bench.on("TransactionEvent", lambda _: NoAnswer())
+    sent = await _sent(bench, _whole_time_s(timeout_s))
+    _check_gaps(sent, times=_ATTEMPTS, least_s=timeout_s, most_s=timeout_s)
+
+
+@case("Core", "M")
+async def test_tc_e_42_cs(bench: Bench) -> None:
+    """Retry sending transaction message when failed - Success before reaching the max retry count"""
+    timeout_s = await _before_a_message_fails(bench)
+    replies = iter([NoAnswer()])
+    bench.on("TransactionEvent", lambda event: next(replies, bench.csms.usual("TransactionEvent", event)))
+    sent = await _sent(bench, _whole_time_s(timeout_s))
+    _check_gaps(sent, times=2, least_s=timeout_s, most_s=timeout_s)
+
+
+@case("Core", "M")
+async def test_tc_e_50_cs(bench: Bench) -> None:
+    """Retry sending transaction message when failed - Max retry count reached - CallError"""
+    await _before_a_message_fails(bench)
+    bench.on("TransactionEvent", CallError("InternalError"))
+    sent = await _sent(bench, _whole_time_s(0.0))
+    _check_gaps(sent, times=_ATTEMPTS, least_s=0.0, most_s=0.0)
+
+
+@case("Core", "M")
+async def test_tc_e_51_cs(bench: Bench) -> None:
+    """Retry sending transaction message when failed - Success before reaching the max retry count - CallError"""
+    timeout_s = await _before_a_message_fails(bench)
+    seen: list[Payload] = []
+
+    def second_only(event: Payload) -> Payload | CallError:
+        seen.append(event)
+        return bench.csms.usual("TransactionEvent", event) if len(seen) == 2 else CallError("InternalError")  # type: ignore[return-value]
+
+    bench.on("TransactionEvent", second_only)
+    sent = await _sent(bench, _whole_time_s(timeout_s))
+    # The interval is told with the message timeout added; a CALLERROR ends the wait at once (E13.FR.03, TC_E_50_CS).
+    _check_gaps(sent, times=2, least_s=0.0, most_s=timeout_s)

@@ -1,0 +1,241 @@
+"""Block F, remote control: remote start and stop, unlocking a connector, and messages on demand."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from tests.conformance import states
+from tests.conformance.bench import Bench
+from tests.conformance.cases import case, setup
+from tests.conformance.frames import Payload
+
+_EV_CONNECTION_TIMEOUT_S = 60
+"""<Configured ev_connection_timeout>"""
+_DEVIATION_S = 4.0
+_LOCK = 'HFS-1 and NOT Product Subtype "Mode 1/2-only Charging Station"'
+
+
+async def trigger(bench: Bench, message: str, evse: Payload | None = None, *, status: str = "Accepted") -> None:
+    """TriggerMessageRequest, and the status of its response."""
+    request: Payload = {"requestedMessage": message} | ({"evse": evse} if evse is not None else {})
+    answer = await bench.call("TriggerMessage", request)
+    assert answer["status"] == status, answer
+
+
+async def unlock(bench: Bench, connector_id: int) -> str:
+    """UnlockConnectorRequest; the status of its response."""
+    answer = await bench.call("UnlockConnector", {"evseId": bench.evse_id, "connectorId": connector_id})
+    return answer["status"]
+
+
+# Remote start and stop
+
+
+@case("Core", "C", "NOT AQ-2 and (C-36-(or) C-39)")
+async def test_tc_f_01_cs(bench: Bench) -> None:
+    """Remote start transaction - Cable plugin first"""
+    await states.ev_connected_pre_session(bench)
+    await states.authorized(bench, local=False)
+    await states.energy_transfer_started(bench)
+
+
+@pytest.mark.parametrize("points", ["EVConnected,Authorized", "ParkingBayOccupancy"])
+@case("Core", "C", "C-48.1 and (C-36-(or) C-39)")
+async def test_tc_f_02_cs(bench: Bench, points: str) -> None:
+    """Remote start transaction - Remote start first -AuthorizeRemoteStart is true"""
+    await bench.configure("TxCtrlr", "TxStartPoint", points)
+    await bench.configure("AuthCtrlr", "AuthorizeRemoteStart", "true")
+    await states.parking_bay_occupied(bench)
+    await states.authorized(bench, local=False)
+    await states.energy_transfer_started(bench)
+
+
+@pytest.mark.parametrize("points", ["EVConnected,Authorized", "ParkingBayOccupancy"])
+@case("Core", "C", "C-48.2 and (C-36-(or) C-39)")
+async def test_tc_f_03_cs(bench: Bench, points: str) -> None:
+    """Remote start transaction - Remote start first -AuthorizeRemoteStart is false"""
+    await bench.configure("TxCtrlr", "TxStartPoint", points)
+    await bench.configure("AuthCtrlr", "AuthorizeRemoteStart", "false")
+    await states.parking_bay_occupied(bench)
+    await states.authorized(bench, local=False)
+    await bench.silence("Authorize", for_s=0.0)
+    await states.energy_transfer_started(bench)
+
+
+@case("Core", "M")
+async def test_tc_f_04_cs(bench: Bench) -> None:
+    """Remote start transaction - Remote start first - Cable plugin timeout"""
+    await bench.configure("TxCtrlr", "EVConnectionTimeOut", str(_EV_CONNECTION_TIMEOUT_S))
+    await bench.configure("TxCtrlr", "TxStartPoint", "Authorized")
+    await states.authorized(bench, local=False)
+    event = await bench.expect_event(within_s=_EV_CONNECTION_TIMEOUT_S + _DEVIATION_S)
+    assert event["triggerReason"] == "EVConnectTimeout", event
+    assert event["eventType"] == "Ended", event
+    bench.session().authorized = False
+    await states.authorized(bench, local=False)
+
+
+@case("Core", "M")
+async def test_tc_f_08_cs(bench: Bench) -> None:
+    """Remote stop transaction - Success"""
+    await states.energy_transfer_started(bench)
+    await states.stop_authorized(bench, local=False)
+
+
+@case("Core", "M")
+async def test_tc_f_09_cs(bench: Bench) -> None:
+    """Remote stop transaction - Rejected"""
+    await states.energy_transfer_started(bench)
+    answer = await bench.call("RequestStopTransaction", {"transactionId": str(uuid.uuid4())})
+    assert answer["status"] == "Rejected", answer
+
+
+# Unlock a connector
+
+
+@case("Core", "C", _LOCK)
+async def test_tc_f_05_cs(bench: Bench) -> None:
+    """Remote unlock Connector - With ongoing transaction"""
+    await states.energy_transfer_started(bench)
+    assert await unlock(bench, bench.connector_id) == "OngoingAuthorizedTransaction"
+
+
+@case("Core", "C", _LOCK)
+async def test_tc_f_06_cs(bench: Bench) -> None:
+    """Remote unlock Connector - Without ongoing transaction - Accepted"""
+    await bench.configure("OCPPCommCtrlr", "UnlockOnEVSideDisconnect", "false")
+    await states.energy_transfer_suspended(bench)
+    await bench.disconnect_ev(ev_side=True)  # the cable stays locked in the socket, without a transaction
+    event = await bench.expect_event()
+    assert event["eventType"] == "Ended", event
+    assert await unlock(bench, bench.connector_id) == "Unlocked"
+    await bench.disconnect_ev()
+
+
+@case("Core", "C", _LOCK)
+async def test_tc_f_07_cs(bench: Bench) -> None:
+    """Remote unlock Connector - Without ongoing transaction - No cable connected"""
+    assert await unlock(bench, bench.connector_id) == "Unlocked"
+
+
+@case("Core", "C", _LOCK)
+async def test_tc_f_10_cs(bench: Bench) -> None:
+    """Remote unlock Connector - Without ongoing transaction - UnknownConnector"""
+    assert await unlock(bench, 999) == "UnknownConnector"
+
+
+# Trigger message
+
+
+@case("Core", "C", "C-29.1")
+async def test_tc_f_11_cs(bench: Bench) -> None:
+    """Trigger message - MeterValues - Specific EVSE"""
+    await trigger(bench, "MeterValues", {"id": bench.evse_id})
+    told = await bench.expect("MeterValues")
+    assert told["evseId"] == bench.evse_id, told
+    assert told["meterValue"][0]["sampledValue"][0]["context"] == "Trigger", told
+
+
+@setup(evses=2)
+@case("Core", "C", "C-29.1")
+async def test_tc_f_12_cs(bench: Bench) -> None:
+    """Trigger message - MeterValues - All EVSE"""
+    await trigger(bench, "MeterValues")
+    concerned: set[int] = set()
+    for _ in range(bench.setup.evses):
+        told = await bench.expect("MeterValues")
+        assert told["meterValue"][0]["sampledValue"][0]["context"] == "Trigger", told
+        concerned.add(told["evseId"])
+    assert concerned == {1, 2}
+
+
+def _check_triggered(event: Payload) -> None:
+    assert event["triggerReason"] == "Trigger", event
+    assert event["transactionInfo"]["chargingState"] == "Charging", event
+    assert event["meterValue"][0]["sampledValue"][0]["context"] == "Trigger", event
+
+
+@case("Core", "C", "C-29.2")
+async def test_tc_f_13_cs(bench: Bench) -> None:
+    """Trigger message - TransactionEvent - Specific EVSE"""
+    await states.energy_transfer_started(bench)
+    await trigger(bench, "TransactionEvent", {"id": bench.evse_id})
+    event = await bench.expect_event()
+    assert event.get("evse", {"id": bench.evse_id})["id"] == bench.evse_id, event
+    _check_triggered(event)
+
+
+@setup(evses=2)
+@case("Core", "C", "C-29.2")
+async def test_tc_f_14_cs(bench: Bench) -> None:
+    """Trigger message - TransactionEvent - All EVSE"""
+    for number in (1, 2):
+        await states.energy_transfer_started(bench, evse_id=number)
+    await trigger(bench, "TransactionEvent")
+    concerned: set[int] = set()
+    for _ in range(bench.setup.evses):
+        event = await bench.expect_event()
+        _check_triggered(event)
+        concerned.add(event["evse"]["id"])
+    assert concerned == {1, 2}
+
+
+@case("Core", "C", "C-29.3")
+async def test_tc_f_15_cs(bench: Bench) -> None:
+    """Trigger message - LogStatusNotification - Idle"""
+    await trigger(bench, "LogStatusNotification")
+    told = await bench.expect("LogStatusNotification")
+    assert told["status"] == "Idle", told
+
+
+@case("Core", "C", "C-29.4")
+async def test_tc_f_17_cs(bench: Bench) -> None:
+    """Trigger message - FirmwareStatusNotification - Specific EVSE not relevant"""
+    await trigger(bench, "FirmwareStatusNotification", {"id": bench.evse_id})
+    told = await bench.expect("FirmwareStatusNotification")
+    assert told["status"] == "Idle", told
+
+
+@case("Core", "C", "C-29.4")
+async def test_tc_f_18_cs(bench: Bench) -> None:
+    """Trigger message - FirmwareStatusNotification - Idle"""
+    await trigger(bench, "FirmwareStatusNotification")
+    told = await bench.expect("FirmwareStatusNotification")
+    assert told["status"] == "Idle", told
+
+
+@case("Core", "M")
+async def test_tc_f_20_cs(bench: Bench) -> None:
+    """Trigger message - Heartbeat"""
+    await trigger(bench, "Heartbeat")
+    await bench.expect("Heartbeat", within_s=2.0)  # sooner than one of its own accord
+
+
+@case("Core", "C", "C-29.5")
+async def test_tc_f_23_cs(bench: Bench) -> None:
+    """Trigger message - StatusNotification - Specific EVSE - Available"""
+    await trigger(bench, "StatusNotification", {"id": bench.evse_id, "connectorId": bench.connector_id})
+    await bench.expect_status("Available")
+
+
+@case("Core", "C", "C-29.5")
+async def test_tc_f_24_cs(bench: Bench) -> None:
+    """Trigger message - StatusNotification - Specific EVSE - Occupied"""
+    await states.ev_connected_pre_session(bench)
+    await trigger(bench, "StatusNotification", {"id": bench.evse_id, "connectorId": bench.connector_id})
+    await bench.expect_status("Occupied")
+
+
+@case("Core", "C", "C-29.6")
+async def test_tc_f_26_cs(bench: Bench) -> None:
+    """Trigger message - BootNotification - Rejected"""
+    await trigger(bench, "BootNotification", status="Rejected")
+    await bench.silence("BootNotification", for_s=60.0)
+
+
+@case("Core", "C", "NOT AQ-11")
+async def test_tc_f_27_cs(bench: Bench) -> None:
+    """Trigger message - NotImplemented"""
+    await trigger(bench, "SignCombinedCertificate", status="NotImplemented")

@@ -1,0 +1,257 @@
+"""Block G, availability: connector statuses, and orders to go out of and into service (Core)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conformance import states
+from tests.conformance.bench import Bench
+from tests.conformance.cases import case
+from tests.conformance.frames import Payload
+from tests.conformance.station import Setup
+
+_DURATION_S = 10.0
+"""<Configured Transaction Duration>"""
+
+one_or_two_evses = pytest.mark.parametrize(
+    "station_setup", [Setup(), Setup(evses=2)], ids=["one-evse", "two-evses"]
+)
+every_end = pytest.mark.parametrize(
+    "station_setup",
+    [
+        Setup(variables={"TxCtrlr.TxStopPoint": "Authorized"}),
+        Setup(variables={"TxCtrlr.TxStopPoint": "EVConnected"}),
+        Setup(variables={"TxCtrlr.TxStopPoint": "ParkingBayOccupancy"}),
+        Setup(evses=2),
+    ],
+    ids=["authorized", "ev-connected", "parking-bay", "two-evses"],
+)
+"""transactions that end at each of the steps where they may"""
+
+
+async def order(bench: Bench, operational_status: str, evse_id: int | None = None, connector: bool = False) -> str:
+    """ChangeAvailabilityRequest for the station, an EVSE, or its connector; the status of the response."""
+    request: Payload = {"operationalStatus": operational_status}
+    if evse_id is not None:
+        request["evse"] = {"id": evse_id} | ({"connectorId": bench.connector_id} if connector else {})
+    return (await bench.call("ChangeAvailability", request))["status"]
+
+
+def all_connectors_told(bench: Bench) -> None:
+    """Post scenario: a message to report the state of a connector has been received for all connectors."""
+    told = {(one.payload["evseId"], one.payload["connectorId"]) for one in bench.journal.sent("StatusNotification")}
+    assert told >= {(number, 1) for number in range(1, bench.setup.evses + 1)}, told
+
+
+async def ends_unavailable(bench: Bench) -> None:
+    """The session goes to its end; the step that ends the transaction is followed by connectorStatus Unavailable."""
+    told = False
+
+    async def look() -> bool:
+        if told or not bench.session().ended:
+            return told
+        await bench.expect_status("Unavailable")
+        return True
+
+    await bench.advance(_DURATION_S)
+    await states.stop_authorized(bench)
+    told = await look()
+    await states.ev_connected_post_session(bench)
+    told = await look()
+    if told:
+        await states.ev_disconnected(bench, status=None)
+    elif "EVConnected" in bench.stop_points:
+        await states.ev_disconnected(bench, status="Unavailable")  # G01.FR.05
+        assert bench.session().ended
+        told = True
+    else:
+        await states.ev_disconnected(bench)
+    left = bench.session()
+    await states.parking_bay_unoccupied(bench)
+    if not told:
+        assert left.ended
+        await bench.expect_status("Unavailable")
+    assert left.ended
+    await bench.silence("StatusNotification", for_s=5.0)
+
+
+@case("Core", "M")
+async def test_tc_g_01_cs(bench: Bench) -> None:
+    """Connector status Notification - Available to Occupied"""
+    await states.ev_connected_pre_session(bench)
+
+
+@case("Core", "M")
+async def test_tc_g_02_cs(bench: Bench) -> None:
+    """Connector status Notification - Occupied to Available"""
+    await states.ev_connected_pre_session(bench)
+    await bench.disconnect_ev()
+    await bench.expect_status("Available")
+
+
+@case("Core", "M")
+@one_or_two_evses
+async def test_tc_g_03_cs(bench: Bench) -> None:
+    """Change Availability EVSE - Operative to inoperative"""
+    await states.unavailable(bench, evse_id=bench.evse_id)
+    await bench.silence("StatusNotification", for_s=5.0)  # of no other EVSE
+
+
+@case("Core", "M")
+async def test_tc_g_04_cs(bench: Bench) -> None:
+    """Change Availability EVSE - Inoperative to operative"""
+    await states.unavailable(bench, evse_id=bench.evse_id)
+    assert await order(bench, "Operative", bench.evse_id) == "Accepted"
+    await bench.expect_status("Available")
+
+
+@case("Core", "M")
+@one_or_two_evses
+async def test_tc_g_05_cs(bench: Bench) -> None:
+    """Change Availability Charging Station - Operative to inoperative"""
+    await states.unavailable(bench)
+    all_connectors_told(bench)
+
+
+@case("Core", "M")
+@one_or_two_evses
+async def test_tc_g_06_cs(bench: Bench) -> None:
+    """Change Availability Charging Station - Inoperative to operative"""
+    await states.unavailable(bench)
+    assert await order(bench, "Operative") == "Accepted"
+    await bench.expect_all_statuses("Available")
+
+
+@case("Core", "M")
+async def test_tc_g_07_cs(bench: Bench) -> None:
+    """Change Availability Connector - Operative to inoperative"""
+    await states.unavailable(bench, evse_id=bench.evse_id, connector_id=bench.connector_id)
+
+
+@case("Core", "M")
+async def test_tc_g_08_cs(bench: Bench) -> None:
+    """Change Availability Connector - Inoperative to operative"""
+    await states.unavailable(bench, evse_id=bench.evse_id, connector_id=bench.connector_id)
+    assert await order(bench, "Operative", bench.evse_id, connector=True) == "Accepted"
+    await bench.expect_status("Available")
+
+
+@case("Core", "M")
+async def test_tc_g_09_cs(bench: Bench) -> None:
+    """Change Availability EVSE - Operative to operative"""
+    assert await order(bench, "Operative", bench.evse_id) == "Accepted"
+
+
+@case("Core", "M")
+async def test_tc_g_10_cs(bench: Bench) -> None:
+    """Change Availability EVSE - Inoperative to inoperative"""
+    await states.unavailable(bench, evse_id=bench.evse_id)
+    assert await order(bench, "Inoperative", bench.evse_id) == "Accepted"
+    all_connectors_told(bench)
+
+
+@case("Core", "M")
+@every_end
+async def test_tc_g_11_cs(bench: Bench) -> None:
+    """Change Availability EVSE - With ongoing transaction"""
+    await states.energy_transfer_started(bench)
+    assert await order(bench, "Inoperative", bench.evse_id) == "Scheduled"
+    await ends_unavailable(bench)
+    all_connectors_told(bench)
+
+
+@case("Core", "M")
+@one_or_two_evses
+async def test_tc_g_12_cs(bench: Bench) -> None:
+    """Change Availability Charging Station - Operative to operative"""
+    assert await order(bench, "Operative") == "Accepted"
+    all_connectors_told(bench)
+
+
+@case("Core", "M")
+@one_or_two_evses
+async def test_tc_g_13_cs(bench: Bench) -> None:
+    """Change Availability Charging Station - Inoperative to inoperative"""
+    await states.unavailable(bench)
+    assert await order(bench, "Inoperative") == "Accepted"
+    await bench.expect_all_statuses("Unavailable")
+
+
+@case("Core", "M")
+@every_end
+async def test_tc_g_14_cs(bench: Bench) -> None:
+    """Change Availability Charging Station - With ongoing transaction"""
+    await states.energy_transfer_started(bench)
+    assert await order(bench, "Inoperative") == "Scheduled"
+    for number in range(1, bench.setup.evses + 1):
+        if number != bench.evse_id:
+            await bench.expect_status("Unavailable", evse_id=number)
+    await bench.silence("StatusNotification", for_s=2.0)
+    await ends_unavailable(bench)
+    all_connectors_told(bench)
+
+
+@case("Core", "M")
+async def test_tc_g_15_cs(bench: Bench) -> None:
+    """Change Availability Connector - Operative to operative"""
+    assert await order(bench, "Operative", bench.evse_id, connector=True) == "Accepted"
+    all_connectors_told(bench)
+
+
+@case("Core", "M")
+async def test_tc_g_16_cs(bench: Bench) -> None:
+    """Change Availability Connector - Inoperative to inoperative"""
+    await states.unavailable(bench, evse_id=bench.evse_id, connector_id=bench.connector_id)
+    assert await order(bench, "Inoperative", bench.evse_id, connector=True) == "Accepted"
+    all_connectors_told(bench)
+
+
+@case("Core", "M")
+@every_end
+async def test_tc_g_17_cs(bench: Bench) -> None:
+    """Change Availability Connector - With ongoing transaction"""
+    await states.energy_transfer_started(bench)
+    assert await order(bench, "Inoperative", bench.evse_id, connector=True) == "Scheduled"
+    await ends_unavailable(bench)
+    all_connectors_told(bench)
+
+
+def configured_one_unavailable(bench: Bench) -> dict[int, str]:
+    """connectorStatus Unavailable for the configured EVSE, Available for the others."""
+    numbers = range(1, bench.setup.evses + 1)
+    return {number: "Unavailable" if number == bench.evse_id else "Available" for number in numbers}
+
+
+@case("Core", "M")
+@one_or_two_evses
+async def test_tc_g_18_cs(bench: Bench) -> None:
+    """Change Availability EVSE - state persists across reboot"""
+    await states.unavailable(bench, evse_id=bench.evse_id)
+    before = len(bench.journal.sent("StatusNotification"))
+    assert await order(bench, "Inoperative", bench.evse_id) == "Accepted"
+    await bench.expect_status("Unavailable")
+    statuses = configured_one_unavailable(bench)
+    for one in bench.journal.sent("StatusNotification")[before:]:
+        assert one.payload["connectorStatus"] == statuses[one.payload["evseId"]], one.payload
+    await states.booted(bench, statuses=statuses)
+    all_connectors_told(bench)
+
+
+@case("Core", "M")
+@one_or_two_evses
+async def test_tc_g_19_cs(bench: Bench) -> None:
+    """Change Availability Connector - state persists across reboot"""
+    await states.unavailable(bench, evse_id=bench.evse_id, connector_id=bench.connector_id)
+    before = bench.csms.connection
+    await states.booting(bench)
+    await states.has_booted(bench, after=before, statuses=configured_one_unavailable(bench))
+
+
+@case("Core", "M")
+@one_or_two_evses
+async def test_tc_g_21_cs(bench: Bench) -> None:
+    """Change Availability Charging Station - state persists across reboot"""
+    await states.unavailable(bench)
+    before = bench.csms.connection
+    await states.booting(bench)
+    await states.has_booted(bench, after=before, statuses="Unavailable")

@@ -1,0 +1,180 @@
+"""Block N, diagnostics: log files and customer information."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tests.conformance import states
+from tests.conformance.bench import VALID_TOKEN, Bench
+from tests.conformance.cases import case
+from tests.conformance.frames import Payload
+from tests.file_server import serving
+
+_RETRY_INTERVAL_S = 20
+_CUSTOMER = "CUSTOMER-0815"
+_LOCAL_AUTHORIZATION = "(C-30 or C-31 or C-34) and (Local Authorization List Management or C-49)"
+
+
+def _get_log(url: str, *, kind: str = "DiagnosticsLog", request_id: int = 1, **more: int) -> Payload:
+    return {"logType": kind, "requestId": request_id, "log": {"remoteLocation": url}, **more}
+
+
+async def _log_status(bench: Bench, status: str, request_id: int, *, within_s: float = 60.0) -> None:
+    told = await bench.expect("LogStatusNotification", within_s=within_s)
+    assert told == {"status": status, "requestId": request_id}, told
+
+
+@case("Core", "M")
+async def test_tc_n_25_cs(bench: Bench) -> None:
+    """Retrieve Log Information - Diagnostics Log - Success"""
+    assert "HTTP" in (await bench.get_variable("OCPPCommCtrlr", "FileTransferProtocols")).split(",")
+    async with serving() as server:
+        answer = await bench.call("GetLog", _get_log(f"{server.url}/logs/"))
+        assert answer["status"] == "Accepted", answer
+        assert answer.get("filename"), answer
+        await _log_status(bench, "Uploading", 1)
+        await _log_status(bench, "Uploaded", 1)
+        assert [len(content) > 0 for content in server.files.values()] == [True]
+
+
+@case("Core", "M")
+async def test_tc_n_26_cs(bench: Bench) -> None:
+    """Retrieve Log Information - Diagnostics Log - Upload failed"""
+    async with serving() as server:
+        server.refusals["PUT"] = server.refusals["POST"] = 404  # a path that does not exist
+        asked = _get_log(f"{server.url}/nowhere/", retries=3, retryInterval=_RETRY_INTERVAL_S)
+        answer = await bench.call("GetLog", asked)
+        assert answer["status"] == "Accepted", answer
+        await bench.advance(3 * _RETRY_INTERVAL_S + 5)
+        await bench.settle()
+        assert len(server.requests) >= 4
+    told = bench.journal.sent("LogStatusNotification")
+    uploading = [frame for frame in told if frame.payload["status"] == "Uploading"]
+    failed = [frame for frame in told if frame not in uploading]
+    assert len(uploading) in {1, 4}, told
+    assert len(failed) in {1, 4}, told
+    assert told[0] is uploading[0]
+    for frame in failed:
+        assert frame.payload["status"] in {
+            "UploadFailure",
+            "BadMessage",
+            "PermissionDenied",
+            "NotSupportedOperation",
+        }, frame
+    assert {frame.payload["requestId"] for frame in told} == {1}
+    took = failed[-1].at - uploading[0].at
+    assert abs(took - timedelta(seconds=3 * _RETRY_INTERVAL_S)) <= timedelta(seconds=1), took
+
+
+@case("Core", "M")
+async def test_tc_n_35_cs(bench: Bench) -> None:
+    """Retrieve Log Information - Security Log - Success"""
+    async with serving() as server:
+        answer = await bench.call("GetLog", _get_log(f"{server.url}/logs/", kind="SecurityLog", request_id=35))
+        assert answer["status"] == "Accepted", answer
+        await _log_status(bench, "Uploading", 35)
+        await _log_status(bench, "Uploaded", 35)
+        assert [len(content) > 0 for content in server.files.values()] == [True]
+
+
+@case("Core", "C", "C-57")
+async def test_tc_n_36_cs(bench: Bench) -> None:
+    """Retrieve Log Information - Second Request"""
+    async with serving() as server:
+        server.stalled = 1
+        answer = await bench.call("GetLog", _get_log(f"{server.url}/logs/", request_id=1))
+        assert answer["status"] == "Accepted", answer
+        await _log_status(bench, "Uploading", 1)
+        await bench.until(lambda: server.requests, why="the upload did not begin")
+        answer = await bench.call("GetLog", _get_log(f"{server.url}/logs/", request_id=2))
+        assert answer["status"] == "AcceptedCanceled", answer
+        await _log_status(bench, "AcceptedCanceled", 1)
+        await _log_status(bench, "Uploading", 2)
+        await _log_status(bench, "Uploaded", 2)
+        assert [len(content) > 0 for content in server.files.values()] == [True]
+
+
+# Customer information
+
+
+async def _ask(bench: Bench, *, report: bool, clear: bool, request_id: int = 7, **customer: object) -> list[str]:
+    """CustomerInformation, which is accepted; the data of all parts of what is told then."""
+    request: Payload = {"requestId": request_id, "report": report, "clear": clear, **customer}
+    answer = await bench.call("CustomerInformation", request)
+    assert answer["status"] == "Accepted", answer
+    parts: list[str] = []
+    while True:
+        told = await bench.expect("NotifyCustomerInformation")
+        assert told["requestId"] == request_id, told
+        assert told["seqNo"] == len(parts), told
+        parts.append(told["data"])
+        if not told.get("tbc", False):
+            return parts
+
+
+async def _known_customer(bench: Bench) -> None:
+    """The Before of the cases that find something: the id token is cached, and was used once more."""
+    if await bench.get_variable("LocalAuthListCtrlr", "Available") == "true":
+        await states.id_token_local_auth_list(bench)
+    await bench.configure("AuthCtrlr", "LocalPreAuthorize", "true")
+    await bench.configure("AuthCacheCtrlr", "Enabled", "true")
+    await states.id_token_cached(bench)
+    bench.new_session()
+    await states.authorized(bench, local=True, cached=True)
+    await states.parking_bay_unoccupied(bench)
+
+
+@case("Core", "C", _LOCAL_AUTHORIZATION)
+async def test_tc_n_27_cs(bench: Bench) -> None:
+    """Get Customer Information - Accepted + data"""
+    await _known_customer(bench)
+    parts = await _ask(bench, report=True, clear=False, idToken=VALID_TOKEN)
+    assert all(parts)
+
+
+@case("Core", "C", _LOCAL_AUTHORIZATION)
+async def test_tc_n_28_cs(bench: Bench) -> None:
+    """Get Customer Information - Accepted + no data"""
+    await _ask(bench, report=False, clear=True, request_id=1, idToken=VALID_TOKEN)
+    assert len(await _ask(bench, report=True, clear=False, request_id=2, idToken=VALID_TOKEN)) == 1
+    await bench.silence("NotifyCustomerInformation", for_s=5.0)
+
+
+@case("Core", "C", _LOCAL_AUTHORIZATION)
+async def test_tc_n_30_cs(bench: Bench) -> None:
+    """Clear Customer Information - Clear and report + data"""
+    await _known_customer(bench)
+    parts = await _ask(bench, report=True, clear=True, request_id=1, idToken=VALID_TOKEN)
+    assert all(parts)
+    # Only the local list may know the customer still; here the answer has one part, whatever is in it.
+    again = await _ask(bench, report=True, clear=False, request_id=2, idToken=VALID_TOKEN)
+    assert len(again) == 1
+    assert await bench.station.get("/api/auth/cache") == []
+
+
+@case("Core", "C", _LOCAL_AUTHORIZATION)
+async def test_tc_n_31_cs(bench: Bench) -> None:
+    """Clear Customer Information - Clear and report + no data"""
+    assert len(await _ask(bench, report=True, clear=True, idToken=VALID_TOKEN)) == 1
+    await bench.silence("NotifyCustomerInformation", for_s=5.0)
+
+
+@case("Core", "M")
+async def test_tc_n_32_cs(bench: Bench) -> None:
+    """Clear Customer Information - Clear and no report"""
+    (said,) = await _ask(bench, report=False, clear=True, idToken=VALID_TOKEN)
+    assert said
+    await bench.silence("NotifyCustomerInformation", for_s=5.0)
+
+
+@case("Core", "C", "C-14")
+async def test_tc_n_62_cs(bench: Bench) -> None:
+    """Clear Customer Information - Clear and report - customerIdentifier"""
+    # The identifier comes to the station with the id token of a transaction.
+    bench.local = False
+    named = VALID_TOKEN | {"additionalInfo": [{"additionalIdToken": _CUSTOMER, "type": "customer"}]}
+    await states.authorized(bench, local=False, id_token=named)
+    await states.parking_bay_unoccupied(bench)
+    parts = await _ask(bench, report=True, clear=True, request_id=1, customerIdentifier=_CUSTOMER)
+    assert all(parts)
+    assert await _ask(bench, report=True, clear=False, request_id=2, customerIdentifier=_CUSTOMER) == [""]

@@ -1,0 +1,36 @@
+"""Block P, data transfer and custom data: what OCPP has no message or field for."""
+
+from __future__ import annotations
+
+from tests.conformance.bench import Bench
+from tests.conformance.cases import case
+from tests.conformance.frames import Payload
+
+
+@case("Core", "M")
+async def test_tc_p_01_cs(bench: Bench) -> None:
+    """Data Transfer to the Charging Station - Rejected / Unknown VendorId / Unknown MessageId"""
+    request: Payload = {"vendorId": "org.openchargealliance.octt", "messageId": "unused-1"}
+    answer = await bench.call("DataTransfer", request)
+    assert answer["status"] in {"UnknownVendorId", "UnknownMessageId", "Rejected"}, answer
+
+
+@case("Core", "M")
+async def test_tc_p_03_cs(bench: Bench) -> None:
+    """CustomData - Receive custom data"""
+    custom: Payload = {"vendorId": "org.openchargealliance.octt", "anything": {"snake_case": [1, None, "camelCase"]}}
+    place: Payload = {
+        "component": {"name": "OCPPCommCtrlr", "customData": custom},
+        "variable": {"name": "OfflineThreshold", "customData": custom},
+        "attributeType": "Actual",
+        "customData": custom,
+    }
+    changed = await bench.call(
+        "SetVariables", {"setVariableData": [place | {"attributeValue": "200"}], "customData": custom}
+    )
+    assert changed["setVariableResult"][0]["attributeStatus"] == "Accepted", changed
+    read = await bench.call("GetVariables", {"getVariableData": [place], "customData": custom})
+    (result,) = read["getVariableResult"]
+    assert result["attributeStatus"] == "Accepted", result
+    assert result.get("attributeType", "Actual") == "Actual", result
+    assert result["attributeValue"] == "200", result

@@ -1,0 +1,130 @@
+"""A file server over HTTP for tests: it takes, gives, refuses, stalls and breaks off as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import ssl
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+
+
+@dataclass
+class HttpRequest:
+    """What came."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes = b""
+
+
+@dataclass
+class FileServer:
+    """Its files by path, and what it does besides serving them."""
+
+    files: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    requests: list[HttpRequest] = field(default_factory=list[HttpRequest])
+    """all of them, complete or not"""
+    refusals: dict[str, int] = field(default_factory=dict[str, int])
+    """method to the status it is answered with"""
+    redirects: dict[str, str] = field(default_factory=dict[str, str])
+    """path to where it is now"""
+    stalled: int = 0
+    """so many requests from now on are never answered"""
+    break_after: int | None = None
+    """bytes of a body after which a GET is broken off"""
+    etag: str | None = '"1"'
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    """set once the first request is answered"""
+    port: int = 0
+    secure: bool = False
+
+    @property
+    def url(self) -> str:
+        """Where it is, without a path."""
+        return f"{'https' if self.secure else 'http'}://127.0.0.1:{self.port}"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection."""
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while (request := await _read(reader, self.requests)) is not None:
+                if self.stalled > 0:
+                    self.stalled -= 1
+                    await reader.read()  # until the peer gives up
+                    break
+                goes_on = await self._answer(request, writer)
+                self.asked.set()
+                if not goes_on:
+                    break
+        writer.close()
+
+    async def _answer(self, request: HttpRequest, writer: asyncio.StreamWriter) -> bool:
+        path = request.path.partition("?")[0]
+        if path in self.redirects:
+            return _send(writer, 307, {"Location": self.redirects[path]})
+        if (status := self.refusals.get(request.method)) is not None:
+            return _send(writer, status)
+        if request.method in {"PUT", "POST"}:
+            self.files[path] = request.body
+            return _send(writer, 201)
+        if path not in self.files:
+            return _send(writer, 404)
+        return await self._give(request, self.files[path], writer)
+
+    async def _give(self, request: HttpRequest, whole: bytes, writer: asyncio.StreamWriter) -> bool:
+        begin, status = 0, 200
+        headers = {"ETag": self.etag} if self.etag is not None else {}
+        asked = re.fullmatch(r"bytes=(\d+)-", request.headers.get("range", ""))
+        if asked is not None and request.headers.get("if-range") == self.etag:
+            begin, status = int(asked[1]), 206
+            headers["Content-Range"] = f"bytes {begin}-{len(whole) - 1}/{len(whole)}"
+        rest = whole[begin:]
+        if self.break_after is None:
+            return _send(writer, status, headers, rest)
+        _send(writer, status, headers | {"Content-Length": str(len(rest))}, rest[: self.break_after])
+        await writer.drain()
+        return False
+
+
+async def _read(reader: asyncio.StreamReader, seen: list[HttpRequest]) -> HttpRequest | None:
+    head = await reader.readuntil(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").strip().split("\r\n")
+    method, path, _ = first.split(" ")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    request = HttpRequest(method, path, headers)
+    seen.append(request)
+    request.body = await reader.readexactly(int(headers.get("content-length", "0")))
+    return request
+
+
+def _send(writer: asyncio.StreamWriter, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> bool:
+    given = {"Content-Length": str(len(body))} | (headers or {})
+    head = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+    writer.write(f"HTTP/1.1 {status} X\r\n{head}\r\n".encode("latin-1") + body)
+    return True
+
+
+@contextlib.asynccontextmanager
+async def serving(tls: ssl.SSLContext | None = None) -> AsyncGenerator[FileServer]:
+    """A file server on a free port of this machine."""
+    files = FileServer(secure=tls is not None)
+    connections: set[asyncio.StreamWriter] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.add(writer)
+        try:
+            await files.serve(reader, writer)
+        finally:
+            connections.discard(writer)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    files.port = server.sockets[0].getsockname()[1]
+    try:
+        yield files
+    finally:
+        server.close()
+        for writer in connections:
+            writer.transport.abort()
+        await server.wait_closed()

@@ -1,0 +1,126 @@
+"""What the installation file makes of the device model, over a model built by hand and over a whole station."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from metering.clock import SystemClock
+from ocpp_handlers.device_model import AttributeType, DataType, DeviceModel, Missing, Mutability, Place, Variable, told
+from ocpp_handlers.installed_variables import InstalledVariables, Row
+from station.database import Database, open_database
+from station.fact_store import FactStore
+from tests.csms import Csms
+from tests.walk import walking
+
+KNOWN = Place("Known")
+OWN = Place("VendorThing", evse_id=1)
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncGenerator[Database]:
+    async with open_database(tmp_path / "db", SystemClock()) as database:
+        yield database
+
+
+def row(
+    place: Place,
+    name: str,
+    value: str | None = None,
+    mutability: Mutability | None = None,
+    attribute: AttributeType = AttributeType.ACTUAL,
+) -> Row:
+    return Row(place, name, None, attribute, value, mutability)
+
+
+async def model_with(database: Database, *rows: Row) -> DeviceModel:
+    """A model with one variable that is told, and these rows over it."""
+    model = DeviceModel([told(KNOWN, "Fixed", DataType.STRING, lambda: "as built")])
+    await InstalledVariables(model, FactStore(database, "variable")).put(rows)
+    return model
+
+
+def find(model: DeviceModel, place: Place, name: str, attribute: AttributeType = AttributeType.ACTUAL) -> Variable:
+    found = model.find(place, name, attribute=attribute)
+    assert not isinstance(found, Missing), found
+    return found
+
+
+async def test_a_value_stands_in_place_of_what_is_told(database: Database) -> None:
+    model = await model_with(database, row(KNOWN, "Fixed", "as installed"))
+    assert find(model, KNOWN, "Fixed").read() == "as installed"
+    assert not find(model, KNOWN, "Fixed").writable
+
+
+async def test_a_name_that_is_not_known_is_no_variable_without_its_mutability(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = await model_with(database, row(KNOWN, "Fixde", "x"), row(Place("Knwon"), "Fixed", "x"))
+    assert len(model.rows()) == 1
+    assert "variable Known.Fixde is not known" in caplog.text
+    assert "variable Knwon.Fixed is not known" in caplog.text
+
+
+async def test_an_own_variable_is_written_and_kept_where_it_may_be(database: Database) -> None:
+    rows = (
+        row(OWN, "Colour", "red", Mutability.READ_WRITE),
+        row(OWN, "Colour", "green", Mutability.READ_WRITE, AttributeType.TARGET),
+        row(OWN, "Batch", "7", Mutability.READ_ONLY),
+    )
+    model = await model_with(database, *rows)
+    colour, target = find(model, OWN, "Colour"), find(model, OWN, "Colour", AttributeType.TARGET)
+    assert (colour.read(), target.read(), find(model, OWN, "Batch").read()) == ("red", "green", "7")
+    assert not find(model, OWN, "Batch").writable
+    assert colour.write is not None
+    with pytest.raises(ValueError, match="must have at most"):
+        await colour.write("x" * 1001)
+    await colour.write("blue")
+    again = await model_with(database, *rows)
+    assert find(again, OWN, "Colour").read() == "blue"
+    assert find(again, OWN, "Colour", AttributeType.TARGET).read() == "green"
+
+
+async def test_what_is_told_becomes_writable_where_the_installer_says_so(database: Database) -> None:
+    model = await model_with(database, row(KNOWN, "Fixed", mutability=Mutability.READ_WRITE))
+    variable = find(model, KNOWN, "Fixed")
+    assert variable.read() == "as built"
+    assert variable.write is not None
+    await variable.write("as told")
+    assert find(model, KNOWN, "Fixed").read() == "as told"
+
+
+async def test_the_installers_variables_are_reported_written_and_outlive_a_power_cut(tmp_path: Path) -> None:
+    """B05.FR.10, B07.FR.11; a setting that was made ReadOnly is refused (B05.FR.09)."""
+    rows = [
+        {"component": "VendorThing", "evse": 1, "variable": "Colour", "value": "red", "mutability": "ReadWrite"},
+        {"component": "VendorThing", "evse": 1, "variable": "Colour", "attribute": "Target", "value": "green",
+         "mutability": "ReadOnly"},
+        {"component": "VendorThing", "evse": 1, "variable": "Key", "mutability": "WriteOnly", "value": "secret-key"},
+        {"component": "TxCtrlr", "variable": "EVConnectionTimeOut", "value": "77", "mutability": "ReadOnly"},
+        {"component": "OCPPCommCtrlr", "variable": "OfflineThreshold", "value": "33"},
+    ]  # fmt: skip
+    csms = Csms()
+    async with walking(tmp_path, csms, variable=rows) as walk:
+        await walk.accepted()
+        thing = {"name": "VendorThing", "evse": {"id": 1}}
+        asked = [
+            {"component": thing, "variable": {"name": "Colour"}, "attributeValue": "blue"},
+            {"component": {"name": "TxCtrlr"}, "variable": {"name": "EVConnectionTimeOut"}, "attributeValue": "5"},
+            {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "OfflineThreshold"}, "attributeValue": "44"},
+        ]
+        written = (await csms.call("SetVariables", {"setVariableData": asked}))["setVariableResult"]
+        assert [one["attributeStatus"] for one in written] == ["Accepted", "Rejected", "Accepted"]
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        await walk.until(lambda: len(csms.sent("BootNotification")) == 2)
+        await walk.settle()
+        report = {"requestId": 3, "componentVariable": [{"component": thing}]}
+        assert (await csms.call("GetReport", report))["status"] == "Accepted"
+        part = await csms.expect("NotifyReport", lambda part: part["requestId"] == 3)
+        shown = {one["variable"]["name"]: one["variableAttribute"] for one in part["reportData"]}
+        assert [(one["type"], one.get("value")) for one in shown["Colour"]] == [("Actual", "blue"), ("Target", "green")]
+        assert "value" not in shown["Key"][0]
+        assert walk.life.station.settings.ev_connection_timeout_s == 77
+        assert walk.life.station.settings.offline_threshold_s == 44

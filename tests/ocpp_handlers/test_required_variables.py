@@ -1,0 +1,142 @@
+"""The device model of a whole station against the specification's table of variables (part 2, appendix 1.4).
+
+The table is read where it lies (BORNE_SHARED); without it these tests have nothing to compare with.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from ocpp_handlers.device_model import DataType, DeviceModel, Mutability, Variable
+from tests.walk import walking
+
+_TABLE = (
+    Path(os.environ.get("BORNE_SHARED", Path(__file__).parents[3] / "shared")) / "spec" / "variables.csv"
+)
+_BLOCKS_WE_LACK = {"DisplayMessageCtrlr", "ISO15118Ctrlr", "LocalAuthListCtrlr", "MonitoringCtrlr", "TariffCostCtrlr"}
+"""the variables of these are required where their functional block is supported only"""
+_LISTS = {DataType.OPTION_LIST, DataType.SEQUENCE_LIST, DataType.MEMBER_LIST}
+_TEXTS = {"string", "identifierString", "passwordString"}
+
+Published = dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def published() -> list[Published]:
+    """All rows of the table."""
+    if not _TABLE.exists():
+        pytest.skip(f"{_TABLE} is not here")
+    with _TABLE.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+async def model(tmp_path: Path) -> AsyncGenerator[DeviceModel]:
+    """The model of a station with two EVSEs, connected to a CSMS."""
+    async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
+        await walk.accepted()
+        assert isinstance(walk.life.variables, DeviceModel)
+        yield walk.life.variables
+
+
+def _required(rows: list[Published]) -> list[Published]:
+    return [row for row in rows if not row["required"].startswith("no") and row["component"] not in _BLOCKS_WE_LACK]
+
+
+def _of(model: DeviceModel, row: Published) -> list[Variable]:
+    """Our variables that a row is about."""
+    return [
+        variable
+        for variable in model
+        if variable.place.component == row["component"]
+        and variable.name == row["variable"]
+        and (variable.instance or "") == row["instance"]
+    ]
+
+
+def _title(row: Published) -> str:
+    return ".".join(filter(None, (row["component"], row["variable"], row["instance"])))
+
+
+async def test_every_required_variable_is_there_for_the_station_each_evse_and_each_connector(
+    model: DeviceModel, published: list[Published]
+) -> None:
+    """TC_B_53_CS."""
+    places = {"EVSE": {1, 2}, "Connector": {1, 2}}
+    missing = [
+        _title(row)
+        for row in _required(published)
+        if {variable.place.evse_id for variable in _of(model, row)} != places.get(row["component"], {None})
+    ]
+    assert missing == []
+    assert len(_required(published)) > 55
+
+
+async def test_blocks_that_we_lack_say_so(model: DeviceModel) -> None:
+    for component in _BLOCKS_WE_LACK - {"ISO15118Ctrlr"}:
+        available = [one for one in model if one.place.component == component and one.name == "Available"]
+        assert {variable.read() for variable in available} == {"false"}, component
+
+
+async def test_every_standard_variable_has_its_data_type_unit_and_mutability(
+    model: DeviceModel, published: list[Published]
+) -> None:
+    wrong: list[str] = []
+    for row in published:
+        for variable in _of(model, row):
+            wrong += [f"{_title(row)}: {fault}" for fault in _faults(variable, row)]
+    assert wrong == []
+
+
+def _faults(variable: Variable, row: Published) -> list[str]:
+    faults: list[str] = []
+    kinds = {kind.strip(" ()") for kind in row["data_type"].replace("appendix:", "").replace("(", ",").split(",")}
+    kinds = {"string" if kind in _TEXTS or kind == "String" else kind for kind in kinds}
+    if variable.data_type.value not in kinds | {"OptionList" if "OptionList" in row["data_type"] else ""}:
+        faults.append(f"data type {variable.data_type} is not of {sorted(kinds)}")
+    units = [unit.strip() for unit in row["unit"].split(",") if unit]
+    if units and variable.unit not in units:
+        faults.append(f"unit {variable.unit} is not of {units}")
+    if row["mutability"] and variable.mutability.value not in row["mutability"]:
+        faults.append(f"{variable.mutability} is not {row['mutability']}")
+    return faults
+
+
+async def test_every_variable_can_be_described_truly(model: DeviceModel) -> None:
+    """B07.FR.03, B07.FR.08; lists name their values, and have no others (TC_B_53_CS)."""
+    wrong: list[str] = []
+    for variable in model:
+        title = f"{variable.place.component}.{variable.name}"
+        if variable.mutability is Mutability.READ_ONLY and variable.writable:
+            wrong.append(f"{title} is ReadOnly and can be written")
+        if variable.mutability is not Mutability.READ_ONLY and variable.write is None:
+            wrong.append(f"{title} is {variable.mutability} and cannot be written")
+        if variable.mutability is Mutability.WRITE_ONLY:
+            continue
+        value = variable.read()
+        if len(value) > 1000:
+            wrong.append(f"{title} is longer than a report can carry")
+        if variable.data_type in _LISTS:
+            single = variable.data_type is DataType.OPTION_LIST
+            members = {value} if single else {one for one in value.split(",") if one}
+            if not variable.values or not members <= set(variable.values):
+                wrong.append(f"{title} = {value} is not of {variable.values}")
+        if variable.data_type is DataType.BOOLEAN and value not in {"true", "false"}:
+            wrong.append(f"{title} = {value} is no boolean")
+        if variable.data_type is DataType.INTEGER and not value.lstrip("-").isdecimal():
+            wrong.append(f"{title} = {value} is no integer")
+    assert wrong == []
+
+
+async def test_every_component_that_can_be_touched_is_available(model: DeviceModel, published: list[Published]) -> None:
+    """Part 2, Available: required on any component that is reported."""
+    controllers = {row["component"] for row in published if row["kind"] == "controller"}
+    places = {variable.place for variable in model if variable.place.component not in controllers}
+    available = {variable.place for variable in model if variable.name == "Available"}
+    assert {place for place in places - available} == set()
+    assert len(places) > 10

@@ -1,0 +1,156 @@
+"""Resets of one EVSE and of the station, and what hinders them (B11, B12)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from station.model import ConnectorStatus, Fault
+from tests.walk import Walk, walking
+
+EVSE_1 = {"evseId": 1}
+
+
+async def _reset(walk: Walk, kind: str, **more: Any) -> dict[str, Any]:
+    return await walk.csms.call("Reset", {"type": kind, **more})
+
+
+async def _charge(walk: Walk) -> None:
+    await walk.accepted()
+    await walk.plug()
+    await walk.present()
+    await walk.charging()
+
+
+def _statuses(walk: Walk, evse_id: int) -> list[str]:
+    told = walk.csms.sent("StatusNotification")
+    return [status["connectorStatus"] for status in told if status["evseId"] == evse_id]
+
+
+@pytest.mark.parametrize("kind", ["OnIdle", "Immediate"])
+async def test_an_idle_evse_is_reset_at_once_and_no_other(tmp_path: Path, kind: str) -> None:
+    """B11.FR.08."""
+    async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
+        await walk.accepted()
+        assert (await _reset(walk, kind, **EVSE_1))["status"] == "Accepted"
+        await walk.advance(10)
+        assert _statuses(walk, 1)[-2:] == ["Unavailable", "Available"]
+        assert _statuses(walk, 2) == ["Available"]
+        assert len(walk.csms.sent("BootNotification")) == 1
+        await _charge(walk)
+
+
+async def test_an_immediate_reset_of_an_evse_ends_its_transaction_and_leaves_the_others(tmp_path: Path) -> None:
+    """B12.FR.02, B12.FR.08."""
+    async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
+        await _charge(walk)
+        assert (await _reset(walk, "Immediate", evseId=2))["status"] == "Accepted"
+        await walk.advance(10)
+        assert sum(walk.board.currents_a) > 0
+        assert (await _reset(walk, "Immediate", **EVSE_1))["status"] == "Accepted"
+        await walk.until(lambda: walk.events()[-1]["eventType"] == "Ended")
+        ended = walk.events()[-1]
+        assert ended["triggerReason"] == "ResetCommand"
+        assert ended["transactionInfo"]["stoppedReason"] == "ImmediateReset"
+        await walk.advance(10)
+        assert walk.evse.connector_status is ConnectorStatus.OCCUPIED
+
+
+async def test_a_reset_of_an_evse_on_idle_waits_for_its_transaction(tmp_path: Path) -> None:
+    """B12.FR.01, B12.FR.07."""
+    async with walking(tmp_path) as walk:
+        await _charge(walk)
+        assert (await _reset(walk, "OnIdle", **EVSE_1))["status"] == "Scheduled"
+        await walk.advance(60)
+        assert sum(walk.board.currents_a) > 0
+        assert "Unavailable" not in _statuses(walk, 1)
+        await walk.present()
+        await walk.until(lambda: "Unavailable" in _statuses(walk, 1))
+        ended = [event for event in walk.events() if event["eventType"] == "Ended"]
+        assert [event["triggerReason"] for event in ended] == ["StopAuthorized"]
+        await walk.until(lambda: _statuses(walk, 1)[-1] == "Occupied")
+
+
+async def test_a_reset_of_an_evse_that_is_out_of_service_leaves_it_so(tmp_path: Path) -> None:
+    """B12.FR.06."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        order = {"operationalStatus": "Inoperative", "evse": {"id": 1}}
+        assert (await walk.csms.call("ChangeAvailability", order))["status"] == "Accepted"
+        assert (await _reset(walk, "Immediate", **EVSE_1))["status"] == "Accepted"
+        await walk.advance(10)
+        assert walk.evse.connector_status is ConnectorStatus.UNAVAILABLE
+
+
+async def test_a_reset_of_an_evse_ends_a_fault_that_was_kept_and_is_gone(tmp_path: Path) -> None:
+    """B11: the objective of a reset is an EVSE that works again."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        walk.evse.report_fault(Fault.CONTACTOR_WELDED, True)
+        await walk.advance(60)
+        assert walk.evse.connector_status is ConnectorStatus.FAULTED
+        assert (await _reset(walk, "OnIdle", **EVSE_1))["status"] == "Accepted"
+        await walk.advance(10)
+        assert walk.evse.connector_status is ConnectorStatus.AVAILABLE
+
+
+async def test_what_cannot_be_reset_is_rejected(tmp_path: Path) -> None:
+    """B11.FR.09, B12.FR.09; the variable says so (B11.FR.10)."""
+    rows = [{"component": "EVSE", "evse": 1, "variable": "AllowReset", "value": "false"}]
+    async with walking(tmp_path, variable=rows, evse=[{"id": 1}, {"id": 2}]) as walk:
+        await walk.accepted()
+        for kind in ("OnIdle", "Immediate"):
+            for evse_id in (0, 1, 3):
+                assert (await _reset(walk, kind, evseId=evse_id))["status"] == "Rejected"
+            assert (await _reset(walk, kind, evseId=2))["status"] == "Accepted"
+        assert walk.life.variables is not None
+        told = {row.evse: row.value for row in walk.life.variables.rows() if row.variable == "AllowReset"}
+        assert told == {1: "false", 2: "true"}
+
+
+async def test_what_may_not_be_interrupted_rejects_every_reset(tmp_path: Path) -> None:
+    """B11.FR.06, B12.FR.10."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        walk.life.station.restart.vetoes.append(lambda: "FwUpdateInProgress")
+        for kind in ("OnIdle", "Immediate"):
+            answer = await _reset(walk, kind)
+            assert answer == {"status": "Rejected", "statusInfo": {"reasonCode": "FwUpdateInProgress"}}
+            assert (await _reset(walk, kind, **EVSE_1))["status"] == "Rejected"
+
+
+async def test_what_goes_on_delays_a_reset_on_idle_and_not_an_immediate_one(tmp_path: Path) -> None:
+    """B11, errata 2025-09 2.14."""
+    uploading = True
+    async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
+        await walk.accepted()
+        walk.life.station.restart.delays.append(lambda: uploading)
+        assert (await _reset(walk, "OnIdle"))["status"] == "Scheduled"
+        await walk.until(lambda: _statuses(walk, 1)[-1] == _statuses(walk, 2)[-1] == "Unavailable")
+        await walk.advance(60)
+        assert len(walk.csms.sent("BootNotification")) == 1
+        uploading = False
+        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+        assert walk.csms.sent("BootNotification")[-1]["reason"] == "ScheduledReset"
+        await walk.until(lambda: _statuses(walk, 1)[-1] == "Available")
+        walk.life.station.restart.delays.append(lambda: True)
+        assert (await _reset(walk, "Immediate"))["status"] == "Accepted"
+        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 3)
+        assert walk.csms.sent("BootNotification")[-1]["reason"] == "RemoteReset"
+
+
+async def test_while_a_reset_is_scheduled_free_evses_are_out_of_use_and_nobody_starts(tmp_path: Path) -> None:
+    """B12, scenario 3a."""
+    async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
+        await _charge(walk)
+        assert (await _reset(walk, "OnIdle"))["status"] == "Scheduled"
+        await walk.until(lambda: _statuses(walk, 2)[-1] == "Unavailable")
+        assert _statuses(walk, 1)[-1] == "Occupied"
+        id_token = {"idToken": "04FFFFFFFFFF80", "type": "ISO14443"}
+        start = {"idToken": id_token, "remoteStartId": 1, "evseId": 2}
+        assert (await walk.csms.call("RequestStartTransaction", start))["status"] == "Rejected"
+        await walk.present()
+        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+        await walk.until(lambda: _statuses(walk, 2)[-1] == "Available")
