@@ -1,0 +1,244 @@
+"""What a P1 telegram says: objects in, quantities out, no I/O.
+
+Objects are found by their last three numbers, whatever stands before: some meters write 1-1 for 1-0. Units are data:
+a power is in kW unless it says W. Powers are W, energies Wh, currents A, voltages V, times are aware.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Final
+
+from energy.sources.p1_telegram import Telegram
+
+_NUMBER: Final = re.compile(r"([+-]?\d+(?:\.\d+)?)\*?([A-Za-z][A-Za-z0-9]*)?\Z")
+_STAMP: Final = re.compile(r"(\d{12})([SW]?)\Z")
+_ZONES: Final = {"S": timezone(timedelta(hours=2)), "W": timezone(timedelta(hours=1))}
+_NO_LIMIT: Final = 999.0
+"""a threshold of so much and more means that there is none"""
+_BELGIAN: Final = "502"
+_EARLIEST, _LATEST = datetime(2000, 2, 1, tzinfo=UTC), datetime(2069, 1, 1, tzinfo=UTC)
+"""a clock that was never set says 1 January 2000 or 1970"""
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A limit that the meter tells."""
+
+    value: float
+    unit: str | None
+    """A, kW or kVA; None where the meter does not say"""
+
+    @property
+    def is_set(self) -> bool:
+        """Whether it limits anything."""
+        return self.value < _NO_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """The highest quarter hour of a month (Belgium)."""
+
+    month: datetime | None
+    peak_time: datetime | None
+    peak_w: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SubMeter:
+    """A meter behind the M-Bus: gas 3, heat 4, water 7, electricity 2."""
+
+    channel: int
+    type: int | None
+    read_at: datetime | None = None
+    """naive where the meter does not say whether it is summer"""
+    value: float | None = None
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class P1Reading:
+    """The quantities of a telegram; what it does not tell is None, or empty."""
+
+    version: str | None
+    taken_at: datetime | None
+    """the meter's own clock"""
+    import_w: float | None
+    export_w: float | None
+    net_per_phase_w: tuple[float | None, ...] = ()
+    currents_a: tuple[float | None, ...] = ()
+    """without a sign; in older meters whole amperes"""
+    voltages_v: tuple[float | None, ...] = ()
+    import_registers_wh: tuple[float, ...] = ()
+    export_registers_wh: tuple[float, ...] = ()
+    import_wh: float | None = None
+    export_wh: float | None = None
+    tariff: int | None = None
+    threshold: Threshold | None = None
+    """object 17.0.0"""
+    fuse: Threshold | None = None
+    """object 31.4.0"""
+    breaker: int | None = None
+    demand_w: float | None = None
+    """mean of the running quarter hour (Belgium)"""
+    month_peak: Peak | None = None
+    peaks: tuple[Peak, ...] = ()
+    sub_meters: tuple[SubMeter, ...] = ()
+
+    @property
+    def net_w(self) -> float | None:
+        """What the connection draws; negative when it exports."""
+        if self.import_w is None:
+            return None
+        return self.import_w - (self.export_w or 0.0)
+
+    @property
+    def belgian(self) -> bool:
+        """Whether it follows the Belgian codes: there tariff 1 is the day's."""
+        return self.version is not None and self.version.startswith(_BELGIAN)
+
+
+def read(telegram: Telegram) -> P1Reading:
+    """The quantities of a believable telegram."""
+    objects = _by_quantity(telegram.objects)
+    imports, exports = _registers(objects, "1.8"), _registers(objects, "2.8")
+    peak = objects.get("1.6.0", ())
+    return P1Reading(
+        version=_first(objects, "0.2.8") or _first(objects, "96.1.4"),
+        taken_at=stamp(_first(objects, "1.0.0")),
+        import_w=_scaled(objects, "1.7.0"),
+        export_w=_scaled(objects, "2.7.0"),
+        net_per_phase_w=_net_per_phase(objects),
+        currents_a=_phases(objects, "31.7.0", "51.7.0", "71.7.0"),
+        voltages_v=_phases(objects, "32.7.0", "52.7.0", "72.7.0"),
+        import_registers_wh=imports,
+        export_registers_wh=exports,
+        import_wh=_total(objects, "1.8.0", imports),
+        export_wh=_total(objects, "2.8.0", exports),
+        tariff=_whole(_first(objects, "96.14.0")),
+        threshold=_threshold(objects, "17.0.0"),
+        fuse=_threshold(objects, "31.4.0"),
+        breaker=_whole(_first(objects, "96.3.10")),
+        demand_w=_scaled(objects, "1.4.0"),
+        month_peak=Peak(None, stamp(peak[0]), _power(peak[1])) if len(peak) == 2 else None,
+        peaks=_peaks(objects.get("98.1.0", ())),
+        sub_meters=_sub_meters(telegram.objects),
+    )
+
+
+def _by_quantity(objects: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Values by C.D.E; the electricity meter's own come before those of channels 1 to 4 of the M-Bus."""
+    found: dict[str, tuple[str, ...]] = {}
+    for code, values in objects.items():
+        place, _, quantity = code.partition(":")
+        if place not in {"0-1", "0-2", "0-3", "0-4"}:
+            found.setdefault(quantity, values)
+    return found
+
+
+def _first(objects: Mapping[str, tuple[str, ...]], quantity: str) -> str | None:
+    values = objects.get(quantity, ())
+    return values[0] if values and values[0] != "" else None
+
+
+def number(text: str | None) -> tuple[float, str | None] | None:
+    """A value and its unit, in every way in which meters write them; None when it is none."""
+    found = _NUMBER.match(text) if text is not None else None
+    return (float(found[1]), found[2]) if found is not None else None
+
+
+def _whole(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isascii() and text.isdigit() else None
+
+
+def _power(text: str | None) -> float | None:
+    """W or Wh, from what is in thousands unless it says otherwise."""
+    parsed = number(text)
+    if parsed is None:
+        return None
+    value, unit = parsed
+    return value if unit in {"W", "Wh", "VA"} else round(value * 1000.0, 3)
+
+
+def _scaled(objects: Mapping[str, tuple[str, ...]], quantity: str) -> float | None:
+    return _power(_first(objects, quantity))
+
+
+def _registers(objects: Mapping[str, tuple[str, ...]], kind: str) -> tuple[float, ...]:
+    values = [_scaled(objects, f"{kind}.{tariff}") for tariff in (1, 2)]
+    return tuple(value for value in values if value is not None)
+
+
+def _total(objects: Mapping[str, tuple[str, ...]], quantity: str, registers: tuple[float, ...]) -> float | None:
+    told = _scaled(objects, quantity)
+    if told is not None:
+        return told
+    return round(sum(registers), 3) if registers else None
+
+
+def _phases(objects: Mapping[str, tuple[str, ...]], *quantities: str) -> tuple[float | None, ...]:
+    """One value for each phase that the meter has; a meter of one phase has no second and third object."""
+    values = [parsed[0] if (parsed := number(_first(objects, one))) is not None else None for one in quantities]
+    while values and values[-1] is None:
+        values.pop()
+    return tuple(values)
+
+
+def _net_per_phase(objects: Mapping[str, tuple[str, ...]]) -> tuple[float | None, ...]:
+    imports = [_scaled(objects, one) for one in ("21.7.0", "41.7.0", "61.7.0")]
+    exports = [_scaled(objects, one) for one in ("22.7.0", "42.7.0", "62.7.0")]
+    net = [
+        round((drawn or 0.0) - (given or 0.0), 3) if drawn is not None or given is not None else None
+        for drawn, given in zip(imports, exports, strict=True)
+    ]
+    while net and net[-1] is None:
+        net.pop()
+    return tuple(net)
+
+
+def _threshold(objects: Mapping[str, tuple[str, ...]], quantity: str) -> Threshold | None:
+    parsed = number(_first(objects, quantity))
+    return Threshold(*parsed) if parsed is not None else None
+
+
+def stamp(text: str | None) -> datetime | None:
+    """A time of the meter; naive without S or W (versions 2 and 3); None when there is none, or nonsense."""
+    found = _STAMP.match(text) if text is not None else None
+    if found is None:
+        return None
+    try:
+        moment = datetime.strptime(f"20{found[1]}+0000", "%Y%m%d%H%M%S%z")
+        return moment.replace(tzinfo=_ZONES.get(found[2]))
+    except ValueError:
+        return None
+
+
+def plausible(moment: datetime) -> bool:
+    """Whether the clock that said it had ever been set."""
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return _EARLIEST <= aware < _LATEST
+
+
+def _peaks(values: tuple[str, ...]) -> tuple[Peak, ...]:
+    """Count, two codes, then month, time and value of each month's peak."""
+    rows = values[3:]
+    whole = range(0, len(rows) - len(rows) % 3, 3)
+    return tuple(Peak(stamp(rows[at]), stamp(rows[at + 1]), _power(rows[at + 2])) for at in whole)
+
+
+def _sub_meters(objects: Mapping[str, tuple[str, ...]]) -> tuple[SubMeter, ...]:
+    found: list[SubMeter] = []
+    for channel in range(1, 5):
+        kind = _whole(_first(objects, f"0-{channel}:24.1.0"))
+        reading = next((objects[c] for c in (f"0-{channel}:24.2.1", f"0-{channel}:24.2.3") if c in objects), ())
+        old = objects.get(f"0-{channel}:24.3.0", ())
+        if len(reading) == 2 and (parsed := number(reading[1])) is not None:
+            found.append(SubMeter(channel, kind, stamp(reading[0]), parsed[0], parsed[1]))
+        elif len(old) == 7 and (parsed := number(old[6])) is not None:
+            found.append(SubMeter(channel, kind, stamp(old[0]), parsed[0], old[5]))
+        elif kind is not None:
+            found.append(SubMeter(channel, kind))
+    return tuple(found)

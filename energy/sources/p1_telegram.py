@@ -1,0 +1,119 @@
+"""The wire of a P1 port (DSMR and its relatives): bytes in, checked telegrams out, no I/O.
+
+Source: Netbeheer Nederland, P1 Companion Standard 3.0 to 5.0.2; Luxmetering P1 1.1.3 for the encrypted form.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+_LONGEST: Final = 16_384
+"""bytes that no telegram reaches: five text messages of 2048 characters are the most that the standards name"""
+_SEVEN_BITS: Final = bytes(byte & 0x7F for byte in range(256))
+_POLYNOMIAL: Final = 0xA001
+
+_START: Final = re.compile(rb"(?:\A|(?<=\n)|(?<=[^ -~]))/(?=[A-Za-z]{3}[ -~])")
+"""a telegram begins a line, or follows noise"""
+_END: Final = re.compile(rb"\n!([0-9A-Fa-f]{0,4})[ \t]*\r?\n")
+_OBJECT: Final = re.compile(r"(\d+-\d+:\d+\.\d+\.\d+(?:\.\d+)?)((?:\([^()]*\))*)\Z")
+_CONTINUED: Final = re.compile(r"(?:\([^()]*\))+\Z")
+_VALUE: Final = re.compile(r"\(([^()]*)\)")
+_VERSIONS: Final = ("1-3:0.2.8", "0-0:96.1.4")
+"""objects of telegrams that must carry a checksum (version 4 and later, Belgium)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Telegram:
+    """One telegram of a meter."""
+
+    identification: str
+    """what follows the slash"""
+    objects: Mapping[str, tuple[str, ...]]
+    """the bracketed values of each object, by its code as sent"""
+    crc_stated: str | None
+    """the checksum as sent; None in versions 2 and 3, which have none"""
+    crc_computed: str
+    malformed: int = 0
+    """lines that are no object"""
+
+    @property
+    def crc_ok(self) -> bool | None:
+        """Whether the checksum is right; None when there is none."""
+        return int(self.crc_stated, 16) == int(self.crc_computed, 16) if self.crc_stated is not None else None
+
+    @property
+    def believable(self) -> bool:
+        """Whether its values may be used. Without a checksum each line must be what the standard says."""
+        if self.crc_ok is not None:
+            return self.crc_ok
+        return not self.malformed and bool(self.objects) and not any(code in self.objects for code in _VERSIONS)
+
+
+class TelegramParser:
+    """Cuts a stream of bytes into telegrams, whole ones only; what precedes the first is dropped."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+
+    def feed(self, data: bytes) -> Iterator[Telegram]:
+        """The telegrams that these bytes complete, right or wrong: see `believable`."""
+        self._buffer += data.translate(_SEVEN_BITS)
+        while (end := _END.search(self._buffer)) is not None:
+            body, self._buffer = self._buffer[: end.end()], self._buffer[end.end() :]
+            starts = list(_START.finditer(body, 0, end.start()))
+            if starts:  # the last one: what came before was broken off
+                yield _telegram(body[starts[-1].start() :])
+        if len(self._buffer) > _LONGEST:
+            self._buffer = self._buffer[-_LONGEST // 2 :]
+
+
+def _telegram(text: bytes) -> Telegram:
+    end = _END.search(text)
+    if end is None:
+        raise ValueError("a telegram ends with its checksum line")
+    lines = text[1 : end.start()].decode("ascii").split("\n")
+    objects, malformed = _objects([line.rstrip("\r") for line in lines[1:]])
+    stated = end[1].decode("ascii")
+    computed = f"{crc16(text[: end.start() + 2]):04X}"
+    return Telegram(lines[0].rstrip("\r"), objects, stated or None, computed, malformed)
+
+
+def _objects(lines: list[str]) -> tuple[dict[str, tuple[str, ...]], int]:
+    objects: dict[str, tuple[str, ...]] = {}
+    latest: str | None = None
+    malformed = 0
+    for line in lines:
+        if not line.strip():
+            continue
+        if (found := _OBJECT.match(line)) is not None:
+            latest = found[1]
+            objects[latest] = tuple(_VALUE.findall(found[2]))
+        elif latest is not None and _CONTINUED.match(line) is not None:  # gas of versions 2 and 3
+            objects[latest] += tuple(_VALUE.findall(line))
+        else:
+            malformed += 1
+    return objects, malformed
+
+
+def _table() -> tuple[int, ...]:
+    table: list[int] = []
+    for byte in range(256):
+        crc = byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ _POLYNOMIAL if crc & 1 else crc >> 1
+        table.append(crc)
+    return tuple(table)
+
+
+_TABLE: Final = _table()
+
+
+def crc16(data: bytes) -> int:
+    """CRC-16/ARC over the bytes from the slash to the exclamation mark, both included (P1 5.0.2 §6.2)."""
+    crc = 0
+    for byte in data:
+        crc = (crc >> 8) ^ _TABLE[(crc ^ byte) & 0xFF]
+    return crc
