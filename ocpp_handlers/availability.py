@@ -41,9 +41,7 @@ class _Change:
 class Availability:
     """Reports every change while online; afterwards, what differs from what the CSMS was told last."""
 
-    def __init__(
-        self, link: Link, evses: Mapping[int, Evse], orders: Orders, settings: Settings, clock: Clock
-    ) -> None:
+    def __init__(self, link: Link, evses: Mapping[int, Evse], orders: Orders, settings: Settings, clock: Clock) -> None:
         self._link = link
         self._orders = orders
         self._evses = evses

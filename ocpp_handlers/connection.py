@@ -69,7 +69,7 @@ def address(profile: NetworkProfile, identity: str) -> str:
 
 def headers(profile: NetworkProfile, identity: str, password: str | None) -> dict[str, str]:
     """Basic authentication, in the security profiles that have it (A00.FR.204, A00.FR.303)."""
-    if password is None or profile.security_profile not in (1, 2):
+    if password is None or not profile.shows_password:
         return {}
     secret = base64.b64encode(f"{identity}:{password}".encode()).decode()
     return {"Authorization": f"Basic {secret}"}
@@ -155,14 +155,14 @@ class Connection:
             dialled = await self._dial(profile)
         except _failures() as error:
             self._say(f"cannot connect to {profile.url}: {_describe(error)}")
-            await self._note_failure(error)
+            await self._note_failure(profile, error)
             return False
         websocket = dialled.websocket
         try:
             if websocket.subprotocol != SUBPROTOCOL:
                 self._say(f"{profile.url} does not speak {SUBPROTOCOL}")
                 return False
-            await self._note_success(slot, dialled.material)
+            await self._note_success(slot, profile, dialled.material)
             self._websocket = websocket
             self.connected_since = self._clock.now()
             self.last_error = None
@@ -184,15 +184,16 @@ class Connection:
         if not profile.url.lower().startswith("wss:"):
             return _Dialled(await self._open(profile, None), None)
         certificates = self._access.certificates
-        shown = profile.security_profile == 3  # A00.FR.401
-        material = await certificates.tls_material(client_certificate=shown)
+        material = await certificates.tls_material(client_certificate=profile.shows_certificate)
         try:
             return _Dialled(await self._open(profile, material), material)
         except ssl.SSLCertVerificationError as error:
             if not certificates.has_fallback_root or self._access.network.migrating:
                 raise
             _log.info("the CSMS does not show a certificate of the new root (%s); the old one is tried", error)
-            material = await certificates.tls_material(client_certificate=shown, fallback_root=True)
+            material = await certificates.tls_material(
+                client_certificate=profile.shows_certificate, fallback_root=True
+            )
             return _Dialled(await self._open(profile, material), material)
 
     async def _open(self, profile: NetworkProfile, material: TlsMaterial | None) -> ClientConnection:
@@ -224,23 +225,24 @@ class Connection:
         context.sslobject_class = handshake.LenientHandshake if lenient else handshake.CheckedHandshake
         return context
 
-    async def _note_failure(self, error: Exception) -> None:
+    async def _note_failure(self, profile: NetworkProfile, error: Exception) -> None:
         """Report what a failed attempt says about security, once for repeated attempts (A00.FR.316)."""
         event = handshake.event_of(error)
         if event is None:
             return
-        if event is SecurityEventType.FAILED_TO_AUTHENTICATE_AT_CSMS:
+        if event is SecurityEventType.FAILED_TO_AUTHENTICATE_AT_CSMS and profile.shows_password:
             self._access.credentials.refused()
         if event not in self._reported:
             self._reported.add(event)
             await self._security_events.report(event, _describe(error))
 
-    async def _note_success(self, slot: int, material: TlsMaterial | None) -> None:
+    async def _note_success(self, slot: int, profile: NetworkProfile, material: TlsMaterial | None) -> None:
         access = self._access
         self._reported.clear()
         try:
             self.switched = await access.network.connected(slot)
-            await access.credentials.accepted()
+            if profile.shows_password:
+                await access.credentials.accepted()
         except StorageError as error:
             _log.error("the connection is not noted on disk: %s", error)
         if material is not None:

@@ -118,7 +118,11 @@ def encode(frame: Call | Result | Error) -> str:
 
 
 _SECRET = re.compile("basicauthpassword", re.IGNORECASE)  # identifiers ignore case
+_SECRET_FIELDS = {"apn": ("apnPassword", "simPin"), "vpn": ("password", "key")}
+"""what nobody else should know of a NetworkConnectionProfile"""
 _KEY_CODE = "KeyCode"
+_PERHAPS_SECRET = re.compile(rf'{_SECRET.pattern}|"apn"|"vpn"|{_KEY_CODE}|\\u', re.IGNORECASE)
+"""what a secret stands beside; an escaped character may be part of such a word"""
 _USER_INFO = re.compile(r'(:(?:\\?/){2})[^"/\\\s]*@')
 """what stands before the host of a URL, for which GetLog and UpdateFirmware have no other place (N01.FR.17)"""
 
@@ -127,7 +131,7 @@ def without_secrets(text: str) -> str:
     """A frame as a log or a page may show it: passwords and key codes (C04.FR.04) that it carries are left out."""
     if "@" in text:
         text = _USER_INFO.sub(r"\1***@", text)
-    if _SECRET.search(text) is None and _KEY_CODE not in text:
+    if _PERHAPS_SECRET.search(text) is None:
         return text
     try:
         return json.dumps(_masked(json.loads(text)), separators=(",", ":"), ensure_ascii=False)
@@ -144,7 +148,12 @@ def _masked(node: object) -> object:
     fields = cast("Payload", node)
     secret = "attributeValue" in fields and _SECRET.search(json.dumps(fields.get("variable"))) is not None
     hidden = {"attributeValue"} if secret else {"idToken"} if fields.get("type") == _KEY_CODE else set[str]()
-    return {key: "***" if key in hidden else _masked(value) for key, value in fields.items()}
+    shown = {key: "***" if key in hidden else _masked(value) for key, value in fields.items()}
+    for part, names in _SECRET_FIELDS.items():
+        if isinstance(access := shown.get(part), dict):
+            settings = cast("Payload", access)
+            shown[part] = {key: "***" if key in names else value for key, value in settings.items()}
+    return shown
 
 
 def _has_whole_characters(parts: list[object], text: str) -> bool:

@@ -50,17 +50,19 @@ class CheckedHandshake(ssl.SSLObject):
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError, ssl.SSLCertVerificationError):
             raise
         except ssl.SSLError as error:
-            raise self._told_apart(error) from error
+            if (told := self._told_apart(error)) is None:
+                raise
+            raise told from error
         self._check_names()
 
-    def _told_apart(self, error: ssl.SSLError) -> ssl.SSLError:
+    def _told_apart(self, error: ssl.SSLError) -> ssl.SSLError | None:
         if error.reason in _TOO_OLD:
             return TlsVersionError(error.errno, "the CSMS only speaks a TLS that is older than 1.2")
         # The same alert that refuses a client certificate; but then a suite has been agreed upon.
         none_agreed = error.reason == "SSLV3_ALERT_HANDSHAKE_FAILURE" and self.cipher() is None
         if error.reason in _NO_SUITE or none_agreed:
             return CipherSuiteError(error.errno, "the CSMS has none of the allowed cipher suites")
-        return error
+        return None
 
     def _check_names(self) -> None:
         """That a name of the certificate is the CSMS's own, after the library found that one of them fits."""

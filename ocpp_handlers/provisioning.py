@@ -94,9 +94,7 @@ class Provisioning:
         return result
 
     def _find(self, component: m.ComponentType, variable: m.VariableType, attribute: str) -> Variable | Missing:
-        return self._model.find(
-            _place(component), variable["name"], variable.get("instance"), AttributeType(attribute)
-        )
+        return self._model.find(_place(component), variable["name"], variable.get("instance"), AttributeType(attribute))
 
 
 def _place(component: m.ComponentType) -> Place:

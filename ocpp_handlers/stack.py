@@ -272,6 +272,9 @@ class OcppStack:
         if wanted and abs(correction.total_seconds()) >= _SMALLEST_CORRECTION_S:
             _log.info("clock corrected by %+.1f s", correction.total_seconds())
             self._clock.adjust(correction)
+            for evse in self._station.evses.values():
+                if evse.sampler is not None:
+                    evse.sampler.poke()  # aligned moments are others now
             if abs(correction.total_seconds()) > self._station.settings.time_adjustment_reporting_threshold_s:
                 self._report(SecurityEventType.SETTING_SYSTEM_TIME, f"{correction.total_seconds():+.1f} s")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from metering.sampling import Context, Measurand, sample
+from metering.sampling import Context
 from ocpp_handlers import actions
 from ocpp_handlers.session import Answer, Handlers
+from station.sampler import measured
 
 if TYPE_CHECKING:
     from ocpp_handlers import messages as m
@@ -113,8 +114,8 @@ class TriggerMessage:
             """F06.FR.06: the most recent measurements of what AlignedDataMeasurands names."""
             for evse in evses:
                 reading = await evse.meter.fresh()
-                wanted = [Measurand(name) for name in self._settings.aligned_measurands]
-                value = sample(reading, wanted, Context.TRIGGER, offered_a=evse.offered_a) if reading else None
+                wanted = self._settings.aligned_measurands
+                value = measured(reading, wanted, Context.TRIGGER, self._settings, offered_a=evse.offered_a)
                 if value is not None:
                     await self._meter_values.send(evse.id, value, requested=True)
 

@@ -48,7 +48,7 @@ _DATA_TYPES: Mapping[type, DataType] = {
 }
 
 
-_LIMITS = frozenset({"ConfigurationValueSize", "ReportingValueSize", "Entries"})
+_LIMITS = frozenset({"ConfigurationValueSize", "ReportingValueSize"})
 """variables whose maximum is what they are about"""
 _VALUE_SIZE = 1_000
 """characters of a value that SetVariables can carry (its schema)"""
@@ -64,14 +64,14 @@ class Facts:
     station: ChargingStation
     plate: Nameplate
     connected: Callable[[], bool]
+    profiles: Callable[[], int]
+    """how many charging profiles are installed"""
 
 
 def device_model(settings: Settings, facts: Facts) -> DeviceModel:
     """Everything that the CSMS may ask for."""
     physical = physical_variables(facts.station, facts.plate, facts.connected)
-    return DeviceModel(
-        [*_bound(settings), *_fixed(facts), *authorization.variables(facts.station.tokens), *physical]
-    )
+    return DeviceModel([*_bound(settings), *_fixed(facts), *authorization.variables(facts.station.tokens), *physical])
 
 
 def _bound(settings: Settings) -> Iterator[Variable]:
@@ -187,7 +187,6 @@ def _fixed(facts: Facts) -> Iterator[Variable]:
         ("DeviceDataCtrlr", "ReportingValueSize", None, _REPORT_SIZE),
         ("SmartChargingCtrlr", "ProfileStackLevel", None, HIGHEST_STACK_LEVEL),
         ("SmartChargingCtrlr", "PeriodsPerSchedule", None, MOST_PERIODS),
-        ("SmartChargingCtrlr", "Entries", "ChargingProfiles", MOST_PROFILES),
     )
     for component, name, instance, value in integers:
         limit = value if name in _LIMITS else None
@@ -225,5 +224,13 @@ def _fixed(facts: Facts) -> Iterator[Variable]:
         lambda: ",".join(PROTOCOLS),
         values=PROTOCOLS,
         constant=True,
+    )
+    yield told(
+        Place("SmartChargingCtrlr"),
+        "Entries",
+        DataType.INTEGER,
+        lambda: str(facts.profiles()),
+        "ChargingProfiles",
+        maximum=MOST_PROFILES,
     )
     yield told(Place("ClockCtrlr"), "DateTime", DataType.DATE_TIME, facts.now)

@@ -34,7 +34,6 @@ from station.log_upload import LogUploads
 from station.logs import Logs, LogSources
 from station.meter_watch import MeterWatch
 from station.model import BootReason
-from station.model import BootReason
 from station.network import NetworkProfile, NetworkProfiles
 from station.outbox import Outbox
 from station.profiles import Profiles
@@ -46,6 +45,7 @@ from station.sampler import Sampler
 from station.security_events import SecurityEvents, SecurityEventType
 from station.settings import Settings
 from station.simulation.updater import SimulatedUpdater
+from station.storage_watch import StorageWatch
 from station.tamper import Tamper
 from station.token_store import TokenStore
 
@@ -113,6 +113,7 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         await firmware.load()
         customers = CustomerInformation(tokens, outbox, database, clock)
         uploads = _log_uploads(program, LogSources(log, security_events, outbox, program), certificates)
+        restart.delays.append(lambda: uploads.uploading is not None)
         life = Life(
             clock,
             station,
@@ -129,6 +130,7 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         )
         life.watchers += [log.run, uploads.run, customers.run]
         life.watchers.append(firmware.run)
+        life.watchers.append(StorageWatch(storage, security_events, clock).run)
         await _describe(life, program, database)
         life.watchers.append(lambda: _prune(outbox, tokens, settings, clock))
         for evse in evses.values():
@@ -266,6 +268,7 @@ async def _describe(life: Life, program: Program, database: Database) -> None:
             feed_fuse_a=grid.max_current_a if grid is not None else None,
         ),
         connected=lambda: life.link is not None and life.link.connected,
+        profiles=lambda: len(life.load.profiles.store.all()),
     )
     model = device_model(station.settings, facts)
     for variable in (

@@ -17,6 +17,8 @@ identity = "BORNE-0001"                 # as the CSMS knows it: a-z A-Z 0-9 * - 
 #model = "flex"
 #serial_number = "0001"
 #firmware_version = "1.0.0"             # the version of the package when left out
+#iccid = "8933000000000000000"          # of the SIM card of a mobile link
+#imsi = "208010000000000"
 #storage = "./borne-data"               # directory of the records
 #master_pass_selection = false          # with a display: the holder of a master pass says which charge to stop
 #on_storage_failure = "stop"            # or "continue": charge although nothing can be recorded
@@ -99,12 +101,15 @@ type = "simulated"
 #phases = 3                             # or 1
 #subscribed_va = 36000
 
-# Values in place of the device model's defaults.
+# Values in place of the device model's defaults, other mutabilities, and variables of your own.
 #[[variable]]
 #component = "OCPPCommCtrlr"
 #variable = "HeartbeatInterval"
 #instance = "A"                         # of the variable, where it has one
+#component_instance = "B"               # of the component, where it has one
 #evse = 1                               # where the component belongs to an EVSE
 #connector = 1
+#attribute = "Actual"                   # or "Target", "MinSet", "MaxSet"
 #value = "300"                          # always text
+#mutability = "ReadWrite"               # or "ReadOnly", "WriteOnly"; a variable of your own needs it
 """

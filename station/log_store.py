@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _FLUSH_S = 60.0
-_MOST_WAITING = 5_000
+_MOST_WAITING = 2_000
 """lines in memory; older ones go, which only happens where the disk refuses or a log is flooded"""
 _MOST_BYTES = 1_048_576
 """of one file"""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gzip
 import json
 import logging
 from collections.abc import Iterator
@@ -141,6 +140,8 @@ class Logs:
 
 
 def _write(path: Path, made: list[str], lines: LogStore | None, span: Span) -> None:
+    import gzip  # only needed here, and not at every start
+
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with gzip.open(path, "wt", encoding="utf-8") as file:
         file.writelines(f"{line}\n" for line in made)

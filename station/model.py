@@ -229,7 +229,7 @@ class TransactionEvent:
     stopped_reason: StoppedReason | None = None
     id_token: IdToken | None = None
     evse: EvseRef | None = None
-    """told once the vehicle is connected, not repeated (E01.FR.16)"""
+    """told whenever the vehicle has been connected, not repeated (E01.FR.16)"""
     remote_start_id: int | None = None
     reservation_id: int | None = None
     phases_used: int | None = None

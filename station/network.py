@@ -46,6 +46,16 @@ class NetworkProfile:
     interface: str = "Wired0"
     """OCPPInterfaceEnumType, as told: the operating system routes"""
 
+    @property
+    def shows_password(self) -> bool:
+        """Whether the station proves with its password who it is (A00.FR.202, A00.FR.301)."""
+        return self.security_profile in (1, 2)
+
+    @property
+    def shows_certificate(self) -> bool:
+        """Whether it does so with its certificate (A00.FR.401)."""
+        return self.security_profile == 3
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -270,13 +280,13 @@ class NetworkProfiles:
     async def _lacks(self, profile: NetworkProfile) -> str | None:
         """What is missing for a profile to work."""
         wanted = profile.security_profile
-        if wanted in (1, 2) and self._credentials.password is None:
+        if profile.shows_password and self._credentials.password is None:
             return "there is no BasicAuthPassword"
         if wanted <= self.security_profile:
             return None
         if wanted >= 2 and not await self._certificates.has_valid_root():  # A05.FR.02
             return "there is no valid CSMSRootCertificate"
-        if wanted == 3 and not await self._certificates.has_valid_station_certificate():  # A05.FR.03
+        if profile.shows_certificate and not await self._certificates.has_valid_station_certificate():  # A05.FR.03
             return "there is no valid ChargingStationCertificate"
         return None
 
@@ -334,6 +344,6 @@ def _read(text: str) -> _Kept | None:
         told = json.loads(text)
         slots = {int(slot): NetworkProfile(**profile) for slot, profile in told["slots"].items()}
         return _Kept(told["installed"], slots, tuple(told["priority"]), told["security_profile"], told["last_good"])
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         _log.error("the network profiles cannot be read, those of the installation file are used: %s", error)
         return None

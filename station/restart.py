@@ -69,6 +69,8 @@ class Restart:
         self._going = False
         self._due: set[int] = set()
         """EVSEs whose reset waits for their transaction to end"""
+        self._under_way: set[int] = set()
+        """EVSEs that are being reset"""
         self.online: Callable[[], bool] = lambda: False
         """whether the CSMS can be told anything"""
         self.scheduled = False
@@ -144,17 +146,21 @@ class Restart:
 
     async def _reset_evse(self, evse: Evse) -> None:
         """Begin an EVSE anew: nothing of before counts but what is ordered and what the meter shows."""
-        _log.info("reset of EVSE %d", evse.id)
         self._due.discard(evse.id)
-        if not await self._end(evse):  # B12.FR.08
-            _log.warning("EVSE %d: its transaction could not be ended; it is not reset", evse.id)
+        if evse.id in self._under_way:
             return
-        evse.withhold(True)
+        _log.info("reset of EVSE %d", evse.id)
+        self._under_way.add(evse.id)
         try:
+            if not await self._end(evse):  # B12.FR.08
+                _log.warning("EVSE %d: its transaction could not be ended; it is not reset", evse.id)
+                return
+            evse.withhold(True)
             evse.forget()
             await self._clock.sleep(_EVSE_RESET_S)
         finally:
             evse.withhold(False)  # B12.FR.06: what is ordered out of service stays so
+            self._under_way.discard(evse.id)
 
     async def _end(self, *evses: Evse) -> bool:
         """End the transactions of these EVSEs because of a reset; returns whether all ends are on disk."""

@@ -118,7 +118,7 @@ class Choice(Setting[str]):
 
 
 class Text(Setting[str]):
-    """A text of bounded length."""
+    """A text of bounded length, in one line."""
 
     def __init__(self, default: str = "", maximum: int = 255) -> None:
         super().__init__(default)
@@ -128,6 +128,8 @@ class Text(Setting[str]):
     def parse(self, text: str) -> str:
         if len(text) > self.maximum:
             raise ValueError(f"must have at most {self.maximum} characters")
+        if not text.isprintable():
+            raise ValueError("must have no control characters")
         return text
 
 

@@ -168,7 +168,7 @@ def _tell(state: EvseState, kind: EventType, cause: Cause, rules: Rules, now: da
     )
     told = replace(
         transaction,
-        connector_told=transaction.connector_told or tell_connector,
+        connector_told=ev_connected(state),  # E01.FR.16: told anew after a reconnect
         holder=transaction.holder or id_token,  # C01.FR.23: the first token that is told of is the one that starts
     )
     return Outcome(replace(state, transaction=told, untold=None), (event,))

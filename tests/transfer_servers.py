@@ -1,5 +1,8 @@
 """Real FTP(S) and SFTP servers for tests, which can lose a connection in the middle of a file."""
 
+# pyftpdlib has no types, and the server side of asyncssh only some.
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import contextlib

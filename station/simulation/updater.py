@@ -160,7 +160,7 @@ def _header(image: BinaryIO) -> tuple[Header, bytes]:
         raise ImageError("it is no firmware of this station")
     try:
         told: object = json.loads(line[len(_MAGIC) :])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ImageError("the first line of the image cannot be read") from error
     match told:
         case {"version": str(version), "sha256": str(sha256)} if 0 < len(version) <= _LONGEST_VERSION:

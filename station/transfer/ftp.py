@@ -257,11 +257,11 @@ async def _in_time(what: Awaitable[T]) -> T:
 
 
 async def _close(data: _Data) -> None:
-    """Say that the file is complete, and wait until that is sent."""
+    """Say that the file is complete, and wait until that is sent; whether it came, the server's reply tells."""
     if data.writer is not None:
         data.writer.close()
-        async with asyncio.timeout(IDLE_S):
-            await data.writer.wait_closed()
+        with contextlib.suppress(OSError):
+            await _in_time(data.writer.wait_closed())
 
 
 def _path(location: Location) -> str:

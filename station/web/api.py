@@ -118,12 +118,6 @@ def _watching_routes(api: FastAPI, host: Host) -> None:
     async def whole_status() -> Json:  # pyright: ignore[reportUnusedFunction]
         return await status(host)
 
-    @api.get("/api/security-events")
-    async def security_events(  # pyright: ignore[reportUnusedFunction]
-        most: Annotated[int, Query(ge=1, le=2000)] = 100,
-    ) -> list[Json]:
-        return [dataclasses.asdict(event) for event in await living.life.security_events.entries(most=most)]
-
     @api.get("/api/events")
     async def events() -> StreamingResponse:  # pyright: ignore[reportUnusedFunction]
         async def stream() -> AsyncGenerator[str]:
@@ -165,6 +159,12 @@ def _reading_routes(api: FastAPI, living: Living) -> None:
         entries = living.life.station.tokens.entries()
         return [{"token": token, "type": kind, "info": dataclasses.asdict(info)} for (token, kind), info in entries]
 
+    @api.get("/api/security-events")
+    async def security_events(  # pyright: ignore[reportUnusedFunction]
+        most: Annotated[int, Query(ge=1, le=2000)] = 100,
+    ) -> list[Json]:
+        return [dataclasses.asdict(event) for event in await living.life.security_events.entries(most=most)]
+
     @api.get("/api/profiles")
     async def profiles() -> list[Json]:  # pyright: ignore[reportUnusedFunction]
         return [dataclasses.asdict(profile) for profile in living.life.load.profiles.store.all()]
@@ -198,8 +198,8 @@ def _acting_routes(api: FastAPI, living: Living, host: Host) -> None:
         return {"accepted": True, "scheduled": answer is OrderAnswer.SCHEDULED}
 
     @api.post("/api/unlock", status_code=202)
-    async def unlock(body: Unlock, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
-        evse = living.evse(body.evse)
+    async def unlock(body: Unlock | None = None, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        evse = living.evse((body or Unlock()).evse)
         if evse.state.authorization is not None:
             raise HTTPException(409, "somebody charges here")
         evse.release_lock()

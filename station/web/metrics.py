@@ -46,7 +46,8 @@ class _Station(Collector):
 
     def collect(self) -> Iterator[Metric]:
         who, life = self._host.configuration.station, self._life
-        named = {"identity": who.identity, "model": who.model, "vendor": who.vendor, "firmware": who.firmware_version}
+        firmware = (life.firmware.version if life is not None else None) or who.firmware_version
+        named = {"identity": who.identity, "model": who.model, "vendor": who.vendor, "firmware": firmware}
         yield InfoMetricFamily("borne_station", "Which station this is.", value=named)
         yield _gauge("borne_powered", "Whether the station has power.", float(life is not None))
         if life is None:

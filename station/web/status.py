@@ -27,7 +27,7 @@ async def status(host: Host) -> Json:
         "identity": who.identity,
         "vendor": who.vendor,
         "model": who.model,
-        "firmware_version": who.firmware_version,
+        "firmware_version": (life.firmware.version if life is not None else None) or who.firmware_version,
         "powered": life is not None,
         "clock": {
             "now": host.clock.now().isoformat(),
@@ -53,6 +53,8 @@ async def status(host: Host) -> Json:
         }
     )
     shown["tamper"] = life.tamper.alarm
+    update = life.firmware.record.update
+    shown["firmware_update"] = {"request_id": update.order.request_id, "status": update.status} if update else None
     shown["evses"] = [evse_status(evse) for evse in life.station.evses.values()]
     shown["master_pass_selects"] = life.station.admission.selecting
     shown["grid"] = _grid(life)

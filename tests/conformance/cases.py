@@ -37,6 +37,30 @@ class NotApplicable:
 
 NOT_APPLICABLE: tuple[NotApplicable, ...] = (
     NotApplicable(
+        "TC_B_15_CS",
+        "Get Base Report - Not Supported base report",
+        "Core",
+        "C-56",
+        "the summary inventory is supported, so that no base report is left that is not",
+    ),
+    NotApplicable(
+        "TC_C_05_CS",
+        "Local start transaction - Authorization invalid - Cable lock",
+        "Core",
+        "AQ-2",
+        "nothing keeps a driver from plugging in before the authorization: TC_C_02_CS applies",
+    ),
+    NotApplicable(
+        "TC_E_11_CS", "Start transaction options - DataSigned", "Core", "C-09.3", "no meter signs its readings yet"
+    ),
+    NotApplicable(
+        "TC_E_54_CS",
+        "Stop transaction options - EVDisconnected - EV side (not able to charge IEC 61851-1 EV)",
+        "Core",
+        "HFS-4",
+        "neither DC nor ISO 15118: vehicles charge by IEC 61851-1, and TC_E_20_CS applies",
+    ),
+    NotApplicable(
         "TC_J_04_CS", "Clock-aligned Meter Values - Signed", "Core", "C-42", "no meter signs its readings yet"
     ),
     NotApplicable(
@@ -47,5 +71,35 @@ NOT_APPLICABLE: tuple[NotApplicable, ...] = (
         "an authorization is always for one EVSE: it is known when the transaction starts, and told with its start",
     ),
     NotApplicable("TC_J_11_CS", "Sampled Meter Values - Signed", "Core", "C-42", "no meter signs its readings yet"),
+    NotApplicable(
+        "TC_L_11_CS",
+        "Secure Firmware Update - Unable to cancel",
+        "Core",
+        "C-60",
+        "an update can be cancelled while its image is downloaded, which is when the case tries it",
+    ),
+    NotApplicable(
+        "TC_L_12_CS",
+        "Secure Firmware Update - Unable to download/install firmware with ongoing transaction"
+        " -AllowNewSessionsPendingFirmwareUpdate is true",
+        "Core",
+        "AQ-7",
+        "firmware is downloaded while transactions run: TC_L_14_CS applies",
+    ),
+    NotApplicable(
+        "TC_L_13_CS",
+        "Secure Firmware Update - Unable to download/install firmware with ongoing transaction"
+        " -AllowNewSessionsPendingFirmwareUpdate is false",
+        "Core",
+        "AQ-7",
+        "firmware is downloaded while transactions run: TC_L_15_CS applies",
+    ),
+    NotApplicable(
+        "TC_L_16_CS",
+        "Secure Firmware Update - Able to update firmware with ongoing transaction",
+        "Core",
+        "C-43",
+        "activation needs a reboot, so that an installation waits until all transactions have ended",
+    ),
 )
 """conditional cases that do not apply, with the feature of Part 5 that decides"""

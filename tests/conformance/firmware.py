@@ -97,6 +97,12 @@ class FileServer:
         assert self._server is not None
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/{name}"
 
+    def let_go(self) -> None:
+        """Break off what is held; from now on nothing is held."""
+        self.held = set()
+        for writer in set(self._open):
+            writer.close()
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):

@@ -100,7 +100,7 @@ class Pki:
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         return Issued(builder.sign(issuer.key, hashes.SHA256()), key)
 
-    def sign_csr(self, csr_pem: str, *, issuer: Issued | None = None, days: int = 365) -> str:
+    def sign_csr(self, csr_pem: str, *, issuer: Issued | None = None, days: float = 365) -> str:
         """The certificate that a certificate authority makes of a station's CSR, PEM."""
         issuer = issuer or self.root
         csr = x509.load_pem_x509_csr(csr_pem.encode())

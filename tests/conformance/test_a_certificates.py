@@ -121,7 +121,7 @@ async def test_tc_a_15_cs(bench: Bench) -> None:
     await _asked(bench)
 
 
-@case("Advanced Security", "C", "AQ-1")
+@case("Advanced Security", "C", "AQ-3")  # AQ-1 before the errata
 @pytest.mark.parametrize(
     "station_setup", [Setup(security_profile=1), Setup(security_profile=2)], ids=["profile-1", "profile-2"]
 )

@@ -166,7 +166,10 @@ async def test_tc_b_07_cs(bench: Bench) -> None:
     answer = await bench.call("GetVariables", {"getVariableData": asked})
     assert len(answer["getVariableResult"]) == 2, answer
     results = by_name(answer["getVariableResult"])
-    for name, value in ((("OCPPCommCtrlr", "OfflineThreshold"), "300"), (("AuthCtrlr", "LocalAuthorizeOffline"), "true")):
+    for name, value in (
+        (("OCPPCommCtrlr", "OfflineThreshold"), "300"),
+        (("AuthCtrlr", "LocalAuthorizeOffline"), "true"),
+    ):
         result = results[name]
         assert result["attributeStatus"] == "Accepted", result
         assert result["attributeType"] == "Actual", result

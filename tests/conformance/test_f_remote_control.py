@@ -9,7 +9,9 @@ import pytest
 from tests.conformance import states
 from tests.conformance.bench import Bench
 from tests.conformance.cases import case, setup
+from tests.conformance.firmware import FileServer, image, signer, update_request
 from tests.conformance.frames import Payload
+from tests.file_server import serving
 
 _EV_CONNECTION_TIMEOUT_S = 60
 """<Configured ev_connection_timeout>"""
@@ -190,6 +192,21 @@ async def test_tc_f_15_cs(bench: Bench) -> None:
     assert told["status"] == "Idle", told
 
 
+@case("Core", "C", "C-29.3")
+async def test_tc_f_16_cs(bench: Bench) -> None:
+    """Trigger message - LogStatusNotification - Uploading"""
+    async with serving() as server:
+        server.stalled = 1
+        request = {"logType": "DiagnosticsLog", "requestId": 16, "log": {"remoteLocation": f"{server.url}/logs/"}}
+        answer = await bench.call("GetLog", request)
+        assert answer["status"] == "Accepted", answer
+        told = await bench.expect("LogStatusNotification")
+        assert told["status"] == "Uploading", told
+        await trigger(bench, "LogStatusNotification")
+        told = await bench.expect("LogStatusNotification")
+        assert told == {"status": "Uploading", "requestId": 16}, told
+
+
 @case("Core", "C", "C-29.4")
 async def test_tc_f_17_cs(bench: Bench) -> None:
     """Trigger message - FirmwareStatusNotification - Specific EVSE not relevant"""
@@ -204,6 +221,28 @@ async def test_tc_f_18_cs(bench: Bench) -> None:
     await trigger(bench, "FirmwareStatusNotification")
     told = await bench.expect("FirmwareStatusNotification")
     assert told["status"] == "Idle", told
+
+
+@case("Core", "C", "C-29.4")
+async def test_tc_f_19_cs(bench: Bench) -> None:
+    """Trigger message - FirmwareStatusNotification - Downloading"""
+    root = bench.pki.make_root("Conformance Manufacturer Root")
+    await states.certificate_installed(bench, "ManufacturerRootCertificate", root)
+    maker = signer(bench.pki, root)
+    async with FileServer({"firmware.bin": image()}) as files:
+        files.held.add("firmware.bin")
+        request = update_request(19, files.url("firmware.bin"), bench.iso(-7200.0)) | {"retries": 3, "retryInterval": 1}
+        request["firmware"] |= {"signingCertificate": maker.pem, "signature": maker.sign(b"another file")}
+        answer = await bench.call("UpdateFirmware", request)
+        assert answer["status"] == "Accepted", answer
+        told = await bench.expect("FirmwareStatusNotification")
+        assert told["status"] == "Downloading", told
+        await trigger(bench, "FirmwareStatusNotification")
+        told = await bench.expect("FirmwareStatusNotification")
+        assert told == {"status": "Downloading", "requestId": 19}, told
+        files.let_go()
+        # Steps 9 to 14 only see to it that no update goes on after the case.
+        await bench.expect("FirmwareStatusNotification", where=lambda p: p["status"] == "InvalidSignature")
 
 
 @case("Core", "M")

@@ -13,9 +13,7 @@ from tests.conformance.station import Setup
 _DURATION_S = 10.0
 """<Configured Transaction Duration>"""
 
-one_or_two_evses = pytest.mark.parametrize(
-    "station_setup", [Setup(), Setup(evses=2)], ids=["one-evse", "two-evses"]
-)
+one_or_two_evses = pytest.mark.parametrize("station_setup", [Setup(), Setup(evses=2)], ids=["one-evse", "two-evses"])
 every_end = pytest.mark.parametrize(
     "station_setup",
     [

@@ -95,9 +95,7 @@ def idle_values(bench: Bench) -> dict[int, list[Payload]]:
 
 def ended(bench: Bench) -> Payload:
     """The TransactionEvent that ended the transaction, with its MeterValue field."""
-    (event,) = (
-        one.payload for one in bench.journal.sent("TransactionEvent") if one.payload["eventType"] == "Ended"
-    )
+    (event,) = (one.payload for one in bench.journal.sent("TransactionEvent") if one.payload["eventType"] == "Ended")
     assert event.get("meterValue"), event
     return event
 
@@ -215,9 +213,7 @@ async def test_tc_j_07_cs(bench: Bench) -> None:
     await states.parking_bay_occupied(bench)
     await states.ev_connected_pre_session(bench)
     await states.energy_transfer_started(bench)
-    (event,) = (
-        one.payload for one in bench.journal.sent("TransactionEvent") if one.payload["eventType"] == "Started"
-    )
+    (event,) = (one.payload for one in bench.journal.sent("TransactionEvent") if one.payload["eventType"] == "Started")
     values = event["meterValue"]
     check_context(values, "Transaction.Begin")
     check_measurands(values, _MEASURANDS)

@@ -41,6 +41,17 @@ def test_an_ordinary_reading_is_believed_first_and_after_another() -> None:
     assert RULES.refusal(GOOD, GOOD) is None
 
 
+def test_the_register_of_a_phase_runs_neither_backwards_nor_away() -> None:
+    """J02.FR.16: of each phase as of the total; one that the meter does not keep says nothing."""
+    before = replace(GOOD, energies_import_wh=Phases(3000.0, 1000.0, None))
+    later = replace(before, taken_at=START + timedelta(seconds=1))
+    assert RULES.refusal(before, later) is None
+    backwards = replace(later, energies_import_wh=Phases(3000.0, 999.0, None))
+    assert "energies_import_wh.l2 ran backwards" in str(RULES.refusal(before, backwards))
+    away = replace(later, energies_import_wh=Phases(4000.0, 1000.0, None))
+    assert "energies_import_wh.l1 jumped" in str(RULES.refusal(before, away))
+
+
 def test_a_reading_with_nothing_but_its_import_register_is_believed() -> None:
     assert RULES.refusal(None, at(0, 0.0)) is None
 
@@ -52,10 +63,19 @@ def test_a_reading_without_the_import_register_is_refused() -> None:
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize(
     "name",
-    ["energy_import_wh", "energy_export_wh", "power_w", "frequency_hz", "currents_a", "voltages_v", "powers_w"],
+    [
+        "energy_import_wh",
+        "energy_export_wh",
+        "energies_import_wh",
+        "power_w",
+        "frequency_hz",
+        "currents_a",
+        "voltages_v",
+        "powers_w",
+    ],
 )
 def test_what_is_no_number_is_refused_by_its_name_wherever_it_stands(name: str, number: float) -> None:
-    three = name in {"currents_a", "voltages_v", "powers_w"}
+    three = name in {"energies_import_wh", "currents_a", "voltages_v", "powers_w"}
     broken = replace(GOOD, **{name: Phases(1.0, None, number) if three else number})
     reason = RULES.refusal(None, broken)
     assert reason is not None

@@ -64,6 +64,24 @@ def test_a_one_phase_meter_gives_one_phase() -> None:
     assert told(replace(FULL, currents_a=Phases(7.0, None, None)), Measurand.CURRENT_IMPORT) == [(7.0, "A", "L1")]
 
 
+def test_the_registers_of_the_phases_are_told_beside_the_total_where_that_is_wanted() -> None:
+    """SampledDataCtrlr.RegisterValuesWithoutPhases; part 2, J 2.3."""
+    reading = replace(FULL, energies_import_wh=Phases(1000.0, 200.0, 34.56789))
+    wanted = [Measurand.ENERGY_IMPORT_REGISTER]
+    with_phases = sample(reading, wanted, Context.SAMPLE_PERIODIC, registers_by_phase=True)
+    assert with_phases is not None
+    assert [(one.value, one.phase) for one in with_phases.samples] == [
+        (1234.568, None),
+        (1000.0, "L1"),
+        (200.0, "L2"),
+        (34.568, "L3"),
+    ]
+    assert told(reading, *wanted) == [(1234.568, "Wh", None)]
+    only_total = sample(FULL, wanted, Context.SAMPLE_PERIODIC, registers_by_phase=True)
+    assert only_total is not None
+    assert [one.phase for one in only_total.samples] == [None]
+
+
 def test_a_sample_carries_the_time_of_the_reading_and_why_it_was_taken() -> None:
     value = sample(FULL, [Measurand.VOLTAGE, Measurand.FREQUENCY], Context.TRANSACTION_BEGIN)
     assert value is not None

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from metering.clock import SystemClock
-from ocpp_handlers.device_model import DataType, DeviceModel, Missing, Mutability, Place, Variable
-from ocpp_handlers.message_size import ITEMS_PER_MESSAGE
+from ocpp_handlers.device_model import (
+    AttributeType,
+    DataType,
+    DeviceModel,
+    Missing,
+    Mutability,
+    Place,
+    Variable,
+)
+from ocpp_handlers.message_size import BYTES_PER_MESSAGE, ITEMS_PER_MESSAGE
 from ocpp_handlers.provisioning import Provisioning
 from ocpp_handlers.schema import Schemas
 from ocpp_handlers.session import PayloadError
@@ -244,6 +253,61 @@ async def test_more_items_than_allowed_are_refused_as_a_whole(block: Provisionin
         await put(block, *[item("Level", attributeValue="6")] * (ITEMS_PER_MESSAGE + 1))
     assert refused.value.code == "OccurrenceConstraintViolation"
     assert shelf.values["Level"] == "5"
+
+
+async def test_more_bytes_than_allowed_are_refused_as_a_whole(block: Provisioning, shelf: Shelf) -> None:
+    """B06.FR.17, B05.FR.11: however few the items are."""
+    padding = {"vendorId": "v", "text": "\N{SNOWMAN}" * (BYTES_PER_MESSAGE // 3)}
+    for request in (get(block, item("Level"), item("Level", customData=padding)),
+                    put(block, item("Level", attributeValue="6", customData=padding))):  # fmt: skip
+        with pytest.raises(PayloadError) as refused:
+            await request
+        assert refused.value.code == "FormatViolation"
+    assert shelf.values["Level"] == "5"
+
+
+async def test_what_counts_from_the_next_boot_on_is_answered_so(block: Provisioning, model: DeviceModel) -> None:
+    """B05.FR.10: accepted, and a reboot is needed."""
+    variable = model.find(Place("Thing"), "Level")
+    assert not isinstance(variable, Missing)
+    model.add(replace(variable, reboot_required=True))
+    (written,) = await put(block, item("Level", attributeValue="6"))
+    assert written["attributeStatus"] == "RebootRequired"
+
+
+async def test_a_value_past_the_mutability_ends_when_it_is_restored(block: Provisioning, model: DeviceModel) -> None:
+    row = VariableRow("Thing", None, None, None, "Fixed", None, "Actual", "changed", "")
+    model.override(row)
+    model.override(replace(row, value="changed again"))
+    model.restore(row)
+    model.restore(row)
+    (read,) = await get(block, item("Fixed"))
+    assert read["attributeValue"] == "yes"
+    with pytest.raises(KeyError, match="UnknownVariable"):
+        model.restore(replace(row, variable="Nothing"))
+    with pytest.raises(KeyError, match="NotSupportedAttributeType"):
+        model.restore(replace(row, attribute="Target"))
+
+
+async def test_each_attribute_is_read_written_and_found_by_its_type(block: Provisioning, model: DeviceModel) -> None:
+    """B05.FR.06, B06.FR.08, B07.FR.11."""
+    place = Place("Thing")
+    model.add(
+        Variable(
+            place,
+            "Level",
+            DataType.INTEGER,
+            Mutability.READ_ONLY,
+            lambda: "9",
+            attribute=AttributeType.MAX_SET,
+        )
+    )
+    read = await get(block, item("Level", attributeType="MaxSet"), item("Level"), item("Level", attributeType="MinSet"))
+    assert [one.get("attributeValue") for one in read] == ["9", "5", None]
+    (written,) = await put(block, item("Level", attributeType="MaxSet", attributeValue="10"))
+    assert written["attributeStatus"] == "Rejected"
+    (both,) = (one for one in model.variables() if one[0].name == "Level")
+    assert [one.attribute for one in both] == [AttributeType.ACTUAL, AttributeType.MAX_SET]
 
 
 async def test_a_value_in_force_past_the_mutability_is_what_the_csms_reads(

@@ -234,3 +234,11 @@ def test_every_frame_is_survived_and_every_refusal_can_be_sent(text: str | bytes
         assert [type(part) for part in written] == [int, str, str, str, dict]
         assert 0 < len(written[1]) <= 36
         written[1].encode()
+
+
+@pytest.mark.parametrize("slash", ["/", "\\/"])
+def test_the_user_of_a_url_is_not_shown(slash: str) -> None:
+    """GetLog and UpdateFirmware carry it (N01.FR.17); some CSMSs escape every slash."""
+    url = f"ftp:{slash}{slash}bob:se@cret@host:21{slash}logs{slash}a@b"
+    shown = frame.without_secrets(f'[2,"1","GetLog",{{"log":{{"remoteLocation":"{url}"}}}}]')
+    assert json.loads(shown)[3]["log"]["remoteLocation"] == "ftp://***@host:21/logs/a@b"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from station.authorization import Authorizer
+from station.authorization import Authorizer, shown
 from station.model import AuthorizationStatus, IdToken, IdTokenInfo
 from station.settings import Settings
 from station.token_store import TokenStore
@@ -96,3 +96,78 @@ async def test_the_group_is_that_of_a_token_which_is_known_and_valid() -> None:
     assert desk.authorizer.group_of(fakes.CARD) == ACCEPTED.group_id
     await desk.tokens.remember(fakes.CARD, IdTokenInfo(AuthorizationStatus.EXPIRED, group_id=ACCEPTED.group_id))
     assert desk.authorizer.group_of(fakes.CARD) is None
+
+
+async def test_without_authorization_whoever_comes_may_charge() -> None:
+    """AuthCtrlr.Enabled"""
+    desk = Desk(auth_enabled=False)
+    assert await desk.status() is AuthorizationStatus.ACCEPTED
+    assert desk.csms.asked == []
+    assert desk.tokens.entries() == []
+
+
+@pytest.mark.parametrize("pre_authorize", [True, False])
+@pytest.mark.parametrize(
+    ("known", "status"),
+    [
+        (ACCEPTED, AuthorizationStatus.ACCEPTED),
+        (BLOCKED, AuthorizationStatus.BLOCKED),
+        (None, AuthorizationStatus.UNKNOWN),
+    ],
+)
+async def test_the_csms_is_never_asked_where_that_is_switched_off(
+    known: IdTokenInfo | None, status: AuthorizationStatus, pre_authorize: bool
+) -> None:
+    """AuthCtrlr.DisableRemoteAuthorization"""
+    desk = Desk(
+        disable_remote_authorization=True,
+        local_pre_authorize=pre_authorize,
+        offline_tx_for_unknown_id_enabled=True,  # which is about being offline
+    )
+    if known is not None:
+        await desk.tokens.remember(fakes.CARD, known)
+    assert await desk.status() is status
+    assert desk.csms.asked == []
+
+
+async def test_a_refused_token_is_not_asked_for_again_where_that_is_switched_off() -> None:
+    """AuthCacheCtrlr.DisablePostAuthorize"""
+    desk = Desk(local_pre_authorize=True, auth_cache_disable_post_authorize=True)
+    desk.csms.answers[fakes.CARD.key] = ACCEPTED
+    await desk.tokens.remember(fakes.CARD, BLOCKED)
+    assert await desk.status() is AuthorizationStatus.BLOCKED
+    assert desk.csms.asked == []
+    await desk.tokens.forget(fakes.CARD)
+    assert await desk.status() is AuthorizationStatus.ACCEPTED, "one that nobody knows is asked for"
+
+
+async def test_a_local_id_is_always_asked_for() -> None:
+    """C06.FR.02"""
+    desk, ticket = Desk(local_pre_authorize=True), IdToken("TICKET-1", "Local")
+    await desk.tokens.remember(ticket, ACCEPTED)
+    desk.csms.answers[ticket.key] = BLOCKED
+    assert (await desk.authorizer.decide(ticket)).status is AuthorizationStatus.BLOCKED
+    assert desk.csms.asked == [ticket]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "group", "is_one"),
+    [
+        ("", IdToken("", "Central"), False),
+        ("", None, False),
+        ("POLICE", None, False),
+        ("POLICE", IdToken("police", "Central"), True),
+        ("POLICE", IdToken("FIRE", "Central"), False),
+    ],
+)
+def test_a_master_pass_is_of_the_group_that_is_configured(wanted: str, group: IdToken | None, is_one: bool) -> None:
+    """C16"""
+    desk = Desk()
+    desk.settings.override(Settings.master_pass_group_id, wanted)
+    assert desk.authorizer.is_master_pass(group) is is_one
+
+
+def test_of_a_key_code_nothing_is_shown() -> None:
+    """C04.FR.04"""
+    assert shown(IdToken("1234567890", "KeyCode")) == "…"
+    assert shown(fakes.CARD) == "04A3…80"

@@ -239,6 +239,10 @@ RULES = {
         "[[variable]]\ncomponent = 'a'\nvariable = 'b'\nvalue = ''",
         "station.toml:7: variable[1]: a.b is given twice",
     ),
+    "a variable about which nothing is said": (
+        "[[variable]]\ncomponent = 'A'\nvariable = 'B'",
+        "station.toml:3: variable[0].value: is missing, and so is mutability",
+    ),
     "a variable of an EVSE that is not there": (
         "[[variable]]\ncomponent = 'A'\nvariable = 'B'\nvalue = ''\nevse = 2",
         "station.toml:7: variable[0].evse: there is no EVSE 2",

@@ -180,6 +180,14 @@ def test_charging_is_energy_that_flows_and_idle_is_nobody_there(
         assert state.authorization is not None
 
 
+@given(states)
+def test_an_order_to_go_out_of_service_waits_for_the_transaction(state: EvseState) -> None:
+    """G03.FR.05, G04.FR.06"""
+    ordered = replace(state, in_service=False)
+    assert ordered.operative is (state.transaction is not None)
+    assert wants_energy(ordered) is (wants_energy(state) and state.transaction is not None)
+
+
 @given(states, st.booleans())
 def test_statuses_have_one_order(state: EvseState, reserved: bool) -> None:
     """Faulted > Unavailable > Reserved > Occupied > Available"""

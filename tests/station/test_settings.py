@@ -66,13 +66,21 @@ def nonsense_for(setting: Setting[object]) -> list[str]:
     if isinstance(setting, Choice):
         return ["", setting.choices[0] + "x", setting.choices[0] + ",", ",".join(setting.choices), "x" * 5000]
     if isinstance(setting, Text):
-        return ["x" * (setting.maximum + 1), "x" * 5000]
+        return ["x" * (setting.maximum + 1), "x" * 5000, "a\0b", "a\nb"]
     if isinstance(setting, TimeZone):
         return ["Mars/Olympus", "..", "/etc/passwd", "../UTC", "Europe", "x" * 5000]
     if isinstance(setting, TimeOffset):
         return ["1", "01:00", "+1:00", "+15:00", "+01:60", "+0100", "Z", "x" * 5000]
     if isinstance(setting, Moment):
-        return ["300", "true", "abc", "2026-10-25", "2026-13-01T00:00:00Z", "2026-10-25T01:00:00", "0001-01-01T00:00:00+14:00"]
+        return [
+            "300",
+            "true",
+            "abc",
+            "2026-10-25",
+            "2026-13-01T00:00:00Z",
+            "2026-10-25T01:00:00",
+            "0001-01-01T00:00:00+14:00",
+        ]
     if isinstance(setting, Switch):
         return ["", "yes", "1", "0", "on", "truee", "None"]
     if isinstance(setting, Members):

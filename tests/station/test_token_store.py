@@ -97,26 +97,85 @@ async def test_a_cache_that_is_switched_off_neither_learns_nor_answers() -> None
     assert store.find(fakes.OTHER_CARD) is None
 
 
-async def test_a_full_cache_forgets_whoever_was_heard_of_longest_ago_on_disk_too(tmp_path: Path) -> None:
+FULL_BYTES = 800
+"""room for four entries of the next tests, and not for five"""
+
+
+def card(number: int) -> IdToken:
+    """One of several cards."""
+    return IdToken(f"0{number}", "ISO14443")
+
+
+@pytest.mark.parametrize(
+    ("policy", "gone"),
+    [
+        ("FIFO", 1),  # the first that came
+        ("LRU", 2),  # not presented for longest
+        ("LFU", 3),  # presented least often
+        ("CUSTOM", 4),  # refused, C10.FR.07
+    ],
+)
+async def test_a_full_cache_makes_room_as_its_policy_says_on_disk_too(tmp_path: Path, policy: str, gone: int) -> None:
+    """C10.FR.07, AuthCacheCtrlr.Policy"""
+    clock, settings = fakes.clock(), Settings()
+    settings.override(Settings.auth_cache_policy, policy)
+    async with open_database(tmp_path / "db", clock) as database:
+        store = TokenStore(database, settings, clock, most_bytes=FULL_BYTES)
+        for number in (1, 2, 3, 4):
+            info = BLOCKED if number == 4 else IdTokenInfo(AuthorizationStatus.ACCEPTED)
+            await store.remember(card(number), info)
+            await clock.advance(1)
+        for number in (2, 2, 3, 1, 1, 4, 4):
+            assert store.use(card(number)) is not None
+            await clock.advance(1)
+        assert [number for number in (1, 2, 3, 4) if store.find(card(number)) is None] == []
+        # What was counted is on disk with the next update of a token, and an update is no use of it.
+        for number in (1, 2, 3, 4):
+            await store.remember(card(number), store.find(card(number)) or BLOCKED)
+        again = TokenStore(database, settings, clock, most_bytes=FULL_BYTES)
+        await again.load()
+        await again.remember(card(5), IdTokenInfo(AuthorizationStatus.ACCEPTED))
+        for there in (again, TokenStore(database, settings, clock)):
+            await there.load()
+            assert [number for number in (1, 2, 3, 4, 5) if there.find(card(number)) is None] == [gone]
+            assert 0 < there.size_bytes <= FULL_BYTES
+
+
+async def test_a_refused_newcomer_comes_in_too() -> None:
     """C10.FR.07"""
+    store = TokenStore(None, Settings(), fakes.clock(), most_bytes=FULL_BYTES)
+    for number in range(1, 10):
+        await store.remember(card(number), IdTokenInfo(AuthorizationStatus.ACCEPTED))
+    await store.remember(fakes.CARD, BLOCKED)
+    assert store.find(fakes.CARD) == BLOCKED
+    assert store.size_bytes <= FULL_BYTES
+
+
+async def test_what_has_expired_is_taken_out_and_not_put_in(tmp_path: Path) -> None:
+    """C10.FR.10, C10.FR.13: a prepaid token is not kept."""
+    clock, settings = fakes.clock(), Settings()
+    past = IdTokenInfo(AuthorizationStatus.ACCEPTED, expires_at=fakes.NOON)
+    async with open_database(tmp_path / "db", clock) as database:
+        store = TokenStore(database, settings, clock)
+        await store.remember(fakes.CARD, ACCEPTED)
+        await store.remember(fakes.CARD, past)
+        await store.remember(fakes.OTHER_CARD, ACCEPTED)
+        await clock.advance(settings.auth_cache_life_time_s)
+        assert store.entries() == []
+        await store.purge()
+        assert store.size_bytes == 0
+        assert await database.rows("SELECT token FROM authorization_cache") == []
+
+
+async def test_the_database_of_an_older_program_is_read(tmp_path: Path) -> None:
+    """Before policies there were no times of use."""
     clock = fakes.clock()
     async with open_database(tmp_path / "db", clock) as database:
-        rows = [
-            (f"{number:04}", "eMAID", '{"status": "Accepted"}', (fakes.NOON + timedelta(seconds=number)).isoformat())
-            for number in range(1000)
-        ]
-        await database.write_many("INSERT INTO authorization_cache VALUES (?, ?, ?, ?)", rows)
-        await clock.advance(2000)
+        row = ("0a", "eMAID", '{"status": "Accepted"}', fakes.NOON.isoformat())
+        await database.write("INSERT INTO authorization_cache (token, type, info, updated_at) VALUES (?, ?, ?, ?)", row)
         store = TokenStore(database, Settings(), clock)
         await store.load()
-        await store.remember(IdToken("0000", "eMAID"), ACCEPTED)
-        await store.remember(IdToken("new", "eMAID"), ACCEPTED)
-        for there in (store, TokenStore(database, Settings(), clock)):
-            await there.load()
-            assert len(there.entries()) == 1000
-            assert there.find(IdToken("0001", "eMAID")) is None
-            assert there.find(IdToken("0000", "eMAID")) == ACCEPTED
-            assert there.find(IdToken("new", "eMAID")) == ACCEPTED
+        assert store.find(IdToken("0A", "eMAID")) == IdTokenInfo(AuthorizationStatus.ACCEPTED)
 
 
 async def test_a_disk_that_refuses_does_not_keep_anybody_from_charging(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from station.web.api import build
 from tests.walk import CARD, walking
-from tests.walks.steps import event
+from tests.walks.steps import event, variables
 from tests.walks.visit import TOKEN, visiting
 
 
@@ -124,6 +124,78 @@ def complete(found: list[tuple[str, dict[str, Any]]]) -> bool:
     return kinds == {"evse", "in", "out"} and told
 
 
+async def test_a_local_button_takes_an_evse_out_of_service_and_back(tmp_path: Path) -> None:
+    """The same order as that of the CSMS: it waits for a transaction, is told, and outlives a power cut."""
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await walk.accepted()
+        answer = await api.post("/api/evses/1/availability", {"operative": False})
+        assert answer == {"accepted": True, "scheduled": False}
+        assert (await api.evse())["connector_status"] == "Unavailable"
+        await walk.until(lambda: walk.csms.sent("StatusNotification")[-1]["connectorStatus"] == "Unavailable")
+        await api.post("/api/sim/power", {"action": "cycle"})
+        assert (await api.evse())["in_service"] is False
+        await api.post("/api/evses/1/availability", {"operative": True})
+        await api.post("/api/sim/evses/1/plug", {})
+        await api.post("/api/token", TOKEN)
+        await api.advance(5)
+        answer = await api.post("/api/evses/1/availability", {"operative": False})
+        assert answer == {"accepted": True, "scheduled": True}
+        shown = await api.evse()
+        assert (shown["in_service"], shown["operative"], shown["charging_state"]) == (False, True, "Charging")
+
+
+async def test_the_unlock_button_lets_a_cable_go_that_waits_for_its_holder(tmp_path: Path) -> None:
+    """E09.FR.03 keeps it locked; the button of the house does not need the holder."""
+    rows = variables(OCPPCommCtrlr__UnlockOnEVSideDisconnect=False)
+    async with walking(tmp_path, variable=rows) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await api.post("/api/sim/evses/1/plug", {})
+        await api.post("/api/token", TOKEN)
+        await api.advance(5)
+        await api.post("/api/sim/evses/1/unplug", {"ev_side": True})
+        assert (await api.evse())["locked"] is True
+        assert await api.post("/api/unlock") == {"accepted": True, "locked": False}
+        await api.post("/api/sim/evses/1/unplug", {})
+        assert (await api.evse())["plugged"] is False
+
+
+async def test_prometheus_sees_the_station_its_link_its_queue_and_its_meters(tmp_path: Path) -> None:
+    """The text format, by the names and units that Prometheus wants; without power only that is said."""
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await api.post("/api/sim/evses/1/plug", {})
+        await api.post("/api/token", TOKEN)
+        await api.advance(60)
+        answer = await api.client.get("/metrics")
+        assert answer.headers["content-type"].startswith("text/plain")
+        shown = answer.text.splitlines()
+        for line in (
+            "borne_powered 1.0",
+            "borne_csms_connected 1.0",
+            "borne_csms_accepted 1.0",
+            "borne_outbox_waiting 0.0",
+            'borne_connector_status{evse="1",status="Occupied"} 1.0',
+            'borne_connector_status{evse="1",status="Available"} 0.0',
+            'borne_fault{evse="1",fault="ground-fault"} 0.0',
+            'borne_contactor_closed{evse="1"} 1.0',
+            'borne_offered_amperes{evse="1"} 32.0',
+            'borne_limit_amperes{evse="1",source="selector"} 32.0',
+            'borne_power_watts{evse="1"} 22080.0',
+            'borne_current_amperes{evse="1",phase="L3"} 32.0',
+            'borne_voltage_volts{evse="1",phase="L1"} 230.0',
+            'borne_meter_failing{evse="1"} 0.0',
+        ):
+            assert line in shown, line
+        (station,) = (line for line in shown if line.startswith("borne_station_info{"))
+        assert 'identity="BORNE-TEST"' in station
+        (energy,) = (line for line in shown if line.startswith("borne_energy_import_watt_hours_total{"))
+        assert float(energy.split()[-1]) == pytest.approx(walk.board.read_meter().energy_import_wh, abs=10)
+        await api.post("/api/sim/power", {"action": "loss"})
+        dark = (await api.client.get("/metrics")).text
+        assert "borne_powered 0.0" in dark
+        assert "borne_csms_connected" not in dark
+
+
 MISSING: list[tuple[str, object]] = [
     ("/api/evses/7/token", TOKEN),
     ("/api/evses/7/stop", None),
@@ -135,6 +207,11 @@ MISSING: list[tuple[str, object]] = [
     ("/api/sim/evses/7/parking-bay", {"occupied": True}),
     ("/api/sim/faults", {"evse": 7, "code": "ground-fault"}),
     ("/api/sim/meter", {"evse": 7, "power_w": 1}),
+    ("/api/sim/lock", {"evse": 7, "failure": True}),
+    ("/api/sim/lock", {"connector": 2, "failure": True}),
+    ("/api/sim/temperature", {"evse": 7, "celsius": 20}),
+    ("/api/evses/7/availability", {"operative": True}),
+    ("/api/unlock", {"evse": 7}),
 ]
 
 
@@ -161,6 +238,13 @@ WRONG: list[tuple[str, object, str]] = [
     ("/api/sim/clock", {}, "advance_s"),
     ("/api/sim/clock", {"advance_s": 1, "rate": 1}, "rate"),
     ("/api/sim/grid", {"noise": 3}, "noise"),
+    ("/api/sim/meter", {"noise": 2}, "noise"),
+    ("/api/sim/selector", {"position": "17"}, "position"),
+    ("/api/sim/selector", {}, "position"),
+    ("/api/sim/temperature", {"celsius": 1000}, "celsius"),
+    ("/api/sim/tamper", {}, "open"),
+    ("/api/sim/lock", {}, "failure"),
+    ("/api/evses/1/availability", {"operative": "maybe"}, "operative"),
 ]
 """path, body, and the field that the answer must name"""
 
@@ -190,6 +274,7 @@ async def test_what_cannot_be_done_now_is_409_with_a_reason(tmp_path: Path) -> N
         await api.post("/api/token", TOKEN)
         await api.advance(3)
         assert "locked" in (await api.post("/api/sim/evses/1/unplug", {}, status=409))["detail"]
+        assert "charges" in (await api.post("/api/unlock", {}, status=409))["detail"]
 
 
 async def test_without_waiting_the_answer_comes_at_once_and_the_order_is_kept(tmp_path: Path) -> None:

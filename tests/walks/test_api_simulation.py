@@ -204,3 +204,119 @@ async def test_to_cut_what_has_no_power_and_to_restore_what_has_is_harmless(tmp_
         await api.post("/api/sim/power", {"action": "loss"})
         await api.post("/api/sim/power", {"action": "restore"})
         assert (await api.get("/api/status"))["powered"] is True
+
+
+async def test_the_meter_is_noisy_when_told_and_its_register_is_not(tmp_path: Path) -> None:
+    """noise: momentary values differ from reading to reading, within bounds."""
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await api.post("/api/sim/meter", {"current_a": 10, "noise": 0.05})
+        seen: list[float] = []
+        for _ in range(5):
+            await api.advance(1)
+            meter = (await api.evse())["meter"]
+            seen.append(meter["currents_a"][0])
+            assert meter["energy_import_wh"] == 0
+        assert len(set(seen)) == 5
+        assert all(9.5 <= current_a <= 10.5 for current_a in seen)
+        await api.post("/api/sim/meter", {})
+        await api.advance(1)
+        assert (await api.evse())["meter"]["currents_a"] == [0, 0, 0]
+
+
+async def test_the_selector_is_turned_and_stays_so_without_power(tmp_path: Path) -> None:
+    """A position is a limit at once; reserved ones and one that cannot be read are 8 A."""
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await api.post("/api/sim/evses/1/plug", {})
+        await api.post("/api/token", TOKEN)
+        await api.advance(5)
+        for position, current_a in (("16", 16), ("X", 8), (None, 8), ("25", 25)):
+            await api.post("/api/sim/selector", {"position": position})
+            shown = await api.evse()
+            assert shown["offered_a"] == current_a
+            assert shown["limit"]["source"] == "selector"
+        await api.post("/api/sim/power", {"action": "loss"})
+        await api.post("/api/sim/selector", {"position": "12"})
+        await api.post("/api/sim/power", {"action": "restore"})
+        await api.advance(2)
+        limits = {limit["source"]: limit["current_a"] for limit in (await api.evse())["limits"]}
+        assert limits["selector"] == 12
+
+
+async def test_the_temperature_inside_is_shown(tmp_path: Path) -> None:
+    """Of one EVSE or of all; null: no sensor."""
+    async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await api.post("/api/sim/temperature", {"celsius": 41.5})
+        assert [(await api.evse(number))["temperature_c"] for number in (1, 2)] == [41.5, 41.5]
+        await api.post("/api/sim/temperature", {"evse": 2, "celsius": None})
+        assert [(await api.evse(number))["temperature_c"] for number in (1, 2)] == [41.5, None]
+
+
+async def test_a_lock_that_sticks_moves_when_it_is_mended(tmp_path: Path) -> None:
+    """failure: the cable stays locked after the charge; without: it comes free."""
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await api.post("/api/sim/evses/1/plug", {})
+        await api.post("/api/token", TOKEN)
+        await api.advance(5)
+        assert (await api.evse())["locked"] is True
+        await api.post("/api/sim/lock", {"failure": True})
+        await api.post("/api/evses/1/stop")
+        await api.advance(10)
+        shown = await api.evse()
+        assert (shown["locked"], shown["faults"], shown["transaction_id"]) == (True, ["lock-failure"], None)
+        assert (await api.post("/api/unlock"))["locked"] is True
+        await api.post("/api/sim/lock", {"failure": False})
+        shown = await api.evse()
+        assert (shown["locked"], shown["faults"]) == (False, [])
+
+
+async def test_who_opens_the_station_stops_it_until_somebody_answers_for_it(tmp_path: Path) -> None:
+    """The alarm is a fault of every EVSE and a security event, outlives a power cut, and is not ended by the flap."""
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await api.post("/api/sim/evses/1/plug", {})
+        await api.post("/api/token", TOKEN)
+        await api.advance(5)
+        await api.post("/api/sim/tamper", {"open": True})
+        await api.post("/api/sim/tamper", {"open": True})
+        await api.advance(10)
+        assert (await api.get("/api/status"))["tamper"] is True
+        shown = await api.evse()
+        assert (shown["faults"], shown["contactor_closed"]) == (["tamper"], False)
+        events = [one for one in await walk.life.security_events.entries() if one.type == "TamperDetectionActivated"]
+        assert len(events) == 1
+        await api.post("/api/sim/power", {"action": "cycle"})
+        await api.post("/api/sim/tamper", {"open": False})
+        assert (await api.evse())["faults"] == ["tamper"]
+        await walk.until(lambda: statuses(walk)[-1] == "Faulted")
+        answer = await api.client.delete("/api/tamper", params={"wait": "settled"})
+        assert answer.status_code == 202
+        assert (await api.get("/api/status"))["tamper"] is False
+        assert (await api.evse())["faults"] == []
+        await api.post("/api/sim/power", {"action": "cycle"})
+        assert (await api.evse())["faults"] == []
+
+
+async def test_an_overridden_variable_is_given_back(tmp_path: Path) -> None:
+    """DELETE ends what PUT did, for a setting and for what only tells."""
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await walk.accepted()
+        for name, before, value in (("TxUpdatedInterval", "60", "17"), ("Available", "true", "false")):
+            row = {"component": "SampledDataCtrlr", "variable": name}
+
+            async def shown(row: dict[str, str] = row) -> str:
+                rows = await api.get("/api/variables")
+                (found,) = (one for one in rows if all(one[key] == row[key] for key in row))
+                return str(found["value"])
+
+            assert await shown() == before
+            assert (await api.client.put("/api/sim/variables", json={**row, "value": value})).status_code == 202
+            assert await shown() == value
+            answer = await api.client.request("DELETE", "/api/sim/variables", json=row)
+            assert answer.status_code == 202
+            assert await shown() == before
+        unknown = {"component": "SampledDataCtrlr", "variable": "Nothing"}
+        assert (await api.client.request("DELETE", "/api/sim/variables", json=unknown)).status_code == 404

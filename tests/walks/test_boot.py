@@ -160,6 +160,24 @@ async def test_while_rejected_every_call_of_the_csms_is_a_security_error(tmp_pat
             assert (answer[0], answer[2]) == (4, "SecurityError"), action
 
 
+async def test_after_a_triggered_boot_notification_the_next_one_says_why_the_station_booted(tmp_path: Path) -> None:
+    """B01.FR.09: Triggered is the reason of that one message."""
+    async with _answered(tmp_path, "Pending", 40) as (walk, csms, answers):
+        answer = await csms.call("TriggerMessage", {"requestedMessage": "BootNotification"})
+        assert answer["status"] == "Accepted"
+        await walk.until(lambda: len(answers.asked) == 3, within_s=90)
+        assert [boot["reason"] for boot in csms.sent("BootNotification")] == ["PowerUp", "Triggered", "PowerUp"]
+
+
+async def test_the_sim_card_of_a_mobile_link_is_told(tmp_path: Path) -> None:
+    """B01.FR.01 (ModemType)."""
+    who = {"iccid": "8933000000000000000", "imsi": "208010000000000"}
+    async with walking(tmp_path, station=who) as walk:
+        await walk.accepted()
+        station = walk.csms.sent("BootNotification")[0]["chargingStation"]
+        assert station["modem"] == who
+
+
 async def test_a_charge_while_pending_is_told_in_order_once_accepted(tmp_path: Path) -> None:
     """B02.FR.02, B02.FR.03."""
     rows = [{"component": "AuthCtrlr", "variable": "OfflineTxForUnknownIdEnabled", "value": "true"}]

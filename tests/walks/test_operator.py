@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from station.model import Fault
-from tests.csms import Csms
+from tests.csms import NEVER, Csms
 from tests.walk import Walk, walking
 
 
@@ -73,6 +73,27 @@ async def test_a_report_is_limited_to_what_was_asked(tmp_path: Path) -> None:
         state = {"component": {"name": "Connector"}, "variable": {"name": "AvailabilityState"}}
         rows = await _report(walk, "GetReport", {"requestId": 11, "componentVariable": [state]})
         assert [row["component"]["evse"] for row in rows] == [{"id": 1, "connectorId": 1}]
+
+
+async def test_more_reports_at_once_than_can_be_are_rejected(tmp_path: Path) -> None:
+    """B07.FR.13, B08.FR.16: a CSMS that asks on and on without taking what it gets fills no memory."""
+    csms = Csms()
+    csms.answers["NotifyReport"] = lambda _: NEVER
+    async with walking(tmp_path, csms) as walk:
+        await walk.accepted()
+        asked = [{"component": {"name": "TxCtrlr"}}]
+        answers: list[str] = []
+        for number in range(6):
+            base = await csms.call("GetBaseReport", {"requestId": number, "reportBase": "SummaryInventory"})
+            answers.append(base["status"])
+            await walk.settle()
+        assert answers == ["Accepted"] * 4 + ["Rejected"] * 2
+        report = await csms.call("GetReport", {"requestId": 9, "componentVariable": asked})
+        assert report["status"] == "Rejected"
+        del csms.answers["NotifyReport"]
+        await walk.advance(60)
+        assert (await csms.call("GetReport", {"requestId": 10, "componentVariable": asked}))["status"] == "Accepted"
+        await csms.expect("NotifyReport", lambda part: part["requestId"] == 10)
 
 
 async def test_a_report_with_nothing_in_it_is_an_empty_result_set(tmp_path: Path) -> None:

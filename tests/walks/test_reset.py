@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from station.model import ConnectorStatus, Fault
+from tests.csms import NEVER, Csms
 from tests.walk import Walk, walking
 
 EVSE_1 = {"evseId": 1}
@@ -27,6 +28,15 @@ async def _charge(walk: Walk) -> None:
 def _statuses(walk: Walk, evse_id: int) -> list[str]:
     told = walk.csms.sent("StatusNotification")
     return [status["connectorStatus"] for status in told if status["evseId"] == evse_id]
+
+
+async def test_an_evse_that_is_reset_again_and_again_is_reset_once_at_a_time(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        for _ in range(10):
+            assert (await _reset(walk, "Immediate", **EVSE_1))["status"] == "Accepted"
+        await walk.advance(10)
+        assert _statuses(walk, 1) == ["Available", "Unavailable", "Available"]
 
 
 @pytest.mark.parametrize("kind", ["OnIdle", "Immediate"])
@@ -154,3 +164,18 @@ async def test_while_a_reset_is_scheduled_free_evses_are_out_of_use_and_nobody_s
         await walk.present()
         await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
         await walk.until(lambda: _statuses(walk, 2)[-1] == "Available")
+
+
+async def test_what_the_csms_does_not_answer_before_a_reset_is_sent_after_it(tmp_path: Path) -> None:
+    """B12.FR.05."""
+    csms = Csms()
+    async with walking(tmp_path, csms) as walk:
+        await _charge(walk)
+        csms.answers["TransactionEvent"] = lambda _: NEVER
+        assert (await _reset(walk, "Immediate"))["status"] == "Accepted"
+        await walk.until(lambda: len(csms.sent("BootNotification")) == 2, within_s=120)
+        del csms.answers["TransactionEvent"]
+        before = len(walk.events())
+        await walk.until(lambda: len(walk.events()) > before)
+        again = [event for event in walk.events()[before:] if event["eventType"] == "Ended"]
+        assert [event["triggerReason"] for event in again] == ["ResetCommand"]

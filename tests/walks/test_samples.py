@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -237,3 +237,93 @@ async def test_a_silent_meter_leaves_values_out_and_invents_none(tmp_path: Path)
         await walk.advance(10)
         await walk.until(lambda: len(periodic(walk)) > told)
         assert all(one["value"] > 0 for one in samples(periodic(walk)[-1]) if one["measurand"] == REGISTER)
+
+
+async def test_the_registers_of_the_phases_come_where_they_are_wanted(tmp_path: Path) -> None:
+    """SampledDataCtrlr.RegisterValuesWithoutPhases = false; the total stays the sum of them."""
+    rows = variables(SampledDataCtrlr__RegisterValuesWithoutPhases=False, SampledDataCtrlr__TxUpdatedInterval=10)
+    async with walking(tmp_path, variable=rows) as walk:
+        await walk.accepted()
+        await walk.present()
+        await walk.plug(phases=1)
+        await walk.charging()
+        await walk.advance(31)
+        await walk.present()
+        ended = await event(walk, "Ended", "StopAuthorized")
+        for told in (*periodic(walk), ended):
+            registers = {one.get("phase"): one["value"] for one in samples(told) if one["measurand"] == REGISTER}
+            assert registers.keys() == {None, "L1", "L2", "L3"}
+            assert (registers["L2"], registers["L3"]) == (0, 0)
+            assert registers[None] == pytest.approx(registers["L1"], abs=0.002)
+        assert samples(ended)[0]["value"] > 0
+
+
+async def test_sampled_and_aligned_data_can_be_switched_off_and_on(tmp_path: Path) -> None:
+    """SampledDataCtrlr.Enabled, AlignedDataCtrlr.Enabled."""
+    rows = variables(
+        SampledDataCtrlr__TxUpdatedInterval=10,
+        SampledDataCtrlr__Enabled=False,
+        AlignedDataCtrlr__Interval=10,
+        AlignedDataCtrlr__Enabled=False,
+    )
+    async with walking(tmp_path, variable=rows) as walk:
+        await charge(walk)
+        await walk.advance(60)
+        assert walk.csms.sent("MeterValues") == []
+        assert [told for told in walk.events() if "meterValue" in told] == []
+        await walk.set_variable("AlignedDataCtrlr", "Enabled", "true")
+        await walk.advance(25)
+        assert len(periodic(walk, "MeterValueClock")) in {2, 3}
+        assert periodic(walk) == []
+        await walk.set_variable("SampledDataCtrlr", "Enabled", "true")
+        await walk.advance(25)
+        assert len(periodic(walk)) == 2
+        await walk.set_variable("SampledDataCtrlr", "Enabled", "false")
+        await walk.present()
+        assert "meterValue" not in await event(walk, "Ended", "StopAuthorized")
+
+
+async def test_send_during_idle_keeps_aligned_samples_out_of_the_end_too(tmp_path: Path) -> None:
+    """J01.FR.20: no clock-aligned values of a transaction, not even with its end."""
+    rows = variables(
+        AlignedDataCtrlr__TxEndedInterval=10,
+        AlignedDataCtrlr__SendDuringIdle=True,
+        SampledDataCtrlr__TxEndedMeasurands="",
+    )
+    async with walking(tmp_path, variable=rows) as walk:
+        await charge(walk)
+        await walk.advance(45)
+        await walk.present()
+        assert "meterValue" not in await event(walk, "Ended", "StopAuthorized")
+
+
+async def test_without_measurands_for_the_end_only_aligned_samples_come_with_it(tmp_path: Path) -> None:
+    """TC_J_03_CS: what is aligned with the clock has no sample of the end."""
+    rows = variables(AlignedDataCtrlr__TxEndedInterval=10, SampledDataCtrlr__TxEndedMeasurands="")
+    async with walking(tmp_path, variable=rows) as walk:
+        await charge(walk)
+        await walk.advance(45)
+        await walk.present()
+        ended = await event(walk, "Ended", "StopAuthorized")
+        assert {one["context"] for one in samples(ended)} == {"Sample.Clock"}
+
+
+async def test_a_corrected_clock_moves_the_aligned_moments_and_samples_none_in_between(tmp_path: Path) -> None:
+    """AlignedDataInterval counts from midnight of the time that the CSMS tells."""
+    async with walking(tmp_path, variable=variables(AlignedDataCtrlr__Interval=60)) as walk:
+        await walk.accepted()
+        clock = walk.application.clock
+        await walk.set_variable("OCPPCommCtrlr", "HeartbeatInterval", "10")
+        start = clock.now() - timedelta(seconds=clock.monotonic())
+        ahead_s = 0.0
+        for step_s in (7.0, 95.0, -40.0, 3000.5):
+            ahead_s += step_s
+            told = len(walk.csms.sent("MeterValues"))
+            walk.csms.now = lambda: start + timedelta(seconds=clock.monotonic() + ahead_s)  # noqa: B023  # used in this turn
+            await walk.until(lambda: abs((clock.now() - walk.csms.now()).total_seconds()) < 0.5)
+            await walk.advance(185)
+            new = walk.csms.sent("MeterValues")[told:]
+            assert len(new) in {3, 4}
+            for one in new:
+                moment = second_of_day(one["meterValue"][0]["timestamp"]) % 60
+                assert min(moment, 60 - moment) == pytest.approx(0.0, abs=0.05)

@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from ocpp_handlers.tls import client_context
+from ocpp_handlers.tls import context_of
 from station.admission import TokenOutcome
+from station.certificates import TlsMaterial
 from tests.csms import Csms, running_csms
 from tests.walk import Walk, configuration, powered
 
@@ -241,7 +242,7 @@ async def test_files_that_are_mended_are_read_at_the_next_dial(tmp_path: Path, t
 
 def test_nothing_older_than_tls_1_2_is_spoken_and_nobody_is_believed_unchecked(trusted: Authority) -> None:
     """A00.FR.308, A00.FR.309, A00.FR.313, A00.FR.319, A00.FR.320, A00.FR.321, A00.FR.411, A00.FR.412."""
-    context = client_context(trusted.file, None, None)
+    context = context_of(TlsMaterial(trusted.file.read_text()))
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
     assert context.check_hostname
     assert context.verify_mode is ssl.CERT_REQUIRED

@@ -1,0 +1,310 @@
+"""The network connection profiles: what may be stored, in which order it is tried, and what success changes (B09, B10, A05)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from station.certificates import Certificates, Seed
+from station.credentials import Credentials
+from station.database import open_database
+from station.network import NetworkProfile, NetworkProfiles
+from station.security_events import SecurityEvents
+from station.settings import Settings
+from tests import fakes
+
+PASSWORD = "0123456789abcdef"
+PLAIN = NetworkProfile("ws://one", 1, 30.0)
+SECURED = NetworkProfile("wss://two", 2, 30.0)
+MUTUAL = NetworkProfile("wss://three", 3, 30.0)
+
+
+class FakeCertificates(Certificates):
+    """Says that it has what it is told to have."""
+
+    root = True
+    own = True
+    times_unreachable = 0
+
+    async def has_valid_root(self, use: object = None) -> bool:
+        """Whether it was told so."""
+        return self.root
+
+    async def has_valid_station_certificate(self) -> bool:
+        """Whether it was told so."""
+        return self.own
+
+    def unreachable(self) -> None:
+        """Count."""
+        self.times_unreachable += 1
+
+
+@dataclass
+class Parts:
+    """The profiles, and what they depend on."""
+
+    network: NetworkProfiles
+    settings: Settings
+    certificates: FakeCertificates
+    events: SecurityEvents
+
+
+@contextlib.asynccontextmanager
+async def booted(
+    folder: Path, installed: NetworkProfile | None = PLAIN, password: str | None = PASSWORD
+) -> AsyncGenerator[Parts]:
+    """The profiles as a boot finds them."""
+    clock = fakes.clock()
+    async with open_database(folder / "db", clock) as database:
+        settings = Settings()
+        events = SecurityEvents(database, clock)
+        certificates = FakeCertificates(folder / "certificates", Seed(), settings, clock, events)
+        credentials = Credentials(folder / "secret.json", password, clock)
+        network = NetworkProfiles(database, settings, credentials, certificates, events)
+        await network.load(installed)
+        yield Parts(network, settings, certificates, events)
+
+
+def first(attempts: Iterator[int], count: int) -> list[int]:
+    return list(islice(attempts, count))
+
+
+# What may be stored (B09)
+
+
+async def test_the_installation_file_is_slot_one_and_what_is_stored_counts_from_the_next_boot(tmp_path: Path) -> None:
+    """B09.FR.01; B09 remark: not before a reboot, not even for the active profile."""
+    async with booted(tmp_path) as parts:
+        network = parts.network
+        assert (network.priority, network.active, network.security_profile) == ((1,), 1, 1)
+        other = replace(PLAIN, url="ws://elsewhere")
+        assert await network.refusal_of(1, other) is None
+        await network.store(1, other)
+        assert network.profile == PLAIN
+    async with booted(tmp_path) as parts:
+        assert parts.network.profile == other
+
+
+@pytest.mark.parametrize("slot", [-1, 0, 4, 999])
+async def test_a_slot_that_does_not_exist_is_refused(tmp_path: Path, slot: int) -> None:
+    """B09.FR.05."""
+    async with booted(tmp_path) as parts:
+        refusal = await parts.network.refusal_of(slot, PLAIN)
+        assert refusal is not None
+        assert refusal.reason_code == "InvalidConfSlot"
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        NetworkProfile("", 1, 30.0),
+        NetworkProfile("http://csms", 1, 30.0),
+        NetworkProfile("ws://user:secret@csms", 1, 30.0),
+        NetworkProfile("ws://csms:port", 1, 30.0),
+        NetworkProfile("wss://csms", 1, 30.0),
+        NetworkProfile("ws://csms", 2, 30.0),
+        NetworkProfile("ws://csms", 3, 30.0),
+        NetworkProfile("wss://csms", 4, 30.0),
+        NetworkProfile("wss://csms", -1, 30.0),
+        NetworkProfile("ws://csms", 1, 0.0),
+        NetworkProfile("ws://csms", 1, -5.0),
+        NetworkProfile("ws://csms", 1, 1e9),
+    ],
+)
+async def test_a_profile_that_cannot_work_is_refused(tmp_path: Path, profile: NetworkProfile) -> None:
+    """B09.FR.02."""
+    async with booted(tmp_path) as parts:
+        refusal = await parts.network.refusal_of(2, profile)
+        assert refusal is not None
+        assert refusal.reason_code == "InvalidNetworkConf"
+        assert "secret" not in refusal.info
+
+
+@pytest.mark.parametrize("timeout_s", [1.0, 21.0, 120.0, 3_600.0])
+async def test_any_reasonable_message_timeout_is_taken(tmp_path: Path, timeout_s: float) -> None:
+    async with booted(tmp_path) as parts:
+        assert await parts.network.refusal_of(2, replace(PLAIN, message_timeout_s=timeout_s)) is None
+
+
+@pytest.mark.parametrize(
+    ("used", "wanted", "downgrade", "allowed"),
+    [
+        (PLAIN, PLAIN, False, True),
+        (PLAIN, SECURED, False, True),
+        (SECURED, PLAIN, False, False),
+        (SECURED, PLAIN, True, False),
+        (MUTUAL, SECURED, False, False),
+        (MUTUAL, SECURED, True, True),
+        (MUTUAL, PLAIN, True, False),
+        (PLAIN, NetworkProfile("ws://none", 0, 30.0), True, False),
+    ],
+)
+async def test_less_security_is_refused_but_for_3_to_2_where_the_installer_allows_it(
+    tmp_path: Path, used: NetworkProfile, wanted: NetworkProfile, downgrade: bool, allowed: bool
+) -> None:
+    """A00.FR.005, B09.FR.04, B09.FR.31, A05.FR.08, A05.FR.09, A05.FR.10, with errata 2.5 and 2.12."""
+    async with booted(tmp_path, used) as parts:
+        parts.settings.override(Settings.allow_security_profile_downgrade, downgrade)
+        refusal = await parts.network.refusal_of(2, wanted)
+        assert (refusal is None) == allowed
+        if refusal is not None:
+            assert refusal.reason_code == "NoSecurityDowngrade"
+        await parts.network.store(2, wanted)  # as an earlier, less strict program might have
+        with contextlib.nullcontext() if allowed else pytest.raises(ValueError, match="slot 2"):
+            await parts.network.prioritise("2,1")
+
+
+# The order (B10, A05)
+
+
+@pytest.mark.parametrize("text", ["", ",", "1,1", "1;2", "0", "4", "1,3", "one", "1,", "2", "-1", "1 2"])
+async def test_an_order_with_a_slot_that_is_unknown_empty_or_named_twice_is_refused(tmp_path: Path, text: str) -> None:
+    """B10.FR.02."""
+    async with booted(tmp_path) as parts:
+        with pytest.raises(ValueError, match="slot|is not one of"):
+            await parts.network.prioritise(text)
+        assert parts.network.priority == (1,)
+
+
+@pytest.mark.parametrize(
+    ("profile", "root", "own", "password", "allowed"),
+    [
+        (SECURED, True, False, PASSWORD, True),
+        (SECURED, False, True, PASSWORD, False),
+        (SECURED, True, True, None, False),
+        (MUTUAL, True, True, None, True),
+        (MUTUAL, False, True, PASSWORD, False),
+        (MUTUAL, True, False, PASSWORD, False),
+    ],
+)
+async def test_a_higher_security_profile_needs_its_certificates_and_password(
+    tmp_path: Path, profile: NetworkProfile, root: bool, own: bool, password: str | None, allowed: bool
+) -> None:
+    """A05.FR.02, A05.FR.03, A05.FR.04; a slot that is in use already is refused itself."""
+    nothing = NetworkProfile("ws://one", 0, 30.0)
+    async with booted(tmp_path, nothing if password is None else PLAIN, password) as parts:
+        parts.certificates.root, parts.certificates.own = root, own
+        assert await parts.network.refusal_of(2, profile) is None
+        await parts.network.store(2, profile)
+        if allowed:
+            await parts.network.prioritise("2,1")
+            assert parts.network.priority == (2, 1)
+        else:
+            with pytest.raises(ValueError, match="there is no"):
+                await parts.network.prioritise("2,1")
+        assert (await parts.network.refusal_of(1, profile) is None) == allowed
+
+
+async def test_the_next_boot_begins_with_the_first_of_the_order(tmp_path: Path) -> None:
+    """B10.FR.04, A05.FR.05."""
+    async with booted(tmp_path) as parts:
+        parts.settings.override(Settings.network_profile_connection_attempts, 2)
+        await parts.network.store(2, replace(PLAIN, url="ws://two"))
+        await parts.network.prioritise("2,1")
+        assert first(parts.network.attempts(), 4) == [1, 1, 1, 1]  # this life goes on as it was
+    async with booted(tmp_path) as parts:
+        parts.settings.override(Settings.network_profile_connection_attempts, 2)
+        assert parts.network.active == 2
+        assert first(parts.network.attempts(), 6) == [2, 2, 1, 1, 2, 2]
+
+
+async def three_slots(folder: Path, last_good: int) -> None:
+    async with booted(folder) as parts:
+        await parts.network.store(2, replace(PLAIN, url="ws://two"))
+        await parts.network.store(3, replace(PLAIN, url="ws://three"))
+        await parts.network.prioritise("3,2,1")
+    async with booted(folder) as parts:
+        await parts.network.connected(last_good)
+
+
+async def test_when_all_have_failed_the_one_that_worked_last_is_tried_and_then_all_again(tmp_path: Path) -> None:
+    """B10.FR.03, B10.FR.07, B10.FR.08, B10.FR.09, A02.FR.28."""
+    await three_slots(tmp_path, last_good=1)
+    async with booted(tmp_path) as parts:
+        parts.settings.override(Settings.network_profile_connection_attempts, 2)
+        attempts = parts.network.attempts()
+        assert first(attempts, 6) == [3, 3, 2, 2, 1, 1]
+        assert parts.certificates.times_unreachable == 0
+        assert first(attempts, 8) == [1, 1, 3, 3, 2, 2, 1, 1]
+        assert parts.certificates.times_unreachable == 1
+
+
+async def test_a_lost_connection_is_first_sought_where_it_was(tmp_path: Path) -> None:
+    """B10.FR.03 with errata 2.13."""
+    await three_slots(tmp_path, last_good=2)
+    async with booted(tmp_path) as parts:
+        parts.settings.override(Settings.network_profile_connection_attempts, 1)
+        assert first(parts.network.attempts(2), 5) == [2, 3, 1, 2, 2]
+
+
+async def test_it_is_known_whether_the_csms_may_be_another_one(tmp_path: Path) -> None:
+    """B10.FR.10; M05.FR.14 and M05.FR.15 make a difference of it too."""
+    await three_slots(tmp_path, last_good=1)
+    async with booted(tmp_path) as parts:
+        attempts = parts.network.attempts()
+        assert next(attempts) == 3
+        assert parts.network.migrating
+        assert await parts.network.connected(3)
+        assert not await parts.network.connected(3)
+        assert not parts.network.migrating
+
+
+# What success changes (A05.FR.06)
+
+
+async def test_a_higher_profile_that_works_takes_the_lower_ones_away(tmp_path: Path) -> None:
+    """A05.FR.06: SecurityProfile rises, lower profiles go, also from what is dialled in this life."""
+    async with booted(tmp_path) as parts:
+        await parts.network.store(2, SECURED)
+        await parts.network.store(3, replace(PLAIN, url="ws://three"))
+        await parts.network.prioritise("2,3,1")
+        assert parts.network.security_profile == 1
+    async with booted(tmp_path) as parts:
+        await parts.network.connected(2)
+        assert (parts.network.security_profile, parts.network.priority) == (2, (2,))
+        assert dict(parts.network.slots) == {2: SECURED}
+        assert set(first(parts.network.attempts(2), 20)) == {2}
+        logged = [one.info for one in await parts.events.entries()]
+        assert logged[-1] == "security profile 2 (was 1)"
+    async with booted(tmp_path) as parts:
+        assert (parts.network.security_profile, parts.network.active) == (2, 2)
+        refusal = await parts.network.refusal_of(1, PLAIN)
+        assert refusal is not None
+        assert refusal.reason_code == "NoSecurityDowngrade"
+
+
+async def test_a_higher_profile_that_does_not_work_changes_nothing(tmp_path: Path) -> None:
+    async with booted(tmp_path) as parts:
+        await parts.network.store(2, SECURED)
+        await parts.network.prioritise("2,1")
+    async with booted(tmp_path) as parts:
+        await parts.network.connected(1)
+        assert (parts.network.security_profile, parts.network.priority) == (1, (2, 1))
+
+
+async def test_an_installer_who_changes_the_csms_in_the_installation_file_is_obeyed(tmp_path: Path) -> None:
+    """A00.FR.005: that is the other method by which security may be lowered."""
+    async with booted(tmp_path, SECURED) as parts:
+        await parts.network.store(2, replace(SECURED, url="wss://two"))
+        await parts.network.prioritise("2,1")
+    async with booted(tmp_path, PLAIN) as parts:
+        assert (parts.network.security_profile, parts.network.priority) == (1, (1,))
+        assert dict(parts.network.slots) == {1: PLAIN}
+
+
+async def test_a_record_that_cannot_be_read_is_the_installation_file_again(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "db", fakes.clock()) as database:
+        await database.write("INSERT INTO facts (name, value) VALUES ('network', '{\"slots\": 3}')")
+    async with booted(tmp_path) as parts:
+        assert parts.network.profile == PLAIN
+
+
+async def test_a_station_without_a_csms_has_no_profile(tmp_path: Path) -> None:
+    async with booted(tmp_path, None) as parts:
+        assert (parts.network.profile, parts.network.active, parts.network.security_profile) == (None, None, 0)
+        assert parts.network.message_timeout_s == 30.0

@@ -1,0 +1,144 @@
+"""The updaters: the simulated boot loader with its two slots, and the commands of a machine."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from metering.clock import SystemClock
+from station.hardware.installer import Commands, Installer
+from station.hardware.updater import Activation, ImageError, InstallError
+from station.simulation.updater import SimulatedUpdater
+from tests.conformance.firmware import image
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Simulated flash memory is quick here."""
+    monkeypatch.setattr("station.simulation.updater._INSTALL_S", 0.0)
+
+
+def written(path: Path, content: bytes) -> Path:
+    """A file of that content."""
+    path.write_bytes(content)
+    return path
+
+
+async def test_what_is_installed_runs_from_the_next_boot_on(tmp_path: Path) -> None:
+    clock, folder = SystemClock(), tmp_path / "slots"
+    updater = SimulatedUpdater(folder, clock)
+    assert updater.version is None
+    await updater.install(written(tmp_path / "image", image("1.1")))
+    assert SimulatedUpdater(folder, clock).version is None  # a boot before the activation
+    assert await updater.activation() is Activation.NOT_YET
+    await updater.activate()
+    booted = SimulatedUpdater(folder, clock)
+    assert (booted.version, await booted.activation()) == ("1.1", Activation.RUNNING)
+    assert SimulatedUpdater(folder, clock).version == "1.1"
+
+
+async def test_the_running_slot_is_never_written(tmp_path: Path) -> None:
+    clock, folder = SystemClock(), tmp_path / "slots"
+    for version in ("1.1", "1.2", "1.3"):
+        before = SimulatedUpdater(folder, clock)
+        running = {path: path.read_bytes() for path in folder.glob("slot-*.bin")}
+        await before.install(written(tmp_path / "image", image(version)))
+        changed = {path for path in folder.glob("slot-*.bin") if running.get(path) != path.read_bytes()}
+        assert len(changed) == 1
+        await before.activate()
+        assert SimulatedUpdater(folder, clock).version == version
+
+
+@pytest.mark.parametrize("boots_anew", [1, 2])
+async def test_a_trial_that_fails_leaves_what_ran_before(tmp_path: Path, boots_anew: int) -> None:
+    clock, folder = SystemClock(), tmp_path / "slots"
+    good = SimulatedUpdater(folder, clock)
+    await good.install(written(tmp_path / "image", image("1.1")))
+    await good.activate()
+    running = SimulatedUpdater(folder, clock)
+    await running.install(written(tmp_path / "image", image("1.2", boots=False)))
+    await running.activate()
+    for _ in range(boots_anew):
+        booted = SimulatedUpdater(folder, clock)
+        assert (booted.version, await booted.activation()) == ("1.1", Activation.ROLLED_BACK)
+
+
+async def test_a_slot_that_went_bad_is_not_booted(tmp_path: Path) -> None:
+    clock, folder = SystemClock(), tmp_path / "slots"
+    updater = SimulatedUpdater(folder, clock)
+    await updater.install(written(tmp_path / "image", image("1.1")))
+    await updater.activate()
+    (slot,) = folder.glob("slot-*.bin")
+    slot.write_bytes(slot.read_bytes()[:-1])
+    booted = SimulatedUpdater(folder, clock)
+    assert (booted.version, await booted.activation()) == (None, Activation.ROLLED_BACK)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no image",
+        b"borne-firmware nonsense\nx",
+        b'borne-firmware {"version": "1"}\nx',
+        b'borne-firmware {"version": "", "sha256": ""}\nx',
+        b'borne-firmware {"version": "' + b"1" * 51 + b'", "sha256": ""}\nx',
+        b"borne-firmware " + b"[" * 1000 + b"\n",
+        b"borne-firmware " + b"x" * 5000,
+        image(intact=False),
+        image()[:-1],
+    ],
+)
+async def test_what_is_no_intact_image_is_not_installed(tmp_path: Path, content: bytes) -> None:
+    updater = SimulatedUpdater(tmp_path / "slots", SystemClock())
+    with pytest.raises(ImageError):
+        await updater.install(written(tmp_path / "image", content))
+    with pytest.raises(InstallError):
+        await updater.activate()
+
+
+async def test_an_image_that_is_gone_is_not_installed(tmp_path: Path) -> None:
+    updater = SimulatedUpdater(tmp_path / "slots", SystemClock())
+    with pytest.raises(InstallError):
+        await updater.install(tmp_path / "image")
+
+
+def python(text: str) -> tuple[str, ...]:
+    """A command that runs a line of Python."""
+    return (sys.executable, "-c", text)
+
+
+async def test_the_command_gets_the_image_and_its_failure_is_told(tmp_path: Path) -> None:
+    copied = tmp_path / "copied"
+    source = written(tmp_path / "image", b"firmware")
+    copy = python(f"import shutil, sys; shutil.copy(sys.argv[1], {str(copied)!r})")
+    await Installer(Commands(copy), tmp_path, SystemClock()).install(source)
+    assert copied.read_bytes() == b"firmware"
+    refuse = python("import sys; print('not for this station', file=sys.stderr); sys.exit(65)")
+    with pytest.raises(ImageError, match="not for this station"):
+        await Installer(Commands(refuse), tmp_path, SystemClock()).install(source)
+    with pytest.raises(InstallError, match="status 3"):
+        await Installer(Commands(python("raise SystemExit(3)")), tmp_path, SystemClock()).install(source)
+    with pytest.raises(InstallError, match="cannot be started"):
+        await Installer(Commands(("/nowhere",)), tmp_path, SystemClock()).install(source)
+    slow = Commands(python("import time; time.sleep(60)"), most_s=0.2)
+    with pytest.raises(InstallError, match="longer than"):
+        await Installer(slow, tmp_path, SystemClock()).install(source)
+
+
+async def test_commands_tell_whether_the_new_firmware_runs(tmp_path: Path) -> None:
+    """Each start of the program has an installer of its own; the mark on disk goes from one to the next."""
+    clock, source = SystemClock(), written(tmp_path / "image", b"firmware")
+    fine, bad = python(""), python("raise SystemExit(1)")
+    for confirm, outcome in (((), Activation.RUNNING), (fine, Activation.RUNNING), (bad, Activation.ROLLED_BACK)):
+        commands = Commands(fine, activate=fine, confirm=confirm)
+        await Installer(commands, tmp_path, clock).install(source)
+        assert await Installer(commands, tmp_path, clock).activation() is Activation.NOT_YET
+        await Installer(commands, tmp_path, clock).activate()
+        assert await Installer(commands, tmp_path, clock).activation() is outcome
+    with pytest.raises(InstallError, match="activates"):
+        await Installer(Commands(fine, activate=bad), tmp_path, clock).activate()
+    assert Installer(Commands(fine, activate=fine), tmp_path, clock).reboots_by_itself
+    assert not Installer(Commands(fine), tmp_path, clock).reboots_by_itself

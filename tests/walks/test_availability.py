@@ -1,0 +1,161 @@
+"""Orders to go out of service and into it: who may still charge, what the CSMS is told, what lasts (block G)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.walk import Walk, walking
+from tests.walks.steps import ask_start, charge, event, statuses, tx_points, variables
+
+EVSE_1 = {"id": 1}
+CONNECTOR_1 = {"id": 1, "connectorId": 1}
+
+
+async def order(walk: Walk, status: str, place: dict[str, int] | None = None) -> str:
+    """ChangeAvailability of an EVSE or connector, or of the station; the status answered."""
+    request = {"operationalStatus": status} | ({"evse": place} if place is not None else {})
+    answer = await walk.csms.call("ChangeAvailability", request)
+    await walk.settle()
+    return str(answer["status"])
+
+
+async def test_a_scheduled_order_shows_itself_when_the_vehicle_leaves_and_never_available(tmp_path: Path) -> None:
+    """G01.FR.05: with EVConnected as stop point the transaction ends with the cable."""
+    async with walking(tmp_path, variable=tx_points("EVConnected", "EVConnected")) as walk:
+        await charge(walk)
+        assert await order(walk, "Inoperative", EVSE_1) == "Scheduled"
+        assert walk.evse.connector_status == "Occupied"
+        await walk.present()
+        await walk.advance(10)
+        assert statuses(walk) == ["Available", "Occupied"]
+        await walk.unplug()
+        await event(walk, "Ended", "EVCommunicationLost")
+        assert statuses(walk) == ["Available", "Occupied", "Unavailable"]
+
+
+async def test_a_scheduled_order_can_be_taken_back(tmp_path: Path) -> None:
+    """Operative during the transaction is Accepted: that is what the EVSE is (G03.FR.03)."""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        assert await order(walk, "Inoperative", EVSE_1) == "Scheduled"
+        assert await order(walk, "Operative", EVSE_1) == "Accepted"
+        await walk.present()
+        await event(walk, "Ended", "StopAuthorized")
+        await walk.unplug()
+        assert statuses(walk)[-1] == "Available"
+        assert "Unavailable" not in statuses(walk)
+
+
+async def test_a_scheduled_order_outlives_a_power_cut(tmp_path: Path) -> None:
+    """G03.FR.08, G04.FR.09: the transaction ended with the power; the order did not."""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        assert await order(walk, "Inoperative") == "Scheduled"
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+        await walk.until(lambda: statuses(walk)[-1] == "Unavailable")
+        assert walk.evse.state.transaction is None
+        assert sum(walk.board.currents_a) == 0
+
+
+async def test_the_order_of_an_evse_outlives_those_of_the_station(tmp_path: Path) -> None:
+    """G03.FR.07, G04.FR.08: the station's own end brings back what was before."""
+    async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
+        await walk.accepted()
+        one, other = walk.life.station.evses[1], walk.life.station.evses[2]
+        assert await order(walk, "Inoperative", CONNECTOR_1) == "Accepted"
+        assert await order(walk, "Inoperative") == "Accepted"
+        assert (one.connector_status, other.connector_status) == ("Unavailable", "Unavailable")
+        assert await order(walk, "Operative") == "Accepted"
+        assert (one.connector_status, other.connector_status) == ("Unavailable", "Available")
+        assert await order(walk, "Operative", EVSE_1) == "Accepted"
+        assert one.connector_status == "Unavailable"
+        assert await order(walk, "Operative", CONNECTOR_1) == "Accepted"
+        assert one.connector_status == "Available"
+
+
+async def test_the_station_goes_where_no_transaction_runs_at_once(tmp_path: Path) -> None:
+    """G04.FR.06, TC_G_14_CS."""
+    async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
+        await charge(walk)
+        assert await order(walk, "Inoperative") == "Scheduled"
+        told = [(one["evseId"], one["connectorStatus"]) for one in walk.csms.sent("StatusNotification")]
+        assert told[-1] == (2, "Unavailable")
+        assert walk.evse.state.operative
+
+
+async def test_nobody_charges_at_an_evse_that_is_out_of_service(tmp_path: Path) -> None:
+    """No transaction by cable, card or CSMS; a vehicle that waits may charge once it is back and a card comes."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        assert await order(walk, "Inoperative", EVSE_1) == "Accepted"
+        await walk.plug()
+        assert await walk.present() == "rejected"
+        assert (await ask_start(walk))["status"] == "Rejected"
+        await walk.advance(60)
+        assert walk.events() == []
+        assert statuses(walk)[-1] == "Unavailable"
+        assert await order(walk, "Operative", EVSE_1) == "Accepted"
+        assert statuses(walk)[-1] == "Occupied"
+        assert walk.events() == []
+        await walk.present()
+        await walk.charging()
+
+
+async def test_who_was_authorized_before_the_order_has_to_come_again(tmp_path: Path) -> None:
+    """Without a transaction in progress the order comes into force at once (G03.FR.05)."""
+    async with walking(tmp_path, variable=tx_points("EVConnected", "EVConnected")) as walk:
+        await walk.accepted()
+        assert await walk.present() == "authorized"
+        assert await order(walk, "Inoperative") == "Accepted"
+        await walk.plug()
+        await walk.advance(20)
+        assert sum(walk.board.currents_a) == 0
+        assert await order(walk, "Operative") == "Accepted"
+        await walk.advance(20)
+        assert walk.evse.state.authorization is None
+        assert walk.events() == []
+
+
+@pytest.mark.parametrize("status", ["Operative", "Inoperative"])
+async def test_an_order_that_changes_nothing_is_answered_with_how_it_is(tmp_path: Path, status: str) -> None:
+    """TC_G_13_CS: accepted, and the status is told once more, after the answer."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await order(walk, status)
+        told = len(statuses(walk))
+        assert await order(walk, status) == "Accepted"
+        await walk.until(lambda: len(statuses(walk)) == told + 1)
+        assert statuses(walk)[-1] == {"Operative": "Available", "Inoperative": "Unavailable"}[status]
+        await walk.advance(30)
+        assert len(statuses(walk)) == told + 1
+
+
+async def test_a_status_that_does_not_last_is_not_told(tmp_path: Path) -> None:
+    """MinimumStatusDuration (C-04): what lasts is told with the moment at which it began."""
+    async with walking(tmp_path, variable=variables(ChargingStation__MinimumStatusDuration=20)) as walk:
+        await walk.accepted()
+        await walk.plug()
+        await walk.advance(10)
+        await walk.unplug()
+        await walk.advance(60)
+        assert statuses(walk) == ["Available"]
+        await walk.plug()
+        began = walk.application.clock.now()
+        await walk.advance(15)
+        assert statuses(walk) == ["Available"]
+        await walk.advance(6)
+        await walk.until(lambda: statuses(walk) == ["Available", "Occupied"], within_s=1)
+        assert walk.csms.sent("StatusNotification")[-1]["timestamp"][:19] == began.isoformat()[:19]
+
+
+async def test_without_a_minimum_every_status_is_told_at_once(tmp_path: Path) -> None:
+    """The default of MinimumStatusDuration."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await walk.plug()
+        await walk.unplug()
+        assert statuses(walk) == ["Available", "Occupied", "Available"]

@@ -1,0 +1,166 @@
+"""A CSMS asks what a whole station knows of a customer, and has it forget (N09, N10)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.csms import NEVER, Csms
+from tests.walk import CARD, OTHER_CARD, Walk, walking
+from tests.walks.steps import ask_start, charge, event, token
+
+CERTIFICATE = {"hashAlgorithm": "SHA256", "issuerNameHash": "a", "issuerKeyHash": "b", "serialNumber": "1"}
+
+
+async def ask(walk: Walk, *, report: bool = False, clear: bool = False, **customer: Any) -> str:
+    """CustomerInformation, which is accepted; what is told then, whole."""
+    before = len(walk.csms.sent("NotifyCustomerInformation"))
+    request = {"requestId": 0, "report": report, "clear": clear, **customer}
+    answer = await walk.csms.call("CustomerInformation", request)
+    assert answer["status"] == "Accepted", answer
+    await walk.until(
+        lambda: (sent := walk.csms.sent("NotifyCustomerInformation")[before:]) and not sent[-1].get("tbc", False)
+    )
+    parts = walk.csms.sent("NotifyCustomerInformation")[before:]
+    assert [part["seqNo"] for part in parts] == list(range(len(parts)))
+    assert {part["requestId"] for part in parts} == {0}
+    assert all(len(part["data"]) <= 512 for part in parts)
+    return "".join(part["data"] for part in parts)
+
+
+async def stop(walk: Walk) -> None:
+    """End what `charge` began, and leave."""
+    await walk.present()
+    await event(walk, "Ended", "StopAuthorized")
+    await walk.until(lambda: not walk.board.locked)
+    await walk.unplug()
+
+
+async def test_everything_that_is_stored_is_told(tmp_path: Path) -> None:
+    """N09.FR.05."""
+    async with walking(tmp_path) as walk:
+        transaction = await charge(walk)
+        await walk.advance(600.0)
+        await stop(walk)
+        said = await ask(walk, report=True, idToken=token())
+        assert f"Authorization cache: ISO14443 {CARD.value.casefold()}, Accepted" in said
+        line = next(line for line in said.splitlines() if transaction in line)
+        assert f"ISO14443 {CARD.value}" in line
+        assert "ongoing" not in line
+        assert int(line.rsplit(", ", 1)[1].removesuffix(" Wh")) > 500
+        assert await ask(walk, report=True, idToken=token(OTHER_CARD)) == ""  # N09.FR.06
+        other_type = token() | {"type": "ISO15693"}
+        assert await ask(walk, report=True, idToken=other_type) == ""
+
+
+async def test_much_is_told_in_parts(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        for _ in range(6):
+            await walk.present()
+            await walk.plug()
+            await walk.charging()
+            await walk.present()
+            await walk.until(lambda: not walk.board.locked)
+            await walk.unplug()
+        said = await ask(walk, report=True, idToken=token())
+        assert said.count("Transaction ") == 6
+        assert len(walk.csms.sent("NotifyCustomerInformation")) > 1
+
+
+async def test_what_is_cleared_is_gone_and_the_transaction_stays(tmp_path: Path) -> None:
+    """N10.FR.03, N10.FR.06; the record of what was charged remains, without whose it was."""
+    async with walking(tmp_path) as walk:
+        transaction = await charge(walk)
+        await stop(walk)
+        await walk.advance(60.0)
+        said = await ask(walk, report=True, clear=True, idToken=token())
+        assert transaction in said
+        assert await ask(walk, report=True, idToken=token()) == ""
+        assert walk.life.station.tokens.entries() == []
+        events = await walk.life.station.outbox.events(transaction)
+        assert events[-1].event_type == "Ended"
+        assert {one.id_token for one in events} == {None}
+        assert await ask(walk, clear=True, idToken=token()) == "The data of this customer has been cleared."
+
+
+async def test_what_is_not_delivered_is_cleared_when_it_is(tmp_path: Path) -> None:
+    """Billing data stays whole until the CSMS has it; then it is made anonymous."""
+    csms = Csms()
+    async with walking(tmp_path, csms) as walk:
+        transaction = await charge(walk)
+        csms.answers["TransactionEvent"] = lambda _: NEVER
+        await walk.present()
+        await walk.until(lambda: not walk.board.locked)
+        await walk.unplug()
+        said = await ask(walk, clear=True, idToken=token())
+        assert "will be cleared afterwards" in said
+        csms.answers.pop("TransactionEvent")
+        await walk.advance(300.0)
+        ended = await event(walk, "Ended", "StopAuthorized")
+        assert ended["idToken"]["idToken"] == CARD.value
+        await walk.advance(3600.0)
+        assert {one.id_token for one in await walk.life.station.outbox.events(transaction)} == {None}
+        assert await ask(walk, report=True, idToken=token()) == ""
+
+
+async def test_a_running_transaction_is_left_alone_and_its_end_is_not_forgotten(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk:
+        transaction = await charge(walk)
+        await ask(walk, clear=True, idToken=token())
+        assert sum(walk.board.currents_a) > 0
+        assert "ongoing" in await ask(walk, report=True, idToken=token())
+        await stop(walk)
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        await walk.advance(3700.0)
+        # What was recorded after the request is another matter: the driver stopped with the card.
+        events = await walk.life.station.outbox.events(transaction)
+        assert [one.id_token for one in events if one.event_type == "Started"] == [None]
+
+
+async def test_an_identifier_finds_the_tokens_that_carried_it(tmp_path: Path) -> None:
+    """N10.FR.03 by customerIdentifier (TC_N_62_CS): the cached token that belongs to it goes as well."""
+    named = token() | {"additionalInfo": [{"additionalIdToken": "Customer-9", "type": "customer"}]}
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await ask_start(walk, idToken=named)
+        await walk.plug()
+        await walk.charging()
+        await stop(walk)
+        await walk.advance(60.0)
+        said = await ask(walk, report=True, clear=True, customerIdentifier="CUSTOMER-9")
+        assert "customer Customer-9" in said
+        assert "Authorization cache" in said
+        assert await ask(walk, report=True, customerIdentifier="CUSTOMER-9") == ""
+        assert walk.life.station.tokens.entries() == []
+
+
+@pytest.mark.parametrize(
+    ("customer", "flags", "status"),
+    [
+        ({}, (True, False), "Invalid"),
+        ({"idToken": token(), "customerIdentifier": "x"}, (True, False), "Invalid"),
+        ({"idToken": token(), "customerCertificate": CERTIFICATE}, (False, True), "Invalid"),
+        ({"idToken": token()}, (False, False), "Rejected"),
+    ],
+)
+async def test_a_request_that_makes_no_sense_is_refused(
+    tmp_path: Path, customer: dict[str, Any], flags: tuple[bool, bool], status: str
+) -> None:
+    """N09.FR.07, N09.FR.09, N10.FR.07."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        request = {"requestId": 1, "report": flags[0], "clear": flags[1], **customer}
+        assert (await walk.csms.call("CustomerInformation", request))["status"] == status
+        await walk.advance(5.0)
+        assert walk.csms.sent("NotifyCustomerInformation") == []
+
+
+async def test_nothing_is_known_of_a_certificate(tmp_path: Path) -> None:
+    """N09.FR.06: an AC station without ISO 15118 never sees one."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        assert await ask(walk, report=True, customerCertificate=CERTIFICATE) == ""

@@ -1,0 +1,338 @@
+"""Firmware updates of a whole station: power cuts at any status, rollback, cancellation, bad requests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conformance.firmware import VERSION, FileServer, Signer, image, signer, update_request
+from tests.conformance.pki import Pki
+from tests.csms import NEVER, Csms, Payload, Refuse
+from tests.walk import Walk, walking
+
+THE_WAY = [
+    "Downloading",
+    "Downloaded",
+    "SignatureVerified",
+    "Installing",
+    "InstallRebooting",
+    "Installed",
+]
+PAST = "2020-01-01T00:00:00Z"
+
+
+class Maker:
+    """A manufacturer with a signing certificate and a file server."""
+
+    def __init__(self, files: FileServer, pki: Pki) -> None:
+        self.files = files
+        self.root = pki.make_root("Manufacturer")
+        self.signer: Signer = signer(pki, self.root)
+
+    async def is_trusted(self, walk: Walk) -> None:
+        """The station has the manufacturer's root."""
+        certificate = {"certificateType": "ManufacturerRootCertificate", "certificate": self.root.pem}
+        assert (await walk.csms.call("InstallCertificate", certificate))["status"] == "Accepted"
+
+    def order(self, request_id: int, content: bytes, *, name: str = "image", **more: Any) -> Payload:
+        """An UpdateFirmwareRequest for an image that is offered from now on; `more` goes into its firmware."""
+        self.files.files[name] = content
+        request = update_request(request_id, self.files.url(name), PAST)
+        signed = {"signingCertificate": self.signer.pem, "signature": self.signer.sign(content)}
+        request["firmware"] |= signed | more
+        return request
+
+
+@pytest.fixture
+async def maker(tmp_path: Path) -> AsyncGenerator[Maker]:
+    """The manufacturer."""
+    async with FileServer() as files:
+        yield Maker(files, Pki(tmp_path))
+
+
+async def update(walk: Walk, request: Payload) -> str:
+    """Order an update; the answer."""
+    return str((await walk.csms.call("UpdateFirmware", request))["status"])
+
+
+def statuses(walk: Walk, request_id: int) -> list[str]:
+    """What the CSMS was told of an update."""
+    told = walk.csms.sent("FirmwareStatusNotification")
+    return [one["status"] for one in told if one.get("requestId") == request_id]
+
+
+def events(walk: Walk) -> list[str]:
+    """The security events of firmware that the CSMS was told."""
+    told = [event["type"] for event in walk.csms.sent("SecurityEventNotification")]
+    return [kind for kind in told if "Firmware" in kind]
+
+
+def at_status(csms: Csms, status: str, do: Callable[[], None]) -> None:
+    """Do something once, when the CSMS is told a status, before it answers."""
+    done: list[bool] = []
+
+    def answer(payload: Payload) -> Payload:
+        if payload["status"] == status and not done:
+            done.append(True)
+            do()
+        return {}
+
+    csms.answers["FirmwareStatusNotification"] = answer
+
+
+@pytest.mark.parametrize("status", THE_WAY)
+async def test_an_update_goes_on_after_a_power_cut_at_any_status(tmp_path: Path, maker: Maker, status: str) -> None:
+    """L01.FR.01: nothing is left out; only what was not answered may be told twice."""
+    async with walking(tmp_path / "storage") as walk:
+        await walk.accepted()
+        await maker.is_trusted(walk)
+        cut: list[bool] = []
+        at_status(walk.csms, status, lambda: cut.append(True))
+        assert await update(walk, maker.order(1, image())) == "Accepted"
+        await walk.until(lambda: cut)
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        await walk.until(lambda: "Installed" in statuses(walk, 1), within_s=120.0)
+        await walk.until(lambda: "FirmwareUpdated" in events(walk))
+        assert [told for told, _ in groupby(statuses(walk, 1))] == THE_WAY
+        assert walk.life.firmware.version == VERSION
+        boot = walk.csms.sent("BootNotification")[-1]
+        assert boot["chargingStation"]["firmwareVersion"] == VERSION
+        await walk.until(lambda: walk.csms.sent("StatusNotification")[-1]["connectorStatus"] == "Available")
+
+
+async def test_the_power_fails_often(tmp_path: Path, maker: Maker) -> None:
+    """Whatever the moment, the update comes to its end, once."""
+    async with walking(tmp_path / "storage") as walk:
+        await walk.accepted()
+        await maker.is_trusted(walk)
+        assert await update(walk, maker.order(1, image())) == "Accepted"
+        for number in range(25):
+            await walk.advance(0.1 * (number % 13))
+            await walk.application.lose_power()
+            await walk.application.restore_power()
+        await walk.until(lambda: "Installed" in statuses(walk, 1), within_s=120.0)
+        assert [told for told, _ in groupby(statuses(walk, 1))] == THE_WAY
+
+
+async def test_firmware_that_does_not_come_up_is_rolled_back(tmp_path: Path, maker: Maker) -> None:
+    """The boot loader goes back to what ran before; the update has failed."""
+    async with walking(tmp_path / "storage") as walk:
+        await walk.accepted()
+        await maker.is_trusted(walk)
+        before = walk.csms.sent("BootNotification")[-1]["chargingStation"]["firmwareVersion"]
+        assert await update(walk, maker.order(1, image(boots=False))) == "Accepted"
+        await walk.until(lambda: "InstallationFailed" in statuses(walk, 1), within_s=120.0)
+        boot = walk.csms.sent("BootNotification")[-1]
+        assert (boot["reason"], boot["chargingStation"]["firmwareVersion"]) == ("FirmwareUpdate", before)
+        assert statuses(walk, 1)[-2:] == ["InstallRebooting", "InstallationFailed"]
+        await walk.until(lambda: walk.csms.sent("StatusNotification")[-1]["connectorStatus"] == "Available")
+        assert events(walk) == []
+
+
+async def test_a_second_update_replaces_the_first_in_the_other_slot(tmp_path: Path, maker: Maker) -> None:
+    """A/B: each update goes where the running firmware is not."""
+    async with walking(tmp_path / "storage") as walk:
+        await walk.accepted()
+        await maker.is_trusted(walk)
+        for number in (1, 2, 3):
+            assert await update(walk, maker.order(number, image(f"{number}.0"))) == "Accepted"
+            await walk.until(lambda number=number: "Installed" in statuses(walk, number), within_s=120.0)
+            assert walk.csms.sent("BootNotification")[-1]["chargingStation"]["firmwareVersion"] == f"{number}.0"
+        assert sorted(path.name for path in (tmp_path / "storage" / "firmware").glob("image-*")) == []
+
+
+async def test_a_scheduled_installation_is_cancelled_by_the_next_order(tmp_path: Path, maker: Maker) -> None:
+    """L01.FR.24: also by one for a file that does not exist, which the CSMS may use to cancel."""
+    async with walking(tmp_path / "storage") as walk:
+        await walk.accepted()
+        await maker.is_trusted(walk)
+        later = maker.order(1, image(), installDateTime="2099-01-01T00:00:00Z")
+        assert await update(walk, later) == "Accepted"
+        await walk.until(lambda: statuses(walk, 1)[-1:] == ["InstallScheduled"])
+        nothing = maker.order(2, b"nothing", name="gone")
+        del maker.files.files["gone"]
+        assert await update(walk, nothing | {"retries": 0}) == "AcceptedCanceled"
+        await walk.until(lambda: statuses(walk, 2) == ["Downloading", "DownloadFailed"])
+        await walk.advance(60.0)
+        assert statuses(walk, 1)[-1] == "InstallScheduled"
+        assert await update(walk, maker.order(3, image())) == "Accepted"  # the last one has ended: nothing to cancel
+
+
+async def test_an_activation_cannot_be_cancelled_nor_reset(tmp_path: Path, maker: Maker) -> None:
+    """L01.FR.27, B11.FR.06."""
+    async with walking(tmp_path / "storage") as walk:
+        await walk.accepted()
+        await maker.is_trusted(walk)
+        walk.csms.answers["FirmwareStatusNotification"] = lambda told: (
+            NEVER if told["status"] == "InstallRebooting" else {}
+        )
+        assert await update(walk, maker.order(1, image())) == "Accepted"
+        await walk.until(lambda: "InstallRebooting" in statuses(walk, 1))
+        assert await update(walk, maker.order(2, image())) == "Rejected"
+        answer = await walk.csms.call("Reset", {"type": "Immediate"})
+        assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Rejected", "FwUpdateInProgress")
+        del walk.csms.answers["FirmwareStatusNotification"]
+        await walk.until(lambda: "Installed" in statuses(walk, 1), within_s=180.0)
+
+
+async def test_the_download_is_tried_as_often_as_ordered(tmp_path: Path, maker: Maker) -> None:
+    """L01.FR.30: `retries` more attempts, `retryInterval` apart; the file may come meanwhile."""
+    async with walking(tmp_path / "storage") as walk:
+        await walk.accepted()
+        await maker.is_trusted(walk)
+        content = image()
+        request = maker.order(1, content, name="late") | {"retries": 2, "retryInterval": 30}
+        del maker.files.files["late"]
+        assert await update(walk, request) == "Accepted"
+        await walk.until(lambda: len(maker.files.asked) == 1)
+        await walk.advance(29.0)
+        assert len(maker.files.asked) == 1
+        await walk.until(lambda: len(maker.files.asked) == 2, within_s=5.0)
+        maker.files.files["late"] = content
+        await walk.until(lambda: "Installed" in statuses(walk, 1), within_s=120.0)
+        assert len(maker.files.asked) == 3
+        assert statuses(walk, 1) == THE_WAY
+
+
+async def test_an_image_beyond_the_bound_is_not_taken(tmp_path: Path, maker: Maker) -> None:
+    """FirmwareCtrlr.MostBytes keeps the disk free."""
+    async with walking(tmp_path / "storage") as walk:
+        await walk.accepted()
+        await maker.is_trusted(walk)
+        await walk.set_variable("FirmwareCtrlr", "MostBytes", "100000")
+        assert await update(walk, maker.order(1, image(size=200_000))) == "Accepted"
+        await walk.until(lambda: statuses(walk, 1) == ["Downloading", "DownloadFailed"])
+        assert maker.files.asked == ["image"]
+        assert list((tmp_path / "storage" / "firmware").glob("image-*")) == []
+
+
+async def test_a_station_that_is_told_to_takes_unsigned_firmware(tmp_path: Path, maker: Maker) -> None:
+    """L02: without certificate and signature there is nothing to verify."""
+    async with walking(tmp_path / "storage", firmware={"type": "simulated", "allow_unsigned": True}) as walk:
+        await walk.accepted()
+        maker.files.files["image"] = image()
+        assert await update(walk, update_request(1, maker.files.url("image"), PAST)) == "Accepted"
+        await walk.until(lambda: "Installed" in statuses(walk, 1), within_s=120.0)
+        assert statuses(walk, 1) == [status for status in THE_WAY if status != "SignatureVerified"]
+
+
+async def test_a_missing_signature_is_an_invalid_one(tmp_path: Path, maker: Maker) -> None:
+    """L01, scenario 5: a certificate without a signature; also where unsigned firmware is allowed."""
+    async with walking(tmp_path / "storage", firmware={"type": "simulated", "allow_unsigned": True}) as walk:
+        await walk.accepted()
+        await maker.is_trusted(walk)
+        request = maker.order(1, image())
+        del request["firmware"]["signature"]
+        assert await update(walk, request) == "Accepted"
+        await walk.until(lambda: statuses(walk, 1) == ["Downloading", "Downloaded", "InvalidSignature"])
+        await walk.until(lambda: events(walk) == ["InvalidFirmwareSignature"])
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "reason", "event"),
+    [
+        ({"location": "nonsense"}, "Rejected", "InvalidURL", None),
+        ({"location": "gopher://host/image"}, "Rejected", "InvalidURL", None),
+        ({"location": "http://"}, "Rejected", "InvalidURL", None),
+        ({"signature": "!nonsense!"}, "Rejected", "InvalidValue", "InvalidFirmwareSignature"),
+        (
+            {"signingCertificate": "nonsense", "signature": "nonsense", "location": "nonsense"},
+            "InvalidCertificate",
+            "InvalidCertificate",
+            "InvalidFirmwareSigningCertificate",
+        ),
+        ({"signingCertificate": ""}, "InvalidCertificate", "InvalidCertificate", "InvalidFirmwareSigningCertificate"),
+        ({"signingCertificate": "", "signature": ""}, "Rejected", "MissingParam", None),
+    ],
+)
+async def test_nonsense_is_refused_in_order(
+    tmp_path: Path, maker: Maker, change: Payload, status: str, reason: str, event: str | None
+) -> None:
+    """The answer says why, nothing is begun, and an update under way goes on."""
+    async with walking(tmp_path / "storage") as walk:
+        await walk.accepted()
+        await maker.is_trusted(walk)
+        ongoing = maker.order(1, image(), installDateTime="2099-01-01T00:00:00Z")
+        assert await update(walk, ongoing) == "Accepted"
+        await walk.until(lambda: statuses(walk, 1)[-1:] == ["InstallScheduled"])
+        answer = await walk.csms.call("UpdateFirmware", maker.order(2, image(), **change))
+        assert (answer["status"], answer["statusInfo"]["reasonCode"]) == (status, reason)
+        if event is not None:
+            await walk.until(lambda: events(walk) == [event])
+        await walk.advance(30.0)
+        assert statuses(walk, 2) == []
+        update_on_record = walk.life.firmware.record.update
+        assert update_on_record is not None
+        assert update_on_record.order.request_id == 1
+
+
+async def test_a_date_that_is_none_is_a_callerror(tmp_path: Path, maker: Maker) -> None:
+    """The schema does not look at dates."""
+    async with walking(tmp_path / "storage") as walk:
+        await walk.accepted()
+        request = maker.order(1, image(), retrieveDateTime="soon")
+        answer = await walk.csms.ask("UpdateFirmware", request)
+        assert answer[0] == 4
+        assert answer[2] == "PropertyConstraintViolation"
+
+
+async def test_a_csms_that_takes_no_statuses_does_not_stop_an_update(tmp_path: Path, maker: Maker) -> None:
+    """What is refused is not told again."""
+    async with walking(tmp_path / "storage") as walk:
+        await walk.accepted()
+        await maker.is_trusted(walk)
+        walk.csms.answers["FirmwareStatusNotification"] = lambda _: Refuse("NotImplemented")
+        assert await update(walk, maker.order(1, image())) == "Accepted"
+        await walk.until(lambda: "Installed" in statuses(walk, 1), within_s=120.0)
+        assert statuses(walk, 1) == THE_WAY
+
+
+async def test_statuses_of_an_update_without_a_link_are_told_later(tmp_path: Path, maker: Maker) -> None:
+    """The update does not wait for the CSMS; the CSMS hears all of it in order."""
+    async with walking(tmp_path / "storage") as walk:
+        await walk.accepted()
+        await maker.is_trusted(walk)
+        maker.files.held = {"image"}
+        assert await update(walk, maker.order(1, image()) | {"retries": 5}) == "Accepted"
+        await walk.until(lambda: statuses(walk, 1) == ["Downloading"])
+        walk.csms.http_status = 503  # also for the station's next life, which dials anew
+        walk.stack.cut()
+        maker.files.let_go()
+        await walk.until(lambda: walk.life.firmware.version == VERSION, within_s=300.0)
+        assert statuses(walk, 1) == ["Downloading"]
+        walk.csms.http_status = None
+        await walk.until(lambda: "Installed" in statuses(walk, 1), within_s=300.0)
+        assert statuses(walk, 1) == THE_WAY
+
+
+async def test_the_status_that_a_trigger_asks_for(tmp_path: Path, maker: Maker) -> None:
+    """L01.FR.25, L01.FR.26, F06.FR.16; also after a power cut."""
+    async with walking(tmp_path / "storage") as walk:
+        await walk.accepted()
+        await maker.is_trusted(walk)
+
+        async def triggered() -> Payload:
+            before = len(walk.csms.sent("FirmwareStatusNotification"))
+            answer = await walk.csms.call("TriggerMessage", {"requestedMessage": "FirmwareStatusNotification"})
+            assert answer["status"] == "Accepted"
+            await walk.until(lambda: len(walk.csms.sent("FirmwareStatusNotification")) > before)
+            return walk.csms.sent("FirmwareStatusNotification")[-1]
+
+        assert await triggered() == {"status": "Idle"}
+        assert await update(walk, maker.order(1, image(), signature=maker.signer.sign(b"other"))) == "Accepted"
+        await walk.until(lambda: "InvalidSignature" in statuses(walk, 1))
+        await walk.settle()
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+        await walk.settle()
+        assert await triggered() == {"status": "InvalidSignature", "requestId": 1}
+        assert await update(walk, maker.order(2, image())) == "Accepted"
+        await walk.until(lambda: "Installed" in statuses(walk, 2), within_s=120.0)
+        await walk.settle()
+        assert await triggered() == {"status": "Idle"}

@@ -1,0 +1,348 @@
+"""Security events on their way to the CSMS, a new password, and network profiles, over a real websocket (A01, A04, B10)."""
+
+from __future__ import annotations
+
+import base64
+import logging
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import ServerConnection
+from websockets.http11 import Request, Response
+
+from station.security_events import SecurityEventType
+from tests.csms import NEVER, Answer, Csms, Refuse, running_csms
+from tests.walk import Walk, configuration, powered, walking
+from tests.walks.test_link import EXACT, comm
+
+PASSWORD = "correct-horse-battery-staple"
+NEW_PASSWORD = "another-horse-0123456789"
+CRITICAL = (
+    SecurityEventType.TAMPER_DETECTION_ACTIVATED,
+    SecurityEventType.MEMORY_EXHAUSTION,
+    SecurityEventType.INVALID_FIRMWARE_SIGNATURE,
+)
+
+
+@dataclass
+class Doorkeeper(Csms):
+    """A CSMS that asks for a password, and notes who came."""
+
+    password: str | None = None
+    came_with: list[str] = field(default_factory=list[str])
+
+    def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
+        secret = request.headers.get("Authorization", "Basic ").removeprefix("Basic ")
+        shown = base64.b64decode(secret).decode().partition(":")[2]
+        self.came_with.append(shown)
+        if self.password is not None and shown != self.password:
+            return connection.respond(401, "who are you\n")
+        return super()._greet(connection, request)
+
+
+def told(csms: Csms) -> list[str]:
+    """The security events that the CSMS was sent."""
+    return [event["type"] for event in csms.sent("SecurityEventNotification")]
+
+
+async def logged(walk: Walk) -> list[str]:
+    """The security log."""
+    return [event.type for event in await walk.life.security_events.entries()]
+
+
+async def report(walk: Walk, *kinds: SecurityEventType) -> None:
+    """These events happen."""
+    for kind in kinds:
+        await walk.life.security_events.report(kind, "info")
+    await walk.settle()
+
+
+# Security events (A04)
+
+
+async def test_a_boot_is_told_once_and_says_which(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await walk.until(lambda: told(walk.csms) == ["StartupOfTheDevice"])
+        await walk.csms.call("Reset", {"type": "Immediate"})
+        await walk.until(lambda: len(told(walk.csms)) == 2)
+        assert told(walk.csms) == ["StartupOfTheDevice", "ResetOrReboot"]
+
+
+async def test_critical_events_are_told_at_once_and_others_only_logged(tmp_path: Path) -> None:
+    """A04.FR.01, A04.FR.04."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await report(walk, SecurityEventType.INVALID_MESSAGES, *CRITICAL)
+        await walk.until(lambda: len(told(walk.csms)) == 4)
+        assert told(walk.csms)[1:] == list(CRITICAL)
+        assert await logged(walk) == ["StartupOfTheDevice", "InvalidMessages", *CRITICAL]
+        event = walk.csms.sent("SecurityEventNotification")[-1]
+        assert event["techInfo"] == "info"
+        assert event["timestamp"].endswith("Z")
+
+
+async def test_events_of_an_offline_time_come_in_their_order_with_the_time_they_happened(tmp_path: Path) -> None:
+    """A04.FR.02, also across a power cut."""
+    async with walking(tmp_path, variable=EXACT) as walk:
+        await walk.accepted()
+        walk.stack.cut()
+        happened = walk.application.clock.now()
+        await report(walk, *CRITICAL)
+        await walk.advance(3_600)
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        await walk.until(lambda: len(told(walk.csms)) == 5)
+        assert told(walk.csms)[1:] == [*CRITICAL, "StartupOfTheDevice"]
+        moment = happened.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        assert walk.csms.sent("SecurityEventNotification")[1]["timestamp"] == moment
+
+
+@pytest.mark.parametrize("code", ["NotImplemented", "NotSupported"])
+async def test_a_csms_that_does_not_know_the_message_is_asked_once_per_connection(tmp_path: Path, code: str) -> None:
+    csms = Csms(answers={"SecurityEventNotification": lambda _: Refuse(code)})
+    async with walking(tmp_path, csms, variable=EXACT) as walk:
+        await walk.accepted()
+        await report(walk, *CRITICAL)
+        await walk.advance(600)
+        assert told(csms) == ["StartupOfTheDevice"]
+        await walk.plug()  # what else there is to say is said
+        await walk.until(lambda: walk.events())
+        csms.drop()
+        await walk.until(lambda: len(told(csms)) == 2)
+        del csms.answers["SecurityEventNotification"]
+        csms.drop()
+        await walk.until(lambda: len(told(csms)) == 6)
+        assert told(csms)[2:] == ["StartupOfTheDevice", *CRITICAL]
+
+
+async def test_an_event_that_is_refused_again_and_again_makes_room_for_the_next(tmp_path: Path) -> None:
+    def answer(event: dict[str, Any]) -> Answer:
+        return Refuse("InternalError") if event["type"] == CRITICAL[0] else {}
+
+    csms = Csms(answers={"SecurityEventNotification": answer})
+    rows = comm(RetryBackOffRandomRange=0)
+    async with walking(tmp_path, csms, variable=rows) as walk:
+        await walk.accepted()
+        await report(walk, *CRITICAL)
+        await walk.until(lambda: told(csms)[-1] == CRITICAL[-1], within_s=300)
+        assert told(csms)[1:] == [CRITICAL[0]] * 3 + list(CRITICAL[1:])
+        assert await logged(walk) == ["StartupOfTheDevice", *CRITICAL]
+
+
+async def test_an_event_that_is_not_answered_is_sent_until_it_is(tmp_path: Path) -> None:
+    """A04.FR.02: guaranteed delivery."""
+    answers = iter([NEVER] * 8)
+    csms = Csms(answers={"SecurityEventNotification": lambda _: next(answers, {})})
+    async with walking(tmp_path, csms, csms={"message_timeout_s": 2.0}) as walk:
+        await walk.accepted()
+        await walk.until(lambda: len(told(csms)) == 9, within_s=1_200, step_s=5)
+        assert set(told(csms)) == {"StartupOfTheDevice"}
+        await report(walk, CRITICAL[0])
+        await walk.until(lambda: told(csms)[-1] == CRITICAL[0])
+
+
+async def test_nonsense_of_the_csms_is_logged_once_a_minute(tmp_path: Path) -> None:
+    """InvalidMessages: a hostile CSMS must not wear out the flash memory."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        for number in range(20):
+            await walk.csms.send_raw("nonsense")
+            assert (await walk.csms.ask("Reset", {"type": number}))[0] == 4
+        await walk.settle()
+        assert (await logged(walk)).count("InvalidMessages") == 1
+        await walk.advance(61)
+        assert (await walk.csms.ask("Reset", {"type": "Now"}))[0] == 4
+        await walk.settle()
+        assert (await logged(walk)).count("InvalidMessages") == 2
+        assert "InvalidMessages" not in told(walk.csms)
+
+
+@pytest.mark.parametrize(("moved_s", "reported"), [(10, False), (3_600, True), (-3_600, True)])
+async def test_a_clock_that_is_moved_far_is_reported(tmp_path: Path, moved_s: int, reported: bool) -> None:
+    """SettingSystemTime, ClockCtrlr.TimeAdjustmentReportingThreshold."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        right = walk.csms.now
+        walk.csms.now = lambda: right() + timedelta(seconds=moved_s)
+        before = walk.application.clock.now()
+        await walk.advance(300)  # a Heartbeat
+        walk.csms.now = right
+        await walk.settle()
+        moved = (walk.application.clock.now() - before).total_seconds()
+        assert moved == pytest.approx(300 + moved_s, abs=30)
+        assert ("SettingSystemTime" in told(walk.csms)) == reported
+
+
+# Passwords (A01)
+
+
+async def test_a_new_password_is_shown_at_once_and_kept_and_never_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A01.FR.01, A01.FR.11, A01.FR.12, TC_A_09_CS."""
+    caplog.set_level(logging.DEBUG, "ocpp")
+    caplog.set_level(logging.DEBUG, "ocpp_handlers")
+    caplog.set_level(logging.DEBUG, "station")
+    csms = Doorkeeper(password=PASSWORD)
+    async with running_csms(csms):
+        config = configuration(tmp_path, csms.url, csms={"password": PASSWORD}, variable=EXACT)
+        async with powered(config, csms) as walk:
+            await walk.accepted()
+            csms.password = NEW_PASSWORD
+            await walk.set_variable("SecurityCtrlr", "BasicAuthPassword", NEW_PASSWORD)
+            await walk.until(lambda: csms.connections == 2, within_s=2)
+            await walk.application.lose_power()
+            await walk.application.restore_power()
+            await walk.until(lambda: csms.connections == 3)
+            assert csms.came_with == [PASSWORD, NEW_PASSWORD, NEW_PASSWORD]
+            assert "ReconfigurationOfSecurityParameters" in await logged(walk)
+            assert NEW_PASSWORD not in str(await walk.life.security_events.entries())
+            assert walk.life.variables is not None
+            rows = [row for row in walk.life.variables.rows() if row.variable == "BasicAuthPassword"]
+            assert [(row.value, row.mutability) for row in rows] == [(None, "WriteOnly")]
+    assert NEW_PASSWORD not in caplog.text
+    assert "SetVariables" in caplog.text
+
+
+async def test_a_csms_that_never_heard_of_the_new_password_still_gets_the_old_one(tmp_path: Path) -> None:
+    """A01.FR.04: whose answer was lost assumes that nothing has changed."""
+    csms = Doorkeeper(password=PASSWORD)
+    async with running_csms(csms):
+        config = configuration(tmp_path, csms.url, csms={"password": PASSWORD}, variable=EXACT)
+        async with powered(config, csms) as walk:
+            await walk.accepted()
+            await walk.set_variable("SecurityCtrlr", "BasicAuthPassword", NEW_PASSWORD)
+            await walk.until(lambda: csms.connections == 2, within_s=30)
+            assert csms.came_with == [PASSWORD, NEW_PASSWORD, PASSWORD]
+            csms.drop()
+            await walk.until(lambda: csms.connections == 3)
+            assert csms.came_with[-1] == PASSWORD
+            assert "FailedToAuthenticateAtCsms" in await logged(walk)
+
+
+@pytest.mark.parametrize("text", ["short", "x" * 65, "0123456789abcdef\n", ""])
+async def test_a_password_that_may_not_be_one_changes_nothing(tmp_path: Path, text: str) -> None:
+    """TC_A_10_CS."""
+    csms = Doorkeeper(password=PASSWORD)
+    async with running_csms(csms):
+        config = configuration(tmp_path, csms.url, csms={"password": PASSWORD}, variable=EXACT)
+        async with powered(config, csms) as walk:
+            await walk.accepted()
+            item = {
+                "component": {"name": "SecurityCtrlr"},
+                "variable": {"name": "BasicAuthPassword"},
+                "attributeValue": text,
+            }
+            answer = await csms.call("SetVariables", {"setVariableData": [item]})
+            assert answer["setVariableResult"][0]["attributeStatus"] == "Rejected"
+            await walk.advance(30)
+            assert csms.connections == 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_a_redirect_is_not_followed(tmp_path: Path, status: int) -> None:
+    """The password belongs to the address that was configured, and to no other."""
+
+    @dataclass
+    class Redirecting(Csms):
+        location: str = ""
+
+        def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
+            response = connection.respond(status, "over there\n")
+            response.headers["Location"] = self.location
+            return response
+
+    async with running_csms(Doorkeeper()) as other, running_csms(Redirecting(location=other.url)) as csms:
+        assert isinstance(other, Doorkeeper)
+        config = configuration(tmp_path, csms.url, csms={"password": PASSWORD}, variable=EXACT)
+        async with powered(config, csms) as walk:
+            await walk.advance(60)
+            assert not walk.stack.connected
+            assert other.came_with == []
+            assert walk.stack.last_error is not None
+            assert str(status) in walk.stack.last_error
+
+
+# Network profiles (B09, B10)
+
+
+async def set_network_profile(csms: Csms, slot: int, url: str, **changed: Any) -> dict[str, Any]:
+    """SetNetworkProfile; the whole answer."""
+    data = {
+        "messageTimeout": 30,
+        "ocppCsmsUrl": url,
+        "ocppInterface": "Wired0",
+        "ocppTransport": "JSON",
+        "ocppVersion": "OCPP20",
+        "securityProfile": 1,
+    }
+    return await csms.call("SetNetworkProfile", {"configurationSlot": slot, "connectionData": {**data, **changed}})
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"ocppTransport": "SOAP"},
+        {"securityProfile": 5},
+        {"messageTimeout": 0},
+        {"apn": {"apn": "iot", "apnPassword": "apn-secret-1", "apnAuthentication": "PAP"}},
+        {"vpn": {"server": "h", "user": "u", "password": "vpn-secret-2", "key": "vpn-secret-3", "type": "IPSec"}},
+    ],
+)
+async def test_what_the_station_cannot_do_is_refused_and_secrets_in_it_are_not_logged(
+    tmp_path: Path, changed: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """B09.FR.02, A01.FR.12."""
+    caplog.set_level(logging.DEBUG, "ocpp")
+    async with running_csms() as csms:
+        config = configuration(tmp_path, csms.url, csms={"password": PASSWORD})
+        async with powered(config, csms) as walk:
+            await walk.accepted()
+            answer = await set_network_profile(csms, 2, "ws://other/ocpp", **changed)
+            assert answer["status"] == "Rejected"
+            assert answer["statusInfo"]["reasonCode"] == "InvalidNetworkConf"
+    assert "SetNetworkProfile" in caplog.text
+    assert "-secret-" not in caplog.text
+
+
+async def test_another_csms_is_asked_for_its_consent_without_a_reboot(tmp_path: Path) -> None:
+    """B10.FR.03, B10.FR.10: the first is lost, the second in the order takes over and hears a BootNotification."""
+    async with running_csms() as first, running_csms() as second:
+        config = configuration(tmp_path, first.url, csms={"password": PASSWORD}, variable=EXACT)
+        async with powered(config, first) as walk:
+            second.now = first.now
+            await walk.accepted()
+            assert (await set_network_profile(first, 2, second.url, messageTimeout=7))["status"] == "Accepted"
+            await walk.set_variable("OCPPCommCtrlr", "NetworkConfigurationPriority", "1,2")
+            await walk.application.lose_power()
+            await walk.application.restore_power()
+            await walk.until(lambda: len(first.sent("BootNotification")) == 2)
+            assert second.connections == 0
+            first.http_status = 503
+            first.drop()
+            await walk.until(lambda: second.sent("StatusNotification"), within_s=200)
+            assert len(second.sent("BootNotification")) == 1
+            assert walk.stack.url == second.url
+            assert walk.life.network.active == 2
+            assert walk.life.network.message_timeout_s == 7
+            second.http_status = 503
+            first.http_status = None
+            second.drop()
+            await walk.until(lambda: len(first.sent("BootNotification")) == 3, within_s=400)
+            assert len(first.sent("StatusNotification")) == 3
+
+
+async def test_the_same_csms_is_not_told_of_a_boot_that_was_none(tmp_path: Path) -> None:
+    """Part 4 §5.3."""
+    async with walking(tmp_path, variable=EXACT) as walk:
+        await walk.accepted()
+        for _ in range(3):
+            count = walk.csms.connections
+            walk.csms.drop()
+            await walk.until(lambda count=count: walk.csms.connections > count)
+        await walk.advance(30)
+        assert len(walk.csms.sent("BootNotification")) == 1
