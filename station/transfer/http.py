@@ -12,6 +12,7 @@ import httpx
 from station.transfer.location import (
     CONNECT_S,
     IDLE_S,
+    USER_AGENT,
     Failure,
     Location,
     Sink,
@@ -115,7 +116,9 @@ async def _answer(
     """Ask, and follow redirects; the user's password goes to the host that it was given for, and no other."""
     timeout = httpx.Timeout(IDLE_S, connect=CONNECT_S)
     try:
-        async with httpx.AsyncClient(timeout=timeout, verify=tls, trust_env=False) as client:
+        async with httpx.AsyncClient(
+            timeout=timeout, verify=tls, trust_env=False, headers={"User-Agent": USER_AGENT}
+        ) as client:
             url = httpx.URL(location.url)
             for _ in range(_MOST_REDIRECTS + 1):
                 request = client.build_request(method, url, headers=headers, content=body() if body else None)

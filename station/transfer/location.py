@@ -19,6 +19,9 @@ IDLE_S = 60.0
 Trust = Callable[[], ssl.SSLContext]
 """makes the TLS context of a transfer, with the certificates that it believes (N01.FR.15)"""
 
+USER_AGENT = "borne-file-transfer"
+"""how a transfer over HTTP names itself, so that our own API knows it and refuses: its URL comes from the CSMS"""
+
 _PORTS = {"http": 80, "https": 443, "ftp": 21, "ftps": 21, "sftp": 22}
 
 

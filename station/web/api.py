@@ -16,9 +16,10 @@ from station.database import StorageError
 from station.evse import Evse
 from station.life import Life
 from station.model import EvseRef, StoppedReason, TriggerReason
+from station.transfer.location import USER_AGENT
 from station.version import package_version
 from station.web.host import Host
-from station.web.status import Json, status
+from station.web.status import Json, hidden, status, without_key_code
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})
 
@@ -59,8 +60,10 @@ def build(host: Host) -> FastAPI:
     async def only_from_here(  # pyright: ignore[reportUnusedFunction]  # the decorator registers it
         request: Request, call_next: Callable[[Request], Awaitable[Response]]
     ) -> Response:
-        """Without accounts nothing is changed from another machine."""
+        """Without accounts nothing is changed from another machine, nor by a file transfer that the CSMS aims at us."""
         client = request.client.host if request.client is not None else ""
+        if request.headers.get("user-agent", "").startswith(USER_AGENT):
+            return JSONResponse({"detail": "this is no place for files"}, status_code=403)
         if request.method not in {"GET", "HEAD"} and client not in _LOOPBACK:
             return JSONResponse({"detail": "changes are accepted from this machine only"}, status_code=403)
         return await call_next(request)
@@ -151,13 +154,16 @@ def _reading_routes(api: FastAPI, living: Living) -> None:
         return {
             "transaction_id": transaction_id,
             "ongoing": living.life.station.is_ongoing(transaction_id),
-            "events": [dataclasses.asdict(event) for event in events],
+            "events": [dataclasses.asdict(without_key_code(event)) for event in events],
         }
 
     @api.get("/api/auth/cache")
     async def cache() -> list[Json]:  # pyright: ignore[reportUnusedFunction]
         entries = living.life.station.tokens.entries()
-        return [{"token": token, "type": kind, "info": dataclasses.asdict(info)} for (token, kind), info in entries]
+        return [
+            {"token": hidden(token, kind), "type": kind, "info": dataclasses.asdict(info)}
+            for (token, kind), info in entries
+        ]
 
     @api.get("/api/security-events")
     async def security_events(  # pyright: ignore[reportUnusedFunction]

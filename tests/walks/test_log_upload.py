@@ -125,6 +125,19 @@ async def test_a_failure_is_told_by_its_kind(tmp_path: Path, status: int, told_a
         assert told(walk) == [("Uploading", 0), (told_as, 0)]
 
 
+async def test_a_csms_cannot_aim_an_upload_at_our_own_api(tmp_path: Path) -> None:
+    """What only this machine may change is not changed by a file that the CSMS sends there through us."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await walk.plug()
+        await walk.present()
+        await walk.charging()
+        own = f"http://127.0.0.1:{walk.application.web.port}/api/evses/1/stop"
+        await get_log(walk, own, retries=0)
+        await ended(walk, "PermissionDenied")
+        assert walk.evse.authorized is not None
+
+
 async def test_an_upload_is_tried_again_until_it_succeeds(tmp_path: Path) -> None:
     async with serving() as server, walking(tmp_path) as walk:
         await walk.accepted()
