@@ -1,13 +1,61 @@
-"""What a house connection shows, and what asks it: the contract of every grid source."""
+"""What a house connection shows, what asks it, and what the grid operator orders: the contract of every source.
+
+Every field beyond `taken_at` and `currents_a` is optional: a control law works without it, and better with it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
+from enum import StrEnum
 from typing import Protocol
 
 from metering.reading import UNKNOWN, Phases
+
+
+class TariffColour(StrEnum):
+    """The colour of a Tempo day, from cheap to dear."""
+
+    BLUE = "blue"
+    WHITE = "white"
+    RED = "red"
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileStep:
+    """From this time of day on (the meter's local time) another index counts."""
+
+    at: time
+    index: int | None
+    """supplier index, 1 to 10; None: no change"""
+    contact_closed: bool | None
+    """what the dry contact (the water heater's) does from then on; None: no change"""
+
+
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """What the meter tells of prices; None and empty where it does not tell."""
+
+    period: str | None = None
+    """its own words for the running period: `HP..`, `HCJB`, `HEURE CREUSE`"""
+    index: int | None = None
+    """the number of the running supplier index (P1: of the tariff), whose price only the contract knows"""
+    off_peak: bool | None = None
+    """whether the running period is the cheap one of its day"""
+    today: TariffColour | None = None
+    tomorrow: TariffColour | None = None
+    """None: not announced yet, or no such tariff"""
+    peak_now: bool = False
+    """a dear peak period runs: EJP, or a mobile peak of standard mode"""
+    peak_announced: bool = False
+    """such a period will come: EJP notice (30 minutes), or notice of standard mode (the day before)"""
+    contact_closed: bool | None = None
+    """the meter's dry contact, which most contracts close in the off-peak hours"""
+    next_day: tuple[ProfileStep, ...] = ()
+    """tomorrow's steps, in order"""
+    next_peak_day: tuple[ProfileStep, ...] = ()
+    """the steps of the next peak day"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +63,8 @@ class GridSample:
     """One look at the house connection. What the source does not tell is None."""
 
     taken_at: datetime
-    """when the values were true: the meter's own time where it gives one, else the time of reception"""
+    """when the values were true: the meter's own time where it gives one that can be right, else the time of
+    reception. One that repeats means: nothing new"""
     currents_a: Phases[float | None] = UNKNOWN
     """amperes drawn from the grid per phase; negative when the source knows that it exports"""
     subscribed_current_a: float | None = None
@@ -24,6 +73,32 @@ class GridSample:
     overrun: bool = False
     """the meter itself says that the subscribed power is exceeded"""
     tariff_period: str | None = None
+    voltages_v: Phases[float | None] = UNKNOWN
+    powers_w: Phases[float | None] = UNKNOWN
+    """active power per phase, negative when exported"""
+    power_w: float | None = None
+    """active power of the connection, netted over the phases; negative when exported"""
+    subscribed_va: float | None = None
+    """contract power of all phases together (Linky: PREF, or ISOUSC at 200 V)"""
+    cut_off_va: float | None = None
+    """power of all phases together beyond which the meter itself opens in the end (Linky: PCOUP)"""
+    fuse_a: float | None = None
+    """amperes per phase of the meter's electronic fuse, live (Belgium 31.4.0, DSMR 3 17.0.0); None: none is set"""
+    limiter_w: float | None = None
+    """power of the meter's limiter, live (DSMR 17.0.0: W, in Luxembourg VA); None: none is set"""
+    breaker_open: bool | None = None
+    """the meter's own breaker has disconnected the house"""
+    at_least: bool = False
+    """the true currents may be higher than told (a clipped current transformer): count it as an overload"""
+    signed: bool = False
+    """whether the source can tell export from import in `currents_a` at all"""
+    period_s: float = 1.0
+    """how often this source has something new, in seconds: a regulator must not be faster"""
+    tariff: Tariff | None = None
+    demand_w: float | None = None
+    """mean power of the running quarter hour so far (Belgian capacity tariff)"""
+    month_peak_w: float | None = None
+    """highest quarter hour of this month (Belgian capacity tariff)"""
 
 
 class SourceError(Exception):
@@ -39,4 +114,40 @@ class GridSource(Protocol):
         Raises:
             SourceError: the wire is gone. The caller waits and calls again.
         """
+        ...
+
+
+class OrderReason(StrEnum):
+    """Why the controllable devices must draw less."""
+
+    ORDERED = "ordered"
+    """the grid operator's contact says so"""
+    NOT_READ_YET = "not-read-yet"
+    """the contact has not been read since power-up: the careful side"""
+    WIRE_BROKEN = "wire-broken"
+    """a contact that is supervised cannot be told open from broken: the careful side"""
+    INPUT_FAILED = "input-failed"
+    """the input device does not answer: the careful side"""
+
+
+@dataclass(frozen=True, slots=True)
+class GridOrder:
+    """An order of the grid operator (EnWG §14a): all controllable devices together draw no more than this."""
+
+    limit_w: float
+    """from the grid; what the house produces itself at the moment may be added"""
+    since: datetime
+    reason: OrderReason = OrderReason.ORDERED
+
+
+class GridOrderSource(Protocol):
+    """Something that carries the grid operator's orders."""
+
+    @property
+    def order(self) -> GridOrder | None:
+        """The order in force now; None: none. Before the first look at the contact there is one."""
+        ...
+
+    def orders(self) -> AsyncIterator[GridOrder | None]:
+        """Yield the order in force at first, then at each change; never ends, never raises for a failed input."""
         ...

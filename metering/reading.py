@@ -46,6 +46,8 @@ class Reading:
     energy_export_wh: float | None = None
     energies_import_wh: Phases[float | None] = UNKNOWN
     """import registers of each phase, where the meter keeps such beside the total"""
+    energies_export_wh: Phases[float | None] = UNKNOWN
+    """the same for export"""
     power_w: float | None = None
     currents_a: Phases[float | None] = UNKNOWN
     voltages_v: Phases[float | None] = UNKNOWN

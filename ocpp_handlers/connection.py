@@ -191,9 +191,7 @@ class Connection:
             if not certificates.has_fallback_root or self._access.network.migrating:
                 raise
             _log.info("the CSMS does not show a certificate of the new root (%s); the old one is tried", error)
-            material = await certificates.tls_material(
-                client_certificate=profile.shows_certificate, fallback_root=True
-            )
+            material = await certificates.tls_material(client_certificate=profile.shows_certificate, fallback_root=True)
             return _Dialled(await self._open(profile, material), material)
 
     async def _open(self, profile: NetworkProfile, material: TlsMaterial | None) -> ClientConnection:
@@ -239,12 +237,12 @@ class Connection:
     async def _note_success(self, slot: int, profile: NetworkProfile, material: TlsMaterial | None) -> None:
         access = self._access
         self._reported.clear()
-        try:
-            self.switched = await access.network.connected(slot)
-            if profile.shows_password:
+        self.switched = await access.network.connected(slot)
+        if profile.shows_password:
+            try:
                 await access.credentials.accepted()
-        except StorageError as error:
-            _log.error("the connection is not noted on disk: %s", error)
+            except StorageError as error:
+                _log.error("the former password is not forgotten: %s", error)
         if material is not None:
             await access.certificates.connected(material)
 

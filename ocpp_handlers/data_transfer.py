@@ -49,8 +49,10 @@ class DataTransfer:
             request["messageId"] = message.message_id
         if message.data is not Absent.ABSENT:
             request["data"] = message.data
+        if message.custom_data is not None:
+            request["customData"] = cast("m.CustomData", message.custom_data)
         answer = await self._link.call(actions.DATA_TRANSFER, request)
-        return VendorAnswer(answer["status"], answer.get("data", Absent.ABSENT))
+        return VendorAnswer(answer["status"], answer.get("data", Absent.ABSENT), answer.get("customData"))
 
     async def data_transfer(self, request: m.DataTransferRequest) -> Answer[m.DataTransferResponse]:
         """P01.FR.05, P01.FR.06."""
@@ -59,6 +61,8 @@ class DataTransfer:
             response: m.DataTransferResponse = {"status": cast("m.DataTransferStatusEnumType", answer.status)}
             if answer.data is not Absent.ABSENT:
                 response["data"] = answer.data
+            if answer.custom_data is not None:
+                response["customData"] = cast("m.CustomData", answer.custom_data)
             return Answer(response)
         if any(vendor == vendor_id for vendor, _ in self._answers):
             return Answer({"status": "UnknownMessageId"})

@@ -1,4 +1,4 @@
-"""The variables of the link to the CSMS: where it goes, how secure it is, and who the station says it is (A, B09, B10)."""
+"""The variables of the link to the CSMS: where it goes, how secure it is, and who the station is (A, B09, B10)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ def _network_variables(network: NetworkProfiles) -> Iterator[Variable]:
         maximum=len(",".join(_SLOTS)),
     )
     yield told(_COMM, "ActiveNetworkProfile", DataType.INTEGER, lambda: str(network.active or ""))
-    yield told(_COMM, "MessageTimeout", DataType.INTEGER, lambda: str(round(network.message_timeout_s)), "Default", unit="s")
+    yield told(
+        _COMM, "MessageTimeout", DataType.INTEGER, lambda: str(round(network.message_timeout_s)), "Default", unit="s"
+    )
     number = Integer(0, maximum=3)
     yield Variable(
         _SECURITY,
@@ -64,7 +66,8 @@ def _password(life: Life) -> Variable:
         await life.security_events.report(
             SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, "BasicAuthPassword was changed"
         )
-        if life.link is not None:
+        profile = life.network.profile
+        if life.link is not None and profile is not None and profile.shows_password:
             life.link.renew()
 
     return Variable(

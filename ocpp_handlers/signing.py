@@ -51,7 +51,7 @@ class Signing:
         self._serial_number = serial_number
         self._switch = switch
         self._something = Pulse()
-        """the CSMS wants a request, or has answered one"""
+        """the CSMS wants a request, has answered one, or is there again"""
         self._wanted = False
         self._answered = False
         self._stopped = False
@@ -79,6 +79,10 @@ class Signing:
         if refusal is not None:  # A02.FR.07
             return Answer({"status": "Rejected", "statusInfo": status_info(refusal)})
         return Answer({"status": "Accepted"}, self._switch)
+
+    def look(self) -> None:
+        """The CSMS is there: see whether the certificate is about to expire."""
+        self._something.fire()
 
     async def run(self) -> None:
         """Ask when there is a reason to, until cancelled."""
@@ -127,8 +131,9 @@ class Signing:
 
     async def _answer_within(self, wait_s: float) -> bool:
         """Whether the CSMS sends a certificate, or wants a new request, in this time."""
-        if not (self._wanted or self._answered):
-            await self._something.wait_at_most(self._clock, wait_s)
+        until_s = self._clock.monotonic() + wait_s
+        while not (self._wanted or self._answered) and (left_s := until_s - self._clock.monotonic()) > 0.0:
+            await self._something.wait_at_most(self._clock, left_s)
         return self._wanted or self._answered
 
     async def _ask(self, csr: str, *, requested: bool) -> bool:

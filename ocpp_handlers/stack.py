@@ -19,6 +19,7 @@ from ocpp_handlers.delivery import Delivery
 from ocpp_handlers.diagnostics import Diagnostics
 from ocpp_handlers.firmware import Firmware
 from ocpp_handlers.link import Link
+from ocpp_handlers.lock_problems import LockProblems
 from ocpp_handlers.meter_values import MeterValues
 from ocpp_handlers.network_profile import NetworkProfileBlock
 from ocpp_handlers.provisioning import Provisioning
@@ -89,9 +90,8 @@ class OcppStack:
         self.model = model
         self.data_transfer = DataTransfer(self.link)
         self._authorization = Authorization(self.link, station.tokens, station.settings)
-        self._availability = Availability(
-            self.link, station.evses, station.availability, station.settings, self._clock
-        )
+        self._availability = Availability(self.link, station.evses, station.availability, station.settings, self._clock)
+        self._lock_problems = LockProblems(self.link, station.evses.values(), self._clock)
         self._transactions = Transactions(self.link, station)
         self._meter_values = MeterValues(self.link, self._errands)
         self._delivery = Delivery(station.outbox, station.settings, self._clock)
@@ -237,6 +237,7 @@ class OcppStack:
         fresh = not self.gate.accepted
         await self._boot.be_accepted(session)
         everything = fresh or self._offline_too_long()
+        self._signing.look()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._boot.beat(session), name="heartbeat")
@@ -244,6 +245,7 @@ class OcppStack:
                 group.create_task(self._delivery.run(self._transactions.send), name="delivery")
                 group.create_task(self._security_delivery.run(), name="security-events")
                 group.create_task(self._firmware.report(), name="firmware-status")
+                group.create_task(self._lock_problems.report(), name="lock-problems")
         except* LinkLostError:
             pass
 

@@ -1,27 +1,24 @@
 """The certificate store: whom the station believes, by use, and how it proves who it is itself (blocks A and M).
 
-Below its folder, one file per certificate: `csms-roots/`, `csms-fallback/` (a root that was replaced and may yet be
-needed, M05.FR.12), `manufacturer-roots/`, and `station/` (station_certificate.py).
+The roots are in root_certificates.py, the station's own in station_certificate.py; here is what goes on between them
+and the rest of the station, one thing after the other and each in a thread of its own: disks and signatures are slow.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from station import private_files
 from station.certificate_checks import (
     CertificateHash,
     UnfitError,
     fingerprint,
-    hash_of,
     is_issued_by,
     is_named,
     issuer_among,
@@ -32,8 +29,8 @@ from station.certificate_checks import (
     require_properties,
     require_valid_at,
     revocation_deadlines,
-    revocation_lists,
 )
+from station.root_certificates import CertificateUse, Root, RootCertificates
 from station.security_events import SecurityEventType
 from station.station_certificate import Owner, StationCertificate
 
@@ -44,6 +41,17 @@ if TYPE_CHECKING:
     from station.security_events import SecurityEvents
     from station.settings import Settings
 
+__all__ = [
+    "MOST_CERTIFICATES",
+    "CertificateUse",
+    "Certificates",
+    "Fault",
+    "Installed",
+    "Refusal",
+    "Seed",
+    "TlsMaterial",
+]
+
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
@@ -51,13 +59,6 @@ MOST_CERTIFICATES = 30
 """CertificateEntries.maxLimit: roots of a few operators and makers, and of their next generation"""
 _RENEW_BEFORE = timedelta(days=30)
 """A03.FR.02: a month"""
-
-
-class CertificateUse(StrEnum):
-    """What a root certificate is for (InstallCertificateUseEnumType, without those of ISO 15118)."""
-
-    CSMS_ROOT = "CSMSRootCertificate"
-    MANUFACTURER_ROOT = "ManufacturerRootCertificate"
 
 
 class Fault(StrEnum):
@@ -115,17 +116,6 @@ class TlsMaterial:
     """whether `roots` are the ones that were replaced (M05.FR.14)"""
 
 
-@dataclass(frozen=True, slots=True)
-class _Root:
-    """A root on disk."""
-
-    use: CertificateUse
-    file: Path
-    pem: str
-    """the certificate, and after it its issuer's where that is another: needed for its hash"""
-    fallback: bool = False
-
-
 class Certificates:
     """Roots and the station's own certificate, on disk. Methods that change something come back when it is done."""
 
@@ -138,13 +128,8 @@ class Certificates:
         self._clock = clock
         self._events = security_events
         self._station = StationCertificate(folder / "station")
-        self._roots: dict[tuple[str, str], _Root] = {}
+        self._roots = RootCertificates(folder)
         self._turn = asyncio.Lock()
-        self._folders = {
-            (CertificateUse.CSMS_ROOT, False): folder / "csms-roots",
-            (CertificateUse.CSMS_ROOT, True): folder / "csms-fallback",
-            (CertificateUse.MANUFACTURER_ROOT, False): folder / "manufacturer-roots",
-        }
         self.root_in_use: Callable[[], bool] = lambda: False
         """whether the link to the CSMS rests on its root certificate (security profiles 2 and 3)"""
 
@@ -168,7 +153,7 @@ class Certificates:
     @property
     def has_fallback_root(self) -> bool:
         """Whether a replaced CSMS root is kept beside its successor (M05.FR.12)."""
-        return {root.fallback for root in self._of({CertificateUse.CSMS_ROOT})} == {True, False}
+        return {root.fallback for root in self._roots.of({CertificateUse.CSMS_ROOT})} == {True, False}
 
     async def connected(self, material: TlsMaterial) -> None:
         """The CSMS was reached with this: drop what was only kept in case it could not be (M05.FR.13, A02.FR.10)."""
@@ -203,7 +188,12 @@ class Certificates:
 
     async def installed(self, uses: Collection[CertificateUse]) -> list[Installed]:
         """The roots of these uses."""
-        return await self._do(lambda: [one for root in self._of(uses) if (one := _installed(root)) is not None])
+
+        def tell() -> list[Installed]:
+            named = [(root, root.hash()) for root in self._roots.of(uses)]
+            return [Installed(root.use, name, root.fallback) for root, name in named if name is not None]
+
+        return await self._do(tell)
 
     async def delete(self, named: CertificateHash) -> Refusal | None:
         """Delete a root certificate (M04)."""
@@ -214,7 +204,7 @@ class Certificates:
 
     def trusted(self, use: CertificateUse) -> list[Certificate]:
         """The roots that are believed for this use."""
-        return self._certificates(self._of({use}))
+        return [root.certificate for root in self._roots.of({use})]
 
     async def has_valid_root(self) -> bool:
         """Whether a CSMS root is within its validity (A05.FR.02)."""
@@ -283,7 +273,7 @@ class Certificates:
                 require_key_of(parse(pem)[0], pem)
                 self._station.put(pem)
             else:
-                self._save(use, parse_one(pem))
+                self._roots.save(use, parse_one(pem))
 
         await self._do(put)
 
@@ -301,9 +291,9 @@ class Certificates:
                 self._station.forget()
                 return int(had)
             only = fingerprint(parse_one(pem)) if pem is not None else None
-            roots = [root for root in self._of({use}) if only is None or root.file.stem == only]
+            roots = [root for root in self._roots.of({use}) if only is None or root.file.stem == only]
             for root in roots:
-                self._drop(root)
+                self._roots.drop(root)
             return len(roots)
 
         return await self._do(remove)
@@ -313,13 +303,11 @@ class Certificates:
         from cryptography.hazmat.primitives.serialization import Encoding
 
         def tell() -> list[tuple[str, bool, str]]:
-            roots = [(root.use.value, root.fallback, _first(root.pem)) for root in self._roots.values()]
+            roots = [(root.use.value, root.fallback, root.own_pem) for root in self._roots.of()]
             own = [leaf.public_bytes(Encoding.PEM).decode() for leaf in self._station.chain()[:1]]
             return [*roots, *(("ChargingStationCertificate", False, pem) for pem in own)]
 
         return await self._do(tell)
-
-    # In a thread of its own, one after the other: disks and signatures are slow
 
     async def _do(self, work: Callable[[], T]) -> T:
         async with self._turn:
@@ -328,11 +316,7 @@ class Certificates:
 
     def _load(self) -> None:
         try:
-            for (use, fallback), folder in self._folders.items():
-                for file in sorted(folder.glob("*.pem")):
-                    pem = file.read_text(encoding="utf-8")
-                    parse(pem)
-                    self._roots[folder.name, file.stem] = _Root(use, file, pem, fallback)
+            self._roots.load()
             self._take_seed()
         except (OSError, UnfitError) as error:
             _log.error("certificates: %s", error)
@@ -340,30 +324,9 @@ class Certificates:
     def _take_seed(self) -> None:
         seed = self._seed
         if seed.ca_file is not None:
-            self._take_roots(seed.ca_file)
+            self._roots.take_over(seed.ca_file)
         if seed.certificate_file is not None and seed.key_file is not None:
             self._station.seed(seed.certificate_file, seed.key_file)
-
-    def _take_roots(self, ca_file: Path) -> None:
-        """Take over the roots of the installation file when it has changed: those that are new in it come, those that
-        are gone from it go, and what the CSMS has deleted stays deleted."""
-        text = ca_file.read_text(encoding="utf-8")
-        marks = (private_files.read(self._folder / "seeded") or "").split()  # of the file, then of each root in it
-        before = set(marks[1:])
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        if marks[:1] == [digest]:
-            return
-        found = {fingerprint(certificate): certificate for certificate in parse(text)}
-        for seen in before - found.keys():
-            for root in [root for root in self._of({CertificateUse.CSMS_ROOT}) if root.file.stem == seen]:
-                self._drop(root)
-        for seen in found.keys() - before:
-            self._save(CertificateUse.CSMS_ROOT, found[seen])
-        if revocations := revocation_lists(text):
-            private_files.write(self._folder / "revocations.pem", revocations)
-        else:
-            private_files.remove(self._folder / "revocations.pem")
-        private_files.write(self._folder / "seeded", "\n".join([digest, *sorted(found)]))
 
     def _tls_material(self, client_certificate: bool, fallback_root: bool) -> TlsMaterial:
         try:
@@ -373,14 +336,14 @@ class Certificates:
         station = self._station.file if client_certificate else None
         if client_certificate and station is None:
             raise FileNotFoundError("there is no charging station certificate")
-        installed = self._of({CertificateUse.CSMS_ROOT})
+        installed = self._roots.of({CertificateUse.CSMS_ROOT})
         roots = [root for root in installed if root.fallback is fallback_root] or installed
         checked = self._settings.additional_root_certificate_check  # M05.FR.09: then that one root, and no other
         system_roots = self._seed.ca_file is None and not (checked and roots)
         if not roots and not system_roots:
             raise FileNotFoundError("there is no CSMS root certificate")
         return TlsMaterial(
-            "".join(_first(root.pem) for root in roots),
+            "".join(root.own_pem for root in roots),
             system_roots=system_roots,
             revocations=self._revocations_in_force(),
             station=station,
@@ -390,20 +353,19 @@ class Certificates:
     def _revocations_in_force(self) -> Path | None:
         """The revocation lists of the installation file, as long as none has expired: better an old list ignored than
         a station that nobody reaches any more."""
-        file = self._folder / "revocations.pem"
-        text = private_files.read(file)
-        if text is None:
+        file = self._roots.revocations
+        if file is None:
             return None
-        if any(moment < self._clock.now() for moment in revocation_deadlines(text)):
+        if any(moment < self._clock.now() for moment in revocation_deadlines(file.read_text(encoding="utf-8"))):
             _log.warning("%s: a revocation list has expired; the lists are not used", self._seed.ca_file)
             return None
         return file
 
     def _settle(self, material: TlsMaterial) -> bool:
         if not material.with_fallback_root:
-            for root in [root for root in self._roots.values() if root.fallback]:
-                if _first(root.pem) not in material.roots:  # else it was replaced while this link came up
-                    self._drop(root)
+            for root in self._roots.fallbacks:
+                if root.own_pem not in material.roots:  # else it was replaced while this link came up
+                    self._roots.drop(root)
                     _log.info("the new CSMS root certificate works; the one it replaced is removed")
         return material.station is not None and self._station.settle(material.station)
 
@@ -412,74 +374,40 @@ class Certificates:
         require_properties(certificate)
         require_valid_at(certificate, self._clock.now())
         require_authority(certificate)
-        if issuer_among(certificate, self._certificates(self._roots.values())) is None:
+        if issuer_among(certificate, self._roots.certificates()) is None:
             raise UnfitError("is neither signed by itself nor by an installed certificate")
-        present = [root for root in self._of({use}) if not root.fallback]
+        present = [root for root in self._roots.of({use}) if not root.fallback]
         known = any(root.file.stem == fingerprint(certificate) for root in present)  # M05.FR.17
-        replaced: list[_Root] = []
+        replaced: list[Root] = []
         if use is CertificateUse.CSMS_ROOT and self._settings.additional_root_certificate_check and not known:
-            if present and not any(is_issued_by(certificate, one) for one in self._certificates(present)):
+            if present and not any(is_issued_by(certificate, one.certificate) for one in present):
                 raise UnfitError("is not signed by the CSMS root certificate that it replaces")  # M05.FR.11
             replaced = present
         if not known and not replaced and self.count >= MOST_CERTIFICATES:  # M05.FR.06
             return Refusal(Fault.TOO_MANY, f"there are {MOST_CERTIFICATES} certificates already")
-        self._save(use, certificate)
-        self._replace(replaced)
+        self._roots.save(use, certificate)
+        self._roots.replace(replaced)
         _log.info("%s installed: %s", use, certificate.subject.rfc4514_string())
         return None
 
-    def _replace(self, replaced: Iterable[_Root]) -> None:
-        """M05.FR.12: the root that has last worked is kept in case the new one does not fit the CSMS."""
-        for root in replaced:
-            if any(one.fallback for one in self._roots.values()):
-                self._drop(root)  # it never worked
-                continue
-            folder = self._folders[root.use, True]
-            file = folder / root.file.name
-            private_files.move(root.file, file)
-            del self._roots[root.file.parent.name, root.file.stem]
-            self._roots[folder.name, file.stem] = _Root(root.use, file, root.pem, fallback=True)
-
     def _delete(self, named: CertificateHash) -> Refusal | None:
-        for root in self._roots.values():
-            if _has_name(root, named):
+        for root in self._roots.of():
+            if root.hash(named.algorithm) == named:
                 if self._is_last_in_use(root):  # M04.FR.03
                     return Refusal(Fault.IN_USE, "is the last CSMS root certificate, and the link rests on it")
-                self._drop(root)
+                self._roots.drop(root)
                 _log.info("%s deleted: serial number %s", root.use, named.serial_number)
                 return None
         if any(is_named(own, named) for own in self._station.all()):
             return Refusal(Fault.IN_USE, "is the charging station certificate")  # M04.FR.06
         return Refusal(Fault.NOT_FOUND, "is not installed")  # M04.FR.04
 
-    def _is_last_in_use(self, root: _Root) -> bool:
+    def _is_last_in_use(self, root: Root) -> bool:
         return (
             root.use is CertificateUse.CSMS_ROOT
             and self.root_in_use()
-            and len(self._of({CertificateUse.CSMS_ROOT})) == 1
+            and len(self._roots.of({CertificateUse.CSMS_ROOT})) == 1
         )
-
-    def _save(self, use: CertificateUse, certificate: Certificate) -> None:
-        from cryptography.hazmat.primitives.serialization import Encoding
-
-        pem = certificate.public_bytes(Encoding.PEM).decode()
-        issuer = issuer_among(certificate, self._certificates(self._roots.values()))
-        if issuer is not None and issuer != certificate:
-            pem += issuer.public_bytes(Encoding.PEM).decode()
-        folder = self._folders[use, False]
-        file = folder / f"{fingerprint(certificate)}.pem"
-        private_files.write(file, pem)
-        self._roots[folder.name, file.stem] = _Root(use, file, pem)
-
-    def _drop(self, root: _Root) -> None:
-        private_files.remove(root.file)
-        del self._roots[root.file.parent.name, root.file.stem]
-
-    def _of(self, uses: Collection[CertificateUse]) -> list[_Root]:
-        return [root for root in self._roots.values() if root.use in uses]
-
-    def _certificates(self, roots: Iterable[_Root]) -> list[Certificate]:
-        return [parse(root.pem)[0] for root in roots]
 
     def _is_valid(self, certificate: Certificate) -> bool:
         try:
@@ -487,27 +415,3 @@ class Certificates:
         except UnfitError:
             return False
         return True
-
-
-def _installed(root: _Root) -> Installed | None:
-    hashed = _hash(root)
-    return Installed(root.use, hashed, root.fallback) if hashed is not None else None
-
-
-def _hash(root: _Root, like: CertificateHash | None = None) -> CertificateHash | None:
-    """Its name in OCPP, by the algorithm of `like`; None when its issuer was never there."""
-    certificates = parse(root.pem)
-    issuer = issuer_among(certificates[0], certificates)
-    if issuer is None:
-        return None
-    return hash_of(certificates[0], issuer, like.algorithm if like is not None else "SHA256")
-
-
-def _has_name(root: _Root, named: CertificateHash) -> bool:
-    return _hash(root, named) == named
-
-
-def _first(pem: str) -> str:
-    """The first certificate of a PEM text."""
-    end = "-----END CERTIFICATE-----\n"
-    return pem[: pem.index(end) + len(end)]

@@ -1,4 +1,4 @@
-"""The command line: run the station, check or begin an installation file, tell the version."""
+"""The command line: run the station, check or begin an installation file, read recordings, tell the version."""
 
 from __future__ import annotations
 
@@ -132,6 +132,32 @@ def demonstrate(
     except demo.StartError as error:
         _refuse(str(error))
     raise typer.Exit(0 if good else 1)
+
+
+@commands.command()
+def decode(
+    kind: Annotated[str, typer.Argument(metavar="linky|p1|modbus")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A recorded stream, or a register image in JSON.")],
+    key: Annotated[str | None, typer.Option(metavar="HEX", help="Opens encrypted telegrams of a P1 port.")] = None,
+    authentication_key: Annotated[
+        str | None, typer.Option(metavar="HEX", help="Where it is not the one of Luxembourg.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="Whose registers an image holds.")] = None,
+) -> None:
+    """Say what a recording of a meter holds, as JSON lines; exit 1 when nothing in it is believable."""
+    import json
+
+    from station import decode as decoding
+
+    try:
+        found = decoding.decode(decoding.Request(kind, file, key, authentication_key, model))
+    except decoding.UsageError as error:
+        _refuse(str(error))
+    for line in found.lines:
+        typer.echo(json.dumps(line))
+    if found.objection is not None:
+        typer.echo(f"{file}: {found.objection}", err=True)
+        raise typer.Exit(1)
 
 
 @commands.command()

@@ -27,7 +27,7 @@ from pydantic import (
 
 from energy.sources import GridSourceConfig
 from metering.drivers import MeterConfig, SimulatedMeterConfig
-from metering.drivers.registers import ModelName
+from metering.drivers.models import ModelName
 from station import config_environment, config_file
 from station.config_file import ConfigurationError, RuleError
 from station.hardware import BoardConfig, FirmwareConfig, SimulatedUpdaterConfig
@@ -102,9 +102,9 @@ class CsmsConfig(_Table):
     password: SecretStr | None = None
     """for HTTP basic authentication (A00.FR.205)"""
     ca_file: FilePath | None = None
-    """PEM roots that the CSMS is checked against, in place of the system's"""
+    """PEM roots that the CSMS is checked against, in place of the system's, and revocation lists that count for it"""
     certificate_file: FilePath | None = None
-    """PEM chain of the station"""
+    """PEM chain of the station; taken over once, since a certificate that the CSMS renews outlives it"""
     key_file: FilePath | None = None
     message_timeout_s: Annotated[Number, Field(gt=0)] = 30.0
     security_profile: SecurityProfile = Field(default_factory=lambda given: _best(_profiles(given)))

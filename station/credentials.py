@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+
 @dataclass(frozen=True, slots=True, repr=False)
 class _Kept:
     """What is in the file."""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from metering.pulse import Pulse
 from station.board_driver import BoardDriver
+from station.charging_time import ChargingTime
+from station.draw_watch import DrawWatch
 from station.evse_state import (
     Authorization,
     Cause,
@@ -52,9 +54,6 @@ _log = logging.getLogger(__name__)
 
 _UNLOCK_S = 5.0
 """how long a lock may take to open"""
-_FOLLOW_S = 10.0
-_TOLERANCE_A = 1.5
-"""a vehicle that draws so much more than offered for so long does not follow its pilot"""
 
 _ENDING_FAULTS = {
     Fault.GROUND_FAULT: StoppedReason.GROUND_FAULT,
@@ -107,9 +106,8 @@ class Evse:
         self._recorder = recorder
         self._settings = settings
         self._clock = clock
-        self._too_much_since_s: float | None = None
-        self._charged_s = 0.0
-        self._charging_since_s: float | None = None
+        self._charging_time = ChargingTime(clock)
+        self._draw = DrawWatch(clock)
         recorder.offered_a = lambda: self.offered_a
         recorder.on_recorded = self._recorded
         recorder.on_failure = self._storage_failed
@@ -322,7 +320,8 @@ class Evse:
         )
         outcome = react(before, after, cause, rules, self._clock.now(), lambda: str(uuid.uuid4()))
         self.state = settled(after, outcome.state, now_s)
-        self._count_charging_time(before, now_s)
+        charging = self.state.charging_state is ChargingState.CHARGING
+        self._charging_time.update(_transaction_of(self.state), charging=charging)
         for event in outcome.events:
             self.record(event)
         if self.state != before:
@@ -337,7 +336,7 @@ class Evse:
 
     def record(self, event: TransactionEvent) -> None:
         """Bring an event of this EVSE to the record, after those before it."""
-        spent_s = None if event.event_type is EventType.STARTED else int(self._time_charging_s())
+        spent_s = None if event.event_type is EventType.STARTED else int(self._charging_time.seconds)
         self._recorder.put(replace(event, offline=not self.online(), time_spent_charging_s=spent_s))
 
     def _recorded(self, event: TransactionEvent) -> None:
@@ -375,36 +374,13 @@ class Evse:
             refused = replace(transaction, energy_refused=True, energy_limit_wh=None)
             after = replace(after, transaction=refused)  # E05.FR.03: the grace is used up
         self._become(after, None)
-        self._watch_draw(draw_a)
-
-    def _watch_draw(self, draw_a: float | None) -> None:
-        """A vehicle must follow the pilot within 5 s (IEC 61851-1); one that does not is cut off while it stays."""
-        if draw_a is None or not wants_energy(self.state) or draw_a <= self.offered_a + _TOLERANCE_A:
-            self._too_much_since_s = None
-            return
-        now_s = self._clock.monotonic()
-        if self._too_much_since_s is None:
-            self._too_much_since_s = now_s
-        elif now_s - self._too_much_since_s >= _FOLLOW_S:
+        if self._draw.exceeds(draw_a, self.offered_a):
             _log.error("EVSE %d: the vehicle draws %.1f A where %.1f A are offered", self.id, draw_a, self.offered_a)
             self.report_fault(Fault.OVER_CURRENT, True)
 
     def _storage_failed(self, failing: bool) -> None:
         if self.stop_on_storage_failure:
             self.report_fault(Fault.STORAGE, failing)
-
-    def _count_charging_time(self, before: EvseState, now_s: float) -> None:
-        if _transaction_of(self.state) != _transaction_of(before) and self.state.transaction is not None:
-            self._charged_s, self._charging_since_s = 0.0, None
-        charging = self.state.charging_state is ChargingState.CHARGING
-        if charging and self._charging_since_s is None:
-            self._charging_since_s = now_s
-        elif not charging:
-            self._charged_s, self._charging_since_s = self._time_charging_s(), None
-
-    def _time_charging_s(self) -> float:
-        since_s = self._charging_since_s
-        return self._charged_s + (self._clock.monotonic() - since_s if since_s is not None else 0.0)
 
     def _say(self, before: EvseState) -> None:
         if self.state.charging_state is not before.charging_state:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from station.database import StorageError
 from station.identifiers import check_url
 from station.security_events import SecurityEvents, SecurityEventType
 
@@ -69,8 +70,8 @@ class Refusal:
 class _Kept:
     """What is on disk, as one fact: all of it changes at once, or nothing."""
 
-    installed: str
-    """the profile of the installation file from which this began; an installer's other one outweighs all of this"""
+    installed: NetworkProfile | None
+    """the profile of the installation file from which this began; an installer's other CSMS outweighs all of this"""
     slots: dict[int, NetworkProfile]
     priority: tuple[int, ...]
     security_profile: int
@@ -105,7 +106,7 @@ class NetworkProfiles:
         self._credentials = credentials
         self._certificates = certificates
         self._security_events = security_events
-        self._kept = _Kept("", {}, (), 0)
+        self._kept = _Kept(None, {}, (), 0)
         self._in_force = _InForce()
         self.active: int | None = None
         """the slot that is connected, or is tried (ActiveNetworkProfile)"""
@@ -116,13 +117,9 @@ class NetworkProfiles:
         Raises:
             StorageError: the disk cannot be read.
         """
-        told = json.dumps(asdict(installed)) if installed is not None else ""
         rows = await self._database.rows("SELECT value FROM facts WHERE name = 'network'")
         kept = _read(str(rows[0][0])) if rows else None
-        if kept is None or kept.installed != told:
-            slots = {INSTALLED_SLOT: installed} if installed is not None else {}
-            kept = _Kept(told, slots, tuple(slots), installed.security_profile if installed is not None else 0)
-        self._kept = kept
+        self._kept = kept = _with_installed(kept, installed)
         self._in_force = _InForce(dict(kept.slots), kept.priority)
         self.active = kept.priority[0] if kept.priority else None
 
@@ -218,11 +215,7 @@ class NetworkProfiles:
                 yield from self._repeated(last_good)
 
     async def connected(self, slot: int) -> bool:
-        """A connection by this slot's profile has succeeded; returns whether the last one was by another.
-
-        Raises:
-            StorageError: it is not noted on disk.
-        """
+        """A connection by this slot's profile has succeeded; returns whether the last one was by another."""
         self.active = slot
         profile = self._in_force.slots[slot]
         switched = self._kept.last_good is not None and self._kept.last_good != slot
@@ -237,7 +230,10 @@ class NetworkProfiles:
             before, self._kept = self._kept, changed
             if before.security_profile != profile.security_profile:
                 await self._say(f"security profile {profile.security_profile} (was {before.security_profile})")
-            await self._keep(changed)
+            try:
+                await self._keep(changed)
+            except StorageError as error:
+                _log.error("the network profile that works is not noted on disk: %s", error)
         return switched
 
     def _order(self, begin_with: int | None) -> list[int]:
@@ -339,11 +335,28 @@ def _at_least(security_profile: int, slots: Mapping[int, NetworkProfile]) -> dic
     return {slot: profile for slot, profile in slots.items() if profile.security_profile >= security_profile}
 
 
+def _with_installed(kept: _Kept | None, installed: NetworkProfile | None) -> _Kept:
+    """What is on disk, as far as the installation file still says what it said then."""
+    if kept is not None and installed is not None and kept.installed is not None:
+        before = kept.installed
+        if (before.url, before.security_profile) == (installed.url, installed.security_profile):
+            slots = {slot: installed if profile == before else profile for slot, profile in kept.slots.items()}
+            return replace(kept, installed=installed, slots=slots)
+    slots = {INSTALLED_SLOT: installed} if installed is not None else {}
+    return _Kept(installed, slots, tuple(slots), installed.security_profile if installed is not None else 0)
+
+
 def _read(text: str) -> _Kept | None:
     try:
         told = json.loads(text)
         slots = {int(slot): NetworkProfile(**profile) for slot, profile in told["slots"].items()}
-        return _Kept(told["installed"], slots, tuple(told["priority"]), told["security_profile"], told["last_good"])
+        return _Kept(
+            NetworkProfile(**told["installed"]),
+            slots,
+            tuple(told["priority"]),
+            told["security_profile"],
+            told["last_good"],
+        )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         _log.error("the network profiles cannot be read, those of the installation file are used: %s", error)
         return None

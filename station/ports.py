@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -68,6 +69,8 @@ class VendorMessage:
     vendor_id: str
     message_id: str | None = None
     data: object = Absent.ABSENT
+    custom_data: Mapping[str, object] | None = None
+    """customData, never touched either"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class VendorAnswer:
     status: str
     """DataTransferStatusEnumType"""
     data: object = Absent.ABSENT
+    custom_data: Mapping[str, object] | None = None
 
 
 class VendorMessages(Protocol):

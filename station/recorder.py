@@ -12,7 +12,7 @@ from metering.pulse import Pulse
 from metering.reading import Reading
 from metering.sampling import MOST_ENDED_VALUES, Context, MeterValue, thin_out
 from station.database import StorageError
-from station.model import SAMPLE_TRIGGERS, ChargingState, EventType, TransactionEvent
+from station.model import SAMPLE_TRIGGERS, ChargingState, EventType, TransactionEvent, TriggerReason
 from station.sampler import measured
 
 if TYPE_CHECKING:
@@ -116,15 +116,19 @@ class Recorder:
 
     async def _with_meter_values(self, event: TransactionEvent) -> TransactionEvent:
         """Begin and end carry the register (E01.FR.09, E06.FR.11); samples brought their own."""
-        settings = self._settings
-        if event.event_type is EventType.STARTED:
-            reading = await self._meter.fresh() or self._meter.latest
-            wanted = settings.sampled_tx_started_measurands
-            return replace(event, meter_values=self._values(reading, wanted, Context.TRANSACTION_BEGIN))
         if event.event_type is EventType.ENDED:
             return replace(event, meter_values=await self._end_values(event))
-        if event.meter_values and event.charging_state is ChargingState.CHARGING:
-            return replace(event, phases_used=_phases_used(self._meter.latest))
+        begins = event.event_type is EventType.STARTED
+        energy_begins = event.trigger is TriggerReason.CHARGING_STATE_CHANGED
+        charging = event.charging_state is ChargingState.CHARGING
+        look = begins or (charging and energy_begins)
+        reading = await self._meter.fresh() if look else self._meter.latest
+        if begins:
+            wanted = self._settings.sampled_tx_started_measurands
+            values = self._values(reading or self._meter.latest, wanted, Context.TRANSACTION_BEGIN)
+            event = replace(event, meter_values=values)
+        if charging and (event.meter_values or energy_begins):
+            event = replace(event, phases_used=_phases_used(reading))  # E02.FR.18, E02.FR.19
         return event
 
     async def _end_values(self, event: TransactionEvent) -> tuple[MeterValue, ...]:

@@ -5,13 +5,12 @@ Source: Luxmetering P1 1.1.3 §3.2.5 (DLMS general-glo-ciphering, AES-128-GCM wi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 AUTHENTICATION_KEY: Final = bytes.fromhex("00112233445566778899AABBCCDDEEFF")
 """the same in all meters of Luxembourg; other countries give their own"""
-_OPENING: Final = b"\xdb\x08"
+OPENING: Final = b"\xdb\x08"
 _TITLE: Final = 8
 _TAG: Final = 12
 _LONGEST: Final = 16_384
@@ -42,15 +41,18 @@ def open_envelope(envelope: Envelope, key: bytes, authentication_key: bytes = AU
     """The plain telegram.
 
     Raises:
-        WrongKeyError: the tag does not fit.
+        WrongKeyError: the tag does not fit or, where there is none, what comes out is no telegram.
     """
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
     iv = envelope.system_title + envelope.counter
     if not envelope.tag:  # CTR is GCM without its tag; its counter begins at 2
-        plain = Cipher(algorithms.AES(key), modes.CTR(iv + (2).to_bytes(4, "big"))).decryptor()
-        return plain.update(envelope.content) + plain.finalize()
+        counting = Cipher(algorithms.AES(key), modes.CTR(iv + (2).to_bytes(4, "big"))).decryptor()
+        plain = counting.update(envelope.content) + counting.finalize()
+        if not plain.startswith(b"/"):
+            raise WrongKeyError("what comes out is no telegram")
+        return plain
     decryptor = Cipher(algorithms.AES(key), modes.GCM(iv, envelope.tag, min_tag_length=_TAG)).decryptor()
     decryptor.authenticate_additional_data(bytes([envelope.security_control]) + authentication_key)
     try:
@@ -59,56 +61,82 @@ def open_envelope(envelope: Envelope, key: bytes, authentication_key: bytes = AU
         raise WrongKeyError("the tag of the telegram does not fit the key") from None
 
 
-class EnvelopeParser:
-    """Cuts a stream into envelopes. The opening bytes may occur inside one: each is tried, what fails is passed by."""
+class Decryptor:
+    """Cuts a stream into envelopes and opens them.
 
-    def __init__(self) -> None:
+    The opening bytes may occur inside an envelope, or in the middle of one at which the stream begins. So every place
+    where they stand is tried until one opens; nothing waits for the rest of an envelope that only seems to be one.
+    """
+
+    def __init__(self, key: bytes, authentication_key: bytes = AUTHENTICATION_KEY) -> None:
+        self._key = key
+        self._authentication_key = authentication_key
         self._buffer = b""
+        self.refused = 0
+        """possible envelopes, whole ones, that the key did not open since the last that it did"""
 
-    def feed(self, data: bytes) -> Iterator[tuple[Envelope, bytes]]:
-        """Each possible envelope, and the bytes after its first one: `resume` takes those when it does not open."""
-        self._buffer += data
-        while True:
-            begin = self._buffer.find(_OPENING)
-            if begin < 0:
-                self._buffer = self._buffer[-1:]
-                return
-            self._buffer = self._buffer[begin:]
-            parsed = _parse(self._buffer)
-            if parsed is None:
-                return  # not all there yet
-            envelope, end = parsed
-            if envelope is None:
-                self._buffer = self._buffer[1:]
+    def feed(self, data: bytes) -> list[bytes]:
+        """The plain texts of the envelopes that these bytes complete."""
+        self._buffer = (self._buffer + data)[-2 * _LONGEST :]
+        opened: list[bytes] = []
+        at = 0
+        unfinished: int | None = None
+        while (begin := self._buffer.find(OPENING, at)) >= 0:
+            parsed = parse(self._buffer[begin:])
+            if isinstance(parsed, Unfinished):
+                unfinished = begin if unfinished is None else unfinished
+            elif parsed is not None and (plain := self._try(parsed.envelope)) is not None:
+                opened.append(plain)
+                self._buffer = self._buffer[begin + parsed.size :]
+                at, unfinished = 0, None
                 continue
-            rest = self._buffer[1:]
-            self._buffer = self._buffer[end:]
-            yield envelope, rest
+            at = begin + 1
+        self._buffer = self._buffer[-1:] if unfinished is None else self._buffer[unfinished:]
+        return opened
 
-    def resume(self, rest: bytes) -> None:
-        """The last envelope was none: look again after its first byte."""
-        self._buffer = rest
+    def _try(self, envelope: Envelope) -> bytes | None:
+        try:
+            plain = open_envelope(envelope, self._key, self._authentication_key)
+        except WrongKeyError:
+            self.refused += 1
+            return None
+        self.refused = 0
+        return plain
 
 
-def _parse(data: bytes) -> tuple[Envelope | None, int] | None:
-    """An envelope at the beginning (None: there is none) and where it ends; None: more bytes are needed."""
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What may be an envelope, and the bytes that it takes."""
+
+    envelope: Envelope
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """What may become an envelope with more bytes."""
+
+
+def parse(data: bytes) -> Parsed | Unfinished | None:
+    """What stands at the beginning of these bytes; None: no envelope."""
     head = 2 + _TITLE
-    if len(data) < head + 1:
+    if len(data) <= head:
+        return Unfinished()
+    form = data[head]  # of the length (DLMS, as in ASN.1): itself, or how many bytes of it follow
+    width = form & 0x7F if form & 0x80 else 0
+    if form & 0x80 and width not in {1, 2}:
         return None
-    form = data[head]
-    width = form & 0x0F if form & 0x80 else 0
-    if (form & 0x80 and width not in {1, 2}) or form == 0x80:
-        return None, 0
     begin = head + 1 + width
     if len(data) < begin + 5:
-        return None
+        return Unfinished()
     length = int.from_bytes(data[head + 1 : begin], "big") if width else form
     control = data[begin]
     tag = _TAG if control == _AUTHENTICATED else 0
     if control not in {_AUTHENTICATED, _ENCRYPTED_ONLY} or not 5 + tag < length <= _LONGEST:
-        return None, 0
+        return None
     end = begin + length
     if len(data) < end:
-        return None
+        return Unfinished()
     content = data[begin + 5 : end - tag]
-    return Envelope(data[2:head], control, data[begin + 1 : begin + 5], content, data[end - tag : end], length), end
+    envelope = Envelope(data[2:head], control, data[begin + 1 : begin + 5], content, data[end - tag : end], length)
+    return Parsed(envelope, end)

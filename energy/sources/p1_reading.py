@@ -133,7 +133,7 @@ def _by_quantity(objects: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str,
     """Values by C.D.E; the electricity meter's own come before those of channels 1 to 4 of the M-Bus."""
     found: dict[str, tuple[str, ...]] = {}
     for code, values in objects.items():
-        place, _, quantity = code.partition(":")
+        place, _, quantity = code.partition("*")[0].partition(":")
         if place not in {"0-1", "0-2", "0-3", "0-4"}:
             found.setdefault(quantity, values)
     return found
@@ -160,7 +160,9 @@ def _power(text: str | None) -> float | None:
     if parsed is None:
         return None
     value, unit = parsed
-    return value if unit in {"W", "Wh", "VA"} else round(value * 1000.0, 3)
+    if unit in {"W", "Wh", "VA"}:
+        return value
+    return round(value * 1000.0, 3) if unit in {"kW", "kWh", "kVA", None} else None
 
 
 def _scaled(objects: Mapping[str, tuple[str, ...]], quantity: str) -> float | None:
@@ -224,7 +226,8 @@ def plausible(moment: datetime) -> bool:
 
 def _peaks(values: tuple[str, ...]) -> tuple[Peak, ...]:
     """Count, two codes, then month, time and value of each month's peak."""
-    rows = values[3:]
+    count = _whole(values[0]) if values else None
+    rows = values[3:] if count is None else values[3 : 3 + 3 * count]
     whole = range(0, len(rows) - len(rows) % 3, 3)
     return tuple(Peak(stamp(rows[at]), stamp(rows[at + 1]), _power(rows[at + 2])) for at in whole)
 

@@ -18,7 +18,7 @@ _POLYNOMIAL: Final = 0xA001
 _START: Final = re.compile(rb"(?:\A|(?<=\n)|(?<=[^ -~]))/(?=[A-Za-z]{3}[ -~])")
 """a telegram begins a line, or follows noise"""
 _END: Final = re.compile(rb"\n!([0-9A-Fa-f]{0,4})[ \t]*\r?\n")
-_OBJECT: Final = re.compile(r"(\d+-\d+:\d+\.\d+\.\d+(?:\.\d+)?)((?:\([^()]*\))*)\Z")
+_OBJECT: Final = re.compile(r"(\d+-\d+:\d+\.\d+\.\d+(?:[.*]\d+)?)((?:\([^()]*\))*)\Z")
 _CONTINUED: Final = re.compile(r"(?:\([^()]*\))+\Z")
 _VALUE: Final = re.compile(r"\(([^()]*)\)")
 _VERSIONS: Final = ("1-3:0.2.8", "0-0:96.1.4")

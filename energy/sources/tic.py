@@ -22,9 +22,10 @@ _TABLE: Final = (
     (r"PAPP|PMAX", _NO_STAMP, r"\d{5}"),
     (r"BASE|HCHC|HCHP|EJPHN|EJPHPM|BBRH[CP]J[BWR]", _NO_STAMP, r"\d{9}"),
     (r"PTEC", _NO_STAMP, r"[A-Z.]{4}"),
-    (r"OPTARIF", _NO_STAMP, r".{4}"),
+    (r"ADCO|ADSC", _NO_STAMP, r"[0-9A-Z]{8,12}"),
+    (r"OPTARIF", _NO_STAMP, r"BASE|HC\.\.|EJP\.|BBR."),
     (r"DEMAIN", _NO_STAMP, r"[A-Z-]{4}"),
-    (r"HHPHC", _NO_STAMP, r"."),
+    (r"HHPHC", _NO_STAMP, r"[A-Z]"),
     (r"PPOT", _NO_STAMP, r"[0-9A-F]{2}"),
     (r"MOTDETAT", _NO_STAMP, r"[0-9A-F]{6}"),
     # standard
@@ -39,7 +40,8 @@ _TABLE: Final = (
     (r"STGE", _NO_STAMP, r"[0-9A-F]{8}"),
     (r"NGTF|LTARF|MSG2", _NO_STAMP, r".{16}"),
     (r"MSG1", _NO_STAMP, r".{32}"),
-    (r"PJOURF\+1|PPOINTE", _NO_STAMP, r".{98}"),
+    (r"PJOURF\+1|PPOINTE", _NO_STAMP, r"([0-9A-F]{8}|NONUTILE)( ([0-9A-F]{8}|NONUTILE)){10}"),
+    (r"PRM", _NO_STAMP, r"\d{14}"),
     # anything of a later version of the document: nothing is known of it but the form of a label and a stamp
     (r"[A-Z][A-Z0-9+-]{1,8}", rf"({_STAMP})?", r".*"),
 )
@@ -48,7 +50,8 @@ _TABLE: Final = (
 _ROWS: Final = tuple(tuple(re.compile(cell) for cell in row) for row in _TABLE)
 
 _LF, _CR, _HT, _SP = 0x0A, 0x0D, 0x09, 0x20
-_SEVEN_BITS: Final = bytes(byte & 0x7F for byte in range(256))
+SEVEN_BITS: Final = bytes(byte & 0x7F for byte in range(256))
+"""for bytes.translate: takes the parity off, where 7E1 was received as 8N1"""
 _LONGEST: Final = 160
 """bytes between LF and CR that no group reaches: the longest of the document has 110"""
 
@@ -94,7 +97,7 @@ class LinkyParser:
 
     def feed(self, data: bytes) -> list[Group | Mark]:
         """What these bytes completed, in order; bit 7 (the parity, where it was not stripped) is ignored."""
-        taken = (self._take(byte) for byte in data.translate(_SEVEN_BITS))
+        taken = (self._take(byte) for byte in data.translate(SEVEN_BITS))
         return [event for event in taken if event is not None]
 
     def _take(self, byte: int) -> Group | Mark | None:
@@ -107,8 +110,9 @@ class LinkyParser:
         elif self._open is None:
             return None  # between groups, or the rest of a spoiled one
         elif byte == _CR:
-            group = _decode(bytes(self._open))
-            if group is None:
+            group = checked(bytes(self._open))
+            if group is None or not believable(group):
+                group = None
                 self._drop()
             self._open = None
             return group
@@ -124,9 +128,9 @@ class LinkyParser:
         self._open = None
 
 
-def _decode(raw: bytes) -> Group | None:
-    """The group between LF and CR; None when its check is wrong or it cannot be what it says."""
-    if len(raw) < 2:
+def checked(raw: bytes) -> Group | None:
+    """The group between LF and CR; None when its check or its separators are wrong."""
+    if len(raw) < 2 or any(byte != _HT and not _SP <= byte < 0x7F for byte in raw):
         return None
     body, separator, check = raw[:-2], raw[-2], raw[-1]  # never stripped: the check itself may be a space
     if _HT in raw:
@@ -137,15 +141,15 @@ def _decode(raw: bytes) -> Group | None:
         return None
     match [field.decode("ascii") for field in fields]:
         case [label, value]:
-            group = Group(label, value, None, mode)
+            return Group(label, value, None, mode)
         case [label, stamp, value]:
-            group = Group(label, value, stamp, mode)
+            return Group(label, value, stamp, mode)
         case _:
             return None
-    return group if _believable(group) else None
 
 
-def _believable(group: Group) -> bool:
+def believable(group: Group) -> bool:
+    """Whether a group can be what it says: label, stamp and value have a form of the document."""
     for label, stamp, value in _ROWS:
         if label.fullmatch(group.label):
             return bool(stamp.fullmatch(group.stamp or "") and value.fullmatch(group.value))

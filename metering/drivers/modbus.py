@@ -7,25 +7,31 @@ import logging
 import os
 import termios
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from metering.clock import Clock, SystemClock
+from metering.drivers import sunspec
+from metering.drivers.models import MODELS, ModelName
 from metering.drivers.registers import (
-    MODELS,
     Block,
     MeterModel,
-    ModelName,
+    NumberType,
     Place,
+    Quantity,
+    Register,
     Registers,
     SerialLine,
+    WordOrder,
     blocks,
     decode,
     inverted,
     mismatch,
+    power_inverted,
 )
 from metering.meter import Meter, MeterError
 from metering.reading import Reading
@@ -50,6 +56,10 @@ _REFUSALS: Final[Mapping[int, str]] = MappingProxyType(
 )
 _WRONG_TABLE: Final = (1, 2, 3)
 """refusals of a device that has no such registers: asking again does not help"""
+_STEPS_OF_A_SEARCH: Final = 10
+"""a search for registers takes so many times as long as a reading, at most"""
+_COMMON_LINE: Final = SerialLine(9600, "N", 1)
+"""the serial settings of a meter without a table here: the most common ones"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +118,26 @@ class Bus:
         except TimeoutError:
             raise MeterError(f"{who}: the reading is not complete after {within_s:g} s") from None
         return words
+
+    async def search(self, who: str, unit: int, steps: sunspec.Search, within_s: float) -> MeterModel | None:
+        """The table of a meter that tells itself where its registers are; None when it has none.
+
+        Raises:
+            MeterError: it is silent, or does not come to an end within `within_s`.
+        """
+        try:
+            async with self._real.timeout(within_s):
+                block = next(steps)
+                while True:
+                    block = steps.send(await self._look(who, unit, block))
+        except StopIteration as found:
+            return found.value
+        except TimeoutError:
+            raise MeterError(f"{who}: the search is not complete after {within_s:g} s") from None
+
+    async def _look(self, who: str, unit: int, block: Block) -> list[int] | None:
+        answer = await self._exchange(who, unit, block)
+        return None if answer.isError() else list(answer.registers)
 
     async def _request(self, who: str, unit: int, block: Block) -> Iterable[int]:
         answer = await self._exchange(who, unit, block)
@@ -192,10 +222,12 @@ class ModbusMeter:
 
     def __init__(self, model: MeterModel, bus: Bus, config: _MeterOnModbus, unit: int, clock: Clock) -> None:
         self._model = model
-        self._blocks = blocks(model)
+        self._wanted = config.wanted
+        self._blocks = blocks(model, self._wanted)
         self._bus = bus
         self._unit = unit
         self._invert = config.invert
+        self._invert_power = config.invert_power
         self._within_s = 2 * config.timeout_s
         self._clock = clock
         self._proven_on = 0
@@ -211,10 +243,22 @@ class ModbusMeter:
             MeterError: silence, a broken frame, a refusal, or another kind of meter than the configured one.
         """
         with self._clock.wire(self._within_s + 1.0):
+            if not self._blocks:
+                await self._find_registers()
             registers = await self._bus.read(str(self), self._unit, self._blocks, self._within_s)
         reading = decode(self._model, registers, self._clock.now())
         self._prove(reading)
+        if self._invert_power:
+            reading = power_inverted(reading)
         return inverted(reading) if self._invert else reading
+
+    async def _find_registers(self) -> None:
+        """Ask a SunSpec meter where its registers are, once."""
+        within_s = _STEPS_OF_A_SEARCH * self._within_s
+        found = await self._bus.search(str(self), self._unit, sunspec.search(self._model), within_s)
+        if found is None:
+            raise MeterError(f"{self}: tells of no SunSpec meter model", transient=False)
+        self._model, self._blocks = found, blocks(found, self._wanted)
 
     async def close(self) -> None:
         """Let go of the wire; a meter that is read again takes it up again."""
@@ -228,19 +272,75 @@ class ModbusMeter:
             self._proven_on = self._bus.connections
 
 
+class RegisterRow(BaseModel):
+    """A register of a meter that has no table here."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    quantity: Quantity
+    """what it holds: `power_w`, `currents_a.l1`, `powers_w.l3`, …"""
+    address: Annotated[int, Field(ge=0, le=0xFFFF)]
+    """as it goes on the wire; many manuals print one more"""
+    type: Literal["u16", "s16", "u32", "s32", "u64", "s64", "f32", "f64"]
+    function: Literal[3, 4] = 3
+    word_order: WordOrder = WordOrder.BIG
+    factor: Annotated[float, Field(allow_inf_nan=False)] = 1.0
+    """makes V, A, W, Hz or Wh of what stands in the register"""
+
+    @field_validator("factor")
+    @classmethod
+    def _is_not_zero(cls, factor: float) -> float:
+        if factor == 0.0:
+            raise ValueError("must not be 0")
+        return factor
+
+    def register(self) -> Register:
+        """The row as a table holds it."""
+        type_ = NumberType[self.type.upper()]
+        return Register(self.quantity, self.function, self.address, type_, self.word_order, Decimal(repr(self.factor)))
+
+
 class _MeterOnModbus(BaseModel):
     """What all meters on Modbus have in common."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    model: ModelName
+    model: ModelName | Literal["custom"]
+    """custom: a meter whose table is given in `registers`"""
+    registers: tuple[RegisterRow, ...] = ()
+    max_registers: Annotated[int, Field(ge=4, le=125)] | None = None
+    """the most registers that one request may ask for; 125 or what the model is known to answer when absent"""
     invert: bool = False
     """the meter is mounted the other way round: import and export change places"""
+    invert_power: bool = False
+    """the meter shows powers with the other sign and counts right (SolarEdge)"""
     timeout_s: Annotated[float, Field(gt=0.0, le=10.0)] = 1.0
     """seconds to wait for a connection and for an answer; a whole reading takes twice as long at most"""
 
+    @model_validator(mode="after")
+    def _has_one_table(self) -> Self:
+        if self.model == "custom" and not self.registers:
+            raise ValueError('model = "custom" needs a table: at least one register')
+        if self.model != "custom" and self.registers:
+            raise ValueError(f'{self.model} has its table: registers belong to model = "custom"')
+        return self
+
+    @property
+    def wanted(self) -> frozenset[Quantity] | None:
+        """The quantities that are read; None: all that a charge needs."""
+        return None
+
+    @property
+    def table(self) -> MeterModel:
+        """The registers of the meter."""
+        if self.model == "custom":
+            rows = tuple(row.register() for row in self.registers)
+            return MeterModel("custom meter", rows, _COMMON_LINE, max_registers=self.max_registers or 125)
+        known = MODELS[self.model]
+        return known if self.max_registers is None else replace(known, max_registers=self.max_registers)
+
     def _open(self, wire: Wire, unit: int, clock: Clock, buses: Buses) -> Meter:
-        return ModbusMeter(MODELS[self.model], buses.on(wire), self, unit, clock)
+        return ModbusMeter(self.table, buses.on(wire), self, unit, clock)
 
 
 class ModbusTcpMeter(_MeterOnModbus):
@@ -275,7 +375,7 @@ class ModbusRtuOverTcpMeter(_MeterOnModbus):
         Raises:
             MeterError: another meter uses the same wire with other settings.
         """
-        unit = MODELS[self.model].unit if self.unit is None else self.unit
+        unit = self.table.unit if self.unit is None else self.unit
         return self._open(_tcp_wire(self.host, self.port, rtu=True), unit, clock, buses)
 
 
@@ -296,7 +396,7 @@ class ModbusRtuMeter(_MeterOnModbus):
         Raises:
             MeterError: another meter uses the same wire with other settings.
         """
-        factory = MODELS[self.model]
+        factory = self.table
         line = SerialLine(
             baud=factory.line.baud if self.baud is None else self.baud,
             parity=factory.line.parity if self.parity is None else self.parity,

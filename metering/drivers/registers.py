@@ -1,19 +1,17 @@
-"""Register tables of Modbus meters, as data, and the pure arithmetic between registers and readings.
+"""What a register table is, and the pure arithmetic between registers and readings.
 
-Addresses are what goes on the wire. Adding a meter means adding a table, its name and nothing else.
+Addresses are what goes on the wire. The tables themselves are in models.py.
 """
 
 from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum, StrEnum
-from functools import partial
-from types import MappingProxyType
 from typing import Final, Literal
 
 from metering.reading import Phases, Reading
@@ -40,11 +38,19 @@ class Quantity(StrEnum):
     POWER_L2 = "powers_w.l2"
     POWER_L3 = "powers_w.l3"
     FREQUENCY = "frequency_hz"
+    IMPORT_L1 = "energies_import_wh.l1"
+    IMPORT_L2 = "energies_import_wh.l2"
+    IMPORT_L3 = "energies_import_wh.l3"
+    EXPORT_L1 = "energies_export_wh.l1"
+    EXPORT_L2 = "energies_export_wh.l2"
+    EXPORT_L3 = "energies_export_wh.l3"
 
 
 CURRENTS: Final = Phases(Quantity.CURRENT_L1, Quantity.CURRENT_L2, Quantity.CURRENT_L3)
 VOLTAGES: Final = Phases(Quantity.VOLTAGE_L1, Quantity.VOLTAGE_L2, Quantity.VOLTAGE_L3)
 POWERS: Final = Phases(Quantity.POWER_L1, Quantity.POWER_L2, Quantity.POWER_L3)
+IMPORTS: Final = Phases(Quantity.IMPORT_L1, Quantity.IMPORT_L2, Quantity.IMPORT_L3)
+EXPORTS: Final = Phases(Quantity.EXPORT_L1, Quantity.EXPORT_L2, Quantity.EXPORT_L3)
 
 
 class NumberType(Enum):
@@ -101,6 +107,10 @@ class Register:
     type: NumberType
     word_order: WordOrder = WordOrder.BIG
     factor: Decimal = Decimal(1)
+    exponent_at: int | None = None
+    """address of a signed register beside it: the value is to be multiplied by ten to this power (SunSpec)"""
+    zero_is_unknown: bool = False
+    """0 means: no such counter (SunSpec acc32)"""
 
     @property
     def end(self) -> int:
@@ -137,14 +147,32 @@ class MeterModel:
 
     name: str
     registers: tuple[Register, ...]
+    """what is read; none: they are found by asking the meter (SunSpec)"""
     line: SerialLine
     """the serial line as the meter leaves the factory"""
+    further: tuple[Register, ...] = ()
+    """registers that a charge does not need and that not all variants of the model answer"""
+    aliases: tuple[str, ...] = ()
+    """other names of the model, and of those with the same registers"""
+    either_function: bool = False
+    """functions 3 and 4 read the same registers"""
     unit: int = 1
     """the address on a serial line as the meter leaves the factory"""
     max_registers: int = 125
     """the most registers that one request may ask for"""
     readable: tuple[range, ...] = ()
     """addresses that the meter answers without a gap, although not all of them are in the table"""
+
+    @property
+    def quantities(self) -> frozenset[Quantity]:
+        """What it can show."""
+        return frozenset(register.quantity for register in (*self.registers, *self.further))
+
+    @property
+    def phases(self) -> int:
+        """How many phases it measures one by one; 0: it shows totals only."""
+        known = self.quantities
+        return sum(bool({current, power} & known) for current, power in zip(CURRENTS, POWERS, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,21 +184,34 @@ class Block:
     count: int
 
 
-def blocks(model: MeterModel) -> tuple[Block, ...]:
-    """The requests that read everything in the table: few, none too long, none over a gap, no value split."""
+def blocks(model: MeterModel, wanted: frozenset[Quantity] | None = None) -> tuple[Block, ...]:
+    """The requests that read what is wanted: few, none too long, none over a gap, no value split.
+
+    Without `wanted`: all of the table but its `further` registers.
+    """
+    registers = model.registers
+    if wanted is not None:
+        registers = tuple(one for one in (*registers, *model.further) if one.quantity in wanted)
     planned: list[Block] = []
-    for register in sorted(model.registers, key=lambda register: (register.function, register.address)):
+    for function, start, end in sorted(_spans(registers)):
         last = planned[-1] if planned else None
         if (
             last is not None
-            and last.function == register.function
-            and register.end - last.address <= model.max_registers
-            and _without_gap(model, last.address + last.count, register.address)
+            and last.function == function
+            and end - last.address <= model.max_registers
+            and _without_gap(model, last.address + last.count, start)
         ):
-            planned[-1] = Block(last.function, last.address, register.end - last.address)
+            planned[-1] = Block(function, last.address, max(last.count, end - last.address))
         else:
-            planned.append(Block(register.function, register.address, register.type.words))
+            planned.append(Block(function, start, end - start))
     return tuple(planned)
+
+
+def _spans(registers: Iterable[Register]) -> set[tuple[int, int, int]]:
+    """Function, first address and the first address after, of every value and of every exponent."""
+    spans = {(register.function, register.address, register.end) for register in registers}
+    exponents = {(one.function, one.exponent_at, one.exponent_at + 1) for one in registers if one.exponent_at is not None}
+    return spans | exponents
 
 
 def _without_gap(model: MeterModel, end: int, start: int) -> bool:
@@ -181,7 +222,7 @@ def _without_gap(model: MeterModel, end: int, start: int) -> bool:
 def decode(model: MeterModel, registers: Registers, taken_at: datetime) -> Reading:
     """What the registers say. A word that is missing, NaN, infinity or "not available" give None."""
     totals: dict[Quantity, Decimal | None] = {}
-    for register in model.registers:
+    for register in (*model.registers, *model.further):
         value = _decode_number(register, registers)
         total = totals.get(register.quantity, Decimal(0))
         totals[register.quantity] = None if value is None or total is None else total + value
@@ -194,11 +235,14 @@ def decode(model: MeterModel, registers: Registers, taken_at: datetime) -> Readi
         taken_at=taken_at,
         energy_import_wh=known(Quantity.IMPORT),
         energy_export_wh=known(Quantity.EXPORT),
-        power_w=known(Quantity.POWER),
+        # The only phase of a meter of one phase is all that there is.
+        power_w=known(Quantity.POWER_L1 if model.phases == 1 and Quantity.POWER not in totals else Quantity.POWER),
         currents_a=CURRENTS.map(known),
         voltages_v=VOLTAGES.map(known),
         powers_w=POWERS.map(known),
         frequency_hz=known(Quantity.FREQUENCY),
+        energies_import_wh=IMPORTS.map(known),
+        energies_export_wh=EXPORTS.map(known),
     )
 
 
@@ -227,16 +271,18 @@ def inverted(reading: Reading) -> Reading:
 
     Currents stay: these meters show their magnitude.
     """
-    return Reading(
-        taken_at=reading.taken_at,
+    return replace(
+        power_inverted(reading),
         energy_import_wh=reading.energy_export_wh,
         energy_export_wh=reading.energy_import_wh,
-        power_w=_negative(reading.power_w),
-        currents_a=reading.currents_a,
-        voltages_v=reading.voltages_v,
-        powers_w=reading.powers_w.map(_negative),
-        frequency_hz=reading.frequency_hz,
+        energies_import_wh=reading.energies_export_wh,
+        energies_export_wh=reading.energies_import_wh,
     )
+
+
+def power_inverted(reading: Reading) -> Reading:
+    """The same reading of a meter that counts right and shows powers with the other sign (SolarEdge on SunSpec)."""
+    return replace(reading, power_w=_negative(reading.power_w), powers_w=reading.powers_w.map(_negative))
 
 
 def mismatch(model: MeterModel, reading: Reading) -> str | None:
@@ -267,6 +313,8 @@ def _values(reading: Reading) -> dict[Quantity, float | None]:
         **dict(zip(CURRENTS, reading.currents_a, strict=True)),
         **dict(zip(VOLTAGES, reading.voltages_v, strict=True)),
         **dict(zip(POWERS, reading.powers_w, strict=True)),
+        **dict(zip(IMPORTS, reading.energies_import_wh, strict=True)),
+        **dict(zip(EXPORTS, reading.energies_export_wh, strict=True)),
     }
 
 
@@ -280,8 +328,20 @@ def _decode_number(register: Register, registers: Registers) -> Decimal | None:
         return _shortest(register.type, number, raw) * register.factor if math.isfinite(number) else None
     # ABB B23, Carlo Gavazzi: the largest number means "not available"; Schneider, SunSpec: the smallest.
     smallest, largest = register.type.span
-    unavailable = number == largest or (smallest < 0 and number == smallest)
-    return None if unavailable else Decimal(number) * register.factor
+    unavailable = number == largest or (smallest < 0 and number == smallest) or (register.zero_is_unknown and not number)
+    scale = _scale(register, registers)
+    return None if unavailable or scale is None else Decimal(number) * register.factor * scale
+
+
+def _scale(register: Register, registers: Registers) -> Decimal | None:
+    """The power of ten beside an integer; None when it cannot be one (SunSpec: -10 to 10)."""
+    if register.exponent_at is None:
+        return Decimal(1)
+    word = registers.get((register.function, register.exponent_at))
+    if word is None:
+        return None
+    exponent = word - 0x10000 if word & 0x8000 else word
+    return Decimal(10) ** exponent if -10 <= exponent <= 10 else None
 
 
 def _shortest(type_: NumberType, number: float, raw: bytes) -> Decimal:
@@ -317,71 +377,3 @@ def _integer(number: Decimal, largest: int) -> int:
     if rounded == largest:
         raise OverflowError("the largest number means: not available")
     return rounded
-
-
-def _row(
-    quantities: Quantity | Iterable[Quantity],
-    address: int,
-    type_: NumberType,
-    factor: str = "1",
-    *,
-    function: int,
-    word_order: WordOrder = WordOrder.BIG,
-) -> Iterator[Register]:
-    """Registers of one type, one after the other from `address` on."""
-    for quantity in [quantities] if isinstance(quantities, Quantity) else quantities:
-        yield Register(quantity, function, address, type_, word_order, Decimal(factor))
-        address += type_.words
-
-
-_eastron = partial(_row, function=4)
-_abb = partial(_row, function=3)
-_pac = partial(_row, function=3)
-
-ModelName = Literal["eastron-sdm630", "abb-b23", "siemens-pac2200"]
-
-MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
-    {
-        "eastron-sdm630": MeterModel(
-            name="Eastron SDM630",
-            registers=(
-                *_eastron(VOLTAGES, 0x00, NumberType.F32),
-                *_eastron(CURRENTS, 0x06, NumberType.F32),
-                *_eastron(POWERS, 0x0C, NumberType.F32),
-                *_eastron(Quantity.POWER, 0x34, NumberType.F32),
-                *_eastron(Quantity.FREQUENCY, 0x46, NumberType.F32),
-                *_eastron((Quantity.IMPORT, Quantity.EXPORT), 0x48, NumberType.F32, "1000"),
-            ),
-            line=SerialLine(9600, "N", 1),
-        ),
-        "abb-b23": MeterModel(
-            name="ABB B23",
-            registers=(
-                *_abb(VOLTAGES, 0x5B00, NumberType.U32, "0.1"),
-                *_abb(CURRENTS, 0x5B0C, NumberType.U32, "0.01"),
-                *_abb((Quantity.POWER, *POWERS), 0x5B14, NumberType.S32, "0.01"),
-                *_abb(Quantity.FREQUENCY, 0x5B2C, NumberType.U16, "0.01"),
-                *_abb((Quantity.IMPORT, Quantity.EXPORT), 0x5000, NumberType.U64, "10"),
-            ),
-            # Nothing is printed for the factory: these must be set on the meter, and this is common.
-            line=SerialLine(19200, "E", 1),
-        ),
-        "siemens-pac2200": MeterModel(
-            name="Siemens PAC2200",
-            registers=(
-                *_pac(VOLTAGES, 1, NumberType.F32),
-                *_pac(CURRENTS, 13, NumberType.F32),
-                *_pac(POWERS, 25, NumberType.F32),
-                *_pac(Quantity.FREQUENCY, 55, NumberType.F32),
-                *_pac(Quantity.POWER, 65, NumberType.F32),
-                # Tariff 1 and tariff 2 of each direction. The copies in F32 at 2801 hold too few digits.
-                *_pac((Quantity.IMPORT, Quantity.IMPORT), 801, NumberType.F64),
-                *_pac((Quantity.EXPORT, Quantity.EXPORT), 809, NumberType.F64),
-            ),
-            line=SerialLine(19200, "N", 2),
-            unit=126,
-            readable=(range(1, 43), range(55, 73), range(801, 817)),
-        ),
-    }
-)
-"""Every meter that the configuration may name."""

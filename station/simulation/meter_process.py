@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, cast
 from urllib.request import urlopen
 
 from metering.clock import SystemClock
-from metering.drivers.registers import MODELS
+from metering.drivers.models import MODELS
 from metering.reading import Phases, Reading
 from station.simulation.meter_server import ServedMeter, TcpFraming, TcpMeterServer
 from station.simulation.register import EnergyRegister
 
 if TYPE_CHECKING:
-    from metering.drivers.registers import ModelName
+    from metering.drivers.models import ModelName
 
 _log = logging.getLogger(__name__)
 

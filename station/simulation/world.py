@@ -103,7 +103,7 @@ class World:
         return configured.model_copy(update={"device": self.linky.device})
 
     def _meter_server(self, board: SimulatedBoard) -> MeterServer:
-        from metering.drivers.registers import MODELS
+        from metering.drivers.models import MODELS
         from station.simulation.meter_server import SerialMeterServer, ServedMeter, TcpFraming, TcpMeterServer
 
         served = {_UNIT: ServedMeter(MODELS[self._simulation.meter_model], board.read_meter)}

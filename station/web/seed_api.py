@@ -41,6 +41,7 @@ class Transfer(Command):
     vendor_id: Annotated[str, Field(min_length=1, max_length=255)]
     message_id: Annotated[str, Field(max_length=50)] | None = None
     data: object = None
+    custom_data: dict[str, object] | None = None
 
 
 class TransferAnswer(Transfer):
@@ -82,16 +83,20 @@ def _transfer_routes(api: FastAPI, living: Living) -> None:
     @api.post("/api/sim/data-transfer")
     async def send(body: Transfer) -> Json:  # pyright: ignore[reportUnusedFunction]
         try:
-            answer = await vendors().send(VendorMessage(body.vendor_id, body.message_id, _data(body)))
+            message = VendorMessage(body.vendor_id, body.message_id, _data(body), body.custom_data)
+            answer = await vendors().send(message)
         except NoAnswerError as error:
             raise HTTPException(409, str(error)) from error
         told: Json = {"status": answer.status}
-        return told if answer.data is Absent.ABSENT else told | {"data": answer.data}
+        if answer.data is not Absent.ABSENT:
+            told["data"] = answer.data
+        return told if answer.custom_data is None else told | {"custom_data": answer.custom_data}
 
     @api.put("/api/sim/data-transfer", status_code=202)
     async def answer_with(body: TransferAnswer) -> Json:  # pyright: ignore[reportUnusedFunction]
         try:
-            vendors().answer_with(body.vendor_id, body.message_id, VendorAnswer(body.status, _data(body)))
+            answer = VendorAnswer(body.status, _data(body), body.custom_data)
+            vendors().answer_with(body.vendor_id, body.message_id, answer)
         except ValueError as error:
             raise HTTPException(409, str(error)) from error
         return {"accepted": True}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from energy.limit import tightest
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from metering.reading import Phases, Reading
     from station.evse import Evse
     from station.life import Life
+    from station.model import TransactionEvent
 
 Json = dict[str, object]
 
@@ -60,6 +62,18 @@ async def status(host: Host) -> Json:
     shown["grid"] = _grid(life)
     shown["queue"] = {"transaction_events": await life.station.outbox.waiting()}
     return shown
+
+
+def hidden(token: str, kind: str) -> str:
+    """The text of an id token, of a key code nothing (C04.FR.04)."""
+    return "…" if kind == "KeyCode" else token
+
+
+def without_key_code(event: TransactionEvent) -> TransactionEvent:
+    """An event as it may be shown."""
+    if (id_token := event.id_token) is None:
+        return event
+    return replace(event, id_token=replace(id_token, value=hidden(id_token.value, id_token.type)))
 
 
 def evse_status(evse: Evse) -> Json:

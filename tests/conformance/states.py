@@ -315,9 +315,7 @@ async def ev_connected_post_session(bench: Bench, *, evse_id: int | None = None)
     session.post_session = True
 
 
-async def ev_disconnected(
-    bench: Bench, *, evse_id: int | None = None, status: str | None = "Available"
-) -> None:
+async def ev_disconnected(bench: Bench, *, evse_id: int | None = None, status: str | None = "Available") -> None:
     """Reusable state EVDisconnected, after the session was authorized to stop.
 
     `status` is another one where an order to go out of service waits for the end (G01.FR.05), or None where that

@@ -1,4 +1,4 @@
-"""Block A, security: security profiles, passwords and their upgrade. Certificates of the station: test_a_certificates.py."""
+"""Block A, security: profiles, passwords and their upgrade. Certificates of the station: test_a_certificates.py."""
 
 from __future__ import annotations
 

@@ -107,7 +107,8 @@ async def test_tc_b_46_cs(bench: Bench) -> None:
     ids=["profile-2", "profile-3"],
 )
 async def test_tc_b_47_cs(bench: Bench) -> None:
-    """Migrate to new ConnectionProfile - Fallback after NetworkProfileConnectionAttempts per NetworkConfigurationPriority failed - New CSMS Root - New CSMS"""
+    """Migrate to new ConnectionProfile - Fallback after NetworkProfileConnectionAttempts per
+    NetworkConfigurationPriority failed - New CSMS Root - New CSMS"""
     await bench.configure("OCPPCommCtrlr", "NetworkProfileConnectionAttempts", "1")
     new_root = bench.pki.make_root("Conformance CSMS Root 2", signed_by=bench.pki.root)
     await states.certificate_installed(bench, "CSMSRootCertificate", new_root.pem)
@@ -131,7 +132,8 @@ async def test_tc_b_47_cs(bench: Bench) -> None:
 @case("Core", "C", "C-47")
 @ALL_PROFILES
 async def test_tc_b_49_cs(bench: Bench) -> None:
-    """Migrate to new ConnectionProfile - Fallback after NetworkProfileConnectionAttempts per NetworkConfigurationPriority failed - Same CSMS Root"""
+    """Migrate to new ConnectionProfile - Fallback after NetworkProfileConnectionAttempts per
+    NetworkConfigurationPriority failed - Same CSMS Root"""
     await bench.configure("OCPPCommCtrlr", "NetworkProfileConnectionAttempts", "1")
     await bench.configure("OCPPCommCtrlr", "RetryBackOffRepeatTimes", "0")
     await bench.configure("OCPPCommCtrlr", "RetryBackOffRandomRange", "0")

@@ -50,7 +50,8 @@ def test_a_test_says_the_profile_the_status_and_the_name_of_its_case(published: 
         identity: told
         for identity, told in _written().items()
         if identity in published
-        and told != (published[identity]["profile"], published[identity]["status"], published[identity]["name"])
+        and told
+        != (published[identity]["profile"], published[identity]["status"], published[identity]["name"].rstrip("."))
     }
     assert wrong == {}
 

@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from cryptography import x509
 
 from tests.conformance import states
 from tests.conformance.bench import Bench
 from tests.conformance.cases import setup
-from tests.conformance.csms import CallError
 from tests.conformance.frames import Payload
-from tests.conformance.pki import Issued, hash_data
+from tests.conformance.pki import hash_data
 from tests.conformance.station import SERIAL_NUMBER, Setup
 
-DAY_S = 86_400.0
 OWN = "ChargingStationCertificate"
-
-
-async def _give(bench: Bench, certificate: Issued) -> None:
-    """Let the station have this certificate, and connect with it."""
-    await bench.station.put("/api/sim/certificates", {"type": OWN, "pem": certificate.key_pem + certificate.pem})
-    before = bench.csms.connection
-    bench.csms.drop()
-    await bench.until(lambda: bench.csms.connection != before, within_s=120.0, why="no reconnect")
-    await bench.settle()
-
-
-async def _pass(bench: Bench, seconds: float) -> None:
-    """Let much time pass in few steps, in which nobody tells the time."""
-    await bench.configure("OCPPCommCtrlr", "HeartbeatInterval", str(int(30 * DAY_S)))
-    await bench.configure("OCPPCommCtrlr", "WebSocketPingInterval", "0")
-    while seconds > 0.0:
-        step_s = min(seconds, 3_600.0)
-        await bench.station.advance(step_s)
-        seconds -= step_s
 
 
 def _shown(bench: Bench) -> x509.Certificate:
@@ -46,13 +23,14 @@ def _shown(bench: Bench) -> x509.Certificate:
 
 
 @setup(security_profile=3, variables={"SecurityCtrlr.OrganizationName": "borne"})
-async def test_a_month_before_it_expires_the_station_asks_for_a_new_certificate(bench: Bench) -> None:
+async def test_a_month_before_it_expires_the_station_renews_its_certificate_itself(bench: Bench) -> None:
     """A03.FR.02, A03.FR.03, A03.FR.08."""
-    await _give(bench, bench.pki.station(SERIAL_NUMBER, days=31))
-    bench.forget()
-    await _pass(bench, 20 * 3_600.0)
-    assert not bench.journal.sent("SignCertificate")
-    await _pass(bench, 8 * 3_600.0)
+    mine = bench.pki.station(SERIAL_NUMBER, days=29)
+    await bench.station.put("/api/sim/certificates", {"type": OWN, "pem": mine.key_pem + mine.pem})
+    before = bench.csms.connection
+    bench.csms.drop()
+    await bench.until(lambda: bench.csms.connection != before, within_s=120.0, why="no reconnect")
+    assert _shown(bench) == mine.certificate
     request = await bench.expect("SignCertificate")
     csr = states.check_csr(request["csr"])
     assert csr.subject.rfc4514_string() == f"CN={SERIAL_NUMBER},O=borne"
@@ -62,49 +40,6 @@ async def test_a_month_before_it_expires_the_station_asks_for_a_new_certificate(
     assert answer["status"] == "Accepted", answer
     await bench.until(lambda: bench.csms.connection != before, why="no reconnect")
     assert _shown(bench) == x509.load_pem_x509_certificate(signed.encode())
-    await _pass(bench, 2 * DAY_S)
-    assert len(bench.journal.sent("SignCertificate")) == 1, "it asks again, though it has a new one"
-
-
-@setup(security_profile=3)
-@pytest.mark.parametrize("reply", [{"status": "Rejected"}, CallError("InternalError")], ids=["rejected", "error"])
-async def test_a_refused_request_of_its_own_is_made_again_a_day_later(bench: Bench, reply: Any) -> None:
-    await _give(bench, bench.pki.station(SERIAL_NUMBER, days=20))
-    bench.on("SignCertificate", reply)
-    await _pass(bench, 2 * 3_600.0)
-    assert len(bench.journal.sent("SignCertificate")) == 1
-    await _pass(bench, DAY_S)
-    assert len(bench.journal.sent("SignCertificate")) == 2
-
-
-@setup(
-    security_profile=3,
-    variables={"SecurityCtrlr.CertSigningWaitMinimum": "10", "SecurityCtrlr.CertSigningRepeatTimes": "2"},
-)
-async def test_after_the_last_increment_only_the_csms_makes_it_ask_again(bench: Bench) -> None:
-    """A02.FR.18, A02.FR.19: after 10, 20 and 40 seconds, then no more."""
-    await _give(bench, bench.pki.station(SERIAL_NUMBER, days=20))
-    await _pass(bench, 3 * DAY_S)
-    assert len(bench.journal.sent("SignCertificate")) == 4
-    times = [frame.at for frame in bench.journal.sent("SignCertificate")]
-    assert times == sorted(times)
-    answer = await bench.call("TriggerMessage", {"requestedMessage": "SignChargingStationCertificate"})
-    assert answer["status"] == "Accepted", answer
-    await bench.settle()
-    assert len(bench.journal.sent("SignCertificate")) == 5
-
-
-@setup(security_profile=3)
-async def test_after_an_invalid_certificate_it_does_not_ask_again(bench: Bench) -> None:
-    """A02.FR.20."""
-    answer = await bench.call("TriggerMessage", {"requestedMessage": "SignChargingStationCertificate"})
-    assert answer["status"] == "Accepted", answer
-    await bench.expect("SignCertificate")
-    wrong = bench.pki.station(SERIAL_NUMBER).pem
-    answer = await bench.call("CertificateSigned", {"certificateChain": wrong, "certificateType": OWN})
-    assert answer["status"] == "Rejected", answer
-    await _pass(bench, 2 * DAY_S)
-    assert len(bench.journal.sent("SignCertificate")) == 1
 
 
 @setup(

@@ -23,7 +23,8 @@ from pydantic import TypeAdapter, ValidationError
 from metering.clock import SystemClock
 from metering.drivers import Buses, MeterConfig
 from metering.drivers.modbus import ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
-from metering.drivers.registers import MODELS, ModelName, WordOrder
+from metering.drivers.models import MODELS, ModelName
+from metering.drivers.registers import WordOrder
 from metering.drivers.simulated import SimulatedMeter, SimulatedMeterConfig
 from metering.meter import Meter, MeterError
 from metering.reading import Phases, Reading

@@ -1,4 +1,4 @@
-"""The network connection profiles: what may be stored, in which order it is tried, and what success changes (B09, B10, A05)."""
+"""The network connection profiles: what may be stored, in which order it is tried, what success changes (B09, B10)."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ async def test_less_security_is_refused_but_for_3_to_2_where_the_installer_allow
 async def test_an_order_with_a_slot_that_is_unknown_empty_or_named_twice_is_refused(tmp_path: Path, text: str) -> None:
     """B10.FR.02."""
     async with booted(tmp_path) as parts:
-        with pytest.raises(ValueError, match="slot|is not one of"):
+        with pytest.raises(ValueError, match=r"slot|is not one of"):
             await parts.network.prioritise(text)
         assert parts.network.priority == (1,)
 
@@ -295,6 +295,15 @@ async def test_an_installer_who_changes_the_csms_in_the_installation_file_is_obe
     async with booted(tmp_path, PLAIN) as parts:
         assert (parts.network.security_profile, parts.network.priority) == (1, (1,))
         assert dict(parts.network.slots) == {1: PLAIN}
+
+
+async def test_another_timeout_in_the_installation_file_changes_its_own_profile_only(tmp_path: Path) -> None:
+    async with booted(tmp_path) as parts:
+        await parts.network.store(2, SECURED)
+        await parts.network.prioritise("2,1")
+    async with booted(tmp_path, replace(PLAIN, message_timeout_s=60.0)) as parts:
+        assert dict(parts.network.slots) == {1: replace(PLAIN, message_timeout_s=60.0), 2: SECURED}
+        assert parts.network.priority == (2, 1)
 
 
 async def test_a_record_that_cannot_be_read_is_the_installation_file_again(tmp_path: Path) -> None:

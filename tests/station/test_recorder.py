@@ -143,6 +143,17 @@ async def test_a_sample_while_charging_tells_the_phases_that_carry_current(tmp_p
         it.recorder.put(replace(sampled, charging_state=ChargingState.SUSPENDED_EV))
         await it.recorder.settled()
         assert [event.phases_used for event in await it.on_disk()] == [1, None]
+        begins = fakes.event("next", trigger=TriggerReason.CHARGING_STATE_CHANGED)
+        it.recorder.put(replace(begins, charging_state=ChargingState.CHARGING))
+        it.meter.shows = None
+        await it.recorder.settled()
+        it.recorder.put(replace(begins, charging_state=ChargingState.CHARGING))
+        await it.recorder.settled()
+        assert [event.phases_used for event in await it.on_disk("next")] == [None, None], "a silent meter tells nothing"
+        it.meter.shows = fakes.reading(1.0, 16.0)
+        it.recorder.put(replace(begins, charging_state=ChargingState.CHARGING))
+        await it.recorder.settled()
+        assert (await it.on_disk("next"))[-1].phases_used == 3
 
 
 async def test_a_disk_that_refuses_is_tried_again_for_ever_and_told_once(tmp_path: Path) -> None:

@@ -36,6 +36,17 @@ async def test_data_goes_out_and_comes_back_as_it_is(tmp_path: Path, data: objec
         assert walk.csms.sent("DataTransfer")[1] == {"vendorId": "org.example", "data": data}
 
 
+async def test_custom_data_goes_along_both_ways(tmp_path: Path) -> None:
+    custom = {"vendorId": "org.example", "associationId": {"evse_id": [1.5, None]}}
+    csms = Csms()
+    csms.answers["DataTransfer"] = lambda request: {"status": "Rejected", "customData": request["customData"]}
+    async with walking(tmp_path, csms) as walk, visiting(walk) as api:
+        await walk.accepted()
+        sent = {"vendor_id": "org.example", "custom_data": custom}
+        assert await api.post(PATH, sent, status=200) == {"status": "Rejected", "custom_data": custom}
+        assert walk.csms.sent("DataTransfer") == [{"vendorId": "org.example", "customData": custom}]
+
+
 async def test_without_data_there_is_none(tmp_path: Path) -> None:
     """P02"""
     csms = Csms()

@@ -6,11 +6,12 @@ import asyncio
 import json
 import random
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from station.admission import TokenOutcome
+from station.ports import VendorAnswer
 from tests.csms import NEVER, Refuse
 from tests.hostile import HostileCsms, charging, variable
 from tests.walk import OTHER_CARD, walking
@@ -223,9 +224,7 @@ async def test_data_of_a_data_transfer_is_never_altered(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
         csms = walk.csms
-        walk.stack.data_transfer.answer_with(
-            "com.example", "echo", {"status": "Accepted", "data": OPAQUE, "customData": cast("Any", OPAQUE)}
-        )
+        walk.stack.data_transfer.answer_with("com.example", "echo", VendorAnswer("Accepted", OPAQUE, OPAQUE))
         answer = await csms.call("DataTransfer", {"vendorId": "com.example", "messageId": "echo", "data": OPAQUE})
         assert answer == {"status": "Accepted", "data": OPAQUE, "customData": OPAQUE}
         # P01.FR.05, P01.FR.06

@@ -1,0 +1,254 @@
+"""What a recording of a Linky's output says: each whole frame, and how much lies outside of the frames. No I/O.
+
+Source: Enedis-NOI-CPT_54E v3. Unlike a station at work, which keeps what short frames leave out, this tells of each
+frame only what stands in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from energy.sources.tic import SEVEN_BITS, Group, TicMode, believable, checked
+
+Json = dict[str, object]
+
+_FRAME: Final = re.compile(rb"\x02([^\x02\x03\x04]*)\x03")
+_MARKS: Final = re.compile(rb"[\x02-\x04]")
+_INDEXES: Final = (
+    ("BASE",),
+    ("HCHC", "HCHP"),
+    ("EJPHN", "EJPHPM"),
+    ("BBRHCJB", "BBRHPJB", "BBRHCJW", "BBRHPJW", "BBRHCJR", "BBRHPJR"),
+)
+"""the registers of each historique tariff; their sum is the energy"""
+_ALARMS: Final = ("ADPS", "ADIR1", "ADIR2", "ADIR3")
+_SEVERAL_PHASES: Final = re.compile(r"(IINST|IMAX|ADIR|IRMS|URMS|UMOY|SINSTS|SMAXSN)[23](-1)?|PMAX|PPOT")
+_RECKONED_V: Final = 200
+_COLOURS: Final = ("none", "blue", "white", "red")
+_SEASONS: Final = {"H": "+01:00", "E": "+02:00"}
+_STAMP: Final = re.compile(r"([HhEe])(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of the recording, and the groups in it."""
+
+    size: int
+    groups: tuple[Group, ...]
+    """those that are believable, in order"""
+    corrupt: tuple[str, ...]
+    """the others as they were sent, without LF and CR"""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame from STX to ETX."""
+
+    offset: int
+    content: Piece
+
+    @property
+    def convincing(self) -> bool:
+        """Whether anything in it is believable."""
+        return bool(self.content.groups)
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """A recording."""
+
+    size: int
+    frames: tuple[Frame, ...]
+    head: Piece
+    """what precedes the first STX"""
+    tail: Piece
+    """what follows the last ETX"""
+
+
+def read(data: bytes) -> Capture:
+    """Take a recording apart, whether the parity was taken off or not."""
+    plain = data.translate(SEVEN_BITS)
+    first = plain.find(b"\x02")
+    last = plain.rfind(b"\x03")
+    head = plain if first < 0 else plain[:first]
+    tail = b"" if first < 0 else plain[max(first, last + 1) :]
+    frames = tuple(Frame(found.start(), _piece(found[0])) for found in _FRAME.finditer(plain))
+    return Capture(len(data), frames, _piece(head), _piece(tail))
+
+
+def _piece(data: bytes) -> Piece:
+    groups: list[Group] = []
+    corrupt: list[str] = []
+    for begun in data.split(b"\n")[1:]:
+        sent, ended, _ = _MARKS.split(begun, maxsplit=1)[0].partition(b"\r")
+        group = checked(sent) if ended else None
+        if group is not None and believable(group):
+            groups.append(group)
+        elif sent:
+            corrupt.append(sent.decode("ascii"))
+    return Piece(len(data), tuple(groups), tuple(corrupt))
+
+
+def lines(capture: Capture) -> Iterator[Json]:
+    """A line for each frame; the first and the last also tell what lies outside, where anything does."""
+    outside = {"head_before_first_stx": capture.head, "tail_after_last_etx": capture.tail}
+    around: dict[str, Json] = {
+        name: {"bytes": piece.size, "valid_groups": len(piece.groups), "corrupt_groups": list(piece.corrupt)}
+        for name, piece in outside.items()
+        if piece.size
+    }
+    if not capture.frames:
+        yield {"bytes": capture.size, "complete_frames": 0, **around}
+    for number, frame in enumerate(capture.frames, start=1):
+        line: Json = {
+            "offset": frame.offset,
+            "valid_groups": len(frame.content.groups),
+            "corrupt_groups": list(frame.content.corrupt),
+            "values": {group.label: _shown(group) for group in frame.content.groups},
+            "interpreted": interpreted(frame.content.groups),
+        }
+        if number == 1 and "head_before_first_stx" in around:
+            line["head_before_first_stx"] = around["head_before_first_stx"]
+        if number == len(capture.frames) and "tail_after_last_etx" in around:
+            line["tail_after_last_etx"] = around["tail_after_last_etx"]
+        yield line
+
+
+def _shown(group: Group) -> str | dict[str, str]:
+    return group.value if group.stamp is None else {"horodate": group.stamp, "value": group.value}
+
+
+def interpreted(groups: tuple[Group, ...]) -> Json:
+    """What the groups of one frame mean, in VA, A, V and Wh; what it does not tell is left out."""
+    known = {group.label: group for group in groups}
+    standard = sum(group.mode is TicMode.STANDARD for group in known.values()) * 2 > len(known)
+    phases = 3 if any(_SEVERAL_PHASES.fullmatch(label) for label in known) else 1
+    told = _standard(known, phases) if standard else _historique(known, phases)
+    mode = (TicMode.STANDARD if standard else TicMode.HISTORIQUE).name.lower()
+    return {"mode": mode, "phases": phases, **{key: value for key, value in told.items() if value is not None}}
+
+
+def _historique(known: Mapping[str, Group], phases: int) -> Json:
+    labels = ("IINST",) if phases == 1 else ("IINST1", "IINST2", "IINST3")
+    currents = _row(known, labels)
+    allowed_a = _number(known, "ISOUSC")
+    alarms = {label: current for label in _ALARMS if (current := _number(known, label)) is not None}
+    by_current = allowed_a is not None and currents is not None
+    return {
+        "meter_id": _text(known, "ADCO"),
+        "current_a": currents,
+        "apparent_import_va": _number(known, "PAPP"),
+        "subscribed_current_a_per_phase": allowed_a,
+        "reference_power_va": allowed_a * _RECKONED_V * phases if allowed_a is not None else None,
+        "import_wh": _index(known),
+        "over_limit": bool(alarms),
+        "alarms_a": alarms or None,
+        "over_limit_by_current": any((a or 0) > allowed_a for a in currents or []) if by_current else None,
+        "tariff_period": _text(known, "PTEC"),
+        "tariff_option": _text(known, "OPTARIF"),
+        "tomorrow": _text(known, "DEMAIN"),
+    }
+
+
+def _index(known: Mapping[str, Group]) -> int | None:
+    """The sum of the registers of a tariff; none when one of them is missing."""
+    for labels in _INDEXES:
+        if any(label in known for label in labels):
+            values = [_number(known, label) for label in labels]
+            found = [value for value in values if value is not None]
+            return sum(found) if len(found) == len(labels) else None
+    return None
+
+
+def _standard(known: Mapping[str, Group], phases: int) -> Json:
+    numbers = range(1, phases + 1)
+    status = _status(known)
+    reference_kva, breaker_kva = _number(known, "PREF"), _number(known, "PCOUP")
+    reference_va = reference_kva * 1000 if reference_kva is not None else None
+    relays = _number(known, "RELAIS")
+    return {
+        "meter_id": _text(known, "ADSC"),
+        "time": _time(known),
+        "current_a": _row(known, [f"IRMS{phase}" for phase in numbers]),
+        "voltage_v": _row(known, [f"URMS{phase}" for phase in numbers]),
+        "apparent_import_va": _number(known, "SINSTS"),
+        "apparent_import_per_phase_va": _row(known, [f"SINSTS{phase}" for phase in numbers]),
+        "apparent_export_va": _number(known, "SINSTI"),
+        "reference_power_va": reference_va,
+        "reference_current_a_per_phase_at_200v": (
+            reference_va / _RECKONED_V / phases if reference_va is not None else None
+        ),
+        "breaker_power_va": breaker_kva * 1000 if breaker_kva is not None else None,
+        "import_wh": _number(known, "EAST"),
+        "export_wh": _number(known, "EAIT"),
+        "status": status,
+        "over_limit": status["over_reference_power"] if status is not None else None,
+        "relays_closed": [relay for relay in range(1, 9) if relays >> (relay - 1) & 1] if relays is not None else None,
+        "tariff_index": _number(known, "NTARF"),
+        "tariff_name": _words(known, "NGTF"),
+        "tariff_period": _words(known, "LTARF"),
+    }
+
+
+def _status(known: Mapping[str, Group]) -> Json | None:
+    """The bits of STGE."""
+    if "STGE" not in known:
+        return None
+    bits = int(known["STGE"].value, 16)
+    return {
+        "dry_contact_open": bool(bits & 1),
+        "breaker": bits >> 1 & 7,
+        "cover_open": bool(bits >> 4 & 1),
+        "overvoltage": bool(bits >> 6 & 1),
+        "over_reference_power": bool(bits >> 7 & 1),
+        "producer": bool(bits >> 8 & 1),
+        "active_energy_negative": bool(bits >> 9 & 1),
+        "supplier_index": (bits >> 10 & 0xF) + 1,
+        "distributor_index": (bits >> 14 & 3) + 1,
+        "clock_degraded": bool(bits >> 16 & 1),
+        "standard_mode": bool(bits >> 17 & 1),
+        "euridis": bits >> 19 & 3,
+        "plc_state": bits >> 21 & 3,
+        "plc_synchronised": bool(bits >> 23 & 1),
+        "tempo_today": _COLOURS[bits >> 24 & 3],
+        "tempo_tomorrow": _COLOURS[bits >> 26 & 3],
+        "peak_notice": bits >> 28 & 3,
+        "peak_running": bits >> 30 & 3,
+    }
+
+
+def _text(known: Mapping[str, Group], label: str) -> str | None:
+    return known[label].value if label in known else None
+
+
+def _words(known: Mapping[str, Group], label: str) -> str | None:
+    return known[label].value.strip() if label in known else None
+
+
+def _number(known: Mapping[str, Group], label: str) -> int | None:
+    text = _text(known, label)
+    return int(text) if text is not None and text.isdigit() else None
+
+
+def _row(known: Mapping[str, Group], labels: tuple[str, ...] | list[str]) -> list[int | None] | None:
+    values = [_number(known, label) for label in labels]
+    return values if any(value is not None for value in values) else None
+
+
+def _time(known: Mapping[str, Group]) -> str | None:
+    """The meter's time with the offset of its season; in lower case the meter doubts it."""
+    found = _STAMP.match(known["DATE"].stamp or "") if "DATE" in known else None
+    if found is None:
+        return None
+    season, *digits = found.groups()
+    year, month, day, hour, minute, second = digits
+    text = f"20{year}-{month}-{day}T{hour}:{minute}:{second}{_SEASONS[season.upper()]}"
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return text

@@ -1,0 +1,194 @@
+"""What a recording of a P1 port says: each telegram, encrypted or plain, right or wrong. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from energy.sources import p1_cipher, p1_reading
+from energy.sources.p1_cipher import Envelope, WrongKeyError
+from energy.sources.p1_reading import Peak, SubMeter, Threshold
+from energy.sources.p1_telegram import Telegram, TelegramParser
+
+Json = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What opens encrypted telegrams."""
+
+    key: bytes
+    authentication_key: bytes = p1_cipher.AUTHENTICATION_KEY
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """An encrypted telegram and what came of it."""
+
+    envelope: Envelope
+    keys: Keys | None
+    opened: bytes | None
+    """the plain text; None without a key, or with a wrong one"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One telegram of the recording."""
+
+    telegram: Telegram | None
+    """None: encrypted, and not opened"""
+    sealed: Sealed | None = None
+
+    @property
+    def believable(self) -> bool:
+        """Whether its values may be used. One without a checksum must tell at least what is drawn (P1 3.0)."""
+        telegram = self.telegram
+        if telegram is None or not telegram.believable:
+            return False
+        return telegram.crc_ok is True or p1_reading.read(telegram).import_w is not None
+
+
+def read(data: bytes, keys: Keys | None = None) -> tuple[Entry, ...]:
+    """The telegrams of a recording, in order. Whatever lies between them, or is cut off, gives nothing."""
+    entries: list[Entry] = []
+    begin = 0
+    for at, size, sealed in _sealed(data, keys):
+        entries += _plain(data[begin:at], None)
+        entries += _plain(sealed.opened, sealed) if sealed.opened is not None else [Entry(None, sealed)]
+        begin = at + size
+    entries += _plain(data[begin:], None)
+    return tuple(entries)
+
+
+def _plain(data: bytes, sealed: Sealed | None) -> list[Entry]:
+    ended = data if data.endswith(b"\n") else data + b"\r\n"  # a recording may lack the end of its last line
+    return [Entry(telegram, sealed) for telegram in TelegramParser().feed(ended)]
+
+
+def _sealed(data: bytes, keys: Keys | None) -> list[tuple[int, int, Sealed]]:
+    """Where envelopes stand, and their sizes. One that does not open hides none that does."""
+    opened: list[tuple[int, int, Sealed]] = []
+    closed: list[tuple[int, int, Sealed]] = []
+    begin = 0
+    while (at := data.find(p1_cipher.OPENING, begin)) >= 0:
+        parsed = p1_cipher.parse(data[at:])
+        begin = at + 1
+        if isinstance(parsed, p1_cipher.Parsed):
+            sealed = _opened(parsed.envelope, keys)
+            if sealed.opened is None:
+                closed.append((at, parsed.size, sealed))
+            else:
+                opened.append((at, parsed.size, sealed))
+                begin = at + parsed.size
+    for one in closed:
+        if all(_apart(one, other) for other in opened):
+            opened.append(one)
+    return sorted(opened, key=lambda one: one[0])
+
+
+def _apart(one: tuple[int, int, Sealed], other: tuple[int, int, Sealed]) -> bool:
+    return one[0] + one[1] <= other[0] or other[0] + other[1] <= one[0]
+
+
+def _opened(envelope: Envelope, keys: Keys | None) -> Sealed:
+    if keys is None:
+        return Sealed(envelope, None, None)
+    try:
+        return Sealed(envelope, keys, p1_cipher.open_envelope(envelope, keys.key, keys.authentication_key))
+    except WrongKeyError:
+        return Sealed(envelope, keys, None)
+
+
+def line(entry: Entry) -> Json:
+    """What one telegram says. Of a wrong one only what was sent is told, and not what it would mean."""
+    told: Json = {}
+    if entry.sealed is not None:
+        told["encryption"] = _encryption(entry.sealed)
+    telegram = entry.telegram
+    if telegram is None:
+        return told | {"crc_ok": None, "interpreted": None}
+    return told | {
+        "identification": telegram.identification,
+        "crc_stated": telegram.crc_stated,
+        "crc_computed": telegram.crc_computed,
+        "crc_ok": telegram.crc_ok,
+        "objects": {code: list(values) for code, values in telegram.objects.items()},
+        "interpreted": interpreted(telegram) if entry.believable else None,
+    }
+
+
+def _encryption(sealed: Sealed) -> Json:
+    envelope, keys = sealed.envelope, sealed.keys
+    told: Json = {
+        "system_title_hex": envelope.system_title.hex(),
+        "length": envelope.length,
+        "security_control": envelope.security_control,
+        "counter_hex": envelope.counter.hex(),
+        "tag_hex": envelope.tag.hex() or None,
+    }
+    if keys is None:
+        return told
+    return told | {
+        "key_hex": keys.key.hex().upper(),
+        "authentication_key_hex": keys.authentication_key.hex().upper(),
+        "tag_ok": sealed.opened is not None if envelope.tag else None,
+        "plaintext_bytes": len(sealed.opened) if sealed.opened is not None else None,
+    }
+
+
+def interpreted(telegram: Telegram) -> Json:
+    """The quantities of a believable telegram, in W, Wh, V and A."""
+    reading = p1_reading.read(telegram)
+    told: Json = {
+        "version": reading.version,
+        "time": _time(reading.taken_at),
+        "import_w": reading.import_w,
+        "export_w": reading.export_w,
+        "net_w": reading.net_w,
+    }
+    peak = reading.month_peak
+    further: Json = {
+        "net_per_phase_w": list(reading.net_per_phase_w),
+        "current_a": list(reading.currents_a),
+        "voltage_v": list(reading.voltages_v),
+        "import_wh_registers": list(reading.import_registers_wh),
+        "export_wh_registers": list(reading.export_registers_wh),
+        "import_wh_total": reading.import_wh,
+        "export_wh_total": reading.export_wh,
+        "tariff_indicator": reading.tariff,
+        "limit_17_0_0": _threshold(reading.threshold),
+        "fuse_31_4_0": _threshold(reading.fuse),
+        "breaker_96_3_10": reading.breaker,
+        "average_demand_w": reading.demand_w,
+        "month_peak_w": peak.peak_w if peak is not None else None,
+        "history_of_peaks": [_peak(one) for one in reading.peaks],
+        "mbus": [_sub_meter(one) for one in reading.sub_meters],
+    }
+    if peak is not None:
+        told["month_peak_time"] = _time(peak.peak_time)
+    return told | {key: value for key, value in further.items() if value is not None and value != []}
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment is not None else None
+
+
+def _threshold(threshold: Threshold | None) -> Json | None:
+    if threshold is None:
+        return None
+    told: Json = {"value": threshold.value, "unit": threshold.unit}
+    return told if threshold.is_set else told | {"meaning": "no limit set"}
+
+
+def _peak(peak: Peak) -> Json:
+    return {"month": _time(peak.month), "peak_time": _time(peak.peak_time), "peak_w": peak.peak_w}
+
+
+def _sub_meter(meter: SubMeter) -> Json:
+    told: Json = {"channel": meter.channel, "type": meter.type}
+    if meter.value is None:
+        return told
+    told |= {"time": _time(meter.read_at), "value": meter.value, "unit": meter.unit}
+    if meter.read_at is not None and not p1_reading.plausible(meter.read_at):
+        told["time_plausible"] = False
+    return told

@@ -1,0 +1,89 @@
+"""What a recorded register image says: the words of a meter, read as a driver would read them. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from metering.drivers import sunspec
+from metering.drivers.registers import Block, MeterModel, Place, Quantity, decode, mismatch
+from metering.reading import Phases, Reading
+
+Json = dict[str, object]
+
+_PER_PHASE: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterImage:
+    """Words by their addresses on the wire, and the functions that read them."""
+
+    functions: frozenset[int]
+    words: Mapping[int, int]
+
+    def places(self, model: MeterModel) -> dict[Place, int]:
+        """The words where the table of a model looks for them."""
+        functions = {3, 4} if model.either_function and self.functions & {3, 4} else self.functions
+        return {(function, address): word for function in functions for address, word in self.words.items()}
+
+    def block(self, block: Block) -> list[int] | None:
+        """What a request for a block gives; None: refused."""
+        addresses = range(block.address, block.address + block.count)
+        if block.function not in self.functions or any(at not in self.words for at in addresses):
+            return None
+        return [self.words[at] for at in addresses]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What an image says when it is read by a table."""
+
+    model: MeterModel
+    reading: Reading
+
+    @property
+    def objection(self) -> str | None:
+        """Why nothing in it is believable; None when something is."""
+        if all(value is None for value in line(self).values()):
+            return f"none of the registers of a {self.model.name} stands in it"
+        return mismatch(self.model, self.reading)
+
+
+def read(image: RegisterImage, model: MeterModel, taken_at: datetime) -> Finding | None:
+    """Read an image by the table of a model; None: the meter should tell where its registers are, and does not."""
+    table = model if model.registers else _found(image, model)
+    return Finding(table, decode(table, image.places(table), taken_at)) if table is not None else None
+
+
+def _found(image: RegisterImage, model: MeterModel) -> MeterModel | None:
+    steps = sunspec.search(model)
+    try:
+        block = next(steps)
+        while True:
+            block = steps.send(image.block(block))
+    except StopIteration as found:
+        return found.value
+
+
+def line(finding: Finding) -> Json:
+    """The values in V, A, W, Hz and Wh; null is what the meter does not tell."""
+    reading, model = finding.reading, finding.model
+    told: Json = {
+        "voltage_v": _row(reading.voltages_v, model),
+        "current_a": _row(reading.currents_a, model),
+        "power_w": _row(reading.powers_w, model),
+        "total_power_w": reading.power_w,
+    }
+    if Quantity.FREQUENCY in model.quantities:
+        told["frequency_hz"] = reading.frequency_hz
+    told |= {"import_wh": reading.energy_import_wh, "export_wh": reading.energy_export_wh}
+    per_phase = {"import_per_phase_wh": reading.energies_import_wh, "export_per_phase_wh": reading.energies_export_wh}
+    return told | {name: row for name, values in per_phase.items() if (row := _row(values, model)) is not None}
+
+
+def _row(values: Phases[float | None], model: MeterModel) -> list[float | None] | None:
+    """A value for each phase that the meter has; None when it tells none."""
+    row = list(values)[: model.phases or _PER_PHASE]
+    return row if any(value is not None for value in row) else None

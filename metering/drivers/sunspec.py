@@ -1,0 +1,82 @@
+"""SunSpec meters: their registers are found by walking a chain of models. No I/O: requests out, words in.
+
+Source: the SunSpec models 201 to 204 (integers with powers of ten beside them) and 211 to 214 (F32).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from metering.drivers.registers import CURRENTS, POWERS, VOLTAGES, Block, MeterModel, NumberType, Quantity, Register
+
+_BASES: Final = (40000, 50000, 0)
+_MARK: Final = (0x5375, 0x6E53)
+"""SunS"""
+_END: Final = 0xFFFF
+_LONGEST_CHAIN: Final = 50
+_FUNCTION: Final = 3
+_INTEGERS: Final = {201: 1, 202: 2, 203: 3, 204: 3}
+_FLOATS: Final = {211: 1, 212: 2, 213: 3, 214: 3}
+"""phases of each model"""
+
+Search = Generator[Block, "Sequence[int] | None", "MeterModel | None"]
+
+
+def search(placeholder: MeterModel) -> Search:
+    """Ask for blocks, take their words (None: refused), and return the table of the meter; None: there is none."""
+    for base in _BASES:
+        mark = yield Block(_FUNCTION, base, 2)
+        if mark is not None and tuple(mark) == _MARK:
+            found = yield from _walk(base + 2)
+            if found is not None:
+                return replace(placeholder, registers=found[0], readable=(found[1],))
+    return None
+
+
+def _walk(address: int) -> Generator[Block, Sequence[int] | None, tuple[tuple[Register, ...], range] | None]:
+    for _ in range(_LONGEST_CHAIN):
+        head = yield Block(_FUNCTION, address, 2)
+        if head is None or head[0] == _END:
+            return None
+        model, length = head
+        end = address + 2 + length
+        if model in _INTEGERS or model in _FLOATS:
+            registers = _integers(address, _INTEGERS[model]) if model in _INTEGERS else _floats(address, _FLOATS[model])
+            return registers, range(address, end)
+        address = end
+    return None
+
+
+def _integers(start: int, phases: int) -> tuple[Register, ...]:
+    def one(quantity: Quantity, offset: int, scale: int, type_: NumberType = NumberType.S16) -> Register:
+        counter = type_ is NumberType.U32
+        return Register(
+            quantity, _FUNCTION, start + offset, type_, exponent_at=start + scale, zero_is_unknown=counter
+        )
+
+    return (
+        *(one(quantity, 3 + at, 6) for at, quantity in enumerate(list(CURRENTS)[:phases])),
+        *(one(quantity, 8 + at, 15) for at, quantity in enumerate(list(VOLTAGES)[:phases])),
+        one(Quantity.FREQUENCY, 16, 17),
+        one(Quantity.POWER, 18, 22),
+        *(one(quantity, 19 + at, 22) for at, quantity in enumerate(list(POWERS)[:phases])),
+        one(Quantity.EXPORT, 38, 54, NumberType.U32),
+        one(Quantity.IMPORT, 46, 54, NumberType.U32),
+    )
+
+
+def _floats(start: int, phases: int) -> tuple[Register, ...]:
+    def one(quantity: Quantity, offset: int) -> Register:
+        return Register(quantity, _FUNCTION, start + offset, NumberType.F32)
+
+    return (
+        *(one(quantity, 4 + 2 * at) for at, quantity in enumerate(list(CURRENTS)[:phases])),
+        *(one(quantity, 12 + 2 * at) for at, quantity in enumerate(list(VOLTAGES)[:phases])),
+        one(Quantity.FREQUENCY, 26),
+        one(Quantity.POWER, 28),
+        *(one(quantity, 30 + 2 * at) for at, quantity in enumerate(list(POWERS)[:phases])),
+        one(Quantity.EXPORT, 60),
+        one(Quantity.IMPORT, 68),
+    )

@@ -1,0 +1,160 @@
+"""`borne decode`: says what an installer's recording of a meter holds, as JSON lines.
+
+It reads only; the keys are those by which the meters' own documents are followed in energy/sources and metering/drivers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+
+if TYPE_CHECKING:
+    from metering.drivers.register_image import RegisterImage
+
+Json = dict[str, object]
+
+_KEY_BYTES: Final = 16
+
+
+class UsageError(Exception):
+    """The file cannot be read, or what was asked makes no sense; one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What a recording says."""
+
+    lines: tuple[Json, ...]
+    objection: str | None = None
+    """why nothing in it is believable; None: something is"""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of a recording."""
+
+    kind: str
+    """one of KINDS"""
+    file: Path
+    key: str | None = None
+    """hex; opens encrypted telegrams of a P1 port"""
+    authentication_key: str | None = None
+    """hex; where it is not that of Luxembourg"""
+    model: str | None = None
+    """whose registers an image holds"""
+
+
+def decode(request: Request) -> Decoded:
+    """Take a recording apart.
+
+    Raises:
+        UsageError: the file cannot be read, or an option does not fit.
+    """
+    try:
+        kind = KINDS[request.kind]
+    except KeyError:
+        raise UsageError(f"{request.kind}: must be one of {', '.join(KINDS)}") from None
+    if request.kind != "p1" and (request.key is not None or request.authentication_key is not None):
+        raise UsageError("--key: only the telegrams of a P1 port are encrypted")
+    if request.kind != "modbus" and request.model is not None:
+        raise UsageError("--model: only Modbus meters have models")
+    try:
+        data = request.file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{request.file}: cannot be read: {error.strerror}") from None
+    return kind(request, data)
+
+
+def _linky(request: Request, data: bytes) -> Decoded:
+    del request
+    from energy.sources import linky_capture
+
+    capture = linky_capture.read(data)
+    lines = tuple(linky_capture.lines(capture))
+    if any(frame.convincing for frame in capture.frames):
+        return Decoded(lines)
+    if not capture.frames:
+        return Decoded(lines, "there is no whole frame in it")
+    return Decoded(lines, "no group of any frame has a right checksum")
+
+
+def _p1(request: Request, data: bytes) -> Decoded:
+    from energy.sources import p1_capture
+
+    keys = None
+    if request.key is not None:
+        keys = p1_capture.Keys(_hex("--key", request.key))
+        if request.authentication_key is not None:
+            keys = p1_capture.Keys(keys.key, _hex("--authentication-key", request.authentication_key))
+    entries = p1_capture.read(data, keys)
+    lines = tuple(p1_capture.line(entry) for entry in entries)
+    if any(entry.believable for entry in entries):
+        return Decoded(lines)
+    if not entries:
+        return Decoded(lines, "there is no whole telegram in it")
+    if all(entry.telegram is None for entry in entries):
+        why = "it is encrypted: --key is needed" if keys is None else "the key does not open it"
+        return Decoded(lines, why)
+    return Decoded(lines, "no telegram in it has a right checksum, or is whole without one")
+
+
+def _hex(option: str, text: str) -> bytes:
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != _KEY_BYTES:
+        raise UsageError(f"{option}: must be {2 * _KEY_BYTES} hexadecimal digits")  # never what was given
+    return key
+
+
+def _modbus(request: Request, data: bytes) -> Decoded:
+    from metering.drivers import register_image
+    from metering.drivers.models import MODELS, named
+
+    document = _document(request.file, data)
+    image = _image(request.file, document)
+    wanted = request.model if request.model is not None else document.get("meter")
+    if not isinstance(wanted, str):
+        raise UsageError(f"--model: is needed, one of {', '.join(MODELS)}")
+    model = named(wanted)
+    if model is None:
+        raise UsageError(f"--model: {wanted} is not known; must be one of {', '.join(MODELS)}")
+    finding = register_image.read(image, MODELS[model], datetime.now(UTC))  # noqa: the time is not shown
+    if finding is None:
+        return Decoded((), "it does not tell of a SunSpec meter")
+    if finding.objection is not None:
+        return Decoded((), finding.objection)
+    return Decoded((register_image.line(finding),))
+
+
+def _document(file: Path, data: bytes) -> Mapping[str, object]:
+    try:
+        document: object = json.loads(data)
+    except ValueError:
+        raise UsageError(f"{file}: is no JSON") from None
+    if not isinstance(document, dict):
+        raise UsageError(f"{file}: is no register image: it must be an object with `registers`")
+    return cast("dict[str, object]", document)
+
+
+def _image(file: Path, document: Mapping[str, object]) -> RegisterImage:
+    from metering.drivers.register_image import RegisterImage
+
+    try:
+        registers = cast("dict[str, str]", document["registers"])
+        words = {int(address): int(word, 16) for address, word in registers.items()}
+        functions = frozenset(cast("list[int]", document.get("functions", [3, 4])))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise UsageError(f"{file}: is no register image: `registers` must map addresses to words in hex") from None
+    if any(not 0 <= word <= 0xFFFF for word in words.values()):
+        raise UsageError(f"{file}: is no register image: a word has four hexadecimal digits")
+    return RegisterImage(functions, words)
+
+
+KINDS: Final[Mapping[str, Callable[[Request, bytes], Decoded]]] = {"linky": _linky, "p1": _p1, "modbus": _modbus}
+"""what can be decoded"""

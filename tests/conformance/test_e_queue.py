@@ -1,0 +1,365 @@
+"""Block E, transactions: what is queued offline, what a transaction's status is, and messages that are not accepted."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from typing import Any
+
+import pytest
+
+from tests.conformance import states
+from tests.conformance.bench import GROUP, OTHER_TOKEN, PERIODIC, VALID_TOKEN, Bench
+from tests.conformance.cases import case
+from tests.conformance.csms import CallError, NoAnswer
+from tests.conformance.frames import Frame, Payload
+
+_INTERVAL_S = 10
+"""<Configured Transaction MeterValues interval>"""
+_AWAY_S = 40
+"""<Configured RetryBackOffWaitMinimum_duration>, greater than the interval"""
+_ATTEMPTS = 3
+_ATTEMPT_INTERVAL_S = 5
+"""<Configured message Attempts transaction event> and its interval"""
+_DEVIATION_S = 4.0
+
+BOTH_WAYS = pytest.mark.parametrize("local", [True, False], ids=["local", "remote"])
+"""a case that leaves open how the driver is authorized"""
+
+
+async def absences(bench: Bench, away_s: int = _AWAY_S) -> None:
+    """Configuration state: an absence of this length is shorter than OfflineThreshold, and the redial as long."""
+    await bench.configure("OCPPCommCtrlr", "OfflineThreshold", str(away_s + 60))
+    await bench.configure("OCPPCommCtrlr", "RetryBackOffWaitMinimum", str(away_s))
+    await bench.configure("OCPPCommCtrlr", "RetryBackOffRandomRange", "0")
+
+
+async def meter_values(bench: Bench) -> None:
+    """Configuration state: SampledDataTxUpdatedMeasurands and its interval."""
+    await bench.configure("SampledDataCtrlr", "TxUpdatedMeasurands", "Energy.Active.Import.Register")
+    await bench.configure("SampledDataCtrlr", "TxUpdatedInterval", str(_INTERVAL_S))
+
+
+async def queued(bench: Bench) -> list[Payload]:
+    """All TransactionEvents that come until the station has emptied its queue, each once, in order."""
+    found: dict[tuple[str, int], Payload] = {}
+    waiting = True
+    while waiting:
+        await bench.advance(1.0)
+        waiting = (await bench.call("GetTransactionStatus", {}))["messagesInQueue"]
+        for received in [one for one in bench.csms.unread if one.action == "TransactionEvent"]:
+            bench.csms.unread.remove(received)
+            event = received.payload
+            found.setdefault((event["transactionInfo"]["transactionId"], event["seqNo"]), event)
+    assert found, "nothing was queued"
+    return sorted(found.values(), key=lambda event: (event["timestamp"], event["seqNo"]))
+
+
+def check_status(answer: Payload, *, ongoing: bool | None, queued: bool) -> None:
+    """GetTransactionStatusResponse; `ongoing` None: must be omitted."""
+    assert answer.get("ongoingIndicator") is ongoing, answer
+    assert answer["messagesInQueue"] is queued, answer
+
+
+# Check transaction status
+
+
+@case("Core", "M")
+async def test_tc_e_28_cs(bench: Bench) -> None:
+    """Check Transaction status - TransactionId unknown"""
+    answer = await bench.call("GetTransactionStatus", {"transactionId": str(uuid.uuid4())})
+    check_status(answer, ongoing=False, queued=False)
+
+
+async def _charge_into_the_queue(bench: Bench) -> None:
+    """Before and steps 1, 2 of E_29 and E_33; what comes after the reconnect is not answered until the test says so."""
+    await meter_values(bench)
+    await absences(bench)
+    await states.energy_transfer_started(bench)
+    await bench.settle()
+    bench.forget()
+    await bench.go_offline()
+    await bench.advance(_AWAY_S - 5.0)
+    bench.on("TransactionEvent", lambda _: NoAnswer())
+    await bench.come_back()
+
+
+async def _queue_is_emptied(bench: Bench) -> None:
+    """Step 5 of E_29 and E_33."""
+    bench.usual("TransactionEvent")
+    offline = [event for event in await queued(bench) if event.get("offline") is True]
+    assert offline, "nothing of what was queued is offline"
+    for event in offline:
+        assert event["eventType"] == "Updated", event
+        assert event["meterValue"], event
+
+
+@case("Core", "M", "C-16")
+async def test_tc_e_29_cs(bench: Bench) -> None:
+    """Check Transaction status - Transaction with id ongoing - with message in queue"""
+    await _charge_into_the_queue(bench)
+    answer = await bench.call("GetTransactionStatus", {"transactionId": bench.session().transaction_id})
+    check_status(answer, ongoing=True, queued=True)
+    await _queue_is_emptied(bench)
+
+
+@case("Core", "M", "C-16")
+async def test_tc_e_30_cs(bench: Bench) -> None:
+    """Check Transaction status - Transaction with id ongoing - without message in queue"""
+    await states.energy_transfer_started(bench)
+    await bench.settle()
+    answer = await bench.call("GetTransactionStatus", {"transactionId": bench.session().transaction_id})
+    check_status(answer, ongoing=True, queued=False)
+
+
+@pytest.mark.parametrize("points", ["EVConnected,Authorized", "ParkingBayOccupancy"])
+@BOTH_WAYS
+@case(
+    "Core", "C", "NOT (NOT (C-30 - C-35) AND (NOT C-10.1 AND NOT C-10.3 AND NOT C-10.4 AND NOT C-10.5) AND NOT C-06.2)"
+)
+async def test_tc_e_31_cs(bench: Bench, local: bool, points: str) -> None:
+    """Check Transaction status - Transaction with id ended - with message in queue"""
+    bench.local = local
+    await bench.configure("TxCtrlr", "TxStopPoint", points)
+    await meter_values(bench)
+    await absences(bench, 2 * _AWAY_S)
+    await bench.configure("OCPPCommCtrlr", "UnlockOnEVSideDisconnect", "true")
+    await states.energy_transfer_started(bench)
+    await bench.settle()
+    bench.forget()
+    await bench.go_offline()
+    if local:
+        await bench.present()
+        await bench.advance(10.0)
+        await bench.disconnect_ev()
+    else:
+        await bench.station.vehicle(bench.evse_id, state="suspend")
+        await bench.advance(10.0)
+        await bench.disconnect_ev(ev_side=True)
+        await bench.settle()
+        await bench.disconnect_ev()
+    if "ParkingBayOccupancy" in points:
+        await bench.station.parking_bay(bench.evse_id, occupied=False)
+    await bench.advance(2 * _AWAY_S - 15.0)
+    bench.on("TransactionEvent", lambda _: NoAnswer())
+    await bench.come_back()
+    answer = await bench.call("GetTransactionStatus", {"transactionId": bench.session().transaction_id})
+    check_status(answer, ongoing=False, queued=True)
+    bench.usual("TransactionEvent")
+    events = [event for event in await queued(bench) if event["triggerReason"] not in PERIODIC]
+    _check_end(events, local=local, bay="ParkingBayOccupancy" in points)
+
+
+def _check_end(events: list[Payload], *, local: bool, bay: bool) -> None:
+    """StopAuthorized (or EnergyTransferSuspended) through ParkingBayUnoccupied, as those states validate them."""
+    told = [(event["triggerReason"], event["transactionInfo"].get("chargingState")) for event in events]
+    if local and not bay:
+        assert told[0][0] == "StopAuthorized", told
+    elif local:
+        assert [trigger for trigger, _ in told] == [
+            "StopAuthorized",
+            "ChargingStateChanged",
+            "EVCommunicationLost",
+            "EVDeparted",
+        ], told
+        assert told[1][1] == "EVConnected", told
+        assert told[2][1] == "Idle", told
+    else:
+        assert told[:2] == [("ChargingStateChanged", "SuspendedEV"), ("EVCommunicationLost", "Idle")], told
+        assert [trigger for trigger, _ in told[2:]] == (["EVDeparted"] if bay else []), told
+    last = events[-1]
+    assert last["eventType"] == "Ended", last
+    assert all(event["eventType"] == "Updated" for event in events[:-1]), events
+    assert all(event.get("offline") is True for event in events), events
+    allowed = {"Local", None} if local else {"EVDisconnected", "StoppedByEV"}
+    assert last["transactionInfo"].get("stoppedReason") in allowed, last
+
+
+@BOTH_WAYS
+@case("Core", "M")
+async def test_tc_e_32_cs(bench: Bench, local: bool) -> None:
+    """Check Transaction status - Transaction with id ended - without message in queue"""
+    bench.local = local
+    await states.energy_transfer_started(bench)
+    transaction_id = bench.session().transaction_id
+    await states.parking_bay_unoccupied(bench)
+    await bench.settle()
+    answer = await bench.call("GetTransactionStatus", {"transactionId": transaction_id})
+    check_status(answer, ongoing=False, queued=False)
+
+
+@case("Core", "M", "C-16")
+async def test_tc_e_33_cs(bench: Bench) -> None:
+    """Check Transaction status - Without transactionId - with message in queue"""
+    await _charge_into_the_queue(bench)
+    answer = await bench.call("GetTransactionStatus", {})
+    check_status(answer, ongoing=None, queued=True)
+    await _queue_is_emptied(bench)
+
+
+@case("Core", "M", "C-16")
+async def test_tc_e_34_cs(bench: Bench) -> None:
+    """Check Transaction status - Without transactionId - without message in queue"""
+    answer = await bench.call("GetTransactionStatus", {})
+    check_status(answer, ongoing=None, queued=False)
+
+
+# Offline behaviour
+
+
+@case("Core", "M")
+async def test_tc_e_40_cs(bench: Bench) -> None:
+    """Offline Behaviour - Connection loss during transaction"""
+    await meter_values(bench)
+    await bench.configure("SampledDataCtrlr", "Enabled", "true")
+    await absences(bench)
+    await states.energy_transfer_started(bench)
+    await bench.settle()
+    bench.forget()
+    await bench.go_offline()
+    gone_at = bench.iso()
+    await bench.advance(_AWAY_S - 5.0)
+    await bench.come_back()
+    back_at = bench.iso()
+    events = [event for event in await queued(bench) if gone_at <= event["timestamp"] <= back_at]
+    assert len(events) >= _AWAY_S // _INTERVAL_S - 1, events
+    for event in events:
+        assert event["eventType"] == "Updated", event
+        assert event["meterValue"], event
+        assert event.get("offline") is True, event
+
+
+@case("Core", "C", "(C-01 and (C-30 - C-34 or ISO 15118 support)) or C-35")
+async def test_tc_e_43_cs(bench: Bench) -> None:
+    """Offline Behaviour - Transaction during offline period"""
+    await states.transaction_events_in_queue_ended(bench)
+    events = await queued(bench)
+    assert all(event.get("offline") is True for event in events), events
+    kinds = [event["eventType"] for event in events]
+    assert "Started" in kinds, kinds
+    assert "Ended" in kinds, kinds
+
+
+async def _stop_offline(bench: Bench, id_token: Payload) -> list[Payload]:
+    """The main steps of E_44 and E_45: the transaction is stopped while the link is down."""
+    await bench.settle()
+    bench.forget()
+    await bench.go_offline()
+    await bench.present(id_token)
+    await bench.advance(10.0)
+    await bench.disconnect_ev()
+    await bench.advance(_AWAY_S - 15.0)
+    await bench.come_back()
+    return await queued(bench)
+
+
+@case("Core", "C", "C-30 - C-35 or ISO 15118 support")
+async def test_tc_e_44_cs(bench: Bench) -> None:
+    """Offline Behaviour - Stop transaction during offline period"""
+    await absences(bench)
+    await states.energy_transfer_started(bench)
+    events = await _stop_offline(bench, VALID_TOKEN)
+    assert all(event.get("offline") is True for event in events), events
+    assert "Ended" in [event["eventType"] for event in events], events
+
+
+@case("Core", "C", "(C-30 or C-31 or C-32 or C-34) AND (Local Authorization List Management or C-49)")
+async def test_tc_e_45_cs(bench: Bench) -> None:
+    """Offline Behaviour - Stop transaction during offline period - Same GroupId"""
+    await absences(bench)
+    for token in (VALID_TOKEN, OTHER_TOKEN):
+        bench.csms.id_token_infos[token["idToken"]] = {"status": "Accepted", "groupIdToken": GROUP}
+    await states.id_token_cached(bench, OTHER_TOKEN)
+    await states.authorized(bench, local=True)
+    await states.energy_transfer_started(bench)
+    events = await _stop_offline(bench, OTHER_TOKEN)
+    assert all(event.get("offline") is True for event in events), events
+    assert "Ended" in [event["eventType"] for event in events], events
+
+
+# Messages that are not accepted
+
+
+async def _before_a_message_fails(bench: Bench) -> float:
+    """Before of E_41, E_42, E_50 and E_51; returns OCPPCommCtrlr.MessageTimeout.Default."""
+    await bench.configure("OCPPCommCtrlr", "MessageAttempts", str(_ATTEMPTS), instance="TransactionEvent")
+    interval = str(_ATTEMPT_INTERVAL_S)
+    await bench.configure("OCPPCommCtrlr", "MessageAttemptInterval", interval, instance="TransactionEvent")
+    timeout_s = float(await bench.get_variable("OCPPCommCtrlr", "MessageTimeout", instance="Default"))
+    await states.authorized(bench)
+    await states.ev_connected_pre_session(bench)
+    return timeout_s
+
+
+async def _sent(bench: Bench, for_s: float) -> list[Frame]:
+    """Every transmission, in that time, of the TransactionEvent that comes next."""
+    first = await bench.expect("TransactionEvent")
+    await bench.advance(for_s)
+
+    def same(frame: Frame) -> bool:
+        event: dict[str, Any] = frame.payload
+        same_transaction = event["transactionInfo"]["transactionId"] == first["transactionInfo"]["transactionId"]
+        return same_transaction and event["seqNo"] == first["seqNo"]
+
+    return [frame for frame in bench.journal.sent("TransactionEvent") if same(frame)]
+
+
+def _gaps_s(sent: list[Frame]) -> list[float]:
+    return [(later.at - earlier.at).total_seconds() for earlier, later in itertools.pairwise(sent)]
+
+
+def _check_gaps(sent: list[Frame], *, times: int, least_s: float, most_s: float) -> None:
+    """Sent so often, each interval multiplied by the number of preceding transmissions, plus the time to wait."""
+    assert len(sent) == times, [frame.payload for frame in sent]
+    for preceding, gap_s in enumerate(_gaps_s(sent), start=1):
+        wait_s = _ATTEMPT_INTERVAL_S * preceding
+        assert wait_s + least_s - 0.5 <= gap_s <= wait_s + most_s + _DEVIATION_S, _gaps_s(sent)
+
+
+def _whole_time_s(timeout_s: float) -> float:
+    """All attempts, and one more that must not come."""
+    return sum(timeout_s + _ATTEMPT_INTERVAL_S * number for number in range(1, _ATTEMPTS + 2))
+
+
+@case("Core", "M")
+async def test_tc_e_41_cs(bench: Bench) -> None:
+    """Retry sending transaction message when failed - Max retry count reached"""
+    timeout_s = await _before_a_message_fails(bench)
+    bench.on("TransactionEvent", lambda _: NoAnswer())
+    sent = await _sent(bench, _whole_time_s(timeout_s))
+    _check_gaps(sent, times=_ATTEMPTS, least_s=timeout_s, most_s=timeout_s)
+
+
+@case("Core", "M")
+async def test_tc_e_42_cs(bench: Bench) -> None:
+    """Retry sending transaction message when failed - Success before reaching the max retry count"""
+    timeout_s = await _before_a_message_fails(bench)
+    replies = iter([NoAnswer()])
+    bench.on("TransactionEvent", lambda event: next(replies, bench.csms.usual("TransactionEvent", event)))
+    sent = await _sent(bench, _whole_time_s(timeout_s))
+    _check_gaps(sent, times=2, least_s=timeout_s, most_s=timeout_s)
+
+
+@case("Core", "M")
+async def test_tc_e_50_cs(bench: Bench) -> None:
+    """Retry sending transaction message when failed - Max retry count reached - CallError"""
+    await _before_a_message_fails(bench)
+    bench.on("TransactionEvent", CallError("InternalError"))
+    sent = await _sent(bench, _whole_time_s(0.0))
+    _check_gaps(sent, times=_ATTEMPTS, least_s=0.0, most_s=0.0)
+
+
+@case("Core", "M")
+async def test_tc_e_51_cs(bench: Bench) -> None:
+    """Retry sending transaction message when failed - Success before reaching the max retry count - CallError"""
+    timeout_s = await _before_a_message_fails(bench)
+    seen: list[Payload] = []
+
+    def second_only(event: Payload) -> Payload | CallError:
+        seen.append(event)
+        return bench.csms.usual("TransactionEvent", event) if len(seen) == 2 else CallError("InternalError")  # type: ignore[return-value]
+
+    bench.on("TransactionEvent", second_only)
+    sent = await _sent(bench, _whole_time_s(timeout_s))
+    # The interval is told with the message timeout added; a CALLERROR ends the wait at once (E13.FR.03, TC_E_50_CS).
+    _check_gaps(sent, times=2, least_s=0.0, most_s=timeout_s)

@@ -1,0 +1,257 @@
+"""`borne decode` on the sample recordings of real meters, on damaged ones, and on nonsense."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner, Result
+
+from station.cli import commands
+
+SHARED = Path(os.environ.get("BORNE_SHARED", Path(__file__).parents[3] / "shared"))
+SAMPLES = SHARED / "meters" / "samples"
+Json = dict[str, object]
+
+needs_samples = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample recordings are not on this machine")
+slowly = settings(deadline=None, max_examples=60, derandomize=True)
+
+
+@functools.cache
+def expected(kind: str) -> dict[str, Json]:
+    file = SAMPLES / kind / "expected.json"
+    if not file.exists():
+        return {}
+    whole = cast("dict[str, Json]", json.loads(file.read_text()))
+    return {name: value for name, value in whole.items() if name != "_form"}
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(commands, ["decode", *map(str, arguments)])
+
+
+def lines(result: Result) -> list[Json]:
+    return [cast("Json", json.loads(line)) for line in result.stdout.splitlines()]
+
+
+def same(found: object, wanted: object) -> bool:
+    """Equality of whole JSON values, numbers within one part in a million."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        mine, theirs = cast("Json", found), cast("Json", wanted)
+        return mine.keys() == theirs.keys() and all(same(mine[key], theirs[key]) for key in mine)
+    if isinstance(found, list) and isinstance(wanted, list):
+        ours, others = cast("list[object]", found), cast("list[object]", wanted)
+        return len(ours) == len(others) and all(map(same, ours, others))
+    if isinstance(found, bool) or isinstance(wanted, bool):
+        return found is wanted
+    if isinstance(found, int | float) and isinstance(wanted, int | float):
+        return math.isclose(found, wanted, rel_tol=1e-6)
+    return found == wanted
+
+
+def without(told: Mapping[str, object], *names: str) -> Json:
+    return {name: value for name, value in told.items() if name not in names}
+
+
+@needs_samples
+@pytest.mark.parametrize("name", expected("linky"))
+def test_every_recording_of_a_linky_says_what_is_expected_and_nothing_else(name: str) -> None:
+    result = run("linky", SAMPLES / "linky" / name)
+    assert (result.exit_code, result.stderr) == (0, "")
+    told = lines(result)
+    nothing: Json = {"bytes": 0, "valid_groups": 0, "corrupt_groups": []}
+    whole: Json = {
+        "bytes": (SAMPLES / "linky" / name).stat().st_size,
+        "complete_frames": len(told),
+        "head_before_first_stx": told[0].pop("head_before_first_stx", nothing),
+        "tail_after_last_etx": told[-1].pop("tail_after_last_etx", nothing),
+        "frames": told,
+    }
+    assert same(whole, expected("linky")[name])
+
+
+@needs_samples
+@pytest.mark.parametrize("name", expected("dsmr"))
+def test_every_recording_of_a_p1_port_says_what_is_expected_and_nothing_else(name: str) -> None:
+    wanted = expected("dsmr")[name]
+    encryption = cast("dict[str, str]", wanted.get("encryption", {}))
+    key = ["--key", encryption["key_hex"]] if encryption else []
+    result = run("p1", SAMPLES / "dsmr" / name, *key)
+    assert (result.exit_code, result.stderr) == (0, "")
+    told = lines(result)
+    if "telegrams" in wanted:
+        found = [(one["crc_ok"], cast("Json", one["interpreted"] or {}).get("net_w")) for one in told]
+        assert found == [(one["crc_ok"], one["net_w"]) for one in cast("list[Json]", wanted["telegrams"])]
+    else:
+        assert len(told) == 1
+        assert same(told[0], without(wanted, "notes"))
+
+
+@needs_samples
+@pytest.mark.parametrize("name", expected("modbus"))
+@pytest.mark.parametrize("told_the_model", [True, False])
+def test_every_register_image_says_what_is_expected_and_nothing_else(name: str, told_the_model: bool) -> None:
+    model = ["--model", name.removesuffix(".json")] if told_the_model else []
+    result = run("modbus", SAMPLES / "modbus" / name, *model)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert len(lines(result)) == 1
+    assert same(lines(result)[0], without(expected("modbus")[name], "notes"))
+
+
+@needs_samples
+@pytest.mark.parametrize("name", expected("linky"))
+def test_a_recording_with_the_parity_left_in_says_the_same(name: str, tmp_path: Path) -> None:
+    plain = (SAMPLES / "linky" / name).read_bytes()
+    kept = tmp_path / "recording.bin"
+    kept.write_bytes(bytes(byte | (0x80 if byte.bit_count() % 2 else 0) for byte in plain))
+    assert run("linky", kept).stdout == run("linky", SAMPLES / "linky" / name).stdout
+
+
+def test_the_key_of_another_meter_opens_nothing_and_is_told_so() -> None:
+    if not SAMPLES.is_dir():
+        pytest.skip("the sample recordings are not on this machine")
+    file = SAMPLES / "dsmr" / "encrypted-t210.bin"
+    wrong = run("p1", file, "--key", "AB" * 16)
+    assert wrong.exit_code == 1
+    assert "the key does not open it" in wrong.stderr
+    assert lines(wrong)[0]["interpreted"] is None
+    without_one = run("p1", file)
+    assert without_one.exit_code == 1
+    assert "--key is needed" in without_one.stderr
+    other_country = run("p1", file, "--key", "AA" * 16, "--authentication-key", "AA" * 16)
+    assert other_country.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["water", "x"], "water: must be one of linky, p1, modbus"),
+        (["p1", "no-such-file"], "no-such-file: cannot be read: No such file or directory"),
+        (["linky", "x", "--key", "AA" * 16], "--key: only the telegrams of a P1 port are encrypted"),
+        (["p1", "x", "--model", "sdm630"], "--model: only Modbus meters have models"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_exit_2(arguments: list[str], sentence: str) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == sentence + "\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "sentence"),
+    [
+        (b"{}", ["--model", "sdm630"], "is no register image"),
+        (b"[1]", ["--model", "sdm630"], "is no register image"),
+        (b"\x02", ["--model", "sdm630"], "is no JSON"),
+        (b'{"registers": {"0": "4366"}}', [], "--model: is needed"),
+        (b'{"registers": {"0": "4366"}}', ["--model", "water clock"], "water clock is not known"),
+        (b'{"registers": {"0": "14366"}}', ["--model", "sdm630"], "four hexadecimal digits"),
+    ],
+)
+def test_what_is_no_register_image_is_exit_2(
+    tmp_path: Path, content: bytes, arguments: list[str], sentence: str
+) -> None:
+    file = tmp_path / "image.json"
+    file.write_bytes(content)
+    result = run("modbus", file, *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert sentence in result.stderr
+
+
+def test_a_key_that_is_none_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    file = tmp_path / "recording.bin"
+    file.write_bytes(b"")
+    result = run("p1", file, "--key", "C0FFEE")
+    assert result.exit_code == 2
+    assert "C0FFEE" not in result.stderr + result.stdout
+
+
+@pytest.mark.parametrize("kind", ["linky", "p1"])
+@given(data=st.binary(max_size=2000))
+@slowly
+def test_noise_is_not_believed(tmp_path_factory: pytest.TempPathFactory, kind: str, data: bytes) -> None:
+    file = tmp_path_factory.mktemp("noise") / "recording.bin"
+    file.write_bytes(data)
+    result = run(kind, file)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"{file}: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_another_meter_than_the_one_that_was_named_is_told_by_its_voltages() -> None:
+    if not SAMPLES.is_dir():
+        pytest.skip("the sample recordings are not on this machine")
+    result = run("modbus", SAMPLES / "modbus" / "pac2200.json", "--model", "em340")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "so this is no Carlo Gavazzi EM340" in result.stderr
+
+
+def linky_values(result: Result) -> list[Json]:
+    return [cast("Json", line["values"]) for line in lines(result) if "values" in line]
+
+
+@needs_samples
+@pytest.mark.parametrize("name", expected("linky"))
+@given(data=st.data())
+@slowly
+def test_a_flipped_bit_costs_a_linky_groups_and_changes_no_number(
+    tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject
+) -> None:
+    """The check has six bits: bit 6 of a character of a text for people (and of the last of BBRx) does not show."""
+    plain = bytearray((SAMPLES / "linky" / name).read_bytes())
+    plain[data.draw(st.integers(0, len(plain) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    file = tmp_path_factory.mktemp("flip") / "recording.bin"
+    file.write_bytes(plain)
+    result = run("linky", file)
+    assert result.exit_code in {0, 1}
+    allowed: dict[str, list[object]] = {}
+    for values in linky_values(run("linky", SAMPLES / "linky" / name)):
+        for label, value in values.items():
+            allowed.setdefault(label, []).append(value)
+    for values in linky_values(result):
+        for label, value in values.items():
+            if label not in {"OPTARIF", "NGTF", "LTARF", "MSG1", "MSG2"}:
+                assert value in allowed[label]
+
+
+@needs_samples
+@pytest.mark.parametrize("name", [name for name in expected("dsmr") if name[:2] not in {"v2", "v3"}])
+@given(data=st.data())
+@slowly
+def test_a_flipped_bit_costs_a_p1_telegram_and_changes_no_number(
+    tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject
+) -> None:
+    plain = bytearray((SAMPLES / "dsmr" / name).read_bytes())
+    plain[data.draw(st.integers(0, len(plain) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    file = tmp_path_factory.mktemp("flip") / "recording.bin"
+    file.write_bytes(plain)
+    key = ["--key", "AA" * 16] if name.startswith("encrypted") else []
+    allowed = [line["interpreted"] for line in lines(run("p1", SAMPLES / "dsmr" / name, *key))]
+    result = run("p1", file, *key)
+    assert all(line["interpreted"] is None or line["interpreted"] in allowed for line in lines(result))
+    assert result.exit_code == (0 if any(line["interpreted"] for line in lines(result)) else 1)
+
+
+@needs_samples
+@pytest.mark.parametrize("name", [name for name in expected("dsmr") if not name.startswith("derived")])
+@given(data=st.data())
+@slowly
+def test_a_p1_telegram_that_is_cut_off_gives_nothing(
+    tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject
+) -> None:
+    plain = (SAMPLES / "dsmr" / name).read_bytes()
+    cut = plain[: data.draw(st.integers(0, plain.rindex(b"!") if name[0] != "e" else len(plain) - 1))]
+    file = tmp_path_factory.mktemp("cut") / "recording.bin"
+    file.write_bytes(cut)
+    key = ["--key", "AA" * 16] if name.startswith("encrypted") else []
+    result = run("p1", file, *key)
+    assert result.exit_code == 1
+    assert all(line["interpreted"] is None for line in lines(result))
