@@ -38,13 +38,32 @@ class RateUnit(StrEnum):
     W = "W"
 
 
+class ChargingLimitSource(StrEnum):
+    """ChargingLimitSourceEnumType: who has set a limit."""
+
+    EMS = "EMS"
+    """an energy management system"""
+    OTHER = "Other"
+    SYSTEM_OPERATOR = "SO"
+    """of the distribution or transmission grid"""
+    CSO = "CSO"
+    """the charging station operator, through the CSMS"""
+
+
 @dataclass(frozen=True, slots=True)
 class Period:
     """From `start_s` after the start of the schedule at most `limit`, in the schedule's unit."""
 
     start_s: int
     limit: float
-    phases: int = 3
+    phases: int | None = None
+    """numberPhases; None: not told"""
+    phase_to_use: int | None = None
+
+    @property
+    def phase_count(self) -> int:
+        """The phases that the limit is meant for (K01.FR.49)."""
+        return self.phases if self.phases is not None else 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +92,16 @@ class ChargingProfile:
     valid_from: datetime | None = None
     valid_to: datetime | None = None
     transaction_id: str | None = None
+    source: ChargingLimitSource = ChargingLimitSource.CSO
+    with_start: bool = False
+    """it came with a RequestStartTransaction, which cannot name the transaction"""
+    grid_critical: bool | None = None
+    """of an external constraint: whether the grid depends on it (isGridCritical)"""
+
+    def overlaps(self, other: ChargingProfile) -> bool:
+        """Whether both are valid at some moment (K01.FR.06)."""
+        return _before(self.valid_from, other.valid_to) and _before(other.valid_from, self.valid_to)
+
+
+def _before(begin: datetime | None, end: datetime | None) -> bool:
+    return begin is None or end is None or begin < end

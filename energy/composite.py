@@ -1,17 +1,29 @@
-"""Charging profiles and a moment → the limit that they set. Pure."""
+"""Charging profiles and a moment, or a span of time → the limits that they set. Pure.
+
+Moments are exact here: a span of time is cut into whole microseconds after its beginning, and only the schedule
+that is told to others has whole seconds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
+from typing import TypeAlias
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency
 
 LINE_VOLTAGE_V = 230.0
 """the set voltage of the area, not a measured one (K01.FR.50)"""
 
-_RECURRENCE = {Recurrency.DAILY: timedelta(days=1), Recurrency.WEEKLY: timedelta(weeks=1)}
+RECURRENCE = {Recurrency.DAILY: timedelta(days=1), Recurrency.WEEKLY: timedelta(weeks=1)}
+_MICROSECOND = timedelta(microseconds=1)
+_SECOND = 1_000_000
+
+Piece: TypeAlias = tuple[int, int, float]
+"""from, until (microseconds after the beginning of a span of time), amperes per phase"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,54 +36,84 @@ class Charge:
     """when the vehicle could first have energy: Relative schedules count from here (K01.FR.42)"""
 
 
+STATION = Charge(0)
+"""what profiles of the whole station are matched with"""
+
+
+# At one moment
+
+
 def limit_a(profiles: Iterable[ChargingProfile], charge: Charge, now: datetime) -> float | None:
     """The amperes per phase that the profiles of a charge allow now; None when none of them speaks.
 
-    TxProfile goes before TxDefaultProfile, the higher stack level before the lower (K01.FR.17); one whose
-    schedule is over or has not begun leaves the word to the next (K01.FR.13, K01.FR.30).
+    TxProfile goes before TxDefaultProfile, the higher stack level before the lower (K01.FR.17, K02.FR.04); one whose
+    schedule is over or has not begun leaves the word to the next (K01.FR.13, K01.FR.30, K02.FR.08).
     """
-    candidates = [profile for profile in profiles if _applies(profile, charge, now)]
-    for purpose in (Purpose.TX, Purpose.TX_DEFAULT):
-        ranked = sorted(
-            (profile for profile in candidates if profile.purpose is purpose),
-            key=lambda profile: profile.stack_level,
-            reverse=True,
-        )
-        for profile in ranked:
-            period = active_period(profile, charge, now)
-            if period is not None:
-                return amperes(period, profile.schedule.unit)
-    return None
+    return _first(ranked(profiles, charge), charge, now)
+
+
+def station_limit_a(profiles: Iterable[ChargingProfile], now: datetime) -> float | None:
+    """The amperes per phase that ChargingStationMaxProfile leaves to all EVSEs together now (K04.FR.05)."""
+    return _first(_of_station(profiles), STATION, now)
+
+
+def external_limit_a(profiles: Iterable[ChargingProfile], now: datetime) -> float | None:
+    """The same of what others than the CSMS have set; each of them is heeded (SC.01, K11.FR.01, K12.FR.01)."""
+    told = [_first([one], STATION, now) for one in profiles if one.purpose is Purpose.EXTERNAL_CONSTRAINTS]
+    return min((current_a for current_a in told if current_a is not None), default=None)
 
 
 def amperes(period: Period, unit: RateUnit) -> float:
     """The limit of a period in amperes per phase (K01.FR.50, K01.FR.51)."""
     if unit is RateUnit.A:
         return period.limit
-    return period.limit / (LINE_VOLTAGE_V * period.phases)
+    return period.limit / (LINE_VOLTAGE_V * period.phase_count)
 
 
 def active_period(profile: ChargingProfile, charge: Charge, now: datetime) -> Period | None:
     """The period of a profile's schedule that holds now; None before its start and after its end."""
-    start = _start(profile, charge, now)
-    if start is None or now < start:
+    if not _is_valid(profile, now) or (start := _start(profile, charge, now)) is None or now < start:
         return None
     elapsed_s = (now - start).total_seconds()
     schedule = profile.schedule
     if schedule.duration_s is not None and elapsed_s >= schedule.duration_s:  # K01.FR.11
         return None
-    begun = [period for period in schedule.periods if period.start_s <= elapsed_s]
+    begun = [period for period in schedule.periods if period.start_s <= elapsed_s]  # K01.FR.12
     return begun[-1] if begun else None
 
 
-def _applies(profile: ChargingProfile, charge: Charge, now: datetime) -> bool:
-    if profile.evse_id not in {0, charge.evse_id}:
-        return False
+def ranked(profiles: Iterable[ChargingProfile], charge: Charge) -> list[ChargingProfile]:
+    """The profiles of a charge, the one that has the first word first."""
+    mine = [
+        one
+        for one in profiles
+        if one.evse_id in {0, charge.evse_id}
+        and (one.purpose is Purpose.TX_DEFAULT or (one.purpose is Purpose.TX and _is_of(one, charge)))
+    ]
+    return sorted(mine, key=lambda one: (one.purpose is Purpose.TX, one.stack_level), reverse=True)
+
+
+def _of_station(profiles: Iterable[ChargingProfile]) -> list[ChargingProfile]:
+    """The profiles with ChargingStationMaxProfile, the one that has the first word first."""
+    found = [one for one in profiles if one.purpose is Purpose.STATION_MAX]
+    return sorted(found, key=lambda one: one.stack_level, reverse=True)
+
+
+def _first(profiles: Iterable[ChargingProfile], charge: Charge, now: datetime) -> float | None:
+    for profile in profiles:
+        if (period := active_period(profile, charge, now)) is not None:
+            return amperes(period, profile.schedule.unit)
+    return None
+
+
+def _is_of(profile: ChargingProfile, charge: Charge) -> bool:
+    return charge.transaction_id is not None and profile.transaction_id == charge.transaction_id
+
+
+def _is_valid(profile: ChargingProfile, now: datetime) -> bool:
     if profile.valid_from is not None and now < profile.valid_from:  # K01.FR.36
         return False
-    if profile.valid_to is not None and now >= profile.valid_to:  # K01.FR.37
-        return False
-    return profile.purpose is not Purpose.TX or profile.transaction_id == charge.transaction_id
+    return profile.valid_to is None or now < profile.valid_to  # K01.FR.37
 
 
 def _start(profile: ChargingProfile, charge: Charge, now: datetime) -> datetime | None:
@@ -81,5 +123,112 @@ def _start(profile: ChargingProfile, charge: Charge, now: datetime) -> datetime 
     first = profile.schedule.starts_at
     if first is None or profile.kind is Kind.ABSOLUTE or profile.recurrency is None or now < first:
         return first
-    every = _RECURRENCE[profile.recurrency]
+    every = RECURRENCE[profile.recurrency]
     return first + every * ((now - first) // every)
+
+
+# Over a span of time
+
+
+def limits_over(
+    profiles: Iterable[ChargingProfile], charge: Charge, begin: datetime, length: timedelta
+) -> list[Piece]:
+    """What `limit_a` says at each moment of a span; nothing where it says None. In order, without overlaps."""
+    return _stacked(ranked(profiles, charge), charge, begin, length)
+
+
+def station_limits_over(profiles: Sequence[ChargingProfile], begin: datetime, length: timedelta) -> list[Piece]:
+    """What ChargingStationMaxProfile and external constraints leave to all EVSEs at each moment of a span."""
+    layers = [_stacked(_of_station(profiles), STATION, begin, length)]
+    layers += [
+        _stacked([one], STATION, begin, length) for one in profiles if one.purpose is Purpose.EXTERNAL_CONSTRAINTS
+    ]
+    return lowest(layers)
+
+
+def _stacked(ordered: Iterable[ChargingProfile], charge: Charge, begin: datetime, length: timedelta) -> list[Piece]:
+    """Each profile fills what those before it left open."""
+    gaps = [(0, length // _MICROSECOND)]
+    filled: list[Piece] = []
+    for profile in ordered:
+        left: list[tuple[int, int]] = []
+        for gap_begins, gap_ends in gaps:
+            reached = gap_begins
+            for piece in _pieces(profile, charge, begin, gap_begins, gap_ends):
+                if piece[0] > reached:
+                    left.append((reached, piece[0]))
+                filled.append(piece)
+                reached = piece[1]
+            if reached < gap_ends:
+                left.append((reached, gap_ends))
+        gaps = left
+        if not gaps:
+            break
+    return sorted(filled)
+
+
+def _pieces(profile: ChargingProfile, charge: Charge, begin: datetime, earliest: int, latest: int) -> Iterator[Piece]:
+    """The periods of a profile between two moments."""
+    if profile.valid_from is not None:
+        earliest = max(earliest, (profile.valid_from - begin) // _MICROSECOND)
+    if profile.valid_to is not None:
+        latest = min(latest, (profile.valid_to - begin) // _MICROSECOND)
+    schedule = profile.schedule
+    starts = [period.start_s * _SECOND for period in schedule.periods]
+    for origin, over in _runs(profile, charge, begin, earliest, latest):
+        over = min(over, latest)
+        index = max(0, bisect_right(starts, earliest - origin) - 1)
+        while index < len(starts) and (since := origin + starts[index]) < over:
+            until = min(over, origin + starts[index + 1]) if index + 1 < len(starts) else over
+            if until > (since := max(since, earliest)):
+                yield since, until, amperes(schedule.periods[index], schedule.unit)
+            index += 1
+
+
+def _runs(
+    profile: ChargingProfile, charge: Charge, begin: datetime, earliest: int, latest: int
+) -> Iterator[tuple[int, int]]:
+    """When the schedule begins, and when it is over or begins anew, as often as it does between two moments."""
+    start = charge.started_at if profile.kind is Kind.RELATIVE else profile.schedule.starts_at
+    if start is None or earliest >= latest:
+        return
+    origin, duration_s = (start - begin) // _MICROSECOND, profile.schedule.duration_s
+    lasts = duration_s * _SECOND if duration_s is not None else None  # K01.FR.11
+    if profile.kind is not Kind.RECURRING or profile.recurrency is None:
+        yield origin, origin + lasts if lasts is not None else latest
+        return
+    every = RECURRENCE[profile.recurrency] // _MICROSECOND
+    lasts = min(lasts, every) if lasts is not None else every
+    if origin < earliest:
+        origin += (earliest - origin) // every * every
+    while origin < latest:
+        yield origin, origin + lasts
+        origin += every
+
+
+def lowest(layers: Sequence[Sequence[Piece]]) -> list[Piece]:
+    """The lowest of several layers wherever one of them says something."""
+    spoken = [layer for layer in layers if layer]
+    if len(spoken) <= 1:
+        return list(chain.from_iterable(spoken))
+    pieces: list[Piece] = []
+    for since, until, values in slices(spoken):
+        told = [value for value in values if value is not None]
+        if told:
+            pieces.append((since, until, min(told)))
+    return pieces
+
+
+def slices(layers: Sequence[Sequence[Piece]]) -> Iterator[tuple[int, int, list[float | None]]]:
+    """Cuts layers at every moment at which one of them changes: from, until, and what each says there."""
+    bounds = sorted({bound for layer in layers for piece in layer for bound in piece[:2]})
+    places = [0] * len(layers)
+    for since, until in zip(bounds, bounds[1:], strict=False):
+        values: list[float | None] = []
+        for number, layer in enumerate(layers):
+            place = places[number]
+            while place < len(layer) and layer[place][1] <= since:
+                place += 1
+            places[number] = place
+            values.append(layer[place][2] if place < len(layer) and layer[place][0] <= since else None)
+        yield since, until, values

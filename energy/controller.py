@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from energy.balancer import DrawHistory, PhaseCapacity, balance
-from energy.composite import Charge, limit_a
+from energy.composite import Charge, external_limit_a, limit_a, station_limit_a
 from energy.failsafe import HOLD_S, STALE_AFTER_S, limit_in_silence
 from energy.freshness import Freshness
 from energy.grid import GridSample
@@ -143,27 +143,35 @@ class Controller:
         own: dict[int, list[Limit]] = {}
         for demand in demands:
             limits = list(demand.own_limits)
-            profile_a = limit_a(self._profiles.all(), demand.charge, now)
+            profile_a = limit_a(self._profiles.in_force(), demand.charge, now)
             if profile_a is not None:
                 limits.append(self._limit(demand, profile_a, LimitSource.CHARGING_PROFILE))
             own[demand.charge.evse_id] = limits
-        for demand, shared in [*self._selector_limits(demands, own), *self._shared_limits(demands, own, now_s)]:
+        profiles = self._profiles.in_force()
+        for demand, shared in [
+            *self._divided(demands, own, self._station_limit_a, LimitSource.SELECTOR),
+            *self._divided(demands, own, station_limit_a(profiles, now), LimitSource.STATION_PROFILE),
+            *self._divided(demands, own, external_limit_a(profiles, now), LimitSource.EXTERNAL),
+            *self._shared_limits(demands, own, now_s),
+        ]:
             own[demand.charge.evse_id].append(shared)
         return {evse_id: _decision(limits) for evse_id, limits in own.items()}
 
-    def _selector_limits(self, demands: Sequence[Demand], own: dict[int, list[Limit]]) -> list[tuple[Demand, Limit]]:
-        """The selector stands for one breaker, however many EVSEs hang on it."""
-        if self._station_limit_a is None:
+    def _divided(
+        self, demands: Sequence[Demand], own: dict[int, list[Limit]], capacity_a: float | None, source: LimitSource
+    ) -> list[tuple[Demand, Limit]]:
+        """What holds for all EVSEs together, however many they are (selector: one breaker; K04.FR.05, K12.FR.01)."""
+        if capacity_a is None:
             return []
         wanted = {d.charge.evse_id: _decision(own[d.charge.evse_id]).current_a for d in demands if d.wants}
-        shares = share(self._station_limit_a, wanted, [demand.charge.evse_id for demand in demands])
+        shares = share(capacity_a, wanted, [demand.charge.evse_id for demand in demands])
         return [
             (
                 demand,
                 self._limit(
                     demand,
-                    shares[demand.charge.evse_id] if demand.wants and len(wanted) > 1 else self._station_limit_a,
-                    LimitSource.SELECTOR,
+                    shares[demand.charge.evse_id] if demand.wants and len(wanted) > 1 else capacity_a,
+                    source,
                 ),
             )
             for demand in demands

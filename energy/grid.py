@@ -101,6 +101,17 @@ class GridSample:
     """highest quarter hour of this month (Belgian capacity tariff)"""
 
 
+@dataclass(frozen=True, slots=True)
+class House:
+    """What a source needs to know of the house that its meter cannot tell."""
+
+    phases: int
+    """of the connection: 1 or 3"""
+
+
+THREE_PHASES = House(3)
+
+
 class SourceError(Exception):
     """A grid source cannot be opened or read; the caller tries again later."""
 

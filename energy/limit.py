@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class LimitSource(StrEnum):
-    """Who asks for the limit; the same words in the API, the log, on the light and on the page."""
+    """Who asks for the limit; the same words in the API, the log, on the light, over MQTT and on the page."""
 
     SELECTOR = "selector"
     """the current selector on the back plate"""
@@ -17,23 +17,82 @@ class LimitSource(StrEnum):
     """the rating of the EVSE"""
     CABLE = "cable"
     """the ampacity that the cable's proximity resistor tells"""
+    TEMPERATURE = "temperature"
+    """the station is too hot"""
     GRID = "grid"
     """what the house leaves of the connection"""
+    UNBALANCE = "unbalance"
+    """one-phase vehicles may load one phase only so much more than the others"""
     FAILSAFE = "failsafe"
     """the grid meter is silent"""
+    GRID_ORDER = "grid-order"
+    """the grid operator dims all controllable devices (EnWG §14a)"""
+    OPERATOR = "grid-operator"
+    """a limit of the grid operator, through the API or MQTT"""
+    USER = "user"
+    """a limit of the owner, through the API or MQTT"""
     CHARGING_PROFILE = "charging-profile"
     """an OCPP charging profile"""
+    TARIFF = "tariff"
+    """a cheaper hour is waited for"""
+    VEHICLE = "vehicle"
+    """the vehicle does not follow its pilot"""
+    RESTART_DELAY = "restart-delay"
+    """after a blackout not all vehicles come back at the same moment"""
+
+
+WORDS = {
+    LimitSource.SELECTOR: "the current selector",
+    LimitSource.HARDWARE: "the station's rating",
+    LimitSource.CABLE: "the cable",
+    LimitSource.TEMPERATURE: "the temperature",
+    LimitSource.GRID: "what the house leaves",
+    LimitSource.UNBALANCE: "the unbalance of the phases",
+    LimitSource.FAILSAFE: "grid meter not heard",
+    LimitSource.GRID_ORDER: "dimmed by the grid operator",
+    LimitSource.OPERATOR: "the grid operator's limit",
+    LimitSource.USER: "the owner's limit",
+    LimitSource.CHARGING_PROFILE: "the CSMS's profile",
+    LimitSource.TARIFF: "waiting for a cheaper hour",
+    LimitSource.VEHICLE: "the vehicle does not follow",
+    LimitSource.RESTART_DELAY: "waiting after a blackout",
+}
+"""what a person reads"""
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most `current_a` amperes on each phase, since `since`, because of `source`."""
+    """At most `current_a` amperes on each phase, since `since`, because of `source`.
+
+    The one that binds is the reason for the current, and the only form of it: status, log, MQTT and OCPP tell this.
+    """
 
     current_a: float
     source: LimitSource
     since: datetime
+    next_change: datetime | None = None
+    """when it may change next, as far as that is known"""
+    by: str | None = None
+    """who exactly, where there are several: the name of a peer, the kind of a profile"""
+
+    @property
+    def words(self) -> str:
+        """Who limits, for a person."""
+        return WORDS[self.source] if self.by is None else f"{WORDS[self.source]} ({self.by})"
 
 
 def tightest(limits: Iterable[Limit]) -> Limit | None:
     """The limit that binds: the smallest, the first named of equals; None when there is none."""
     return min(limits, key=lambda limit: limit.current_a, default=None)
+
+
+def told(limit: Limit) -> dict[str, object]:
+    """A limit in plain JSON values, as the API and MQTT tell it."""
+    return {
+        "source": limit.source.value,
+        "words": limit.words,
+        "by": limit.by,
+        "current_a": limit.current_a,
+        "since": limit.since.isoformat(),
+        "next_change": limit.next_change.isoformat() if limit.next_change is not None else None,
+    }

@@ -1,16 +1,18 @@
-"""The charging profiles that are installed: checked when they come, looked up when they count (K01, K10)."""
+"""The charging profiles that are installed: checked when they come, looked up when they count (K01, K09, K10)."""
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from energy.charging_profile import ChargingProfile, Kind, Purpose
+from energy.charging_profile import ChargingLimitSource, ChargingProfile, Kind, Purpose
 
 MOST_PROFILES = 100
 MOST_PERIODS = 1024
 HIGHEST_STACK_LEVEL = 100
+_ONLY_PHASE = 1
+"""of an EVSE with one phase: its own first, as its installer has wired it"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,60 +25,84 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Criteria:
-    """Which profiles to clear; what is None does not matter (K10.FR.04)."""
+    """Which profiles are meant; what is None does not matter, all others have to match (K09.FR.04, K10.FR.04)."""
 
-    profile_id: int | None = None
     evse_id: int | None = None
     purpose: Purpose | None = None
     stack_level: int | None = None
+    profile_ids: Container[int] | None = None
+    sources: Container[ChargingLimitSource] | None = None
 
     def match(self, profile: ChargingProfile) -> bool:
-        """Whether a profile is meant; external constraints never are (K10.FR.04)."""
-        if profile.purpose is Purpose.EXTERNAL_CONSTRAINTS:
-            return False
-        if self.profile_id is not None:
-            return profile.id == self.profile_id
+        """Whether a profile is meant."""
         return (
             self.evse_id in {None, profile.evse_id}
             and self.purpose in {None, profile.purpose}
             and self.stack_level in {None, profile.stack_level}
+            and (self.profile_ids is None or profile.id in self.profile_ids)
+            and (self.sources is None or profile.source in self.sources)
         )
 
 
 class ProfileStore:
     """Installed profiles by id."""
 
-    def __init__(self, evse_ids: Container[int]) -> None:
-        self._evse_ids = evse_ids
+    def __init__(self, phases: Mapping[int, int]) -> None:
+        self._phases = phases
         self._profiles: dict[int, ChargingProfile] = {}
+        self.enabled = True
+        """whether the profiles of the CSMS count (SmartChargingCtrlr.Enabled)"""
 
     def all(self) -> tuple[ChargingProfile, ...]:
         """Every installed profile."""
         return tuple(self._profiles.values())
 
+    def get(self, profile_id: int) -> ChargingProfile | None:
+        """The profile with this id; None when there is none."""
+        return self._profiles.get(profile_id)
+
+    def in_force(self) -> tuple[ChargingProfile, ...]:
+        """The profiles that count now; what others than the CSMS have set always does."""
+        if self.enabled:
+            return self.all()
+        return tuple(one for one in self.all() if one.purpose is Purpose.EXTERNAL_CONSTRAINTS)
+
+    def matching(self, criteria: Criteria) -> list[ChargingProfile]:
+        """The installed profiles that are meant (K09)."""
+        return [profile for profile in self.all() if criteria.match(profile)]
+
     def refusal(self, profile: ChargingProfile, transaction_id: str | None) -> Refusal | None:
-        """Why a profile cannot be installed; None when it can.
+        """Why a profile of the CSMS cannot be installed; None when it can.
 
         `transaction_id` is the one that runs on the profile's EVSE.
         """
-        if profile.evse_id != 0 and profile.evse_id not in self._evse_ids:  # K01.FR.28
-            return Refusal("InvalidValue", f"evseId {profile.evse_id} does not exist")
+        if profile.evse_id != 0 and profile.evse_id not in self._phases:  # K01.FR.28
+            return Refusal("UnknownEvse", f"evseId {profile.evse_id} does not exist")
         return (
             _refusal_of_purpose(profile, transaction_id)
             or _refusal_of_schedule(profile)
+            or self._refusal_of_phases(profile)
             or self._refusal_of_stack(profile)
         )
 
     def install(self, profile: ChargingProfile) -> None:
-        """Install a profile in place of the one with its id (K01.FR.05) or of its place in the stack."""
+        """Install a profile, in place of the one with its id (K01.FR.05).
+
+        One that came with a start may meet another in its place, as its transaction was not known when it was
+        checked: the later one counts.
+        """
         for other in self.all():
-            if other.id != profile.id and _same_place(other, profile):
+            if other.id != profile.id and _conflict(profile, other):
                 del self._profiles[other.id]
         self._profiles[profile.id] = profile
 
+    def remove(self, profile_id: int) -> ChargingProfile | None:
+        """Take a profile away, whoever has set it; returns it."""
+        return self._profiles.pop(profile_id, None)
+
     def clear(self, criteria: Criteria) -> list[ChargingProfile]:
-        """Take away what matches; returns it."""
-        cleared = [profile for profile in self.all() if criteria.match(profile)]
+        """Take away what matches, except external constraints (K10.FR.04, K10.FR.08, K10.FR.09); returns it."""
+        cleared = [one for one in self.matching(criteria) if one.purpose is not Purpose.EXTERNAL_CONSTRAINTS]
         for profile in cleared:
             del self._profiles[profile.id]
         return cleared
@@ -88,36 +114,57 @@ class ProfileStore:
             del self._profiles[profile.id]
         return ended
 
+    def _refusal_of_phases(self, profile: ChargingProfile) -> Refusal | None:
+        """No EVSE here can leave out a phase, or choose one (Phases3to1, ACPhaseSwitchingSupported are false)."""
+        concerned = [self._phases[profile.evse_id]] if profile.evse_id else self._phases.values()
+        wired = max(concerned, default=3)
+        for period in profile.schedule.periods:
+            if period.phase_count < wired:  # K01.FR.43; more than there are is fine (K01.FR.45)
+                return Refusal("InvalidSchedule", f"{wired} phases are in use, not {period.phase_count}")
+            if period.phase_to_use is None:
+                continue
+            if period.phases != 1:  # K01.FR.19
+                return Refusal("InvalidSchedule", "phaseToUse needs numberPhases 1")
+            if period.phase_to_use != _ONLY_PHASE:  # K01.FR.46, K01.FR.48
+                return Refusal("InvalidSchedule", f"phase {_ONLY_PHASE} is in use, and cannot be switched")
+        return None
+
     def _refusal_of_stack(self, profile: ChargingProfile) -> Refusal | None:
         if not 0 <= profile.stack_level <= HIGHEST_STACK_LEVEL:
-            return Refusal("InvalidStackLevel", f"stackLevel {profile.stack_level} is above {HIGHEST_STACK_LEVEL}")
-        if profile.id not in self._profiles and len(self._profiles) >= MOST_PROFILES:
+            return Refusal("InvalidStackLevel", f"stackLevel {profile.stack_level} is not 0 to {HIGHEST_STACK_LEVEL}")
+        known = self._profiles.get(profile.id)
+        if known is not None and known.purpose is Purpose.EXTERNAL_CONSTRAINTS:  # K01.FR.05
+            return Refusal("InvalidProfile", f"profile {profile.id} is an external constraint")
+        if known is None and len(self._profiles) >= MOST_PROFILES:
             return Refusal("TooManyElements", f"{MOST_PROFILES} profiles are installed already")
-        if profile.purpose is Purpose.TX_DEFAULT:
-            for other in self.all():
-                if (
-                    other.purpose is Purpose.TX_DEFAULT
-                    and other.id != profile.id
-                    and other.stack_level == profile.stack_level
-                    and (other.evse_id == 0) is not (profile.evse_id == 0)
-                ):  # K01.FR.52, K01.FR.53
-                    return Refusal(
-                        "DuplicateProfile", f"profile {other.id} has this stackLevel for evseId {other.evse_id}"
-                    )
+        for other in self.all():
+            if other.id != profile.id and _conflict(profile, other):
+                return Refusal("DuplicateProfile", f"profile {other.id} has this place in the stack")
         return None
+
+
+def _conflict(one: ChargingProfile, other: ChargingProfile) -> bool:
+    """Whether nobody could say which of two profiles goes before the other."""
+    if (one.purpose, one.stack_level) != (other.purpose, other.stack_level):
+        return False
+    if one.purpose is Purpose.TX:  # K01.FR.39
+        return one.transaction_id == other.transaction_id
+    if one.evse_id != other.evse_id:  # K01.FR.52, K01.FR.53
+        return one.purpose is Purpose.TX_DEFAULT and 0 in {one.evse_id, other.evse_id}
+    return one.overlaps(other)  # K01.FR.06
 
 
 def _refusal_of_purpose(profile: ChargingProfile, transaction_id: str | None) -> Refusal | None:
     if profile.purpose is Purpose.EXTERNAL_CONSTRAINTS:  # K01.FR.22: those do not come from the CSMS
         return Refusal("InvalidProfile", "chargingProfilePurpose cannot be set by the CSMS")
-    if profile.purpose is Purpose.STATION_MAX:
-        if profile.kind is Kind.RELATIVE:  # K01.FR.38
-            return Refusal("InvalidProfile", "a ChargingStationMaxProfile cannot be Relative")
-        return Refusal("UnsupportedPurpose", "ChargingStationMaxProfile is not supported yet")
+    if profile.purpose is Purpose.STATION_MAX and profile.kind is Kind.RELATIVE:  # K01.FR.38
+        return Refusal("InvalidProfile", "a ChargingStationMaxProfile cannot be Relative")
+    if profile.purpose is Purpose.STATION_MAX and profile.evse_id != 0:  # K04.FR.03
+        return Refusal("InvalidProfile", "a ChargingStationMaxProfile is for the whole station, evseId 0")
     if profile.purpose is Purpose.TX:
-        if profile.evse_id == 0:
+        if profile.evse_id == 0:  # K01.FR.16
             return Refusal("InvalidProfile", "a TxProfile needs an evseId")
-        if profile.transaction_id is None:
+        if profile.transaction_id is None:  # K01.FR.03
             return Refusal("MissingParam", "a TxProfile needs a transactionId")
         if transaction_id is None or transaction_id != profile.transaction_id:  # K01.FR.09, K01.FR.33
             return Refusal("TxNotFound", f"transaction {profile.transaction_id} is not running on the EVSE")
@@ -135,8 +182,10 @@ def _refusal_of_schedule(profile: ChargingProfile) -> Refusal | None:
     starts = [period.start_s for period in schedule.periods]
     if any(later <= earlier for earlier, later in pairwise(starts)):  # K01.FR.35
         return Refusal("InvalidSchedule", "startPeriod must increase")
-    if any(period.limit < 0 or period.phases not in {1, 2, 3} for period in schedule.periods):
+    if any(period.limit < 0 or period.phase_count not in {1, 2, 3} for period in schedule.periods):
         return Refusal("InvalidSchedule", "limit must not be negative, numberPhases must be 1 to 3")
+    if schedule.duration_s is not None and schedule.duration_s < 0:
+        return Refusal("InvalidSchedule", "duration must not be negative")
     if profile.kind is Kind.RELATIVE and schedule.starts_at is not None:  # K01.FR.41
         return Refusal("InvalidSchedule", "a Relative profile has no startSchedule")
     if profile.kind is not Kind.RELATIVE and schedule.starts_at is None:  # K01.FR.40
@@ -147,12 +196,3 @@ def _refusal_of_schedule(profile: ChargingProfile) -> Refusal | None:
         return Refusal("InvalidProfile", "validTo must be after validFrom")
     return None
 
-
-def _same_place(one: ChargingProfile, other: ChargingProfile) -> bool:
-    """Two profiles that would stand at the same place of the same stack."""
-    return (one.purpose, one.evse_id, one.stack_level, one.transaction_id) == (
-        other.purpose,
-        other.evse_id,
-        other.stack_level,
-        other.transaction_id,
-    )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from metering.sampling import Context
 from ocpp_handlers import actions
 from ocpp_handlers.session import Answer, Handlers
+from station.evse_state import all_faults
+from station.model import Fault
 from station.sampler import measured
 
 if TYPE_CHECKING:
@@ -110,9 +112,13 @@ class TriggerMessage:
         return "Accepted", report
 
     def _meter_values_now(self, evses: Sequence[Evse]) -> tuple[m.TriggerMessageStatusEnumType, Errand | None]:
+        metered = [evse for evse in evses if Fault.METER not in all_faults(evse.state)]
+        if not metered or not self._settings.aligned_measurands:
+            return "Rejected", None  # F06.FR.10: nothing could be sent
+
         async def report() -> None:
             """F06.FR.06: the most recent measurements of what AlignedDataMeasurands names."""
-            for evse in evses:
+            for evse in metered:
                 reading = await evse.meter.fresh()
                 wanted = self._settings.aligned_measurands
                 value = measured(reading, wanted, Context.TRIGGER, self._settings, offered_a=evse.offered_a)

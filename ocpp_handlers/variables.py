@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from energy.profile_store import HIGHEST_STACK_LEVEL, MOST_PERIODS, MOST_PROFILES
@@ -140,8 +140,19 @@ def _bound(settings: Settings) -> Iterator[Variable]:
         ("AlignedDataCtrlr", "SendDuringIdle", None, _S.aligned_send_during_idle, None),
         ("SmartChargingCtrlr", "Enabled", None, _S.smart_charging_enabled, None),
         ("SmartChargingCtrlr", "LimitChangeSignificance", None, _S.limit_change_significance_percent, "Percent"),
+        (
+            "SmartChargingCtrlr",
+            "NotifyChargingLimitWithSchedules",
+            None,
+            _S.notify_charging_limit_with_schedules,
+            None,
+        ),
     ):
         yield _setting_variable(settings, Place(component), name, instance, cast("Setting[object]", setting), unit)
+    units = _setting_variable(
+        settings, Place("SmartChargingCtrlr"), "RateUnit", None, cast("Setting[object]", _S.charging_rate_units), None
+    )
+    yield replace(units, mutability=Mutability.READ_ONLY, write=None)  # the installation's, not the CSMS's
 
 
 def _setting_variable(
@@ -205,6 +216,8 @@ def _fixed(facts: Facts) -> Iterator[Variable]:
         ("AlignedDataCtrlr", "Available", None, "true"),
         ("SmartChargingCtrlr", "Available", None, "true"),
         ("SmartChargingCtrlr", "Phases3to1", None, "false"),
+        ("SmartChargingCtrlr", "ACPhaseSwitchingSupported", None, "false"),
+        ("SmartChargingCtrlr", "ExternalControlSignalsEnabled", None, "true"),
         # Functional blocks that this station does not have.
         ("MonitoringCtrlr", "Available", None, "false"),
         ("DisplayMessageCtrlr", "Available", None, "false"),
@@ -214,9 +227,6 @@ def _fixed(facts: Facts) -> Iterator[Variable]:
         ("TariffCostCtrlr", "Available", "Cost", "false"),
     ):
         yield told(Place(component), name, DataType.BOOLEAN, lambda fact=fact: fact, instance, constant=True)
-    yield told(
-        Place("SmartChargingCtrlr"), "RateUnit", DataType.MEMBER_LIST, lambda: "A,W", values=("A", "W"), constant=True
-    )
     yield told(
         Place("OCPPCommCtrlr"),
         "FileTransferProtocols",

@@ -106,7 +106,7 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         restart = Restart(evses, outbox, settings, clock, program.reboot)
         station = ChargingStation(evses, tokens, outbox, availability, restart, settings, clock)
         station.admission.asks_which = configuration.station.master_pass_selection
-        load = await _load_management(program, evses, database)
+        load = await _load_management(program, evses, database, settings)
         tamper = Tamper(evses.values(), database, security_events)
         await tamper.load()
         firmware = _firmware(program, database, station, security_events, certificates)
@@ -226,9 +226,11 @@ async def _evse(config: EvseConfig, program: Program, outbox: Outbox, settings: 
     return evse
 
 
-async def _load_management(program: Program, evses: dict[int, Evse], database: Database) -> LoadManagement:
+async def _load_management(
+    program: Program, evses: dict[int, Evse], database: Database, settings: Settings
+) -> LoadManagement:
     configuration, clock = program.configuration, program.clock
-    profiles = Profiles(ProfileStore(evses), database)
+    profiles = Profiles(ProfileStore({evse.id: evse.layout.phases for evse in evses.values()}), database, settings)
     await profiles.load()
     grid = configuration.grid
     connection = Connection(grid.phases, grid.safe_current_a, grid.max_current_a) if grid is not None else None

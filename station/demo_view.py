@@ -31,6 +31,8 @@ WHY = {
     LimitSource.GRID: "what the house leaves",
     LimitSource.FAILSAFE: "grid meter not heard",
     LimitSource.CHARGING_PROFILE: "the CSMS's profile",
+    LimitSource.STATION_PROFILE: "the CSMS's limit for the station",
+    LimitSource.EXTERNAL: "the grid operator or the house",
 }
 """why a car charges no faster, in words for people"""
 _STATE_STYLES = {

@@ -7,14 +7,23 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from energy.charging_profile import ChargingProfile, Purpose
+from energy.charging_profile import ChargingLimitSource, ChargingProfile, Kind, Purpose, RateUnit, Schedule
 from energy.profile_store import Criteria, ProfileStore, Refusal
+from metering.pulse import Pulse
 from station.database import Database, StorageError
+from station.settings import Settings
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 _log = logging.getLogger(__name__)
+
+_EXTERNAL_IDS = {
+    ChargingLimitSource.SYSTEM_OPERATOR: -1,
+    ChargingLimitSource.EMS: -2,
+    ChargingLimitSource.OTHER: -3,
+}
+"""negative, so that no profile of the CSMS has one of them (K11.FR.06)"""
 
 
 @cache
@@ -27,12 +36,17 @@ def _profiles() -> TypeAdapter[ChargingProfile]:
 class Profiles:
     """A profile store that survives restarts (K01.FR.27)."""
 
-    def __init__(self, store: ProfileStore, database: Database | None) -> None:
+    def __init__(self, store: ProfileStore, database: Database | None, settings: Settings) -> None:
         self.store = store
+        self.external_changed = Pulse()
+        """fires when somebody else than the CSMS has set or released a limit"""
         self._database = database
+        self._settings = settings
         self._unsaved: set[int] = set()
         self._expected: dict[int, ChargingProfile] = {}
         self._transactions: dict[int, str | None] = {}
+        store.enabled = settings.smart_charging_enabled
+        settings.watch(self._heed)
 
     async def load(self) -> None:
         """Take what is on disk; profiles of transactions are not: those ended with the power.
@@ -54,8 +68,14 @@ class Profiles:
                 self.store.install(profile)
 
     def refusal(self, profile: ChargingProfile, transaction_id: str | None) -> Refusal | None:
-        """Why a profile cannot be installed; None when it can."""
+        """Why a profile of the CSMS cannot be installed; None when it can."""
+        if not self.supports(profile.schedule.unit):  # K01.FR.26
+            return Refusal("UnsupportedRateUnit", f"chargingRateUnit {profile.schedule.unit} is not supported")
         return self.store.refusal(profile, transaction_id)
+
+    def supports(self, unit: RateUnit) -> bool:
+        """Whether limits may be told in this unit (SmartChargingCtrlr.RateUnit)."""
+        return unit in self._settings.charging_rate_units
 
     async def install(self, profile: ChargingProfile) -> None:
         """Install a profile that `refusal` has nothing against, and save it."""
@@ -63,11 +83,52 @@ class Profiles:
         await self.flush()
 
     async def clear(self, criteria: Criteria) -> int:
-        """Take away the profiles that match; returns how many."""
+        """Take away the profiles that match, except external constraints; returns how many."""
         cleared = self.store.clear(criteria)
         self._unsaved.update(profile.id for profile in cleared)
         await self.flush()
         return len(cleared)
+
+    # Limits of others than the CSMS (K11–K13)
+
+    async def impose(
+        self, source: ChargingLimitSource, schedule: Schedule, *, grid_critical: bool | None = None
+    ) -> None:
+        """Somebody else than the CSMS limits what all EVSEs draw together, in place of what it said before.
+
+        It outlives a restart: a limit of the grid operator is not gone because the station has forgotten it.
+        """
+        profile = ChargingProfile(
+            _EXTERNAL_IDS[source],
+            0,
+            0,
+            Purpose.EXTERNAL_CONSTRAINTS,
+            Kind.ABSOLUTE,
+            schedule,
+            source=source,
+            grid_critical=grid_critical,
+        )
+        if profile in self.store.all():
+            return
+        self._install(profile)
+        self.external_changed.fire()
+        await self.flush()
+
+    async def release(self, source: ChargingLimitSource) -> bool:
+        """Its limit does not hold any more (K13.FR.01); returns whether there was one."""
+        released = self.store.remove(_EXTERNAL_IDS[source])
+        if released is None:
+            return False
+        self._unsaved.add(released.id)
+        self.external_changed.fire()
+        await self.flush()
+        return True
+
+    def external(self) -> dict[ChargingLimitSource, ChargingProfile]:
+        """What others than the CSMS have set."""
+        return {one.source: one for one in self.store.all() if one.purpose is Purpose.EXTERNAL_CONSTRAINTS}
+
+    # Profiles of transactions
 
     def expect(self, evse_id: int, profile: ChargingProfile) -> None:
         """A profile for the transaction that is about to start on an EVSE (F01.FR.10)."""
@@ -78,7 +139,7 @@ class Profiles:
         self._expected.pop(evse_id, None)
 
     def follow(self, evse_id: int, transaction_id: str | None) -> None:
-        """This transaction runs on the EVSE now: what was expected for it is installed, what ended goes."""
+        """This transaction runs on the EVSE now: what was expected for it is installed, what ended goes (K02.FR.05)."""
         before = self._transactions.get(evse_id)
         if before == transaction_id and evse_id not in self._expected:
             return
@@ -92,14 +153,14 @@ class Profiles:
         """Bring the disk up to date; what it refuses is tried again with the next change."""
         if self._database is None:
             self._unsaved.clear()
-        installed = {profile.id: profile for profile in self.store.all()}
         for identity in list(self._unsaved):
+            self._unsaved.discard(identity)  # a change while this one is written is another one
             try:
-                await self._save(identity, installed.get(identity))
+                await self._save(identity, self.store.get(identity))
             except StorageError as error:
                 _log.error("charging profile %d is not saved: %s", identity, error)
+                self._unsaved.add(identity)
                 return
-            self._unsaved.discard(identity)
 
     async def _save(self, identity: int, profile: ChargingProfile | None) -> None:
         if self._database is None:
@@ -118,3 +179,7 @@ class Profiles:
         self.store.install(profile)
         after = {installed.id for installed in self.store.all()}
         self._unsaved |= (before - after) | {profile.id}
+
+    def _heed(self, setting: str) -> None:
+        if setting == "smart_charging_enabled":
+            self.store.enabled = self._settings.smart_charging_enabled

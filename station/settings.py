@@ -124,7 +124,10 @@ class Settings:
 
     # Smart charging (SmartChargingCtrlr)
     smart_charging_enabled = Switch(True)
-    limit_change_significance_percent = Decimal(0.0, maximum=100.0)
+    # Load balancing moves in steps of amperes: one of 32 is told, what rounding does is not.
+    limit_change_significance_percent = Decimal(3.0, maximum=100.0)
+    notify_charging_limit_with_schedules = Switch(False)
+    charging_rate_units = Members(("A", "W"), ("A", "W"))
 
     def __init__(self, database: Database | None = None) -> None:
         self._database = database

@@ -10,23 +10,25 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
 
-from energy.grid import GridSample
-from energy.sources.tic import Group, Mark
-from metering.reading import Phases
+from energy.grid import GridSample, Tariff
+from energy.sources.linky_tariff import TARIFF_LABELS, tariff
+from energy.sources.tic import Group, Mark, TicMode
+from metering.reading import UNKNOWN, Phases
 
 _Groups: TypeAlias = Mapping[str, Group]
 """the groups of one frame by their labels"""
 
-_KEPT: Final = frozenset({"ISOUSC", "PREF", "PTEC", "LTARF"})
+_KEPT: Final = frozenset({"ISOUSC", "PREF", "PCOUP"})
 _OPENING: Final = frozenset({"ADCO", "ADSC"})
 _CURRENTS: Final = frozenset({"IINST", "IINST1", "IINST2", "IINST3", "IRMS1", "IRMS2", "IRMS3"})
 _POWERS: Final = frozenset({"PAPP", "SINSTS", "SINSTS1", "SINSTS2", "SINSTS3", "SINSTI"})
 _VOLTAGES: Final = frozenset({"URMS1", "URMS2", "URMS3"})
 _ALARMS: Final = frozenset({"ADPS", "ADIR1", "ADIR2", "ADIR3"})
-_USED: Final = _KEPT | _OPENING | _CURRENTS | _POWERS | _VOLTAGES | _ALARMS | {"DATE", "STGE"}
+_USED: Final = _KEPT | _OPENING | _CURRENTS | _POWERS | _VOLTAGES | _ALARMS | TARIFF_LABELS | {"DATE"}
 _THREE_PHASE: Final = frozenset({"IINST2", "IINST3", "IRMS2", "IRMS3", "URMS2", "URMS3", "SINSTS2", "SINSTS3"})
 
 # Bits of STGE, the status of standard mode.
+_BREAKER: Final = 7 << 1
 _EXCEEDED: Final = 1 << 7
 _INJECTING: Final = 1 << 9
 _CLOCK_DEGRADED: Final = 1 << 16
@@ -34,6 +36,8 @@ _CLOCK_DEGRADED: Final = 1 << 16
 _RECKONED_V: Final = 200
 """the voltage by which the grid operator turns subscribed VA into the amperes of ISOUSC"""
 _NOMINAL_V: Final = 230.0
+_PERIODS_S: Final = {TicMode.HISTORIQUE: 2.0, TicMode.STANDARD: 1.5}
+"""how long a frame takes, about: 1.4 to 2.3 s, and 0.9 to 1.5 s"""
 _FRAMES_TO_DECIDE: Final = 3
 """frames in a row that must agree before the meter counts as single- or three-phase"""
 _CLOCKS_APART: Final = timedelta(minutes=1)
@@ -51,6 +55,7 @@ class LinkyInterpreter:
         self._phases: int | None = None
         self._votes = {1: 0, 3: 0}
         self._kept: dict[str, Group] = {}
+        self._tariff: Tariff | None = None
         self._groups: dict[str, Group] = {}
         self._begun = False
 
@@ -78,20 +83,28 @@ class LinkyInterpreter:
     def _close(self, received_at: datetime, *, whole: bool) -> GridSample | None:
         groups, self._groups = self._groups, {}
         self._kept.update((label, group) for label, group in groups.items() if label in _KEPT)
+        self._tariff = tariff(groups) or self._tariff
         self._count_phases(groups, whole=whole)
         magnitudes = _currents(groups, self._phases)
         if magnitudes is None:
             return None
         currents = _signed(magnitudes, groups)
         contract_va = self._contract_va()
-        tariff = self._kept.get("LTARF") or self._kept.get("PTEC")
+        cut_off_kva = _number(self._kept, "PCOUP")
         return GridSample(
             taken_at=_meter_time(groups, received_at) or received_at,
             currents_a=_in_phases(currents),
             subscribed_current_a=_subscribed_a(contract_va, groups),
             apparent_power_va=_apparent_power_va(groups),
             overrun=_overrun(currents, contract_va, groups),
-            tariff_period=None if tariff is None else tariff.value.strip(),
+            tariff_period=self._tariff.period if self._tariff is not None else None,
+            voltages_v=_voltages(groups, len(currents)),
+            subscribed_va=None if contract_va is None else contract_va * len(currents),
+            cut_off_va=None if cut_off_kva is None else cut_off_kva * 1000.0,
+            breaker_open=bool(_status(groups) & _BREAKER) if "STGE" in groups else None,
+            signed=_tells_direction(groups, len(currents)),
+            period_s=_PERIODS_S[next(iter(groups.values())).mode],
+            tariff=self._tariff,
         )
 
     def _count_phases(self, groups: _Groups, *, whole: bool) -> None:
@@ -142,17 +155,27 @@ def _currents(groups: _Groups, phases: int | None) -> list[int] | None:
 
 
 def _signed(currents: list[int], groups: _Groups) -> list[float]:
-    """Negative where the meter tells that it injects (STGE bit 9).
+    """Negative where the meter tells that it injects.
 
-    The bit speaks of all phases together. With three, a phase injects when its drawn apparent power reads 0
-    too; where that is not known it counts as drawing, which is the careful side.
+    One phase: STGE bit 9. That bit speaks of all phases together; one of three injects when there is a current
+    and its drawn apparent power reads 0 all the same, whatever the others do. Where that is not known it counts
+    as drawing, which is the careful side.
     """
-    if not _status(groups) & _INJECTING:
-        return [float(current) for current in currents]
     if len(currents) == 1:
-        return [float(-currents[0])]
+        return [float(-currents[0] if _status(groups) & _INJECTING else currents[0])]
     drawn_va = [_number(groups, f"SINSTS{phase}") for phase in (1, 2, 3)]
     return [float(-a if va == 0 else a) for a, va in zip(currents, drawn_va, strict=True)]
+
+
+def _tells_direction(groups: _Groups, phases: int) -> bool:
+    labels = ("STGE",) if phases == 1 else ("SINSTS1", "SINSTS2", "SINSTS3")
+    return all(label in groups for label in labels)
+
+
+def _voltages(groups: _Groups, phases: int) -> Phases[float | None]:
+    shown = [_number(groups, label) for label in ("URMS1", "URMS2", "URMS3")[:phases]]
+    known = [None if voltage is None else float(voltage) for voltage in shown]
+    return Phases(*known) if len(known) == 3 else Phases(known[0], None, None) if known else UNKNOWN
 
 
 def _in_phases(currents: list[float]) -> Phases[float | None]:

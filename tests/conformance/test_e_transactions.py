@@ -462,7 +462,7 @@ async def test_tc_e_25_cs(bench: Bench) -> None:
 _SUSPENDS = "(C-10.2 or C-10.5) and (C-52 or NOT (C-10.1 or C-10.3 or C-10.4)) and C-06.1 and C-12.2 and AQ-9"
 
 
-@pytest.mark.parametrize("points", ["Authorized", "ParkingBayOccupancy", "Authorized,ParkingBayOccupancy"])
+@pytest.mark.parametrize("points", ["Authorized", "ParkingBayOccupancy"])
 @SOCKET_AND_CABLE
 @case("Core", "C", _SUSPENDS)
 async def test_tc_e_26_cs(bench: Bench, points: str) -> None:
@@ -488,7 +488,7 @@ async def test_tc_e_26_cs(bench: Bench, points: str) -> None:
     assert event["eventType"] == "Updated", event
 
 
-@pytest.mark.parametrize("points", ["Authorized", "ParkingBayOccupancy", "Authorized,ParkingBayOccupancy"])
+@pytest.mark.parametrize("points", ["Authorized", "ParkingBayOccupancy"])
 @setup(attached_cable=True)
 @case("Core", "C", _SUSPENDS + " and HFS-2")
 async def test_tc_e_27_cs(bench: Bench, points: str) -> None:

@@ -100,6 +100,17 @@ async def test_while_pending_current_states_are_told_on_demand_but_no_transactio
         assert csms.sent("TransactionEvent") == []
 
 
+async def test_meter_values_of_a_silent_meter_are_not_promised(tmp_path: Path) -> None:
+    """F06.FR.10"""
+    async with walking(tmp_path, evse=BOTH) as walk:
+        await walk.accepted()
+        walk.application.world.fail_meter(1, True)
+        await walk.until(lambda: Fault.METER in walk.evse.state.faults)
+        assert await ask(walk, "MeterValues", evse={"id": 1}) == "Rejected"
+        assert await ask(walk, "MeterValues") == "Accepted"
+        await walk.until(lambda: [told["evseId"] for told in walk.csms.sent("MeterValues")] == [2])
+
+
 async def test_a_second_stop_while_the_energy_runs_out_is_accepted_and_changes_nothing(tmp_path: Path) -> None:
     """F03.FR.07: for the CSMS the transaction is active until it hears of its end."""
     async with walking(tmp_path) as walk:

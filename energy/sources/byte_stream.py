@@ -1,0 +1,123 @@
+"""The wire of a meter that only talks: a serial device, or the same bytes through TCP (`socket://host:port`)."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from serialx import AsyncSerial
+
+    from metering.clock import Clock
+
+_CHUNK: Final = 4096
+_DIALLING_S: Final = 5.0
+_SILENT_CONNECTION_S: Final = 60.0
+"""a TCP connection that gives nothing for so long has lost its other end without saying so"""
+_SOCKET: Final = "socket://"
+
+
+@dataclass(frozen=True, slots=True)
+class LineSettings:
+    """How a serial device is set; a serial server sets its own."""
+
+    baud: int
+    seven_bits: bool
+    """7E1, as the meter sends; else 8N1"""
+
+    def __str__(self) -> str:
+        return f"{self.baud} baud, {'7E1' if self.seven_bits else '8N1'}"
+
+
+class StreamError(Exception):
+    """The wire cannot be opened, or is gone; the sentence names it."""
+
+
+class ByteStream:
+    """An open wire."""
+
+    def __init__(self, device: str, port: AsyncSerial, clock: Clock) -> None:
+        self._device = device
+        self._port = port
+        self._clock = clock
+
+    async def read(self, until_s: float | None) -> bytes | None:
+        """The next bytes; None when it is `until_s` (of Clock.monotonic) before there are any.
+
+        Raises:
+            StreamError: the wire is gone.
+        """
+        from serialx import SerialException
+
+        now_s = self._clock.monotonic()
+        silent_s = now_s + _SILENT_CONNECTION_S if is_socket(self._device) else None
+        ends_s = min((moment for moment in (until_s, silent_s) if moment is not None), default=None)
+        try:
+            if ends_s is None:
+                data = await self._port.read(_CHUNK)
+            elif ends_s <= now_s:
+                return None
+            else:
+                async with self._clock.timeout(ends_s - now_s):
+                    data = await self._port.read(_CHUNK)
+        except TimeoutError:
+            if ends_s == until_s:
+                return None
+            raise StreamError(f"{self._device}: nothing came for {_SILENT_CONNECTION_S:g} s") from None
+        except (OSError, SerialException) as error:
+            raise StreamError(f"{self._device}: {error}") from error
+        if not data:
+            raise StreamError(f"{self._device}: the other end is gone")
+        return data
+
+
+def is_socket(device: str) -> bool:
+    """Whether a device is reached through TCP."""
+    return device.startswith(_SOCKET)
+
+
+@contextlib.asynccontextmanager
+async def opened(device: str, settings: LineSettings, clock: Clock) -> AsyncGenerator[ByteStream]:
+    """The wire, open while the block lasts.
+
+    Raises:
+        StreamError: it is missing, busy, or refuses.
+    """
+    from serialx import SerialException
+
+    try:
+        with clock.wire():
+            async with clock.timeout(_DIALLING_S):
+                port = await _open(device, settings)
+    except TimeoutError:
+        raise StreamError(f"{device}: no connection within {_DIALLING_S:g} s") from None
+    except (OSError, ValueError, SerialException) as error:
+        raise StreamError(f"{device}: {error}") from error
+    try:
+        yield ByteStream(device, port, clock)
+    finally:
+        with contextlib.suppress(OSError, SerialException):  # a wire that is gone need not be let go of
+            await port.close()
+
+
+async def _open(device: str, settings: LineSettings) -> AsyncSerial:
+    """The device as the meter sends or, where 7E1 cannot be set, 8N1 with the parity as bit 7."""
+    import serialx
+
+    if settings.seven_bits and not is_socket(device):
+        try:
+            port = serialx.async_serial_for_url(
+                device, baudrate=settings.baud, byte_size=7, parity=serialx.Parity.EVEN
+            )
+            await port.open()
+        except (OSError, serialx.UnsupportedSetting) as error:
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:
+                raise
+        else:
+            return port
+    port = serialx.async_serial_for_url(device, baudrate=settings.baud)
+    await port.open()
+    return port

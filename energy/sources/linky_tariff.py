@@ -1,0 +1,88 @@
+"""What a Linky tells of prices: period, colours, peaks and the next day's profile; groups in, a Tariff out, no I/O.
+
+Source: Enedis-NOI-CPT_54E v3.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import time
+from typing import Final
+
+from energy.grid import ProfileStep, Tariff, TariffColour
+from energy.sources.tic import Group
+
+TARIFF_LABELS: Final = frozenset(
+    {"PTEC", "LTARF", "DEMAIN", "PEJP", "NTARF", "STGE", "RELAIS", "PJOURF+1", "PPOINTE"}
+)
+"""the groups that this needs"""
+
+_COLOURS: Final = (None, TariffColour.BLUE, TariffColour.WHITE, TariffColour.RED)
+_BY_LETTER: Final = {"B": TariffColour.BLUE, "W": TariffColour.WHITE, "R": TariffColour.RED}
+_BY_WORD: Final = {"BLEU": TariffColour.BLUE, "BLAN": TariffColour.WHITE, "ROUG": TariffColour.RED}
+_TEMPO: Final = re.compile(r"H[CP]J([BWR])\Z")
+_CHEAP: Final = re.compile(r"HC|HEURES? +CREUSES?\b")
+_DEAR: Final = re.compile(r"HP|HEURES? +PLEINES?\b")
+_CONTACT: Final = {2: False, 3: True}
+"""bits 14 and 15 of a step: open, close; else it is left as it is, or as Tempo has it"""
+
+
+def tariff(groups: Mapping[str, Group]) -> Tariff | None:
+    """The tariff that the groups of a frame tell; None when they tell none (a short frame)."""
+    period = _text(groups, "LTARF") or _text(groups, "PTEC")
+    status = groups.get("STGE")
+    if period is None and status is None:
+        return None
+    bits = 0 if status is None else int(status.value, 16)
+    tempo = _TEMPO.match(period or "")
+    return Tariff(
+        period=period,
+        index=_number(groups, "NTARF"),
+        off_peak=_off_peak(period or ""),
+        today=_BY_LETTER[tempo[1]] if tempo is not None else _COLOURS[bits >> 24 & 3],
+        tomorrow=_BY_WORD.get(_text(groups, "DEMAIN") or "", _COLOURS[bits >> 26 & 3]),
+        peak_now=period == "PM.." or bool(bits >> 30 & 3),
+        peak_announced="PEJP" in groups or bool(bits >> 28 & 3),
+        contact_closed=_contact(groups, bits if status is not None else None),
+        next_day=_steps(_text(groups, "PJOURF+1")),
+        next_peak_day=_steps(_text(groups, "PPOINTE")),
+    )
+
+
+def _text(groups: Mapping[str, Group], label: str) -> str | None:
+    return groups[label].value.strip() if label in groups else None
+
+
+def _number(groups: Mapping[str, Group], label: str) -> int | None:
+    return int(groups[label].value) if label in groups else None
+
+
+def _off_peak(period: str) -> bool | None:
+    if _CHEAP.match(period):
+        return True
+    return False if _DEAR.match(period) else None
+
+
+def _contact(groups: Mapping[str, Group], bits: int | None) -> bool | None:
+    """The real dry contact: relay 1 of RELAIS, or bit 0 of STGE, which says it the other way round."""
+    relays = _number(groups, "RELAIS")
+    if relays is not None:
+        return bool(relays & 1)
+    return None if bits is None else not bits & 1
+
+
+def _steps(profile: str | None) -> tuple[ProfileStep, ...]:
+    """The steps of a day (blocks HHMMSSSS); none when one of them cannot be."""
+    steps: list[ProfileStep] = []
+    for block in (profile or "").split():
+        if block == "NONUTILE":
+            continue
+        try:
+            at = time(int(block[:2]), int(block[2:4]))
+        except ValueError:
+            return ()
+        what = int(block[4:], 16)
+        index = what & 0xF
+        steps.append(ProfileStep(at, index if 1 <= index <= 10 else None, _CONTACT.get(what >> 14)))
+    return tuple(steps)

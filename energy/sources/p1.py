@@ -1,0 +1,146 @@
+"""A P1 port (DSMR and its relatives) on a serial device or behind TCP: yields what it tells of the connection."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, Iterator
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+
+from energy.grid import THREE_PHASES, GridSample, GridSource, House, SourceError
+from energy.sources.byte_stream import LineSettings, StreamError, is_socket, opened
+from energy.sources.p1_cipher import AUTHENTICATION_KEY, Decryptor
+from energy.sources.p1_interpreter import P1Interpreter
+from energy.sources.p1_telegram import Telegram, TelegramParser
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+
+_log = logging.getLogger(__name__)
+
+_KEY_BYTES: Final = 16
+_REFUSED_IN_A_ROW: Final = 3
+"""envelopes that the key does not open, until it is said that it may be the wrong one"""
+
+
+class _Speed:
+    """The settings that versions have, and how long each is tried: more than one period of its telegrams."""
+
+    MODERN = (LineSettings(115_200, seven_bits=False), 12.0)
+    """version 4 and later, every second or every ten"""
+    OLD = (LineSettings(9600, seven_bits=True), 25.0)
+    """versions 2.2 and 3, every ten seconds; a telegram itself takes one"""
+
+
+_STAY_S: Final = 30.0
+"""three periods of the slow kind: silence for so long may mean that the meter was exchanged"""
+
+
+class P1Config(BaseModel):
+    """A meter whose P1 port reaches a serial device of this machine, or a serial server."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
+
+    type: Literal["p1"]
+    device: Annotated[str, Field(min_length=1)]
+    """path of the serial device, or `socket://host:port` of a serial server or dongle"""
+    version: Literal["auto", "old", "modern"] = "auto"
+    """old: 2.2 and 3 (9600 7E1); modern: 4 and later (115200 8N1); auto tries both"""
+    key: SecretStr | None = None
+    """32 hex digits, from the grid operator, where telegrams are encrypted (Luxembourg)"""
+    authentication_key: SecretStr | None = None
+    """32 hex digits; that of Luxembourg when absent"""
+
+    @field_validator("key", "authentication_key")
+    @classmethod
+    def _is_a_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and _bytes(key) is None:
+            raise ValueError(f"must be {2 * _KEY_BYTES} hexadecimal digits")
+        return key
+
+    def open(self, clock: Clock, house: House = THREE_PHASES) -> GridSource:
+        """The source; the device itself is opened when samples are asked for."""
+        return P1Source(self, clock, house)
+
+    def decryptor(self) -> Decryptor | None:
+        """What opens the telegrams; None where they are not encrypted."""
+        key = _bytes(self.key)
+        return Decryptor(key, _bytes(self.authentication_key) or AUTHENTICATION_KEY) if key is not None else None
+
+
+def _bytes(key: SecretStr | None) -> bytes | None:
+    try:
+        found = bytes.fromhex(key.get_secret_value()) if key is not None else b""
+    except ValueError:
+        return None
+    return found if len(found) == _KEY_BYTES else None
+
+
+_SPEEDS: Final = {"auto": (_Speed.MODERN, _Speed.OLD), "modern": (_Speed.MODERN,), "old": (_Speed.OLD,)}
+
+
+class P1Source:
+    """The samples of a P1 port. Silence on the wire is no error: the caller judges the age of what it has."""
+
+    def __init__(self, config: P1Config, clock: Clock, house: House) -> None:
+        self._config = config
+        speeds = _SPEEDS[config.version]
+        self._speeds = deque(speeds[:1] if is_socket(config.device) else speeds)  # a serial server has its own
+        self._clock = clock
+        self._interpreter = P1Interpreter(house)
+
+    async def samples(self) -> AsyncGenerator[GridSample]:
+        """Yield a sample with each believable telegram that is no repetition.
+
+        Raises:
+            SourceError: the device is missing, busy, or gone.
+        """
+        try:
+            async with contextlib.aclosing(self._listen()) as samples:
+                async for sample in samples:
+                    yield sample
+        except StreamError as error:
+            raise SourceError(f"p1: {error}") from error
+
+    async def _listen(self) -> AsyncGenerator[GridSample]:
+        while True:
+            settings, patience_s = self._speeds[0]
+            searching = len(self._speeds) > 1
+            async with opened(self._config.device, settings, self._clock) as stream:
+                hearing = _Hearing(self._config.decryptor())
+                until_s = self._clock.monotonic() + patience_s if searching else None
+                while (data := await stream.read(until_s)) is not None:
+                    for telegram in hearing.take(data):
+                        if not telegram.believable:
+                            _log.debug("P1: a telegram with a wrong checksum")
+                            continue
+                        if searching:
+                            until_s = self._clock.monotonic() + _STAY_S
+                        sample = self._interpreter.take(telegram, self._clock.now())
+                        if sample is not None:
+                            yield sample
+            _log.debug("%s: nothing to understand at %s", self._config.device, settings)
+            self._speeds.rotate(-1)
+
+
+class _Hearing:
+    """Bytes to telegrams, through the envelope where there is one."""
+
+    def __init__(self, decryptor: Decryptor | None) -> None:
+        self._decryptor = decryptor
+        self._parser = TelegramParser()
+        self._warned = False
+
+    def take(self, data: bytes) -> Iterator[Telegram]:
+        """The telegrams that these bytes complete."""
+        if self._decryptor is None:
+            yield from self._parser.feed(data)
+            return
+        for plain in self._decryptor.feed(data):
+            yield from TelegramParser().feed(plain)
+        if self._decryptor.refused >= _REFUSED_IN_A_ROW and not self._warned:
+            self._warned = True
+            _log.warning("P1: the key does not open the telegrams")

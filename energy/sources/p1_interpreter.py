@@ -1,0 +1,121 @@
+"""What P1 telegrams mean for load management: telegrams in, samples of the house connection out, no I/O."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from energy.grid import GridSample, House, Tariff
+from energy.sources import p1_reading
+from energy.sources.p1_reading import P1Reading
+from energy.sources.p1_telegram import Telegram
+from metering.reading import UNKNOWN, Phases
+
+_NOMINAL_V: Final = 230.0
+_CLOCKS_APART: Final = timedelta(minutes=1)
+_FAST_PERIOD_S, _SLOW_PERIOD_S = 1.0, 10.0
+_BREAKER_CLOSED: Final = 1
+
+
+class P1Interpreter:
+    """Telegrams to samples."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._last: Telegram | None = None
+
+    def take(self, telegram: Telegram, received_at: datetime) -> GridSample | None:
+        """A sample; None for a repetition, and for a telegram that does not tell what is drawn.
+
+        A repetition is a telegram that has a time stamp and is the last one again, digit by digit: some meters and
+        relays send such, and they must not look alive. One without a stamp cannot be told from a steady house.
+        """
+        reading = p1_reading.read(telegram)
+        repeated = telegram == self._last and reading.taken_at is not None
+        self._last = telegram
+        if repeated or reading.net_w is None:
+            return None
+        return GridSample(
+            taken_at=_meter_time(reading, received_at) or received_at,
+            currents_a=_currents(reading, self._house),
+            voltages_v=_three(reading.voltages_v),
+            powers_w=_three(reading.net_per_phase_w),
+            power_w=reading.net_w,
+            fuse_a=_fuse_a(reading),
+            limiter_w=_limiter_w(reading),
+            breaker_open=None if reading.breaker is None else reading.breaker != _BREAKER_CLOSED,
+            signed=True,
+            period_s=_FAST_PERIOD_S if (reading.version or "").startswith("5") else _SLOW_PERIOD_S,
+            tariff_period=None if reading.tariff is None else str(reading.tariff),
+            tariff=_tariff(reading),
+            demand_w=reading.demand_w,
+            month_peak_w=reading.month_peak.peak_w if reading.month_peak is not None else None,
+        )
+
+
+def _currents(reading: P1Reading, house: House) -> Phases[float | None]:
+    """Amperes per phase, with the sign of the phase's power.
+
+    The larger of what the meter states, which is a whole number in most, and of power over voltage, which leaves
+    reactive load out. Where the meter gives no voltage, the nominal one stands for it: this is no measurement but a
+    bound to keep, and the stated current beside it covers a sag.
+    """
+    powers = reading.net_per_phase_w
+    if not powers and house.phases == 1 and reading.net_w is not None:
+        powers = (reading.net_w,)  # some meters of one phase tell the total only
+    count = max(len(powers), len(reading.currents_a))
+    row = [
+        _current(_at(powers, phase), _at(reading.currents_a, phase), _at(reading.voltages_v, phase))
+        for phase in range(count)
+    ]
+    if house.phases == 1:
+        row = row[:1]
+    return _three(tuple(row))
+
+
+def _at(values: tuple[float | None, ...], phase: int) -> float | None:
+    return values[phase] if phase < len(values) else None
+
+
+def _current(power_w: float | None, stated_a: float | None, voltage_v: float | None) -> float | None:
+    if power_w is None:
+        return stated_a  # without a sign: it counts as drawn, which is the careful side
+    magnitude = max(stated_a or 0.0, abs(power_w) / (voltage_v or _NOMINAL_V))
+    return -magnitude if power_w < 0 else magnitude
+
+
+def _three(values: tuple[float | None, ...]) -> Phases[float | None]:
+    if not values:
+        return UNKNOWN
+    filled = (*values, None, None)
+    return Phases(filled[0], filled[1], filled[2])
+
+
+def _fuse_a(reading: P1Reading) -> float | None:
+    """The lowest threshold in amperes: object 31.4.0, in version 3 also 17.0.0."""
+    told = [one for one in (reading.fuse, reading.threshold) if one is not None and one.is_set and one.unit == "A"]
+    return min((one.value for one in told), default=None)
+
+
+def _limiter_w(reading: P1Reading) -> float | None:
+    """Object 17.0.0 in W or VA; without a unit it is Luxembourg's, in kVA."""
+    threshold = reading.threshold
+    if threshold is None or not threshold.is_set or threshold.unit == "A":
+        return None
+    return threshold.value if threshold.unit in {"W", "VA"} else threshold.value * 1000.0
+
+
+def _tariff(reading: P1Reading) -> Tariff | None:
+    """The Netherlands count the low tariff as 1, Belgium the day as 1 and the night as 2."""
+    if reading.tariff is None:
+        return None
+    low = 2 if reading.belgian else 1
+    return Tariff(str(reading.tariff), index=reading.tariff, off_peak=reading.tariff == low)
+
+
+def _meter_time(reading: P1Reading, received_at: datetime) -> datetime | None:
+    """The meter's own time (UTC); None when it gives none that can be right."""
+    told = reading.taken_at
+    if told is None or told.tzinfo is None:
+        return None
+    return told.astimezone(UTC) if abs(told - received_at) <= _CLOCKS_APART else None

@@ -1,0 +1,73 @@
+"""What opens the connection in the end, and how many seconds are left until then. Pure.
+
+An overload is a budget in seconds, not a threshold: a Linky bears 1.4 times its cut-off power for 158 s and three
+times for 12 s, a breaker likewise. Both are a first-order filter of the squared load, so one model serves both; the
+heat of the filter is the memory of what flowed before.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class TripCurve:
+    """How a protection behaves. Loads are multiples of its rating."""
+
+    name: str
+    decay: float
+    """what is left of a difference of heat after a second"""
+    trips_at: float
+    """heat (load squared, filtered) at which it opens"""
+    at_once_from: float | None = None
+    """load at which it opens without any delay (the magnetic part of a breaker)"""
+
+
+LINKY = TripCurve("linky", decay=0.992, trips_at=1.3**2)
+"""The cut-off of a Linky: Y(n) = 0.008·X² + 0.992·Y(n−1) each second, X in multiples of PCOUP; open at Y ≥ 1.69
+(Enedis-NOI-CPT_54E, the breaker). Injection does not count."""
+
+_BREAKER_DECAY = math.exp(-1.0 / 22.0)
+"""IEC 60898-1 leaves 1 to 60 s at 2.55 times the rating from cold; a time constant of 22 s opens after 6.6 s there and
+after 12 s at twice the rating, which is near the fast edge of the published bands of household breakers"""
+_BREAKER_TRIPS_AT = 1.3**2
+"""IEC 60898-1: never at 1.13, always at 1.45 times the rating (in an hour); the middle is taken"""
+
+BREAKER_B = TripCurve("B", _BREAKER_DECAY, _BREAKER_TRIPS_AT, at_once_from=3.0)
+"""IEC 60898-1 table 7: the magnetic part of a B breaker acts from 3 to 5 times the rating; the lower edge is taken"""
+BREAKER_C = TripCurve("C", _BREAKER_DECAY, _BREAKER_TRIPS_AT, at_once_from=5.0)
+"""the same: from 5 to 10 times for a C breaker"""
+CURVES = {curve.name: curve for curve in (LINKY, BREAKER_B, BREAKER_C)}
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """One phase of a protection, with the heat that it remembers."""
+
+    curve: TripCurve
+    heat: float = 0.0
+
+    @property
+    def tripped(self) -> bool:
+        """Whether it has opened by its heat."""
+        return self.heat >= self.curve.trips_at
+
+    def after(self, load: float, seconds: float) -> Protection:
+        """This after `seconds` under `load` (multiples of the rating; export counts as nothing)."""
+        if self._at_once(load):
+            return replace(self, heat=max(self.heat, self.curve.trips_at))
+        squared = max(0.0, load) ** 2
+        return replace(self, heat=squared + (self.heat - squared) * self.curve.decay**seconds)
+
+    def seconds_left(self, load: float) -> float:
+        """How long it bears `load` from now on; infinite when it bears it for ever."""
+        if self.tripped or self._at_once(load):
+            return 0.0
+        squared = max(0.0, load) ** 2
+        if squared <= self.curve.trips_at:
+            return math.inf
+        return math.log((squared - self.curve.trips_at) / (squared - self.heat)) / math.log(self.curve.decay)
+
+    def _at_once(self, load: float) -> bool:
+        return self.curve.at_once_from is not None and load >= self.curve.at_once_from
