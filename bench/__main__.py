@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
+from bench import composite
 from bench.csms import neutral_csms
 from bench.processes import EQUIPPED, STATION, Measured, booted
 from station.app import application as assemble
@@ -152,6 +153,7 @@ async def _main(quick: bool) -> None:
     await _memory()
     await _round_trips(500 if quick else 5000)
     await _events(500 if quick else 3000)
+    composite.main()
 
 
 if __name__ == "__main__":

@@ -7,13 +7,15 @@ between them, and moves it to the nearer bound where it does not: what our own v
 has been changed already is never taken for the house (no excess is subtracted twice), and a load that comes meanwhile
 is answered at once.
 
-Down: the whole predicted excess, at once. Up: half of the room that the house left over all of the last half minute,
+Down: the whole predicted excess, at once; what only a single sample of a fast source shows (a motor that starts) is
+waited out for that one second where the protection has seconds enough. Up: half of the room that the house left over all of the last half minute,
 at most 4 A a step, at most every 5 s, after 30 s without overload. A load that comes and goes (a hob, an oven's
 thermostat) hence keeps the vehicle steady below its peaks in place of chasing it.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -49,32 +51,35 @@ class Draw:
     most_a: Phases[float]
 
 
+NO_DRAW = Draw(Phases(0.0, 0.0, 0.0), Phases(0.0, 0.0, 0.0))
+
+
 class DrawHistory:
     """What our EVSEs drew in the time that a sample may be old."""
 
     def __init__(self) -> None:
-        self._seen: deque[tuple[float, Phases[float]]] = deque()
+        self._seen: deque[tuple[float, Draw]] = deque()
 
-    def add(self, now_s: float, draw_a: Phases[float]) -> None:
-        """Our EVSEs draw this now."""
-        self._seen.append((now_s, draw_a))
+    def add(self, now_s: float, draw: Draw) -> None:
+        """Our EVSEs draw this now: as much as is known of what each phase has of it."""
+        self._seen.append((now_s, draw))
         while len(self._seen) > 1 and self._seen[1][0] <= now_s - _OLDEST_S:
             self._seen.popleft()
 
     def window(self, since_s: float) -> Draw:
         """The least and the most since a moment; nothing where nothing is known."""
-        seen = [
-            draw_a
-            for (_, draw_a), until_s in zip(self._seen, [*(at_s for at_s, _ in self._seen), since_s][1:], strict=True)
-            if until_s >= since_s
-        ] or [Phases(0.0, 0.0, 0.0)]
-        l1, l2, l3 = [[values[phase] for values in map(tuple, seen)] for phase in range(3)]
-        return Draw(Phases(min(l1), min(l2), min(l3)), Phases(max(l1), max(l2), max(l3)))
+        untils = [at_s for at_s, _ in self._seen][1:]
+        seen = [draw for (_, draw), until_s in zip(self._seen, [*untils, since_s], strict=False) if until_s >= since_s]
+        least, most = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
+        for phase in range(3):
+            least[phase] = min((tuple(draw.least_a)[phase] for draw in seen), default=0.0)
+            most[phase] = max((tuple(draw.most_a)[phase] for draw in seen), default=0.0)
+        return Draw(Phases(*least), Phases(*most))
 
     @property
-    def latest(self) -> Phases[float]:
+    def latest(self) -> Draw:
         """What they drew last."""
-        return self._seen[-1][1] if self._seen else Phases(0.0, 0.0, 0.0)
+        return self._seen[-1][1] if self._seen else NO_DRAW
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,8 @@ class Look:
     now_s: float
     overrun: bool = False
     """the meter itself speaks of an overload, or cannot measure so much: nothing more is given"""
+    patient: bool = False
+    """the next sample comes soon enough to see whether a rise of the house lasts"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,21 +114,24 @@ class PhaseCapacity:
     """what the house draws by the best estimate; None before the first sample"""
     peaks: tuple[tuple[float, float], ...] = ()
     """moments and estimates that no later one exceeds, of the last `CALM_S`"""
+    low_a: float = math.inf
+    """what the house drew at least by the last sample"""
 
 
 def balance(before: PhaseCapacity, look: Look) -> PhaseCapacity:
     """What is left on one phase after a fresh sample."""
     now_s = look.now_s
     low_a, high_a = look.grid_a - look.most_draw_a, look.grid_a - look.least_draw_a
-    house_a = high_a if before.house_a is None else min(max(before.house_a, low_a), high_a)
+    lasting_a = min(low_a, before.low_a) if look.patient else low_a
+    house_a = high_a if before.house_a is None else min(max(before.house_a, lasting_a), high_a)
     peaks = (*(p for p in before.peaks if p[0] > now_s - CALM_S and p[1] > house_a), (now_s, house_a))
-    overloaded = look.overrun or look.grid_a > look.limit_a or house_a + look.offered_a > look.limit_a
+    overloaded = look.overrun or house_a + max(look.offered_a, look.least_draw_a) > look.limit_a
     overloaded_at_s = now_s if overloaded else before.overloaded_at_s
     left_a = max(0.0, look.limit_a - house_a)
     surely_a = max(0.0, look.limit_a - max(high_a, peaks[0][1]))
 
     def at(current_a: float, stepped_at_s: float = before.stepped_at_s) -> PhaseCapacity:
-        return PhaseCapacity(current_a, overloaded_at_s, stepped_at_s, house_a, peaks)
+        return PhaseCapacity(current_a, overloaded_at_s, stepped_at_s, house_a, peaks, low_a)
 
     if look.most_draw_a < IDLE_A:
         return at(surely_a)

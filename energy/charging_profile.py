@@ -102,6 +102,15 @@ class ChargingProfile:
         """Whether both are valid at some moment (K01.FR.06)."""
         return _before(self.valid_from, other.valid_to) and _before(other.valid_from, self.valid_to)
 
+    def is_over(self, now: datetime) -> bool:
+        """Whether it will never limit anything again."""
+        if self.valid_to is not None and self.valid_to <= now:
+            return True
+        starts_at, duration_s = self.schedule.starts_at, self.schedule.duration_s
+        if self.kind is not Kind.ABSOLUTE or starts_at is None or duration_s is None:
+            return False
+        return (now - starts_at).total_seconds() >= duration_s
+
 
 def _before(begin: datetime | None, end: datetime | None) -> bool:
     return begin is None or end is None or begin < end

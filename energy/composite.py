@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import chain
+from itertools import chain, pairwise
 from typing import TypeAlias
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency
@@ -55,12 +55,6 @@ def limit_a(profiles: Iterable[ChargingProfile], charge: Charge, now: datetime) 
 def station_limit_a(profiles: Iterable[ChargingProfile], now: datetime) -> float | None:
     """The amperes per phase that ChargingStationMaxProfile leaves to all EVSEs together now (K04.FR.05)."""
     return _first(_of_station(profiles), STATION, now)
-
-
-def external_limit_a(profiles: Iterable[ChargingProfile], now: datetime) -> float | None:
-    """The same of what others than the CSMS have set; each of them is heeded (SC.01, K11.FR.01, K12.FR.01)."""
-    told = [_first([one], STATION, now) for one in profiles if one.purpose is Purpose.EXTERNAL_CONSTRAINTS]
-    return min((current_a for current_a in told if current_a is not None), default=None)
 
 
 def amperes(period: Period, unit: RateUnit) -> float:
@@ -130,15 +124,16 @@ def _start(profile: ChargingProfile, charge: Charge, now: datetime) -> datetime 
 # Over a span of time
 
 
-def limits_over(
-    profiles: Iterable[ChargingProfile], charge: Charge, begin: datetime, length: timedelta
-) -> list[Piece]:
+def limits_over(profiles: Iterable[ChargingProfile], charge: Charge, begin: datetime, length: timedelta) -> list[Piece]:
     """What `limit_a` says at each moment of a span; nothing where it says None. In order, without overlaps."""
     return _stacked(ranked(profiles, charge), charge, begin, length)
 
 
 def station_limits_over(profiles: Sequence[ChargingProfile], begin: datetime, length: timedelta) -> list[Piece]:
-    """What ChargingStationMaxProfile and external constraints leave to all EVSEs at each moment of a span."""
+    """What ChargingStationMaxProfile and external constraints leave to all EVSEs at each moment of a span.
+
+    Each of the constraints is heeded, whoever has set it (SC.01).
+    """
     layers = [_stacked(_of_station(profiles), STATION, begin, length)]
     layers += [
         _stacked([one], STATION, begin, length) for one in profiles if one.purpose is Purpose.EXTERNAL_CONSTRAINTS
@@ -223,7 +218,7 @@ def slices(layers: Sequence[Sequence[Piece]]) -> Iterator[tuple[int, int, list[f
     """Cuts layers at every moment at which one of them changes: from, until, and what each says there."""
     bounds = sorted({bound for layer in layers for piece in layer for bound in piece[:2]})
     places = [0] * len(layers)
-    for since, until in zip(bounds, bounds[1:], strict=False):
+    for since, until in pairwise(bounds):
         values: list[float | None] = []
         for number, layer in enumerate(layers):
             place = places[number]

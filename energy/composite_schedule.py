@@ -1,4 +1,4 @@
-"""The composite schedule: what an EVSE, or the station, is expected to draw at the most over a span of time (K08). Pure."""
+"""The composite schedule: what an EVSE or the station is expected to draw at the most over a time (K08). Pure."""
 
 from __future__ import annotations
 

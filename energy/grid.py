@@ -5,7 +5,7 @@ Every field beyond `taken_at` and `currents_a` is optional: a control law works 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, time
 from enum import StrEnum
@@ -101,17 +101,6 @@ class GridSample:
     """highest quarter hour of this month (Belgian capacity tariff)"""
 
 
-@dataclass(frozen=True, slots=True)
-class House:
-    """What a source needs to know of the house that its meter cannot tell."""
-
-    phases: int
-    """of the connection: 1 or 3"""
-
-
-THREE_PHASES = House(3)
-
-
 class SourceError(Exception):
     """A grid source cannot be opened or read; the caller tries again later."""
 
@@ -159,6 +148,6 @@ class GridOrderSource(Protocol):
         """The order in force now; None: none. Before the first look at the contact there is one."""
         ...
 
-    def orders(self) -> AsyncIterator[GridOrder | None]:
+    def orders(self) -> AsyncGenerator[GridOrder | None]:
         """Yield the order in force at first, then at each change; never ends, never raises for a failed input."""
         ...

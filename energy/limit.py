@@ -30,7 +30,7 @@ class LimitSource(StrEnum):
     OPERATOR = "grid-operator"
     """a limit of the grid operator, through the API or MQTT"""
     USER = "user"
-    """a limit of the owner, through the API or MQTT"""
+    """a limit of the owner or of an energy management system, through the API or MQTT"""
     CHARGING_PROFILE = "charging-profile"
     """an OCPP charging profile"""
     TARIFF = "tariff"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -52,6 +53,8 @@ class ProfileStore:
         self._profiles: dict[int, ChargingProfile] = {}
         self.enabled = True
         """whether the profiles of the CSMS count (SmartChargingCtrlr.Enabled)"""
+        self.expected: dict[int, ChargingProfile] = {}
+        """per EVSE, what came with a start whose transaction has not begun: not installed, but it counts"""
 
     def all(self) -> tuple[ChargingProfile, ...]:
         """Every installed profile."""
@@ -64,7 +67,7 @@ class ProfileStore:
     def in_force(self) -> tuple[ChargingProfile, ...]:
         """The profiles that count now; what others than the CSMS have set always does."""
         if self.enabled:
-            return self.all()
+            return (*self._profiles.values(), *self.expected.values())
         return tuple(one for one in self.all() if one.purpose is Purpose.EXTERNAL_CONSTRAINTS)
 
     def matching(self, criteria: Criteria) -> list[ChargingProfile]:
@@ -182,8 +185,12 @@ def _refusal_of_schedule(profile: ChargingProfile) -> Refusal | None:
     starts = [period.start_s for period in schedule.periods]
     if any(later <= earlier for earlier, later in pairwise(starts)):  # K01.FR.35
         return Refusal("InvalidSchedule", "startPeriod must increase")
-    if any(period.limit < 0 or period.phase_count not in {1, 2, 3} for period in schedule.periods):
-        return Refusal("InvalidSchedule", "limit must not be negative, numberPhases must be 1 to 3")
+    if any(not 0 <= period.limit < math.inf for period in schedule.periods):
+        return Refusal("InvalidSchedule", "limit must be a number that is not negative")
+    if any(period.phase_count not in {1, 2, 3} for period in schedule.periods):
+        return Refusal("InvalidSchedule", "numberPhases must be 1 to 3")
+    if schedule.minimum_rate is not None and not math.isfinite(schedule.minimum_rate):
+        return Refusal("InvalidSchedule", "minChargingRate must be a number")
     if schedule.duration_s is not None and schedule.duration_s < 0:
         return Refusal("InvalidSchedule", "duration must not be negative")
     if profile.kind is Kind.RELATIVE and schedule.starts_at is not None:  # K01.FR.41
@@ -195,4 +202,3 @@ def _refusal_of_schedule(profile: ChargingProfile) -> Refusal | None:
     if profile.valid_from and profile.valid_to and profile.valid_to <= profile.valid_from:
         return Refusal("InvalidProfile", "validTo must be after validFrom")
     return None
-

@@ -1,36 +1,157 @@
-"""A shared capacity divided among the EVSEs that want some. Pure."""
+"""A shared capacity divided among the EVSEs that want some. Pure.
+
+A capacity is one or more bounds: each conductor of the connection is one (amperes), a power for all EVSEs together is
+another (watts). An EVSE weighs on a bound by what one ampere of it adds there: 1 on each conductor that its vehicle
+loads, volts times phases on a power.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 
 MINIMUM_A = 6.0
 """the least that a vehicle can charge with (IEC 61851-1)"""
+TURN_S = 900.0
+"""how long an EVSE is served before one that waits comes first"""
+_NOTHING = 1e-9
 
 
-def share(capacity_a: float, wanted_a: Mapping[int, float], order: Sequence[int]) -> dict[int, float]:
-    """Divide `capacity_a`: 6 A to as many as fit, in `order`; then the rest evenly, none above what it wants.
+class Policy(StrEnum):
+    """Who gets what is left when everybody that fits has 6 A."""
+
+    FAIR = "fair"
+    """all the same, up to what each can use"""
+    FIRST_COME = "first-come"
+    """the first all it can use, then the second, …; where priorities differ, the higher first"""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """At most `capacity`, of which one ampere of an EVSE takes its weight; EVSEs that are not named take none."""
+
+    capacity: float
+    weights: Mapping[int, float]
+
+
+def even(capacity_a: float, evse_ids: Sequence[int]) -> Bound:
+    """Amperes on a conductor that all these EVSEs load."""
+    return Bound(capacity_a, dict.fromkeys(evse_ids, 1.0))
+
+
+def share(
+    bounds: Sequence[Bound], wanted_a: Mapping[int, float], order: Sequence[int], policy: Policy = Policy.FAIR
+) -> dict[int, float]:
+    """Divide a capacity: 6 A to as many as fit, in `order`; then the rest, none above what it wants.
 
     Args:
-        capacity_a: amperes per phase for all together.
-        wanted_a: per EVSE the most that it can use, for those that want energy.
+        bounds: what all together must keep.
+        wanted_a: per EVSE the most that it can use, amperes per phase, for those that want energy.
         order: the EVSEs, the first served first.
+        policy: how the rest is divided.
 
-    Returns: amperes for each EVSE of `order`; 0 for one that must wait.
+    Returns: amperes per phase for each EVSE of `order`; 0 for one that must wait.
     """
     shares = dict.fromkeys(order, 0.0)
-    left_a = capacity_a
+    left = [bound.capacity for bound in bounds]
+    served: list[int] = []
     for evse_id in order:
-        if wanted_a.get(evse_id, 0.0) >= MINIMUM_A and left_a >= MINIMUM_A:
-            shares[evse_id] = MINIMUM_A
-            left_a -= MINIMUM_A
-    hungry = [evse_id for evse_id in order if shares[evse_id] > 0.0]
-    while hungry and left_a > 1e-9:
-        each_a = left_a / len(hungry)
-        for evse_id in list(hungry):
-            more_a = min(each_a, wanted_a[evse_id] - shares[evse_id])
-            shares[evse_id] += more_a
-            left_a -= more_a
-            if wanted_a[evse_id] - shares[evse_id] <= 1e-9:
-                hungry.remove(evse_id)
+        if wanted_a.get(evse_id, 0.0) >= MINIMUM_A and _room_a(bounds, left, [evse_id]) >= MINIMUM_A - _NOTHING:
+            _give(shares, bounds, left, [evse_id], MINIMUM_A)
+            served.append(evse_id)
+    for group in [served] if policy is Policy.FAIR else [[evse_id] for evse_id in served]:
+        _fill(shares, bounds, left, group, wanted_a)
     return shares
+
+
+def spread(shares: Mapping[int, float], bounds: Sequence[Bound], wanted_a: Mapping[int, float]) -> dict[int, float]:
+    """Shares, and what they leave on top, to those that are served and could use it."""
+    more, left = dict(shares), [bound.capacity for bound in bounds]
+    for evse_id, current_a in shares.items():
+        for index, bound in enumerate(bounds):
+            left[index] -= current_a * bound.weights.get(evse_id, 0.0)
+    _fill(more, bounds, left, [evse_id for evse_id, current_a in shares.items() if current_a > 0.0], wanted_a)
+    return more
+
+
+def _fill(
+    shares: dict[int, float], bounds: Sequence[Bound], left: list[float], group: list[int], wanted_a: Mapping[int, float]
+) -> None:
+    """Raise all of a group together until each has what it wants or meets a bound that is used up."""
+    hungry = [evse_id for evse_id in group if wanted_a[evse_id] - shares[evse_id] > _NOTHING]
+    while hungry:
+        wishes = [wanted_a[evse_id] - shares[evse_id] for evse_id in hungry]
+        more_a = min(_room_a(bounds, left, hungry), *wishes)
+        _give(shares, bounds, left, hungry, max(0.0, more_a))
+        hungry = [
+            evse_id
+            for evse_id in hungry
+            if wanted_a[evse_id] - shares[evse_id] > _NOTHING and _room_a(bounds, left, [evse_id]) > _NOTHING
+        ]
+
+
+def _room_a(bounds: Sequence[Bound], left: Sequence[float], evse_ids: Sequence[int]) -> float:
+    """By how much all of these can be raised together."""
+    rooms: list[float] = []
+    for bound, rest in zip(bounds, left, strict=True):
+        weight = sum(bound.weights.get(evse_id, 0.0) for evse_id in evse_ids)
+        if weight > 0.0:
+            rooms.append(rest / weight)
+    return min(rooms, default=float("inf"))
+
+
+def _give(
+    shares: dict[int, float], bounds: Sequence[Bound], left: list[float], evse_ids: Sequence[int], current_a: float
+) -> None:
+    for evse_id in evse_ids:
+        shares[evse_id] += current_a
+        for index, bound in enumerate(bounds):
+            left[index] -= current_a * bound.weights.get(evse_id, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One EVSE that wants energy, as the order of service sees it."""
+
+    evse_id: int
+    served: bool
+    priority: int = 0
+    """the higher is served first"""
+    idle: bool = False
+    """its vehicle has not drawn for long: full, or asleep"""
+
+
+class Turns:
+    """Who is served first: by priority, then whose turn it is, then who came first; vehicles that sleep come last."""
+
+    def __init__(self) -> None:
+        self._queue: list[int] = []
+        self._served_since_s: dict[int, float] = {}
+
+    def order(self, wanting: Sequence[Waiting], now_s: float) -> list[int]:
+        """The EVSEs that want energy, the first served first."""
+        known = {one.evse_id: one for one in wanting}
+        self._queue = [evse_id for evse_id in self._queue if evse_id in known]
+        self._queue += [evse_id for evse_id in known if evse_id not in self._queue]
+        for one in wanting:
+            if not one.served:
+                self._served_since_s.pop(one.evse_id, None)
+            else:
+                self._served_since_s.setdefault(one.evse_id, now_s)
+        self._served_since_s = {evse_id: at_s for evse_id, at_s in self._served_since_s.items() if evse_id in known}
+        self._pass_on(known, now_s)
+        return sorted(self._queue, key=lambda evse_id: (known[evse_id].idle, -known[evse_id].priority))
+
+    def next_turn_s(self) -> float | None:
+        """When the next of those that are served could have to give way."""
+        return min((since_s + TURN_S for since_s in self._served_since_s.values()), default=None)
+
+    def _pass_on(self, known: Mapping[int, Waiting], now_s: float) -> None:
+        """Whoever has been served for a turn goes behind those of the same priority that wait."""
+        waiting = {one.priority for one in known.values() if not one.served and not one.idle}
+        for evse_id, since_s in sorted(self._served_since_s.items(), key=lambda item: item[1]):
+            if now_s - since_s >= TURN_S and known[evse_id].priority in waiting:
+                self._queue.remove(evse_id)
+                self._queue.append(evse_id)
+                self._served_since_s[evse_id] = now_s

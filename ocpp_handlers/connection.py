@@ -18,7 +18,7 @@ from ocpp_handlers import handshake
 from ocpp_handlers.back_off import back_off
 from station.database import StorageError
 from station.security_events import SecurityEventType
-from station.supervision import heed_cancellation
+from station.supervision import contained, heed_cancellation
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -151,11 +151,11 @@ class Connection:
         profile = self._access.network.profile
         if profile is None:
             return False
-        try:
-            dialled = await self._dial(profile)
-        except _failures() as error:
-            self._say(f"cannot connect to {profile.url}: {_describe(error)}")
-            await self._note_failure(profile, error)
+        dialled = await contained(self._dial(profile))
+        if isinstance(dialled, Exception):  # whatever it is, the next attempt may go elsewhere
+            unforeseen = dialled if not isinstance(dialled, _failures()) else None
+            self._say(f"cannot connect to {profile.url}: {_describe(dialled)}", unforeseen)
+            await self._note_failure(profile, dialled)
             return False
         websocket = dialled.websocket
         try:
@@ -201,11 +201,13 @@ class Connection:
 
         access = self._access
         with self._clock.wire(_DIAL_WIRE_S):
+            # The system's roots are many: to read them takes long enough for the boards to notice.
+            context = await asyncio.to_thread(self._context, material) if material is not None else None
             return await dial(
                 address(profile, access.identity),
                 subprotocols=[Subprotocol(SUBPROTOCOL)],
                 additional_headers=headers(profile, access.identity, access.credentials.password),
-                ssl=self._context(material) if material is not None else None,
+                ssl=context,
                 open_timeout=_DIAL_S,
                 close_timeout=_GOODBYE_S,
                 ping_interval=None,  # our own: the interval is a variable, the clock may be virtual
@@ -280,9 +282,9 @@ class Connection:
                 websocket.transport.abort()
                 return
 
-    def _say(self, what: str) -> None:
+    def _say(self, what: str, unforeseen: Exception | None = None) -> None:
         """The first failure is a warning, the same again is not."""
-        _log.log(logging.DEBUG if what == self.last_error else logging.WARNING, "%s", what)
+        _log.log(logging.DEBUG if what == self.last_error else logging.WARNING, "%s", what, exc_info=unforeseen)
         self.last_error = what
 
 

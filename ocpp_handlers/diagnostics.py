@@ -62,7 +62,7 @@ class Diagnostics:
         canceled = uploads.accept(order)
 
         async def begin() -> None:
-            uploads.begin(order)
+            order.answered.set()
 
         return Answer({"status": "AcceptedCanceled" if canceled else "Accepted", "filename": order.name}, begin)
 

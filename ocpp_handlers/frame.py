@@ -117,7 +117,7 @@ def encode(frame: Call | Result | Error) -> str:
         raise ValueError("nested too deeply") from error
 
 
-_SECRET = re.compile("basicauthpassword", re.IGNORECASE)  # identifiers ignore case
+_SECRET = re.compile("password|passphrase|secret", re.IGNORECASE)  # BasicAuthPassword, and what vendors call theirs
 _SECRET_FIELDS = {"apn": ("apnPassword", "simPin"), "vpn": ("password", "key")}
 """what nobody else should know of a NetworkConnectionProfile"""
 _KEY_CODE = "KeyCode"

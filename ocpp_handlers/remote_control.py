@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from energy.charging_profile import Purpose
+from energy.profile_store import Refusal
 from ocpp_handlers import actions
+from ocpp_handlers.charging_profiles import profile_from_wire
 from ocpp_handlers.session import Answer, Handlers
-from ocpp_handlers.translate import id_token_from_wire, profile_from_wire, whole
+from ocpp_handlers.translate import id_token_from_wire, whole
 from station.charging_station import StartAnswer
 from station.model import StoppedReason, TriggerReason
 
@@ -55,9 +58,10 @@ class RemoteControl:
         profile: ChargingProfile | None = None
         wire = request.get("chargingProfile")
         if wire is not None and self._station.settings.smart_charging_enabled:  # F01.FR.12: else it is ignored
-            profile = profile_from_wire(wire, chosen)
-            if (why := self._refusal(profile)) is not None:  # F01.FR.26, F02.FR.27, K05.FR.05
-                return _rejected("InvalidProfile", why)
+            decoded = self._profile(wire, chosen)
+            if isinstance(decoded, Refusal):  # F01.FR.26, F02.FR.27, K05.FR.05
+                return _rejected(decoded.reason_code, decoded.sentence)
+            profile = decoded
         group_id = id_token_from_wire(group) if group is not None else None
         remote_start_id = whole(request["remoteStartId"], "remoteStartId")
 
@@ -96,19 +100,16 @@ class RemoteControl:
             return Answer({"status": "OngoingAuthorizedTransaction"})
         return Answer({"status": "Unlocked" if await evse.unlock() else "UnlockFailed"})  # F05.FR.04, F05.FR.05
 
-    def _refusal(self, profile: ChargingProfile) -> str | None:
-        if profile.purpose is not Purpose.TX or profile.transaction_id is not None:  # F01.FR.08, F01.FR.11
-            return "only a TxProfile without a transactionId may come with a start"
+    def _profile(self, wire: m.ChargingProfileType, evse_id: int) -> ChargingProfile | Refusal:
+        profile = profile_from_wire(wire, evse_id)
+        if isinstance(profile, Refusal):
+            return profile
+        if profile.purpose is not Purpose.TX or profile.transaction_id is not None:  # F01.FR.09, F01.FR.11
+            return Refusal("InvalidProfile", "only a TxProfile without a transactionId may come with a start")
+        profile = replace(profile, with_start=True)
         # The transaction does not exist yet: the other rules are asked with one that would be its own.
-        named = _with_transaction(profile, "to-be-started")
-        refusal = self._profiles.refusal(named, "to-be-started")
-        return refusal.sentence if refusal is not None else None
-
-
-def _with_transaction(profile: ChargingProfile, transaction_id: str) -> ChargingProfile:
-    from dataclasses import replace
-
-    return replace(profile, transaction_id=transaction_id)
+        named = replace(profile, transaction_id="to-be-started")
+        return self._profiles.refusal(named, "to-be-started") or profile
 
 
 def _rejected(reason_code: str, info: str) -> Answer[m.RequestStartTransactionResponse]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from metering.pulse import Pulse
 from ocpp_handlers import actions
 from ocpp_handlers.certificates import status_info
-from ocpp_handlers.session import Answer, Handlers, RefusedError
+from ocpp_handlers.session import Answer, Handlers, RefusedError, TimedOutError
 from station.certificates import Fault
 from station.ports import NoAnswerError
 from station.station_certificate import Owner
@@ -106,7 +106,11 @@ class Signing:
         """A03.FR.02."""
         if self._stopped or not self._link.online or self._clock.monotonic() < self._not_before_s:
             return False
-        return await self._certificates.renewal_due()
+        try:
+            return await self._certificates.renewal_due()
+        except OSError as error:  # no reason to lose the link
+            _log.error("the expiry of the station's certificate cannot be read: %s", error)
+            return False
 
     async def _obtain(self, *, requested: bool) -> None:
         """Send a request, and send it again as long as it is accepted and nothing comes of it (A02.FR.17)."""
@@ -137,13 +141,24 @@ class Signing:
         return self._wanted or self._answered
 
     async def _ask(self, csr: str, *, requested: bool) -> bool:
-        """Send the request (A02.FR.03); whether it makes sense to wait for the certificate."""
+        """Send the request (A02.FR.03); whether it makes sense to wait for the certificate.
+
+        Where there is nobody to send it to it is sent later: that is none of the attempts after which A02.FR.19 wants
+        an end, and the certificate would expire.
+        """
         request: m.SignCertificateRequest = {"csr": csr, "certificateType": "ChargingStationCertificate"}
-        try:
-            answer = await self._link.call(actions.SIGN_CERTIFICATE, request, requested=requested)
-        except NoAnswerError as error:
-            _log.warning("SignCertificate: %s", error)
-            return not isinstance(error, RefusedError)  # a lost link or a late answer: as if nothing came of it
-        if answer["status"] != "Accepted":
-            _log.warning("the CSMS rejects the certificate signing request")
-        return answer["status"] == "Accepted"
+        while True:
+            try:
+                answer = await self._link.call(actions.SIGN_CERTIFICATE, request, requested=requested)
+            except NoAnswerError as error:
+                _log.warning("SignCertificate: %s", error)
+                if isinstance(error, RefusedError):
+                    return False
+                if isinstance(error, TimedOutError):  # as if nothing came of it
+                    return True
+                if await self._answer_within(self._settings.cert_signing_wait_minimum_s):
+                    return True
+                continue
+            if answer["status"] != "Accepted":
+                _log.warning("the CSMS rejects the certificate signing request")
+            return answer["status"] == "Accepted"

@@ -1,67 +1,176 @@
-"""Block K, smart charging: charging profiles come and go (K01, K10)."""
+"""Block K, smart charging: charging profiles come, are told and go, and what they come to (K01, K08, K09, K10)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from itertools import groupby
 from typing import TYPE_CHECKING
 
-from energy.charging_profile import Purpose
-from energy.profile_store import Criteria
+from energy.charging_profile import ChargingLimitSource, Purpose, RateUnit
+from energy.profile_store import Criteria, Refusal
 from ocpp_handlers import actions
-from ocpp_handlers.session import Answer, Handlers
-from ocpp_handlers.translate import profile_from_wire, whole
+from ocpp_handlers.charging_profiles import composite_to_wire, profile_from_wire, profile_to_wire
+from ocpp_handlers.session import Answer, Handlers, PayloadError
+from ocpp_handlers.translate import whole
+from station.expected_schedule import expected_schedule
+from station.ports import NoAnswerError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from energy.charging_profile import ChargingProfile
     from ocpp_handlers import messages as m
+    from ocpp_handlers.link import Link
     from station.charging_station import ChargingStation
-    from station.profiles import Profiles
+    from station.load_management import LoadManagement
+    from station.supervision import Errand
+
+_log = logging.getLogger(__name__)
+
+_PERIODS_PER_REPORT = 200
+"""periods in one ReportChargingProfilesRequest, or one profile: some 12 kB"""
+_MOST_AT_ONCE = 4
+"""reports that may be under way; another one is told that there is nothing"""
 
 
 class SmartCharging:
-    """Installs and clears profiles. What they mean, the energy room decides."""
+    """Installs, reports and clears profiles. What they mean, the energy room decides."""
 
-    def __init__(self, station: ChargingStation, profiles: Profiles, changed: Callable[[], None]) -> None:
+    def __init__(self, link: Link, station: ChargingStation, load: LoadManagement) -> None:
+        self._link = link
         self._station = station
-        self._profiles = profiles
-        self._changed = changed
+        self._load = load
+        self._profiles = load.profiles
+        self._under_way = 0
 
     def register(self, handlers: Handlers) -> None:
         """Answer what the CSMS asks of this block."""
         handlers.on(actions.SET_CHARGING_PROFILE, self.set_charging_profile)
+        handlers.on(actions.GET_CHARGING_PROFILES, self.get_charging_profiles)
+        handlers.on(actions.GET_COMPOSITE_SCHEDULE, self.get_composite_schedule)
         handlers.on(actions.CLEAR_CHARGING_PROFILE, self.clear_charging_profile)
 
     async def set_charging_profile(self, request: m.SetChargingProfileRequest) -> Answer[m.SetChargingProfileResponse]:
-        """K01.FR.04, K01.FR.05, K01.FR.07 and the refusals of profile_store."""
-        if not self._station.settings.smart_charging_enabled:
-            return _rejected("NotEnabled", "smart charging is switched off")
+        """K01.FR.04, K01.FR.05, K01.FR.07, K01.FR.32 and the refusals of profile_store."""
+        self._check_enabled()
         evse_id = whole(request["evseId"], "evseId")
         profile = profile_from_wire(request["chargingProfile"], evse_id)
-        if len(request["chargingProfile"]["chargingSchedule"]) > 1:  # K01.FR.34
-            return _rejected("InvalidSchedule", "more than one chargingSchedule needs ISO 15118")
-        evse = self._station.evses.get(evse_id)
-        refusal = self._profiles.refusal(profile, evse.transaction_id if evse is not None else None)
-        if refusal is not None:
-            return _rejected(refusal.reason_code, refusal.sentence)
-        await self._profiles.install(profile)
-        self._changed()
-        return Answer({"status": "Accepted"})
+        if not isinstance(profile, Refusal):
+            evse = self._station.evses.get(evse_id)
+            refusal = self._profiles.refusal(profile, evse.transaction_id if evse is not None else None)
+            if refusal is None:
+                await self._profiles.install(profile)
+                self._load.poke()
+                return Answer({"status": "Accepted"})
+            profile = refusal
+        return Answer({"status": "Rejected", "statusInfo": status_info(profile)})
+
+    async def get_composite_schedule(
+        self, request: m.GetCompositeScheduleRequest
+    ) -> Answer[m.GetCompositeScheduleResponse]:
+        """K08."""
+        self._check_enabled()
+        evse_id, duration_s = whole(request["evseId"], "evseId"), whole(request["duration"], "duration")
+        unit = request.get("chargingRateUnit")
+        asked = RateUnit(unit) if unit is not None else None
+        expected = expected_schedule(self._load, self._station.clock, evse_id, duration_s, asked)
+        if isinstance(expected, Refusal):
+            return Answer({"status": "Rejected", "statusInfo": status_info(expected)})
+        schedule = composite_to_wire(evse_id, expected.begin, duration_s, expected.unit, expected.levels)
+        return Answer({"status": "Accepted", "schedule": schedule})
+
+    async def get_charging_profiles(
+        self, request: m.GetChargingProfilesRequest
+    ) -> Answer[m.GetChargingProfilesResponse]:
+        """K09."""
+        self._check_enabled()
+        wanted = request["chargingProfile"]
+        purpose, ids, sources = (
+            wanted.get("chargingProfilePurpose"),
+            wanted.get("chargingProfileId"),
+            wanted.get("chargingLimitSource"),
+        )
+        criteria = Criteria(
+            evse_id=request.get("evseId"),  # K09.FR.04, K09.FR.05, K09.FR.06
+            purpose=Purpose(purpose) if purpose is not None else None,
+            stack_level=wanted.get("stackLevel"),
+            profile_ids=frozenset(ids) if ids is not None else None,
+            sources=frozenset(ChargingLimitSource(one) for one in sources) if sources is not None else None,
+        )
+        found = self._profiles.store.matching(criteria)
+        if not found:
+            return Answer({"status": "NoProfiles"})
+        if self._under_way >= _MOST_AT_ONCE:
+            return Answer({"status": "NoProfiles", "statusInfo": {"reasonCode": "OutOfMemory"}})
+        return Answer({"status": "Accepted"}, self._report(whole(request["requestId"], "requestId"), found))
 
     async def clear_charging_profile(
         self, request: m.ClearChargingProfileRequest
     ) -> Answer[m.ClearChargingProfileResponse]:
-        """K10.FR.01, K10.FR.03, K10.FR.04, K10.FR.05."""
-        wanted = request.get("chargingProfileCriteria", {})
-        purpose = wanted.get("chargingProfilePurpose")
-        criteria = Criteria(
-            profile_id=request.get("chargingProfileId"),
-            evse_id=wanted.get("evseId"),
-            purpose=Purpose(purpose) if purpose is not None else None,
-            stack_level=wanted.get("stackLevel"),
-        )
+        """K10.FR.01, K10.FR.03, K10.FR.04, K10.FR.05, K10.FR.07."""
+        self._check_enabled()
+        identity = request.get("chargingProfileId")
+        if identity is not None:
+            criteria = Criteria(profile_ids=(identity,))
+        else:
+            wanted = request.get("chargingProfileCriteria", {})
+            purpose = wanted.get("chargingProfilePurpose")
+            criteria = Criteria(
+                evse_id=wanted.get("evseId"),
+                purpose=Purpose(purpose) if purpose is not None else None,
+                stack_level=wanted.get("stackLevel"),
+            )
         cleared = await self._profiles.clear(criteria)
-        self._changed()
+        self._load.poke()
         return Answer({"status": "Accepted" if cleared else "Unknown"})
 
+    def _check_enabled(self) -> None:
+        """K01.FR.29.
 
-def _rejected(reason_code: str, info: str) -> Answer[m.SetChargingProfileResponse]:
-    return Answer({"status": "Rejected", "statusInfo": {"reasonCode": reason_code, "additionalInfo": info[:512]}})
+        Raises:
+            PayloadError: smart charging is switched off.
+        """
+        if not self._station.settings.smart_charging_enabled:
+            raise PayloadError("NotSupported", "smart charging is switched off (SmartChargingCtrlr.Enabled)")
+
+    def _report(self, request_id: int, profiles: list[ChargingProfile]) -> Errand:
+        async def send() -> None:
+            """K09.FR.01, K09.FR.02."""
+            self._under_way += 1
+            try:
+                parts = list(_parts(profiles))
+                for number, part in enumerate(parts, start=1):
+                    report: m.ReportChargingProfilesRequest = {
+                        "requestId": request_id,
+                        "chargingLimitSource": part[0].source.value,
+                        "evseId": part[0].evse_id,
+                        "tbc": number < len(parts),
+                        "chargingProfile": [profile_to_wire(profile) for profile in part],
+                    }
+                    await self._link.call(actions.REPORT_CHARGING_PROFILES, report, requested=True)
+            except NoAnswerError as error:
+                _log.warning("report %d of charging profiles is not complete: %s", request_id, error)
+            finally:
+                self._under_way -= 1
+
+        return send
+
+
+def status_info(refusal: Refusal) -> m.StatusInfoType:
+    """StatusInfoType."""
+    return {"reasonCode": refusal.reason_code, "additionalInfo": refusal.sentence[:512]}
+
+
+def _parts(profiles: Iterable[ChargingProfile]) -> Iterator[list[ChargingProfile]]:
+    """What fits into one message each: profiles of one EVSE from one source, and not too many periods."""
+    ordered = sorted(profiles, key=lambda one: (one.evse_id, one.source, one.id))
+    for _, group in groupby(ordered, key=lambda one: (one.evse_id, one.source)):
+        part: list[ChargingProfile] = []
+        periods = 0
+        for profile in group:
+            periods += len(profile.schedule.periods)
+            if part and periods > _PERIODS_PER_REPORT:
+                yield part
+                part, periods = [], len(profile.schedule.periods)
+            part.append(profile)
+        yield part

@@ -12,6 +12,7 @@ from ocpp_handlers.authorization import Authorization
 from ocpp_handlers.availability import Availability
 from ocpp_handlers.boot import Boot, BootGate, Identification
 from ocpp_handlers.certificates import Certificates
+from ocpp_handlers.charging_limits import ChargingLimits
 from ocpp_handlers.connection import Access, Connection
 from ocpp_handlers.customer_information import CustomerInformation
 from ocpp_handlers.data_transfer import DataTransfer
@@ -98,6 +99,7 @@ class OcppStack:
         self._security_delivery = SecurityEventDelivery(
             life.security_events, self.link, station.settings, self._clock
         )
+        self._charging_limits = ChargingLimits(self.link, life.external_limits, station.settings)
         self._firmware = Firmware(self.link, life.firmware, self._clock)
         trigger = TriggerMessage(
             self.link,
@@ -130,7 +132,7 @@ class OcppStack:
             RemoteControl(self.gate, station, profiles, profiles_changed),
             trigger,
             self._firmware,
-            SmartCharging(station, profiles, profiles_changed),
+            SmartCharging(self.link, station, life.load),
             NetworkProfileBlock(self._network),
             Certificates(life.certificates),
             self._signing,
@@ -245,6 +247,7 @@ class OcppStack:
                 group.create_task(self._delivery.run(self._transactions.send), name="delivery")
                 group.create_task(self._security_delivery.run(), name="security-events")
                 group.create_task(self._firmware.report(), name="firmware-status")
+                group.create_task(self._charging_limits.report(), name="charging-limits")
                 group.create_task(self._lock_problems.report(), name="lock-problems")
         except* LinkLostError:
             pass

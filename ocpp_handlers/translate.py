@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
 from metering.sampling import MeterValue, SampledValue
 from ocpp_handlers import timestamps
 from ocpp_handlers.session import PayloadError
@@ -140,47 +139,3 @@ def _sample_to_wire(sample: SampledValue) -> m.SampledValueType:
     if sample.phase is not None:
         wire["phase"] = cast("m.PhaseEnumType", sample.phase)
     return wire
-
-
-def profile_from_wire(wire: m.ChargingProfileType, evse_id: int) -> ChargingProfile:
-    """ChargingProfileType, sent for an EVSE (0: all).
-
-    Raises:
-        PayloadError: a date and time that is none.
-    """
-    recurrency = wire.get("recurrencyKind")
-    return ChargingProfile(
-        id=whole(wire["id"], "chargingProfile.id"),
-        evse_id=evse_id,
-        stack_level=whole(wire["stackLevel"], "chargingProfile.stackLevel"),
-        purpose=Purpose(wire["chargingProfilePurpose"]),
-        kind=Kind(wire["chargingProfileKind"]),
-        schedule=_schedule_from_wire(wire["chargingSchedule"][0]),
-        recurrency=Recurrency(recurrency) if recurrency is not None else None,
-        valid_from=_optional_moment(wire.get("validFrom"), "validFrom"),
-        valid_to=_optional_moment(wire.get("validTo"), "validTo"),
-        transaction_id=wire.get("transactionId"),
-    )
-
-
-def _schedule_from_wire(wire: m.ChargingScheduleType) -> Schedule:
-    duration = wire.get("duration")
-    return Schedule(
-        id=whole(wire["id"], "chargingSchedule.id"),
-        unit=RateUnit(wire["chargingRateUnit"]),
-        periods=tuple(
-            Period(
-                whole(period["startPeriod"], "startPeriod"),
-                float(period["limit"]),
-                whole(period.get("numberPhases", 3), "numberPhases"),
-            )
-            for period in wire["chargingSchedulePeriod"]
-        ),
-        starts_at=_optional_moment(wire.get("startSchedule"), "startSchedule"),
-        duration_s=whole(duration, "duration") if duration is not None else None,
-        minimum_rate=wire.get("minChargingRate"),
-    )
-
-
-def _optional_moment(text: str | None, field: str) -> datetime | None:
-    return moment(text, field) if text is not None else None

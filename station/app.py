@@ -5,21 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from energy.controller import Connection, Controller
+from energy.grid_orders import GridOrders, OrderRecord, Powers
+from energy.phases import PhaseMap
 from energy.profile_store import ProfileStore
+from energy.sharing import Policy
+from energy.sources.house import House
 from metering.drivers import Buses, SimulatedMeterConfig
 from metering.plausibility import Plausibility, PlausibleMeter
 from station.availability import Availability
 from station.certificates import Certificates, CertificateUse, Seed
+from station.charging_rate import ChargingRates
 from station.charging_station import ChargingStation
 from station.credentials import Credentials
 from station.customer_information import CustomerInformation
-from station.database import Database, open_database
+from station.database import Database, StorageError, open_database
 from station.evse import Evse, EvseLayout
+from station.external_limits import ExternalLimits
 from station.fact_store import FactStore
 from station.feed import Feed
 from station.file_transfer import trusting
@@ -27,8 +33,9 @@ from station.firmware import Firmware, Surroundings
 from station.firmware_record import FirmwareRecord
 from station.hardware import SimulatedUpdaterConfig
 from station.hardware.installer import Commands, Installer
+from station.jumpers import Jumpers, expected_position
 from station.life import Life
-from station.load_management import LoadManagement
+from station.load_management import Influences, LoadManagement
 from station.log_store import LogStore
 from station.log_upload import LogUploads
 from station.logs import Logs, LogSources
@@ -44,14 +51,16 @@ from station.restart import Restart
 from station.sampler import Sampler
 from station.security_events import SecurityEvents, SecurityEventType
 from station.settings import Settings
+from station.shared_limits import SharedLimits
 from station.simulation.updater import SimulatedUpdater
 from station.storage_watch import StorageWatch
 from station.tamper import Tamper
+from station.tariff_steering import TariffSteering
 from station.token_store import TokenStore
 
 if TYPE_CHECKING:
     from metering.clock import Clock
-    from station.config import Configuration, EvseConfig
+    from station.config import Configuration, EvseConfig, GridConfig
 
 __all__ = ["StartError", "alive", "application", "run"]
 
@@ -100,13 +109,15 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         evses = {evse.id: await _evse(evse, program, outbox, settings, buses) for evse in configuration.evse}
         tokens = TokenStore(database, settings, clock)
         await tokens.load()
-        await outbox.prune(settings.recorded_events_limit)
+        with contextlib.suppress(StorageError):  # a full disk is no reason not to start; it is tried again
+            await outbox.prune(settings.recorded_events_limit)
         availability = Availability(evses, database)
         await availability.load()
         restart = Restart(evses, outbox, settings, clock, program.reboot)
         station = ChargingStation(evses, tokens, outbox, availability, restart, settings, clock)
         station.admission.asks_which = configuration.station.master_pass_selection
-        load = await _load_management(program, evses, database, settings)
+        grid_orders = await _grid_orders(program)
+        load = await _load_management(program, evses, database, settings, buses, grid_orders)
         tamper = Tamper(evses.values(), database, security_events)
         await tamper.load()
         firmware = _firmware(program, database, station, security_events, certificates)
@@ -127,9 +138,21 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
             uploads,
             customers,
             firmware,
+            ExternalLimits(
+                load.controller, load.profiles.store, clock, phases=max(evse.layout.phases for evse in evses.values())
+            ),
+            SharedLimits(load.controller, FactStore(database, "shared-limit"), clock, load.poke),
         )
+        await life.shared_limits.load()
         life.watchers += [log.run, uploads.run, customers.run]
+        life.grid_orders = grid_orders
+        if grid_orders is not None:
+            grid_orders.powers = lambda: _powers(load, evses)
+            life.watchers += [load.watch_orders, grid_orders.run]
+        life.jumpers = _jumpers(program)
         life.watchers.append(firmware.run)
+        rates = ChargingRates(evses, settings, clock)
+        load.on_decided += [life.external_limits.look, rates.look]
         life.watchers.append(StorageWatch(storage, security_events, clock).run)
         await _describe(life, program, database)
         life.watchers.append(lambda: _prune(outbox, tokens, settings, clock))
@@ -211,6 +234,8 @@ async def _evse(config: EvseConfig, program: Program, outbox: Outbox, settings: 
         connector_type=config.connector_type,
         attached_cable=config.attached_cable,
         start_button=config.start_button,
+        rotation=None if config.phase_rotation == "learn" else PhaseMap.named(config.phase_rotation),
+        priority=config.priority,
     )
     if isinstance(config.meter, SimulatedMeterConfig):
         driver = world.open_meter(config, buses)
@@ -226,21 +251,82 @@ async def _evse(config: EvseConfig, program: Program, outbox: Outbox, settings: 
     return evse
 
 
+async def _grid_orders(program: Program) -> GridOrders | None:
+    """The contact of the grid operator, and the record of what it ordered."""
+    config = program.configuration.grid_order
+    if config is None:
+        return None
+    record = OrderRecord(Path(program.configuration.station.storage) / "grid-orders.jsonl", program.clock)
+    await record.load()
+    return GridOrders(config.open(program.clock, program.world.contacts_for(config)), record, program.clock)
+
+
+def _powers(load: LoadManagement, evses: dict[int, Evse]) -> Powers:
+    """What the connection and the EVSEs draw now."""
+    sample = load.controller.last_sample
+    shown = [evse.meter.latest.power_w for evse in evses.values() if evse.meter.latest is not None]
+    known = [power_w for power_w in shown if power_w is not None]
+    return Powers(sample.power_w if sample is not None else None, sum(known) if len(known) == len(evses) else None)
+
+
+def _jumpers(program: Program) -> Callable[[], Jumpers]:
+    """Where the jumpers stand and have to stand; a mismatch is said at once."""
+    configuration = program.configuration
+    source = configuration.grid.source if configuration.grid is not None else None
+    expected = expected_position(source, configuration.grid_order)
+
+    def look() -> Jumpers:
+        return Jumpers(program.world.jumpers, expected)
+
+    if (wrong := look().mismatch) is not None:
+        _log.warning("%s", wrong)
+    return look
+
+
 async def _load_management(
-    program: Program, evses: dict[int, Evse], database: Database, settings: Settings
+    program: Program,
+    evses: dict[int, Evse],
+    database: Database,
+    settings: Settings,
+    buses: Buses,
+    grid_orders: GridOrders | None,
 ) -> LoadManagement:
     configuration, clock = program.configuration, program.clock
-    profiles = Profiles(ProfileStore({evse.id: evse.layout.phases for evse in evses.values()}), database, settings)
+    store = ProfileStore({evse.id: evse.layout.phases for evse in evses.values()})
+    profiles = Profiles(store, database, settings, clock)
     await profiles.load()
     grid = configuration.grid
-    connection = Connection(grid.phases, grid.safe_current_a, grid.max_current_a) if grid is not None else None
-    source = program.world.grid_source(grid.source).open(clock) if grid is not None else None
+    source = program.world.grid_source(grid.source).open(clock, House(grid.phases, buses)) if grid is not None else None
+    powered_up = program.boot_reason is BootReason.POWER_UP
     return LoadManagement(
-        Controller(clock, profiles.store, connection, station_limit_a=program.world.selector_a),
+        Controller(
+            clock,
+            profiles.store,
+            _connection(grid) if grid is not None else None,
+            station_limit_a=program.world.selector_a,
+            policy=Policy(grid.sharing) if grid is not None else Policy.FAIR,
+        ),
         evses,
         clock,
         profiles=profiles,
-        source=source,
+        around=Influences(
+            source,
+            orders=grid_orders,
+            tariff=TariffSteering(settings, clock),
+            restart_delay_max_s=grid.restart_delay_max_s if grid is not None and powered_up else 0.0,
+        ),
+    )
+
+
+def _connection(grid: GridConfig) -> Connection:
+    return Connection(
+        grid.phases,
+        grid.safe_current_a,
+        grid.max_current_a,
+        breaker=grid.breaker,
+        unbalance_a=grid.unbalance_a,
+        silent_least_after_s=grid.silent_least_after_s,
+        silent_pause_after_s=grid.silent_pause_after_s or None,
     )
 
 

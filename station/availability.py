@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 from station.database import Database
 from station.evse import Evse
+from station.fact_store import save_fact
 
 if TYPE_CHECKING:
     from station.model import EvseRef
 
 _log = logging.getLogger(__name__)
-
-_SAVE = "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 
 class OrderAnswer(StrEnum):
@@ -62,7 +61,7 @@ class Availability:
         """
         name = _name(place)
         if self._database is not None:
-            await self._database.write(_SAVE, (name, "operative" if operative else "inoperative"))
+            await save_fact(self._database, name, "operative" if operative else "inoperative")
         if operative:
             self._inoperative.discard(name)
         else:

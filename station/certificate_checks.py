@@ -55,17 +55,24 @@ def parse(pem: str) -> list[Certificate]:
     """The certificates of a PEM text, in its order.
 
     Raises:
-        UnfitError: there is none, too many, or one cannot be read.
+        UnfitError: there is none, or one cannot be read.
     """
+    from cryptography import x509
     from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.x509 import load_pem_x509_certificates
 
     try:
-        certificates = load_pem_x509_certificates(pem.encode())
+        certificates = x509.load_pem_x509_certificates(pem.encode())
         for certificate in certificates:
             certificate.public_key()
             _ = (certificate.extensions, certificate.subject, certificate.issuer)
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (
+        ValueError,
+        TypeError,  # a bit string in a name
+        UnsupportedAlgorithm,
+        x509.InvalidVersion,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+    ) as error:
         raise UnfitError("cannot be read as a PEM encoded X.509 certificate") from error
     return certificates
 
@@ -88,9 +95,14 @@ def require_properties(certificate: Certificate) -> None:
     Raises:
         UnfitError: it is not.
     """
+    from cryptography.exceptions import UnsupportedAlgorithm
+
     _require_strong_key(certificate.public_key())
-    # none: the signature has its hash built in (Ed25519, Ed448)
-    algorithm = certificate.signature_hash_algorithm
+    try:
+        # none: the signature has its hash built in (Ed25519, Ed448)
+        algorithm = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm as error:
+        raise UnfitError("is signed by an algorithm that is not known") from error
     if algorithm is not None and algorithm.name in _WEAK_HASHES:
         raise UnfitError(f"is signed with {algorithm.name.upper()}")
     if not 0 < certificate.serial_number < 1 << (8 * _LONGEST_SERIAL_BYTES):

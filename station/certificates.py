@@ -130,6 +130,8 @@ class Certificates:
         self._station = StationCertificate(folder / "station")
         self._roots = RootCertificates(folder)
         self._turn = asyncio.Lock()
+        self._relied_on = ""
+        """PEM of the roots with which the CSMS was last reached"""
         self.root_in_use: Callable[[], bool] = lambda: False
         """whether the link to the CSMS rests on its root certificate (security profiles 2 and 3)"""
 
@@ -362,6 +364,7 @@ class Certificates:
         return file
 
     def _settle(self, material: TlsMaterial) -> bool:
+        self._relied_on = material.roots
         if not material.with_fallback_root:
             for root in self._roots.fallbacks:
                 if root.own_pem not in material.roots:  # else it was replaced while this link came up
@@ -393,8 +396,8 @@ class Certificates:
     def _delete(self, named: CertificateHash) -> Refusal | None:
         for root in self._roots.of():
             if root.hash(named.algorithm) == named:
-                if self._is_last_in_use(root):  # M04.FR.03
-                    return Refusal(Fault.IN_USE, "is the last CSMS root certificate, and the link rests on it")
+                if self._is_rested_on(root):  # M04.FR.03
+                    return Refusal(Fault.IN_USE, "is the CSMS root certificate that the link rests on")
                 self._roots.drop(root)
                 _log.info("%s deleted: serial number %s", root.use, named.serial_number)
                 return None
@@ -402,12 +405,11 @@ class Certificates:
             return Refusal(Fault.IN_USE, "is the charging station certificate")  # M04.FR.06
         return Refusal(Fault.NOT_FOUND, "is not installed")  # M04.FR.04
 
-    def _is_last_in_use(self, root: Root) -> bool:
-        return (
-            root.use is CertificateUse.CSMS_ROOT
-            and self.root_in_use()
-            and len(self._roots.of({CertificateUse.CSMS_ROOT})) == 1
-        )
+    def _is_rested_on(self, root: Root) -> bool:
+        """Whether it is the last of the roots with which the CSMS was reached: others have not proved themselves."""
+        installed = self._roots.of({CertificateUse.CSMS_ROOT})
+        proved = [one for one in installed if one.own_pem in self._relied_on]
+        return self.root_in_use() and (proved or installed) == [root]
 
     def _is_valid(self, certificate: Certificate) -> bool:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from energy.charging_profile import Purpose
 from energy.limit import LimitSource, tightest
 from station.model import ChargingState, TriggerReason
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 _TELL_EVERY_S = 10.0
 """a load balancer moves each second, and every event is kept on disk: the changes within so long are told as one"""
-_ORDERED = frozenset({LimitSource.CHARGING_PROFILE})
-"""whose changes the CSMS knows, since it made them (SC.02, mechanism 1)"""
 
 
 class ChargingRates:
@@ -29,29 +28,24 @@ class ChargingRates:
         self._settings = settings
         self._clock = clock
         self._told: dict[int, tuple[float, float, Limit | None]] = {}
-        """per EVSE that charges: amperes, when, and the limit that bound"""
+        """per EVSE: amperes, when, and the limit that bound"""
 
     def look(self) -> None:
         """Tell what has changed since the last look."""
+        charging = [evse for evse in self._evses.values() if _charges(evse)]
         for evse in self._evses.values():
-            if evse.state.charging_state is ChargingState.CHARGING and evse.transaction_id is not None:
-                self._look(evse)
-            else:
-                self._told.pop(evse.id, None)  # the beginning and the end are told as such
-
-    def _look(self, evse: Evse) -> None:
-        rate_a, now_s, binding = evse.offered_a, self._clock.monotonic(), tightest(evse.limits)
-        known = self._told.setdefault(evse.id, (rate_a, now_s, binding))
-        told_a, told_s, bound = known
-        if rate_a == 0.0 or not self._is_significant(told_a, rate_a):  # a pause is a change of the charging state
-            return
-        # What binds has made a rate lower; what has bound before has made it higher.
-        cause = binding if rate_a < told_a else bound
-        if not self._is_ordered(cause):
-            if now_s - told_s < _TELL_EVERY_S:
-                return
-            evse.sampled(TriggerReason.CHARGING_RATE_CHANGED, None)
-        self._told[evse.id] = (rate_a, now_s, binding)
+            rate = (evse.offered_a, self._clock.monotonic(), tightest(evse.limits))
+            known = self._told.setdefault(evse.id, rate)
+            if evse not in charging:  # the beginning and the end are told as such
+                self._told[evse.id] = (rate[0], rate[1] - _TELL_EVERY_S, rate[2])
+            elif rate[0] > 0.0 and self._is_significant(known[0], rate[0]):  # a pause is a change of the charging state
+                # What binds has made a rate lower; what has bound before has made it higher.
+                cause = rate[2] if rate[0] < known[0] else known[2]
+                if not _is_ordered(cause, alone=len(charging) == 1):
+                    if rate[1] - known[1] < _TELL_EVERY_S:
+                        continue
+                    evse.sampled(TriggerReason.CHARGING_RATE_CHANGED, None)
+                self._told[evse.id] = rate
 
     def _is_significant(self, before_a: float, after_a: float) -> bool:
         """SC.03: less than LimitChangeSignificance is not told."""
@@ -60,9 +54,16 @@ class ChargingRates:
         percent = abs(after_a - before_a) / before_a * 100.0
         return percent > self._settings.limit_change_significance_percent
 
-    def _is_ordered(self, cause: Limit | None) -> bool:
-        """Whether the CSMS knows of the change; a limit of the station is divided by the station (SC.02, mechanism 4)."""
-        if cause is None:
-            return False
-        alone = len(self._told) == 1
-        return cause.source in _ORDERED or (cause.source is LimitSource.STATION_PROFILE and alone)
+
+def _charges(evse: Evse) -> bool:
+    return evse.state.charging_state is ChargingState.CHARGING and evse.transaction_id is not None
+
+
+def _is_ordered(cause: Limit | None, *, alone: bool) -> bool:
+    """Whether the CSMS knows of the change, since it made it (SC.02, mechanism 1).
+
+    Of a limit of the whole station it does not know the parts (mechanism 4).
+    """
+    if cause is None or cause.source is not LimitSource.CHARGING_PROFILE:
+        return False
+    return alone or cause.by != Purpose.STATION_MAX

@@ -26,6 +26,8 @@ from pydantic import (
 )
 
 from energy.sources import GridSourceConfig
+from energy.sources.ct import CtConfig
+from energy.sources.dry_contact import DryContactConfig
 from metering.drivers import MeterConfig, SimulatedMeterConfig
 from metering.drivers.models import ModelName
 from station import config_environment, config_file
@@ -182,6 +184,10 @@ class EvseConfig(_Table):
     attached_cable: bool = False
     start_button: bool = False
     """with AuthCtrlr.Enabled = false a charge begins with this button, without one with the plug (C02)"""
+    phase_rotation: Literal["RST", "RTS", "SRT", "STR", "TRS", "TSR", "learn"] = "RST"
+    """the connection's phases at L1, L2, L3; learn: found out by watching which phase the vehicle loads"""
+    priority: Annotated[Count, Field(ge=0, le=9)] = 0
+    """the higher is served first where the connection does not carry all"""
     connector_type: Literal["cType1", "cType2", "sType2", "sType3"] = Field(
         default_factory=lambda given: "cType2" if given.get("attached_cable") else "sType2"
     )
@@ -207,8 +213,39 @@ class GridConfig(_Table):
     """amperes per phase that may be drawn, besides what the meter tells of the contract"""
     safe_current_a: Annotated[Number, Field(ge=0, le=80)] = 6.0
     """amperes per phase for the station while the source is silent; below 6 it does not charge"""
+    breaker: Literal["B", "C"] = "C"
+    """curve of the breaker of max_current_a, where no meter tells its own cut-off"""
+    unbalance_a: Annotated[Number, Field(gt=0)] | None = None
+    """by so much may one-phase vehicles load one phase more than another (VDE-AR-N 4100: 20)"""
+    silent_least_after_s: Annotated[Number, Field(ge=10)] = 600.0
+    """from then on a silent source leaves 6 A at the most"""
+    silent_pause_after_s: Annotated[Number, Field(ge=10)] | Literal[False] = 3600.0
+    """from then on a silent source leaves nothing; false: it goes on"""
+    restart_delay_max_s: Annotated[Number, Field(ge=0, le=1800)] = 0.0
+    """after a blackout vehicles wait for a random part of this (Great Britain 600, Austria 300)"""
+    sharing: Literal["fair", "first-come"] = "fair"
+    """who gets what is left when every vehicle that fits has 6 A"""
     source: GridSourceConfig
     """what tells how much the house draws"""
+
+    @model_validator(mode="after")
+    def _every_phase_has_a_clamp(self) -> GridConfig:
+        if isinstance(self.source, CtConfig) and len(self.source.clamps) != self.phases:
+            given = len(self.source.clamps)
+            raise RuleError(("source", "clamps"), f"must be {self.phases}, one for each phase (is {given})")
+        return self
+
+
+class MqttConfig(_Table):
+    """[mqtt]: a broker that is told why which current is offered, and through which limits may come."""
+
+    host: Annotated[str, Field(min_length=1)]
+    port: Annotated[Count, Field(ge=1, le=65535)] = 1883
+    user: Name | None = None
+    password: SecretStr | None = None
+    tls: bool = False
+    topic: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^#+\s]+$")] = "borne"
+    """what the topics begin with; the identity follows"""
 
 
 class SimulatedLinkyConfig(_Table):
@@ -220,6 +257,14 @@ class SimulatedLinkyConfig(_Table):
     """the contract's power; a Linky serves up to 36 kVA"""
 
 
+class SimulatedP1Config(_Table):
+    """[simulation.p1]: the meter of the simulated house, where the source's `device` is "simulated"."""
+
+    version: Literal["2.2", "4.2", "5.0", "BE"] = "5.0"
+    fuse_a: Annotated[Count, Field(ge=1, le=999)] = 999
+    """the threshold that a Belgian meter tells; 999: none"""
+
+
 class SimulationConfig(_Table):
     """[simulation]: the world around the simulated board."""
 
@@ -229,6 +274,7 @@ class SimulationConfig(_Table):
     """the wire between the simulated circuit and its meter's driver"""
     meter_model: ModelName = "eastron-sdm630"
     linky: SimulatedLinkyConfig | None = None
+    p1: SimulatedP1Config = SimulatedP1Config()
     seed: Count | None = None
     """makes the noise of the simulated house repeatable"""
 
@@ -273,6 +319,9 @@ class Configuration(_Table):
     board: BoardConfig = BoardConfig()
     firmware: FirmwareConfig = SimulatedUpdaterConfig()
     grid: GridConfig | None = None
+    grid_order: DryContactConfig | None = None
+    """the contacts through which the grid operator dims (EnWG §14a)"""
+    mqtt: MqttConfig | None = None
     simulation: SimulationConfig = SimulationConfig()
     variable: tuple[VariableConfig, ...] = ()
 

@@ -87,17 +87,40 @@ async def open_database(path: Path, clock: Clock) -> AsyncGenerator[Database]:
         # A file that cannot be opened is found out here: aiosqlite would leave a thread behind, which complains later.
         sqlite3.connect(path).close()
         path.chmod(0o600)  # it names cards and customers (C10.FR.12)
-        # Autocommit (isolation_level None): one statement is one transaction, one hop to the thread, one sync.
-        connection = await aiosqlite.connect(path, isolation_level=None)
+        connection = await _connect(path)
     try:
         with _storage(path):
-            await connection.execute("PRAGMA journal_mode=WAL")
             await connection.execute("PRAGMA synchronous=FULL")
             await connection.execute("PRAGMA busy_timeout=2000")
             await _migrate(connection)
         yield Database(connection, clock)
     finally:
         await connection.close()
+
+
+async def _connect(path: Path) -> aiosqlite.Connection:
+    """Connect, with the write-ahead log that makes a write one sync.
+
+    The index of that log is a file, for which a full disk has no room. Then it is kept in memory, and nobody else may
+    look into the database until the next start: better than a station that does not start.
+    """
+    try:
+        return await _logging_ahead(path, "NORMAL")
+    except sqlite3.OperationalError as error:
+        _log.error("%s: %s; it is opened without the file of its index", path, error)
+        return await _logging_ahead(path, "EXCLUSIVE")
+
+
+async def _logging_ahead(path: Path, locking_mode: str) -> aiosqlite.Connection:
+    # Autocommit (isolation_level None): one statement is one transaction, one hop to the thread, one sync.
+    connection = await aiosqlite.connect(path, isolation_level=None)
+    try:
+        await connection.execute(f"PRAGMA locking_mode={locking_mode}")
+        await connection.execute("PRAGMA journal_mode=WAL")
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
 
 
 async def _migrate(connection: aiosqlite.Connection) -> None:

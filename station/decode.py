@@ -1,6 +1,6 @@
 """`borne decode`: says what an installer's recording of a meter holds, as JSON lines.
 
-It reads only; the keys are those by which the meters' own documents are followed in energy/sources and metering/drivers.
+It reads only; what the keys mean stands in energy/sources and metering/drivers.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -113,6 +112,7 @@ def _hex(option: str, text: str) -> bytes:
 
 
 def _modbus(request: Request, data: bytes) -> Decoded:
+    from metering.clock import SystemClock
     from metering.drivers import register_image
     from metering.drivers.models import MODELS, named
 
@@ -124,7 +124,7 @@ def _modbus(request: Request, data: bytes) -> Decoded:
     model = named(wanted)
     if model is None:
         raise UsageError(f"--model: {wanted} is not known; must be one of {', '.join(MODELS)}")
-    finding = register_image.read(image, MODELS[model], datetime.now(UTC))  # noqa: the time is not shown
+    finding = register_image.read(image, MODELS[model], SystemClock().now())
     if finding is None:
         return Decoded((), "it does not tell of a SunSpec meter")
     if finding.objection is not None:

@@ -24,17 +24,6 @@ if TYPE_CHECKING:
     from station.demo_state import Demonstration
     from station.evse import Evse
 
-WHY = {
-    LimitSource.SELECTOR: "the current selector",
-    LimitSource.HARDWARE: "the station's rating",
-    LimitSource.CABLE: "the cable",
-    LimitSource.GRID: "what the house leaves",
-    LimitSource.FAILSAFE: "grid meter not heard",
-    LimitSource.CHARGING_PROFILE: "the CSMS's profile",
-    LimitSource.STATION_PROFILE: "the CSMS's limit for the station",
-    LimitSource.EXTERNAL: "the grid operator or the house",
-}
-"""why a car charges no faster, in words for people"""
 _STATE_STYLES = {
     ChargingState.CHARGING: "bold green3",
     ChargingState.SUSPENDED_EVSE: "yellow",
@@ -154,7 +143,7 @@ def _why(evse: Evse) -> Text:
     if binding is None:
         return Text("–")
     style = "yellow" if binding.source in (LimitSource.GRID, LimitSource.FAILSAFE) else "cyan"
-    return Text.assemble((f"{binding.current_a:.1f} A", f"bold {style}"), f": {WHY[binding.source]}")
+    return Text.assemble((f"{binding.current_a:.1f} A", f"bold {style}"), f": {binding.words}")
 
 
 def _meter(evse: Evse) -> str:
@@ -207,7 +196,7 @@ def describe(demo: Demonstration) -> str:
         return "no power"
     evse = life.station.evses[1]
     binding = tightest(evse.limits)
-    why = f" ({WHY[binding.source]})" if binding is not None and evse.offered_a else ""
+    why = f" ({binding.words})" if binding is not None and evse.offered_a else ""
     return (
         f"EVSE 1 {evse.state.charging_state.value}, pilot {evse.state.seen.pilot.value},"
         f" {evse.offered_a:.1f} A offered{why}; house {house.currents_a.l1:.0f} A of {demo.watch.limit_a:.0f} A"

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from energy.phases import STRAIGHT, PhaseMap
 from metering.pulse import Pulse
 from station.board_driver import BoardDriver
 from station.charging_time import ChargingTime
 from station.draw_watch import DrawWatch
 from station.evse_state import (
+    MINIMUM_CURRENT_A,
     Authorization,
     Cause,
     EvseState,
@@ -76,6 +78,10 @@ class EvseLayout:
     max_current_a: float = 32.0
     connector_type: str = "sType2"
     attached_cable: bool = False
+    rotation: PhaseMap | None = STRAIGHT
+    """which phases of the connection feed its terminals; None: to be learned"""
+    priority: int = 0
+    """the higher is served first where not all can be"""
     start_button: bool = False
     """where no authorization is wanted, a charge begins with this button instead of with the plug (C02)"""
 
@@ -228,12 +234,13 @@ class Evse:
             transaction = replace(transaction, energy_refused=True)
         self._become(replace(self.state, transaction=transaction), None)
 
-    def offer(self, current_a: float, limits: tuple[Limit, ...]) -> None:
-        """The limits now allow this current; below 6 A it is a pause."""
+    def offer(self, current_a: float, limits: tuple[Limit, ...], *, open_now: bool = False) -> None:
+        """The limits now allow this current; below 6 A it is a pause, which waits for the vehicle unless `open_now`."""
         self.limits = limits
         offered_a = min(current_a, self.layout.max_current_a)
-        if offered_a != self.state.offered_a:
-            self._become(replace(self.state, offered_a=offered_a), None)
+        cut = open_now or (self.state.cut and offered_a < MINIMUM_CURRENT_A)
+        if offered_a != self.state.offered_a or cut is not self.state.cut:
+            self._become(replace(self.state, offered_a=offered_a, cut=cut), None)
 
     def report_fault(self, fault: Fault, present: bool) -> None:
         """The station found a fault, or that it is gone."""

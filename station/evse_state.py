@@ -111,6 +111,8 @@ class EvseState:
     """an authorization that no event has told yet: there was no transaction"""
     halting: bool = False
     """the program stops"""
+    cut: bool = False
+    """the connection is about to trip: the contactor opens under load, the pilot is too slow"""
     withheld: bool = False
     """nobody may use it until a reset is done (B11.FR.08, B12)"""
     connection_lost_s: float | None = None
@@ -188,6 +190,7 @@ def _still_under_load(state: EvseState, now_s: float) -> bool:
     """The pilot has asked the vehicle to stop; a contactor lives longer when it waits for that."""
     return (
         state.seen.contactor_closed
+        and not state.cut
         and state.wanted_until_s is not None
         and now_s < state.wanted_until_s + (HALT_S if state.halting else WIND_DOWN_S)
         and (state.draw_a is None or state.draw_a >= NO_LOAD_A)

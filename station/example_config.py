@@ -50,6 +50,8 @@ id = 1                                  # 1, 2, 3 in order
 phases = 3                              # or 1
 max_current_a = 32                      # rating per phase, 6 to 80
 #attached_cable = false
+#phase_rotation = "RST"                 # the connection's phases at L1, L2, L3; or "learn"
+#priority = 0                           # 0 to 9: the higher is served first where not all can be
 #start_button = false                   # charging without cards (AuthCtrlr.Enabled = "false") begins with a button
 #connector_type = "sType2"              # sType2, sType3 (a socket); with an attached cable cType1, cType2
 
@@ -67,6 +69,7 @@ type = "simulated"
 [board]
 #type = "simulated"
 #selector_a = 32                        # 32, 25, 20, 16, 12 or 8
+#jumpers = "3-4"                        # of the smart-meter port; left out: they cannot be read
 
 # How firmware gets into the station: "simulated" slots in files, or "command"s of the machine.
 [firmware]
@@ -82,6 +85,12 @@ type = "simulated"
 #phases = 3                             # or 1
 #max_current_a = 40                     # per phase, besides what the meter tells
 #safe_current_a = 6.0                   # per phase, while the source is silent
+#breaker = "C"                          # or "B": the curve of the breaker of max_current_a
+#unbalance_a = 20                       # by so much may one-phase vehicles load one phase more than another
+#sharing = "fair"                       # or "first-come": who gets what is left above 6 A for each
+#silent_least_after_s = 600             # from then on a silent source leaves 6 A at the most
+#silent_pause_after_s = 3600            # from then on nothing; false: 6 A go on
+#restart_delay_max_s = 0                # after a blackout vehicles wait for a random part of this
 
 # What tells how much the house draws.
 #[grid.source]
@@ -89,12 +98,80 @@ type = "simulated"
 #device = "/dev/ttyS0"                  # left out when [simulation.linky] is given
 #mode = "auto"                          # or "historique", "standard"
 
+# In place of the Linky: a P1 port (DSMR, Belgium, Luxembourg).
+#  [grid.source]
+#  type = "p1"
+#  device = "/dev/ttyUSB0"              # or "socket://192.168.1.21:23"; "simulated": see [simulation.p1]
+#  version = "auto"                     # or "modern" (4 and later), "old" (2.2, 3)
+#  key = "00112233445566778899AABBCCDDEEFF"                  # where telegrams are encrypted
+#  authentication_key = "00112233445566778899AABBCCDDEEFF"   # where it is not that of Luxembourg
+
+# In place of the Linky: a meter on Modbus.
+#  [grid.source]
+#  type = "modbus"
+#  port = "rs-485"                      # or "rs-232": how a serial meter is wired to the station
+#  every_s = 1.0
+#  [grid.source.meter]
+#  type = "modbus-rtu"                  # or "modbus-tcp", "modbus-rtu-over-tcp"; keys as in [evse.meter]
+#  model = "custom"                     # or the name of a table
+#  device = "/dev/ttyS1"
+#  baud = 9600
+#  parity = "N"
+#  stop_bits = 1
+#  max_registers = 125                  # the most that one request may ask for
+#  invert_power = false                 # true: powers have the other sign, counters are right
+#  [[grid.source.meter.registers]]      # of a custom meter: one entry for each value
+#  quantity = "currents_a.l1"           # also l2, l3; voltages_v.l1, powers_w.l1, power_w, frequency_hz, energy_import_wh …
+#  function = 3                         # or 4
+#  address = 12                         # as it goes on the wire
+#  type = "f32"                         # u16, s16, u32, s32, u64, s64, f32, f64
+#  word_order = "big"                   # or "low-first"
+#  factor = 1.0                         # makes V, A, W, Hz or Wh of it
+
+# In place of the Linky: current transformers on a converter of this machine, one for each phase.
+#  [grid.source]
+#  type = "ct"
+#  path = "/sys/bus/iio/devices/iio:device0"
+#  node = "/dev/iio:device0"
+#  sampling_hz = 3000
+#  [[grid.source.clamps]]
+#  channel = 0                          # in_voltage0
+#  primary_a = 100
+#  secondary_v = 0.333                  # at the converter, when primary_a flow
+#  gain = 1.0                           # found by calibration
+#  noise_a = 0.0                        # shown without any current
+#  bias_v = 1.65                        # the middle of the converter's range when left out
+
+# The grid operator's contact that dims (EnWG §14a).
+#[grid_order]
+#type = "dry-contact"
+#polarity = "open-dims"                 # or "closed-dims": ask the operator, and test it
+#chip = "/dev/gpiochip0"                # or "simulated"
+#line = 17
+#opposite_line = 27                     # the other contact of a changeover relay: then a broken wire shows
+#devices = 1                            # controllable devices behind this limit
+#limit_w = 4200                         # as the operator states it; else reckoned from devices
+#debounce_s = 0.3
+
+# A broker that is told why which current is offered, and through which limits may come.
+#[mqtt]
+#host = "192.168.1.5"
+#port = 1883
+#user = "borne"
+#password = "secret"                    # better from BORNE_MQTT_PASSWORD
+#tls = false
+#topic = "borne"                        # what the topics begin with; the identity follows
+
 # The world around the simulated board.
 [simulation]
 #rate = 1.0                             # virtual seconds per second; 0: stand still until told
 #meter_transport = "direct"             # or "modbus-tcp", "modbus-rtu"
 #meter_model = "eastron-sdm630"
 #seed = 1
+
+#[simulation.p1]
+#version = "5.0"                        # "2.2", "4.2", "5.0" or "BE"
+#fuse_a = 999                           # what a Belgian meter tells; 999: none
 
 #[simulation.linky]
 #mode = "standard"                      # or "historique"

@@ -1,84 +1,112 @@
-"""Limits that others than the CSMS set for the whole station: the grid operator, an energy management system (K11–K13)."""
+"""What others than the CSMS limit, as OCPP tells it: constraints of the whole station, by who set them (K11–K13).
+
+The controller heeds them. Here they become profiles with ChargingStationExternalConstraints, which are reported and
+counted in composite schedules.
+"""
 
 from __future__ import annotations
 
-import logging
-from datetime import datetime, timedelta
+import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from energy.charging_profile import ChargingLimitSource, ChargingProfile, Period, RateUnit, Schedule
+from energy.charging_profile import (
+    ChargingLimitSource,
+    ChargingProfile,
+    Kind,
+    Period,
+    Purpose,
+    RateUnit,
+    Schedule,
+)
+from energy.composite import amperes
+from energy.limit import LimitSource
+from metering.pulse import Pulse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterator
+    from datetime import datetime
 
+    from energy.controller import Controller, SharedLimit
+    from energy.profile_store import ProfileStore
     from metering.clock import Clock
-    from station.profiles import Profiles
 
-_log = logging.getLogger(__name__)
-
-_LOOK_EVERY_S = 60.0
+_WHO = {
+    LimitSource.GRID_ORDER: ChargingLimitSource.SYSTEM_OPERATOR,
+    LimitSource.OPERATOR: ChargingLimitSource.SYSTEM_OPERATOR,
+    LimitSource.USER: ChargingLimitSource.EMS,
+}
+"""never the CSO (K11.FR.05, K12.FR.04)"""
+_IDS = {ChargingLimitSource.SYSTEM_OPERATOR: -1, ChargingLimitSource.EMS: -2}
+"""negative, so that no profile of the CSMS has one of them (K11.FR.06)"""
 
 
 class ExternalLimits:
-    """Sets and releases them, and ends those whose time is over."""
+    """Keeps the profiles of a store in step with what the controller heeds."""
 
-    def __init__(self, profiles: Profiles, changed: Callable[[], None], clock: Clock) -> None:
-        self._profiles = profiles
-        self._changed = changed
+    def __init__(self, controller: Controller, store: ProfileStore, clock: Clock, *, phases: int) -> None:
+        """`phases` are those of the station, which watts are divided by."""
+        self._controller = controller
+        self._phases = phases
+        self._store = store
         self._clock = clock
+        self.changed = Pulse()
+        """fires when a limit is set, becomes another, or is released"""
 
     def all(self) -> dict[ChargingLimitSource, ChargingProfile]:
         """The limits in force, by who has set them."""
-        return self._profiles.external()
+        found = (self._store.get(identity) for identity in _IDS.values())
+        return {profile.source: profile for profile in found if profile is not None}
 
-    async def impose(
-        self,
-        source: ChargingLimitSource,
-        periods: Sequence[Period],
-        unit: RateUnit,
-        *,
-        lasts: timedelta | None = None,
-        grid_critical: bool | None = None,
-    ) -> None:
-        """From now on all EVSEs together draw no more than this, for so long or until it is released.
+    def look(self) -> None:
+        """Take over what has changed since the last look."""
+        wanted: dict[ChargingLimitSource, ChargingProfile] = {}
+        for one in self._told(self._clock.now()):
+            other = wanted.get(one.source)
+            if other is None or _amperes(one) < _amperes(other):  # the tightest has the word for its source
+                wanted[one.source] = one
+        known, changed = self.all(), False
+        for source, identity in _IDS.items():
+            before, after = known.get(source), wanted.get(source)
+            if after is None:
+                changed |= self._store.remove(identity) is not None
+            elif before is None or not _same(before, after):
+                self._store.install(after)
+                changed = True
+        if changed:
+            self.changed.fire()
 
-        Args:
-            source: who says so; it replaces what the same source has said before.
-            periods: their limits are amperes per phase or watts over all phases, counted from now.
-            lasts: None: until it is released.
-
-        Raises:
-            ValueError: `source` is the CSO, whose limits come as charging profiles (K11.FR.05, K12.FR.04).
-        """
-        if source is ChargingLimitSource.CSO:
-            raise ValueError("limits of the CSO come through the CSMS")
-        duration_s = round(lasts.total_seconds()) if lasts is not None else None
-        schedule = Schedule(1, unit, tuple(periods), self._clock.now(), duration_s)
-        await self._profiles.impose(source, schedule, grid_critical=grid_critical)
-        _log.info("%s limits the station to %s %s", source, periods[0].limit, unit)
-        self._changed()
-
-    async def release(self, source: ChargingLimitSource) -> bool:
-        """Its limit does not hold any more; returns whether there was one."""
-        released = await self._profiles.release(source)
-        if released:
-            _log.info("%s limits the station no more", source)
-            self._changed()
-        return released
-
-    async def run(self) -> None:
-        """End what is over, until cancelled. It limits nothing from its last second on, whenever this looks."""
-        while True:
-            now = self._clock.now()
-            for source, profile in self.all().items():
-                over_at = _over_at(profile)
-                if over_at is not None and over_at <= now:
-                    await self.release(source)
-            waits_s = [(at - now).total_seconds() for one in self.all().values() if (at := _over_at(one)) is not None]
-            await self._profiles.external_changed.wait_at_most(self._clock, min([*waits_s, _LOOK_EVERY_S]))
+    def _told(self, now: datetime) -> Iterator[ChargingProfile]:
+        for limit in self._controller.shared.values():
+            if (source := _WHO.get(limit.source)) is None:
+                continue
+            for unit, value in ((RateUnit.A, limit.current_a), (RateUnit.W, limit.power_w)):
+                if value is not None:
+                    yield _profile(source, limit, unit, Period(0, value, self._phases), now)
 
 
-def _over_at(profile: ChargingProfile) -> datetime | None:
-    """When a limit ends by itself; None: never."""
-    starts_at, duration_s = profile.schedule.starts_at, profile.schedule.duration_s
-    return starts_at + timedelta(seconds=duration_s) if starts_at is not None and duration_s is not None else None
+def _profile(
+    source: ChargingLimitSource, limit: SharedLimit, unit: RateUnit, period: Period, now: datetime
+) -> ChargingProfile:
+    lasts_s = math.ceil((limit.until - now).total_seconds()) if limit.until is not None else None
+    return ChargingProfile(
+        _IDS[source],
+        0,
+        0,
+        Purpose.EXTERNAL_CONSTRAINTS,
+        Kind.ABSOLUTE,
+        Schedule(1, unit, (period,), now, lasts_s),
+        valid_to=limit.until,
+        source=source,
+        grid_critical=True if limit.source is LimitSource.GRID_ORDER else None,
+    )
+
+
+def _amperes(profile: ChargingProfile) -> float:
+    return amperes(profile.schedule.periods[0], profile.schedule.unit)
+
+
+def _same(before: ChargingProfile, after: ChargingProfile) -> bool:
+    """Whether only the moment is another at which it was looked at."""
+    began = replace(after.schedule, starts_at=before.schedule.starts_at, duration_s=before.schedule.duration_s)
+    return before == replace(after, schedule=began)

@@ -10,6 +10,15 @@ if TYPE_CHECKING:
 _SAVE = "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 
+async def save_fact(database: Database, name: str, value: str) -> None:
+    """Keep a fact in the place of what it was.
+
+    Raises:
+        StorageError: it is not kept.
+    """
+    await database.write(_SAVE, (name, value))
+
+
 class FactStore:
     """The facts whose names begin with one word."""
 
@@ -35,4 +44,4 @@ class FactStore:
         Raises:
             StorageError: it is not kept.
         """
-        await self._database.write(_SAVE, (f"{self._kind}/{name}", value))
+        await save_fact(self._database, f"{self._kind}/{name}", value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import os
 import ssl
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from station.certificates import CertificateUse
+from station.storage_watch import LITTLE, free_bytes
 from station.transfer.location import Failure, Location, Sink, Source, TransferError, Trust, opened
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ _WIRE_PATIENCE_S = 1.0
 _MOST_RESUMES = 20
 _PAUSE_S = 2.0
 """between a lost connection and the next one"""
+_KEPT_FREE = 2 * LITTLE
+"""bytes that a download leaves to the records: however large a file the CSMS orders, no charge ends for want of room"""
 
 
 async def download(url: str, target: Path, *, most_bytes: int, clock: Clock, tls: Trust) -> None:
@@ -43,7 +47,7 @@ async def download(url: str, target: Path, *, most_bytes: int, clock: Clock, tls
     location = Location.parse(url)
     _log.info("download of %s", location.shown)
     with opened(target, "wb") as file:
-        sink = Sink(file, most_bytes)
+        sink = Sink(file, most_bytes, room=free_bytes(target.parent) - _KEPT_FREE)
         await _through_breaks(lambda: _fetch(location, sink, tls), lambda: sink.size, clock)
         try:
             file.flush()
@@ -101,13 +105,14 @@ async def _through_breaks(attempt: Callable[[], Awaitable[None]], moved: Callabl
 
 
 async def _fetch(location: Location, sink: Sink, tls: Trust) -> None:
-    # Imported late: most stations never move a file, and these cost every start time and memory.
     match location.scheme:
         case "http" | "https":
+            await _loaded("http")
             from station.transfer import http
 
             await http.fetch(location, sink, await asyncio.to_thread(tls))
         case "sftp":
+            await _loaded("sftp")
             from station.transfer import sftp
 
             await sftp.fetch(location, sink)
@@ -120,10 +125,12 @@ async def _fetch(location: Location, sink: Sink, tls: Trust) -> None:
 async def _send(location: Location, source: Source, tls: Trust) -> None:
     match location.scheme:
         case "http" | "https":
+            await _loaded("http")
             from station.transfer import http
 
             await http.send(location, source, await asyncio.to_thread(tls))
         case "sftp":
+            await _loaded("sftp")
             from station.transfer import sftp
 
             await sftp.send(location, source)
@@ -131,3 +138,9 @@ async def _send(location: Location, source: Source, tls: Trust) -> None:
             from station.transfer import ftp
 
             await ftp.send(location, source, await asyncio.to_thread(tls))
+
+
+async def _loaded(protocol: str) -> None:
+    """Import what speaks it: late, since most stations never move a file and it costs every start time and memory; in
+    a thread, since a small machine needs a second for it, and the boards would wait."""
+    await asyncio.to_thread(importlib.import_module, f"station.transfer.{protocol}")

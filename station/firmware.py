@@ -18,6 +18,7 @@ from station.firmware_state import FirmwareStatus, Step, Update, UpdateOrder, ca
 from station.hardware.updater import Activation, ImageError, InstallError
 from station.model import BootReason
 from station.security_events import SecurityEventType
+from station.supervision import contained
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -150,7 +151,9 @@ class Firmware:
         Raises:
             StorageError: it could not be saved and is not carried out.
         """
-        if (refusal := self._refusal(order)) is not None:
+        with self._clock.wire():  # in a thread: it loads a library, and calculates
+            refusal = await asyncio.to_thread(self._refusal, order)
+        if refusal is not None:
             return refusal
         async with self._turn:
             last = self.record.update
@@ -273,20 +276,22 @@ class Firmware:
         for attempt in range(1, order.attempts + 1):
             if attempt > 1:
                 await self._clock.sleep(order.pause_s)
-            try:
-                await download(
+            failure = await contained(
+                download(
                     order.location,
                     image,
                     most_bytes=self._settings.firmware_most_bytes,
                     clock=self._clock,
                     tls=self._around.trust,
                 )
-            except TransferError as error:
-                _log.warning("firmware cannot be fetched (attempt %d of %d): %s", attempt, order.attempts, error)
-                if error.failure in _HOPELESS:
-                    break
-            else:
+            )
+            if failure is None:
                 return FirmwareStatus.DOWNLOADED
+            known = isinstance(failure, TransferError)  # a server that nobody foresaw fails a download, not the station
+            text, trace = "firmware cannot be fetched (attempt %d of %d): %s", None if known else failure
+            _log.warning(text, attempt, order.attempts, failure, exc_info=trace)
+            if known and failure.failure in _HOPELESS:
+                break
         return FirmwareStatus.DOWNLOAD_FAILED
 
     async def _verify(self, update: Update, image: Path) -> FirmwareStatus:

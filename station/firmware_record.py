@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
 from metering.pulse import Pulse
+from station.database import StorageError
 from station.firmware_state import END_STATUSES, FirmwareStatus, Update, UpdateOrder
+from station.transfer.location import Location
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_MOST_UNTOLD = 200
+"""statuses of earlier updates that wait for a CSMS which does not listen but goes on ordering: the disk is finite"""
 _ENDS = ", ".join(f"'{status}'" for status in sorted(END_STATUSES))
 
 
@@ -73,7 +78,8 @@ class FirmwareRecord:
             _log.error("the firmware update on record cannot be read and is left out: %s", error)
             return
         self.update = Update(identity, order, status)
-        await self._forget_older(identity)
+        with contextlib.suppress(StorageError):  # a full disk is no reason not to start
+            await self._forget_older(identity)
 
     async def begin(self, order: UpdateOrder) -> Update:
         """A new update takes the place of the last one; if that is cancelled, it tells nothing more.
@@ -102,6 +108,8 @@ class FirmwareRecord:
         )
         _log.info("firmware update %d: %s", update.order.request_id, status)
         entered = replace(update, status=status)
+        if status.final:
+            await self._forget_access(entered)
         if self.update is not None and self.update.id == update.id:
             self.update = entered
         self._arrived.set()
@@ -149,14 +157,23 @@ class FirmwareRecord:
         while not await self.all_told():
             await self._told.wait()
 
+    async def _forget_access(self, update: Update) -> None:
+        """Nobody will fetch the image any more: the password of its server need not lie on the disk."""
+        order = replace(update.order, location=Location.parse(update.order.location).url)
+        with contextlib.suppress(StorageError):
+            await self._database.write(
+                "UPDATE firmware_updates SET payload = ? WHERE id = ?", (_orders().dump_json(order).decode(), update.id)
+            )
+
     async def _forget_older(self, identity: int) -> None:
         """Of earlier updates only what is still to be told stays, and the status told last."""
         await self._database.write(
             "DELETE FROM firmware_statuses WHERE update_id < ?"
             " AND id <> (SELECT COALESCE(MAX(id), 0) FROM firmware_statuses WHERE told = 1)"
             " AND (told = 1 OR update_id NOT IN"
-            f" (SELECT update_id FROM firmware_statuses WHERE status IN ({_ENDS})))",
-            (identity,),
+            f" (SELECT update_id FROM firmware_statuses WHERE status IN ({_ENDS}))"
+            " OR id <= (SELECT MAX(id) FROM firmware_statuses) - ?)",
+            (identity, _MOST_UNTOLD),
         )
         await self._database.write("DELETE FROM firmware_updates WHERE id < ?", (identity,))
 

@@ -51,6 +51,10 @@ def check_url(url: str) -> str:
         raise ValueError("must begin with ws:// or wss://")
     if not parts.hostname:
         raise ValueError("must name a host")
+    try:
+        parts.hostname.encode("idna")  # as whoever asks for its address will do
+    except UnicodeError as error:
+        raise ValueError("must name a host that can exist") from error
     if "@" in parts.netloc:
         raise ValueError("must not carry a user or password; the password is a key of its own")
     if "#" in url or not url.isprintable() or " " in url:

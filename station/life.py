@@ -12,18 +12,22 @@ from station.recovery import end_open_transactions, record_ends
 from station.supervision import keep_running
 
 if TYPE_CHECKING:
+    from energy.grid_orders import GridOrders
     from metering.clock import Clock
     from station.certificates import Certificates
     from station.charging_station import ChargingStation
     from station.credentials import Credentials
     from station.customer_information import CustomerInformation
+    from station.external_limits import ExternalLimits
     from station.firmware import Firmware
+    from station.jumpers import Jumpers
     from station.load_management import LoadManagement
     from station.log_store import LogStore
     from station.log_upload import LogUploads
     from station.network import NetworkProfiles
     from station.ports import CsmsLink, Variables
     from station.security_events import SecurityEvents
+    from station.shared_limits import SharedLimits
     from station.tamper import Tamper
 
 _log = logging.getLogger(__name__)
@@ -45,8 +49,14 @@ class Life:
     uploads: LogUploads
     customers: CustomerInformation
     firmware: Firmware
+    external_limits: ExternalLimits
+    shared_limits: SharedLimits
     connect: Callable[[Life], Awaitable[None]] | None = None
     """builds the link to the CSMS and keeps it; None for a station that stands alone"""
+    grid_orders: GridOrders | None = None
+    """what the grid operator's contact orders; None: there is no such contact"""
+    jumpers: Callable[[], Jumpers] | None = None
+    """where the jumpers of the smart-meter port stand"""
     link: CsmsLink | None = None
     variables: Variables | None = None
     watchers: list[Callable[[], Awaitable[None]]] = field(default_factory=list[Callable[[], Awaitable[None]]])

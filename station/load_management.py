@@ -4,27 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from energy.composite import Charge
-from energy.controller import Controller, Demand
-from energy.limit import Limit, LimitSource
+from energy.controller import Controller, Demand, SharedLimit
+from energy.limit import Limit, LimitSource, tightest
 from metering.pulse import Pulse
 from metering.reading import UNKNOWN
 from station.evse import Evse
 from station.evse_state import ev_connected
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from energy.grid import GridSample, GridSource
+    from energy.grid import GridOrder, GridOrderSource, GridSample, GridSource
     from metering.clock import Clock
     from station.profiles import Profiles
+    from station.tariff_steering import TariffSteering
 
 _log = logging.getLogger(__name__)
 
 _DECIDE_EVERY_S = 1.0
+_MAY_RISE_A = 1.0
+"""a vehicle that draws so much less than offered may take more at any moment: its meter is read again with a sample"""
+
+
+@dataclass(frozen=True, slots=True)
+class Influences:
+    """What the loop listens to besides the EVSEs."""
+
+    source: GridSource | None = None
+    """the grid meter"""
+    orders: GridOrderSource | None = None
+    """the grid operator's contact"""
+    tariff: TariffSteering | None = None
+    restart_delay_max_s: float = 0.0
+    """after a blackout vehicles wait for a random part of this"""
 
 
 class LoadManagement:
@@ -37,16 +55,24 @@ class LoadManagement:
         clock: Clock,
         *,
         profiles: Profiles,
-        source: GridSource | None,
+        around: Influences,
     ) -> None:
         self.controller = controller
         self.profiles = profiles
         self._evses = evses
         self._clock = clock
-        self._source = source
+        self._around = around
         self._since = clock.now()
+        self._begins_s = clock.monotonic() + random.uniform(0.0, around.restart_delay_max_s)
+        self._told: dict[int, tuple[float, LimitSource | None]] = {}
+        self.decided = Pulse()
+        """fires after a decision that changed something"""
+        if around.orders is not None:
+            self._obey(around.orders.order)  # before the contact was read the careful side holds
         self._ready_s: dict[int, float] = {}
         self._due = Pulse()
+        self.on_decided: list[Callable[[], None]] = []
+        """told after each decision"""
 
     def select(self, station_limit_a: float) -> None:
         """The current selector was turned; amperes per phase."""
@@ -88,7 +114,35 @@ class LoadManagement:
     @property
     def watches_grid(self) -> bool:
         """Whether there is a grid meter to follow."""
-        return self._source is not None
+        return self._around.source is not None
+
+    @property
+    def reasons(self) -> dict[int, Limit | None]:
+        """Why each EVSE offers what it offers: the limit that binds, the same for everybody who asks."""
+        return {evse.id: tightest(evse.limits) for evse in self._evses.values()}
+
+    @property
+    def tariff(self) -> TariffSteering | None:
+        """What waits for cheap hours; None where nothing does."""
+        return self._around.tariff
+
+    @property
+    def watches_orders(self) -> bool:
+        """Whether there is a contact of the grid operator to follow."""
+        return self._around.orders is not None
+
+    async def watch_orders(self) -> None:
+        """Follow the grid operator's contact."""
+        if self._around.orders is not None:
+            async for order in self._around.orders.orders():
+                self._obey(order)
+                self.poke()
+
+    def _obey(self, order: GridOrder | None) -> None:
+        limit = None
+        if order is not None:
+            limit = SharedLimit(LimitSource.GRID_ORDER, power_w=order.limit_w, plus_surplus=True, by=order.reason.value)
+        self.controller.put_shared("grid-order", limit)
 
     async def watch_grid(self) -> None:
         """Follow the grid meter; ends with the source's error, for whoever restarts it.
@@ -96,24 +150,39 @@ class LoadManagement:
         Raises:
             SourceError: the wire is gone.
         """
-        if self._source is not None:
-            async for sample in self._source.samples():
+        if self._around.source is not None:
+            async for sample in self._around.source.samples():
+                # A vehicle that has begun to draw more meanwhile must not be taken for a load of the house.
+                for evse in self._evses.values():
+                    if _may_rise(evse):
+                        await evse.meter.fresh()
                 self.take_sample(sample)
 
     def take_sample(self, sample: GridSample) -> None:
         """A fresh sample of the house: the limits follow at once."""
+        if self._around.tariff is not None:
+            self._around.tariff.hear(sample)
+        self.controller.see(self.demands())
         self.controller.take_sample(sample)
-        self.poke()
+        self._decide()
+
+    def demands(self) -> list[Demand]:
+        """What each EVSE asks for at the moment."""
+        return [self._demand(evse) for evse in self._evses.values()]
 
     def _decide(self) -> None:
-        demands = [self._demand(evse) for evse in self._evses.values()]
-        for evse_id, decision in self.controller.decide(demands).items():
-            evse = self._evses[evse_id]
-            before = evse.state.offered_a
-            evse.offer(decision.current_a, decision.limits)
-            binding = decision.binding
-            if evse.state.offered_a != before and binding is not None:
-                _log.info("EVSE %d may draw %.1f A: %s", evse_id, evse.state.offered_a, binding.source)
+        for evse_id, decision in self.controller.decide(self.demands()).items():
+            evse, binding = self._evses[evse_id], decision.binding
+            evse.offer(decision.current_a, decision.limits, open_now=decision.open_now)
+            if decision.open_now:
+                _log.warning("EVSE %d: the connection would trip before the vehicle follows: contactor opens", evse_id)
+            told = (evse.state.offered_a, binding.source if binding is not None else None)
+            if binding is not None and self._told.get(evse_id) != told:
+                self._told[evse_id] = told
+                _log.info("EVSE %d may draw %.1f A: %s, %s", evse_id, told[0], binding.source, binding.words)
+                self.decided.fire()
+        for tell in self.on_decided:
+            tell()
 
     def _demand(self, evse: Evse) -> Demand:
         state = evse.state
@@ -129,18 +198,31 @@ class LoadManagement:
         started_at = self._clock.now() - timedelta(seconds=now_s - ready_s)
         latest = evse.meter.latest
         return Demand(
-            charge=Charge(evse.id, evse.transaction_id, started_at),
+            charge=Charge(evse.id, self.profiles.transaction_of(evse.id, evse.transaction_id), started_at),
             phases=evse.layout.phases,
             wants=wants,
             draw_a=latest.currents_a if latest is not None and state.seen.contactor_closed else UNKNOWN,
-            own_limits=self._own_limits(evse),
+            own_limits=self._own_limits(evse, wants=wants),
+            offered_a=evse.offered_a,
+            rotation=evse.layout.rotation,
+            priority=evse.layout.priority,
         )
 
-    def _own_limits(self, evse: Evse) -> tuple[Limit, ...]:
+    def _own_limits(self, evse: Evse, *, wants: bool) -> tuple[Limit, ...]:
         limits = [Limit(evse.layout.max_current_a, LimitSource.HARDWARE, self._since)]
         if evse.state.seen.cable_max_a is not None:
             limits.append(Limit(evse.state.seen.cable_max_a, LimitSource.CABLE, self._since))
+        if self._around.tariff is not None and (waits := self._around.tariff.limit_of(evse, wants=wants)) is not None:
+            limits.append(waits)
+        if (wait_s := self._begins_s - self._clock.monotonic()) > 0.0:
+            begins = self._clock.now() + timedelta(seconds=wait_s)
+            limits.append(Limit(0.0, LimitSource.RESTART_DELAY, self._since, begins))
         return tuple(limits)
+
+
+def _may_rise(evse: Evse) -> bool:
+    """Whether its vehicle draws less than it may."""
+    return evse.offered_a > 0.0 and (evse.state.draw_a or 0.0) < evse.offered_a - _MAY_RISE_A
 
 
 def _wants(evse: Evse) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,8 @@ _OWN_RETRY_INTERVAL_S = 60
 """where the CSMS leaves it to us"""
 _SHORTEST_PAUSE_S = 1.0
 """an order without any pause would keep the network busy for nothing"""
+_ANSWER_S = 10.0
+"""an upload begins after its answer has left; should that never leave, after so long"""
 _MOST_ORDERS = 20
 """that wait for the CSMS to hear of their end; one that asks on without listening is refused"""
 
@@ -59,6 +61,8 @@ class LogOrder:
     name: str
     retries: int | None = None
     retry_interval_s: int | None = None
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+    """set once the answer has left"""
 
 
 class LogUploads:
@@ -94,24 +98,26 @@ class LogUploads:
         return None
 
     def accept(self, order: LogOrder) -> bool:
-        """Want this one from now on; returns whether that cancels another one (N01.FR.12). `begin` starts it."""
+        """Want this one from now on; returns whether that cancels another one (N01.FR.12). It starts when answered."""
         cancels = self._wanted is not None
         self._wanted = order
         if self._uploading is not None:
             self._uploading.cancel()
-        return cancels
-
-    def begin(self, order: LogOrder) -> None:
-        """Start what was accepted, once the answer has left."""
         self._orders.put_nowait(order)
+        return cancels
 
     async def run(self) -> None:
         """Carry out orders until cancelled."""
         while True:
             order = await self._orders.get()
-            status = await self._carry_out(order)
-            if self._wanted is order:
-                self._wanted = None
+            try:
+                with contextlib.suppress(TimeoutError):
+                    async with self._clock.timeout(_ANSWER_S):
+                        await order.answered.wait()
+                status = await self._carry_out(order)
+            finally:
+                if self._wanted is order:
+                    self._wanted = None
             await self.tell(order.request_id, status)
 
     async def _carry_out(self, order: LogOrder) -> UploadStatus:

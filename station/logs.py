@@ -71,7 +71,7 @@ class Logs:
         self._clock = clock
 
     def tidy(self) -> None:
-        """Remove what a life that ended in the middle of an upload left."""
+        """Remove what uploads have left that ended in the middle, perhaps in another life."""
         with contextlib.suppress(OSError):
             for left in self._folder.glob("*.log.gz"):
                 left.unlink()
@@ -90,7 +90,7 @@ class Logs:
         return await self._has_lines(span) or bool(await self._event_lines(span))
 
     async def make(self, kind: LogKind, span: Span, name: str) -> Path:
-        """Write the log file; who asked for it removes it.
+        """Write the log file, in the place of any other; who asked for it removes it.
 
         Raises:
             OSError: the disk refuses.
@@ -100,6 +100,7 @@ class Logs:
         made = await self._security_lines(span) if kind is LogKind.SECURITY else await self._event_lines(span)
         lines = self._sources.lines if kind is LogKind.DIAGNOSTICS else None
         with self._clock.wire():
+            await asyncio.to_thread(self.tidy)  # what was cancelled or ran out of room while it was being written
             await asyncio.to_thread(_write, path, [*head, *made], lines, span)
         return path
 
@@ -143,11 +144,15 @@ def _write(path: Path, made: list[str], lines: LogStore | None, span: Span) -> N
     import gzip  # only needed here, and not at every start
 
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with gzip.open(path, "wt", encoding="utf-8") as file:
-        file.writelines(f"{line}\n" for line in made)
-        if lines is not None:
-            file.write("== Log\n")
-            file.writelines(f"{line}\n" for line in lines.between(span.oldest, span.latest))
+    try:
+        with gzip.open(path, "wt", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in made)
+            if lines is not None:
+                file.write("== Log\n")
+                file.writelines(f"{line}\n" for line in lines.between(span.oldest, span.latest))
+    except OSError:  # a full disk is not to be filled by half a log
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _variable_line(row: VariableRow) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from station.database import StorageError
+from station.fact_store import save_fact
 from station.identifiers import check_url
 from station.security_events import SecurityEvents, SecurityEventType
 
@@ -25,10 +26,13 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_FACT = "network"
 SLOTS = (1, 2, 3)
 """the configuration slots (B09.FR.06: at least two)"""
 INSTALLED_SLOT = 1
 """where the CSMS of the installation file is"""
+_FORMER = 0
+"""where, besides the slots, the profile is that worked last when its slot was given another one since"""
 _USUAL_TIMEOUT_S = 30.0
 """what the specification advises"""
 _LONGEST_TIMEOUT_S = 3_600
@@ -75,8 +79,8 @@ class _Kept:
     slots: dict[int, NetworkProfile]
     priority: tuple[int, ...]
     security_profile: int
-    last_good: int | None = None
-    """the slot of the last successful connection (B10.FR.07)"""
+    last_good: NetworkProfile | None = None
+    """that of the last successful connection (B10.FR.07), whatever its slot holds by now"""
 
     def to_text(self) -> str:
         return json.dumps(asdict(self))
@@ -88,6 +92,8 @@ class _InForce:
 
     slots: dict[int, NetworkProfile] = field(default_factory=dict[int, NetworkProfile])
     priority: tuple[int, ...] = ()
+    last_good: int | None = None
+    """the slot of what worked last, or _FORMER"""
 
 
 class NetworkProfiles:
@@ -117,11 +123,11 @@ class NetworkProfiles:
         Raises:
             StorageError: the disk cannot be read.
         """
-        rows = await self._database.rows("SELECT value FROM facts WHERE name = 'network'")
+        rows = await self._database.rows("SELECT value FROM facts WHERE name = ?", (_FACT,))
         kept = _read(str(rows[0][0])) if rows else None
-        self._kept = kept = _with_installed(kept, installed)
-        self._in_force = _InForce(dict(kept.slots), kept.priority)
-        self.active = kept.priority[0] if kept.priority else None
+        self._kept = _with_installed(kept, installed)
+        self._in_force = _in_force(self._kept)
+        self.active = next(iter(self._order(None)), None)
 
     @property
     def priority(self) -> tuple[int, ...]:
@@ -140,8 +146,8 @@ class NetworkProfiles:
 
     @property
     def migrating(self) -> bool:
-        """Whether the slot that is tried is another one than what worked last (B10)."""
-        return self._kept.last_good is not None and self.active != self._kept.last_good
+        """Whether the profile that is tried is another one than what worked last (B10)."""
+        return self._kept.last_good is not None and self.profile != self._kept.last_good
 
     @property
     def profile(self) -> NetworkProfile | None:
@@ -194,7 +200,7 @@ class NetworkProfiles:
     def override_priority(self, text: str) -> None:
         """Put an order in force at once and unsaved, as a test bench does; raises ValueError where a slot is empty."""
         self._kept = self._changed(priority=self._parse(text))
-        self._in_force = _InForce(dict(self._kept.slots), self._kept.priority)
+        self._in_force = _in_force(self._kept)
 
     def override_security_profile(self, number: int) -> None:
         """Put a security profile in force unsaved, as a test bench does."""
@@ -204,28 +210,32 @@ class NetworkProfiles:
         """The slot of each attempt to connect, for ever (B10.FR.03, B10.FR.04, B10.FR.07, B10.FR.08, B10.FR.09).
 
         After a boot in the order of priority; after a connection loss beginning with the slot that was connected.
-        When all have failed, the one that worked last is tried as often, and then all again.
+        When all have failed, the one that worked last is tried as often, also when it is not among them any more: a
+        mistake in a new profile shuts nobody out. Then all again.
         """
-        while True:
-            for slot in self._order(begin_with):
+        while order := self._order(begin_with):
+            for slot in order:
                 yield from self._repeated(slot)
             self._certificates.unreachable()  # A02.FR.28
-            last_good = self._kept.last_good
-            if last_good in self._in_force.slots and len(self._in_force.priority) > 1:
+            last_good = self._in_force.last_good
+            if last_good is not None and order != [last_good]:
                 yield from self._repeated(last_good)
 
     async def connected(self, slot: int) -> bool:
         """A connection by this slot's profile has succeeded; returns whether the last one was by another."""
         self.active = slot
         profile = self._in_force.slots[slot]
-        switched = self._kept.last_good is not None and self._kept.last_good != slot
+        switched = self._kept.last_good is not None and self._kept.last_good != profile
         raised = profile.security_profile > self.security_profile
-        changed = self._changed(security_profile=profile.security_profile, last_good=slot)
+        self._in_force.last_good = slot
+        changed = self._changed(security_profile=profile.security_profile, last_good=profile)
         if raised:  # A05.FR.06
             changed.slots = _at_least(profile.security_profile, changed.slots)
             changed.priority = tuple(one for one in changed.priority if one in changed.slots)
             self._in_force.slots = _at_least(profile.security_profile, self._in_force.slots)
             self._in_force.priority = tuple(one for one in self._in_force.priority if one in self._in_force.slots)
+            if not changed.priority and slot in changed.slots:  # it was only reached because it had worked before
+                changed.priority = (slot,)
         if changed != self._kept:
             before, self._kept = self._kept, changed
             if before.security_profile != profile.security_profile:
@@ -237,8 +247,11 @@ class NetworkProfiles:
         return switched
 
     def _order(self, begin_with: int | None) -> list[int]:
-        priority = [slot for slot in self._in_force.priority if slot in self._in_force.slots]
-        if begin_with is None or begin_with not in self._in_force.slots:
+        force = self._in_force
+        priority = [slot for slot in force.priority if slot in force.slots]
+        if not priority and force.last_good is not None:
+            priority = [force.last_good]
+        if begin_with is None or begin_with not in force.slots:
             return priority
         return [begin_with, *(slot for slot in priority if slot != begin_with)]
 
@@ -292,7 +305,7 @@ class NetworkProfiles:
         slots: dict[int, NetworkProfile] | None = None,
         priority: tuple[int, ...] | None = None,
         security_profile: int | None = None,
-        last_good: int | None = None,
+        last_good: NetworkProfile | None = None,
     ) -> _Kept:
         kept = self._kept
         return _Kept(
@@ -304,11 +317,7 @@ class NetworkProfiles:
         )
 
     async def _keep(self, kept: _Kept) -> None:
-        await self._database.write(
-            "INSERT INTO facts (name, value) VALUES ('network', ?)"
-            " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            (kept.to_text(),),
-        )
+        await save_fact(self._database, _FACT, kept.to_text())
         self._kept = kept
 
     async def _say(self, what: str) -> None:
@@ -335,13 +344,23 @@ def _at_least(security_profile: int, slots: Mapping[int, NetworkProfile]) -> dic
     return {slot: profile for slot, profile in slots.items() if profile.security_profile >= security_profile}
 
 
+def _in_force(kept: _Kept) -> _InForce:
+    """What a boot makes of what is on disk."""
+    force = _InForce(dict(kept.slots), kept.priority)
+    if kept.last_good is not None:
+        force.last_good = next((slot for slot, one in kept.slots.items() if one == kept.last_good), _FORMER)
+        force.slots.setdefault(force.last_good, kept.last_good)
+    return force
+
+
 def _with_installed(kept: _Kept | None, installed: NetworkProfile | None) -> _Kept:
     """What is on disk, as far as the installation file still says what it said then."""
     if kept is not None and installed is not None and kept.installed is not None:
         before = kept.installed
         if (before.url, before.security_profile) == (installed.url, installed.security_profile):
             slots = {slot: installed if profile == before else profile for slot, profile in kept.slots.items()}
-            return replace(kept, installed=installed, slots=slots)
+            last_good = installed if kept.last_good == before else kept.last_good
+            return replace(kept, installed=installed, slots=slots, last_good=last_good)
     slots = {INSTALLED_SLOT: installed} if installed is not None else {}
     return _Kept(installed, slots, tuple(slots), installed.security_profile if installed is not None else 0)
 
@@ -349,13 +368,14 @@ def _with_installed(kept: _Kept | None, installed: NetworkProfile | None) -> _Ke
 def _read(text: str) -> _Kept | None:
     try:
         told = json.loads(text)
+        last_good = told["last_good"]
         slots = {int(slot): NetworkProfile(**profile) for slot, profile in told["slots"].items()}
         return _Kept(
             NetworkProfile(**told["installed"]),
             slots,
             tuple(told["priority"]),
             told["security_profile"],
-            told["last_good"],
+            NetworkProfile(**last_good) if last_good is not None else None,
         )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         _log.error("the network profiles cannot be read, those of the installation file are used: %s", error)

@@ -53,13 +53,13 @@ def remove(path: Path) -> None:
 
 
 def read(path: Path) -> str | None:
-    """What is in it; None when it is not there.
+    """What is in it; None when it is not there. Bytes that are no text become characters that nobody takes for any.
 
     Raises:
         OSError: the disk refuses.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return None
 

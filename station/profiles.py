@@ -7,23 +7,23 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from energy.charging_profile import ChargingLimitSource, ChargingProfile, Kind, Purpose, RateUnit, Schedule
+from energy.charging_profile import ChargingProfile, Purpose, RateUnit
 from energy.profile_store import Criteria, ProfileStore, Refusal
-from metering.pulse import Pulse
 from station.database import Database, StorageError
 from station.settings import Settings
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
+    from metering.clock import Clock
+
 _log = logging.getLogger(__name__)
 
-_EXTERNAL_IDS = {
-    ChargingLimitSource.SYSTEM_OPERATOR: -1,
-    ChargingLimitSource.EMS: -2,
-    ChargingLimitSource.OTHER: -3,
-}
-"""negative, so that no profile of the CSMS has one of them (K11.FR.06)"""
+
+_IN_THE_WAY = frozenset({"DuplicateProfile", "TooManyElements"})
+"""refusals because of profiles that are installed already"""
+_TO_COME = "to-come"
+"""stands for the id of a transaction that has none yet"""
 
 
 @cache
@@ -36,14 +36,12 @@ def _profiles() -> TypeAdapter[ChargingProfile]:
 class Profiles:
     """A profile store that survives restarts (K01.FR.27)."""
 
-    def __init__(self, store: ProfileStore, database: Database | None, settings: Settings) -> None:
+    def __init__(self, store: ProfileStore, database: Database | None, settings: Settings, clock: Clock) -> None:
         self.store = store
-        self.external_changed = Pulse()
-        """fires when somebody else than the CSMS has set or released a limit"""
+        self._clock = clock
         self._database = database
         self._settings = settings
         self._unsaved: set[int] = set()
-        self._expected: dict[int, ChargingProfile] = {}
         self._transactions: dict[int, str | None] = {}
         store.enabled = settings.smart_charging_enabled
         settings.watch(self._heed)
@@ -71,7 +69,10 @@ class Profiles:
         """Why a profile of the CSMS cannot be installed; None when it can."""
         if not self.supports(profile.schedule.unit):  # K01.FR.26
             return Refusal("UnsupportedRateUnit", f"chargingRateUnit {profile.schedule.unit} is not supported")
-        return self.store.refusal(profile, transaction_id)
+        refusal = self.store.refusal(profile, transaction_id)
+        if refusal is not None and refusal.reason_code in _IN_THE_WAY and self._make_room():
+            return self.store.refusal(profile, transaction_id)
+        return refusal
 
     def supports(self, unit: RateUnit) -> bool:
         """Whether limits may be told in this unit (SmartChargingCtrlr.RateUnit)."""
@@ -89,65 +90,31 @@ class Profiles:
         await self.flush()
         return len(cleared)
 
-    # Limits of others than the CSMS (K11–K13)
-
-    async def impose(
-        self, source: ChargingLimitSource, schedule: Schedule, *, grid_critical: bool | None = None
-    ) -> None:
-        """Somebody else than the CSMS limits what all EVSEs draw together, in place of what it said before.
-
-        It outlives a restart: a limit of the grid operator is not gone because the station has forgotten it.
-        """
-        profile = ChargingProfile(
-            _EXTERNAL_IDS[source],
-            0,
-            0,
-            Purpose.EXTERNAL_CONSTRAINTS,
-            Kind.ABSOLUTE,
-            schedule,
-            source=source,
-            grid_critical=grid_critical,
-        )
-        if profile in self.store.all():
-            return
-        self._install(profile)
-        self.external_changed.fire()
-        await self.flush()
-
-    async def release(self, source: ChargingLimitSource) -> bool:
-        """Its limit does not hold any more (K13.FR.01); returns whether there was one."""
-        released = self.store.remove(_EXTERNAL_IDS[source])
-        if released is None:
-            return False
-        self._unsaved.add(released.id)
-        self.external_changed.fire()
-        await self.flush()
-        return True
-
-    def external(self) -> dict[ChargingLimitSource, ChargingProfile]:
-        """What others than the CSMS have set."""
-        return {one.source: one for one in self.store.all() if one.purpose is Purpose.EXTERNAL_CONSTRAINTS}
-
-    # Profiles of transactions
-
     def expect(self, evse_id: int, profile: ChargingProfile) -> None:
-        """A profile for the transaction that is about to start on an EVSE (F01.FR.10)."""
-        self._expected[evse_id] = profile
+        """A profile for the transaction that is about to start on an EVSE (F01.FR.10).
+
+        It counts at once: with EnergyTransfer as the start point energy flows before there is a transaction.
+        """
+        self.store.expected[evse_id] = replace(profile, transaction_id=_TO_COME, evse_id=evse_id)
+
+    def transaction_of(self, evse_id: int, transaction_id: str | None) -> str | None:
+        """What a profile must name to count on an EVSE where this transaction runs."""
+        return _TO_COME if transaction_id is None and evse_id in self.store.expected else transaction_id
 
     def forget(self, evse_id: int) -> None:
         """The start that a profile was expected for does not take place."""
-        self._expected.pop(evse_id, None)
+        self.store.expected.pop(evse_id, None)
 
     def follow(self, evse_id: int, transaction_id: str | None) -> None:
         """This transaction runs on the EVSE now: what was expected for it is installed, what ended goes (K02.FR.05)."""
         before = self._transactions.get(evse_id)
-        if before == transaction_id and evse_id not in self._expected:
+        if before == transaction_id and evse_id not in self.store.expected:
             return
         self._transactions[evse_id] = transaction_id
         if before is not None and before != transaction_id:
             self._unsaved.update(profile.id for profile in self.store.end_transaction(before))
-        if transaction_id is not None and (profile := self._expected.pop(evse_id, None)) is not None:
-            self._install(replace(profile, transaction_id=transaction_id, evse_id=evse_id))
+        if transaction_id is not None and (profile := self.store.expected.pop(evse_id, None)) is not None:
+            self._install(replace(profile, transaction_id=transaction_id))
 
     async def flush(self) -> None:
         """Bring the disk up to date; what it refuses is tried again with the next change."""
@@ -179,6 +146,18 @@ class Profiles:
         self.store.install(profile)
         after = {installed.id for installed in self.store.all()}
         self._unsaved |= (before - after) | {profile.id}
+
+    def _make_room(self) -> bool:
+        """Take away what will never limit anything again; returns whether there was such.
+
+        A CSMS that sends a new profile each day and clears none must not be refused some day.
+        """
+        now = self._clock.now()
+        over = [one for one in self.store.all() if one.is_over(now) and one.purpose is not Purpose.EXTERNAL_CONSTRAINTS]
+        for profile in over:
+            self.store.remove(profile.id)
+            self._unsaved.add(profile.id)
+        return bool(over)
 
     def _heed(self, setting: str) -> None:
         if setting == "smart_charging_enabled":

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,7 +17,6 @@ from station import private_files
 from station.certificate_checks import (
     CertificateHash,
     HashAlgorithm,
-    UnfitError,
     fingerprint,
     hash_of,
     issuer_among,
@@ -26,6 +26,8 @@ from station.certificate_checks import (
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
+
+_log = logging.getLogger(__name__)
 
 _END = "-----END CERTIFICATE-----\n"
 
@@ -82,18 +84,18 @@ class RootCertificates:
         return len(self._roots)
 
     def load(self) -> None:
-        """Read what is on disk.
+        """Read what is on disk. A file that is damaged is said and left out: the others may be what the link needs.
 
         Raises:
             OSError: the disk refuses.
-            UnfitError: a file is no certificate.
         """
         for (use, fallback), folder in self._folders.items():
             for file in sorted(folder.glob("*.pem")):
-                pem = file.read_text(encoding="utf-8")
-                if _END not in pem:  # to read it takes a library that a start can do without
-                    raise UnfitError(f"{file} is no certificate")
-                self._roots[file] = Root(use, file, pem, fallback)
+                pem = private_files.read(file) or ""
+                if _END in pem:  # to read it takes a library that a start can do without
+                    self._roots[file] = Root(use, file, pem, fallback)
+                else:
+                    _log.error("%s is no certificate", file)
 
     def of(self, uses: Collection[CertificateUse] = tuple(CertificateUse)) -> list[Root]:
         """The roots of these uses, fallbacks too."""

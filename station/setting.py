@@ -192,6 +192,17 @@ class TimeOffset(Setting[str]):
         return text
 
 
+class TimeOfDay(Setting[str]):
+    """A local time such as 07:30; empty: none is set."""
+
+    bounds = (None, 5)
+
+    def parse(self, text: str) -> str:
+        if text and re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text, re.ASCII) is None:
+            raise ValueError("must be a time of day such as 07:30")
+        return text
+
+
 class Moment(Setting[datetime | None]):
     """A moment in time (RFC 3339, with its offset); empty: none is set."""
 

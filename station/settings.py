@@ -20,6 +20,7 @@ from station.setting import (
     Setting,
     Switch,
     Text,
+    TimeOfDay,
     TimeOffset,
     TimeZone,
     TxPoints,
@@ -121,6 +122,11 @@ class Settings:
     allow_new_sessions_pending_firmware_update = Switch(False)
     # An image of a small Linux with two slots; more would be somebody filling the disk.
     firmware_most_bytes = Integer(256 * 2**20, minimum=1)
+
+    # Cheap hours, as the owner wants them (energy/tariff.py)
+    tariff_mode = Choice("none", ("none", "off-peak", "avoid-peaks"))
+    tariff_departure = TimeOfDay("")
+    tariff_energy_wh = Integer(0, maximum=200_000)
 
     # Smart charging (SmartChargingCtrlr)
     smart_charging_enabled = Switch(True)

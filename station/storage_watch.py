@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from metering.clock import Clock
 
 _EVERY_S = 600.0
-_LITTLE = 16 * 1024 * 1024
-"""bytes: some weeks of transactions, and the logs of a day"""
+LITTLE = 16 * 1024 * 1024
+"""bytes of free space: some weeks of transactions, and the logs of a day"""
 
 
 def free_bytes(folder: Path) -> int:
@@ -46,7 +46,7 @@ class StorageWatch:
         reported = False
         while True:
             free = self._free(self._folder)
-            if free < _LITTLE and not reported:
+            if free < LITTLE and not reported:
                 await self._events.report(SecurityEventType.MEMORY_EXHAUSTION, f"{free // 1024} KiB are free")
-            reported = free < (2 * _LITTLE if reported else _LITTLE)  # no flutter at the edge
+            reported = free < (2 * LITTLE if reported else LITTLE)  # no flutter at the edge
             await self._clock.sleep(_EVERY_S)

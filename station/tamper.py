@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from station.fact_store import save_fact
 from station.model import Fault
 from station.security_events import SecurityEvents, SecurityEventType
 
@@ -65,7 +66,4 @@ class Tamper:
             evse.report_fault(Fault.TAMPER, alarm)
 
     async def _save(self, value: str) -> None:
-        await self._database.write(
-            "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            (_FACT, value),
-        )
+        await save_fact(self._database, _FACT, value)

@@ -6,10 +6,13 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
+from energy.sources.ct import CtConfig
 from energy.sources.linky import LinkyConfig
+from energy.sources.modbus import ModbusConfig
+from energy.sources.p1 import P1Config
 
 GridSourceConfig: TypeAlias = Annotated[
-    LinkyConfig,  # another kind joins here: | P1Config
+    CtConfig | LinkyConfig | ModbusConfig | P1Config,
     Field(discriminator="type"),
 ]
-"""the configuration of a grid source, told apart by its `type`; `open(clock)` makes the source"""
+"""the configuration of a grid source, told apart by its `type`; `open(clock, house)` makes the source"""

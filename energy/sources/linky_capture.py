@@ -137,7 +137,9 @@ def _historique(known: Mapping[str, Group], phases: int) -> Json:
     currents = _row(known, labels)
     allowed_a = _number(known, "ISOUSC")
     alarms = {label: current for label in _ALARMS if (current := _number(known, label)) is not None}
-    by_current = allowed_a is not None and currents is not None
+    by_current: bool | None = None
+    if allowed_a is not None and currents is not None:
+        by_current = any(current is not None and current > allowed_a for current in currents)
     return {
         "meter_id": _text(known, "ADCO"),
         "current_a": currents,
@@ -147,7 +149,7 @@ def _historique(known: Mapping[str, Group], phases: int) -> Json:
         "import_wh": _index(known),
         "over_limit": bool(alarms),
         "alarms_a": alarms or None,
-        "over_limit_by_current": any((a or 0) > allowed_a for a in currents or []) if by_current else None,
+        "over_limit_by_current": by_current,
         "tariff_period": _text(known, "PTEC"),
         "tariff_option": _text(known, "OPTARIF"),
         "tomorrow": _text(known, "DEMAIN"),

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
-from energy.grid import THREE_PHASES, GridSample, GridSource, House, SourceError
+from energy.grid import GridSample, GridSource, SourceError
 from energy.sources.byte_stream import LineSettings, StreamError, is_socket, opened
+from energy.sources.house import THREE_PHASES, House
 from energy.sources.p1_cipher import AUTHENTICATION_KEY, Decryptor
 from energy.sources.p1_interpreter import P1Interpreter
 from energy.sources.p1_telegram import Telegram, TelegramParser

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from energy.grid import GridSample, House, Tariff
+from energy.grid import GridSample, Tariff
 from energy.sources import p1_reading
+from energy.sources.house import House
 from energy.sources.p1_reading import P1Reading
 from energy.sources.p1_telegram import Telegram
 from metering.reading import UNKNOWN, Phases
@@ -23,6 +24,7 @@ class P1Interpreter:
     def __init__(self, house: House) -> None:
         self._house = house
         self._last: Telegram | None = None
+        self._told_at: datetime | None = None
 
     def take(self, telegram: Telegram, received_at: datetime) -> GridSample | None:
         """A sample; None for a repetition, and for a telegram that does not tell what is drawn.
@@ -32,11 +34,13 @@ class P1Interpreter:
         """
         reading = p1_reading.read(telegram)
         repeated = telegram == self._last and reading.taken_at is not None
-        self._last = telegram
+        # A clock that stands still while the values move is no clock: then the time of reception counts.
+        stuck = reading.taken_at == self._told_at
+        self._last, self._told_at = telegram, reading.taken_at
         if repeated or reading.net_w is None:
             return None
         return GridSample(
-            taken_at=_meter_time(reading, received_at) or received_at,
+            taken_at=(None if stuck else _meter_time(reading, received_at)) or received_at,
             currents_a=_currents(reading, self._house),
             voltages_v=_three(reading.voltages_v),
             powers_w=_three(reading.net_per_phase_w),

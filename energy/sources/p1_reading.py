@@ -227,7 +227,9 @@ def plausible(moment: datetime) -> bool:
 def _peaks(values: tuple[str, ...]) -> tuple[Peak, ...]:
     """Count, two codes, then month, time and value of each month's peak."""
     count = _whole(values[0]) if values else None
-    rows = values[3:] if count is None else values[3 : 3 + 3 * count]
+    if count is None:
+        return ()  # other countries keep other things under this code
+    rows = values[3 : 3 + 3 * count]
     whole = range(0, len(rows) - len(rows) % 3, 3)
     return tuple(Peak(stamp(rows[at]), stamp(rows[at + 1]), _power(rows[at + 2])) for at in whole)
 

@@ -17,6 +17,7 @@ _POLYNOMIAL: Final = 0xA001
 
 _START: Final = re.compile(rb"(?:\A|(?<=\n)|(?<=[^ -~]))/(?=[A-Za-z]{3}[ -~])")
 """a telegram begins a line, or follows noise"""
+_ANY_START: Final = re.compile(rb"/(?=[A-Za-z]{3}[ -~])")
 _END: Final = re.compile(rb"\n!([0-9A-Fa-f]{0,4})[ \t]*\r?\n")
 _OBJECT: Final = re.compile(r"(\d+-\d+:\d+\.\d+\.\d+(?:[.*]\d+)?)((?:\([^()]*\))*)\Z")
 _CONTINUED: Final = re.compile(r"(?:\([^()]*\))+\Z")
@@ -63,11 +64,21 @@ class TelegramParser:
         self._buffer += data.translate(_SEVEN_BITS)
         while (end := _END.search(self._buffer)) is not None:
             body, self._buffer = self._buffer[: end.end()], self._buffer[end.end() :]
-            starts = list(_START.finditer(body, 0, end.start()))
-            if starts:  # the last one: what came before was broken off
-                yield _telegram(body[starts[-1].start() :])
+            if (telegram := _last_telegram(body, end.start())) is not None:
+                yield telegram
         if len(self._buffer) > _LONGEST:
             self._buffer = self._buffer[-_LONGEST // 2 :]
+
+
+def _last_telegram(body: bytes, end: int) -> Telegram | None:
+    """The telegram that ends here; whatever precedes it was broken off, perhaps in the middle of a line."""
+    starts = [found.start() for found in _ANY_START.finditer(body, 0, end)]
+    for start in reversed(starts):
+        telegram = _telegram(body[start:])
+        if telegram.crc_ok:
+            return telegram
+    regular = [found.start() for found in _START.finditer(body, 0, end)]
+    return _telegram(body[regular[-1] :]) if regular else None
 
 
 def _telegram(text: bytes) -> Telegram:
@@ -89,8 +100,8 @@ def _objects(lines: list[str]) -> tuple[dict[str, tuple[str, ...]], int]:
         if not line.strip():
             continue
         if (found := _OBJECT.match(line)) is not None:
-            latest = found[1]
-            objects[latest] = tuple(_VALUE.findall(found[2]))
+            code = latest = str(found[1])
+            objects[code] = tuple(_VALUE.findall(found[2]))
         elif latest is not None and _CONTINUED.match(line) is not None:  # gas of versions 2 and 3
             objects[latest] += tuple(_VALUE.findall(line))
         else:

@@ -40,7 +40,7 @@ _TABLE: Final = (
     (r"STGE", _NO_STAMP, r"[0-9A-F]{8}"),
     (r"NGTF|LTARF|MSG2", _NO_STAMP, r".{16}"),
     (r"MSG1", _NO_STAMP, r".{32}"),
-    (r"PJOURF\+1|PPOINTE", _NO_STAMP, r"([0-9A-F]{8}|NONUTILE)( ([0-9A-F]{8}|NONUTILE)){10}"),
+    (r"PJOURF\+1|PPOINTE", _NO_STAMP, r"([0-9A-F]{8}|NONUTILE)( ([0-9A-F]{8}|NONUTILE)){0,10}"),
     (r"PRM", _NO_STAMP, r"\d{14}"),
     # anything of a later version of the document: nothing is known of it but the form of a label and a stamp
     (r"[A-Z][A-Z0-9+-]{1,8}", rf"({_STAMP})?", r".*"),

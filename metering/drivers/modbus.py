@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
     Client = AsyncModbusTcpClient | AsyncModbusSerialClient
 
+Wanted = frozenset[Quantity] | None
+
 _REFUSALS: Final[Mapping[int, str]] = MappingProxyType(
     {
         1: "illegal function",
@@ -220,9 +222,17 @@ class Buses:
 class ModbusMeter:
     """A meter that is read by its register table."""
 
-    def __init__(self, model: MeterModel, bus: Bus, config: _MeterOnModbus, unit: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        model: MeterModel,
+        bus: Bus,
+        config: _MeterOnModbus,
+        unit: int,
+        clock: Clock,
+        wanted: Wanted = None,
+    ) -> None:
         self._model = model
-        self._wanted = config.wanted
+        self._wanted = wanted
         self._blocks = blocks(model, self._wanted)
         self._bus = bus
         self._unit = unit
@@ -326,11 +336,6 @@ class _MeterOnModbus(BaseModel):
         return self
 
     @property
-    def wanted(self) -> frozenset[Quantity] | None:
-        """The quantities that are read; None: all that a charge needs."""
-        return None
-
-    @property
     def table(self) -> MeterModel:
         """The registers of the meter."""
         if self.model == "custom":
@@ -339,8 +344,8 @@ class _MeterOnModbus(BaseModel):
         known = MODELS[self.model]
         return known if self.max_registers is None else replace(known, max_registers=self.max_registers)
 
-    def _open(self, wire: Wire, unit: int, clock: Clock, buses: Buses) -> Meter:
-        return ModbusMeter(self.table, buses.on(wire), self, unit, clock)
+    def _open(self, wire: Wire, unit: int, clock: Clock, buses: Buses, wanted: Wanted) -> Meter:
+        return ModbusMeter(self.table, buses.on(wire), self, unit, clock, wanted)
 
 
 class ModbusTcpMeter(_MeterOnModbus):
@@ -351,13 +356,13 @@ class ModbusTcpMeter(_MeterOnModbus):
     port: Annotated[int, Field(ge=1, le=65535)] = 502
     unit: Annotated[int, Field(ge=0, le=255)] = 1
 
-    def open(self, clock: Clock, buses: Buses) -> Meter:
-        """The meter, not yet connected.
+    def open(self, clock: Clock, buses: Buses, wanted: Wanted = None) -> Meter:
+        """The meter, not yet connected; `wanted` is what is read, else all that a charge needs.
 
         Raises:
             MeterError: another meter uses the same wire with other settings.
         """
-        return self._open(_tcp_wire(self.host, self.port, rtu=False), self.unit, clock, buses)
+        return self._open(_tcp_wire(self.host, self.port, rtu=False), self.unit, clock, buses, wanted)
 
 
 class ModbusRtuOverTcpMeter(_MeterOnModbus):
@@ -369,14 +374,14 @@ class ModbusRtuOverTcpMeter(_MeterOnModbus):
     unit: Annotated[int, Field(ge=1, le=247)] | None = None
     """the factory setting of the model when absent"""
 
-    def open(self, clock: Clock, buses: Buses) -> Meter:
-        """The meter, not yet connected.
+    def open(self, clock: Clock, buses: Buses, wanted: Wanted = None) -> Meter:
+        """The meter, not yet connected; `wanted` is what is read, else all that a charge needs.
 
         Raises:
             MeterError: another meter uses the same wire with other settings.
         """
         unit = self.table.unit if self.unit is None else self.unit
-        return self._open(_tcp_wire(self.host, self.port, rtu=True), unit, clock, buses)
+        return self._open(_tcp_wire(self.host, self.port, rtu=True), unit, clock, buses, wanted)
 
 
 class ModbusRtuMeter(_MeterOnModbus):
@@ -390,8 +395,8 @@ class ModbusRtuMeter(_MeterOnModbus):
     stop_bits: Literal[1, 2] | None = None
     unit: Annotated[int, Field(ge=1, le=247)] | None = None
 
-    def open(self, clock: Clock, buses: Buses) -> Meter:
-        """The meter, not yet connected.
+    def open(self, clock: Clock, buses: Buses, wanted: Wanted = None) -> Meter:
+        """The meter, not yet connected; `wanted` is what is read, else all that a charge needs.
 
         Raises:
             MeterError: another meter uses the same wire with other settings.
@@ -403,7 +408,7 @@ class ModbusRtuMeter(_MeterOnModbus):
             stop_bits=factory.line.stop_bits if self.stop_bits is None else self.stop_bits,
         )
         unit = factory.unit if self.unit is None else self.unit
-        return self._open(_serial_wire(self.device, line), unit, clock, buses)
+        return self._open(_serial_wire(self.device, line), unit, clock, buses, wanted)
 
 
 def _tcp_wire(host: str, port: int, *, rtu: bool) -> Wire:

@@ -298,9 +298,12 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
 def named(text: str) -> ModelName | None:
     """The model that someone means: by its name, or by the longest of its other names that stands in the text."""
     wanted = _letters(text)
-    names = ((_letters(alias), name) for name, model in MODELS.items() for alias in (name, model.name, *model.aliases))
-    found = max(((len(alias), name) for alias, name in names if alias in wanted), default=None)
-    return found[1] if found is not None else None
+    length, found = 0, None
+    for name, model in MODELS.items():
+        for alias in map(_letters, (name, model.name, *model.aliases)):
+            if alias in wanted and len(alias) > length:
+                length, found = len(alias), name
+    return found
 
 
 def _letters(text: str) -> str:

@@ -210,8 +210,8 @@ def blocks(model: MeterModel, wanted: frozenset[Quantity] | None = None) -> tupl
 def _spans(registers: Iterable[Register]) -> set[tuple[int, int, int]]:
     """Function, first address and the first address after, of every value and of every exponent."""
     spans = {(register.function, register.address, register.end) for register in registers}
-    exponents = {(one.function, one.exponent_at, one.exponent_at + 1) for one in registers if one.exponent_at is not None}
-    return spans | exponents
+    exponents = {(one.function, one.exponent_at) for one in registers if one.exponent_at is not None}
+    return spans | {(function, address, address + 1) for function, address in exponents}
 
 
 def _without_gap(model: MeterModel, end: int, start: int) -> bool:
@@ -328,7 +328,8 @@ def _decode_number(register: Register, registers: Registers) -> Decimal | None:
         return _shortest(register.type, number, raw) * register.factor if math.isfinite(number) else None
     # ABB B23, Carlo Gavazzi: the largest number means "not available"; Schneider, SunSpec: the smallest.
     smallest, largest = register.type.span
-    unavailable = number == largest or (smallest < 0 and number == smallest) or (register.zero_is_unknown and not number)
+    unavailable = number == largest or (smallest < 0 and number == smallest)
+    unavailable |= register.zero_is_unknown and number == 0
     scale = _scale(register, registers)
     return None if unavailable or scale is None else Decimal(number) * register.factor * scale
 

@@ -15,6 +15,8 @@ class SimulatedBoardConfig(BaseModel):
     type: Literal["simulated"] = "simulated"
     selector_a: Literal[32, 25, 20, 16, 12, 8] = 32
     """the position of the simulated current selector, amperes per phase"""
+    jumpers: Literal["1-2", "3-4", "5-6", "7-8", "9-10"] | None = None
+    """where the jumpers of the smart-meter port stand; absent: they cannot be read"""
 
 
 BoardConfig = SimulatedBoardConfig

@@ -25,6 +25,7 @@ class Observation:
     contactor_closed: bool = False
     """as its auxiliary contact tells"""
     locked: bool = False
+    """the cable is held in its socket, as the lock's contact tells (a lock without one: as it was ordered)"""
     bay_occupied: bool = False
     temperature_c: float | None = None
     faults: frozenset[Fault] = frozenset()

@@ -61,7 +61,7 @@ class Installer:
             InstallError: it ends with another one than 0, or too late, or cannot be started.
         """
         try:
-            private_files.remove(self._mark)
+            await asyncio.to_thread(private_files.remove, self._mark)
         except OSError as error:
             raise InstallError(f"the storage cannot be written: {error.strerror}") from error
         status, said = await self._run([*self._commands.install, str(image)])
@@ -77,7 +77,7 @@ class Installer:
             InstallError: it fails.
         """
         try:
-            private_files.write(self._mark, "")
+            await asyncio.to_thread(private_files.write, self._mark, "")
         except OSError as error:
             raise InstallError(f"the storage cannot be written: {error.strerror}") from error
         if self._commands.activate:

@@ -7,11 +7,8 @@ Source: Enedis-NOI-CPT_54E v3. The groups that load management cannot use and th
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import random
 import termios
-import tty
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -19,6 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from energy.sources.tic import TicMode
+from station.simulation.wire import PseudoTerminal
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -212,7 +210,7 @@ class SimulatedLinky:
         self._short_until_s: float | None = None
         self._short_sent = 0
         self._dark_s = 0.0
-        self._wire: _Wire | None = None
+        self._wire: PseudoTerminal | None = None
         self._sending: asyncio.Task[None] | None = None
 
     @property
@@ -229,7 +227,7 @@ class SimulatedLinky:
     def start(self) -> None:
         """Begin to send; needs a running event loop."""
         if self._wire is None:
-            self._wire = _Wire(_SPEEDS[self._mode])
+            self._wire = PseudoTerminal(_SPEEDS[self._mode])
             self._sending = asyncio.get_running_loop().create_task(self._send(self._wire))
 
     async def stop(self) -> None:
@@ -263,7 +261,7 @@ class SimulatedLinky:
     ) -> None:
         await self.stop()
 
-    async def _send(self, wire: _Wire) -> None:
+    async def _send(self, wire: PseudoTerminal) -> None:
         while True:
             arrives_s = self._clock.monotonic()
             for piece in self._frame():
@@ -292,35 +290,9 @@ class SimulatedLinky:
         self._short_sent += 1
         return True
 
-    def _put(self, wire: _Wire, piece: bytes) -> None:
+    def _put(self, wire: PseudoTerminal, piece: bytes) -> None:
         if not self.silent:
             wire.put(bytes(byte ^ self._flip() for byte in piece))
 
     def _flip(self) -> int:
         return 1 << self._random.randrange(7) if self._random.random() < self.flips_per_byte else 0
-
-
-class _Wire:
-    """The pseudo-terminal: the meter's end, and the end that a reader opens."""
-
-    def __init__(self, speed: int) -> None:
-        self._speed = speed
-        self._near, self._far = os.openpty()
-        # The far end stays open here too: its settings and its path live as long as the wire.
-        self.device = os.ttyname(self._far)
-        tty.setraw(self._far)
-        settings = termios.tcgetattr(self._far)
-        settings[4] = settings[5] = speed
-        termios.tcsetattr(self._far, termios.TCSANOW, settings)
-        os.set_blocking(self._near, False)
-
-    def put(self, data: bytes) -> None:
-        """Send, or lose what nobody takes. At another speed each character is a framing error, read as zero."""
-        if termios.tcgetattr(self._far)[4] != self._speed:
-            data = bytes(len(data))
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._near, data)
-
-    def close(self) -> None:
-        os.close(self._near)
-        os.close(self._far)

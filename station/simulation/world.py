@@ -12,20 +12,49 @@ from metering.reading import Phases, Reading
 from station.simulation.board import SimulatedBoard
 from station.simulation.house import House
 from station.simulation.register import EnergyRegister
+from station.simulation.vehicle import VOLTAGE_V
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from energy.sources import GridSourceConfig
+    from energy.sources.dry_contact import DryContactConfig
     from metering.drivers import Buses
     from metering.meter import Meter
     from station.config import Configuration, EvseConfig, SimulationConfig
+    from station.jumpers import JumperPosition
     from station.simulation.clock import VirtualClock
     from station.simulation.linky import HouseReading, SimulatedLinky
     from station.simulation.meter_server import MeterServer
+    from station.simulation.p1 import SimulatedP1
 
 _log = logging.getLogger(__name__)
 _UNIT = 1
+SIMULATED = "simulated"
+"""stands for the device or host of a grid source, and for the chip of the contacts, that exist only here"""
+
+
+class SimulatedContacts:
+    """The grid operator's contact and its opposite, as someone sets them."""
+
+    def __init__(self) -> None:
+        self.closed: tuple[bool, bool] = (False, True)
+        """the contact, and the other one of its changeover relay"""
+        self.failing = False
+        self.lines = 2
+
+    def read(self) -> tuple[bool, ...]:
+        """Whether each is closed.
+
+        Raises:
+            OSError: the input fails.
+        """
+        if self.failing:
+            raise OSError("the simulated input fails")
+        return self.closed[: self.lines]
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
 
 
 class World:
@@ -41,7 +70,14 @@ class World:
         """EVSEs whose meter is silent, and why"""
         self.selector_a = float(configuration.board.selector_a)
         """what the current selector allows, amperes per phase"""
+        self.jumpers: JumperPosition | None = configuration.board.jumpers
+        """where the jumpers of the smart-meter port stand; None: they cannot be read"""
+        self.contacts = SimulatedContacts()
+        """of the grid operator"""
+        self._grid = configuration.grid
         self.linky: SimulatedLinky | None = None
+        self.p1: SimulatedP1 | None = None
+        self._grid_server: MeterServer | None = None
         self._registers: list[EnergyRegister] = []
         self._running = AsyncExitStack()
         for evse in configuration.evse:
@@ -68,6 +104,33 @@ class World:
             mode = TicMode.STANDARD if linky.mode == "standard" else TicMode.HISTORIQUE
             self.linky = SimulatedLinky(self._house_reading, self.clock, mode, self._simulation.seed or 0)
             await self._running.enter_async_context(self.linky)
+        if self._grid is not None:
+            await self._start_grid_meter(self._grid.source)
+
+    async def _start_grid_meter(self, source: GridSourceConfig) -> None:
+        """Switch on the meter that the source names as simulated, on its own kind of wire."""
+        from energy.sources.modbus import ModbusConfig
+        from energy.sources.p1 import P1Config
+        from metering.drivers.modbus import ModbusRtuMeter
+
+        if isinstance(source, P1Config) and source.device == SIMULATED:
+            from station.simulation.p1 import P1Meter, P1Version, SimulatedP1
+
+            kind = self._simulation.p1
+            meter = P1Meter(P1Version(kind.version), fuse_a=kind.fuse_a)
+            self.p1 = SimulatedP1(self._house_reading, self.clock, meter, seed=self._simulation.seed or 0)
+            await self._running.enter_async_context(self.p1)
+        elif isinstance(source, ModbusConfig):
+            from station.simulation.meter_server import SerialMeterServer, ServedMeter, TcpFraming, TcpMeterServer
+
+            meters = {_UNIT: ServedMeter(source.meter.table, self._grid_reading)}
+            serial = isinstance(source.meter, ModbusRtuMeter)
+            if (source.meter.device if isinstance(source.meter, ModbusRtuMeter) else source.meter.host) != SIMULATED:
+                return
+            self._grid_server = (
+                SerialMeterServer(meters, self.clock) if serial else TcpMeterServer(meters, TcpFraming(), self.clock)
+            )
+            await self._running.enter_async_context(self._grid_server)
 
     async def stop(self) -> None:
         """Switch everything off."""
@@ -98,9 +161,47 @@ class World:
 
     def grid_source(self, configured: GridSourceConfig) -> GridSourceConfig:
         """The configured grid source, with the wire of the simulated meter where that is meant."""
-        if self.linky is None:
-            return configured
-        return configured.model_copy(update={"device": self.linky.device})
+        from energy.sources.modbus import ModbusConfig
+        from station.simulation.meter_server import SerialMeterServer, TcpMeterServer
+
+        if self.linky is not None:
+            return configured.model_copy(update={"device": self.linky.device})
+        if self.p1 is not None:
+            return configured.model_copy(update={"device": self.p1.device})
+        if isinstance(configured, ModbusConfig):
+            match self._grid_server:
+                case SerialMeterServer(device=device):
+                    wire = {"device": device, "unit": _UNIT, "parity": "N"}  # a pseudo-terminal has no parity
+                case TcpMeterServer(port=port):
+                    wire = {"host": "127.0.0.1", "port": port, "unit": _UNIT}
+                case _:
+                    return configured
+            return configured.model_copy(update={"meter": configured.meter.model_copy(update=wire)})
+        return configured
+
+    def contacts_for(self, config: DryContactConfig) -> SimulatedContacts | None:
+        """The contacts of a configuration that means simulated ones."""
+        if config.chip != SIMULATED:
+            return None
+        self.contacts.lines = 1 if config.opposite_line is None else 2
+        return self.contacts
+
+    def disturb_grid_meter(self, *, silence: bool | None, noise: float | None) -> bool:
+        """Make the simulated grid meter silent, or its wire noisy (bit flips per byte); false: there is none."""
+        for meter in (self.linky, self.p1):
+            if meter is not None:
+                meter.silent = meter.silent if silence is None else silence
+                meter.flips_per_byte = meter.flips_per_byte if noise is None else noise
+                return True
+        if self._grid_server is None:
+            return False
+        from station.simulation.meter_server import Garbled, Silent
+
+        if silence is not None:
+            self._grid_server.fault = Silent() if silence else None
+        if noise is not None:
+            self._grid_server.fault = Garbled() if noise else None
+        return True
 
     def _meter_server(self, board: SimulatedBoard) -> MeterServer:
         from metering.drivers.models import MODELS
@@ -133,6 +234,22 @@ class World:
     @staticmethod
     def _current_of(board: SimulatedBoard) -> Callable[[], Phases[float]]:
         return lambda: board.currents_a
+
+    def _grid_reading(self) -> Reading:
+        """What a meter at the house connection shows: currents without a sign, powers with one."""
+        currents = self.house.currents_a
+        powers = currents.map(lambda current_a: current_a * VOLTAGE_V)
+        single = self.house.phases == 1
+        return Reading(
+            taken_at=self.clock.now(),
+            energy_import_wh=self.house.energy_wh,
+            energy_export_wh=0.0,
+            power_w=sum(powers),
+            currents_a=Phases(abs(currents.l1), *((None, None) if single else (abs(currents.l2), abs(currents.l3)))),
+            voltages_v=Phases(VOLTAGE_V, *((None, None) if single else (VOLTAGE_V, VOLTAGE_V))),
+            powers_w=Phases(powers.l1, *((None, None) if single else (powers.l2, powers.l3))),
+            frequency_hz=50.0,
+        )
 
     def _house_reading(self) -> HouseReading:
         from station.simulation.linky import HouseReading

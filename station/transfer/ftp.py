@@ -31,6 +31,7 @@ _MOST_LINES = 200
 """of one reply"""
 _IMPLICIT_PORT = 990
 """where TLS begins with the connection; on any other port it begins with AUTH TLS"""
+_HIGHEST_PORT = 65_535
 _NO_SUCH_FILE = frozenset({550, 553})
 _FAILURES = {
     500: Failure.BAD_MESSAGE,
@@ -66,7 +67,7 @@ async def fetch(location: Location, sink: Sink, tls: ssl.SSLContext) -> None:
             await control.begin(f"RETR {path}")
             reader, _ = await open_data.streams()
             while chunk := await _in_time(reader.read(CHUNK)):
-                sink.write(chunk)
+                await sink.write(chunk)
 
 
 async def send(location: Location, source: Source, tls: ssl.SSLContext) -> None:
@@ -217,14 +218,14 @@ class _Control:
             _, text = await self.command("EPSV")
             found = re.search(r"\(\|\|\|(\d{1,5})\|\)", text)
             if found is not None:
-                return int(found[1])
+                return _port(int(found[1]))
         except _RefusedError:
             pass  # an old server
         _, text = await self.command("PASV")
         found = re.search(r"(?:\d{1,3},){4}(\d{1,3}),(\d{1,3})", text)
         if found is None:
             raise TransferError(Failure.BAD_MESSAGE, "the server names no port")
-        return int(found[1]) * 256 + int(found[2])
+        return _port(int(found[1]) * 256 + int(found[2]))
 
     async def _expect(self, wanted: str) -> tuple[int, str]:
         code, text = await self._reply()
@@ -249,6 +250,12 @@ class _Control:
         if not line.endswith(b"\n"):
             raise EOFError("the server has closed the connection")
         return line.decode("utf-8", "replace").rstrip("\r\n")
+
+
+def _port(number: int) -> int:
+    if not 0 < number <= _HIGHEST_PORT:
+        raise TransferError(Failure.BAD_MESSAGE, f"there is no port {number}")
+    return number
 
 
 async def _in_time(what: Awaitable[T]) -> T:

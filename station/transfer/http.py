@@ -49,7 +49,7 @@ async def fetch(location: Location, sink: Sink, tls: ssl.SSLContext) -> None:
         sink.validator = _validator(response)
         sink.expect(_total(response, sink.size))
         async for chunk in response.aiter_raw():
-            sink.write(chunk)
+            await sink.write(chunk)
 
 
 async def send(location: Location, source: Source, tls: ssl.SSLContext) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -104,11 +105,12 @@ class Location:
 
 
 class Sink:
-    """The file that a download grows into, up to a bound."""
+    """The file that a download grows into, up to a bound, and as far as there is room for it."""
 
-    def __init__(self, file: BinaryIO, most_bytes: int) -> None:
+    def __init__(self, file: BinaryIO, most_bytes: int, room: int) -> None:
         self._file = file
         self._most_bytes = most_bytes
+        self._room = room
         self.size = 0
         self.validator: str | None = None
         """what tells this version of the remote file from another (ETag, Last-Modified)"""
@@ -121,16 +123,18 @@ class Sink:
         """
         if total is not None and total > self._most_bytes:
             raise TransferError(Failure.TOO_LARGE, f"{total} bytes, more than {self._most_bytes}")
+        if total is not None and total > self._room:
+            raise TransferError(Failure.STORAGE, f"disk: there is no room for {total} bytes")
 
-    def write(self, chunk: bytes) -> None:
-        """Append what came.
+    async def write(self, chunk: bytes) -> None:
+        """Append what came; in a thread, since a slow card makes a writer wait when it has a lot to take.
 
         Raises:
             TransferError: too large, or the disk does not take it.
         """
         self.expect(self.size + len(chunk))
         try:
-            self._file.write(chunk)
+            await asyncio.to_thread(self._file.write, chunk)
         except OSError as error:
             raise TransferError(Failure.STORAGE, f"disk: {error.strerror}") from error
         self.size += len(chunk)

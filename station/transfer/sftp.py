@@ -31,7 +31,7 @@ async def fetch(location: Location, sink: Sink) -> None:
         async with client.open(path, "rb") as file:
             await file.seek(sink.size)
             while chunk := cast("bytes", await file.read(_BURST)):
-                sink.write(chunk)
+                await sink.write(chunk)
 
 
 async def send(location: Location, source: Source) -> None:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from metering.reading import Phases
 from station.hardware.selector import selected_a
+from station.jumpers import JumperPosition
 from station.simulation.board import MeterOverride
 from station.web.api import Command, Wait, maybe_settle
 from station.web.host import Host
@@ -53,7 +54,19 @@ class Grid(Command):
     """named loads that go on; null: off"""
     silence: bool | None = None
     noise: Annotated[float, Field(ge=0, le=1)] | None = None
-    """bit flips per byte on the meter's wire"""
+    """bit flips per byte on the meter's wire; on Modbus anything but 0 spoils every answer"""
+    contact: bool | None = None
+    """whether the grid operator's contact is closed; its opposite is then open, or the other way round"""
+    contact_wire_broken: bool | None = None
+    """both contacts of the changeover relay look open; null leaves it as it is"""
+    contact_failing: bool | None = None
+    """the input of the contacts does not answer"""
+
+
+class JumpersOrder(Command):
+    """The jumpers of the smart-meter port; null: their position cannot be read."""
+
+    position: JumperPosition | None
 
 
 class Time(Command):
@@ -77,7 +90,7 @@ def surroundings_routes(api: FastAPI, host: Host) -> None:
 
     @api.post("/api/sim/grid", status_code=202)
     async def grid(body: Grid, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
-        house, linky = host.world.house, host.world.linky
+        house, contacts = host.world.house, host.world.contacts
         if body.currents_a is not None:
             house.set_currents(_three(body.currents_a))
         for name, currents in (body.loads or {}).items():
@@ -85,11 +98,15 @@ def surroundings_routes(api: FastAPI, host: Host) -> None:
                 house.switch_off(name)
             else:
                 house.switch_on(name, _three(currents))
-        if (body.silence is not None or body.noise is not None) and linky is None:
+        disturbs = body.silence is not None or body.noise is not None
+        if disturbs and not host.world.disturb_grid_meter(silence=body.silence, noise=body.noise):
             raise HTTPException(409, "the house has no simulated meter")
-        if linky is not None:
-            linky.silent = linky.silent if body.silence is None else body.silence
-            linky.flips_per_byte = linky.flips_per_byte if body.noise is None else body.noise
+        if body.contact is not None:
+            contacts.closed = (body.contact, not body.contact)
+        if body.contact_wire_broken:
+            contacts.closed = (False, False)
+        if body.contact_failing is not None:
+            contacts.failing = body.contact_failing
         await maybe_settle(host, wait)
         return {"accepted": True}
 
@@ -106,6 +123,12 @@ def surroundings_routes(api: FastAPI, host: Host) -> None:
         host.world.selector_a = selected_a(body.position)
         if host.life is not None:
             host.life.load.select(host.world.selector_a)
+        await maybe_settle(host, wait)
+        return {"accepted": True}
+
+    @api.post("/api/sim/jumpers", status_code=202)
+    async def jumpers(body: JumpersOrder, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        host.world.jumpers = body.position
         await maybe_settle(host, wait)
         return {"accepted": True}
 

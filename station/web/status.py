@@ -12,6 +12,7 @@ from station.local_time import local_time
 from station.web.host import Host
 
 if TYPE_CHECKING:
+    from energy.grid import Tariff
     from energy.limit import Limit
     from metering.reading import Phases, Reading
     from station.evse import Evse
@@ -60,6 +61,8 @@ async def status(host: Host) -> Json:
     shown["evses"] = [evse_status(evse) for evse in life.station.evses.values()]
     shown["master_pass_selects"] = life.station.admission.selecting
     shown["grid"] = _grid(life)
+    shown["grid_order"] = _grid_order(life)
+    shown["jumpers"] = _jumpers(life)
     shown["queue"] = {"transaction_events": await life.station.outbox.waiting()}
     return shown
 
@@ -134,7 +137,46 @@ def _grid(life: Life) -> Json | None:
         "limit_a": controller.grid_limit_a,
         "overrun": sample.overrun,
         "tariff_period": sample.tariff_period,
+        "power_w": sample.power_w,
+        "voltages_v": _phases(sample.voltages_v),
+        "subscribed_va": sample.subscribed_va,
+        "cut_off_va": sample.cut_off_va,
+        "fuse_a": sample.fuse_a,
+        "limiter_w": sample.limiter_w,
+        "tariff": _tariff(sample.tariff),
     }
+
+
+def _tariff(tariff: Tariff | None) -> Json | None:
+    if tariff is None:
+        return None
+    return {
+        "period": tariff.period,
+        "index": tariff.index,
+        "off_peak": tariff.off_peak,
+        "today": tariff.today,
+        "tomorrow": tariff.tomorrow,
+        "peak_now": tariff.peak_now,
+        "peak_announced": tariff.peak_announced,
+        "next_day": [
+            {"at": step.at.isoformat("minutes"), "index": step.index, "contact_closed": step.contact_closed}
+            for step in tariff.next_day
+        ],
+    }
+
+
+def _grid_order(life: Life) -> Json | None:
+    order = life.grid_orders.order if life.grid_orders is not None else None
+    if order is None:
+        return None
+    return {"limit_w": order.limit_w, "since": order.since.isoformat(), "reason": order.reason.value}
+
+
+def _jumpers(life: Life) -> Json | None:
+    if life.jumpers is None:
+        return None
+    jumpers = life.jumpers()
+    return {"position": jumpers.position, "expected": jumpers.expected, "mismatch": jumpers.mismatch}
 
 
 def _phases(values: Phases[float | None]) -> list[float | None]:

@@ -21,8 +21,10 @@ GROUP: Payload = {"idToken": "GROUP-1", "type": "Central"}
 _STEP_S = 0.5
 LONGEST_STEP_S = 1.5
 """the CSMS knows the station's time only between steps; a station whose clock it corrects must not notice"""
-PERIODIC = frozenset({"MeterValuePeriodic", "MeterValueClock"})
-"""events that may come between any two steps of a case"""
+DEVIATION_S = 4.0
+"""the certification labs' deviation of times"""
+PERIODIC = frozenset({"MeterValuePeriodic", "MeterValueClock", "ChargingRateChanged"})
+"""events that may come between any two steps of a case: samples, and what other EVSEs do to the share of this one"""
 
 
 @dataclass
@@ -182,7 +184,21 @@ class Bench:
         event = await self.expect(
             "TransactionEvent", within_s=within_s, where=lambda e: e["triggerReason"] not in PERIODIC
         )
+        session, evse = self.session(evse_id), evse_id or self.evse_id
+        assert event.get("evse", {}).get("id", evse) == evse, f"an event of another EVSE than {evse}: {event}"
+        if session.started:
+            identity = event["transactionInfo"]["transactionId"]
+            assert identity == session.transaction_id, f"{session.transaction_id} goes on: {event}"
         self.note_event(event, evse_id)
+        return event
+
+    async def expect_timeout(self, wait_s: float, *, evse_id: int | None = None) -> Payload:
+        """The TransactionEvent of EVConnectionTimeOut, when that has passed from now (within the labs' deviation)."""
+        since = self.now()
+        event = await self.expect_event(within_s=wait_s + DEVIATION_S, evse_id=evse_id)
+        assert event["triggerReason"] == "EVConnectTimeout", event
+        waited_s = (self.now() - since).total_seconds()
+        assert waited_s >= wait_s - DEVIATION_S, f"after {waited_s:g} s"
         return event
 
     def note_event(self, event: Payload, evse_id: int | None = None) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
 from tests.conformance.station import Setup
 
-Profile = Literal["Core", "Advanced Security"]
+Profile = Literal["Core", "Advanced Security", "Smart Charging"]
 Status = Literal["M", "C"]
 
 
@@ -21,6 +24,30 @@ def case(profile: Profile, status: Status, features: str = "") -> pytest.MarkDec
 def setup(**given: object) -> pytest.MarkDecorator:
     """The configuration that a test asks for; the keywords of `Setup`."""
     return pytest.mark.setup(Setup(**given))  # type: ignore[arg-type]  # Setup checks its own names
+
+
+@dataclass(frozen=True)
+class Written:
+    """A case that has a test, as the test says it."""
+
+    name: str
+    profile: Profile
+    status: Status
+    features: str
+
+
+def written() -> dict[str, Written]:
+    """All cases that have a test, by their ids."""
+    found: dict[str, Written] = {}
+    for file in sorted(Path(__file__).parent.glob("test_*.py")):
+        module = importlib.import_module(f"tests.conformance.{file.stem}")
+        for name, test in inspect.getmembers(module, inspect.isfunction):
+            marks: list[pytest.Mark] = getattr(test, "pytestmark", [])
+            for mark in (one for one in marks if one.name == "case" and name.startswith("test_tc_")):
+                title = " ".join((inspect.getdoc(test) or "").split("\n\n")[0].split())
+                identity = name.removeprefix("test_").upper()
+                found[identity] = Written(title.rstrip("."), **mark.kwargs)
+    return found
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -97,8 +97,21 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         made.sections.append(("frames", "\n".join(str(frame) for frame in bench.journal.frames[-60:])))
         if bench.process is not None and bench.process.log.exists():
             made.sections.append(("station log", bench.process.log.read_text(errors="replace")[-4000:]))
-    mark = item.get_closest_marker("case")
-    if mark is not None and made.when == "call":
-        doc = (getattr(item, "function", item).__doc__ or "").strip().splitlines()
-        made.user_properties.append(("case", {**mark.kwargs, "name": doc[0] if doc else ""}))
+    name = item.nodeid.partition("[")[0]
+    made.user_properties.append(("tests_of_case", item.config.stash[_TESTS].get(name, 1)))
     return made
+
+
+_TESTS = pytest.StashKey[dict[str, int]]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem(
+    collector: pytest.Module | pytest.Class, name: str, obj: object
+) -> Generator[None, object, object]:
+    """Count the tests of each function, also those that the run will not select."""
+    del obj
+    made: object = yield
+    tests = len(cast("list[object]", made)) if isinstance(made, list) else 1
+    collector.config.stash.setdefault(_TESTS, {})[f"{collector.nodeid}::{name}"] = tests
+    return cast("object", made)

@@ -188,7 +188,11 @@ class Csms:
         self.connected.set()
         try:
             async for text in websocket:
-                await self._take(websocket, number, json.loads(text))
+                try:
+                    told = json.loads(text)
+                    await self._take(websocket, number, told)
+                except (ValueError, LookupError, TypeError, AttributeError) as error:
+                    self.journal.faults.append(f"station: no frame of OCPP-J: {error!r}: {text!r}")
         except ConnectionClosed:
             pass
         finally:

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.conformance.bench import Bench
+from tests.conformance.frames import Payload
 from tests.conformance.station import PASSWORD, Unsupported
+
+_as_found: dict[str, list[Payload]] = {}
+"""the variables of each station when the run met it first; each case begins with them"""
+_overridden: dict[str, list[Payload]] = {}
+"""what the last case set past its mutability"""
 
 
 async def tidy(bench: Bench) -> None:
@@ -31,10 +39,12 @@ async def tidy(bench: Bench) -> None:
     await station.power("cycle")
     await station.link("up")
     await bench.accepted()
+    await _restore_variables(bench)
     for name, value in setup.variables.items():
         component, variable, *instance = name.split(".")
-        body = {"component": component, "variable": variable, "value": value}
-        await station.put("/api/sim/variables", body | ({"instance": instance[0]} if instance else {}))
+        body = {"component": component, "variable": variable} | ({"instance": instance[0]} if instance else {})
+        await station.put("/api/sim/variables", body | {"value": value})
+        _overridden.setdefault(str(station.http.base_url), []).append(body)
     for number in range(1, setup.evses + 1):
         for place in ({"id": number}, {"id": number, "connectorId": 1}):
             await bench.call("ChangeAvailability", {"operationalStatus": "Operative", "evse": place})
@@ -43,3 +53,36 @@ async def tidy(bench: Bench) -> None:
     await bench.settle()
     bench.csms.unread.clear()
     await bench.learn_points()
+
+
+async def _restore_variables(bench: Bench) -> None:
+    """What earlier cases have configured is as it was."""
+    station, where = bench.station, str(bench.station.http.base_url)
+    for body in _overridden.pop(where, []):
+        await station.delete("/api/sim/variables", body)
+    rows: list[Payload] = await station.get("/api/variables")
+    before = {_place(row): row for row in _as_found.setdefault(where, rows)}
+    for row in rows:
+        found = before.get(_place(row), row)
+        if row["mutability"] != "ReadWrite" or found["value"] in {None, row["value"]}:
+            continue
+        evse = {"id": row["evse"]} | ({"connectorId": row["connector"]} if row["connector"] else {})
+        component = {"name": row["component"], "instance": row["component_instance"]}
+        item: Payload = {
+            "component": _without_none(component) | ({"evse": evse} if row["evse"] else {}),
+            "variable": _without_none({"name": row["variable"], "instance": row["instance"]}),
+            "attributeType": row["attribute"],
+            "attributeValue": found["value"],
+        }
+        await bench.call("SetVariables", {"setVariableData": [item]})
+
+
+def _place(row: Payload) -> tuple[Any, ...]:
+    return tuple(
+        row[name]
+        for name in ("component", "component_instance", "evse", "connector", "variable", "instance", "attribute")
+    )
+
+
+def _without_none(place: Payload) -> Payload:
+    return {name: value for name, value in place.items() if value is not None}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any, cast
 
-from tests.conformance.bench import Bench, Mark
+from tests.conformance.bench import DEVIATION_S, PERIODIC, Bench, Mark
 from tests.conformance.frames import Frame, Payload
 
-_DEVIATION = timedelta(seconds=4)
-"""the certification labs' deviation of times"""
+_DEVIATION = timedelta(seconds=DEVIATION_S)
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z")
 
 
 def check(bench: Bench) -> None:
@@ -19,10 +22,15 @@ def check(bench: Bench) -> None:
         _numbered_in_order(events)
         _begins_with_started(events)
         _local_stop_is_local(events)
+        _no_authorization_is_empty(events)
     for mark in bench.marks:
         _told_after(bench, mark)
+    for index, frame in enumerate(bench.journal.frames):
+        if not frame.from_station and frame.kind == 2 and frame.action == "RequestStartTransaction":
+            _remote_start_is_told(bench, index)
     _firmware_request_ids(bench)
     _times(bench)
+    _periods_in_order(bench)
 
 
 def _transactions(bench: Bench) -> dict[str, list[Payload]]:
@@ -34,7 +42,10 @@ def _transactions(bench: Bench) -> dict[str, list[Payload]]:
 
 def _numbered_in_order(events: list[Payload]) -> None:
     """seqNo is sequential in chronological order, however the messages are ordered; a repeated message counts once."""
-    by_number = {event["seqNo"]: event for event in events}
+    by_number: dict[int, Payload] = {}
+    for event in events:
+        told = event | {"offline": None}  # a message that is repeated may say that it is late
+        assert by_number.setdefault(event["seqNo"], told) == told, f"seqNo {event['seqNo']} names two events"
     numbers = sorted(by_number)
     assert numbers == list(range(len(numbers))), f"seqNo are {numbers}"
     times = [_moment(by_number[number]["timestamp"]) for number in numbers]
@@ -47,36 +58,85 @@ def _begins_with_started(events: list[Payload]) -> None:
 
 
 def _local_stop_is_local(events: list[Payload]) -> None:
-    """A stop at the station itself is Local, or says nothing of it."""
+    """A stop at the station itself is Local, or says nothing of it; a master pass stops another's transaction."""
     stops = [event for event in events if event["triggerReason"] == "StopAuthorized"]
+    tokens = [event["idToken"]["idToken"] for event in events if "idToken" in event]
+    allowed = {"Local", "MasterPass"} if len(set(tokens)) > 1 else {"Local"}
     for end in (event for event in events if event["eventType"] == "Ended"):
-        if stops and end["triggerReason"] in {"StopAuthorized", "ChargingStateChanged"}:
-            reason = end["transactionInfo"].get("stoppedReason", "Local")
-            assert reason in {"Local", "MasterPass"}, end
+        if stops and end["triggerReason"] not in {"ResetCommand", "RemoteStop"}:
+            assert end["transactionInfo"].get("stoppedReason", "Local") in allowed, end
+
+
+def _no_authorization_is_empty(events: list[Payload]) -> None:
+    """The id token of type NoAuthorization is an empty string."""
+    for id_token in (event["idToken"] for event in events if "idToken" in event):
+        assert id_token["type"] != "NoAuthorization" or id_token["idToken"] == "", id_token
 
 
 def _told_after(bench: Bench, mark: Mark) -> None:
     """What the first event after a driver's action must carry."""
-    later = [m.at for m in bench.marks if m.what == mark.what and m.evse_id == mark.evse_id and m.at > mark.at]
-    until = min(later, default=None)
+    kinds = {"connected"} if mark.what == "connected" else {"presented", "remote-start"}
+    later = [m.at for m in bench.marks if m.what in kinds and m.evse_id == mark.evse_id and m.at > mark.at]
+    first = _first_after(bench, mark.evse_id, mark.at, min(later, default=None))
+    if first is None:
+        return
+    if mark.what == "connected":
+        assert first.get("evse", {}).get("id") == mark.evse_id, f"no evse.id after connecting: {first}"
+        assert first["evse"].get("connectorId") is not None, f"no evse.connectorId after connecting: {first}"
+    if mark.what == "presented" and (first["triggerReason"] == "Authorized" or _authorizes(bench, mark, first)):
+        assert first.get("idToken", {}).get("idToken") == (mark.id_token or {}).get("idToken"), first
+
+
+def _authorizes(bench: Bench, mark: Mark, first: Payload) -> bool:
+    """Whether the CSMS accepted the token, and no earlier event of the transaction has told one."""
+    if first["triggerReason"] == "StopAuthorized":
+        return False
+    events = _transactions(bench)[first["transactionInfo"]["transactionId"]]
+    if any("idToken" in event for event in events if event["seqNo"] < first["seqNo"]):
+        return False
+    asked = {
+        frame.message_id
+        for frame in bench.journal.sent("Authorize")
+        if frame.at >= mark.at and frame.payload["idToken"]["idToken"] == (mark.id_token or {}).get("idToken")
+    }
+    answers = [f.payload for f in bench.journal.frames if not f.from_station and f.kind == 3 and f.message_id in asked]
+    return bool(answers) and answers[0]["idTokenInfo"]["status"] == "Accepted"
+
+
+def _remote_start_is_told(bench: Bench, index: int) -> None:
+    """The first event sent after an accepted RequestStartTransactionRequest is a RemoteStart with remoteStartId."""
+    frames = bench.journal.frames
+    call = frames[index]
+    accepted = any(
+        f.from_station and f.kind == 3 and f.message_id == call.message_id and f.payload["status"] == "Accepted"
+        for f in frames[index:]
+    )
+    evse_id = call.payload.get("evseId")
+    if not accepted or evse_id is None:
+        return
+    at = call.at.replace(microsecond=call.at.microsecond // 1000 * 1000)  # as exact as the station tells its times
+    starts = (m for m in bench.marks if m.what in {"presented", "remote-start"} and m.evse_id == evse_id)
+    later = [mark.at for mark in starts if mark.at > at]
+    first = _first_after(bench, evse_id, at, min(later, default=None), index)
+    if first is not None:
+        assert first["triggerReason"] == "RemoteStart", first
+        assert first["transactionInfo"].get("remoteStartId") == call.payload["remoteStartId"], first
+
+
+def _first_after(bench: Bench, evse_id: int, at: datetime, until: datetime | None, index: int = 0) -> Payload | None:
+    """The first event of an EVSE from a moment on, in its chronological order; periodic meter values aside."""
     events = [
         frame.payload
-        for frame in bench.journal.sent("TransactionEvent")
-        if _moment(frame.payload["timestamp"]) >= mark.at
+        for frame in bench.journal.frames[index:]
+        if frame.from_station
+        and frame.kind == 2
+        and frame.action == "TransactionEvent"
+        and _moment(frame.payload["timestamp"]) >= at
         and (until is None or _moment(frame.payload["timestamp"]) < until)
-        and _evse_of(bench, frame) == mark.evse_id
-        and frame.payload["triggerReason"] not in {"MeterValuePeriodic", "MeterValueClock"}
+        and _evse_of(bench, frame) == evse_id
+        and frame.payload["triggerReason"] not in PERIODIC
     ]
-    if not events:
-        return
-    first = min(events, key=lambda event: (_moment(event["timestamp"]), event["seqNo"]))
-    if mark.what == "connected":
-        assert first.get("evse", {}).get("connectorId") is not None, f"no evse.connectorId after connecting: {first}"
-    if mark.what == "remote-start":
-        assert first["triggerReason"] == "RemoteStart", first
-        assert first["transactionInfo"].get("remoteStartId") is not None, first
-    if mark.what == "presented" and first["triggerReason"] == "Authorized":
-        assert first.get("idToken", {}).get("idToken") == (mark.id_token or {}).get("idToken"), first
+    return min(events, key=lambda event: (_moment(event["timestamp"]), event["seqNo"]), default=None)
 
 
 def _evse_of(bench: Bench, frame: Frame) -> int | None:
@@ -85,7 +145,7 @@ def _evse_of(bench: Bench, frame: Frame) -> int | None:
     for other in bench.journal.sent("TransactionEvent"):
         if other.payload["transactionInfo"]["transactionId"] == identity and "evse" in other.payload:
             return int(other.payload["evse"]["id"])
-    return None
+    return 1 if bench.setup.evses == 1 else None
 
 
 def _firmware_request_ids(bench: Bench) -> None:
@@ -101,11 +161,37 @@ def _firmware_request_ids(bench: Bench) -> None:
 
 
 def _times(bench: Bench) -> None:
-    """Times that the station sends carry milliseconds at the most, a Z, and are not in the future."""
+    """Times that the station sends carry milliseconds at the most and a Z, and are not in the future."""
     for frame in bench.journal.frames:
-        if frame.from_station and frame.kind == 2 and isinstance(told := frame.payload.get("timestamp"), str):
-            assert told.endswith("Z"), told
-            assert _moment(told) <= frame.at + _DEVIATION, f"{frame.action} is from the future: {told}"
+        if not frame.from_station or frame.kind == 4:
+            continue
+        for name, told in _fields(frame.payload):
+            if name in {"timestamp", "generatedAt"}:
+                assert _TIME.fullmatch(told), f"{frame.action}: {told}"
+                assert _moment(told) <= frame.at + _DEVIATION, f"{frame.action} is from the future: {told}"
+
+
+def _periods_in_order(bench: Bench) -> None:
+    """The periods of a charging schedule are ordered by increasing startPeriod."""
+    for frame in bench.journal.frames:
+        if not frame.from_station or frame.kind == 4:
+            continue
+        for name, told in _fields(frame.payload):
+            if name == "chargingSchedulePeriod":
+                starts = [period["startPeriod"] for period in told]
+                assert starts == sorted(set(starts)), f"{frame.action}: {told}"
+
+
+def _fields(payload: Any) -> Iterator[tuple[str, Any]]:
+    """All fields of a message with their names, at any depth; what vendors add is left out."""
+    if isinstance(payload, dict):
+        for name, value in cast("dict[str, Any]", payload).items():
+            if name not in {"customData", "data"}:
+                yield name, value
+                yield from _fields(value)
+    elif isinstance(payload, list):
+        for one in cast("list[Any]", payload):
+            yield from _fields(one)
 
 
 def _moment(text: str) -> datetime:

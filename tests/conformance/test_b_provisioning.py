@@ -85,7 +85,7 @@ async def test_tc_b_03_cs(bench: Bench) -> None:
     await bench.expect_all_statuses("Available")  # steps 5, 6
 
 
-@case("Core", "M", "C-44 or NOT AQ-6")
+@case("Core", "M", "C-44 or NOT AQ-16")  # AQ-6 before the errata
 async def test_tc_b_30_cs(bench: Bench) -> None:
     """Cold Boot Charging Station - Pending/Rejected - SecurityError"""
     bench.forget()
@@ -405,6 +405,12 @@ REQUIRED_OF_BLOCKS = {
         "MonitoringCtrlr.BytesPerMessage[SetVariableMonitoring]",
         "MonitoringCtrlr.ItemsPerMessage[SetVariableMonitoring]",
     },
+    "ISO15118Ctrlr": {"ISO15118Ctrlr.ContractValidationOffline"},
+    "TariffCostCtrlr": {
+        "TariffCostCtrlr.Currency",
+        "TariffCostCtrlr.TariffFallbackMessage",
+        "TariffCostCtrlr.TotalCostFallbackMessage",
+    },
 }
 """required where the functional block is there, as <component>.Available tells"""
 
@@ -436,6 +442,19 @@ async def test_tc_b_13_cs(bench: Bench) -> None:
     assert all(row["variableCharacteristics"] for row in rows)
     everything = REQUIRED_WRITABLE | REQUIRED_EITHER | REQUIRED_READABLE | REQUIRED_PHYSICAL | required_of_blocks(rows)
     assert everything - {name_of(row) for row in rows} == set()
+
+
+@case("Core", "C", "C-56")  # belongs to this profile, where it is supported, since errata 2025-09 (5.8)
+@setup(evses=2)
+async def test_tc_b_14_cs(bench: Bench) -> None:
+    """Get Base Report - SummaryInventory"""
+    rows = await base_report(bench, "SummaryInventory", 14)
+    assert all(row["variableCharacteristics"] for row in rows)
+    places = {(name_of(row), row["component"].get("evse", {}).get("id")) for row in rows}
+    assert ("ChargingStation.AvailabilityState", None) in places
+    assert {("EVSE.AvailabilityState", number) for number in range(1, bench.setup.evses + 1)} <= places
+    full = await base_report(bench, "FullInventory", 15)
+    assert len(rows) < len(full), "a summary is not the whole inventory"
 
 
 @case("Core", "M")

@@ -72,6 +72,14 @@ def check_intervals(values: Sequence[Payload], interval_s: float) -> None:
     assert gaps == pytest.approx([interval_s] * len(gaps), abs=_DEVIATION_S), gaps
 
 
+def check_phases(values: Sequence[Payload]) -> None:
+    """Errata 2025-09, 6.2.63: what a meter measures of each phase is told of each, at each moment."""
+    for moment, those in by_moment(values).items():
+        for measurand in ("Current.Import", "Voltage"):
+            phases = {one.get("phase") for one in samples(those) if one.get("measurand") == measurand}
+            assert len(phases - {None, "N"}) >= 3, f"{measurand} at {moment}: {phases}"
+
+
 def check_locations(bench: Bench) -> None:
     """Errata 2025-09, 6.2.58: nothing but SoC is measured in the EV."""
     told = [one.payload for name in ("MeterValues", "TransactionEvent") for one in bench.journal.sent(name)]
@@ -145,6 +153,10 @@ async def test_tc_j_02_cs(bench: Bench) -> None:
         if len(by_moment(values)) > 1:
             check_intervals(values, _ALIGNED_S)
     check_intervals([*in_events, *idle.get(bench.evse_id, [])], _ALIGNED_S)
+    if in_events:
+        check_intervals([{"timestamp": event["timestamp"]} for event in events(bench, "MeterValueClock")], _ALIGNED_S)
+    if await bench.get_variable("ChargingStation", "SupplyPhases") == "3":
+        check_phases([*in_events, *idle.get(bench.evse_id, [])])
     check_locations(bench)
 
 

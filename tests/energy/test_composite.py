@@ -1,4 +1,4 @@
-"""Charging profiles and a moment give a limit: compared with a reading of the rules second by second."""
+"""Charging profiles and a moment give a limit, whatever their purpose, kind, unit and place in the stack."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
-from energy.composite import Charge, amperes, limit_a
+from energy.composite import Charge, amperes, limit_a, limits_over, station_limit_a
 
 MONDAY = datetime(2026, 1, 12, tzinfo=UTC)
 NOON = MONDAY + timedelta(hours=12)
@@ -97,12 +95,13 @@ def test_a_daily_schedule_begins_anew_every_day() -> None:
     [
         (Period(0, 16.0), RateUnit.A, 16.0),
         (Period(0, 11_040.0), RateUnit.W, 16.0),
+        (Period(0, 11_040.0, phases=3), RateUnit.W, 16.0),
         (Period(0, 3_680.0, phases=1), RateUnit.W, 16.0),
         (Period(0, 0.0), RateUnit.W, 0.0),
     ],
 )
 def test_watts_are_over_all_phases_and_amperes_for_each(period: Period, unit: RateUnit, expected: float) -> None:
-    """K01.FR.50, K01.FR.51"""
+    """K01.FR.49, K01.FR.50, K01.FR.51"""
     assert amperes(period, unit) == pytest.approx(expected)
 
 
@@ -110,75 +109,24 @@ def test_nobody_speaks_where_there_is_no_profile() -> None:
     assert limit_a([], ON_ONE, NOON) is None
 
 
-# The rules, read second by second
-
-HORIZON_S = 400
-
-
-def by_hand(profiles: list[ChargingProfile], charge: Charge, second: int) -> float | None:
-    """The rules as the specification tells them, without arithmetic on dates: every list is walked."""
-    now, spoken = at(second), dict[tuple[bool, int], float]()
-    for one in profiles:
-        valid = (one.valid_from is None or one.valid_from <= now) and (one.valid_to is None or now < one.valid_to)
-        mine = one.evse_id in (0, charge.evse_id)
-        of_other_tx = one.purpose is Purpose.TX and one.transaction_id != charge.transaction_id
-        begin = charge.started_at if one.kind is Kind.RELATIVE else one.schedule.starts_at
-        if not valid or not mine or of_other_tx or begin is None or now < begin:
-            continue
-        if one.kind is Kind.RECURRING:
-            step = timedelta(days=7) if one.recurrency is Recurrency.WEEKLY else timedelta(days=1)
-            while begin + step <= now:
-                begin += step
-        limit: float | None = None
-        for period in one.schedule.periods:
-            if begin + timedelta(seconds=period.start_s) <= now:
-                limit = period.limit
-        duration_s = one.schedule.duration_s
-        if limit is not None and (duration_s is None or now < begin + timedelta(seconds=duration_s)):
-            spoken[one.purpose is Purpose.TX, one.stack_level] = limit
-    return spoken[max(spoken)] if spoken else None
+def test_the_station_has_the_highest_stack_level_of_its_own_purpose() -> None:
+    """K04.FR.05: profiles of EVSEs and transactions say nothing of the station."""
+    low = profile((0, 20.0), evse_id=0, purpose=Purpose.STATION_MAX)
+    high = replace(low, id=2, stack_level=1, schedule=replace(low.schedule, duration_s=60, periods=(Period(0, 30.0),)))
+    everybody = [profile((0, 6.0), id=3, evse_id=0), low, high]
+    assert station_limit_a(everybody, at(59)) == 30.0
+    assert station_limit_a(everybody, at(60)) == 20.0
+    assert station_limit_a(everybody, at(-1)) is None
+    assert limit_a([low, high], ON_ONE, NOON) is None
 
 
-def days_before(second: int, days: int) -> datetime:
-    """A start that lies back so far."""
-    return at(second) - timedelta(days=days)
-
-
-seconds = st.integers(-200, HORIZON_S)
-schedules = st.builds(
-    Schedule,
-    st.just(1),
-    st.just(RateUnit.A),
-    st.lists(st.integers(1, 300), max_size=4, unique=True).flatmap(
-        lambda starts: st.tuples(
-            *[st.builds(Period, st.just(start), st.floats(0, 32)) for start in [0, *sorted(starts)]]
-        )
-    ),
-    starts_at=st.builds(days_before, seconds, st.integers(0, 20)),
-    duration_s=st.none() | st.integers(1, 400),
-)
-profile_lists = st.lists(
-    st.builds(
-        ChargingProfile,
-        st.integers(1, 1000),
-        st.sampled_from([0, 1, 1, 2]),
-        st.integers(0, 100),
-        st.sampled_from([Purpose.TX_DEFAULT, Purpose.TX]),
-        st.sampled_from(Kind),
-        schedules,
-        st.sampled_from(Recurrency),
-        st.none() | seconds.map(at),
-        st.none() | seconds.map(at),
-        st.sampled_from(["tx", "another"]),
-    ),
-    max_size=4,
-    unique_by=lambda one: (one.purpose, one.stack_level),
-)
-charges = st.builds(Charge, st.just(1), st.none() | st.just("tx"), st.none() | seconds.map(at))
-
-
-@settings(max_examples=60)
-@given(profile_lists, charges)
-def test_it_equals_a_reading_of_the_rules_second_by_second(profiles: list[ChargingProfile], charge: Charge) -> None:
-    for second in range(-50, HORIZON_S, 3):
-        assert limit_a(profiles, charge, at(second)) == by_hand(profiles, charge, second)
+def test_over_a_span_of_time_it_is_the_same_to_the_microsecond() -> None:
+    half = timedelta(microseconds=500_000)
+    ready = Charge(1, "tx", NOON + half)
+    relative = profile((0, 10.0), (60, 20.0), kind=Kind.RELATIVE)
+    relative = replace(relative, schedule=replace(relative.schedule, starts_at=None, duration_s=90))
+    assert limits_over([relative], ready, NOON, timedelta(seconds=200)) == [
+        (500_000, 60_500_000, 10.0),
+        (60_500_000, 90_500_000, 20.0),
+    ]
+    assert limits_over([relative], Charge(1), NOON, timedelta(seconds=200)) == []

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energy.pausing import PAUSE_AFTER_S, RESUME_A, RESUME_AFTER_S, Pause, let_pass
+from energy.pausing import (
+    MOST_FAILURES,
+    PAUSE_AFTER_S,
+    RESUME_A,
+    RESUME_AFTER_S,
+    RESUME_TRIAL_S,
+    Pause,
+    begin,
+    let_pass,
+)
 from energy.sharing import MINIMUM_A
 
 lefts = st.lists(st.tuples(st.sampled_from([0.0, 5.9, 6.0, 7.4, 7.5, 16.0]), st.booleans()), max_size=600)
+WAIT = int(RESUME_AFTER_S)
 
 
-def run(left_a: list[float], *, charging: bool = True, pause: Pause | None = None) -> list[float]:
+def run(left_a: list[float], *, charging: bool = True, pause: Pause | None = None, begin_s: int = 0) -> list[float]:
     """What a vehicle may have, second by second."""
     pause, passed = pause or Pause(), list[float]()
-    for second, current_a in enumerate(left_a):
+    for second, current_a in enumerate(left_a, begin_s):
         pause, allowed_a = let_pass(pause, current_a, charging, float(second))
         passed.append(allowed_a)
     return passed
@@ -38,6 +49,18 @@ def test_a_shortage_is_bridged_for_a_few_seconds_only(seconds: list[tuple[float,
         assert short_s <= PAUSE_AFTER_S
 
 
+@given(lefts)
+def test_no_pause_is_shorter_than_three_minutes(seconds: list[tuple[float, bool]]) -> None:
+    pause, began_s = Pause(), 0.0
+    for second, (left_a, charging) in enumerate(seconds * 3):
+        before = pause
+        pause, _ = let_pass(pause, left_a, charging, float(second))
+        if pause.paused and not before.paused:
+            began_s = float(second)
+        if before.paused and not pause.paused:
+            assert second - began_s >= RESUME_AFTER_S
+
+
 def test_enough_passes_unchanged() -> None:
     assert run([6.0, 10.0, 32.0]) == [6.0, 10.0, 32.0]
 
@@ -56,13 +79,54 @@ def test_a_vehicle_that_does_not_charge_yet_waits_and_starts_without_delay() -> 
 
 
 def test_a_pause_ends_when_there_was_enough_for_long_enough() -> None:
-    paused = Pause(paused=True)
-    wait = int(RESUME_AFTER_S)
-    assert run([RESUME_A] * (wait + 1), charging=False, pause=paused) == [0.0] * wait + [RESUME_A]
+    paused = Pause(paused_at_s=0.0)
+    assert run([RESUME_A] * (WAIT + 1), charging=False, pause=paused) == [0.0] * WAIT + [RESUME_A]
 
 
 def test_a_dip_during_a_pause_starts_the_wait_anew() -> None:
-    paused = Pause(paused=True)
-    wait = int(RESUME_AFTER_S)
-    passed = run([16.0] * (wait - 1) + [7.0] + [16.0] * (wait + 1), charging=False, pause=paused)
-    assert passed == [0.0] * (2 * wait) + [16.0]
+    paused = Pause(paused_at_s=0.0)
+    passed = run([16.0] * (WAIT - 1) + [7.0] + [16.0] * (WAIT + 1), charging=False, pause=paused)
+    assert passed == [0.0] * (2 * WAIT) + [16.0]
+
+
+def test_each_pause_that_ended_too_soon_doubles_the_next() -> None:
+    pause, now_s, lengths = Pause(), 0.0, list[float]()
+    for _ in range(6):
+        pause = begin(pause, now_s)
+        began_s = now_s
+        while pause.paused:
+            pause, _ = let_pass(pause, 16.0, False, now_s)
+            now_s += 1.0
+        lengths.append(now_s - 1.0 - began_s)
+        now_s += 20.0
+    assert lengths == [180.0, 360.0, 720.0, 1440.0, 1440.0, 1440.0]
+    assert lengths[-1] == RESUME_AFTER_S * 2**MOST_FAILURES
+
+
+def test_a_charge_that_lasted_forgives() -> None:
+    pause = Pause(failures=2, resumed_at_s=0.0)
+    assert begin(pause, RESUME_TRIAL_S - 1).failures == 3
+    assert begin(pause, RESUME_TRIAL_S).failures == 0
+
+
+def test_whether_there_is_enough_may_be_judged_elsewhere() -> None:
+    paused = Pause(paused_at_s=0.0, enough_since_s=0.0)
+    assert let_pass(paused, 6.0, False, RESUME_AFTER_S, enough=True) == (
+        Pause(resumed_at_s=RESUME_AFTER_S),
+        6.0,
+    )
+    assert let_pass(paused, 32.0, False, RESUME_AFTER_S, enough=False)[1] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("pause", "next_s"),
+    [
+        (Pause(), None),
+        (Pause(short_since_s=90.0), 100.0),
+        (Pause(paused_at_s=90.0), 280.0),
+        (Pause(paused_at_s=90.0, enough_since_s=95.0), 275.0),
+        (Pause(paused_at_s=90.0, enough_since_s=95.0, failures=1), 450.0),
+    ],
+)
+def test_it_tells_when_it_may_change(pause: Pause, next_s: float | None) -> None:
+    assert pause.next_change_s(100.0) == next_s

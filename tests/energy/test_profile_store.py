@@ -7,18 +7,28 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
+from energy.charging_profile import (
+    ChargingLimitSource,
+    ChargingProfile,
+    Kind,
+    Period,
+    Purpose,
+    RateUnit,
+    Recurrency,
+    Schedule,
+)
 from energy.profile_store import MOST_PERIODS, MOST_PROFILES, Criteria, ProfileStore
 
 NOON = datetime(2026, 1, 12, 12, tzinfo=UTC)
 SCHEDULE = Schedule(1, RateUnit.A, (Period(0, 16.0), Period(60, 8.0)), starts_at=NOON)
+MAXIMUM = ChargingProfile(4, 0, 0, Purpose.STATION_MAX, Kind.ABSOLUTE, SCHEDULE)
 DEFAULT = ChargingProfile(1, 1, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, SCHEDULE)
 OF_TX = replace(DEFAULT, id=2, purpose=Purpose.TX, transaction_id="tx")
 
 
 def store(*installed: ChargingProfile) -> ProfileStore:
-    """A store of a station with two EVSEs."""
-    made = ProfileStore({1, 2})
+    """A store of a station with two EVSEs: one with three phases, one with one."""
+    made = ProfileStore({1: 3, 2: 1})
     for profile in installed:
         made.install(profile)
     return made
@@ -39,6 +49,11 @@ def schedule(**changed: object) -> Schedule:
         replace(DEFAULT, kind=Kind.RELATIVE, schedule=schedule(starts_at=None)),
         replace(DEFAULT, valid_from=NOON, valid_to=NOON + timedelta(days=1)),
         replace(DEFAULT, schedule=schedule(periods=(Period(0, 0.0),))),
+        MAXIMUM,
+        replace(MAXIMUM, kind=Kind.RECURRING, recurrency=Recurrency.WEEKLY),
+        replace(DEFAULT, evse_id=2, schedule=schedule(periods=(Period(0, 6.0, 3),))),  # K01.FR.45
+        replace(DEFAULT, evse_id=2, schedule=schedule(periods=(Period(0, 6.0, 1),))),
+        replace(DEFAULT, evse_id=2, schedule=schedule(periods=(Period(0, 6.0, 1, 1),))),  # K01.FR.46
     ],
 )
 def test_a_good_profile_is_not_refused(profile: ChargingProfile) -> None:
@@ -48,10 +63,20 @@ def test_a_good_profile_is_not_refused(profile: ChargingProfile) -> None:
 @pytest.mark.parametrize(
     ("profile", "reason_code"),
     [
-        (replace(DEFAULT, evse_id=3), "InvalidValue"),  # K01.FR.28
+        (replace(DEFAULT, evse_id=3), "UnknownEvse"),  # K01.FR.28
         (replace(DEFAULT, purpose=Purpose.EXTERNAL_CONSTRAINTS), "InvalidProfile"),  # K01.FR.22
-        (replace(DEFAULT, purpose=Purpose.STATION_MAX, kind=Kind.RELATIVE), "InvalidProfile"),  # K01.FR.38
-        (replace(DEFAULT, purpose=Purpose.STATION_MAX), "UnsupportedPurpose"),
+        (replace(MAXIMUM, kind=Kind.RELATIVE, schedule=schedule(starts_at=None)), "InvalidProfile"),  # K01.FR.38
+        (replace(MAXIMUM, evse_id=1), "InvalidProfile"),  # K04.FR.03
+        (replace(DEFAULT, schedule=schedule(periods=(Period(0, 6.0, 1),))), "InvalidSchedule"),  # K01.FR.43
+        (replace(MAXIMUM, schedule=schedule(periods=(Period(0, 6.0, 2),))), "InvalidSchedule"),
+        (replace(DEFAULT, schedule=schedule(periods=(Period(0, 6.0, 3, 1),))), "InvalidSchedule"),  # K01.FR.19
+        (
+            replace(DEFAULT, evse_id=2, schedule=schedule(periods=(Period(0, 6.0, 1, 2),))),
+            "InvalidSchedule",
+        ),  # K01.FR.48
+        (replace(DEFAULT, schedule=schedule(periods=(Period(0, float("inf")),))), "InvalidSchedule"),
+        (replace(DEFAULT, schedule=schedule(minimum_rate=float("nan"))), "InvalidSchedule"),
+        (replace(DEFAULT, schedule=schedule(duration_s=-1)), "InvalidSchedule"),
         (replace(DEFAULT, transaction_id="tx"), "InvalidProfile"),
         (replace(OF_TX, evse_id=0), "InvalidProfile"),
         (replace(OF_TX, transaction_id=None), "MissingParam"),
@@ -104,7 +129,7 @@ def test_a_default_for_all_and_one_for_an_evse_cannot_share_a_stack_level(instal
 
 def test_more_profiles_than_there_is_room_for_are_refused_but_one_may_be_replaced() -> None:
     full = store(*[replace(DEFAULT, id=number, stack_level=number) for number in range(MOST_PROFILES)])
-    refusal = full.refusal(replace(DEFAULT, id=MOST_PROFILES, stack_level=0, evse_id=2), None)
+    refusal = full.refusal(replace(DEFAULT, id=MOST_PROFILES, evse_id=2), None)
     assert refusal is not None
     assert refusal.reason_code == "TooManyElements"
     assert full.refusal(replace(DEFAULT, id=5, stack_level=5), None) is None
@@ -116,21 +141,62 @@ def test_a_profile_replaces_the_one_with_its_id() -> None:
     assert store(DEFAULT, new).all() == (new,)
 
 
-def test_a_profile_replaces_the_one_at_its_place_in_the_stack() -> None:
-    new = replace(DEFAULT, id=7)
-    assert store(DEFAULT, new).all() == (new,)
-    other_evse = replace(DEFAULT, id=8, evse_id=2)
-    other_level = replace(DEFAULT, id=9, stack_level=1)
-    assert len(store(DEFAULT, other_evse, other_level, OF_TX).all()) == 4
+def reason_against(there: ProfileStore, profile: ChargingProfile) -> str | None:
+    """Why a profile is refused."""
+    refusal = there.refusal(profile, "tx")
+    return refusal.reason_code if refusal is not None else None
+
+
+@pytest.mark.parametrize("installed", [DEFAULT, MAXIMUM, OF_TX])
+def test_two_profiles_cannot_have_one_place_in_the_stack(installed: ChargingProfile) -> None:
+    """K01.FR.06, K01.FR.39: nobody could say which of them holds."""
+    there = store(installed)
+    assert reason_against(there, replace(installed, id=7)) == "DuplicateProfile"
+    assert reason_against(there, replace(installed, id=7, stack_level=1)) is None
+
+
+def test_profiles_of_different_times_may_share_a_place_in_the_stack_but_not_those_of_a_transaction() -> None:
+    """K01.FR.06 speaks of overlapping validity, K01.FR.39 does not."""
+    tomorrow = NOON + timedelta(days=1)
+    today, then = replace(DEFAULT, valid_to=tomorrow), replace(DEFAULT, id=7, valid_from=tomorrow)
+    assert reason_against(store(today), then) is None
+    assert store(today, then).all() == (today, then)
+    assert reason_against(store(today), replace(then, valid_from=NOON)) == "DuplicateProfile"
+    of_today, of_then = replace(OF_TX, valid_to=tomorrow), replace(OF_TX, id=7, valid_from=tomorrow)
+    assert reason_against(store(of_today), of_then) == "DuplicateProfile"
+
+
+def test_what_came_with_a_start_takes_its_place_from_what_was_there() -> None:
+    """Its transaction was not known when it was checked (F01.FR.10)."""
+    with_start = replace(OF_TX, id=7, with_start=True)
+    assert store(DEFAULT, OF_TX, with_start).all() == (DEFAULT, with_start)
+
+
+def test_an_external_constraint_is_not_replaced_by_the_csms() -> None:
+    """K01.FR.05"""
+    external = replace(MAXIMUM, purpose=Purpose.EXTERNAL_CONSTRAINTS)
+    assert reason_against(store(external), replace(DEFAULT, id=external.id)) == "InvalidProfile"
+
+
+def test_with_smart_charging_switched_off_only_external_constraints_count() -> None:
+    external = replace(MAXIMUM, id=-1, purpose=Purpose.EXTERNAL_CONSTRAINTS)
+    there = store(DEFAULT, MAXIMUM, external)
+    assert set(there.in_force()) == {DEFAULT, MAXIMUM, external}
+    there.enabled = False
+    assert there.in_force() == (external,)
+    assert len(there.all()) == 3
 
 
 @pytest.mark.parametrize(
     ("criteria", "cleared"),
     [
         (Criteria(), {1, 2, 3, 4}),
-        (Criteria(profile_id=3), {3}),
-        (Criteria(profile_id=3, evse_id=1), {3}),
-        (Criteria(profile_id=99), set[int]()),
+        (Criteria(profile_ids=[3]), {3}),
+        (Criteria(profile_ids=[3], evse_id=1), set[int]()),
+        (Criteria(profile_ids=[1, 3, 99]), {1, 3}),
+        (Criteria(sources=[ChargingLimitSource.CSO]), {1, 2, 3, 4}),
+        (Criteria(sources=[ChargingLimitSource.EMS]), set[int]()),
+        (Criteria(profile_ids=[99]), set[int]()),
         (Criteria(evse_id=1), {1, 2}),
         (Criteria(evse_id=0), {4}),
         (Criteria(purpose=Purpose.TX), {2}),
@@ -145,7 +211,7 @@ def test_clearing_takes_what_matches_all_criteria_and_nothing_else(criteria: Cri
         DEFAULT,
         OF_TX,
         replace(DEFAULT, id=3, evse_id=2, stack_level=1),
-        replace(DEFAULT, id=4, evse_id=0, stack_level=1, kind=Kind.RECURRING, recurrency=Recurrency.DAILY),
+        replace(MAXIMUM, stack_level=1),
     )
     assert {profile.id for profile in there.clear(criteria)} == cleared
     assert {profile.id for profile in there.all()} == {1, 2, 3, 4} - cleared
@@ -154,9 +220,9 @@ def test_clearing_takes_what_matches_all_criteria_and_nothing_else(criteria: Cri
 def test_external_constraints_are_never_cleared() -> None:
     """K10.FR.04"""
     external = replace(DEFAULT, purpose=Purpose.EXTERNAL_CONSTRAINTS)
-    there = store(external)
-    assert there.clear(Criteria()) == []
-    assert there.clear(Criteria(profile_id=external.id)) == []
+    there = store(external, replace(DEFAULT, id=9))
+    assert [one.id for one in there.clear(Criteria())] == [9]
+    assert there.clear(Criteria(profile_ids=[external.id])) == []
     assert there.all() == (external,)
 
 

@@ -1,4 +1,4 @@
-"""A shared capacity: never more than there is, nobody between 0 and 6 A, first come first served."""
+"""A shared capacity: never more than there is, nobody between 0 and 6 A, turns where it does not serve all."""
 
 from __future__ import annotations
 
@@ -6,51 +6,66 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energy.sharing import MINIMUM_A, share
+from energy.sharing import MINIMUM_A, TURN_S, Bound, Policy, Turns, Waiting, even, share, spread
 
 wishes = st.dictionaries(st.integers(1, 8), st.sampled_from([0.0, 5.9, 6.0]) | st.floats(0, 40), max_size=8)
-cases = wishes.flatmap(
+policies = st.sampled_from(list(Policy))
+weights = st.dictionaries(st.integers(1, 8), st.sampled_from([0.0, 1.0, 230.0, 690.0]), max_size=8)
+bounds = st.lists(st.builds(Bound, st.floats(0, 200) | st.floats(0, 30_000), weights), min_size=1, max_size=5)
+cases = st.tuples(bounds, wishes).flatmap(
+    lambda case: st.tuples(st.just(case[0]), st.just(case[1]), st.permutations(sorted({*case[1], 9})))
+)
+one_bound = wishes.flatmap(
     lambda wanted: st.tuples(st.just(wanted), st.permutations(sorted({*wanted, 9})), st.floats(0, 200))
 )
 
 
-@given(cases)
-def test_the_shares_are_within_the_capacity_and_what_each_wants(
-    case: tuple[dict[int, float], list[int], float],
+@given(cases, policies)
+def test_the_shares_keep_every_bound_and_what_each_wants(
+    case: tuple[list[Bound], dict[int, float], list[int]], policy: Policy
 ) -> None:
-    wanted, order, capacity_a = case
-    shares = share(capacity_a, wanted, order)
+    bounds, wanted, order = case
+    shares = spread(share(bounds, wanted, order, policy), bounds, wanted)
     assert list(shares) == order
-    assert sum(shares.values()) <= capacity_a + 1e-6
+    for bound in bounds:
+        used = sum(current_a * bound.weights.get(evse_id, 0.0) for evse_id, current_a in shares.items())
+        assert used <= bound.capacity + 1e-4
     for evse_id, current_a in shares.items():
         assert current_a == 0.0 or current_a >= MINIMUM_A
-        assert current_a <= wanted.get(evse_id, 0.0) + 1e-9
+        assert current_a <= wanted.get(evse_id, 0.0) + 1e-6
 
 
-@given(cases)
-def test_whoever_waits_waits_behind_everybody_that_charges(case: tuple[dict[int, float], list[int], float]) -> None:
-    wanted, order, capacity_a = case
-    shares = share(capacity_a, wanted, order)
-    served = [shares[evse_id] > 0.0 for evse_id in order if wanted.get(evse_id, 0.0) >= MINIMUM_A]
-    assert served == sorted(served, reverse=True)
-    assert sum(served) == min(len(served), int(capacity_a // MINIMUM_A))
-
-
-@given(cases)
-def test_nothing_is_left_while_somebody_who_charges_wants_more(
-    case: tuple[dict[int, float], list[int], float],
+@given(one_bound, policies)
+def test_whoever_waits_waits_behind_everybody_that_charges(
+    case: tuple[dict[int, float], list[int], float], policy: Policy
 ) -> None:
     wanted, order, capacity_a = case
-    shares = share(capacity_a, wanted, order)
-    left_a = capacity_a - sum(shares.values())
-    hungry = [evse_id for evse_id in order if 0.0 < shares[evse_id] < wanted[evse_id] - 1e-6]
-    assert not hungry or left_a <= 1e-6
+    shares = share([even(capacity_a, order)], wanted, order, policy)
+    served = [shares[evse_id] > 0.0 for evse_id in order if wanted.get(evse_id, 0.0) >= MINIMUM_A]
+    assert served == sorted(served, reverse=True)
+    assert sum(served) == min(len(served), int((capacity_a + 1e-9) // MINIMUM_A))
 
 
-@given(cases)
-def test_of_two_that_charge_the_one_with_less_wants_no_more(case: tuple[dict[int, float], list[int], float]) -> None:
+@given(cases, policies)
+def test_nothing_is_left_while_somebody_who_charges_could_have_it(
+    case: tuple[list[Bound], dict[int, float], list[int]], policy: Policy
+) -> None:
+    bounds, wanted, order = case
+    shares = share(bounds, wanted, order, policy)
+    for evse_id in order:
+        if 0.0 < shares[evse_id] < wanted[evse_id] - 1e-6:
+            rooms = [
+                (bound.capacity - sum(a * bound.weights.get(one, 0.0) for one, a in shares.items())) / weight
+                for bound in bounds
+                if (weight := bound.weights.get(evse_id, 0.0)) > 0.0
+            ]
+            assert min(rooms) <= 1e-4
+
+
+@given(one_bound)
+def test_fairly_the_one_of_two_with_less_wants_no_more(case: tuple[dict[int, float], list[int], float]) -> None:
     wanted, order, capacity_a = case
-    shares = share(capacity_a, wanted, order)
+    shares = share([even(capacity_a, order)], wanted, order)
     served = [evse_id for evse_id in order if shares[evse_id] > 0.0]
     for one in served:
         for other in served:
@@ -71,4 +86,63 @@ def test_of_two_that_charge_the_one_with_less_wants_no_more(case: tuple[dict[int
     ],
 )
 def test_examples(capacity_a: float, wanted: dict[int, float], shares: dict[int, float]) -> None:
-    assert share(capacity_a, wanted, [1, 2]) == pytest.approx(shares)
+    assert share([even(capacity_a, [1, 2])], wanted, [1, 2]) == pytest.approx(shares)
+
+
+def test_first_come_gives_the_first_all_but_the_least_of_the_others() -> None:
+    wanted = {1: 32.0, 2: 32.0, 3: 32.0}
+    shares = share([even(40.0, [1, 2, 3])], wanted, [2, 3, 1], Policy.FIRST_COME)
+    assert shares == pytest.approx({2: 28.0, 3: 6.0, 1: 6.0})
+
+
+def test_vehicles_on_different_conductors_do_not_take_from_each_other() -> None:
+    l1, l2 = Bound(20.0, {1: 1.0, 3: 1.0}), Bound(10.0, {2: 1.0, 3: 1.0})
+    wanted = dict.fromkeys((1, 2, 3), 32.0)
+    assert share([l1, l2], wanted, [1, 2]) == pytest.approx({1: 20.0, 2: 10.0})
+    assert share([l1, l2], wanted, [3, 1, 2]) == pytest.approx({3: 10.0, 1: 10.0, 2: 0.0})
+
+
+def test_a_power_counts_the_phases() -> None:
+    """4.2 kW: three phases at 6 A, or one at 18 (EnWG §14a)"""
+    assert share([Bound(4200.0, {1: 690.0})], {1: 32.0}, [1]) == pytest.approx({1: 4200 / 690})
+    assert share([Bound(4200.0, {1: 230.0})], {1: 32.0}, [1]) == pytest.approx({1: 4200 / 230})
+
+
+def test_what_nobody_needs_goes_on_top_to_those_that_are_served() -> None:
+    assert spread({1: 8.0, 2: 10.0, 3: 0.0}, [even(32.0, [1, 2, 3])], {1: 32.0, 2: 12.0, 3: 0.0}) == pytest.approx(
+        {1: 20.0, 2: 12.0, 3: 0.0}
+    )
+
+
+def test_they_take_turns_where_not_all_fit() -> None:
+    turns, now_s, served = Turns(), 0.0, list[int]()
+    current = None
+    for _ in range(4 * int(TURN_S) + 4):
+        order = turns.order([Waiting(evse_id, evse_id == current) for evse_id in (1, 2, 3)], now_s)
+        current = order[0]
+        served.append(current)
+        now_s += 1.0
+    changes = [one for one, before in zip(served, [0, *served], strict=False) if one != before]
+    assert changes == [1, 2, 3, 1]
+    assert served.count(2) == pytest.approx(TURN_S, abs=3)
+
+
+def test_nobody_gives_way_while_nobody_waits() -> None:
+    turns = Turns()
+    for second in range(3 * int(TURN_S)):
+        assert turns.order([Waiting(1, True), Waiting(2, True)], float(second)) == [1, 2]
+
+
+def test_priority_comes_before_the_turn_and_a_sleeping_vehicle_last() -> None:
+    turns = Turns()
+    wanting = [Waiting(1, True), Waiting(2, False, priority=1), Waiting(3, False, priority=9, idle=True)]
+    assert turns.order(wanting, 0.0) == [2, 1, 3]
+    assert turns.order(wanting, 2 * TURN_S) == [2, 1, 3]
+
+
+def test_whoever_came_first_is_first() -> None:
+    turns = Turns()
+    assert turns.order([Waiting(2, True)], 0.0) == [2]
+    assert turns.order([Waiting(1, False), Waiting(2, True)], 1.0) == [2, 1]
+    assert turns.order([Waiting(1, False)], 2.0) == [1]
+    assert turns.order([Waiting(1, True), Waiting(2, False)], 3.0) == [1, 2]

@@ -60,7 +60,15 @@ def test_a_change_of_the_settings_counts_from_the_next_wait() -> None:
 def test_each_wait_lies_between_its_base_and_the_random_range_above(
     minimum_s: int, range_s: int, repeats: int, seed: int
 ) -> None:
-    """Whatever is drawn: min * 2^n <= wait <= min * 2^n + range, with n growing to RetryBackOffRepeatTimes."""
+    """Whatever is drawn: min * 2^n <= wait <= min * 2^n + range, with n growing to RetryBackOffRepeatTimes.
+
+    But no wait is longer than a day: the variables allow for a hundred years.
+    """
     waits = list(islice(back_off(_settings(minimum_s, range_s, repeats), random.Random(seed).uniform), repeats + 4))
-    bases = [minimum_s * 2 ** min(attempt, repeats) for attempt in range(repeats + 4)]
+    bases = [min(minimum_s * 2 ** min(attempt, repeats), 86_400) for attempt in range(repeats + 4)]
     assert all(base <= wait <= base + range_s for base, wait in zip(bases, waits, strict=True))
+
+
+def test_no_choice_of_the_csms_keeps_the_station_away_for_more_than_a_day() -> None:
+    settings = _settings(minimum_s=3_600, range_s=0, repeats=20)
+    assert max(islice(back_off(settings, random.uniform), 30)) == 86_400

@@ -242,3 +242,11 @@ def test_the_user_of_a_url_is_not_shown(slash: str) -> None:
     url = f"ftp:{slash}{slash}bob:se@cret@host:21{slash}logs{slash}a@b"
     shown = frame.without_secrets(f'[2,"1","GetLog",{{"log":{{"remoteLocation":"{url}"}}}}]')
     assert json.loads(shown)[3]["log"]["remoteLocation"] == "ftp://***@host:21/logs/a@b"
+
+
+@pytest.mark.parametrize("name", ["BasicAuthPassword", "basicauthPASSWORD", "WifiPassphrase", "VpnSecret"])
+def test_the_value_of_a_secret_variable_is_not_shown(name: str) -> None:
+    """Those of vendors too: the installation file may make a variable WriteOnly, which only the device model knows."""
+    item = {"component": {"name": "X"}, "variable": {"name": name}, "attributeValue": "hidden"}
+    shown = frame.without_secrets(json.dumps([2, "1", "SetVariables", {"setVariableData": [item]}]))
+    assert json.loads(shown)[3]["setVariableData"][0] == item | {"attributeValue": "***"}

@@ -13,6 +13,7 @@ from ocpp_handlers.link import Link
 from ocpp_handlers.session import LinkLostError, RefusedError, TimedOutError
 from ocpp_handlers.signing import Signing
 from station.certificates import Certificates, Fault, Refusal
+from station.ports import NoAnswerError
 from station.settings import Settings
 from station.station_certificate import Owner
 from tests.fakes import clock
@@ -229,3 +230,31 @@ async def test_a_trigger_while_it_waits_begins_anew_with_a_new_key(desk: Desk) -
         await desk.clock.advance(5.0)
     assert desk.sent == [0.0, 5.0]
     assert desk.csrs == ["CSR 1", "CSR 2"]
+
+
+@pytest.mark.parametrize("error", [LinkLostError("gone"), NoAnswerError("not before it is accepted")])
+async def test_a_long_time_without_a_link_does_not_end_the_asking(desk: Desk, error: Exception) -> None:
+    """A02.FR.19 is about a CSMS that accepts; with nobody there the certificate would expire."""
+    desk.due = True
+    async with desk.running():
+        desk.reply = _raises(error)
+        desk.online = False
+        await desk.clock.advance(30 * DAY_S)
+        tried = len(desk.sent)
+        desk.online = True
+        desk.reply = lambda: "Accepted"
+        desk.block.look()
+        await desk.clock.advance(2 * 3_600.0)
+        assert len(desk.sent) > tried
+        assert await desk.answer() == "Accepted"
+
+
+async def test_a_certificate_that_cannot_be_read_costs_no_link(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken() -> bool:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(desk, "renewal_due", broken)
+    async with desk.running():
+        await desk.clock.advance(DAY_S)
+        await desk.trigger()
+        assert len(desk.sent) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import stat
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -515,3 +516,66 @@ async def test_a_first_certificate_is_used_at_once(on: Storage) -> None:
     file = (await on.store.tls_material(client_certificate=True)).station
     assert file is not None
     assert signed in file.read_text()
+
+
+# What must not shut the station out
+
+
+async def test_the_replaced_root_is_not_deleted_while_the_link_rests_on_it(on: Storage) -> None:
+    """M04.FR.03: its successor has not proved itself yet; the other way round nothing is lost."""
+    on.check_roots()
+    old = on.pki.root
+    new = on.pki.make_root("new", signed_by=old)
+    await on.store.install(CSMS, old.pem)
+    await on.store.install(CSMS, new.pem)
+    on.store.root_in_use = lambda: True
+    await on.store.connected(await on.store.tls_material(client_certificate=False, fallback_root=True))
+    refused = await on.store.delete(_hash(old, old))
+    assert isinstance(refused, Refusal)
+    assert refused.fault is Fault.IN_USE
+    assert await on.store.delete(_hash(new, old)) is None
+    assert await on.names() == {_serial(old)}
+
+
+async def test_a_root_that_has_worked_outlives_one_that_has_not(on: Storage) -> None:
+    """M04.FR.03: else a CSMS could delete what the link rests on, with a mistyped root beside it."""
+    first, second = on.pki.root, on.pki.make_root("second")
+    await on.store.install(CSMS, first.pem)
+    on.store.root_in_use = lambda: True
+    await on.store.connected(await on.store.tls_material(client_certificate=False))
+    await on.store.install(CSMS, second.pem)
+    assert isinstance(await on.store.delete(_hash(first, first)), Refusal)
+    await on.store.connected(await on.store.tls_material(client_certificate=False))
+    assert await on.store.delete(_hash(first, first)) is None
+
+
+async def test_a_damaged_file_takes_no_other_root_away(on: Storage) -> None:
+    first, second = on.pki.root, on.pki.make_root("second")
+    await on.store.install(CSMS, first.pem)
+    await on.store.install(CSMS, second.pem)
+    damaged, _ = sorted((on.folder / "csms-roots").iterdir())
+    damaged.write_bytes(b"\xff\x00" * 300)
+    assert (await on.reopen()).count == 1
+    assert (await on.store.tls_material(client_certificate=False)).roots in {first.pem, second.pem}
+
+
+_ECDSA_WITH_SHA256 = bytes.fromhex("06082a8648ce3d040302")
+_VERSION_3 = bytes.fromhex("a003020102")
+
+
+@pytest.mark.parametrize(
+    ("original", "changed"),
+    [
+        (_ECDSA_WITH_SHA256, bytes.fromhex("06082a8648ce55040302")),  # an algorithm that nobody knows
+        (_VERSION_3, bytes.fromhex("a003020109")),
+        (bytes.fromhex("0603551d0f"), bytes.fromhex("0603551d13")),  # a second basicConstraints, in place of keyUsage
+    ],
+)
+async def test_a_root_that_the_library_stumbles_over_is_refused(on: Storage, original: bytes, changed: bytes) -> None:
+    """M05.FR.07."""
+    der = on.pki.root.certificate.public_bytes(serialization.Encoding.DER)
+    assert original in der
+    body = base64.encodebytes(der.replace(original, changed)).decode()
+    refused = await on.store.install(CSMS, f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n")
+    assert isinstance(refused, Refusal)
+    assert refused.fault is Fault.INVALID

@@ -170,15 +170,28 @@ def test_what_the_example_shows_of_defaults_is_so(tmp_path: Path) -> None:
     plain.write_text(STATION)
     tables = re.split(r"\n\n", uncommented(EXAMPLE))
     of_defaults = [table for table in tables if re.search(r"^\[(http|log|board)\]", table, re.MULTILINE)]
-    shown.write_text(STATION + "\n".join(of_defaults).replace('file = "borne.log"', ""), encoding="utf-8")
+    text = "\n".join(of_defaults).replace('file = "borne.log"', "").replace('jumpers = "3-4"', "")
+    shown.write_text(STATION + text, encoding="utf-8")
     assert load(shown, {}) == load(plain, {})
 
 
 def test_the_example_names_every_key() -> None:
-    shown = set(re.findall(r"^#?([a-z_]+) = ", EXAMPLE, re.MULTILINE))
-    tables = set(re.findall(r"[a-z]+", " ".join(re.findall(r"^#?\[+([a-z.]+)\]", EXAMPLE, re.MULTILINE))))
-    serial_lines = {"baud", "parity", "stop_bits"}  # of other meters than the one shown
-    assert set(keys_of(Configuration)) - shown - tables <= serial_lines
+    shown = set(re.findall(r"^#? *([a-z_0-9]+) = ", EXAMPLE, re.MULTILINE))
+    tables = set(re.findall(r"[a-z_0-9]+", " ".join(re.findall(r"^#? *\[+([a-z_0-9.]+)\]", EXAMPLE, re.MULTILINE))))
+    assert set(keys_of(Configuration)) <= shown | tables
+
+
+def test_every_other_grid_source_of_the_example_can_be_loaded(tmp_path: Path) -> None:
+    others = re.findall(r"^# In place of the Linky: .*\n((?:#  .*\n)+)", EXAMPLE, re.MULTILINE)
+    loaded: list[str] = []
+    for other in others:
+        file = tmp_path / "other.toml"
+        source = re.sub(r"^#  ", "", other, flags=re.MULTILINE)
+        file.write_text(f"{STATION}[grid]\nphases = 1\n{source}[[evse]]\nphases = 1\n", encoding="utf-8")
+        grid = load(file, {}).grid
+        assert grid is not None
+        loaded.append(grid.source.type)
+    assert loaded == ["p1", "modbus", "ct"]
 
 
 # --- version

@@ -157,7 +157,7 @@ RULES = {
     ),
     "a key like no other": (
         "[board]\nselector_a = 32\ncolour = 1",
-        "station.toml:5: board.colour: is not a known key (known here: type, selector_a)",
+        "station.toml:5: board.colour: is not a known key (known here: type, selector_a, jumpers)",
     ),
     "a table that is not known": (
         "[grids]",
@@ -184,7 +184,7 @@ RULES = {
     ),
     "a type that is none": (
         '[grid]\nphases = 1\nsource.type = "linki"',
-        'station.toml:5: grid.source.type: must be one of "linky" (is "linki")',
+        'station.toml:5: grid.source.type: must be one of "ct", "linky", "modbus", "p1" (is "linki")',
     ),
     "no EVSE": ("evse = []", "station.toml:1: evse: must have at least one entry"),
     "EVSEs out of order": (
@@ -203,6 +203,22 @@ RULES = {
         "[grid]\nphases = 3\n[grid.source]\ntype = 'linky'\ndevice = 'd'\n"
         "[simulation.linky]\nmode = 'standard'\nphases = 3\nsubscribed_va = 9000",
         "station.toml:7: grid.source.device: must be left out, as [simulation.linky] brings its own",
+    ),
+    "fewer clamps than phases": (
+        "[grid]\nphases = 3\n[grid.source]\ntype = 'ct'\nclamps = [{ channel = 0 }]",
+        "station.toml:7: grid.source.clamps: must be 3, one for each phase (is 1)",
+    ),
+    "a contact without a polarity": (
+        "[grid_order]\ntype = 'dry-contact'\nline = 17",
+        "station.toml:3: grid_order.polarity: is missing",
+    ),
+    "a key that is none": (
+        "[grid]\nphases = 3\n[grid.source]\ntype = 'p1'\ndevice = 'd'\nkey = 'C0FFEE'",
+        "station.toml:8: grid.source.key: must be 32 hexadecimal digits",
+    ),
+    "a custom meter without registers": (
+        "[grid]\nphases = 3\n[grid.source]\ntype = 'modbus'\nmeter = { type = 'modbus-tcp', host = 'h', model = 'custom' }",
+        "station.toml:7: grid.source.meter: model = \"custom\" needs a table: at least one register",
     ),
     "a simulated linky that nobody reads": (
         "[simulation.linky]\nmode = 'standard'\nphases = 3\nsubscribed_va = 9000",

@@ -203,3 +203,41 @@ def test_a_file_system_without_room_loses_nothing_that_was_acknowledged(tmp_path
     acknowledged = int(done.stdout)
     assert acknowledged > 0
     assert set(on_disk(tmp_path / "db")) == {f"row {index}" for index in range(acknowledged)} | {"room again"}
+
+
+_FULL_BEFORE_THE_START = """
+import asyncio, resource, signal, sys
+from pathlib import Path
+from station.database import StorageError, open_database
+from tests import fakes
+
+async def main(path):
+    async with open_database(path, fakes.clock()) as database:
+        await database.write("INSERT INTO facts VALUES ('before', 'x')")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3, resource.RLIM_INFINITY))
+    async with open_database(path, fakes.clock()) as database:
+        print(await database.rows("SELECT name FROM facts"))
+        try:
+            await database.write("INSERT INTO facts VALUES ('full', 'x')")
+        except StorageError:
+            print("full")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        await database.write("INSERT INTO facts VALUES ('room again', 'x')")
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+def test_it_opens_on_a_full_disk_with_what_is_on_record(tmp_path: Path) -> None:
+    """There is no room for the file of the log's index either; the station is to start all the same."""
+    done = subprocess.run(
+        [sys.executable, "-c", _FULL_BEFORE_THE_START, str(tmp_path / "db")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n") == ["[('before',)]", "full", ""]
+    assert set(on_disk(tmp_path / "db")) == {"before", "room again"}

@@ -22,7 +22,7 @@ SAMPLES = SHARED / "meters" / "samples"
 Json = dict[str, object]
 
 needs_samples = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample recordings are not on this machine")
-slowly = settings(deadline=None, max_examples=60, derandomize=True)
+slowly = settings(deadline=None, max_examples=20, derandomize=True)
 
 
 @functools.cache

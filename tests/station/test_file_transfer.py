@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from station import file_transfer
 from station.file_transfer import Failure, Location, TransferError, download, upload
 from station.simulation.clock import VirtualClock
+from station.storage_watch import LITTLE
 from tests.conformance.pki import Pki
 from tests.file_server import FileServer, serving
 from tests.transfer_servers import ftp_server, sftp_server
@@ -321,3 +323,27 @@ async def test_a_server_that_speaks_nonsense_is_a_bad_message(source: Path) -> N
         with pytest.raises(TransferError) as caught:
             await bring(source, f"ftp://127.0.0.1:{port}/x")
     assert caught.value.failure is Failure.BAD_MESSAGE
+
+
+async def test_a_download_leaves_room_for_the_records(
+    server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However large a file is ordered: a full disk ends charges."""
+
+    def little(_: Path) -> int:
+        return 2 * LITTLE + len(CONTENT) - 1
+
+    monkeypatch.setattr(file_transfer, "free_bytes", little)
+    with pytest.raises(TransferError) as caught:
+        await fetch(f"{server.url}/fw.bin", tmp_path / "fw")
+    assert caught.value.failure is Failure.STORAGE
+    assert (tmp_path / "fw").stat().st_size == 0
+
+
+@pytest.mark.parametrize("passive", ["229 here (|||99999|)", "227 here (127,0,0,1,999,9)", "229 here (|||0|)"])
+async def test_an_ftp_server_that_names_an_impossible_port_is_a_bad_message(source: Path, passive: str) -> None:
+    replies = ["220 hello", "230 in", "200 binary", passive, passive]
+    async with saying("".join(f"{reply}\r\n" for reply in replies).encode()) as port:
+        with pytest.raises(TransferError) as caught:
+            await bring(source, f"ftp://127.0.0.1:{port}/log.gz")
+        assert caught.value.failure is Failure.BAD_MESSAGE

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from station.database import Database, open_database
+from station.database import Database, StorageError, open_database
 from station.firmware_record import FirmwareRecord
 from station.firmware_state import END_STATUSES, FirmwareStatus, Step, Update, UpdateOrder, cancelable, next_step
 from tests.fakes import NOON, clock
@@ -130,3 +131,39 @@ def test_attempts_and_pauses_are_bounded_below() -> None:
     assert order(retries=4).attempts == 5
     assert UpdateOrder(1, "x", NOON, retry_interval_s=0).pause_s > 0
     assert UpdateOrder(1, "x", NOON, retry_interval_s=-7).pause_s > 0
+
+
+async def test_statuses_that_nobody_listens_to_do_not_fill_the_disk(database: Database) -> None:
+    """A CSMS may go on ordering what fails at once, and never answer a notification."""
+    record = FirmwareRecord(database)
+    for number in range(300):
+        update = await record.begin(order(number))
+        await record.enter(await record.enter(update, S.DOWNLOADING), S.DOWNLOAD_FAILED)
+    seen = await told(record, most=999)
+    assert len(seen) <= 202
+    assert seen[-1] == (299, S.DOWNLOAD_FAILED)
+
+
+async def test_a_full_disk_does_not_keep_the_last_update_from_being_read(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = FirmwareRecord(database)
+    update = await record.begin(order())
+    await record.enter(update, S.INSTALLING)
+
+    async def full(*_: object) -> int:
+        raise StorageError("database or disk is full")
+
+    monkeypatch.setattr(database, "write", full)
+    assert (await reopened(database)).update == Update(update.id, order(), S.INSTALLING)
+
+
+async def test_the_password_of_the_image_s_server_does_not_stay_on_the_disk(database: Database) -> None:
+    record = FirmwareRecord(database)
+    update = await record.begin(replace(order(), location="ftp://bob:hidden@host/image"))
+    assert (await reopened(database)).update == update
+    await record.enter(await record.enter(update, S.DOWNLOADING), S.DOWNLOAD_FAILED)
+    assert "hidden" not in str(await database.rows("SELECT payload FROM firmware_updates"))
+    again = (await reopened(database)).update
+    assert again is not None
+    assert again.finished

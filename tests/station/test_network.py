@@ -317,3 +317,73 @@ async def test_a_station_without_a_csms_has_no_profile(tmp_path: Path) -> None:
     async with booted(tmp_path, None) as parts:
         assert (parts.network.profile, parts.network.active, parts.network.security_profile) == (None, None, 0)
         assert parts.network.message_timeout_s == 30.0
+
+
+# What must not shut the station out
+
+
+@pytest.mark.parametrize("host", ["csms..example", ".csms", f"{'x' * 64}.example"])
+async def test_a_host_that_cannot_exist_is_refused(tmp_path: Path, host: str) -> None:
+    """To ask for its address is an error of another kind than that nobody is there."""
+    async with booted(tmp_path) as parts:
+        refusal = await parts.network.refusal_of(2, replace(PLAIN, url=f"ws://{host}/ocpp"))
+        assert refusal is not None
+        assert refusal.reason_code == "InvalidNetworkConf"
+
+
+async def test_what_worked_last_is_tried_also_where_the_order_does_not_name_it(tmp_path: Path) -> None:
+    """B10.FR.07."""
+    async with booted(tmp_path) as parts:
+        await parts.network.connected(1)
+        await parts.network.store(2, replace(PLAIN, url="ws://mistyped"))
+        await parts.network.prioritise("2")
+    async with booted(tmp_path) as parts:
+        parts.settings.override(Settings.network_profile_connection_attempts, 1)
+        assert first(parts.network.attempts(), 4) == [2, 1, 2, 1]
+
+
+async def test_what_worked_last_is_tried_also_when_its_slot_was_given_another_profile(tmp_path: Path) -> None:
+    """B10.FR.07: that profile, not what a mistake has put in its place."""
+    mistyped = replace(PLAIN, url="ws://mistyped")
+    async with booted(tmp_path) as parts:
+        await parts.network.connected(1)
+        await parts.network.store(1, mistyped)
+    async with booted(tmp_path) as parts:
+        network = parts.network
+        parts.settings.override(Settings.network_profile_connection_attempts, 1)
+        tried: list[tuple[NetworkProfile | None, bool]] = []
+        attempts = network.attempts()
+        for slot in islice(attempts, 3):
+            tried.append((network.profile, network.migrating))
+            if network.profile == PLAIN:
+                assert not await network.connected(slot)
+        assert tried == [(mistyped, True), (PLAIN, False), (mistyped, True)]
+        assert dict(network.slots) == {1: mistyped}
+    async with booted(tmp_path) as parts:
+        assert parts.network.profile == mistyped
+        await parts.network.connected(1)
+    async with booted(tmp_path) as parts:
+        parts.settings.override(Settings.network_profile_connection_attempts, 1)
+        assert first(parts.network.attempts(), 3) == [1, 1, 1]
+        assert parts.network.profile == mistyped
+
+
+async def test_a_higher_profile_outside_the_order_that_works_becomes_the_order(tmp_path: Path) -> None:
+    """Else no slot would be left to dial after A05.FR.06."""
+    async with booted(tmp_path) as parts:
+        await parts.network.connected(1)
+        await parts.network.store(2, replace(PLAIN, url="ws://two"))
+        await parts.network.prioritise("2")
+        await parts.network.store(1, SECURED)
+    async with booted(tmp_path) as parts:
+        parts.settings.override(Settings.network_profile_connection_attempts, 1)
+        assert first(parts.network.attempts(), 3) == [2, 0, 2]
+        await parts.network.connected(1)
+        assert (parts.network.security_profile, parts.network.priority) == (2, (1,))
+    async with booted(tmp_path) as parts:
+        assert first(parts.network.attempts(), 2) == [1, 1]
+
+
+async def test_an_order_without_any_slot_does_not_stop_the_program(tmp_path: Path) -> None:
+    async with booted(tmp_path, None) as parts:
+        assert first(parts.network.attempts(), 1) == []

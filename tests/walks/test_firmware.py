@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from station import firmware
 from tests.conformance.firmware import VERSION, FileServer, Signer, image, signer, update_request
 from tests.conformance.pki import Pki
 from tests.csms import NEVER, Csms, Payload, Refuse
@@ -336,3 +337,19 @@ async def test_the_status_that_a_trigger_asks_for(tmp_path: Path, maker: Maker) 
         await walk.until(lambda: "Installed" in statuses(walk, 2), within_s=120.0)
         await walk.settle()
         assert await triggered() == {"status": "Idle"}
+
+
+async def test_a_download_that_fails_in_an_unforeseen_way_has_failed(
+    tmp_path: Path, maker: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be begun anew for ever, and a reset on idle would wait for it."""
+
+    async def stumble(*_: object, **__: object) -> None:
+        raise OverflowError("nobody thought of this")
+
+    monkeypatch.setattr(firmware, "download", stumble)
+    async with walking(tmp_path / "storage") as walk:
+        await walk.accepted()
+        await maker.is_trusted(walk)
+        assert await update(walk, maker.order(1, image()) | {"retries": 0}) == "Accepted"
+        await walk.until(lambda: statuses(walk, 1) == ["Downloading", "DownloadFailed"])

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from station.database import StorageError
+from station.outbox import Outbox
 from tests.csms import Csms, Payload, running_csms
+from tests.walk import walking
 from tests.walks.station_process import StationProcess, until
 
 SETTINGS = """
@@ -168,3 +171,14 @@ async def test_a_full_disk_does_not_keep_the_program_from_stopping(tmp_path: Pat
             assert register_of(events[len(events) - 1]) == used_wh
         finally:
             await station.aclose()
+
+
+async def test_a_station_starts_on_a_disk_that_lets_nothing_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To forget old records takes room as well; without it the station would not start before somebody came."""
+
+    async def full(*_: object) -> None:
+        raise StorageError("database or disk is full")
+
+    monkeypatch.setattr(Outbox, "prune", full)
+    async with walking(tmp_path) as walk:
+        await walk.accepted()

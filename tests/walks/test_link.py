@@ -24,8 +24,11 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from ocpp_handlers.connection import Connection
+from station.certificates import TlsMaterial
 from station.config import LogConfig
 from station.logging_setup import FRAMES, setup
+from station.network import NetworkProfile
 from tests.csms import Csms, running_csms
 from tests.walk import Walk, configuration, powered, walking
 
@@ -374,3 +377,25 @@ async def test_with_pings_off_a_silent_peer_is_not_called_dead(tmp_path: Path) -
         assert bare.pings == []
         assert walk.stack.connected
         assert bare.connections == 1
+
+
+async def test_an_error_that_nobody_foresaw_does_not_keep_the_station_from_its_other_csms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B10.FR.03: else the station would begin with the first slot again, for ever."""
+    async with running_csms() as second, walking(tmp_path) as walk:
+        await walk.accepted()
+        other = NetworkProfile(second.url, 0, 30.0)
+        await walk.life.network.store(2, other)
+        await walk.life.network.prioritise("1,2")
+        open_websocket = Connection._open  # pyright: ignore[reportPrivateUsage]
+
+        async def stumble(self: Connection, profile: NetworkProfile, material: TlsMaterial | None) -> object:
+            if profile != other:
+                raise UnicodeError("label empty or too long")
+            return await open_websocket(self, profile, material)
+
+        monkeypatch.setattr(Connection, "_open", stumble)
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        await walk.until(lambda: second.connected, within_s=300.0)

@@ -1,0 +1,82 @@
+"""How long a composite schedule over a day takes with twenty stacked profiles (`python -m bench.composite`)."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from datetime import UTC, datetime, timedelta
+
+from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
+from energy.composite import Charge, station_limit_a
+from energy.composite_schedule import Consumer, Site, composite_schedule
+from energy.sharing import even, share
+
+AIM_MS = 2.0
+_DAY_S = 86_400
+_BEGIN = datetime(2026, 1, 12, 7, 30, tzinfo=UTC)
+_QUARTER_S = 900
+
+
+def profiles(count: int, seed: int = 1) -> list[ChargingProfile]:
+    """So many profiles of all purposes and kinds, the higher the shorter, so that every one of them has a word."""
+    dice = random.Random(seed)
+    purposes = [Purpose.TX_DEFAULT] * 5 + [Purpose.TX] * 3 + [Purpose.STATION_MAX] * 2
+    made: list[ChargingProfile] = []
+    for number in range(count):
+        lasts_s = _DAY_S * (count - number) // count
+        periods = tuple(Period(start_s, dice.uniform(6.0, 32.0), 3) for start_s in range(0, lasts_s, _QUARTER_S))
+        begins = _BEGIN + timedelta(seconds=dice.randrange(-_DAY_S // 2, _DAY_S // 2))
+        purpose = purposes[number % len(purposes)]
+        made.append(
+            ChargingProfile(
+                number + 1,
+                0,
+                number,
+                purpose,
+                Kind.RECURRING if number % 2 else Kind.ABSOLUTE,
+                Schedule(number, RateUnit.A, periods, begins, lasts_s),
+                Recurrency.DAILY,
+                transaction_id="tx" if purpose is Purpose.TX else None,
+            )
+        )
+    return made
+
+
+def milliseconds(count: int = 20, runs: int = 200) -> tuple[float, int]:
+    """The median time of one, and how many periods it has."""
+    installed = profiles(count)
+    consumer = Consumer(Charge(1, "tx", _BEGIN), 3, 32.0, True)
+    site = Site([consumer], 32.0, lambda capacity_a, wanted_a: share([even(capacity_a, [1])], wanted_a, [1]))
+    taken: list[float] = []
+    levels = 0
+    for _ in range(runs):
+        began_s = time.perf_counter()
+        levels = len(composite_schedule(installed, site, 1, _BEGIN, _DAY_S, RateUnit.A))
+        taken.append((time.perf_counter() - began_s) * 1000.0)
+    return statistics.median(taken), levels
+
+
+def moment_us(count: int = 20, runs: int = 2000) -> float:
+    """The median time of what is looked up each second: the limit of the moment."""
+    installed = profiles(count)
+    taken: list[float] = []
+    for number in range(runs):
+        now = _BEGIN + timedelta(seconds=number)
+        began_s = time.perf_counter()
+        station_limit_a(installed, now)
+        taken.append((time.perf_counter() - began_s) * 1e6)
+    return statistics.median(taken)
+
+
+def main() -> None:
+    """Print what was measured."""
+    median_ms, levels = milliseconds()
+    verdict = "met" if median_ms <= AIM_MS else "NOT MET"
+    what = f"composite schedule of 24 h, 20 stacked profiles, {levels} periods, ms"
+    print(f"{what:68} {median_ms:9.2f}   aim ≤ {AIM_MS}: {verdict}")
+    print(f"{'  the limit of the station at one moment, µs':68} {moment_us():9.1f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""`make replay`: who trips, who pauses, who delivers. Prints the table; with `--docs` draws its pictures."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from bench.replay.play import NAMES, ORACLE, OURS, SITES, all_scores
+from bench.replay.traces import Trace, days, from_csv
+from bench.replay.world import Score, Site
+
+_HEAD = ("", "trips", "above limit, s/day", "energy, kWh/day", "of oracle", "pauses/day", "contactor/day", "heat")
+
+
+def rows(scores: dict[str, Score], days_played: float) -> list[tuple[str, ...]]:
+    """The table of one site."""
+    best_wh = scores[ORACLE].energy_wh
+    return [
+        (
+            name,
+            str(score.trips),
+            f"{score.above_s / days_played:.0f}",
+            f"{score.energy_wh / 1000 / days_played:.1f}",
+            f"{score.energy_wh / best_wh:.1%}",
+            f"{score.pauses / days_played:.1f}",
+            f"{score.operations / days_played:.1f}",
+            f"{score.hottest:.0%}",
+        )
+        for name, score in scores.items()
+    ]
+
+
+def markdown(table: list[tuple[str, ...]]) -> str:
+    """A table as it stands in a document."""
+    lines = [f"| {' | '.join(_HEAD)} |", f"|{'---|' * len(_HEAD)}"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in table)])
+
+
+def total(found: dict[str, dict[str, Score]]) -> dict[str, Score]:
+    """The scores of all sites together."""
+    sums = {name: Score() for name in NAMES}
+    for scores in found.values():
+        for name, one in scores.items():
+            known = sums[name]
+            sums[name] = replace(
+                known,
+                energy_wh=known.energy_wh + one.energy_wh,
+                trips=known.trips + one.trips,
+                above_s=known.above_s + one.above_s,
+                pauses=known.pauses + one.pauses,
+                operations=known.operations + one.operations,
+                hottest=max(known.hottest, one.hottest),
+            )
+    return sums
+
+
+def main() -> None:
+    """Play and tell."""
+    parser = argparse.ArgumentParser(description="Replay household loads against load managements.")
+    parser.add_argument("--days", type=int, default=7, help="days of each site")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--site", help="only sites whose name contains this")
+    parser.add_argument("--trace", type=Path, help="a CSV file in place of the synthetic houses: amperes of L1, L2, L3")
+    parser.add_argument("--docs", type=Path, help="where to write table.md and the pictures")
+    given = parser.parse_args()
+    sites = [site for site in SITES if given.site is None or given.site in site.name]
+    own = from_csv(given.trace) if given.trace is not None else None
+
+    def traces_of(site: Site) -> list[Trace]:
+        return [own] if own is not None else list(days(site.house, given.seed, given.days))
+
+    began_s = time.perf_counter()
+    found = all_scores(sites, traces_of, lambda text: print(f"… {text}", file=sys.stderr, flush=True))
+    played = 1.0 if own is not None else float(given.days)
+    texts: list[str] = []
+    for site in sites:
+        texts += [f"### {site.name}: {site.meter.name}; {site.vehicle.name}", markdown(rows(found[site.name], played))]
+    if len(sites) > 1:
+        texts += ["### All sites together", markdown(rows(total(found), played * len(sites)))]
+    print("\n\n".join(texts))
+    print(f"\n{time.perf_counter() - began_s:.0f} s for {given.days} days of {len(sites)} sites", file=sys.stderr)
+    ours = total(found)[OURS]
+    print(f"{OURS}: {ours.trips} trips", file=sys.stderr)
+    if given.docs is not None:
+        from bench.replay import plots
+
+        given.docs.mkdir(parents=True, exist_ok=True)
+        (given.docs / "table.md").write_text("\n\n".join(texts) + "\n", encoding="utf-8")
+        plots.draw(given.docs, sites, traces_of, found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Plays the days of a site with one controller, and keeps the score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from bench.replay.players import PEERS, Oracle, Ours
+from bench.replay.traces import Trace
+from bench.replay.world import (
+    BRISK,
+    COMMON,
+    LINKY,
+    MODBUS,
+    P1,
+    SLOW_ONE,
+    STRONG,
+    VOLTS_V,
+    Breaker,
+    Contactor,
+    GridMeter,
+    Player,
+    Score,
+    Site,
+    Vehicle,
+)
+from energy.trip import BREAKER_C
+from energy.trip import LINKY as LINKY_CURVE
+
+SITES = (
+    Site("flat, 9 kVA", "flat", 1, 9000 / 230, LINKY_CURVE, LINKY, BRISK),
+    Site("small flat, 6 kVA", "small flat", 1, 6000 / 230, LINKY_CURVE, LINKY, SLOW_ONE),
+    Site("all-electric flat, 6 kVA", "all-electric flat", 1, 6000 / 230, LINKY_CURVE, LINKY, BRISK),
+    Site("family house, 18 kVA", "family house", 3, 18_000 / 3 / 230, LINKY_CURVE, LINKY, COMMON),
+    Site("family house, 3 × 25 A", "family house", 3, 25.0, BREAKER_C, P1, COMMON),
+    Site("family house, 3 × 25 A, one phase", "family house", 3, 25.0, BREAKER_C, P1, SLOW_ONE),
+    Site("workshop, 3 × 40 A", "workshop", 3, 40.0, BREAKER_C, MODBUS, STRONG),
+)
+ABOVE_A = 0.5
+OURS = "this project"
+ORACLE = "oracle"
+NAMES = (ORACLE, OURS, *PEERS)
+
+
+def player(name: str, site: Site, trace: Trace) -> Player:
+    """One who plays, by name."""
+    if name == ORACLE:
+        return Oracle(site, trace)
+    return Ours(site) if name == OURS else PEERS[name](site)
+
+
+def replay(site: Site, traces: Sequence[Trace], name: str, *, keep: bool = False) -> Score:
+    """The score of one who plays on all days of a site; each day begins anew, with a vehicle that wants all it can get.
+
+    `keep` keeps what was offered and what flowed, for a picture.
+    """
+    score = Score()
+    for trace in traces:
+        _day(site, trace, player(name, site, trace), score, keep)
+    return score
+
+
+def _day(site: Site, trace: Trace, one: Player, score: Score, keep: bool) -> None:
+    vehicle, meter = Vehicle(site.vehicle), GridMeter(site.meter, site.phases)
+    contactor, breaker = Contactor(), Breaker(site.curve, site.limit_a)
+    charged = False
+    for second in range(len(trace)):
+        house = trace.at(second)
+        drawn = vehicle.currents_a
+        flows = (house[0] + drawn[0], house[1] + drawn[1], house[2] + drawn[2])
+        breaker.step(flows, score)
+        score.above_s += any(a > site.limit_a + ABOVE_A and d >= 1.0 for a, d in zip(flows, drawn, strict=True))
+        score.energy_wh += vehicle.current_a * site.vehicle.phases * VOLTS_V / 3600.0
+        order = one.step(meter.step(flows), vehicle.current_a, second)
+        if charged and order.offered_a < 6.0:
+            score.pauses += 1
+        charged = order.offered_a >= 6.0
+        contactor.step(order, vehicle.current_a, score)
+        vehicle.step(order.offered_a, contactor.closed)
+        if keep:
+            score.offers.append(order.offered_a)
+            score.flows.append(max(flows[: site.phases]))
+    score.seconds += len(trace)
+
+
+def all_scores(
+    sites: Sequence[Site], traces_of: Callable[[Site], Sequence[Trace]], say: Callable[[str], None]
+) -> dict[str, dict[str, Score]]:
+    """Everybody on every site."""
+    found: dict[str, dict[str, Score]] = {}
+    for site in sites:
+        traces = traces_of(site)
+        found[site.name] = {}
+        for name in NAMES:
+            found[site.name][name] = replay(site, traces, name)
+            say(f"{site.name}: {name}")
+    return found

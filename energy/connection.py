@@ -1,0 +1,280 @@
+"""The connection that the house shares with the station: what its meter tells, what is left of it, when it would trip."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from energy.balancer import (
+    CALM_S,
+    FOLLOW_S,
+    IDLE_A,
+    NO_DRAW,
+    STEP_UP_EVERY_S,
+    Draw,
+    DrawHistory,
+    Look,
+    PhaseCapacity,
+    balance,
+    sample_age_s,
+)
+from energy.failsafe import HOLD_S, LEAST_AFTER_S, PAUSE_AFTER_S, STALE_AFTER_S, Ladder, silence_s
+from energy.freshness import Freshness
+from energy.limit import LimitSource
+from energy.trip import CURVES, LINKY, Protection
+from metering.reading import Phases
+
+if TYPE_CHECKING:
+    from energy.grid import GridSample
+    from metering.clock import Clock
+
+WHOLE_AMPERES_A = 1.0
+"""sources that tell whole amperes may hide as much (linky-tic §11.2): stay that far below the limit"""
+POWER_TELLS_A = 2.0
+"""apparent power and current of one phase differ by the voltage and the rounding, and by no more than this"""
+FINE_AMPERES_A = 0.25
+"""sources that tell fractions: their noise"""
+LINE_VOLTAGE_V = 230.0
+"""turns a contract's VA into amperes where the voltage is not measured; a setting of the area, no measurement"""
+PATIENT_PERIOD_S = 2.5
+"""a source that has something new so often can tell a motor's start from a load"""
+PATIENT_S = FOLLOW_S + 2 * PATIENT_PERIOD_S
+OPENS_WITHIN_S = 2.0
+"""a decision a second, and a contactor's own time"""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """The house connection, as commissioned."""
+
+    phases: int
+    safe_current_a: float
+    """what the EVSEs may draw together whatever the house does"""
+    max_current_a: float | None = None
+    """amperes per phase that it carries, besides what the meter tells"""
+    breaker: str = "C"
+    """curve of the breaker of `max_current_a`, where no Linky tells its own cut-off (IEC 60898-1: B or C)"""
+    unbalance_a: float | None = None
+    """by so much may one-phase vehicles load one phase more than another (VDE-AR-N 4100: 20 A, 4.6 kVA)"""
+    silent_least_after_s: float = LEAST_AFTER_S
+    silent_pause_after_s: float | None = PAUSE_AFTER_S
+
+    @property
+    def ladder(self) -> Ladder:
+        """What holds while the meter is silent."""
+        return Ladder(self.safe_current_a, self.silent_least_after_s, self.silent_pause_after_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What the connection leaves to all EVSEs together, amperes per grid phase, and who says so."""
+
+    currents_a: Phases[float]
+    source: LimitSource
+    next_change_s: float | None = None
+
+
+class ConnectionWatch:
+    """Follows the grid meter: the control law of each phase, the heat of the protection, the silence."""
+
+    def __init__(self, clock: Clock, connection: Connection) -> None:
+        self._clock = clock
+        self.connection = connection
+        self._begun_s = clock.monotonic()
+        self._freshness = Freshness(STALE_AFTER_S)
+        self._subscribed_a: float | None = None
+        self._cut_off_va: float | None = None
+        self._fuse_a: float | None = None
+        self._limiter_w: float | None = None
+        self._fine = False
+        self._capacity: list[PhaseCapacity] | None = None
+        self._draws = DrawHistory()
+        self._drawn_then = NO_DRAW
+        self._offered_a = Phases(0.0, 0.0, 0.0)
+        self._grid_a = [0.0, 0.0, 0.0]
+        self._protection: list[Protection] = []
+        self._over_since_s: list[float | None] = [None, None, None]
+
+    @property
+    def last_sample(self) -> GridSample | None:
+        """What the grid meter told last."""
+        return self._freshness.last
+
+    @property
+    def age_s(self) -> float | None:
+        """How long ago that was; None before the first."""
+        return self._freshness.age_s(self._clock.monotonic())
+
+    @property
+    def limit_a(self) -> float | None:
+        """What it carries per phase, as told by the meter and the installer; None: nobody told."""
+        known = [self._subscribed_a, self.connection.max_current_a, self._fuse_a]
+        if self._limiter_w is not None:
+            known.append(self._limiter_w / self.connection.phases / LINE_VOLTAGE_V)
+        return min((limit for limit in known if limit is not None), default=None)
+
+    @property
+    def surplus_w(self) -> float:
+        """What the house produces beyond its own need, without our EVSEs; 0 where the source cannot tell."""
+        sample = self.last_sample
+        if sample is None or sample.power_w is None or self._silent_s > HOLD_S:
+            return 0.0
+        ours_w = sum(self._drawn_then.least_a) * LINE_VOLTAGE_V
+        return max(0.0, ours_w - sample.power_w)
+
+    @property
+    def heat(self) -> float | None:
+        """How near the protection is to opening, 0 to 1, on its hottest phase; None before the first sample."""
+        return max((one.heat / one.curve.trips_at for one in self._protection), default=None)
+
+    def see(self, draw: Draw, offered_a: Phases[float]) -> None:
+        """What our EVSEs draw now, and what their pilots allow, on the grid's phases."""
+        self._draws.add(self._clock.monotonic(), draw)
+        self._offered_a = offered_a
+
+    def take(self, sample: GridSample) -> bool:
+        """A sample: the control law moves on by one step when it is fresh and whole; returns whether it did."""
+        now_s = self._clock.monotonic()
+        before_s = self._freshness.fresh_at_s
+        freshness = self._freshness.after(sample, now_s)
+        self._remember(sample)
+        limit_a = self.limit_a
+        currents = tuple(sample.currents_a)
+        if limit_a is None or freshness.fresh_at_s != now_s or None in currents[: self.connection.phases]:
+            return False  # nothing to hold against, a repetition, or a phase is missing: as good as silence
+        grid_a = self._finely([current_a or 0.0 for current_a in currents], sample)
+        silent_s = self._silent_s
+        window = self._draws.window(now_s - sample_age_s(sample.period_s))
+        margin_a = FINE_AMPERES_A if self._fine else WHOLE_AMPERES_A
+        after: list[PhaseCapacity] = []
+        for index, before in enumerate(self._resumed(silent_s, now_s)):
+            look = Look(
+                limit_a - margin_a,
+                self._counted(grid_a, index, limit_a, sample),
+                tuple(window.least_a)[index],
+                tuple(window.most_a)[index],
+                tuple(self._offered_a)[index],
+                now_s,
+                sample.overrun or sample.at_least,
+                patient=self._bears(index, grid_a[index], limit_a, sample),
+            )
+            after.append(balance(before, look) if index < self.connection.phases else before)
+        self._capacity, self._freshness = after, freshness
+        self._heat_up(grid_a, limit_a, now_s - before_s if before_s is not None else None)
+        self._grid_a, self._drawn_then = grid_a, self._draws.latest
+        return True
+
+    def left(self) -> Left:
+        """What all EVSEs together may have now."""
+        now_s, ladder = self._clock.monotonic(), self.connection.ladder
+        if self._capacity is None:
+            waiting_s = now_s - self._begun_s
+            rung_s = ladder.next_rung_s(max(waiting_s, STALE_AFTER_S))
+            next_s = None if rung_s is None else self._begun_s + rung_s
+            return Left(Phases[float].all(ladder.unheard_a(waiting_s)), LimitSource.FAILSAFE, next_s)
+        silent_s = self._silent_s
+        currents = Phases(*(ladder.limit_a(one.current_a, silent_s) for one in self._capacity))
+        if silent_s <= HOLD_S:
+            return Left(currents, LimitSource.GRID, self._next_step_s())
+        rung_s = ladder.next_rung_s(silent_s)
+        return Left(currents, LimitSource.FAILSAFE, None if rung_s is None else now_s + rung_s - silent_s)
+
+    def must_open(self) -> frozenset[int]:
+        """The phases on which the pilot is too slow: the protection would open before a vehicle has followed."""
+        now_s, elapsed_s, limit_a = self._clock.monotonic(), self.age_s or 0.0, self.limit_a
+        if limit_a is None or not self._protection:
+            return frozenset()
+        urgent: set[int] = set()
+        changed = zip(self._grid_a, self._draws.latest.most_a, self._drawn_then.most_a, strict=True)
+        for index, ((grid_a, drawn_a, then_a), protection) in enumerate(zip(changed, self._protection, strict=True)):
+            flows_a = grid_a + drawn_a - then_a
+            if flows_a <= limit_a:
+                self._over_since_s[index] = None
+                continue
+            since_s = self._over_since_s[index]
+            since_s = self._over_since_s[index] = now_s if since_s is None else since_s
+            load = flows_a / self._rating_a(limit_a)
+            left_s = protection.after(load, elapsed_s).seconds_left(load)
+            follows_s = max(0.0, since_s + FOLLOW_S - now_s)
+            if drawn_a >= IDLE_A and left_s <= follows_s + OPENS_WITHIN_S:
+                urgent.add(index)
+        return frozenset(urgent)
+
+    @property
+    def _silent_s(self) -> float:
+        period_s = self.last_sample.period_s if self.last_sample is not None else 1.0
+        return silence_s(self.age_s or 0.0, period_s)
+
+    def _remember(self, sample: GridSample) -> None:
+        """What not every frame repeats: short ones leave the contract out."""
+        self._subscribed_a = sample.subscribed_current_a or self._subscribed_a
+        self._cut_off_va = sample.cut_off_va or sample.subscribed_va or self._cut_off_va
+        self._fuse_a, self._limiter_w = sample.fuse_a, sample.limiter_w
+        self._fine |= any(current_a is not None and not current_a.is_integer() for current_a in sample.currents_a)
+
+    def _finely(self, grid_a: list[float], sample: GridSample) -> list[float]:
+        """Where there is one phase, its apparent power tells more than whole amperes do, and the contract is in VA."""
+        power_va = sample.apparent_power_va
+        if self.connection.phases != 1 or power_va is None or power_va <= 0.0 or grid_a[0] <= 0.0:
+            return grid_a
+        told_a = power_va / max(LINE_VOLTAGE_V, sample.voltages_v.l1 or 0.0)
+        if abs(told_a - grid_a[0]) > POWER_TELLS_A:  # they are not of the same moment
+            return [max(told_a, grid_a[0]), *grid_a[1:]]
+        self._fine = True
+        return [told_a, *grid_a[1:]]
+
+    def _resumed(self, silent_s: float, now_s: float) -> list[PhaseCapacity]:
+        """The capacities as they were; after a silence what that left, and the calm time begins anew."""
+        if self._capacity is None:
+            return [PhaseCapacity(self.connection.safe_current_a, now_s, now_s) for _ in range(3)]
+        if silent_s <= HOLD_S:
+            return self._capacity
+        ladder = self.connection.ladder
+        return [
+            replace(one, current_a=ladder.limit_a(one.current_a, silent_s), overloaded_at_s=now_s)
+            for one in self._capacity
+        ]
+
+    @staticmethod
+    def _counted(grid_a: list[float], index: int, limit_a: float, sample: GridSample) -> float:
+        """The current of a phase; one that is clipped counts as an overload, however much it is."""
+        clipped = sample.at_least and grid_a[index] >= max(grid_a)
+        return max(grid_a[index], limit_a + 1.0) if clipped else grid_a[index]
+
+    def _rating_a(self, limit_a: float) -> float:
+        """The amperes that the protection's loads are multiples of."""
+        if self._cut_off_va is not None:
+            return self._cut_off_va / self.connection.phases / LINE_VOLTAGE_V
+        return self.connection.max_current_a or limit_a
+
+    def _bears(self, index: int, grid_a: float, limit_a: float, sample: GridSample) -> bool:
+        """Whether the protection bears this until the next sample has come and a vehicle has followed it."""
+        if sample.period_s > PATIENT_PERIOD_S or not self._protection:
+            return False
+        return self._protection[index].seconds_left(grid_a / self._rating_a(limit_a)) >= PATIENT_S
+
+    def _heat_up(self, grid_a: list[float], limit_a: float, elapsed_s: float | None) -> None:
+        """The heat since the last sample, as if the larger of both currents had flowed all the time."""
+        rating_a = self._rating_a(limit_a)
+        curve = LINKY if self._cut_off_va is not None else CURVES[self.connection.breaker]
+        if elapsed_s is None or not self._protection or self._protection[0].curve is not curve:
+            # What flowed before is not known: full load, the careful side.
+            self._protection = [Protection(curve, max(1.0, (a / rating_a) ** 2)) for a in grid_a]
+            self._protection = [replace(one, heat=min(one.heat, curve.trips_at * 0.99)) for one in self._protection]
+            return
+        larger = [max(before, now) for before, now in zip(self._grid_a, grid_a, strict=True)]
+        heated = [one.after(a / rating_a, elapsed_s) for one, a in zip(self._protection, larger, strict=True)]
+        # A house that still has its current has not tripped: what the careful reckoning says more is not so.
+        self._protection = [replace(one, heat=min(one.heat, curve.trips_at * 0.999)) for one in heated]
+
+    def _next_step_s(self) -> float | None:
+        """When more may be given at the earliest."""
+        if self._capacity is None:
+            return None
+        return max(max(one.overloaded_at_s + CALM_S, one.stepped_at_s + STEP_UP_EVERY_S) for one in self._capacity)
+
+
+def usable(left: Left, phases: frozenset[int]) -> float:
+    """What is left on the fullest of some grid phases."""
+    return min((tuple(left.currents_a)[phase] for phase in phases), default=math.inf)

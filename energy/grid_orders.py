@@ -1,0 +1,327 @@
+"""The grid operator's orders: carried out at once, and kept in a record in which each entry vouches for the one before.
+
+Whoever operates the installation must be able to show for two years that orders were carried out (BK6-22-300). Entries
+are appended to one file, each on the disk before the next; none is ever deleted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import logging
+import os
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, cast
+
+from energy.grid import GridOrder, GridOrderSource, OrderReason
+from metering.pulse import Pulse
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+
+_log = logging.getLogger(__name__)
+
+_DURING_EVERY_S: Final = 900.0
+"""a power is recorded at least every quarter hour, the grid's own interval"""
+_SETTLED_S: Final = 60.0
+"""how long after a change the power is recorded again: vehicles have followed by then"""
+_FIRST: Final = "0" * 64
+
+
+class OrderEvent(StrEnum):
+    """What an entry records."""
+
+    BEGIN = "begin"
+    CHANGE = "change"
+    """another limit or reason, without an end between"""
+    RESUME = "resume"
+    """after a restart the order is still there"""
+    POWER = "power"
+    END = "end"
+    ENDED_UNSEEN = "ended-unseen"
+    """after a restart the order is no longer there"""
+
+
+@dataclass(frozen=True, slots=True)
+class Powers:
+    """What flows at a moment, in watts; None: not known."""
+
+    grid_w: float | None
+    """of the house connection; negative when it exports"""
+    devices_w: float | None
+    """of the station's EVSEs together"""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What is to be recorded."""
+
+    at: datetime
+    event: OrderEvent
+    order: GridOrder | None
+    powers: Powers
+
+
+@dataclass(frozen=True, slots=True)
+class OrderEntry:
+    """One line of the record."""
+
+    number: int
+    at: datetime
+    """UTC"""
+    event: OrderEvent
+    reason: OrderReason | None
+    limit_w: float | None
+    grid_w: float | None
+    devices_w: float | None
+    previous: str
+    """the hash of the entry before"""
+    hash: str = ""
+    """SHA-256 of this entry's text without this field, in hex"""
+
+    def sealed(self) -> OrderEntry:
+        """The same with its hash."""
+        return replace(self, hash=hashlib.sha256(self._text().encode()).hexdigest())
+
+    @property
+    def genuine(self) -> bool:
+        """Whether nobody changed it since."""
+        return self.hash == self.sealed().hash
+
+    def line(self) -> str:
+        """The entry as it stands in the file."""
+        return json.dumps(self.told(), separators=(",", ":"))
+
+    def told(self) -> dict[str, object]:
+        """The entry in plain JSON values."""
+        told: dict[str, object] = asdict(self)
+        told["at"] = self.at.isoformat()
+        return told
+
+    def _text(self) -> str:
+        told = self.told()
+        del told["hash"]
+        return json.dumps(told, separators=(",", ":"))
+
+    @classmethod
+    def parse(cls, line: str) -> OrderEntry:
+        """From a line of the file.
+
+        Raises:
+            ValueError: it is none.
+        """
+        try:
+            told = cast("dict[str, object]", json.loads(line))
+            reason = told["reason"]
+            return cls(
+                number=int(cast("int", told["number"])),
+                at=datetime.fromisoformat(str(told["at"])),
+                event=OrderEvent(str(told["event"])),
+                reason=OrderReason(str(reason)) if reason is not None else None,
+                limit_w=cast("float | None", told["limit_w"]),
+                grid_w=cast("float | None", told["grid_w"]),
+                devices_w=cast("float | None", told["devices_w"]),
+                previous=str(told["previous"]),
+                hash=str(told["hash"]),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"no entry of the record: {error}") from error
+
+
+def first_broken(entries: Sequence[OrderEntry]) -> int | None:
+    """The number of the first entry that was changed, or before which one is missing; None: the record is whole."""
+    previous, number = _FIRST, 1
+    for entry in entries:
+        if entry.number != number or entry.previous != previous or not entry.genuine:
+            return entry.number
+        previous, number = entry.hash, number + 1
+    return None
+
+
+def as_csv(entries: Iterable[OrderEntry]) -> str:
+    """The record as a table, with a heading."""
+    text = io.StringIO()
+    names = [field.name for field in fields(OrderEntry)]
+    table = csv.writer(text)
+    table.writerow(names)
+    table.writerows([entry.told()[name] for name in names] for entry in entries)
+    return text.getvalue()
+
+
+def dimmed_for(entries: Iterable[OrderEntry], since: datetime, until: datetime) -> timedelta:
+    """How long orders were in force between two moments; the preventive phase allows two hours a day."""
+    total, began = timedelta(0), None
+    for entry in entries:
+        if entry.event in {OrderEvent.BEGIN, OrderEvent.RESUME} and began is None:
+            began = entry.at
+        elif entry.event in {OrderEvent.END, OrderEvent.ENDED_UNSEEN} and began is not None:
+            total += _overlap(began, entry.at, since, until)
+            began = None
+    return total if began is None else total + _overlap(began, until, since, until)
+
+
+def _overlap(began: datetime, ended: datetime, since: datetime, until: datetime) -> timedelta:
+    return max(timedelta(0), min(ended, until) - max(began, since))
+
+
+class OrderRecord:
+    """The file of entries."""
+
+    def __init__(self, file: Path, clock: Clock) -> None:
+        self._file = file
+        self._clock = clock
+        self.entries: list[OrderEntry] = []
+        self.damaged = False
+        """whether an entry was changed or is missing"""
+        self._turn = asyncio.Lock()
+
+    async def load(self) -> None:
+        """Read what there is, and see whether it is whole.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        for line in await asyncio.to_thread(self._read):
+            with contextlib.suppress(ValueError):  # half a line of a power cut; a missing entry breaks the chain
+                self.entries.append(OrderEntry.parse(line))
+        self.damaged = first_broken(self.entries) is not None
+        if self.damaged:
+            _log.warning("the record of the grid operator's orders is damaged")
+
+    @property
+    def open(self) -> bool:
+        """Whether the last order has no end yet."""
+        changes = [entry.event for entry in self.entries if entry.event is not OrderEvent.POWER]
+        return bool(changes) and changes[-1] not in {OrderEvent.END, OrderEvent.ENDED_UNSEEN}
+
+    async def append(self, draft: Draft) -> None:
+        """Put an entry on the disk.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        async with self._turn:
+            entry = self._entry(draft)
+            writing = asyncio.ensure_future(asyncio.to_thread(self._write, entry.line()))
+            try:
+                with self._clock.wire():
+                    await asyncio.shield(writing)
+            except asyncio.CancelledError:
+                # The thread goes on: what it puts on the disk is an entry, and the next one follows it.
+                if (await asyncio.wait([writing]))[0] and writing.exception() is None:
+                    self.entries.append(entry)
+                raise
+            self.entries.append(entry)
+
+    def _entry(self, draft: Draft) -> OrderEntry:
+        order, powers = draft.order, draft.powers
+        last = self.entries[-1] if self.entries else None
+        return OrderEntry(
+            number=1 if last is None else last.number + 1,
+            at=draft.at,
+            event=draft.event,
+            reason=order.reason if order is not None else None,
+            limit_w=order.limit_w if order is not None else None,
+            grid_w=powers.grid_w,
+            devices_w=powers.devices_w,
+            previous=_FIRST if last is None else last.hash,
+        ).sealed()
+
+    def _read(self) -> list[str]:
+        try:
+            return [line for line in self._file.read_text(encoding="utf-8").split("\n") if line]
+        except FileNotFoundError:
+            return []
+
+    def _write(self, line: str) -> None:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with self._file.open("a+b") as file:
+            # What a power cut left of a line must not spoil the next one.
+            torn = file.tell() > 0 and not _ends_a_line(file)
+            file.write((b"\n" if torn else b"") + line.encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _ends_a_line(file: io.BufferedRandom) -> bool:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
+
+
+class GridOrders:
+    """A source of orders whose changes are recorded. To follow it never waits for the disk: see `run`."""
+
+    def __init__(self, source: GridOrderSource, record: OrderRecord, clock: Clock) -> None:
+        self.record = record
+        self.powers: Callable[[], Powers] = lambda: Powers(None, None)
+        """what flows now"""
+        self._source = source
+        self._clock = clock
+        self._last: GridOrder | None = None
+        self._first = True
+        self._waiting: deque[Draft] = deque()
+        self._due = Pulse()
+        self._power_due_s: float | None = None
+
+    @property
+    def order(self) -> GridOrder | None:
+        """The order in force."""
+        return self._source.order
+
+    async def orders(self) -> AsyncGenerator[GridOrder | None]:
+        """Yield the order in force at first, then at each change; what flows just before it is noted."""
+        async with contextlib.aclosing(self._source.orders()) as orders:
+            async for order in orders:
+                if order is None or order.reason is not OrderReason.NOT_READ_YET:  # which nobody ordered
+                    self._note(order)
+                yield order
+
+    async def run(self) -> None:
+        """Put what was noted on the disk, and the power while an order lasts, until cancelled.
+
+        Raises:
+            OSError: the disk refuses; nothing is forgotten, so the caller tries again later.
+        """
+        while True:
+            while self._waiting:
+                await self.record.append(self._waiting[0])
+                self._waiting.popleft()
+            now_s = self._clock.monotonic()
+            if self._power_due_s is not None and self._power_due_s <= now_s:
+                self._power_due_s = now_s + _DURING_EVERY_S if self._last is not None else None
+                self._waiting.append(Draft(self._clock.now(), OrderEvent.POWER, self._last, self.powers()))
+                continue
+            if self._power_due_s is None:
+                await self._due.wait()
+            else:
+                await self._due.wait_at_most(self._clock, self._power_due_s - now_s)
+
+    def _note(self, order: GridOrder | None) -> None:
+        first, self._first = self._first, False
+        before, self._last = self._last, order
+        event = self._event(order, before, first=first)
+        if event is None:
+            return
+        if order is None:
+            _log.info("the grid operator's order ends")
+        else:
+            _log.info("the grid operator orders at most %.0f W: %s", order.limit_w, order.reason)
+        self._waiting.append(Draft(self._clock.now(), event, order, self.powers()))
+        self._power_due_s = self._clock.monotonic() + _SETTLED_S  # vehicles have followed by then
+        self._due.fire()
+
+    def _event(self, order: GridOrder | None, before: GridOrder | None, *, first: bool) -> OrderEvent | None:
+        if first and self.record.open:
+            return OrderEvent.ENDED_UNSEEN if order is None else OrderEvent.RESUME
+        if order is None:
+            return OrderEvent.END if before is not None else None
+        return OrderEvent.BEGIN if before is None else OrderEvent.CHANGE

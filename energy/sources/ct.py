@@ -1,0 +1,179 @@
+"""Current transformers on an analogue-to-digital converter of this machine: RMS currents, without a direction."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from energy.grid import GridSample, GridSource, SourceError
+from energy.sources.house import THREE_PHASES, House
+from energy.sources.rms import Converter, Fault, Window, measure
+from metering.reading import Phases
+
+if TYPE_CHECKING:
+    from energy.sources.iio import Capture, Channel
+    from metering.clock import Clock
+
+_log = logging.getLogger(__name__)
+
+_WINDOW_S: Final = 0.2
+"""ten cycles of 50 Hz, twelve of 60 Hz"""
+_WINDOWS: Final = 5
+"""in a sample: the highest of a second counts, so that no peak is averaged away"""
+_PATIENCE_S: Final = 4.0
+
+
+class ClampConfig(BaseModel):
+    """A current transformer with a voltage output, and the input that it is wired to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    channel: Annotated[int, Field(ge=0, le=63)]
+    """in_voltageN of the converter"""
+    primary_a: Annotated[float, Field(gt=0, le=2000)] = 100.0
+    secondary_v: Annotated[float, Field(gt=0, le=10)] = 0.333
+    """RMS at the converter when `primary_a` flow; of a clamp with a current output: its current times the burden"""
+    gain: Annotated[float, Field(ge=0.9, le=1.1)] = 1.0
+    """found by calibration; beyond ten percent it is another kind of clamp"""
+    noise_a: Annotated[float, Field(ge=0, le=2)] = 0.0
+    """shown without any current, measured at installation"""
+    bias_v: Annotated[float, Field(ge=0, le=10)] | None = None
+    """where the signal swings around; the middle of the converter's range when absent"""
+
+
+class CtConfig(BaseModel):
+    """Up to three current transformers at the house connection; the first is L1."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    type: Literal["ct"]
+    clamps: Annotated[tuple[ClampConfig, ...], Field(min_length=1, max_length=3)]
+    path: Path = Path("/sys/bus/iio/devices/iio:device0")
+    """the converter's directory in sysfs"""
+    node: Path | None = None
+    """the device that gives its samples; /dev/ and the name of the directory when absent"""
+    sampling_hz: Annotated[int, Field(ge=1300, le=50_000)] = 3000
+    """of each channel; below 1300 the 13th harmonic is lost"""
+
+    def open(self, clock: Clock, house: House = THREE_PHASES) -> GridSource:
+        """The source; the converter is opened when samples are asked for."""
+        del house  # each clamp is a phase
+        return CtSource(self, clock)
+
+
+@dataclass(frozen=True, slots=True)
+class _Second:
+    """What the clamps showed for a second, one by one."""
+
+    windows: tuple[tuple[Window, ...], ...]
+
+    @property
+    def currents_a(self) -> list[float | None]:
+        """The highest of each; None where the last window gave none."""
+        return [
+            max((one.current_a for one in windows if one.current_a is not None), default=None)
+            if windows[-1].fault is None
+            else None
+            for windows in self.windows
+        ]
+
+    @property
+    def faults(self) -> tuple[Fault | None, ...]:
+        """What each last window complained of."""
+        return tuple(windows[-1].fault for windows in self.windows)
+
+    @property
+    def clipped(self) -> bool:
+        """Whether any may be higher than shown."""
+        return any(one.clipped for windows in self.windows for one in windows)
+
+
+class CtSource:
+    """The samples of current transformers, every second. A phase whose clamp is missing is unknown, not zero."""
+
+    def __init__(self, config: CtConfig, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+        self._told: tuple[Fault | None, ...] = ()
+
+    async def samples(self) -> AsyncGenerator[GridSample]:
+        """Yield a sample every second.
+
+        Raises:
+            SourceError: the converter is missing, busy, or gives nothing.
+        """
+        from energy.sources.iio import Capture
+
+        config = self._config
+        node = config.node if config.node is not None else Path("/dev") / config.path.name
+        capture = Capture(config.path, node, tuple(clamp.channel for clamp in config.clamps), config.sampling_hz)
+        try:
+            with self._clock.wire(_PATIENCE_S):
+                await asyncio.to_thread(capture.__enter__)
+            while True:
+                with self._clock.wire(_PATIENCE_S):
+                    second = await self._next(capture)
+                self._tell(second.faults)
+                yield self._sample(second)
+        except (OSError, ValueError) as error:
+            raise SourceError(f"ct: {config.path.name}: {error}") from error
+        finally:
+            capture.__exit__()
+
+    async def _next(self, capture: Capture) -> _Second:
+        """The next second. A thread cannot be stopped: who is cancelled waits for it, lest it read a closed file."""
+        reading = asyncio.ensure_future(asyncio.to_thread(self._second, capture))
+        try:
+            return await asyncio.shield(reading)
+        except asyncio.CancelledError:
+            await asyncio.wait([reading])
+            raise
+
+    def _second(self, capture: Capture) -> _Second:
+        scans = max(2, round(capture.sampling_hz * _WINDOW_S))
+        converters = [_converter(*pair) for pair in zip(capture.channels, self._config.clamps, strict=True)]
+        read = [capture.read(scans) for _ in range(_WINDOWS)]
+        return _Second(
+            tuple(
+                tuple(measure(window[at], converter) for window in read) for at, converter in enumerate(converters)
+            )
+        )
+
+    def _sample(self, second: _Second) -> GridSample:
+        row = [*second.currents_a, None, None]
+        return GridSample(
+            taken_at=self._clock.now(),
+            currents_a=Phases(row[0], row[1], row[2]),
+            at_least=second.clipped,
+            signed=False,
+            period_s=_WINDOW_S * _WINDOWS,
+        )
+
+    def _tell(self, faults: Sequence[Fault | None]) -> None:
+        """Say once what is wrong with a clamp, and that it is right again."""
+        for number, fault in enumerate(faults, start=1):
+            before = self._told[number - 1] if self._told else None
+            if fault is not None and fault is not before:
+                _log.warning("current transformer %d: %s", number, fault)
+            elif fault is None and before is not None:
+                _log.info("current transformer %d: shows a current again", number)
+        self._told = tuple(faults)
+
+
+def _converter(channel: Channel, clamp: ClampConfig) -> Converter:
+    lowest, highest = channel.layout.ends
+    middle = (lowest + highest + 1) / 2
+    return Converter(
+        lowest=lowest,
+        highest=highest,
+        volts_per_count=channel.volts_per_count,
+        bias_count=middle if clamp.bias_v is None else clamp.bias_v / channel.volts_per_count,
+        amperes_per_volt=clamp.primary_a / clamp.secondary_v * clamp.gain,
+        noise_a=clamp.noise_a,
+    )

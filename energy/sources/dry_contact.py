@@ -1,0 +1,184 @@
+"""The grid operator's dry contacts (EnWG §14a): closed or open, debounced and supervised, to an order or none.
+
+Whatever cannot be told for certain counts as dimmed: a contact that was not read yet, an input that fails, and, where a
+second contact tells them apart, a broken or shorted wire.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from energy.grid import GridOrder, OrderReason
+
+if TYPE_CHECKING:
+    from gpiod import LineRequest
+
+    from metering.clock import Clock
+
+_log = logging.getLogger(__name__)
+
+_LOOK_EVERY_S: Final = 0.1
+MINIMUM_W: Final = 4200.0
+"""what every controllable device keeps (BK6-22-300, annex 1)"""
+_SIMULTANEITY: Final = {1: 0.0, 2: 0.80, 3: 0.75, 4: 0.70, 5: 0.65, 6: 0.60, 7: 0.55, 8: 0.50}
+_MANY: Final = 0.45
+"""for nine devices and more"""
+
+
+def minimum_w(devices: int) -> float:
+    """What `devices` controllable devices behind one energy management system keep together, in watts."""
+    return MINIMUM_W + (devices - 1) * _SIMULTANEITY.get(devices, _MANY) * MINIMUM_W
+
+
+class ContactPort(Protocol):
+    """The inputs that the contacts are wired to."""
+
+    def read(self) -> tuple[bool, ...]:
+        """Whether each contact is closed.
+
+        Raises:
+            OSError: the input device does not answer.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the inputs; harmless when they are already let go."""
+        ...
+
+
+class DryContactConfig(BaseModel):
+    """[grid_order]: a contact that dims, on a GPIO of this machine; perhaps its opposite too, to supervise the wire."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    type: Literal["dry-contact"]
+    polarity: Literal["closed-dims", "open-dims"]
+    """vendors differ, so nothing is assumed; to be tested at commissioning"""
+    chip: Annotated[str, Field(min_length=1)] = "/dev/gpiochip0"
+    """the GPIO chip, or `simulated`"""
+    line: Annotated[int, Field(ge=0, le=1023)]
+    opposite_line: Annotated[int, Field(ge=0, le=1023)] | None = None
+    """the other contact of a changeover relay: exactly one of the two is closed, unless a wire is broken"""
+    devices: Annotated[int, Field(ge=1, le=100)] = 1
+    """controllable devices behind this limit, this station's EVSEs among them"""
+    limit_w: Annotated[float, Field(ge=MINIMUM_W)] | None = None
+    """as the grid operator states it; reckoned from `devices` when absent"""
+    debounce_s: Annotated[float, Field(ge=0.1, le=2.0)] = 0.3
+    """how long a change must last to be believed"""
+
+    @property
+    def ordered_w(self) -> float:
+        """What an order leaves to all controllable devices together."""
+        return self.limit_w if self.limit_w is not None else minimum_w(self.devices)
+
+    @property
+    def supervised(self) -> bool:
+        """Whether a broken wire cannot pass for "no order"."""
+        return self.opposite_line is not None or self.polarity == "open-dims"
+
+    def open(self, clock: Clock, port: ContactPort | None = None) -> DryContactSource:
+        """The source; `port` in place of the GPIO lines."""
+        if not self.supervised:
+            _log.warning("the grid operator's contact is not supervised: a broken wire looks like no order")
+        lines = (self.line,) if self.opposite_line is None else (self.line, self.opposite_line)
+        return DryContactSource(self, clock, port if port is not None else GpioContacts(Path(self.chip), lines))
+
+
+class DryContactSource:
+    """The orders of one contact."""
+
+    def __init__(self, config: DryContactConfig, clock: Clock, port: ContactPort) -> None:
+        self._config = config
+        self._clock = clock
+        self._port = port
+        self._believed: OrderReason | None = OrderReason.NOT_READ_YET
+        self._since: datetime = clock.now()
+        self._seen: OrderReason | None = OrderReason.NOT_READ_YET
+        self._seen_s = clock.monotonic()
+
+    @property
+    def order(self) -> GridOrder | None:
+        """The order in force; before the first look at the contact there is one."""
+        if self._believed is None:
+            return None
+        return GridOrder(self._config.ordered_w, self._since, self._believed)
+
+    async def orders(self) -> AsyncGenerator[GridOrder | None]:
+        """Yield the order in force at first, then at each change."""
+        yield self.order
+        try:
+            while True:
+                await self._clock.sleep(_LOOK_EVERY_S)
+                if self._look():
+                    yield self.order
+        finally:
+            self._port.close()
+
+    def _look(self) -> bool:
+        """Look at the contacts; true when what is believed has changed."""
+        seen, now_s = self._judge(), self._clock.monotonic()
+        if seen is not self._seen:
+            self._seen, self._seen_s = seen, now_s
+        if seen is self._believed or now_s - self._seen_s < self._config.debounce_s:
+            return False
+        self._believed, self._since = seen, self._clock.now()
+        return True
+
+    def _judge(self) -> OrderReason | None:
+        try:
+            closed, *opposite = self._port.read()
+        except OSError as error:
+            if self._seen is not OrderReason.INPUT_FAILED:
+                _log.warning("the input of the grid operator's contact fails: %s", error)
+            return OrderReason.INPUT_FAILED
+        if opposite and opposite[0] is closed:
+            return OrderReason.WIRE_BROKEN
+        return OrderReason.ORDERED if closed is (self._config.polarity == "closed-dims") else None
+
+
+class GpioContacts:
+    """Contacts between GPIO lines and ground, pulled up; opened at the first look, and again after a failure."""
+
+    def __init__(self, chip: Path, lines: tuple[int, ...]) -> None:
+        self._chip = chip
+        self._lines = lines
+        self._request: LineRequest | None = None
+
+    def read(self) -> tuple[bool, ...]:
+        """Whether each contact is closed.
+
+        Raises:
+            OSError: the chip is missing, or a line is taken.
+        """
+        from gpiod.line import Value
+
+        if self._request is None:
+            self._request = self._open()
+        try:
+            values = self._request.get_values(list(self._lines))
+        except OSError:
+            self.close()
+            raise
+        return tuple(value is Value.ACTIVE for value in values)
+
+    def close(self) -> None:
+        """Let go of the lines."""
+        request, self._request = self._request, None
+        if request is not None:
+            request.release()
+
+    def _open(self) -> LineRequest:
+        import gpiod
+        from gpiod.line import Bias, Direction
+
+        settings = gpiod.LineSettings(direction=Direction.INPUT, bias=Bias.PULL_UP, active_low=True)
+        try:
+            return gpiod.request_lines(str(self._chip), consumer="borne", config={self._lines: settings})
+        except OSError as error:
+            raise OSError(f"{self._chip}: {error.strerror}") from error

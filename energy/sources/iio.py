@@ -1,0 +1,165 @@
+"""Samples of an analogue-to-digital converter by Linux' industrial I/O: sysfs for the settings, a device for the data.
+
+Source: the kernel's documentation of sysfs-bus-iio. Everything here blocks: it belongs into a thread.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+_TYPE: Final = re.compile(r"(be|le):([su])(\d+)/(\d+)(?:>>(\d+))?\Z")
+_PATIENCE_S: Final = 2.0
+"""real seconds without a single sample after which the converter counts as gone"""
+_CHUNK: Final = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a sample lies in the data: `le:u12/16>>4`."""
+
+    byte_order: str
+    signed: bool
+    bits: int
+    storage: int
+    """bytes"""
+    shift: int
+
+    @classmethod
+    def parse(cls, text: str) -> Layout:
+        """From the text of a `_type` file.
+
+        Raises:
+            OSError: it is none.
+        """
+        found = _TYPE.match(text.strip())
+        if found is None:
+            raise OSError(f"{text.strip()!r} is no layout of a sample")
+        order, sign, bits, storage, shift = found.groups()
+        return cls("big" if order == "be" else "little", sign == "s", int(bits), int(storage) // 8, int(shift or 0))
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The lowest and the highest number that a sample can be."""
+        return (-(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1) if self.signed else (0, (1 << self.bits) - 1)
+
+    def read(self, data: bytes) -> int:
+        """One sample."""
+        count = int.from_bytes(data, "big" if self.byte_order == "big" else "little") >> self.shift
+        count &= (1 << self.bits) - 1
+        return count - (1 << self.bits) if self.signed and count >> (self.bits - 1) else count
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One input of the converter, as its driver describes it."""
+
+    layout: Layout
+    at: int
+    """where it lies in a scan, in bytes"""
+    volts_per_count: float
+
+
+class Capture:
+    """A running capture of several channels."""
+
+    def __init__(self, path: Path, node: Path, numbers: tuple[int, ...], sampling_hz: int) -> None:
+        self._path = path
+        self._node = node
+        self._numbers = numbers
+        self._sampling_hz = sampling_hz
+        self._file: int | None = None
+        self._scan = 0
+        self.channels: tuple[Channel, ...] = ()
+        """in the order in which they were asked for"""
+        self.sampling_hz = float(sampling_hz)
+        """as the converter set it"""
+
+    def __enter__(self) -> Self:
+        """Begin to capture.
+
+        Raises:
+            OSError: the converter is missing, busy, or has no such channel.
+        """
+        self._write("buffer/enable", "0")
+        for file in (self._path / "scan_elements").glob("*_en"):
+            file.write_text("0")
+        for number in self._numbers:
+            self._write(f"scan_elements/in_voltage{number}_en", "1")
+        self._set_rate()
+        self._describe()
+        self._write("buffer/length", str(max(256, int(self.sampling_hz))))
+        self._write("buffer/enable", "1")
+        try:
+            self._file = os.open(self._node, os.O_RDONLY | os.O_NONBLOCK)
+        except OSError:
+            self._write("buffer/enable", "0")
+            raise
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+            self._write("buffer/enable", "0")
+
+    def read(self, scans: int) -> list[list[int]]:
+        """The next scans: a list of samples for each channel.
+
+        Raises:
+            OSError: no sample came for two seconds, or the converter is gone.
+        """
+        if self._file is None:
+            raise OSError("the capture has not begun")
+        wanted = scans * self._scan
+        data = bytearray()
+        while len(data) < wanted:
+            ready, _, _ = select.select([self._file], [], [], _PATIENCE_S)
+            piece = os.read(self._file, min(_CHUNK, wanted - len(data))) if ready else b""
+            if not piece:
+                raise OSError("the converter gives no samples")
+            data += piece
+        starts = range(0, wanted, self._scan)
+        return [
+            [one.layout.read(bytes(data[at + one.at : at + one.at + one.layout.storage])) for at in starts]
+            for one in self.channels
+        ]
+
+    def _describe(self) -> None:
+        """Where each channel lies in a scan: by its index, each at a multiple of its own size."""
+        found: dict[int, Channel] = {}
+        at = 0
+        indexes = {number: int(self._read(f"scan_elements/in_voltage{number}_index")) for number in self._numbers}
+        largest = 1
+        for number in sorted(self._numbers, key=indexes.__getitem__):
+            layout = Layout.parse(self._read(f"scan_elements/in_voltage{number}_type"))
+            at = -(-at // layout.storage) * layout.storage
+            scale_mv = float(self._first(f"in_voltage{number}_scale", "in_voltage_scale"))
+            found[number] = Channel(layout, at, scale_mv / 1000.0)
+            at += layout.storage
+            largest = max(largest, layout.storage)
+        self._scan = -(-at // largest) * largest
+        self.channels = tuple(found[number] for number in self._numbers)
+
+    def _set_rate(self) -> None:
+        for name in ("sampling_frequency", "in_voltage_sampling_frequency"):
+            if (self._path / name).exists():
+                self._write(name, str(self._sampling_hz))
+                self.sampling_hz = float(self._read(name))
+                return
+
+    def _first(self, *names: str) -> str:
+        for name in names:
+            if (self._path / name).exists():
+                return self._read(name)
+        raise OSError(f"{self._path}: has none of {', '.join(names)}")
+
+    def _read(self, name: str) -> str:
+        return (self._path / name).read_text().strip()
+
+    def _write(self, name: str, value: str) -> None:
+        (self._path / name).write_text(value)

@@ -1,0 +1,116 @@
+"""A grid meter on Modbus, at the house connection: the meters of metering/drivers, asked again and again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from energy.grid import GridSample, GridSource, SourceError
+from energy.sources.house import THREE_PHASES, House
+from metering.drivers.modbus import Buses, ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
+from metering.drivers.registers import CURRENTS, POWERS, VOLTAGES, Quantity
+from metering.meter import MeterError
+from metering.reading import Phases, Reading
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from metering.meter import Meter
+
+_log = logging.getLogger(__name__)
+
+_WANTED: Final = frozenset({*CURRENTS, *POWERS, *VOLTAGES, Quantity.POWER, Quantity.FREQUENCY})
+"""the frequency proves, with the voltages, that the table is the meter's"""
+_NOMINAL_V: Final = 230.0
+
+
+class ModbusConfig(BaseModel):
+    """A meter at the house connection that is read over Modbus."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    type: Literal["modbus"]
+    meter: Annotated[ModbusTcpMeter | ModbusRtuMeter | ModbusRtuOverTcpMeter, Field(discriminator="type")]
+    port: Literal["rs-485", "rs-232"] = "rs-485"
+    """how a serial meter is wired to the station; the software reads both alike, the jumpers differ"""
+    every_s: Annotated[float, Field(ge=0.2, le=30.0)] = 1.0
+    """seconds from one reading to the next; most meters have something new every second or faster"""
+
+    def open(self, clock: Clock, house: House = THREE_PHASES) -> GridSource:
+        """The source; the meter is dialled when samples are asked for.
+
+        Raises:
+            MeterError: a billing meter uses the same wire with other settings.
+        """
+        buses = house.buses if house.buses is not None else Buses()
+        return ModbusSource(self.meter.open(clock, buses, _WANTED), self.every_s, clock, house)
+
+
+class ModbusSource:
+    """The samples of a Modbus meter. A reading that fails gives none: the caller judges the age of what it has."""
+
+    def __init__(self, meter: Meter, every_s: float, clock: Clock, house: House) -> None:
+        self._meter = meter
+        self._every_s = every_s
+        self._clock = clock
+        self._house = house
+
+    async def samples(self) -> AsyncGenerator[GridSample]:
+        """Yield a sample with each reading.
+
+        Raises:
+            SourceError: the meter is another one than the configured, or has no such registers.
+        """
+        failing = False
+        try:
+            while True:
+                began_s = self._clock.monotonic()
+                try:
+                    reading = await self._meter.read()
+                except MeterError as error:
+                    if not error.transient:
+                        raise SourceError(f"modbus: {error}") from error
+                    _log.log(logging.DEBUG if failing else logging.WARNING, "grid meter: %s", error)
+                    failing = True
+                else:
+                    if failing:
+                        _log.info("grid meter: reads again")
+                    failing = False
+                    yield sample(reading, self._house, self._every_s)
+                # One reading at a time, and a pause after each, however slow the meter is.
+                taken_s = self._clock.monotonic() - began_s
+                await self._clock.sleep(max(self._every_s - taken_s, self._every_s / 10))
+        finally:
+            await self._meter.close()
+
+
+def sample(reading: Reading, house: House, period_s: float) -> GridSample:
+    """What a reading of the meter says of the connection."""
+    powers = reading.powers_w
+    if house.phases == 1 and powers.l1 is None:
+        powers = Phases(reading.power_w, None, None)
+    rows = zip(reading.currents_a, powers, reading.voltages_v, strict=True)
+    currents = [_current(current_a, power_w, voltage_v) for current_a, power_w, voltage_v in rows]
+    if house.phases == 1:
+        currents[1:] = [None, None]
+    return GridSample(
+        taken_at=reading.taken_at,
+        currents_a=Phases(*currents),
+        voltages_v=reading.voltages_v,
+        powers_w=powers,
+        power_w=reading.power_w,
+        signed=any(power_w is not None for power_w in powers),
+        period_s=period_s,
+    )
+
+
+def _current(current_a: float | None, power_w: float | None, voltage_v: float | None) -> float | None:
+    """Amperes with the sign of the power: most meters show them without one.
+
+    A meter that shows powers only gives a bound: without its voltage the nominal one stands for it.
+    """
+    if current_a is None:
+        return None if power_w is None else power_w / (voltage_v or _NOMINAL_V)
+    return -abs(current_a) if power_w is not None and power_w < 0 else abs(current_a)

@@ -1,0 +1,104 @@
+"""Charging in the cheap hours, from what the meter itself tells of prices: one more limit, and no internet. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from enum import StrEnum
+
+from energy.grid import Tariff, TariffColour
+
+_RESERVE = timedelta(minutes=15)
+"""a charge that must be done at a departure begins so much earlier than it has to by reckoning"""
+
+
+class TariffMode(StrEnum):
+    """What is waited for."""
+
+    NONE = "none"
+    """nothing"""
+    OFF_PEAK = "off-peak"
+    """the cheap hours of each day"""
+    AVOID_PEAKS = "avoid-peaks"
+    """the end of the dear ones: a red day's (Tempo), EJP, mobile peaks"""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the owner wants of a charge."""
+
+    mode: TariffMode = TariffMode.NONE
+    departure: time | None = None
+    """local time of day at which the charge has to be done"""
+    energy_wh: float = 0.0
+    """so much by then; 0: the departure does not matter"""
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """When the cheap hours begin, as they have been seen to: the meter does not announce those of the running day."""
+
+    cheap: bool | None = None
+    begins: time | None = None
+
+    def observe(self, cheap: bool | None, local: datetime) -> Hours:
+        """The meter says now whether it is cheap."""
+        began = self.cheap is False and cheap is True
+        return Hours(cheap, local.time().replace(second=0, microsecond=0) if began else self.begins)
+
+    def next_begin(self, local: datetime) -> datetime | None:
+        """When they begin next by what has been seen; None before anything was."""
+        return None if self.begins is None else _next(self.begins, local)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether it is the time to charge."""
+
+    allowed: bool
+    next_change: datetime | None = None
+    """when that changes next, as far as it is known"""
+
+
+def cheap_now(mode: TariffMode, tariff: Tariff | None) -> bool | None:
+    """Whether it is a time to charge; None where the meter does not tell enough."""
+    if tariff is None or mode is TariffMode.NONE:
+        return None
+    off_peak = tariff.off_peak if tariff.off_peak is not None else tariff.contact_closed
+    if mode is TariffMode.OFF_PEAK:
+        return None if off_peak is None and not tariff.peak_now else bool(off_peak) and not tariff.peak_now
+    return not tariff.peak_now and (tariff.today is not TariffColour.RED or off_peak is True)
+
+
+def judge(
+    plan: Plan, tariff: Tariff | None, local: datetime, hours: Hours, *, charged_wh: float, power_w: float
+) -> Verdict:
+    """Whether a vehicle may charge by the tariff. What the meter does not tell forbids nothing.
+
+    Args:
+        plan: what the owner wants.
+        tariff: what the meter tells; None where it is silent.
+        local: the local time.
+        hours: when the cheap hours began before.
+        charged_wh: what the vehicle has had already.
+        power_w: what it can charge with.
+    """
+    cheap = cheap_now(plan.mode, tariff)
+    if cheap is not False:
+        return Verdict(True)
+    begins = hours.next_begin(local) if plan.mode is TariffMode.OFF_PEAK else None
+    if plan.departure is None or plan.energy_wh <= charged_wh or power_w <= 0.0:
+        return Verdict(False, begins)
+    needs_h = (plan.energy_wh - charged_wh) / power_w
+    if needs_h >= 24.0:
+        return Verdict(True)
+    latest = _next(plan.departure, local) - timedelta(hours=needs_h) - _RESERVE
+    if local >= latest:
+        return Verdict(True)
+    return Verdict(False, min(latest, begins) if begins is not None else latest)
+
+
+def _next(at: time, local: datetime) -> datetime:
+    """The next moment that has this time of day."""
+    today = local.replace(hour=at.hour, minute=at.minute, second=0, microsecond=0)
+    return today if today > local else today + timedelta(days=1)

@@ -1,0 +1,94 @@
+"""Block K, external limits: the CSMS is told what others than it set, and that it is gone (K11, K12, K13)."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from ocpp_handlers import actions
+from ocpp_handlers.charging_profiles import schedule_to_wire
+from ocpp_handlers.session import LinkLostError
+from station.ports import NoAnswerError
+
+if TYPE_CHECKING:
+    from energy.charging_profile import ChargingLimitSource, ChargingProfile
+    from ocpp_handlers import messages as m
+    from ocpp_handlers.link import Link
+    from station.external_limits import ExternalLimits
+    from station.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+class ChargingLimits:
+    """Tells each change that is significant, and what changed while there was no link."""
+
+    def __init__(self, link: Link, limits: ExternalLimits, settings: Settings) -> None:
+        self._link = link
+        self._limits = limits
+        self._settings = settings
+        self._told: dict[ChargingLimitSource, ChargingProfile] = {}
+
+    async def report(self) -> None:
+        """Tell until the link ends.
+
+        Raises:
+            LinkLostError: the session has ended.
+        """
+        while True:
+            if not await self._tell_next():
+                await self._limits.changed.wait()
+
+    async def _tell_next(self) -> bool:
+        """Tell one thing that the CSMS does not know; returns whether there was one."""
+        now = self._limits.all()
+        for source in self._told.keys() - now.keys():
+            await self._call_cleared(source)
+            del self._told[source]
+            return True
+        for source, profile in now.items():
+            told = self._told.get(source)
+            if told is not None and not self._differs(told, profile):
+                continue
+            await self._call_notify(profile)
+            self._told[source] = profile
+            return True
+        return False
+
+    def _differs(self, told: ChargingProfile, now: ChargingProfile) -> bool:
+        """Whether a limit is another one by more than LimitChangeSignificance (K11.FR.02, K12.FR.02, SC.03)."""
+        if told == now:
+            return False
+        before, after = told.schedule, now.schedule
+        alike = (
+            (before.unit, before.duration_s is None) == (after.unit, after.duration_s is None)
+            and told.grid_critical == now.grid_critical
+            and [period.start_s for period in before.periods] == [period.start_s for period in after.periods]
+        )
+        if not alike:
+            return True
+        share = self._settings.limit_change_significance_percent / 100.0
+        limits = zip(before.periods, after.periods, strict=True)
+        return any(abs(new.limit - old.limit) > share * old.limit for old, new in limits)
+
+    async def _call_notify(self, profile: ChargingProfile) -> None:
+        limit: m.ChargingLimitType = {"chargingLimitSource": profile.source.value}
+        if profile.grid_critical is not None:
+            limit["isGridCritical"] = profile.grid_critical
+        request: m.NotifyChargingLimitRequest = {"chargingLimit": limit}
+        if self._settings.notify_charging_limit_with_schedules:  # K11.FR.03, K12.FR.03
+            request["chargingSchedule"] = [schedule_to_wire(profile.schedule)]
+        try:
+            await self._link.call(actions.NOTIFY_CHARGING_LIMIT, request)
+        except LinkLostError:
+            raise
+        except NoAnswerError as error:  # a CSMS that does not take it now would not take it later
+            _log.warning("the CSMS is not told of the limit of %s: %s", profile.source, error)
+
+    async def _call_cleared(self, source: ChargingLimitSource) -> None:
+        try:
+            await self._link.call(actions.CLEARED_CHARGING_LIMIT, {"chargingLimitSource": source.value})  # K13.FR.02
+        except LinkLostError:
+            raise
+        except NoAnswerError as error:
+            _log.warning("the CSMS is not told that %s limits no more: %s", source, error)

@@ -1,0 +1,131 @@
+"""Charging profiles and schedules ↔ the objects of OCPP 2.0.1. Pure."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
+from energy.profile_store import Refusal
+from ocpp_handlers import timestamps
+from ocpp_handlers.translate import moment, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from energy.composite_schedule import Level
+    from ocpp_handlers import messages as m
+
+
+def profile_from_wire(wire: m.ChargingProfileType, evse_id: int) -> ChargingProfile | Refusal:
+    """ChargingProfileType, sent for an EVSE (0: all).
+
+    Raises:
+        PayloadError: a date and time that is none.
+    """
+    if len(wire["chargingSchedule"]) > 1:  # K01.FR.34
+        return Refusal("InvalidSchedule", "more than one chargingSchedule needs ISO 15118")
+    recurrency = wire.get("recurrencyKind")
+    return ChargingProfile(
+        id=whole(wire["id"], "chargingProfile.id"),
+        evse_id=evse_id,
+        stack_level=whole(wire["stackLevel"], "chargingProfile.stackLevel"),
+        purpose=Purpose(wire["chargingProfilePurpose"]),
+        kind=Kind(wire["chargingProfileKind"]),
+        schedule=_schedule_from_wire(wire["chargingSchedule"][0]),
+        recurrency=Recurrency(recurrency) if recurrency is not None else None,
+        valid_from=_moment(wire.get("validFrom"), "validFrom"),
+        valid_to=_moment(wire.get("validTo"), "validTo"),
+        transaction_id=wire.get("transactionId"),
+    )
+
+
+def profile_to_wire(profile: ChargingProfile) -> m.ChargingProfileType:
+    """ChargingProfileType, as it was sent."""
+    wire: m.ChargingProfileType = {
+        "id": profile.id,
+        "stackLevel": profile.stack_level,
+        "chargingProfilePurpose": profile.purpose.value,
+        "chargingProfileKind": profile.kind.value,
+        "chargingSchedule": [schedule_to_wire(profile.schedule)],
+    }
+    if profile.recurrency is not None:
+        wire["recurrencyKind"] = profile.recurrency.value
+    if profile.valid_from is not None:
+        wire["validFrom"] = timestamps.encode(profile.valid_from)
+    if profile.valid_to is not None:
+        wire["validTo"] = timestamps.encode(profile.valid_to)
+    if profile.transaction_id is not None and not profile.with_start:  # F01.FR.11
+        wire["transactionId"] = profile.transaction_id
+    return wire
+
+
+def schedule_to_wire(schedule: Schedule) -> m.ChargingScheduleType:
+    """ChargingScheduleType."""
+    wire: m.ChargingScheduleType = {
+        "id": schedule.id,
+        "chargingRateUnit": schedule.unit.value,
+        "chargingSchedulePeriod": [_period_to_wire(period) for period in schedule.periods],
+    }
+    if schedule.starts_at is not None:
+        wire["startSchedule"] = timestamps.encode(schedule.starts_at)
+    if schedule.duration_s is not None:
+        wire["duration"] = schedule.duration_s
+    if schedule.minimum_rate is not None:
+        wire["minChargingRate"] = schedule.minimum_rate
+    return wire
+
+
+def composite_to_wire(
+    evse_id: int, begin: datetime, duration_s: int, unit: RateUnit, levels: Iterable[Level]
+) -> m.CompositeScheduleType:
+    """CompositeScheduleType; a limit has one digit after the point at most, and is cut, never rounded up."""
+    return {
+        "evseId": evse_id,
+        "duration": duration_s,
+        "scheduleStart": timestamps.encode(begin),
+        "chargingRateUnit": unit.value,
+        "chargingSchedulePeriod": [
+            {"startPeriod": level.start_s, "limit": _cut(level.limit), "numberPhases": level.phases} for level in levels
+        ],
+    }
+
+
+def _cut(limit: float) -> float:
+    return math.floor(limit * 10.0 + 1e-6) / 10.0  # 6 A are 4139.999… W once they have been amperes
+
+
+def _schedule_from_wire(wire: m.ChargingScheduleType) -> Schedule:
+    duration = wire.get("duration")
+    return Schedule(
+        id=whole(wire["id"], "chargingSchedule.id"),
+        unit=RateUnit(wire["chargingRateUnit"]),
+        periods=tuple(_period_from_wire(period) for period in wire["chargingSchedulePeriod"]),
+        starts_at=_moment(wire.get("startSchedule"), "startSchedule"),
+        duration_s=whole(duration, "duration") if duration is not None else None,
+        minimum_rate=wire.get("minChargingRate"),
+    )
+
+
+def _period_from_wire(wire: m.ChargingSchedulePeriodType) -> Period:
+    phases, phase_to_use = wire.get("numberPhases"), wire.get("phaseToUse")
+    return Period(
+        whole(wire["startPeriod"], "startPeriod"),
+        float(wire["limit"]),
+        whole(phases, "numberPhases") if phases is not None else None,
+        whole(phase_to_use, "phaseToUse") if phase_to_use is not None else None,
+    )
+
+
+def _period_to_wire(period: Period) -> m.ChargingSchedulePeriodType:
+    wire: m.ChargingSchedulePeriodType = {"startPeriod": period.start_s, "limit": period.limit}
+    if period.phases is not None:
+        wire["numberPhases"] = period.phases
+    if period.phase_to_use is not None:
+        wire["phaseToUse"] = period.phase_to_use
+    return wire
+
+
+def _moment(text: str | None, field: str) -> datetime | None:
+    return moment(text, field) if text is not None else None

@@ -1,0 +1,242 @@
+"""A simulated meter with a P1 port: writes the telegrams of a house into a pseudo-terminal or a TCP port.
+
+Source: Netbeheer Nederland, P1 Companion Standard 3.0, 4.2.2 and 5.0.2; e-MUCS P1 (Belgium); Luxmetering P1 1.1.3.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import termios
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta, timezone
+from enum import Enum
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from station.simulation.wire import PseudoTerminal, SerialServer, Wire
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from metering.clock import Clock
+    from station.simulation.linky import HouseReading
+
+_WINTER: Final = timezone(timedelta(hours=1))
+_PHASE_CODES: Final = (("21", "22", "31", "32"), ("41", "42", "51", "52"), ("61", "62", "71", "72"))
+"""import, export, current and voltage of each phase"""
+
+
+class P1Version(Enum):
+    """What the meter speaks."""
+
+    V22 = "2.2"
+    V42 = "4.2"
+    V50 = "5.0"
+    BELGIUM = "BE"
+    LUXEMBOURG = "LU"
+
+    @property
+    def period_s(self) -> float:
+        """Seconds from one telegram to the next."""
+        return 1.0 if self in {P1Version.V50, P1Version.BELGIUM} else 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """The key of an encrypted meter; its telegrams are counted."""
+
+    key: bytes
+    authentication_key: bytes
+    system_title: bytes = b"SIM00001"
+
+
+@dataclass(slots=True)
+class P1Meter:
+    """The kind of meter and what its operator has set."""
+
+    version: P1Version = P1Version.V50
+    fuse_a: int = 999
+    """Belgium, object 31.4.0; 999: none"""
+    limiter_kw: float = 999.9
+    """object 17.0.0 where the version has it; 999.9: none"""
+    seal: Seal | None = None
+    tariff: int = 2
+    breaker: int = 1
+    sent: int = field(default=0)
+
+
+def telegram(meter: P1Meter, house: HouseReading, at: datetime) -> bytes:
+    """One telegram as it goes on the wire, plain."""
+    body = "\r\n".join(["/SIM5\\2SIMULATED", "", *_objects(meter, house, at), "!"]).encode("ascii")
+    return body + (b"" if meter.version is P1Version.V22 else f"{_crc(body):04X}".encode("ascii")) + b"\r\n"
+
+
+def sealed(meter: P1Meter, seal: Seal, plain: bytes) -> bytes:
+    """The envelope around a telegram (Luxmetering P1 1.1.3 §3.2.5)."""
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+    meter.sent += 1
+    counter = meter.sent.to_bytes(4, "big")
+    encryptor = Cipher(algorithms.AES(seal.key), modes.GCM(seal.system_title + counter)).encryptor()
+    encryptor.authenticate_additional_data(b"\x30" + seal.authentication_key)
+    content = encryptor.update(plain) + encryptor.finalize()
+    length = (17 + len(plain)).to_bytes(2, "big")
+    return b"\xdb\x08" + seal.system_title + b"\x82" + length + b"\x30" + counter + content + encryptor.tag[:12]
+
+
+def _objects(meter: P1Meter, house: HouseReading, at: datetime) -> Iterator[str]:
+    version = meter.version
+    stamp = f"{at.astimezone(_WINTER):%y%m%d%H%M%S}W"  # winter time all the year is a time like another
+    net_w = house.drawn_va
+    if version is P1Version.V22:
+        yield "0-0:96.1.1(53494D30303030303031)"
+    elif version is P1Version.BELGIUM:
+        yield "0-0:96.1.4(50217)"
+        yield f"0-0:1.0.0({stamp})"
+    else:
+        yield f"1-3:0.2.8({ {P1Version.V42: 42, P1Version.V50: 50, P1Version.LUXEMBOURG: 42}[version] })"
+        yield f"0-0:1.0.0({stamp})"
+    if version is P1Version.LUXEMBOURG:
+        yield f"1-0:1.8.0({house.energy_import_wh / 1000:010.3f}*kWh)"
+        yield f"1-0:2.8.0({(house.energy_export_wh or 0.0) / 1000:010.3f}*kWh)"
+    else:
+        yield f"1-0:1.8.1({house.energy_import_wh / 1000:010.3f}*kWh)"
+        yield "1-0:1.8.2(000000.000*kWh)"
+        yield f"1-0:2.8.1({(house.energy_export_wh or 0.0) / 1000:010.3f}*kWh)"
+        yield "1-0:2.8.2(000000.000*kWh)"
+        yield f"0-0:96.14.0({meter.tariff:04d})"
+    width = "07.2f" if version is P1Version.V22 else "06.3f"
+    yield f"1-0:1.7.0({max(0.0, net_w) / 1000:{width}}*kW)"
+    yield f"1-0:2.7.0({max(0.0, -net_w) / 1000:{width}}*kW)"
+    if version is not P1Version.V22:
+        yield from _phases(version, house)
+    if version is P1Version.BELGIUM:
+        yield f"1-0:31.4.0({meter.fuse_a:03d}*A)"
+    if version in {P1Version.V22, P1Version.BELGIUM, P1Version.LUXEMBOURG}:
+        unit = "kVA" if version is P1Version.LUXEMBOURG else "kW"
+        yield f"0-0:17.0.0({meter.limiter_kw:05.1f}*{unit})"
+        yield f"0-0:96.3.10({meter.breaker})"
+
+
+def _phases(version: P1Version, house: HouseReading) -> Iterator[str]:
+    """Power, current and voltage of each phase."""
+    for current_a, (imports, exports, currents, voltages) in zip(house.amperes, _PHASE_CODES, strict=False):
+        power_w = current_a * house.voltage_v
+        yield f"1-0:{imports}.7.0({max(0.0, power_w) / 1000:06.3f}*kW)"
+        yield f"1-0:{exports}.7.0({max(0.0, -power_w) / 1000:06.3f}*kW)"
+        if version is P1Version.BELGIUM:
+            yield f"1-0:{currents}.7.0({abs(current_a):06.2f}*A)"
+        else:
+            yield f"1-0:{currents}.7.0({int(abs(current_a)):03d}*A)"
+        if version is not P1Version.V42:
+            yield f"1-0:{voltages}.7.0({house.voltage_v:05.1f}*V)"
+
+
+def _crc(data: bytes) -> int:
+    """CRC-16 with x^16 + x^15 + x^2 + 1, reflected, from 0, bit by bit as the standard draws it (P1 5.0.2 §6.2)."""
+    crc = 0
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0xA001 if crc & 1 else 0)
+    return crc
+
+
+class SimulatedP1:
+    """A meter that sends until it is stopped; `device` is what a reader opens.
+
+    Faults: set `silent`, `repeating` (the last telegram again and again), `flips_per_byte`; call `restart`.
+    """
+
+    def __init__(
+        self,
+        house: Callable[[], HouseReading],
+        clock: Clock,
+        meter: P1Meter | None = None,
+        *,
+        tcp: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self.meter = meter or P1Meter()
+        self.silent = False
+        self.repeating = False
+        self.flips_per_byte = 0.0
+        self._house = house
+        self._clock = clock
+        self._server = SerialServer() if tcp else None
+        self._random = random.Random(seed)
+        self._last = b""
+        self._breaks_off = False
+        self._wire: Wire | None = None
+        self._sending: asyncio.Task[None] | None = None
+
+    @property
+    def device(self) -> str:
+        """What a reader opens; a pseudo-terminal is another one after each start.
+
+        Raises:
+            RuntimeError: the meter is not started.
+        """
+        if self._wire is None:
+            raise RuntimeError("the simulated meter is not started")
+        return self._wire.device
+
+    async def start(self) -> None:
+        """Begin to send."""
+        if self._wire is not None:
+            return
+        if self._server is not None:
+            await self._server.start()
+            self._wire = self._server
+        else:
+            old = self.meter.version is P1Version.V22
+            self._wire = PseudoTerminal(termios.B9600 if old else termios.B115200)
+        self._sending = asyncio.create_task(self._send(self._wire))
+
+    async def stop(self) -> None:
+        """Stop sending and take the device away. Harmless when stopped."""
+        wire, self._wire = self._wire, None
+        sending, self._sending = self._sending, None
+        if wire is None or sending is None:
+            return
+        sending.cancel()
+        await asyncio.wait([sending])
+        wire.close()
+        if not sending.cancelled():
+            sending.result()
+
+    def restart(self) -> None:
+        """Let the meter lose its supply: the next telegram breaks off in the middle."""
+        self._breaks_off = True
+
+    def hang_up(self) -> None:
+        """Cut the connections of a TCP port."""
+        if self._server is not None:
+            self._server.hang_up()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _send(self, wire: Wire) -> None:
+        due_s = self._clock.monotonic()
+        while True:
+            if not self._last or not self.repeating:
+                plain = telegram(self.meter, self._house(), self._clock.now())
+                self._last = plain if self.meter.seal is None else sealed(self.meter, self.meter.seal, plain)
+            sent = self._last[: len(self._last) // 2] if self._breaks_off else self._last
+            self._breaks_off = False
+            if not self.silent:
+                wire.put(bytes(byte ^ self._flip() for byte in sent))
+            due_s += self.meter.version.period_s
+            await self._clock.sleep(due_s - self._clock.monotonic())
+
+    def _flip(self) -> int:
+        return 1 << self._random.randrange(7) if self._random.random() < self.flips_per_byte else 0

@@ -1,0 +1,86 @@
+"""Charging in the cheap hours: the owner's plan, the meter's tariff and the driver's overriding, as one more limit."""
+
+from __future__ import annotations
+
+from datetime import datetime, time
+from typing import TYPE_CHECKING
+
+from energy.limit import Limit, LimitSource
+from energy.tariff import Hours, Plan, TariffMode, cheap_now, judge
+from station.local_time import local_time
+
+if TYPE_CHECKING:
+    from energy.grid import GridSample, Tariff
+    from metering.clock import Clock
+    from station.evse import Evse
+    from station.settings import Settings
+
+_KNOWN_FOR_S = 900.0
+"""what a meter that has been silent for so long told of prices may not be so any more"""
+_VOLTS_V = 230.0
+
+
+class TariffSteering:
+    """Says for each EVSE whether it is a time to charge."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._tariff: Tariff | None = None
+        self._told_s = clock.monotonic()
+        self._hours = Hours()
+        self._overridden: set[int] = set()
+        self._since: dict[int, datetime] = {}
+        self._began_wh: dict[int, float] = {}
+
+    @property
+    def plan(self) -> Plan:
+        """What the owner wants."""
+        departure = self._settings.tariff_departure
+        return Plan(
+            TariffMode(self._settings.tariff_mode),
+            time.fromisoformat(departure) if departure else None,
+            float(self._settings.tariff_energy_wh),
+        )
+
+    def hear(self, sample: GridSample) -> None:
+        """The grid meter may tell of prices."""
+        if sample.tariff is not None:
+            self._tariff, self._told_s = sample.tariff, self._clock.monotonic()
+            self._hours = self._hours.observe(cheap_now(TariffMode.OFF_PEAK, sample.tariff), self._local)
+
+    def charge_now(self, evse_id: int) -> None:
+        """The driver wants energy whatever it costs, until the vehicle leaves."""
+        self._overridden.add(evse_id)
+
+    def limit_of(self, evse: Evse, *, wants: bool) -> Limit | None:
+        """The limit of an EVSE; None while nothing is waited for."""
+        if not wants:
+            self._overridden.discard(evse.id)
+            self._since.pop(evse.id, None)
+            self._began_wh.pop(evse.id, None)
+            return None
+        plan = self.plan
+        if plan.mode is TariffMode.NONE or evse.id in self._overridden:
+            self._since.pop(evse.id, None)
+            return None
+        register_wh = (evse.meter.latest.energy_import_wh if evse.meter.latest is not None else None) or 0.0
+        began_wh = self._began_wh.setdefault(evse.id, register_wh)
+        known = self._clock.monotonic() - self._told_s < _KNOWN_FOR_S
+        verdict = judge(
+            plan,
+            self._tariff if known else None,
+            self._local,
+            self._hours,
+            charged_wh=register_wh - began_wh,
+            power_w=evse.layout.max_current_a * evse.layout.phases * _VOLTS_V,
+        )
+        if verdict.allowed:
+            self._since.pop(evse.id, None)
+            return None
+        since = self._since.setdefault(evse.id, self._clock.now())
+        return Limit(0.0, LimitSource.TARIFF, since, verdict.next_change)
+
+    @property
+    def _local(self) -> datetime:
+        return local_time(self._clock.now(), self._settings)

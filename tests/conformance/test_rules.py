@@ -1,0 +1,200 @@
+"""The general rules bite: a journal that breaks one of them fails the test that made it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conformance import rules
+from tests.conformance.bench import VALID_TOKEN, Bench, Mark
+from tests.conformance.csms import Csms, Journal
+from tests.conformance.frames import Frame, Payload
+from tests.conformance.pki import Pki
+from tests.conformance.station import Setup, Station
+
+_BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+_EVSE = {"id": 1, "connectorId": 1}
+
+
+def _at(second: float) -> datetime:
+    return _BEGAN + timedelta(seconds=second)
+
+
+def _iso(second: float) -> str:
+    return _at(second).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Story:
+    """A journal that a test writes line by line."""
+
+    def __init__(self, folder: Path, *, evses: int = 1) -> None:
+        journal = Journal()
+        station = Station(httpx.AsyncClient())
+        self.bench = Bench(station, Csms(journal), journal, Setup(evses=evses), Pki(folder))
+
+    def station(self, action: str, payload: Payload, second: float) -> Story:
+        """A CALL of the station."""
+        self.bench.journal.frames.append(Frame(True, 2, f"s{second}{action}", action, payload, _at(second), 1))
+        return self
+
+    def csms(self, action: str, payload: Payload, answer: Payload, second: float) -> Story:
+        """A CALL of the CSMS, and the station's answer."""
+        frames = self.bench.journal.frames
+        frames.append(Frame(False, 2, f"c{second}", action, payload, _at(second), 1))
+        frames.append(Frame(True, 3, f"c{second}", action, answer, _at(second), 1))
+        return self
+
+    def answered(self, payload: Payload) -> Story:
+        """The CSMS answers the station's latest CALL."""
+        call = self.bench.journal.frames[-1]
+        self.bench.journal.frames.append(Frame(False, 3, call.message_id, call.action, payload, call.at, 1))
+        return self
+
+    def event(self, seq_no: int, kind: str, trigger: str, second: float, **more: Any) -> Story:
+        """A TransactionEventRequest; `info`: further fields of transactionInfo."""
+        info: Payload = {"transactionId": "t1", **more.pop("info", {})}
+        payload = {"eventType": kind, "triggerReason": trigger, "seqNo": seq_no, "timestamp": _iso(second)}
+        return self.station("TransactionEvent", {**payload, "transactionInfo": info, "evse": _EVSE, **more}, second)
+
+    def did(self, what: str, second: float) -> Story:
+        """A driver's action."""
+        self.bench.marks.append(Mark(what, 1, _at(second), dict(VALID_TOKEN)))
+        return self
+
+    def check(self) -> None:
+        """The general rules."""
+        rules.check(self.bench)
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> Story:
+    """An empty journal of a station with one EVSE."""
+    return Story(tmp_path)
+
+
+def _started(story: Story, **more: Any) -> Story:
+    story.did("presented", 1).station("Authorize", {"idToken": VALID_TOKEN}, 1)
+    story.answered({"idTokenInfo": {"status": "Accepted"}})
+    return story.event(0, "Started", "Authorized", 1, **{"idToken": VALID_TOKEN, **more})
+
+
+def test_a_whole_session_keeps_all_rules(story: Story) -> None:
+    _started(story).did("connected", 2)
+    story.event(1, "Updated", "CablePluggedIn", 2)
+    story.event(2, "Ended", "StopAuthorized", 9, idToken=VALID_TOKEN, info={"stoppedReason": "Local"})
+    story.event(2, "Ended", "StopAuthorized", 9, idToken=VALID_TOKEN, info={"stoppedReason": "Local"}, offline=True)
+    story.check()
+
+
+def test_a_frame_against_its_schema_is_a_fault(story: Story) -> None:
+    story.bench.journal.note(Frame(True, 2, "1", "Heartbeat", {"surprise": 1}, _BEGAN, 1))
+    with pytest.raises(AssertionError, match="surprise"):
+        story.check()
+
+
+def test_an_answer_to_no_call_is_a_fault(story: Story) -> None:
+    story.bench.journal.note(Frame(True, 3, "never-asked", "", {}, _BEGAN, 1))
+    with pytest.raises(AssertionError, match="no such message"):
+        story.check()
+
+
+@pytest.mark.parametrize("numbers", [(0, 2), (0, 0), (1, 2)], ids=["gap", "twice", "not-from-0"])
+def test_sequence_numbers_are_sequential(story: Story, numbers: tuple[int, int]) -> None:
+    story.event(numbers[0], "Started", "CablePluggedIn", 1).event(numbers[1], "Updated", "Trigger", 2)
+    with pytest.raises(AssertionError, match="seqNo"):
+        story.check()
+
+
+def test_sequence_numbers_are_in_chronological_order(story: Story) -> None:
+    story.event(1, "Updated", "Trigger", 1).event(0, "Started", "CablePluggedIn", 2)
+    with pytest.raises(AssertionError, match="chronological"):
+        story.check()
+
+
+@pytest.mark.parametrize("kinds", [("Updated", "Started"), ("Updated", "Updated")])
+def test_a_transaction_begins_with_started(story: Story, kinds: tuple[str, str]) -> None:
+    story.event(0, kinds[0], "CablePluggedIn", 1).event(1, kinds[1], "Trigger", 2)
+    with pytest.raises(AssertionError, match="start the transaction"):
+        story.check()
+
+
+def test_the_event_after_connecting_tells_the_connector(story: Story) -> None:
+    _started(story).did("connected", 2).event(1, "Updated", "CablePluggedIn", 2, evse={"id": 1})
+    with pytest.raises(AssertionError, match="connectorId"):
+        story.check()
+
+
+@pytest.mark.parametrize("trigger", ["Authorized", "CablePluggedIn"])
+def test_the_event_after_presenting_tells_the_token(story: Story, trigger: str) -> None:
+    story.did("presented", 1).station("Authorize", {"idToken": VALID_TOKEN}, 1)
+    story.answered({"idTokenInfo": {"status": "Accepted"}}).event(0, "Started", trigger, 2)
+    with pytest.raises(AssertionError):
+        story.check()
+
+
+def test_a_token_that_was_refused_needs_not_be_told(story: Story) -> None:
+    story.event(0, "Started", "CablePluggedIn", 1)
+    story.did("presented", 2).station("Authorize", {"idToken": VALID_TOKEN}, 2)
+    story.answered({"idTokenInfo": {"status": "Invalid"}}).event(1, "Ended", "EVCommunicationLost", 3)
+    story.check()
+
+
+@pytest.mark.parametrize(
+    ("trigger", "info"),
+    [("CablePluggedIn", {"remoteStartId": 7}), ("RemoteStart", {}), ("RemoteStart", {"remoteStartId": 8})],
+)
+def test_the_event_after_a_remote_start_says_so(story: Story, trigger: str, info: Payload) -> None:
+    request = {"idToken": VALID_TOKEN, "evseId": 1, "remoteStartId": 7}
+    story.csms("RequestStartTransaction", request, {"status": "Accepted"}, 1)
+    story.event(0, "Started", trigger, 2, info=info)
+    with pytest.raises(AssertionError):
+        story.check()
+
+
+def test_a_remote_start_that_was_rejected_starts_nothing(story: Story) -> None:
+    request = {"idToken": VALID_TOKEN, "evseId": 1, "remoteStartId": 7}
+    story.csms("RequestStartTransaction", request, {"status": "Rejected"}, 1)
+    story.event(0, "Started", "CablePluggedIn", 2).check()
+
+
+@pytest.mark.parametrize("trigger", ["StopAuthorized", "ChargingStateChanged", "EVCommunicationLost", "EVDeparted"])
+@pytest.mark.parametrize("reason", ["Remote", "EVDisconnected", "MasterPass"])
+def test_a_local_stop_ends_with_local(story: Story, trigger: str, reason: str) -> None:
+    _started(story).event(1, "Updated", "StopAuthorized", 3)
+    story.event(2, "Ended", trigger, 4, info={"stoppedReason": reason})
+    with pytest.raises(AssertionError):
+        story.check()
+
+
+def test_a_firmware_status_names_its_request(story: Story) -> None:
+    story.csms("UpdateFirmware", {"requestId": 3}, {"status": "Accepted"}, 1)
+    story.station("FirmwareStatusNotification", {"status": "Downloading", "requestId": 3}, 2).check()
+    story.station("FirmwareStatusNotification", {"status": "Downloaded", "requestId": 4}, 3)
+    with pytest.raises(AssertionError):
+        story.check()
+
+
+@pytest.mark.parametrize(
+    "told", ["2026-01-01T00:00:01.000+00:00", "2026-01-01T00:00:01.000001Z", _iso(30)], ids=["offset", "micro", "late"]
+)
+def test_times_are_utc_in_milliseconds_and_not_in_the_future(story: Story, told: str) -> None:
+    story.station("MeterValues", {"evseId": 1, "meterValue": [{"timestamp": told, "sampledValue": []}]}, 2)
+    with pytest.raises(AssertionError):
+        story.check()
+
+
+def test_the_periods_of_a_schedule_are_in_order(story: Story) -> None:
+    periods = [{"startPeriod": 60, "limit": 6.0}, {"startPeriod": 0, "limit": 16.0}]
+    story.csms("GetCompositeSchedule", {}, {"status": "Accepted", "schedule": {"chargingSchedulePeriod": periods}}, 1)
+    with pytest.raises(AssertionError):
+        story.check()
+
+
+def test_no_authorization_has_an_empty_token(story: Story) -> None:
+    story.event(0, "Started", "CablePluggedIn", 1, idToken={"idToken": "somebody", "type": "NoAuthorization"})
+    with pytest.raises(AssertionError):
+        story.check()

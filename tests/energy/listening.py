@@ -1,0 +1,79 @@
+"""Listening to a grid source in a test: what it said so far, and a clock that makes it say more."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from datetime import UTC, datetime, timedelta
+
+from energy.freshness import Freshness
+from energy.grid import GridSample, GridSource
+from metering.clock import Clock, SystemClock, TimerHandle
+
+PATIENCE_S = 10.0
+"""real seconds after which a test gives up; a test that works needs a fraction"""
+
+
+class FastClock(Clock):
+    """Time that runs faster than the machine's."""
+
+    def __init__(self, rate: float = 20.0) -> None:
+        self._system = SystemClock()
+        self._rate = rate
+        self._epoch = datetime(2026, 1, 15, 12, 0, 0, tzinfo=UTC) - timedelta(seconds=self.monotonic())
+
+    def now(self) -> datetime:
+        return self._epoch + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        return self._system.monotonic() * self._rate
+
+    def call_later(self, delay_s: float, callback: Callable[[], object]) -> TimerHandle:
+        return self._system.call_later(delay_s / self._rate, callback)
+
+    def adjust(self, correction: timedelta) -> None:
+        self._epoch += correction
+
+
+class Listener:
+    """What a source said so far."""
+
+    def __init__(self, source: GridSource, clock: Clock) -> None:
+        self.samples: list[GridSample] = []
+        self.freshness = Freshness()
+        self._source = source
+        self._clock = clock
+        self._heard = asyncio.Event()
+
+    async def run(self) -> None:
+        async for sample in self._source.samples():
+            self.samples.append(sample)
+            self.freshness = self.freshness.after(sample, self._clock.monotonic())
+            self._heard.set()
+
+    async def more(self, count: int = 1) -> list[GridSample]:
+        """The next samples."""
+        before = len(self.samples)
+        async with asyncio.timeout(PATIENCE_S):
+            while len(self.samples) < before + count:
+                self._heard.clear()
+                await self._heard.wait()
+        return self.samples[before:]
+
+    @property
+    def stale(self) -> bool:
+        return self.freshness.is_stale(self._clock.monotonic())
+
+
+@contextlib.asynccontextmanager
+async def listening(source: GridSource, clock: Clock) -> AsyncGenerator[Listener]:
+    listener = Listener(source, clock)
+    task = asyncio.create_task(listener.run())
+    try:
+        yield listener
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()

@@ -1,0 +1,308 @@
+"""The composite schedule: compared with a reading of the rules second by second, and never above a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
+from energy.composite import Charge, limit_a, limits_over, station_limit_a
+from energy.composite_schedule import Consumer, Level, Site, composite_schedule, in_whole_seconds, work
+
+NOON = datetime(2026, 1, 12, 12, tzinfo=UTC)
+HORIZON_S = 400
+LOCAL_A = 32.0
+TX = Charge(1, "tx", NOON)
+
+
+def evenly(capacity_a: float, wanted_a: Mapping[int, float]) -> Mapping[int, float]:
+    """A division for tests: everybody the same, whatever that is."""
+    return {evse_id: min(wanted, capacity_a / len(wanted_a)) for evse_id, wanted in wanted_a.items()}
+
+
+def site(*consumers: Consumer, local_a: float | None = None) -> Site:
+    """A station with these EVSEs; with one that charges unless told otherwise."""
+    return Site(consumers or (Consumer(TX, 3, LOCAL_A, True),), local_a, evenly)
+
+
+def at(seconds: float) -> datetime:
+    """So long after noon."""
+    return NOON + timedelta(seconds=seconds)
+
+
+def profile(*periods: tuple[int, float], **changed: object) -> ChargingProfile:
+    """An absolute default profile from noon, with periods of (start, amperes)."""
+    schedule = Schedule(1, RateUnit.A, tuple(Period(start_s, limit) for start_s, limit in periods), starts_at=NOON)
+    made = ChargingProfile(1, 1, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule)
+    return replace(made, **changed)  # type: ignore[arg-type]
+
+
+def lasting(one: ChargingProfile, duration_s: int) -> ChargingProfile:
+    """The same with a duration."""
+    return replace(one, schedule=replace(one.schedule, duration_s=duration_s))
+
+
+def steps(levels: Sequence[Level]) -> list[tuple[int, float]]:
+    """Start and limit of each level, the limit without the dust of its arithmetic."""
+    return [(level.start_s, round(level.limit, 9)) for level in levels]
+
+
+def schedule_of(
+    profiles: list[ChargingProfile], *, where: Site | None = None, evse_id: int = 1, unit: RateUnit = RateUnit.A
+) -> list[Level]:
+    """The composite schedule from noon on."""
+    return composite_schedule(profiles, where or site(), evse_id, NOON, HORIZON_S, unit)
+
+
+def test_without_a_profile_it_is_what_the_hardware_allows() -> None:
+    assert schedule_of([]) == [Level(0, 32.0, 3)]
+    assert schedule_of([], where=site(local_a=20.0)) == [Level(0, 20.0, 3)]
+
+
+def test_stacked_profiles_follow_one_another() -> None:
+    """K08.FR.02, as in TC_K_40_CS."""
+    low = lasting(profile((0, 6.0), (100, 8.0), (200, 10.0)), 400)
+    high = lasting(profile((0, 7.0), (100, 9.0), id=2, stack_level=1), 150)
+    assert steps(schedule_of([low, high])) == [(0, 7.0), (100, 9.0), (150, 8.0), (200, 10.0)]
+
+
+def test_the_purposes_are_combined_to_the_lowest() -> None:
+    """K08.FR.04, K02.FR.08, as in TC_K_41_CS."""
+    most = profile((0, 10.0), purpose=Purpose.STATION_MAX, evse_id=0)
+    default = lasting(profile((0, 6.0), (60, 10.0), (120, 8.0), (180, 15.0), (260, 8.0), id=2), 300)
+    of_tx = profile((0, 8.0), (50, 11.0), (140, 16.0), (200, 6.0), (240, 12.0), id=3)
+    of_tx = lasting(replace(of_tx, purpose=Purpose.TX, transaction_id="tx"), 260)
+    assert steps(schedule_of([most, default, of_tx])) == [
+        (0, 8.0),
+        (50, 10.0),
+        (200, 6.0),
+        (240, 10.0),
+        (260, 8.0),
+        (300, 10.0),
+    ]
+
+
+def test_external_constraints_hold_it_down_too() -> None:
+    """SC.01"""
+    external = lasting(profile((0, 9.0), id=-1, purpose=Purpose.EXTERNAL_CONSTRAINTS, evse_id=0), 60)
+    assert steps(schedule_of([external, profile((0, 16.0))])) == [(0, 9.0), (60, 16.0)]
+
+
+def test_an_evse_without_a_transaction_counts_as_if_one_had_just_begun() -> None:
+    """K08.FR.06; the schedule of a Relative profile begins with it."""
+    relative = profile((0, 10.0), (60, 20.0), kind=Kind.RELATIVE, valid_from=at(30))
+    relative = replace(relative, schedule=replace(relative.schedule, starts_at=None))
+    idle = site(Consumer(Charge(1), 3, LOCAL_A, False))
+    assert steps(schedule_of([relative], where=idle)) == [(0, 32.0), (30, 10.0), (60, 20.0)]
+
+
+def test_of_the_grid_connection_it_is_the_sum_of_all_evses_and_no_more_than_they_share() -> None:
+    """K08.FR.03, K04.FR.05, as in TC_K_22_CS."""
+    two = site(Consumer(Charge(1), 3, LOCAL_A, False), Consumer(Charge(2), 3, LOCAL_A, False))
+    default = lasting(profile((0, 6.0), evse_id=0), 300)
+    assert steps(schedule_of([default], where=two, evse_id=0)) == [(0, 12.0), (300, 64.0)]
+    most = profile((0, 40.0), id=2, purpose=Purpose.STATION_MAX, evse_id=0)
+    assert steps(schedule_of([default, most], where=two, evse_id=0)) == [(0, 12.0), (300, 40.0)]
+    supplied = replace(two, local_a=25.0)
+    assert steps(schedule_of([default, most], where=supplied, evse_id=0)) == [(0, 12.0), (300, 25.0)]
+
+
+def test_evses_that_charge_share_what_the_station_may_have() -> None:
+    """K04.FR.05: the expectation of one knows of the others."""
+    most = profile((0, 20.0), id=2, purpose=Purpose.STATION_MAX, evse_id=0)
+    one, other = Consumer(TX, 3, LOCAL_A, True), Consumer(Charge(2, "other", NOON), 3, LOCAL_A, True)
+    assert steps(schedule_of([most], where=site(one, other))) == [(0, 10.0)]
+    assert steps(schedule_of([most], where=site(one, replace(other, wants=False)))) == [(0, 20.0)]
+
+
+@pytest.mark.parametrize(("phases", "watts"), [(3, 4140.0), (1, 1380.0)])
+def test_watts_are_those_of_the_phases_that_are_there(phases: int, watts: float) -> None:
+    """K01.FR.45, K01.FR.50: a one-phase EVSE draws a third of what three phases would."""
+    in_watts = profile((0, 4140.0))
+    in_watts = replace(in_watts, schedule=replace(in_watts.schedule, unit=RateUnit.W))
+    levels = schedule_of([in_watts], where=site(Consumer(TX, phases, LOCAL_A, True)), unit=RateUnit.W)
+    assert steps(levels) == [(0, watts)]
+    assert levels[0].phases == phases
+    assert steps(schedule_of([in_watts])) == [(0, 6.0)]
+
+
+def test_a_daily_profile_comes_again_within_a_long_schedule() -> None:
+    daily = lasting(profile((0, 10.0), kind=Kind.RECURRING, recurrency=Recurrency.DAILY), 3600)
+    levels = composite_schedule([daily], site(), 1, NOON, 2 * 86_400 + 60, RateUnit.A)
+    day = 86_400
+    assert steps(levels) == [(0, 10.0), (3600, 32.0), (day, 10.0), (day + 3600, 32.0), (2 * day, 10.0)]
+    assert work([daily], timedelta(days=2)) == 4
+
+
+def test_a_level_that_begins_or_ends_within_a_second_is_on_the_careful_side() -> None:
+    late = [(0, 1_500_000, 10.0), (1_500_000, 3_400_000, 6.0), (3_400_000, 5_000_000, 12.0)]
+    assert in_whole_seconds(late) == [(0, 1, 10.0), (1, 4, 6.0), (4, 5, 12.0)]
+    several = [
+        (0, 2_100_000, 10.0),
+        (2_100_000, 2_400_000, 7.0),
+        (2_400_000, 2_700_000, 5.0),
+        (2_700_000, 4_000_000, 8.0),
+    ]
+    assert in_whole_seconds(several) == [(0, 2, 10.0), (2, 3, 5.0), (3, 4, 8.0)]
+    assert in_whole_seconds([(0, 1_000_000, 6.0), (1_000_000, 2_000_000, 6.0)]) == [(0, 2, 6.0)]
+    assert in_whole_seconds([(0, 1_200_000, 6.0), (1_200_000, 1_300_000, 5.0), (1_300_000, 3_000_000, 6.0)]) == [
+        (0, 1, 6.0),
+        (1, 2, 5.0),
+        (2, 3, 6.0),
+    ]
+
+
+# The rules, read second by second
+
+
+def speaks(one: ChargingProfile, charge: Charge, now: datetime) -> float | None:
+    """What one profile says now; without arithmetic on dates: every list is walked."""
+    valid = (one.valid_from is None or one.valid_from <= now) and (one.valid_to is None or now < one.valid_to)
+    begin = charge.started_at if one.kind is Kind.RELATIVE else one.schedule.starts_at
+    if not valid or begin is None or now < begin:
+        return None
+    if one.kind is Kind.RECURRING:
+        step = timedelta(days=7) if one.recurrency is Recurrency.WEEKLY else timedelta(days=1)
+        while begin + step <= now:
+            begin += step
+    limit: float | None = None
+    for period in one.schedule.periods:
+        if begin + timedelta(seconds=period.start_s) <= now:
+            volts = 1.0 if one.schedule.unit is RateUnit.A else 230.0 * (period.phases or 3)
+            limit = period.limit / volts
+    duration_s = one.schedule.duration_s
+    over = duration_s is not None and now >= begin + timedelta(seconds=duration_s)
+    return None if over else limit
+
+
+def highest(profiles: list[ChargingProfile], charge: Charge, now: datetime) -> float | None:
+    """What the highest stack level that says something says."""
+    spoken = {one.stack_level: limit for one in profiles if (limit := speaks(one, charge, now)) is not None}
+    return spoken[max(spoken)] if spoken else None
+
+
+def own_by_hand(profiles: list[ChargingProfile], charge: Charge, now: datetime) -> float | None:
+    """What the profiles of one EVSE say, as the specification tells it."""
+    mine = [one for one in profiles if one.evse_id in (0, charge.evse_id)]
+    of_tx = [one for one in mine if one.purpose is Purpose.TX and one.transaction_id == charge.transaction_id]
+    own = highest(of_tx, charge, now) if charge.transaction_id is not None else None
+    return own if own is not None else highest([one for one in mine if one.purpose is Purpose.TX_DEFAULT], charge, now)
+
+
+def station_by_hand(profiles: list[ChargingProfile], now: datetime) -> float | None:
+    """What the profiles of the station say."""
+    most = highest([one for one in profiles if one.purpose is Purpose.STATION_MAX], Charge(0), now)
+    external = [speaks(one, Charge(0), now) for one in profiles if one.purpose is Purpose.EXTERNAL_CONSTRAINTS]
+    return min((limit for limit in (most, *external) if limit is not None), default=None)
+
+
+def days_before(second: float, days: int) -> datetime:
+    """A start that lies back so far."""
+    return at(second) - timedelta(days=days)
+
+
+whole_seconds = st.integers(-200, HORIZON_S).map(float)
+any_seconds = st.floats(-200, HORIZON_S).map(lambda second: round(second, 6))
+
+
+def profiles_from(moments: st.SearchStrategy[float]) -> st.SearchStrategy[list[ChargingProfile]]:
+    """Lists of profiles of every purpose and kind whose moments are some of these."""
+    periods = st.lists(st.integers(1, 300), max_size=4, unique=True).flatmap(
+        lambda starts: st.tuples(
+            *[
+                st.builds(Period, st.just(start), st.floats(0, 40), st.sampled_from([None, 3]))
+                for start in [0, *sorted(starts)]
+            ]
+        )
+    )
+    schedules = st.builds(
+        Schedule,
+        st.just(1),
+        st.sampled_from(RateUnit),
+        periods,
+        starts_at=st.builds(days_before, moments, st.integers(0, 20)),
+        duration_s=st.none() | st.integers(1, 400),
+    )
+    return st.lists(
+        st.builds(
+            ChargingProfile,
+            st.integers(1, 1000),
+            st.sampled_from([0, 1, 1, 2]),
+            st.integers(0, 100),
+            st.sampled_from(Purpose),
+            st.sampled_from(Kind),
+            schedules,
+            st.sampled_from(Recurrency),
+            st.none() | moments.map(at),
+            st.none() | moments.map(at),
+            st.sampled_from(["tx", "another"]),
+        ).map(lambda one: replace(one, evse_id=0) if "Station" in one.purpose else one),
+        max_size=6,
+        unique_by=lambda one: (one.purpose, one.stack_level),
+    )
+
+
+def charges_from(moments: st.SearchStrategy[float]) -> st.SearchStrategy[Charge]:
+    """What may go on at EVSE 1."""
+    return st.builds(Charge, st.just(1), st.none() | st.just("tx"), st.none() | moments.map(at))
+
+
+@settings(max_examples=80)
+@given(profiles_from(whole_seconds), charges_from(whole_seconds))
+def test_a_moment_equals_a_reading_of_the_rules(profiles: list[ChargingProfile], charge: Charge) -> None:
+    for second in range(-50, HORIZON_S, 7):
+        now = at(second)
+        assert limit_a(profiles, charge, now) == own_by_hand(profiles, charge, now)
+        of_station = [one for one in profiles if one.purpose is Purpose.STATION_MAX]
+        assert station_limit_a(profiles, now) == station_by_hand(of_station, now)
+
+
+@settings(max_examples=60)
+@given(profiles_from(whole_seconds), charges_from(whole_seconds))
+def test_it_equals_a_reading_of_the_rules_second_by_second(profiles: list[ChargingProfile], charge: Charge) -> None:
+    """K08.FR.02, K08.FR.04"""
+    levels = schedule_of(profiles, where=site(Consumer(charge, 3, LOCAL_A, True), local_a=30.0))
+    assert levels[0].start_s == 0
+    starts = [level.start_s for level in levels]
+    assert starts == sorted(set(starts))
+    for second in range(HORIZON_S):
+        now = at(second)
+        limits = [own_by_hand(profiles, charge, now), station_by_hand(profiles, now), LOCAL_A, 30.0]
+        expected = min(limit for limit in limits if limit is not None)
+        told = [level.limit for level in levels if level.start_s <= second][-1]
+        assert told == expected, second
+
+
+@settings(max_examples=80)
+@given(profiles_from(any_seconds), charges_from(any_seconds), st.lists(any_seconds, min_size=20, max_size=20))
+def test_it_is_never_above_a_limit_at_any_moment(
+    profiles: list[ChargingProfile], charge: Charge, moments: list[float]
+) -> None:
+    """K08.FR.04, SC.01: also where limits begin and end within a second."""
+    levels = schedule_of(profiles, where=site(Consumer(charge, 3, LOCAL_A, True)))
+    for moment in [one for one in moments if one >= 0.0]:
+        now = at(moment)
+        told = [level.limit for level in levels if level.start_s <= moment][-1]
+        for limit in (own_by_hand(profiles, charge, now), station_by_hand(profiles, now), LOCAL_A):
+            assert limit is None or told <= limit
+
+
+@settings(max_examples=60)
+@given(profiles_from(any_seconds), charges_from(any_seconds), st.lists(any_seconds, min_size=20, max_size=20))
+def test_a_span_of_time_is_what_each_of_its_moments_says(
+    profiles: list[ChargingProfile], charge: Charge, moments: list[float]
+) -> None:
+    pieces = limits_over(profiles, charge, NOON, timedelta(seconds=HORIZON_S))
+    assert all(until > since for since, until, _ in pieces)
+    assert all(before[1] <= after[0] for before, after in pairwise(pieces))
+    for moment in [one for one in moments if 0.0 <= one < HORIZON_S]:
+        now = at(moment)
+        place = (now - NOON) // timedelta(microseconds=1)
+        said = next((limit for since, until, limit in pieces if since <= place < until), None)
+        assert said == limit_a(profiles, charge, now)

@@ -1,0 +1,236 @@
+"""Current transformers: the arithmetic against known signals, and the driver on a made-up sysfs tree."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import os
+import random
+from collections.abc import AsyncGenerator, Callable, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from energy.grid import SourceError
+from energy.sources import GridSourceConfig
+from energy.sources.ct import ClampConfig, CtConfig
+from energy.sources.house import House
+from energy.sources.iio import Layout
+from energy.sources.rms import Converter, Fault, follows, measure
+from metering.clock import SystemClock
+from tests.energy.listening import Listener, listening
+
+HZ = 3000
+TWELVE_BIT = Converter(
+    lowest=0, highest=4095, volts_per_count=3.3 / 4096, bias_count=2048, amperes_per_volt=100 / 0.333
+)
+
+
+def wave(amperes: float, *, cycles: int = 10, noise: float = 0.5, bias: float = 2048.0, seed: int = 1) -> list[int]:
+    """What a 12-bit converter counts when a sine of so many amperes (RMS) flows."""
+    dice = random.Random(seed)
+    peak = amperes * 0.333 / 100 * math.sqrt(2) / (3.3 / 4096)
+    count = HZ // 50 * cycles
+    exact = (bias + peak * math.sin(2 * math.pi * 50 * at / HZ) + dice.gauss(0, noise) for at in range(count))
+    return [min(4095, max(0, round(one))) for one in exact]
+
+
+@settings(deadline=None, max_examples=60)
+@given(amperes=st.floats(1.0, 100.0), bias=st.floats(1900.0, 2200.0), cycles=st.integers(10, 12))
+def test_the_current_of_a_sine_is_found_whatever_the_bias(amperes: float, bias: float, cycles: int) -> None:
+    found = measure(wave(amperes, bias=bias, cycles=cycles), TWELVE_BIT)
+    assert found.fault is None
+    assert not found.clipped
+    assert found.current_a == pytest.approx(amperes, rel=0.01, abs=0.2)
+
+
+@settings(deadline=None, max_examples=60)
+@given(cut=st.integers(580, 620), amperes=st.floats(5.0, 90.0))
+def test_a_window_that_is_no_whole_number_of_cycles_errs_by_less_than_a_percent(cut: int, amperes: float) -> None:
+    found = measure(wave(amperes, cycles=11)[:cut], TWELVE_BIT)
+    assert found.current_a == pytest.approx(amperes, rel=0.012, abs=0.2)
+
+
+def test_noise_is_subtracted_in_squares_and_what_is_left_below_the_threshold_is_none() -> None:
+    noisy = Converter(0, 4095, 3.3 / 4096, 2048, 100 / 0.333, noise_a=0.8)
+    assert measure(wave(0.0, noise=3.0), noisy).current_a == 0.0
+    assert measure(wave(10.0, noise=3.0), noisy).current_a == pytest.approx(10.0, rel=0.01)
+
+
+def test_a_clipped_wave_is_told_to_be_higher() -> None:
+    found = measure(wave(400.0), TWELVE_BIT)
+    assert found.clipped
+    assert found.current_a is not None
+    assert found.current_a > 200.0
+
+
+@pytest.mark.parametrize(
+    ("counts", "fault"),
+    [
+        ([2048] * 600, Fault.DEAD),
+        ([0] * 600, Fault.DEAD),
+        (wave(5.0, bias=900.0), Fault.BIAS),
+        ([2048], Fault.SHORT),
+        ([], Fault.SHORT),
+    ],
+)
+def test_a_clamp_or_converter_that_is_not_there_gives_no_current(counts: Sequence[int], fault: Fault) -> None:
+    found = measure(counts, TWELVE_BIT)
+    assert (found.current_a, found.fault) == (None, fault)
+
+
+@pytest.mark.parametrize(
+    ("after_a", "seen"), [(14.0, True), (13.0, True), (4.0, False), (9.0, False), (-6.0, False), (24.0, False)]
+)
+def test_a_clamp_that_does_not_see_the_stations_own_step_is_found(after_a: float, seen: bool) -> None:
+    assert follows(4.0, after_a, 10.0) is seen
+
+
+@pytest.mark.parametrize(
+    ("text", "data", "value"),
+    [
+        ("le:u12/16>>0", b"\xff\x0f", 4095),
+        ("le:u12/16>>4", b"\xf0\xff", 4095),
+        ("be:s16/16>>0", b"\xff\xfe", -2),
+        ("be:s24/32>>8", b"\x80\x00\x00\x00", -8388608),
+    ],
+)
+def test_a_sample_is_read_as_its_layout_says(text: str, data: bytes, value: int) -> None:
+    layout = Layout.parse(text)
+    assert layout.read(data) == value
+    assert layout.ends[0] <= value <= layout.ends[1]
+
+
+def test_a_layout_that_is_none_is_an_error() -> None:
+    with pytest.raises(OSError, match="no layout"):
+        Layout.parse("sixteen bits")
+
+
+class FakeConverter:
+    """An IIO device of three channels: its sysfs tree, and a FIFO that gives the samples."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "iio:device0"
+        self.node = folder / "node"
+        scan = self.path / "scan_elements"
+        scan.mkdir(parents=True)
+        (self.path / "buffer").mkdir()
+        for name, text in (("buffer/enable", "0"), ("buffer/length", "0"), ("sampling_frequency", "1000")):
+            (self.path / name).write_text(text)
+        (self.path / "in_voltage_scale").write_text(str(3300 / 4096))
+        for number in range(4):
+            (scan / f"in_voltage{number}_en").write_text("1")
+            (scan / f"in_voltage{number}_index").write_text(str(3 - number))
+            (scan / f"in_voltage{number}_type").write_text("le:u12/16>>0")
+        os.mkfifo(self.node)
+        self._end = os.open(self.node, os.O_RDWR | os.O_NONBLOCK)
+        self.channels: Callable[[], Sequence[Sequence[int]]] = lambda: [wave(3.0), wave(16.0), wave(0.0)]
+
+    async def run(self) -> None:
+        """Give a window as often as it is taken. Scans go from the highest number to the lowest: see `_index`."""
+        while True:
+            first, second, third = self.channels()
+            scans = zip(third, second, first, strict=True)
+            data = b"".join(count.to_bytes(2, "little") for scan in scans for count in scan)
+            while data:
+                with contextlib.suppress(BlockingIOError):
+                    data = data[os.write(self._end, data) :]
+                await asyncio.sleep(0.001)
+
+    def read(self, name: str) -> str:
+        return (self.path / name).read_text()
+
+    def config(self, clamps: int = 3) -> CtConfig:
+        rows = tuple(ClampConfig(channel=number) for number in range(clamps))
+        return CtConfig(type="ct", clamps=rows, path=self.path, node=self.node, sampling_hz=HZ)
+
+    def close(self) -> None:
+        os.close(self._end)
+
+
+@contextlib.asynccontextmanager
+async def heard(converter: FakeConverter) -> AsyncGenerator[Listener]:
+    clock = SystemClock()
+    giving = asyncio.create_task(converter.run())
+    try:
+        async with listening(converter.config().open(clock), clock) as listener:
+            yield listener
+    finally:
+        giving.cancel()
+        await asyncio.wait([giving])
+        converter.close()
+
+
+async def test_the_currents_of_three_clamps_arrive_each_on_its_phase(tmp_path: Path) -> None:
+    converter = FakeConverter(tmp_path)
+    async with heard(converter) as listener:
+        (sample,) = await listener.more()
+        assert converter.read("buffer/enable") == "1"
+        assert converter.read("sampling_frequency") == str(HZ)
+        assert [converter.read(f"scan_elements/in_voltage{n}_en") for n in range(4)] == ["1", "1", "1", "0"]
+    assert converter.read("buffer/enable") == "0"
+    assert sample.currents_a.l1 == pytest.approx(3.0, rel=0.03)
+    assert sample.currents_a.l2 == pytest.approx(16.0, rel=0.01)
+    assert sample.currents_a.l3 == 0.0
+    assert not sample.at_least
+    assert not sample.signed, "a clamp does not tell the direction: what flows counts as drawn"
+
+
+async def test_a_clamp_that_goes_makes_its_phase_unknown_and_comes_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    converter = FakeConverter(tmp_path)
+    async with heard(converter) as listener:
+        await listener.more()
+        converter.channels = lambda: [wave(3.0), [2048] * 600, wave(1.0)]
+        await listener.more(3)
+        assert listener.samples[-1].currents_a.l2 is None
+        assert listener.samples[-1].currents_a.l1 is not None
+        converter.channels = lambda: [wave(3.0), wave(7.0), wave(1.0)]
+        await listener.more(3)
+        assert listener.samples[-1].currents_a.l2 == pytest.approx(7.0, rel=0.02)
+    said = [record.getMessage() for record in caplog.records if "current transformer" in record.getMessage()]
+    assert said == ["current transformer 2: not-connected", "current transformer 2: shows a current again"]
+
+
+async def test_a_clipped_clamp_counts_as_more_than_it_shows(tmp_path: Path) -> None:
+    converter = FakeConverter(tmp_path)
+    converter.channels = lambda: [wave(3.0), wave(16.0), wave(500.0)]
+    async with heard(converter) as listener:
+        assert (await listener.more())[0].at_least
+
+
+async def test_a_converter_that_gives_nothing_is_an_error(tmp_path: Path) -> None:
+    converter = FakeConverter(tmp_path)
+    try:
+        with pytest.raises(SourceError, match="the converter gives no samples"):
+            async for _ in converter.config().open(SystemClock()).samples():
+                pass
+    finally:
+        converter.close()
+    assert converter.read("buffer/enable") == "0"
+
+
+async def test_a_converter_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    source = CtConfig(type="ct", clamps=(ClampConfig(channel=0),), path=tmp_path / "iio:device7").open(SystemClock())
+    with pytest.raises(SourceError, match="iio:device7"):
+        async for _ in source.samples():
+            pass
+
+
+@pytest.mark.parametrize("gain", [0.89, 1.11])
+def test_a_calibration_beyond_ten_percent_is_another_kind_of_clamp(gain: float) -> None:
+    with pytest.raises(ValidationError, match="gain"):
+        ClampConfig(channel=0, gain=gain)
+
+
+def test_a_calibrated_clamp_shows_more_or_less() -> None:
+    settings = {"type": "ct", "clamps": [{"channel": 0, "gain": 1.05, "primary_a": 50, "secondary_v": 1.0}]}
+    config = TypeAdapter[CtConfig](GridSourceConfig).validate_python(settings)
+    assert config.clamps[0].gain == 1.05
+    assert config.open(SystemClock(), House(1)) is not None

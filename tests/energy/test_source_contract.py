@@ -1,0 +1,438 @@
+"""What every grid source promises, each on its real wire: fresh, stale, noisy, restarting, disconnected, mistaken."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol
+
+import pytest
+from pydantic import TypeAdapter
+
+from energy.freshness import Freshness
+from energy.grid import GridSource, SourceError
+from energy.sources import GridSourceConfig
+from energy.sources.house import House
+from energy.sources.linky import LinkyConfig
+from energy.sources.p1_cipher import AUTHENTICATION_KEY
+from energy.sources.tic import TicMode
+from metering.clock import Clock
+from metering.drivers.models import MODELS, ModelName
+from metering.reading import Phases, Reading
+from station.simulation.linky import HouseReading, SimulatedLinky
+from station.simulation.meter_server import (
+    Garbled,
+    MeterServer,
+    RtuFraming,
+    SerialMeterServer,
+    ServedMeter,
+    Silent,
+    TcpFraming,
+    TcpMeterServer,
+)
+from station.simulation.p1 import P1Meter, P1Version, Seal, SimulatedP1
+from tests.energy.listening import PATIENCE_S, FastClock, Listener, listening
+
+KEY = bytes(range(16))
+HOUSE = HouseReading(Phases(3.4, 2.6, 10.2), subscribed_va=18000)
+OTHER_HOUSE = HouseReading(Phases(16.4, 0.0, 1.0), subscribed_va=18000)
+
+
+class Meter(Protocol):
+    """A simulated meter at the other end of the wire."""
+
+    house: HouseReading
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What the installation file says of it."""
+        ...
+
+    def silence(self, silent: bool) -> None: ...
+
+    def spoil(self, spoilt: bool) -> None:
+        """Make the wire noisy."""
+        ...
+
+    async def restart(self) -> None:
+        """Lose the supply for a moment, in the middle of something."""
+        ...
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None:
+        """Take the meter and its wire away."""
+        ...
+
+
+@dataclass
+class LinkyOnTerminal:
+    clock: Clock
+    mode: TicMode
+    house: HouseReading = HOUSE
+    meter: SimulatedLinky = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.meter = SimulatedLinky(lambda: self.house, self.clock, self.mode)
+
+    @property
+    def settings(self) -> dict[str, object]:
+        return {"type": "linky", "device": self.meter.device, "mode": self.mode.name.lower()}
+
+    def silence(self, silent: bool) -> None:
+        self.meter.silent = silent
+
+    def spoil(self, spoilt: bool) -> None:
+        self.meter.flips_per_byte = 0.02 if spoilt else 0.0
+
+    async def restart(self) -> None:
+        self.meter.restart()
+
+    async def start(self) -> None:
+        self.meter.start()
+
+    async def stop(self) -> None:
+        await self.meter.stop()
+
+
+@dataclass
+class P1OnWire:
+    clock: Clock
+    version: P1Version
+    tcp: bool = False
+    house: HouseReading = HOUSE
+    meter: SimulatedP1 = field(init=False)
+
+    def __post_init__(self) -> None:
+        seal = Seal(KEY, AUTHENTICATION_KEY) if self.version is P1Version.LUXEMBOURG else None
+        self.meter = SimulatedP1(lambda: self.house, self.clock, P1Meter(self.version, seal=seal), tcp=self.tcp)
+
+    @property
+    def settings(self) -> dict[str, object]:
+        key = {"key": KEY.hex()} if self.version is P1Version.LUXEMBOURG else {}
+        return {"type": "p1", "device": self.meter.device, "version": "modern", **key}
+
+    def silence(self, silent: bool) -> None:
+        self.meter.silent = silent
+
+    def spoil(self, spoilt: bool) -> None:
+        self.meter.flips_per_byte = 0.002 if spoilt else 0.0
+
+    async def restart(self) -> None:
+        self.meter.restart()
+
+    async def start(self) -> None:
+        await self.meter.start()
+
+    async def stop(self) -> None:
+        await self.meter.stop()
+
+
+@dataclass
+class ModbusOnWire:
+    clock: Clock
+    model: ModelName
+    transport: str
+    house: HouseReading = HOUSE
+    server: MeterServer = field(init=False)
+
+    def __post_init__(self) -> None:
+        meters = {1: ServedMeter(MODELS[self.model], self.show)}
+        if self.transport == "modbus-rtu":
+            self.server = SerialMeterServer(meters, self.clock)
+        else:
+            framing = TcpFraming() if self.transport == "modbus-tcp" else RtuFraming()
+            self.server = TcpMeterServer(meters, framing, self.clock)
+
+    def show(self) -> Reading:
+        l1, l2, l3 = self.house.amperes
+        currents, volts = Phases(l1, l2, l3), self.house.voltage_v
+        return Reading(
+            self.clock.now(),
+            power_w=sum(currents) * volts,
+            currents_a=Phases(abs(l1), abs(l2), abs(l3)),
+            voltages_v=Phases(volts, volts, volts),
+            powers_w=Phases(l1 * volts, l2 * volts, l3 * volts),
+            frequency_hz=50.0,
+        )
+
+    @property
+    def settings(self) -> dict[str, object]:
+        meter: dict[str, object] = {"type": self.transport, "model": self.model, "unit": 1, "timeout_s": 0.3}
+        if isinstance(self.server, SerialMeterServer):
+            meter |= {"device": self.server.device, "parity": "N"}
+        elif isinstance(self.server, TcpMeterServer):
+            meter |= {"host": "127.0.0.1", "port": self.server.port}
+        return {"type": "modbus", "meter": meter}
+
+    def silence(self, silent: bool) -> None:
+        self.server.fault = Silent() if silent else None
+
+    def spoil(self, spoilt: bool) -> None:
+        self.server.fault = Garbled() if spoilt else None
+
+    async def restart(self) -> None:
+        await self.server.stop()
+        await self.server.start()
+
+    async def start(self) -> None:
+        await self.server.start()
+
+    async def stop(self) -> None:
+        await self.server.stop()
+
+
+METERS: dict[str, Callable[[Clock], Meter]] = {
+    "linky-historique": lambda clock: LinkyOnTerminal(clock, TicMode.HISTORIQUE),
+    "linky-standard": lambda clock: LinkyOnTerminal(clock, TicMode.STANDARD),
+    "p1-v4": lambda clock: P1OnWire(clock, P1Version.V42),
+    "p1-v5": lambda clock: P1OnWire(clock, P1Version.V50),
+    "p1-belgium-tcp": lambda clock: P1OnWire(clock, P1Version.BELGIUM, tcp=True),
+    "p1-luxembourg": lambda clock: P1OnWire(clock, P1Version.LUXEMBOURG),
+    "p1-luxembourg-tcp": lambda clock: P1OnWire(clock, P1Version.LUXEMBOURG, tcp=True),
+    "modbus-tcp": lambda clock: ModbusOnWire(clock, "siemens-pac2200", "modbus-tcp"),
+    "modbus-rtu": lambda clock: ModbusOnWire(clock, "eastron-sdm630", "modbus-rtu"),
+    "modbus-rtu-over-tcp": lambda clock: ModbusOnWire(clock, "carlo-gavazzi-em340", "modbus-rtu-over-tcp"),
+}
+each = pytest.mark.parametrize("name", METERS)
+
+
+def opened(meter: Meter, clock: Clock) -> GridSource:
+    config = TypeAdapter[LinkyConfig](GridSourceConfig).validate_python(meter.settings)
+    return config.open(clock, House(3))
+
+
+@contextlib.asynccontextmanager
+async def connected(name: str) -> AsyncGenerator[tuple[Meter, FastClock, Listener]]:
+    clock = FastClock(40.0 if "p1" in name else 20.0)
+    meter = METERS[name](clock)
+    await meter.start()
+    try:
+        async with listening(opened(meter, clock), clock) as heard:
+            yield meter, clock, heard
+    finally:
+        await meter.stop()
+
+
+def near(shown: Phases[float | None], house: HouseReading) -> bool:
+    """Whether each phase shows what flows, to the ampere that some meters cut off."""
+    pairs = zip(shown, house.currents_a, strict=True)
+    return all(told is not None and true is not None and abs(told - true) < 1.0 for told, true in pairs)
+
+
+@each
+async def test_a_living_meter_is_fresh_and_shows_each_phase(name: str) -> None:
+    async with connected(name) as (_, clock, heard):
+        first, second = await heard.more(2)
+        for sample in (first, second):
+            assert near(sample.currents_a, HOUSE)
+            assert abs(sample.taken_at - clock.now()) < timedelta(seconds=25)
+        assert first.taken_at != second.taken_at
+        assert not heard.stale
+        assert 0.0 < first.period_s <= 10.0
+
+
+@each
+async def test_a_change_in_the_house_arrives_within_three_periods(name: str) -> None:
+    async with connected(name) as (meter, _, heard):
+        await heard.more()
+        meter.house = OTHER_HOUSE
+        assert any(near(sample.currents_a, OTHER_HOUSE) for sample in await heard.more(3))
+
+
+@each
+async def test_a_silent_meter_becomes_stale_and_fresh_again(name: str) -> None:
+    async with connected(name) as (meter, clock, heard):
+        (sample,) = await heard.more()
+        meter.silence(True)
+        await clock.sleep(1.5 * sample.period_s)  # what was under way arrives
+        count = len(heard.samples)
+        patience_s = 3 * sample.period_s
+        await clock.sleep(patience_s + 2.0)
+        assert len(heard.samples) == count, "silence is no sample"
+        assert Freshness(patience_s, *_last(heard)).is_stale(clock.monotonic())
+        meter.silence(False)
+        await heard.more()
+        assert not heard.stale
+
+
+def _last(heard: Listener) -> tuple[object, float | None]:
+    return heard.freshness.last, heard.freshness.fresh_at_s
+
+
+@each
+async def test_a_noisy_wire_costs_samples_and_never_makes_another_current(name: str) -> None:
+    async with connected(name) as (meter, clock, heard):
+        await heard.more()
+        meter.spoil(True)
+        await clock.sleep(40.0)
+        meter.spoil(False)
+        await heard.more(2)
+        assert all(near(sample.currents_a, HOUSE) for sample in heard.samples)
+
+
+@each
+async def test_a_meter_that_restarts_is_heard_again_without_being_asked(name: str) -> None:
+    async with connected(name) as (meter, _, heard):
+        await heard.more()
+        await meter.restart()
+        if isinstance(meter, ModbusOnWire) and meter.transport == "modbus-rtu":
+            pytest.skip("a pseudo-terminal that goes comes back under another name")
+        samples = await heard.more(3)
+        assert all(near(sample.currents_a, HOUSE) for sample in samples)
+
+
+@each
+async def test_a_wire_that_is_gone_is_an_error_or_silence_and_can_be_opened_again(name: str) -> None:
+    clock = FastClock(40.0)
+    meter = METERS[name](clock)
+    await meter.start()
+    source = opened(meter, clock)
+    heard = Listener(source, clock)
+    task = asyncio.create_task(heard.run())
+    await heard.more()
+    await meter.stop()
+    if name.startswith("modbus"):
+        count = len(heard.samples)
+        await clock.sleep(20.0)
+        assert len(heard.samples) <= count + 1
+        task.cancel()
+        await asyncio.wait([task])
+    else:
+        async with asyncio.timeout(PATIENCE_S):
+            with pytest.raises(SourceError):
+                await task
+    await meter.start()
+    try:
+        async with listening(opened(meter, clock), clock) as again:
+            assert near((await again.more())[0].currents_a, HOUSE)
+    finally:
+        await meter.stop()
+
+
+@each
+async def test_a_wire_that_is_not_there_is_an_error_or_silence(name: str) -> None:
+    clock = FastClock()
+    meter = METERS[name](clock)
+    await meter.start()
+    source = opened(meter, clock)
+    await meter.stop()
+    if name.startswith("modbus"):
+        heard = Listener(source, clock)
+        task = asyncio.create_task(heard.run())
+        await clock.sleep(10.0)
+        assert heard.samples == []
+        task.cancel()
+        await asyncio.wait([task])
+        return
+    with pytest.raises(SourceError):
+        async for _ in source.samples():
+            pass
+
+
+@pytest.mark.parametrize(
+    ("served", "read"),
+    [
+        ("siemens-pac2200", "schneider-iem3155"),
+        ("eastron-sdm630", "carlo-gavazzi-em340"),
+        ("eastron-sdm630", "shelly-pro-3em"),
+        ("abb-b23", "sunspec"),
+    ],
+)
+async def test_another_modbus_meter_than_the_configured_one_is_said_and_not_believed(
+    served: ModelName, read: ModelName
+) -> None:
+    clock = FastClock()
+    meter = ModbusOnWire(clock, served, "modbus-tcp")
+    await meter.start()
+    try:
+        settings = meter.settings
+        wire = settings["meter"]
+        assert isinstance(wire, dict)
+        config = TypeAdapter[LinkyConfig](GridSourceConfig).validate_python(
+            {**settings, "meter": {**wire, "model": read}}
+        )
+        with pytest.raises(SourceError, match=r"refuses registers|so this is no|tells of no SunSpec"):
+            async for _ in config.open(clock, House(3)).samples():
+                pass
+    finally:
+        await meter.stop()
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+async def test_a_linky_read_as_a_p1_port_and_the_other_way_round_give_nothing(tcp: bool) -> None:
+    clock = FastClock(40.0)
+    p1, linky = P1OnWire(clock, P1Version.V50, tcp=tcp), LinkyOnTerminal(clock, TicMode.STANDARD)
+    await p1.start()
+    await linky.start()
+    try:
+        for settings in (
+            {"type": "linky", "device": p1.meter.device},
+            {"type": "p1", "device": linky.meter.device},
+        ):
+            config = TypeAdapter[LinkyConfig](GridSourceConfig).validate_python(settings)
+            async with listening(config.open(clock, House(3)), clock) as heard:
+                await clock.sleep(45.0)
+                assert heard.samples == []
+    finally:
+        await p1.stop()
+        await linky.stop()
+
+
+@pytest.mark.parametrize("name", [name for name in METERS if name.startswith("p1")])
+async def test_a_telegram_that_comes_again_and_again_becomes_stale(name: str) -> None:
+    async with connected(name) as (meter, clock, heard):
+        assert isinstance(meter, P1OnWire)
+        (sample,) = await heard.more()
+        meter.meter.repeating = True
+        await clock.sleep(2.5 * sample.period_s)
+        count = len(heard.samples)
+        await clock.sleep(2 * sample.period_s)
+        assert len(heard.samples) == count
+        meter.meter.repeating = False
+        await heard.more()
+
+
+@each
+@pytest.mark.parametrize("correction", [timedelta(hours=1), timedelta(hours=-1), timedelta(days=-400)])
+async def test_the_wall_clock_may_jump_and_nothing_becomes_stale(name: str, correction: timedelta) -> None:
+    async with connected(name) as (_, clock, heard):
+        await heard.more()
+        clock.adjust(correction)
+        samples = await heard.more(2)
+        assert abs(samples[-1].taken_at - clock.now()) < timedelta(seconds=25)
+        assert not heard.stale
+
+
+async def test_a_meter_whose_own_clock_is_wrong_is_taken_by_the_time_of_reception() -> None:
+    clock = FastClock(40.0)
+    meter = P1OnWire(clock, P1Version.V50)
+    await meter.start()
+    try:
+        ahead = FastClock(40.0)
+        ahead.adjust(timedelta(days=3))
+        async with listening(opened(meter, ahead), ahead) as heard:
+            first, second = await heard.more(2)
+            assert abs(second.taken_at - ahead.now()) < timedelta(seconds=10)
+            assert first.taken_at < second.taken_at
+    finally:
+        await meter.stop()
+
+
+async def test_the_speed_of_an_old_p1_port_is_found() -> None:
+    clock = FastClock(60.0)
+    meter = P1OnWire(clock, P1Version.V22, house=HouseReading(Phases(5.0, None, None)))
+    await meter.start()
+    try:
+        config = TypeAdapter[LinkyConfig](GridSourceConfig).validate_python(
+            {"type": "p1", "device": meter.meter.device}
+        )
+        async with listening(config.open(clock, House(1)), clock) as heard:
+            (sample,) = await heard.more()
+        assert sample.currents_a == Phases(5.0, None, None)
+        assert sample.period_s == 10.0
+    finally:
+        await meter.stop()

@@ -1,0 +1,90 @@
+"""Charging in the cheap hours, from what the meter tells."""
+
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from energy.grid import Tariff, TariffColour
+from energy.tariff import Hours, Plan, TariffMode, Verdict, cheap_now, judge
+
+EVENING = datetime(2026, 1, 15, 19, 0, tzinfo=timezone(timedelta(hours=1)))
+OFF_PEAK, AVOID = TariffMode.OFF_PEAK, TariffMode.AVOID_PEAKS
+tariffs = st.builds(
+    Tariff,
+    off_peak=st.none() | st.booleans(),
+    today=st.none() | st.sampled_from(TariffColour),
+    peak_now=st.booleans(),
+    contact_closed=st.none() | st.booleans(),
+)
+plans = st.builds(Plan, st.sampled_from(TariffMode), st.none() | st.times(), st.floats(0, 80_000))
+moments = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(EVENING.tzinfo))  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(
+    ("mode", "tariff", "cheap"),
+    [
+        (TariffMode.NONE, Tariff(off_peak=False), None),
+        (OFF_PEAK, Tariff(off_peak=True), True),
+        (OFF_PEAK, Tariff(off_peak=False), False),
+        (OFF_PEAK, Tariff(contact_closed=True), True),
+        (OFF_PEAK, Tariff(off_peak=False, contact_closed=True), False),
+        (OFF_PEAK, Tariff(off_peak=True, peak_now=True), False),
+        (OFF_PEAK, Tariff(peak_now=True), False),
+        (OFF_PEAK, Tariff(), None),
+        (OFF_PEAK, None, None),
+        (AVOID, Tariff(off_peak=False, today=TariffColour.BLUE), True),
+        (AVOID, Tariff(off_peak=False, today=TariffColour.RED), False),
+        (AVOID, Tariff(off_peak=True, today=TariffColour.RED), True),
+        (AVOID, Tariff(peak_now=True), False),
+        (AVOID, Tariff(), True),
+    ],
+)
+def test_what_is_cheap(mode: TariffMode, tariff: Tariff | None, cheap: bool | None) -> None:
+    assert cheap_now(mode, tariff) is cheap
+
+
+def verdict(plan: Plan, local: datetime = EVENING, hours: Hours | None = None, charged_wh: float = 0.0) -> Verdict:
+    """In the dear hours, with 7 kW."""
+    return judge(plan, Tariff(off_peak=False), local, hours or Hours(), charged_wh=charged_wh, power_w=7000.0)
+
+
+def test_it_waits_for_the_hours_that_it_has_seen_begin() -> None:
+    hours = Hours().observe(False, EVENING.replace(hour=22)).observe(True, EVENING.replace(hour=22, minute=30))
+    assert verdict(Plan(OFF_PEAK), hours=hours) == Verdict(False, EVENING.replace(hour=22, minute=30))
+    late = EVENING.replace(hour=23)
+    assert verdict(Plan(OFF_PEAK), late, hours).next_change == EVENING.replace(day=16, hour=22, minute=30)
+
+
+def test_it_does_not_know_when_before_it_has_seen_them() -> None:
+    assert verdict(Plan(OFF_PEAK), hours=Hours().observe(True, EVENING)) == Verdict(False)
+
+
+def test_a_departure_outweighs_the_price_as_late_as_it_can() -> None:
+    """28 kWh at 7 kW take 4 h: at half past 7 it has to be done, so it begins at a quarter past 3."""
+    plan = Plan(OFF_PEAK, time(7, 30), 28_000.0)
+    latest = EVENING.replace(day=16, hour=3, minute=15)
+    assert verdict(plan) == Verdict(False, latest)
+    assert verdict(plan, latest - timedelta(seconds=1)) == Verdict(False, latest)
+    assert verdict(plan, latest) == Verdict(True)
+
+
+def test_what_it_has_had_counts() -> None:
+    plan = Plan(OFF_PEAK, time(7, 30), 28_000.0)
+    assert verdict(plan, EVENING.replace(day=16, hour=3, minute=15), charged_wh=14_000.0).allowed is False
+    assert verdict(plan, EVENING.replace(day=16, hour=7), charged_wh=28_000.0).allowed is False
+
+
+@given(plans, st.none() | tariffs, moments, st.floats(0, 80_000), st.floats(0, 22_000))
+def test_a_meter_that_does_not_tell_forbids_nothing_and_the_next_change_is_ahead(
+    plan: Plan, tariff: Tariff | None, local: datetime, charged_wh: float, power_w: float
+) -> None:
+    told = judge(plan, tariff, local, Hours(False, time(22, 30)), charged_wh=charged_wh, power_w=power_w)
+    if cheap_now(plan.mode, tariff) is not False:
+        assert told == Verdict(True)
+    if told.next_change is not None:
+        assert told.next_change > local
+        assert not told.allowed

@@ -1,0 +1,121 @@
+"""A whole station behind a simulated house: every kind of grid meter on its wire, the operator's contact, jumpers."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.walk import Walk, walking
+from tests.walks.steps import charge
+from tests.walks.visit import visiting
+
+TRI = [3.0, 4.0, 5.0]
+SOURCES: dict[str, dict[str, Any]] = {
+    "p1": {"type": "p1", "device": "simulated", "version": "modern"},
+    "modbus-tcp": {
+        "type": "modbus",
+        "meter": {"type": "modbus-tcp", "model": "siemens-pac2200", "host": "simulated"},
+    },
+    "modbus-rtu": {
+        "type": "modbus",
+        "meter": {"type": "modbus-rtu", "model": "eastron-sdm630", "device": "simulated"},
+    },
+}
+
+
+def grid(source: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"phases": 3, "max_current_a": 25, "source": source, **more}
+
+
+async def heard(walk: Walk, api: Any, currents_a: list[float]) -> None:
+    """Wait until the station knows what the house draws."""
+
+    async def known() -> bool:
+        told = (await api.get("/api/status"))["grid"]
+        return told is not None and all(abs(a - b) < 1 for a, b in zip(told["currents_a"], currents_a, strict=True))
+
+    for _ in range(120):
+        if await known():
+            return
+        await walk.advance(0.5)
+        await asyncio.sleep(0.01)
+    pytest.fail("the grid meter is not heard")
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+async def test_the_house_is_seen_through_its_meter_and_a_silent_meter_is_told(tmp_path: Path, kind: str) -> None:
+    async with walking(tmp_path, grid=grid(SOURCES[kind])) as walk, visiting(walk) as api:
+        await api.post("/api/sim/grid", {"currents_a": TRI})
+        await heard(walk, api, TRI)
+        told = (await api.get("/api/status"))["grid"]
+        assert told["power_w"] == pytest.approx(12 * 230, rel=0.01)
+        await api.post("/api/sim/grid", {"silence": True})
+        await walk.advance(20)
+        assert (await api.get("/api/status"))["grid"]["age_s"] > 15
+        await api.post("/api/sim/grid", {"silence": False, "currents_a": [1.0, 1.0, 1.0]})
+        await heard(walk, api, [1.0, 1.0, 1.0])
+
+
+async def test_an_order_of_the_grid_operator_limits_the_charge_and_is_recorded(tmp_path: Path) -> None:
+    """EnWG §14a: 4.2 kW for one device; three phases of 6 A are 4.14 kW."""
+    order = {"type": "dry-contact", "polarity": "closed-dims", "chip": "simulated", "line": 17, "opposite_line": 27}
+    async with walking(tmp_path, grid_order=order) as walk, visiting(walk) as api:
+        first = (await api.get("/api/status"))["grid_order"]
+        assert first is None or first["reason"] == "not-read-yet"
+        await walk.advance(1)
+        await charge(walk)
+        assert max(walk.board.currents_a) == 32.0
+        await api.post("/api/sim/grid", {"contact": True})
+        await walk.advance(5)
+        assert (await api.get("/api/status"))["grid_order"]["limit_w"] == 4200.0
+        assert max(walk.board.currents_a) * 3 * 230 <= 4200.0
+        assert (await api.evse())["limit"]["source"] == "grid-order"
+        await api.post("/api/sim/grid", {"contact_wire_broken": True})
+        await walk.advance(5)
+        assert (await api.get("/api/grid-orders"))["order"]["reason"] == "wire-broken"
+        assert max(walk.board.currents_a) * 3 * 230 <= 4200.0
+        await api.post("/api/sim/grid", {"contact": False})
+        await walk.advance(240)
+        await walk.until(lambda: max(walk.board.currents_a) == 32.0, within_s=600)
+        record = await api.get("/api/grid-orders")
+        events = [entry["event"] for entry in record["entries"] if entry["event"] != "power"]
+        assert events == ["begin", "change", "end"]
+        assert record["order"] is None
+        assert not record["damaged"]
+        assert record["entries"][0]["devices_w"] == pytest.approx(3 * 32 * 230, rel=0.02)
+        table = list(csv.reader(io.StringIO((await api.client.get("/api/grid-orders.csv")).text)))
+        assert len(table) == len(record["entries"]) + 1
+
+
+async def test_an_input_that_fails_dims(tmp_path: Path) -> None:
+    order = {"type": "dry-contact", "polarity": "open-dims", "chip": "simulated", "line": 17}
+    async with walking(tmp_path, grid_order=order) as walk, visiting(walk) as api:
+        await api.post("/api/sim/grid", {"contact": True})
+        await walk.advance(2)
+        assert (await api.get("/api/status"))["grid_order"] is None
+        await api.post("/api/sim/grid", {"contact_failing": True})
+        await walk.advance(2)
+        assert (await api.get("/api/status"))["grid_order"]["reason"] == "input-failed"
+
+
+async def test_jumpers_that_do_not_fit_the_meter_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with (
+        walking(tmp_path, grid=grid(SOURCES["p1"]), board={"jumpers": "1-2"}) as walk,
+        visiting(walk) as api,
+    ):
+        told = (await api.get("/api/status"))["jumpers"]
+        assert (told["position"], told["expected"]) == ("1-2", "5-6")
+        assert "must stand on 5-6" in told["mismatch"]
+        assert "must stand on 5-6" in caplog.text
+        await api.post("/api/sim/jumpers", {"position": "5-6"})
+        assert (await api.get("/api/status"))["jumpers"]["mismatch"] is None
+
+
+async def test_without_a_contact_there_is_no_record(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        assert (await api.client.get("/api/grid-orders")).status_code == 404

@@ -1,0 +1,362 @@
+"""Limits of the whole station and of others than the CSMS, and what the CSMS is told of them (K04, K08–K13)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from energy.controller import SharedLimit
+from energy.limit import LimitSource
+from station.simulation.vehicle import VehicleModel
+from tests.csms import Refuse, running_csms
+from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
+from tests.walks.steps import ask_start, charge, tx_points, variables
+from tests.walks.test_profiles import clear, drawn_a, install, profile
+
+TWO: dict[str, Any] = {"evse": [{"id": 1}, {"id": 2}]}
+OPERATOR = LimitSource.OPERATOR
+
+
+def station_profile(limit: float, **more: Any) -> dict[str, Any]:
+    """A ChargingStationMaxProfile that has begun long ago."""
+    wire = profile(limit, id=50, chargingProfilePurpose="ChargingStationMaxProfile", chargingProfileKind="Absolute")
+    wire["chargingSchedule"][0]["startSchedule"] = "2020-01-01T00:00:00Z"
+    return wire | more
+
+
+async def two_charge(walk: Walk) -> None:
+    """A vehicle charges at each of two EVSEs."""
+    await walk.accepted()
+    for evse_id, card in ((1, CARD), (2, OTHER_CARD)):
+        walk.application.world.boards[evse_id].plug(VehicleModel())
+        await walk.settle()
+        outcome = walk.life.station.present(card, evse_id)
+        await walk.until(outcome.done)
+    await walk.until(lambda: all(sum(board.currents_a) > 0 for board in walk.application.world.boards.values()))
+    await walk.advance(3)
+
+
+async def composite(walk: Walk, evse_id: int, duration: int = 300, **more: Any) -> list[tuple[int, float]]:
+    """GetCompositeSchedule; start and limit of each period."""
+    request = {"evseId": evse_id, "duration": duration, **more}
+    answer = await walk.csms.call("GetCompositeSchedule", request)
+    assert answer["status"] == "Accepted", answer
+    return [(one["startPeriod"], one["limit"]) for one in answer["schedule"]["chargingSchedulePeriod"]]
+
+
+def impose(
+    walk: Walk, current_a: float | None, source: LimitSource = OPERATOR, *, lasts_s: float | None = None
+) -> None:
+    """Somebody else than the CSMS limits all EVSEs, or does not any more."""
+    until = walk.application.clock.now() + timedelta(seconds=lasts_s) if lasts_s is not None else None
+    limit = SharedLimit(source, current_a, until=until) if current_a is not None else None
+    walk.life.load.controller.put_shared(source, limit)
+    walk.life.load.poke()
+
+
+def rates(walk: Walk) -> list[dict[str, Any]]:
+    """Events that say that the rate of a charge has changed."""
+    return [event for event in walk.events() if event["triggerReason"] == "ChargingRateChanged"]
+
+
+# The whole station
+
+
+async def test_a_profile_of_the_station_is_divided_among_its_evses(tmp_path: Path) -> None:
+    """K04.FR.01, K04.FR.05"""
+    async with walking(tmp_path, **TWO) as walk:
+        await two_charge(walk)
+        boards = walk.application.world.boards.values()
+        assert await install(walk, station_profile(20.0), 0) == {"status": "Accepted"}
+        await walk.advance(8)
+        drawn = [max(board.currents_a) for board in boards]
+        assert sum(drawn) <= 20.0 + 0.1
+        assert min(drawn) >= 6.0
+        assert await composite(walk, 0) == [(0, 20.0)]
+        assert await composite(walk, 1) == await composite(walk, 2) == [(0, 10.0)]
+        assert await clear(walk, chargingProfileCriteria={"chargingProfilePurpose": "ChargingStationMaxProfile"}) == (
+            "Accepted"
+        )
+        await walk.advance(8)
+        assert [max(board.currents_a) for board in boards] == [16.0, 16.0]  # the selector is at 32 A
+
+
+async def test_the_last_vehicle_that_charges_has_all_of_the_station(tmp_path: Path) -> None:
+    """K04.FR.05: what nobody else uses is not kept back; a change that no order of the CSMS made is told (SC.02)."""
+    async with walking(tmp_path, **TWO) as walk:
+        await two_charge(walk)
+        await install(walk, station_profile(20.0), 0)
+        await walk.advance(15)
+        walk.life.station.present(OTHER_CARD, 2)
+        await walk.until(lambda: drawn_a(walk) == pytest.approx(20.0, abs=0.1))
+        await walk.until(lambda: rates(walk))
+
+
+async def test_a_profile_of_the_station_survives_a_power_cycle(tmp_path: Path) -> None:
+    """K01.FR.27"""
+    async with running_csms() as csms, powered(configuration(tmp_path, csms.url), csms) as walk:
+        await charge(walk)
+        await install(walk, station_profile(13.0), 0)
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        await walk.until(lambda: len(csms.sent("BootNotification")) == 2)
+        assert await composite(walk, 0) == [(0, 13.0)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "evse_id"),
+    [({}, 1), ({"chargingProfileKind": "Relative"}, 0)],  # K04.FR.03, K01.FR.38
+)
+async def test_a_profile_of_the_station_that_cannot_be_is_refused(
+    tmp_path: Path, wrong: dict[str, Any], evse_id: int
+) -> None:
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        answer = await install(walk, station_profile(10.0) | wrong, evse_id)
+        assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Rejected", "InvalidProfile")
+
+
+# What is asked
+
+
+async def test_without_a_unit_the_composite_schedule_is_in_amperes(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        await install(walk, profile(6900.0, unit="W"))
+        assert await composite(walk, 1) == [(0, 10.0)]
+        assert await composite(walk, 1, chargingRateUnit="W") == [(0, 6900.0)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [({"evseId": 9}, "UnknownEvse"), ({"duration": 0}, "ValueTooLow"), ({"duration": -5}, "ValueTooLow")],
+)
+async def test_a_composite_schedule_that_cannot_be_is_refused(
+    tmp_path: Path, wrong: dict[str, int], reason: str
+) -> None:
+    """K08.FR.05"""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        answer = await walk.csms.call("GetCompositeSchedule", {"evseId": 1, "duration": 60} | wrong)
+        assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Rejected", reason)
+
+
+async def test_so_many_periods_that_nobody_could_read_them_are_refused(tmp_path: Path) -> None:
+    """A request must not keep the station from its work: 68 years of days, each of a thousand periods."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        wire = profile(16.0, chargingProfileKind="Recurring", recurrencyKind="Daily")
+        schedule = wire["chargingSchedule"][0]
+        began = walk.application.clock.now() - timedelta(days=2000)
+        schedule["startSchedule"] = began.strftime("%Y-%m-%dT%H:%M:%SZ")
+        schedule["chargingSchedulePeriod"] = [{"startPeriod": at, "limit": 6.0 + at % 2} for at in range(1024)]
+        assert (await install(walk, wire))["status"] == "Accepted"
+        for duration in (2**31 - 1, 3 * 86_400):
+            answer = await walk.csms.call("GetCompositeSchedule", {"evseId": 1, "duration": duration})
+            assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Rejected", "ValueTooHigh")
+        assert len(await composite(walk, 1, 600)) > 500
+
+
+async def test_many_profiles_are_reported_in_parts(tmp_path: Path) -> None:
+    """K09.FR.02: one EVSE in a message, not too much in one; tbc is true but for the last."""
+    async with walking(tmp_path, **TWO) as walk:
+        await walk.accepted()
+        for number in range(12):
+            wire = profile(10.0, id=number + 1, stackLevel=number)
+            periods = [{"startPeriod": at, "limit": 10.0, "numberPhases": 3} for at in range(50)]
+            wire["chargingSchedule"][0]["chargingSchedulePeriod"] = periods
+            assert (await install(walk, wire, 1 + number % 2))["status"] == "Accepted"
+        answer = await walk.csms.call("GetChargingProfiles", {"requestId": 0, "chargingProfile": {}})
+        assert answer == {"status": "Accepted"}
+        await walk.until(lambda: [one["tbc"] for one in walk.csms.sent("ReportChargingProfiles")][-1:] == [False])
+        reports = walk.csms.sent("ReportChargingProfiles")
+        assert len(reports) > 2
+        assert {one["requestId"] for one in reports} == {0}
+        assert [one["tbc"] for one in reports] == [True] * (len(reports) - 1) + [False]
+        told = [(one["evseId"], found["id"]) for one in reports for found in one["chargingProfile"]]
+        assert sorted(told) == sorted((1 + number % 2, number + 1) for number in range(12))
+
+
+async def test_without_smart_charging_its_messages_are_not_supported_and_its_profiles_do_not_count(
+    tmp_path: Path,
+) -> None:
+    """K01.FR.29"""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        await install(walk, profile(10.0))
+        await walk.set_variable("SmartChargingCtrlr", "Enabled", "false")
+        requests: tuple[tuple[str, dict[str, Any]], ...] = (
+            ("SetChargingProfile", {"evseId": 1, "chargingProfile": profile(8.0)}),
+            ("GetChargingProfiles", {"requestId": 1, "chargingProfile": {}}),
+            ("GetCompositeSchedule", {"evseId": 1, "duration": 60}),
+            ("ClearChargingProfile", {"chargingProfileId": 1}),
+        )
+        for action, request in requests:
+            answer = await walk.csms.ask(action, request)
+            assert (answer[0], answer[2]) == (4, "NotSupported"), answer
+        await walk.advance(3)
+        assert drawn_a(walk) == 32.0
+        await walk.set_variable("SmartChargingCtrlr", "Enabled", "true")
+        await walk.advance(3)
+        assert drawn_a(walk) == 10.0
+
+
+async def test_a_start_with_a_profile_that_cannot_be_is_rejected(tmp_path: Path) -> None:
+    """K05.FR.05, F01.FR.26"""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        wire = profile(10.0, chargingProfilePurpose="TxProfile")
+        twice = wire | {"chargingSchedule": wire["chargingSchedule"] * 2}
+        one_phase = profile(10.0, chargingProfilePurpose="TxProfile")
+        one_phase["chargingSchedule"][0]["chargingSchedulePeriod"][0]["numberPhases"] = 1
+        for wrong, reason in (
+            (profile(10.0), "InvalidProfile"),
+            (wire | {"transactionId": "mine"}, "InvalidProfile"),
+            (twice, "InvalidSchedule"),
+            (one_phase, "InvalidSchedule"),
+        ):
+            answer = await ask_start(walk, chargingProfile=wrong)
+            assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Rejected", reason)
+        assert (await ask_start(walk, chargingProfile=wire))["status"] == "Accepted"
+
+
+async def test_the_profile_of_a_start_counts_before_energy_makes_it_a_transaction(tmp_path: Path) -> None:
+    """F01.FR.10, K05.FR.03: with EnergyTransfer as the start point there is no transaction while the pilot offers."""
+    async with walking(tmp_path, variable=tx_points("EnergyTransfer", "EVConnected,Authorized")) as walk:
+        await walk.accepted()
+        await walk.plug(ready_after_s=20.0)
+        wire = profile(9.0, chargingProfilePurpose="TxProfile")
+        assert (await ask_start(walk, chargingProfile=wire))["status"] == "Accepted"
+        await walk.advance(3)
+        assert (walk.board.outputs.pilot_a, walk.events()) == (9.0, [])
+        assert await composite(walk, 1) == [(0, 9.0)]
+        await walk.charging()
+        assert drawn_a(walk) == 9.0
+        await walk.until(walk.events)
+        await walk.advance(3)
+        (installed,) = walk.life.load.profiles.store.all()
+        assert installed.transaction_id == walk.evse.transaction_id
+        assert drawn_a(walk) == 9.0
+
+
+# What others limit
+
+
+async def test_a_limit_of_the_grid_operator_holds_and_is_told_and_is_released(tmp_path: Path) -> None:
+    """K11.FR.01, K11.FR.02, K11.FR.04, K11.FR.05, K11.FR.06, K13.FR.01, K13.FR.02, K13.FR.03"""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        impose(walk, 10.0)
+        await walk.until(lambda: drawn_a(walk) == 10.0)
+        await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
+        assert walk.csms.sent("NotifyChargingLimit") == [{"chargingLimit": {"chargingLimitSource": "SO"}}]
+        await walk.until(lambda: rates(walk), within_s=15.0)
+        assert rates(walk)[0]["eventType"] == "Updated"
+        await walk.csms.call("GetChargingProfiles", {"requestId": 7, "chargingProfile": {}})
+        await walk.until(lambda: walk.csms.sent("ReportChargingProfiles"))
+        report = walk.csms.sent("ReportChargingProfiles")[0]
+        assert (report["chargingLimitSource"], report["evseId"]) == ("SO", 0)
+        (told,) = report["chargingProfile"]
+        assert told["chargingProfilePurpose"] == "ChargingStationExternalConstraints"
+        assert told["id"] < 0
+        assert await composite(walk, 1) == [(0, 10.0)]
+        assert await clear(walk, chargingProfileId=told["id"]) == "Unknown"  # K10.FR.09
+        assert await clear(walk) == "Unknown"  # K10.FR.08
+        assert drawn_a(walk) == 10.0
+        impose(walk, None)
+        await walk.until(lambda: drawn_a(walk) == 32.0)
+        await walk.until(lambda: walk.csms.sent("ClearedChargingLimit") == [{"chargingLimitSource": "SO"}])
+        await walk.until(lambda: len(rates(walk)) == 2, within_s=15.0)
+
+
+async def test_a_limit_without_a_transaction_is_told_and_holds_for_the_next(tmp_path: Path) -> None:
+    """K12.FR.01, K12.FR.02, K12.FR.04, K12.FR.05"""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        impose(walk, 9.0, LimitSource.USER)
+        await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
+        assert walk.csms.sent("NotifyChargingLimit")[0]["chargingLimit"]["chargingLimitSource"] == "EMS"
+        await charge(walk)
+        assert drawn_a(walk) == 9.0
+
+
+async def test_with_schedules_the_limit_is_told_as_it_was_set(tmp_path: Path) -> None:
+    """K11.FR.03, K12.FR.03"""
+    rows = variables(SmartChargingCtrlr__NotifyChargingLimitWithSchedules=True)
+    async with walking(tmp_path, variable=rows) as walk:
+        await walk.accepted()
+        impose(walk, 9.0, lasts_s=600.0)
+        await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
+        (schedule,) = walk.csms.sent("NotifyChargingLimit")[0]["chargingSchedule"]
+        assert schedule["chargingRateUnit"] == "A"
+        assert schedule["duration"] == 600
+        assert [one["limit"] for one in schedule["chargingSchedulePeriod"]] == [9.0]
+        began = datetime.fromisoformat(schedule["startSchedule"].replace("Z", "+00:00"))
+        assert abs((walk.application.clock.now() - began).total_seconds()) < 2.0
+        await walk.until(lambda: walk.csms.sent("ClearedChargingLimit"), within_s=650.0, step_s=10.0)
+        assert await composite(walk, 0) == [(0, 32.0)]
+
+
+async def test_a_change_that_is_not_significant_is_not_told(tmp_path: Path) -> None:
+    """SC.03, LimitChangeSignificance; a limit that is only renewed is no change at all."""
+    rows = variables(SmartChargingCtrlr__LimitChangeSignificance=10)
+    async with walking(tmp_path, variable=rows) as walk:
+        await charge(walk)
+        impose(walk, 20.0, lasts_s=100.0)
+        await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
+        await walk.until(lambda: len(rates(walk)) == 1, within_s=15.0)
+        for current_a in (20.0, 19.0, 20.0, 21.5):
+            impose(walk, current_a, lasts_s=200.0)
+            await walk.advance(15)
+        assert len(walk.csms.sent("NotifyChargingLimit")) == 1
+        assert len(rates(walk)) == 1
+        impose(walk, 12.0)
+        await walk.until(lambda: len(walk.csms.sent("NotifyChargingLimit")) == 2)
+        await walk.until(lambda: len(rates(walk)) == 2, within_s=15.0)
+
+
+async def test_what_the_csms_orders_itself_is_no_news_to_it(tmp_path: Path) -> None:
+    """SC.02, mechanism 1: no event for a profile that it has set."""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        await install(walk, profile(10.0))
+        await walk.advance(30)
+        await install(walk, station_profile(8.0), 0)
+        await walk.advance(30)
+        await clear(walk)
+        await walk.advance(30)
+        assert drawn_a(walk) == 32.0
+        assert rates(walk) == []
+
+
+async def test_what_changed_while_the_link_was_down_is_told_when_it_is_back(tmp_path: Path) -> None:
+    """K12.FR.02, K13.FR.02; profiles hold offline too (K06.FR.01, K07.FR.01)."""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        await install(walk, profile(16.0))
+        impose(walk, 20.0, LimitSource.USER)
+        await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
+        walk.stack.cut()
+        await walk.advance(5)
+        assert drawn_a(walk) == 16.0
+        impose(walk, 9.0)
+        impose(walk, None, LimitSource.USER)
+        await walk.until(lambda: drawn_a(walk) == 9.0)
+        walk.stack.mend()
+        await walk.until(lambda: walk.csms.sent("ClearedChargingLimit") == [{"chargingLimitSource": "EMS"}])
+        await walk.until(lambda: len(walk.csms.sent("NotifyChargingLimit")) == 2)
+        assert walk.csms.sent("NotifyChargingLimit")[1]["chargingLimit"]["chargingLimitSource"] == "SO"
+
+
+async def test_a_csms_that_takes_no_such_news_is_not_asked_again(tmp_path: Path) -> None:
+    async with running_csms() as csms:
+        csms.answers["NotifyChargingLimit"] = lambda _: Refuse("NotImplemented")
+        async with powered(configuration(tmp_path, csms.url), csms) as walk:
+            await walk.accepted()
+            impose(walk, 9.0)
+            await walk.until(lambda: csms.sent("NotifyChargingLimit"))
+            await walk.advance(300)
+            assert len(csms.sent("NotifyChargingLimit")) == 1
