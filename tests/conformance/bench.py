@@ -11,7 +11,7 @@ from typing import Any
 from tests.conformance.csms import CallError, Csms, Journal, Received, Rule
 from tests.conformance.frames import Frame, Payload
 from tests.conformance.pki import Pki
-from tests.conformance.station import Setup, Station, StationProcess
+from tests.conformance.station import IDENTITY, Setup, Station, StationProcess
 
 VALID_TOKEN: Payload = {"idToken": "04A3B2C1D5E680", "type": "ISO14443"}
 OTHER_TOKEN: Payload = {"idToken": "04B1B2B3B4B580", "type": "ISO14443"}
@@ -73,6 +73,8 @@ class Bench:
         self.journal = journal
         self.setup = setup
         self.pki = pki
+        self.identity = IDENTITY
+        """the station's, at the CSMS"""
         self.process: StationProcess | None = None
         """the station's process; None when somebody else started it"""
         self.others: list[Csms] = []

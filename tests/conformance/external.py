@@ -28,18 +28,19 @@ async def tidy(bench: Bench) -> None:
         raise Unsupported("the case needs an installation file of its own")
     if setup.security_profile not in (0, 1):
         raise Unsupported(f"the case needs security profile {setup.security_profile}")
-    bench.csms.passwords = {status["identity"]: PASSWORD} if status["csms"]["security_profile"] == 1 else None
+    bench.identity = status["identity"]
+    secured = status["csms"]["security_profile"] == 1
+    bench.csms.passwords = None  # an earlier case may have changed it
     rows = await station.get("/api/variables")
     kinds = {row["value"] for row in rows if row["variable"] == "ConnectorType"}
     if any(kind.startswith("c") is not setup.attached_cable for kind in kinds):
         raise Unsupported(f"the case needs attached_cable = {str(setup.attached_cable).lower()}")
-    for evse in status["evses"]:
-        if evse["plugged"]:
-            await station.unplug(evse["id"], 1)
-    await station.power("cycle")
+    await station.advance(0.0)  # what time it is there
     await station.link("up")
+    await station.power("cycle")
     await bench.accepted()
     await _restore_variables(bench)
+    await _empty_places(bench)
     for name, value in setup.variables.items():
         component, variable, *instance = name.split(".")
         body = {"component": component, "variable": variable} | ({"instance": instance[0]} if instance else {})
@@ -50,9 +51,30 @@ async def tidy(bench: Bench) -> None:
             await bench.call("ChangeAvailability", {"operationalStatus": "Operative", "evse": place})
     await bench.call("ChangeAvailability", {"operationalStatus": "Operative"})
     await bench.call("ClearCache", {})
+    await bench.call("ClearChargingProfile", {"chargingProfileCriteria": {}})
+    if secured:
+        await bench.configure("SecurityCtrlr", "BasicAuthPassword", PASSWORD)
+        bench.csms.passwords = {bench.identity: PASSWORD}
     await bench.settle()
     bench.csms.unread.clear()
+    bench.journal.frames.clear()  # the case begins here
+    bench.journal.faults.clear()
     await bench.learn_points()
+
+
+async def _empty_places(bench: Bench) -> None:
+    """No fault, no vehicle, nobody in the parking bay; what was going on has ended with the power cycle."""
+    for evse in (await bench.station.get("/api/status"))["evses"]:
+        number = evse["id"]
+        for code in evse["faults"]:
+            await bench.station.delete("/api/sim/faults", {"evse": number, "code": code})
+        await bench.station.post("/api/sim/meter", {"evse": number, "failure": False})
+        if evse["plugged"]:
+            await bench.station.post("/api/unlock", {"evse": number})
+            await bench.settle()
+            await bench.station.unplug(number, 1)
+        await bench.station.parking_bay(number, occupied=False)
+    await bench.advance(5.0)
 
 
 async def _restore_variables(bench: Bench) -> None:

@@ -140,12 +140,10 @@ async def authorized(
 
 async def _authorized_locally(bench: Bench, evse_id: int, *, cached: bool) -> None:
     session = bench.session(evse_id)
-    was_started = session.started
+    was_started, since = session.started, len(bench.journal.frames)
     await bench.present(evse_id=evse_id)
     if bench.authorize_expected and not cached:
-        asked = await bench.expect("Authorize")
-        assert asked["idToken"]["idToken"] == session.id_token["idToken"], asked
-        assert asked["idToken"]["type"] == session.id_token["type"], asked
+        await _asked(bench, session.id_token, since)
     if not _authorization_is_told(bench, session.connected, was_started):
         return
     event = await bench.expect_event(evse_id=evse_id)
@@ -156,7 +154,7 @@ async def _authorized_locally(bench: Bench, evse_id: int, *, cached: bool) -> No
 
 async def _authorized_remotely(bench: Bench, evse_id: int, *, cached: bool) -> None:
     session = bench.session(evse_id)
-    was_started = session.started
+    was_started, since = session.started, len(bench.journal.frames)
     session.remote = True
     session.remote_start_id += 1
     request: Payload = {"idToken": session.id_token, "remoteStartId": session.remote_start_id, "evseId": evse_id}
@@ -166,9 +164,7 @@ async def _authorized_remotely(bench: Bench, evse_id: int, *, cached: bool) -> N
     if was_started:
         assert answer.get("transactionId") == session.transaction_id, answer
     if (await bench.get_variable("AuthCtrlr", "AuthorizeRemoteStart")) == "true" and not cached:
-        asked = await bench.expect("Authorize")
-        assert asked["idToken"]["idToken"] == session.id_token["idToken"], asked
-        assert asked["idToken"]["type"] == session.id_token["type"], asked
+        await _asked(bench, session.id_token, since)
     if not _authorization_is_told(bench, session.connected, was_started):
         return
     event = await bench.expect_event(evse_id=evse_id)
@@ -180,6 +176,18 @@ async def _authorized_remotely(bench: Bench, evse_id: int, *, cached: bool) -> N
     assert event["transactionInfo"].get("remoteStartId") == session.remote_start_id, event
     assert event["idToken"]["idToken"] == session.id_token["idToken"], event
     assert event["idToken"]["type"] == session.id_token["type"], event
+
+
+async def _asked(bench: Bench, id_token: Payload, since: int) -> None:
+    """AuthorizeRequest for this id token; no event since that place in the journal has told of an authorization yet."""
+    asked = await bench.expect("Authorize")
+    assert asked["idToken"]["idToken"] == id_token["idToken"], asked
+    assert asked["idToken"]["type"] == id_token["type"], asked
+    for frame in bench.journal.frames[since:]:
+        if frame.from_station and frame.kind == 2 and frame.action == "Authorize":
+            break
+        told = frame.action == "TransactionEvent" and frame.from_station and frame.kind == 2
+        assert not told or frame.payload["triggerReason"] not in {"Authorized", "RemoteStart"}, frame
 
 
 def _authorization_is_told(bench: Bench, connected: bool, was_started: bool) -> bool:

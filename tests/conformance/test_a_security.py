@@ -15,7 +15,7 @@ from tests.conformance.cases import case, setup
 from tests.conformance.csms import Csms
 from tests.conformance.frames import Payload
 from tests.conformance.pki import Issued
-from tests.conformance.station import IDENTITY, PASSWORD, Setup
+from tests.conformance.station import PASSWORD, Setup
 
 WITH_PASSWORD = pytest.mark.parametrize(
     "station_setup", [Setup(security_profile=1), Setup(security_profile=2)], ids=["profile-1", "profile-2"]
@@ -54,15 +54,15 @@ def server_tls(bench: Bench, issued: Issued | None = None, **options: object) ->
     return bench.pki.server_context(issued, client_root=root, **options)  # type: ignore[arg-type]  # passed on
 
 
-def check_credentials(csms: Csms, password: str | None) -> None:
+def check_credentials(bench: Bench, password: str | None) -> None:
     """The latest connection request carries this password, formatted as it should be; None: it carries none."""
-    request = csms.handshakes[-1]
+    request = bench.csms.handshakes[-1]
     if password is None:
         assert request.headers.get("Authorization") is None
         return
     assert request.headers["Authorization"].startswith("Basic ")
-    assert csms.credentials_of(request) == (IDENTITY, password)
-    assert request.path.rsplit("/", 1)[-1] == IDENTITY
+    assert bench.csms.credentials_of(request) == (bench.identity, password)
+    assert request.path.rsplit("/", 1)[-1] == bench.identity
 
 
 @case("Core", "M")
@@ -73,7 +73,7 @@ async def test_tc_a_01_cs(bench: Bench) -> None:
     await bench.settle()
     await bench.until(bench.csms.connected.is_set, within_s=60.0)
     await states.booted(bench)
-    check_credentials(bench.csms, PASSWORD)
+    check_credentials(bench, PASSWORD)
     _, told = bench.csms.credentials_of(bench.csms.handshakes[-1]) or ("", "")
     assert 16 <= len(told) <= 40
     assert told.isalnum()
@@ -90,7 +90,7 @@ async def test_tc_a_04_cs(bench: Bench) -> None:
         await states.booted(bench)
         assert bench.csms.tls_versions[-1] == "TLSv1.2"
         assert (bench.csms.client_certificates[-1] is not None) == with_certificate
-        check_credentials(bench.csms, None if with_certificate else PASSWORD)
+        check_credentials(bench, None if with_certificate else PASSWORD)
     await bench.csms.restart(server_tls(bench))
     await bench.until(bench.csms.connected.is_set, within_s=120.0)
     await states.booted(bench)
@@ -167,7 +167,7 @@ async def test_tc_a_06_cs(bench: Bench) -> None:
     await bench.csms.start()  # steps 4 to 9
     await states.has_booted(bench)  # steps 10 to 15
     assert bench.csms.tls_versions[-1] in {"TLSv1.2", "TLSv1.3"}
-    check_credentials(bench.csms, None if bench.setup.security_profile == 3 else PASSWORD)
+    check_credentials(bench, None if bench.setup.security_profile == 3 else PASSWORD)
     event = await bench.expect("SecurityEventNotification")  # step 16
     assert event["type"] == "InvalidTLSVersion", event
 
@@ -178,15 +178,15 @@ async def test_tc_a_09_cs(bench: Bench) -> None:
     """Update Charging Station Password for HTTP Basic Authentication - Accepted"""
     new = "NewPassword-0123456789"
     before = bench.csms.connection
-    bench.csms.passwords = {IDENTITY: new}  # A01.FR.03
+    bench.csms.passwords = {bench.identity: new}  # A01.FR.03
     status = await bench.set_variable("SecurityCtrlr", "BasicAuthPassword", new)
     assert status in {"Accepted", "RebootRequired"}
     await bench.until(lambda: bench.csms.connection != before, within_s=60.0, why="no reconnect")  # steps 3 and 4
-    check_credentials(bench.csms, new)
+    check_credentials(bench, new)
     if status == "RebootRequired":
         await states.has_booted(bench)
     await states.booted(bench)  # it is stored
-    check_credentials(bench.csms, new)
+    check_credentials(bench, new)
     log = await bench.station.get("/api/security-events")  # A01.FR.11
     changes = [one for one in log if one["type"] == "ReconfigurationOfSecurityParameters"]
     assert changes
@@ -201,9 +201,9 @@ async def test_tc_a_10_cs(bench: Bench) -> None:
     assert await bench.set_variable("SecurityCtrlr", "BasicAuthPassword", "TooShort0123456") == "Rejected"
     bench.csms.drop()
     await bench.until(bench.csms.connected.is_set, within_s=60.0, why="no reconnect")
-    check_credentials(bench.csms, PASSWORD)
+    check_credentials(bench, PASSWORD)
     await states.booted(bench)
-    check_credentials(bench.csms, PASSWORD)
+    check_credentials(bench, PASSWORD)
 
 
 @case("Core", "M")
@@ -232,7 +232,7 @@ async def test_tc_a_19_cs(bench: Bench) -> None:
     await states.has_booted(bench)  # steps 8 to 10
     if security_profile == 3:
         states.check_shown(bench, mine)
-    check_credentials(bench.csms, PASSWORD if security_profile == 2 else None)
+    check_credentials(bench, PASSWORD if security_profile == 2 else None)
     assert await bench.get_variable("SecurityCtrlr", "SecurityProfile") == str(security_profile)  # step 12
     slots = (await bench.get_variable("OCPPCommCtrlr", "NetworkConfigurationPriority")).split(",")
     assert str(OTHER_SLOT) in slots

@@ -10,7 +10,7 @@ from tests.conformance.cases import case, setup
 from tests.conformance.csms import Csms
 from tests.conformance.frames import Payload
 from tests.conformance.pki import hash_data
-from tests.conformance.station import IDENTITY, PASSWORD, Setup
+from tests.conformance.station import PASSWORD, Setup
 
 ALL_PROFILES = pytest.mark.parametrize(
     "station_setup",
@@ -43,7 +43,7 @@ async def other_endpoint(bench: Bench) -> Csms:
     tls = bench.pki.server_context(client_root=client_root) if bench.setup.security_profile >= 2 else None
     other = Csms(bench.journal, tls=tls)
     if bench.setup.security_profile in (1, 2):
-        other.passwords = {IDENTITY: PASSWORD}
+        other.passwords = {bench.identity: PASSWORD}
     bench.others.append(other)
     await other.start()
     return other
