@@ -21,6 +21,7 @@ from tests.conformance.station import IDENTITY, PASSWORD, SERIAL_NUMBER, Setup, 
 def pytest_configure(config: pytest.Config) -> None:
     """Register what this suite marks tests with."""
     config.addinivalue_line("markers", "case(profile, status, features): a certification case of Part 6")
+    config.addinivalue_line("markers", "moves: leaves the station with another CSMS or security profile")
     config.addinivalue_line("markers", "setup(setup): the station's configuration that the case asks for")
     report.register(config)
 
@@ -36,6 +37,8 @@ def station_setup(request: pytest.FixtureRequest) -> Setup:
 async def bench(request: pytest.FixtureRequest, station_setup: Setup, tmp_path: Path) -> AsyncGenerator[Bench]:
     """A station that is connected, accepted and idle, and the CSMS that it is connected to."""
     url: str | None = request.config.getoption("--station", None)
+    if url and request.node.get_closest_marker("moves") is not None:
+        pytest.skip("the case would leave the station under test with another CSMS or security profile")
     pki, journal = Pki(tmp_path), Journal()
     csms = Csms(journal, port=int(request.config.getoption("--csms-port", "9310") or 0) if url else 0)
     csms.tls, tls = _tls(pki, station_setup)

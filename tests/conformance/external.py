@@ -41,6 +41,7 @@ async def tidy(bench: Bench) -> None:
     await bench.accepted()
     await _restore_variables(bench)
     await _empty_places(bench)
+    await bench.call("ClearChargingProfile", {"chargingProfileCriteria": {}})
     for name, value in setup.variables.items():
         component, variable, *instance = name.split(".")
         body = {"component": component, "variable": variable} | ({"instance": instance[0]} if instance else {})
@@ -51,7 +52,6 @@ async def tidy(bench: Bench) -> None:
             await bench.call("ChangeAvailability", {"operationalStatus": "Operative", "evse": place})
     await bench.call("ChangeAvailability", {"operationalStatus": "Operative"})
     await bench.call("ClearCache", {})
-    await bench.call("ClearChargingProfile", {"chargingProfileCriteria": {}})
     if secured:
         await bench.configure("SecurityCtrlr", "BasicAuthPassword", PASSWORD)
         bench.csms.passwords = {bench.identity: PASSWORD}
