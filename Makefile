@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test conformance-report check bench lock compose-check clean
+.PHONY: demo test conformance-report check bench replay lock compose-check clean
 
 demo: $(VENV)/.ready
 	$(BIN)/borne demo $(ARGS)
@@ -25,6 +25,10 @@ check: $(VENV)/.ready-dev
 
 bench: $(VENV)/.ready-dev
 	$(BIN)/python -m bench $(ARGS)
+
+# Replays household loads against this load management, its peers and an oracle.
+replay: $(VENV)/.ready-dev
+	$(BIN)/python -m bench.replay $(ARGS)
 
 # Pins what pyproject.toml asks for; without any address, so that every index serves.
 lock: $(VENV)/.ready-dev

@@ -1,4 +1,4 @@
-"""`make bench`: cold start, memory, round trip and transaction events, each beside its floor."""
+"""`make bench`: cold start, memory, round trip and transaction events, each beside its floor; and how fast a pilot is."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bench import composite
 from bench.csms import neutral_csms
+from bench.pilot import samples_to_pilots
 from bench.processes import EQUIPPED, STATION, Measured, booted
 from station.app import application as assemble
 from station.config import Configuration
@@ -23,6 +24,8 @@ from station.model import EventType, TransactionEvent, TriggerReason
 from station.program import Program
 
 _IDLE_S = 3.0
+_PILOT_AIM_MS = 5.0
+"""from a sample to the board, as long as nothing outside of us is waited for"""
 Start = Callable[[], AbstractAsyncContextManager[Measured]]
 
 
@@ -147,12 +150,22 @@ def _row(what: str, ours: float, floor: float, floor_name: str, aim: float | Non
     print(f"{what:68} {ours:9.1f}   {floor_name:12} {floor:9.1f}   ratio {ratio:5.2f}   {verdict}", flush=True)
 
 
+async def _pilots(count: int) -> None:
+    for evses in (1, 4):
+        took_ms = await samples_to_pilots(count, evses)
+        half, most = took_ms[count // 2], took_ms[count * 99 // 100]
+        verdict = "met" if most <= _PILOT_AIM_MS else "NOT MET"
+        what = f"grid sample to changed pilot, {evses} EVSE{'s' if evses > 1 else ''}, p50 and p99, ms"
+        print(f"{what:68} {half:9.2f}   {'':12} {most:9.2f}   aim ≤ {_PILOT_AIM_MS:g}: {verdict}", flush=True)
+
+
 async def _main(quick: bool) -> None:
     print(f"{os.cpu_count()} CPUs; medians of interleaved runs; only ratios travel to another machine")
     await _cold_starts(3 if quick else 15)
     await _memory()
     await _round_trips(500 if quick else 5000)
     await _events(500 if quick else 3000)
+    await _pilots(30 if quick else 200)
     composite.main()
 
 

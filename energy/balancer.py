@@ -1,8 +1,8 @@
 """The control law of load management: what the house draws → what is left for the vehicles. Pure.
 
 Per phase, once per fresh sample: capacity = limit − house, where house = grid current − what our EVSEs drew when the
-sample was taken. That moment is known to a second or two only; so the draw that belongs to a sample lies between the
-least and the most of that time, and the house between two bounds. The law keeps its earlier estimate where it lies
+sample was taken. That moment is not known exactly; so the draw that belongs to a sample lies between two bounds
+(draw.py), and so does the house. The law keeps its earlier estimate where it lies
 between them, and moves it to the nearer bound where it does not: what our own vehicles do on their way to a pilot that
 has been changed already is never taken for the house (no excess is subtracted twice), and a load that comes meanwhile
 is answered at once.
@@ -16,10 +16,7 @@ thermostat) hence keeps the vehicle steady below its peaks in place of chasing i
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import dataclass
-
-from metering.reading import Phases
 
 FOLLOW_S = 5.0
 """how long a vehicle may take to follow the pilot (IEC 61851-1)"""
@@ -32,54 +29,6 @@ SMALLEST_STEP_A = 0.5
 """half of a room that is smaller than this is not worth a change of the pilot: give it all"""
 IDLE_A = 1.0
 """vehicles that draw less than this do not charge: nothing has to be given to them slowly"""
-_AVERAGED_S = 1.0
-"""a meter's current is the mean square of a second (Linky: CPT_54E, Modbus meters alike)"""
-_OLDEST_S = 3.5
-"""the longest frame takes 2.3 s (linky-tic §10): no sample is older than this when it comes"""
-
-
-def sample_age_s(period_s: float) -> float:
-    """How old a sample may be when it comes from a source with something new every `period_s`."""
-    return min(_OLDEST_S, _AVERAGED_S + 1.2 * period_s)
-
-
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """The least and the most that our EVSEs drew in the last seconds, amperes per phase."""
-
-    least_a: Phases[float]
-    most_a: Phases[float]
-
-
-NO_DRAW = Draw(Phases(0.0, 0.0, 0.0), Phases(0.0, 0.0, 0.0))
-
-
-class DrawHistory:
-    """What our EVSEs drew in the time that a sample may be old."""
-
-    def __init__(self) -> None:
-        self._seen: deque[tuple[float, Draw]] = deque()
-
-    def add(self, now_s: float, draw: Draw) -> None:
-        """Our EVSEs draw this now: as much as is known of what each phase has of it."""
-        self._seen.append((now_s, draw))
-        while len(self._seen) > 1 and self._seen[1][0] <= now_s - _OLDEST_S:
-            self._seen.popleft()
-
-    def window(self, since_s: float) -> Draw:
-        """The least and the most since a moment; nothing where nothing is known."""
-        untils = [at_s for at_s, _ in self._seen][1:]
-        seen = [draw for (_, draw), until_s in zip(self._seen, [*untils, since_s], strict=False) if until_s >= since_s]
-        least, most = [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
-        for phase in range(3):
-            least[phase] = min((tuple(draw.least_a)[phase] for draw in seen), default=0.0)
-            most[phase] = max((tuple(draw.most_a)[phase] for draw in seen), default=0.0)
-        return Draw(Phases(*least), Phases(*most))
-
-    @property
-    def latest(self) -> Draw:
-        """What they drew last."""
-        return self._seen[-1][1] if self._seen else NO_DRAW
 
 
 @dataclass(frozen=True, slots=True)

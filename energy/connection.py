@@ -10,15 +10,12 @@ from energy.balancer import (
     CALM_S,
     FOLLOW_S,
     IDLE_A,
-    NO_DRAW,
     STEP_UP_EVERY_S,
-    Draw,
-    DrawHistory,
     Look,
     PhaseCapacity,
     balance,
-    sample_age_s,
 )
+from energy.draw import NO_DRAW, Draw, DrawHistory, SampleAge
 from energy.failsafe import HOLD_S, LEAST_AFTER_S, PAUSE_AFTER_S, STALE_AFTER_S, Ladder, silence_s
 from energy.freshness import Freshness
 from energy.limit import LimitSource
@@ -90,6 +87,7 @@ class ConnectionWatch:
         self._fine = False
         self._capacity: list[PhaseCapacity] | None = None
         self._draws = DrawHistory()
+        self._sample_age = SampleAge()
         self._drawn_then = NO_DRAW
         self._offered_a = Phases(0.0, 0.0, 0.0)
         self._grid_a = [0.0, 0.0, 0.0]
@@ -128,9 +126,9 @@ class ConnectionWatch:
         """How near the protection is to opening, 0 to 1, on its hottest phase; None before the first sample."""
         return max((one.heat / one.curve.trips_at for one in self._protection), default=None)
 
-    def see(self, draw: Draw, offered_a: Phases[float]) -> None:
-        """What our EVSEs draw now, and what their pilots allow, on the grid's phases."""
-        self._draws.add(self._clock.monotonic(), draw)
+    def see(self, draw: Draw, read_at_s: float, offered_a: Phases[float]) -> None:
+        """What our EVSEs drew by their meters at a moment, and what their pilots allow now, on the grid's phases."""
+        self._draws.add(read_at_s, draw)
         self._offered_a = offered_a
 
     def take(self, sample: GridSample) -> bool:
@@ -145,15 +143,15 @@ class ConnectionWatch:
             return False  # nothing to hold against, a repetition, or a phase is missing: as good as silence
         grid_a = self._finely([current_a or 0.0 for current_a in currents], sample)
         silent_s = self._silent_s
-        window = self._draws.window(now_s - sample_age_s(sample.period_s))
+        self._sample_age.learn(self._draws, grid_a, now_s)
+        drawn = self._sample_age.drawn_then(self._draws, now_s)
         margin_a = FINE_AMPERES_A if self._fine else WHOLE_AMPERES_A
         after: list[PhaseCapacity] = []
         for index, before in enumerate(self._resumed(silent_s, now_s)):
             look = Look(
                 limit_a - margin_a,
                 self._counted(grid_a, index, limit_a, sample),
-                tuple(window.least_a)[index],
-                tuple(window.most_a)[index],
+                *drawn.bounds[index],
                 tuple(self._offered_a)[index],
                 now_s,
                 sample.overrun or sample.at_least,

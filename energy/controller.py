@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from energy.balancer import Draw
 from energy.charging_profile import Purpose
 from energy.composite import Charge, limit_a, station_limit_a
 from energy.connection import LINE_VOLTAGE_V, Connection, ConnectionWatch, Left, usable
+from energy.draw import Draw
 from energy.limit import Limit, LimitSource, tightest
 from energy.pausing import Pause, begin, let_pass
 from energy.phases import STRAIGHT, UNKNOWN_MAP, Learner, PhaseMap
@@ -55,6 +55,8 @@ class Demand:
     """of this EVSE alone: selector, cable, rating, temperature, tariff"""
     offered_a: float = 0.0
     """what its pilot offers now"""
+    read_at_s: float | None = None
+    """when its meter showed that (monotonic); None: now"""
     rotation: PhaseMap | None = STRAIGHT
     """which grid phases feed its terminals; None: to be learned"""
     priority: int = 0
@@ -217,7 +219,9 @@ class Controller:
                 most[phase] += tuple(all_)[phase]
             for phase in self._phases_of(demand):
                 offered[phase] += demand.offered_a
-        self.watch.see(Draw(Phases(*least), Phases(*most)), Phases(*offered))
+        now_s = self._clock.monotonic()
+        read_at_s = min((now_s if one.read_at_s is None else one.read_at_s for one in demands), default=now_s)
+        self.watch.see(Draw(Phases(*least), Phases(*most)), read_at_s, Phases(*offered))
 
     def decide(self, demands: Sequence[Demand]) -> dict[int, Decision]:
         """What each EVSE may offer now."""

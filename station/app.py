@@ -60,7 +60,8 @@ from station.token_store import TokenStore
 
 if TYPE_CHECKING:
     from metering.clock import Clock
-    from station.config import Configuration, EvseConfig, GridConfig
+    from station.config import Configuration, EvseConfig, GridConfig, MqttConfig
+    from station.mqtt import Mqtt
 
 __all__ = ["StartError", "alive", "application", "run"]
 
@@ -145,6 +146,8 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         )
         await life.shared_limits.load()
         life.watchers += [log.run, uploads.run, customers.run]
+        if configuration.mqtt is not None:
+            life.watchers.append(_mqtt(configuration.mqtt, configuration.station.identity, life).run)
         life.grid_orders = grid_orders
         if grid_orders is not None:
             grid_orders.powers = lambda: _powers(load, evses)
@@ -316,6 +319,12 @@ async def _load_management(
             restart_delay_max_s=grid.restart_delay_max_s if grid is not None and powered_up else 0.0,
         ),
     )
+
+
+def _mqtt(config: MqttConfig, identity: str, life: Life) -> Mqtt:
+    from station.mqtt import Mqtt  # a station without a broker does not pay for it
+
+    return Mqtt(config, identity, life)
 
 
 def _connection(grid: GridConfig) -> Connection:

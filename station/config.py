@@ -28,6 +28,7 @@ from pydantic import (
 from energy.sources import GridSourceConfig
 from energy.sources.ct import CtConfig
 from energy.sources.dry_contact import DryContactConfig
+from energy.sources.modbus import ModbusConfig
 from metering.drivers import MeterConfig, SimulatedMeterConfig
 from metering.drivers.models import ModelName
 from station import config_environment, config_file
@@ -233,6 +234,15 @@ class GridConfig(_Table):
         if isinstance(self.source, CtConfig) and len(self.source.clamps) != self.phases:
             given = len(self.source.clamps)
             raise RuleError(("source", "clamps"), f"must be {self.phases}, one for each phase (is {given})")
+        return self
+
+    @model_validator(mode="after")
+    def _the_meter_shows_every_phase(self) -> GridConfig:
+        if isinstance(self.source, ModbusConfig) and self.phases == 3:
+            table = self.source.meter.table
+            if table.registers and table.phases < self.phases:  # one that tells where its registers are has none yet
+                reason = f"{table.name} does not show each of three phases, so none can be limited by it"
+                raise RuleError(("source", "meter", "model"), reason)
         return self
 
 

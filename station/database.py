@@ -86,7 +86,7 @@ async def open_database(path: Path, clock: Clock) -> AsyncGenerator[Database]:
             raise StorageError(f"{path.parent}: {error.strerror}") from error
         # A file that cannot be opened is found out here: aiosqlite would leave a thread behind, which complains later.
         sqlite3.connect(path).close()
-        path.chmod(0o600)  # it names cards and customers (C10.FR.12)
+        path.chmod(0o600)  # noqa: ASYNC240 - at the start only; it names cards and customers (C10.FR.12)
         connection = await _connect(path)
     try:
         with _storage(path):

@@ -121,7 +121,7 @@ type = "simulated"
 #  max_registers = 125                  # the most that one request may ask for
 #  invert_power = false                 # true: powers have the other sign, counters are right
 #  [[grid.source.meter.registers]]      # of a custom meter: one entry for each value
-#  quantity = "currents_a.l1"           # also l2, l3; voltages_v.l1, powers_w.l1, power_w, frequency_hz, energy_import_wh …
+#  quantity = "currents_a.l1"           # voltages_v.l1, powers_w.l1, power_w, frequency_hz, …
 #  function = 3                         # or 4
 #  address = 12                         # as it goes on the wire
 #  type = "f32"                         # u16, s16, u32, s32, u64, s64, f32, f64

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _DECIDE_EVERY_S = 1.0
-_MAY_RISE_A = 1.0
-"""a vehicle that draws so much less than offered may take more at any moment: its meter is read again with a sample"""
+_UNSETTLED_A = 1.0
+"""a vehicle that draws so much more or less than offered may change at any moment: its meter is read with a sample"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +126,6 @@ class LoadManagement:
         """What waits for cheap hours; None where nothing does."""
         return self._around.tariff
 
-    @property
-    def watches_orders(self) -> bool:
-        """Whether there is a contact of the grid operator to follow."""
-        return self._around.orders is not None
-
     async def watch_orders(self) -> None:
         """Follow the grid operator's contact."""
         if self._around.orders is not None:
@@ -152,11 +147,14 @@ class LoadManagement:
         """
         if self._around.source is not None:
             async for sample in self._around.source.samples():
-                # A vehicle that has begun to draw more meanwhile must not be taken for a load of the house.
-                for evse in self._evses.values():
-                    if _may_rise(evse):
-                        await evse.meter.fresh()
-                self.take_sample(sample)
+                await self.hear(sample)
+
+    async def hear(self, sample: GridSample) -> None:
+        """A sample of the house: a vehicle that moves meanwhile must not be taken for a load of it, so it is looked at."""
+        for evse in self._evses.values():
+            if _is_unsettled(evse):
+                await evse.meter.fresh()
+        self.take_sample(sample)
 
     def take_sample(self, sample: GridSample) -> None:
         """A fresh sample of the house: the limits follow at once."""
@@ -204,6 +202,7 @@ class LoadManagement:
             draw_a=latest.currents_a if latest is not None and state.seen.contactor_closed else UNKNOWN,
             own_limits=self._own_limits(evse, wants=wants),
             offered_a=evse.offered_a,
+            read_at_s=evse.meter.read_at_s,
             rotation=evse.layout.rotation,
             priority=evse.layout.priority,
         )
@@ -220,9 +219,9 @@ class LoadManagement:
         return tuple(limits)
 
 
-def _may_rise(evse: Evse) -> bool:
-    """Whether its vehicle draws less than it may."""
-    return evse.offered_a > 0.0 and (evse.state.draw_a or 0.0) < evse.offered_a - _MAY_RISE_A
+def _is_unsettled(evse: Evse) -> bool:
+    """Whether its vehicle draws something else than it is offered."""
+    return evse.state.seen.contactor_closed and abs((evse.state.draw_a or 0.0) - evse.offered_a) > _UNSETTLED_A
 
 
 def _wants(evse: Evse) -> bool:

@@ -35,6 +35,11 @@ class MeterWatch:
         self.on_failure: Callable[[bool], None] | None = None
         """told when the meter is lost (True) and when it is back (False)"""
 
+    @property
+    def read_at_s(self) -> float:
+        """When `latest` was read (Clock.monotonic); before that, when this began."""
+        return self._good_s
+
     async def run(self) -> None:
         """Read until cancelled; failures are said once, and when they end."""
         try:

@@ -109,9 +109,7 @@ async def _open(device: str, settings: LineSettings) -> AsyncSerial:
 
     if settings.seven_bits and not is_socket(device):
         try:
-            port = serialx.async_serial_for_url(
-                device, baudrate=settings.baud, byte_size=7, parity=serialx.Parity.EVEN
-            )
+            port = serialx.async_serial_for_url(device, baudrate=settings.baud, byte_size=7, parity=serialx.Parity.EVEN)
             await port.open()
         except (OSError, serialx.UnsupportedSetting) as error:
             if isinstance(error, OSError) and error.errno != errno.EINVAL:

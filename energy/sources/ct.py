@@ -140,9 +140,7 @@ class CtSource:
         converters = [_converter(*pair) for pair in zip(capture.channels, self._config.clamps, strict=True)]
         read = [capture.read(scans) for _ in range(_WINDOWS)]
         return _Second(
-            tuple(
-                tuple(measure(window[at], converter) for window in read) for at, converter in enumerate(converters)
-            )
+            tuple(tuple(measure(window[at], converter) for window in read) for at, converter in enumerate(converters))
         )
 
     def _sample(self, second: _Second) -> GridSample:

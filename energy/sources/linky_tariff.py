@@ -13,9 +13,7 @@ from typing import Final
 from energy.grid import ProfileStep, Tariff, TariffColour
 from energy.sources.tic import Group
 
-TARIFF_LABELS: Final = frozenset(
-    {"PTEC", "LTARF", "DEMAIN", "PEJP", "NTARF", "STGE", "RELAIS", "PJOURF+1", "PPOINTE"}
-)
+TARIFF_LABELS: Final = frozenset({"PTEC", "LTARF", "DEMAIN", "PEJP", "NTARF", "STGE", "RELAIS", "PJOURF+1", "PPOINTE"})
 """the groups that this needs"""
 
 _COLOURS: Final = (None, TariffColour.BLUE, TariffColour.WHITE, TariffColour.RED)

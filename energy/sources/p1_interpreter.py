@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -11,6 +12,8 @@ from energy.sources.house import House
 from energy.sources.p1_reading import P1Reading
 from energy.sources.p1_telegram import Telegram
 from metering.reading import UNKNOWN, Phases
+
+_log = logging.getLogger(__name__)
 
 _NOMINAL_V: Final = 230.0
 _CLOCKS_APART: Final = timedelta(minutes=1)
@@ -25,6 +28,7 @@ class P1Interpreter:
         self._house = house
         self._last: Telegram | None = None
         self._told_at: datetime | None = None
+        self._warned = False
 
     def take(self, telegram: Telegram, received_at: datetime) -> GridSample | None:
         """A sample; None for a repetition, and for a telegram that does not tell what is drawn.
@@ -39,9 +43,13 @@ class P1Interpreter:
         self._last, self._told_at = telegram, reading.taken_at
         if repeated or reading.net_w is None:
             return None
+        currents = _currents(reading, self._house)
+        if currents.l1 is None and not self._warned:
+            self._warned = True
+            _log.warning("P1: this meter tells of no single phase, so none of %d can be limited", self._house.phases)
         return GridSample(
             taken_at=(None if stuck else _meter_time(reading, received_at)) or received_at,
-            currents_a=_currents(reading, self._house),
+            currents_a=currents,
             voltages_v=_three(reading.voltages_v),
             powers_w=_three(reading.net_per_phase_w),
             power_w=reading.net_w,

@@ -174,6 +174,7 @@ class Bus:
                 reached = await self._client.connect()
             except (ValueError, termios.error) as failure:  # a host name or a setting that cannot be
                 raise MeterError(f"{who}: cannot be reached ({failure})", transient=False) from failure
+            _heed_cancellation()
             if not reached:
                 raise MeterError(f"{who}: cannot be reached")
             self.connections += 1
@@ -187,7 +188,9 @@ class Bus:
         try:
             answer = await ask(block.address, count=block.count, device_id=unit)
         except ModbusException as failure:
+            _heed_cancellation()
             raise MeterError(f"{who}: gives no answer within {self.timeout_s:g} s") from failure
+        _heed_cancellation()
         given = (answer.function_code, len(answer.registers))
         if not answer.isError() and given != (block.function, block.count):
             raise MeterError(f"{who}: answered another question than registers from {block.address} on")
@@ -443,6 +446,14 @@ def _serial_wire(device: str, line: SerialLine) -> Wire:
 
     # /dev/serial/by-id/… and /dev/ttyUSB0 may be the same wire.
     return Wire(os.path.realpath(device), str(line), line.silence_s, dial)
+
+
+def _heed_cancellation() -> None:
+    """Raise CancelledError where it was lost: asyncio.wait_for of Python 3.11, on which pymodbus waits, drops a
+    cancellation that comes together with the result, and a task that reads for ever would never end."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _quieten() -> None:

@@ -52,9 +52,7 @@ def _walk(address: int) -> Generator[Block, Sequence[int] | None, tuple[tuple[Re
 def _integers(start: int, phases: int) -> tuple[Register, ...]:
     def one(quantity: Quantity, offset: int, scale: int, type_: NumberType = NumberType.S16) -> Register:
         counter = type_ is NumberType.U32
-        return Register(
-            quantity, _FUNCTION, start + offset, type_, exponent_at=start + scale, zero_is_unknown=counter
-        )
+        return Register(quantity, _FUNCTION, start + offset, type_, exponent_at=start + scale, zero_is_unknown=counter)
 
     return (
         *(one(quantity, 3 + at, 6) for at, quantity in enumerate(list(CURRENTS)[:phases])),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 from energy.sources.tic import TicMode
 from station.simulation.wire import PseudoTerminal
@@ -35,6 +35,32 @@ _WINTER: Final = timezone(timedelta(hours=1))
 _SPEEDS: Final = {TicMode.HISTORIQUE: termios.B1200, TicMode.STANDARD: termios.B9600}
 
 
+TariffPeriod = Literal["TH..", "HC..", "HP..", "HN..", "PM..", "HCJB", "HPJB", "HCJW", "HPJW", "HCJR", "HPJR"]
+_COLOURS: Final = {"B": 1, "W": 2, "R": 3, "BLEU": 1, "BLAN": 2, "ROUG": 3}
+"""as STGE numbers them"""
+_NAMES: Final = {
+    "TH..": ("BASE", "BASE", 1),
+    "HC..": ("HC", "HEURE CREUSE", 1),
+    "HP..": ("HC", "HEURE PLEINE", 2),
+    "HN..": ("EJP", "HEURES NORMALES", 1),
+    "PM..": ("EJP", "POINTE MOBILE", 2),
+    "HCJB": ("TEMPO", "HC BLEU", 1),
+    "HPJB": ("TEMPO", "HP BLEU", 2),
+    "HCJW": ("TEMPO", "HC BLANC", 3),
+    "HPJW": ("TEMPO", "HP BLANC", 4),
+    "HCJR": ("TEMPO", "HC ROUGE", 5),
+    "HPJR": ("TEMPO", "HP ROUGE", 6),
+}
+"""the calendar, the period and the index in standard mode"""
+_REGISTERS: Final = {
+    "BASE": ("BASE", {"TH..": "BASE"}),
+    "HC": ("HC..", {"HC..": "HCHC", "HP..": "HCHP"}),
+    "EJP": ("EJP.", {"HN..": "EJPHN", "PM..": "EJPHPM"}),
+    "TEMPO": ("BBR(", {f"{hour}J{colour}": f"BBR{hour}J{colour}" for colour in "BWR" for hour in ("HC", "HP")}),
+}
+"""the contract and its registers in historique mode"""
+
+
 @dataclass(frozen=True, slots=True)
 class HouseReading:
     """What the house draws at one moment, as its meter sees it."""
@@ -46,6 +72,10 @@ class HouseReading:
     energy_import_wh: float = 0.0
     energy_export_wh: float | None = None
     """None unless the grid operator made it a producer's meter"""
+    period: TariffPeriod = "TH.."
+    """the running tariff period, as historique mode writes it; it tells the contract too"""
+    tomorrow: Literal["----", "BLEU", "BLAN", "ROUG"] = "----"
+    """the colour of tomorrow, in a Tempo contract"""
 
     def __post_init__(self) -> None:
         if self.currents_a.l1 is None or (self.currents_a.l2 is None) != (self.currents_a.l3 is None):
@@ -109,10 +139,14 @@ def _shown(current_a: float) -> str:
 def _historique_groups(house: HouseReading) -> Iterator[tuple[str, str]]:
     drawn_va = max(0, round(house.drawn_va / 10) * 10)
     yield "ADCO", "021961000001" if len(house.amperes) == 1 else "021963000001"
-    yield "OPTARIF", "BASE"
+    option, registers = _REGISTERS[_NAMES[house.period][0]]
+    yield "OPTARIF", option
     yield "ISOUSC", f"{house.reference_a:02d}"
-    yield "BASE", f"{int(house.energy_import_wh):09d}"
-    yield "PTEC", "TH.."
+    for period, register in registers.items():  # the house has always drawn in the running period
+        yield register, f"{int(house.energy_import_wh) if period == house.period else 0:09d}"
+    yield "PTEC", house.period
+    if option == "BBR(":
+        yield "DEMAIN", house.tomorrow
     if len(house.amperes) == 1:
         yield "IINST", _shown(house.amperes[0])
         if house.phases_over:
@@ -147,13 +181,14 @@ def _standard_groups(house: HouseReading) -> Iterator[tuple[str, str]]:
     drawn_va = f"{max(0, round(house.drawn_va)):05d}"
     yield "ADSC", "021961000001" if len(house.amperes) == 1 else "021963000001"
     yield "VTIC", "02"
-    yield "NGTF", f"{'BASE':^16}"
-    yield "LTARF", f"{'BASE':^16}"
+    calendar, period, number = _NAMES[house.period]
+    yield "NGTF", f"{calendar:^16}"
+    yield "LTARF", f"{period:^16}"
     yield "EAST", index
-    for number in range(1, 11):
-        yield f"EASF{number:02d}", index if number == 1 else "000000000"
-    for number in range(1, 5):
-        yield f"EASD{number:02d}", index if number == 1 else "000000000"
+    for register in range(1, 11):
+        yield f"EASF{register:02d}", index if register == number else "000000000"
+    for register in range(1, 5):
+        yield f"EASD{register:02d}", index if register == 1 else "000000000"
     if house.energy_export_wh is not None:
         yield "EAIT", f"{int(house.energy_export_wh):09d}"
     for phase, current_a in enumerate(house.amperes, start=1):
@@ -172,7 +207,7 @@ def _standard_groups(house: HouseReading) -> Iterator[tuple[str, str]]:
     yield "MSG1", f"{'PAS DE          MESSAGE':<32}"
     yield "PRM", "00000000000000"
     yield "RELAIS", "000"
-    yield "NTARF", "01"
+    yield "NTARF", f"{number:02d}"
     yield "NJOURF", "00"
     yield "NJOURF+1", "00"
     yield "PJOURF+1", " ".join(["00008001", *["NONUTILE"] * 10])
@@ -187,6 +222,10 @@ def _status(house: HouseReading) -> int:
         status |= 1 << 8
     if house.drawn_va < 0:
         status |= 1 << 9
+    if _NAMES[house.period][0] == "TEMPO":
+        status |= _COLOURS[house.period[3]] << 24 | _COLOURS.get(house.tomorrow, 0) << 26
+    if house.period == "PM..":
+        status |= 1 << 30
     return status
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from metering.meter import MeterError
 from metering.reading import Phases, Reading
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from station.config import Configuration, EvseConfig, SimulationConfig
     from station.jumpers import JumperPosition
     from station.simulation.clock import VirtualClock
-    from station.simulation.linky import HouseReading, SimulatedLinky
+    from station.simulation.linky import HouseReading, SimulatedLinky, TariffPeriod
     from station.simulation.meter_server import MeterServer
     from station.simulation.p1 import SimulatedP1
 
@@ -74,6 +74,8 @@ class World:
         """where the jumpers of the smart-meter port stand; None: they cannot be read"""
         self.contacts = SimulatedContacts()
         """of the grid operator"""
+        self.tariff: tuple[TariffPeriod, Literal["----", "BLEU", "BLAN", "ROUG"]] = ("TH..", "----")
+        """what the Linky of the house tells of its tariff: the running period and the colour of tomorrow"""
         self._grid = configuration.grid
         self.linky: SimulatedLinky | None = None
         self.p1: SimulatedP1 | None = None
@@ -261,4 +263,10 @@ class World:
         )
         linky = self._simulation.linky
         subscribed_va = linky.subscribed_va if linky is not None else 9000
-        return HouseReading(shown, subscribed_va=subscribed_va, energy_import_wh=self.house.energy_wh)
+        return HouseReading(
+            shown,
+            subscribed_va=subscribed_va,
+            energy_import_wh=self.house.energy_wh,
+            period=self.tariff[0],
+            tomorrow=self.tariff[1],
+        )

@@ -11,6 +11,7 @@ from metering.reading import Phases
 from station.hardware.selector import selected_a
 from station.jumpers import JumperPosition
 from station.simulation.board import MeterOverride
+from station.simulation.linky import TariffPeriod
 from station.web.api import Command, Wait, maybe_settle
 from station.web.host import Host
 from station.web.sim_driver import board_of
@@ -55,6 +56,10 @@ class Grid(Command):
     silence: bool | None = None
     noise: Annotated[float, Field(ge=0, le=1)] | None = None
     """bit flips per byte on the meter's wire; on Modbus anything but 0 spoils every answer"""
+    tariff_period: TariffPeriod | None = None
+    """of a Linky, as historique mode writes it"""
+    tomorrow: Literal["----", "BLEU", "BLAN", "ROUG"] | None = None
+    """the colour of tomorrow that it tells"""
     contact: bool | None = None
     """whether the grid operator's contact is closed; its opposite is then open, or the other way round"""
     contact_wire_broken: bool | None = None
@@ -101,6 +106,8 @@ def surroundings_routes(api: FastAPI, host: Host) -> None:
         disturbs = body.silence is not None or body.noise is not None
         if disturbs and not host.world.disturb_grid_meter(silence=body.silence, noise=body.noise):
             raise HTTPException(409, "the house has no simulated meter")
+        period, tomorrow = host.world.tariff
+        host.world.tariff = (body.tariff_period or period, body.tomorrow or tomorrow)
         if body.contact is not None:
             contacts.closed = (body.contact, not body.contact)
         if body.contact_wire_broken:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from energy.limit import tightest
+from energy.limit import tightest, told
 from station.authorization import shown
 from station.evse_state import all_faults
 from station.local_time import local_time
@@ -13,7 +13,6 @@ from station.web.host import Host
 
 if TYPE_CHECKING:
     from energy.grid import Tariff
-    from energy.limit import Limit
     from metering.reading import Phases, Reading
     from station.evse import Evse
     from station.life import Life
@@ -99,17 +98,13 @@ def evse_status(evse: Evse) -> Json:
         "contactor_closed": state.seen.contactor_closed,
         "locked": state.seen.locked,
         "offered_a": evse.offered_a,
-        "limit": _limit(binding) if binding is not None else None,
-        "limits": [_limit(limit) for limit in evse.limits],
+        "limit": told(binding) if binding is not None else None,
+        "limits": [told(limit) for limit in evse.limits],
         "faults": sorted(fault.value for fault in all_faults(state)),
         "temperature_c": state.seen.temperature_c,
         "meter": _reading(evse.meter.latest),
         "meter_error": evse.meter.error,
     }
-
-
-def _limit(limit: Limit) -> Json:
-    return {"source": limit.source.value, "current_a": limit.current_a, "since": limit.since.isoformat()}
 
 
 def _reading(reading: Reading | None) -> Json | None:

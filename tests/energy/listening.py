@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
+
+from pydantic import TypeAdapter
 
 from energy.freshness import Freshness
 from energy.grid import GridSample, GridSource
+from energy.sources import GridSourceConfig
 from metering.clock import Clock, SystemClock, TimerHandle
 
 PATIENCE_S = 10.0
 """real seconds after which a test gives up; a test that works needs a fraction"""
+
+
+def configured(settings: Mapping[str, object]) -> GridSourceConfig:
+    """The configuration of a source, as the installation file makes it."""
+    return TypeAdapter[GridSourceConfig](GridSourceConfig).validate_python(settings)
 
 
 class FastClock(Clock):

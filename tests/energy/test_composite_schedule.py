@@ -140,6 +140,14 @@ def test_a_daily_profile_comes_again_within_a_long_schedule() -> None:
     assert work([daily], timedelta(days=2)) == 4
 
 
+@pytest.mark.parametrize("duration_s", [None, 200_000])
+def test_a_recurring_schedule_begins_anew_even_where_it_is_not_over(duration_s: int | None) -> None:
+    daily = profile((0, 10.0), (3600, 20.0), kind=Kind.RECURRING, recurrency=Recurrency.DAILY)
+    daily = replace(daily, schedule=replace(daily.schedule, duration_s=duration_s))
+    levels = composite_schedule([daily], site(), 1, NOON, 2 * 86_400, RateUnit.A)
+    assert steps(levels) == [(0, 10.0), (3600, 20.0), (86_400, 10.0), (90_000, 20.0)]
+
+
 def test_a_level_that_begins_or_ends_within_a_second_is_on_the_careful_side() -> None:
     late = [(0, 1_500_000, 10.0), (1_500_000, 3_400_000, 6.0), (3_400_000, 5_000_000, 12.0)]
     assert in_whole_seconds(late) == [(0, 1, 10.0), (1, 4, 6.0), (4, 5, 12.0)]

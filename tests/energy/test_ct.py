@@ -13,16 +13,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from energy.grid import SourceError
-from energy.sources import GridSourceConfig
 from energy.sources.ct import ClampConfig, CtConfig
 from energy.sources.house import House
 from energy.sources.iio import Layout
 from energy.sources.rms import Converter, Fault, follows, measure
 from metering.clock import SystemClock
-from tests.energy.listening import Listener, listening
+from tests.energy.listening import Listener, configured, listening
 
 HZ = 3000
 TWELVE_BIT = Converter(
@@ -231,6 +230,7 @@ def test_a_calibration_beyond_ten_percent_is_another_kind_of_clamp(gain: float) 
 
 def test_a_calibrated_clamp_shows_more_or_less() -> None:
     settings = {"type": "ct", "clamps": [{"channel": 0, "gain": 1.05, "primary_a": 50, "secondary_v": 1.0}]}
-    config = TypeAdapter[CtConfig](GridSourceConfig).validate_python(settings)
+    config = configured(settings)
+    assert isinstance(config, CtConfig)
     assert config.clamps[0].gain == 1.05
     assert config.open(SystemClock(), House(1)) is not None

@@ -13,16 +13,15 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from energy.grid import GridSource, SourceError
-from energy.sources import GridSourceConfig
 from energy.sources.linky import LinkyConfig
 from energy.sources.tic import TicMode
 from metering.clock import Clock, TimerHandle
 from metering.reading import Phases
 from station.simulation.linky import HouseReading, SimulatedLinky, historique_frame, standard_frame
-from tests.energy.listening import PATIENCE_S, FastClock, Listener, listening
+from tests.energy.listening import PATIENCE_S, FastClock, Listener, configured, listening
 
 MONO = HouseReading(Phases(12.0, None, None), subscribed_va=9000)
 TRI = HouseReading(Phases(3.0, 6.0, 4.0), subscribed_va=18000)
@@ -59,7 +58,7 @@ async def test_what_the_meter_shows_arrives_and_is_fresh(house: HouseReading, mo
     clock = FastClock()
     async with SimulatedLinky(lambda: house, clock, mode) as meter:
         settings = {"type": "linky", "device": meter.device, "mode": mode.name.lower() if chosen == "fixed" else "auto"}
-        source = TypeAdapter[LinkyConfig](GridSourceConfig).validate_python(settings).open(clock)
+        source = configured(settings).open(clock)
         async with listening(source, clock) as heard:
             samples = await heard.more(2)
             assert not heard.stale
@@ -245,7 +244,7 @@ async def test_a_device_can_be_read_again_and_again() -> None:
 )
 def test_a_wrong_configuration_names_the_field(settings: dict[str, str], complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint):
-        TypeAdapter[LinkyConfig](GridSourceConfig).validate_python(settings)
+        configured(settings)
 
 
 def test_knowing_the_sources_loads_no_serial_library() -> None:

@@ -252,9 +252,12 @@ def test_belgium_counts_its_tariffs_the_other_way_round_and_tells_the_quarter_ho
 
 
 @needs_samples
-def test_a_meter_that_tells_totals_only_says_nothing_of_three_phases_and_all_of_one() -> None:
+def test_a_meter_that_tells_totals_only_says_nothing_of_three_phases_and_all_of_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     (three,) = _samples(sample("v2.2-iskra.txt"))
     assert (three.currents_a, three.power_w) == (UNKNOWN, 1010)
+    assert "this meter tells of no single phase, so none of 3 can be limited" in caplog.text
     (single,) = _samples(sample("v2.2-iskra.txt"), house=House(1))
     assert single.currents_a == Phases(pytest.approx(1010 / 230), None, None)
 

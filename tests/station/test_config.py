@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from energy.sources.linky import LinkyConfig
 from metering.drivers.modbus import ModbusTcpMeter
 from station.config import SIMULATED_DEVICE, Configuration, ConfigurationError, load
 
@@ -89,7 +90,9 @@ def test_every_table_is_read(file: Path) -> None:
     assert (meter.host, meter.port) == ("192.168.1.20", 502)
     assert configuration.evse[1].max_current_a == 16.0
     assert configuration.grid is not None
-    assert (configuration.grid.source.device, configuration.grid.safe_current_a) == ("/dev/ttyS0", 6.0)
+    source = configuration.grid.source
+    assert isinstance(source, LinkyConfig)
+    assert (source.device, configuration.grid.safe_current_a) == ("/dev/ttyS0", 6.0)
     assert (configuration.simulation.rate, configuration.simulation.seed) == (0.0, 7)
     assert configuration.variable[0].value == "300"
 
@@ -122,6 +125,7 @@ def test_a_simulated_linky_brings_its_own_device(file: Path) -> None:
         "[simulation.linky]\nmode = 'standard'\nphases = 3\nsubscribed_va = 36000",
     )
     assert configuration.grid is not None
+    assert isinstance(configuration.grid.source, LinkyConfig)
     assert configuration.grid.source.device == SIMULATED_DEVICE
 
 
@@ -208,6 +212,12 @@ RULES = {
         "[grid]\nphases = 3\n[grid.source]\ntype = 'ct'\nclamps = [{ channel = 0 }]",
         "station.toml:7: grid.source.clamps: must be 3, one for each phase (is 1)",
     ),
+    "a meter that shows totals only": (
+        "[grid]\nphases = 3\n[grid.source]\ntype = 'modbus'\n"
+        "meter = { type = 'modbus-tcp', host = 'h', model = 'eastron-sdm72d-m' }",
+        "station.toml:7: grid.source.meter.model: Eastron SDM72D-M does not show each of three phases, "
+        "so none can be limited by it",
+    ),
     "a contact without a polarity": (
         "[grid_order]\ntype = 'dry-contact'\nline = 17",
         "station.toml:3: grid_order.polarity: is missing",
@@ -217,8 +227,9 @@ RULES = {
         "station.toml:8: grid.source.key: must be 32 hexadecimal digits",
     ),
     "a custom meter without registers": (
-        "[grid]\nphases = 3\n[grid.source]\ntype = 'modbus'\nmeter = { type = 'modbus-tcp', host = 'h', model = 'custom' }",
-        "station.toml:7: grid.source.meter: model = \"custom\" needs a table: at least one register",
+        "[grid]\nphases = 3\n[grid.source]\ntype = 'modbus'\n"
+        "meter = { type = 'modbus-tcp', host = 'h', model = 'custom' }",
+        'station.toml:7: grid.source.meter: model = "custom" needs a table: at least one register',
     ),
     "a simulated linky that nobody reads": (
         "[simulation.linky]\nmode = 'standard'\nphases = 3\nsubscribed_va = 9000",

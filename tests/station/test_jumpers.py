@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
 
-from energy.sources import GridSourceConfig
 from energy.sources.dry_contact import DryContactConfig
-from energy.sources.linky import LinkyConfig
 from station.jumpers import Jumpers, expected_position
+from tests.energy.listening import configured
 
 CONTACT = DryContactConfig(type="dry-contact", polarity="open-dims", line=1)
 RTU = {"type": "modbus-rtu", "model": "eastron-sdm630", "device": "/dev/ttyS1"}
@@ -40,7 +38,7 @@ RTU = {"type": "modbus-rtu", "model": "eastron-sdm630", "device": "/dev/ttyS1"}
 def test_each_meter_has_its_position(
     source: dict[str, Any] | None, contacts: DryContactConfig | None, position: str
 ) -> None:
-    config = TypeAdapter[LinkyConfig](GridSourceConfig).validate_python(source) if source is not None else None
+    config = configured(source) if source is not None else None
     assert expected_position(config, contacts) == position
 
 

@@ -19,11 +19,11 @@ SOURCES: dict[str, dict[str, Any]] = {
     "p1": {"type": "p1", "device": "simulated", "version": "modern"},
     "modbus-tcp": {
         "type": "modbus",
-        "meter": {"type": "modbus-tcp", "model": "siemens-pac2200", "host": "simulated"},
+        "meter": {"type": "modbus-tcp", "model": "siemens-pac2200", "host": "simulated", "timeout_s": 0.2},
     },
     "modbus-rtu": {
         "type": "modbus",
-        "meter": {"type": "modbus-rtu", "model": "eastron-sdm630", "device": "simulated"},
+        "meter": {"type": "modbus-rtu", "model": "eastron-sdm630", "device": "simulated", "timeout_s": 0.2},
     },
 }
 
@@ -119,3 +119,20 @@ async def test_jumpers_that_do_not_fit_the_meter_are_said(tmp_path: Path, caplog
 async def test_without_a_contact_there_is_no_record(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk, visiting(walk) as api:
         assert (await api.client.get("/api/grid-orders")).status_code == 404
+
+
+@pytest.mark.parametrize("mode", ["historique", "standard"])
+async def test_what_a_linky_tells_of_prices_is_shown(tmp_path: Path, mode: str) -> None:
+    linky = {"mode": mode, "phases": 3, "subscribed_va": 18000}
+    async with (
+        walking(tmp_path, grid=grid({"type": "linky", "mode": mode}), simulation={"linky": linky}) as walk,
+        visiting(walk) as api,
+    ):
+        await api.post("/api/sim/grid", {"tariff_period": "HCJW", "tomorrow": "ROUG", "currents_a": TRI})
+        await heard(walk, api, TRI)
+        await walk.advance(10)
+        told = (await api.get("/api/status"))["grid"]["tariff"]
+        assert (told["off_peak"], told["today"], told["tomorrow"]) == (True, "white", "red")
+        await api.post("/api/sim/grid", {"tariff_period": "PM.."})
+        await walk.advance(10)
+        assert (await api.get("/api/status"))["grid"]["tariff"]["peak_now"] is True

@@ -37,6 +37,18 @@ class Api:
         assert answer.status_code == status, answer.text
         return answer.json()
 
+    async def put(self, path: str, body: object) -> Any:
+        """What a PUT answers when it is accepted."""
+        answer = await self.client.put(path, json=body, params={"wait": "settled"})
+        assert answer.status_code == 202, answer.text
+        return answer.json()
+
+    async def delete(self, path: str) -> Any:
+        """What a DELETE answers when it is accepted."""
+        answer = await self.client.delete(path, params={"wait": "settled"})
+        assert answer.status_code == 202, answer.text
+        return answer.json()
+
     async def advance(self, seconds: float) -> None:
         """Let time pass, as a test bench does it."""
         await self.post("/api/sim/clock", {"advance_s": seconds}, status=200)

@@ -1,0 +1,89 @@
+"""From a sample of the grid meter to a changed pilot: our own time, through decision, EVSE and the board's driver."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+
+from energy.grid import GridSample
+from metering.reading import Phases
+from station.app import application as assemble
+from station.config import Configuration
+from station.evse_state import Authorization
+from station.hardware.board import Outputs
+from station.model import IdToken, TriggerReason
+from station.program import Program
+from station.simulation.vehicle import VehicleModel
+
+_HIGH_A, _LOW_A = 30.0, 10.0
+_CARD = IdToken("BENCH", "Local")
+
+
+async def samples_to_pilots(count: int, evses: int) -> list[float]:
+    """Milliseconds from a sample to the order at the board, `count` times, in order of size."""
+    with tempfile.TemporaryDirectory() as folder:
+        program = assemble(
+            Configuration.model_validate(
+                {
+                    "station": {"identity": "BENCH-1", "storage": folder},
+                    "http": {"port": 0},
+                    "simulation": {"rate": 0.0},
+                    "evse": [{"id": number + 1} for number in range(evses)],
+                    "grid": {
+                        "phases": 3,
+                        "max_current_a": 40.0 * evses,
+                        "source": {"type": "linky", "device": str(Path(folder) / "none")},
+                    },
+                }
+            )
+        )
+        running = asyncio.create_task(program.run())
+        await program.begun()
+        took_ms = await _measured(program, count, evses)
+        program.stop()
+        while not running.done():
+            await program.clock.advance(0.5)
+        await running
+    return sorted(took_ms)
+
+
+async def _measured(program: Program, count: int, evses: int) -> list[float]:
+    life, board = program.life, program.world.boards[1]
+    if life is None:
+        raise RuntimeError("the station does not live")
+    ordered: list[float] = []
+    apply = board.apply
+
+    async def noted(outputs: Outputs) -> None:
+        ordered.append(time.perf_counter())
+        await apply(outputs)
+
+    for evse_id, one in program.world.boards.items():
+        one.plug(VehicleModel(battery_wh=1e9))
+        life.station.evses[evse_id].authorize(Authorization(_CARD), TriggerReason.AUTHORIZED)
+    for _ in range(20):
+        await _speak(program, _LOW_A)
+        await program.clock.advance(1.0)
+    board.apply = noted  # type: ignore[method-assign]
+    took_ms: list[float] = []
+    while len(took_ms) < count:
+        for house_a in (_HIGH_A * evses, _LOW_A):
+            for _ in range(2 if house_a > _LOW_A else 60):  # down at once, up when it has been calm
+                await program.clock.advance(1.0)
+                ordered.clear()
+                began_s = time.perf_counter()
+                await _speak(program, house_a)
+                await program.clock.settle()
+                if ordered:
+                    took_ms.append((ordered[0] - began_s) * 1000.0)
+    return took_ms[:count]
+
+
+async def _speak(program: Program, house_a: float) -> None:
+    if program.life is not None:
+        each = [tuple(board.currents_a) for board in program.world.boards.values()]
+        drawn = [sum(currents) for currents in zip(*each, strict=True)]
+        flows = Phases(house_a + drawn[0], house_a + drawn[1], house_a + drawn[2])
+        program.life.load.take_sample(GridSample(program.clock.now(), flows))

@@ -1,0 +1,154 @@
+"""The link to an MQTT broker, with a real one: it is told the reasons, it brings limits, and it may be gone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shutil
+import socket
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+import pytest
+
+from tests.walk import Walk, walking
+
+_BROKER = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+pytestmark = pytest.mark.skipif(_BROKER is None, reason="the broker mosquitto is not installed")
+ROOT = "borne/BORNE-TEST"
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@contextlib.asynccontextmanager
+async def broker(folder: Path, port: int) -> AsyncGenerator[None]:
+    """A mosquitto of its own, until the end."""
+    file = folder / "mosquitto.conf"
+    file.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n", encoding="utf-8")
+    process = await asyncio.create_subprocess_exec(
+        str(_BROKER), "-c", str(file), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        async with asyncio.timeout(10):
+            while True:
+                with contextlib.suppress(OSError):
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                    writer.close()
+                    await writer.wait_closed()
+                    break
+                await asyncio.sleep(0.05)
+        yield
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+class Peer:
+    """A home automation at the same broker."""
+
+    def __init__(self, client: aiomqtt.Client) -> None:
+        self.client = client
+        self.heard: dict[str, str] = {}
+
+    async def listen(self) -> None:
+        """Keep the last word of each topic."""
+        await self.client.subscribe(f"{ROOT}/#")
+        async for message in self.client.messages:
+            payload = message.payload
+            text = payload.decode() if isinstance(payload, bytes) else ""
+            self.heard[str(message.topic).removeprefix(f"{ROOT}/")] = text
+
+    async def order(self, topic: str, payload: object) -> None:
+        """Ask for a limit."""
+        text = payload if isinstance(payload, str) else json.dumps(payload)
+        await self.client.publish(f"{ROOT}/{topic}", text, qos=1)
+
+    def reason(self) -> dict[str, Any]:
+        """Why EVSE 1 offers what it offers."""
+        return json.loads(self.heard["evse/1/reason"])
+
+
+async def until(walk: Walk, what: Callable[[], object]) -> None:
+    """The broker's time is real, the station's is not."""
+    for _ in range(200):
+        await walk.advance(0.2)
+        await asyncio.sleep(0.02)
+        with contextlib.suppress(KeyError):
+            if what():
+                return
+    pytest.fail("it did not come true")
+
+
+@contextlib.asynccontextmanager
+async def peering(port: int) -> AsyncGenerator[Peer]:
+    """A peer that listens."""
+    async with aiomqtt.Client("127.0.0.1", port) as client:
+        peer = Peer(client)
+        listening = asyncio.create_task(peer.listen())
+        try:
+            yield peer
+        finally:
+            listening.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await listening
+
+
+async def test_the_broker_is_told_the_reason_and_brings_limits(tmp_path: Path) -> None:
+    port = _free_port()
+    mqtt = {"host": "127.0.0.1", "port": port}
+    async with broker(tmp_path, port), peering(port) as peer, walking(tmp_path, mqtt=mqtt) as walk:
+        await walk.accepted()
+        await until(walk, lambda: peer.heard["online"] == "true")
+        await walk.plug(phases=3)
+        await walk.present()
+        await until(walk, lambda: peer.reason()["offered_a"] == 32.0)
+        assert peer.reason()["reason"]["source"] == "hardware"
+        await peer.order("limit/user/set", {"current_a": 10, "for_s": 30, "by": "solar"})
+        await until(walk, lambda: peer.reason()["offered_a"] == 10.0)
+        assert peer.reason()["reason"]["words"] == "the owner's limit (solar)"
+        assert json.loads(peer.heard["limit/user"])["current_a"] == 10.0
+        await peer.order("limit/operator/set", {"power_w": 4200})
+        await until(walk, lambda: peer.reason()["offered_a"] == 6.0)
+        assert peer.reason()["reason"]["source"] == "grid-operator"
+        await peer.order("limit/operator/set", "")
+        await until(walk, lambda: peer.reason()["offered_a"] in {10.0, 32.0})
+        await walk.advance(31)
+        await until(walk, lambda: peer.reason()["offered_a"] == 32.0)
+        assert peer.heard["limit/user"] == "null"
+
+
+@pytest.mark.parametrize("payload", ["{", "[]", "1", '{"amps": 3}', '{"current_a": -1}', "[" * 990, "x" * 1001])
+async def test_an_order_that_makes_no_sense_changes_nothing_and_is_answered(tmp_path: Path, payload: str) -> None:
+    port = _free_port()
+    mqtt = {"host": "127.0.0.1", "port": port}
+    async with broker(tmp_path, port), peering(port) as peer, walking(tmp_path, mqtt=mqtt) as walk:
+        await until(walk, lambda: peer.heard["online"] == "true")
+        await peer.order("limit/user/set", payload)
+        await until(walk, lambda: peer.heard["limit/user/error"])
+        assert walk.life.load.controller.shared == {}
+        await peer.order("limit/somebody/set", {"current_a": 6})
+        await peer.order("limit/user/set", {"current_a": 16})
+        await until(walk, lambda: peer.heard["limit/user/error"] == "")
+        assert list(walk.life.load.controller.shared) == ["user"]
+
+
+async def test_a_broker_that_comes_late_or_is_gone_for_a_while_is_found_again(tmp_path: Path) -> None:
+    port = _free_port()
+    mqtt = {"host": "127.0.0.1", "port": port}
+    async with walking(tmp_path, mqtt=mqtt) as walk:
+        await walk.accepted()
+        for _ in range(2):
+            async with broker(tmp_path, port), peering(port) as peer:
+                await until(walk, lambda peer=peer: peer.heard["online"] == "true")
+                await until(walk, lambda peer=peer: peer.reason())
+            await walk.advance(5)
+        await walk.plug(phases=3)
+        await walk.present()
+        await walk.charging()
