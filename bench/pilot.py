@@ -17,7 +17,9 @@ from station.model import IdToken, TriggerReason
 from station.program import Program
 from station.simulation.vehicle import VehicleModel
 
-_HIGH_A, _LOW_A = 30.0, 10.0
+_LIMIT_A = 80.0
+_HIGH_A, _LOW_A = 54.0, 10.0
+"""what the house draws in turn: it leaves the vehicles less than the current selector, or more"""
 _CARD = IdToken("BENCH", "Local")
 
 
@@ -33,7 +35,7 @@ async def samples_to_pilots(count: int, evses: int) -> list[float]:
                     "evse": [{"id": number + 1} for number in range(evses)],
                     "grid": {
                         "phases": 3,
-                        "max_current_a": 40.0 * evses,
+                        "max_current_a": _LIMIT_A,
                         "source": {"type": "linky", "device": str(Path(folder) / "none")},
                     },
                 }
@@ -69,7 +71,7 @@ async def _measured(program: Program, count: int, evses: int) -> list[float]:
     board.apply = noted  # type: ignore[method-assign]
     took_ms: list[float] = []
     while len(took_ms) < count:
-        for house_a in (_HIGH_A * evses, _LOW_A):
+        for house_a in (_HIGH_A, _LOW_A):
             for _ in range(2 if house_a > _LOW_A else 60):  # down at once, up when it has been calm
                 await program.clock.advance(1.0)
                 ordered.clear()

@@ -8,9 +8,9 @@ has been changed already is never taken for the house (no excess is subtracted t
 is answered at once.
 
 Down: the whole predicted excess, at once; what only a single sample of a fast source shows (a motor that starts) is
-waited out for that one second where the protection has seconds enough. Up: half of the room that the house left over all of the last half minute,
-at most 4 A a step, at most every 5 s, after 30 s without overload. A load that comes and goes (a hob, an oven's
-thermostat) hence keeps the vehicle steady below its peaks in place of chasing it.
+waited out for that one second where the protection has seconds enough. Up: half of the room that the house left over
+all of the last half minute, at most 4 A a step, at most every 5 s, after 30 s without overload. A load that comes and
+goes (a hob, an oven's thermostat) hence keeps the vehicle steady below its peaks in place of chasing it.
 """
 
 from __future__ import annotations

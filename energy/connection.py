@@ -1,4 +1,4 @@
-"""The connection that the house shares with the station: what its meter tells, what is left of it, when it would trip."""
+"""The connection that the house shares with the station: what its meter tells, what is left, when it would trip."""
 
 from __future__ import annotations
 

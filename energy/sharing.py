@@ -76,7 +76,11 @@ def spread(shares: Mapping[int, float], bounds: Sequence[Bound], wanted_a: Mappi
 
 
 def _fill(
-    shares: dict[int, float], bounds: Sequence[Bound], left: list[float], group: list[int], wanted_a: Mapping[int, float]
+    shares: dict[int, float],
+    bounds: Sequence[Bound],
+    left: list[float],
+    group: list[int],
+    wanted_a: Mapping[int, float],
 ) -> None:
     """Raise all of a group together until each has what it wants or meets a bound that is used up."""
     hungry = [evse_id for evse_id in group if wanted_a[evse_id] - shares[evse_id] > _NOTHING]

@@ -150,7 +150,7 @@ class LoadManagement:
                 await self.hear(sample)
 
     async def hear(self, sample: GridSample) -> None:
-        """A sample of the house: a vehicle that moves meanwhile must not be taken for a load of it, so it is looked at."""
+        """A sample of the house. A vehicle that moves meanwhile must not be taken for a load of it: it is looked at."""
         for evse in self._evses.values():
             if _is_unsettled(evse):
                 await evse.meter.fresh()

@@ -19,6 +19,8 @@ from station.database import StorageError
 from station.shared_limits import Setter, checked
 
 if TYPE_CHECKING:
+    import ssl
+
     from aiomqtt import Client
 
     from station.config import MqttConfig
@@ -76,8 +78,7 @@ class Mqtt:
     async def _listen(self, client: Client) -> None:
         async for message in client.messages:
             name = str(message.topic).removeprefix(f"{self._root}/limit/").removesuffix("/set")
-            payload = message.payload
-            await self._obey(client, name, bytes(payload) if isinstance(payload, bytes | bytearray) else b"")
+            await self._obey(client, name, bytes(message.payload))
 
     async def _obey(self, client: Client, name: str, payload: bytes) -> None:
         """An order of somebody; one that cannot be understood changes nothing."""
@@ -125,7 +126,7 @@ class Mqtt:
             self._told[topic] = text
 
 
-def _tls() -> object:
+def _tls() -> ssl.SSLContext:
     import ssl
 
     return ssl.create_default_context()

@@ -1,4 +1,4 @@
-"""Limits that the grid operator or the owner sets for all EVSEs together, through the API or MQTT; kept over restarts."""
+"""Limits that grid operator or owner set for all EVSEs together, through the API or MQTT; kept over restarts."""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
 """The pictures of a replay (matplotlib): who does what on an evening, the scores, and what the law is made of."""
 
+# pyright: reportUnknownMemberType=false
+# Matplotlib leaves the types of its keyword arguments open.
+
 from __future__ import annotations
 
 import math
@@ -122,7 +125,7 @@ def _ladder(folder: Path) -> None:
     """What a silent meter leaves, from 26 A with a safe current of 10 A."""
     figure, (axis,) = _new(1, 1, 5.5, 2.6)
     ladder = Ladder(10.0)
-    silences = [10 ** (step / 100) for step in range(0, 400)]
+    silences = [10 ** (step / 100) for step in range(400)]
     axis.step(silences, [ladder.limit_a(26.0, silent_s) for silent_s in silences], color=_OURS_COLOUR, where="post")
     axis.set_xscale("log")
     axis.set_xlabel("seconds of silence")

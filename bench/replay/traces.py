@@ -105,7 +105,7 @@ def hob(house: House, at_s: float, minutes: float, phase: int) -> None:
 
 
 def washing_machine(house: House, at_s: float, phase: int) -> None:
-    """Heats for a quarter of an hour with 2 kW, then turns its drum to and fro."""
+    """Heats for a quarter of an hour with 2 kW, then turns its drum both ways."""
     amperes = [8.7] * int(house.dice.uniform(700, 1100))
     for _ in range(180):
         amperes += [1.8] * 8 + [0.2] * 7
@@ -137,7 +137,7 @@ def heat_pump(house: House, *phases: int, rated_a: float = 6.0) -> None:
 
 
 def machine(house: House, at_s: float, minutes: float, run_a: float) -> None:
-    """A three-phase motor of a workshop: three times its current for a second at each start, load that comes and goes."""
+    """A three-phase motor: three times its current for a second at each start, load that comes and goes."""
     amperes: list[float] = []
     while len(amperes) < minutes * 60:
         on_s = int(house.dice.uniform(10, 90))
@@ -181,7 +181,7 @@ def small_flat(dice: random.Random) -> Trace:
 
 
 def all_electric_flat(dice: random.Random) -> Trace:
-    """One phase, heated by electricity: several heaters with thermostats of their own leave little, and not for long."""
+    """One phase, heated by electricity: heaters with thermostats of their own leave little, and not for long."""
     house = House(dice, 18 * HOUR_S, 13 * HOUR_S)
     base(house, 1.5, 0)
     fridge(house, 0)

@@ -187,7 +187,7 @@ class Breaker:
 
     def __init__(self, curve: TripCurve, limit_a: float) -> None:
         self._limit_a = limit_a
-        self._phases = [Protection(curve)] * 3
+        self._phases = [Protection(curve) for _ in range(3)]
         self._curve = curve
 
     def step(self, flows_a: Phases3, score: Score) -> None:
@@ -198,4 +198,4 @@ class Breaker:
         score.hottest = max(score.hottest, *(phase.heat / self._curve.trips_at for phase in self._phases))
         if any(phase.tripped for phase in self._phases):
             score.trips += 1
-            self._phases = [Protection(self._curve)] * 3
+            self._phases = [Protection(self._curve) for _ in range(3)]

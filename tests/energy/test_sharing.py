@@ -97,7 +97,7 @@ def test_first_come_gives_the_first_all_but_the_least_of_the_others() -> None:
 
 def test_vehicles_on_different_conductors_do_not_take_from_each_other() -> None:
     l1, l2 = Bound(20.0, {1: 1.0, 3: 1.0}), Bound(10.0, {2: 1.0, 3: 1.0})
-    wanted = dict.fromkeys((1, 2, 3), 32.0)
+    wanted = {1: 32.0, 2: 32.0, 3: 32.0}
     assert share([l1, l2], wanted, [1, 2]) == pytest.approx({1: 20.0, 2: 10.0})
     assert share([l1, l2], wanted, [3, 1, 2]) == pytest.approx({3: 10.0, 1: 10.0, 2: 0.0})
 

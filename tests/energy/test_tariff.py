@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from energy.grid import Tariff, TariffColour
 from energy.tariff import Hours, Plan, TariffMode, Verdict, cheap_now, judge
 
-EVENING = datetime(2026, 1, 15, 19, 0, tzinfo=timezone(timedelta(hours=1)))
+PARIS = timezone(timedelta(hours=1))
+EVENING = datetime(2026, 1, 15, 19, 0, tzinfo=PARIS)
 OFF_PEAK, AVOID = TariffMode.OFF_PEAK, TariffMode.AVOID_PEAKS
 tariffs = st.builds(
     Tariff,
@@ -21,7 +22,7 @@ tariffs = st.builds(
     contact_closed=st.none() | st.booleans(),
 )
 plans = st.builds(Plan, st.sampled_from(TariffMode), st.none() | st.times(), st.floats(0, 80_000))
-moments = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(EVENING.tzinfo))  # noqa: DTZ001
+moments = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(PARIS))  # noqa: DTZ001
 
 
 @pytest.mark.parametrize(

@@ -57,10 +57,10 @@ async def test_a_value_stands_in_place_of_what_is_told(database: Database) -> No
 async def test_a_name_that_is_not_known_is_no_variable_without_its_mutability(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    model = await model_with(database, row(KNOWN, "Fixde", "x"), row(Place("Knwon"), "Fixed", "x"))
+    model = await model_with(database, row(KNOWN, "Fixde", "x"), row(Place("Nonsuch"), "Fixed", "x"))
     assert len(model.rows()) == 1
     assert "variable Known.Fixde is not known" in caplog.text
-    assert "variable Knwon.Fixed is not known" in caplog.text
+    assert "variable Nonsuch.Fixed is not known" in caplog.text
 
 
 async def test_an_own_variable_is_written_and_kept_where_it_may_be(database: Database) -> None:

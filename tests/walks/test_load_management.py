@@ -102,9 +102,7 @@ async def test_above_three_times_the_contactor_opens_before_the_vehicle_has_foll
         assert walk.evse.state.charging_state is ChargingState.SUSPENDED_EVSE
 
 
-async def test_status_log_and_load_management_tell_one_reason(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_status_log_and_load_management_tell_one_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     async with walking(tmp_path, grid=GRID) as walk, visiting(walk) as api:
         house = House(walk)

@@ -61,9 +61,7 @@ class Peer:
         """Keep the last word of each topic."""
         await self.client.subscribe(f"{ROOT}/#")
         async for message in self.client.messages:
-            payload = message.payload
-            text = payload.decode() if isinstance(payload, bytes) else ""
-            self.heard[str(message.topic).removeprefix(f"{ROOT}/")] = text
+            self.heard[str(message.topic).removeprefix(f"{ROOT}/")] = bytes(message.payload).decode()
 
     async def order(self, topic: str, payload: object) -> None:
         """Ask for a limit."""

@@ -1,0 +1,79 @@
+"""ECDSA on the curve that the `cryptography` package does not have: secp192k1, for checking signatures only.
+
+Slow and not in constant time, which is no matter here: nothing in it is secret. Sources: SEC 1 §4.1.4 (verification),
+SEC 2 version 1 §2.2.1 (the numbers of the curve).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_Point = tuple[int, int] | None
+"""a point with its coordinates; None is the point at infinity"""
+
+
+@dataclass(frozen=True, slots=True)
+class WeierstrassCurve:
+    """y² = x³ + ax + b over the integers modulo p, with a generator of the prime order n."""
+
+    p: int
+    a: int
+    b: int
+    generator: tuple[int, int]
+    n: int
+
+    def holds(self, x: int, y: int) -> bool:
+        """Whether a point lies on the curve."""
+        return 0 <= x < self.p and 0 <= y < self.p and (y * y - (x * x * x + self.a * x + self.b)) % self.p == 0
+
+    def lift(self, x: int, *, odd: bool) -> int | None:
+        """The y that belongs to an x (a compressed point, SEC 1 §2.3.4); None when there is none. Needs p ≡ 3 mod 4."""
+        y = pow(x * x * x + self.a * x + self.b, (self.p + 1) // 4, self.p)
+        y = y if (y & 1) == odd else self.p - y
+        return y if self.holds(x, y) else None
+
+    def verify(self, key: tuple[int, int], digest: bytes, r: int, s: int) -> bool:
+        """Whether (r, s) is a signature of this digest by the holder of the key."""
+        if not self.holds(*key) or not (0 < r < self.n and 0 < s < self.n):
+            return False
+        surplus = max(0, len(digest) * 8 - self.n.bit_length())
+        e = int.from_bytes(digest, "big") >> surplus
+        inverse = pow(s, -1, self.n)
+        found = self._add(
+            self._times(e * inverse % self.n, self.generator), self._times(r * inverse % self.n, key)
+        )
+        return found is not None and found[0] % self.n == r
+
+    def _times(self, factor: int, point: _Point) -> _Point:
+        result: _Point = None
+        while factor:
+            if factor & 1:
+                result = self._add(result, point)
+            point = self._add(point, point)
+            factor >>= 1
+        return result
+
+    def _add(self, one: _Point, other: _Point) -> _Point:
+        if one is None or other is None:
+            return one if other is None else other
+        (x1, y1), (x2, y2) = one, other
+        if x1 == x2 and (y1 + y2) % self.p == 0:
+            return None
+        if one == other:
+            slope = (3 * x1 * x1 + self.a) * pow(2 * y1, -1, self.p)
+        else:
+            slope = (y2 - y1) * pow(x2 - x1, -1, self.p)
+        x3 = (slope * slope - x1 - x2) % self.p
+        return x3, (slope * (x1 - x3) - y1) % self.p
+
+
+SECP192K1 = WeierstrassCurve(
+    p=2**192 - 2**32 - 2**12 - 2**8 - 2**7 - 2**6 - 2**3 - 1,
+    a=0,
+    b=3,
+    generator=(
+        0xDB4FF10EC057E9AE26B07D0280B7F4341DA5D1B1EAE06C7D,
+        0x9B2F2F6D9C5628A7844163D015BE86344082AA88D95E2F9D,
+    ),
+    n=0xFFFFFFFFFFFFFFFFFFFFFFFE26F2FC170F69466A74DEFD8D,
+)

@@ -1,0 +1,253 @@
+"""OCMF records (Open Charge Metering Format 1.4): taken apart without changing a byte, and put together.
+
+A record is `OCMF|payload|signature`. The signature covers exactly the bytes of the payload, so these are kept as they
+came and never written anew from what was read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Final, cast
+
+from metering.ocmf_signature import DEFAULT_ALGORITHM
+
+HEADER: Final = b"OCMF|"
+ENDS: Final = frozenset("ELRAP")
+"""TX of a reading that ends a transaction"""
+_INHERITED: Final = ("TM", "TX", "RV", "RI", "RU", "RT", "CL", "EF", "ST")
+"""what a reading may leave out when it is as in the reading before it"""
+_IN_WH: Final[Mapping[str, int]] = {"Wh": 1, "kWh": 1000}
+_TIME = re.compile(
+    r"(?P<second>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)([,.](?P<fraction>\d{1,6}))?"
+    r"(?P<zone>Z|[+-]\d\d:?\d\d)?\s*(?P<state>[A-Za-z])?\s*"
+)
+_MOST_DIGITS: Final = 30
+"""places of a number before and behind the point; no meter shows more"""
+
+Json = str | int | bool | Decimal | None | list["Json"] | dict[str, "Json"]
+
+
+class RecordError(ValueError):
+    """A text is no OCMF record, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class OcmfTime:
+    """The time of a reading, with the meter's own offset."""
+
+    iso: str
+    state: str | None
+    """U unknown, I informative, S synchronised, R relative; None where the record does not say"""
+
+    @property
+    def moment(self) -> datetime | None:
+        """The instant; None when no offset is told."""
+        moment = datetime.fromisoformat(self.iso)
+        return moment if moment.tzinfo is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class OcmfReading:
+    """One reading of a record, with what it leaves out filled in."""
+
+    time: OcmfTime | None = None
+    reason: str | None = None
+    """TX: why it was taken"""
+    register: str | None = None
+    """RI: an OBIS code, as it is spelled"""
+    unit: str | None = None
+    value: Decimal | None = None
+    value_text: str | None = None
+    """RV where it came as a text instead of a number"""
+    current_type: str | None = None
+    loss: Decimal | None = None
+    error_flags: str | None = None
+    status: str | None = None
+
+    @property
+    def wh(self) -> Decimal | None:
+        """The value in watt hours; None where it is no energy."""
+        factor = _IN_WH.get(self.unit or "")
+        return self.value * factor if self.value is not None and factor is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record, taken apart."""
+
+    payload: bytes
+    """what is signed, byte for byte"""
+    fields: Mapping[str, Json]
+    """the top level without RD; numbers are Decimal or int"""
+    readings: tuple[OcmfReading, ...]
+    algorithm_stated: str | None
+    """SA; None: the default holds"""
+    encoding: str
+    """SE, or its default"""
+    mime: str | None
+    signature: str | None
+    """SD; None: the record is not signed"""
+    outer_whitespace: bool
+    repeated: tuple[str, ...] = ()
+    """keys that stand twice in one object, of which readers may take the one or the other"""
+
+    @property
+    def algorithm(self) -> str:
+        """What it is signed with."""
+        return self.algorithm_stated or DEFAULT_ALGORITHM
+
+    def text(self, key: str) -> str | None:
+        """A field of the top level as text; None when it is not there."""
+        value = self.fields.get(key)
+        return None if value is None else str(value)
+
+
+def parse(data: bytes) -> Record:
+    """Take a record apart.
+
+    Raises:
+        RecordError: it is none, and why.
+    """
+    bare = data.strip()
+    if not bare.startswith(HEADER):
+        raise RecordError("does not begin with OCMF|")
+    parts = bare.split(b"|")
+    if len(parts) != 3:
+        raise RecordError(f"has {len(parts)} parts between its bars instead of 3")
+    repeated: list[str] = []
+    payload = _object(parts[1], "the payload", repeated)
+    signature = _object(parts[2], "the signature", repeated)
+    readings = payload.pop("RD", None)
+    if not isinstance(readings, list):
+        raise RecordError("RD is no list of readings")
+    return Record(
+        parts[1],
+        payload,
+        _readings(readings),
+        _text(signature, "SA"),
+        _text(signature, "SE") or "hex",
+        _text(signature, "SM"),
+        _text(signature, "SD"),
+        outer_whitespace=bare != data,
+        repeated=tuple(repeated),
+    )
+
+
+def _object(data: bytes, what: str, repeated: list[str]) -> dict[str, Json]:
+    def pairs(found: list[tuple[str, Json]]) -> dict[str, Json]:
+        once = dict(found)
+        repeated.extend(key for key in once if sum(key == other for other, _ in found) > 1)
+        return once
+
+    def refuse(name: str) -> Json:
+        raise ValueError(f"{name} is no number")
+
+    try:
+        read = cast(
+            "Json",
+            json.loads(data.decode(), parse_float=Decimal, parse_constant=refuse, object_pairs_hook=pairs),
+        )
+    except (ValueError, RecursionError, InvalidOperation) as error:
+        raise RecordError(f"{what} is no JSON: {error}") from error
+    if not isinstance(read, dict):
+        raise RecordError(f"{what} is no JSON object")
+    return read
+
+
+def _text(fields: Mapping[str, Json], key: str) -> str | None:
+    value = fields.get(key)
+    return value if isinstance(value, str) else None
+
+
+def _readings(found: list[Json]) -> tuple[OcmfReading, ...]:
+    readings: list[OcmfReading] = []
+    before: dict[str, Json] = {}
+    for one in found:
+        if not isinstance(one, dict):
+            raise RecordError("a reading is no JSON object")
+        before = {key: value for key, value in (before | one).items() if key in _INHERITED}
+        readings.append(_reading(before))
+    return tuple(readings)
+
+
+def _reading(fields: Mapping[str, Json]) -> OcmfReading:
+    value = fields.get("RV")
+    return OcmfReading(
+        read_time(_text(fields, "TM") or ""),
+        _text(fields, "TX"),
+        _text(fields, "RI"),
+        _text(fields, "RU"),
+        _decimal(value),
+        value if isinstance(value, str) else None,
+        _text(fields, "RT"),
+        _decimal(fields.get("CL")),
+        _text(fields, "EF"),
+        _text(fields, "ST"),
+    )
+
+
+def _decimal(value: Json) -> Decimal | None:
+    """A number, or a text that is one, padded as some meters pad it; None when it is neither."""
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        return None
+    if isinstance(value, str) and re.fullmatch(r"\s*[+-]?\d{1,30}(\.\d{1,30})?\s*", value, re.ASCII) is None:
+        return None
+    number = Decimal(value.strip() if isinstance(value, str) else value)
+    if not -_MOST_DIGITS <= number.adjusted() <= _MOST_DIGITS:
+        raise RecordError("a number is beyond what a meter shows")
+    return number
+
+
+def read_time(text: str) -> OcmfTime | None:
+    """TM, `2018-07-24T13:22:04,000+0200 S`; None when it cannot be read."""
+    match = _TIME.fullmatch(text.strip())
+    if match is None:
+        return None
+    zone = match["zone"] or ""
+    if zone == "Z":
+        zone = "+00:00"
+    elif len(zone) == 5:
+        zone = f"{zone[:3]}:{zone[3:]}"
+    iso = f"{match['second']}.{(match['fraction'] or '').ljust(3, '0')}{zone}"
+    try:
+        datetime.fromisoformat(iso)
+    except ValueError:
+        return None
+    return OcmfTime(iso, match["state"])
+
+
+def write_time(moment: datetime, state: str) -> str:
+    """TM of a moment, in its own zone."""
+    milliseconds = moment.microsecond // 1000
+    return f"{moment:%Y-%m-%dT%H:%M:%S},{milliseconds:03d}{moment:%z} {state}"
+
+
+def payload(fields: Mapping[str, Json], readings: Iterable[Mapping[str, Json]]) -> bytes:
+    """The payload of a new record: compact, in the order given, with numbers as they were given.
+
+    A bar would end the payload early; in texts it becomes a broken bar.
+    """
+    return _write({**fields, "RD": [dict(reading) for reading in readings]}).encode()
+
+
+def assemble(signed: bytes, signature: bytes, algorithm: str) -> bytes:
+    """A record of a payload and its DER signature."""
+    tail = _write({"SA": algorithm, "SD": signature.hex()})
+    return HEADER + signed + b"|" + tail.encode()
+
+
+def _write(value: Json) -> str:
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(key)}:{_write(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(_write(one) for one in value) + "]"
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, str):
+        return json.dumps(value.replace("|", "¦"), ensure_ascii=False)
+    return json.dumps(value)

@@ -1,0 +1,185 @@
+"""Public keys of signing meters, in all the forms in which they are printed, and the curves that OCMF knows."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class KeyFormError(ValueError):
+    """A text is no public key, and why."""
+
+
+class KeyForm(StrEnum):
+    """How a public key is written down."""
+
+    SPKI = "spki"
+    """SubjectPublicKeyInfo (RFC 5480), which names its curve"""
+    POINT = "point"
+    """the point with its leading octet (SEC 1 §2.3.3); says nothing of the curve but its size"""
+    RAW = "raw"
+    """x and y, one behind the other"""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """An elliptic curve that OCMF allows."""
+
+    name: str
+    size: int
+    """bytes of a coordinate"""
+    object_id: bytes
+    """what names it in a SubjectPublicKeyInfo, as DER has it"""
+
+
+CURVES: Final[Mapping[str, Curve]] = {
+    curve.name: curve
+    for curve in (
+        Curve("secp192k1", 24, bytes.fromhex("2b8104001f")),
+        Curve("secp192r1", 24, bytes.fromhex("2a8648ce3d030101")),
+        Curve("secp256k1", 32, bytes.fromhex("2b8104000a")),
+        Curve("secp256r1", 32, bytes.fromhex("2a8648ce3d030107")),
+        Curve("secp384r1", 48, bytes.fromhex("2b81040022")),
+        Curve("brainpoolp256r1", 32, bytes.fromhex("2b2403030208010107")),
+        Curve("brainpoolp384r1", 48, bytes.fromhex("2b240303020801010b")),
+    )
+}
+
+_EC_PUBLIC_KEY: Final = bytes.fromhex("2a8648ce3d0201")
+_SIZES: Final = frozenset(curve.size for curve in CURVES.values())
+_SEQUENCE, _BIT_STRING, _OBJECT_ID = 0x30, 0x03, 0x06
+_ARMOUR = re.compile(r"-----[A-Z ]+-----")
+_OCA_PREFIX = re.compile(r"^oca:base(16|32|64):asn1:", re.IGNORECASE)
+_MOST_CHARACTERS: Final = 4_000
+"""no public key is written with more"""
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A public key: its point, and its curve where it says so."""
+
+    point: bytes
+    """with its leading octet: 04 (x and y), 02 or 03 (x)"""
+    curve: str | None
+    """None: the key does not say; the record must"""
+    form: KeyForm
+
+    @property
+    def size(self) -> int:
+        """Bytes of a coordinate."""
+        return (len(self.point) - 1) // (2 if self.point[0] == 4 else 1)
+
+
+def read_key(text: str) -> PublicKey:
+    """The key that a text means: SPKI, PEM, a point or bare coordinates; in hex, base64 or base32.
+
+    White space within is no part of it, nor is the prefix of the OCA note (`oca:base16:asn1:`).
+
+    Raises:
+        KeyFormError: it is none, and why.
+    """
+    if len(text) > _MOST_CHARACTERS:
+        raise KeyFormError("longer than any public key")
+    found = _read(text) or next((key for data in decodings(text) if (key := _read(_ascii(data)))), None)
+    if found is None:
+        raise KeyFormError("neither SPKI nor a point of a known curve, in hex, base64 or base32")
+    return found
+
+
+def decodings(text: str) -> Iterator[bytes]:
+    """What a text without white space may mean: hex first, since hex digits are letters of base64 too."""
+    packed = "".join(text.split())
+    if re.fullmatch(r"(0[xX])?([0-9A-Fa-f]{2}:?)+", packed):
+        yield bytes.fromhex(packed.removeprefix("0x").removeprefix("0X").replace(":", ""))
+    for alphabet in (base64.b64decode, base64.urlsafe_b64decode):
+        if re.fullmatch(r"[0-9A-Za-z+/_-]+={0,2}", packed):
+            bare = packed.rstrip("=")
+            try:
+                yield alphabet(bare + "=" * (-len(bare) % 4))
+            except binascii.Error:
+                continue
+    try:
+        yield base64.b32decode(packed, casefold=True)
+    except (binascii.Error, ValueError):
+        return
+
+
+def spki(curve: Curve, point: bytes) -> bytes:
+    """A key as SubjectPublicKeyInfo, the form in which public tools want it."""
+    algorithm = _der(_SEQUENCE, _der(_OBJECT_ID, _EC_PUBLIC_KEY) + _der(_OBJECT_ID, curve.object_id))
+    return _der(_SEQUENCE, algorithm + _der(_BIT_STRING, b"\0" + point))
+
+
+def _read(text: str) -> PublicKey | None:
+    bare = _OCA_PREFIX.sub("", _ARMOUR.sub("", text).strip())
+    for data in decodings(bare):
+        key = _from_spki(data) or _from_point(data)
+        if key is not None:
+            return key
+    return None
+
+
+def _ascii(data: bytes) -> str:
+    return data.decode("ascii", errors="replace")
+
+
+def _from_point(data: bytes) -> PublicKey | None:
+    if not data:
+        return None
+    size, rest = divmod(len(data), 2)
+    if data[0] == 4 and rest and size in _SIZES:
+        return PublicKey(data, None, KeyForm.POINT)
+    if data[0] in (2, 3) and len(data) - 1 in _SIZES:
+        return PublicKey(data, None, KeyForm.POINT)
+    if not rest and size in _SIZES:
+        return PublicKey(b"\x04" + data, None, KeyForm.RAW)
+    return None
+
+
+def _from_spki(data: bytes) -> PublicKey | None:
+    """RFC 5480 §2, with a named curve; zeros behind it are registers of a meter that the key does not fill."""
+    try:
+        outer, behind = _take(data, _SEQUENCE)
+        algorithm, rest = _take(outer, _SEQUENCE)
+        kind, parameters = _take(algorithm, _OBJECT_ID)
+        bits, nothing = _take(rest, _BIT_STRING)
+        if kind != _EC_PUBLIC_KEY or nothing or behind.strip(b"\0"):
+            return None
+        object_id, _ = _take(parameters, _OBJECT_ID)
+    except ValueError:
+        return None
+    curve = next((curve for curve in CURVES.values() if curve.object_id == object_id), None)
+    if curve is None:
+        raise KeyFormError("its curve is none that OCMF knows")
+    key = PublicKey(bits[1:], curve.name, KeyForm.SPKI)
+    if len(bits) < 2 or bits[0] != 0 or bits[1] not in (2, 3, 4) or key.size != curve.size:
+        raise KeyFormError(f"its point is none of {curve.name}")
+    return key
+
+
+def _take(data: bytes, tag: int) -> tuple[bytes, bytes]:
+    """The content of the DER element that data begin with, and what follows it.
+
+    Raises:
+        ValueError: they do not begin with such an element.
+    """
+    if len(data) < 2 or data[0] != tag:
+        raise ValueError("another element")
+    length, start = data[1], 2
+    if length & 0x80:
+        start += length & 0x7F
+        length = int.from_bytes(data[2:start], "big")
+    if len(data) < start + length:
+        raise ValueError("shorter than it says")
+    return data[start : start + length], data[start + length :]
+
+
+def _der(tag: int, content: bytes) -> bytes:
+    length = len(content)
+    head = bytes([length]) if length < 0x80 else bytes([0x81, length])
+    return bytes([tag]) + head + content

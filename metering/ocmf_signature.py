@@ -1,0 +1,178 @@
+"""Whether an OCMF record is signed by a key: three answers, valid, invalid (and why), not verifiable (and why)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from metering.elliptic import SECP192K1
+from metering.ocmf_keys import CURVES, Curve, PublicKey
+
+if TYPE_CHECKING:
+    from metering.ocmf import Record
+
+DEFAULT_ALGORITHM: Final = "ECDSA-secp256r1-SHA256"
+_ALGORITHM = re.compile(r"ECDSA-(?P<family>secp|brainpoolp?)(?P<rest>[0-9]+[kr]1)-SHA-?256", re.IGNORECASE)
+
+
+class SignatureForm(StrEnum):
+    """How r and s are packed."""
+
+    DER = "der"
+    RAW = "raw"
+    """one behind the other, each as long as a coordinate"""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check of a signature found."""
+
+    valid: bool | None
+    """None: it cannot be verified"""
+    why: str | None = None
+    """why it is not valid, or cannot be verified"""
+    form: SignatureForm | None = None
+
+
+class _NotASignatureError(ValueError):
+    pass
+
+
+def curve_of(algorithm: str) -> Curve | None:
+    """The curve of a name of SA, whichever way brainpool is spelled; None when OCMF does not know it."""
+    match = _ALGORITHM.fullmatch(algorithm)
+    if match is None:
+        return None
+    family = "secp" if match["family"].lower() == "secp" else "brainpoolp"
+    return CURVES.get(family + match["rest"].lower())
+
+
+def verify(record: Record, key: PublicKey | None) -> Verdict:
+    """Check the signature of a record. The hash is SHA-256 for every curve, over the payload's bytes as they came."""
+    curve = curve_of(record.algorithm)
+    size = curve.size if curve is not None else 0
+    try:
+        form, r, s = _signature(record, size)
+    except _NotASignatureError as error:
+        return Verdict(False, str(error), _likely_form(record, size))
+    if curve is None:
+        return Verdict(None, f"the algorithm {record.algorithm} is none of OCMF", form)
+    if key is None:
+        return Verdict(None, "there is no public key", form)
+    if key.curve is not None and key.curve != curve.name:
+        return Verdict(False, f"the key is of the curve {key.curve}, the signature of {curve.name}", form)
+    if key.size != curve.size:
+        return Verdict(False, f"the key has coordinates of {key.size} bytes, {curve.name} has {curve.size}", form)
+    digest = hashlib.sha256(record.payload).digest()
+    check = _verify_192k1 if curve.name == "secp192k1" else _verify_by_library
+    try:
+        matches = check(curve, key.point, digest, r, s)
+    except ValueError:
+        return Verdict(False, f"the key is no point of {curve.name}", form)
+    return Verdict(True, None, form) if matches else Verdict(False, "the payload does not match the signature", form)
+
+
+def _verify_by_library(curve: Curve, point: bytes, digest: bytes, r: int, s: int) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    curves: dict[str, type[ec.EllipticCurve]] = {
+        "secp192r1": ec.SECP192R1,
+        "secp256k1": ec.SECP256K1,
+        "secp256r1": ec.SECP256R1,
+        "secp384r1": ec.SECP384R1,
+        "brainpoolp256r1": ec.BrainpoolP256R1,
+        "brainpoolp384r1": ec.BrainpoolP384R1,
+    }
+    key = ec.EllipticCurvePublicKey.from_encoded_point(curves[curve.name](), point)
+    try:
+        key.verify(encode_dss_signature(r, s), digest, ec.ECDSA(Prehashed(SHA256())))
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _verify_192k1(curve: Curve, point: bytes, digest: bytes, r: int, s: int) -> bool:
+    """The curve that the library lacks (metering/elliptic.py)."""
+    x = int.from_bytes(point[1 : 1 + curve.size], "big")
+    if point[0] == 4:
+        y: int | None = int.from_bytes(point[1 + curve.size :], "big")
+    else:
+        y = SECP192K1.lift(x, odd=point[0] == 3)
+    if y is None or not SECP192K1.holds(x, y):
+        raise ValueError("not on the curve")
+    return SECP192K1.verify((x, y), digest, r, s)
+
+
+def _signature(record: Record, size: int) -> tuple[SignatureForm, int, int]:
+    """r and s of a record, for a curve whose coordinates have `size` bytes."""
+    if record.mime not in (None, "application/x-der"):
+        raise _NotASignatureError(f"SM is {record.mime}, which OCMF does not know")
+    data = _decode(record)
+    if _is_raw(data, size):
+        return SignatureForm.RAW, int.from_bytes(data[:size], "big"), int.from_bytes(data[size:], "big")
+    r, s = _two_integers(data)
+    return SignatureForm.DER, r, s
+
+
+def _decode(record: Record) -> bytes:
+    if record.signature is None:
+        raise _NotASignatureError("there is no SD: the record is not signed")
+    packed = "".join(record.signature.split())
+    try:
+        if record.encoding == "hex":
+            return bytes.fromhex(packed)
+        if record.encoding == "base64":
+            return base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
+    except (ValueError, binascii.Error):
+        raise _NotASignatureError(f"SD is not {record.encoding}") from None
+    raise _NotASignatureError(f"SE is {record.encoding}, which OCMF does not know")
+
+
+def _is_raw(data: bytes, size: int) -> bool:
+    """Twice a coordinate, and not by chance a DER sequence of that length."""
+    return size > 0 and len(data) == 2 * size and not (data[0] == 0x30 and data[1] == len(data) - 2)
+
+
+def _likely_form(record: Record, size: int) -> SignatureForm | None:
+    try:
+        data = _decode(record)
+    except _NotASignatureError:
+        return None
+    if _is_raw(data, size):
+        return SignatureForm.RAW
+    return SignatureForm.DER if data[:1] == b"\x30" else None
+
+
+def _two_integers(data: bytes) -> tuple[int, int]:
+    """A SEQUENCE of two INTEGERs, strictly: meters that copy fixed lengths into DER do not get through."""
+    if len(data) < 2 or data[0] != 0x30:
+        raise _NotASignatureError("SD is no DER sequence")
+    length, start = data[1], 2
+    if length == 0x81 and len(data) > 2 and data[2] >= 0x80:
+        length, start = data[2], 3
+    if length != len(data) - start:
+        raise _NotASignatureError(f"SD is a sequence of {length} bytes in a place of {len(data) - start}")
+    r, rest = _integer(data[start:], "r")
+    s, rest = _integer(rest, "s")
+    if rest:
+        raise _NotASignatureError("there is something behind s in SD")
+    return r, s
+
+
+def _integer(data: bytes, name: str) -> tuple[int, bytes]:
+    if len(data) < 3 or data[0] != 0x02 or data[1] == 0 or len(data) < 2 + data[1]:
+        raise _NotASignatureError(f"{name} in SD is no DER integer")
+    body, rest = data[2 : 2 + data[1]], data[2 + data[1] :]
+    if body[0] & 0x80:
+        raise _NotASignatureError(f"{name} in SD is negative: the zero before its top bit is missing")
+    if len(body) > 1 and body[0] == 0 and not body[1] & 0x80:
+        raise _NotASignatureError(f"{name} in SD has a zero too many before it")
+    return int.from_bytes(body, "big"), rest

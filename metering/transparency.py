@@ -1,0 +1,106 @@
+"""Files of signed records as customers have them: plain OCMF, one or more, or the XML of transparency tools."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from metering.ocmf import HEADER, RecordError
+from metering.ocmf_keys import decodings
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
+_MOST_BYTES: Final = 4 * 2**20
+"""a container of more is none that somebody was sent for a bill"""
+
+
+@dataclass(frozen=True, slots=True)
+class Enclosed:
+    """One record of a file, with what its container says of it."""
+
+    data: bytes
+    key: str | None = None
+    """the public key beside it, as it is written"""
+    context: str | None = None
+    """the reading context of OCPP"""
+    transaction: str | None = None
+
+
+def records_of(data: bytes) -> list[Enclosed]:
+    """The records in a file, in order.
+
+    Raises:
+        RecordError: there is none in it that could be read.
+    """
+    if len(data) > _MOST_BYTES:
+        raise RecordError("is larger than any file of records")
+    data = data.removeprefix(codecs.BOM_UTF8)
+    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        data = data.decode("utf-16", errors="replace").encode()
+    if data.lstrip().startswith(b"<"):
+        return list(_from_xml(data))
+    found = _plain(data)
+    if found is None:
+        raise RecordError("holds neither an OCMF record nor an XML container of such")
+    return [Enclosed(record) for record in found]
+
+
+def _plain(data: bytes) -> list[bytes] | None:
+    """Records one behind the other, or one in base64 or hex; None when it is neither."""
+    if data.lstrip().startswith(HEADER):
+        first, *others = data.split(HEADER)
+        records = [HEADER + other for other in others]
+        return [first + records[0], *records[1:]]
+    text = data.decode("ascii", errors="replace")
+    return next(([plain] for plain in decodings(text) if plain.lstrip().startswith(HEADER)), None)
+
+
+def _from_xml(data: bytes) -> Iterator[Enclosed]:
+    values = [value for value in _root(data).iter() if _name(value) == "value"]
+    if not values:
+        raise RecordError("its XML has no value")
+    for value in values:
+        signed = _child(value, "signedData", "encodedData")
+        if signed is None:
+            raise RecordError("a value of its XML has no signedData")
+        kind = signed.get("format") or "OCMF"
+        if kind.upper() != "OCMF":
+            raise RecordError(f"a value of its XML is of the format {kind}, not OCMF")
+        plain = _plain(_plain_bytes(signed.text or ""))
+        if plain is None:
+            raise RecordError("a value of its XML is no OCMF record")
+        key = _child(value, "publicKey")
+        written = (key.text or "").strip() if key is not None else ""
+        transaction = value.get("transactionId") or signed.get("transactionId")
+        for record in plain:
+            yield Enclosed(record, written or None, value.get("context"), transaction)
+
+
+def _plain_bytes(text: str) -> bytes:
+    """A text of XML. Blanks round the record are the container's, no part of the record."""
+    return text.strip().encode()
+
+
+def _root(data: bytes) -> Element:
+    """The document. What stands behind its last tag is not part of it: such files are about."""
+    from xml.etree import ElementTree
+
+    if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
+        raise RecordError("its XML has a document type, which no container has")
+    whole = data[: data.rfind(b">") + 1].lstrip()
+    try:
+        return ElementTree.fromstring(whole)  # without a document type there is nothing that could expand
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise RecordError(f"its XML cannot be read: {error}") from error
+
+
+def _child(parent: Element, *names: str) -> Element | None:
+    return next((child for child in parent.iter() if _name(child) in names), None)
+
+
+def _name(element: Element) -> str:
+    """The name of an element without its namespace."""
+    return element.tag.rpartition("}")[2]

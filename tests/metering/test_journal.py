@@ -1,0 +1,253 @@
+"""The register journal: every byte of it is vouched for, and a power cut at any byte leaves it whole."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metering.journal import (
+    FILE_NAME,
+    HEAD_NAME,
+    JournalEntry,
+    JournalError,
+    JournalEvent,
+    Note,
+    RegisterJournal,
+    verify,
+)
+from metering.time_quality import TimeQuality, TimeSource, TimeStatus
+
+NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
+GOOD = TimeQuality(TimeStatus.SYNCHRONIZED, TimeSource.NTP)
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
+DETAILS = st.dictionaries(TEXTS, st.one_of(TEXTS, st.integers(-(2**40), 2**40), st.booleans(), st.none()), max_size=4)
+
+
+def note(place: int = 0, event: JournalEvent = JournalEvent.BEGIN, **details: str | int) -> Note:
+    """Something that happened."""
+    return Note(event, NOON + timedelta(minutes=place), GOOD, {"register_wh": f"{place}.000", **details}, 1, place)
+
+
+def opened(folder: Path) -> RegisterJournal:
+    """A journal as a start of the program finds it."""
+    journal = RegisterJournal(folder)
+    journal.load()
+    return journal
+
+
+def written(folder: Path, count: int = 4) -> tuple[bytes, bytes]:
+    """A journal with so many entries; its file and its head."""
+    journal = opened(folder)
+    for place in range(count):
+        journal.append(note(place))
+    return (folder / FILE_NAME).read_bytes(), (folder / HEAD_NAME).read_bytes()
+
+
+def entry_at(journal: bytes, offset: int) -> int:
+    """The number of the entry whose line a byte belongs to."""
+    return journal[:offset].count(b"\n") + 1
+
+
+def test_an_entry_that_was_appended_is_found_again_in_the_next_life(tmp_path: Path) -> None:
+    first = opened(tmp_path)
+    first.append(note(1))
+    first.append(note(2, JournalEvent.END))
+    second = opened(tmp_path)
+    assert second.last == first.last
+    assert (first.boot, second.boot) == (1, 2)
+    second.append(note(3))
+    found = second.verify()
+    assert (found.entries, found.broken) == (3, None)
+    assert [entry.number for entry in second.entries()] == [3, 2, 1]
+    assert [entry.number for entry in second.entries(after=1)] == [3, 2]
+    told = json.loads((tmp_path / FILE_NAME).read_text().splitlines()[2])
+    assert told["boot"] == 2
+    assert told["time"] == {"status": "S", "source": "ntp"}
+    assert told["details"]["register_wh"] == "3.000"
+
+
+def test_no_journal_is_a_whole_journal(tmp_path: Path) -> None:
+    assert opened(tmp_path).verify().broken is None
+    assert opened(tmp_path).damaged is None
+    assert list(opened(tmp_path).entries()) == []
+
+
+def test_files_are_for_nobody_else(tmp_path: Path) -> None:
+    written(tmp_path)
+    assert {(tmp_path / name).stat().st_mode & 0o777 for name in (FILE_NAME, HEAD_NAME)} == {0o600}
+
+
+@settings(max_examples=60, deadline=None)
+@given(given_details=st.lists(DETAILS, min_size=1, max_size=5), data=st.data())
+def test_any_single_changed_byte_is_located(
+    given_details: list[dict[str, str]], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("journal")
+    journal = opened(folder)
+    for details in given_details:
+        journal.append(Note(JournalEvent.METER_FAULT, NOON, GOOD, details))
+    file, head = (folder / FILE_NAME).read_bytes(), (folder / HEAD_NAME).read_bytes()
+    assert verify(file, head).broken is None
+    offset = data.draw(st.integers(0, len(file) - 1))
+    other = data.draw(st.integers(0, 255).filter(lambda byte: byte != file[offset]))
+    changed = file[:offset] + bytes([other]) + file[offset + 1 :]
+    found = verify(changed, head)
+    assert found.broken is not None
+    # Located: it is in the entry after the last proven one, whose line is told.
+    assert found.number == entry_at(file, offset)
+    assert found.line == found.number
+    assert found.entries == found.number - 1
+
+
+def test_each_byte_and_each_bit_of_a_journal_counts(tmp_path: Path) -> None:
+    file, head = written(tmp_path, 3)
+    for offset in range(len(file)):
+        for bit in range(8):
+            changed = bytearray(file)
+            changed[offset] ^= 1 << bit
+            found = verify(bytes(changed), head)
+            assert (found.broken is not None, found.number) == (True, entry_at(file, offset)), offset
+    for offset in range(len(head)):
+        changed = bytearray(head)
+        changed[offset] ^= 1
+        broken = verify(file, bytes(changed)).broken
+        assert broken is not None, offset
+        assert HEAD_NAME in broken or "is missing" in broken, offset
+
+
+def test_entries_cannot_be_removed_moved_or_cut_off(tmp_path: Path) -> None:
+    file, head = written(tmp_path, 5)
+    lines = file.splitlines(keepends=True)
+    assert verify(b"".join(lines[:2] + lines[3:]), head).number == 3
+    assert verify(b"".join([lines[0], lines[2], lines[1], *lines[3:]]), head).number == 2
+    assert verify(b"".join(lines[1:]), head).number == 1
+    cut = verify(b"".join(lines[:3]), head)
+    assert (cut.entries, cut.number) == (3, 4)
+    assert cut.broken is not None
+    assert "missing" in cut.broken
+    assert verify(file, None).broken is not None
+    assert verify(b"", head).number == 1
+
+
+def test_whoever_forges_an_entry_has_to_forge_all_that_follow(tmp_path: Path) -> None:
+    file, head = written(tmp_path, 4)
+    lines = file.splitlines()
+    first = JournalEntry.following(0, None, 1, note(0))
+    forged = JournalEntry.following(1, first, 1, note(1, register_wh="1000.000"))
+    found = verify(b"\n".join([lines[0], forged.line(), *lines[2:], b""]), head)
+    assert (found.number, found.broken is not None) == (3, True)
+
+
+@pytest.mark.parametrize("before", [0, 1, 3])
+def test_a_power_cut_at_any_byte_of_a_write_leaves_a_whole_journal(tmp_path: Path, before: int) -> None:
+    whole = tmp_path / "whole"
+    file, head = written(whole, before) if before else (b"", b"")
+    grown, _ = written(tmp_path / "grown", before + 1)
+    assert grown.startswith(file)
+    for kept in range(len(file), len(grown) + 1):
+        folder = tmp_path / f"cut-{kept}"
+        folder.mkdir()
+        (folder / FILE_NAME).write_bytes(grown[:kept])
+        if before:
+            (folder / HEAD_NAME).write_bytes(head)
+        at_once = opened(folder).verify()
+        assert at_once.broken is None, kept
+        again = opened(folder)
+        assert again.damaged is None
+        again.append(note(9, JournalEvent.END))
+        after = again.verify()
+        assert (after.broken, after.unfinished) == (None, 0), kept
+        assert again.last is not None
+        assert again.last.note.event is JournalEvent.END
+        # What was left of the write is vouched for as well.
+        mended, named = (folder / FILE_NAME).read_bytes(), (folder / HEAD_NAME).read_bytes()
+        for offset in range(len(file), kept, 7):
+            changed = bytearray(mended)
+            changed[offset] ^= 1
+            assert verify(bytes(changed), named).number is not None, (kept, offset)
+
+
+def test_two_power_cuts_in_a_row_are_accounted_for_together(tmp_path: Path) -> None:
+    written(tmp_path, 2)
+    with (tmp_path / FILE_NAME).open("ab") as file:
+        file.write(b'{"number":3,"at":"20')
+    torn = opened(tmp_path)
+    length = (tmp_path / FILE_NAME).stat().st_size
+    torn.append(note(3))
+    whole = (tmp_path / FILE_NAME).read_bytes()
+    named = f"2 {parse_hash(whole, 2)}\n".encode()
+    for kept in range(length, len(whole)):
+        (tmp_path / FILE_NAME).write_bytes(whole[:kept])
+        (tmp_path / HEAD_NAME).write_bytes(named)
+        again = opened(tmp_path)
+        assert again.damaged is None
+        again.append(note(4))
+        assert again.verify().broken is None, kept
+
+
+def parse_hash(journal: bytes, number: int) -> str:
+    """The hash of the entry on a line."""
+    return str(json.loads(journal.splitlines()[number - 1])["hash"])
+
+
+def test_a_head_that_is_one_behind_is_a_power_cut_and_no_damage(tmp_path: Path) -> None:
+    _, behind = written(tmp_path / "a", 2)
+    file, _ = written(tmp_path / "b", 3)
+    assert verify(file, behind).broken is None
+    # The end of the line that the head does not name yet cannot be changed either.
+    assert verify(file[:-1] + b"x", behind).number == 3
+
+
+def test_a_damaged_journal_goes_on_and_stays_damaged(tmp_path: Path) -> None:
+    file, _ = written(tmp_path, 3)
+    lines = file.splitlines(keepends=True)
+    (tmp_path / FILE_NAME).write_bytes(b"".join(lines[:2]) + lines[2].replace(b"2.000", b"9.000"))
+    journal = opened(tmp_path)
+    assert journal.damaged is not None
+    journal.append(note(8))
+    assert journal.damaged is None
+    again = opened(tmp_path)
+    assert again.damaged is None
+    events = [entry.note.event for entry in again.entries()]
+    assert events[:2] == [JournalEvent.BEGIN, JournalEvent.DAMAGED]
+    found = again.verify()
+    assert (found.number, found.line) == (3, 3)
+    assert found.broken is not None
+
+
+def test_a_disk_that_refuses_is_said_and_nothing_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = opened(tmp_path)
+    journal.append(note(0))
+    last = journal.last
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", full)
+        with pytest.raises(JournalError, match="No space"):
+            journal.append(note(1))
+    # The line got into the file all the same: it is an entry, and not written twice by the journal itself.
+    assert journal.last is not None
+    assert last is not None
+    assert journal.last.number in {last.number, last.number + 1}
+    journal.append(note(2))
+    assert journal.verify().broken is None
+
+
+def test_ten_years_are_proven_within_a_moment(tmp_path: Path) -> None:
+    last: JournalEntry | None = None
+    lines: list[bytes] = []
+    for number in range(80_000):
+        last = JournalEntry.following(number, last, 1, note(number % 1000))
+        lines.append(last.line())
+    assert last is not None
+    file = b"\n".join([*lines, b""])
+    began = datetime.now(UTC)
+    assert verify(file, f"80000 {last.hash}\n".encode()).entries == 80_000
+    assert (datetime.now(UTC) - began).total_seconds() < 20.0
