@@ -99,6 +99,7 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         settings = Settings(database)
         await settings.load()
         outbox = Outbox(database, clock)
+        await outbox.check()
         security_events = SecurityEvents(database, clock)
         await security_events.report(_beginning(program.boot_reason), program.boot_reason.value)
         certificates = Certificates(storage / "certificates", _seed(configuration), settings, clock, security_events)

@@ -85,6 +85,14 @@ class Outbox:
         self.on_append: Callable[[TransactionEvent], None] | None = None
         """told of each event that is on disk"""
 
+    async def check(self) -> None:
+        """See that the record can be read, before anybody counts on it.
+
+        Raises:
+            StorageError: it cannot.
+        """
+        await self._database.rows("SELECT id FROM events ORDER BY id DESC LIMIT 1")
+
     async def append(self, event: TransactionEvent) -> TransactionEvent:
         """Record an event for good; returns it with its number.
 
