@@ -1,4 +1,4 @@
-"""`make bench`: cold start, memory, round trip and transaction events, each beside its floor; and how fast a pilot is."""
+"""`make bench`: cold start, memory, round trip and transaction events, each by its floor; and how fast a pilot is."""
 
 from __future__ import annotations
 

@@ -87,5 +87,5 @@ async def _speak(program: Program, house_a: float) -> None:
     if program.life is not None:
         each = [tuple(board.currents_a) for board in program.world.boards.values()]
         drawn = [sum(currents) for currents in zip(*each, strict=True)]
-        flows = Phases(house_a + drawn[0], house_a + drawn[1], house_a + drawn[2])
+        flows: Phases[float | None] = Phases(house_a + drawn[0], house_a + drawn[1], house_a + drawn[2])
         program.life.load.take_sample(GridSample(program.clock.now(), flows))

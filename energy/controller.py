@@ -37,6 +37,11 @@ _SLEEPS_S = 60.0
 _DEAF_A = 1.5
 _DEAF_S = 5.0
 """a vehicle that draws so much more than offered for so long does not follow (IEC 61851-1)"""
+_PROBE_A = 4.0
+_PROBE_EVERY_S = 24.0
+_PROBE_S = 12.0
+_MOST_PROBES = 8
+"""to learn its phase a vehicle is told to take so much less, for so long, so often: down, where it is always allowed"""
 _RESUME_SPARE_A = 1.5
 """a pause ends only when so much more than 6 A is there"""
 
@@ -146,6 +151,7 @@ class Controller:
         self._pauses: dict[int, Pause] = {}
         self._uses: dict[int, _Use] = {}
         self._learners: dict[int, Learner] = {}
+        self._probes: dict[int, tuple[float, float]] = {}
         self._served: set[int] = set()
         self._demands: Sequence[Demand] = ()
         self._since: dict[tuple[int, LimitSource, str | None], tuple[float, datetime]] = {}
@@ -199,6 +205,8 @@ class Controller:
 
     def rotation_of(self, demand: Demand) -> PhaseMap:
         """Which grid phases feed the terminals of an EVSE, as far as that is known."""
+        if self.watch is not None and self.watch.connection.phases == 1:
+            return STRAIGHT  # there is nothing to confuse
         if demand.rotation is not None:
             return demand.rotation
         learner = self._learners.get(demand.charge.evse_id)
@@ -248,6 +256,8 @@ class Controller:
             limits.append(self._limit(evse_id, profile_a, LimitSource.CHARGING_PROFILE))
         if use.lasts(use.deaf_since_s, _DEAF_S, now_s):
             limits.append(self._limit(evse_id, MINIMUM_A, LimitSource.VEHICLE))  # the contactor is the next step
+        if (probe_a := self._probe_a(demand, now_s)) is not None:
+            limits.append(self._limit(evse_id, probe_a, LimitSource.LEARNING))
         return limits
 
     def _order(self, demands: Sequence[Demand], own: Mapping[int, list[Limit]], now_s: float) -> list[int]:
@@ -432,6 +442,19 @@ class Controller:
                 grid_a = sample.currents_a.map(lambda current_a: current_a or 0.0)
                 learner = self._learners.get(evse_id, Learner())
                 self._learners[evse_id] = learner.observe(own_a, grid_a, self._clock.monotonic())
+
+    def _probe_a(self, demand: Demand, now_s: float) -> float | None:
+        """What a vehicle may draw for the moment, so that its phase shows; None: there is nothing to learn."""
+        evse_id, terminals = demand.charge.evse_id, _terminals(demand)
+        known = len(self._phases_of(demand)) == len(terminals)
+        if demand.rotation is not None or known or not demand.wants or self.last_sample is None:
+            self._probes.pop(evse_id, None)
+            return None
+        if evse_id not in self._probes and _most(demand) >= MINIMUM_A + _PROBE_A:
+            self._probes[evse_id] = (now_s, _floor(_most(demand) - _PROBE_A))
+        began_s, probe_a = self._probes.get(evse_id, (now_s, math.inf))
+        cycle, second = divmod(now_s - began_s, _PROBE_EVERY_S)
+        return probe_a if cycle < _MOST_PROBES and second < _PROBE_S and math.isfinite(probe_a) else None
 
     def _grid_limit(self, evse_id: int, current_a: float, left: Left, next_s: float | None = None) -> Limit:
         moment_s = left.next_change_s if next_s is None else next_s

@@ -71,13 +71,16 @@ class DrawHistory:
 
     def around(self, at_s: float) -> Bounds:
         """What they may have drawn at a moment: as a reading of that moment says, else between those around it."""
+        return _union(self.readings(at_s))
+
+    def readings(self, at_s: float) -> list[Bounds]:
+        """The readings that tell of a moment: of that moment, else the one before and the one after."""
         if not self._draws:
-            return NO_DRAW.bounds
+            return [NO_DRAW.bounds]
         first, last = bisect_left(self._times, at_s - _JITTER_S), bisect_right(self._times, at_s + _JITTER_S)
         if first == last:
             first, last = first - 1, last + 1
-        some = [self._draws[index].bounds for index in range(max(0, first), min(last, len(self._draws)))]
-        return _union(some)
+        return [self._draws[index].bounds for index in range(max(0, first), min(last, len(self._draws)))]
 
 
 class SampleAge:
@@ -90,11 +93,12 @@ class SampleAge:
     def learn(self, history: DrawHistory, grid_a: Sequence[float], now_s: float) -> None:
         """A fresh sample: an age is the worse, the more the house would have moved by it."""
         for age_s in AGES_S:
-            drawn = history.around(now_s - age_s)
+            readings = history.readings(now_s - age_s)
+            drawn = _union(readings)
             house = tuple((a - most_a, a - least_a) for a, (least_a, most_a) in zip(grid_a, drawn, strict=True))
             before = self._house.get(age_s, house)
             moved = max(_apart(*pair) for pair in zip(house, before, strict=True))
-            vague = max(most_a - least_a for least_a, most_a in drawn)
+            vague = max(_width(drawn)) - max(max(_width(reading)) for reading in readings)
             self._errors[age_s] = self._errors[age_s] * _FORGETS + moved + vague * _VAGUE
             self._house[age_s] = house
 
@@ -114,6 +118,11 @@ class SampleAge:
 def _apart(one: tuple[float, float], other: tuple[float, float]) -> float:
     """How far two spans are from each other; 0 where they overlap."""
     return max(one[0] - other[1], other[0] - one[1], 0.0)
+
+
+def _width(bounds: Bounds) -> list[float]:
+    """How much each phase leaves open."""
+    return [most_a - least_a for least_a, most_a in bounds]
 
 
 def _union(some: Sequence[Bounds]) -> Bounds:

@@ -37,6 +37,8 @@ class LimitSource(StrEnum):
     """a cheaper hour is waited for"""
     VEHICLE = "vehicle"
     """the vehicle does not follow its pilot"""
+    LEARNING = "learning"
+    """its current is stepped to find out which phase it loads"""
     RESTART_DELAY = "restart-delay"
     """after a blackout not all vehicles come back at the same moment"""
 
@@ -55,6 +57,7 @@ WORDS = {
     LimitSource.CHARGING_PROFILE: "the CSMS's profile",
     LimitSource.TARIFF: "waiting for a cheaper hour",
     LimitSource.VEHICLE: "the vehicle does not follow",
+    LimitSource.LEARNING: "finding out which phase the vehicle loads",
     LimitSource.RESTART_DELAY: "waiting after a blackout",
 }
 """what a person reads"""

@@ -39,9 +39,7 @@ class WeierstrassCurve:
         surplus = max(0, len(digest) * 8 - self.n.bit_length())
         e = int.from_bytes(digest, "big") >> surplus
         inverse = pow(s, -1, self.n)
-        found = self._add(
-            self._times(e * inverse % self.n, self.generator), self._times(r * inverse % self.n, key)
-        )
+        found = self._add(self._times(e * inverse % self.n, self.generator), self._times(r * inverse % self.n, key))
         return found is not None and found[0] % self.n == r
 
     def _times(self, factor: int, point: _Point) -> _Point:

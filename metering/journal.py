@@ -289,6 +289,9 @@ class RegisterJournal:
             digest = hashlib.sha256(self._torn).hexdigest()
             details: Details = {"bytes": len(self._torn), "sha256": digest}
             self._write(replace(note, event=JournalEvent.TORN, details=details, evse=None))
+        if self.last is not None and self._is_there(note, self.last):  # of a write that failed at its very end
+            self._confirm(self.last)
+            return self.last
         return self._write(note)
 
     def entries(self, after: int = 0) -> Iterator[JournalEntry]:
@@ -339,10 +342,25 @@ class RegisterJournal:
         except OSError as error:
             with contextlib.suppress(JournalError):
                 self._find_end()
+                self._number = max(self._number, self.last.number if self.last is not None else 0)
             raise JournalError(f"{error.filename or self._file}: {error.strerror}") from error
         self.last, self._number, self._torn, self._cut_off = entry, entry.number, b"", False
         self._name_last(entry)
         return entry
+
+    def _is_there(self, note: Note, last: JournalEntry) -> bool:
+        text = _text(last.number, last.boot, note, last.previous)
+        return hashlib.sha256(text).hexdigest() == last.hash
+
+    def _confirm(self, entry: JournalEntry) -> None:
+        try:
+            with self._file.open("ab", buffering=0) as file:
+                file.write(b"\n" if self._cut_off else b"")
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise JournalError(f"{self._file}: {error.strerror}") from error
+        self._cut_off = False
+        self._name_last(entry)
 
     def _name_last(self, entry: JournalEntry) -> None:
         """Write the head. One that stays behind hides nothing: it names an entry that is there."""

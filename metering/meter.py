@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from metering.reading import Reading
 
@@ -13,6 +14,26 @@ class MeterError(Exception):
     def __init__(self, message: str, *, transient: bool = True) -> None:
         super().__init__(message)
         self.transient = transient
+
+
+@dataclass(frozen=True, slots=True)
+class MeterIdentity:
+    """Which meter it is, as it says itself."""
+
+    serial_number: str
+
+
+@runtime_checkable
+class IdentifiedMeter(Protocol):
+    """A meter that tells which one it is."""
+
+    async def identity(self) -> MeterIdentity:
+        """Ask it, now.
+
+        Raises:
+            MeterError: silence, or a broken frame.
+        """
+        ...
 
 
 class Meter(Protocol):

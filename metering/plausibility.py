@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from metering.meter import Meter, MeterError
+from metering.meter import IdentifiedMeter, Meter, MeterError
 from metering.reading import Reading
 
 _LOWEST_VOLTAGE_V = 80.0
@@ -89,6 +89,9 @@ class PlausibleMeter:
     A register that ran backwards or jumped is a glitch of the wire, or another meter. A glitch is over when
     the old count goes on. A count that goes on from the doubtful reading is another meter: it stays refused,
     even after it has passed the old count, until somebody says that the meter was exchanged.
+
+    A meter that tells its serial number is asked for it at first and after each failure. Another number is another
+    meter, whatever it shows.
     """
 
     def __init__(self, meter: Meter, rules: Plausibility) -> None:
@@ -96,6 +99,14 @@ class PlausibleMeter:
         self._rules = rules
         self._believed: Reading | None = None
         self._doubtful: Reading | None = None
+        self._serial_number: str | None = None
+        self._identified = False
+        """since the last failure"""
+
+    @property
+    def serial_number(self) -> str | None:
+        """Of the meter that is believed; None where none was told."""
+        return self._serial_number
 
     @property
     def believed(self) -> Reading | None:
@@ -107,15 +118,20 @@ class PlausibleMeter:
         """The last reading that does not continue the believed ones; None when nothing is in doubt."""
         return self._doubtful
 
-    def trust(self, believed: Reading, doubtful: Reading | None = None) -> None:
-        """Go on from what was on disk: the last believed reading, and the doubt that was open."""
+    def trust(
+        self, believed: Reading | None, doubtful: Reading | None = None, serial_number: str | None = None
+    ) -> None:
+        """Go on from what was on disk: the last believed reading, the doubt that was open, and of which meter."""
         self._believed = believed
         self._doubtful = doubtful
+        self._serial_number = serial_number
 
     def accept_exchange(self) -> None:
         """Somebody answers for the meter: the next possible reading starts a new count."""
         self._believed = None
         self._doubtful = None
+        self._serial_number = None
+        self._identified = False
 
     async def read(self) -> Reading:
         """Read the meter.
@@ -124,7 +140,12 @@ class PlausibleMeter:
             MeterError: it gave no reading, or none to believe. A doubt is transient when it is new, and
                 permanent once a second reading confirms it.
         """
-        reading = await self._meter.read()
+        try:
+            await self._identify()
+            reading = await self._meter.read()
+        except MeterError:
+            self._identified = False  # whoever answers next may be another one
+            raise
         if (reason := self._rules.impossible(reading)) is not None:
             raise MeterError(reason)
         if self._believed is not None:
@@ -137,6 +158,19 @@ class PlausibleMeter:
             raise MeterError(reason, transient=not confirmed)
         self._believed, self._doubtful = reading, None
         return reading
+
+    async def _identify(self) -> None:
+        if self._identified or not isinstance(self._meter, IdentifiedMeter):
+            return
+        found = (await self._meter.identity()).serial_number
+        if self._serial_number is not None and found != self._serial_number:
+            raise MeterError(
+                f"The meter is another one: its serial number is {found}, not {self._serial_number};"
+                " nobody has said that the meter was exchanged.",
+                transient=False,
+            )
+        self._serial_number = found
+        self._identified = True
 
     async def close(self) -> None:
         """Let go of the meter's wire."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from metering.time_quality import TimeStatus
+
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -53,3 +55,14 @@ class Reading:
     voltages_v: Phases[float | None] = UNKNOWN
     powers_w: Phases[float | None] = UNKNOWN
     frequency_hz: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterReading:
+    """The billing register at the begin or the end of something, and how good the time of that is."""
+
+    energy_import_wh: float
+    taken_at: datetime
+    time: TimeStatus = TimeStatus.UNKNOWN
+    substitute: bool = False
+    """the meter was silent: this is what it showed last, and nothing to bill by"""

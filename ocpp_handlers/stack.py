@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from metering.time_quality import TimeSource
 from ocpp_handlers.authorization import Authorization
 from ocpp_handlers.availability import Availability
 from ocpp_handlers.boot import Boot, BootGate, Identification
@@ -83,6 +84,7 @@ class OcppStack:
         self._invalid_reported_s: float | None = None
         self._security_events = life.security_events
         self._network = setup.access.network
+        self._time = life.time
         self.gate = BootGate()
         self.link = Link(self.gate)
         who = setup.identification
@@ -96,9 +98,7 @@ class OcppStack:
         self._transactions = Transactions(self.link, station)
         self._meter_values = MeterValues(self.link, self._errands)
         self._delivery = Delivery(station.outbox, station.settings, self._clock)
-        self._security_delivery = SecurityEventDelivery(
-            life.security_events, self.link, station.settings, self._clock
-        )
+        self._security_delivery = SecurityEventDelivery(life.security_events, self.link, station.settings, self._clock)
         self._charging_limits = ChargingLimits(self.link, life.external_limits, station.settings)
         self._firmware = Firmware(self.link, life.firmware, self._clock)
         trigger = TriggerMessage(
@@ -141,9 +141,7 @@ class OcppStack:
             self.data_transfer,
         ):
             block.register(self._handlers)
-        self.connection = Connection(
-            setup.access, self._serve, station.settings, self._clock, life.security_events
-        )
+        self.connection = Connection(setup.access, self._serve, station.settings, self._clock, life.security_events)
         station.connect(self._authorization)
         self._take_samples()
 
@@ -277,11 +275,14 @@ class OcppStack:
         if wanted and abs(correction.total_seconds()) >= _SMALLEST_CORRECTION_S:
             _log.info("clock corrected by %+.1f s", correction.total_seconds())
             self._clock.adjust(correction)
+            self._time.heard(TimeSource.CSMS, correction)
             for evse in self._station.evses.values():
                 if evse.sampler is not None:
                     evse.sampler.poke()  # aligned moments are others now
             if abs(correction.total_seconds()) > self._station.settings.time_adjustment_reporting_threshold_s:
                 self._report(SecurityEventType.SETTING_SYSTEM_TIME, f"{correction.total_seconds():+.1f} s")
+        elif wanted:
+            self._time.heard(TimeSource.CSMS, timedelta(0))
 
     def _note_invalid(self, why: str) -> None:
         """A frame was not a valid OCPP message: part 2, appendix 1, InvalidMessages."""

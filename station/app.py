@@ -16,8 +16,11 @@ from energy.profile_store import ProfileStore
 from energy.sharing import Policy
 from energy.sources.house import House
 from metering.drivers import Buses, SimulatedMeterConfig
+from metering.journal import RegisterJournal
 from metering.plausibility import Plausibility, PlausibleMeter
 from station.availability import Availability
+from station.billing_meters import BillingMeters
+from station.bookkeeping import Bookkeeper, Sources
 from station.certificates import Certificates, CertificateUse, Seed
 from station.charging_rate import ChargingRates
 from station.charging_station import ChargingStation
@@ -43,10 +46,10 @@ from station.meter_watch import MeterWatch
 from station.model import BootReason
 from station.network import NetworkProfile, NetworkProfiles
 from station.outbox import Outbox
+from station.prices import Prices
 from station.profiles import Profiles
 from station.program import Program, StartError
 from station.recorder import Recorder
-from station.recovery import least_register
 from station.restart import Restart
 from station.sampler import Sampler
 from station.security_events import SecurityEvents, SecurityEventType
@@ -56,7 +59,10 @@ from station.simulation.updater import SimulatedUpdater
 from station.storage_watch import StorageWatch
 from station.tamper import Tamper
 from station.tariff_steering import TariffSteering
+from station.time_keeper import TimeKeeper
 from station.token_store import TokenStore
+from station.transaction_log import TransactionLog
+from station.version import package_version
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -108,7 +114,9 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         network = NetworkProfiles(database, settings, credentials, certificates, security_events)
         await network.load(_network_profile(configuration))
         buses = Buses()
-        evses = {evse.id: await _evse(evse, program, outbox, settings, buses) for evse in configuration.evse}
+        meters = BillingMeters(FactStore(database, "meter"), clock)
+        await meters.load()
+        evses = {evse.id: await _evse(evse, program, outbox, settings, buses, meters) for evse in configuration.evse}
         tokens = TokenStore(database, settings, clock)
         await tokens.load()
         with contextlib.suppress(StorageError):  # a full disk is no reason not to start; it is tried again
@@ -124,6 +132,16 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         await tamper.load()
         firmware = _firmware(program, database, station, security_events, certificates)
         await firmware.load()
+        time, prices = TimeKeeper(clock, settings), Prices(FactStore(database, "prices"))
+        await prices.load()
+        transactions = TransactionLog(database)
+        around = Sources(outbox, evses, prices, time, meters)
+        books = Bookkeeper(RegisterJournal(storage), transactions, around, clock)
+        for evse in evses.values():
+            evse.time_status = lambda: time.status
+        firmware_version = firmware.version or configuration.station.firmware_version
+        versions = {"program": package_version(), "firmware": firmware_version}
+        await books.load(versions, program.boot_reason.value)
         customers = CustomerInformation(tokens, outbox, database, clock)
         uploads = _log_uploads(program, LogSources(log, security_events, outbox, program), certificates)
         restart.delays.append(lambda: uploads.uploading is not None)
@@ -144,7 +162,14 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
                 load.controller, load.profiles.store, clock, phases=max(evse.layout.phases for evse in evses.values())
             ),
             SharedLimits(load.controller, FactStore(database, "shared-limit"), clock, load.poke),
+            time,
+            prices,
+            transactions,
+            books,
         )
+        books.tariff_period = lambda: _tariff_period(load)
+        life.watchers += [time.run, books.run]
+        load.on_decided.append(books.look)
         await life.shared_limits.load()
         life.watchers += [log.run, uploads.run, customers.run]
         if configuration.mqtt is not None:
@@ -229,7 +254,9 @@ def _firmware(
     return firmware
 
 
-async def _evse(config: EvseConfig, program: Program, outbox: Outbox, settings: Settings, buses: Buses) -> Evse:
+async def _evse(
+    config: EvseConfig, program: Program, outbox: Outbox, settings: Settings, buses: Buses, meters: BillingMeters
+) -> Evse:
     clock, world = program.clock, program.world
     layout = EvseLayout(
         id=config.id,
@@ -246,12 +273,12 @@ async def _evse(config: EvseConfig, program: Program, outbox: Outbox, settings: 
     else:
         driver = config.meter.open(clock, buses)
     meter = PlausibleMeter(driver, Plausibility(config.max_current_a * 230.0 * config.phases * _OVERHEAD))
-    if (known := least_register(await outbox.latest_of(config.id))) is not None:
-        meter.trust(known)
+    meters.trust(config.id, meter, await outbox.latest_of(config.id))
     watch = MeterWatch(f"meter of EVSE {config.id}", meter, clock)
     evse = Evse(layout, world.boards[config.id], watch, Recorder(outbox, watch, settings, clock), settings, clock)
     evse.sampler = Sampler(evse, watch, outbox, settings, clock)
     evse.stop_on_storage_failure = program.configuration.station.on_storage_failure == "stop"
+    evse.stop_on_meter_failure = config.on_meter_failure == "stop"
     return evse
 
 
@@ -320,6 +347,12 @@ async def _load_management(
             restart_delay_max_s=grid.restart_delay_max_s if grid is not None and powered_up else 0.0,
         ),
     )
+
+
+def _tariff_period(load: LoadManagement) -> str | None:
+    """The tariff period that the grid meter tells."""
+    sample = load.controller.last_sample
+    return sample.tariff_period if sample is not None else None
 
 
 def _mqtt(config: MqttConfig, identity: str, life: Life) -> Mqtt:

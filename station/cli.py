@@ -161,6 +161,32 @@ def decode(
 
 
 @commands.command()
+def verify(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="OCMF records, or an XML container of such.")],
+    key: Annotated[
+        str | None, typer.Option(metavar="K", help="The public key, or its file, in place of the one beside FILE.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One object, or a list where there are several.")] = False,
+) -> None:
+    """Check signed readings: exit 0 when every signature is valid, 1 when not, 2 when FILE cannot be read."""
+    import json
+
+    from station import verify as verifying
+
+    try:
+        checked = verifying.check(file, key)
+    except verifying.UnreadableError as error:
+        _refuse(str(error))
+    if as_json:
+        shown = [verifying.as_json(one) for one in checked]
+        typer.echo(json.dumps(shown if len(shown) > 1 else shown[0], indent=1))
+    else:
+        for line in verifying.as_text(checked):
+            typer.echo(line)
+    raise typer.Exit(0 if all(one.verdict.valid for one in checked) else 1)
+
+
+@commands.command()
 def version() -> None:
     """Tell the version."""
     from station.version import package_version

@@ -94,7 +94,7 @@ class StationConfig(_Table):
     on_storage_failure: Literal["stop", "continue"] = "stop"
     """whether a station that cannot record its transactions goes on charging"""
     master_pass_selection: bool = False
-    """whether the holder of a master pass is asked, on a display, which transactions to stop; else it stops all (C16)"""
+    """whether the holder of a master pass is asked, on a display, which transactions to stop; else all are (C16)"""
 
 
 class CsmsConfig(_Table):
@@ -195,6 +195,8 @@ class EvseConfig(_Table):
     """ConnectorEnumType, those with a control pilot for AC: c with an attached cable, s with a socket"""
     meter: MeterConfig = SimulatedMeterConfig()
     """the billing meter"""
+    on_meter_failure: Literal["pause", "stop"] = "pause"
+    """a transaction whose meter is silent or not to be believed waits for it without energy, or ends"""
 
     @model_validator(mode="after")
     def _connector_fits_its_cable(self) -> EvseConfig:

@@ -61,7 +61,24 @@ class CustomerInformation:
         lines = [f"Authorization cache: {_named(*key)}, {info.status.value}" for key, info in cached]
         transactions = await self._transactions(keys)
         lines += [_line(transaction_id, await self._outbox.events(transaction_id)) for transaction_id in transactions]
+        lines += await self._logged(keys, transactions)
         return "\n".join(lines)
+
+    async def _logged(self, keys: Collection[Key], told: Collection[str]) -> list[str]:
+        """What only the log of transactions still knows: its lines outlive the events."""
+        lines: list[str] = []
+        for key in keys:
+            rows = await self._database.rows(
+                "SELECT transaction_id, evse_id, began_at, ended_at FROM transactions"
+                " WHERE token = ? COLLATE NOCASE AND token_type = ? ORDER BY number DESC LIMIT ?",
+                (*key, _MOST_TRANSACTIONS),
+            )
+            lines += [
+                f"Transaction {transaction_id}: EVSE {evse_id}, {_named(*key)}, from {began_at} until {ended_at}"
+                for transaction_id, evse_id, began_at, ended_at in rows
+                if transaction_id not in told
+            ]
+        return lines
 
     async def clear(self, customer: Customer) -> int:
         """Forget a customer, besides what is still needed; returns how many events are.
@@ -121,6 +138,12 @@ class CustomerInformation:
             "UPDATE events SET payload = json_set(payload, '$.id_token', NULL)"
             f" WHERE {_OF_TOKEN} AND occurred_at <= ? AND NOT {_NEEDED}",
             (*key, asked_at),
+        )
+        await self._database.write(
+            "UPDATE transactions SET token = NULL, token_type = NULL"
+            " WHERE token = ? COLLATE NOCASE AND token_type = ? AND began_at <= ? AND NOT EXISTS"
+            f" (SELECT 1 FROM events WHERE events.transaction_id = transactions.transaction_id AND {_OF_TOKEN})",
+            (*key, asked_at, *key),
         )
         rows = await self._database.rows(
             f"SELECT COUNT(*) FROM events WHERE {_OF_TOKEN} AND occurred_at <= ?", (*key, asked_at)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from energy.phases import STRAIGHT, PhaseMap
 from metering.pulse import Pulse
+from metering.time_quality import TimeStatus
 from station.board_driver import BoardDriver
 from station.charging_time import ChargingTime
 from station.draw_watch import DrawWatch
@@ -108,6 +109,10 @@ class Evse:
         self.online: Callable[[], bool] = lambda: False
         """whether an event that happens now happens online"""
         self.stop_on_storage_failure = True
+        self.stop_on_meter_failure = False
+        """whether a transaction ends when its meter fails; else it waits for the meter without energy"""
+        self.time_status: Callable[[], TimeStatus] = lambda: TimeStatus.UNKNOWN
+        """how good the time is now"""
         self._driver = BoardDriver(self, board, clock)
         self._recorder = recorder
         self._settings = settings
@@ -115,6 +120,7 @@ class Evse:
         self._charging_time = ChargingTime(clock)
         self._draw = DrawWatch(clock)
         recorder.offered_a = lambda: self.offered_a
+        recorder.time_status = lambda: self.time_status()
         recorder.on_recorded = self._recorded
         recorder.on_failure = self._storage_failed
         meter.on_reading = self._metered
@@ -365,6 +371,9 @@ class Evse:
         for fault, reason in _ENDING_FAULTS.items():
             if fault in appeared:
                 return Cause(TriggerReason.ABNORMAL_CONDITION, reason, deauthorizes=True, ends_transaction=True)
+        if Fault.METER in appeared and self.stop_on_meter_failure:
+            reason = StoppedReason.OTHER
+            return Cause(TriggerReason.ABNORMAL_CONDITION, reason, deauthorizes=True, ends_transaction=True)
         return None
 
     def _metered(self, reading: Reading) -> None:

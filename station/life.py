@@ -14,6 +14,7 @@ from station.supervision import keep_running
 if TYPE_CHECKING:
     from energy.grid_orders import GridOrders
     from metering.clock import Clock
+    from station.bookkeeping import Bookkeeper
     from station.certificates import Certificates
     from station.charging_station import ChargingStation
     from station.credentials import Credentials
@@ -26,9 +27,12 @@ if TYPE_CHECKING:
     from station.log_upload import LogUploads
     from station.network import NetworkProfiles
     from station.ports import CsmsLink, Variables
+    from station.prices import Prices
     from station.security_events import SecurityEvents
     from station.shared_limits import SharedLimits
     from station.tamper import Tamper
+    from station.time_keeper import TimeKeeper
+    from station.transaction_log import TransactionLog
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +55,10 @@ class Life:
     firmware: Firmware
     external_limits: ExternalLimits
     shared_limits: SharedLimits
+    time: TimeKeeper
+    prices: Prices
+    transactions: TransactionLog
+    books: Bookkeeper
     connect: Callable[[Life], Awaitable[None]] | None = None
     """builds the link to the CSMS and keeps it; None for a station that stands alone"""
     grid_orders: GridOrders | None = None

@@ -221,7 +221,8 @@ class LoadManagement:
 
 def _is_unsettled(evse: Evse) -> bool:
     """Whether its vehicle draws something else than it is offered."""
-    return evse.state.seen.contactor_closed and abs((evse.state.draw_a or 0.0) - evse.offered_a) > _UNSETTLED_A
+    differs = abs((evse.state.draw_a or 0.0) - evse.offered_a) > _UNSETTLED_A
+    return evse.state.seen.contactor_closed and differs and evse.meter.error is None
 
 
 def _wants(evse: Evse) -> bool:

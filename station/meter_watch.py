@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from metering.meter import Meter, MeterError
+from metering.plausibility import PlausibleMeter
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -39,6 +40,18 @@ class MeterWatch:
     def read_at_s(self) -> float:
         """When `latest` was read (Clock.monotonic); before that, when this began."""
         return self._good_s
+
+    @property
+    def serial_number(self) -> str | None:
+        """Of the meter that is believed; None where none is told."""
+        return self._meter.serial_number if isinstance(self._meter, PlausibleMeter) else None
+
+    async def accept_exchange(self) -> None:
+        """Somebody answers for another meter in this place: it counts from what it shows next."""
+        async with self._turn:
+            if isinstance(self._meter, PlausibleMeter):
+                self._meter.accept_exchange()
+            self.latest = None
 
     async def run(self) -> None:
         """Read until cancelled; failures are said once, and when they end."""

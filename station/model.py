@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from metering.reading import RegisterReading
 from metering.sampling import MeterValue
 
 
@@ -236,3 +237,5 @@ class TransactionEvent:
     cable_max_a: float | None = None
     time_spent_charging_s: int | None = None
     meter_values: tuple[MeterValue, ...] = ()
+    register: RegisterReading | None = None
+    """the register at begin and end, for the station's own records; what the CSMS gets is in `meter_values`"""

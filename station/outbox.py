@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 from metering.pulse import Pulse
 from metering.sampling import MOST_ENDED_VALUES, MeterValue
 from station.database import Database, StorageError
-from station.model import SAMPLE_TRIGGERS, TransactionEvent
+from station.model import SAMPLE_TRIGGERS, EventType, TransactionEvent
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from pydantic import TypeAdapter
 
@@ -71,6 +71,13 @@ class Queued:
     """how often it was sent without being accepted"""
 
 
+@dataclass(frozen=True, slots=True)
+class _Correction:
+    after: int
+    correction: timedelta
+    until: datetime
+
+
 class Outbox:
     """Appends events, gives the oldest one, notes what became of it."""
 
@@ -82,6 +89,12 @@ class Outbox:
         self._since_bound = 0
         self._arrived = asyncio.Event()
         self._progress = Pulse()
+        self._handed_out = 0
+        """the newest event that may have been sent in this life"""
+        self._corrections: list[_Correction] = []
+        self._corrected: dict[str, bool] = {}
+        self._turn = asyncio.Lock()
+        """of who reads what is to be sent, and who corrects it"""
         self.on_append: Callable[[TransactionEvent], None] | None = None
         """told of each event that is on disk"""
 
@@ -129,15 +142,19 @@ class Outbox:
             StorageError: the disk cannot be read.
         """
         self._arrived.clear()
-        rows = await self._database.rows(
-            "SELECT id, seq_no, offline, attempts, payload FROM events"
-            " WHERE settled_at IS NULL AND id > ? ORDER BY id LIMIT 1",
-            (self._last_id,),
-        )
-        if not rows:
-            await self.flush()
-            return None
-        return _queued(rows[0])
+        async with self._turn:
+            await self._apply_corrections()
+            rows = await self._database.rows(
+                "SELECT id, seq_no, offline, attempts, payload FROM events"
+                " WHERE settled_at IS NULL AND id > ? ORDER BY id LIMIT 1",
+                (self._last_id,),
+            )
+            if rows:
+                queued = _queued(rows[0])
+                self._handed_out = queued.id
+                return queued
+        await self.flush()
+        return None
 
     async def bound(self, most: int) -> int:
         """Keep the queue to `most` events: of each transaction the 1st, 3rd, 5th … sample goes (E04.FR.07, E04.FR.08).
@@ -247,6 +264,63 @@ class Outbox:
         )
         return [str(row[0]) for row in rows]
 
+    async def newest(self) -> int:
+        """The number of the newest event that there ever was, which only grows; 0 before the first."""
+        rows = await self._database.rows("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
+        return int(str(rows[0][0])) if rows else 0
+
+    async def begun_and_ended(self, after: int, most: int) -> list[tuple[int, TransactionEvent]]:
+        """The begins and ends of transactions that were recorded after the event of a number, with their numbers.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        rows = await self._database.rows(
+            "SELECT id, seq_no, offline, attempts, payload FROM events"
+            " WHERE id > ? AND event_type IN ('Started', 'Ended') ORDER BY id LIMIT ?",
+            (after, most),
+        )
+        return [(queued.id, queued.event) for queued in map(_queued, rows)]
+
+    def correct_times(self, after: int, correction: timedelta, until: datetime) -> None:
+        """The clock was wrong by `correction` until `until`: so move what was recorded after the event of this number.
+
+        What was sent already stays as the CSMS has it. What is to be sent is corrected before.
+        """
+        self._corrections.append(_Correction(after, correction, until))
+
+    async def corrected(self) -> dict[str, bool]:
+        """The transactions of which something was recorded with a wrong time, and whether it is their begin too.
+
+        Raises:
+            StorageError: nothing is corrected yet; ask again.
+        """
+        async with self._turn:
+            await self._apply_corrections()
+        found, self._corrected = self._corrected, {}
+        return found
+
+    async def _apply_corrections(self) -> None:
+        while self._corrections:
+            due = self._corrections[0]
+            rows = await self._database.rows(
+                "SELECT id, seq_no, offline, attempts, payload FROM events WHERE id > ? AND occurred_at <= ?",
+                (due.after, due.until.isoformat()),
+            )
+            found = [_queued(row) for row in rows]
+            moved = ((one.id, _moved(one.event, due.correction)) for one in found if one.id > self._handed_out)
+            await self._database.write_many(
+                "UPDATE events SET occurred_at = ?, payload = ? WHERE id = ?",
+                [
+                    (event.occurred_at.isoformat(), _events().dump_json(event).decode(), number)
+                    for number, event in moved
+                ],
+            )
+            self._corrections.pop(0)
+            for event in (one.event for one in found):
+                begun = event.event_type is EventType.STARTED
+                self._corrected[event.transaction_id] = begun or self._corrected.get(event.transaction_id, False)
+
     async def latest_of(self, evse_id: int, most: int = 50) -> list[TransactionEvent]:
         """The newest events of an EVSE, in order."""
         rows = await self._database.rows(
@@ -309,6 +383,17 @@ class Outbox:
         await self._database.write(
             "DELETE FROM ended_samples WHERE transaction_id NOT IN (SELECT transaction_id FROM events)"
         )
+
+
+def _moved(event: TransactionEvent, correction: timedelta) -> TransactionEvent:
+    """An event as a clock that was right would have had it."""
+    register = event.register
+    return replace(
+        event,
+        occurred_at=event.occurred_at + correction,
+        meter_values=tuple(replace(value, taken_at=value.taken_at + correction) for value in event.meter_values),
+        register=replace(register, taken_at=register.taken_at + correction) if register is not None else None,
+    )
 
 
 def _queued(row: tuple[object, ...]) -> Queued:

@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from metering.pulse import Pulse
-from metering.reading import Reading
+from metering.reading import Reading, RegisterReading
 from metering.sampling import MOST_ENDED_VALUES, Context, MeterValue, thin_out
+from metering.time_quality import TimeStatus
 from station.database import StorageError
 from station.model import SAMPLE_TRIGGERS, ChargingState, EventType, TransactionEvent, TriggerReason
 from station.sampler import measured
@@ -41,6 +42,8 @@ class Recorder:
         self._dropped = 0
         self.offered_a: Callable[[], float] = lambda: 0.0
         """what the pilot offers now (Current.Offered)"""
+        self.time_status: Callable[[], TimeStatus] = lambda: TimeStatus.UNKNOWN
+        """how good the time is now"""
         self.on_recorded: Callable[[TransactionEvent], None] | None = None
         self.on_failure: Callable[[bool], None] | None = None
         """told when the disk refuses (True) and when it takes events again (False)"""
@@ -117,7 +120,7 @@ class Recorder:
     async def _with_meter_values(self, event: TransactionEvent) -> TransactionEvent:
         """Begin and end carry the register (E01.FR.09, E06.FR.11); samples brought their own."""
         if event.event_type is EventType.ENDED:
-            return replace(event, meter_values=await self._end_values(event))
+            return await self._with_end_values(event)
         begins = event.event_type is EventType.STARTED
         energy_begins = event.trigger is TriggerReason.CHARGING_STATE_CHANGED
         charging = event.charging_state is ChargingState.CHARGING
@@ -126,14 +129,15 @@ class Recorder:
         if begins:
             wanted = self._settings.sampled_tx_started_measurands
             values = self._values(reading or self._meter.latest, wanted, Context.TRANSACTION_BEGIN)
-            event = replace(event, meter_values=values)
+            event = replace(event, meter_values=values, register=self._register(reading))
         if charging and (event.meter_values or energy_begins):
             event = replace(event, phases_used=_phases_used(reading))  # E02.FR.18, E02.FR.19
         return event
 
-    async def _end_values(self, event: TransactionEvent) -> tuple[MeterValue, ...]:
+    async def _with_end_values(self, event: TransactionEvent) -> TransactionEvent:
         # The contactor is open: a meter that is silent now would show what it showed last.
-        reading = await self._meter.fresh() or self._meter.latest
+        fresh = await self._meter.fresh()
+        reading = fresh or self._meter.latest
         try:
             kept = await self._outbox.kept_for_end(event.transaction_id)
         except StorageError as error:
@@ -141,13 +145,25 @@ class Recorder:
             kept = []
         # What is aligned with the clock has no sample of the end (TC_J_03_CS).
         last = self._values(reading, self._settings.sampled_tx_ended_measurands, Context.TRANSACTION_END)
-        return thin_out([*kept, *last], MOST_ENDED_VALUES)
+        values = thin_out([*kept, *last], MOST_ENDED_VALUES)
+        return replace(event, meter_values=values, register=self._register(fresh))
+
+    def _register(self, reading: Reading | None) -> RegisterReading | None:
+        return register_reading(reading, self._meter.latest, self.time_status())
 
     def _values(self, reading: Reading | None, measurands: tuple[str, ...], context: Context) -> tuple[MeterValue, ...]:
         if not self._settings.sampled_data_enabled:
             return ()
         value = measured(reading, measurands, context, self._settings, offered_a=self.offered_a())
         return (value,) if value is not None else ()
+
+
+def register_reading(fresh: Reading | None, last: Reading | None, time: TimeStatus) -> RegisterReading | None:
+    """The billing register for the record; of a meter that is silent now the last one, which says so."""
+    reading = fresh or last
+    if reading is None or reading.energy_import_wh is None:
+        return None
+    return RegisterReading(reading.energy_import_wh, reading.taken_at, time, substitute=fresh is None)
 
 
 def _phases_used(reading: Reading | None) -> int | None:

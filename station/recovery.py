@@ -19,8 +19,10 @@ from metering.sampling import (
     sample,
     thin_out,
 )
+from metering.time_quality import TimeStatus
 from station.database import StorageError
 from station.model import EventType, StoppedReason, TransactionEvent, TriggerReason
+from station.recorder import register_reading
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -73,6 +75,8 @@ async def _end_of(transaction_id: str, outbox: Outbox, evses: Mapping[int, Evse]
     evse = evses.get(recorded[0].evse_id)
     values = [*await outbox.kept_for_end(transaction_id)]
     reading = await _read_meter(evse)
+    known = last_register(recorded)
+    time_status = evse.time_status() if evse is not None else TimeStatus.UNKNOWN
     last = _end_value(reading) if reading is not None else _last_on_record(recorded)
     if last is not None:
         values.append(last)
@@ -86,6 +90,7 @@ async def _end_of(transaction_id: str, outbox: Outbox, evses: Mapping[int, Evse]
         stopped_reason=StoppedReason.POWER_LOSS,
         time_spent_charging_s=max((e.time_spent_charging_s for e in recorded if e.time_spent_charging_s), default=None),
         meter_values=thin_out(values, MOST_ENDED_VALUES),
+        register=register_reading(reading, known, time_status),
     )
 
 
@@ -121,6 +126,8 @@ def _last_on_record(recorded: list[TransactionEvent]) -> MeterValue | None:
 def last_register(recorded: list[TransactionEvent]) -> Reading | None:
     """The last reading of the import register among recorded events; None when there is none."""
     for event in reversed(recorded):
+        if event.register is not None:
+            return Reading(event.register.taken_at, energy_import_wh=event.register.energy_import_wh)
         for value in reversed(event.meter_values):
             for taken in value.samples:
                 if taken.measurand is Measurand.ENERGY_IMPORT_REGISTER and taken.phase is None:

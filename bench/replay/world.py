@@ -187,7 +187,7 @@ class Breaker:
 
     def __init__(self, curve: TripCurve, limit_a: float) -> None:
         self._limit_a = limit_a
-        self._phases = [Protection(curve) for _ in range(3)]
+        self._phases: list[Protection] = [Protection(curve) for _ in range(3)]
         self._curve = curve
 
     def step(self, flows_a: Phases3, score: Score) -> None:

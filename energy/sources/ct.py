@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from energy.grid import GridSample, GridSource, SourceError
 from energy.sources.house import THREE_PHASES, House
-from energy.sources.rms import Converter, Fault, Window, measure
 from metering.reading import Phases
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what reckons is loaded by who opens the converter: another station does not pay for it
     from energy.sources.iio import Capture, Channel
+    from energy.sources.rms import Converter, Fault, Window
     from metering.clock import Clock
 
 _log = logging.getLogger(__name__)
@@ -136,6 +136,8 @@ class CtSource:
             raise
 
     def _second(self, capture: Capture) -> _Second:
+        from energy.sources.rms import measure
+
         scans = max(2, round(capture.sampling_hz * _WINDOW_S))
         converters = [_converter(*pair) for pair in zip(capture.channels, self._config.clamps, strict=True)]
         read = [capture.read(scans) for _ in range(_WINDOWS)]
@@ -165,6 +167,8 @@ class CtSource:
 
 
 def _converter(channel: Channel, clamp: ClampConfig) -> Converter:
+    from energy.sources.rms import Converter
+
     lowest, highest = channel.layout.ends
     middle = (lowest + highest + 1) / 2
     return Converter(

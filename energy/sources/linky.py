@@ -13,10 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from energy.grid import GridSample, GridSource, SourceError
 from energy.sources.byte_stream import LineSettings, StreamError, is_socket, opened
 from energy.sources.house import THREE_PHASES, House
-from energy.sources.linky_frame import LinkyInterpreter
-from energy.sources.tic import Group, LinkyParser, TicMode
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what understands the wire is loaded by who opens it: another station does not pay for it
+    from energy.sources.tic import Group
     from metering.clock import Clock
 
 _log = logging.getLogger(__name__)
@@ -25,12 +24,6 @@ _PATIENCE_S: Final = 5.0
 """how long one speed is tried: more than two of the longest frames, 2.3 s each"""
 _CONVINCING_GROUPS: Final = 3
 """checked groups that show the right speed: the check has six bits, so noise may pass it once"""
-
-_MODES: Final = {
-    "auto": (TicMode.HISTORIQUE, TicMode.STANDARD),
-    "historique": (TicMode.HISTORIQUE,),
-    "standard": (TicMode.STANDARD,),
-}
 
 
 class LinkyConfig(BaseModel):
@@ -54,8 +47,10 @@ class LinkySource:
     """The samples of a Linky. Silence on the wire is no error: the caller judges the age of what it has."""
 
     def __init__(self, config: LinkyConfig, clock: Clock) -> None:
+        from energy.sources.tic import TicMode
+
         self._device = config.device
-        modes = _MODES[config.mode]
+        modes = tuple(TicMode) if config.mode == "auto" else (TicMode[config.mode.upper()],)
         self._modes = deque(modes[:1] if is_socket(config.device) else modes)  # a serial server has its own speed
         self._clock = clock
 
@@ -88,6 +83,9 @@ class _Hearing:
     """What is understood of one speed, and how long it is worth listening to."""
 
     def __init__(self, clock: Clock, *, searching: bool) -> None:
+        from energy.sources.linky_frame import LinkyInterpreter
+        from energy.sources.tic import LinkyParser
+
         self._clock = clock
         self._parser = LinkyParser()
         self._interpreter = LinkyInterpreter()
@@ -96,6 +94,8 @@ class _Hearing:
 
     def take(self, data: bytes) -> Iterator[GridSample]:
         """The samples that these bytes complete."""
+        from energy.sources.tic import Group
+
         for event in self._parser.feed(data):
             if isinstance(event, Group):
                 self._note(event)

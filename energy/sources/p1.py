@@ -13,11 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from energy.grid import GridSample, GridSource, SourceError
 from energy.sources.byte_stream import LineSettings, StreamError, is_socket, opened
 from energy.sources.house import THREE_PHASES, House
-from energy.sources.p1_cipher import AUTHENTICATION_KEY, Decryptor
-from energy.sources.p1_interpreter import P1Interpreter
-from energy.sources.p1_telegram import Telegram, TelegramParser
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what understands the wire is loaded by who opens it: another station does not pay for it
+    from energy.sources.p1_cipher import Decryptor
+    from energy.sources.p1_telegram import Telegram
     from metering.clock import Clock
 
 _log = logging.getLogger(__name__)
@@ -68,6 +67,8 @@ class P1Config(BaseModel):
 
     def decryptor(self) -> Decryptor | None:
         """What opens the telegrams; None where they are not encrypted."""
+        from energy.sources.p1_cipher import AUTHENTICATION_KEY, Decryptor
+
         key = _bytes(self.key)
         return Decryptor(key, _bytes(self.authentication_key) or AUTHENTICATION_KEY) if key is not None else None
 
@@ -87,6 +88,8 @@ class P1Source:
     """The samples of a P1 port. Silence on the wire is no error: the caller judges the age of what it has."""
 
     def __init__(self, config: P1Config, clock: Clock, house: House) -> None:
+        from energy.sources.p1_interpreter import P1Interpreter
+
         self._config = config
         speeds = _SPEEDS[config.version]
         self._speeds = deque(speeds[:1] if is_socket(config.device) else speeds)  # a serial server has its own
@@ -131,7 +134,10 @@ class _Hearing:
     """Bytes to telegrams, through the envelope where there is one."""
 
     def __init__(self, decryptor: Decryptor | None) -> None:
+        from energy.sources.p1_telegram import TelegramParser
+
         self._decryptor = decryptor
+        self._new_parser = TelegramParser
         self._parser = TelegramParser()
         self._warned = False
 
@@ -141,7 +147,7 @@ class _Hearing:
             yield from self._parser.feed(data)
             return
         for plain in self._decryptor.feed(data):
-            yield from TelegramParser().feed(plain)
+            yield from self._new_parser().feed(plain)
         # The operator may have switched the encryption off; without a checksum noise could pass for a telegram.
         yield from (telegram for telegram in self._parser.feed(data) if telegram.crc_ok)
         if self._decryptor.refused >= _REFUSED_IN_A_ROW and not self._warned:

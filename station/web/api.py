@@ -45,8 +45,8 @@ class Unlock(Command):
 def build(host: Host) -> FastAPI:
     """The ASGI application of a station."""
     from station.web.certificate_api import certificate_routes
-    from station.web.load_api import load_routes
     from station.web.grid_order_api import grid_order_routes
+    from station.web.load_api import load_routes
     from station.web.sim_api import simulation_routes
     from station.web.token_api import token_routes
 

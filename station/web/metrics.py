@@ -80,8 +80,9 @@ def _evses(evses: Iterable[Evse]) -> Iterator[Metric]:
             faults.add_metric([name, fault.value], float(fault in all_faults(evse.state)))
         closed.add_metric([name], float(evse.state.seen.contactor_closed))
         offered.add_metric([name], evse.offered_a)
-        for one in evse.limits:
-            limit.add_metric([name, one.source.value], one.current_a)
+        for source in sorted({one.source for one in evse.limits}):  # of several by one source the tightest is the limit
+            least_a = min(one.current_a for one in evse.limits if one.source is source)
+            limit.add_metric([name, source.value], least_a)
     yield from (status, faults, closed, offered, limit)
     yield from _meters(evses)
 

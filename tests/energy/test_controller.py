@@ -319,6 +319,14 @@ def test_while_the_rotation_is_not_known_the_fullest_phase_counts() -> None:
     assert site.decision().current_a == pytest.approx(15.0)
 
 
+def test_a_one_phase_connection_has_nothing_to_learn() -> None:
+    site = Site(Connection(1, 8.0, 41.0), phases=1)
+    site.demands[1] = replace(on(1, phases=1), rotation=None)
+    site.decide()
+    site.controller.take_sample(GridSample(site.clock.now(), only_l1(10.0)))
+    assert site.decision().current_a == pytest.approx(30.0)
+
+
 async def test_the_rotation_is_learned_from_the_steps_of_the_vehicle() -> None:
     site = Site()
     site.demands[1] = replace(on(1, phases=1), rotation=None)
@@ -331,6 +339,27 @@ async def test_the_rotation_is_learned_from_the_steps_of_the_vehicle() -> None:
             site.sample(house[0], house[1], house[2] + drawn_a)
             await site.pass_time(1)
     assert site.controller.rotation_of(site.demands[1]).grid_phases(frozenset({0})) == {2}
+
+
+@pytest.mark.parametrize("phase", [0, 1, 2])
+async def test_a_steady_vehicle_is_stepped_until_its_phase_is_known(phase: int) -> None:
+    site = Site()
+    site.demands[1] = replace(on(1, phases=1), rotation=None)
+    sources: list[LimitSource] = []
+    drawn_a, house = 0.0, [9.0, 14.0, 5.0]
+    for second in range(120):
+        flows = [house_a + (drawn_a if index == phase else 0.0) for index, house_a in enumerate(house)]
+        site.want(draw_a=only_l1(drawn_a), offered_a=drawn_a)
+        site.controller.see(list(site.demands.values()))
+        site.sample(*flows)
+        decision = site.decision()
+        assert decision.binding is not None
+        sources.append(decision.binding.source)
+        drawn_a = decision.current_a if second > 5 else 0.0
+        await site.pass_time(1)
+    assert site.controller.rotation_of(site.demands[1]).grid_phases(frozenset({0})) == {phase}
+    assert LimitSource.LEARNING in sources
+    assert LimitSource.LEARNING not in sources[90:]
 
 
 def test_one_phase_vehicles_keep_the_unbalance_within_its_bound() -> None:

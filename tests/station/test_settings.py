@@ -16,6 +16,7 @@ from station.setting import (
     Setting,
     Switch,
     Text,
+    TimeOfDay,
     TimeOffset,
     TimeZone,
     TxPoints,
@@ -71,6 +72,8 @@ def nonsense_for(setting: Setting[object]) -> list[str]:
         return ["Mars/Olympus", "..", "/etc/passwd", "../UTC", "Europe", "x" * 5000]
     if isinstance(setting, TimeOffset):
         return ["1", "01:00", "+1:00", "+15:00", "+01:60", "+0100", "Z", "x" * 5000]
+    if isinstance(setting, TimeOfDay):
+        return ["7:30", "24:00", "07:60", "0730", "07:30:00", "x" * 5000]
     if isinstance(setting, Moment):
         return [
             "300",
@@ -114,6 +117,8 @@ def another_value(setting: Setting[object]) -> str:
         return "Europe/Paris"
     if isinstance(setting, TimeOffset):
         return "-02:30"
+    if isinstance(setting, TimeOfDay):
+        return "07:30"
     if isinstance(setting, Moment):
         return "2026-10-25T01:00:00.000Z"
     if isinstance(setting, Choice):

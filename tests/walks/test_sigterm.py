@@ -158,7 +158,7 @@ async def test_a_failure_that_nobody_foresaw_in_an_essential_task_ends_the_progr
         with sqlite3.connect(station.storage / "borne.sqlite") as database:
             database.execute(
                 "INSERT INTO events (transaction_id, seq_no, evse_id, event_type, occurred_at, offline, payload)"
-                " VALUES ('t', 0, 9, 'Started', '', 0, 'no event')"
+                " VALUES ('t', 0, 9, 'Started', '', 0, '\"no event\"')"
             )
         database.close()
         station.start()
@@ -177,8 +177,10 @@ def spoil_records(storage: Path) -> str:
     """A part of the disk is lost: the page on which the table of events begins."""
     path = storage / "borne.sqlite"
     database = sqlite3.connect(path)
-    database.executescript((ROOT / "station/migrations/0001_records.sql").read_text(encoding="utf-8"))
-    database.execute("PRAGMA user_version = 1")
+    migrations = sorted((ROOT / "station/migrations").glob("*.sql"))
+    for migration in migrations:
+        database.executescript(migration.read_text(encoding="utf-8"))
+    database.execute(f"PRAGMA user_version = {len(migrations)}")
     ((page, size),) = database.execute(
         "SELECT rootpage, (SELECT page_size FROM pragma_page_size) FROM sqlite_master WHERE name = 'events'"
     )

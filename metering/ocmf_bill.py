@@ -1,0 +1,191 @@
+"""What a transaction's signed readings come to, and whether they can be billed: apart from whether they are signed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import pairwise
+from typing import Final
+
+from metering.ocmf import ENDS, OcmfReading, Record
+
+_OBIS = re.compile(
+    r"(?P<a>\w+)-(?P<b>\w+):(?P<c>\w+)\.(?P<d>\w+)(\.(?P<e>\w+))?([*.](?P<f>\w+))?", re.ASCII | re.IGNORECASE
+)
+_COMPENSATED: Final = frozenset({"98", "B1", "B3", "C1", "C3"})
+"""groups C of energy at the vehicle, the loss of the cable taken off"""
+_BILLED_C: Final = _COMPENSATED | {"1", "9E"} | {f"{c:X}" for c in (*range(0xB0, 0xC0), *range(0xC0, 0xC8))}
+_BILLED_F: Final = frozenset({None, "0", "200", "255", "FF"})
+_WRONG_IDENTITY: Final = frozenset({"MISMATCH", "INVALID", "OUTDATED", "UNKNOWN"})
+_METER_STATES: Final[Mapping[str, str]] = {
+    "N": "not present",
+    "T": "timeout",
+    "D": "disconnected",
+    "R": "removed",
+    "M": "manipulated",
+    "X": "exchanged",
+    "I": "incompatible",
+    "O": "out of range",
+    "S": "substitute value",
+    "E": "other error",
+    "F": "read error",
+}
+_SAME_RECORDS: Final = ("MS", "GS", "ID", "IS")
+"""what two records of one transaction have in common"""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What one register counted from the begin to the end."""
+
+    register: str
+    begin: OcmfReading
+    end: OcmfReading
+
+    @property
+    def wh(self) -> Decimal:
+        """The difference, in watt hours."""
+        return (self.end.wh or Decimal(0)) - (self.begin.wh or Decimal(0))
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds between the readings; None where a time is not told."""
+        begin = self.begin.time.moment if self.begin.time is not None else None
+        end = self.end.time.moment if self.end.time is not None else None
+        return (end - begin).total_seconds() if begin is not None and end is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """The figures of a transaction, and what stands against billing them."""
+
+    figures: tuple[Figure, ...]
+    objections: tuple[str, ...]
+
+
+def figures(readings: Iterable[OcmfReading]) -> tuple[Figure, ...]:
+    """Per energy register: the last end reading against the first begin reading."""
+    begins: dict[str, OcmfReading] = {}
+    ends: dict[str, OcmfReading] = {}
+    for reading in readings:
+        if reading.register is None or reading.wh is None:
+            continue
+        if reading.reason == "B":
+            begins.setdefault(reading.register, reading)
+        elif reading.reason in ENDS:
+            ends[reading.register] = reading
+    return tuple(Figure(register, begin, ends[register]) for register, begin in begins.items() if register in ends)
+
+
+def bill(records: Sequence[Record]) -> Bill:
+    """The bill of one transaction, whose records are given in order."""
+    readings = [reading for record in records for reading in record.readings]
+    return Bill(figures(readings), tuple(_objections(records, readings)))
+
+
+def billed_register(readings: Iterable[OcmfReading]) -> str | None:
+    """The register that is billed: an import register, and of these the one at the vehicle; None when there is none."""
+    fit = [reading.register for reading in readings if reading.register is not None and _is_billed(reading)]
+    return next((register for register in fit if _group_c(register) in _COMPENSATED), fit[0] if fit else None)
+
+
+def _is_billed(reading: OcmfReading) -> bool:
+    match = _OBIS.fullmatch(reading.register or "")
+    if match is None or reading.wh is None:
+        return False
+    last = match["f"].upper().lstrip("0") or "0" if match["f"] is not None else None
+    return (
+        match["a"].lstrip("0") == "1"
+        and match["d"].lstrip("0") == "8"
+        and _group_c(reading.register or "") in _BILLED_C
+        and last in _BILLED_F
+    )
+
+
+def _group_c(register: str) -> str:
+    match = _OBIS.fullmatch(register)
+    return match["c"].upper().lstrip("0") if match is not None else ""
+
+
+def _objections(records: Sequence[Record], readings: Sequence[OcmfReading]) -> Iterator[str]:
+    for record in records:
+        for key in record.repeated:
+            yield f"{key} stands twice in one object"
+        if (level := record.text("IL")) in _WRONG_IDENTITY:
+            yield f"the identification is {level} (IL)"
+    yield from _differences(records)
+    register = billed_register(readings)
+    if register is None:
+        yield "there is no reading of an energy register that is billed"
+        return
+    of_it = [reading for reading in readings if reading.register == register]
+    begins = [reading for reading in of_it if reading.reason == "B"]
+    ends = [reading for reading in of_it if reading.reason in ENDS]
+    for name, found in (("begin", begins), ("end", ends)):
+        if len(found) != 1:
+            yield (
+                f"there is no {name} reading of {register}"
+                if not found
+                else (f"there are {len(found)} {name} readings of {register}")
+            )
+    for reading in of_it:
+        yield from _faults(reading)
+    if len(begins) == 1 and len(ends) == 1:
+        yield from _pair(begins[0], ends[0])
+
+
+def _differences(records: Sequence[Record]) -> Iterator[str]:
+    for before, after in pairwise(records):
+        for key in _SAME_RECORDS:
+            if before.text(key) != after.text(key):
+                yield f"{key} differs between the records: {before.text(key)}, then {after.text(key)}"
+        if _page(after) is not None and _page(before) is not None and not _follows(before, after):
+            yield f"the pagination does not go on: {before.text('PG')}, then {after.text('PG')}"
+
+
+def _page(record: Record) -> tuple[str, int] | None:
+    text = record.text("PG") or ""
+    return (text[0], int(text[1:])) if re.fullmatch(r"[TF][0-9]{1,18}", text) else None
+
+
+def _follows(before: Record, after: Record) -> bool:
+    first, second = _page(before), _page(after)
+    return first is not None and second is not None and first[0] == second[0] and first[1] < second[1]
+
+
+def _faults(reading: OcmfReading) -> Iterator[str]:
+    where = f"at the reading {reading.reason or ''}".rstrip()
+    if reading.reason == "X":
+        yield "the values are not usable from the reading X on"
+    if reading.value is None:
+        yield f"RV is no number {where}"
+    if reading.status is None:
+        yield f"the state of the meter is not told {where} (ST)"
+    elif reading.status != "G":
+        yield f"the meter was not good {where}: {_METER_STATES.get(reading.status, reading.status)} (ST)"
+    if "E" in (reading.error_flags or ""):
+        yield f"the energy is marked as not usable {where} (EF)"
+
+
+def _pair(begin: OcmfReading, end: OcmfReading) -> Iterator[str]:
+    if (begin.unit, begin.current_type) != (end.unit, end.current_type):
+        yield "begin and end differ in unit or kind of current"
+    figure = Figure(begin.register or "", begin, end)
+    if figure.wh < 0:
+        yield "the register ends lower than it began"
+    duration_s = figure.duration_s
+    if duration_s is not None and duration_s < 0:
+        yield "the end is before the begin"
+
+
+def time_objection(figure: Figure) -> str | None:
+    """Why the duration cannot be billed, though the energy may be; None when it can."""
+    for name, reading in (("begin", figure.begin), ("end", figure.end)):
+        state = reading.time.state if reading.time is not None else None
+        if "t" in (reading.error_flags or ""):
+            return f"the time of the {name} is marked as not usable (EF)"
+        if state not in ("S", "R"):
+            return f"the clock was not synchronised at the {name} (time state {state or 'not told'})"
+    return None

@@ -1,0 +1,152 @@
+"""What a charge costs by the owner's own price list: energy by tariff period, time, and standing idle. Pure.
+
+Money is decimal, each line of a bill is rounded to the cent, and the total is the sum of the lines. Energy is the
+difference of two registers, of the same meter and never of anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from itertools import pairwise
+from typing import Final
+
+_CENT: Final = Decimal("0.01")
+_MILLIWATT_HOUR: Final = Decimal("0.001")
+
+
+@dataclass(frozen=True, slots=True)
+class PriceList:
+    """What the owner asks. Amounts include all taxes."""
+
+    currency: str = "EUR"
+    """ISO 4217"""
+    energy_per_kwh: Decimal = Decimal(0)
+    energy_by_period: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+    """per kWh in a tariff period of the grid meter, such as HC and HP, in place of the above"""
+    time_per_hour: Decimal = Decimal(0)
+    """of the whole transaction"""
+    idle_per_hour: Decimal = Decimal(0)
+    """of the time in which the vehicle stood there and took nothing, of its own accord"""
+    idle_after_s: int = 0
+    """so much of that is free"""
+
+    def energy_price(self, period: str | None) -> Decimal:
+        """Per kWh in a tariff period; None: no meter tells it."""
+        if period is not None:
+            for name, price in self.energy_by_period.items():
+                if period_name(name) == period_name(period):
+                    return price
+        return self.energy_per_kwh
+
+
+def period_name(period: str) -> str:
+    """The name of a tariff period as it is compared: a Linky pads it with full stops."""
+    return period.strip(" .").casefold()
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodReading:
+    """Where a period begins, and the register there."""
+
+    period: str | None
+    """of the tariff; None: not known"""
+    at: datetime
+    energy_wh: float | None
+    """None: the meter was silent, so that nothing divides this period from the one before"""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a bill."""
+
+    what: str
+    """energy, time or idle"""
+    quantity: Decimal
+    unit: str
+    """kWh or h"""
+    unit_price: Decimal
+    amount: Decimal
+    period: str | None = None
+    begin_wh: Decimal | None = None
+    end_wh: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What a transaction costs, or has cost so far."""
+
+    currency: str
+    lines: tuple[Line, ...]
+    total: Decimal
+    objection: str | None = None
+    """why this cannot be asked from anybody, as a sentence; None: nothing speaks against it"""
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What is billed."""
+
+    readings: Sequence[PeriodReading]
+    """the begin, and each change of the tariff period"""
+    end_wh: float | None
+    duration: timedelta
+    idle: timedelta = timedelta(0)
+    objection: str | None = None
+
+
+def bill(prices: PriceList, charge: Charge) -> Bill:
+    """What a charge costs."""
+    lines, objection = list(_energy(prices, charge)), charge.objection
+    begin_wh = charge.readings[0].energy_wh if charge.readings else None
+    if begin_wh is None or charge.end_wh is None:
+        objection = objection or "a register was not read"
+    elif charge.end_wh < begin_wh:
+        objection = objection or "the register went back"
+    elif prices.energy_by_period and any(reading.energy_wh is None for reading in charge.readings):
+        objection = objection or "the register was not read where the tariff period changed"
+    hours = _hours(charge.duration)
+    if prices.time_per_hour and hours:
+        lines.append(Line("time", hours, "h", prices.time_per_hour, _money(hours * prices.time_per_hour)))
+    idle = _hours(max(timedelta(0), charge.idle - timedelta(seconds=prices.idle_after_s)))
+    if prices.idle_per_hour and idle:
+        lines.append(Line("idle", idle, "h", prices.idle_per_hour, _money(idle * prices.idle_per_hour)))
+    return Bill(prices.currency, tuple(lines), sum((line.amount for line in lines), Decimal("0.00")), objection)
+
+
+def _energy(prices: PriceList, charge: Charge) -> Iterable[Line]:
+    known = [reading for reading in charge.readings if reading.energy_wh is not None]
+    if not known or charge.end_wh is None or charge.readings[0].energy_wh is None:
+        return
+    closed = [*known, PeriodReading(None, known[-1].at, charge.end_wh)]
+    for reading, following in pairwise(closed):
+        begin_wh, end_wh = exact_wh(reading.energy_wh), exact_wh(following.energy_wh)
+        if begin_wh is None or end_wh is None or end_wh < begin_wh:
+            continue
+        price, energy = prices.energy_price(reading.period), (end_wh - begin_wh) / 1000
+        yield Line("energy", energy, "kWh", price, _money(energy * price), reading.period, begin_wh, end_wh)
+
+
+def exact_wh(energy_wh: float | None) -> Decimal | None:
+    """A register as a decimal number of watt-hours, to the thousandth that it is told with."""
+    return None if energy_wh is None else Decimal(repr(energy_wh)).quantize(_MILLIWATT_HOUR, ROUND_HALF_UP)
+
+
+def idle_time(states: Iterable[tuple[datetime, bool]], ended: datetime) -> timedelta:
+    """How long a vehicle took nothing of its own accord, of (since when, whether it did) in order."""
+    total = timedelta(0)
+    for (since, idle), (until, _) in pairwise([*states, (ended, False)]):
+        if idle:
+            total += max(timedelta(0), until - since)
+    return total
+
+
+def _hours(span: timedelta) -> Decimal:
+    """To the second, as hours with four decimals."""
+    return (Decimal(max(0, int(span.total_seconds()))) / 3600).quantize(Decimal("0.0001"), ROUND_HALF_UP)
+
+
+def _money(amount: Decimal) -> Decimal:
+    return amount.quantize(_CENT, ROUND_HALF_UP)

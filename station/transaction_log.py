@@ -1,0 +1,265 @@
+"""The log of transactions for people: found by time, card and EVSE, quick also after ten years."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING
+
+from station.price import Bill, PeriodReading, PriceList, exact_wh
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from pydantic import TypeAdapter
+
+    from station.database import Database, Row, Value
+
+_COLUMNS = (
+    "transaction_id, number, evse_id, token, token_type, began_at, ended_at, stopped_reason, begin_wh, begin_read_at,"
+    " begin_time, begin_substitute, end_wh, end_read_at, end_time, end_substitute, charging_s, corrected_s,"
+    " meter_serial, prices, bill"
+)
+
+
+@cache
+def _bills() -> TypeAdapter[Bill]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Bill)
+
+
+@cache
+def _price_lists() -> TypeAdapter[PriceList]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(PriceList)
+
+
+def price_list_from(text: str) -> PriceList:
+    """A price list as it is stored.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return _price_lists().validate_json(text)
+
+
+def price_list_text(prices: PriceList) -> str:
+    """A price list as it is stored."""
+    return _price_lists().dump_json(prices).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterShown:
+    """A register at one end of a transaction, as it was recorded."""
+
+    energy_wh: Decimal | None
+    """None: the meter was not read"""
+    read_at: datetime | None
+    time: str | None
+    """how good the time is, in the letters of OCMF; None: not recorded"""
+    substitute: bool
+    """the meter was silent then: nothing to bill by"""
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One transaction of the log."""
+
+    transaction_id: str
+    number: int
+    evse_id: int
+    token: str | None
+    token_type: str | None
+    began_at: datetime
+    ended_at: datetime | None
+    stopped_reason: str | None
+    begin: RegisterShown
+    end: RegisterShown
+    charging_s: int | None
+    corrected_s: float | None
+    """it began without a known time, and so much was added later"""
+    meter_serial: str | None
+    prices: PriceList | None
+    bill: Bill | None
+
+    @property
+    def energy_wh(self) -> Decimal | None:
+        """What was charged: register less register; None while one of them is not known."""
+        if self.begin.energy_wh is None or self.end.energy_wh is None:
+            return None
+        return self.end.energy_wh - self.begin.energy_wh
+
+    @property
+    def duration(self) -> timedelta | None:
+        """From begin to end."""
+        return self.ended_at - self.began_at if self.ended_at is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which transactions are meant; what is None does not matter."""
+
+    since: datetime | None = None
+    """begun at or after this"""
+    until: datetime | None = None
+    """begun before this"""
+    token: str | None = None
+    evse_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of the log, the newest first."""
+
+    total: int
+    transactions: list[Transaction] = field(default_factory=list[Transaction])
+
+
+class TransactionLog:
+    """Reads the log; that it is written is the database's own work (migration 6)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, search: Search, *, skip: int = 0, most: int = 100) -> Found:
+        """The transactions that fit, the newest first.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        where, values = _where(search)
+        counted = await self._database.rows(f"SELECT COUNT(*) FROM transactions {where}", values)
+        rows = await self._database.rows(
+            f"SELECT {_COLUMNS} FROM transactions {where} ORDER BY began_at DESC, number DESC LIMIT ? OFFSET ?",
+            (*values, most, skip),
+        )
+        return Found(int(str(counted[0][0])), [_transaction(row) for row in rows])
+
+    async def get(self, transaction_id: str) -> Transaction | None:
+        """One of them; None: it is not on record."""
+        rows = await self._database.rows(
+            f"SELECT {_COLUMNS} FROM transactions WHERE transaction_id = ?", (transaction_id,)
+        )
+        return _transaction(rows[0]) if rows else None
+
+    async def periods(self, transaction_id: str) -> list[PeriodReading]:
+        """Where its tariff periods begin; the first is where it begins itself."""
+        rows = await self._database.rows(
+            "SELECT period, at, energy_wh FROM tariff_readings WHERE transaction_id = ? ORDER BY id", (transaction_id,)
+        )
+        return [
+            PeriodReading(str(period) or None, _moment(at), None if energy_wh is None else float(str(energy_wh)))
+            for period, at, energy_wh in rows
+        ]
+
+    async def begin_period(self, transaction_id: str, reading: PeriodReading) -> None:
+        """A tariff period begins within a transaction.
+
+        Raises:
+            StorageError: it is not on disk.
+        """
+        await self._database.write(
+            "INSERT INTO tariff_readings (transaction_id, at, period, energy_wh) VALUES (?, ?, ?, ?)",
+            (transaction_id, reading.at.isoformat(), reading.period or "", reading.energy_wh),
+        )
+
+    async def note_begin(self, transaction_id: str, prices: PriceList | None, meter_serial: str | None) -> None:
+        """What holds for a transaction from its begin on.
+
+        Raises:
+            StorageError: it is not on disk.
+        """
+        await self._database.write(
+            "UPDATE transactions SET prices = COALESCE(prices, ?), meter_serial = COALESCE(meter_serial, ?)"
+            " WHERE transaction_id = ?",
+            (price_list_text(prices) if prices is not None else None, meter_serial, transaction_id),
+        )
+
+    async def note_bill(self, transaction_id: str, bill: Bill) -> None:
+        """What it cost.
+
+        Raises:
+            StorageError: it is not on disk.
+        """
+        await self._database.write(
+            "UPDATE transactions SET bill = ? WHERE transaction_id = ?",
+            (_bills().dump_json(bill).decode(), transaction_id),
+        )
+
+    async def correct(self, transaction_id: str, correction: timedelta) -> None:
+        """Its times were wrong by this.
+
+        Raises:
+            StorageError: it is not on disk.
+        """
+        found = await self.get(transaction_id)
+        if found is None:
+            return
+        corrected_s = (found.corrected_s or 0.0) + correction.total_seconds()
+        moved = [
+            (at + correction).isoformat() if at is not None else None
+            for at in (found.began_at, found.ended_at, found.begin.read_at, found.end.read_at)
+        ]
+        await self._database.write(
+            "UPDATE transactions SET began_at = ?, ended_at = ?, begin_read_at = ?, end_read_at = ?, corrected_s = ?"
+            " WHERE transaction_id = ?",
+            (*moved, corrected_s, transaction_id),
+        )
+
+
+def _where(search: Search) -> tuple[str, list[Value]]:
+    conditions: list[str] = []
+    values: list[Value] = []
+    for condition, value in (
+        ("began_at >= ?", search.since.isoformat() if search.since is not None else None),
+        ("began_at < ?", search.until.isoformat() if search.until is not None else None),
+        ("token = ? COLLATE NOCASE", search.token),
+        ("evse_id = ?", search.evse_id),
+    ):
+        if value is not None:
+            conditions.append(condition)
+            values.append(value)
+    return ("WHERE " + " AND ".join(conditions) if conditions else ""), values
+
+
+def _transaction(row: Row) -> Transaction:
+    (identity, number, evse_id, token, kind, began_at, ended_at, reason, *registers), tail = row[:16], row[16:]
+    charging_s, corrected_s, serial, prices, bill = tail
+    return Transaction(
+        str(identity),
+        int(str(number)),
+        int(str(evse_id)),
+        _text(token),
+        _text(kind),
+        _moment(began_at),
+        _moment(ended_at) if ended_at is not None else None,
+        _text(reason),
+        _register(registers[:4]),
+        _register(registers[4:]),
+        int(str(charging_s)) if charging_s is not None else None,
+        float(str(corrected_s)) if corrected_s is not None else None,
+        _text(serial),
+        price_list_from(str(prices)) if prices is not None else None,
+        _bills().validate_json(str(bill)) if bill is not None else None,
+    )
+
+
+def _register(columns: list[Value]) -> RegisterShown:
+    energy_wh, read_at, time, substitute = columns
+    return RegisterShown(
+        exact_wh(float(str(energy_wh))) if energy_wh is not None else None,
+        _moment(read_at) if read_at is not None else None,
+        _text(time),
+        bool(substitute),
+    )
+
+
+def _text(value: Value) -> str | None:
+    return str(value) if value is not None else None
+
+
+def _moment(value: Value) -> datetime:
+    return datetime.fromisoformat(str(value))

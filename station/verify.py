@@ -1,0 +1,287 @@
+"""`borne verify`: what the signed records in a file say, whether their signatures are valid, and what they come to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from metering.ocmf import ENDS, Json, OcmfReading, Record, RecordError, parse
+from metering.ocmf_bill import bill, figures, time_objection
+from metering.ocmf_keys import KeyForm, KeyFormError, PublicKey, read_key
+from metering.ocmf_signature import Verdict, curve_of, verify
+from metering.transparency import records_of
+
+if TYPE_CHECKING:
+    from metering.transparency import Enclosed
+
+Figures = dict[str, object]
+"""one record, as JSON shows it"""
+
+_LONGEST_KEY: Final = 64 * 1024
+"""bytes of a file of keys"""
+
+
+class UnreadableError(Exception):
+    """The file, or the key that was asked for, cannot be read; the sentence says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One record with its verdict."""
+
+    record: Record
+    key: PublicKey | None
+    verdict: Verdict
+    key_file: str | None
+    context: str | None
+    transaction: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """The public keys that were brought along: one for all records, or one for each."""
+
+    texts: tuple[str, ...]
+    file: str | None
+
+    def of(self, index: int) -> str | None:
+        if len(self.texts) == 1:
+            return self.texts[0]
+        return self.texts[index] if index < len(self.texts) else None
+
+
+def check(file: Path, key: str | None) -> list[Checked]:
+    """Check every record of a file.
+
+    The key of a record is `key` (a file, or the key itself), else the one in its XML container, else the file of the
+    same name that ends with .pub.
+
+    Raises:
+        UnreadableError: why nothing can be said of the file.
+    """
+    try:
+        enclosed = records_of(file.read_bytes())
+        records = [parse(one.data) for one in enclosed]
+    except OSError as error:
+        raise UnreadableError(f"{file}: {error.strerror}") from error
+    except RecordError as error:
+        raise UnreadableError(f"{file}: {error}") from error
+    asked_for = _asked_for(key, len(records)) if key is not None else None
+    beside = _beside(file, len(records))
+    return [
+        _check(one, record, asked_for, beside, index)
+        for index, (one, record) in enumerate(zip(enclosed, records, strict=True))
+    ]
+
+
+def _check(one: Enclosed, record: Record, asked_for: _Keys | None, beside: _Keys | None, index: int) -> Checked:
+    keys = asked_for or (None if one.key is not None else beside)
+    text = keys.of(index) if keys is not None else one.key
+    objection: str | None = None
+    public_key: PublicKey | None = None
+    if text is not None:
+        try:
+            public_key = read_key(text)
+        except KeyFormError as error:
+            objection = f"the public key cannot be used: {error}"
+    verdict = verify(record, public_key)
+    if objection is not None and verdict.valid is None:
+        verdict = Verdict(None, objection, verdict.form)
+    file = keys.file if keys is not None else None
+    return Checked(record, public_key, verdict, file, one.context, one.transaction)
+
+
+def _asked_for(key: str, records: int) -> _Keys:
+    path = Path(key)
+    try:
+        if path.is_file():
+            return _Keys(_split(_text_of(path), records), path.name)
+    except OSError as error:
+        # a key is longer than any name of a file
+        if not _is_key(key):
+            raise UnreadableError(f"--key: {error.strerror}") from error
+    if not _is_key(key):
+        raise UnreadableError("--key: is neither a file nor a public key")
+    return _Keys((key,), None)
+
+
+def _beside(file: Path, records: int) -> _Keys | None:
+    path = file.with_suffix(".pub")
+    try:
+        return _Keys(_split(_text_of(path), records), path.name) if path.is_file() else None
+    except OSError as error:
+        raise UnreadableError(f"{path}: {error.strerror}") from error
+
+
+def _text_of(path: Path) -> str:
+    with path.open("rb") as file:
+        data = file.read(_LONGEST_KEY)
+    if data[:1] == b"\x30":  # SPKI as it is, in no letters
+        return data.hex()
+    return data.decode("utf-8-sig", errors="replace").strip()
+
+
+def _split(text: str, records: int) -> tuple[str, ...]:
+    """One key in several lines is one; else a key in each line, for as many records."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return tuple(lines) if not _is_key(text) and len(lines) == records > 1 else (text,)
+
+
+def _is_key(text: str) -> bool:
+    try:
+        read_key(text)
+    except KeyFormError:
+        return False
+    return True
+
+
+def as_json(checked: Checked) -> Figures:
+    """One record with its verdict, for programs. A field that the record does not have is left out."""
+    record, key = checked.record, checked.key
+    curve = curve_of(record.algorithm)
+    shown: Figures = {
+        "signature_valid": checked.verdict.valid,
+        "curve": curve.name if curve is not None else None,
+        "key_curve": _key_curve(key, curve.name if curve is not None else None),
+        "key_form": key.form.value if key is not None else None,
+        "signature_form": checked.verdict.form.value if checked.verdict.form is not None else None,
+        "algorithm_stated": record.algorithm_stated,
+        "signature_encoding": record.encoding,
+        "payload_sha256": hashlib.sha256(record.payload).hexdigest(),
+        "record_has_outer_whitespace": record.outer_whitespace,
+        "payload": _plain(dict(record.fields)),
+        "readings": [_reading(reading) for reading in record.readings],
+    }
+    if found := figures(record.readings):
+        shown["delta_wh"] = {figure.register: _number(figure.wh) for figure in found}
+    shown["context"] = checked.context or _context(record)
+    if checked.key_file is not None:
+        shown["public_key_file"] = checked.key_file
+    if checked.verdict.why is not None:
+        shown["invalid_reason"] = checked.verdict.why
+    return shown
+
+
+def _context(record: Record) -> str | None:
+    """The reading context that only one fits: begin readings alone, or end readings alone."""
+    reasons = {reading.reason for reading in record.readings}
+    if reasons == {"B"}:
+        return "Transaction.Begin"
+    return "Transaction.End" if reasons and reasons <= ENDS else None
+
+
+def _key_curve(key: PublicKey | None, stated: str | None) -> str | None:
+    """A key without a curve of its own is taken for one of the record's."""
+    if key is None:
+        return None
+    return stated if key.form is not KeyForm.SPKI else key.curve
+
+
+def _reading(reading: OcmfReading) -> Figures:
+    values: Figures = {
+        "time": {"iso": reading.time.iso, "state": reading.time.state} if reading.time is not None else None,
+        "reason": reading.reason,
+        "register": reading.register,
+        "unit": reading.unit,
+        "value_text": reading.value_text,
+        "current_type": reading.current_type,
+        "cumulated_loss": _number(reading.loss),
+        "error_flags": reading.error_flags,
+        "status": reading.status,
+        "value": _number(reading.value),
+        "wh": _number(reading.wh),
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _plain(value: Json) -> object:
+    """Numbers as JSON writes them: whole ones without a point."""
+    if isinstance(value, Decimal):
+        return _number(value)
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return value
+
+
+def _number(value: Decimal | None) -> int | float | None:
+    if value is None:
+        return None
+    # 1e999999 is no number that anybody counts; as an integer it would fill the memory.
+    return int(value) if abs(value.adjusted()) <= 40 and value == value.to_integral_value() else float(value)
+
+
+def as_text(checked: Sequence[Checked]) -> Iterator[str]:
+    """All records with their verdicts and what they come to, for people, line by line."""
+    for number, one in enumerate(checked, 1):
+        yield from _record(one, f"record {number} of {len(checked)}: " if len(checked) > 1 else "")
+    for transaction in _transactions(checked):
+        yield from _bill([one.record for one in transaction])
+
+
+def _record(one: Checked, title: str) -> Iterator[str]:
+    answers = {True: "signature valid", False: "signature NOT VALID", None: "signature cannot be verified"}
+    answer = answers[one.verdict.valid]
+    yield f"{title}{answer}{f': {one.verdict.why}' if one.verdict.why is not None else ''}"
+    record = one.record
+    yield f"  signed with {record.algorithm}{'' if record.algorithm_stated else ' (the default)'}"
+    for key, name in (
+        ("PG", "record number"),
+        ("GI", "signed by"),
+        ("GS", "its serial number"),
+        ("MV", "meter of"),
+        ("MM", "meter model"),
+        ("MS", "meter serial number"),
+        ("CI", "charge point"),
+        ("IT", "identified by"),
+        ("ID", "identification"),
+        ("TT", "tariff"),
+    ):
+        if record.text(key):
+            yield f"  {name}: {_printable(record.text(key) or '')}"
+    for reading in record.readings:
+        when = f"{reading.time.iso} ({reading.time.state})" if reading.time is not None else "time not told"
+        loss = f", cable loss {reading.loss}" if reading.loss is not None else ""
+        yield _printable(
+            f"  {reading.reason or '-'}  {when}  {reading.register or 'register not told'}"
+            f"  {reading.value if reading.value is not None else '?'} {reading.unit or ''}{loss}"
+        )
+
+
+def _bill(records: Sequence[Record]) -> Iterator[str]:
+    made = bill(records)
+    for figure in made.figures:
+        duration_s = figure.duration_s
+        lasted = f" in {duration_s:.0f} s" if duration_s is not None else ""
+        yield _printable(
+            f"{figure.register}: {_kwh(figure.begin.wh)} kWh to {_kwh(figure.end.wh)} kWh:"
+            f" {_kwh(figure.wh)} kWh{lasted}"
+        )
+    if made.objections:
+        yield "NOT BILLABLE:"
+        yield from (f"  {_printable(objection)}" for objection in made.objections)
+    elif made.figures:
+        untimed = time_objection(made.figures[0])
+        yield "billable by energy" + ("" if untimed is None else f", not by time: {untimed}")
+
+
+def _transactions(checked: Sequence[Checked]) -> list[list[Checked]]:
+    """The records of each transaction; without a container that says, all are of one."""
+    found: dict[str | None, list[Checked]] = {}
+    for one in checked:
+        found.setdefault(one.transaction, []).append(one)
+    return list(found.values())
+
+
+def _kwh(wh: Decimal | None) -> str:
+    return "?" if wh is None else format((wh / 1000).normalize(), "f")
+
+
+def _printable(text: str) -> str:
+    """A record may hold anything, a terminal may obey it."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)

@@ -1,0 +1,114 @@
+"""Whatever house, vehicles and limits do: no offer above any limit, none between 0 and 6 A, silence ends safe."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from energy.composite import Charge
+from energy.controller import Connection, Controller, Decision, Demand, SharedLimit
+from energy.grid import GridSample
+from energy.limit import Limit, LimitSource
+from energy.phases import NAMES, PhaseMap
+from energy.profile_store import ProfileStore
+from energy.sharing import Policy
+from metering.reading import Phases
+from station.simulation.clock import VirtualClock
+from tests import fakes
+
+SELECTOR_A = 32.0
+rotations = st.sampled_from([None, *(PhaseMap.named(name) for name in NAMES)])
+evses = st.lists(
+    st.tuples(st.sampled_from([1, 3]), rotations, st.sampled_from([8.0, 16.0, 32.0]), st.integers(0, 2)),
+    min_size=1,
+    max_size=4,
+)
+moments = st.lists(
+    st.tuples(
+        st.integers(1, 40),  # seconds
+        st.none() | st.tuples(*[st.floats(-20, 70)] * 3),  # the house; None: silence
+        st.lists(
+            st.tuples(st.booleans(), st.floats(0, 1.3)), min_size=4, max_size=4
+        ),  # who wants, and how much it uses
+        st.none() | st.floats(0, 40),  # a limit of the owner
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+async def play(
+    evses: list[tuple[int, PhaseMap | None, float, int]],
+    moments: list[tuple[int, tuple[float, ...] | None, list[tuple[bool, float]], float | None]],
+    policy: Policy,
+) -> list[tuple[list[Demand], dict[int, Decision], float | None]]:
+    """Every decision of a history, and what it was asked."""
+    clock: VirtualClock = fakes.clock()
+    profiles = ProfileStore({number: phases for number, (phases, *_) in enumerate(evses, 1)})
+    connection = Connection(3, 8.0, 40.0)
+    controller = Controller(clock, profiles, connection, station_limit_a=SELECTOR_A, policy=policy)
+    offered = dict.fromkeys(range(1, len(evses) + 1), 0.0)
+    history: list[tuple[list[Demand], dict[int, Decision], float | None]] = []
+    for seconds, house, wishes, owner_a in moments:
+        owner = SharedLimit(LimitSource.USER, owner_a) if owner_a is not None else None
+        controller.put_shared("user", owner)
+        for _ in range(min(seconds, 12)):
+            demands: list[Demand] = []
+            for number, (phases, rotation, rating_a, priority) in enumerate(evses, 1):
+                wants, uses = wishes[number - 1]
+                drawn_a = offered[number] * uses
+                draw = Phases[float | None].all(drawn_a) if phases == 3 else first(drawn_a)
+                limits = (Limit(rating_a, LimitSource.HARDWARE, fakes.NOON),)
+                demand = Demand(Charge(number), phases, wants, draw, limits, offered[number])
+                demands.append(replace(demand, rotation=rotation, priority=priority))
+            controller.see(demands)
+            if house is not None:
+                controller.take_sample(GridSample(clock.now(), Phases(house[0], house[1], house[2])))
+            decisions = controller.decide(demands)
+            history.append((demands, decisions, owner_a))
+            offered = {number: decision.current_a for number, decision in decisions.items()}
+            await clock.advance(seconds / 12)
+    return history
+
+
+def first(current_a: float) -> Phases[float | None]:
+    """What a one-phase meter shows."""
+    return Phases(current_a, None, None)
+
+
+@settings(max_examples=80, deadline=None)
+@given(evses, moments, st.sampled_from(Policy))
+def test_no_offer_is_ever_above_a_limit_or_between_0_and_6_a(
+    evses: list[tuple[int, PhaseMap | None, float, int]],
+    moments: list[tuple[int, tuple[float, ...] | None, list[tuple[bool, float]], float | None]],
+    policy: Policy,
+) -> None:
+    for demands, decisions, owner_a in asyncio.run(play(evses, moments, policy)):
+        for demand in demands:
+            decision = decisions[demand.charge.evse_id]
+            assert decision.current_a == 0.0 or decision.current_a >= 6.0
+            assert all(decision.current_a <= limit.current_a for limit in decision.limits)
+            assert decision.current_a <= demand.own_limits[0].current_a
+            if decision.current_a == 0.0:
+                assert decision.binding is not None
+                assert decision.binding.current_a < 6.0
+        wanting = [decisions[one.charge.evse_id].current_a for one in demands if one.wants]
+        three = [decisions[one.charge.evse_id].current_a for one in demands if one.wants and one.phases == 3]
+        assert sum(three) <= SELECTOR_A + 1e-6
+        if owner_a is not None:
+            assert all(current_a <= max(owner_a, 0.0) for current_a in wanting)
+
+
+@settings(max_examples=30, deadline=None)
+@given(evses, moments)
+def test_a_source_that_falls_silent_always_ends_in_a_pause(
+    evses: list[tuple[int, PhaseMap | None, float, int]],
+    moments: list[tuple[int, tuple[float, ...] | None, list[tuple[bool, float]], float | None]],
+) -> None:
+    silence = [(3600, None, [(True, 1.0)] * 4, None), (40, None, [(True, 1.0)] * 4, None)]
+    history = asyncio.run(play(evses, [*moments, *silence], Policy.FAIR))
+    _, decisions, _ = history[-1]
+    assert {decision.current_a for decision in decisions.values()} == {0.0}
