@@ -6,12 +6,12 @@ often it switches. The figures are typical ratings at 230 V.
 
 from __future__ import annotations
 
-import csv
-import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from station.simulation.trace import read_trace
 
 HOUR_S = 3600
 DAY_S = 24 * HOUR_S
@@ -254,19 +254,10 @@ def from_csv(path: Path) -> Trace:
     """A trace of one's own: a header, then a line per second with the amperes of L1, L2 and L3 in its last columns.
 
     Raises:
-        ValueError: a line is not like that.
+        TraceError: a line is not like that.
     """
     trace = Trace(0)
-    with path.open(newline="", encoding="utf-8") as file:
-        for number, row in enumerate(csv.reader(file), 1):
-            if number == 1:
-                continue
-            try:
-                currents = [float(cell) for cell in row[-3:]]
-            except ValueError as error:
-                raise ValueError(f"{path.name}, line {number}: {error}") from None
-            if len(currents) != 3 or not all(math.isfinite(current_a) for current_a in currents):
-                raise ValueError(f"{path.name}, line {number}: three currents are needed")
-            for phase, current_a in enumerate(currents):
-                trace.currents_a[phase].append(current_a)
+    for currents in read_trace(path):
+        for phase, current_a in enumerate(currents):
+            trace.currents_a[phase].append(current_a)
     return trace

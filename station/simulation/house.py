@@ -19,6 +19,8 @@ class House:
         self._clock = clock
         self._evse_currents = evse_currents
         self._loads: dict[str, Phases[float]] = {"base": Phases(2.0, 1.0 if phases == 3 else 0.0, 0.0)}
+        self._trace: Sequence[Phases[float]] = ()
+        self._trace_began_s = 0.0
         self._energy_wh = 4_242_000.0
         self._counted_s = clock.monotonic()
         self.phases = phases
@@ -41,13 +43,25 @@ class House:
     def set_currents(self, currents_a: Phases[float]) -> None:
         """Everything but the EVSEs together draws this."""
         self._count()
+        self._trace = ()
         self._loads = {"house": currents_a}
+
+    def replay(self, trace: Sequence[Phases[float]]) -> None:
+        """From now on draw this in place of all else, a second each; after the last nothing."""
+        self._count()
+        self._loads = {}
+        self._trace, self._trace_began_s = trace, self._clock.monotonic()
 
     @property
     def currents_a(self) -> Phases[float]:
         """What the grid meter sees, amperes per phase."""
+        return self._currents_at(self._clock.monotonic())
+
+    def _currents_at(self, moment_s: float) -> Phases[float]:
         totals = [0.0, 0.0, 0.0]
-        for currents in [*self._loads.values(), *(evse() for evse in self._evse_currents)]:
+        second = int(moment_s - self._trace_began_s)
+        recorded = self._trace[second : second + 1]
+        for currents in [*self._loads.values(), *recorded, *(evse() for evse in self._evse_currents)]:
             for index, current_a in enumerate(currents):
                 totals[index] += current_a
         if self.phases == 1:
@@ -62,5 +76,8 @@ class House:
 
     def _count(self) -> None:
         now_s = self._clock.monotonic()
-        self._energy_wh += sum(self.currents_a) * VOLTAGE_V * (now_s - self._counted_s) / 3600.0
-        self._counted_s = now_s
+        while self._counted_s < now_s:  # a trace is another load each second
+            until_s = min(now_s, self._counted_s + 1.0) if self._trace else now_s
+            power_w = sum(self._currents_at(self._counted_s)) * VOLTAGE_V
+            self._energy_wh += power_w * (until_s - self._counted_s) / 3600.0
+            self._counted_s = until_s

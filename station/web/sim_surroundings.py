@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Annotated, Literal
 
 from fastapi import FastAPI, HTTPException
@@ -12,6 +14,7 @@ from station.hardware.selector import selected_a
 from station.jumpers import JumperPosition
 from station.simulation.board import MeterOverride
 from station.simulation.linky import TariffPeriod
+from station.simulation.trace import TraceError, read_trace
 from station.web.api import Command, Wait, maybe_settle
 from station.web.host import Host
 from station.web.sim_driver import board_of
@@ -53,6 +56,8 @@ class Grid(Command):
     currents_a: Annotated[list[_Current], Field(min_length=1, max_length=3)] | None = None
     loads: dict[str, Annotated[list[_Current], Field(min_length=1, max_length=3)] | None] | None = None
     """named loads that go on; null: off"""
+    trace_file: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    """a CSV file on this machine: a header, then the amperes of L1, L2, L3 for each second from now on"""
     silence: bool | None = None
     noise: Annotated[float, Field(ge=0, le=1)] | None = None
     """bit flips per byte on the meter's wire; on Modbus anything but 0 spoils every answer"""
@@ -96,6 +101,11 @@ def surroundings_routes(api: FastAPI, host: Host) -> None:
     @api.post("/api/sim/grid", status_code=202)
     async def grid(body: Grid, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
         house, contacts = host.world.house, host.world.contacts
+        if body.trace_file is not None:
+            try:
+                house.replay(await asyncio.to_thread(read_trace, Path(body.trace_file)))
+            except TraceError as error:
+                raise HTTPException(422, f"trace_file: {error}") from error
         if body.currents_a is not None:
             house.set_currents(_three(body.currents_a))
         for name, currents in (body.loads or {}).items():

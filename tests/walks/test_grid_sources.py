@@ -136,3 +136,45 @@ async def test_what_a_linky_tells_of_prices_is_shown(tmp_path: Path, mode: str) 
         await api.post("/api/sim/grid", {"tariff_period": "PM.."})
         await walk.advance(10)
         assert (await api.get("/api/status"))["grid"]["tariff"]["peak_now"] is True
+
+
+async def test_the_house_draws_what_a_recording_says(tmp_path: Path) -> None:
+    """A trace is replayed second by second over the meter's own wire; after its end the house draws nothing."""
+    recording = tmp_path / "evening.csv"
+    lines = ["second,l1,l2,l3", *(f"{second},12.0,3.0,4.0" for second in range(20))]
+    lines += [f"{second},1.0,18.0,4.0" for second in range(20, 40)]
+    recording.write_text("\n".join(lines), encoding="utf-8")
+    grid = {"phases": 3, "max_current_a": 40.0, "source": {"type": "p1", "device": "simulated"}}
+    async with walking(tmp_path, grid=grid) as walk, visiting(walk) as api:
+        await walk.accepted()
+        energy_wh = walk.application.world.house.energy_wh
+        await api.post("/api/sim/grid", {"trace_file": str(recording)})
+        await api.advance(15)
+        assert _amperes(await api.get("/api/status")) == pytest.approx([12.0, 3.0, 4.0], abs=0.1)
+        await api.advance(15)
+        assert _amperes(await api.get("/api/status")) == pytest.approx([1.0, 18.0, 4.0], abs=0.1)
+        await api.advance(60)
+        assert _amperes(await api.get("/api/status")) == pytest.approx([0.0, 0.0, 0.0], abs=0.1)
+        drawn_wh = walk.application.world.house.energy_wh - energy_wh
+        assert drawn_wh == pytest.approx((20 * 19.0 + 20 * 23.0) * 230.0 / 3600.0, rel=0.02)
+
+
+async def test_a_recording_that_cannot_be_is_refused_by_file_and_line(tmp_path: Path) -> None:
+    recording = tmp_path / "evening.csv"
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        for text, told in (
+            ("h\n0,1,2,x\n", "line 2"),
+            ("h\n0,1,2,3\n1,2\n", "line 3"),
+            ("h\n0,1,2,1e9\n", "line 2"),
+            ("h\n", "header"),
+        ):
+            recording.write_text(text, encoding="utf-8")
+            answer = await api.post("/api/sim/grid", {"trace_file": str(recording)}, status=422)
+            assert answer["detail"].startswith("trace_file: evening.csv")
+            assert told in answer["detail"]
+        answer = await api.post("/api/sim/grid", {"trace_file": str(tmp_path / "none.csv")}, status=422)
+        assert "No such file" in answer["detail"]
+
+
+def _amperes(status: dict[str, Any]) -> list[float]:
+    return [float(current_a) for current_a in status["grid"]["currents_a"]]

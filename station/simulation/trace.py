@@ -1,0 +1,49 @@
+"""A recorded household load: a CSV file with the amperes of L1, L2 and L3, second by second."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+
+from metering.reading import Phases
+
+_MOST_SECONDS = 31 * 86_400
+_MOST_A = 1000.0
+
+
+class TraceError(ValueError):
+    """The file cannot be read, or a line of it is not like that; the sentence names both."""
+
+
+def read_trace(path: Path) -> list[Phases[float]]:
+    """What a house draws, one entry for each second: a header, then three currents in the last columns of each line.
+
+    Raises:
+        TraceError: it is not such a file.
+    """
+    trace: list[Phases[float]] = []
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = csv.reader(file)
+            next(lines, None)
+            for row in lines:
+                trace.append(_currents(row, f"{path.name}, line {lines.line_num}"))
+                if len(trace) > _MOST_SECONDS:
+                    raise TraceError(f"{path.name}: longer than {_MOST_SECONDS} seconds")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise TraceError(f"{path.name}: {why}") from error
+    if not trace:
+        raise TraceError(f"{path.name}: no line but the header")
+    return trace
+
+
+def _currents(row: list[str], where: str) -> Phases[float]:
+    try:
+        l1, l2, l3 = (float(cell) for cell in row[-3:])
+    except ValueError as error:
+        raise TraceError(f"{where}: three currents are needed: {error}") from None
+    if not all(math.isfinite(current_a) and abs(current_a) <= _MOST_A for current_a in (l1, l2, l3)):
+        raise TraceError(f"{where}: a current is beyond {_MOST_A:g} A")
+    return Phases(l1, l2, l3)
