@@ -57,7 +57,7 @@ class VariableName(Command):
     connector: int | None = None
     variable: str
     instance: str | None = None
-    attribute: Literal["Actual"] = "Actual"
+    attribute: Literal["Actual", "Target", "MinSet", "MaxSet"] = "Actual"
 
 
 class VariableValue(VariableName):

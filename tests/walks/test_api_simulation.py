@@ -320,3 +320,13 @@ async def test_an_overridden_variable_is_given_back(tmp_path: Path) -> None:
             assert await shown() == before
         unknown = {"component": "SampledDataCtrlr", "variable": "Nothing"}
         assert (await api.client.request("DELETE", "/api/sim/variables", json=unknown)).status_code == 404
+
+
+async def test_every_attribute_that_a_variable_has_can_be_overridden_and_no_other(tmp_path: Path) -> None:
+    row = {"component": "SampledDataCtrlr", "variable": "TxUpdatedInterval", "attribute": "MaxSet", "value": "9"}
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await walk.accepted()
+        answer = await api.client.put("/api/sim/variables", json=row)
+        assert (answer.status_code, answer.json()["detail"]) == (404, "NotSupportedAttributeType")
+        answer = await api.client.put("/api/sim/variables", json={**row, "attribute": "Wrong"})
+        assert answer.status_code == 422
