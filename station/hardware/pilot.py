@@ -1,0 +1,155 @@
+"""Control and proximity pilot in numbers: duty cycle and amperes, voltages and states, resistors and cables.
+
+Pure. Sources: IEC 61851-1 annex A (tables A.2, A.4, A.7 and A.8: voltages, duty cycles of the station and how a vehicle
+reads them) and annex B (table B.2: resistors of cable assemblies). The tables were not at hand when this was written;
+where an edition is wider than these figures, the narrower ones stand here. Duty cycles are fractions from 0 to 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from station.model import PilotState
+
+LEAST_A: Final = 6.0
+MOST_A: Final = 80.0
+"""what a pilot can signal"""
+DIGITAL_DUTY: Final = 0.05
+"""asks for digital communication; a vehicle that cannot speak takes nothing"""
+STEADY: Final = 1.0
+"""the pilot rests at +12 V: no energy is offered"""
+
+_KNEE_A: Final = 51.0
+"""up to here an ampere is a sixtieth of the duty cycle"""
+_KNEE_DUTY: Final = 0.85
+_MOST_DUTY: Final = 0.96
+_READ_UNTIL: Final = 0.97
+"""table A.8: a vehicle takes more for 80 A, and yet more for no offer"""
+
+
+def duty_cycle(current_a: float | None) -> float:
+    """The duty cycle that offers a current (table A.7); none is offered by a steady pilot.
+
+    Between 51 and 52.5 A both lines of the table hold; the one that offers less is taken.
+
+    Raises:
+        ValueError: a pilot cannot signal this current.
+    """
+    if current_a is None:
+        return STEADY
+    if not LEAST_A <= current_a <= MOST_A:
+        raise ValueError(f"a pilot signals {LEAST_A:g} to {MOST_A:g} A, not {current_a:g} A")
+    if current_a <= _KNEE_A:
+        return current_a / 60.0
+    return max(_KNEE_DUTY, current_a / 250.0 + 0.64)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a duty cycle says to a vehicle."""
+
+    current_a: float
+    """what it may draw per phase; 0: nothing"""
+    digital: bool = False
+    """it has to ask by digital communication (ISO 15118)"""
+
+
+NOTHING: Final = Offer(0.0)
+
+
+def offer(duty: float) -> Offer:
+    """How a vehicle reads a duty cycle (table A.8)."""
+    if 0.03 <= duty <= 0.07:
+        return Offer(0.0, digital=True)
+    if duty < 0.08 or duty > _READ_UNTIL:
+        return NOTHING
+    if duty < 0.10:
+        return Offer(LEAST_A)
+    if duty <= _KNEE_DUTY:
+        return Offer(duty * 60.0)
+    return Offer(min(MOST_A, (duty - 0.64) * 250.0))
+
+
+_BORDERS: Final = ((PilotState.A, 10.5), (PilotState.B, 7.5), (PilotState.C, 4.5), (PilotState.D, 1.5))
+"""in the middle between the nominal voltages of table A.4: above it, this state"""
+_LOWEST_V: Final = -10.5
+"""below it the station's own −12 V: state F; between it and 1.5 V something touches the wire: state E"""
+HYSTERESIS_V: Final = 0.4
+"""by so much a voltage must pass a border before another state is believed"""
+
+
+def state_of(high_v: float, before: PilotState | None = None) -> PilotState:
+    """The state that the positive level of the pilot shows; `before`: what it was, for the hysteresis.
+
+    `high_v` is the plateau of the square wave, or the steady voltage. A state that was is kept while the voltage is not
+    more than the hysteresis beyond its borders.
+    """
+    if before is not None:
+        lowest_v, highest_v = _span(before)
+        if lowest_v - HYSTERESIS_V <= high_v <= highest_v + HYSTERESIS_V:
+            return before
+    for state, border_v in _BORDERS:
+        if high_v >= border_v:
+            return state
+    return PilotState.F if high_v <= _LOWEST_V else PilotState.E
+
+
+def _span(state: PilotState) -> tuple[float, float]:
+    """The voltages of a state, without hysteresis."""
+    borders = [float("inf"), *(border_v for _, border_v in _BORDERS), _LOWEST_V, float("-inf")]
+    position = list(PilotState).index(state)
+    return borders[position + 1], borders[position]
+
+
+_WITH_VEHICLE: Final = frozenset({PilotState.B, PilotState.C, PilotState.D})
+_DIODE_V: Final = -10.0
+"""table A.4 allows −11.4 V at the station's end; the rest is for the measurement"""
+
+
+def diode_fault(low_v: float | None, state: PilotState) -> bool:
+    """Whether the negative half of the square wave shows that no diode sits behind the pilot (A.2.3).
+
+    A vehicle's diode leaves the negative half at −12 V; `low_v` None: no square wave, or it is not measured.
+    """
+    return low_v is not None and state in _WITH_VEHICLE and low_v > _DIODE_V
+
+
+CableRating = Literal[13, 20, 32, 63]
+_CABLES: Final[tuple[tuple[float, float, CableRating], ...]] = (
+    (1100.0, 2460.0, 13),
+    (400.0, 936.0, 20),
+    (164.0, 308.0, 32),
+    (80.0, 140.0, 63),
+)
+"""bands around the nominal 1500, 680, 220 and 100 Ω; what falls between two tells no rating"""
+_ABSENT_OHM: Final = 4500.0
+"""more than this: no plug"""
+_SHORT_OHM: Final = 60.0
+"""less than this is no resistor but a fault of the wiring"""
+
+
+def cable_rating(resistance_ohm: float) -> CableRating | None:
+    """Amperes per phase that the cable with this proximity resistor carries; None where it tells none."""
+    for lowest, highest, rating in _CABLES:
+        if lowest <= resistance_ohm <= highest:
+            return rating
+    return None
+
+
+def cable_plugged(resistance_ohm: float) -> bool:
+    """Whether a cable is in the socket at all."""
+    return resistance_ohm < _ABSENT_OHM
+
+
+UnratedCable = Literal["refuse", 10, 13]
+"""what a cable may carry whose resistor tells no rating; refuse: nothing"""
+
+
+def cable_limit_a(resistance_ohm: float, unrated: UnratedCable) -> float | None:
+    """What the cable in the socket may be loaded with, amperes per phase; 0 refuses it, None: there is none."""
+    if not cable_plugged(resistance_ohm):
+        return None
+    if (rating := cable_rating(resistance_ohm)) is not None:
+        return float(rating)
+    return 0.0 if unrated == "refuse" or resistance_ohm < _SHORT_OHM else float(unrated)
