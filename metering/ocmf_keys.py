@@ -28,7 +28,7 @@ class KeyForm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """An elliptic curve that OCMF allows."""
+    """An elliptic curve that meters sign with."""
 
     name: str
     size: int
@@ -47,6 +47,9 @@ CURVES: Final[Mapping[str, Curve]] = {
         Curve("secp384r1", 48, bytes.fromhex("2b81040022")),
         Curve("brainpoolp256r1", 32, bytes.fromhex("2b2403030208010107")),
         Curve("brainpoolp384r1", 48, bytes.fromhex("2b240303020801010b")),
+        # Not in the format's list, and signed with by meters all the same.
+        Curve("secp521r1", 66, bytes.fromhex("2b81040023")),
+        Curve("brainpoolp512r1", 64, bytes.fromhex("2b240303020801010d")),
     )
 }
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from metering.ocmf import Record
 
 DEFAULT_ALGORITHM: Final = "ECDSA-secp256r1-SHA256"
-_ALGORITHM = re.compile(r"ECDSA-(?P<family>secp|brainpoolp?)(?P<rest>[0-9]+[kr]1)-SHA-?256", re.IGNORECASE)
+_ALGORITHM = re.compile(
+    r"ECDSA-(?P<family>secp|brainpoolp?)(?P<rest>[0-9]+[kr]1)-SHA-?(?P<hash>256|384|512)", re.IGNORECASE
+)
 
 
 class SignatureForm(StrEnum):
@@ -52,8 +54,16 @@ def curve_of(algorithm: str) -> Curve | None:
     return CURVES.get(family + match["rest"].lower())
 
 
+def _hash_of(algorithm: str) -> str:
+    match = _ALGORITHM.fullmatch(algorithm)
+    return f"sha{match['hash']}" if match is not None else "sha256"
+
+
 def verify(record: Record, key: PublicKey | None) -> Verdict:
-    """Check the signature of a record. The hash is SHA-256 for every curve, over the payload's bytes as they came."""
+    """Check the signature of a record, over the payload's bytes as they came.
+
+    The hash is the one that the algorithm names: SHA-256 with every curve of the format; larger ones are met too.
+    """
     curve = curve_of(record.algorithm)
     size = curve.size if curve is not None else 0
     try:
@@ -68,7 +78,7 @@ def verify(record: Record, key: PublicKey | None) -> Verdict:
         return Verdict(False, f"the key is of the curve {key.curve}, the signature of {curve.name}", form)
     if key.size != curve.size:
         return Verdict(False, f"the key has coordinates of {key.size} bytes, {curve.name} has {curve.size}", form)
-    digest = hashlib.sha256(record.payload).digest()
+    digest = hashlib.new(_hash_of(record.algorithm), record.payload).digest()
     check = _verify_192k1 if curve.name == "secp192k1" else _verify_by_library
     try:
         matches = check(curve, key.point, digest, r, s)
@@ -81,7 +91,7 @@ def _verify_by_library(curve: Curve, point: bytes, digest: bytes, r: int, s: int
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
-    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
 
     curves: dict[str, type[ec.EllipticCurve]] = {
         "secp192r1": ec.SECP192R1,
@@ -90,10 +100,13 @@ def _verify_by_library(curve: Curve, point: bytes, digest: bytes, r: int, s: int
         "secp384r1": ec.SECP384R1,
         "brainpoolp256r1": ec.BrainpoolP256R1,
         "brainpoolp384r1": ec.BrainpoolP384R1,
+        "secp521r1": ec.SECP521R1,
+        "brainpoolp512r1": ec.BrainpoolP512R1,
     }
+    hash_type = {32: SHA256, 48: SHA384, 64: SHA512}[len(digest)]
     key = ec.EllipticCurvePublicKey.from_encoded_point(curves[curve.name](), point)
     try:
-        key.verify(encode_dss_signature(r, s), digest, ec.ECDSA(Prehashed(SHA256())))
+        key.verify(encode_dss_signature(r, s), digest, ec.ECDSA(Prehashed(hash_type())))
     except InvalidSignature:
         return False
     return True

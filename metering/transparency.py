@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -13,6 +14,7 @@ from metering.ocmf_keys import decodings
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
+_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 _MOST_BYTES: Final = 4 * 2**20
 """a container of more is none that somebody was sent for a bill"""
 
@@ -39,7 +41,8 @@ def records_of(data: bytes) -> list[Enclosed]:
         raise RecordError("is larger than any file of records")
     data = data.removeprefix(codecs.BOM_UTF8)
     if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        data = data.decode("utf-16", errors="replace").encode()
+        # Its declaration speaks of UTF-16, which it is no longer.
+        data = _DECLARATION.sub("", data.decode("utf-16", errors="replace")).encode()
     if data.lstrip().startswith(b"<"):
         return list(_from_xml(data))
     found = _plain(data)
@@ -62,6 +65,7 @@ def _from_xml(data: bytes) -> Iterator[Enclosed]:
     values = [value for value in _root(data).iter() if _name(value) == "value"]
     if not values:
         raise RecordError("its XML has no value")
+    told: dict[str | None, str] = {}
     for value in values:
         signed = _child(value, "signedData", "encodedData")
         if signed is None:
@@ -75,8 +79,10 @@ def _from_xml(data: bytes) -> Iterator[Enclosed]:
         key = _child(value, "publicKey")
         written = (key.text or "").strip() if key is not None else ""
         transaction = value.get("transactionId") or signed.get("transactionId")
+        # Of a transaction the key may stand beside its first value only (OncePerTransaction).
+        told[transaction] = written or told.get(transaction, "")
         for record in plain:
-            yield Enclosed(record, written or None, value.get("context"), transaction)
+            yield Enclosed(record, told[transaction] or None, value.get("context"), transaction)
 
 
 def _plain_bytes(text: str) -> bytes:

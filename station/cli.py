@@ -186,6 +186,39 @@ def verify(
     raise typer.Exit(0 if all(one.verdict.valid for one in checked) else 1)
 
 
+journal_commands = typer.Typer(
+    help="The register journal: prove it, or hand it out.", no_args_is_help=True, rich_markup_mode=None
+)
+commands.add_typer(journal_commands, name="journal")
+JournalPlace = Annotated[Path, typer.Argument(metavar="PLACE", help="The station's storage, or the journal's file.")]
+
+
+@journal_commands.command(name="verify")
+def verify_journal(place: JournalPlace) -> None:
+    """Prove every byte: exit 0 when the journal is whole, 1 when not, 2 when it cannot be read."""
+    from station import journal_file
+
+    try:
+        proof = journal_file.prove(place)
+    except journal_file.UnreadableError as error:
+        _refuse(str(error))
+    for line in proof.lines:
+        typer.echo(line)
+    raise typer.Exit(0 if proof.whole else 1)
+
+
+@journal_commands.command(name="export")
+def export_journal(place: JournalPlace) -> None:
+    """Write its entries as JSON lines."""
+    from station import journal_file
+
+    try:
+        for line in journal_file.export(place):
+            typer.echo(line)
+    except journal_file.UnreadableError as error:
+        _refuse(str(error))
+
+
 @commands.command()
 def version() -> None:
     """Tell the version."""

@@ -120,7 +120,7 @@ def _beside(file: Path, records: int) -> _Keys | None:
 def _text_of(path: Path) -> str:
     with path.open("rb") as file:
         data = file.read(_LONGEST_KEY)
-    if data[:1] == b"\x30":  # SPKI as it is, in no letters
+    if data[:1] == b"\x30" and not data.isascii():  # SPKI as it is, in no letters; a 0 is 0x30 too
         return data.hex()
     return data.decode("utf-8-sig", errors="replace").strip()
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
+import warnings
 from pathlib import Path
 
+import pyocmf
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -105,6 +108,8 @@ def test_each_sample_gets_its_verdict_and_its_figures(name: str) -> None:
         (ec.SECP384R1(), "secp384r1"),
         (ec.BrainpoolP256R1(), "brainpool256r1"),
         (ec.BrainpoolP384R1(), "brainpoolP384r1"),
+        (ec.BrainpoolP512R1(), "brainpool512r1"),
+        (ec.SECP521R1(), "secp521r1"),
     ],
 )
 def test_every_curve_of_the_format_is_verified(
@@ -327,9 +332,11 @@ def xml(*values: str, attributes: str = ' format="OCMF" encoding="plain"', key: 
         xml(signed(BEGIN), signed(END)).replace("<values>", '<values xmlns="urn:any">').replace("\n", "\r\n"),
         xml(signed(BEGIN), signed(END)) + "\n72641\n66074\n",
         "\ufeff" + xml(signed(BEGIN), signed(END)),
+        xml(signed(BEGIN), signed(END)).replace("UTF-8", "UTF-16").encode("utf-16"),
+        xml(signed(BEGIN), "END").replace(">END<", f">{signed(END)}<").rsplit("<publicKey", 1)[0] + "</value></values>",
     ],
 )
-def test_the_container_of_transparency_tools_is_read(tmp_path: Path, container: str) -> None:
+def test_the_container_of_transparency_tools_is_read(tmp_path: Path, container: str | bytes) -> None:
     file = put(tmp_path, container)
     result = run(file, "--json")
     found = json.loads(result.stdout)
@@ -337,6 +344,36 @@ def test_the_container_of_transparency_tools_is_read(tmp_path: Path, container: 
     assert [one["context"] for one in found] == ["Transaction.Begin", "Transaction.End"]
     assert all("public_key_file" not in one for one in found)
     assert "7.5 kWh" in run(file).stdout
+
+
+@pytest.mark.parametrize(("name", "kind"), [("SHA384", hashes.SHA384()), ("SHA512", hashes.SHA512())])
+def test_the_hash_is_the_one_that_the_algorithm_names(tmp_path: Path, name: str, kind: hashes.HashAlgorithm) -> None:
+    signature = KEY.sign(PAYLOAD.encode(), ec.ECDSA(kind)).hex()
+    record = f'OCMF|{PAYLOAD}|{{"SA":"ECDSA-secp256r1-{name}","SD":"{signature}"}}'
+    assert run(put(tmp_path, record, public().hex())).exit_code == 0
+    assert run(put(tmp_path, record.replace(name, "SHA256"))).exit_code == 1
+
+
+@given(
+    st.sampled_from([ec.SECP192R1, ec.SECP256K1, ec.SECP256R1, ec.SECP384R1]),
+    st.integers(1, 2**100),
+    st.integers(0, len(PAYLOAD) - 1),
+    st.sampled_from(["whole", "tampered", "other key"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_another_verifier_comes_to_the_same_verdict(
+    tmp_path_factory: pytest.TempPathFactory, curve: type[ec.EllipticCurve], secret: int, place: int, case: str
+) -> None:
+    key = ec.derive_private_key(secret, curve())
+    algorithm = f"ECDSA-{curve().name}-SHA256"
+    record = signed(key=key, algorithm=algorithm)
+    if case == "tampered" and record[5 + place].isdigit():
+        record = record[: 5 + place] + str((int(record[5 + place]) + 1) % 10) + record[6 + place :]
+    shown = public(ec.derive_private_key(secret + 1, curve()) if case == "other key" else key).hex()
+    ours = check(put(tmp_path_factory.mktemp("oracle"), record), shown)[0].verdict.valid
+    with warnings.catch_warnings(), contextlib.suppress(pyocmf.OcmfPayloadError, pyocmf.OcmfFormatError):
+        warnings.simplefilter("ignore")
+        assert ours == pyocmf.OCMF.from_string(record).verify_signature(shown)
 
 
 def test_one_wrong_value_of_a_container_is_enough(tmp_path: Path) -> None:
