@@ -19,6 +19,7 @@ from metering.drivers import Buses, SimulatedMeterConfig
 from metering.journal import RegisterJournal
 from metering.plausibility import Plausibility, PlausibleMeter
 from station.availability import Availability
+from station.billing import Billing
 from station.billing_meters import BillingMeters
 from station.bookkeeping import Bookkeeper, Sources
 from station.certificates import Certificates, CertificateUse, Seed
@@ -133,10 +134,11 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         firmware = _firmware(program, database, station, security_events, certificates)
         await firmware.load()
         time, prices = TimeKeeper(clock, settings), Prices(FactStore(database, "prices"))
-        await prices.load()
+        await prices.load(configuration.prices.as_list() if configuration.prices is not None else None)
         transactions = TransactionLog(database)
-        around = Sources(outbox, evses, prices, time, meters)
-        books = Bookkeeper(RegisterJournal(storage), transactions, around, clock)
+        billing = Billing(transactions, outbox, evses, clock)
+        around = Sources(outbox, transactions, billing, evses, prices, time, meters)
+        books = Bookkeeper(RegisterJournal(storage), around, clock)
         for evse in evses.values():
             evse.time_status = lambda: time.status
         firmware_version = firmware.version or configuration.station.firmware_version
@@ -165,9 +167,10 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
             time,
             prices,
             transactions,
+            billing,
             books,
         )
-        books.tariff_period = lambda: _tariff_period(load)
+        billing.tariff_period = lambda: _tariff_period(load)
         life.watchers += [time.run, books.run]
         load.on_decided.append(books.look)
         await life.shared_limits.load()

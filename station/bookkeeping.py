@@ -1,4 +1,4 @@
-"""Keeps the books of the billing meters: the register journal, tariff periods and bills, from what is on record.
+"""Writes the register journal of the billing meters, from what is on record and from what happens.
 
 The begin and the end of each transaction come to the journal from the record of events, each exactly once: an entry
 names its event, so that the journal itself says how far it has come. A power cut between the two loses nothing.
@@ -15,10 +15,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from metering.journal import JournalError, JournalEvent, Note
-from metering.time_quality import TimeStatus
+from metering.time_quality import TimeSource
 from station.evse_state import all_faults
-from station.model import ChargingState, EventType, Fault, TransactionEvent
-from station.price import Charge, PeriodReading, bill, exact_wh, idle_time
+from station.model import EventType, Fault, TransactionEvent
+from station.price import exact_wh
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from metering.clock import Clock
     from metering.journal import Details, RegisterJournal
     from metering.time_quality import TimeQuality
+    from station.billing import Billing
     from station.billing_meters import BillingMeters
     from station.evse import Evse
     from station.outbox import Outbox
-    from station.price import Bill, PriceList
+    from station.price import PriceList
     from station.prices import Prices
     from station.time_keeper import TimeKeeper
     from station.transaction_log import TransactionLog
@@ -41,6 +42,8 @@ _AT_ONCE = 50
 _MOST_NOTES = 2_000
 """notes that wait in memory for a disk that refuses; beyond that the oldest goes"""
 _PROVE_EVERY_S = 86_400.0
+_NOBODY_TOLD = (TimeSource.NONE, TimeSource.MACHINE)
+"""a clock as it was at the start: what it said may turn out to be wrong"""
 _WATCHED = {Fault.METER: (JournalEvent.METER_FAULT, JournalEvent.METER_RESTORED), Fault.TAMPER: (JournalEvent.TAMPER,)}
 
 
@@ -49,6 +52,8 @@ class Sources:
     """What the books are kept of."""
 
     outbox: Outbox
+    log: TransactionLog
+    billing: Billing
     evses: Mapping[int, Evse]
     prices: Prices
     time: TimeKeeper
@@ -58,16 +63,14 @@ class Sources:
 class Bookkeeper:
     """Follows what happens and writes it down."""
 
-    def __init__(self, journal: RegisterJournal, log: TransactionLog, sources: Sources, clock: Clock) -> None:
+    def __init__(self, journal: RegisterJournal, sources: Sources, clock: Clock) -> None:
         self.journal = journal
         self.damage: str | None = None
         """what is wrong with the journal, as a sentence; None: nothing that was found"""
-        self.tariff_period: Callable[[], str | None] = lambda: None
-        """the tariff period that the grid meter tells now"""
-        self._log = log
+        self._log = sources.log
         self._outbox = sources.outbox
+        self._billing = sources.billing
         self._evses = sources.evses
-        self._prices = sources.prices
         self._time = sources.time
         self._meters = sources.meters
         self._clock = clock
@@ -81,9 +84,8 @@ class Bookkeeper:
         self._opened = False
         self._versions: dict[str, str] = {}
         self._reason = ""
-        self._period: str | None = None
-        self._corrections: list[timedelta] = []
-        sources.outbox.on_append = lambda _: self._due.set()
+        self._corrections: list[tuple[timedelta, datetime]] = []
+        sources.outbox.on_append.append(lambda _: self._due.set())
         sources.time.on_corrected.append(self._corrected)
         sources.prices.on_change = lambda new: self.note(JournalEvent.PRICES, _told(new))
         sources.meters.note = self.note
@@ -141,19 +143,8 @@ class Bookkeeper:
 
     def look(self) -> None:
         """The grid meter may have told of another tariff period."""
-        if self.tariff_period() != self._period:
+        if self._billing.period_changed:
             self._due.set()
-
-    async def bill_so_far(self, evse: Evse) -> Bill | None:
-        """What the running transaction of an EVSE costs until now; None: there is none, or nothing has a price."""
-        transaction = evse.state.transaction
-        if transaction is None or self._prices.current is None:
-            return None
-        recorded = await self._log.get(transaction.id)
-        if recorded is None:
-            return None
-        latest = evse.meter.latest
-        return await self._bill(transaction.id, latest.energy_import_wh if latest else None, self._clock.now())
 
     # The journal
 
@@ -186,68 +177,30 @@ class Bookkeeper:
 
     async def _begun(self, event: TransactionEvent) -> Details:
         serial = self._serial(event.evse_id)
-        prices = self._prices.current
-        await self._log.note_begin(event.transaction_id, prices, serial)
-        if not await self._log.periods(event.transaction_id):
-            register_wh = event.register.energy_import_wh if event.register is not None else None
-            period = PeriodReading(self.tariff_period(), event.occurred_at, register_wh)
-            await self._log.begin_period(event.transaction_id, period)
+        await self._log.note_meter(event.transaction_id, serial)
+        await self._billing.begun(event)
         return {**_register(event), "meter": serial}
 
     async def _ended(self, event: TransactionEvent) -> Details:
-        register = event.register
-        end_wh = register.energy_import_wh if register is not None else None
-        details: dict[str, str | int | float | bool | None] = dict(_register(event))
-        details["reason"] = event.stopped_reason.value if event.stopped_reason is not None else None
+        cost = await self._billing.ended(event)
         found = await self._log.get(event.transaction_id)
-        if found is None:
-            return details
-        energy_wh = found.energy_wh
-        details["energy_wh"] = str(energy_wh) if energy_wh is not None else None
-        if found.prices is not None:
-            cost = await self._bill(event.transaction_id, end_wh, event.occurred_at)
-            if cost is not None:
-                await self._log.note_bill(event.transaction_id, cost)
-                details["cost"] = f"{cost.total} {cost.currency}"
-        return details
-
-    async def _bill(self, transaction_id: str, end_wh: float | None, until: datetime) -> Bill | None:
-        found = await self._log.get(transaction_id)
-        if found is None or found.prices is None:
-            return None
-        events = await self._outbox.events(transaction_id)
-        states = [(event.occurred_at, event.charging_state is ChargingState.SUSPENDED_EV) for event in events]
-        objection: str | None = None
-        if found.begin.substitute or found.end.substitute:
-            objection = "a register is what the meter showed before it fell silent"
-        charge = Charge(
-            await self._log.periods(transaction_id),
-            end_wh,
-            duration=until - found.began_at,
-            idle=idle_time(states, until),
-            objection=objection,
-        )
-        return bill(found.prices, charge)
+        energy_wh = found.energy_wh if found is not None else None
+        return {
+            **_register(event),
+            "reason": event.stopped_reason.value if event.stopped_reason is not None else None,
+            "energy_wh": str(energy_wh) if energy_wh is not None else None,
+            **({"cost": f"{cost.total} {cost.currency}"} if cost is not None else {}),
+        }
 
     async def _follow_tariff(self) -> None:
-        """Another tariff period: each running transaction has a register of its own there."""
-        period = self.tariff_period()
-        if period == self._period:
-            return
-        self._period = period
-        for evse in self._evses.values():
-            if (transaction := evse.state.transaction) is None or not transaction.recorded:
-                continue
-            reading = await evse.meter.fresh()
-            begins = PeriodReading(period, self._clock.now(), reading.energy_import_wh if reading is not None else None)
-            await self._log.begin_period(transaction.id, begins)
+        for evse_id, transaction_id, begins in await self._billing.follow_tariff():
             register_wh = exact_wh(begins.energy_wh)
             details: Details = {
-                "transaction": transaction.id,
-                "period": period,
+                "transaction": transaction_id,
+                "period": begins.period,
                 "register_wh": str(register_wh) if register_wh is not None else None,
             }
-            self.note(JournalEvent.TARIFF, details, evse.id)
+            self.note(JournalEvent.TARIFF, details, evse_id)
         await self._write_notes()
 
     async def _watch(self, evse: Evse) -> None:
@@ -291,20 +244,19 @@ class Bookkeeper:
             "status_before": before.status.value,
         }
         self.note(JournalEvent.CLOCK, details)
-        if before.status is TimeStatus.UNKNOWN:
+        if before.source in _NOBODY_TOLD:
             self._outbox.correct_times(self._first, correction, now - correction)
-            self._corrections.append(correction)
+            self._corrections.append((correction, now - correction))
 
     async def _correct_times(self) -> None:
-        """What this life recorded before the time was known gets its right times."""
+        """What this life recorded before anybody told it the time gets its right times."""
         while self._corrections:
-            correction = self._corrections[0]
+            correction, until = self._corrections[0]
             for transaction_id, begun in (await self._outbox.corrected()).items():
-                if begun:
-                    await self._log.correct(transaction_id, correction)
-                    seconds = round(correction.total_seconds(), 3)
-                    details: Details = {"transaction": transaction_id, "correction_s": seconds}
-                    self.note(JournalEvent.TIME_CORRECTED, details)
+                await self._log.correct(transaction_id, correction, until, begun=begun)
+                seconds = round(correction.total_seconds(), 3)
+                details: Details = {"transaction": transaction_id, "correction_s": seconds}
+                self.note(JournalEvent.TIME_CORRECTED, details)
             self._corrections.pop(0)
             await self._write_notes()
 

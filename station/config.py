@@ -35,6 +35,7 @@ from station import config_environment, config_file
 from station.config_file import ConfigurationError, RuleError
 from station.hardware import BoardConfig, FirmwareConfig, SimulatedUpdaterConfig
 from station.identifiers import check_identifier, check_password, check_url
+from station.price_config import PricesConfig
 from station.version import package_version
 
 __all__ = ["SIMULATED_DEVICE", "Configuration", "ConfigurationError", "load"]
@@ -334,6 +335,8 @@ class Configuration(_Table):
     grid_order: DryContactConfig | None = None
     """the contacts through which the grid operator dims (EnWG §14a)"""
     mqtt: MqttConfig | None = None
+    prices: PricesConfig | None = None
+    """what the owner asks, until the owner says otherwise through the API"""
     simulation: SimulationConfig = SimulationConfig()
     variable: tuple[VariableConfig, ...] = ()
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _WANTED = {
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
+    "decimal_max_places": "must have at most {decimal_places} decimals",
+    "decimal_parsing": "must be a number",
+    "decimal_type": "must be a number",
     "dict_type": "must be a table",
     "finite_number": "must be a finite number",
     "float_parsing": "must be a number",

@@ -163,6 +163,19 @@ type = "simulated"
 #tls = false
 #topic = "borne"                        # what the topics begin with; the identity follows
 
+# What the owner asks, taxes included, where no CSMS says what a charge costs; PUT /api/prices outweighs it.
+#[prices]
+#currency = "EUR"
+#energy_per_kwh = 0.25
+#time_per_hour = 0                      # of the whole transaction
+#idle_per_hour = 0                      # while the vehicle takes nothing, of its own accord
+#idle_after_s = 0                       # so much of that is free
+
+# Another price of energy in a tariff period of the grid meter.
+#[[prices.period]]
+#name = "HC"                            # as the meter tells it
+#energy_per_kwh = 0.18
+
 # The world around the simulated board.
 [simulation]
 #rate = 1.0                             # virtual seconds per second; 0: stand still until told

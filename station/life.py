@@ -14,6 +14,7 @@ from station.supervision import keep_running
 if TYPE_CHECKING:
     from energy.grid_orders import GridOrders
     from metering.clock import Clock
+    from station.billing import Billing
     from station.bookkeeping import Bookkeeper
     from station.certificates import Certificates
     from station.charging_station import ChargingStation
@@ -58,6 +59,7 @@ class Life:
     time: TimeKeeper
     prices: Prices
     transactions: TransactionLog
+    billing: Billing
     books: Bookkeeper
     connect: Callable[[Life], Awaitable[None]] | None = None
     """builds the link to the CSMS and keeps it; None for a station that stands alone"""

@@ -95,7 +95,7 @@ class Outbox:
         self._corrected: dict[str, bool] = {}
         self._turn = asyncio.Lock()
         """of who reads what is to be sent, and who corrects it"""
-        self.on_append: Callable[[TransactionEvent], None] | None = None
+        self.on_append: list[Callable[[TransactionEvent], None]] = []
         """told of each event that is on disk"""
 
     async def check(self) -> None:
@@ -131,8 +131,8 @@ class Outbox:
         recorded = replace(event, seq_no=int(str(rows[0][0])))
         self._since_bound += 1
         self._arrived.set()
-        if self.on_append is not None:
-            self.on_append(recorded)
+        for told in self.on_append:
+            told(recorded)
         return recorded
 
     async def oldest(self) -> Queued | None:

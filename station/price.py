@@ -6,8 +6,8 @@ difference of two registers, of the same meter and never of anything else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
@@ -18,14 +18,22 @@ _MILLIWATT_HOUR: Final = Decimal("0.001")
 
 
 @dataclass(frozen=True, slots=True)
+class PeriodPrice:
+    """Another price of energy in a tariff period of the grid meter, such as HC."""
+
+    name: str
+    energy_per_kwh: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class PriceList:
     """What the owner asks. Amounts include all taxes."""
 
     currency: str = "EUR"
     """ISO 4217"""
     energy_per_kwh: Decimal = Decimal(0)
-    energy_by_period: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
-    """per kWh in a tariff period of the grid meter, such as HC and HP, in place of the above"""
+    period: tuple[PeriodPrice, ...] = ()
+    """in place of the above while the grid meter tells one of these"""
     time_per_hour: Decimal = Decimal(0)
     """of the whole transaction"""
     idle_per_hour: Decimal = Decimal(0)
@@ -36,9 +44,9 @@ class PriceList:
     def energy_price(self, period: str | None) -> Decimal:
         """Per kWh in a tariff period; None: no meter tells it."""
         if period is not None:
-            for name, price in self.energy_by_period.items():
-                if period_name(name) == period_name(period):
-                    return price
+            for one in self.period:
+                if period_name(one.name) == period_name(period):
+                    return one.energy_per_kwh
         return self.energy_per_kwh
 
 
@@ -99,31 +107,41 @@ class Charge:
 
 def bill(prices: PriceList, charge: Charge) -> Bill:
     """What a charge costs."""
-    lines, objection = list(_energy(prices, charge)), charge.objection
-    begin_wh = charge.readings[0].energy_wh if charge.readings else None
-    if begin_wh is None or charge.end_wh is None:
-        objection = objection or "a register was not read"
-    elif charge.end_wh < begin_wh:
-        objection = objection or "the register went back"
-    elif prices.energy_by_period and any(reading.energy_wh is None for reading in charge.readings):
-        objection = objection or "the register was not read where the tariff period changed"
+    lines = list(_energy(prices, charge))
     hours = _hours(charge.duration)
     if prices.time_per_hour and hours:
         lines.append(Line("time", hours, "h", prices.time_per_hour, _money(hours * prices.time_per_hour)))
     idle = _hours(max(timedelta(0), charge.idle - timedelta(seconds=prices.idle_after_s)))
     if prices.idle_per_hour and idle:
         lines.append(Line("idle", idle, "h", prices.idle_per_hour, _money(idle * prices.idle_per_hour)))
-    return Bill(prices.currency, tuple(lines), sum((line.amount for line in lines), Decimal("0.00")), objection)
+    total = sum((line.amount for line in lines), Decimal("0.00"))
+    return Bill(prices.currency, tuple(lines), total, charge.objection or _objection(prices, charge))
+
+
+def _objection(prices: PriceList, charge: Charge) -> str | None:
+    registers = [reading.energy_wh for reading in charge.readings]
+    if not registers or registers[0] is None or charge.end_wh is None:
+        return "a register was not read"
+    if prices.period and None in registers:
+        return "the register was not read where the tariff period changed"
+    known = [register for register in (*registers, charge.end_wh) if register is not None]
+    if any(later < earlier for earlier, later in pairwise(known)):
+        return "the register went back"
+    return None
 
 
 def _energy(prices: PriceList, charge: Charge) -> Iterable[Line]:
+    """A line for each period that has a register at both of its ends and energy in between.
+
+    A register that went back makes no line; `_objection` tells of it.
+    """
     known = [reading for reading in charge.readings if reading.energy_wh is not None]
     if not known or charge.end_wh is None or charge.readings[0].energy_wh is None:
         return
     closed = [*known, PeriodReading(None, known[-1].at, charge.end_wh)]
     for reading, following in pairwise(closed):
         begin_wh, end_wh = exact_wh(reading.energy_wh), exact_wh(following.energy_wh)
-        if begin_wh is None or end_wh is None or end_wh < begin_wh:
+        if begin_wh is None or end_wh is None or end_wh <= begin_wh:
             continue
         price, energy = prices.energy_price(reading.period), (end_wh - begin_wh) / 1000
         yield Line("energy", energy, "kWh", price, _money(energy * price), reading.period, begin_wh, end_wh)

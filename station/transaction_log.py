@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from station.price import Bill, PeriodReading, PriceList, exact_wh
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
     from station.database import Database, Row, Value
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 _COLUMNS = (
     "transaction_id, number, evse_id, token, token_type, began_at, ended_at, stopped_reason, begin_wh, begin_read_at,"
@@ -80,7 +84,7 @@ class Transaction:
     end: RegisterShown
     charging_s: int | None
     corrected_s: float | None
-    """it began without a known time, and so much was added later"""
+    """it was recorded with a time that nobody had vouched for, and so much was added later"""
     meter_serial: str | None
     prices: PriceList | None
     bill: Bill | None
@@ -107,7 +111,9 @@ class Search:
     until: datetime | None = None
     """begun before this"""
     token: str | None = None
+    """the whole number of a card, or as it is shown: its begin, an ellipsis, its end"""
     evse_id: int | None = None
+    ongoing: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,16 +172,15 @@ class TransactionLog:
             (transaction_id, reading.at.isoformat(), reading.period or "", reading.energy_wh),
         )
 
-    async def note_begin(self, transaction_id: str, prices: PriceList | None, meter_serial: str | None) -> None:
-        """What holds for a transaction from its begin on.
+    async def note_meter(self, transaction_id: str, serial_number: str | None) -> None:
+        """Which meter counted.
 
         Raises:
             StorageError: it is not on disk.
         """
         await self._database.write(
-            "UPDATE transactions SET prices = COALESCE(prices, ?), meter_serial = COALESCE(meter_serial, ?)"
-            " WHERE transaction_id = ?",
-            (price_list_text(prices) if prices is not None else None, meter_serial, transaction_id),
+            "UPDATE transactions SET meter_serial = COALESCE(meter_serial, ?) WHERE transaction_id = ?",
+            (serial_number, transaction_id),
         )
 
     async def note_bill(self, transaction_id: str, bill: Bill) -> None:
@@ -189,8 +194,8 @@ class TransactionLog:
             (_bills().dump_json(bill).decode(), transaction_id),
         )
 
-    async def correct(self, transaction_id: str, correction: timedelta) -> None:
-        """Its times were wrong by this.
+    async def correct(self, transaction_id: str, correction: timedelta, until: datetime, *, begun: bool) -> None:
+        """Its times were wrong by this until then, as the wrong clock had it; `begun`: that of its begin too.
 
         Raises:
             StorageError: it is not on disk.
@@ -198,15 +203,42 @@ class TransactionLog:
         found = await self.get(transaction_id)
         if found is None:
             return
+
+        def moved(at: datetime | None, of_begin: bool) -> str | None:
+            if at is None:
+                return None
+            return (at + correction if at <= until and (begun or not of_begin) else at).isoformat()
+
         corrected_s = (found.corrected_s or 0.0) + correction.total_seconds()
-        moved = [
-            (at + correction).isoformat() if at is not None else None
-            for at in (found.began_at, found.ended_at, found.begin.read_at, found.end.read_at)
-        ]
+        times = (
+            moved(found.began_at, True),
+            moved(found.begin.read_at, True),
+            moved(found.ended_at, False),
+            moved(found.end.read_at, False),
+        )
         await self._database.write(
-            "UPDATE transactions SET began_at = ?, ended_at = ?, begin_read_at = ?, end_read_at = ?, corrected_s = ?"
+            "UPDATE transactions SET began_at = ?, begin_read_at = ?, ended_at = ?, end_read_at = ?, corrected_s = ?"
             " WHERE transaction_id = ?",
-            (*moved, corrected_s, transaction_id),
+            (*times, corrected_s, transaction_id),
+        )
+        if begun:  # else its periods began in another life
+            rows = await self._database.rows(
+                "SELECT id, at FROM tariff_readings WHERE transaction_id = ?", (transaction_id,)
+            )
+            await self._database.write_many(
+                "UPDATE tariff_readings SET at = ? WHERE id = ?",
+                [(moved(_moment(at), True), number) for number, at in rows],
+            )
+
+    async def prune(self, before: datetime) -> None:
+        """Forget what ended before this moment.
+
+        Raises:
+            StorageError: not all of it is forgotten; call again.
+        """
+        await self._database.write("DELETE FROM transactions WHERE ended_at < ?", (_utc(before),))
+        await self._database.write(
+            "DELETE FROM tariff_readings WHERE transaction_id NOT IN (SELECT transaction_id FROM transactions)"
         )
 
 
@@ -214,15 +246,29 @@ def _where(search: Search) -> tuple[str, list[Value]]:
     conditions: list[str] = []
     values: list[Value] = []
     for condition, value in (
-        ("began_at >= ?", search.since.isoformat() if search.since is not None else None),
-        ("began_at < ?", search.until.isoformat() if search.until is not None else None),
-        ("token = ? COLLATE NOCASE", search.token),
+        ("began_at >= ?", _utc(search.since)),
+        ("began_at < ?", _utc(search.until)),
         ("evse_id = ?", search.evse_id),
     ):
         if value is not None:
             conditions.append(condition)
             values.append(value)
+    if search.token is not None:
+        head, ellipsis, tail = search.token.partition("…")
+        if ellipsis:
+            conditions.append("substr(token, 1, ?) = ? COLLATE NOCASE AND substr(token, ?) = ? COLLATE NOCASE")
+            values += [len(head), head, -len(tail) if tail else 1_000, tail]
+        else:
+            conditions.append("token = ? COLLATE NOCASE")
+            values.append(search.token)
+    if search.ongoing is not None:
+        conditions.append("ended_at IS NULL" if search.ongoing else "ended_at IS NOT NULL")
     return ("WHERE " + " AND ".join(conditions) if conditions else ""), values
+
+
+def _utc(moment: datetime | None) -> str | None:
+    """As the log holds it, where moments are compared as text."""
+    return moment.astimezone(UTC).isoformat() if moment is not None else None
 
 
 def _transaction(row: Row) -> Transaction:
@@ -242,9 +288,20 @@ def _transaction(row: Row) -> Transaction:
         int(str(charging_s)) if charging_s is not None else None,
         float(str(corrected_s)) if corrected_s is not None else None,
         _text(serial),
-        price_list_from(str(prices)) if prices is not None else None,
-        _bills().validate_json(str(bill)) if bill is not None else None,
+        _read(_price_lists(), prices),
+        _read(_bills(), bill),
     )
+
+
+def _read(kind: TypeAdapter[T], text: Value) -> T | None:
+    """What is stored as JSON; one damaged line must not hide the others."""
+    if text is None:
+        return None
+    try:
+        return kind.validate_json(str(text))
+    except ValueError:
+        _log.error("prices or a bill in the log of transactions cannot be read")
+        return None
 
 
 def _register(columns: list[Value]) -> RegisterShown:

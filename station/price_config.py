@@ -1,0 +1,71 @@
+"""The price list as the owner writes it: [prices] of the installation file, and the body of PUT /api/prices."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from station.config_file import RuleError
+from station.price import PeriodPrice, PriceList, period_name
+
+
+def check_currency(code: str) -> str:
+    """A code of the form that ISO 4217 gives currencies.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if re.fullmatch(r"[A-Z]{3}", code) is None:
+        raise ValueError("must be three capital letters, such as EUR (ISO 4217)")
+    return code
+
+
+Money = Annotated[Decimal, Field(ge=0, le=10_000, decimal_places=5)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
+
+
+class PeriodConfig(_Table):
+    """[[prices.period]]: another price of energy in a tariff period of the grid meter."""
+
+    name: Annotated[str, Field(min_length=1, max_length=50)]
+    """as the meter tells it, such as HC; case and the full stops of a Linky do not matter"""
+    energy_per_kwh: Money
+
+
+class PricesConfig(_Table):
+    """[prices]: what the owner asks, taxes included, where no CSMS says what it costs."""
+
+    currency: Annotated[str, AfterValidator(check_currency)] = "EUR"
+    energy_per_kwh: Money = Decimal(0)
+    time_per_hour: Money = Decimal(0)
+    """of the whole transaction"""
+    idle_per_hour: Money = Decimal(0)
+    """of the time in which the vehicle takes nothing, of its own accord"""
+    idle_after_s: Annotated[int, Field(strict=True, ge=0, le=86_400)] = 0
+    """so much of that is free"""
+    period: Annotated[tuple[PeriodConfig, ...], Field(max_length=20)] = ()
+
+    @model_validator(mode="after")
+    def _periods_have_names_of_their_own(self) -> PricesConfig:
+        names = [period_name(period.name) for period in self.period]
+        for position, name in enumerate(names):
+            if name in names[:position]:
+                raise RuleError(("period", position, "name"), f"{self.period[position].name} is given twice")
+        return self
+
+    def as_list(self) -> PriceList:
+        """The same, as bills are made of it."""
+        return PriceList(
+            self.currency,
+            self.energy_per_kwh,
+            tuple(PeriodPrice(period.name, period.energy_per_kwh) for period in self.period),
+            self.time_per_hour,
+            self.idle_per_hour,
+            self.idle_after_s,
+        )
