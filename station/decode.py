@@ -88,7 +88,10 @@ def _p1(request: Request, data: bytes) -> Decoded:
     if request.key is not None:
         keys = p1_capture.Keys(_hex("--key", request.key))
         if request.authentication_key is not None:
-            keys = p1_capture.Keys(keys.key, _hex("--authentication-key", request.authentication_key))
+            authentication_key = request.authentication_key.strip()
+            if len(authentication_key) == 2 * (_KEY_BYTES + 1):
+                authentication_key = authentication_key.removeprefix("30")  # as some print it, with what precedes it
+            keys = p1_capture.Keys(keys.key, _hex("--authentication-key", authentication_key))
     entries = p1_capture.read(data, keys)
     lines = tuple(p1_capture.line(entry) for entry in entries)
     if any(entry.believable for entry in entries):
@@ -98,6 +101,8 @@ def _p1(request: Request, data: bytes) -> Decoded:
     if all(entry.telegram is None for entry in entries):
         why = "it is encrypted: --key is needed" if keys is None else "the key does not open it"
         return Decoded(lines, why)
+    if p1_capture.lost_its_line_ends(data):
+        return Decoded(lines, "its line ends were changed, and the checksum counts them: record it as bytes")
     return Decoded(lines, "no telegram in it has a right checksum, or is whole without one")
 
 
@@ -119,12 +124,15 @@ def _modbus(request: Request, data: bytes) -> Decoded:
     document = _document(request.file, data)
     image = _image(request.file, document)
     wanted = request.model if request.model is not None else document.get("meter")
-    if not isinstance(wanted, str):
+    model = named(wanted) if isinstance(wanted, str) else None
+    now = SystemClock().now()
+    if model is None and request.model is None and register_image.read(image, MODELS["sunspec"], now) is not None:
+        model = "sunspec"  # the only ones that say themselves what they are
+    if not isinstance(wanted, str) and model is None:
         raise UsageError(f"--model: is needed, one of {', '.join(MODELS)}")
-    model = named(wanted)
     if model is None:
         raise UsageError(f"--model: {wanted} is not known; must be one of {', '.join(MODELS)}")
-    finding = register_image.read(image, MODELS[model], SystemClock().now())
+    finding = register_image.read(image, MODELS[model], now)
     if finding is None:
         return Decoded((), "it does not tell of a SunSpec meter")
     if finding.objection is not None:
@@ -147,13 +155,17 @@ def _image(file: Path, document: Mapping[str, object]) -> RegisterImage:
 
     try:
         registers = cast("dict[str, str]", document["registers"])
-        words = {int(address): int(word, 16) for address, word in registers.items()}
+        words = {_address(address): int(word, 16) for address, word in registers.items()}
         functions = frozenset(cast("list[int]", document.get("functions", [3, 4])))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise UsageError(f"{file}: is no register image: `registers` must map addresses to words in hex") from None
     if any(not 0 <= word <= 0xFFFF for word in words.values()):
         raise UsageError(f"{file}: is no register image: a word has four hexadecimal digits")
     return RegisterImage(functions, words)
+
+
+def _address(text: str) -> int:
+    return int(text, 16) if text.lower().startswith("0x") else int(text)
 
 
 KINDS: Final[Mapping[str, Callable[[Request, bytes], Decoded]]] = {"linky": _linky, "p1": _p1, "modbus": _modbus}

@@ -26,7 +26,8 @@ _INDEXES: Final = (
 )
 """the registers of each historique tariff; their sum is the energy"""
 _ALARMS: Final = ("ADPS", "ADIR1", "ADIR2", "ADIR3")
-_SEVERAL_PHASES: Final = re.compile(r"(IINST|IMAX|ADIR|IRMS|URMS|UMOY|SINSTS|SMAXSN)[23](-1)?|PMAX|PPOT")
+_SEVERAL_PHASES: Final = re.compile(r"(IINST|IMAX|ADIR|SINSTS|SMAXSN)[123](-1)?|(IRMS|URMS|UMOY)[23]|PMAX|PPOT")
+"""labels that a meter of one phase never sends"""
 _RECKONED_V: Final = 200
 _COLOURS: Final = ("none", "blue", "white", "red")
 _SEASONS: Final = {"H": "+01:00", "E": "+02:00"}
@@ -103,13 +104,14 @@ def lines(capture: Capture) -> Iterator[Json]:
     }
     if not capture.frames:
         yield {"bytes": capture.size, "complete_frames": 0, **around}
+    phases = 3 if any(map(_tells_of_phases, capture.frames)) else 1  # a frame that lost a group has no fewer
     for number, frame in enumerate(capture.frames, start=1):
         line: Json = {
             "offset": frame.offset,
             "valid_groups": len(frame.content.groups),
             "corrupt_groups": list(frame.content.corrupt),
             "values": {group.label: _shown(group) for group in frame.content.groups},
-            "interpreted": interpreted(frame.content.groups),
+            "interpreted": interpreted(frame.content.groups, phases) if frame.convincing else None,
         }
         if number == 1 and "head_before_first_stx" in around:
             line["head_before_first_stx"] = around["head_before_first_stx"]
@@ -122,11 +124,14 @@ def _shown(group: Group) -> str | dict[str, str]:
     return group.value if group.stamp is None else {"horodate": group.stamp, "value": group.value}
 
 
-def interpreted(groups: tuple[Group, ...]) -> Json:
+def _tells_of_phases(frame: Frame) -> bool:
+    return any(_SEVERAL_PHASES.fullmatch(group.label) for group in frame.content.groups)
+
+
+def interpreted(groups: tuple[Group, ...], phases: int) -> Json:
     """What the groups of one frame mean, in VA, A, V and Wh; what it does not tell is left out."""
     known = {group.label: group for group in groups}
     standard = sum(group.mode is TicMode.STANDARD for group in known.values()) * 2 > len(known)
-    phases = 3 if any(_SEVERAL_PHASES.fullmatch(label) for label in known) else 1
     told = _standard(known, phases) if standard else _historique(known, phases)
     mode = (TicMode.STANDARD if standard else TicMode.HISTORIQUE).name.lower()
     return {"mode": mode, "phases": phases, **{key: value for key, value in told.items() if value is not None}}

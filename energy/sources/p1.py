@@ -110,6 +110,8 @@ class P1Source:
             raise SourceError(f"p1: {error}") from error
 
     async def _listen(self) -> AsyncGenerator[GridSample]:
+        from energy.sources import p1_reading
+
         while True:
             settings, patience_s = self._speeds[0]
             searching = len(self._speeds) > 1
@@ -118,8 +120,8 @@ class P1Source:
                 until_s = self._clock.monotonic() + patience_s if searching else None
                 while (data := await stream.read(until_s)) is not None:
                     for telegram in hearing.take(data):
-                        if not telegram.believable:
-                            _log.debug("P1: a telegram with a wrong checksum")
+                        if not p1_reading.believable(telegram):
+                            _log.debug("P1: a telegram that is not whole, or has a wrong checksum")
                             continue
                         if searching:
                             until_s = self._clock.monotonic() + _STAY_S

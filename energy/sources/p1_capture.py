@@ -41,11 +41,8 @@ class Entry:
 
     @property
     def believable(self) -> bool:
-        """Whether its values may be used. One without a checksum must tell at least what is drawn (P1 3.0)."""
-        telegram = self.telegram
-        if telegram is None or not telegram.believable:
-            return False
-        return telegram.crc_ok is True or p1_reading.read(telegram).import_w is not None
+        """Whether its values may be used."""
+        return self.telegram is not None and p1_reading.believable(self.telegram)
 
 
 def read(data: bytes, keys: Keys | None = None) -> tuple[Entry, ...]:
@@ -58,6 +55,12 @@ def read(data: bytes, keys: Keys | None = None) -> tuple[Entry, ...]:
         begin = at + size
     entries += _plain(data[begin:], None)
     return tuple(entries)
+
+
+def lost_its_line_ends(data: bytes) -> bool:
+    """Whether a recording has no CR although the checksum of a telegram counts it: somebody has treated it as text."""
+    whole = data.replace(b"\n", b"\r\n")
+    return b"\r\n" not in data and any(entry.believable for entry in _plain(whole, None))
 
 
 def _plain(data: bytes, sealed: Sealed | None) -> list[Entry]:

@@ -124,7 +124,7 @@ def parse(data: bytes) -> Parsed | Unfinished | None:
         return Unfinished()
     form = data[head]  # of the length (DLMS, as in ASN.1): itself, or how many bytes of it follow
     width = form & 0x7F if form & 0x80 else 0
-    if form & 0x80 and width not in {1, 2}:
+    if form & 0x80 and not 1 <= width <= 4:
         return None
     begin = head + 1 + width
     if len(data) < begin + 5:

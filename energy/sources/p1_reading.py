@@ -18,7 +18,9 @@ _NUMBER: Final = re.compile(r"([+-]?\d+(?:\.\d+)?)\*?([A-Za-z][A-Za-z0-9]*)?\Z")
 _STAMP: Final = re.compile(r"(\d{12})([SW]?)\Z")
 _ZONES: Final = {"S": timezone(timedelta(hours=2)), "W": timezone(timedelta(hours=1))}
 _NO_LIMIT: Final = 999.0
-"""a threshold of so much and more means that there is none"""
+"""a threshold of so many A, kW or kVA and more means that there is none"""
+_POWERS: Final = ("1.7.0", "2.7.0")
+_REGISTERS: Final = ("1.8.1", "1.8.2", "2.8.1", "2.8.2")
 _BELGIAN: Final = "502"
 _EARLIEST, _LATEST = datetime(2000, 2, 1, tzinfo=UTC), datetime(2069, 1, 1, tzinfo=UTC)
 """a clock that was never set says 1 January 2000 or 1970"""
@@ -35,7 +37,7 @@ class Threshold:
     @property
     def is_set(self) -> bool:
         """Whether it limits anything."""
-        return self.value < _NO_LIMIT
+        return self.value < (_NO_LIMIT * 1000.0 if self.unit in {"W", "VA"} else _NO_LIMIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,23 @@ class P1Reading:
         return self.version is not None and self.version.startswith(_BELGIAN)
 
 
+def believable(telegram: Telegram) -> bool:
+    """Whether the values of a telegram may be used.
+
+    One without a checksum must tell what is drawn and, where it counts by tariffs, all that belongs to that, powers
+    and registers each with the same number of characters (P1 2.2 and 3.0): what was lost on the way would turn an
+    export into nothing, and kilowatts into ten.
+    """
+    if not telegram.believable or telegram.crc_ok:
+        return telegram.believable
+    objects = _by_quantity(telegram.objects)
+    if not any(quantity in objects for quantity in _REGISTERS):
+        return _scaled(objects, "1.7.0") is not None
+    rows = [[_first(objects, quantity) for quantity in row] for row in (_POWERS, _REGISTERS)]
+    known = all(_power(text) is not None for row in rows for text in row)
+    return known and all(len({len(text or "") for text in row}) == 1 for row in rows)
+
+
 def read(telegram: Telegram) -> P1Reading:
     """The quantities of a believable telegram."""
     objects = _by_quantity(telegram.objects)
@@ -130,12 +149,12 @@ def read(telegram: Telegram) -> P1Reading:
 
 
 def _by_quantity(objects: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """Values by C.D.E; the electricity meter's own come before those of channels 1 to 4 of the M-Bus."""
+    """Values by C.D.E of the electricity meter, its usual places first; channels 1 to 4 of the M-Bus are no part."""
     found: dict[str, tuple[str, ...]] = {}
-    for code, values in objects.items():
-        place, _, quantity = code.partition("*")[0].partition(":")
+    for code in sorted(objects, key=lambda code: not code.startswith(("1-0:", "0-0:"))):
+        place, _, quantity = code.partition("*")[0].rpartition(":")
         if place not in {"0-1", "0-2", "0-3", "0-4"}:
-            found.setdefault(quantity, values)
+            found.setdefault(quantity, objects[code])
     return found
 
 
@@ -160,9 +179,13 @@ def _power(text: str | None) -> float | None:
     if parsed is None:
         return None
     value, unit = parsed
-    if unit in {"W", "Wh", "VA"}:
-        return value
-    return round(value * 1000.0, 3) if unit in {"kW", "kWh", "kVA", None} else None
+    match (unit or "kW").lower():
+        case "w" | "wh" | "va":
+            return value
+        case "kw" | "kwh" | "kva":
+            return round(value * 1000.0, 3)
+        case _:
+            return None
 
 
 def _scaled(objects: Mapping[str, tuple[str, ...]], quantity: str) -> float | None:

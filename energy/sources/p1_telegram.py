@@ -19,9 +19,14 @@ _START: Final = re.compile(rb"(?:\A|(?<=\n)|(?<=[^ -~]))/(?=[A-Za-z]{3}[ -~])")
 """a telegram begins a line, or follows noise"""
 _ANY_START: Final = re.compile(rb"/(?=[A-Za-z]{3}[ -~])")
 _END: Final = re.compile(rb"\n!([0-9A-Fa-f]{0,4})[ \t]*\r?\n")
-_OBJECT: Final = re.compile(r"(\d+-\d+:\d+\.\d+\.\d+(?:[.*]\d+)?)((?:\([^()]*\))*)\Z")
+_OBJECT: Final = re.compile(r"((?:\d+-\d+:)?\d+\.\d+\.\d+(?:[.*]\d+)?)((?:\([^()]*\))*)\Z")
 _CONTINUED: Final = re.compile(r"(?:\([^()]*\))+\Z")
 _VALUE: Final = re.compile(r"\(([^()]*)\)")
+_FORM: Final = re.compile(
+    r"[+-]?\d+(?:\.\d+)?(?:\*?(?:k?Wh|k?W|k?varh|k?var|k?VAh|k?VA|A|V|Hz|m3|GJ))?"  # a number
+    r"|\d{12}[SW]|[0-9A-Z]*|\d+-\d+:\d+\.\d+\.\d+|m3|kWh"  # a time, text in hex or a name, another object, a unit
+)
+"""what a value can look like; a bit that was lost on the way leaves most of them in no form at all"""
 _VERSIONS: Final = ("1-3:0.2.8", "0-0:96.1.4")
 """objects of telegrams that must carry a checksum (version 4 and later, Belgium)"""
 
@@ -38,7 +43,9 @@ class Telegram:
     """the checksum as sent; None in versions 2 and 3, which have none"""
     crc_computed: str
     malformed: int = 0
-    """lines that are no object"""
+    """lines that are no object, or the second of its code"""
+    odd: bool = False
+    """bytes came with their parity, and of some it is wrong"""
 
     @property
     def crc_ok(self) -> bool | None:
@@ -47,10 +54,13 @@ class Telegram:
 
     @property
     def believable(self) -> bool:
-        """Whether its values may be used. Without a checksum each line must be what the standard says."""
+        """Whether its values may be used. Without a checksum each line and value must be what the standard says."""
         if self.crc_ok is not None:
             return self.crc_ok
-        return not self.malformed and bool(self.objects) and not any(code in self.objects for code in _VERSIONS)
+        if self.malformed or self.odd or any(code in self.objects for code in _VERSIONS):
+            return False
+        values = [value for row in self.objects.values() for value in row]
+        return bool(values) and all(_FORM.fullmatch(value) for value in values)
 
 
 class TelegramParser:
@@ -61,35 +71,41 @@ class TelegramParser:
 
     def feed(self, data: bytes) -> Iterator[Telegram]:
         """The telegrams that these bytes complete, right or wrong: see `believable`."""
-        self._buffer += data.translate(_SEVEN_BITS)
-        while (end := _END.search(self._buffer)) is not None:
-            body, self._buffer = self._buffer[: end.end()], self._buffer[end.end() :]
-            if (telegram := _last_telegram(body, end.start())) is not None:
+        self._buffer += data
+        plain = self._buffer.translate(_SEVEN_BITS)
+        begin = 0
+        for end in _END.finditer(plain):
+            if (telegram := _last_telegram(self._buffer[begin : end.end()], end.start() - begin)) is not None:
                 yield telegram
+            begin = end.end()
+        self._buffer = self._buffer[begin:]
         if len(self._buffer) > _LONGEST:
             self._buffer = self._buffer[-_LONGEST // 2 :]
 
 
 def _last_telegram(body: bytes, end: int) -> Telegram | None:
     """The telegram that ends here; whatever precedes it was broken off, perhaps in the middle of a line."""
-    starts = [found.start() for found in _ANY_START.finditer(body, 0, end)]
+    plain = body.translate(_SEVEN_BITS)
+    starts = [found.start() for found in _ANY_START.finditer(plain, 0, end)]
     for start in reversed(starts):
         telegram = _telegram(body[start:])
         if telegram.crc_ok:
             return telegram
-    regular = [found.start() for found in _START.finditer(body, 0, end)]
+    regular = [found.start() for found in _START.finditer(plain, 0, end)]
     return _telegram(body[regular[-1] :]) if regular else None
 
 
-def _telegram(text: bytes) -> Telegram:
+def _telegram(raw: bytes) -> Telegram:
+    text = raw.translate(_SEVEN_BITS)
     end = _END.search(text)
     if end is None:
         raise ValueError("a telegram ends with its checksum line")
     lines = text[1 : end.start()].decode("ascii").split("\n")
-    objects, malformed = _objects([line.rstrip("\r") for line in lines[1:]])
+    objects, malformed = _objects([line.strip() for line in lines[1:]])
     stated = end[1].decode("ascii")
     computed = f"{crc16(text[: end.start() + 2]):04X}"
-    return Telegram(lines[0].rstrip("\r"), objects, stated or None, computed, malformed)
+    odd = text != raw and any(byte.bit_count() % 2 for byte in raw)
+    return Telegram(lines[0].rstrip("\r"), objects, stated or None, computed, malformed, odd)
 
 
 def _objects(lines: list[str]) -> tuple[dict[str, tuple[str, ...]], int]:
@@ -97,10 +113,11 @@ def _objects(lines: list[str]) -> tuple[dict[str, tuple[str, ...]], int]:
     latest: str | None = None
     malformed = 0
     for line in lines:
-        if not line.strip():
+        if not line:
             continue
         if (found := _OBJECT.match(line)) is not None:
             code = latest = str(found[1])
+            malformed += code in objects  # two telegrams that lost what was between them
             objects[code] = tuple(_VALUE.findall(found[2]))
         elif latest is not None and _CONTINUED.match(line) is not None:  # gas of versions 2 and 3
             objects[latest] += tuple(_VALUE.findall(line))

@@ -152,5 +152,5 @@ def believable(group: Group) -> bool:
     """Whether a group can be what it says: label, stamp and value have a form of the document."""
     for label, stamp, value in _ROWS:
         if label.fullmatch(group.label):
-            return bool(stamp.fullmatch(group.stamp or "") and value.fullmatch(group.value))
+            return group.stamp != "" and bool(stamp.fullmatch(group.stamp or "") and value.fullmatch(group.value))
     return False

@@ -49,6 +49,7 @@ _gavazzi = partial(_row, function=4, word_order=WordOrder.LOW_FIRST)
 _abb = partial(_row, function=3)
 _pac = partial(_row, function=3)
 _schneider = partial(_row, function=3)
+_inepro = partial(_row, function=3)
 _janitza = partial(_row, function=3)
 _shelly = partial(_row, function=4, word_order=WordOrder.LOW_FIRST)
 
@@ -66,6 +67,7 @@ ModelName = Literal[
     "eastron-sdm630",
     "eastron-sdm72d-m",
     "eastron-sdm72d-m-v2",
+    "inepro-pro380",
     "janitza-b23",
     "janitza-umg",
     "schneider-iem3150",
@@ -163,7 +165,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
             registers=_GAVAZZI_LATER,
             further=tuple(_gavazzi(IMPORTS, 0x40, _S32, "100")),
             line=_8N1,
-            aliases=("em24-e1", "em24 ethernet"),
+            aliases=("em24-e1", "em24 ethernet", "carlo gavazzi em24 ethernet"),
             either_function=True,
             max_registers=50,
         ),
@@ -187,7 +189,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
                 *_gavazzi(Quantity.EXPORT, 0x20, _S32, "100"),
             ),
             line=_8N1,
-            aliases=("em111", "em112"),
+            aliases=("em111", "em112", "et112"),
             either_function=True,
             max_registers=50,
         ),
@@ -243,6 +245,19 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
             either_function=True,
             unit=126,
             readable=(range(1, 43), range(55, 73), range(801, 817)),
+        ),
+        # mbmd meters/rs485/inepro.go. Powers are kW, energies kWh.
+        "inepro-pro380": MeterModel(
+            name="inepro PRO380",
+            registers=(
+                *_inepro(VOLTAGES, 0x5002, _F32),
+                *_inepro(CURRENTS, 0x500C, _F32),
+                *_inepro((Quantity.POWER, *POWERS), 0x5012, _F32, "1000"),
+                *_inepro(Quantity.IMPORT, 0x600C, _F32, "1000"),
+                *_inepro(Quantity.EXPORT, 0x6018, _F32, "1000"),
+            ),
+            line=SerialLine(9600, "E", 1),
+            aliases=("pro380",),
         ),
         # mbmd meters/rs485/janitza.go: UMG 96RM, 103, 604 and kin.
         "janitza-umg": MeterModel(
