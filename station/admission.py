@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from station.authorization import Authorizer, shown
+from station.card_sign import CardSign
 from station.evse_state import Authorization, blocking_faults, ev_connected
 from station.model import CSMS_MADE, NOBODY, IdToken, StoppedReason, TriggerReason
 
@@ -53,6 +54,9 @@ class Admission:
         """whether anybody may begin to charge now"""
         self.asks_which = False
         """whether there is a display where the holder of a master pass can choose (C16.FR.01)"""
+        self.sign = CardSign(clock)
+        """what the driver is told of the card meanwhile"""
+        authorizer.on_no_answer = self.sign.unanswered
         self._evses = evses
         self._authorizer = authorizer
         self._settings = settings
@@ -84,7 +88,9 @@ class Admission:
         """Decide until cancelled."""
         while True:
             presented = await self._presented.get()
+            self.sign.asked(presented.evse_id)
             outcome = await self._decide(presented.id_token, presented.evse_id)
+            self.sign.decided(rejected=outcome in {TokenOutcome.REJECTED, TokenOutcome.BUSY})
             _log.info("token %s: %s", shown(presented.id_token), outcome)
             if not presented.settled.done():
                 presented.settled.set_result(outcome)
@@ -134,6 +140,7 @@ class Admission:
         running = {evse.id: evse.state.authorization for evse in self._evses.values()}
         info = await self._authorizer.decide(id_token)
         if not info.accepted:  # C09.FR.11
+            self.sign.refused()
             return TokenOutcome.REJECTED
         if self._authorizer.is_master_pass(info.group_id):
             return self._master_pass(id_token)

@@ -18,6 +18,7 @@ from energy.sources.house import House
 from metering.drivers import Buses, SimulatedMeterConfig
 from metering.journal import RegisterJournal
 from metering.plausibility import Plausibility, PlausibleMeter
+from station.activation import Activation
 from station.availability import Availability
 from station.billing import Billing
 from station.billing_meters import BillingMeters
@@ -37,8 +38,10 @@ from station.firmware import Firmware, Surroundings
 from station.firmware_record import FirmwareRecord
 from station.hardware import SimulatedUpdaterConfig
 from station.hardware.installer import Commands, Installer
+from station.hardware.leds import lamps_of
 from station.jumpers import Jumpers, expected_position
 from station.life import Life
+from station.light import Lamp, PageLight, StatusLight
 from station.load_management import Influences, LoadManagement
 from station.log_store import LogStore
 from station.log_upload import LogUploads
@@ -144,6 +147,11 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         firmware_version = firmware.version or configuration.station.firmware_version
         versions = {"program": package_version(), "firmware": firmware_version}
         await books.load(versions, program.boot_reason.value)
+        activation = Activation(
+            FactStore(database, "activation"), clock, required=configuration.station.commissioning == "required"
+        )
+        await activation.load()
+        station.activated = lambda: activation.activated
         customers = CustomerInformation(tokens, outbox, database, clock)
         uploads = _log_uploads(program, LogSources(log, security_events, outbox, program), certificates)
         restart.delays.append(lambda: uploads.uploading is not None)
@@ -169,6 +177,7 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
             transactions,
             billing,
             books,
+            activation,
         )
         billing.tariff_period = lambda: _tariff_period(load)
         life.watchers += [time.run, books.run]
@@ -183,6 +192,8 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
             life.watchers += [load.watch_orders, grid_orders.run]
         life.jumpers = _jumpers(program)
         life.watchers.append(firmware.run)
+        life.light = StatusLight(life, _lamps(configuration, program.feed))
+        life.watchers.append(life.light.run)
         rates = ChargingRates(evses, settings, clock)
         load.on_decided += [life.external_limits.look, rates.look]
         life.watchers.append(StorageWatch(storage, security_events, clock).run)
@@ -193,6 +204,13 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         if configuration.csms is not None:
             life.connect = lambda life: _connect(life, program)
         yield life
+
+
+def _lamps(configuration: Configuration, feed: Feed) -> list[Lamp]:
+    """Where the status light is shown: on the page, and by the lamps that the installation has."""
+    leds = lamps_of(configuration.light)
+    each = len(leds) > 1
+    return [Lamp(PageLight(feed)), *(Lamp(led, number if each else None) for number, led in enumerate(leds, 1))]
 
 
 def _beginning(reason: BootReason) -> SecurityEventType:

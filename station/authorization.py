@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from station.logging_setup import shorten
@@ -21,6 +22,8 @@ class Authorizer:
 
     def __init__(self, csms: Csms, tokens: TokenStore, settings: Settings) -> None:
         self.csms = csms
+        self.on_no_answer: Callable[[], None] = lambda: None
+        """told when the CSMS was asked and did not answer"""
         self._tokens = tokens
         self._settings = settings
 
@@ -37,6 +40,7 @@ class Authorizer:
             info = await self.csms.authorize(id_token)  # C01.FR.02, C09.FR.05
         except NoAnswerError as error:
             _log.warning("no answer to an authorization: %s", error)
+            self.on_no_answer()
             return self._offline(cached)
         await self._tokens.remember(id_token, info)
         return info

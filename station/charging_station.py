@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -77,6 +77,8 @@ class ChargingStation:
         self.outbox = outbox
         self.settings = settings
         self.clock = clock
+        self.activated: Callable[[], bool] = lambda: True
+        """whether the station serves the public; before that an installer may try it"""
         self.csms: Csms = NoCsms()
         self._starting: set[int] = set()
         self._authorizer = Authorizer(self.csms, tokens, settings)
@@ -125,7 +127,7 @@ class ChargingStation:
     @property
     def _may_start(self) -> bool:
         """B02.FR.03, B03.FR.01: before the CSMS accepts the station only where TxBeforeAcceptedEnabled says so."""
-        if self.restart.scheduled:
+        if self.restart.scheduled or not self.activated():
             return False
         return self.csms.accepted_once or self.settings.tx_before_accepted_enabled
 
@@ -135,6 +137,8 @@ class ChargingStation:
         """Whether a remote start can be done. `start` does it, after the answer has left."""
         if self.restart.scheduled:
             return StartResult(StartAnswer.REJECTED, reason="the station is about to restart")
+        if not self.activated():
+            return StartResult(StartAnswer.REJECTED, reason="the station is not activated yet")
         if evse_id is None:
             candidates = [e for e in self.evses.values() if usable(e) and e.state.authorization is None]
             candidates.sort(key=lambda evse: not ev_connected(evse.state))  # F01.FR.20
@@ -172,6 +176,8 @@ class ChargingStation:
                 _log.info("remote start of %s: a master pass starts nothing", shown(id_token))
                 return False
             if evse.state.authorization is not None or not usable(evse) or self.restart.scheduled:
+                return False
+            if not self.activated():
                 return False
             authorization = Authorization(id_token, group_id, remote_start_id=remote_start_id)
             evse.authorize(authorization, TriggerReason.REMOTE_START)

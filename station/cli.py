@@ -39,6 +39,10 @@ def run(
         logging_setup.setup(configuration.log)
     except OSError as error:
         _refuse(f"{config}: log.file: cannot be opened: {error.strerror}")
+    from station.hardware.leds import shine_at_once
+    from station.indicator import STARTING
+
+    shine_at_once(configuration.light, STARTING)  # the rest takes a while to load
     from station import app
 
     try:

@@ -34,6 +34,7 @@ from metering.drivers.models import ModelName
 from station import config_environment, config_file
 from station.config_file import ConfigurationError, RuleError
 from station.hardware import BoardConfig, FirmwareConfig, SimulatedUpdaterConfig
+from station.hardware.leds import LightConfig, PageLightConfig, SysfsLightConfig
 from station.identifiers import check_identifier, check_password, check_url
 from station.price_config import PricesConfig
 from station.version import package_version
@@ -94,6 +95,8 @@ class StationConfig(_Table):
     """the directory of the records; made when absent"""
     on_storage_failure: Literal["stop", "continue"] = "stop"
     """whether a station that cannot record its transactions goes on charging"""
+    commissioning: Literal["done", "required"] = "done"
+    """required: nobody charges until an installer has commissioned the station and its owner has activated it"""
     master_pass_selection: bool = False
     """whether the holder of a master pass is asked, on a display, which transactions to stop; else all are (C16)"""
 
@@ -330,6 +333,7 @@ class Configuration(_Table):
     log: LogConfig = LogConfig()
     evse: tuple[EvseConfig, ...] = (EvseConfig(),)
     board: BoardConfig = BoardConfig()
+    light: LightConfig = PageLightConfig()
     firmware: FirmwareConfig = SimulatedUpdaterConfig()
     grid: GridConfig | None = None
     grid_order: DryContactConfig | None = None
@@ -370,6 +374,13 @@ class Configuration(_Table):
             if evse.id != position + 1:
                 key = ("evse", position, "id")
                 raise RuleError(key, f"must be {position + 1}: EVSEs count 1, 2, … in order (is {evse.id})")
+        return self
+
+    @model_validator(mode="after")
+    def _lamps_fit_the_evses(self) -> Configuration:
+        if isinstance(self.light, SysfsLightConfig) and len(self.light.paths) not in {1, len(self.evse)}:
+            given = len(self.light.paths)
+            raise RuleError(("light", "paths"), f"must be 1, or {len(self.evse)}: one for each EVSE (is {given})")
         return self
 
     @model_validator(mode="after")

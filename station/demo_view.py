@@ -12,6 +12,7 @@ from rich.text import Text
 
 from energy.limit import LimitSource, tightest
 from station.demo_bars import Bar, Chart
+from station.indicator import Colour, Pattern
 from station.model import ChargingState
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from station.demo_frames import Frames
     from station.demo_state import Demonstration
     from station.evse import Evse
+    from station.light import StatusLight
 
 _STATE_STYLES = {
     ChargingState.CHARGING: "bold green3",
@@ -30,6 +32,16 @@ _STATE_STYLES = {
     ChargingState.SUSPENDED_EV: "cyan",
     ChargingState.EV_CONNECTED: "cyan",
     ChargingState.IDLE: "grey62",
+}
+_LIGHTS = {
+    Colour.LIGHT_BLUE: "sky_blue1",
+    Colour.BLUE: "blue1",
+    Colour.GREEN: "green3",
+    Colour.ORANGE: "dark_orange",
+    Colour.RED: "red1",
+    Colour.YELLOW: "yellow1",
+    Colour.WHITE: "white",
+    Colour.VIOLET: "medium_purple2",
 }
 _COLOURS = {"base": "grey58", "kettle": "orange3", "oven": "red3", "car": "green3"}
 _OTHER = "medium_purple3"
@@ -46,7 +58,7 @@ def picture(demo: Demonstration, height: int) -> Layout:
     if height >= _TALL:
         chart = Chart(demo.watch.history, demo.watch.limit_a, demo.watch.limit_a * _SCALE, "grey58", "green3")
         rows.append(Layout(_panel(chart, "the last minutes"), size=10))
-    middle = Layout(size=7)
+    middle = Layout(size=8)
     middle.split_row(Layout(_car(demo), ratio=4), Layout(_csms(demo), ratio=3))
     screen.split_column(*rows, middle, Layout(_panel(_Passing(demo.frames), "OCPP 2.0.1")))
     return screen
@@ -123,6 +135,7 @@ def _car(demo: Demonstration) -> Panel:
     drawn_a = demo.application.world.boards[1].currents_a.l1
     state = evse.state
     rows: list[tuple[str, RenderableType]] = [
+        ("light", _light(life.light)),
         (
             "state",
             Text.assemble(
@@ -136,6 +149,16 @@ def _car(demo: Demonstration) -> Panel:
         ("meter", Text(_meter(evse), "grey62")),
     ]
     return _panel(_rows(rows), "EVSE 1")
+
+
+def _light(status: StatusLight | None) -> Text:
+    if status is None:
+        return Text("–")
+    light = status.station
+    blink = " blink" if light.pattern is Pattern.BLINKING else ""
+    return Text.assemble(
+        ("● ", f"{_LIGHTS[light.colour]}{blink}"), (f"{light.colour}, {light.pattern}: {light.reason}", "grey62")
+    )
 
 
 def _why(evse: Evse) -> Text:
@@ -199,5 +222,6 @@ def describe(demo: Demonstration) -> str:
     why = f" ({binding.words})" if binding is not None and evse.offered_a else ""
     return (
         f"EVSE 1 {evse.state.charging_state.value}, pilot {evse.state.seen.pilot.value},"
-        f" {evse.offered_a:.1f} A offered{why}; house {house.currents_a.l1:.0f} A of {demo.watch.limit_a:.0f} A"
+        f" {evse.offered_a:.1f} A offered{why}; light {_light(life.light).plain[2:]};"
+        f" house {house.currents_a.l1:.0f} A of {demo.watch.limit_a:.0f} A"
     )

@@ -20,6 +20,7 @@ identity = "BORNE-0001"                 # as the CSMS knows it: a-z A-Z 0-9 * - 
 #iccid = "8933000000000000000"          # of the SIM card of a mobile link
 #imsi = "208010000000000"
 #storage = "./borne-data"               # directory of the records
+#commissioning = "done"                 # "required": nobody charges before installer and owner have done their part
 #master_pass_selection = false          # with a display: the holder of a master pass says which charge to stop
 #on_storage_failure = "stop"            # or "continue": charge although nothing can be recorded
 
@@ -71,6 +72,13 @@ type = "simulated"
 #type = "simulated"
 #selector_a = 32                        # 32, 25, 20, 16, 12 or 8
 #jumpers = "3-4"                        # of the smart-meter port; left out: they cannot be read
+
+# What shows the status light besides the page: "simulated" (nothing), or "sysfs": multicolour LEDs of the kernel.
+[light]
+type = "simulated"
+#type = "sysfs"
+#paths = ["/sys/class/leds/rgb:status"] # one for the station, or one for each EVSE in order
+#brightness = 1.0                       # share of the most that they can do
 
 # How firmware gets into the station: "simulated" slots in files, or "command"s of the machine.
 [firmware]

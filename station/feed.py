@@ -15,7 +15,7 @@ class Happening:
     """One thing that happened."""
 
     kind: str
-    """`frame` (an OCPP frame) or `evse` (an EVSE's state changed)"""
+    """`frame` (an OCPP frame), `evse` (an EVSE's state changed) or `light` (the status light did)"""
     data: dict[str, object]
 
 

@@ -14,6 +14,7 @@ from station.supervision import keep_running
 if TYPE_CHECKING:
     from energy.grid_orders import GridOrders
     from metering.clock import Clock
+    from station.activation import Activation
     from station.billing import Billing
     from station.bookkeeping import Bookkeeper
     from station.certificates import Certificates
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from station.external_limits import ExternalLimits
     from station.firmware import Firmware
     from station.jumpers import Jumpers
+    from station.light import StatusLight
     from station.load_management import LoadManagement
     from station.log_store import LogStore
     from station.log_upload import LogUploads
@@ -61,10 +63,12 @@ class Life:
     transactions: TransactionLog
     billing: Billing
     books: Bookkeeper
+    activation: Activation
     connect: Callable[[Life], Awaitable[None]] | None = None
     """builds the link to the CSMS and keeps it; None for a station that stands alone"""
     grid_orders: GridOrders | None = None
     """what the grid operator's contact orders; None: there is no such contact"""
+    light: StatusLight | None = None
     jumpers: Callable[[], Jumpers] | None = None
     """where the jumpers of the smart-meter port stand"""
     link: CsmsLink | None = None

@@ -44,6 +44,7 @@ class Unlock(Command):
 
 def build(host: Host) -> FastAPI:
     """The ASGI application of a station."""
+    from station.web.activation_api import activation_routes
     from station.web.certificate_api import certificate_routes
     from station.web.grid_order_api import grid_order_routes
     from station.web.load_api import load_routes
@@ -86,6 +87,7 @@ def build(host: Host) -> FastAPI:
     certificate_routes(api, living)
     load_routes(api, living, host)
     grid_order_routes(api, living)
+    activation_routes(api, living, host)
     return api
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from energy.limit import tightest, told
 from station.authorization import shown
 from station.evse_state import all_faults
+from station.light import told as told_light
 from station.local_time import local_time
 from station.web.host import Host
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from metering.reading import Phases, Reading
     from station.evse import Evse
     from station.life import Life
+    from station.light import StatusLight
     from station.model import TransactionEvent
 
 Json = dict[str, object]
@@ -57,7 +59,9 @@ async def status(host: Host) -> Json:
     shown["tamper"] = life.tamper.alarm
     update = life.firmware.record.update
     shown["firmware_update"] = {"request_id": update.order.request_id, "status": update.status} if update else None
-    shown["evses"] = [evse_status(evse) for evse in life.station.evses.values()]
+    shown["stage"] = life.activation.stage.value
+    shown["light"] = told_light(life.light.station) if life.light is not None else None
+    shown["evses"] = [evse_status(evse, life.light) for evse in life.station.evses.values()]
     shown["master_pass_selects"] = life.station.admission.selecting
     shown["grid"] = _grid(life)
     shown["grid_order"] = _grid_order(life)
@@ -78,7 +82,7 @@ def without_key_code(event: TransactionEvent) -> TransactionEvent:
     return replace(event, id_token=replace(id_token, value=hidden(id_token.value, id_token.type)))
 
 
-def evse_status(evse: Evse) -> Json:
+def evse_status(evse: Evse, light: StatusLight | None) -> Json:
     """One EVSE."""
     state = evse.state
     transaction = state.transaction
@@ -104,6 +108,7 @@ def evse_status(evse: Evse) -> Json:
         "temperature_c": state.seen.temperature_c,
         "meter": _reading(evse.meter.latest),
         "meter_error": evse.meter.error,
+        "light": told_light(light.of(evse.id)) if light is not None else None,
     }
 
 

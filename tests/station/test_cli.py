@@ -34,7 +34,7 @@ def borne(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedPro
 
 def uncommented(example: str) -> str:
     """The example with every key in force: comments end up where keys were switched off."""
-    choice = re.compile(r'^(\[(?:evse\.meter|firmware)\]\n)type = "simulated"\n', re.MULTILINE)
+    choice = re.compile(r'^(\[(?:evse\.meter|firmware|light)\]\n)type = "simulated"\n', re.MULTILINE)
     without_choice = choice.sub(r"\1", example)
     return re.sub(r"^#(?=[a-z_]+ = |\[)", "", without_choice, flags=re.MULTILINE)
 

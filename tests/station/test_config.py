@@ -195,6 +195,10 @@ RULES = {
         "[[evse]]\n[[evse]]\nid = 3",
         "station.toml:5: evse[1].id: must be 2: EVSEs count 1, 2, … in order (is 3)",
     ),
+    "lamps for some EVSEs": (
+        "[[evse]]\n[[evse]]\nid = 2\n[light]\ntype = 'sysfs'\npaths = ['a', 'b', 'c']",
+        "station.toml:8: light.paths: must be 1, or 2: one for each EVSE (is 3)",
+    ),
     "three phases behind one": (
         "[[evse]]\n[grid]\nphases = 1\nsource = { type = 'linky', device = 'd' }",
         "station.toml:3: evse[0].phases: must be 1, as grid.phases is 1 (is 3)",

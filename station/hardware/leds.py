@@ -1,0 +1,156 @@
+"""What shines: the lamps of the status light, those of the kernel's multicolour LEDs among them."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from station.indicator import Colour, Light, Pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_log = logging.getLogger(__name__)
+
+_BLINK_MS: Final = 500
+"""how long a blinking light is on, and off"""
+_RGB: Final = {
+    Colour.LIGHT_BLUE: (0, 160, 255),
+    Colour.BLUE: (0, 0, 255),
+    Colour.GREEN: (0, 255, 0),
+    Colour.ORANGE: (255, 70, 0),
+    Colour.RED: (255, 0, 0),
+    Colour.YELLOW: (255, 170, 0),
+    Colour.WHITE: (255, 255, 255),
+    Colour.VIOLET: (160, 0, 255),
+}
+"""shares of red, green and blue, of 255, as an LED mixes them (a screen would mix them otherwise)"""
+
+
+class LampError(Exception):
+    """A lamp does not do what it is told; it may do so the next time."""
+
+
+class Leds(Protocol):
+    """Something that shines."""
+
+    async def show(self, light: Light) -> None:
+        """Shine so, until told otherwise.
+
+        Raises:
+            LampError: it does not.
+        """
+        ...
+
+
+class PageLightConfig(BaseModel):
+    """[light], simulated: the page and the API alone show it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
+
+    type: Literal["simulated"] = "simulated"
+
+
+class SysfsLightConfig(BaseModel):
+    """[light], multicolour LEDs of the Linux kernel."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
+
+    type: Literal["sysfs"]
+    paths: Annotated[tuple[Path, ...], Field(min_length=1)]
+    """directories of LEDs, such as /sys/class/leds/rgb:status: one for the station, or one for each EVSE in order"""
+    brightness: Annotated[float, Field(strict=True, gt=0, le=1)] = 1.0
+    """share of the most that the LEDs can do"""
+
+
+LightConfig = Annotated[PageLightConfig | SysfsLightConfig, Field(discriminator="type")]
+"""what shows the status light besides the page; `type` says which kind of lamp"""
+
+
+class SysfsLeds:
+    """One multicolour LED below /sys/class/leds (Documentation/leds/leds-class-multicolor.rst of the kernel).
+
+    It blinks by itself, with the trigger `pattern` or, where the kernel has no such, `timer`; so it also blinks on
+    while this program is busy.
+    """
+
+    def __init__(self, path: Path, brightness: float = 1.0) -> None:
+        self._path = path
+        self._brightness = brightness
+
+    async def show(self, light: Light) -> None:
+        """As `put`, in a thread: an LED may hang on a slow bus."""
+        await asyncio.to_thread(self.put, light)
+
+    def put(self, light: Light) -> None:
+        """Shine so, until told otherwise.
+
+        Raises:
+            LampError: the kernel refuses, or has no such LED.
+        """
+        try:
+            full = int(self._read("max_brightness"))
+            most = max(1, round(full * self._brightness))
+            order = self._read("multi_index").split()
+            triggers = self._read("trigger").replace("[", " ").replace("]", " ").split()
+            self._write("trigger", "none")
+            self._write("multi_intensity", " ".join(str(share * full // 255) for share in _shares(light.colour, order)))
+            if light.pattern is Pattern.BLINKING:
+                self._blink(most, triggers)
+            else:
+                self._write("brightness", str(most))
+        except (OSError, ValueError) as error:
+            raise LampError(f"{self._path}: {error}") from error
+
+    def _blink(self, most: int, triggers: list[str]) -> None:
+        if "pattern" in triggers:
+            self._write("trigger", "pattern")
+            # Each level twice, the second time for no time: else the kernel fades from one to the other.
+            self._write("pattern", f"{most} {_BLINK_MS} {most} 0 0 {_BLINK_MS} 0 0")
+        elif "timer" in triggers:
+            self._write("brightness", str(most))
+            self._write("trigger", "timer")
+            self._write("delay_on", str(_BLINK_MS))
+            self._write("delay_off", str(_BLINK_MS))
+        else:
+            self._write("brightness", str(most))
+            raise OSError(errno.EOPNOTSUPP, "the kernel has neither the trigger pattern nor timer: it does not blink")
+
+    def _read(self, name: str) -> str:
+        return (self._path / name).read_text(encoding="ascii").strip()
+
+    def _write(self, name: str, text: str) -> None:
+        """As a shell does; a file that is not there is never made."""
+        handle = os.open(self._path / name, os.O_WRONLY | os.O_TRUNC)
+        try:
+            os.write(handle, text.encode("ascii"))
+        finally:
+            os.close(handle)
+
+
+def _shares(colour: Colour, order: Iterable[str]) -> list[int]:
+    """Of each LED of a lamp, of 255; one that is neither red, green nor blue stays dark."""
+    mixed: dict[str, int] = dict(zip(("red", "green", "blue"), _RGB[colour], strict=True))
+    return [mixed.get(name, 0) for name in order]
+
+
+def lamps_of(config: LightConfig) -> Sequence[SysfsLeds]:
+    """The lamps of an installation: none, one, or one for each EVSE."""
+    if isinstance(config, PageLightConfig):
+        return ()
+    return [SysfsLeds(path, config.brightness) for path in config.paths]
+
+
+def shine_at_once(config: LightConfig, light: Light) -> None:
+    """Let every lamp show this now, before anything else is there; one that fails is left to whoever comes later."""
+    for lamp in lamps_of(config):
+        try:
+            lamp.put(light)
+        except LampError as error:
+            _log.warning("light: %s", error)

@@ -1,0 +1,94 @@
+"""Multicolour LEDs of the kernel, on a made-up tree of its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from station.hardware.leds import LampError, PageLightConfig, SysfsLeds, SysfsLightConfig, lamps_of, shine_at_once
+from station.indicator import STARTING, Colour, Light, Pattern, Reason
+
+GREEN = Light(Colour.GREEN, Pattern.STEADY, Reason.AVAILABLE)
+CHARGING = Light(Colour.BLUE, Pattern.BLINKING, Reason.CHARGING)
+ORANGE = Light(Colour.ORANGE, Pattern.STEADY, Reason.RESERVED)
+
+
+def led(path: Path, *, order: str = "red green blue", most: int = 255, triggers: str = "[none] timer pattern") -> Path:
+    """An LED as the kernel shows one; what a trigger brings along is there from the beginning."""
+    path.mkdir()
+    files = {"multi_index": order, "max_brightness": str(most), "trigger": triggers, "multi_intensity": "0 0 0"}
+    for name, text in (files | {"brightness": "0", "pattern": "", "delay_on": "0", "delay_off": "0"}).items():
+        (path / name).write_text(text)
+    return path
+
+
+def shown(path: Path, name: str) -> str:
+    """What was written last."""
+    return (path / name).read_text()
+
+
+def test_a_steady_light_is_an_intensity_for_each_led_and_a_brightness(tmp_path: Path) -> None:
+    path = led(tmp_path / "rgb:status")
+    SysfsLeds(path).put(GREEN)
+    assert shown(path, "multi_intensity") == "0 255 0"
+    assert shown(path, "brightness") == "255"
+    assert shown(path, "trigger") == "none"
+
+
+def test_the_leds_are_named_in_the_order_of_the_kernel_and_scaled_to_its_range(tmp_path: Path) -> None:
+    path = led(tmp_path / "rgb:status", order="blue red green white", most=51)
+    SysfsLeds(path).put(ORANGE)
+    assert shown(path, "multi_intensity") == "0 51 14 0"
+    assert shown(path, "brightness") == "51"
+
+
+def test_a_light_may_be_dimmed_for_the_street_at_night(tmp_path: Path) -> None:
+    path = led(tmp_path / "rgb:status")
+    SysfsLeds(path, 0.2).put(GREEN)
+    assert shown(path, "brightness") == "51"
+    assert shown(path, "multi_intensity") == "0 255 0", "the colour stays what it is"
+
+
+def test_a_blinking_light_is_left_to_the_kernel_with_its_pattern_trigger(tmp_path: Path) -> None:
+    path = led(tmp_path / "rgb:status", triggers="none timer [pattern]")
+    SysfsLeds(path).put(CHARGING)
+    assert shown(path, "trigger") == "pattern"
+    assert shown(path, "multi_intensity") == "0 0 255"
+    assert shown(path, "pattern") == "255 500 255 0 0 500 0 0"
+
+
+def test_without_a_pattern_trigger_the_timer_blinks(tmp_path: Path) -> None:
+    path = led(tmp_path / "rgb:status", triggers="[none] timer heartbeat")
+    SysfsLeds(path).put(CHARGING)
+    assert shown(path, "trigger") == "timer"
+    assert (shown(path, "delay_on"), shown(path, "delay_off"), shown(path, "brightness")) == ("500", "500", "255")
+
+
+def test_a_kernel_that_cannot_blink_shows_the_colour_and_is_complained_of(tmp_path: Path) -> None:
+    path = led(tmp_path / "rgb:status", triggers="[none] heartbeat")
+    with pytest.raises(LampError, match="does not blink"):
+        SysfsLeds(path).put(CHARGING)
+    assert shown(path, "brightness") == "255"
+
+
+async def test_an_led_that_is_not_there_is_complained_of_and_never_made(tmp_path: Path) -> None:
+    with pytest.raises(LampError, match="rgb:status"):
+        await SysfsLeds(tmp_path / "rgb:status").show(GREEN)
+    path = led(tmp_path / "rgb:other")
+    (path / "multi_intensity").unlink()
+    with pytest.raises(LampError, match="rgb:other"):
+        SysfsLeds(path).put(GREEN)
+    assert not (path / "multi_intensity").exists()
+
+
+def test_the_first_light_is_there_on_every_lamp_though_one_is_broken(tmp_path: Path) -> None:
+    path = led(tmp_path / "rgb:right")
+    config = SysfsLightConfig(type="sysfs", paths=(tmp_path / "rgb:broken", path))
+    shine_at_once(config, STARTING)
+    assert shown(path, "multi_intensity") == "255 255 255"
+    assert shown(path, "trigger") == "pattern"
+
+
+def test_a_simulated_light_has_no_lamp() -> None:
+    assert list(lamps_of(PageLightConfig())) == []
