@@ -18,6 +18,8 @@ from energy.sources.house import House
 from metering.drivers import Buses, SimulatedMeterConfig
 from metering.journal import RegisterJournal
 from metering.plausibility import Plausibility, PlausibleMeter
+from station.access import Access
+from station.accounts import Accounts, Role
 from station.activation import Activation
 from station.availability import Availability
 from station.billing import Billing
@@ -57,6 +59,7 @@ from station.recorder import Recorder
 from station.restart import Restart
 from station.sampler import Sampler
 from station.security_events import SecurityEvents, SecurityEventType
+from station.sessions import AccessTokens, Sessions
 from station.settings import Settings
 from station.shared_limits import SharedLimits
 from station.simulation.updater import SimulatedUpdater
@@ -178,6 +181,7 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
             billing,
             books,
             activation,
+            await _access(program, database, security_events),
         )
         billing.tariff_period = lambda: _tariff_period(load)
         life.watchers += [time.run, books.run]
@@ -234,6 +238,18 @@ def _seed(configuration: Configuration) -> Seed:
     """The certificates that the installation file brings along."""
     csms = configuration.csms
     return Seed(csms.ca_file, csms.certificate_file, csms.key_file) if csms is not None else Seed()
+
+
+async def _access(program: Program, database: Database, security_events: SecurityEvents) -> Access:
+    """Who gets in at the local API and page."""
+    http, clock = program.configuration.http, program.clock
+    codes = {Role.INSTALLER: http.installer_code, Role.SERVICE: http.service_code}
+    label = {role: code.get_secret_value() for role, code in codes.items() if code is not None}
+    accounts = Accounts(FactStore(database, "account"), label, clock)
+    tokens = AccessTokens(FactStore(database, "access-token"), clock)
+    access = Access(accounts, Sessions(clock), tokens, security_events, clock)
+    await access.load()
+    return access
 
 
 def _log_uploads(program: Program, sources: LogSources, certificates: Certificates) -> LogUploads:

@@ -153,6 +153,11 @@ class Certificates:
         return await self._do(lambda: self._tls_material(client_certificate, fallback_root))
 
     @property
+    def own_file(self) -> Path | None:
+        """PEM file with the station's private key and chain; None: it has none."""
+        return self._station.file
+
+    @property
     def has_fallback_root(self) -> bool:
         """Whether a replaced CSMS root is kept beside its successor (M05.FR.12)."""
         return {root.fallback for root in self._roots.of({CertificateUse.CSMS_ROOT})} == {True, False}

@@ -36,6 +36,7 @@ from station.config_file import ConfigurationError, RuleError
 from station.hardware import BoardConfig, FirmwareConfig, SimulatedUpdaterConfig
 from station.hardware.leds import LightConfig, PageLightConfig, SysfsLightConfig
 from station.identifiers import check_identifier, check_password, check_url
+from station.passwords import check_code
 from station.price_config import PricesConfig
 from station.version import package_version
 
@@ -68,6 +69,13 @@ def _named(path: object) -> object:
 
 
 FilePath = Annotated[Path, BeforeValidator(_named)]
+
+
+def _check_code(code: SecretStr) -> SecretStr:
+    check_code(code.get_secret_value())
+    return code
+
+
 Count = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, max_length=50)]
@@ -165,6 +173,24 @@ class HttpConfig(_Table):
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Annotated[Count, Field(ge=0, le=65535)] = 8080
     """0 takes any free port"""
+    names: tuple[Name, ...] = ()
+    """names with a dot by which browsers find the station, besides addresses and .local (against DNS rebinding)"""
+    installer_code: Annotated[SecretStr, AfterValidator(_check_code)] | None = None
+    """of the label: the installer sets a first password with it, once"""
+    service_code: Annotated[SecretStr, AfterValidator(_check_code)] | None = None
+    tls: bool = False
+    """https with the station's own certificate, or with the files below"""
+    certificate_file: FilePath | None = None
+    key_file: FilePath | None = None
+
+    @model_validator(mode="after")
+    def _has_both_files(self) -> HttpConfig:
+        if (self.certificate_file is None) is not (self.key_file is None):
+            missing = "key_file" if self.key_file is None else "certificate_file"
+            raise RuleError((missing,), "is missing: certificate_file and key_file belong together")
+        if self.certificate_file is not None and not self.tls:
+            raise RuleError(("tls",), "must be true with a certificate_file")
+        return self
 
 
 class LogConfig(_Table):

@@ -14,6 +14,7 @@ from station.supervision import keep_running
 if TYPE_CHECKING:
     from energy.grid_orders import GridOrders
     from metering.clock import Clock
+    from station.access import Access
     from station.activation import Activation
     from station.billing import Billing
     from station.bookkeeping import Bookkeeper
@@ -64,6 +65,7 @@ class Life:
     billing: Billing
     books: Bookkeeper
     activation: Activation
+    access: Access
     connect: Callable[[Life], Awaitable[None]] | None = None
     """builds the link to the CSMS and keeps it; None for a station that stands alone"""
     grid_orders: GridOrders | None = None

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from station.config import Configuration
     from station.life import Life
+    from station.web.tls import TlsFiles
 
 
 class StartError(Exception):
@@ -116,7 +117,8 @@ class Program:
             stack.push_async_callback(self.world.stop)
             self._listen()
             web = asyncio.create_task(
-                keep_running("local API", lambda: self.web.run(self._build_web), self.clock), name="web"
+                keep_running("local API", lambda: self.web.run(self._build_web, self._tls_files), self.clock),
+                name="web",
             )
             stack.push_async_callback(_end_task, web)
             while not self._stopped.is_set():
@@ -177,10 +179,18 @@ class Program:
         unfinished.write_text(json.dumps(told), encoding="utf-8")
         unfinished.replace(path)
 
+    async def _serve(self) -> None:
+        await self.web.run(self._build_web, self._tls_files)
+
     def _build_web(self) -> ASGIApp:
         from station.web.api import build
 
         return build(self)
+
+    def _tls_files(self) -> TlsFiles | None:
+        from station.web.tls import tls_files
+
+        return tls_files(self)
 
 
 async def _first(*events: asyncio.Event | asyncio.Task[None]) -> None:

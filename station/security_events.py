@@ -52,6 +52,8 @@ class SecurityEventType(StrEnum):
     MAINTENANCE_LOGIN_FAILED = "MaintenanceLoginFailed"
     DISCARDED_RENEWED_CLIENT_CERTIFICATE = "DiscardedRenewedClientCertificate"
     """A02.FR.29, added by the errata 2025-09"""
+    LOCAL_CHANGE = "LocalChange"
+    """of our own, for the log only: somebody changed something through the local API or page"""
 
     @property
     def critical(self) -> bool:
@@ -66,6 +68,7 @@ _NOT_CRITICAL = frozenset(
         SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS,
         SecurityEventType.INVALID_MESSAGES,
         SecurityEventType.ATTEMPTED_REPLAY_ATTACKS,
+        SecurityEventType.LOCAL_CHANGE,
     }
 )
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Annotated, Literal
 
 from fastapi import FastAPI, HTTPException, Query, Request
-from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel, ConfigDict
 
 from station.availability import OrderAnswer
@@ -16,12 +14,12 @@ from station.database import StorageError
 from station.evse import Evse
 from station.life import Life
 from station.model import EvseRef, StoppedReason, TriggerReason
-from station.transfer.location import USER_AGENT
 from station.version import package_version
+from station.web.gate import Gate
 from station.web.host import Host
 from station.web.status import Json, hidden, status, without_key_code
-
-_LOOPBACK = frozenset({"127.0.0.1", "::1"})
+from station.web.visitor import visitor_of
+from station.web.visitor_view import status_for
 
 
 class Command(BaseModel):
@@ -44,8 +42,10 @@ class Unlock(Command):
 
 def build(host: Host) -> FastAPI:
     """The ASGI application of a station."""
+    from station.web.account_api import account_routes
     from station.web.activation_api import activation_routes
     from station.web.certificate_api import certificate_routes
+    from station.web.event_stream import event_routes
     from station.web.grid_order_api import grid_order_routes
     from station.web.load_api import load_routes
     from station.web.sim_api import simulation_routes
@@ -55,21 +55,11 @@ def build(host: Host) -> FastAPI:
         title="borne",
         version=package_version(),
         openapi_url="/api/openapi.json",
-        docs_url="/api/docs",
+        docs_url=None,  # the usual page loads scripts from elsewhere; pages.py has one that does not
         redoc_url=None,
     )
 
-    @api.middleware("http")
-    async def only_from_here(  # pyright: ignore[reportUnusedFunction]  # the decorator registers it
-        request: Request, call_next: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        """Without accounts nothing is changed from another machine, nor by a file transfer that the CSMS aims at us."""
-        client = request.client.host if request.client is not None else ""
-        if request.headers.get("user-agent", "").startswith(USER_AGENT):
-            return JSONResponse({"detail": "this is no place for files"}, status_code=403)
-        if request.method not in {"GET", "HEAD"} and client not in _LOOPBACK:
-            return JSONResponse({"detail": "changes are accepted from this machine only"}, status_code=403)
-        return await call_next(request)
+    api.add_middleware(Gate, host=host)
 
     @api.exception_handler(StorageError)
     async def storage_failed(  # pyright: ignore[reportUnusedFunction]  # the decorator registers it
@@ -79,6 +69,8 @@ def build(host: Host) -> FastAPI:
         return JSONResponse({"detail": f"the disk refuses: {error}"}, status_code=503)
 
     living = Living(host)
+    account_routes(api, living)
+    event_routes(api, host)
     _watching_routes(api, host)
     _reading_routes(api, living)
     _acting_routes(api, living, host)
@@ -124,19 +116,8 @@ def _watching_routes(api: FastAPI, host: Host) -> None:
         return Response(await metrics.text(host), media_type=metrics.CONTENT_TYPE)
 
     @api.get("/api/status")
-    async def whole_status() -> Json:  # pyright: ignore[reportUnusedFunction]
-        return await status(host)
-
-    @api.get("/api/events")
-    async def events() -> StreamingResponse:  # pyright: ignore[reportUnusedFunction]
-        async def stream() -> AsyncGenerator[str]:
-            with host.feed.listening() as queue:
-                yield ": listening\n\n"
-                while True:
-                    happening = await queue.get()
-                    yield f"event: {happening.kind}\ndata: {json.dumps(happening.data)}\n\n"
-
-        return StreamingResponse(stream(), media_type="text/event-stream")
+    async def whole_status(request: Request) -> Json:  # pyright: ignore[reportUnusedFunction]
+        return status_for(visitor_of(request).role, await status(host))
 
 
 def _reading_routes(api: FastAPI, living: Living) -> None:

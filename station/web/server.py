@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import uvicorn
     from starlette.types import ASGIApp
 
+    from station.web.tls import TlsFiles
+
 _log = logging.getLogger(__name__)
 
 
@@ -46,7 +48,7 @@ class WebServer:
         self._socket = listener
         _log.info("local API at http://%s:%d", self._host, self.port)
 
-    async def run(self, build: Callable[[], ASGIApp]) -> None:
+    async def run(self, build: Callable[[], ASGIApp], tls: Callable[[], TlsFiles | None]) -> None:
         """Serve until cancelled. `build` makes the ASGI application, in a thread: it imports a lot."""
         if self._socket is None:
             self.bind()  # the second time: what served before has closed it
@@ -55,7 +57,7 @@ class WebServer:
             raise RuntimeError("nothing to listen at")
         try:
             await self._knock(listener)
-            server = await asyncio.to_thread(_server, build)
+            server = await asyncio.to_thread(_server, build, tls)
             serving = asyncio.ensure_future(server.serve(sockets=[listener]))
             try:
                 await asyncio.shield(serving)
@@ -77,7 +79,7 @@ class WebServer:
             loop.remove_reader(listener)
 
 
-def _server(build: Callable[[], ASGIApp]) -> uvicorn.Server:
+def _server(build: Callable[[], ASGIApp], tls: Callable[[], TlsFiles | None]) -> uvicorn.Server:
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -87,8 +89,13 @@ def _server(build: Callable[[], ASGIApp]) -> uvicorn.Server:
         def capture_signals(self) -> Generator[None]:
             yield
 
+    files = tls()
     config = uvicorn.Config(
         build(),
+        ssl_certfile=files.certificate if files is not None else None,
+        ssl_keyfile=files.key if files is not None else None,
+        proxy_headers=False,  # who asks through a proxy is not at this machine (visitor.py)
+        server_header=False,
         log_config=None,
         access_log=False,
         lifespan="off",

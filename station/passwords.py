@@ -1,0 +1,95 @@
+"""Secrets that people remember or copy from a label, kept as scrypt hashes (RFC 7914) and compared in constant time."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+import unicodedata
+
+SHORTEST_PASSWORD = 10
+LONGEST_PASSWORD = 128
+SHORTEST_CODE = 8
+_LETTERS = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""of a code that is made here: none that is taken for another"""
+_CODE_LENGTH = 12
+_N, _R, _P = 2**14, 8, 5
+"""16 MiB and some 0.2 s on a small machine (OWASP password storage, scrypt)"""
+_MOST_N, _MOST_R, _MOST_P = 2**17, 16, 16
+"""beyond this a stored hash is not ours, and would take the memory of the machine"""
+_LENGTH = 32
+
+
+def check_strength(password: str) -> str:
+    """The password again, in the form that is compared.
+
+    Raises:
+        ValueError: it may not be one; the sentence does not show it.
+    """
+    normal = unicodedata.normalize("NFKC", password)
+    if not SHORTEST_PASSWORD <= len(normal) <= LONGEST_PASSWORD:
+        raise ValueError(f"must have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
+    if not normal.isprintable():
+        raise ValueError("must not have control characters")
+    if len(set(normal)) < SHORTEST_PASSWORD // 2:
+        raise ValueError("must have more different characters")
+    return normal
+
+
+def plain_code(code: str) -> str:
+    """A code as it is compared, however it was typed: without its gaps, in capitals."""
+    return "".join(character for character in code if character.isalnum()).upper()
+
+
+def check_code(code: str) -> str:
+    """The code of a label again.
+
+    Raises:
+        ValueError: it is too short to be one; the sentence does not show it.
+    """
+    if not SHORTEST_CODE <= len(plain_code(code)) <= LONGEST_PASSWORD:
+        raise ValueError(f"must have at least {SHORTEST_CODE} letters and digits")
+    return code
+
+
+def new_code() -> str:
+    """A code for one use, in groups of four that are easy to read aloud."""
+    letters = "".join(secrets.choice(_LETTERS) for _ in range(_CODE_LENGTH))
+    return "-".join(letters[start : start + 4] for start in range(0, _CODE_LENGTH, 4))
+
+
+def hashed(secret: str) -> str:
+    """What is kept of a secret. Takes as long as a guess is meant to take: call it in a thread."""
+    salt = secrets.token_bytes(16)
+    return "$".join(("scrypt", str(_N), str(_R), str(_P), _text(salt), _text(_scrypt(secret, salt, _N, _R, _P))))
+
+
+def matches(secret: str, kept: str | None) -> bool:
+    """Whether a secret is the one that was kept; without one it takes as long, and is not. Call it in a thread."""
+    try:
+        kind, n, r, p, salt, digest = (kept or "").split("$")
+        cost = (int(n), int(r), int(p))
+        if kind != "scrypt" or any(not 0 < one <= most for one, most in zip(cost, _MOST, strict=True)):
+            raise ValueError(kind)
+        return hmac.compare_digest(_scrypt(secret, _bytes(salt), *cost), _bytes(digest))
+    except (ValueError, binascii.Error):
+        _scrypt(secret, b"nobody's", _N, _R, _P)
+        return False
+
+
+_MOST = (_MOST_N, _MOST_R, _MOST_P)
+
+
+def _scrypt(secret: str, salt: bytes, n: int, r: int, p: int) -> bytes:
+    text = unicodedata.normalize("NFKC", secret)[:LONGEST_PASSWORD].encode(errors="replace")
+    return hashlib.scrypt(text, salt=salt, n=n, r=r, p=p, maxmem=(128 * r * (n + p + 2)) + 2**20, dklen=_LENGTH)
+
+
+def _text(binary: bytes) -> str:
+    return base64.b64encode(binary).decode()
+
+
+def _bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)

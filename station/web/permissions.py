@@ -1,0 +1,106 @@
+"""Who may do what through the local API and page: one table, the first row that fits counts, the rest is service's."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from station.accounts import Role
+
+_VISITOR, _DRIVER, _OWNER, _INSTALLER, _SERVICE = Role
+
+LEAST_ROLES: Final[tuple[tuple[str, str, Role], ...]] = (
+    # What anybody may see, and the door
+    ("GET", "/healthz", _VISITOR),
+    ("GET", "/", _VISITOR),
+    ("GET", "/sign-in", _VISITOR),
+    ("GET", "/first-password", _VISITOR),
+    ("GET", "/language/*", _VISITOR),
+    ("GET", "/static/**", _VISITOR),
+    ("GET", "/words/*", _VISITOR),
+    ("GET", "/favicon.ico", _VISITOR),
+    ("GET", "/api/status", _VISITOR),  # who is less than a driver sees less of it (visitor_view.py)
+    ("GET", "/api/events", _VISITOR),  # the same
+    ("GET", "/api/docs", _VISITOR),
+    ("GET", "/api/openapi.json", _VISITOR),
+    ("*", "/api/session", _VISITOR),
+    ("POST", "/api/accounts/*/first-password", _VISITOR),
+    ("GET", "/api/sim/evses/*/circuit", _VISITOR),  # a simulated meter in a process of its own looks at it
+    # Driver
+    ("GET", "/metrics", _DRIVER),
+    ("GET", "/api/load-management", _DRIVER),
+    ("GET", "/api/history", _DRIVER),
+    ("POST", "/api/token", _DRIVER),
+    ("POST", "/api/master-pass", _DRIVER),
+    ("POST", "/api/evses/*/token", _DRIVER),
+    ("POST", "/api/evses/*/start-button", _DRIVER),
+    ("POST", "/api/evses/*/stop", _DRIVER),
+    ("POST", "/api/evses/*/charge-now", _DRIVER),
+    ("PUT", "/api/accounts/*/password", _DRIVER),  # one's own, and those of lesser roles
+    # Owner
+    ("GET", "/owner", _OWNER),
+    ("GET", "/api/accounts", _OWNER),
+    ("POST", "/api/accounts/*/code", _OWNER),
+    ("*", "/api/access-tokens/**", _OWNER),
+    ("*", "/api/access-tokens", _OWNER),
+    ("GET", "/api/transactions", _OWNER),
+    ("GET", "/api/transactions.*", _OWNER),
+    ("GET", "/api/transactions/**", _OWNER),
+    ("GET", "/api/grid-orders", _OWNER),
+    ("GET", "/api/grid-orders.csv", _OWNER),
+    ("GET", "/api/auth/*", _OWNER),
+    ("*", "/api/cards", _OWNER),
+    ("*", "/api/cards/**", _OWNER),
+    ("*", "/api/prices", _OWNER),
+    ("*", "/api/load-management/**", _OWNER),
+    ("POST", "/api/evses/*/availability", _OWNER),
+    ("POST", "/api/unlock", _OWNER),
+    ("*", "/api/activation", _OWNER),
+    # Installer
+    ("GET", "/installer", _INSTALLER),
+    ("*", "/commissioning/**", _INSTALLER),
+    ("*", "/api/commissioning", _INSTALLER),
+    ("*", "/api/commissioning/**", _INSTALLER),
+    ("GET", "/api/io", _INSTALLER),
+    ("GET", "/api/frames", _INSTALLER),
+    ("GET", "/api/meter-frames", _INSTALLER),
+    ("GET", "/api/logs", _INSTALLER),
+    ("GET", "/api/logs/*", _INSTALLER),
+    ("GET", "/api/variables", _INSTALLER),
+    ("GET", "/api/certificates", _INSTALLER),
+    ("GET", "/api/profiles", _INSTALLER),
+    ("GET", "/api/messages", _INSTALLER),
+    ("GET", "/api/security-events", _INSTALLER),
+    ("DELETE", "/api/tamper", _INSTALLER),
+    # Service
+    ("*", "/api/sim/**", _SERVICE),
+)
+"""method, path and the least role; `*` is one part of a path, `**` all that follows"""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What one row asks for."""
+
+    path: str
+    least: Role
+
+
+def rule_for(method: str, path: str) -> Rule:
+    """The row that counts for a request."""
+    wanted = "GET" if method == "HEAD" else method
+    for methods, pattern, rule in _RULES:
+        if methods in {"*", wanted} and pattern.fullmatch(path):
+            return rule
+    return OTHERS
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    parts = re.split(r"(\*\*?)", path)
+    return re.compile("".join({"*": "[^/]+", "**": ".+"}.get(part, re.escape(part)) for part in parts))
+
+
+_RULES: Final = tuple((method, _pattern(path), Rule(path, least)) for method, path, least in LEAST_ROLES)
+OTHERS: Final = Rule("anything else", Role.SERVICE)
+"""what nobody thought of"""

@@ -1,0 +1,293 @@
+"""Who gets in at the local API, over real HTTP: roles, sessions, codes, foreign pages and names, the security log."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.routing import Route
+
+from station.accounts import Role
+from station.web.api import build
+from station.web.permissions import OTHERS, rule_for
+from tests.walk import Walk, walking
+
+LABEL = "ABCD-EFGH-JKLM"
+PASSWORD = "correct horse battery"
+AWAY = {"X-Forwarded-For": "192.0.2.7"}
+"""makes a request one from elsewhere"""
+
+
+@contextlib.asynccontextmanager
+async def away(walk: Walk, **more: Any) -> AsyncGenerator[httpx.AsyncClient]:
+    """A browser or script that is not on the station's machine."""
+    address = f"http://127.0.0.1:{walk.application.web.port}"
+    async with httpx.AsyncClient(base_url=address, timeout=20, trust_env=False, headers=AWAY, **more) as client:
+        yield client
+
+
+async def enter(client: httpx.AsyncClient, role: str, password: str = PASSWORD) -> httpx.Response:
+    """Sign in, and show the CSRF token from then on."""
+    answer = await client.post("/api/session", json={"role": role, "password": password})
+    if answer.is_success:
+        client.headers["x-borne-csrf"] = answer.json()["csrf"]
+    return answer
+
+
+async def give_password(walk: Walk, *roles: Role) -> None:
+    """As somebody at the machine does it."""
+    for role in roles:
+        await walk.life.access.accounts.change(role, PASSWORD)
+
+
+async def log_of(walk: Walk) -> list[tuple[str, str]]:
+    """The security log without what a start writes."""
+    return [(one.type, one.info) for one in await walk.life.security_events.entries()][1:]
+
+
+async def test_before_anybody_has_a_password_other_machines_only_look(tmp_path: Path) -> None:
+    """Whether it is free, and nothing of the house or of its cards."""
+    async with walking(tmp_path) as walk, away(walk) as client:
+        await walk.accepted()
+        shown = (await client.get("/api/status")).json()
+        assert shown["evses"][0]["connector_status"] == "Available"
+        assert not {"csms", "grid", "queue", "boot_status"} & shown.keys()
+        assert "id_token" not in shown["evses"][0]
+        for path in ("/api/auth/cache", "/api/variables", "/api/security-events", "/api/transactions"):
+            assert (await client.get(path)).status_code == 403, path
+        refused = await client.post("/api/evses/1/stop")
+        assert refused.status_code == 403
+        assert "this machine" in refused.json()["detail"]
+        assert (await client.post("/api/session", json={"role": "owner", "password": PASSWORD})).status_code == 403
+
+
+async def test_the_installer_comes_in_with_the_labels_code_once(tmp_path: Path) -> None:
+    """Then with the password; the owner's code is handed on, and the log tells all of it."""
+    async with walking(tmp_path, http={"installer_code": LABEL}) as walk, away(walk) as phone, away(walk) as other:
+        await walk.accepted()
+        body = {"code": "abcdefghjklm", "password": PASSWORD}
+        answer = await phone.post("/api/accounts/installer/first-password", json=body)
+        assert answer.status_code == 201
+        assert answer.json()["role"] == "installer"
+        phone.headers["x-borne-csrf"] = answer.json()["csrf"]
+        again = await other.post("/api/accounts/installer/first-password", json=body)
+        assert again.status_code == 403
+        assert (await phone.get("/api/variables")).status_code == 200
+        code = (await phone.post("/api/accounts/owner/code")).json()["code"]
+        assert (await phone.post("/api/accounts/service/code")).status_code == 403
+        owner = await other.post("/api/accounts/owner/first-password", json={"code": code, "password": PASSWORD})
+        assert owner.json()["role"] == "owner"
+        assert (await other.get("/api/variables")).status_code == 403
+        told = await log_of(walk)
+        assert ("MaintenanceLoginAccepted", "installer, from 127.0.0.1") in told
+        assert ("MaintenanceLoginFailed", "installer, from 127.0.0.1") in told
+        assert ("LocalChange", "installer: POST /api/accounts/{role}/code, from 127.0.0.1") in told
+        assert PASSWORD not in str(told)
+        assert LABEL not in str(told)
+
+
+async def test_a_role_may_do_what_is_its_own_and_not_more(tmp_path: Path) -> None:
+    """A driver stops, an owner prices, an installer looks at frames, service at everything."""
+    least = {"/api/load-management": Role.DRIVER, "/api/transactions": Role.OWNER, "/api/variables": Role.INSTALLER}
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await give_password(walk, Role.DRIVER, Role.OWNER, Role.INSTALLER, Role.SERVICE)
+        for role in (Role.DRIVER, Role.OWNER, Role.INSTALLER, Role.SERVICE):
+            async with away(walk) as client:
+                assert (await client.get("/api/variables")).status_code == 401
+                assert (await enter(client, role.word)).status_code == 201
+                for path, wanted in least.items():
+                    expected = 200 if role >= wanted else 403
+                    assert (await client.get(path)).status_code == expected, (role, path)
+                simulated = await client.post("/api/sim/faults", json={"code": "ground-fault"})
+                assert simulated.status_code == (202 if role is Role.SERVICE else 403)
+
+
+async def test_guessing_a_password_becomes_slow_and_is_logged(tmp_path: Path) -> None:
+    """From the fourth on nothing is looked at for a while, not even the right one."""
+    async with walking(tmp_path) as walk, away(walk) as client:
+        await walk.accepted()
+        await give_password(walk, Role.OWNER)
+        for _ in range(4):
+            assert (await enter(client, "owner", "wrong wrong wrong")).status_code == 403
+        slow = await enter(client, "owner")
+        assert slow.status_code == 429
+        assert int(slow.headers["retry-after"]) == 2
+        await walk.advance(2.0)
+        assert (await enter(client, "owner")).status_code == 201
+        failed = [info for kind, info in await log_of(walk) if kind == "MaintenanceLoginFailed"]
+        assert len(failed) == 4
+
+
+async def test_the_cookie_is_kept_from_scripts_and_other_pages_and_ends_with_the_session(tmp_path: Path) -> None:
+    """HttpOnly, SameSite=Strict; without the CSRF token it changes nothing."""
+    async with walking(tmp_path) as walk, away(walk) as client:
+        await walk.accepted()
+        await give_password(walk, Role.OWNER)
+        cookie = (await enter(client, "owner")).headers["set-cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=strict" in cookie
+        body = {"operative": True}
+        assert (await client.post("/api/evses/1/availability", json=body)).status_code == 202
+        forged = client.headers.pop("x-borne-csrf")
+        assert (await client.post("/api/evses/1/availability", json=body)).status_code == 403
+        client.headers["x-borne-csrf"] = forged
+        for header in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
+            answer = await client.post("/api/evses/1/availability", json=body, headers=header)
+            assert answer.status_code == 403, header
+        kept = client.cookies["borne_session"]
+        assert (await client.delete("/api/session")).status_code == 200
+        client.cookies.set("borne_session", kept)
+        assert (await client.get("/api/transactions")).status_code == 401
+
+
+async def test_a_foreign_page_on_the_same_machine_changes_nothing_either(tmp_path: Path) -> None:
+    """Where nobody has to sign in, the browser itself tells where a request comes from."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        address = f"http://127.0.0.1:{walk.application.web.port}"
+        async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
+            foreign = await client.post("/api/unlock", headers={"Origin": "https://evil.example"})
+            assert foreign.status_code == 403
+            own = await client.post("/api/unlock", headers={"Origin": address})
+            assert own.status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("evil.example", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("", 421),
+        ("station.example", 200),
+        ("borne-0001.local", 200),
+        ("station", 200),
+        ("[::1]:8080", 200),
+        ("192.0.2.1:8080", 200),
+    ],
+)
+async def test_a_name_that_might_be_anybodys_is_not_answered(tmp_path: Path, name: str, status: int) -> None:
+    """Against DNS rebinding: a page that points its own name here gets nothing."""
+    async with walking(tmp_path, http={"names": ["station.example"]}) as walk, away(walk) as client:
+        await walk.accepted()
+        assert (await client.get("/api/status", headers={"Host": name})).status_code == status
+
+
+async def test_every_answer_carries_the_security_headers(tmp_path: Path) -> None:
+    """Refusals too."""
+    async with walking(tmp_path) as walk, away(walk) as client:
+        await walk.accepted()
+        for path in ("/api/status", "/api/variables", "/nowhere", "/healthz"):
+            headers = (await client.get(path)).headers
+            policy = headers["content-security-policy"]
+            assert "default-src 'none'" in policy
+            assert "frame-ancestors 'none'" in policy
+            assert "unsafe" not in policy
+            assert headers["x-content-type-options"] == "nosniff"
+            assert headers["referrer-policy"] == "no-referrer"
+            assert headers["cache-control"] == "no-store"
+            assert "server" not in headers
+
+
+async def test_a_body_that_is_too_large_or_of_no_told_length_is_not_read(tmp_path: Path) -> None:
+    """Nobody fills the memory of the station."""
+
+    async def endless() -> AsyncGenerator[bytes]:
+        yield b"{"
+
+    async with walking(tmp_path) as walk, away(walk) as client:
+        await walk.accepted()
+        assert (await client.post("/api/session", content=b" " * 300_000)).status_code == 413
+        assert (await client.post("/api/session", content=endless())).status_code == 411
+
+
+async def test_a_script_comes_in_with_a_bearer_token(tmp_path: Path) -> None:
+    """Of a session, or one that is kept; a wrong one is nobody's, also on the machine itself."""
+    async with walking(tmp_path) as walk, away(walk) as client:
+        await walk.accepted()
+        await give_password(walk, Role.OWNER)
+        body = {"role": "owner", "password": PASSWORD, "bearer": True}
+        answer = await client.post("/api/session", json=body)
+        assert "set-cookie" not in answer.headers
+        bearer = {"Authorization": f"Bearer {answer.json()['token']}"}
+        made = await client.post("/api/access-tokens", json={"name": "script", "role": "driver"}, headers=bearer)
+        script = {"Authorization": f"Bearer {made.json()['token']}"}
+        assert (await client.get("/metrics", headers=script)).status_code == 200
+        assert (await client.get("/api/transactions", headers=script)).status_code == 403
+        assert (await client.get("/metrics")).status_code == 401
+        above = {"name": "more", "role": "installer"}
+        assert (await client.post("/api/access-tokens", json=above, headers=bearer)).status_code == 403
+        assert (await client.delete("/api/access-tokens/script", headers=bearer)).status_code == 202
+        assert (await client.get("/metrics", headers=script)).status_code == 401
+        port = walk.application.web.port
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as here:
+            assert (await here.get("/metrics")).status_code == 200
+            assert (await here.get("/metrics", headers=script)).status_code == 401
+
+
+async def test_another_password_ends_the_sessions_of_the_old_one(tmp_path: Path) -> None:
+    """But not the one that changed it; and one's own password is asked for."""
+    async with walking(tmp_path) as walk, away(walk) as client, away(walk) as elsewhere:
+        await walk.accepted()
+        await give_password(walk, Role.OWNER)
+        await enter(client, "owner")
+        await enter(elsewhere, "owner")
+        body = {"password": "another good one", "own": "not my password"}
+        assert (await client.put("/api/accounts/owner/password", json=body)).status_code == 403
+        body["own"] = PASSWORD
+        assert (await client.put("/api/accounts/owner/password", json=body)).status_code == 202
+        assert (await client.get("/api/transactions")).status_code == 200
+        assert (await elsewhere.get("/api/transactions")).status_code == 401
+        assert (await client.put("/api/accounts/installer/password", json=body)).status_code == 403
+        assert (await enter(elsewhere, "owner", "another good one")).status_code == 201
+
+
+async def test_frames_are_told_to_installers_only(tmp_path: Path) -> None:
+    """They name cards; a visitor sees that the station is in use."""
+    async with walking(tmp_path) as walk, away(walk) as client:
+        await walk.accepted()
+        async with client.stream("GET", "/api/events") as stream:
+            lines = stream.aiter_lines()
+            assert await anext(lines) == ": listening"
+            walk.application.feed.publish("frame", direction="out", text="[2]")
+            walk.application.feed.publish("evse", id=1, transaction_id="secret", connector_status="Occupied")
+            told = [line async for line in _first_lines(lines, 3)]
+        assert told == ["", "event: evse", 'data: {"id": 1, "connector_status": "Occupied"}']
+
+
+async def _first_lines(lines: Any, count: int) -> AsyncGenerator[str]:
+    for _ in range(count):
+        yield await anext(lines)
+
+
+async def test_every_route_has_a_row_in_the_table(tmp_path: Path) -> None:
+    """Somebody has thought about who may do it; what nobody thought of is for service."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        forgotten = [
+            (method, route.path)
+            for route in build(walk.application).routes
+            if isinstance(route, Route)
+            for method in route.methods or set()
+            if rule_for(method, route.path) is OTHERS
+        ]
+        assert forgotten == []
+    assert rule_for("GET", "/api/what-nobody-thought-of").least is Role.SERVICE
+
+
+async def test_the_page_may_be_served_over_tls(tmp_path: Path) -> None:
+    """With a certificate that the station makes when it has none; the cookie is then for https only."""
+    async with walking(tmp_path, http={"tls": True}) as walk:
+        await walk.accepted()
+        await give_password(walk, Role.OWNER)
+        address = f"https://127.0.0.1:{walk.application.web.port}"
+        async with httpx.AsyncClient(base_url=address, trust_env=False, verify=False, headers=AWAY) as client:
+            cookie = (await enter(client, "owner")).headers["set-cookie"]
+            assert cookie.startswith("__Host-borne_session=")
+            assert "Secure" in cookie
+            assert (await client.get("/api/transactions")).status_code == 200
+        assert (tmp_path / "page.pem").stat().st_mode & 0o777 == 0o600
