@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -271,8 +270,3 @@ class ConnectionWatch:
         if self._capacity is None:
             return None
         return max(max(one.overloaded_at_s + CALM_S, one.stepped_at_s + STEP_UP_EVERY_S) for one in self._capacity)
-
-
-def usable(left: Left, phases: frozenset[int]) -> float:
-    """What is left on the fullest of some grid phases."""
-    return min((tuple(left.currents_a)[phase] for phase in phases), default=math.inf)

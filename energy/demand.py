@@ -1,0 +1,105 @@
+"""What an EVSE asks of the controller, what limits all of them together, and what the controller answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from energy.composite import Charge
+from energy.limit import Limit, LimitSource, tightest
+from energy.phases import STRAIGHT, PhaseMap
+from energy.sharing import MINIMUM_A
+from metering.reading import Phases
+
+CHARGES_A = 1.0
+"""a vehicle that draws so much charges"""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What an EVSE asks of the controller."""
+
+    charge: Charge
+    phases: int
+    wants: bool
+    """a vehicle is there and may charge"""
+    draw_a: Phases[float | None]
+    """what its meter shows, at its own terminals"""
+    own_limits: tuple[Limit, ...]
+    """of this EVSE alone: selector, cable, rating, temperature, tariff"""
+    offered_a: float = 0.0
+    """what its pilot offers now"""
+    read_at_s: float | None = None
+    """when its meter showed that (monotonic); None: now"""
+    rotation: PhaseMap | None = STRAIGHT
+    """which grid phases feed its terminals; None: to be learned"""
+    priority: int = 0
+    """the higher is served first where not all can be"""
+
+    @property
+    def evse_id(self) -> int:
+        """Whose demand it is."""
+        return self.charge.evse_id
+
+    @property
+    def currents_a(self) -> Phases[float]:
+        """What it draws, as far as that is known."""
+        return self.draw_a.map(lambda current_a: current_a or 0.0)
+
+    @property
+    def most_a(self) -> float:
+        """The highest phase current that it draws."""
+        return max(self.currents_a)
+
+    @property
+    def charges(self) -> bool:
+        """Whether its vehicle draws."""
+        return self.most_a >= CHARGES_A
+
+    @property
+    def terminals(self) -> frozenset[int]:
+        """The terminals, 0 to 2, that its vehicle loads, or would load: a one-phase vehicle leaves two alone."""
+        drawn = frozenset(index for index, current_a in enumerate(self.currents_a) if current_a >= CHARGES_A)
+        return drawn or frozenset(range(self.phases))
+
+
+@dataclass(frozen=True, slots=True)
+class SharedLimit:
+    """A limit for all EVSEs together, in amperes per phase or in watts over all phases."""
+
+    source: LimitSource
+    current_a: float | None = None
+    power_w: float | None = None
+    plus_surplus: bool = False
+    """what the house produces itself may be added"""
+    until: datetime | None = None
+    """when it ends by itself; None: never"""
+    by: str | None = None
+
+    def holds(self, now: datetime) -> bool:
+        """Whether it has not ended yet."""
+        return self.until is None or now < self.until
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What an EVSE may offer, and every limit that was asked."""
+
+    current_a: float
+    """amperes per phase; 0 is a pause"""
+    limits: tuple[Limit, ...]
+    open_now: bool = False
+    """the pilot is too slow: the contactor has to open under load"""
+
+    @classmethod
+    def of(cls, limits: Sequence[Limit], *, open_now: bool = False) -> Decision:
+        """The tightest limit holds; below 6 A no vehicle charges."""
+        binding = tightest(limits)
+        current_a = binding.current_a if binding is not None else 0.0
+        return cls(current_a if current_a >= MINIMUM_A else 0.0, tuple(limits), open_now)
+
+    @property
+    def binding(self) -> Limit | None:
+        """The limit that made it so: the reason."""
+        return tightest(self.limits)

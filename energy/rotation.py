@@ -1,0 +1,57 @@
+"""Finds out which grid phases feed an EVSE whose rotation nobody has noted: its vehicle's current is stepped."""
+
+from __future__ import annotations
+
+import math
+
+from energy.demand import Demand
+from energy.phases import STRAIGHT, UNKNOWN_MAP, Learner, PhaseMap
+from energy.sharing import MINIMUM_A
+from metering.reading import Phases
+
+_PROBE_A = 4.0
+_PROBE_EVERY_S = 24.0
+_PROBE_S = 12.0
+_MOST_PROBES = 8
+"""to learn its phase a vehicle is told to take so much less, for so long, so often: down, where it is always allowed"""
+
+
+class Rotations:
+    """What is known of each EVSE's phases."""
+
+    def __init__(self, connection_phases: int) -> None:
+        self._connection_phases = connection_phases
+        self._learners: dict[int, Learner] = {}
+        self._probes: dict[int, tuple[float, float]] = {}
+
+    def of(self, demand: Demand) -> PhaseMap:
+        """Which grid phases feed the terminals of an EVSE, as far as that is known."""
+        if self._connection_phases == 1:
+            return STRAIGHT  # there is nothing to confuse
+        if demand.rotation is not None:
+            return demand.rotation
+        learner = self._learners.get(demand.evse_id)
+        return learner.map if learner is not None else UNKNOWN_MAP
+
+    def phases_of(self, demand: Demand) -> frozenset[int]:
+        """The grid phases that its vehicle loads, or would load."""
+        return self.of(demand).grid_phases(demand.terminals)
+
+    def learn(self, demand: Demand, grid_a: Phases[float], now_s: float) -> None:
+        """Watch which phase of the house moves with its vehicle."""
+        if demand.rotation is None:
+            learner = self._learners.get(demand.evse_id, Learner())
+            self._learners[demand.evse_id] = learner.observe(demand.currents_a, grid_a, now_s)
+
+    def probe_a(self, demand: Demand, now_s: float) -> float | None:
+        """What a vehicle may draw for the moment, so that its phase shows; None: there is nothing to learn."""
+        evse_id = demand.evse_id
+        known = len(self.phases_of(demand)) == len(demand.terminals)
+        if demand.rotation is not None or known or not demand.wants:
+            self._probes.pop(evse_id, None)
+            return None
+        if evse_id not in self._probes and demand.most_a >= MINIMUM_A + _PROBE_A:
+            self._probes[evse_id] = (now_s, demand.most_a - _PROBE_A)
+        began_s, probe_a = self._probes.get(evse_id, (now_s, math.inf))
+        cycle, second = divmod(now_s - began_s, _PROBE_EVERY_S)
+        return probe_a if cycle < _MOST_PROBES and second < _PROBE_S and math.isfinite(probe_a) else None

@@ -1,0 +1,82 @@
+"""How vehicles use what they are offered: some draw less, sleep, or do not follow; what they leave goes to others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from energy.demand import CHARGES_A, Demand
+from energy.sharing import MINIMUM_A, Bound, Policy, share, spread
+
+_DRAWS_LESS_A = 1.5
+"""a vehicle that draws so much less than its pilot allows does not use it"""
+_DRAWS_LESS_S = 30.0
+"""for so long, before what it does not use is given to others"""
+_SPARE_A = 2.0
+"""what it keeps above its draw, to show that it would take more"""
+_SLEEPS_S = 60.0
+"""a vehicle that draws nothing for so long although it may is full or asleep: it is served last"""
+_DEAF_A = 1.5
+_DEAF_S = 5.0
+"""a vehicle that draws so much more than offered for so long does not follow (IEC 61851-1)"""
+
+
+@dataclass(slots=True)
+class _Use:
+    """How the vehicle at an EVSE uses what it is offered; since when, None: it does not."""
+
+    drawn_a: float = 0.0
+    less_since_s: float | None = None
+    idle_since_s: float | None = None
+    deaf_since_s: float | None = None
+
+    def note(self, demand: Demand, now_s: float) -> None:
+        """What it does now."""
+        self.drawn_a, offered_a = demand.most_a, demand.offered_a
+        offers = demand.wants and offered_a >= MINIMUM_A
+        self.less_since_s = _since(self.less_since_s, offers and self.drawn_a < offered_a - _DRAWS_LESS_A, now_s)
+        self.idle_since_s = _since(self.idle_since_s, offers and self.drawn_a < CHARGES_A, now_s)
+        self.deaf_since_s = _since(self.deaf_since_s, offers and self.drawn_a > offered_a + _DEAF_A, now_s)
+
+
+class Uses:
+    """How all vehicles use what they are offered, and shares that heed it."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self._uses: dict[int, _Use] = {}
+        self._now_s = 0.0
+
+    def note(self, demands: Sequence[Demand], now_s: float) -> None:
+        """What they do now; it is judged by this moment until the next."""
+        self._now_s = now_s
+        for demand in demands:
+            self._uses.setdefault(demand.evse_id, _Use()).note(demand, now_s)
+
+    def is_deaf(self, evse_id: int) -> bool:
+        """Whether it draws more than it is offered, and has had time to follow."""
+        return self._lasts(self._uses[evse_id].deaf_since_s, _DEAF_S)
+
+    def sleeps(self, evse_id: int) -> bool:
+        """Whether it has not drawn for long although it may: full, or asleep."""
+        return self._lasts(self._uses[evse_id].idle_since_s, _SLEEPS_S)
+
+    def share(self, bounds: Sequence[Bound], wanted_a: Mapping[int, float], order: Sequence[int]) -> dict[int, float]:
+        """First what each uses, then what nobody uses to those that could; as `sharing.share`."""
+        used = {evse_id: self._used_a(evse_id, wanted_a[evse_id]) for evse_id in order}
+        return spread(share(bounds, used, order, self.policy), bounds, wanted_a)
+
+    def _used_a(self, evse_id: int, wanted_a: float) -> float:
+        use = self._uses[evse_id]
+        if not self._lasts(use.less_since_s, _DRAWS_LESS_S):
+            return wanted_a
+        return min(wanted_a, max(MINIMUM_A, use.drawn_a + _SPARE_A))
+
+    def _lasts(self, since_s: float | None, seconds: float) -> bool:
+        return since_s is not None and self._now_s - since_s >= seconds
+
+
+def _since(since_s: float | None, so: bool, now_s: float) -> float | None:
+    if not so:
+        return None
+    return now_s if since_s is None else since_s
