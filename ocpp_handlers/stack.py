@@ -32,6 +32,7 @@ from ocpp_handlers.security import SecurityEventDelivery
 from ocpp_handlers.session import FrameListener, Handlers, LinkLostError, Session
 from ocpp_handlers.signing import Signing
 from ocpp_handlers.smart_charging import SmartCharging
+from ocpp_handlers.tariff import Tariff
 from ocpp_handlers.transactions import Transactions
 from ocpp_handlers.trigger_message import TriggerMessage
 from station.database import StorageError
@@ -95,7 +96,9 @@ class OcppStack:
         self._authorization = Authorization(self.link, station.tokens, station.settings)
         self._availability = Availability(self.link, station.evses, station.availability, station.settings, self._clock)
         self._lock_problems = LockProblems(self.link, station.evses.values(), self._clock)
-        self._transactions = Transactions(self.link, station)
+        self._tariff_and_cost = life.tariff_and_cost
+        tariff = Tariff(life.tariff_and_cost)
+        self._transactions = Transactions(self.link, station, tariff)
         self._meter_values = MeterValues(self.link, self._errands)
         self._delivery = Delivery(station.outbox, station.settings, self._clock)
         self._security_delivery = SecurityEventDelivery(life.security_events, self.link, station.settings, self._clock)
@@ -129,6 +132,7 @@ class OcppStack:
             self._availability,
             self._authorization,
             self._transactions,
+            tariff,
             RemoteControl(self.gate, station, profiles, profiles_changed),
             trigger,
             self._firmware,
@@ -229,6 +233,7 @@ class OcppStack:
             pass  # the reader's own error says more, and is in the group too
         finally:
             self.link.session = None
+            self._tariff_and_cost.link_lost()
             self._offline_since = self._clock.now()
             await self._mark_offline()
 

@@ -11,6 +11,7 @@ from ocpp_handlers.translate import event_to_wire, id_token_info_from_wire
 if TYPE_CHECKING:
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
+    from ocpp_handlers.tariff import Tariff
     from station.charging_station import ChargingStation
     from station.model import TransactionEvent
 
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 class Transactions:
     """Sends recorded events; tells the CSMS what is still to come."""
 
-    def __init__(self, link: Link, station: ChargingStation) -> None:
+    def __init__(self, link: Link, station: ChargingStation, tariff: Tariff) -> None:
         self._link = link
+        self._tariff = tariff
         self._station = station
 
     def register(self, handlers: Handlers) -> None:
@@ -35,6 +37,7 @@ class Transactions:
         answer = await self._link.call(actions.TRANSACTION_EVENT, event_to_wire(event))
         if (info := answer.get("idTokenInfo")) is not None:
             await self._station.answered(event, id_token_info_from_wire(info))
+        self._tariff.answered(event, answer)
 
     async def get_transaction_status(
         self, request: m.GetTransactionStatusRequest

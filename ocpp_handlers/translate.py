@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, cast
 from metering.sampling import MeterValue, SampledValue
 from ocpp_handlers import timestamps
 from ocpp_handlers.session import PayloadError
-from station.model import MOST_ADDITIONAL_INFO, AuthorizationStatus, IdToken, IdTokenInfo, TransactionEvent
+from station.model import (
+    MOST_ADDITIONAL_INFO,
+    AuthorizationStatus,
+    IdToken,
+    IdTokenInfo,
+    MessageContent,
+    TransactionEvent,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -74,7 +81,13 @@ def id_token_info_from_wire(wire: m.IdTokenInfoType) -> IdTokenInfo:
         id_token_from_wire(group) if group is not None else None,
         expires_at,
         tuple(int(evse_id) for evse_id in wire.get("evseId", ())[:_MOST_EVSES] if abs(evse_id) <= _LARGEST),
+        message_content_from_wire(wire["personalMessage"]) if "personalMessage" in wire else None,
     )
+
+
+def message_content_from_wire(wire: m.MessageContentType) -> MessageContent:
+    """MessageContentType."""
+    return MessageContent(wire["content"], wire["format"], wire.get("language"))
 
 
 def event_to_wire(event: TransactionEvent) -> m.TransactionEventRequest:

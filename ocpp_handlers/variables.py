@@ -14,6 +14,7 @@ from ocpp_handlers.physical_variables import Nameplate, physical_variables
 from station.file_transfer import PROTOCOLS
 from station.setting import (
     Choice,
+    Currency,
     Decimal,
     Integer,
     Members,
@@ -42,6 +43,7 @@ _DATA_TYPES: Mapping[type, DataType] = {
     Members: DataType.MEMBER_LIST,
     TxPoints: DataType.MEMBER_LIST,
     Text: DataType.STRING,
+    Currency: DataType.STRING,
     TimeZone: DataType.STRING,
     TimeOffset: DataType.STRING,
     Moment: DataType.DATE_TIME,
@@ -138,6 +140,11 @@ def _bound(settings: Settings) -> Iterator[Variable]:
         ("AlignedDataCtrlr", "TxEndedMeasurands", None, _S.aligned_tx_ended_measurands, None),
         ("AlignedDataCtrlr", "TxEndedInterval", None, _S.aligned_tx_ended_interval_s, "s"),
         ("AlignedDataCtrlr", "SendDuringIdle", None, _S.aligned_send_during_idle, None),
+        ("TariffCostCtrlr", "Enabled", "Tariff", _S.tariff_enabled, None),
+        ("TariffCostCtrlr", "Enabled", "Cost", _S.cost_enabled, None),
+        ("TariffCostCtrlr", "Currency", None, _S.currency, None),
+        ("TariffCostCtrlr", "TariffFallbackMessage", None, _S.tariff_fallback_message, None),
+        ("TariffCostCtrlr", "TotalCostFallbackMessage", None, _S.total_cost_fallback_message, None),
         ("SmartChargingCtrlr", "Enabled", None, _S.smart_charging_enabled, None),
         ("SmartChargingCtrlr", "LimitChangeSignificance", None, _S.limit_change_significance_percent, "Percent"),
         (
@@ -215,6 +222,8 @@ def _fixed(facts: Facts) -> Iterator[Variable]:
         ("SampledDataCtrlr", "Available", None, "true"),
         ("AlignedDataCtrlr", "Available", None, "true"),
         ("SmartChargingCtrlr", "Available", None, "true"),
+        ("TariffCostCtrlr", "Available", "Tariff", "true"),
+        ("TariffCostCtrlr", "Available", "Cost", "true"),
         ("SmartChargingCtrlr", "Phases3to1", None, "false"),
         ("SmartChargingCtrlr", "ACPhaseSwitchingSupported", None, "false"),
         ("SmartChargingCtrlr", "ExternalControlSignalsEnabled", None, "true"),
@@ -223,8 +232,6 @@ def _fixed(facts: Facts) -> Iterator[Variable]:
         ("DisplayMessageCtrlr", "Available", None, "false"),
         ("ReservationCtrlr", "Available", None, "false"),
         ("LocalAuthListCtrlr", "Available", None, "false"),
-        ("TariffCostCtrlr", "Available", "Tariff", "false"),
-        ("TariffCostCtrlr", "Available", "Cost", "false"),
     ):
         yield told(Place(component), name, DataType.BOOLEAN, lambda fact=fact: fact, instance, constant=True)
     yield told(

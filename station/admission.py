@@ -151,7 +151,7 @@ class Admission:
             return TokenOutcome.BUSY  # things changed while the CSMS was thinking
         if (authorization := evse.state.authorization) is not None:
             return _stop_as_group(evse, authorization, id_token, info.group_id)
-        return _start(evse, Authorization(id_token, info.group_id))
+        return _start(evse, Authorization(id_token, info.group_id, personal_message=info.personal_message))
 
     def _press(self, evse: Evse) -> TokenOutcome:
         if is_nobody(evse.state.lock_held_for) and evse.state.authorization is None:

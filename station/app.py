@@ -65,6 +65,7 @@ from station.shared_limits import SharedLimits
 from station.simulation.updater import SimulatedUpdater
 from station.storage_watch import StorageWatch
 from station.tamper import Tamper
+from station.tariff_and_cost import PriceSources, TariffAndCost
 from station.tariff_steering import TariffSteering
 from station.time_keeper import TimeKeeper
 from station.token_store import TokenStore
@@ -179,12 +180,19 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
             prices,
             transactions,
             billing,
+            TariffAndCost(
+                evses,
+                PriceSources(billing, prices, transactions, outbox),
+                settings,
+                clock,
+                has_csms=configuration.csms is not None,
+            ),
             books,
             activation,
             await _access(program, database, security_events),
         )
         billing.tariff_period = lambda: _tariff_period(load)
-        life.watchers += [time.run, books.run]
+        life.watchers += [time.run, books.run, life.tariff_and_cost.run]
         load.on_decided.append(books.look)
         await life.shared_limits.load()
         life.watchers += [log.run, uploads.run, customers.run]

@@ -14,6 +14,7 @@ from station.model import (
     ConnectorStatus,
     Fault,
     IdToken,
+    MessageContent,
     PilotState,
     StoppedReason,
     TriggerReason,
@@ -44,6 +45,8 @@ class Authorization:
     group_id: IdToken | None = None
     since_s: float = 0.0
     remote_start_id: int | None = None
+    personal_message: MessageContent | None = None
+    """what its holder is to be told, such as the tariff (I01)"""
 
 
 @dataclass(frozen=True, slots=True)

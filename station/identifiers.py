@@ -36,6 +36,17 @@ def check_password(text: str) -> str:
     return text
 
 
+def check_currency(code: str) -> str:
+    """The code again.
+
+    Raises:
+        ValueError: it has not the form that ISO 4217 gives currencies.
+    """
+    if re.fullmatch(r"[A-Z]{3}", code) is None:
+        raise ValueError("must be three capital letters, such as EUR (ISO 4217)")
+    return code
+
+
 def check_url(url: str) -> str:
     """The URL again.
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from station.security_events import SecurityEvents
     from station.shared_limits import SharedLimits
     from station.tamper import Tamper
+    from station.tariff_and_cost import TariffAndCost
     from station.time_keeper import TimeKeeper
     from station.transaction_log import TransactionLog
 
@@ -63,6 +64,7 @@ class Life:
     prices: Prices
     transactions: TransactionLog
     billing: Billing
+    tariff_and_cost: TariffAndCost
     books: Bookkeeper
     activation: Activation
     access: Access

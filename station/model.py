@@ -188,6 +188,17 @@ NOBODY = IdToken("", "NoAuthorization")
 
 
 @dataclass(frozen=True, slots=True)
+class MessageContent:
+    """A text for people (MessageContentType)."""
+
+    content: str
+    format: str = "UTF8"
+    """MessageFormatEnumType"""
+    language: str | None = None
+    """RFC 5646; None: it is not told"""
+
+
+@dataclass(frozen=True, slots=True)
 class IdTokenInfo:
     """What is known of an id token."""
 
@@ -197,6 +208,8 @@ class IdTokenInfo:
     """cacheExpiryDateTime"""
     evse_ids: tuple[int, ...] = ()
     """the EVSEs it may use; empty means all (C01.FR.19)"""
+    personal_message: MessageContent | None = None
+    """what its holder is to be told, such as the tariff (I01)"""
 
     @property
     def accepted(self) -> bool:

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from station.config_file import RuleError
+from station.identifiers import check_currency
 from station.price import PeriodPrice, PriceList, period_name
-
-
-def check_currency(code: str) -> str:
-    """A code of the form that ISO 4217 gives currencies.
-
-    Raises:
-        ValueError: it is none.
-    """
-    if re.fullmatch(r"[A-Z]{3}", code) is None:
-        raise ValueError("must be three capital letters, such as EUR (ISO 4217)")
-    return code
-
 
 Money = Annotated[Decimal, Field(ge=0, le=10_000, decimal_places=5)]
 

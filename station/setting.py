@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Generic, TypeVar, overload
 
+from station.identifiers import check_currency
+
 if TYPE_CHECKING:
     from station.settings import Settings
 
@@ -131,6 +133,15 @@ class Text(Setting[str]):
         if not text.isprintable():
             raise ValueError("must have no control characters")
         return text
+
+
+class Currency(Setting[str]):
+    """A currency, such as EUR (ISO 4217)."""
+
+    bounds = (None, 3)
+
+    def parse(self, text: str) -> str:
+        return check_currency(text)
 
 
 class Members(Setting[tuple[str, ...]]):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from metering.sampling import Measurand
 from station.setting import (
     Choice,
+    Currency,
     Decimal,
     Integer,
     Members,
@@ -127,6 +128,13 @@ class Settings:
     tariff_mode = Choice("none", ("none", "off-peak", "avoid-peaks"))
     tariff_departure = TimeOfDay("")
     tariff_energy_wh = Integer(0, maximum=200_000)
+
+    # What drivers are told of prices (TariffCostCtrlr)
+    tariff_enabled = Switch(True)
+    cost_enabled = Switch(True)
+    currency = Currency("EUR")
+    tariff_fallback_message = Text("", 255)
+    total_cost_fallback_message = Text("", 255)
 
     # Smart charging (SmartChargingCtrlr)
     smart_charging_enabled = Switch(True)

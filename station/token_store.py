@@ -121,7 +121,8 @@ class TokenStore:
         """Keep what was just heard of a token (C10.FR.01, C10.FR.04, C10.FR.05, C12.FR.06)."""
         # C02.FR.03, C03.FR.02, C05.FR.02: the CSMS made those up for one use.
         if self._settings.auth_cache_enabled and id_token.type not in CSMS_MADE:
-            await self.put(id_token, info)
+            # I04: what charging costs is asked of the CSMS each time, or not known.
+            await self.put(id_token, replace(info, personal_message=None))
 
     async def put(self, id_token: IdToken, info: IdTokenInfo) -> None:
         """Put an entry into the cache, whether it is in use or not; others make room for it (C10.FR.07)."""
@@ -129,7 +130,7 @@ class TokenStore:
         if info.expires_at is not None and info.expires_at <= now:  # C10.FR.13
             await self._drop([key])
             return
-        text = _infos().dump_json(info).decode()
+        text = _infos().dump_json(info, exclude={"personal_message"}).decode()
         entry = _Entry(info, now, now, now, 1, _size_bytes(*key, text))
         if (known := self._entries.get(key)) is not None:
             entry = replace(entry, stored_at=known.stored_at, used_at=known.used_at, uses=known.uses)

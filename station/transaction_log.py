@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
 from station.price import Bill, PeriodReading, PriceList, exact_wh
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     from pydantic import TypeAdapter
 
     from station.database import Database, Row, Value
@@ -23,7 +22,7 @@ _log = logging.getLogger(__name__)
 _COLUMNS = (
     "transaction_id, number, evse_id, token, token_type, began_at, ended_at, stopped_reason, begin_wh, begin_read_at,"
     " begin_time, begin_substitute, end_wh, end_read_at, end_time, end_substitute, charging_s, corrected_s,"
-    " meter_serial, prices, bill"
+    " meter_serial, prices, bill, told_cost, told_currency"
 )
 
 
@@ -69,6 +68,14 @@ class RegisterShown:
 
 
 @dataclass(frozen=True, slots=True)
+class ToldCost:
+    """What the CSMS said that a transaction cost in all."""
+
+    amount: Decimal
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
 class Transaction:
     """One transaction of the log."""
 
@@ -88,6 +95,7 @@ class Transaction:
     meter_serial: str | None
     prices: PriceList | None
     bill: Bill | None
+    told: ToldCost | None = None
 
     @property
     def energy_wh(self) -> Decimal | None:
@@ -194,6 +202,17 @@ class TransactionLog:
             (_bills().dump_json(bill).decode(), transaction_id),
         )
 
+    async def note_told(self, transaction_id: str, told: ToldCost) -> None:
+        """What the CSMS said that it cost.
+
+        Raises:
+            StorageError: it is not on disk.
+        """
+        await self._database.write(
+            "UPDATE transactions SET told_cost = ?, told_currency = ? WHERE transaction_id = ?",
+            (str(told.amount), told.currency, transaction_id),
+        )
+
     async def correct(self, transaction_id: str, correction: timedelta, until: datetime, *, begun: bool) -> None:
         """Its times were wrong by this until then, as the wrong clock had it; `begun`: that of its begin too.
 
@@ -273,7 +292,7 @@ def _utc(moment: datetime | None) -> str | None:
 
 def _transaction(row: Row) -> Transaction:
     (identity, number, evse_id, token, kind, began_at, ended_at, reason, *registers), tail = row[:16], row[16:]
-    charging_s, corrected_s, serial, prices, bill = tail
+    charging_s, corrected_s, serial, prices, bill, told_cost, told_currency = tail
     return Transaction(
         str(identity),
         int(str(number)),
@@ -290,6 +309,7 @@ def _transaction(row: Row) -> Transaction:
         _text(serial),
         _read(_price_lists(), prices),
         _read(_bills(), bill),
+        ToldCost(Decimal(str(told_cost)), str(told_currency)) if told_cost is not None else None,
     )
 
 

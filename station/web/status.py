@@ -61,7 +61,9 @@ async def status(host: Host) -> Json:
     shown["firmware_update"] = {"request_id": update.order.request_id, "status": update.status} if update else None
     shown["stage"] = life.activation.stage.value
     shown["light"] = told_light(life.light.station) if life.light is not None else None
-    shown["evses"] = [evse_status(evse, life.light) for evse in life.station.evses.values()]
+    shown["evses"] = [
+        evse_status(evse, life.light) | await _told_of_cost(life, evse) for evse in life.station.evses.values()
+    ]
     shown["master_pass_selects"] = life.station.admission.selecting
     shown["grid"] = _grid(life)
     shown["grid_order"] = _grid_order(life)
@@ -109,6 +111,33 @@ def evse_status(evse: Evse, light: StatusLight | None) -> Json:
         "meter": _reading(evse.meter.latest),
         "meter_error": evse.meter.error,
         "light": told_light(light.of(evse.id)) if light is not None else None,
+    }
+
+
+async def _told_of_cost(life: Life, evse: Evse) -> Json:
+    """What the driver of an EVSE sees on its display, and the cost as numbers (block I)."""
+    cost = await life.tariff_and_cost.cost(evse)
+    return {
+        "display": [
+            {
+                "topic": shown.topic.value,
+                "content": shown.content.content,
+                "format": shown.content.format,
+                "language": shown.content.language,
+                "since": shown.since.isoformat(),
+                "transaction_id": shown.transaction_id,
+            }
+            for shown in await life.tariff_and_cost.shown(evse)
+        ],
+        "cost": None
+        if cost is None
+        else {
+            "transaction_id": cost.transaction_id,
+            "amount": str(cost.amount),
+            "currency": cost.currency,
+            "final": cost.final,
+            "told_by": "csms" if cost.told_by_csms else "station",
+        },
     }
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conformance.station import Setup
 
-Profile = Literal["Core", "Advanced Security", "Smart Charging"]
+Profile = Literal["Core", "Advanced Security", "Smart Charging", "Advanced User Interface"]
 Status = Literal["M", "C"]
 
 

@@ -16,7 +16,7 @@ from ocpp_handlers.device_model import DataType, DeviceModel, Mutability, Variab
 from tests.walk import walking
 
 _TABLE = Path(os.environ.get("BORNE_SHARED", Path(__file__).parents[3] / "shared")) / "spec" / "variables.csv"
-_BLOCKS_WE_LACK = {"DisplayMessageCtrlr", "ISO15118Ctrlr", "LocalAuthListCtrlr", "MonitoringCtrlr", "TariffCostCtrlr"}
+_BLOCKS_WE_LACK = {"DisplayMessageCtrlr", "ISO15118Ctrlr", "LocalAuthListCtrlr", "MonitoringCtrlr"}
 """the variables of these are required where their functional block is supported only"""
 _LISTS = {DataType.OPTION_LIST, DataType.SEQUENCE_LIST, DataType.MEMBER_LIST}
 _TEXTS = {"string", "identifierString", "passwordString"}

@@ -9,6 +9,7 @@ import pytest
 from station.database import StorageError, open_database
 from station.setting import (
     Choice,
+    Currency,
     Decimal,
     Integer,
     Members,
@@ -68,6 +69,8 @@ def nonsense_for(setting: Setting[object]) -> list[str]:
         return ["", setting.choices[0] + "x", setting.choices[0] + ",", ",".join(setting.choices), "x" * 5000]
     if isinstance(setting, Text):
         return ["x" * (setting.maximum + 1), "x" * 5000, "a\0b", "a\nb"]
+    if isinstance(setting, Currency):
+        return ["", "EU", "eur", "EURO", "€", "E1R", "x" * 5000]
     if isinstance(setting, TimeZone):
         return ["Mars/Olympus", "..", "/etc/passwd", "../UTC", "Europe", "x" * 5000]
     if isinstance(setting, TimeOffset):
@@ -113,6 +116,8 @@ def another_value(setting: Setting[object]) -> str:
         return "false" if setting.default else "true"
     if isinstance(setting, Decimal):
         return "0.5"
+    if isinstance(setting, Currency):
+        return "CHF"
     if isinstance(setting, TimeZone):
         return "Europe/Paris"
     if isinstance(setting, TimeOffset):

@@ -1,0 +1,63 @@
+"""Block I, tariff and cost: what the CSMS tells of them goes to the display of the EVSE."""
+
+from __future__ import annotations
+
+import logging
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from ocpp_handlers import actions
+from ocpp_handlers.session import Answer, Handlers, PayloadError
+from ocpp_handlers.translate import message_content_from_wire
+from station.model import EventType
+from station.tariff_and_cost import MOST_COST
+
+if TYPE_CHECKING:
+    from ocpp_handlers import messages as m
+    from station.model import TransactionEvent
+    from station.tariff_and_cost import TariffAndCost
+
+_log = logging.getLogger(__name__)
+
+
+class Tariff:
+    """Takes tariffs and costs out of messages."""
+
+    def __init__(self, tariff_and_cost: TariffAndCost) -> None:
+        self._shows = tariff_and_cost
+
+    def register(self, handlers: Handlers) -> None:
+        """Answer what the CSMS asks of this block."""
+        handlers.on(actions.COST_UPDATED, self.cost_updated)
+
+    async def cost_updated(self, request: m.CostUpdatedRequest) -> Answer[m.CostUpdatedResponse]:
+        """I02.FR.02, I02.FR.03; of a transaction that is not known here nothing is shown."""
+        amount = _amount(request["totalCost"])
+        if amount is None:
+            raise PayloadError("PropertyConstraintViolation", "totalCost is no cost of a transaction")
+        self._shows.cost_told(request["transactionId"], amount)
+        return Answer({})
+
+    def answered(self, event: TransactionEvent, answer: m.TransactionEventResponse) -> None:
+        """The CSMS has taken an event: its answer may tell a tariff and a cost (I01, I02.FR.04, I03.FR.03, I06.FR.03).
+
+        The message about the token comes first; an updated one is the newer.
+        """
+        info = answer.get("idTokenInfo")
+        for wire in (info.get("personalMessage") if info is not None else None, answer.get("updatedPersonalMessage")):
+            if wire is not None:
+                self._shows.tariff_told(event.transaction_id, message_content_from_wire(wire))
+        told = answer.get("totalCost")
+        amount = _amount(told) if told is not None else None
+        if told is not None and amount is None:
+            _log.warning("the CSMS tells a cost that is none: %r", told)
+        if event.event_type is EventType.ENDED:
+            self._shows.end_answered(event.transaction_id, amount)
+        elif amount is not None:
+            self._shows.cost_told(event.transaction_id, amount)
+
+
+def _amount(number: float) -> Decimal | None:
+    """A cost as decimals, as it was written; None: nobody would ask that."""
+    amount = Decimal(repr(number))
+    return amount if amount.is_finite() and abs(amount) <= MOST_COST else None

@@ -1,0 +1,61 @@
+"""What the driver of an EVSE is shown: one message a topic, in the place of what was there before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from metering.clock import Clock
+    from station.model import MessageContent
+
+
+class Topic(StrEnum):
+    """What a message is about; each has one place on the display of an EVSE."""
+
+    TARIFF = "tariff"
+    COST = "cost"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A message as it is shown now."""
+
+    topic: Topic
+    content: MessageContent
+    since: datetime
+    transaction_id: str | None = None
+    """the transaction that it is about; None: none in particular"""
+
+
+class Display:
+    """The displays of all EVSEs. Whoever draws them, a screen or the local page, looks here."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.on_change: Callable[[int], None] | None = None
+        """told of each EVSE whose display has changed"""
+        self._clock = clock
+        self._shown: dict[tuple[int, Topic], Shown] = {}
+
+    def show(self, evse_id: int, topic: Topic, content: MessageContent, transaction_id: str | None = None) -> None:
+        """Show this to the driver of an EVSE until something else, or nothing, is to be shown."""
+        self._shown[evse_id, topic] = Shown(topic, content, self._clock.now(), transaction_id)
+        self._changed(evse_id)
+
+    def clear(self, evse_id: int, *topics: Topic) -> None:
+        """Show nothing more of these topics, or of any where none is named."""
+        for topic in topics or Topic:
+            if self._shown.pop((evse_id, topic), None) is not None:
+                self._changed(evse_id)
+
+    def of(self, evse_id: int) -> list[Shown]:
+        """What is shown at an EVSE, by topic."""
+        return [shown for topic in Topic if (shown := self._shown.get((evse_id, topic))) is not None]
+
+    def _changed(self, evse_id: int) -> None:
+        if self.on_change is not None:
+            self.on_change(evse_id)

@@ -1,0 +1,258 @@
+"""What drivers are shown of tariff and cost, as the CSMS tells it or by the owner's prices (block I)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from station.tariff_and_cost import LINGER_S
+from tests.csms import Csms
+from tests.walk import CARD, configuration, powered, walking
+from tests.walks.steps import ask_start, event, transaction_id, tx_points, variables
+from tests.walks.visit import TOKEN, Api, visiting
+
+FALLBACK = variables(
+    TariffCostCtrlr__TariffFallbackMessage="Ask the owner", TariffCostCtrlr__TotalCostFallbackMessage="See your bill"
+)
+PRICES: dict[str, Any] = {"energy_per_kwh": 0.30, "time_per_hour": 1}
+
+
+def message(text: str, language: str | None = None) -> dict[str, str]:
+    """MessageContentType."""
+    return {"format": "UTF8", "content": text} | ({"language": language} if language else {})
+
+
+async def seen(api: Api) -> dict[str, str]:
+    """What the driver sees, by topic."""
+    return {shown["topic"]: shown["content"] for shown in (await api.evse())["display"]}
+
+
+def telling(**answers: Any) -> Csms:
+    """A CSMS that adds this to its answers: `Authorize` to the idTokenInfo, the others by the type of the event."""
+    csms = Csms()
+
+    def rule(payload: dict[str, Any]) -> dict[str, Any]:
+        info = {"idTokenInfo": {"status": "Accepted"}} if "idToken" in payload else {}
+        return info | answers.get(payload["eventType"], {})
+
+    csms.answers["TransactionEvent"] = rule
+    csms.answers["Authorize"] = lambda _: {"idTokenInfo": {"status": "Accepted"} | answers.get("Authorize", {})}
+    return csms
+
+
+async def charging(api: Api) -> str:
+    """Card, cable, energy; the transaction's id."""
+    await api.walk.accepted()
+    await api.post("/api/evses/1/token", TOKEN)
+    await api.post("/api/sim/evses/1/plug", {"ev": {"max_current_a": 16, "phases": 3}})
+    await api.advance(10)
+    return str((await api.evse())["transaction_id"])
+
+
+async def test_the_tariff_of_the_driver_is_shown_and_an_update_takes_its_place(tmp_path: Path) -> None:
+    """I01.FR.03, I06.FR.03"""
+    csms = telling(
+        Authorize={"personalMessage": message("0,28 €/kWh", "fr")},
+        Updated={"updatedPersonalMessage": message("0,32 €/kWh", "fr")},
+    )
+    async with walking(tmp_path, csms) as walk, visiting(walk) as api:
+        await walk.accepted()
+        assert await seen(api) == {}
+        await api.post("/api/evses/1/token", TOKEN)
+        (shown,) = (await api.evse())["display"]
+        assert (shown["content"], shown["format"], shown["language"]) == ("0,28 €/kWh", "UTF8", "fr")
+        await api.post("/api/sim/evses/1/plug", {})
+        await api.advance(10)
+        assert await seen(api) == {"tariff": "0,32 €/kWh"}
+
+
+async def test_without_a_tariff_of_ones_own_the_fallback_is_shown(tmp_path: Path) -> None:
+    """I04.FR.01: none is told, and offline where the cache answers."""
+    async with walking(tmp_path, variable=FALLBACK) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await api.post("/api/evses/1/token", TOKEN)
+        assert await seen(api) == {"tariff": "Ask the owner"}
+        await api.post("/api/evses/1/stop")
+    csms = telling(Authorize={"personalMessage": message("0.28/kWh")})
+    async with walking(tmp_path / "cached", csms, variable=FALLBACK) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await api.post("/api/evses/1/token", TOKEN)
+        assert await seen(api) == {"tariff": "0.28/kWh"}
+        await api.post("/api/evses/1/stop")
+        await api.post("/api/sim/csms-link", {"state": "down"})
+        await api.post("/api/evses/1/token", TOKEN)
+        assert await seen(api) == {"tariff": "Ask the owner"}
+
+
+async def test_a_remote_start_shows_the_tariff_that_comes_with_the_first_event(tmp_path: Path) -> None:
+    info = {"idTokenInfo": {"status": "Accepted", "personalMessage": message("0.40/kWh")}}
+    async with walking(tmp_path, telling(Started=info, Updated=info)) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await api.post("/api/sim/evses/1/plug", {})
+        assert (await ask_start(walk))["status"] == "Accepted"
+        await event(walk, "Updated", "RemoteStart")
+        await walk.until(lambda: walk.life.tariff_and_cost.display.of(1))
+        assert await seen(api) == {"tariff": "0.40/kWh"}
+
+
+async def test_the_running_cost_is_shown_as_it_comes_and_the_total_in_its_place(tmp_path: Path) -> None:
+    """I02.FR.02 to FR.04, I03.FR.03; the log keeps the total."""
+    csms = telling(Updated={"totalCost": 0.1}, Ended={"totalCost": 2.5})
+    async with walking(tmp_path, csms) as walk, visiting(walk) as api:
+        identity = await charging(api)
+        assert (await seen(api))["cost"] == "0.10 EUR"
+        told = {"totalCost": 1.2345, "transactionId": identity}
+        assert await walk.csms.call("CostUpdated", told) == {}
+        assert (await seen(api))["cost"] == "1.23 EUR"
+        assert (await api.evse())["cost"] == {
+            "transaction_id": identity,
+            "amount": "1.2345",
+            "currency": "EUR",
+            "final": False,
+            "told_by": "csms",
+        }
+        await api.post("/api/evses/1/stop")
+        await api.advance(10)
+        assert (await seen(api))["cost"] == "2.50 EUR"
+        assert (await api.evse())["cost"]["final"] is True
+        found = await walk.life.transactions.get(identity)
+        assert found is not None
+        assert found.told is not None
+        assert (str(found.told.amount), found.told.currency) == ("2.5", "EUR")
+
+
+async def test_a_free_charge_costs_nothing_and_one_without_a_total_is_not_free(tmp_path: Path) -> None:
+    """I03.FR.04"""
+    async with walking(tmp_path, telling(Ended={"totalCost": 0})) as walk, visiting(walk) as api:
+        await charging(api)
+        await api.post("/api/evses/1/stop")
+        await api.advance(10)
+        assert (await seen(api))["cost"] == "0.00 EUR"
+    csms = telling(Updated={"totalCost": 1})
+    async with walking(tmp_path / "b", csms, variable=FALLBACK) as walk, visiting(walk) as api:
+        await charging(api)
+        await api.post("/api/evses/1/stop")
+        await api.advance(10)
+        assert (await seen(api))["cost"] == "See your bill"
+        assert (await api.evse())["cost"] is None, "what it had cost on the way is no total"
+
+
+async def test_offline_at_the_end_the_fallback_is_shown_and_a_total_that_comes_later_is_only_recorded(
+    tmp_path: Path,
+) -> None:
+    """I05.FR.02, I03 remark"""
+    csms = telling(Ended={"totalCost": 2.5})
+    async with walking(tmp_path, csms, variable=FALLBACK) as walk, visiting(walk) as api:
+        identity = await charging(api)
+        await api.post("/api/sim/csms-link", {"state": "down"})
+        await api.post("/api/evses/1/stop")
+        await api.advance(10)
+        assert (await seen(api))["cost"] == "See your bill"
+        await api.post("/api/sim/csms-link", {"state": "up"})
+        await event(walk, "Ended", "StopAuthorized")
+        await api.advance(5)
+        assert (await seen(api))["cost"] == "See your bill"
+        found = await walk.life.transactions.get(identity)
+        assert found is not None
+        assert str(found.told.amount if found.told is not None else "") == "2.5"
+
+
+async def test_a_driver_who_has_driven_off_is_shown_nothing(tmp_path: Path) -> None:
+    """I03.FR.05: the transaction ends where the parking bay is left."""
+    rows = tx_points("ParkingBayOccupancy", "ParkingBayOccupancy") + FALLBACK
+    csms = telling(Ended={"totalCost": 2.5})
+    async with walking(tmp_path, csms, variable=rows) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await api.post("/api/sim/evses/1/parking-bay", {"occupied": True})
+        await charging(api)
+        await api.post("/api/evses/1/stop")
+        await api.advance(10)
+        await api.post("/api/sim/evses/1/unplug")
+        await api.post("/api/sim/evses/1/parking-bay", {"occupied": False})
+        await event(walk, "Ended", "EVDeparted")
+        await api.advance(1)
+        assert await seen(api) == {}
+        assert (await api.evse())["cost"] is None
+
+
+async def test_the_next_driver_does_not_read_what_the_last_one_paid(tmp_path: Path) -> None:
+    csms = telling(Authorize={"personalMessage": message("gold card")}, Ended={"totalCost": 2.5})
+    async with walking(tmp_path, csms) as walk, visiting(walk) as api:
+        await charging(api)
+        await api.post("/api/evses/1/stop")
+        await api.advance(10)
+        await api.post("/api/sim/evses/1/unplug")
+        await api.advance(LINGER_S - 20)
+        assert await seen(api) == {"tariff": "gold card", "cost": "2.50 EUR"}
+        await api.advance(40)
+        assert await seen(api) == {}
+        await charging(api)
+        await api.post("/api/evses/1/stop")
+        await api.advance(10)
+        assert (await seen(api))["cost"] == "2.50 EUR"
+        await api.post("/api/sim/evses/1/unplug")
+        await api.post("/api/evses/1/token", TOKEN)
+        assert await seen(api) == {"tariff": "gold card"}
+
+
+async def test_what_is_switched_off_is_not_shown_and_cost_updates_are_answered_all_the_same(tmp_path: Path) -> None:
+    csms = telling(Authorize={"personalMessage": message("gold card")}, Ended={"totalCost": 2.5})
+    rows = variables(TariffCostCtrlr__Enabled__Tariff=False, TariffCostCtrlr__Enabled__Cost=False) + FALLBACK
+    async with walking(tmp_path, csms, variable=rows, prices=PRICES) as walk, visiting(walk) as api:
+        identity = await charging(api)
+        assert await walk.csms.call("CostUpdated", {"totalCost": 1, "transactionId": identity}) == {}
+        assert await seen(api) == {}
+        await api.post("/api/evses/1/stop")
+        await api.advance(10)
+        assert await seen(api) == {}
+        assert (await api.evse())["cost"] is None
+
+
+@pytest.mark.parametrize("cost", [1e300, -1e12])
+async def test_a_cost_that_is_none_is_refused_and_one_of_another_transaction_shown_nowhere(
+    tmp_path: Path, cost: float
+) -> None:
+    async with walking(tmp_path, telling(Updated={"totalCost": cost})) as walk, visiting(walk) as api:
+        identity = await charging(api)
+        refused = await walk.csms.ask("CostUpdated", {"totalCost": cost, "transactionId": identity})
+        assert refused[0] == 4
+        assert refused[2] == "PropertyConstraintViolation"
+        assert await walk.csms.call("CostUpdated", {"totalCost": 1, "transactionId": "another"}) == {}
+        assert "cost" not in await seen(api)
+
+
+async def test_a_station_that_stands_alone_shows_the_owners_prices(tmp_path: Path) -> None:
+    csms = Csms()
+    config = configuration(tmp_path, None, prices=PRICES, variable=variables(AuthCtrlr__Enabled=False))
+    async with powered(config, csms) as walk, visiting(walk) as api:
+        await api.post("/api/sim/evses/1/plug", {"ev": {"max_current_a": 16, "phases": 3}})
+        await api.advance(3600)
+        shown = await seen(api)
+        assert shown["tariff"] == "0.3 EUR/kWh + 1 EUR/h"
+        running = (await api.evse())["cost"]
+        assert (running["final"], running["told_by"]) == (False, "station")
+        assert shown["cost"] == f"{running['amount']} EUR"
+        assert 4.2 < float(running["amount"]) < 4.5  # 11 kW for an hour at 0.30, and the hour
+        await api.post("/api/evses/1/stop")
+        await api.advance(10)
+        await api.post("/api/sim/evses/1/unplug")
+        total = (await api.evse())["cost"]
+        assert total["final"] is True
+        assert float(total["amount"]) >= float(running["amount"])
+        assert (await seen(api))["cost"] == f"{total['amount']} EUR"
+
+
+async def test_prices_of_the_csms_outweigh_the_owners(tmp_path: Path) -> None:
+    csms = telling(Ended={"totalCost": 9.99})
+    async with walking(tmp_path, csms, prices=PRICES) as walk, visiting(walk) as api:
+        identity = await charging(api)
+        assert (await api.evse())["cost"]["told_by"] == "station"
+        await walk.csms.call("CostUpdated", {"totalCost": 7, "transactionId": identity})
+        assert (await seen(api))["cost"] == "7.00 EUR"
+        await api.post("/api/evses/1/stop")
+        await api.advance(10)
+        assert (await seen(api))["cost"] == "9.99 EUR"
+        assert transaction_id(walk) == identity
+        assert CARD.value not in str((await api.evse())["display"])
