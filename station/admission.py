@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from station.authorization import Authorizer, shown
 from station.card_sign import CardSign
 from station.evse_state import Authorization, blocking_faults, ev_connected
-from station.model import CSMS_MADE, NOBODY, IdToken, StoppedReason, TriggerReason
+from station.model import CSMS_MADE, NOBODY, IdToken, IdTokenInfo, StoppedReason, TriggerReason
 
 if TYPE_CHECKING:
     from metering.clock import Clock, TimerHandle
@@ -25,6 +25,8 @@ _MOST_TOKENS = 16
 """presented tokens that may wait for a decision; a reader that sends more is broken or played with"""
 _SELECTION_S = 60.0
 """how long the holder of a master pass may take to choose (C16, error handling)"""
+_LOOK_AGAIN_S = 5.0
+"""how often a vehicle that waits looks whether the station may serve it now"""
 
 
 class TokenOutcome(StrEnum):
@@ -64,6 +66,8 @@ class Admission:
         self._key_codes = KeyCodeGuard(clock)
         self._presented: asyncio.Queue[_Presented] = asyncio.Queue(_MOST_TOKENS)
         self._selecting: tuple[IdToken, TimerHandle] | None = None
+        self._served: set[int] = set()
+        """EVSEs with a vehicle that somebody has been authorized for since it came"""
 
     @property
     def selecting(self) -> bool:
@@ -97,14 +101,16 @@ class Admission:
 
     async def follow(self, evse: Evse) -> None:
         """Where no authorization is wanted and no button is there, plugging in is enough (C02, remark)."""
-        served = False
         while True:
             if not ev_connected(evse.state):
-                served = False
+                self._served.discard(evse.id)
             elif evse.state.authorization is not None:
-                served = True
-            elif not served and not evse.layout.start_button and not self._settings.auth_enabled:
-                served = self._serve_anybody(evse) is TokenOutcome.AUTHORIZED
+                self._served.add(evse.id)
+            elif evse.id not in self._served and not evse.layout.start_button and not self._settings.auth_enabled:
+                if self._serve_anybody(evse) is TokenOutcome.REJECTED:
+                    # The CSMS may accept the station yet, by which nothing changes at the EVSE (B02.FR.03).
+                    await evse.changed.wait_at_most(self._clock, _LOOK_AGAIN_S)
+                continue
             await evse.changed.wait()
 
     def select(self, evse_ids: Iterable[int]) -> bool:
@@ -134,24 +140,34 @@ class Admission:
 
     async def _ask(self, id_token: IdToken, evse_id: int | None) -> TokenOutcome:
         """A token that ends no charge without asking: it may begin one, or the CSMS knows its group."""
-        stops_all = bool(self._settings.master_pass_group_id)
-        if not stops_all and (self._meant(evse_id) is None or not self.may_start()):
-            return TokenOutcome.REJECTED  # C01.FR.04: nothing to ask for
         running = {evse.id: evse.state.authorization for evse in self._evses.values()}
+        begins = self.may_start() and self._meant(id_token, evse_id) is not None
+        ends = any(one is not None and one.group_id is not None for one in running.values())  # C09.FR.05
+        if not begins and not ends and not self._settings.master_pass_group_id:
+            return TokenOutcome.REJECTED  # C01.FR.04: nothing to ask for
         info = await self._authorizer.decide(id_token)
         if not info.accepted:  # C09.FR.11
             self.sign.refused()
             return TokenOutcome.REJECTED
         if self._authorizer.is_master_pass(info.group_id):
             return self._master_pass(id_token)
-        evse = self._meant(evse_id, info.evse_ids)
-        if evse is None or not self.may_start():
+        evse = self._chosen(id_token, evse_id, info)
+        if evse is None:
             return TokenOutcome.REJECTED
         if evse.state.authorization is not running[evse.id]:
             return TokenOutcome.BUSY  # things changed while the CSMS was thinking
         if (authorization := evse.state.authorization) is not None:
             return _stop_as_group(evse, authorization, id_token, info.group_id)
         return _start(evse, Authorization(id_token, info.group_id, personal_message=info.personal_message))
+
+    def _chosen(self, id_token: IdToken, evse_id: int | None, info: IdTokenInfo) -> Evse | None:
+        """The EVSE of an accepted token: a vehicle waits there, or its group charges there, or it is free."""
+        if (waiting := self._waiting(id_token, evse_id, info.evse_ids)) is not None:
+            return waiting
+        for evse in self._within(evse_id):
+            if evse.state.authorization is not None and _same_group(evse.state.authorization, info.group_id):
+                return evse
+        return self._meant(id_token, evse_id, info.evse_ids) if self.may_start() else None
 
     def _press(self, evse: Evse) -> TokenOutcome:
         if is_nobody(evse.state.lock_held_for) and evse.state.authorization is None:
@@ -191,8 +207,10 @@ class Admission:
 
     def _in_use_by(self, id_token: IdToken, evse_id: int | None) -> Evse | None:
         """The EVSE whose charge, or kept cable, this token ends without asking the CSMS (C01.FR.03, C09.FR.07)."""
-        evses = [evse for evse in self._evses.values() if evse_id in {None, evse.id}]
+        evses = self._within(evse_id)
         group = self._authorizer.group_of(id_token)
+        if self._waiting(id_token, evse_id) is not None:
+            group = None  # it is for the vehicle that waits, not for one of the group that charges already
         rules: tuple[Callable[[Evse], bool], ...] = (
             lambda evse: id_token.same_as(evse.authorized),
             lambda evse: evse.authorized is None and id_token.same_as(evse.state.lock_held_for),
@@ -202,15 +220,23 @@ class Admission:
         )
         return next((evse for rule in rules for evse in evses if rule(evse)), None)
 
-    def _meant(self, evse_id: int | None, allowed: tuple[int, ...] = ()) -> Evse | None:
+    def _within(self, evse_id: int | None) -> list[Evse]:
+        """The EVSE that a token was presented at, or all of them where one reader serves all."""
+        return [evse for evse in self._evses.values() if evse_id in {None, evse.id}]
+
+    def _waiting(self, id_token: IdToken, evse_id: int | None, allowed: tuple[int, ...] = ()) -> Evse | None:
+        """Where this token may begin a charge with a vehicle that nobody has been authorized for since it came."""
+        if not self.may_start():
+            return None
+        evse = self._meant(id_token, evse_id, allowed)
+        fresh = evse is not None and ev_connected(evse.state) and evse.id not in self._served
+        return evse if evse is not None and fresh and evse.state.authorization is None else None
+
+    def _meant(self, id_token: IdToken, evse_id: int | None, allowed: tuple[int, ...] = ()) -> Evse | None:
         """The EVSE that a token is meant for: named, or plugged and waiting, or the first free one (C01.FR.21)."""
-        candidates = [
-            evse
-            for evse in self._evses.values()
-            if evse_id in {None, evse.id} and (not allowed or evse.id in allowed) and usable(evse)
-        ]
-        free = [evse for evse in candidates if evse.state.authorization is None]
-        plugged = [evse for evse in free if ev_connected(evse.state)]
+        candidates = [evse for evse in self._within(evse_id) if (not allowed or evse.id in allowed) and usable(evse)]
+        free = [evse for evse in candidates if evse.state.authorization is None and _may_hold(evse, id_token)]
+        plugged = sorted((evse for evse in free if ev_connected(evse.state)), key=lambda evse: evse.id in self._served)
         return next(iter([*plugged, *free, *candidates]), None)
 
 
@@ -253,10 +279,15 @@ def is_nobody(id_token: IdToken | None) -> bool:
     return id_token is not None and id_token.type == NOBODY.type
 
 
-def _start(evse: Evse, authorization: Authorization) -> TokenOutcome:
+def _may_hold(evse: Evse, id_token: IdToken) -> bool:
+    """C01.FR.23: one transaction has one holder."""
     holder = evse.state.transaction.holder if evse.state.transaction is not None else None
-    if holder is not None and not authorization.id_token.same_as(holder):
-        return TokenOutcome.REJECTED  # C01.FR.23: one transaction has one holder
+    return holder is None or id_token.same_as(holder)
+
+
+def _start(evse: Evse, authorization: Authorization) -> TokenOutcome:
+    if not _may_hold(evse, authorization.id_token):
+        return TokenOutcome.REJECTED
     evse.authorize(authorization, TriggerReason.AUTHORIZED)
     return TokenOutcome.AUTHORIZED
 

@@ -140,7 +140,8 @@ class ChargingStation:
         if not self.activated():
             return StartResult(StartAnswer.REJECTED, reason="the station is not activated yet")
         if evse_id is None:
-            candidates = [e for e in self.evses.values() if usable(e) and e.state.authorization is None]
+            free = [e for e in self.evses.values() if e.state.authorization is None and e.id not in self._starting]
+            candidates = [evse for evse in free if usable(evse)]
             candidates.sort(key=lambda evse: not ev_connected(evse.state))  # F01.FR.20
             evse = candidates[0] if candidates else None
         else:

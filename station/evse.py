@@ -121,6 +121,7 @@ class Evse:
         self._draw = DrawWatch(clock)
         recorder.offered_a = lambda: self.offered_a
         recorder.time_status = lambda: self.time_status()
+        recorder.online = lambda: self.online()
         recorder.on_recorded = self._recorded
         recorder.on_failure = self._storage_failed
         meter.on_reading = self._metered

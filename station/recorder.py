@@ -44,6 +44,8 @@ class Recorder:
         """what the pilot offers now (Current.Offered)"""
         self.time_status: Callable[[], TimeStatus] = lambda: TimeStatus.UNKNOWN
         """how good the time is now"""
+        self.online: Callable[[], bool] = lambda: True
+        """whether an event that gets to the disk now can be sent at once"""
         self.on_recorded: Callable[[TransactionEvent], None] | None = None
         self.on_failure: Callable[[bool], None] | None = None
         """told when the disk refuses (True) and when it takes events again (False)"""
@@ -99,6 +101,8 @@ class Recorder:
 
     async def _append(self, event: TransactionEvent) -> TransactionEvent:
         for attempt in range(1_000_000_000):
+            if not self.online():  # E11.FR.07: the link went while the meter or the disk was waited for
+                event = replace(event, offline=True)
             try:
                 recorded = await self._outbox.append(event)
             except StorageError as error:

@@ -204,3 +204,18 @@ async def test_while_the_disk_refuses_samples_are_thinned_out_and_nothing_else(t
         assert minutes[0] < 200.0
         assert minutes[-1] == 1999.0
         assert [event.seq_no for event in recorded] == list(range(len(recorded)))
+
+
+async def test_an_event_that_gets_to_the_disk_after_the_link_went_is_an_offline_one(tmp_path: Path) -> None:
+    """E11.FR.07: it happened online, but waited for the meter or the disk when the queue was marked."""
+    async with desk(tmp_path) as it:
+        online = True
+        it.recorder.online = lambda: online
+        await it.break_disk()
+        it.recorder.put(STARTED)
+        await it.clock.advance(0.5)
+        online = False
+        await it.break_disk(False)
+        await it.clock.advance(5)
+        await it.recorder.settled()
+        assert [event.offline for event in await it.on_disk()] == [True]
