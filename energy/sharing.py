@@ -35,11 +35,6 @@ class Bound:
     weights: Mapping[int, float]
 
 
-def even(capacity_a: float, evse_ids: Sequence[int]) -> Bound:
-    """Amperes on a conductor that all these EVSEs load."""
-    return Bound(capacity_a, dict.fromkeys(evse_ids, 1.0))
-
-
 def share(
     bounds: Sequence[Bound], wanted_a: Mapping[int, float], order: Sequence[int], policy: Policy = Policy.FAIR
 ) -> dict[int, float]:
@@ -62,6 +57,22 @@ def share(
             served.append(evse_id)
     for group in [served] if policy is Policy.FAIR else [[evse_id] for evse_id in served]:
         _fill(shares, bounds, left, group, wanted_a)
+    return shares
+
+
+def share_evenly(capacity_a: float, wanted_a: Mapping[int, float], order: Sequence[int]) -> dict[int, float]:
+    """What `share` says of one conductor that all load, all the same: for schedules, which ask hundreds of times."""
+    shares = dict.fromkeys(order, 0.0)
+    left_a = capacity_a
+    for evse_id in order:
+        if wanted_a.get(evse_id, 0.0) >= MINIMUM_A and left_a >= MINIMUM_A - _NOTHING:
+            shares[evse_id] = MINIMUM_A
+            left_a -= MINIMUM_A
+    served = sorted((evse_id for evse_id in order if shares[evse_id] > 0.0), key=lambda evse_id: wanted_a[evse_id])
+    for number, evse_id in enumerate(served):  # those that want least leave the rest to the others
+        more_a = max(0.0, min(wanted_a[evse_id] - MINIMUM_A, left_a / (len(served) - number)))
+        shares[evse_id] += more_a
+        left_a -= more_a
     return shares
 
 

@@ -10,7 +10,7 @@ from energy.charging_profile import RateUnit
 from energy.composite_schedule import MOST_PIECES, Consumer, Level, Site, composite_schedule, work
 from energy.limit import LimitSource
 from energy.profile_store import MOST_PERIODS, Refusal
-from energy.sharing import even, share
+from energy.sharing import share_evenly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,7 +63,7 @@ def _site(load: LoadManagement, demands: list[Demand]) -> Site:
     order = [demand.charge.evse_id for demand in demands]
 
     def divide(capacity_a: float, wanted_a: Mapping[int, float]) -> Mapping[int, float]:
-        return share([even(capacity_a, order)], wanted_a, order)
+        return share_evenly(capacity_a, wanted_a, order)
 
     consumers = [
         Consumer(

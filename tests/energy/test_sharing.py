@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energy.sharing import MINIMUM_A, TURN_S, Bound, Policy, Turns, Waiting, even, share, spread
+from energy.sharing import MINIMUM_A, TURN_S, Bound, Policy, Turns, Waiting, share, spread
+
+
+def even(capacity_a: float, evse_ids: Sequence[int]) -> Bound:
+    """Amperes on a conductor that all these EVSEs load."""
+    return Bound(capacity_a, dict.fromkeys(evse_ids, 1.0))
+
 
 wishes = st.dictionaries(st.integers(1, 8), st.sampled_from([0.0, 5.9, 6.0]) | st.floats(0, 40), max_size=8)
 policies = st.sampled_from(list(Policy))
