@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from energy.demand import Decision, Demand, SharedLimit
 from energy.draw import Draw
 from energy.house_share import HouseShare, Round, alone_a
 from energy.limit import Limit, LimitSource
+from energy.phase_switch import PhaseSwitches
 from energy.profile_store import ProfileStore
 from energy.rotation import Rotations
 from energy.sharing import MINIMUM_A, Bound, Policy, Turns, Waiting
@@ -48,6 +50,7 @@ class Controller:
         self._turns = Turns()
         self._uses = Uses(policy)
         self._house_share = HouseShare(self._uses)
+        self._switches = PhaseSwitches()
         self._rotations = Rotations(connection.phases if connection is not None else 3)
         self._served: set[int] = set()
         self._demands: Sequence[Demand] = ()
@@ -115,7 +118,8 @@ class Controller:
 
     def see(self, demands: Sequence[Demand]) -> None:
         """Take note of what the vehicles draw now."""
-        self._demands = demands
+        now_s = self._clock.monotonic()
+        self._demands = demands = [self._switches.applied(demand, now_s) for demand in demands]
         if self.watch is None:
             return
         least, most, offered = [0.0] * 3, [0.0] * 3, [0.0] * 3
@@ -126,7 +130,6 @@ class Controller:
                 most[phase] += tuple(all_)[phase]
             for phase in self._rotations.phases_of(demand):
                 offered[phase] += demand.offered_a
-        now_s = self._clock.monotonic()
         read_at_s = min((now_s if one.read_at_s is None else one.read_at_s for one in demands), default=now_s)
         self.watch.see(Draw(Phases(*least), Phases(*most)), read_at_s, Phases(*offered))
 
@@ -134,13 +137,22 @@ class Controller:
         """What each EVSE may offer now."""
         now, now_s = self._clock.now(), self._clock.monotonic()
         self.see(demands)
+        demands = self._demands
         self._uses.note(demands, now_s)
         own = {demand.evse_id: self._own_limits(demand, now, now_s) for demand in demands}
+        self._choose_phases(demands, own, now)
         order = self._order(demands, own, now_s)
         for shared in self._static_limits(demands, now):
             self._divide(shared, demands, own, order)
         opened = self._divide_grid(self.watch, demands, own, order) if self.watch is not None else frozenset[int]()
-        decisions = {evse_id: Decision.of(limits, open_now=evse_id in opened) for evse_id, limits in own.items()}
+        decisions = {
+            one.evse_id: Decision.of(
+                own[one.evse_id],
+                open_now=one.evse_id in opened,
+                phases=self._switches.of(one.evse_id) if one.switches else None,
+            )
+            for one in demands
+        }
         self._served = {evse_id for evse_id, decision in decisions.items() if decision.current_a > 0.0}
         return decisions
 
@@ -156,6 +168,26 @@ class Controller:
         if probe_a is not None:
             limits.append(self._limit(evse_id, _floor(probe_a), LimitSource.LEARNING))
         return limits
+
+    def _choose_phases(self, demands: Sequence[Demand], own: Mapping[int, list[Limit]], now: datetime) -> None:
+        """Look whether a vehicle whose board can switch is better off on one phase or on three, from then on."""
+        for demand in demands:
+            if demand.switches and demand.wants:
+                most_a = Decision.of(own[demand.evse_id]).current_a
+                three_a, one_a = (min(most_a, self._fair_a(demand, phases, demands, now)) for phases in (3, 1))
+                self._switches.look(demand, three_a, one_a, self._clock.monotonic())
+
+    def _fair_a(self, demand: Demand, phases: int, demands: Sequence[Demand], now: datetime) -> float:
+        """What an EVSE would have on so many phases, were all that want energy served alike."""
+        trial = replace(demand, phases=phases, shows_phases=False)
+        others = [one for one in demands if one.wants and one.evse_id != demand.evse_id]
+        bounds = [bound for found, _ in self._static_limits([trial, *others], now) for bound in found]
+        if self.watch is not None:
+            loaded = self._loaded([trial, *others])
+            for phase, left_a in enumerate(self.watch.left().currents_a):
+                bounds.append(Bound(left_a, {evse_id: 1.0 for evse_id, on in loaded.items() if phase in on}))
+        mine = [bound for bound in bounds if demand.evse_id in bound.weights]
+        return min((bound.capacity / sum(bound.weights.values()) for bound in mine), default=math.inf)
 
     def _order(self, demands: Sequence[Demand], own: Mapping[int, list[Limit]], now_s: float) -> list[int]:
         wanting = [

@@ -36,6 +36,10 @@ class Demand:
     """which grid phases feed its terminals; None: to be learned"""
     priority: int = 0
     """the higher is served first where not all can be"""
+    switches: bool = False
+    """its board can take the phases behind L2 and L3 away"""
+    shows_phases: bool = True
+    """its draw tells which phases it uses; not so soon after they were switched"""
 
     @property
     def evse_id(self) -> int:
@@ -60,8 +64,11 @@ class Demand:
     @property
     def terminals(self) -> frozenset[int]:
         """The terminals, 0 to 2, that its vehicle loads, or would load: a one-phase vehicle leaves two alone."""
-        drawn = frozenset(index for index, current_a in enumerate(self.currents_a) if current_a >= CHARGES_A)
-        return drawn or frozenset(range(self.phases))
+        connected = frozenset(range(self.phases))
+        if not self.shows_phases:
+            return connected
+        drawn = {index for index, current_a in enumerate(self.currents_a) if current_a >= CHARGES_A}
+        return connected & drawn or connected
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +98,15 @@ class Decision:
     limits: tuple[Limit, ...]
     open_now: bool = False
     """the pilot is too slow: the contactor has to open under load"""
+    phases: int | None = None
+    """on how many it is to charge; None: its board cannot switch them"""
 
     @classmethod
-    def of(cls, limits: Sequence[Limit], *, open_now: bool = False) -> Decision:
+    def of(cls, limits: Sequence[Limit], *, open_now: bool = False, phases: int | None = None) -> Decision:
         """The tightest limit holds; below 6 A no vehicle charges."""
         binding = tightest(limits)
         current_a = binding.current_a if binding is not None else 0.0
-        return cls(current_a if current_a >= MINIMUM_A else 0.0, tuple(limits), open_now)
+        return cls(current_a if current_a >= MINIMUM_A else 0.0, tuple(limits), open_now, phases)
 
     @property
     def binding(self) -> Limit | None:

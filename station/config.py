@@ -217,6 +217,8 @@ class EvseConfig(_Table):
     """with AuthCtrlr.Enabled = false a charge begins with this button, without one with the plug (C02)"""
     phase_rotation: Literal["RST", "RTS", "SRT", "STR", "TRS", "TSR", "learn"] = "RST"
     """the connection's phases at L1, L2, L3; learn: found out by watching which phase the vehicle loads"""
+    phase_switching: bool = False
+    """its board can take L2 and L3 away: where three phases have no 6 A each, it charges on one"""
     priority: Annotated[Count, Field(ge=0, le=9)] = 0
     """the higher is served first where the connection does not carry all"""
     connector_type: Literal["cType1", "cType2", "sType2", "sType3"] = Field(
@@ -230,6 +232,8 @@ class EvseConfig(_Table):
 
     @model_validator(mode="after")
     def _connector_fits_its_cable(self) -> EvseConfig:
+        if self.phase_switching and self.phases != 3:
+            raise RuleError(("phase_switching",), "must be false with phases = 1")
         if self.connector_type.startswith("c") is not self.attached_cable:
             wanted = "cType1 or cType2" if self.attached_cable else "sType2 or sType3"
             raise RuleError(

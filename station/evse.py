@@ -241,13 +241,18 @@ class Evse:
             transaction = replace(transaction, energy_refused=True)
         self._become(replace(self.state, transaction=transaction), None)
 
-    def offer(self, current_a: float, limits: tuple[Limit, ...], *, open_now: bool = False) -> None:
-        """The limits now allow this current; below 6 A it is a pause, which waits for the vehicle unless `open_now`."""
+    def offer(
+        self, current_a: float, limits: tuple[Limit, ...], *, open_now: bool = False, phases: int | None = None
+    ) -> None:
+        """The limits now allow this current, on so many phases where the board can switch them.
+
+        Below 6 A it is a pause, which waits for the vehicle unless `open_now`.
+        """
         self.limits = limits
         offered_a = min(current_a, self.layout.max_current_a)
         cut = open_now or (self.state.cut and offered_a < MINIMUM_CURRENT_A)
-        if offered_a != self.state.offered_a or cut is not self.state.cut:
-            self._become(replace(self.state, offered_a=offered_a, cut=cut), None)
+        if (offered_a, cut, phases) != (self.state.offered_a, self.state.cut, self.state.phases):
+            self._become(replace(self.state, offered_a=offered_a, cut=cut, phases=phases), None)
 
     def report_fault(self, fault: Fault, present: bool) -> None:
         """The station found a fault, or that it is gone."""

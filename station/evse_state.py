@@ -114,6 +114,8 @@ class EvseState:
     """an authorization that no event has told yet: there was no transaction"""
     halting: bool = False
     """the program stops"""
+    phases: int | None = None
+    """on how many phases it is to charge; None: as the board has it"""
     cut: bool = False
     """the connection is about to trip: the contactor opens under load, the pilot is too slow"""
     withheld: bool = False
@@ -153,6 +155,11 @@ def cable_held(state: EvseState) -> bool:
     return state.attached_cable or state.seen.locked
 
 
+def switches_phases(state: EvseState) -> bool:
+    """Whether the board has yet to connect another number of phases: no energy until it has."""
+    return None not in {state.phases, state.seen.phases} and state.phases != state.seen.phases
+
+
 def wants_energy(state: EvseState) -> bool:
     """Whether energy is offered to the vehicle now."""
     transaction = state.transaction
@@ -165,6 +172,7 @@ def wants_energy(state: EvseState) -> bool:
         and not state.halting
         and state.metered
         and offer_a(state) >= MINIMUM_CURRENT_A
+        and not switches_phases(state)
         and (
             (transaction is None and state.energy_starts_transaction)
             or (
@@ -186,6 +194,7 @@ def outputs(state: EvseState, now_s: float) -> Outputs:
         pilot_fault=blocked and state.seen.cable_plugged,
         contactor=not blocked and state.seen.pilot in _TAKING and (wanted or _still_under_load(state, now_s)),
         lock=_lock(state),
+        phases=state.phases if not state.seen.contactor_closed else state.seen.phases,
     )
 
 

@@ -24,6 +24,8 @@ class Observation:
     """what the cable's proximity resistor allows; None where there is none to read"""
     contactor_closed: bool = False
     """as its auxiliary contact tells"""
+    phases: int | None = None
+    """how many the contactor connects, 1 or 3, where the board can switch that; None: it cannot"""
     locked: bool = False
     """the cable is held in its socket, as the lock's contact tells (a lock without one: as it was ordered)"""
     bay_occupied: bool = False
@@ -45,6 +47,9 @@ class Outputs:
     """state F: the pilot at −12 V"""
     contactor: bool = False
     lock: bool = False
+    phases: int | None = None
+    """how many the contactor is to connect; None: as it is. It changes while the contactor is open, never under load;
+    a board that does not get there reports Fault.POWER_SWITCH"""
 
 
 SAFE = Outputs()

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from metering.clock import Clock
     from station.simulation.register import EnergyRegister
 
+_SWITCHING_S = 3.0
+"""from the order to connect another number of phases until it is done"""
 NO_CURRENT = Phases(0.0, 0.0, 0.0)
 
 
@@ -35,13 +37,21 @@ class MeterOverride:
 class SimulatedBoard:
     """Board of one EVSE, and what a driver does at it."""
 
-    def __init__(self, clock: Clock, register: EnergyRegister, *, phases: int, attached_cable: bool) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        register: EnergyRegister,
+        *,
+        phases: int,
+        attached_cable: bool,
+        switches_phases: bool = False,
+    ) -> None:
         self._clock = clock
         self._register = register
         self._phases = phases
         self._attached_cable = attached_cable
         self._outputs = Outputs()
-        self._seen = Observation()
+        self._seen = Observation(phases=phases if switches_phases else None)
         self._changed = Pulse()
         self._counted_s = clock.monotonic()
         self._flows_w = NO_CURRENT
@@ -77,9 +87,25 @@ class SimulatedBoard:
         if outputs.contactor is not self._outputs.contactor:
             self.contactor_operations += 1
         self._outputs = outputs
+        self._switch_phases()
         if self.vehicle is not None:
             self.vehicle.offered(outputs.pilot_a)
         self._look()
+
+    def _switch_phases(self) -> None:
+        """The relays behind L2 and L3 move while the contactor is open, and take their time."""
+        wanted = self._outputs.phases
+        if wanted in {None, self._seen.phases} or self._seen.phases is None:
+            return
+        if self._seen.contactor_closed or self._outputs.contactor:
+            raise BoardError("phases are switched while the contactor is open")
+
+        def arrive() -> None:
+            if self._outputs.phases == wanted and not self._outputs.contactor:
+                self._seen = replace(self._seen, phases=wanted)
+                self._look()
+
+        self._clock.call_later(_SWITCHING_S, arrive)
 
     # What happens at the connector
 
@@ -146,7 +172,7 @@ class SimulatedBoard:
         if self.vehicle is None or not self._seen.contactor_closed:
             return NO_CURRENT
         currents = self.vehicle.currents_a
-        return currents if self._phases == 3 else Phases(currents.l1, 0.0, 0.0)
+        return currents if (self._seen.phases or self._phases) == 3 else Phases(currents.l1, 0.0, 0.0)
 
     def read_meter(self) -> Reading:
         """What the billing meter shows now."""

@@ -86,7 +86,11 @@ class World:
             register = EnergyRegister(storage / f"simulated-meter-{evse.id}.register")
             self._registers.append(register)
             self.boards[evse.id] = SimulatedBoard(
-                clock, register, phases=evse.phases, attached_cable=evse.attached_cable
+                clock,
+                register,
+                phases=evse.phases,
+                attached_cable=evse.attached_cable,
+                switches_phases=evse.phase_switching,
             )
         currents = [self._current_of(board) for board in self.boards.values()]
         phases = configuration.grid.phases if configuration.grid is not None else 3

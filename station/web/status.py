@@ -102,6 +102,7 @@ def evse_status(evse: Evse, light: StatusLight | None) -> Json:
         "id_token": shown(token) if token is not None else None,
         "transaction_id": transaction.id if transaction is not None else None,
         "contactor_closed": state.seen.contactor_closed,
+        "phases": state.seen.phases or evse.layout.phases,
         "locked": state.seen.locked,
         "offered_a": evse.offered_a,
         "limit": told(binding) if binding is not None else None,

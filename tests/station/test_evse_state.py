@@ -49,6 +49,7 @@ observations = st.builds(
     pilot=st.sampled_from(PilotState),
     cable_plugged=st.booleans(),
     contactor_closed=st.booleans(),
+    phases=st.sampled_from([None, 1, 3]),
     locked=st.booleans(),
     bay_occupied=st.booleans(),
     faults=st.just(frozenset[Fault]()) | faults,
@@ -328,3 +329,16 @@ def test_the_lock_waits_for_its_holder_and_for_nobody_once_the_cable_is_gone() -
     gone = settled(held, replace(held, seen=Observation()), 1.0)
     assert gone.lock_held_for is None
     assert not outputs(settled(gone, EvseState(seen=held.seen), 2.0), 2.0).lock
+
+
+@given(states, st.sampled_from([None, 1, 3]))
+def test_phases_are_switched_while_the_contactor_is_open_and_never_under_load(
+    state: EvseState, phases: int | None
+) -> None:
+    ordered = replace(state, phases=phases)
+    done = outputs(ordered, 0.0)
+    if ordered.seen.contactor_closed:
+        assert done.phases == ordered.seen.phases
+    if done.phases not in {None, ordered.seen.phases} and ordered.seen.phases is not None:
+        assert not done.contactor
+        assert done.pilot_a is None

@@ -248,3 +248,20 @@ async def test_from_a_sample_to_the_pilot_it_takes_milliseconds(tmp_path: Path) 
         took_s, pilot_a = ordered[-1]
         assert pilot_a == pytest.approx(14.0)
         assert took_s - began_s < 0.05
+
+
+async def test_where_one_phase_of_three_is_full_the_board_takes_two_away_and_gives_them_back(tmp_path: Path) -> None:
+    evse = [{"id": 1, "phases": 3, "max_current_a": 32.0, "phase_switching": True}]
+    async with walking(tmp_path, grid=GRID, evse=evse) as walk, visiting(walk) as api:
+        house = House(walk)
+        await charging(walk, house, phases=3)
+        house.loads_a = (4.0, 36.0, 4.0)
+        await house.live(30)
+        assert walk.evse.state.charging_state is ChargingState.CHARGING
+        assert tuple(walk.board.currents_a) == (32.0, 0.0, 0.0)
+        assert (await api.evse())["phases"] == 1
+        operations = walk.board.contactor_operations
+        house.loads_a = (4.0, 4.0, 4.0)
+        await house.live(700)
+        assert tuple(walk.board.currents_a) == (32.0, 32.0, 32.0)
+        assert walk.board.contactor_operations - operations == 2

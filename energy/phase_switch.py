@@ -1,0 +1,76 @@
+"""Whether a vehicle charges on one phase or on three, where the board can take two away while the contactor is open.
+
+Where three phases have no 6 A each, one of them may still have: 1.4 kW begin there, and 4.1 kW on three. Each change
+interrupts the charge and wears contacts, so it goes down before a shortage becomes a pause, and up again only when
+that has been worth it for long.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from energy.demand import Demand
+from energy.pausing import PAUSE_AFTER_S, RESUME_A, RESUME_AFTER_S
+from energy.sharing import MINIMUM_A
+
+DOWN_AFTER_S = PAUSE_AFTER_S - 2.0
+"""a shortage on three phases that lasts longer becomes one phase, before it becomes a pause"""
+UP_AFTER_S = RESUME_AFTER_S
+"""so long three phases must promise more energy than one"""
+STAYS_S = 600.0
+"""so long it stays on one phase at least"""
+_SHOWS_S = 15.0
+"""after a change a vehicle's draw does not tell at once which phases it uses"""
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseChoice:
+    """On how many phases a vehicle charges. A value: each look makes a new one."""
+
+    phases: int = 3
+    changed_at_s: float | None = None
+    other_since_s: float | None = None
+    """since when the other choice would be the better one"""
+
+
+def choose(before: PhaseChoice, three_a: float, one_a: float, now_s: float) -> PhaseChoice:
+    """The choice after a look at what there would be on each of three phases and on one; A, s (monotonic)."""
+    if before.phases == 3:
+        better, after_s = three_a < MINIMUM_A <= one_a, DOWN_AFTER_S
+    else:
+        better, after_s = three_a >= RESUME_A and 3.0 * three_a > one_a, UP_AFTER_S
+    if not better:
+        return replace(before, other_since_s=None)
+    since_s = now_s if before.other_since_s is None else before.other_since_s
+    stayed = before.phases == 3 or before.changed_at_s is None or now_s - before.changed_at_s >= STAYS_S
+    if now_s - since_s < after_s or not stayed:
+        return replace(before, other_since_s=since_s)
+    return PhaseChoice(1 if before.phases == 3 else 3, now_s)
+
+
+class PhaseSwitches:
+    """The choices of all EVSEs whose boards can switch."""
+
+    def __init__(self) -> None:
+        self._choices: dict[int, PhaseChoice] = {}
+
+    def of(self, evse_id: int) -> int:
+        """The choice of an EVSE."""
+        return self._choices.get(evse_id, PhaseChoice()).phases
+
+    def applied(self, demand: Demand, now_s: float) -> Demand:
+        """The demand as it is with what was chosen; the next vehicle begins on three phases again."""
+        if not demand.switches:
+            return demand
+        if not demand.wants:
+            self._choices.pop(demand.evse_id, None)
+        choice = self._choices.get(demand.evse_id, PhaseChoice())
+        shows = choice.changed_at_s is None or now_s - choice.changed_at_s >= _SHOWS_S
+        return replace(demand, phases=choice.phases, shows_phases=shows)
+
+    def look(self, demand: Demand, three_a: float, one_a: float, now_s: float) -> None:
+        """What there would be for a vehicle that wants energy, on three phases and on one."""
+        if demand.phases == 3 and len(demand.terminals) < 3:
+            return  # the vehicle itself uses one only
+        before = self._choices.get(demand.evse_id, PhaseChoice())
+        self._choices[demand.evse_id] = choose(before, three_a, one_a, now_s)
