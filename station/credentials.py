@@ -75,6 +75,18 @@ class Credentials:
         check_password(text)
         self._kept, self._show_previous = _Kept(text, None, self._fingerprint), False
 
+    async def forget(self) -> None:
+        """Use the password of the installation file again from the next boot on, as a test bench does.
+
+        Raises:
+            StorageError: it is not forgotten on disk.
+        """
+        try:
+            with self._clock.wire():
+                await asyncio.to_thread(private_files.remove, self._file)
+        except OSError as error:
+            raise StorageError(f"{self._file.name}: {error.strerror}") from error
+
     def refused(self) -> None:
         """The CSMS knows another password: the next request shows the former one, where there is one."""
         if self._kept is not None and self._kept.previous is not None:

@@ -206,6 +206,19 @@ class NetworkProfiles:
         """Put a security profile in force unsaved, as a test bench does."""
         self._kept = self._changed(security_profile=number)
 
+    async def put(self, profile: NetworkProfile | None) -> None:
+        """Let the next boot know this profile and no other, as a test bench does; None: the installation file's.
+
+        Raises:
+            ValueError: why nobody is reached by it.
+            StorageError: it is not kept.
+        """
+        if profile is not None and (why := _fault_of(profile)) is not None:
+            raise ValueError(why)
+        chosen, installed = profile or self._kept.installed, self._kept.installed
+        slots = {INSTALLED_SLOT: chosen} if chosen is not None else {}
+        await self._keep(_Kept(installed, slots, tuple(slots), chosen.security_profile if chosen is not None else 0))
+
     def attempts(self, begin_with: int | None = None) -> Iterator[int]:
         """The slot of each attempt to connect, for ever (B10.FR.03, B10.FR.04, B10.FR.07, B10.FR.08, B10.FR.09).
 

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from station.web.api import Living
 from station.web.host import Host
+from station.web.network_api import network_routes
 from station.web.seed_api import seed_routes
 from station.web.sim_driver import driver_routes
 from station.web.sim_station import station_routes
@@ -18,3 +19,4 @@ def simulation_routes(api: FastAPI, host: Host, living: Living) -> None:
     station_routes(api, host, living)
     surroundings_routes(api, host)
     seed_routes(api, living)
+    network_routes(api, living)

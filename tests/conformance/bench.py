@@ -11,7 +11,7 @@ from typing import Any
 from tests.conformance.csms import CallError, Csms, Journal, Received, Rule
 from tests.conformance.frames import Frame, Payload
 from tests.conformance.pki import Pki
-from tests.conformance.station import IDENTITY, Setup, Station, StationProcess
+from tests.conformance.station import IDENTITY, SERIAL_NUMBER, Setup, Station, StationProcess
 
 VALID_TOKEN: Payload = {"idToken": "04A3B2C1D5E680", "type": "ISO14443"}
 OTHER_TOKEN: Payload = {"idToken": "04B1B2B3B4B580", "type": "ISO14443"}
@@ -75,6 +75,8 @@ class Bench:
         self.pki = pki
         self.identity = IDENTITY
         """the station's, at the CSMS"""
+        self.serial_number = SERIAL_NUMBER
+        """the common name of the station's certificate (A00.FR.511)"""
         self.process: StationProcess | None = None
         """the station's process; None when somebody else started it"""
         self.others: list[Csms] = []

@@ -21,10 +21,6 @@ def case(profile: Profile, status: Status, features: str = "") -> pytest.MarkDec
     return pytest.mark.case(profile=profile, status=status, features=features)
 
 
-moves = pytest.mark.moves
-"""the case leaves the station with another CSMS or security profile: not on one that others use too"""
-
-
 def setup(**given: object) -> pytest.MarkDecorator:
     """The configuration that a test asks for; the keywords of `Setup`."""
     return pytest.mark.setup(Setup(**given))  # type: ignore[arg-type]  # Setup checks its own names

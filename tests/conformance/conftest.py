@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +14,7 @@ import pytest
 from tests.conformance import report, rules
 from tests.conformance.bench import Bench
 from tests.conformance.csms import Csms, Journal
-from tests.conformance.external import tidy
+from tests.conformance.external import borrowed
 from tests.conformance.pki import Pki
 from tests.conformance.station import IDENTITY, PASSWORD, SERIAL_NUMBER, Setup, Station, StationProcess, Unsupported
 
@@ -21,7 +22,6 @@ from tests.conformance.station import IDENTITY, PASSWORD, SERIAL_NUMBER, Setup, 
 def pytest_configure(config: pytest.Config) -> None:
     """Register what this suite marks tests with."""
     config.addinivalue_line("markers", "case(profile, status, features): a certification case of Part 6")
-    config.addinivalue_line("markers", "moves: leaves the station with another CSMS or security profile")
     config.addinivalue_line("markers", "setup(setup): the station's configuration that the case asks for")
     report.register(config)
 
@@ -37,8 +37,6 @@ def station_setup(request: pytest.FixtureRequest) -> Setup:
 async def bench(request: pytest.FixtureRequest, station_setup: Setup, tmp_path: Path) -> AsyncGenerator[Bench]:
     """A station that is connected, accepted and idle, and the CSMS that it is connected to."""
     url: str | None = request.config.getoption("--station", None)
-    if url and request.node.get_closest_marker("moves") is not None:
-        pytest.skip("the case would leave the station under test with another CSMS or security profile")
     pki, journal = Pki(tmp_path), Journal()
     csms = Csms(journal, port=int(request.config.getoption("--csms-port", "9310") or 0) if url else 0)
     csms.tls, tls = _tls(pki, station_setup)
@@ -56,23 +54,28 @@ async def bench(request: pytest.FixtureRequest, station_setup: Setup, tmp_path: 
             bench = Bench(Station(client), csms, journal, station_setup, pki)
             bench.process = process
             request.node.stash[_BENCH] = bench
-            if process is None:
-                try:
-                    await tidy(bench)
-                except Unsupported as why:
-                    pytest.skip(str(why))
-            elif station_setup.accept_at_boot:
-                await bench.accepted()
-                await bench.learn_points()
-            yield bench
-            await bench.settle()
-            if request.session.testsfailed == failed_before:
-                rules.check(bench)
+            try:
+                async with borrowed(bench) if process is None else _booted(bench):
+                    yield bench
+                    await bench.settle()
+                    if request.session.testsfailed == failed_before:
+                        rules.check(bench)
+            except Unsupported as why:
+                pytest.skip(str(why))
     finally:
         for endpoint in (csms, *(request.node.stash[_BENCH].others if _BENCH in request.node.stash else ())):
             await endpoint.stop()
         if process is not None:
             await asyncio.to_thread(process.kill)
+
+
+@contextlib.asynccontextmanager
+async def _booted(bench: Bench) -> AsyncGenerator[None]:
+    """Our own station, as its case begins with it."""
+    if bench.setup.accept_at_boot:
+        await bench.accepted()
+        await bench.learn_points()
+    yield
 
 
 _BENCH = pytest.StashKey[Bench]()

@@ -2,64 +2,147 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 from tests.conformance.bench import Bench
 from tests.conformance.frames import Payload
-from tests.conformance.station import PASSWORD, Unsupported
+from tests.conformance.station import PASSWORD, Unsupported, variable_row
 
 _as_found: dict[str, list[Payload]] = {}
 """the variables of each station when the run met it first; each case begins with them"""
+_roots_found: dict[str, list[Payload]] = {}
+"""the root certificates that each station had then"""
 _overridden: dict[str, list[Payload]] = {}
 """what the last case set past its mutability"""
 
 
-async def tidy(bench: Bench) -> None:
-    """Idle, connected, without a vehicle, a fault or a cached token; variables as the case wants them.
+@contextlib.asynccontextmanager
+async def borrowed(bench: Bench) -> AsyncGenerator[None]:
+    """The station as a case begins with it, and given back afterwards.
 
     Raises:
         Unsupported: it is not the station that the case needs.
     """
+    await _check_fitness(bench)
+    try:
+        await _tidy(bench)
+        yield
+    finally:
+        await _give_back(bench)
+
+
+async def _tidy(bench: Bench) -> None:
+    """Idle, connected as the case wants it, without a vehicle, a fault, a certificate or a cached token."""
     setup, station = bench.setup, bench.station
-    status = await station.get("/api/status")
-    if len(status["evses"]) != setup.evses:
-        raise Unsupported(f"the case needs {setup.evses} EVSEs; the station under test has {len(status['evses'])}")
-    if not setup.accept_at_boot or setup.tables:
-        raise Unsupported("the case needs an installation file of its own")
-    if setup.security_profile not in (0, 1):
-        raise Unsupported(f"the case needs security profile {setup.security_profile}")
-    bench.identity = status["identity"]
-    secured = status["csms"]["security_profile"] == 1
-    bench.csms.passwords = None  # an earlier case may have changed it
-    rows = await station.get("/api/variables")
-    kinds = {row["value"] for row in rows if row["variable"] == "ConnectorType"}
-    if any(kind.startswith("c") is not setup.attached_cable for kind in kinds):
-        raise Unsupported(f"the case needs attached_cable = {str(setup.attached_cable).lower()}")
     await station.advance(0.0)  # what time it is there
     await station.link("up")
+    await _appoint_csms(bench)
+    await _put_certificates(bench)
     await station.power("cycle")
     await bench.accepted()
     await _restore_variables(bench)
     await _empty_places(bench)
     await bench.call("ClearChargingProfile", {"chargingProfileCriteria": {}})
-    for name, value in setup.variables.items():
-        component, variable, *instance = name.split(".")
-        body = {"component": component, "variable": variable} | ({"instance": instance[0]} if instance else {})
-        await station.put("/api/sim/variables", body | {"value": value})
-        _overridden.setdefault(str(station.http.base_url), []).append(body)
+    await _override_variables(bench)
     for number in range(1, setup.evses + 1):
         for place in ({"id": number}, {"id": number, "connectorId": 1}):
             await bench.call("ChangeAvailability", {"operationalStatus": "Operative", "evse": place})
     await bench.call("ChangeAvailability", {"operationalStatus": "Operative"})
     await bench.call("ClearCache", {})
-    if secured:
-        await bench.configure("SecurityCtrlr", "BasicAuthPassword", PASSWORD)
-        bench.csms.passwords = {bench.identity: PASSWORD}
     await bench.settle()
+    await bench.learn_points()
+    if not setup.accept_at_boot:
+        await _about_to_boot(bench)
     bench.csms.unread.clear()
     bench.journal.frames.clear()  # the case begins here
     bench.journal.faults.clear()
-    await bench.learn_points()
+
+
+async def _give_back(bench: Bench) -> None:
+    """The station has its own CSMS, password and roots again; its variables are restored when the next case begins."""
+    station = bench.station
+    await bench.csms.stop()  # the station's own may be at the same place
+    await station.delete("/api/sim/network")
+    await _remove_certificates(bench)
+    for root in _roots_found.get(_name(bench), []):
+        await station.put("/api/sim/certificates", {"type": root["type"], "pem": root["pem"]})
+    await station.power("cycle")
+
+
+async def _check_fitness(bench: Bench) -> None:
+    """As far as it can be seen from outside; the bench goes by what is there."""
+    setup, station = bench.setup, bench.station
+    status = await station.get("/api/status")
+    if len(status["evses"]) < setup.evses:
+        raise Unsupported(f"the case needs {setup.evses} EVSEs; the station under test has {len(status['evses'])}")
+    if setup.tables.keys() - {"variable", "csms"}:
+        raise Unsupported("the case needs an installation file of its own")
+    if status["csms"] is None:
+        raise Unsupported("the station under test has no CSMS in its installation file")
+    rows = await station.get("/api/variables")
+    kinds = {row["value"] for row in rows if row["variable"] == "ConnectorType"}
+    if any(kind.startswith("c") is not setup.attached_cable for kind in kinds):
+        raise Unsupported(f"the case needs attached_cable = {str(setup.attached_cable).lower()}")
+    bench.identity = status["identity"]
+    bench.serial_number = next((row["value"] for row in rows if row["variable"] == "SerialNumber"), bench.identity)
+    bench.setup = replace(setup, evses=len(status["evses"]))
+
+
+async def _appoint_csms(bench: Bench) -> None:
+    """The station's next boot finds this test system, in the security profile of the case."""
+    setup = bench.setup
+    told: Payload = {"url": bench.csms.url, "security_profile": setup.security_profile, **setup.tables.get("csms", {})}
+    bench.csms.passwords = None
+    if setup.security_profile in (1, 2):
+        told["password"] = PASSWORD
+        bench.csms.passwords = {bench.identity: PASSWORD}
+    await bench.station.put("/api/sim/network", told)
+
+
+async def _put_certificates(bench: Bench) -> None:
+    """Only those that the security profile of the case needs; the roots that the station had are noted."""
+    station, kinds = bench.station, {"CSMSRootCertificate", "ManufacturerRootCertificate"}
+    if _name(bench) not in _roots_found:
+        held = await station.get("/api/certificates")
+        _roots_found[_name(bench)] = [one for one in held if one["type"] in kinds and not one["fallback"]]
+    await _remove_certificates(bench)
+    if bench.setup.security_profile >= 2:
+        root = {"type": "CSMSRootCertificate", "pem": bench.pki.root.pem}
+        await station.put("/api/sim/certificates", root)
+    if bench.setup.security_profile == 3:
+        mine = bench.pki.station(bench.serial_number)
+        own = {"type": "ChargingStationCertificate", "pem": mine.key_pem + mine.pem}
+        await station.put("/api/sim/certificates", own)
+
+
+async def _remove_certificates(bench: Bench) -> None:
+    for kind in ("CSMSRootCertificate", "ManufacturerRootCertificate", "ChargingStationCertificate"):
+        await bench.station.delete("/api/sim/certificates", {"type": kind})
+
+
+async def _override_variables(bench: Bench) -> None:
+    """What the case has in its installation file."""
+    named = [variable_row(name, value) for name, value in bench.setup.variables.items()]
+    for row in [*named, *bench.setup.tables.get("variable", [])]:
+        await bench.station.put("/api/sim/variables", row)
+        _overridden.setdefault(_name(bench), []).append({key: row[key] for key in row if key != "value"})
+
+
+async def _about_to_boot(bench: Bench) -> None:
+    """It has booted, its first attempt to connect is refused, and it waits a second for the next one."""
+    await bench.configure("OCPPCommCtrlr", "RetryBackOffWaitMinimum", "1")
+    await bench.configure("OCPPCommCtrlr", "RetryBackOffRandomRange", "0")
+    bench.csms.accepting, dialled = False, len(bench.csms.handshakes)
+    await bench.station.power("cycle")
+    await bench.until(lambda: len(bench.csms.handshakes) > dialled, why="no attempt to connect")
+    bench.csms.accepting = True
+
+
+def _name(bench: Bench) -> str:
+    return str(bench.station.http.base_url)
 
 
 async def _empty_places(bench: Bench) -> None:
@@ -79,7 +162,7 @@ async def _empty_places(bench: Bench) -> None:
 
 async def _restore_variables(bench: Bench) -> None:
     """What earlier cases have configured is as it was."""
-    station, where = bench.station, str(bench.station.http.base_url)
+    station, where = bench.station, _name(bench)
     for body in _overridden.pop(where, []):
         await station.delete("/api/sim/variables", body)
     rows: list[Payload] = await station.get("/api/variables")

@@ -189,7 +189,7 @@ class StationProcess:
                 {"id": number, "attached_cable": setup.attached_cable, "connector_type": kind}
                 for number in range(1, setup.evses + 1)
             ],
-            "variable": [_variable(name, value) for name, value in setup.variables.items()],
+            "variable": [variable_row(name, value) for name, value in setup.variables.items()],
         }
         for name, table in setup.tables.items():
             mergeable = isinstance(table, dict) and isinstance(tables.get(name), dict)
@@ -197,7 +197,8 @@ class StationProcess:
         return tables
 
 
-def _variable(name: str, value: str) -> dict[str, str]:
+def variable_row(name: str, value: str) -> dict[str, str]:
+    """A row of the installation file's `variable`, of `Component.Variable` or `Component.Variable.Instance`."""
     component, variable, *instance = name.split(".")
     row = {"component": component, "variable": variable, "value": value}
     return row | ({"instance": instance[0]} if instance else {})

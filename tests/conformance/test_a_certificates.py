@@ -57,7 +57,7 @@ def _check_shown(bench: Bench) -> None:
     )
     assert certificate.serial_number > 0
     (common_name,) = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    assert common_name.value == SERIAL_NUMBER
+    assert common_name.value == bench.serial_number
 
 
 @case("Advanced Security", "M")
@@ -127,7 +127,7 @@ async def test_tc_a_15_cs(bench: Bench) -> None:
 )
 async def test_tc_a_21_cs(bench: Bench) -> None:
     """Upgrade Charging Station Security Profile - No valid ChargingStationCertificate installed"""
-    mine = bench.pki.station(SERIAL_NUMBER)
+    mine = bench.pki.station(bench.serial_number)
     certificate = {"type": "ChargingStationCertificate", "pem": mine.key_pem + mine.pem}
     await bench.station.put("/api/sim/certificates", certificate)
     await bench.station.delete("/api/sim/certificates", {"type": "ChargingStationCertificate"})  # AQ-3

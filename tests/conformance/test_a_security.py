@@ -11,7 +11,7 @@ import pytest
 
 from tests.conformance import states
 from tests.conformance.bench import Bench
-from tests.conformance.cases import case, moves, setup
+from tests.conformance.cases import case, setup
 from tests.conformance.csms import Csms
 from tests.conformance.frames import Payload
 from tests.conformance.pki import Issued
@@ -208,7 +208,6 @@ async def test_tc_a_10_cs(bench: Bench) -> None:
 
 @case("Core", "M")
 @WITH_PASSWORD
-@moves
 async def test_tc_a_19_cs(bench: Bench) -> None:
     """Upgrade Charging Station Security Profile - Accepted"""
     security_profile = bench.setup.security_profile + 1
@@ -250,7 +249,6 @@ async def test_tc_a_19_cs(bench: Bench) -> None:
 
 @case("Core", "C", "AQ-1 and C-61")
 @setup(security_profile=1)
-@moves
 async def test_tc_a_20_cs(bench: Bench) -> None:
     """Upgrade Charging Station Security Profile - No valid CSMSRootCertificate installed"""
     answer = await bench.call("GetInstalledCertificateIds", {"certificateType": ["CSMSRootCertificate"]})

@@ -6,7 +6,7 @@ import pytest
 
 from tests.conformance import states
 from tests.conformance.bench import Bench
-from tests.conformance.cases import case, moves, setup
+from tests.conformance.cases import case, setup
 from tests.conformance.csms import Csms
 from tests.conformance.frames import Payload
 from tests.conformance.pki import hash_data
@@ -74,7 +74,6 @@ async def test_tc_b_43_cs(bench: Bench) -> None:
 
 @case("Core", "M")
 @ALL_PROFILES
-@moves
 async def test_tc_b_45_cs(bench: Bench) -> None:
     """Migrate to new ConnectionProfile - Success - Same CSMS Root"""
     other = await other_endpoint(bench)
@@ -87,7 +86,6 @@ async def test_tc_b_45_cs(bench: Bench) -> None:
 
 @case("Core", "M")
 @ALL_PROFILES
-@moves
 async def test_tc_b_46_cs(bench: Bench) -> None:
     """Migrate to new ConnectionProfile - Fallback mechanism - Same CSMS Root"""
     await bench.configure("OCPPCommCtrlr", "NetworkProfileConnectionAttempts", "2")
@@ -108,7 +106,6 @@ async def test_tc_b_46_cs(bench: Bench) -> None:
     ],
     ids=["profile-2", "profile-3"],
 )
-@moves
 async def test_tc_b_47_cs(bench: Bench) -> None:
     """Migrate to new ConnectionProfile - Fallback after NetworkProfileConnectionAttempts per
     NetworkConfigurationPriority failed - New CSMS Root - New CSMS"""
@@ -132,7 +129,6 @@ async def test_tc_b_47_cs(bench: Bench) -> None:
 
 @case("Core", "C", "C-47")
 @ALL_PROFILES
-@moves
 async def test_tc_b_49_cs(bench: Bench) -> None:
     """Migrate to new ConnectionProfile - Fallback after NetworkProfileConnectionAttempts per
     NetworkConfigurationPriority failed - Same CSMS Root"""
@@ -158,7 +154,6 @@ async def test_tc_b_49_cs(bench: Bench) -> None:
 
 @case("Core", "M")
 @WITH_TLS
-@moves
 async def test_tc_b_50_cs(bench: Bench) -> None:
     """Migrate to new ConnectionProfile - Success - New CSMS Root - New CSMS"""
     new_root = bench.pki.make_root("Conformance CSMS Root 2", signed_by=bench.pki.root)

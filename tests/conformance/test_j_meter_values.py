@@ -182,7 +182,7 @@ async def test_tc_j_06_cs(bench: Bench) -> None:
     await bench.configure("AlignedDataCtrlr", "Measurands", _MEASURANDS)
     await bench.configure("AlignedDataCtrlr", "Interval", str(_ALIGNED_S))
     await bench.configure("AlignedDataCtrlr", "SendDuringIdle", "true")
-    for _ in range(2):
+    for _ in range(2 * bench.setup.evses):
         await bench.expect("MeterValues", within_s=_ALIGNED_S + 5.0)
     before = idle_values(bench)
     await states.energy_transfer_started(bench)
@@ -199,7 +199,7 @@ async def test_tc_j_06_cs(bench: Bench) -> None:
     assert [frame for frame in during if "meterValue" in frame.payload] == []
     await states.parking_bay_unoccupied(bench)
     so_far = {evse_id: len(values) for evse_id, values in idle_values(bench).items()}
-    for _ in range(2):
+    for _ in range(2 * bench.setup.evses):
         await bench.expect("MeterValues", within_s=_ALIGNED_S + 5.0)
     after = {evse_id: values[so_far[evse_id] :] for evse_id, values in idle_values(bench).items()}
     assert before.keys() == after.keys()

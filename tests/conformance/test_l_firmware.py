@@ -94,8 +94,8 @@ async def _fetched(bench: Bench, request_id: int) -> None:
 
 
 async def _set_unavailable(bench: Bench, *evses: int) -> None:
-    """The current state of these connectors is told before anything of the firmware: Unavailable."""
-    left = set(evses)
+    """The current state of these connectors, or all, is told before anything of the firmware: Unavailable."""
+    left = set(evses or range(1, bench.setup.evses + 1))
     while left:
         action, told = await _next_of(bench, "StatusNotification", "FirmwareStatusNotification")
         assert action == "StatusNotification", told
@@ -145,7 +145,7 @@ async def test_tc_l_01_cs(bench: Bench, maker: Manufacturer, key_kind: str) -> N
     answer = await bench.call("UpdateFirmware", maker.request(bench, 0))
     assert answer["status"] == "Accepted", answer
     await _fetched(bench, 0)
-    await _set_unavailable(bench, 1)
+    await _set_unavailable(bench)
     await _installed(bench, 0)
 
 
@@ -157,7 +157,7 @@ async def test_tc_l_02_cs(bench: Bench, maker: Manufacturer) -> None:
     await _fetched(bench, 2)
     await _firmware_status(bench, "InstallScheduled", 2)
     await _quiet(bench, _OFFSET_S - 10.0, "StatusNotification")
-    await _set_unavailable(bench, 1)
+    await _set_unavailable(bench)
     await _installed(bench, 2)
 
 
@@ -170,7 +170,7 @@ async def test_tc_l_03_cs(bench: Bench, maker: Manufacturer) -> None:
     await _quiet(bench, _OFFSET_S - 10.0)
     assert maker.files.asked == []
     await _fetched(bench, 3)
-    await _set_unavailable(bench, 1)
+    await _set_unavailable(bench)
     await _installed(bench, 3)
 
 
@@ -219,7 +219,7 @@ async def test_tc_l_08_cs(bench: Bench, maker: Manufacturer) -> None:
     answer = await bench.call("UpdateFirmware", maker.request(bench, 8, name="invalid.bin"))
     assert answer["status"] == "Accepted", answer
     await _fetched(bench, 8)
-    await _set_unavailable(bench, 1)
+    await _set_unavailable(bench)
     await _firmware_status(bench, "Installing", 8)
     told = await bench.expect("FirmwareStatusNotification")
     assert told["status"] in {"InstallVerificationFailed", "InstallationFailed"}, told
@@ -240,7 +240,7 @@ async def test_tc_l_10_cs(bench: Bench, maker: Manufacturer) -> None:
     answer = await bench.call("UpdateFirmware", maker.request(bench, 102))
     assert answer["status"] == "AcceptedCanceled", answer
     await _fetched(bench, 102)
-    await _set_unavailable(bench, 1)
+    await _set_unavailable(bench)
     await _installed(bench, 102)
 
 

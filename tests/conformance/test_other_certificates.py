@@ -10,7 +10,7 @@ from tests.conformance.bench import Bench
 from tests.conformance.cases import setup
 from tests.conformance.frames import Payload
 from tests.conformance.pki import hash_data
-from tests.conformance.station import SERIAL_NUMBER, Setup
+from tests.conformance.station import Setup
 
 OWN = "ChargingStationCertificate"
 
@@ -25,7 +25,7 @@ def _shown(bench: Bench) -> x509.Certificate:
 @setup(security_profile=3, variables={"SecurityCtrlr.OrganizationName": "borne"})
 async def test_a_month_before_it_expires_the_station_renews_its_certificate_itself(bench: Bench) -> None:
     """A03.FR.02, A03.FR.03, A03.FR.08."""
-    mine = bench.pki.station(SERIAL_NUMBER, days=29)
+    mine = bench.pki.station(bench.serial_number, days=29)
     await bench.station.put("/api/sim/certificates", {"type": OWN, "pem": mine.key_pem + mine.pem})
     before = bench.csms.connection
     bench.csms.drop()
@@ -33,7 +33,7 @@ async def test_a_month_before_it_expires_the_station_renews_its_certificate_itse
     assert _shown(bench) == mine.certificate
     request = await bench.expect("SignCertificate")
     csr = states.check_csr(request["csr"])
-    assert csr.subject.rfc4514_string() == f"CN={SERIAL_NUMBER},O=borne"
+    assert csr.subject.rfc4514_string() == f"CN={bench.serial_number},O=borne"
     before = bench.csms.connection
     signed = bench.pki.sign_csr(request["csr"])
     answer = await bench.call("CertificateSigned", {"certificateChain": signed, "certificateType": OWN})
