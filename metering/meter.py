@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from metering.reading import Reading
+
+if TYPE_CHECKING:
+    from metering.signed import Subject
 
 
 class MeterError(Exception):
@@ -32,6 +35,35 @@ class IdentifiedMeter(Protocol):
 
         Raises:
             MeterError: silence, or a broken frame.
+        """
+        ...
+
+
+@runtime_checkable
+class SigningMeter(Protocol):
+    """A meter that signs its own registers, of one transaction at a time, in one record with begin and end."""
+
+    async def public_key(self) -> bytes:
+        """What its signatures are checked with: SubjectPublicKeyInfo, as DER.
+
+        Raises:
+            MeterError: silence, or no key.
+        """
+        ...
+
+    async def begin(self, subject: Subject, charge_point: str) -> None:
+        """Take the begin of a transaction, before energy flows. What was open before is ended as aborted.
+
+        Raises:
+            MeterError: silence, or the meter refuses.
+        """
+        ...
+
+    async def end(self, *, aborted: bool = False) -> bytes:
+        """Take the end, after energy has stopped, and give the record as OCMF. May take half a minute.
+
+        Raises:
+            MeterError: silence, nothing was begun, or the meter could not sign.
         """
         ...
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -35,6 +35,19 @@ class Measurand(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class SignedValue:
+    """A value as whoever measured it has signed it (SignedMeterValueType)."""
+
+    record: str
+    """the signed record itself, as text"""
+    encoding: str = "OCMF"
+    method: str = ""
+    """empty: the record names it"""
+    public_key: str = ""
+    """as it is to be told; empty: not with this value"""
+
+
+@dataclass(frozen=True, slots=True)
 class SampledValue:
     """One value with everything that one must know to read it (SampledValueType)."""
 
@@ -43,6 +56,7 @@ class SampledValue:
     context: Context
     unit: str
     phase: str | None = None
+    signed: SignedValue | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +66,26 @@ class MeterValue:
     taken_at: datetime
     samples: tuple[SampledValue, ...]
 
+    def with_signature(self, signed: SignedValue | None) -> MeterValue:
+        """The same with its import register signed; a value without that register stays as it is."""
+        return replace(
+            self,
+            samples=tuple(
+                replace(one, signed=signed)
+                if one.measurand is Measurand.ENERGY_IMPORT_REGISTER and not one.phase
+                else one
+                for one in self.samples
+            ),
+        )
+
 
 REGISTER_DECIMALS: Final = 3
 """registers are told to a milliwatt-hour, rounded to the nearest"""
 
 MOST_ENDED_VALUES: Final = 200
 """meter values in the last event of a transaction; what is more is thinned out (E06.FR.13)"""
+
+_REGULAR: Final = frozenset({Context.SAMPLE_PERIODIC, Context.SAMPLE_CLOCK, Context.TRIGGER})
 
 _Values = Iterator[tuple[float | None, str | None]]
 
@@ -133,10 +161,19 @@ def next_aligned(now: datetime, interval_s: int) -> datetime:
 
 
 def thin_out(values: Sequence[MeterValue], most: int) -> tuple[MeterValue, ...]:
-    """At most `most` values: intermediate ones go first (1st, 3rd, 5th …), never the ends (E06.FR.13)."""
+    """At most `most` values: intermediate ones go first (1st, 3rd, 5th …), never the ends (E06.FR.13).
+
+    Nor do those go that belong to a bill: begin, end, and what divides tariff periods.
+    """
     kept = list(values)
-    while len(kept) > most and len(kept) > 2:
-        inner = kept[1:-1]
-        fewer = inner[1::2]
-        kept = [kept[0], *fewer, kept[-1]]
+    while len(kept) > most:
+        samples = [place for place in range(1, len(kept) - 1) if _is_a_sample(kept[place])]
+        if not samples:
+            break
+        gone = set(samples[::2])
+        kept = [value for place, value in enumerate(kept) if place not in gone]
     return tuple(kept)
+
+
+def _is_a_sample(value: MeterValue) -> bool:
+    return all(one.context in _REGULAR for one in value.samples)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -49,6 +49,20 @@ def records_of(data: bytes) -> list[Enclosed]:
     if found is None:
         raise RecordError("holds neither an OCMF record nor an XML container of such")
     return [Enclosed(record) for record in found]
+
+
+def container(records: Iterable[Enclosed]) -> str:
+    """The XML in which transparency tools read the records of one transaction, each with its key."""
+    from xml.sax.saxutils import escape, quoteattr
+
+    values = "".join(
+        f"  <value transactionId={quoteattr(one.transaction or '')} context={quoteattr(one.context or '')}>\n"
+        f'    <signedData format="OCMF" encoding="plain">{escape(one.data.decode())}</signedData>\n'
+        f'    <publicKey encoding="plain">{escape(one.key or "")}</publicKey>\n'
+        "  </value>\n"
+        for one in records
+    )
+    return f'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n<values>\n{values}</values>\n'
 
 
 def _plain(data: bytes) -> list[bytes] | None:

@@ -146,6 +146,9 @@ def _parts(evse: Evse) -> Iterator[Variable]:
     pilot, meter = Place("CPPWMController", evse_id=evse.id), Place("FiscalMetering", evse_id=evse.id)
     yield told(pilot, "State", DataType.STRING, lambda: evse.state.seen.pilot.value)
     yield told(meter, "EnergyImportRegister", DataType.DECIMAL, lambda: _register_text(evse), unit="Wh")
+    yield told(meter, "EnergyExportRegister", DataType.DECIMAL, lambda: _export_text(evse), unit="Wh")
+    if evse.signing is not None:  # OCA note on signed meter values, 4.3.2
+        yield told(meter, "PublicKey", DataType.STRING, evse.signing.public_key_text)
     sensor = Place("TemperatureSensor", evse_id=evse.id)
     yield told(sensor, "Temperature", DataType.DECIMAL, lambda: _temperature_text(evse), unit="Celsius")
 
@@ -178,6 +181,11 @@ def _power_text(evse: Evse) -> str:
 def _register_text(evse: Evse) -> str:
     latest = evse.meter.latest
     return f"{latest.energy_import_wh:.1f}" if latest is not None and latest.energy_import_wh is not None else ""
+
+
+def _export_text(evse: Evse) -> str:
+    latest = evse.meter.latest
+    return f"{latest.energy_export_wh:.1f}" if latest is not None and latest.energy_export_wh is not None else ""
 
 
 def _temperature_text(evse: Evse) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+import base64
+import logging
+from typing import TYPE_CHECKING, Final, cast
 
-from metering.sampling import MeterValue, SampledValue
+from metering.sampling import MeterValue, SampledValue, SignedValue
 from ocpp_handlers import timestamps
 from ocpp_handlers.session import PayloadError
 from station.model import (
@@ -20,6 +22,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ocpp_handlers import messages as m
+
+
+_log = logging.getLogger(__name__)
+
+_LONGEST_SIGNED: Final = 2_500
+"""characters of signedMeterData and of publicKey (their schema)"""
 
 
 def moment(text: str, field: str) -> datetime:
@@ -151,4 +159,20 @@ def _sample_to_wire(sample: SampledValue) -> m.SampledValueType:
     }
     if sample.phase is not None:
         wire["phase"] = cast("m.PhaseEnumType", sample.phase)
+    if sample.signed is not None and (signed := _signed_to_wire(sample.signed)) is not None:
+        wire["signedMeterValue"] = signed
     return wire
+
+
+def _signed_to_wire(signed: SignedValue) -> m.SignedMeterValueType | None:
+    """SignedMeterValueType; None where the record is longer than the message can carry."""
+    data = base64.b64encode(signed.record.encode()).decode()
+    if len(data) > _LONGEST_SIGNED:
+        _log.error("a signed record of %d bytes is too long for the CSMS", len(signed.record))
+        return None
+    return {
+        "signedMeterData": data,
+        "signingMethod": signed.method,
+        "encodingMethod": signed.encoding,
+        "publicKey": signed.public_key,
+    }

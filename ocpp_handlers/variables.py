@@ -73,7 +73,9 @@ class Facts:
 def device_model(settings: Settings, facts: Facts) -> DeviceModel:
     """Everything that the CSMS may ask for."""
     physical = physical_variables(facts.station, facts.plate, facts.connected)
-    return DeviceModel([*_bound(settings), *_fixed(facts), *authorization.variables(facts.station.tokens), *physical])
+    signs = any(evse.signing is not None for evse in facts.station.evses.values())
+    variables = [*_bound(settings), *_fixed(facts), *authorization.variables(facts.station.tokens), *physical]
+    return DeviceModel([*variables, *(signing_variables(settings) if signs else ())])
 
 
 def _bound(settings: Settings) -> Iterator[Variable]:
@@ -160,6 +162,23 @@ def _bound(settings: Settings) -> Iterator[Variable]:
         settings, Place("SmartChargingCtrlr"), "RateUnit", None, cast("Setting[object]", _S.charging_rate_units), None
     )
     yield replace(units, mutability=Mutability.READ_ONLY, write=None)  # the installation's, not the CSMS's
+
+
+def signing_variables(settings: Settings) -> Iterator[Variable]:
+    """Variables of a station that signs what its meters show; others do not have them (SampledDataCtrlr.SignReadings).
+
+    Source: OCPP 2.0.1 part 2, 2.5 and 2.7; OCA note on signed meter values, 4.3.
+    """
+    for component, name, setting in (
+        ("SampledDataCtrlr", "SignReadings", _S.sampled_sign_readings),
+        ("SampledDataCtrlr", "SignStartedReadings", _S.sampled_sign_started_readings),
+        ("SampledDataCtrlr", "SignUpdatedReadings", _S.sampled_sign_updated_readings),
+        ("AlignedDataCtrlr", "SignReadings", _S.aligned_sign_readings),
+        ("AlignedDataCtrlr", "SignUpdatedReadings", _S.aligned_sign_updated_readings),
+        ("OCPPCommCtrlr", "PublicKeyWithSignedMeterValue", _S.public_key_with_signed_meter_value),
+        ("OCPPCommCtrlr", "PublicKeyFormat", _S.public_key_format),  # ours: many a CSMS expects the bare key
+    ):
+        yield _setting_variable(settings, Place(component), name, None, cast("Setting[object]", setting), None)
 
 
 def _setting_variable(

@@ -49,6 +49,7 @@ from station.log_store import LogStore
 from station.log_upload import LogUploads
 from station.logs import Logs, LogSources
 from station.meter_watch import MeterWatch
+from station.metrology import Desk, Metrology, sign
 from station.model import BootReason
 from station.network import NetworkProfile, NetworkProfiles
 from station.outbox import Outbox
@@ -62,6 +63,7 @@ from station.security_events import SecurityEvents, SecurityEventType
 from station.sessions import AccessTokens, Sessions
 from station.settings import Settings
 from station.shared_limits import SharedLimits
+from station.signed_records import SignedRecords
 from station.simulation.updater import SimulatedUpdater
 from station.storage_watch import StorageWatch
 from station.tamper import Tamper
@@ -122,9 +124,11 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         network = NetworkProfiles(database, settings, credentials, certificates, security_events)
         await network.load(_network_profile(configuration))
         buses = Buses()
-        meters = BillingMeters(FactStore(database, "meter"), clock)
+        metrology = Metrology(BillingMeters(FactStore(database, "meter"), clock), SignedRecords(database, clock))
+        meters = metrology.meters
         await meters.load()
-        evses = {evse.id: await _evse(evse, program, outbox, settings, buses, meters) for evse in configuration.evse}
+        desk = Desk(configuration, database, metrology.records, outbox, settings, clock)
+        evses = {evse.id: await _evse(evse, program, desk, buses, metrology) for evse in configuration.evse}
         tokens = TokenStore(database, settings, clock)
         await tokens.load()
         with contextlib.suppress(StorageError):  # a full disk is no reason not to start; it is tried again
@@ -146,6 +150,7 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         billing = Billing(transactions, outbox, evses, clock)
         around = Sources(outbox, transactions, billing, evses, prices, time, meters)
         books = Bookkeeper(RegisterJournal(storage), around, clock)
+        metrology.follow(time, books, evses)
         for evse in evses.values():
             evse.time_status = lambda: time.status
         firmware_version = firmware.version or configuration.station.firmware_version
@@ -190,9 +195,10 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
             books,
             activation,
             await _access(program, database, security_events),
+            metrology,
         )
         billing.tariff_period = lambda: _tariff_period(load)
-        life.watchers += [time.run, books.run, life.tariff_and_cost.run]
+        life.watchers += [time.run, books.run, life.tariff_and_cost.run, lambda: metrology.run(clock)]
         load.on_decided.append(books.look)
         await life.shared_limits.load()
         life.watchers += [log.run, uploads.run, customers.run]
@@ -299,10 +305,8 @@ def _firmware(
     return firmware
 
 
-async def _evse(
-    config: EvseConfig, program: Program, outbox: Outbox, settings: Settings, buses: Buses, meters: BillingMeters
-) -> Evse:
-    clock, world = program.clock, program.world
+async def _evse(config: EvseConfig, program: Program, desk: Desk, buses: Buses, metrology: Metrology) -> Evse:
+    clock, world, outbox, settings = program.clock, program.world, desk.outbox, desk.settings
     layout = EvseLayout(
         id=config.id,
         phases=config.phases,
@@ -318,12 +322,14 @@ async def _evse(
     else:
         driver = config.meter.open(clock, buses)
     meter = PlausibleMeter(driver, Plausibility(config.max_current_a * 230.0 * config.phases * _OVERHEAD))
-    meters.trust(config.id, meter, await outbox.latest_of(config.id))
+    metrology.meters.trust(config.id, meter, await outbox.latest_of(config.id))
     watch = MeterWatch(f"meter of EVSE {config.id}", meter, clock)
     evse = Evse(layout, world.boards[config.id], watch, Recorder(outbox, watch, settings, clock), settings, clock)
     evse.sampler = Sampler(evse, watch, outbox, settings, clock)
     evse.stop_on_storage_failure = program.configuration.station.on_storage_failure == "stop"
     evse.stop_on_meter_failure = config.on_meter_failure == "stop"
+    if (signatures := await sign(evse, config, driver, desk)) is not None:
+        metrology.signatures[config.id] = signatures
     return evse
 
 

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from metering.journal import JournalError, JournalEvent, Note
@@ -127,6 +128,23 @@ class Bookkeeper:
         """Write down that something happens now."""
         self._notes.append(self._noted(event, details, evse, self._clock.now()))
         self._due.set()
+
+    async def entries(self, after: int, most: int) -> list[dict[str, object]]:
+        """Entries of the journal with a number beyond `after`, the newest first.
+
+        Raises:
+            JournalError: it cannot be read.
+        """
+        found = await self._in_thread(lambda: list(islice(self.journal.entries(after), most)))
+        return [entry.told() for entry in found]
+
+    def key_changed(self, details: Details, evse: int) -> None:
+        """Another key signs the readings of an EVSE than before, or the first one."""
+        self.note(JournalEvent.SIGNING_KEY, details, evse)
+
+    def unsigned(self, details: Details, evse: int) -> None:
+        """A reading that was to be signed is not."""
+        self.note(JournalEvent.UNSIGNED, details, evse)
 
     async def run(self) -> None:
         """Keep the books until cancelled.

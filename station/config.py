@@ -227,6 +227,10 @@ class EvseConfig(_Table):
     """ConnectorEnumType, those with a control pilot for AC: c with an attached cable, s with a socket"""
     meter: MeterConfig = SimulatedMeterConfig()
     """the billing meter"""
+    meter_serial: Annotated[str, Field(min_length=1, max_length=50)] | None = None
+    """as it is printed on a meter that does not tell it itself"""
+    signing: Literal["station", "none"] = "station"
+    """who signs the readings of a meter that does not sign them itself"""
     on_meter_failure: Literal["pause", "stop"] = "pause"
     """a transaction whose meter is silent or not to be believed waits for it without energy, or ends"""
 

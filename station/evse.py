@@ -41,7 +41,7 @@ from station.model import (
     TransactionEvent,
     TriggerReason,
 )
-from station.transaction import Rules, TxPoint, react
+from station.transaction import Rules, TxPoint, react, start_points
 
 if TYPE_CHECKING:
     from energy.limit import Limit
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from station.recorder import Recorder
     from station.sampler import Sampler
     from station.settings import Settings
+    from station.signing import Signing
 
 _log = logging.getLogger(__name__)
 
@@ -106,6 +107,8 @@ class Evse:
         self.changed = Pulse()
         """fires after each change of the state"""
         self.sampler: Sampler | None = None
+        self.signing: Signing | None = None
+        """None: nothing is signed here"""
         self.online: Callable[[], bool] = lambda: False
         """whether an event that happens now happens online"""
         self.stop_on_storage_failure = True
@@ -311,6 +314,21 @@ class Evse:
             )
             self.record(event)
 
+    def sign_with(self, signing: Signing) -> None:
+        """From now on readings are signed here; before anything runs."""
+        self.signing = self._recorder.signing = signing
+        if self.sampler is not None:
+            self.sampler.signing = signing
+
+    def begin_signed(self, transaction_id: str, *, tell: bool) -> None:
+        """The begin of this transaction is signed, or it has to do without; before that there was no energy.
+
+        The CSMS is told of it with an event of its own where `tell` says so, or where it starts the transaction.
+        """
+        starts = self.state.transaction is None
+        cause = Cause(TriggerReason.SIGNED_DATA_RECEIVED) if tell or starts else None
+        self._become(replace(self.state, signed_id=transaction_id), cause)
+
     async def halt(self) -> None:
         """Stop charging because the program stops: the transaction ends and its end is on disk."""
         self._become(replace(self.state, halting=True), None)
@@ -330,11 +348,12 @@ class Evse:
         """The one place where the state changes."""
         before, now_s = self.state, self._clock.monotonic()
         energy_starts = TxPoint.ENERGY_TRANSFER.value in self._settings.tx_start_points
-        after = settled(before, replace(after, energy_starts_transaction=energy_starts), now_s)
+        signs = self.signing is not None
+        after = settled(before, replace(after, energy_starts_transaction=energy_starts, signs=signs), now_s)
         rules = Rules(
             self.id,
             self.layout.connector_id,
-            frozenset(TxPoint(point) for point in self._settings.tx_start_points),
+            start_points(self._settings.tx_start_points, signs=signs),
             frozenset(TxPoint(point) for point in self._settings.tx_stop_points),
         )
         outcome = react(before, after, cause, rules, self._clock.now(), lambda: str(uuid.uuid4()))
@@ -424,6 +443,8 @@ class Evse:
             group.create_task(self.meter.run(), name=f"evse-{self.id}-meter")
             if self.sampler is not None:
                 group.create_task(self.sampler.run(), name=f"evse-{self.id}-sampler")
+            if self.signing is not None:
+                group.create_task(self.signing.run(), name=f"evse-{self.id}-signing")
 
     def let_time_pass(self) -> None:
         """Do what time alone brings."""

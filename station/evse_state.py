@@ -120,6 +120,10 @@ class EvseState:
     """the connection is about to trip: the contactor opens under load, the pilot is too slow"""
     withheld: bool = False
     """nobody may use it until a reset is done (B11.FR.08, B12)"""
+    signs: bool = False
+    """the begin of a transaction is signed, and energy waits for that"""
+    signed_id: str | None = None
+    """the transaction, begun or about to begin, whose begin is signed, or that has to do without"""
     connection_lost_s: float | None = None
     """when the vehicle of an authorization was disconnected"""
 
@@ -171,6 +175,7 @@ def wants_energy(state: EvseState) -> bool:
         and state.operative
         and not state.halting
         and state.metered
+        and (state.signed_id is not None or not state.signs or energy_flows(state))
         and offer_a(state) >= MINIMUM_CURRENT_A
         and not switches_phases(state)
         and (
@@ -182,6 +187,19 @@ def wants_energy(state: EvseState) -> bool:
                 and not transaction.energy_refused
             )
         )
+    )
+
+
+def signature_due(state: EvseState) -> bool:
+    """Whether the begin of a transaction is to be signed now: after the authorization, before energy flows."""
+    transaction = state.transaction
+    return (
+        state.signs
+        and state.signed_id is None
+        and ev_connected(state)
+        and state.authorization is not None
+        and state.operative
+        and (transaction is None or (transaction.recorded and transaction.ending is None))
     )
 
 
@@ -252,8 +270,8 @@ def _charging_state(state: EvseState, now_s: float) -> ChargingState:
 
 
 def _about_to_offer(state: EvseState) -> bool:
-    """Whether nothing is missing but that the start gets to the disk or that the lock closes."""
-    soon = state
+    """Whether nothing is missing but that the start gets to the disk, its signature, or that the lock closes."""
+    soon = replace(state, signs=False)
     if state.transaction is None or not state.transaction.recorded:
         soon = replace(soon, transaction=None, energy_starts_transaction=True)
     if Fault.LOCK not in all_faults(state):
@@ -275,6 +293,8 @@ def settled(before: EvseState, after: EvseState, now_s: float) -> EvseState:
         after = replace(after, connection_lost_s=None)
     elif ev_connected(before) and not ev_connected(after):
         after = replace(after, connection_lost_s=now_s)
+    if after.transaction is None and (after.authorization is None or not ev_connected(after)):
+        after = replace(after, signed_id=None)
     if not after.seen.cable_plugged:
         after = replace(after, lock_held_for=None)
     return replace(after, charging_state=_charging_state(after, now_s))

@@ -62,6 +62,8 @@ max_current_a = 32                      # rating per phase, 6 to 80
 #priority = 0                           # 0 to 9: the higher is served first where not all can be
 #start_button = false                   # charging without cards (AuthCtrlr.Enabled = "false") begins with a button
 #connector_type = "sType2"              # sType2, sType3 (a socket); with an attached cable cType1, cType2
+#meter_serial = "1234567"               # as printed on the meter, where it does not tell it itself
+#signing = "station"                    # or "none": who signs what the meter shows, where it does not itself
 #on_meter_failure = "pause"             # or "stop": end the transaction when its meter fails
 
 # The billing meter: "simulated", "modbus-tcp", "modbus-rtu" or "modbus-rtu-over-tcp".

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from station.load_management import LoadManagement
     from station.log_store import LogStore
     from station.log_upload import LogUploads
+    from station.metrology import Metrology
     from station.network import NetworkProfiles
     from station.ports import CsmsLink, Variables
     from station.prices import Prices
@@ -68,6 +69,7 @@ class Life:
     books: Bookkeeper
     activation: Activation
     access: Access
+    metrology: Metrology
     connect: Callable[[Life], Awaitable[None]] | None = None
     """builds the link to the CSMS and keeps it; None for a station that stands alone"""
     grid_orders: GridOrders | None = None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from station.meter_watch import MeterWatch
     from station.outbox import Outbox
     from station.settings import Settings
+    from station.signing import Signing
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +41,10 @@ class Recorder:
         self._waiting: deque[TransactionEvent] = deque()
         self._changed = Pulse()
         self._dropped = 0
+        self._key_told: str | None = None
+        """the transaction that the CSMS has been told the public key of"""
+        self.signing: Signing | None = None
+        """None: nothing is signed here"""
         self.offered_a: Callable[[], float] = lambda: 0.0
         """what the pilot offers now (Current.Offered)"""
         self.time_status: Callable[[], TimeStatus] = lambda: TimeStatus.UNKNOWN
@@ -72,7 +77,8 @@ class Recorder:
             if not self._waiting:
                 await self._changed.wait()
                 continue
-            recorded = await self._append(await self._with_meter_values(self._waiting[0]))
+            event = await self._with_meter_values(self._waiting[0])
+            recorded = await self._append(self._with_public_key(event))
             self._waiting.popleft()
             self._changed.fire()
             if self.on_recorded is not None:
@@ -130,10 +136,16 @@ class Recorder:
         charging = event.charging_state is ChargingState.CHARGING
         look = begins or (charging and energy_begins)
         reading = await self._meter.fresh() if look else self._meter.latest
-        if begins:
+        signed = None
+        if self.signing is not None and (begins or event.trigger is TriggerReason.SIGNED_DATA_RECEIVED):
+            signed = await self.signing.begin_value(event.transaction_id)
+            reading = self.signing.begin_reading(event.transaction_id) or reading  # what it is signed with
+        if begins or signed is not None:
             wanted = self._settings.sampled_tx_started_measurands
             values = self._values(reading or self._meter.latest, wanted, Context.TRANSACTION_BEGIN)
-            event = replace(event, meter_values=values, register=self._register(reading))
+            event = replace(event, meter_values=tuple(value.with_signature(signed) for value in values))
+        if begins:
+            event = replace(event, register=self._register(reading))
         if charging and (event.meter_values or energy_begins):
             event = replace(event, phases_used=_phases_used(reading))  # E02.FR.18, E02.FR.19
         return event
@@ -149,8 +161,19 @@ class Recorder:
             kept = []
         # What is aligned with the clock has no sample of the end (TC_J_03_CS).
         last = self._values(reading, self._settings.sampled_tx_ended_measurands, Context.TRANSACTION_END)
-        values = thin_out([*kept, *last], MOST_ENDED_VALUES)
-        return replace(event, meter_values=values, register=self._register(fresh))
+        values = [*kept, *last]
+        if self.signing is not None:
+            records = await self.signing.end(event, fresh, self._meter.latest)
+            values = self.signing.end_values(records, kept, list(last))
+        return replace(event, meter_values=thin_out(values, MOST_ENDED_VALUES), register=self._register(fresh))
+
+    def _with_public_key(self, event: TransactionEvent) -> TransactionEvent:
+        if self.signing is None:
+            return event
+        told = self._key_told == event.transaction_id
+        values, told = self.signing.with_public_keys(event.meter_values, told=told)
+        self._key_told = event.transaction_id if told else self._key_told
+        return replace(event, meter_values=values)
 
     def _register(self, reading: Reading | None) -> RegisterReading | None:
         return register_reading(reading, self._meter.latest, self.time_status())

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from metering.time_quality import TimeStatus
 from station.database import StorageError
 from station.model import EventType, StoppedReason, TransactionEvent, TriggerReason
 from station.recorder import register_reading
+from station.signing import was_key_told
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -80,7 +82,7 @@ async def _end_of(transaction_id: str, outbox: Outbox, evses: Mapping[int, Evse]
     last = _end_value(reading) if reading is not None else _last_on_record(recorded)
     if last is not None:
         values.append(last)
-    return TransactionEvent(
+    end = TransactionEvent(
         transaction_id,
         recorded[0].evse_id,
         EventType.ENDED,
@@ -89,9 +91,12 @@ async def _end_of(transaction_id: str, outbox: Outbox, evses: Mapping[int, Evse]
         offline=True,
         stopped_reason=StoppedReason.POWER_LOSS,
         time_spent_charging_s=max((e.time_spent_charging_s for e in recorded if e.time_spent_charging_s), default=None),
-        meter_values=thin_out(values, MOST_ENDED_VALUES),
         register=register_reading(reading, known, time_status),
     )
+    if evse is not None and evse.signing is not None:
+        told = was_key_told(recorded)
+        values = await evse.signing.end_after_power_cut(end, reading, known, values, told=told)
+    return replace(end, meter_values=thin_out(values, MOST_ENDED_VALUES))
 
 
 async def _record(end: TransactionEvent, outbox: Outbox, level: int = logging.ERROR) -> bool:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from station.meter_watch import MeterWatch
     from station.outbox import Outbox
     from station.settings import Settings
+    from station.signing import Signing
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +55,8 @@ class Sampler:
         self._settings = settings
         self._clock = clock
         self._changed = Pulse()
+        self.signing: Signing | None = None
+        """None: nothing is signed here"""
         self.station_charges: Callable[[], bool] = lambda: False
         """whether any EVSE of the station has a transaction (J01.FR.20)"""
         self.on_idle_sample: Callable[[MeterValue], None] | None = None
@@ -110,28 +113,39 @@ class Sampler:
 
     async def sample_now(self) -> None:
         """A sample of the running transaction because the CSMS asks for one (F06.FR.07)."""
-        value = await self._take(self._settings.sampled_tx_updated_measurands, Context.TRIGGER)
+        settings = self._settings
+        value = await self._take(settings.sampled_tx_updated_measurands, Context.TRIGGER, sign=self._signs_sampled)
         self._evse.sampled(TriggerReason.TRIGGER, value)
 
+    @property
+    def _signs_sampled(self) -> bool:
+        return self._settings.sampled_sign_readings and self._settings.sampled_sign_updated_readings
+
     async def _updated(self, transaction_id: str) -> None:
-        value = await self._take(self._settings.sampled_tx_updated_measurands, Context.SAMPLE_PERIODIC)
+        wanted = self._settings.sampled_tx_updated_measurands
+        value = await self._take(wanted, Context.SAMPLE_PERIODIC, sign=self._signs_sampled)
         if value is not None and self._evse.transaction_id == transaction_id:
             self._evse.sampled(TriggerReason.METER_VALUE_PERIODIC, value)
 
     async def _ended(self, transaction_id: str) -> None:
-        value = await self._take(self._settings.sampled_tx_ended_measurands, Context.SAMPLE_PERIODIC)
+        wanted, sign = self._settings.sampled_tx_ended_measurands, self._settings.sampled_sign_readings
+        value = await self._take(wanted, Context.SAMPLE_PERIODIC, sign=sign)
         await self._keep(transaction_id, value)
 
     async def _aligned_ended(self) -> None:
         transaction_id = self._evse.transaction_id
         if transaction_id is not None and not self._settings.aligned_send_during_idle:  # J01.FR.20
-            value = await self._take(self._settings.aligned_tx_ended_measurands, Context.SAMPLE_CLOCK)
+            wanted, sign = self._settings.aligned_tx_ended_measurands, self._settings.aligned_sign_readings
+            value = await self._take(wanted, Context.SAMPLE_CLOCK, sign=sign)
             await self._keep(transaction_id, value)
 
     async def _clock_sample(self) -> None:
         if self._settings.aligned_send_during_idle and self.station_charges():
             return  # J01.FR.19, J01.FR.20: the setting is the station's, not an EVSE's
-        value = await self._take(self._settings.aligned_measurands, Context.SAMPLE_CLOCK)
+        settings = self._settings
+        idle = self._evse.transaction_id is None
+        sign = settings.aligned_sign_readings and (idle or settings.aligned_sign_updated_readings)
+        value = await self._take(settings.aligned_measurands, Context.SAMPLE_CLOCK, sign=sign)
         if value is None:
             return
         if self._evse.transaction_id is not None:
@@ -139,11 +153,16 @@ class Sampler:
         elif self.on_idle_sample is not None:
             self.on_idle_sample(value)
 
-    async def _take(self, measurands: tuple[str, ...], context: Context) -> MeterValue | None:
+    async def _take(self, measurands: tuple[str, ...], context: Context, *, sign: bool) -> MeterValue | None:
         if not measurands:
             return None
         reading = await self._meter.fresh()
-        return measured(reading, measurands, context, self._settings, offered_a=self._evse.offered_a)
+        value = measured(reading, measurands, context, self._settings, offered_a=self._evse.offered_a)
+        if value is None or reading is None or not sign or self.signing is None:
+            return value
+        if Measurand.ENERGY_IMPORT_REGISTER not in measurands:  # nothing else is signed
+            return value
+        return await self.signing.sampled(value, reading, self._evse.transaction_id)
 
     async def _keep(self, transaction_id: str, value: MeterValue | None) -> None:
         if value is None:

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
-# DataSigned needs a meter that signs (E01.FR.04); as a stop point it has no meaning at all (part 2, 2.6.6.2).
+# As a stop point DataSigned has no meaning at all (part 2, 2.6.6.2; E06.FR.05 was removed by the errata).
 _TX_POINTS = ("ParkingBayOccupancy", "EVConnected", "Authorized", "PowerPathClosed", "EnergyTransfer")
+_START_POINTS = (*_TX_POINTS[:3], "DataSigned", *_TX_POINTS[3:])
 _MEASURANDS = tuple(Measurand)
 _REGISTER = (Measurand.ENERGY_IMPORT_REGISTER,)
 
@@ -44,7 +45,7 @@ class Settings:
 
     # Transactions (TxCtrlr)
     ev_connection_timeout_s = Integer(120, minimum=1)
-    tx_start_points = TxPoints(("EVConnected", "Authorized"), _TX_POINTS)
+    tx_start_points = TxPoints(("EVConnected", "Authorized"), _START_POINTS)
     tx_stop_points = TxPoints(("EVConnected", "Authorized"), _TX_POINTS)
     stop_tx_on_ev_side_disconnect = Switch(True)
     stop_tx_on_invalid_id = Switch(True)
@@ -115,6 +116,18 @@ class Settings:
     aligned_tx_ended_measurands = Members(_REGISTER, _MEASURANDS)
     aligned_tx_ended_interval_s = Integer(0, maximum=86_400)
     aligned_send_during_idle = Switch(False)
+
+    # What is told signed (OCA note on signed meter values; FiscalMetering)
+    sampled_sign_readings = Switch(False)
+    sampled_sign_started_readings = Switch(True)
+    # One signature for each sample: who wants that says so.
+    sampled_sign_updated_readings = Switch(False)
+    aligned_sign_readings = Switch(False)
+    aligned_sign_updated_readings = Switch(False)
+    public_key_with_signed_meter_value = Choice(
+        "OncePerTransaction", ("Never", "OncePerTransaction", "EveryMeterValue")
+    )
+    public_key_format = Choice("oca", ("oca", "hex", "base64"))
 
     # Status of connectors (ChargingStation)
     minimum_status_duration_s = Integer(0, maximum=3_600)

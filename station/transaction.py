@@ -6,7 +6,7 @@ date and the events to record come out. Numbers and meter values are added when 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -24,11 +24,13 @@ from station.model import (
 
 
 class TxPoint(StrEnum):
-    """The values of TxStartPoint and TxStopPoint (part 2, 2.6.6); DataSigned needs a meter that signs (E01.FR.04)."""
+    """The values of TxStartPoint and TxStopPoint (part 2, 2.6.6)."""
 
     PARKING_BAY_OCCUPANCY = "ParkingBayOccupancy"
     EV_CONNECTED = "EVConnected"
     AUTHORIZED = "Authorized"
+    DATA_SIGNED = "DataSigned"
+    """a start point only: the begin is signed, and nothing else has started a transaction yet (E01.FR.04)"""
     POWER_PATH_CLOSED = "PowerPathClosed"
     ENERGY_TRANSFER = "EnergyTransfer"
 
@@ -57,12 +59,21 @@ class Rules:
         return self.stop
 
 
+def start_points(names: Iterable[str], *, signs: bool) -> frozenset[TxPoint]:
+    """The configured start points. Where nothing is signed, all that precedes a signature takes its place."""
+    found = frozenset(TxPoint(name) for name in names)
+    if TxPoint.DATA_SIGNED in found and not signs:
+        return found - {TxPoint.DATA_SIGNED} | {TxPoint.POWER_PATH_CLOSED}
+    return found
+
+
 def points(state: EvseState) -> frozenset[TxPoint]:
     """The points that hold in a state."""
     held = {
         TxPoint.PARKING_BAY_OCCUPANCY: state.seen.bay_occupied,
         TxPoint.EV_CONNECTED: ev_connected(state),
         TxPoint.AUTHORIZED: state.authorization is not None,
+        TxPoint.DATA_SIGNED: state.signs and state.signed_id is not None,
         TxPoint.POWER_PATH_CLOSED: ev_connected(state) and state.authorization is not None,
         TxPoint.ENERGY_TRANSFER: state.charging_state is ChargingState.CHARGING,
     }
@@ -107,7 +118,8 @@ def react(
         lost & rules.stop_events
         or cause.ends_transaction
         or (cause.deauthorizes and rules.stop & _DEAUTHORIZATION_ENDS)
-        or not points(after)  # no vehicle, nobody authorized, an empty bay: no stop point can come any more
+        or not points(after)
+        - {TxPoint.DATA_SIGNED}  # no vehicle, nobody authorized, an empty bay: no stop point can come any more
     ):
         reason = transaction.stop_cause or cause.stopped_reason or _reason_of(lost, after)
         cause = replace(cause, stopped_reason=reason)
@@ -120,7 +132,7 @@ def react(
 
 
 def _start(state: EvseState, cause: Cause, rules: Rules, now: datetime, new_id: Callable[[], str]) -> Outcome:
-    transaction = OpenTransaction(new_id(), now)
+    transaction = OpenTransaction(state.signed_id or new_id(), now)
     return _tell(replace(state, transaction=transaction), EventType.STARTED, cause, rules, now)
 
 
@@ -130,7 +142,7 @@ def _update(state: EvseState, cause: Cause, rules: Rules, now: datetime) -> Outc
 
 def _end(state: EvseState, cause: Cause, rules: Rules, now: datetime) -> Outcome:
     outcome = _tell(state, EventType.ENDED, cause, rules, now)
-    ended = replace(outcome.state, transaction=None, authorization=None, untold=None)
+    ended = replace(outcome.state, transaction=None, authorization=None, untold=None, signed_id=None)
     return Outcome(ended, outcome.events)
 
 

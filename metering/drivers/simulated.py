@@ -7,14 +7,20 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from metering.meter import MeterIdentity
 from metering.reading import Reading
 
 
 class SimulatedMeter:
     """A meter in this process. `show` gives the reading, or raises MeterError to simulate a failure."""
 
-    def __init__(self, show: Callable[[], Reading]) -> None:
+    def __init__(self, show: Callable[[], Reading], serial_number: str = "SIMULATED") -> None:
         self._show = show
+        self.serial_number = serial_number
+
+    async def identity(self) -> MeterIdentity:
+        """Which meter it pretends to be."""
+        return MeterIdentity(self.serial_number)
 
     async def read(self) -> Reading:
         """What the circuit carries now."""

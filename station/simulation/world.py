@@ -153,7 +153,7 @@ class World:
 
         server = self.meter_servers.get(evse.id)
         if server is None:
-            return SimulatedMeter(self._show(evse.id))
+            return SimulatedMeter(self._show(evse.id), f"SIMULATED-{evse.id}")
         from metering.drivers.modbus import ModbusRtuMeter, ModbusTcpMeter
         from station.simulation.meter_server import SerialMeterServer, TcpMeterServer
 

@@ -48,6 +48,7 @@ def build(host: Host) -> FastAPI:
     from station.web.event_stream import event_routes
     from station.web.grid_order_api import grid_order_routes
     from station.web.load_api import load_routes
+    from station.web.metering_api import metering_routes
     from station.web.sim_api import simulation_routes
     from station.web.token_api import token_routes
 
@@ -80,6 +81,7 @@ def build(host: Host) -> FastAPI:
     load_routes(api, living, host)
     grid_order_routes(api, living)
     activation_routes(api, living, host)
+    metering_routes(api, living)
     return api
 
 

@@ -26,6 +26,9 @@ LEAST_ROLES: Final[tuple[tuple[str, str, Role], ...]] = (
     ("GET", "/api/openapi.json", _VISITOR),
     ("*", "/api/session", _VISITOR),
     ("POST", "/api/accounts/*/first-password", _VISITOR),
+    ("GET", "/api/evses/*/public-key", _VISITOR),  # printed on a meter it could be read by anybody too
+    ("GET", "/api/evses/*/public-key.svg", _VISITOR),
+    ("GET", "/api/metering/public-keys", _VISITOR),
     ("GET", "/api/sim/evses/*/circuit", _VISITOR),  # a simulated meter in a process of its own looks at it
     # Driver
     ("GET", "/metrics", _DRIVER),
@@ -47,6 +50,7 @@ LEAST_ROLES: Final[tuple[tuple[str, str, Role], ...]] = (
     ("GET", "/api/transactions", _OWNER),
     ("GET", "/api/transactions.*", _OWNER),
     ("GET", "/api/transactions/**", _OWNER),
+    ("GET", "/api/metering/journal", _OWNER),
     ("GET", "/api/grid-orders", _OWNER),
     ("GET", "/api/grid-orders.csv", _OWNER),
     ("GET", "/api/auth/*", _OWNER),
@@ -73,6 +77,7 @@ LEAST_ROLES: Final[tuple[tuple[str, str, Role], ...]] = (
     ("GET", "/api/messages", _INSTALLER),
     ("GET", "/api/security-events", _INSTALLER),
     ("DELETE", "/api/tamper", _INSTALLER),
+    ("POST", "/api/evses/*/meter-exchange", _INSTALLER),
     # Service
     ("*", "/api/sim/**", _SERVICE),
 )

@@ -236,7 +236,14 @@ def test_a_text_has_a_bounded_length() -> None:
         Text(maximum=3).parse("abcd")
 
 
-@pytest.mark.parametrize(("text", "why"), [("", "must name a point"), ("DataSigned", "is not one of")])
+def test_data_signed_is_a_start_point_and_no_stop_point() -> None:
+    """Part 2, 2.6.6.2: data that were signed cannot be unsigned again (E06.FR.05 was removed)."""
+    assert Settings.tx_start_points.parse("DataSigned") == ("DataSigned",)
+    with pytest.raises(ValueError, match="is not one of"):
+        Settings.tx_stop_points.parse("DataSigned")
+
+
+@pytest.mark.parametrize(("text", "why"), [("", "must name a point"), ("Somehow", "is not one of")])
 def test_points_that_never_come_are_refused(text: str, why: str) -> None:
     """Part 2, 2.6.6: without a point that comes no transaction would start, or none would end."""
     for setting in (Settings.tx_start_points, Settings.tx_stop_points):

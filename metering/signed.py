@@ -1,0 +1,164 @@
+"""What a signed record of a transaction says besides the register: who signs, for whom, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from metering import ocmf
+from metering.time_quality import TimeStatus
+
+if TYPE_CHECKING:
+    from metering.ocmf import Json
+
+FORMAT_VERSION: Final = "1.3"
+"""the newest that the verifiers in use accept"""
+IMPORT_REGISTER: Final = "1-0:1.8.0"
+"""OBIS: active energy import, total"""
+_LONGEST_ID: Final = 40
+_LONGEST_TARIFF: Final = 250
+_LONGEST_FIRMWARE: Final = 25
+_WATT_HOUR: Final = Decimal("0.001")
+"""in kWh"""
+
+
+class Reason(StrEnum):
+    """TX: why a reading was taken."""
+
+    BEGIN = "B"
+    DURING = "C"
+    TARIFF = "T"
+    END = "E"
+    END_LOCAL = "L"
+    END_REMOTE = "R"
+    ABORT = "A"
+    POWER_FAILURE = "P"
+
+    @property
+    def ends(self) -> bool:
+        """Whether a transaction ends with it."""
+        return self.value in ocmf.ENDS
+
+
+class MeterState(StrEnum):
+    """ST: what is to be thought of the meter."""
+
+    GOOD = "G"
+    TIMEOUT = "T"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who a transaction is assigned to, in the words of OCMF."""
+
+    kind: str = "NONE"
+    """IT"""
+    value: str = ""
+    """ID"""
+    level: str | None = None
+    """IL"""
+    flags: tuple[str, ...] = ()
+    """IF"""
+
+    @property
+    def assigned(self) -> bool:
+        """IS: whether there is anybody."""
+        return self.kind != "NONE"
+
+
+@dataclass(frozen=True, slots=True)
+class Signatory:
+    """What signs, of which meter, and where."""
+
+    gateway: str
+    """GI: maker and model of what signs"""
+    gateway_serial: str
+    version: str
+    meter_model: str
+    meter_serial: str
+    """empty: it is not known"""
+    firmware: str
+    """CF: of the charge controller"""
+    charge_point: str
+    """CI: station and EVSE, a blank between"""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedReading:
+    """One reading as it is signed."""
+
+    energy_wh: Decimal
+    taken_at: datetime
+    time: TimeStatus
+    reason: Reason | None
+    """None: of the meter alone"""
+    state: MeterState = MeterState.GOOD
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A transaction of which readings are signed."""
+
+    transaction_id: str
+    holder: Holder = Holder()
+    tariff: str = ""
+    """what the customer was told of the price"""
+
+
+def payload(signatory: Signatory, page: str, subject: Subject | None, reading: SignedReading) -> bytes:
+    """The bytes that are signed: one reading, of a transaction or (without a subject) of the meter alone."""
+    fields: dict[str, Json] = {
+        "FV": FORMAT_VERSION,
+        "GI": signatory.gateway,
+        "GS": signatory.gateway_serial,
+        "GV": signatory.version,
+        "PG": page,
+        "MM": signatory.meter_model,
+        "MS": signatory.meter_serial,
+    }
+    if subject is not None:
+        fields |= _assignment(subject)
+    fields |= {"CF": signatory.firmware[:_LONGEST_FIRMWARE], "CT": "CBIDC", "CI": signatory.charge_point}
+    return ocmf.payload(fields, [_reading(reading)])
+
+
+def _assignment(subject: Subject) -> Mapping[str, Json]:
+    holder = subject.holder
+    fields: dict[str, Json] = {"IS": holder.assigned}
+    if holder.level is not None:
+        fields["IL"] = holder.level
+    if holder.flags:
+        fields["IF"] = list(holder.flags)
+    fields |= {"IT": holder.kind, "ID": holder.value.encode()[:_LONGEST_ID].decode(errors="ignore")}
+    if subject.tariff:
+        fields["TT"] = subject.tariff[:_LONGEST_TARIFF]
+    return fields
+
+
+def _reading(reading: SignedReading) -> Mapping[str, Json]:
+    fields: dict[str, Json] = {"TM": ocmf.write_time(reading.taken_at, reading.time.value)}
+    if reading.reason is not None:
+        fields["TX"] = reading.reason.value
+    flags = "E" if reading.state is not MeterState.GOOD else ""
+    flags += "t" if reading.time is TimeStatus.UNKNOWN else ""
+    return {
+        **fields,
+        "RV": kwh(reading.energy_wh),
+        "RI": IMPORT_REGISTER,
+        "RU": "kWh",
+        "RT": "AC",
+        "EF": flags,
+        "ST": reading.state.value,
+    }
+
+
+def kwh(energy_wh: Decimal) -> Decimal:
+    """A register in kWh with the digits that it has, and at least to the watt-hour."""
+    exact = (energy_wh / 1000).normalize()
+    exponent = exact.as_tuple().exponent
+    short = not isinstance(exponent, int) or exponent > -3
+    return exact.quantize(_WATT_HOUR, ROUND_HALF_UP) if short else exact
