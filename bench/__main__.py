@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bench import composite
 from bench.csms import neutral_csms
+from bench.first_signs import first_signs
 from bench.pilot import samples_to_pilots
 from bench.processes import EQUIPPED, STATION, Measured, booted
 from station.app import application as assemble
@@ -26,6 +27,8 @@ from station.program import Program
 _IDLE_S = 3.0
 _PILOT_AIM_MS = 5.0
 """from a sample to the board, as long as nothing outside of us is waited for"""
+_LIGHT_AIM_MS = 500.0
+_API_AIM_MS = 3000.0
 Start = Callable[[], AbstractAsyncContextManager[Measured]]
 
 
@@ -60,6 +63,16 @@ async def _cold_starts(runs: int) -> None:
         "ocpp client",
         1.3,
     )
+
+
+async def _first_signs(runs: int) -> None:
+    signs = [await first_signs() for _ in range(runs)]
+    for what, took, aim_ms in (
+        ("light, exec to the LED told, ms", statistics.median(one.light_ms for one in signs), _LIGHT_AIM_MS),
+        ("commissioning, exec to the API's answer, ms", statistics.median(one.answer_ms for one in signs), _API_AIM_MS),
+    ):
+        verdict = "met" if took <= aim_ms else "NOT MET"
+        print(f"{what:68} {took:9.1f}   {'':39} aim ≤ {aim_ms:g}: {verdict}", flush=True)
 
 
 async def _memory() -> None:
@@ -162,6 +175,7 @@ async def _pilots(count: int) -> None:
 async def _main(quick: bool) -> None:
     print(f"{os.cpu_count()} CPUs; medians of interleaved runs; only ratios travel to another machine")
     await _cold_starts(3 if quick else 15)
+    await _first_signs(3 if quick else 15)
     await _memory()
     await _round_trips(500 if quick else 5000)
     await _events(500 if quick else 3000)

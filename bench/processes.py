@@ -56,7 +56,7 @@ class Measured:
         return int(found[1]) / 1024
 
 
-async def _compiled() -> None:
+async def compiled() -> None:
     """Byte code beside the sources, as every installation has it; some environments forbid Python to write it."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     compiling = await asyncio.create_subprocess_exec(
@@ -77,7 +77,7 @@ async def booted(
             arguments = (*arguments, "--config", str(file), "--http-port", "0")
         else:
             arguments = (*arguments, csms.url)
-        await _compiled()
+        await compiled()
         began_s = time.time()
         process = await asyncio.create_subprocess_exec(
             sys.executable, *arguments, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL

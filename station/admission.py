@@ -13,6 +13,7 @@ from station.authorization import Authorizer, shown
 from station.card_sign import CardSign
 from station.evse_state import Authorization, blocking_faults, ev_connected
 from station.model import CSMS_MADE, NOBODY, IdToken, IdTokenInfo, StoppedReason, TriggerReason
+from station.stint import Stint
 
 if TYPE_CHECKING:
     from metering.clock import Clock, TimerHandle
@@ -23,6 +24,8 @@ _log = logging.getLogger(__name__)
 
 _MOST_TOKENS = 16
 """presented tokens that may wait for a decision; a reader that sends more is broken or played with"""
+_DECIDE_S = 600.0
+"""a decision that takes longer never comes: a CSMS that does not answer is given up long before"""
 _SELECTION_S = 60.0
 """how long the holder of a master pass may take to choose (C16, error handling)"""
 _LOOK_AGAIN_S = 5.0
@@ -56,6 +59,7 @@ class Admission:
         """whether anybody may begin to charge now"""
         self.asks_which = False
         """whether there is a display where the holder of a master pass can choose (C16.FR.01)"""
+        self.deciding = Stint("the decision on a token", clock, _DECIDE_S)
         self.sign = CardSign(clock)
         """what the driver is told of the card meanwhile"""
         authorizer.on_no_answer = self.sign.unanswered
@@ -93,7 +97,8 @@ class Admission:
         while True:
             presented = await self._presented.get()
             self.sign.asked(presented.evse_id)
-            outcome = await self._decide(presented.id_token, presented.evse_id)
+            with self.deciding:
+                outcome = await self._decide(presented.id_token, presented.evse_id)
             self.sign.decided(rejected=outcome in {TokenOutcome.REJECTED, TokenOutcome.BUSY})
             _log.info("token %s: %s", shown(presented.id_token), outcome)
             if not presented.settled.done():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from station.evse_state import EvseState, next_change_s, outputs
 from station.hardware.board import SAFE, Board, BoardError, Observation
 from station.model import Fault
+from station.stint import Stint
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
+_APPLY_S = 15.0
+"""a board that takes longer than this for an order does not come back"""
 _SAFE_WITHIN_S = 2.0
 _WELDED_AFTER_S = 3.0
 """a contactor that is still closed so long after it had to open is welded"""
@@ -70,6 +73,7 @@ class BoardDriver:
         self._contradicted_since_s: float | None = None
         self._lock_differs_since_s: float | None = None
         self._repeat = False
+        self.applying = Stint(f"the board of EVSE {evse.id}", clock, _APPLY_S)
 
     def repeat(self) -> None:
         """Give the board its orders once more, whether or not they changed."""
@@ -106,7 +110,8 @@ class BoardDriver:
                     continue
                 self._repeat = False
                 try:
-                    await self._board.apply(wanted)
+                    with self.applying:
+                        await self._board.apply(wanted)
                     applied = wanted
                     self._evse.report_fault(Fault.BOARD, False)
                 except BoardError as error:

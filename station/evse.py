@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from station.sampler import Sampler
     from station.settings import Settings
     from station.signing import Signing
+    from station.stint import Stint
 
 _log = logging.getLogger(__name__)
 
@@ -152,6 +153,11 @@ class Evse:
     def offered_a(self) -> float:
         """What the pilot offers now, amperes per phase."""
         return offer_a(self.state) if wants_energy(self.state) else 0.0
+
+    @property
+    def stints(self) -> tuple[Stint, ...]:
+        """What goes on here and has to come to an end."""
+        return self._driver.applying, self._recorder.writing
 
     @property
     def connector_status(self) -> ConnectorStatus:

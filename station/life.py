@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from station.prices import Prices
     from station.security_events import SecurityEvents
     from station.shared_limits import SharedLimits
+    from station.stint import Stint
     from station.tamper import Tamper
     from station.tariff_and_cost import TariffAndCost
     from station.time_keeper import TimeKeeper
@@ -94,6 +95,11 @@ class Life:
             if self.connect is not None:
                 connect = self.connect
                 group.create_task(keep_running("CSMS link", lambda: connect(self), self.clock), name="csms")
+
+    def stints(self) -> list[Stint]:
+        """What the essential tasks are at, each of which has to come to an end."""
+        evses = self.station.evses.values()
+        return [self.load.waiting, self.station.admission.deciding, *(one for evse in evses for one in evse.stints)]
 
     async def halt(self) -> None:
         """Stop in order, within a few seconds, and without the CSMS."""

@@ -16,6 +16,7 @@ from metering.pulse import Pulse
 from metering.reading import UNKNOWN
 from station.evse import Evse
 from station.evse_state import ev_connected
+from station.stint import Stint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _DECIDE_EVERY_S = 1.0
+_DECIDE_AGAIN_S = 15.0
+"""the next decision comes by then, or never"""
 _UNSETTLED_A = 1.0
 """a vehicle that draws so much more or less than offered may change at any moment: its meter is read with a sample"""
 
@@ -71,6 +74,7 @@ class LoadManagement:
             self._obey(around.orders.order)  # before the contact was read the careful side holds
         self._ready_s: dict[int, float] = {}
         self._due = Pulse()
+        self.waiting = Stint("the limits of the EVSEs", clock, _DECIDE_AGAIN_S)
         self.on_decided: list[Callable[[], None]] = []
         """told after each decision"""
 
@@ -94,7 +98,8 @@ class LoadManagement:
     async def _keep_deciding(self) -> None:
         while True:
             self._decide()
-            await self._due.wait_at_most(self._clock, _DECIDE_EVERY_S)
+            with self.waiting:
+                await self._due.wait_at_most(self._clock, _DECIDE_EVERY_S)
 
     async def _keep_saving(self) -> None:
         """Save what ended or began with a transaction; no limit waits for the disk."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from station.database import StorageError
 from station.feed import Feed
 from station.model import BootReason
+from station.service_manager import ServiceManager, boot_reason
 from station.simulation.clock import VirtualClock
 from station.simulation.world import World
 from station.supervision import keep_running
@@ -57,7 +58,8 @@ class Program:
         self._alive = asyncio.Event()
         self._dead = asyncio.Event()
         self._rebooting = asyncio.Event()
-        self._boot_reason = BootReason.POWER_UP
+        self._boot_reason = boot_reason(os.environ)
+        self._manager = ServiceManager.of(os.environ)
 
     @property
     def boot_reason(self) -> BootReason:
@@ -66,6 +68,8 @@ class Program:
 
     def stop(self) -> None:
         """Stop in order."""
+        if self._manager is not None and not self._stopped.is_set():
+            self._manager.tell("STOPPING=1")
         self._stopped.set()
 
     @property
@@ -121,6 +125,9 @@ class Program:
                 name="web",
             )
             stack.push_async_callback(_end_task, web)
+            if self._manager is not None:
+                heart = asyncio.create_task(self._beat(self._manager), name="heartbeat")
+                stack.push_async_callback(_end_task, heart)
             while not self._stopped.is_set():
                 await self._live(ready_file)
                 ready_file = None
@@ -181,6 +188,12 @@ class Program:
 
     async def _serve(self) -> None:
         await self.web.run(self._build_web, self._tls_files)
+
+    async def _beat(self, manager: ServiceManager) -> None:
+        from station.heartbeat import Heartbeat
+
+        await self.begun()
+        await Heartbeat(manager, lambda: self.life).run()
 
     def _build_web(self) -> ASGIApp:
         from station.web.api import build

@@ -15,6 +15,7 @@ from metering.time_quality import TimeStatus
 from station.database import StorageError
 from station.model import SAMPLE_TRIGGERS, ChargingState, EventType, TransactionEvent, TriggerReason
 from station.sampler import measured
+from station.stint import Stint
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -27,6 +28,8 @@ _log = logging.getLogger(__name__)
 
 _MOST_SAMPLES = 500
 """with so many samples waiting in memory for the disk, every second one goes (E04.FR.07)"""
+_WRITE_S = 60.0
+"""a disk that neither takes an event nor refuses it within this does not come back"""
 _RETRY_S = (1.0, 2.0, 5.0, 10.0)
 
 
@@ -45,6 +48,7 @@ class Recorder:
         """the transaction that the CSMS has been told the public key of"""
         self.signing: Signing | None = None
         """None: nothing is signed here"""
+        self.writing = Stint("the record of transactions", clock, _WRITE_S)
         self.offered_a: Callable[[], float] = lambda: 0.0
         """what the pilot offers now (Current.Offered)"""
         self.time_status: Callable[[], TimeStatus] = lambda: TimeStatus.UNKNOWN
@@ -110,7 +114,8 @@ class Recorder:
             if not self.online():  # E11.FR.07: the link went while the meter or the disk was waited for
                 event = replace(event, offline=True)
             try:
-                recorded = await self._outbox.append(event)
+                with self.writing:
+                    recorded = await self._outbox.append(event)
             except StorageError as error:
                 if attempt == 0:
                     _log.error("transaction event %s is not on disk: %s", event.event_type, error)

@@ -1,0 +1,34 @@
+"""A stretch of work that has to come to an end: so that an essential task that hangs is noticed."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+
+
+class Stint:
+    """What a task does between `with` and the end of the block; one at a time."""
+
+    def __init__(self, name: str, clock: Clock, most_s: float) -> None:
+        self.name = name
+        """what goes on, for the log"""
+        self._clock = clock
+        self._most_s = most_s
+        self._since_s: float | None = None
+
+    @property
+    def overdue(self) -> bool:
+        """Whether it goes on for longer than it may."""
+        return self._since_s is not None and self._clock.monotonic() - self._since_s > self._most_s
+
+    def __enter__(self) -> None:
+        self._since_s = self._clock.monotonic()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        del kind, error, trace
+        self._since_s = None

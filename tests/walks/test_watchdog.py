@@ -1,0 +1,166 @@
+"""The watchdog: it is told that the station lives while it does, and hears nothing from one that hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+from station.hardware.board import Outputs
+from station.heartbeat import Heartbeat
+from station.model import IdToken, IdTokenInfo, TransactionEvent
+from station.service_manager import ServiceManager
+from tests.csms import running_csms
+from tests.walk import Walk, walking
+from tests.walks.station_process import StationProcess, until
+
+
+@contextlib.contextmanager
+def listening(path: Path) -> Generator[socket.socket]:
+    """The service manager's end."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire:
+        wire.bind(str(path))
+        wire.setblocking(False)
+        yield wire
+
+
+def heard(wire: socket.socket) -> list[str]:
+    """What has been said since the last look."""
+    said: list[str] = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            said += wire.recv(4000).decode().split("\n")
+    return said
+
+
+async def test_a_process_says_that_it_is_ready_alive_and_stopping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    monkeypatch.setenv("WATCHDOG_USEC", "1000000")
+    said: list[str] = []
+    async with running_csms() as csms:
+        station = StationProcess(tmp_path, csms.url)
+        with listening(tmp_path / "notify") as wire:
+            try:
+                station.start()
+                await station.ready()
+                await until(lambda: said.extend(heard(wire)) or said.count("WATCHDOG=1") >= 3)
+                station.signal(signal.SIGTERM)
+                assert await station.ended(within_s=5.0) == 0
+                said += heard(wire)
+            finally:
+                await station.aclose()
+    assert said[0] == "READY=1"
+    assert any(word.startswith("STATUS=") and "CSMS" in word for word in said)
+    assert "STOPPING=1" in said
+
+
+async def test_a_process_that_is_stopped_in_its_tracks_is_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    monkeypatch.setenv("WATCHDOG_USEC", "400000")
+    async with running_csms() as csms:
+        station = StationProcess(tmp_path, csms.url)
+        with listening(tmp_path / "notify") as wire:
+            try:
+                station.start()
+                await until(lambda: "WATCHDOG=1" in heard(wire))
+                station.signal(signal.SIGSTOP)
+                await asyncio.sleep(0.3)
+                heard(wire)
+                await asyncio.sleep(0.6)
+                assert heard(wire) == []
+            finally:
+                station.signal(signal.SIGCONT)
+                await station.aclose()
+
+
+Break = Callable[[Walk, pytest.MonkeyPatch], None]
+
+
+def board_hangs(walk: Walk, patch: pytest.MonkeyPatch) -> None:
+    """The board takes an order and never comes back."""
+
+    async def apply(outputs: Outputs) -> None:
+        del outputs
+        await asyncio.Event().wait()
+
+    patch.setattr(walk.board, "apply", apply)
+
+
+def disk_hangs(walk: Walk, patch: pytest.MonkeyPatch) -> None:
+    """The disk neither takes an event nor refuses it."""
+
+    async def append(event: TransactionEvent) -> TransactionEvent:
+        del event
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    patch.setattr(walk.life.station.outbox, "append", append)
+
+
+def decision_hangs(walk: Walk, patch: pytest.MonkeyPatch) -> None:
+    """Whoever was asked of a token never comes back."""
+
+    async def authorize(id_token: IdToken) -> IdTokenInfo:
+        del id_token
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    patch.setattr(walk.life.station.csms, "authorize", authorize)
+
+
+@pytest.mark.parametrize(
+    ("breaks", "name"),
+    [
+        (board_hangs, "the board of EVSE 1"),
+        (disk_hangs, "the record of transactions"),
+        (decision_hangs, "the decision on a token"),
+    ],
+)
+async def test_a_station_whose_essential_task_hangs_is_not_called_alive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks: Break, name: str
+) -> None:
+    with listening(tmp_path / "notify") as wire:
+        manager = ServiceManager.of({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "20000000"})
+        assert manager is not None
+        async with walking(tmp_path) as walk:
+            await walk.accepted()
+            heart = Heartbeat(manager, lambda: walk.application.life)
+            heart.beat()
+            assert "WATCHDOG=1" in heard(wire)
+            with monkeypatch.context() as patch:
+                breaks(walk, patch)
+                await walk.plug(phases=3)
+                walk.life.station.present(IdToken("04A3B2C1D5E680", "ISO14443"), 1)
+                await walk.advance(5)
+                heart.beat()
+                assert "WATCHDOG=1" in heard(wire), "it may take a while"
+                await walk.advance(700)
+                heart.beat()
+                assert heard(wire) == [f"STATUS=hanging: {name}"]
+
+
+async def test_an_hour_of_rest_and_a_charge_are_no_reason_for_alarm(tmp_path: Path) -> None:
+    with listening(tmp_path / "notify") as wire:
+        manager = ServiceManager.of({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "20000000"})
+        assert manager is not None
+        async with walking(tmp_path) as walk:
+            await walk.accepted()
+            heart = Heartbeat(manager, lambda: walk.application.life)
+            await walk.advance(3600)
+            heart.beat()
+            assert heard(wire) == ["WATCHDOG=1", "STATUS=available; 0 of 1 EVSEs in a transaction; CSMS connected"]
+            await walk.plug(phases=3)
+            await walk.present()
+            await walk.charging()
+            await walk.advance(1800)
+            heart.beat()
+            assert heard(wire) == ["WATCHDOG=1", "STATUS=charging; 1 of 1 EVSEs in a transaction; CSMS connected"]
