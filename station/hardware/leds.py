@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol
 
@@ -20,6 +21,9 @@ _log = logging.getLogger(__name__)
 
 _BLINK_MS: Final = 500
 """how long a blinking light is on, and off"""
+_UDEV_LOOKS: Final = 40
+_UDEV_LOOK_S: Final = 0.01
+"""so often, and so far apart, it is looked whether udev has given us a file of sysfs"""
 _RGB: Final = {
     Colour.LIGHT_BLUE: (0, 160, 255),
     Colour.BLUE: (0, 0, 255),
@@ -112,15 +116,26 @@ class SysfsLeds:
         if "pattern" in triggers:
             self._write("trigger", "pattern")
             # Each level twice, the second time for no time: else the kernel fades from one to the other.
-            self._write("pattern", f"{most} {_BLINK_MS} {most} 0 0 {_BLINK_MS} 0 0")
+            self._write_new("pattern", f"{most} {_BLINK_MS} {most} 0 0 {_BLINK_MS} 0 0")
         elif "timer" in triggers:
             self._write("brightness", str(most))
             self._write("trigger", "timer")
-            self._write("delay_on", str(_BLINK_MS))
-            self._write("delay_off", str(_BLINK_MS))
+            self._write_new("delay_on", str(_BLINK_MS))
+            self._write_new("delay_off", str(_BLINK_MS))
         else:
             self._write("brightness", str(most))
             raise OSError(errno.EOPNOTSUPP, "the kernel has neither the trigger pattern nor timer: it does not blink")
+
+    def _write_new(self, name: str, text: str) -> None:
+        """Write a file that a trigger has just brought along: udev gives it to us a moment later."""
+        for _ in range(_UDEV_LOOKS):
+            try:
+                self._write(name, text)
+            except (FileNotFoundError, PermissionError):
+                time.sleep(_UDEV_LOOK_S)
+            else:
+                return
+        self._write(name, text)
 
     def _read(self, name: str) -> str:
         return (self._path / name).read_text(encoding="ascii").strip()

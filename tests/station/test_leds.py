@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,19 @@ def test_a_kernel_that_cannot_blink_shows_the_colour_and_is_complained_of(tmp_pa
     with pytest.raises(LampError, match="does not blink"):
         SysfsLeds(path).put(CHARGING)
     assert shown(path, "brightness") == "255"
+
+
+def test_a_file_that_udev_hands_over_a_moment_later_is_waited_for(tmp_path: Path) -> None:
+    path = led(tmp_path / "rgb:status")
+    (path / "pattern").unlink()
+    udev = threading.Timer(0.1, (path / "pattern").touch)
+    udev.start()
+    SysfsLeds(path).put(CHARGING)
+    udev.join()
+    assert shown(path, "pattern") == "255 500 255 0 0 500 0 0"
+    (path / "pattern").unlink()
+    with pytest.raises(LampError, match="pattern"):
+        SysfsLeds(path).put(CHARGING)
 
 
 async def test_an_led_that_is_not_there_is_complained_of_and_never_made(tmp_path: Path) -> None:

@@ -1,0 +1,57 @@
+"""The files for systemd are what systemd understands, and the unit is as closed as its document says."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+DEPLOY = Path(__file__).parents[1] / "deploy"
+ANALYZE = shutil.which("systemd-analyze")
+SYSUSERS = shutil.which("systemd-sysusers")
+UDEVADM = shutil.which("udevadm")
+_EXPOSURE = 1.5
+"""as docs/deploy.md tells; 0 is best"""
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    """What a tool says of a file."""
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+
+
+@pytest.fixture
+def unit(tmp_path: Path) -> str:
+    """The unit, with a program that is there."""
+    text = (DEPLOY / "borne.service").read_text(encoding="utf-8")
+    path = tmp_path / "borne.service"
+    path.write_text(text.replace("/opt/borne/bin/borne ", "/bin/true "), encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
+def test_systemd_understands_every_line_of_the_unit(unit: str) -> None:
+    done = run(str(ANALYZE), "verify", "--man=no", unit)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
+def test_the_unit_is_as_closed_as_its_document_says(unit: str) -> None:
+    done = run(str(ANALYZE), "security", "--offline=true", "--no-pager", unit)
+    found = re.search(r"exposure level for borne\.service: ([\d.]+)", done.stdout)
+    assert found is not None, done.stdout + done.stderr
+    assert float(found[1]) <= _EXPOSURE
+    assert f"{_EXPOSURE} (OK" in (DEPLOY.parent / "docs" / "deploy.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(SYSUSERS is None, reason="systemd-sysusers is not installed")
+def test_the_users_can_be_made() -> None:
+    assert run(str(SYSUSERS), "--dry-run", str(DEPLOY / "borne.sysusers")).returncode == 0
+
+
+@pytest.mark.skipif(UDEVADM is None, reason="udevadm is not installed")
+def test_udev_understands_the_rules() -> None:
+    done = run(str(UDEVADM), "verify", str(DEPLOY / "60-borne.rules"))
+    assert done.returncode == 0, done.stdout + done.stderr
