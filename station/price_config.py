@@ -47,6 +47,18 @@ class PricesConfig(_Table):
                 raise RuleError(("period", position, "name"), f"{self.period[position].name} is given twice")
         return self
 
+    @classmethod
+    def of(cls, prices: PriceList) -> PricesConfig:
+        """A price list as the owner would write it."""
+        return cls(
+            currency=prices.currency,
+            energy_per_kwh=prices.energy_per_kwh,
+            time_per_hour=prices.time_per_hour,
+            idle_per_hour=prices.idle_per_hour,
+            idle_after_s=prices.idle_after_s,
+            period=tuple(PeriodConfig(name=one.name, energy_per_kwh=one.energy_per_kwh) for one in prices.period),
+        )
+
     def as_list(self) -> PriceList:
         """The same, as bills are made of it."""
         return PriceList(

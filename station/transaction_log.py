@@ -12,11 +12,15 @@ from typing import TYPE_CHECKING, TypeVar
 from station.price import Bill, PeriodReading, PriceList, exact_wh
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from pydantic import TypeAdapter
 
     from station.database import Database, Row, Value
 
 T = TypeVar("T")
+_NUMBER, _BEGAN_AT = 1, 5
+"""their places among the columns"""
 _log = logging.getLogger(__name__)
 
 _COLUMNS = (
@@ -69,7 +73,7 @@ class RegisterShown:
 
 @dataclass(frozen=True, slots=True)
 class ToldCost:
-    """What the CSMS said that a transaction cost in all."""
+    """What somebody says that a transaction cost in all."""
 
     amount: Decimal
     currency: str
@@ -96,6 +100,18 @@ class Transaction:
     prices: PriceList | None
     bill: Bill | None
     told: ToldCost | None = None
+
+    @property
+    def cost(self) -> ToldCost | None:
+        """What it cost in all: as the CSMS said, else by the owner's prices; None: nothing had a price, or it runs."""
+        if self.told is not None or self.bill is None:
+            return self.told
+        return ToldCost(self.bill.total, self.bill.currency)
+
+    @property
+    def objection(self) -> str | None:
+        """Why that cannot be asked from anybody, as a sentence; None: nothing speaks against it."""
+        return self.bill.objection if self.bill is not None and self.told is None else None
 
     @property
     def energy_wh(self) -> Decimal | None:
@@ -151,6 +167,26 @@ class TransactionLog:
             (*values, most, skip),
         )
         return Found(int(str(counted[0][0])), [_transaction(row) for row in rows])
+
+    async def pages(self, search: Search, size: int = 250) -> AsyncGenerator[list[Transaction]]:
+        """All transactions that fit, the oldest first; each page is read when it is asked for.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        where, values = _where(search)
+        after: tuple[Value, Value] = ("", 0)
+        while True:
+            rows = await self._database.rows(
+                f"SELECT {_COLUMNS} FROM transactions {where or 'WHERE TRUE'} AND (began_at, number) > (?, ?)"
+                " ORDER BY began_at, number LIMIT ?",
+                (*values, *after, size),
+            )
+            if rows:
+                yield [_transaction(row) for row in rows]
+            if len(rows) < size:
+                return
+            after = (rows[-1][_BEGAN_AT], rows[-1][_NUMBER])
 
     async def get(self, transaction_id: str) -> Transaction | None:
         """One of them; None: it is not on record."""

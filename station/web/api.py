@@ -17,7 +17,7 @@ from station.model import EvseRef, StoppedReason, TriggerReason
 from station.version import package_version
 from station.web.gate import Gate
 from station.web.host import Host
-from station.web.status import Json, hidden, status, without_key_code
+from station.web.status import Json, hidden, status
 from station.web.visitor import visitor_of
 from station.web.visitor_view import status_for
 
@@ -49,8 +49,10 @@ def build(host: Host) -> FastAPI:
     from station.web.grid_order_api import grid_order_routes
     from station.web.load_api import load_routes
     from station.web.metering_api import metering_routes
+    from station.web.price_api import price_routes
     from station.web.sim_api import simulation_routes
     from station.web.token_api import token_routes
+    from station.web.transaction_api import transaction_routes
 
     api = FastAPI(
         title="borne",
@@ -76,6 +78,8 @@ def build(host: Host) -> FastAPI:
     _reading_routes(api, living)
     _acting_routes(api, living, host)
     token_routes(api, living, host)
+    transaction_routes(api, living)
+    price_routes(api, living, host)
     simulation_routes(api, host, living)
     certificate_routes(api, living)
     load_routes(api, living, host)
@@ -127,24 +131,6 @@ def _reading_routes(api: FastAPI, living: Living) -> None:
     async def variables() -> list[Json]:  # pyright: ignore[reportUnusedFunction]
         model = living.life.variables
         return [dataclasses.asdict(row) for row in model.rows()] if model is not None else []
-
-    @api.get("/api/transactions")
-    async def transactions(  # pyright: ignore[reportUnusedFunction]
-        most: Annotated[int, Query(ge=1, le=1000)] = 100,
-    ) -> list[Json]:
-        outbox = living.life.station.outbox
-        return [{"transaction_id": identity} for identity in await outbox.transaction_ids(most)]
-
-    @api.get("/api/transactions/{transaction_id}")
-    async def transaction(transaction_id: str) -> Json:  # pyright: ignore[reportUnusedFunction]
-        events = await living.life.station.outbox.events(transaction_id)
-        if not events:
-            raise HTTPException(404, "no such transaction")
-        return {
-            "transaction_id": transaction_id,
-            "ongoing": living.life.station.is_ongoing(transaction_id),
-            "events": [dataclasses.asdict(without_key_code(event)) for event in events],
-        }
 
     @api.get("/api/auth/cache")
     async def cache() -> list[Json]:  # pyright: ignore[reportUnusedFunction]

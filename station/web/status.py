@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from energy.limit import tightest, told
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from station.evse import Evse
     from station.life import Life
     from station.light import StatusLight
-    from station.model import TransactionEvent
 
 Json = dict[str, object]
 
@@ -75,13 +73,6 @@ async def status(host: Host) -> Json:
 def hidden(token: str, kind: str) -> str:
     """The text of an id token, of a key code nothing (C04.FR.04)."""
     return "…" if kind == "KeyCode" else token
-
-
-def without_key_code(event: TransactionEvent) -> TransactionEvent:
-    """An event as it may be shown."""
-    if (id_token := event.id_token) is None:
-        return event
-    return replace(event, id_token=replace(id_token, value=hidden(id_token.value, id_token.type)))
 
 
 def evse_status(evse: Evse, light: StatusLight | None) -> Json:

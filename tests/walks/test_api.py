@@ -73,7 +73,7 @@ async def test_transactions_cache_profiles_and_variables_can_be_read(tmp_path: P
         await walk.present()
         await walk.charging()
         identity = (await api.evse())["transaction_id"]
-        assert [one["transaction_id"] for one in await api.get("/api/transactions")] == [identity]
+        assert [one["transaction_id"] for one in (await api.get("/api/transactions"))["transactions"]] == [identity]
         record = await api.get(f"/api/transactions/{identity}")
         assert record["ongoing"] is True
         assert [one["seq_no"] for one in record["events"]] == list(range(len(record["events"])))

@@ -1,0 +1,85 @@
+"""Transactions as comma-separated values (RFC 4180), safe to open in a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable
+from datetime import datetime, tzinfo
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final
+
+from station.authorization import shown
+from station.model import IdToken
+
+if TYPE_CHECKING:
+    from station.transaction_log import Transaction
+
+MEDIA_TYPE: Final = "text/csv; charset=utf-8"
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+Cell = str | int | Decimal | None
+
+_COLUMNS: Final[tuple[tuple[str, Callable[[Transaction, tzinfo], Cell]], ...]] = (
+    ("transaction_id", lambda one, _: one.transaction_id),
+    ("evse", lambda one, _: one.evse_id),
+    ("token", lambda one, _: card(one)),
+    ("token_type", lambda one, _: one.token_type),
+    ("began_at", lambda one, zone: _local(one.began_at, zone)),
+    ("ended_at", lambda one, zone: _local(one.ended_at, zone)),
+    ("time_status_begin", lambda one, _: one.begin.time),
+    ("time_status_end", lambda one, _: one.end.time),
+    ("times_corrected_s", lambda one, _: _seconds(one.corrected_s)),
+    ("energy_kwh", lambda one, _: _kwh(one.energy_wh)),
+    ("register_begin_kwh", lambda one, _: _kwh(one.begin.energy_wh)),
+    ("register_end_kwh", lambda one, _: _kwh(one.end.energy_wh)),
+    ("meter_serial", lambda one, _: one.meter_serial),
+    ("charging_s", lambda one, _: one.charging_s),
+    ("stopped_reason", lambda one, _: one.stopped_reason),
+    ("cost", lambda one, _: one.cost.amount if one.cost is not None else None),
+    ("currency", lambda one, _: one.cost.currency if one.cost is not None else None),
+    ("cost_told_by", lambda one, _: None if one.cost is None else "csms" if one.told is not None else "station"),
+    ("objection", lambda one, _: one.objection),
+)
+
+
+def heading() -> str:
+    """The first line."""
+    return _line(name for name, _ in _COLUMNS)
+
+
+def rows(transactions: Iterable[Transaction], zone: tzinfo) -> str:
+    """A line for each transaction; times as clocks at the station show them, with their offset from UTC."""
+    return "".join(_line(value(one, zone) for _, value in _COLUMNS) for one in transactions)
+
+
+def card(one: Transaction) -> str | None:
+    """The card of a transaction, shortened as everywhere."""
+    return shown(IdToken(one.token, one.token_type or "")) if one.token is not None else None
+
+
+def _line(cells: Iterable[Cell]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer).writerow([_safe(cell) for cell in cells])
+    return buffer.getvalue()
+
+
+def _safe(cell: Cell) -> str:
+    """A cell that no spreadsheet takes for a formula; numbers are made here and are none."""
+    if cell is None:
+        return ""
+    if isinstance(cell, str) and cell.startswith(_FORMULA):
+        return f"'{cell}"
+    return str(cell)
+
+
+def _local(moment: datetime | None, zone: tzinfo) -> str | None:
+    return moment.astimezone(zone).isoformat(timespec="seconds") if moment is not None else None
+
+
+def _kwh(energy_wh: Decimal | None) -> Decimal | None:
+    return energy_wh / 1000 if energy_wh is not None else None
+
+
+def _seconds(seconds: float | None) -> Decimal | None:
+    return Decimal(repr(round(seconds, 3))) if seconds is not None else None

@@ -1,0 +1,91 @@
+"""The table of transactions: what is in it, in whose time, and that no spreadsheet runs it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import replace
+from datetime import UTC
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from station.documents import table
+from station.transaction_log import ToldCost
+from tests.fakes import CARD
+from tests.station.documents_data import BILL, transaction
+
+
+def read(text: str) -> list[dict[str, str]]:
+    """The lines of a table, as a program reads them."""
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def test_a_line_tells_registers_times_and_cost() -> None:
+    (row,) = read(table.heading() + table.rows([transaction()], ZoneInfo("Europe/Paris")))
+    assert row == {
+        "transaction_id": "0d9ad6e6-79f4-4b4b-9d0b-0a3f7a3a8d11",
+        "evse": "1",
+        "token": "04A3…80",
+        "token_type": "ISO14443",
+        "began_at": "2026-01-15T13:00:00+01:00",
+        "ended_at": "2026-01-15T14:30:00+01:00",
+        "time_status_begin": "S",
+        "time_status_end": "S",
+        "times_corrected_s": "",
+        "energy_kwh": "20.000",
+        "register_begin_kwh": "1.000",
+        "register_end_kwh": "21.000",
+        "meter_serial": "23-1234567",
+        "charging_s": "4500",
+        "stopped_reason": "Local",
+        "cost": "8.23",
+        "currency": "EUR",
+        "cost_told_by": "station",
+        "objection": "",
+    }
+
+
+def test_what_the_csms_said_that_it_costs_outweighs_the_owners_bill_and_what_speaks_against_that() -> None:
+    objected = replace(BILL, objection="the register went back")
+    one = transaction(bill=objected, corrected_s=-3600.0)
+    told = transaction(bill=objected, told=ToldCost(Decimal("9.9"), "CHF"))
+    rows = read(table.heading() + table.rows([one, told], UTC))
+    assert [(row["cost"], row["cost_told_by"], row["objection"]) for row in rows] == [
+        ("8.23", "station", "the register went back"),
+        ("9.9", "csms", ""),
+    ]
+    assert rows[0]["times_corrected_s"] == "-3600.0", "a number is no formula"
+
+
+def test_what_is_not_known_is_empty() -> None:
+    bare = transaction(
+        token=None, token_type=None, ended_at=None, stopped_reason=None, charging_s=None, meter_serial=None, bill=None
+    )
+    (row,) = read(table.heading() + table.rows([bare], UTC))
+    for name in ("token", "ended_at", "stopped_reason", "charging_s", "meter_serial", "cost", "cost_told_by"):
+        assert row[name] == ""
+
+
+@pytest.mark.parametrize("begins", ["=", "+", "-", "@", "\t", "\r"])
+def test_no_cell_is_a_formula(begins: str) -> None:
+    text = table.rows([transaction(meter_serial=f'{begins}HYPERLINK("x")')], UTC)
+    (row,) = read(table.heading() + text)
+    assert row["meter_serial"] == f'\'{begins}HYPERLINK("x")'
+
+
+@given(st.text(max_size=30), st.text(max_size=30))
+def test_whatever_the_texts_are_a_transaction_is_one_line_and_no_formula(serial: str, reason: str) -> None:
+    text = table.heading() + table.rows([transaction(meter_serial=serial, stopped_reason=reason)], UTC)
+    (row,) = read(text)
+    assert row["meter_serial"] in {serial, f"'{serial}"}
+    assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in row.values())
+    assert CARD.value not in text
+
+
+def test_a_key_code_is_not_shown() -> None:
+    (row,) = read(table.heading() + table.rows([transaction(token="1234", token_type="KeyCode")], UTC))
+    assert row["token"] == "…"
