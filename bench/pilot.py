@@ -46,7 +46,7 @@ async def samples_to_pilots(count: int, evses: int) -> list[float]:
         took_ms = await _measured(program, count, evses)
         program.stop()
         while not running.done():
-            await program.clock.advance(0.5)
+            await program.world.clock.advance(0.5)
         await running
     return sorted(took_ms)
 
@@ -67,17 +67,17 @@ async def _measured(program: Program, count: int, evses: int) -> list[float]:
         life.station.evses[evse_id].authorize(Authorization(_CARD), TriggerReason.AUTHORIZED)
     for _ in range(20):
         await _speak(program, _LOW_A)
-        await program.clock.advance(1.0)
+        await program.world.clock.advance(1.0)
     board.apply = noted  # type: ignore[method-assign]
     took_ms: list[float] = []
     while len(took_ms) < count:
         for house_a in (_HIGH_A, _LOW_A):
             for _ in range(2 if house_a > _LOW_A else 60):  # down at once, up when it has been calm
-                await program.clock.advance(1.0)
+                await program.world.clock.advance(1.0)
                 ordered.clear()
                 began_s = time.perf_counter()
                 await _speak(program, house_a)
-                await program.clock.settle()
+                await program.world.clock.settle()
                 if ordered:
                     took_ms.append((ordered[0] - began_s) * 1000.0)
     return took_ms[:count]

@@ -8,7 +8,10 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Generator
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
+
+_SETTLING_TURNS: Final = 40
+"""turns of the event loop in which a chain of tasks that wake each other comes to its end"""
 
 
 class TimerHandle(Protocol):
@@ -47,6 +50,16 @@ class Clock(ABC):
         """
         del patience_s
         yield
+
+    @property
+    def rate(self) -> float:
+        """Seconds of this clock per real second."""
+        return 1.0
+
+    async def settle(self) -> None:
+        """Let all that follows from this moment happen, as far as it needs neither time nor the outside world."""
+        for _ in range(_SETTLING_TURNS):
+            await asyncio.sleep(0)
 
     async def sleep(self, delay_s: float) -> None:
         """Wait `delay_s` seconds."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,13 +14,13 @@ from energy.phases import PhaseMap
 from energy.profile_store import ProfileStore
 from energy.sharing import Policy
 from energy.sources.house import House
-from metering.drivers import Buses, SimulatedMeterConfig
 from metering.journal import RegisterJournal
 from metering.plausibility import Plausibility, PlausibleMeter
 from station.access import Access
 from station.accounts import Accounts, Role
 from station.activation import Activation
 from station.availability import Availability
+from station.back_plate_watch import BackPlateWatch
 from station.billing import Billing
 from station.billing_meters import BillingMeters
 from station.bookkeeping import Bookkeeper, Sources
@@ -38,10 +37,11 @@ from station.feed import Feed
 from station.file_transfer import trusting
 from station.firmware import Firmware, Surroundings
 from station.firmware_record import FirmwareRecord
-from station.hardware import SimulatedUpdaterConfig
+from station.hardware import SimulatedBoardConfig, SimulatedUpdaterConfig
 from station.hardware.installer import Commands, Installer
 from station.hardware.leds import lamps_of
-from station.jumpers import Jumpers, expected_position
+from station.hardware.selector import selected_a
+from station.jumpers import expected_position
 from station.life import Life
 from station.light import Lamp, PageLight, StatusLight
 from station.load_management import Influences, LoadManagement
@@ -78,10 +78,9 @@ if TYPE_CHECKING:
     from metering.clock import Clock
     from station.config import Configuration, EvseConfig, GridConfig, MqttConfig
     from station.mqtt import Mqtt
+    from station.site import Site
 
 __all__ = ["StartError", "alive", "application", "run"]
-
-_log = logging.getLogger(__name__)
 
 _OVERHEAD = 1.25
 """a meter may show this much more than the rating before it is not believed"""
@@ -102,7 +101,21 @@ def run(configuration: Configuration, *, http_port: int | None, ready_file: Path
 
 def application(configuration: Configuration, *, http_port: int | None = None) -> Program:
     """The program of a station with this installation file."""
-    return Program(configuration, alive, http_port=http_port)
+    return Program(configuration, _site(configuration), alive, http_port=http_port)
+
+
+def _site(configuration: Configuration) -> Site:
+    """The hardware that the configuration names. What is not used is not loaded."""
+    if not isinstance(configuration.board, SimulatedBoardConfig):
+        from station.hardware.machine import Machine
+
+        return Machine(configuration.board)
+    from station.simulation.world import World
+
+    try:
+        return World(configuration)  # its meters keep their registers beside the station's records
+    except OSError as error:
+        raise StartError(f"station.storage: {error.filename}: {error.strerror}") from error
 
 
 @contextlib.asynccontextmanager
@@ -123,12 +136,11 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         credentials = Credentials(storage / "basic-auth.json", _password(configuration), clock)
         network = NetworkProfiles(database, settings, credentials, certificates, security_events)
         await network.load(_network_profile(configuration))
-        buses = Buses()
         metrology = Metrology(BillingMeters(FactStore(database, "meter"), clock), SignedRecords(database, clock))
         meters = metrology.meters
         await meters.load()
         desk = Desk(configuration, database, metrology.records, outbox, settings, clock)
-        evses = {evse.id: await _evse(evse, program, desk, buses, metrology) for evse in configuration.evse}
+        evses = {evse.id: await _evse(evse, program, desk, metrology) for evse in configuration.evse}
         tokens = TokenStore(database, settings, clock)
         await tokens.load()
         with contextlib.suppress(StorageError):  # a full disk is no reason not to start; it is tried again
@@ -139,7 +151,7 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         station = ChargingStation(evses, tokens, outbox, availability, restart, settings, clock)
         station.admission.asks_which = configuration.station.master_pass_selection
         grid_orders = await _grid_orders(program)
-        load = await _load_management(program, evses, database, settings, buses, grid_orders)
+        load = await _load_management(program, evses, database, settings, grid_orders)
         tamper = Tamper(evses.values(), database, security_events)
         await tamper.load()
         firmware = _firmware(program, database, station, security_events, certificates)
@@ -208,7 +220,9 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         if grid_orders is not None:
             grid_orders.powers = lambda: _powers(load, evses)
             life.watchers += [load.watch_orders, grid_orders.run]
-        life.jumpers = _jumpers(program)
+        plate = _back_plate_watch(program, load, tamper)
+        life.jumpers = lambda: plate.jumpers
+        life.watchers.append(plate.run)
         life.watchers.append(firmware.run)
         life.light = StatusLight(life, _lamps(configuration, program.feed))
         life.watchers.append(life.light.run)
@@ -305,8 +319,8 @@ def _firmware(
     return firmware
 
 
-async def _evse(config: EvseConfig, program: Program, desk: Desk, buses: Buses, metrology: Metrology) -> Evse:
-    clock, world, outbox, settings = program.clock, program.world, desk.outbox, desk.settings
+async def _evse(config: EvseConfig, program: Program, desk: Desk, metrology: Metrology) -> Evse:
+    clock, site, outbox, settings = program.clock, program.site, desk.outbox, desk.settings
     layout = EvseLayout(
         id=config.id,
         phases=config.phases,
@@ -317,14 +331,11 @@ async def _evse(config: EvseConfig, program: Program, desk: Desk, buses: Buses, 
         rotation=None if config.phase_rotation == "learn" else PhaseMap.named(config.phase_rotation),
         priority=config.priority,
     )
-    if isinstance(config.meter, SimulatedMeterConfig):
-        driver = world.open_meter(config, buses)
-    else:
-        driver = config.meter.open(clock, buses)
+    driver = site.open_meter(config)
     meter = PlausibleMeter(driver, Plausibility(config.max_current_a * 230.0 * config.phases * _OVERHEAD))
     metrology.meters.trust(config.id, meter, await outbox.latest_of(config.id))
     watch = MeterWatch(f"meter of EVSE {config.id}", meter, clock)
-    evse = Evse(layout, world.boards[config.id], watch, Recorder(outbox, watch, settings, clock), settings, clock)
+    evse = Evse(layout, site.board(config), watch, Recorder(outbox, watch, settings, clock), settings, clock)
     evse.sampler = Sampler(evse, watch, outbox, settings, clock)
     evse.stop_on_storage_failure = program.configuration.station.on_storage_failure == "stop"
     evse.stop_on_meter_failure = config.on_meter_failure == "stop"
@@ -340,7 +351,7 @@ async def _grid_orders(program: Program) -> GridOrders | None:
         return None
     record = OrderRecord(Path(program.configuration.station.storage) / "grid-orders.jsonl", program.clock)
     await record.load()
-    return GridOrders(config.open(program.clock, program.world.contacts_for(config)), record, program.clock)
+    return GridOrders(config.open(program.clock, program.site.contacts_for(config)), record, program.clock)
 
 
 def _powers(load: LoadManagement, evses: dict[int, Evse]) -> Powers:
@@ -351,18 +362,11 @@ def _powers(load: LoadManagement, evses: dict[int, Evse]) -> Powers:
     return Powers(sample.power_w if sample is not None else None, sum(known) if len(known) == len(evses) else None)
 
 
-def _jumpers(program: Program) -> Callable[[], Jumpers]:
-    """Where the jumpers stand and have to stand; a mismatch is said at once."""
+def _back_plate_watch(program: Program, load: LoadManagement, tamper: Tamper) -> BackPlateWatch:
     configuration = program.configuration
     source = configuration.grid.source if configuration.grid is not None else None
     expected = expected_position(source, configuration.grid_order)
-
-    def look() -> Jumpers:
-        return Jumpers(program.world.jumpers, expected)
-
-    if (wrong := look().mismatch) is not None:
-        _log.warning("%s", wrong)
-    return look
+    return BackPlateWatch(program.site.back_plate, expected, load, tamper)
 
 
 async def _load_management(
@@ -370,7 +374,6 @@ async def _load_management(
     evses: dict[int, Evse],
     database: Database,
     settings: Settings,
-    buses: Buses,
     grid_orders: GridOrders | None,
 ) -> LoadManagement:
     configuration, clock = program.configuration, program.clock
@@ -378,14 +381,16 @@ async def _load_management(
     profiles = Profiles(store, database, settings, clock)
     await profiles.load()
     grid = configuration.grid
-    source = program.world.grid_source(grid.source).open(clock, House(grid.phases, buses)) if grid is not None else None
+    site, source = program.site, None
+    if grid is not None:
+        source = site.grid_source(grid.source).open(clock, House(grid.phases, site.buses))
     powered_up = program.boot_reason is BootReason.POWER_UP
     return LoadManagement(
         Controller(
             clock,
             profiles.store,
             _connection(grid) if grid is not None else None,
-            station_limit_a=program.world.selector_a,
+            station_limit_a=selected_a(site.back_plate.seen.selector),
             policy=Policy(grid.sharing) if grid is not None else Policy.FAIR,
         ),
         evses,

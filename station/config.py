@@ -33,8 +33,9 @@ from metering.drivers import MeterConfig, SimulatedMeterConfig
 from metering.drivers.models import ModelName
 from station import config_environment, config_file
 from station.config_file import ConfigurationError, RuleError
-from station.hardware import BoardConfig, FirmwareConfig, SimulatedUpdaterConfig
+from station.hardware import BoardConfig, FirmwareConfig, SimulatedBoardConfig, SimulatedUpdaterConfig
 from station.hardware.leds import LightConfig, PageLightConfig, SysfsLightConfig
+from station.hardware.pilot import UnratedCable
 from station.identifiers import check_identifier, check_password, check_url
 from station.passwords import check_code
 from station.price_config import PricesConfig
@@ -233,6 +234,8 @@ class EvseConfig(_Table):
     """who signs the readings of a meter that does not sign them itself"""
     on_meter_failure: Literal["pause", "stop"] = "pause"
     """a transaction whose meter is silent or not to be believed waits for it without energy, or ends"""
+    cable_without_rating: UnratedCable = "refuse"
+    """what a cable in the socket may carry whose resistor tells no rating, amperes per phase"""
 
     @model_validator(mode="after")
     def _connector_fits_its_cable(self) -> EvseConfig:
@@ -366,7 +369,7 @@ class Configuration(_Table):
     http: HttpConfig = HttpConfig()
     log: LogConfig = LogConfig()
     evse: tuple[EvseConfig, ...] = (EvseConfig(),)
-    board: BoardConfig = BoardConfig()
+    board: BoardConfig = SimulatedBoardConfig()
     light: LightConfig = PageLightConfig()
     firmware: FirmwareConfig = SimulatedUpdaterConfig()
     grid: GridConfig | None = None
@@ -381,10 +384,15 @@ class Configuration(_Table):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, given: object) -> object:
-        """Without [station] it is the identity that is missing; a simulated Linky brings its device along."""
+        """Without [station] it is the identity that is missing; a simulated Linky brings its device along.
+
+        A board that does not say its type is simulated.
+        """
         if not isinstance(given, dict):
             return given
         tree: dict[str, object] = {"station": dict[str, object](), **cast("dict[str, object]", given)}
+        if isinstance(board := tree.get("board"), dict):
+            tree["board"] = {"type": "simulated", **cast("dict[str, object]", board)}
         match tree:
             case {"grid": {"source": {"type": "linky"}}, "simulation": {"linky": {}}}:
                 grid = cast("dict[str, object]", tree["grid"])
@@ -439,6 +447,13 @@ class Configuration(_Table):
         if simulated.phases != self.grid.phases:
             key = ("simulation", "linky", "phases")
             raise RuleError(key, f"must be {self.grid.phases}, as grid.phases is (is {simulated.phases})")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_is_simulated_around_a_real_board(self) -> Configuration:
+        from station.config_hardware import check_hardware
+
+        check_hardware(self)
         return self
 
     @model_validator(mode="after")

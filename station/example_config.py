@@ -64,6 +64,7 @@ max_current_a = 32                      # rating per phase, 6 to 80
 #connector_type = "sType2"              # sType2, sType3 (a socket); with an attached cable cType1, cType2
 #meter_serial = "1234567"               # as printed on the meter, where it does not tell it itself
 #signing = "station"                    # or "none": who signs what the meter shows, where it does not itself
+#cable_without_rating = "refuse"        # or 10, 13: amperes for a cable whose resistor tells none
 #on_meter_failure = "pause"             # or "stop": end the transaction when its meter fails
 
 # The billing meter: "simulated", "modbus-tcp", "modbus-rtu" or "modbus-rtu-over-tcp".
@@ -81,6 +82,56 @@ type = "simulated"
 #type = "simulated"
 #selector_a = 32                        # 32, 25, 20, 16, 12 or 8
 #jumpers = "3-4"                        # of the smart-meter port; left out: they cannot be read
+
+# In place of the simulated board: the lines, converters and PWM of this machine. Then [simulation] must be left out,
+# the meters must be real, and [firmware] must be of type "command".
+#  [board]
+#  type = "linux"
+#  shunt_trip = {line = 21}
+#  [board.flap]                         # every line has these keys
+#  line = 20
+#  chip = "/dev/gpiochip0"
+#  active_low = true
+#  bias = "pull-up"                     # or "pull-down", "disabled", "as-is"
+#  [board.selector]
+#  lines = [{line = 22}, {line = 23}, {line = 24}, {line = 25}]    # bits, the least one first
+#  positions = ["32", "25", "20", "16", "12", "8", "X", "Y", "Z"]  # what is printed for 0, 1, 2, …
+#  [board.jumpers]
+#  lines = [{line = 30}, {line = 31}, {line = 32}, {line = 33}, {line = 34}]   # 1-2, 3-4, 5-6, 7-8, 9-10
+#  [[board.evse]]                       # one for each EVSE
+#  contactor = {line = 5}
+#  contactor_feedback = {line = 6, active_low = true, bias = "pull-up"}
+#  temperature = "/sys/class/hwmon/hwmon0/temp1_input"
+#  emergency_stop = {line = 7}
+#  too_hot = {line = 8}                 # a thermal switch
+#  bay = {line = 9}                     # the sensor of the parking bay
+#  [board.evse.pilot.pwm]
+#  path = "/sys/class/pwm/pwmchip0"
+#  channel = 0
+#  inverted = false
+#  [board.evse.pilot.high]              # the positive half of the control pilot
+#  path = "/sys/bus/iio/devices/iio:device1"
+#  channel = 0
+#  gain = 4.7                           # volts at the terminal for a volt at the converter
+#  offset_v = 0.0
+#  [board.evse.pilot]
+#  low = {path = "/sys/bus/iio/devices/iio:device1", channel = 1, gain = 4.7}  # to find a missing diode
+#  [board.evse.proximity]               # of a socket
+#  path = "/sys/bus/iio/devices/iio:device1"
+#  channel = 2
+#  pull_up_ohm = 1000
+#  reference_v = 3.3
+#  [board.evse.lock]                    # of a socket; or kind = "solenoid" without open and pulse_s
+#  kind = "motor"
+#  shut = {line = 10}
+#  open = {line = 11}
+#  feedback = {line = 12}
+#  pulse_s = 0.6
+#  [board.evse.residual]
+#  tripped = {line = 13}
+#  test = {line = 14}
+#  trips_within_s = 0.5
+#  recovers_within_s = 2.0
 
 # What shows the status light besides the page: "simulated" (nothing), or "sysfs": multicolour LEDs of the kernel.
 [light]

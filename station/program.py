@@ -16,8 +16,6 @@ from station.database import StorageError
 from station.feed import Feed
 from station.model import BootReason
 from station.service_manager import ServiceManager, boot_reason
-from station.simulation.clock import VirtualClock
-from station.simulation.world import World
 from station.supervision import keep_running
 from station.web.server import WebServer
 
@@ -26,8 +24,11 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from metering.clock import Clock
     from station.config import Configuration
     from station.life import Life
+    from station.simulation.world import World
+    from station.site import Site
     from station.web.tls import TlsFiles
 
 
@@ -40,13 +41,12 @@ Alive = Callable[["Program"], "AbstractAsyncContextManager[Life]"]
 
 
 class Program:
-    """A station with its surroundings: the world goes on while the station's power is cut."""
+    """A station on its site, which goes on while the station's power is cut."""
 
-    def __init__(self, configuration: Configuration, alive: Alive, *, http_port: int | None = None) -> None:
+    def __init__(self, configuration: Configuration, site: Site, alive: Alive, *, http_port: int | None = None) -> None:
         self.configuration = configuration
+        self.site = site
         self._assemble = alive
-        self.clock = VirtualClock(rate=configuration.simulation.rate)
-        self.world = _world(configuration, self.clock)
         self.feed = Feed()
         self.life: Life | None = None
         port = configuration.http.port if http_port is None else http_port
@@ -60,6 +60,29 @@ class Program:
         self._rebooting = asyncio.Event()
         self._boot_reason = boot_reason(os.environ)
         self._manager = ServiceManager.of(os.environ)
+
+    @property
+    def clock(self) -> Clock:
+        """The station's clock."""
+        return self.site.clock
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the hardware is simulated, and may be played with."""
+        return self.configuration.board.type == "simulated"
+
+    @property
+    def world(self) -> World:
+        """The simulated world; only where `simulated`.
+
+        Raises:
+            TypeError: the hardware is real.
+        """
+        from station.simulation.world import World
+
+        if not isinstance(self.site, World):
+            raise TypeError("the hardware is real")
+        return self.site
 
     @property
     def boot_reason(self) -> BootReason:
@@ -117,8 +140,8 @@ class Program:
             StartError: its port or its storage cannot be had.
         """
         async with contextlib.AsyncExitStack() as stack:
-            await self.world.start()
-            stack.push_async_callback(self.world.stop)
+            await self.site.start()
+            stack.push_async_callback(self.site.stop)
             self._listen()
             web = asyncio.create_task(
                 keep_running("local API", lambda: self.web.run(self._build_web, self._tls_files), self.clock),
@@ -150,7 +173,7 @@ class Program:
                     self._write_ready_file(ready_file)
                 await _first(self._stopped, self._power_lost, self._rebooting, living)
                 if self._stopped.is_set() and not living.done():
-                    self.clock.run(max(1.0, self.clock.rate))  # a stop takes real time, also where time stood still
+                    self.site.hurry()
                     await life.halt()
             finally:
                 self.life = None
@@ -228,10 +251,3 @@ async def _end_task(task: asyncio.Task[None]) -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-
-
-def _world(configuration: Configuration, clock: VirtualClock) -> World:
-    try:
-        return World(configuration, clock)  # its meters keep their registers beside the station's records
-    except OSError as error:
-        raise StartError(f"station.storage: {error.filename}: {error.strerror}") from error

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from metering.meter import MeterError
 from metering.pulse import Pulse
 from metering.reading import Phases, Reading
-from station.hardware.board import BoardError, Observation, Outputs
+from station.hardware.board import BoardError, Observation, Outputs, SelfTest
 from station.model import AuthorizationStatus, EventType, IdToken, IdTokenInfo, TransactionEvent, TriggerReason
 from station.ports import NoAnswerError
 from station.simulation.clock import VirtualClock
@@ -88,6 +88,13 @@ class FakeBoard:
         self.commands.append(outputs)
         if self.lock_follows:
             self.see(replace(self.seen, locked=outputs.lock))
+
+    async def test_residual_monitor(self) -> SelfTest:
+        """It has none."""
+        return SelfTest.ABSENT
+
+    async def close(self) -> None:
+        """There is nothing to let go of."""
 
     def see(self, seen: Observation) -> None:
         """Something changes in front of it."""

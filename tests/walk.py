@@ -55,7 +55,7 @@ class Walk:
 
     async def advance(self, seconds: float) -> None:
         """Let time pass."""
-        await self.application.clock.advance(seconds)
+        await self.application.world.clock.advance(seconds)
 
     async def until(self, what: Callable[[], object], *, within_s: float = 60.0, step_s: float = 0.5) -> None:
         """Let time pass until something is true; fails when it takes longer than `within_s`."""
@@ -75,7 +75,7 @@ class Walk:
     async def settle(self) -> None:
         """Let the station finish what it does at this moment."""
         for _ in range(3):
-            await self.application.clock.settle()
+            await self.application.world.clock.settle()
             await asyncio.sleep(0.001)
 
     async def accepted(self) -> None:
@@ -158,7 +158,7 @@ async def powered(config: Configuration, csms: Csms) -> AsyncGenerator[Walk]:
 
 async def _let_time_pass(application: Program) -> None:
     while True:
-        await application.clock.advance(0.5)
+        await application.world.clock.advance(0.5)
         await asyncio.sleep(0.001)
 
 

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from station.hardware.linux_config import LinuxBoardConfig
+
 
 class SimulatedBoardConfig(BaseModel):
     """A board in this process: no relay, no pilot, no harm."""
@@ -19,9 +21,10 @@ class SimulatedBoardConfig(BaseModel):
     """where the jumpers of the smart-meter port stand; absent: they cannot be read"""
 
 
-BoardConfig = SimulatedBoardConfig
-"""The board in the installation file. A second driver makes this a union that `type` decides; then the table
-[simulation] wants a rule in `station.config`, as it belongs to the simulated board alone."""
+RealBoardConfig = LinuxBoardConfig
+"""the boards that have something to switch"""
+BoardConfig = Annotated[SimulatedBoardConfig | LinuxBoardConfig, Field(discriminator="type")]
+"""the board in the installation file; `type` says which"""
 
 
 class SimulatedUpdaterConfig(BaseModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from station.model import Fault, PilotState
@@ -56,6 +57,16 @@ SAFE = Outputs()
 """Nothing offered, contactor open, cable free: what the board must do when nobody thinks for it."""
 
 
+class SelfTest(StrEnum):
+    """What came of testing the residual-current monitor."""
+
+    PASSED = "passed"
+    """it tripped in time, and came back"""
+    FAILED = "failed"
+    ABSENT = "absent"
+    """there is no monitor that can be tested from here"""
+
+
 class Board(Protocol):
     """The hardware of one EVSE. Its own controller opens the contactor when this program falls silent."""
 
@@ -72,5 +83,23 @@ class Board(Protocol):
 
         Raises:
             BoardError: it was not, or not surely, done.
+        """
+        ...
+
+    async def test_residual_monitor(self) -> SelfTest:
+        """Let the residual-current monitor test itself; the trip that belongs to it is not told as a fault.
+
+        Only while the contactor is open.
+
+        Raises:
+            BoardError: the board is gone, or the contactor is closed.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of the board, with its outputs at rest.
+
+        Raises:
+            BoardError: it cannot be reached; its own watchdog has to do it.
         """
         ...

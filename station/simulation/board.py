@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from metering.pulse import Pulse
 from metering.reading import UNKNOWN, Phases, Reading
-from station.hardware.board import BoardError, Observation, Outputs
+from station.hardware.board import BoardError, Observation, Outputs, SelfTest
 from station.model import Fault, PilotState
 from station.simulation.vehicle import VOLTAGE_V, Vehicle, VehicleModel
 
@@ -63,6 +63,8 @@ class SimulatedBoard:
         """control pilot and earth touch: state E"""
         self.fails = False
         """the board does not answer any more"""
+        self.monitor_broken = False
+        """the residual-current monitor does not trip when it is tested"""
         self.contactor_operations = 0
 
     # Board
@@ -106,6 +108,17 @@ class SimulatedBoard:
                 self._look()
 
         self._clock.call_later(_SWITCHING_S, arrive)
+
+    async def test_residual_monitor(self) -> SelfTest:
+        """The monitor trips and comes back at once, unless it is broken."""
+        if self.fails:
+            raise BoardError("simulated board does not answer")
+        if self._seen.contactor_closed:
+            raise BoardError("the monitor is not tested while the contactor is closed")
+        return SelfTest.FAILED if self.monitor_broken else SelfTest.PASSED
+
+    async def close(self) -> None:
+        """There is nothing to let go of."""
 
     # What happens at the connector
 

@@ -7,9 +7,13 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from metering.drivers import Buses, SimulatedMeter, SimulatedMeterConfig
 from metering.meter import MeterError
 from metering.reading import Phases, Reading
+from station.hardware import SimulatedBoardConfig
+from station.simulation.back_plate import SimulatedBackPlate
 from station.simulation.board import SimulatedBoard
+from station.simulation.clock import VirtualClock
 from station.simulation.house import House
 from station.simulation.register import EnergyRegister
 from station.simulation.vehicle import VOLTAGE_V
@@ -19,11 +23,8 @@ if TYPE_CHECKING:
 
     from energy.sources import GridSourceConfig
     from energy.sources.dry_contact import DryContactConfig
-    from metering.drivers import Buses
     from metering.meter import Meter
     from station.config import Configuration, EvseConfig, SimulationConfig
-    from station.jumpers import JumperPosition
-    from station.simulation.clock import VirtualClock
     from station.simulation.linky import HouseReading, SimulatedLinky, TariffPeriod
     from station.simulation.meter_server import MeterServer
     from station.simulation.p1 import SimulatedP1
@@ -60,18 +61,16 @@ class SimulatedContacts:
 class World:
     """Everything outside of the station's own software. It goes on while the station has no power."""
 
-    def __init__(self, configuration: Configuration, clock: VirtualClock) -> None:
+    def __init__(self, configuration: Configuration) -> None:
         self._simulation: SimulationConfig = configuration.simulation
         storage = Path(configuration.station.storage)
-        self.clock = clock
+        self.clock = clock = VirtualClock(rate=configuration.simulation.rate)
+        self.buses = Buses()
         self.boards: dict[int, SimulatedBoard] = {}
         self.meter_servers: dict[int, MeterServer] = {}
         self.meter_failure: dict[int, str] = {}
         """EVSEs whose meter is silent, and why"""
-        self.selector_a = float(configuration.board.selector_a)
-        """what the current selector allows, amperes per phase"""
-        self.jumpers: JumperPosition | None = configuration.board.jumpers
-        """where the jumpers of the smart-meter port stand; None: they cannot be read"""
+        self.back_plate = _back_plate(configuration.board)
         self.contacts = SimulatedContacts()
         """of the grid operator"""
         self.tariff: tuple[TariffPeriod, Literal["----", "BLEU", "BLAN", "ROUG"]] = ("TH..", "----")
@@ -147,10 +146,18 @@ class World:
         for register in self._registers:
             register.close()
 
-    def open_meter(self, evse: EvseConfig, buses: Buses) -> Meter:
-        """The meter of a simulated circuit, over the wire that the configuration names."""
-        from metering.drivers import SimulatedMeter
+    def hurry(self) -> None:
+        """Let time flow: a stop takes real time."""
+        self.clock.run(max(1.0, self.clock.rate))
 
+    def board(self, evse: EvseConfig) -> SimulatedBoard:
+        """The simulated board of an EVSE."""
+        return self.boards[evse.id]
+
+    def open_meter(self, evse: EvseConfig) -> Meter:
+        """A configured meter, or that of the simulated circuit over the wire that the configuration names."""
+        if not isinstance(evse.meter, SimulatedMeterConfig):
+            return evse.meter.open(self.clock, self.buses)
         server = self.meter_servers.get(evse.id)
         if server is None:
             return SimulatedMeter(self._show(evse.id), f"SIMULATED-{evse.id}")
@@ -160,9 +167,11 @@ class World:
         model = self._simulation.meter_model
         if isinstance(server, SerialMeterServer):
             line = ModbusRtuMeter(model=model, device=server.device, unit=_UNIT, parity="N")
-            return line.open(self.clock, buses)
+            return line.open(self.clock, self.buses)
         if isinstance(server, TcpMeterServer):
-            return ModbusTcpMeter(model=model, host="127.0.0.1", port=server.port, unit=_UNIT).open(self.clock, buses)
+            return ModbusTcpMeter(model=model, host="127.0.0.1", port=server.port, unit=_UNIT).open(
+                self.clock, self.buses
+            )
         raise TypeError(f"no driver for {type(server).__name__}")
 
     def grid_source(self, configured: GridSourceConfig) -> GridSourceConfig:
@@ -274,3 +283,10 @@ class World:
             period=self.tariff[0],
             tomorrow=self.tariff[1],
         )
+
+
+def _back_plate(config: object) -> SimulatedBackPlate:
+    """The back plate as the configuration has it at the start."""
+    if not isinstance(config, SimulatedBoardConfig):
+        raise TypeError("the board is not simulated")
+    return SimulatedBackPlate(str(config.selector_a), config.jumpers)

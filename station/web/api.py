@@ -50,7 +50,6 @@ def build(host: Host) -> FastAPI:
     from station.web.load_api import load_routes
     from station.web.metering_api import metering_routes
     from station.web.price_api import price_routes
-    from station.web.sim_api import simulation_routes
     from station.web.token_api import token_routes
     from station.web.transaction_api import transaction_routes
 
@@ -80,7 +79,10 @@ def build(host: Host) -> FastAPI:
     token_routes(api, living, host)
     transaction_routes(api, living)
     price_routes(api, living, host)
-    simulation_routes(api, host, living)
+    if host.simulated:
+        from station.web.sim_api import simulation_routes
+
+        simulation_routes(api, host, living)
     certificate_routes(api, living)
     load_routes(api, living, host)
     grid_order_routes(api, living)

@@ -37,12 +37,16 @@ class ForgottenCertificate(Command):
 
 
 def certificate_routes(api: FastAPI, living: Living) -> None:
-    """What the certificate store shows and takes."""
+    """What the certificate store shows."""
 
     @api.get("/api/certificates")
     async def certificates() -> list[Json]:  # pyright: ignore[reportUnusedFunction]  # the decorators register these
         held = await living.life.certificates.all_pem()
         return [{"type": kind, "fallback": fallback, **describe(pem), "pem": pem} for kind, fallback, pem in held]
+
+
+def certificate_seeding_routes(api: FastAPI, living: Living) -> None:
+    """What a test bench puts into the certificate store, past its rules."""
 
     @api.put("/api/sim/certificates", status_code=202)
     async def put(body: SeededCertificate) -> Json:  # pyright: ignore[reportUnusedFunction]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from metering.clock import Clock
     from station.config import Configuration
     from station.feed import Feed
     from station.life import Life
-    from station.simulation.clock import VirtualClock
     from station.simulation.world import World
 
 
@@ -21,13 +21,18 @@ class Host(Protocol):
         ...
 
     @property
-    def clock(self) -> VirtualClock:
+    def clock(self) -> Clock:
         """The station's clock."""
         ...
 
     @property
+    def simulated(self) -> bool:
+        """Whether the hardware is simulated, and may be played with."""
+        ...
+
+    @property
     def world(self) -> World:
-        """The simulated world."""
+        """The simulated world; only where `simulated`."""
         ...
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from station.web.api import Living
+from station.web.certificate_api import certificate_seeding_routes
 from station.web.host import Host
 from station.web.network_api import network_routes
 from station.web.seed_api import seed_routes
@@ -20,3 +21,4 @@ def simulation_routes(api: FastAPI, host: Host, living: Living) -> None:
     surroundings_routes(api, host)
     seed_routes(api, living)
     network_routes(api, living)
+    certificate_seeding_routes(api, living)

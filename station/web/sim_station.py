@@ -89,8 +89,7 @@ def station_routes(api: FastAPI, host: Host, living: Living) -> None:
 
     @api.post("/api/sim/tamper", status_code=202)
     async def tamper(body: Flap, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
-        if body.open:
-            await living.life.tamper.opened()
+        host.world.back_plate.move_flap(body.open)
         await maybe_settle(host, wait)
         return {"accepted": True}
 

@@ -10,7 +10,6 @@ from fastapi import FastAPI, HTTPException
 from pydantic import Field
 
 from metering.reading import Phases
-from station.hardware.selector import selected_a
 from station.jumpers import JumperPosition
 from station.simulation.board import MeterOverride
 from station.simulation.linky import TariffPeriod
@@ -137,27 +136,26 @@ def surroundings_routes(api: FastAPI, host: Host) -> None:
 
     @api.post("/api/sim/selector", status_code=202)
     async def selector(body: Selector, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
-        host.world.selector_a = selected_a(body.position)
-        if host.life is not None:
-            host.life.load.select(host.world.selector_a)
+        host.world.back_plate.turn(body.position)
         await maybe_settle(host, wait)
         return {"accepted": True}
 
     @api.post("/api/sim/jumpers", status_code=202)
     async def jumpers(body: JumpersOrder, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
-        host.world.jumpers = body.position
+        host.world.back_plate.plug_jumpers(body.position)
         await maybe_settle(host, wait)
         return {"accepted": True}
 
     @api.post("/api/sim/clock")
     async def clock(body: Time) -> Json:  # pyright: ignore[reportUnusedFunction]
+        time = host.world.clock
         if (body.advance_s is None) == (body.rate is None):
             raise HTTPException(422, "advance_s or rate: one of them")
         if body.rate is not None:
-            host.clock.run(body.rate)
+            time.run(body.rate)
         if body.advance_s is not None:
-            await host.clock.advance(body.advance_s)
-        return {"now": host.clock.now().isoformat(), "monotonic_s": host.clock.monotonic(), "rate": host.clock.rate}
+            await time.advance(body.advance_s)
+        return {"now": time.now().isoformat(), "monotonic_s": time.monotonic(), "rate": time.rate}
 
 
 def _three(currents_a: list[float]) -> Phases[float]:

@@ -17,7 +17,29 @@ from station.example_config import EXAMPLE
 
 ROOT = Path(__file__).parents[2]
 STATION = '[station]\nidentity = "BORNE-0001"\n'
-HEAVY = {"rich", "fastapi", "uvicorn", "ocpp", "websockets", "cryptography", "pymodbus", "serialx", "pydantic_settings"}
+REAL = """
+[firmware]
+type = "command"
+install_command = ["/bin/true"]
+[[evse]]
+[evse.meter]
+type = "modbus-tcp"
+model = "eastron-sdm630"
+host = "192.168.1.20"
+"""
+"""what goes with a real board"""
+HEAVY = {
+    "rich",
+    "fastapi",
+    "uvicorn",
+    "ocpp",
+    "websockets",
+    "cryptography",
+    "pymodbus",
+    "serialx",
+    "pydantic_settings",
+    "gpiod",
+}
 
 
 def borne(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -192,6 +214,17 @@ def test_every_other_grid_source_of_the_example_can_be_loaded(tmp_path: Path) ->
         assert grid is not None
         loaded.append(grid.source.type)
     assert loaded == ["p1", "modbus", "ct"]
+
+
+def test_every_other_board_of_the_example_can_be_loaded(tmp_path: Path) -> None:
+    others = re.findall(r"^# In place of the simulated board: .*\n(?:# .*\n)*?((?:#  .*\n)+)", EXAMPLE, re.MULTILINE)
+    loaded: list[str] = []
+    for other in others:
+        file = tmp_path / "other.toml"
+        board = re.sub(r"^#  ", "", other, flags=re.MULTILINE)
+        file.write_text(f"{STATION}{REAL}{board}", encoding="utf-8")
+        loaded.append(load(file, {}).board.type)
+    assert loaded == ["linux"]
 
 
 # --- version

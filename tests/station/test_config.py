@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from energy.sources.linky import LinkyConfig
 from metering.drivers.modbus import ModbusTcpMeter
 from station.config import SIMULATED_DEVICE, Configuration, ConfigurationError, load
+from station.hardware import SimulatedBoardConfig
 
 STATION = '[station]\nidentity = "BORNE-0001"\n'
 PASSWORD = "0123456789abcdef"
@@ -44,7 +45,8 @@ def test_an_identity_is_enough(file: Path) -> None:
     assert (configuration.http.host, configuration.http.port) == ("127.0.0.1", 8080)
     assert [(evse.id, evse.phases, evse.max_current_a) for evse in configuration.evse] == [(1, 3, 32.0)]
     assert configuration.evse[0].meter.type == "simulated"
-    assert (configuration.board.type, configuration.board.selector_a) == ("simulated", 32)
+    assert isinstance(configuration.board, SimulatedBoardConfig)
+    assert configuration.board.selector_a == 32
     assert configuration.grid is None
     assert (configuration.simulation.rate, configuration.simulation.linky) == (1.0, None)
 

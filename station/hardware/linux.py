@@ -1,0 +1,213 @@
+"""The board of one EVSE on the lines, channels and files of a Linux machine.
+
+It only carries orders out and tells what it sees. The hardware behind it must open the contactor by itself when the
+pilot leaves state C, when the residual-current monitor trips, and when this program falls silent (IEC 61851-1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from station.hardware import pilot, sysfs
+from station.hardware.board import NOTHING_SEEN, SAFE, BoardError, Observation, Outputs, SelfTest
+from station.hardware.gpio import Lines
+from station.hardware.linux_lock import LinuxLock
+from station.model import Fault, PilotState
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from station.hardware.gpio import RequestLines
+    from station.hardware.linux_config import LinuxEvse, ProximityWiring
+
+_LOOK_EVERY_S: Final = 0.05
+_STEPS_PER_DEGREE: Final = 2
+"""a temperature is told in half degrees, so that noise is no news"""
+_WITH_VEHICLE: Final = frozenset({PilotState.B, PilotState.C, PilotState.D})
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What the converters show."""
+
+    high_v: float
+    low_v: float | None
+    proximity_ohm: float | None
+    celsius: float | None
+
+
+class LinuxBoard:
+    """Lines for contactor, lock and inputs; a PWM for the pilot; converters for what it becomes."""
+
+    def __init__(
+        self,
+        wiring: LinuxEvse,
+        clock: Clock,
+        *,
+        unrated: pilot.UnratedCable,
+        request_lines: RequestLines | None = None,
+    ) -> None:
+        residual = wiring.residual
+        self._lock = LinuxLock(wiring.lock, clock)
+        self._lines = Lines(
+            {
+                "contactor": wiring.contactor_feedback,
+                "residual": residual.tripped if residual is not None else None,
+                "emergency-stop": wiring.emergency_stop,
+                "too-hot": wiring.too_hot,
+                "bay": wiring.bay,
+                **self._lock.inputs,
+            },
+            {
+                "close": wiring.contactor,
+                "test": residual.test if residual is not None else None,
+                **self._lock.outputs,
+            },
+            request_lines,
+        )
+        self._wiring = wiring
+        self._clock = clock
+        self._unrated: pilot.UnratedCable = unrated
+        self._pwm = sysfs.Pwm(wiring.pilot.pwm)
+        self._outputs = SAFE
+        self._seen = NOTHING_SEEN
+        self._testing = False
+
+    async def observations(self) -> AsyncGenerator[Observation]:
+        """What is seen, first at once and then after each change.
+
+        Raises:
+            BoardError: a line or a converter is gone.
+        """
+        told: Observation | None = None
+        while True:
+            seen = await self._look()
+            if seen != told:
+                told = seen
+                yield seen
+            await self._clock.sleep(_LOOK_EVERY_S)
+
+    async def apply(self, outputs: Outputs) -> None:
+        """Bring the outputs to this state: the contactor goes first when it opens, last when it closes.
+
+        Raises:
+            BoardError: a line or the PWM is gone, or the contactor may not close now.
+        """
+        if outputs.contactor and self._testing:
+            raise BoardError("the residual-current monitor is being tested")
+        try:
+            if not outputs.contactor:
+                self._lines.write("close", False)
+            self._pwm.set(0.0 if outputs.pilot_fault else pilot.duty_cycle(outputs.pilot_a))
+            self._lock.order(outputs.lock, self._lines)
+            if outputs.contactor:
+                self._lines.write("close", True)
+        except (OSError, ValueError) as error:
+            raise BoardError(f"{error}") from error
+        self._outputs = outputs
+
+    async def test_residual_monitor(self) -> SelfTest:
+        """Press the monitor's test input: it has to trip in time, and to come back after.
+
+        Raises:
+            BoardError: a line is gone, or the contactor is closed.
+        """
+        residual = self._wiring.residual
+        if residual is None or residual.test is None:
+            return SelfTest.ABSENT
+        if self._outputs.contactor or self._seen.contactor_closed:
+            raise BoardError("the monitor is not tested while the contactor is closed")
+        self._testing = True
+        try:
+            self._lines.write("test", True)
+            tripped = await self._becomes(True, residual.trips_within_s)
+            self._lines.write("test", False)
+            recovered = await self._becomes(False, residual.recovers_within_s)
+        except OSError as error:
+            raise BoardError(f"{error}") from error
+        finally:
+            self._testing = False
+        return SelfTest.PASSED if tripped and recovered else SelfTest.FAILED
+
+    async def close(self) -> None:
+        """Contactor open, pilot steady, lines let go; the lock ends its movement before.
+
+        Raises:
+            BoardError: a line or the PWM is gone.
+        """
+        try:
+            self._lines.write("close", False)
+            self._pwm.set(pilot.STEADY)
+            await self._lock.finish(self._lines)
+            self._lines.close()
+        except OSError as error:
+            raise BoardError(f"{error}") from error
+
+    async def _becomes(self, tripped: bool, within_s: float) -> bool:
+        """Whether the monitor's contact comes to this state in time."""
+        ends_s = self._clock.monotonic() + within_s
+        while ("residual" in self._lines.read()) is not tripped:
+            if self._clock.monotonic() >= ends_s:
+                return False
+            await self._clock.sleep(_LOOK_EVERY_S)
+        return True
+
+    async def _look(self) -> Observation:
+        try:
+            self._lock.tend(self._lines)
+            active = self._lines.read()
+            with self._clock.wire():
+                measured = await asyncio.to_thread(self._measure)
+        except OSError as error:
+            raise BoardError(f"{error}") from error
+        self._seen = self._judge(active, measured)
+        return self._seen
+
+    def _measure(self) -> _Measured:
+        wiring = self._wiring
+        return _Measured(
+            sysfs.volts(wiring.pilot.high),
+            sysfs.volts(wiring.pilot.low) if wiring.pilot.low is not None else None,
+            _proximity_ohm(wiring.proximity) if wiring.proximity is not None else None,
+            sysfs.celsius(wiring.temperature) if wiring.temperature is not None else None,
+        )
+
+    def _judge(self, active: frozenset[str], measured: _Measured) -> Observation:
+        state = pilot.state_of(measured.high_v, self._seen.pilot)
+        waves = self._outputs.pilot_a is not None and not self._outputs.pilot_fault
+        faults = {
+            Fault.DC_RESIDUAL_CURRENT: "residual" in active and not self._testing,
+            Fault.EMERGENCY_STOP: "emergency-stop" in active,
+            Fault.OVER_TEMPERATURE: "too-hot" in active,
+            Fault.DIODE: waves and pilot.diode_fault(measured.low_v, state),
+        }
+        if measured.proximity_ohm is not None:
+            plugged = pilot.cable_plugged(measured.proximity_ohm)
+            cable_max_a = pilot.cable_limit_a(measured.proximity_ohm, self._unrated)
+        else:  # an attached cable; our own −12 V hides the vehicle, which is as it was
+            plugged = self._seen.cable_plugged if state is PilotState.F else state in _WITH_VEHICLE
+            cable_max_a = None
+        return Observation(
+            pilot=state,
+            cable_plugged=plugged,
+            cable_max_a=cable_max_a,
+            contactor_closed="contactor" in active,
+            locked=self._lock.locked(active),
+            bay_occupied="bay" in active,
+            temperature_c=_rounded(measured.celsius),
+            faults=frozenset(fault for fault, present in faults.items() if present),
+        )
+
+
+def _proximity_ohm(wiring: ProximityWiring) -> float:
+    """The resistor between the proximity contact and earth, from the voltage that it leaves of the pull-up."""
+    contact_v = sysfs.volts(wiring)
+    if contact_v >= wiring.reference_v:
+        return float("inf")
+    return wiring.pull_up_ohm * max(0.0, contact_v) / (wiring.reference_v - contact_v)
+
+
+def _rounded(celsius: float | None) -> float | None:
+    return round(celsius * _STEPS_PER_DEGREE) / _STEPS_PER_DEGREE if celsius is not None else None

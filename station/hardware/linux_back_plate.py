@@ -1,0 +1,100 @@
+"""The back plate on the lines of a Linux machine: selector, jumpers, flap, and the shunt trip."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Final
+
+from station.hardware.back_plate import NOTHING_READ, BackPlateView
+from station.hardware.board import BoardError
+from station.hardware.gpio import Lines
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from station.hardware.gpio import RequestLines
+    from station.hardware.linux_config import LinuxBoardConfig
+    from station.jumpers import JumperPosition
+
+_log = logging.getLogger(__name__)
+
+_LOOK_EVERY_S: Final = 0.2
+_JUMPERS: tuple[JumperPosition, ...] = ("1-2", "3-4", "5-6", "7-8", "9-10")
+
+
+class LinuxBackPlate:
+    """What two looks in a row agree on is believed: a switch that is being turned passes through other positions."""
+
+    def __init__(self, config: LinuxBoardConfig, clock: Clock, request_lines: RequestLines | None = None) -> None:
+        selector, jumpers = config.selector, config.jumpers
+        self._positions = selector.positions if selector is not None else ()
+        self._bits = [f"selector-{bit}" for bit in range(len(selector.lines))] if selector is not None else []
+        self._jumpers = [f"jumpers-{place}" for place in _JUMPERS] if jumpers is not None else []
+        self._lines = Lines(
+            {
+                "flap": config.flap,
+                **dict(zip(self._bits, selector.lines if selector is not None else (), strict=True)),
+                **dict(zip(self._jumpers, jumpers.lines if jumpers is not None else (), strict=True)),
+            },
+            {"shunt-trip": config.shunt_trip},
+            request_lines,
+        )
+        self._clock = clock
+        self._failing = False
+        self.seen = NOTHING_READ
+
+    async def views(self) -> AsyncGenerator[BackPlateView]:
+        """What is seen, first at once and then after each change."""
+        before = self.seen = self._look()
+        yield self.seen
+        while True:
+            await self._clock.sleep(_LOOK_EVERY_S)
+            now = self._look()
+            if now == before and now != self.seen:
+                self.seen = now
+                yield now
+            before = now
+
+    async def energise_shunt_trip(self, energised: bool) -> None:
+        """Energise the coil, or not.
+
+        Raises:
+            BoardError: there is no such line, or it is gone.
+        """
+        if not self._lines.has("shunt-trip"):
+            raise BoardError("no shunt trip is wired")
+        try:
+            self._lines.write("shunt-trip", energised)
+        except OSError as error:
+            raise BoardError(f"shunt trip: {error}") from error
+
+    async def close(self) -> None:
+        """Let go of the lines, with the coil at rest.
+
+        Raises:
+            BoardError: the chip is gone.
+        """
+        try:
+            self._lines.close()
+        except OSError as error:
+            raise BoardError(f"{error}") from error
+
+    def _look(self) -> BackPlateView:
+        try:
+            active = self._lines.read()
+        except OSError as error:
+            if not self._failing:
+                _log.error("the back plate cannot be read: %s", error)
+            self._failing = True
+            return BackPlateView(flap_open=self.seen.flap_open)  # no alarm that somebody would have to answer for
+        self._failing = False
+        number = sum(1 << bit for bit, name in enumerate(self._bits) if name in active)
+        known = bool(self._bits) and number < len(self._positions)
+        stand: list[JumperPosition] = [
+            place for place, name in zip(_JUMPERS, self._jumpers, strict=False) if name in active
+        ]
+        return BackPlateView(
+            selector=self._positions[number] if known else None,
+            jumpers=stand[0] if len(stand) == 1 else None,
+            flap_open="flap" in active,
+        )

@@ -1,0 +1,64 @@
+"""The real site of a station: this machine's clock, the board that the installation file names, real wires."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from metering.clock import SystemClock
+from metering.drivers import Buses, SimulatedMeterConfig
+from station.hardware.board import BoardError
+
+if TYPE_CHECKING:
+    from energy.sources import GridSourceConfig
+    from energy.sources.dry_contact import DryContactConfig
+    from metering.clock import Clock
+    from metering.meter import Meter
+    from station.config import EvseConfig
+    from station.hardware import RealBoardConfig
+    from station.hardware.board import Board
+
+
+class Machine:
+    """Nothing here is simulated, and nothing can be played with."""
+
+    def __init__(self, config: RealBoardConfig, clock: Clock | None = None) -> None:
+        self.clock = clock if clock is not None else SystemClock()
+        self.buses = Buses()
+        self.back_plate = config.open_back_plate(self.clock)
+        self._config = config
+        self._boards: dict[int, Board] = {}
+
+    async def start(self) -> None:
+        """Wires are opened when they are first used."""
+
+    async def stop(self) -> None:
+        """Let go of the boards; they are at rest before."""
+        for board in self._boards.values():
+            with contextlib.suppress(BoardError):  # it is gone: its own watchdog opens the contactor
+                await board.close()
+        with contextlib.suppress(BoardError):
+            await self.back_plate.close()
+
+    def hurry(self) -> None:
+        """Real time flows anyway."""
+
+    def board(self, evse: EvseConfig) -> Board:
+        """The board of an EVSE, the same at each call."""
+        if evse.id not in self._boards:
+            self._boards[evse.id] = self._config.open(evse, self.clock, self.buses)
+        return self._boards[evse.id]
+
+    def open_meter(self, evse: EvseConfig) -> Meter:
+        """The billing meter that the installation file names."""
+        if isinstance(evse.meter, SimulatedMeterConfig):
+            raise TypeError("the meter is simulated, the board is not")  # the configuration has refused it
+        return evse.meter.open(self.clock, self.buses)
+
+    def grid_source(self, configured: GridSourceConfig) -> GridSourceConfig:
+        """As configured."""
+        return configured
+
+    def contacts_for(self, config: DryContactConfig) -> None:
+        """Those that the configuration names."""
+        del config

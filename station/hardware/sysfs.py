@@ -1,0 +1,92 @@
+"""Files by which Linux shows hardware: a PWM, a channel of a converter, a temperature.
+
+Sources: the kernel's documentation of sysfs-class-pwm, sysfs-bus-iio and hwmon. Reading a converter waits for it, so
+it belongs into a thread; the other files answer at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from station.hardware.linux_config import AnalogInput, PwmOutput
+
+PERIOD_NS: Final = 1_000_000
+"""a control pilot has 1 kHz (IEC 61851-1 A.2)"""
+
+
+class Pwm:
+    """A channel that drives the control pilot; exported at the first use."""
+
+    def __init__(self, config: PwmOutput) -> None:
+        self._chip = config.path
+        self._channel = config.channel
+        self._folder = config.path / f"pwm{config.channel}"
+        self._inverted = config.inverted
+        self._ready = False
+
+    def set(self, duty: float) -> None:
+        """Let the pilot be at +12 V for this fraction of each millisecond; 1 is steady, 0 is −12 V.
+
+        Raises:
+            OSError: there is no such channel, or somebody else has it.
+        """
+        if not self._ready:
+            self._set_up()
+        high = 1.0 - duty if self._inverted else duty
+        try:
+            (self._folder / "duty_cycle").write_text(str(round(high * PERIOD_NS)))
+        except OSError:
+            self._ready = False
+            raise
+
+    def _set_up(self) -> None:
+        if not self._folder.exists():
+            (self._chip / "export").write_text(str(self._channel))
+        # A period below the duty cycle that is in force would be refused, hence the order.
+        with contextlib.suppress(OSError):
+            (self._folder / "duty_cycle").write_text("0" if not self._inverted else str(PERIOD_NS))
+        (self._folder / "period").write_text(str(PERIOD_NS))
+        (self._folder / "duty_cycle").write_text("0" if self._inverted else str(PERIOD_NS))
+        (self._folder / "enable").write_text("1")
+        self._ready = True
+
+
+def volts(config: AnalogInput) -> float:
+    """What a channel measures, at the terminal in front of its divider.
+
+    Raises:
+        OSError: there is no such converter or channel, or it shows no number.
+    """
+    folder, name = config.path, f"in_voltage{config.channel}"
+    raw, scale_mv = _number(folder / f"{name}_raw"), _first(folder, f"{name}_scale", "in_voltage_scale")
+    offset = _first(folder, f"{name}_offset", "in_voltage_offset", default=0.0)
+    return (raw + offset) * scale_mv / 1000.0 * config.gain + config.offset_v
+
+
+def celsius(path: Path) -> float:
+    """A temperature that stands in thousandths of a degree.
+
+    Raises:
+        OSError: there is no such sensor, or it shows no number.
+    """
+    return _number(path) / 1000.0
+
+
+def _first(folder: Path, *names: str, default: float | None = None) -> float:
+    for name in names:
+        if (folder / name).exists():
+            return _number(folder / name)
+    if default is None:
+        raise OSError(f"{folder}: has none of {', '.join(names)}")
+    return default
+
+
+def _number(path: Path) -> float:
+    text = path.read_text().strip()
+    try:
+        return float(text)
+    except ValueError as error:
+        raise OSError(f"{path}: {text!r} is no number") from error

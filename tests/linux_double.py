@@ -1,0 +1,186 @@
+"""A Linux board without a board: GPIO chips with the API of gpiod 2 in memory, and a sysfs tree in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from gpiod import LineSettings
+from gpiod.line import Direction, Value
+
+CHIP = "/dev/gpiochip0"
+
+
+class Chips:
+    """The lines of one chip, as a meter on the terminals would see them; `on_output` is what hangs on the outputs."""
+
+    def __init__(self, lines: int = 64) -> None:
+        self.active: dict[int, bool] = dict.fromkeys(range(lines), False)
+        """by line: whether it is active, whatever the level is"""
+        self.settings: dict[int, LineSettings] = {}
+        """of the lines that are requested now"""
+        self.written: list[tuple[int, bool]] = []
+        """every change of an output, in order"""
+        self.on_output: Callable[[int, bool], object] = lambda line, active: None
+        self.missing = False
+        """the chip is gone"""
+
+    def request_lines(
+        self, path: str, config: dict[Iterable[int | str] | int | str, LineSettings | None], consumer: str | None = None
+    ) -> Request:
+        """As gpiod.request_lines."""
+        assert consumer == "borne"
+        if path != CHIP or self.missing:
+            raise FileNotFoundError(2, "No such file or directory", path)
+        for line, settings in config.items():
+            assert isinstance(line, int)
+            assert settings is not None
+            if line in self.settings:
+                raise OSError(16, "Device or resource busy")
+            self.settings[line] = settings
+            if settings.direction is Direction.OUTPUT:
+                self.put(line, settings.output_value is Value.ACTIVE)
+        return Request(self, [line for line in config if isinstance(line, int)])
+
+    def put(self, line: int, active: bool) -> None:
+        """An output changes."""
+        self.active[line] = active
+        self.written.append((line, active))
+        self.on_output(line, active)
+
+
+class Request:
+    """As gpiod.LineRequest."""
+
+    def __init__(self, chips: Chips, lines: list[int]) -> None:
+        self._chips = chips
+        self._lines = lines
+
+    def get_values(self, lines: Iterable[int | str] | None = None) -> list[Value]:
+        """The values of lines."""
+        self._check()
+        wanted = self._lines if lines is None else [line for line in lines if isinstance(line, int)]
+        return [Value.ACTIVE if self._chips.active[line] else Value.INACTIVE for line in wanted]
+
+    def set_values(self, values: dict[int | str, Value]) -> None:
+        """Set outputs."""
+        self._check()
+        for line, value in values.items():
+            assert isinstance(line, int)
+            assert self._chips.settings[line].direction is Direction.OUTPUT
+            self._chips.put(line, value is Value.ACTIVE)
+
+    def release(self) -> None:
+        """Let go of the lines."""
+        for line in self._lines:
+            self._chips.settings.pop(line, None)
+
+    def _check(self) -> None:
+        if self._chips.missing:
+            raise OSError(19, "No such device")
+
+
+CONTACTOR, FEEDBACK, SHUT, OPEN, LOCKED, TRIPPED, TEST = 5, 6, 10, 11, 12, 13, 14
+EMERGENCY, HOT, BAY, FLAP, SHUNT = 7, 8, 9, 20, 21
+SELECTOR = (22, 23, 24, 25)
+JUMPERS = (30, 31, 32, 33, 34)
+PULL_UP_OHM, REFERENCE_V, GAIN = 1000.0, 3.3, 4.0
+
+
+class Bench:
+    """A wired station on a bench: the contactor follows its coil, the lock its motor, the monitor its test input."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.chips = Chips()
+        self.chips.on_output = self._follow
+        self.welded = self.stuck_open = self.lock_stuck = self.monitor_broken = False
+        self.converter, self.pwm = root / "iio:device1", root / "pwmchip0"
+        for folder in (self.converter, self.pwm / "pwm0"):
+            folder.mkdir(parents=True)
+        (self.converter / "in_voltage_scale").write_text("0.5\n")  # millivolts
+        for name in ("period", "duty_cycle", "enable"):
+            (self.pwm / "pwm0" / name).write_text("0\n")
+        (root / "temperature").write_text("21300\n")
+        self.pilot(12.0)
+        self.cable(float("inf"))
+
+    def pilot(self, high_v: float, low_v: float = -12.0) -> None:
+        """What stands at the control pilot."""
+        self._convert(0, high_v / GAIN)
+        self._convert(1, low_v / GAIN)
+
+    def cable(self, resistance_ohm: float) -> None:
+        """What is in the socket; infinite: nothing."""
+        share = 1.0 if resistance_ohm == float("inf") else resistance_ohm / (resistance_ohm + PULL_UP_OHM)
+        self._convert(2, REFERENCE_V * share)
+
+    def _convert(self, channel: int, volts: float) -> None:
+        file = self.converter / f"in_voltage{channel}_raw"
+        unfinished = file.with_suffix(".new")  # a file that is half written has no counterpart in sysfs
+        unfinished.write_text(f"{round(volts / 0.0005)}\n")
+        unfinished.replace(file)
+
+    @property
+    def duty(self) -> float:
+        """The duty cycle of the pilot."""
+        folder = self.pwm / "pwm0"
+        assert (folder / "enable").read_text() == "1"
+        return int((folder / "duty_cycle").read_text()) / int((folder / "period").read_text())
+
+    def put(self, line: int, active: bool) -> None:
+        """An input changes."""
+        self.chips.active[line] = active
+
+    def turn(self, number: int) -> None:
+        """The current selector stands on the position of this number."""
+        for bit, line in enumerate(SELECTOR):
+            self.put(line, bool(number >> bit & 1))
+
+    def _follow(self, line: int, active: bool) -> None:
+        if line == CONTACTOR:
+            self.chips.active[FEEDBACK] = (active and not self.stuck_open) or self.welded
+        elif line in {SHUT, OPEN} and active and not self.lock_stuck:
+            self.chips.active[LOCKED] = line == SHUT
+        elif line == TEST and not self.monitor_broken:
+            self.chips.active[TRIPPED] = active
+
+    def table(self) -> dict[str, Any]:
+        """[board], with everything wired."""
+        converter = str(self.converter)
+        return {
+            "type": "linux",
+            "selector": {"lines": [{"line": line} for line in SELECTOR]},
+            "jumpers": {"lines": [{"line": line} for line in JUMPERS]},
+            "flap": {"line": FLAP, "active_low": True, "bias": "pull-up"},
+            "shunt_trip": {"line": SHUNT},
+            "evse": [
+                {
+                    "contactor": {"line": CONTACTOR},
+                    "contactor_feedback": {"line": FEEDBACK},
+                    "pilot": {
+                        "pwm": {"path": str(self.pwm)},
+                        "high": {"path": converter, "channel": 0, "gain": GAIN},
+                        "low": {"path": converter, "channel": 1, "gain": GAIN},
+                    },
+                    "proximity": {
+                        "path": converter,
+                        "channel": 2,
+                        "pull_up_ohm": PULL_UP_OHM,
+                        "reference_v": REFERENCE_V,
+                    },
+                    "lock": {
+                        "kind": "motor",
+                        "shut": {"line": SHUT},
+                        "open": {"line": OPEN},
+                        "feedback": {"line": LOCKED},
+                    },
+                    "residual": {"tripped": {"line": TRIPPED}, "test": {"line": TEST}},
+                    "emergency_stop": {"line": EMERGENCY},
+                    "too_hot": {"line": HOT},
+                    "bay": {"line": BAY},
+                    "temperature": str(self.root / "temperature"),
+                }
+            ],
+        }

@@ -1,0 +1,405 @@
+"""The Linux board on a bench: what it drives in which order, what it sees, and what it does when a wire is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+
+import pytest
+
+from station.hardware.board import SAFE, BoardError, Observation, Outputs, SelfTest
+from station.hardware.linux import LinuxBoard
+from station.hardware.linux_back_plate import LinuxBackPlate
+from station.hardware.linux_config import LinuxBoardConfig
+from station.model import Fault, PilotState
+from station.simulation.clock import VirtualClock
+from tests import fakes
+from tests.linux_double import (
+    BAY,
+    CONTACTOR,
+    EMERGENCY,
+    FEEDBACK,
+    FLAP,
+    HOT,
+    JUMPERS,
+    OPEN,
+    SHUNT,
+    SHUT,
+    TRIPPED,
+    Bench,
+)
+
+CHARGING = Outputs(pilot_a=16.0, contactor=True, lock=True)
+
+
+class Rig:
+    """A board, its bench, and what the board told last."""
+
+    def __init__(self, bench: Bench, board: LinuxBoard, clock: VirtualClock) -> None:
+        self.bench = bench
+        self.board = board
+        self.clock = clock
+        self.seen = Observation()
+        self.told = 0
+
+    async def follow(self) -> None:
+        """Take note of what it tells."""
+        async for seen in self.board.observations():
+            self.seen, self.told = seen, self.told + 1
+
+    async def until(self, what: Callable[[], bool]) -> None:
+        """Let time pass until something is true."""
+        for _ in range(40):
+            if what():
+                return
+            await self.clock.advance(0.05)
+        raise AssertionError(f"not so within two seconds; seen: {self.seen}")
+
+
+def board_of(bench: Bench, clock: VirtualClock, **changes: object) -> LinuxBoard:
+    config = LinuxBoardConfig.model_validate({**bench.table(), **changes})
+    return LinuxBoard(config.evse[0], clock, unrated=13, request_lines=bench.chips.request_lines)
+
+
+@contextlib.asynccontextmanager
+async def rigged(root: Path) -> AsyncGenerator[Rig]:
+    clock, bench = fakes.clock(), Bench(root)
+    rig = Rig(bench, board_of(bench, clock), clock)
+    await rig.board.apply(SAFE)
+    following = asyncio.create_task(rig.follow())
+    await rig.until(lambda: rig.told > 0)
+    try:
+        yield rig
+    finally:
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
+
+
+async def test_at_rest_the_pilot_is_steady_and_nothing_is_closed(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        assert rig.bench.duty == 1.0
+        assert not rig.bench.chips.active[CONTACTOR]
+        assert rig.seen == Observation(pilot=PilotState.A, temperature_c=21.5)
+
+
+@pytest.mark.parametrize(("current_a", "duty"), [(6.0, 0.1), (16.0, 0.26667), (32.0, 0.53333), (63.0, 0.892)])
+async def test_a_current_is_offered_by_the_duty_cycle(tmp_path: Path, current_a: float, duty: float) -> None:
+    async with rigged(tmp_path) as rig:
+        await rig.board.apply(Outputs(pilot_a=current_a))
+        assert rig.bench.duty == pytest.approx(duty, abs=1e-5)
+
+
+async def test_a_fault_holds_the_pilot_at_minus_twelve_volts(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        await rig.board.apply(Outputs(pilot_fault=True))
+        assert rig.bench.duty == 0.0
+
+
+async def test_an_inverting_stage_gets_the_other_part_of_the_period(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    evse = bench.table()["evse"][0]
+    evse["pilot"]["pwm"]["inverted"] = True
+    board = board_of(bench, fakes.clock(), evse=[evse])
+    await board.apply(Outputs(pilot_a=15.0))
+    assert bench.duty == 0.75
+    await board.apply(SAFE)
+    assert bench.duty == 0.0
+
+
+async def test_the_contactor_closes_last_and_opens_first(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        duties: list[tuple[bool, float]] = []
+        follow = rig.bench.chips.on_output
+
+        def note(line: int, active: bool) -> None:
+            follow(line, active)
+            if line == CONTACTOR:
+                duties.append((active, rig.bench.duty))
+
+        rig.bench.chips.on_output = note
+        await rig.board.apply(CHARGING)
+        await rig.board.apply(SAFE)
+        assert duties == [(True, pytest.approx(0.26667, abs=1e-5)), (False, pytest.approx(0.26667, abs=1e-5))]
+
+
+@pytest.mark.parametrize(("volts", "state"), [(9.0, "B"), (6.0, "C"), (3.0, "D"), (0.0, "E"), (-12.0, "F")])
+async def test_the_voltage_of_the_pilot_is_its_state(tmp_path: Path, volts: float, state: str) -> None:
+    async with rigged(tmp_path) as rig:
+        rig.bench.pilot(volts)
+        await rig.until(lambda: rig.seen.pilot is PilotState(state))
+
+
+async def test_a_missing_diode_is_found_while_the_pilot_waves_and_only_then(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        rig.bench.pilot(6.0, -6.0)
+        await rig.until(lambda: rig.seen.pilot is PilotState.C)
+        assert not rig.seen.faults
+        await rig.board.apply(Outputs(pilot_a=16.0))
+        await rig.until(lambda: rig.seen.faults == frozenset({Fault.DIODE}))
+
+
+@pytest.mark.parametrize(("resistance_ohm", "cable_max_a"), [(1500, 13), (680, 20), (220, 32), (100, 63), (1000, 13)])
+async def test_the_resistor_in_the_plug_tells_the_cable(
+    tmp_path: Path, resistance_ohm: float, cable_max_a: float
+) -> None:
+    """The last one tells no rating: it gets what is configured for it."""
+    async with rigged(tmp_path) as rig:
+        rig.bench.cable(resistance_ohm)
+        await rig.until(lambda: rig.seen.cable_plugged)
+        assert rig.seen.cable_max_a == cable_max_a
+
+
+async def test_with_an_attached_cable_a_vehicle_is_what_the_pilot_tells(tmp_path: Path) -> None:
+    bench, clock = Bench(tmp_path), fakes.clock()
+    evse = {**bench.table()["evse"][0], "proximity": None, "lock": None}
+    board = board_of(bench, clock, evse=[evse])
+    watching = board.observations()
+    assert not (await anext(watching)).cable_plugged
+    bench.pilot(9.0)
+    seen = asyncio.ensure_future(anext(watching))
+    await clock.advance(0.1)
+    assert (await seen).cable_plugged
+    bench.pilot(-12.0)  # our own: the vehicle is behind it
+    seen = asyncio.ensure_future(anext(watching))
+    await clock.advance(0.1)
+    assert (await seen).cable_plugged
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        (TRIPPED, Fault.DC_RESIDUAL_CURRENT),
+        (EMERGENCY, Fault.EMERGENCY_STOP),
+        (HOT, Fault.OVER_TEMPERATURE),
+    ],
+)
+async def test_an_input_is_a_fault_while_it_is_active(tmp_path: Path, line: int, fault: Fault) -> None:
+    async with rigged(tmp_path) as rig:
+        rig.bench.put(line, True)
+        await rig.until(lambda: rig.seen.faults == frozenset({fault}))
+        rig.bench.put(line, False)
+        await rig.until(lambda: not rig.seen.faults)
+
+
+async def test_the_bay_and_the_contactor_are_seen_and_a_weld_too(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        rig.bench.put(BAY, True)
+        await rig.until(lambda: rig.seen.bay_occupied)
+        rig.bench.welded = True
+        await rig.board.apply(CHARGING)
+        await rig.until(lambda: rig.seen.contactor_closed)
+        await rig.board.apply(SAFE)
+        await rig.clock.advance(0.2)
+        assert rig.seen.contactor_closed
+
+
+async def test_a_motor_lock_is_driven_for_its_pulse_and_never_both_ways(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        await rig.board.apply(Outputs(lock=True))
+        assert (rig.bench.chips.active[SHUT], rig.bench.chips.active[OPEN]) == (True, False)
+        await rig.until(lambda: rig.seen.locked)
+        await rig.clock.advance(0.7)
+        assert not rig.bench.chips.active[SHUT]
+        await rig.board.apply(SAFE)
+        assert (rig.bench.chips.active[SHUT], rig.bench.chips.active[OPEN]) == (False, True)
+        await rig.until(lambda: not rig.seen.locked)
+
+
+async def test_a_stuck_lock_is_driven_again_with_the_next_order(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        rig.bench.lock_stuck = True
+        await rig.board.apply(Outputs(lock=True))
+        await rig.clock.advance(1)
+        assert not rig.seen.locked
+        rig.bench.lock_stuck = False
+        await rig.board.apply(Outputs(lock=True))
+        await rig.until(lambda: rig.seen.locked)
+
+
+async def test_a_solenoid_holds_while_it_is_energised(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    evse = {**bench.table()["evse"][0], "lock": {"kind": "solenoid", "shut": {"line": SHUT}}}
+    board = board_of(bench, fakes.clock(), evse=[evse])
+    await board.apply(Outputs(lock=True))
+    assert bench.chips.active[SHUT]
+    assert (await anext(board.observations())).locked
+    await board.apply(SAFE)
+    assert not bench.chips.active[SHUT]
+
+
+async def test_the_monitor_tests_itself_without_a_fault_being_told(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        testing = asyncio.create_task(rig.board.test_residual_monitor())
+        faults: set[Fault] = set()
+        while not testing.done():
+            await rig.clock.advance(0.05)
+            faults |= rig.seen.faults
+        assert (await testing, faults) == (SelfTest.PASSED, set())
+
+
+async def test_a_monitor_that_does_not_trip_has_failed(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        rig.bench.monitor_broken = True
+        testing = asyncio.create_task(rig.board.test_residual_monitor())
+        await rig.clock.advance(3)
+        assert await testing is SelfTest.FAILED
+
+
+async def test_the_contactor_and_a_test_exclude_each_other(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        rig.bench.monitor_broken = True
+        testing = asyncio.create_task(rig.board.test_residual_monitor())
+        await rig.clock.advance(0.1)
+        with pytest.raises(BoardError, match="being tested"):
+            await rig.board.apply(CHARGING)
+        await rig.clock.advance(3)
+        await testing
+        await rig.board.apply(CHARGING)
+        with pytest.raises(BoardError, match="contactor is closed"):
+            await rig.board.test_residual_monitor()
+
+
+async def test_a_chip_that_is_gone_is_a_board_error_and_its_return_is_enough(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    board = board_of(bench, fakes.clock())
+    bench.chips.missing = True
+    with pytest.raises(BoardError, match="/dev/gpiochip0"):
+        await board.apply(CHARGING)
+    with pytest.raises(BoardError, match="/dev/gpiochip0"):
+        await anext(board.observations())
+    bench.chips.missing = False
+    await board.apply(CHARGING)
+    assert (await anext(board.observations())).contactor_closed
+    bench.chips.missing = True
+    with pytest.raises(BoardError, match="No such device"):
+        await board.apply(SAFE)
+    bench.chips.missing = False
+    await board.apply(SAFE)
+    assert not bench.chips.active[FEEDBACK]
+
+
+async def test_a_converter_that_is_gone_is_a_board_error(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    board = board_of(bench, fakes.clock())
+    (bench.converter / "in_voltage0_raw").write_text("nothing")
+    with pytest.raises(BoardError, match="is no number"):
+        await anext(board.observations())
+    (bench.converter / "in_voltage0_raw").unlink()
+    with pytest.raises(BoardError, match="in_voltage0_raw"):
+        await anext(board.observations())
+
+
+async def test_what_a_pilot_cannot_signal_opens_the_contactor(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        with pytest.raises(BoardError, match="6 to 80 A"):
+            await rig.board.apply(Outputs(pilot_a=3.0))
+        assert not rig.bench.chips.active[CONTACTOR]
+
+
+async def test_letting_go_leaves_everything_at_rest(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        await rig.board.apply(CHARGING)
+        await rig.until(lambda: rig.seen.locked)
+        closing = asyncio.create_task(rig.board.close())
+        await rig.clock.advance(1)
+        await closing
+        assert not any(rig.bench.chips.active[line] for line in (CONTACTOR, SHUT, OPEN))
+        assert rig.bench.duty == 1.0
+
+
+# --- the back plate
+
+
+@contextlib.asynccontextmanager
+async def plated(bench: Bench, **changes: object) -> AsyncGenerator[tuple[LinuxBackPlate, VirtualClock]]:
+    clock = fakes.clock()
+    config = LinuxBoardConfig.model_validate({**bench.table(), **changes})
+    plate = LinuxBackPlate(config, clock, bench.chips.request_lines)
+
+    async def follow() -> None:
+        async for _ in plate.views():
+            pass
+
+    following = asyncio.create_task(follow())
+    await clock.advance(0.1)
+    try:
+        yield plate, clock
+    finally:
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
+
+
+@pytest.mark.parametrize(("number", "position"), [(0, "32"), (3, "16"), (5, "8"), (6, "X"), (9, None), (15, None)])
+async def test_the_bits_of_the_selector_are_a_printed_position_or_nothing(
+    tmp_path: Path, number: int, position: str | None
+) -> None:
+    bench = Bench(tmp_path)
+    bench.turn(number)
+    async with plated(bench) as (plate, _):
+        assert plate.seen.selector == position
+
+
+async def test_a_selector_that_is_being_turned_is_believed_when_it_stands(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.turn(3)
+    async with plated(bench) as (plate, clock):
+        bench.turn(0)  # between 16 and 12 A all bits bounce
+        await clock.advance(0.2)
+        assert plate.seen.selector == "16"
+        bench.turn(4)
+        await clock.advance(0.2)
+        assert plate.seen.selector == "16"
+        await clock.advance(0.2)
+        assert plate.seen.selector == "12"
+
+
+async def test_a_plate_without_a_selector_tells_none(tmp_path: Path) -> None:
+    async with plated(Bench(tmp_path), selector=None) as (plate, _):
+        assert plate.seen.selector is None
+
+
+async def test_jumpers_stand_on_one_position_or_cannot_be_read(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.put(JUMPERS[1], True)
+    async with plated(bench) as (plate, clock):
+        assert plate.seen.jumpers == "3-4"
+        bench.put(JUMPERS[4], True)
+        await clock.advance(0.5)
+        assert plate.seen.jumpers is None
+
+
+async def test_the_flap_is_seen_and_the_shunt_trip_is_driven(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    async with plated(bench) as (plate, clock):
+        assert not plate.seen.flap_open
+        bench.put(FLAP, True)
+        await clock.advance(0.5)
+        assert plate.seen.flap_open
+        await plate.energise_shunt_trip(True)
+        assert bench.chips.active[SHUNT]
+        await plate.close()
+        assert not bench.chips.active[SHUNT]
+
+
+async def test_a_plate_that_cannot_be_read_tells_no_position_and_raises_no_alarm(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    async with plated(bench) as (plate, clock):
+        assert plate.seen.selector == "32"
+        bench.chips.missing = True
+        await clock.advance(0.5)
+        assert (plate.seen.selector, plate.seen.flap_open) == (None, False)
+        with pytest.raises(BoardError):
+            await plate.energise_shunt_trip(True)
+        bench.chips.missing = False
+        await clock.advance(0.5)
+        assert plate.seen.selector == "32"
+
+
+async def test_without_a_shunt_trip_there_is_none_to_energise(tmp_path: Path) -> None:
+    async with plated(Bench(tmp_path), shunt_trip=None) as (plate, _):
+        with pytest.raises(BoardError, match="no shunt trip"):
+            await plate.energise_shunt_trip(True)

@@ -1,0 +1,152 @@
+"""A whole station on a real board's driver: no simulated world, the machine's clock, lines and files of a bench."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from typing import Any
+
+import gpiod
+import httpx
+import pytest
+
+from metering.clock import SystemClock
+from metering.drivers.models import MODELS
+from station.app import application
+from station.config import Configuration
+from station.hardware.machine import Machine
+from station.program import Program
+from station.simulation.meter_server import ServedMeter, TcpFraming, TcpMeterServer
+from tests import fakes
+from tests.linux_double import CONTACTOR, FLAP, LOCKED, Bench
+
+_PATIENCE_S = 20.0
+
+
+class Station:
+    """A station with its bench."""
+
+    def __init__(self, bench: Bench, program: Program) -> None:
+        self.bench = bench
+        self.program = program
+
+    async def until(self, what: Callable[[], object]) -> None:
+        """Wait, in real time, until something is true."""
+        async with asyncio.timeout(_PATIENCE_S):
+            while not what():  # noqa: ASYNC110 - of a bench with real time there is nothing to wait on
+                await asyncio.sleep(0.02)
+
+    @property
+    def evse(self) -> Any:
+        """Its EVSE."""
+        assert self.program.life is not None
+        return self.program.life.station.evses[1]
+
+
+@contextlib.asynccontextmanager
+async def powered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bench: Bench) -> AsyncGenerator[Station]:
+    monkeypatch.setattr(gpiod, "request_lines", bench.chips.request_lines)
+    clock = SystemClock()
+    served = ServedMeter(MODELS["eastron-sdm630"], lambda: fakes.reading(1000.0, 0.0))
+    async with TcpMeterServer({1: served}, TcpFraming(), clock) as meter:
+        configuration = Configuration.model_validate(
+            {
+                "station": {"identity": "BORNE-TEST", "storage": str(tmp_path / "storage")},
+                "http": {"port": 0},
+                "firmware": {"type": "command", "install_command": ["/bin/true"]},
+                "board": bench.table(),
+                "evse": [
+                    {
+                        "meter": {
+                            "type": "modbus-tcp",
+                            "model": "eastron-sdm630",
+                            "host": "127.0.0.1",
+                            "port": meter.port,
+                        }
+                    }
+                ],
+                "variable": [{"component": "AuthCtrlr", "variable": "Enabled", "value": "false"}],
+            }
+        )
+        program = application(configuration)
+        running = asyncio.create_task(program.run())
+        try:
+            while program.life is None:
+                if running.done():
+                    running.result()
+                await asyncio.sleep(0.01)
+            yield Station(bench, program)
+        finally:
+            program.stop()
+            await running
+
+
+async def test_a_charge_on_a_linux_board_from_plug_to_unplug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pilot offers what cable and selector allow, the cable is locked, the contactor follows state C."""
+    bench = Bench(tmp_path / "bench")
+    bench.turn(1)  # 25 A
+    async with powered(tmp_path, monkeypatch, bench) as station:
+        await station.until(lambda: station.evse.state.metered)
+        bench.cable(680.0)  # 20 A
+        bench.pilot(9.0)
+        await station.until(lambda: bench.chips.active[LOCKED] and bench.duty == pytest.approx(20 / 60, abs=1e-4))
+        assert not bench.chips.active[CONTACTOR]
+        bench.pilot(6.0)
+        await station.until(lambda: bench.chips.active[CONTACTOR])
+        bench.turn(3)  # 16 A, while it charges
+        await station.until(lambda: bench.duty == pytest.approx(16 / 60, abs=1e-4))
+        bench.turn(12)  # no position at all
+        await station.until(lambda: bench.duty == pytest.approx(8 / 60, abs=1e-4))
+        bench.pilot(12.0)
+        await station.until(lambda: not bench.chips.active[CONTACTOR])
+    assert bench.duty == 1.0
+    assert bench.chips.settings == {}  # every line was let go
+
+
+async def test_there_is_no_simulated_world_around_a_real_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(tmp_path / "bench")
+    async with powered(tmp_path, monkeypatch, bench) as station:
+        program = station.program
+        assert isinstance(program.site, Machine)
+        assert isinstance(program.clock, SystemClock)
+        with pytest.raises(TypeError, match="the hardware is real"):
+            _ = program.world
+        address = f"http://127.0.0.1:{program.web.port}"
+        async with httpx.AsyncClient(base_url=address, timeout=20, trust_env=False) as client:
+            status = (await client.get("/api/status")).json()
+            assert status["clock"]["rate"] == 1.0
+            assert (await client.post("/api/sim/evses/1/plug", json={})).status_code == 404
+            paths = (await client.get("/api/openapi.json")).json()["paths"]
+            assert not [path for path in paths if path.startswith("/api/sim")]
+            answer = await client.post("/api/evses/1/stop", params={"wait": "settled"})
+            assert answer.status_code == 409
+
+
+async def test_an_opened_flap_blocks_the_station_until_somebody_answers_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path / "bench")
+    async with powered(tmp_path, monkeypatch, bench) as station:
+        assert station.program.life is not None
+        bench.put(FLAP, True)
+        await station.until(lambda: station.evse.connector_status == "Faulted")
+        bench.put(FLAP, False)
+        await asyncio.sleep(0.5)
+        assert station.program.life.tamper.alarm
+        bench.cable(220.0)
+        bench.pilot(6.0)
+        await station.until(lambda: station.evse.state.seen.cable_plugged)
+        assert not bench.chips.active[CONTACTOR]
+
+
+async def test_a_board_that_is_missing_is_a_fault_and_not_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path / "bench")
+    bench.chips.missing = True
+    async with powered(tmp_path, monkeypatch, bench) as station:
+        await station.until(lambda: station.evse.connector_status == "Faulted")
+        bench.chips.missing = False
+        await station.until(lambda: station.evse.connector_status == "Available")
