@@ -48,6 +48,7 @@ from station.load_management import Influences, LoadManagement
 from station.log_store import LogStore
 from station.log_upload import LogUploads
 from station.logs import Logs, LogSources
+from station.mdns import Announcement, announces
 from station.meter_watch import MeterWatch
 from station.metrology import Desk, Metrology, sign
 from station.model import BootReason
@@ -216,6 +217,8 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         life.watchers += [log.run, uploads.run, customers.run]
         if configuration.mqtt is not None:
             life.watchers.append(_mqtt(configuration.mqtt, configuration.station.identity, life).run)
+        if announces(configuration.mdns, configuration.http.host):
+            life.watchers.append(_announcement(program, firmware_version).run)
         life.grid_orders = grid_orders
         if grid_orders is not None:
             grid_orders.powers = lambda: _powers(load, evses)
@@ -415,6 +418,10 @@ def _mqtt(config: MqttConfig, identity: str, life: Life) -> Mqtt:
     from station.mqtt import Mqtt  # a station without a broker does not pay for it
 
     return Mqtt(config, identity, life)
+
+
+def _announcement(program: Program, version: str) -> Announcement:
+    return Announcement(program.configuration, program.web.port, version, program.clock)
 
 
 def _connection(grid: GridConfig) -> Connection:

@@ -299,6 +299,19 @@ class MqttConfig(_Table):
     tls: bool = False
     topic: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^#+\s]+$")] = "borne"
     """what the topics begin with; the identity follows"""
+    discovery: bool = True
+    """whether Home Assistant is told what there is; false takes back what it was told"""
+    discovery_prefix: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^#+\s]+$")] = "homeassistant"
+    """where Home Assistant listens for that"""
+
+
+class MdnsConfig(_Table):
+    """[mdns]: whether the station is found in the local network, by _http._tcp and _ocpp._tcp."""
+
+    enabled: bool | None = None
+    """left out: where http.host lets others reach the page"""
+    name: Name | None = None
+    """what it is called there; the identity when left out"""
 
 
 class SimulatedLinkyConfig(_Table):
@@ -376,6 +389,7 @@ class Configuration(_Table):
     grid_order: DryContactConfig | None = None
     """the contacts through which the grid operator dims (EnWG §14a)"""
     mqtt: MqttConfig | None = None
+    mdns: MdnsConfig = MdnsConfig()
     prices: PricesConfig | None = None
     """what the owner asks, until the owner says otherwise through the API"""
     simulation: SimulationConfig = SimulationConfig()

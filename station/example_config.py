@@ -230,6 +230,13 @@ type = "simulated"
 #password = "secret"                    # better from BORNE_MQTT_PASSWORD
 #tls = false
 #topic = "borne"                        # what the topics begin with; the identity follows
+#discovery = true                       # Home Assistant finds the station by itself; false takes that back
+#discovery_prefix = "homeassistant"     # where it listens
+
+# Found in the local network by multicast DNS; left out: where http.host lets others reach the page.
+[mdns]
+#enabled = true
+#name = "Garage"                        # the identity when left out
 
 # What the owner asks, taxes included, where no CSMS says what a charge costs; PUT /api/prices outweighs it.
 #[prices]

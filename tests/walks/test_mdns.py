@@ -1,0 +1,107 @@
+"""The installer's phone finds the station: a real browser of multicast DNS, on the loopback interface."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+from zeroconf import IPVersion, ServiceStateChange, Zeroconf
+from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
+
+from station.config import MdnsConfig
+from station.mdns import announces, records
+from tests.csms import running_csms
+from tests.walk import Walk, configuration, powered
+
+KINDS = ["_http._tcp.local.", "_ocpp._tcp.local."]
+HERE = {"host": "127.0.0.1", "port": 0}
+
+
+class Phone:
+    """Somebody who looks for stations."""
+
+    def __init__(self, network: AsyncZeroconf) -> None:
+        self.network = network
+        self.found: dict[str, str] = {}
+        """names to the kinds of service"""
+        self.gone: set[str] = set()
+
+    def heard(self, zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange) -> None:
+        """An announcement."""
+        del zeroconf
+        if state_change is ServiceStateChange.Removed:
+            self.gone.add(name)
+        else:
+            self.found[name] = service_type
+
+    async def resolve(self, kind: str, name: str) -> AsyncServiceInfo:
+        """Where it is, and what it tells."""
+        info = AsyncServiceInfo(kind, f"{name}.{kind}")
+        assert await info.async_request(self.network.zeroconf, 5000)
+        return info
+
+
+@contextlib.asynccontextmanager
+async def looking() -> AsyncGenerator[Phone]:
+    """A browser on this machine alone."""
+    network = AsyncZeroconf(interfaces=["127.0.0.1"], ip_version=IPVersion.V4Only)
+    phone = Phone(network)
+    browser = AsyncServiceBrowser(network.zeroconf, KINDS, handlers=[phone.heard])
+    try:
+        yield phone
+    finally:
+        await browser.async_cancel()
+        await network.async_close()
+
+
+async def until(walk: Walk, phone: Phone, names: set[str]) -> None:
+    """The network's time is real."""
+    async with asyncio.timeout(20):
+        while not names <= phone.found.keys():
+            await walk.advance(0.5)
+            await asyncio.sleep(0.05)
+
+
+async def test_a_browser_finds_the_page_and_the_station_and_hears_its_goodbye(tmp_path: Path) -> None:
+    config = configuration(tmp_path, None, http=HERE, mdns={"enabled": True})
+    names = {f"BORNE-TEST.{kind}" for kind in KINDS}
+    async with looking() as phone, running_csms() as csms:
+        async with powered(config, csms) as walk:
+            await until(walk, phone, names)
+            for kind in KINDS:
+                info = await phone.resolve(kind, "BORNE-TEST")
+                assert info.port == walk.application.web.port
+                assert info.parsed_addresses() == ["127.0.0.1"]
+                assert info.decoded_properties["serial"] == "0001"
+                assert info.decoded_properties["model"] == "flex"
+        async with asyncio.timeout(10):
+            while not names <= phone.gone:  # noqa: ASYNC110 - the browser has no event of its own
+                await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("host", "enabled", "found"),
+    [
+        ("127.0.0.1", None, False),
+        ("::1", None, False),
+        ("localhost", None, False),
+        ("0.0.0.0", None, True),
+        ("192.168.1.20", None, True),
+        ("192.168.1.20", False, False),
+        ("127.0.0.1", True, True),
+    ],
+)
+def test_it_is_announced_where_others_can_reach_it_unless_told_otherwise(
+    host: str, enabled: bool | None, found: bool
+) -> None:
+    assert announces(MdnsConfig(enabled=enabled), host) is found
+
+
+def test_no_secret_is_told(tmp_path: Path) -> None:
+    csms = {"url": "ws://csms.example/ocpp", "password": "0123456789abcdef"}
+    station = {"identity": "BORNE-TEST", "iccid": "8933000000000000000"}
+    told = records(configuration(tmp_path, None, csms=csms, station=station), "1.0")
+    assert told.keys() <= {"path", "vendor", "model", "version", "ocpp", "serial"}
