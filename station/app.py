@@ -44,6 +44,7 @@ from station.hardware.selector import selected_a
 from station.jumpers import expected_position
 from station.life import Life
 from station.light import Lamp, PageLight, StatusLight
+from station.load_history import LoadHistory
 from station.load_management import Influences, LoadManagement
 from station.log_store import LogStore
 from station.log_upload import LogUploads
@@ -177,6 +178,8 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         customers = CustomerInformation(tokens, outbox, database, clock)
         uploads = _log_uploads(program, LogSources(log, security_events, outbox, program), certificates)
         restart.delays.append(lambda: uploads.uploading is not None)
+        history = LoadHistory(load.controller, evses, clock)
+        load.on_decided.append(history.look)
         life = Life(
             clock,
             station,
@@ -209,6 +212,7 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
             activation,
             await _access(program, database, security_events),
             metrology,
+            history,
         )
         billing.tariff_period = lambda: _tariff_period(load)
         life.watchers += [time.run, books.run, life.tariff_and_cost.run, lambda: metrology.run(clock)]

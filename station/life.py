@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from station.firmware import Firmware
     from station.jumpers import Jumpers
     from station.light import StatusLight
+    from station.load_history import LoadHistory
     from station.load_management import LoadManagement
     from station.log_store import LogStore
     from station.log_upload import LogUploads
@@ -71,6 +72,7 @@ class Life:
     activation: Activation
     access: Access
     metrology: Metrology
+    history: LoadHistory
     connect: Callable[[Life], Awaitable[None]] | None = None
     """builds the link to the CSMS and keeps it; None for a station that stands alone"""
     grid_orders: GridOrders | None = None

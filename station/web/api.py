@@ -45,10 +45,12 @@ def build(host: Host) -> FastAPI:
     from station.web.account_api import account_routes
     from station.web.activation_api import activation_routes
     from station.web.certificate_api import certificate_routes
+    from station.web.charge_api import charge_routes
     from station.web.event_stream import event_routes
     from station.web.grid_order_api import grid_order_routes
     from station.web.load_api import load_routes
     from station.web.metering_api import metering_routes
+    from station.web.pages import page_routes
     from station.web.price_api import price_routes
     from station.web.token_api import token_routes
     from station.web.transaction_api import transaction_routes
@@ -72,6 +74,8 @@ def build(host: Host) -> FastAPI:
 
     living = Living(host)
     account_routes(api, living)
+    charge_routes(api, living)
+    page_routes(api, host)
     event_routes(api, host)
     _watching_routes(api, host)
     _reading_routes(api, living)

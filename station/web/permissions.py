@@ -22,6 +22,7 @@ LEAST_ROLES: Final[tuple[tuple[str, str, Role], ...]] = (
     ("GET", "/favicon.ico", _VISITOR),
     ("GET", "/api/status", _VISITOR),  # who is less than a driver sees less of it (visitor_view.py)
     ("GET", "/api/events", _VISITOR),  # the same
+    ("GET", "/api/charges", _VISITOR),  # as a display at the station shows it
     ("GET", "/api/docs", _VISITOR),
     ("GET", "/api/openapi.json", _VISITOR),
     ("*", "/api/session", _VISITOR),

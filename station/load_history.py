@@ -1,0 +1,74 @@
+"""The last hours of house, car and limit for the chart of the page: a bounded memory, which a boot empties."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from energy.controller import Controller
+    from metering.clock import Clock
+    from metering.reading import Phases
+    from station.evse import Evse
+
+EVERY_S: Final = 10.0
+_MOST: Final = 2_160
+"""six hours"""
+
+
+class Moment(NamedTuple):
+    """What flowed at one moment, amperes per phase of the connection; None: not known."""
+
+    at_s: float
+    """seconds since 1970"""
+    grid_a: tuple[float | None, ...]
+    """what the meter of the connection showed, the car's part included"""
+    car_a: tuple[float, ...]
+    """what the EVSEs drew together, at their own terminals"""
+    limit_a: float | None
+    """what the connection, or else the station, carries per phase"""
+    offered_a: float
+    """what the EVSEs offered together"""
+
+
+class LoadHistory:
+    """Takes a look at the figures from time to time."""
+
+    def __init__(self, controller: Controller, evses: Mapping[int, Evse], clock: Clock) -> None:
+        self._controller = controller
+        self._evses = evses
+        self._clock = clock
+        self._due_s = -math.inf
+        self._moments: deque[Moment] = deque(maxlen=_MOST)
+
+    def look(self) -> None:
+        """Remember this moment, unless the last one is recent."""
+        now_s = self._clock.monotonic()
+        if now_s < self._due_s:
+            return
+        self._due_s = now_s + EVERY_S
+        self._moments.append(self.now())
+
+    def now(self) -> Moment:
+        """This moment."""
+        controller = self._controller
+        sample = controller.last_sample
+        readings = [evse.meter.latest for evse in self._evses.values()]
+        currents = [reading.currents_a for reading in readings if reading is not None]
+        return Moment(
+            round(self._clock.now().timestamp(), 1),
+            _rounded(sample.currents_a) if sample is not None else (None, None, None),
+            tuple(round(sum(tuple(one)[phase] or 0.0 for one in currents), 2) for phase in range(3)),
+            controller.grid_limit_a if controller.grid_limit_a is not None else controller.fixed_limit_a,
+            sum(evse.offered_a for evse in self._evses.values()),
+        )
+
+    def since(self, at_s: float) -> list[Moment]:
+        """What was remembered after a moment, and this one."""
+        return [*(moment for moment in self._moments if moment.at_s > at_s), self.now()]
+
+
+def _rounded(currents_a: Phases[float | None]) -> tuple[float | None, ...]:
+    return tuple(None if current_a is None else round(current_a, 2) for current_a in currents_a)

@@ -1,0 +1,133 @@
+"""The pages: templates in the visitor's language, their scripts and styles, and the texts that the scripts show."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+from fastapi import FastAPI, HTTPException, Query, Request
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from fastapi.staticfiles import StaticFiles
+
+from station.accounts import ACCOUNTS, Role
+from station.version import package_version
+from station.web.permissions import rule_for
+from station.web.visitor import Visitor, visitor_of
+from station.web.words import COOKIE, LANGUAGES, catalogue, language_of
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+    from station.web.host import Host
+
+_HERE: Final = Path(__file__).parent
+_YEAR_S: Final = 365 * 86_400
+_PAGES: Final = {"/": "charge", "/owner": "owner", "/installer": "installer"}
+"""the places of the navigation, by path; the word names template, script and text"""
+
+
+def page_routes(api: FastAPI, host: Host) -> None:
+    """Everything that a person reads."""
+    api.mount("/static", StaticFiles(directory=_HERE / "static"))
+
+    def page(request: Request, name: str, **more: object) -> HTMLResponse:
+        visitor, language = visitor_of(request), language_of(request)
+        texts = catalogue(language)
+
+        def text(key: str, **values: object) -> str:
+            return texts[key].format(**values) if values else texts[key]
+
+        html = (
+            _templates()
+            .get_template(f"{name}.html")
+            .render(
+                t=text,
+                language=language,
+                languages=LANGUAGES,
+                page=name,
+                path=request.url.path,
+                places=[(path, word) for path, word in _PAGES.items() if _may(visitor, path)],
+                role=visitor.role.word,
+                signed_in=visitor.session is not None,
+                identity=host.configuration.station.identity,
+                version=package_version(),
+                **more,
+            )
+        )
+        return HTMLResponse(html, headers={"Content-Language": language, "Vary": "Accept-Language, Cookie"})
+
+    for path, name in _PAGES.items():
+
+        async def place(request: Request, name: str = name) -> HTMLResponse:
+            return page(request, name)
+
+        api.add_api_route(path, place, methods=["GET"], include_in_schema=False, response_class=HTMLResponse)
+
+    @api.get("/sign-in", include_in_schema=False)
+    async def sign_in(  # pyright: ignore[reportUnusedFunction]  # the decorators register these
+        request: Request, role: str = "", to: str = "/"
+    ) -> HTMLResponse:
+        accounts = host.life.access.accounts if host.life is not None else None
+        able = [one.word for one in ACCOUNTS if accounts is not None and accounts.has_password(one)]
+        awaiting = [one.word for one in ACCOUNTS if accounts is not None and accounts.awaits_code(one)]
+        wanted = role if role in able else (able[-1] if role in awaiting and able else "")
+        return page(request, "sign-in", able=able, awaiting=awaiting, wanted=wanted, to=_own_path(to))
+
+    @api.get("/first-password", include_in_schema=False)
+    async def first_password(request: Request, role: str = "installer", to: str = "/") -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
+        roles = [one.word for one in ACCOUNTS]
+        return page(
+            request, "first-password", able=roles, wanted=role if role in roles else "installer", to=_own_path(to)
+        )
+
+    @api.get("/language/{language}", include_in_schema=False)
+    async def choose_language(request: Request, language: str, to: Annotated[str, Query()] = "/") -> Response:  # pyright: ignore[reportUnusedFunction]
+        if language not in LANGUAGES:
+            raise HTTPException(404, "there is no such language")
+        answer = RedirectResponse(_own_path(to), status_code=303)
+        secure = request.url.scheme == "https"
+        answer.set_cookie(COOKIE, language, max_age=_YEAR_S, path="/", secure=secure, httponly=True, samesite="strict")
+        return answer
+
+    @api.get("/words/{language}.json", include_in_schema=False)
+    async def words(language: str) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
+        if language not in LANGUAGES:
+            raise HTTPException(404, "there is no such language")
+        return JSONResponse(dict(catalogue(language)))
+
+    @api.get("/api/docs", include_in_schema=False)
+    async def documentation(request: Request) -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
+        return page(request, "docs", operations=_operations(api))
+
+
+@cache
+def _templates() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _may(visitor: Visitor, path: str) -> bool:
+    return visitor.role >= rule_for("GET", path).least
+
+
+def _own_path(to: str) -> str:
+    """A path of this station: nobody is sent elsewhere."""
+    return to if to.startswith("/") and not to.startswith(("//", "/\\")) and to.isprintable() else "/"
+
+
+def _operations(api: FastAPI) -> list[tuple[str, str, str, str]]:
+    """Method, path, least role and name of everything that the API does."""
+    told: list[tuple[str, str, str, str]] = []
+    for path, methods in api.openapi()["paths"].items():
+        for method, operation in methods.items():
+            least: Role = rule_for(method.upper(), path).least
+            told.append((method.upper(), str(path), least.word, str(operation.get("summary", ""))))
+    return sorted(told, key=lambda row: row[1])

@@ -1,0 +1,51 @@
+// The local API: reads, changes (with the token that other pages do not know), and errors as sentences.
+
+import { t } from "./words.js";
+
+let session = null;
+
+/** Who is signed in, and what this page has to show with each change. */
+export function who() {
+  session ??= get("/api/session");
+  return session;
+}
+
+export class Refusal extends Error {
+  constructor(status, detail, body) {
+    super(detail);
+    this.status = status;
+    this.body = body;
+  }
+}
+
+export const get = (path) => ask("GET", path);
+export const post = (path, body) => change("POST", path, body);
+export const put = (path, body) => change("PUT", path, body);
+export const remove = (path, body) => change("DELETE", path, body);
+
+async function change(method, path, body) {
+  const { csrf } = await who();
+  return ask(method, path, body, csrf === null ? {} : { "X-Borne-CSRF": csrf });
+}
+
+async function ask(method, path, body, headers = {}) {
+  const sent = body === undefined ? undefined : JSON.stringify(body);
+  if (sent !== undefined) headers["Content-Type"] = "application/json";
+  let answer;
+  try {
+    answer = await fetch(path, { method, headers, body: sent, credentials: "same-origin" });
+  } catch {
+    throw new Refusal(0, t("error.unreachable"), null);
+  }
+  const told = answer.headers.get("Content-Type")?.includes("json") ? await answer.json() : await answer.text();
+  if (!answer.ok) throw new Refusal(answer.status, sentence(answer.status, told), told);
+  return told;
+}
+
+function sentence(status, told) {
+  if (status === 401) return t("error.signed-out");
+  if (status === 429) return t("error.wait", { seconds: told.wait_s ?? "?" });
+  const detail = told?.detail;
+  if (Array.isArray(detail)) return detail.map((one) => `${one.loc.at(-1)}: ${one.msg}`).join("; ");
+  return typeof detail === "string" ? detail : t("error.status", { status });
+}

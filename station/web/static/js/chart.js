@@ -1,0 +1,146 @@
+// House and car under their limit, phase by phase, over the last hours.
+
+import { get } from "./api.js";
+import { find, make, say, show } from "./dom.js";
+import { amps, clock } from "./format.js";
+import { on } from "./live.js";
+import { t } from "./words.js";
+
+const EVERY_MS = 5000;
+const SPAN_S = 3 * 3600;
+const LEAST_SPAN_S = 15 * 60;
+
+const rows = [];
+let about = null;
+let phase = null;
+let chart = null;
+
+/** Show the card of the chart and keep it up to date. */
+export async function drawHistory() {
+  await fetchRows();
+  if (about === null) return;
+  show(find("#chart-card"), true);
+  phaseButtons();
+  rebuild();
+  setInterval(() => document.hidden || step(), EVERY_MS);
+  on("evse", step);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", rebuild);
+  new ResizeObserver(() => chart?.setSize(size())).observe(find("#chart"));
+}
+
+async function step() {
+  await fetchRows();
+  draw();
+}
+
+async function fetchRows() {
+  const known = rows.at(-2)?.[0] ?? 0; // the last one was made for us and comes again
+  try {
+    const told = await get(`/api/history?since_s=${known}`);
+    about = told;
+    while (rows.length > 0 && rows.at(-1)[0] > known) rows.pop();
+    rows.push(...told.rows);
+    const oldest = (rows.at(-1)?.[0] ?? 0) - 2 * SPAN_S;
+    while (rows.length > 0 && rows[0][0] < oldest) rows.shift();
+  } catch {
+    // the banner tells it
+  }
+}
+
+function phaseButtons() {
+  const place = find("#chart-phases");
+  show(place, about.phases > 1);
+  phase ??= fullest();
+  place.replaceChildren(
+    ...[0, 1, 2].map((index) =>
+      make("button", { type: "button", "aria-pressed": String(index === phase), onclick: () => choose(index) }, `L${index + 1}`),
+    ),
+  );
+}
+
+function choose(index) {
+  phase = index;
+  phaseButtons();
+  draw();
+}
+
+/** The phase that has the most to carry now. */
+function fullest() {
+  const [, grid, car] = rows.at(-1) ?? [0, [0, 0, 0], [0, 0, 0], null];
+  const drawn = grid.map((one, index) => one ?? car[index]);
+  return drawn.indexOf(Math.max(...drawn));
+}
+
+/** Columns for uPlot: time, car on top of house, house, limit. */
+function columns() {
+  const index = about.phases > 1 ? phase : 0;
+  const span = rows.filter((row) => row[0] >= rows.at(-1)[0] - SPAN_S);
+  const house = span.map(([, grid, car]) => (grid[index] === null ? 0 : Math.max(0, grid[index] - car[index])));
+  const total = span.map(([, , car], at) => house[at] + car[index]);
+  return [span.map((row) => row[0]), total, house, span.map((row) => row[3])];
+}
+
+function draw() {
+  if (chart === null || rows.length === 0) return;
+  const data = columns();
+  chart.setData(data);
+  const [, total, house, limit] = data.map((column) => column.at(-1));
+  const values = { car: amps(round(total - house)), house: amps(round(house)), limit: amps(limit) };
+  say(find("#chart-now"), t(about.has_grid_meter ? "chart.now" : "chart.now-car", values));
+}
+
+const round = (value) => Math.round(value * 10) / 10;
+
+function size() {
+  const place = find("#chart");
+  return { width: place.clientWidth, height: place.clientHeight };
+}
+
+function rebuild() {
+  chart?.destroy();
+  chart = new window.uPlot(options(), columns(), find("#chart"));
+  draw();
+}
+
+function options() {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => style.getPropertyValue(name).trim();
+  const axis = {
+    stroke: colour("--muted"),
+    font: "12px system-ui, sans-serif",
+    grid: { stroke: colour("--chart-grid"), width: 1 },
+    ticks: { show: false },
+  };
+  const area = (name, strength) => ({
+    stroke: colour(name),
+    width: 2,
+    fill: `color-mix(in srgb, ${colour(name)} ${strength}%, transparent)`,
+    points: { show: false },
+  });
+  return {
+    ...size(),
+    padding: [12, 12, 0, 0],
+    cursor: { show: false },
+    legend: { show: false },
+    scales: { x: { time: true, range: xRange }, y: { range: yRange } },
+    axes: [
+      { ...axis, grid: { show: false }, values: (_, ticks) => ticks.map((tick) => clock(tick * 1000)), space: 64, size: 28 },
+      { ...axis, values: (_, ticks) => ticks.map((tick) => `${tick} A`), size: 48, space: 36 },
+    ],
+    bands: [{ series: [1, 2] }],
+    series: [
+      {},
+      area("--chart-car", 45),
+      area("--chart-house", 35),
+      { stroke: colour("--chart-limit"), width: 2, dash: [6, 5], points: { show: false } },
+    ],
+  };
+}
+
+function xRange(_, least, most) {
+  return [Math.min(least, most - LEAST_SPAN_S), most];
+}
+
+function yRange(plot, least, most) {
+  return [0, Math.max(10, Math.ceil((most * 1.12) / 5) * 5)];
+}

@@ -1,0 +1,52 @@
+// Makes and finds elements, and shows short messages; texts only ever enter the page as text.
+
+export const find = (selector, within = document) => within.querySelector(selector);
+
+/** An element with attributes, listeners (`onclick`) and children, which are elements or texts. */
+export function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+/** Put a text into an element, but only when it is another one: screen readers would say it again. */
+export function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+export function show(element, visible) {
+  element.hidden = !visible;
+}
+
+/** A message that goes away by itself. */
+export function toast(text) {
+  const shown = make("p", { class: "toast" }, text);
+  find("#toasts").append(shown);
+  setTimeout(() => shown.remove(), 6000);
+}
+
+/** Let a button work once at a time, and say what went wrong. */
+export function acting(button, act) {
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    try {
+      await act();
+    } catch (error) {
+      toast(error.message);
+    } finally {
+      button.disabled = false;
+    }
+  });
+}
+
+/** Offer a text as a file. */
+export function download(name, type, text) {
+  const address = URL.createObjectURL(new Blob([text], { type }));
+  make("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 1000);
+}

@@ -1,0 +1,35 @@
+// Numbers, moments and durations as people of the page's language write them.
+
+import { locale, t } from "./words.js";
+
+const number = (most, least = 0) =>
+  new Intl.NumberFormat(locale, { maximumFractionDigits: most, minimumFractionDigits: least });
+const tenths = number(1);
+const exact = number(2, 2);
+
+export const amps = (value) => (value === null ? "–" : `${tenths.format(value)} A`);
+export const kilowatts = (watts) => (watts === null ? "–" : `${number(1, 1).format(watts / 1000)} kW`);
+export const kilowattHours = (wh) => (wh === null ? "–" : `${exact.format(wh / 1000)} kWh`);
+export const plain = (value, digits = 1) => number(digits).format(value);
+export const money = (amount, currency) => new Intl.NumberFormat(locale, { style: "currency", currency }).format(amount);
+
+export function duration(seconds) {
+  const minutes = Math.max(0, Math.floor(seconds / 60));
+  if (minutes < 1) return t("time.seconds", { seconds: Math.max(0, Math.floor(seconds)) });
+  if (minutes < 60) return t("time.minutes", { minutes });
+  return t("time.hours", { hours: Math.floor(minutes / 60), minutes: String(minutes % 60).padStart(2, "0") });
+}
+
+export const clock = (moment) =>
+  new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit" }).format(new Date(moment));
+export const second = (moment) =>
+  new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(new Date(moment));
+export const day = (moment) =>
+  new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" })
+    .format(new Date(moment));
+
+/** A moment that is near: its time alone today, else with its day. */
+export function soon(moment, now) {
+  const same = new Date(moment).toDateString() === new Date(now).toDateString();
+  return same ? clock(moment) : day(moment);
+}

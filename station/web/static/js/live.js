@@ -1,0 +1,75 @@
+// The station as it is now: looks again when something happens, every few seconds besides, and says when it is silent.
+
+import { get } from "./api.js";
+import { find, say, show } from "./dom.js";
+import { t } from "./words.js";
+
+const EVERY_MS = 4000;
+const NOT_MORE_OFTEN_MS = 300;
+
+const watchers = [];
+const listeners = new Map();
+let looking = false;
+let again = false;
+let source = null;
+
+/** Call `watcher` with each status. */
+export function watch(watcher) {
+  watchers.push(watcher);
+  look();
+}
+
+/** Call `listener` with what happens of a kind (`evse`, `light`, `frame`, …). */
+export function on(kind, listener) {
+  const first = !listeners.has(kind);
+  listeners.set(kind, [...(listeners.get(kind) ?? []), listener]);
+  if (first && source !== null) hear(kind);
+}
+
+/** Look again soon. */
+export async function look() {
+  if (looking) {
+    again = true;
+    return;
+  }
+  looking = true;
+  try {
+    const status = await get("/api/status");
+    banner(status.powered ? "" : t("banner.no-power"));
+    for (const watcher of watchers) watcher(status);
+  } catch {
+    banner(t("banner.silent"));
+  }
+  await new Promise((resolve) => setTimeout(resolve, NOT_MORE_OFTEN_MS));
+  looking = false;
+  if (again) {
+    again = false;
+    look();
+  }
+}
+
+function banner(text) {
+  const element = find("#banner");
+  say(element, text);
+  show(element, text !== "");
+}
+
+function hear(kind) {
+  source.addEventListener(kind, (event) => {
+    const data = JSON.parse(event.data);
+    for (const listener of listeners.get(kind)) listener(data);
+  });
+}
+
+function listen() {
+  source = new EventSource("/api/events");
+  for (const kind of listeners.keys()) hear(kind);
+}
+
+on("evse", look);
+on("light", look);
+listen();
+setInterval(() => document.hidden || look(), EVERY_MS);
+document.addEventListener("visibilitychange", () => document.hidden || look());
+addEventListener("pagehide", () => source.close());
+addEventListener("pageshow", (event) => event.persisted && listen());

@@ -1,0 +1,33 @@
+// Signing in with a password, and setting a first one with a code.
+
+import { post, Refusal } from "./api.js";
+import { find, say } from "./dom.js";
+import { t } from "./words.js";
+
+function enter(form, send, wrong) {
+  form?.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const problem = find("#problem", form);
+    const button = find("button[type=submit]", form);
+    say(problem, "");
+    button.disabled = true;
+    try {
+      await send(Object.fromEntries(new FormData(form)));
+      location.assign(form.dataset.to);
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      const missing = error.status === 422 && Array.isArray(error.body?.detail);
+      say(problem, missing ? t("sign-in.missing") : error.status === 403 ? t(wrong) : error.status === 422 ? t("first.rules") : error.message);
+      find("#password", form).focus();
+    } finally {
+      button.disabled = false;
+    }
+  });
+}
+
+enter(find("#sign-in"), ({ role, password }) => post("/api/session", { role, password }), "sign-in.wrong");
+enter(
+  find("#first-password"),
+  ({ role, code, password }) => post(`/api/accounts/${role}/first-password`, { code, password }),
+  "first.wrong",
+);

@@ -1,0 +1,16 @@
+// The texts of the page's language; `{name}` in them stands for a value.
+
+const language = document.documentElement.lang;
+const texts = await (await fetch(`/words/${language}.json`)).json();
+
+export const locale = language === "en" ? "en-GB" : language;
+
+/** A text by its key. */
+export function t(key, values = {}) {
+  const text = texts[key];
+  if (text === undefined) return key;
+  return text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+}
+
+/** Whether there is such a text. */
+export const known = (key) => key in texts;

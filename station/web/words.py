@@ -1,0 +1,49 @@
+"""The languages of the page: a catalogue of texts for each, and which one a visitor wants."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import HTTPConnection
+
+LANGUAGES: Final = {"en": "English", "fr": "Français", "de": "Deutsch", "nl": "Nederlands"}
+"""by its code, what each calls itself"""
+USUAL: Final = "en"
+COOKIE: Final = "borne_language"
+_FOLDER = Path(__file__).with_name("locales")
+
+
+@cache
+def catalogue(language: str) -> Mapping[str, str]:
+    """All texts of a language, by key; `{name}` in them stands for a value."""
+    texts: dict[str, str] = json.loads((_FOLDER / f"{language}.json").read_text(encoding="utf-8"))
+    return texts
+
+
+def language_of(request: HTTPConnection) -> str:
+    """The language that was chosen, or else the best of those that the browser asks for (RFC 9110, 12.5.4)."""
+    chosen = request.cookies.get(COOKIE)
+    if chosen in LANGUAGES:
+        return chosen
+    return preferred(request.headers.get("accept-language", ""))
+
+
+def preferred(accepted: str) -> str:
+    """The best language for an Accept-Language header."""
+    best, weight = USUAL, 0.0
+    for one in accepted[:500].split(","):
+        tag, _, parameter = one.strip().partition(";")
+        language = tag.strip().lower().partition("-")[0]
+        try:
+            quality = float(parameter.strip().removeprefix("q=")) if parameter.strip() else 1.0
+        except ValueError:
+            continue
+        if language in LANGUAGES and quality > weight:
+            best, weight = language, quality
+    return best

@@ -1,0 +1,31 @@
+"""A real browser for the tests of the page; without one they are skipped."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncGenerator
+
+import pytest
+from playwright.async_api import Browser, async_playwright
+
+CHROMIUM = "/usr/bin/chromium"
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture
+async def browser() -> AsyncGenerator[Browser]:
+    """Debian's Chromium."""
+    if shutil.which(CHROMIUM) is None:
+        pytest.skip(f"there is no browser at {CHROMIUM}")
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
+        yield chromium
+        await chromium.close()

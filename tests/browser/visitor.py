@@ -1,0 +1,106 @@
+"""A person with a browser before a station: goes to pages, signs in, looks, and minds what is wrong with a page."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, expect
+
+from station.accounts import Role
+from tests.walk import Walk
+
+PASSWORD: Final = "correct horse battery"
+PHONE: Final = {"width": 390, "height": 844}
+DESK: Final = {"width": 1280, "height": 900}
+_AWAY: Final = {"X-Forwarded-For": "192.0.2.7"}
+"""makes the browser one on another machine"""
+_SCREENSHOTS: Final = os.environ.get("BORNE_TEST_SCREENSHOTS")
+"""a directory that gets pictures of the pages, to be looked at"""
+_AUDIT: Final = (Path(__file__).with_name("audit.js")).read_text(encoding="utf-8")
+
+
+@dataclass
+class Visitor:
+    """Somebody who looks at a page of a station."""
+
+    walk: Walk
+    page: Page
+    address: str
+    wrong: list[str]
+
+    async def go(self, path: str = "/") -> None:
+        """Open a page."""
+        await self.page.goto(self.address + path)
+
+    async def sign_in(self, role: Role, *, to: str = "/") -> None:
+        """With the role's password, by the form."""
+        await self.walk.life.access.accounts.change(role, PASSWORD)
+        await self.go(f"/sign-in?role={role.word}&to={to}")
+        await self.page.get_by_label("Password").fill(PASSWORD)
+        await self.page.get_by_role("main").get_by_role("button", name="Sign in").click()
+        await self.page.wait_for_url(self.address + to)
+
+    async def reads(self, text: str, *, within_s: float = 15.0) -> None:
+        """Wait until a text can be read."""
+        await expect(self.page.get_by_text(text).first).to_be_visible(timeout=within_s * 1000)
+
+    async def picture(self, name: str) -> None:
+        """A picture for people to look at, where they want one."""
+        if _SCREENSHOTS is not None:
+            await self.page.wait_for_timeout(900)  # let what moves come to rest
+            await self.page.screenshot(path=Path(_SCREENSHOTS) / f"{name}.png", full_page=True)
+
+    async def audit(self) -> None:
+        """What a person with other eyes or hands would stumble over: labels, names, contrast, sizes, overflow."""
+        found = cast("list[str]", await self.page.evaluate(_AUDIT))
+        assert found == []
+
+
+@contextlib.asynccontextmanager
+async def visiting(
+    browser: Browser,
+    walk: Walk,
+    *,
+    viewport: dict[str, int] = PHONE,
+    scheme: Literal["light", "dark"] = "light",
+    locale: str = "en-GB",
+    local: bool = False,
+    minds: bool = True,
+    **more: Any,
+) -> AsyncGenerator[Visitor]:
+    """A browser window; at its end the page must not have complained, nor asked anybody else for anything."""
+    address = f"http://127.0.0.1:{walk.application.web.port}"
+    context = await browser.new_context(
+        viewport=cast("Any", viewport),
+        color_scheme=scheme,
+        locale=locale,
+        device_scale_factor=2,
+        has_touch=viewport is PHONE,
+        extra_http_headers={} if local else _AWAY,
+        reduced_motion="reduce",
+        **more,
+    )
+    wrong: list[str] = []
+
+    def note(request: Request) -> None:
+        if not request.url.startswith((address, "data:", "blob:")):
+            wrong.append(f"asks elsewhere: {request.url}")
+
+    def complain(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            wrong.append(message.text)
+
+    page = await context.new_page()
+    page.on("request", note)
+    page.on("console", complain)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    try:
+        yield Visitor(walk, page, address, wrong)
+    finally:
+        await context.close()
+    assert wrong == [] or not minds

@@ -1,0 +1,53 @@
+"""The languages of the page: the same texts in each, and the one that a browser asks for."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from station.web.words import LANGUAGES, USUAL, catalogue, preferred
+
+_WEB = Path(__file__).parents[2] / "station" / "web"
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_has_the_same_texts_with_the_same_values_in_them(language: str) -> None:
+    """None is empty."""
+    usual, texts = catalogue(USUAL), catalogue(language)
+    assert texts.keys() == usual.keys()
+    for key, text in texts.items():
+        assert text.strip(), key
+        assert sorted(_PLACEHOLDER.findall(text)) == sorted(_PLACEHOLDER.findall(usual[key])), key
+
+
+def test_every_text_that_a_page_or_script_names_is_there() -> None:
+    """Whole keys; those that are put together begin with something that is there."""
+    keys = catalogue(USUAL).keys()
+    for file in [*_WEB.glob("templates/*.html"), *_WEB.glob("static/js/*.js")]:
+        source = file.read_text(encoding="utf-8")
+        for key in re.findall(r"""\bt\(\s*["']([a-z0-9.-]+)["']\s*[,)]""", source):
+            assert key in keys, (file.name, key)
+        for start in re.findall(r"""\bt\(\s*(?:`([a-z0-9.-]+)\$\{|["']([a-z0-9.-]+\.)["'] ~)""", source):
+            beginning = "".join(start)
+            assert any(key.startswith(beginning) for key in keys), (file.name, beginning)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language"),
+    [
+        ("", "en"),
+        ("fr-BE,fr;q=0.9,en;q=0.8", "fr"),
+        ("es, nl;q=0.3, de;q=0.7", "de"),
+        ("nl-NL", "nl"),
+        ("*", "en"),
+        ("de;q=broken, fr;q=0.1", "fr"),
+        ("fr;q=0, de;q=0", "en"),
+        ("x" * 10_000, "en"),
+    ],
+)
+def test_the_best_language_that_is_asked_for_is_spoken(accepted: str, language: str) -> None:
+    """And English where none of them is spoken."""
+    assert preferred(accepted) == language

@@ -1,0 +1,39 @@
+"""The house beside a walk: what its grid meter would say, spoken by the test."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from energy.grid import GridSample
+from metering.reading import Phases
+from tests.walk import Walk
+
+GRID: dict[str, Any] = {
+    "phases": 3,
+    "max_current_a": 40.0,
+    "safe_current_a": 8.0,
+    "source": {"type": "linky", "device": "no-such-device"},  # the tests speak for the meter
+}
+
+
+class House:
+    """Speaks for the grid meter."""
+
+    def __init__(self, walk: Walk, **told: Any) -> None:
+        self.walk = walk
+        self.told = told
+        self.loads_a = (4.0, 4.0, 4.0)
+
+    async def live(self, seconds: int) -> None:
+        """Let time pass, with a sample a second."""
+        for _ in range(seconds):
+            await self.speak()
+            await self.walk.advance(1)
+
+    async def speak(self) -> None:
+        """A sample of what flows now."""
+        drawn = tuple(self.walk.board.currents_a)
+        flows = [float(round(house + a)) for house, a in zip(self.loads_a, drawn, strict=True)]
+        sample = GridSample(self.walk.application.clock.now(), Phases[float | None].all(None), **self.told)
+        await self.walk.life.load.hear(replace(sample, currents_a=Phases(*flows)))
