@@ -42,9 +42,10 @@ class ChargingLimits:
     async def _tell_next(self) -> bool:
         """Tell one thing that the CSMS does not know; returns whether there was one."""
         now = self._limits.all()
-        for source in self._told.keys() - now.keys():
+        for source in self._limits.announced - now.keys():
             await self._call_cleared(source)
-            del self._told[source]
+            self._told.pop(source, None)
+            await self._limits.note_announced(source, limits=False)
             return True
         for source, profile in now.items():
             told = self._told.get(source)
@@ -52,6 +53,7 @@ class ChargingLimits:
                 continue
             await self._call_notify(profile)
             self._told[source] = profile
+            await self._limits.note_announced(source, limits=True)
             return True
         return False
 

@@ -194,7 +194,11 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
             customers,
             firmware,
             ExternalLimits(
-                load.controller, load.profiles.store, clock, phases=max(evse.layout.phases for evse in evses.values())
+                load.controller,
+                load.profiles.store,
+                FactStore(database, "external-limit"),
+                clock,
+                phases=max(evse.layout.phases for evse in evses.values()),
             ),
             SharedLimits(load.controller, FactStore(database, "shared-limit"), clock, load.poke),
             time,
@@ -218,6 +222,7 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         life.watchers += [time.run, books.run, life.tariff_and_cost.run, lambda: metrology.run(clock)]
         load.on_decided.append(books.look)
         await life.shared_limits.load()
+        await life.external_limits.load()
         life.watchers += [log.run, uploads.run, customers.run]
         if configuration.mqtt is not None:
             life.watchers.append(_mqtt(configuration.mqtt, configuration.station.identity, life).run)

@@ -6,6 +6,7 @@ counted in composite schedules.
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from energy.charging_profile import (
 from energy.composite import amperes
 from energy.limit import LimitSource
 from metering.pulse import Pulse
+from station.database import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     from energy.controller import Controller, SharedLimit
     from energy.profile_store import ProfileStore
     from metering.clock import Clock
+    from station.fact_store import FactStore
+
+_log = logging.getLogger(__name__)
 
 _WHO = {
     LimitSource.GRID_ORDER: ChargingLimitSource.SYSTEM_OPERATOR,
@@ -44,14 +49,38 @@ _IDS = {ChargingLimitSource.SYSTEM_OPERATOR: -1, ChargingLimitSource.EMS: -2}
 class ExternalLimits:
     """Keeps the profiles of a store in step with what the controller heeds."""
 
-    def __init__(self, controller: Controller, store: ProfileStore, clock: Clock, *, phases: int) -> None:
+    def __init__(
+        self, controller: Controller, store: ProfileStore, facts: FactStore, clock: Clock, *, phases: int
+    ) -> None:
         """`phases` are those of the station, which watts are divided by."""
         self._controller = controller
         self._phases = phases
         self._store = store
+        self._facts = facts
         self._clock = clock
         self.changed = Pulse()
         """fires when a limit is set, becomes another, or is released"""
+        self.announced: set[ChargingLimitSource] = set()
+        """who limits, as far as the CSMS knows; through power cuts, so that it learns of a release meanwhile"""
+
+    async def load(self) -> None:
+        """Take what the CSMS knew before the restart.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        known = await self._facts.load()
+        self.announced = {source for source in ChargingLimitSource if known.get(source.value) == "announced"}
+
+    async def note_announced(self, source: ChargingLimitSource, *, limits: bool) -> None:
+        """The CSMS knows now that this one limits, or does not any more (K12.FR.02, K13.FR.02)."""
+        if limits is (source in self.announced):
+            return
+        self.announced ^= {source}
+        try:
+            await self._facts.save(source.value, "announced" if limits else "cleared")
+        except StorageError as error:
+            _log.error("what the CSMS knows of the limit of %s is not saved: %s", source, error)
 
     def all(self) -> dict[ChargingLimitSource, ChargingProfile]:
         """The limits in force, by who has set them."""

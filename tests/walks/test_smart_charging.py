@@ -10,6 +10,7 @@ import pytest
 
 from energy.controller import SharedLimit
 from energy.limit import LimitSource
+from station.shared_limits import Setter, Wish
 from station.simulation.vehicle import VehicleModel
 from tests.csms import Refuse, running_csms
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
@@ -360,3 +361,23 @@ async def test_a_csms_that_takes_no_such_news_is_not_asked_again(tmp_path: Path)
             await walk.until(lambda: csms.sent("NotifyChargingLimit"))
             await walk.advance(300)
             assert len(csms.sent("NotifyChargingLimit")) == 1
+
+
+async def test_a_limit_that_ended_while_the_station_had_no_power_is_told_to_have_ended(tmp_path: Path) -> None:
+    """K13.FR.02: the CSMS would believe in it for ever."""
+    async with (
+        running_csms() as csms,
+        powered(configuration(tmp_path, csms.url), csms) as walk,
+    ):
+        await walk.accepted()
+        await walk.life.shared_limits.put(Setter.OPERATOR, Wish(current_a=9.0, for_s=60.0))
+        await walk.until(lambda: csms.sent("NotifyChargingLimit"))
+        await walk.application.lose_power()
+        await walk.advance(120)
+        await walk.application.restore_power()
+        await walk.until(lambda: csms.sent("ClearedChargingLimit") == [{"chargingLimitSource": "SO"}])
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        await walk.until(lambda: len(csms.sent("BootNotification")) == 3)
+        await walk.advance(30)
+        assert len(csms.sent("ClearedChargingLimit")) == len(csms.sent("NotifyChargingLimit")) == 1
