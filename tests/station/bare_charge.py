@@ -81,7 +81,8 @@ class Charge:
 
     def obey(self) -> Outcome:
         """The board does what is asked of it."""
-        return self.see(contactor_closed=outputs(self.state, self.now_s).contactor)
+        ordered = outputs(self.state, self.now_s)
+        return self.see(contactor_closed=ordered.contactor, locked=ordered.lock)
 
     def charge(self) -> None:
         """The vehicle takes energy, from whatever is there already."""

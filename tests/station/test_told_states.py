@@ -1,0 +1,57 @@
+"""What the CSMS knows of a transaction after each step of a random life: its charging state, its holder, its place."""
+
+from __future__ import annotations
+
+from hypothesis import find, given, settings
+
+from station.evse_state import energy_flows, ev_connected
+from tests.station.bare_charge import Charge, rules
+from tests.station.test_transaction import STEPS, TX_POINTS, do
+
+
+@settings(max_examples=400)
+@given(steps=STEPS, start=TX_POINTS, stop=TX_POINTS)
+def test_the_charging_state_of_a_transaction_is_always_the_one_that_was_told_last(
+    steps: list[str], start: frozenset[str], stop: frozenset[str]
+) -> None:
+    """E01.FR.18, E02.FR.13"""
+    charge = Charge(rules(start=set(start), stop=set(stop)))
+    for step in steps:
+        do(charge, step)
+        transaction = charge.state.transaction
+        if transaction is None or transaction.ending is not None:
+            continue
+        told = [event for event in charge.events if event.transaction_id == transaction.id]
+        assert told[-1].charging_state is charge.state.charging_state, step
+
+
+@settings(max_examples=400)
+@given(steps=STEPS, start=TX_POINTS, stop=TX_POINTS)
+def test_a_transaction_that_is_authorized_has_told_by_whom_and_one_with_a_vehicle_where(
+    steps: list[str], start: frozenset[str], stop: frozenset[str]
+) -> None:
+    """E01.FR.10, E01.FR.16, E02.FR.20"""
+    charge = Charge(rules(start=set(start), stop=set(stop)))
+    for step in steps:
+        do(charge, step)
+        state = charge.state
+        if state.transaction is None or state.transaction.ending is not None:
+            continue
+        told = [event for event in charge.events if event.transaction_id == state.transaction.id]
+        if state.authorization is not None:
+            assert any(event.id_token == state.authorization.id_token for event in told), step
+        if ev_connected(state):
+            assert any(event.evse is not None and event.evse.connector_id is not None for event in told), step
+
+
+def test_such_lives_come_to_charge_and_to_pause() -> None:
+    """Else these properties, and those of test_transaction, would say nothing of energy."""
+
+    def charges_and_pauses(steps: list[str]) -> bool:
+        charge, flowed = Charge(rules()), False
+        for step in steps:
+            do(charge, step)
+            flowed |= energy_flows(charge.state)
+        return flowed and not energy_flows(charge.state) and charge.state.transaction is not None
+
+    assert len(find(STEPS, charges_and_pauses, settings=settings(max_examples=1_000))) >= 6
