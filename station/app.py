@@ -78,7 +78,7 @@ from station.version import package_version
 
 if TYPE_CHECKING:
     from metering.clock import Clock
-    from station.config import Configuration, EvseConfig, GridConfig, MqttConfig
+    from station.config import Configuration, EvseConfig, GridConfig, MqttConfig, StationConfig
     from station.mqtt import Mqtt
     from station.site import Site
 
@@ -225,7 +225,7 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         await life.external_limits.load()
         life.watchers += [log.run, uploads.run, customers.run]
         if configuration.mqtt is not None:
-            life.watchers.append(_mqtt(configuration.mqtt, configuration.station.identity, life).run)
+            life.watchers.append(_mqtt(configuration.mqtt, configuration.station, life).run)
         if announces(configuration.mdns, configuration.http.host):
             life.watchers.append(_announcement(program, firmware_version).run)
         life.grid_orders = grid_orders
@@ -423,10 +423,21 @@ def _tariff_period(load: LoadManagement) -> str | None:
     return sample.tariff_period if sample is not None else None
 
 
-def _mqtt(config: MqttConfig, identity: str, life: Life) -> Mqtt:
-    from station.mqtt import Mqtt  # a station without a broker does not pay for it
+def _mqtt(config: MqttConfig, who: StationConfig, life: Life) -> Mqtt:
+    from station.home_assistant import Shown  # a station without a broker does not pay for it
+    from station.mqtt import Mqtt
 
-    return Mqtt(config, identity, life)
+    layouts = [evse.layout for evse in life.station.evses.values()]
+    shown = Shown(
+        who.identity,
+        who.vendor,
+        who.model,
+        who.serial_number,
+        life.firmware.version or who.firmware_version,
+        [layout.id for layout in layouts],
+        max(layout.max_current_a for layout in layouts),
+    )
+    return Mqtt(config, shown, life)
 
 
 def _announcement(program: Program, version: str) -> Announcement:

@@ -14,6 +14,8 @@ from typing import Any
 import aiomqtt
 import pytest
 
+from energy.grid import GridSample, Tariff
+from station.settings import Settings
 from tests.walk import Walk, walking
 
 _BROKER = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
@@ -56,17 +58,27 @@ class Peer:
     def __init__(self, client: aiomqtt.Client) -> None:
         self.client = client
         self.heard: dict[str, str] = {}
+        self.discovered: dict[str, str] = {}
+        """what Home Assistant was told"""
 
     async def listen(self) -> None:
         """Keep the last word of each topic."""
         await self.client.subscribe(f"{ROOT}/#")
+        await self.client.subscribe("homeassistant/#")
         async for message in self.client.messages:
+            if str(message.topic).startswith("homeassistant/"):
+                self.discovered[str(message.topic)] = bytes(message.payload).decode()
+                continue
             self.heard[str(message.topic).removeprefix(f"{ROOT}/")] = bytes(message.payload).decode()
 
     async def order(self, topic: str, payload: object) -> None:
         """Ask for a limit."""
         text = payload if isinstance(payload, str) else json.dumps(payload)
         await self.client.publish(f"{ROOT}/{topic}", text, qos=1)
+
+    def state(self) -> dict[str, Any]:
+        """What EVSE 1 does."""
+        return json.loads(self.heard["evse/1/state"])
 
     def reason(self) -> dict[str, Any]:
         """Why EVSE 1 offers what it offers."""
@@ -150,3 +162,92 @@ async def test_a_broker_that_comes_late_or_is_gone_for_a_while_is_found_again(tm
         await walk.plug(phases=3)
         await walk.present()
         await walk.charging()
+
+
+CONFIG = "homeassistant/device/borne_BORNE-TEST/config"
+
+
+async def test_home_assistant_finds_every_topic_that_it_is_told_of(tmp_path: Path) -> None:
+    port = _free_port()
+    mqtt = {"host": "127.0.0.1", "port": port}
+    async with broker(tmp_path, port), peering(port) as peer, walking(tmp_path, mqtt=mqtt) as walk:
+        await until(walk, lambda: peer.heard["pause"] == "OFF")
+        await until(walk, lambda: peer.discovered[CONFIG])
+        told = json.loads(peer.discovered[CONFIG])
+        for part in told["components"].values():
+            if "state_topic" in part:
+                await until(walk, lambda part=part: peer.heard[part["state_topic"].removeprefix(f"{ROOT}/")])
+        assert told["device"]["serial_number"] == "0001"
+        assert peer.heard[told["availability"][0]["topic"].removeprefix(f"{ROOT}/")] == "true"
+
+
+async def test_what_an_evse_does_is_told_as_it_happens(tmp_path: Path) -> None:
+    port = _free_port()
+    mqtt = {"host": "127.0.0.1", "port": port}
+    async with broker(tmp_path, port), peering(port) as peer, walking(tmp_path, mqtt=mqtt) as walk:
+        await until(walk, lambda: peer.state()["status"] == "Available")
+        await until(walk, lambda: json.loads(peer.heard["light"])["colour"] == "green")
+        await walk.plug(phases=3)
+        await walk.present()
+        await until(walk, lambda: peer.state()["charging_state"] == "Charging")
+        await until(walk, lambda: (peer.state()["power_w"] or 0) > 20_000)
+        assert peer.state()["current_a"] == pytest.approx(32.0, abs=0.5)
+        await until(walk, lambda: peer.state()["energy_wh"] > 0)
+        assert peer.state()["reason"] == peer.reason()["reason"]["words"]
+        assert json.loads(peer.heard["light"])["reason"] == "charging"
+
+
+async def test_a_charge_is_paused_and_resumed_from_home_assistant(tmp_path: Path) -> None:
+    port = _free_port()
+    mqtt = {"host": "127.0.0.1", "port": port}
+    async with broker(tmp_path, port), peering(port) as peer, walking(tmp_path, mqtt=mqtt) as walk:
+        await until(walk, lambda: peer.heard["pause"] == "OFF")
+        await walk.plug(phases=3)
+        await walk.present()
+        await walk.charging()
+        await peer.order("pause/set", "ON")
+        await until(walk, lambda: peer.heard["pause"] == "ON")
+        await until(walk, lambda: peer.reason()["offered_a"] == 0.0)
+        await peer.order("pause/set", "OFF")
+        await until(walk, lambda: peer.heard["pause"] == "OFF")
+        await until(walk, lambda: peer.reason()["offered_a"] == 32.0)
+        await peer.order("limit/user/set", {"current_a": 10})
+        await until(walk, lambda: peer.reason()["offered_a"] == 10.0)
+        await peer.order("pause/set", "OFF")
+        await peer.order("pause/set", "perhaps")
+        await walk.advance(5)
+        await until(walk, lambda: peer.reason()["offered_a"] == 10.0)
+        assert "user" in walk.life.load.controller.shared, "to end a pause ends no limit"
+        await peer.order("pause/set", "RESUME")
+        await until(walk, lambda: peer.reason()["offered_a"] == 32.0)
+
+
+async def test_charge_now_overrides_the_waiting_for_cheap_hours(tmp_path: Path) -> None:
+    port = _free_port()
+    mqtt = {"host": "127.0.0.1", "port": port}
+    async with broker(tmp_path, port), peering(port) as peer, walking(tmp_path, mqtt=mqtt) as walk:
+        await until(walk, lambda: peer.heard["pause"] == "OFF")
+        await walk.life.station.settings.change(Settings.tariff_mode, "off-peak")
+        tariff = walk.life.load.tariff
+        assert tariff is not None
+        tariff.hear(GridSample(walk.application.clock.now(), tariff=Tariff(off_peak=False)))
+        await peer.order("evse/1/charge-now/set", "PRESS")
+        await peer.order("evse/7/charge-now/set", "PRESS")
+        await walk.plug(phases=3)
+        await walk.present()
+        await until(walk, lambda: peer.reason()["reason"]["source"] == "tariff")
+        assert peer.reason()["offered_a"] == 0.0, "it was pressed before anybody charged"
+        await peer.order("evse/1/charge-now/set", "PRESS")
+        await until(walk, lambda: peer.reason()["offered_a"] == 32.0)
+
+
+async def test_home_assistant_is_not_told_where_that_is_switched_off_and_forgets_what_it_was_told(
+    tmp_path: Path,
+) -> None:
+    port = _free_port()
+    mqtt = {"host": "127.0.0.1", "port": port}
+    async with broker(tmp_path, port), peering(port) as peer:
+        async with walking(tmp_path / "on", mqtt=mqtt) as walk:
+            await until(walk, lambda: peer.discovered[CONFIG])
+        async with walking(tmp_path / "off", mqtt=mqtt | {"discovery": False}) as walk:
+            await until(walk, lambda: peer.discovered[CONFIG] == "")
