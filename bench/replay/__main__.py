@@ -5,31 +5,34 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from bench.replay.play import NAMES, ORACLE, OURS, SITES, all_scores
-from bench.replay.traces import Trace, days, from_csv
+from bench.replay.traces import HOUR_S, Trace, days, from_csv
 from bench.replay.world import Score, Site
+from station.simulation.trace import TraceError
 
-_HEAD = ("", "trips", "above limit, s/day", "energy, kWh/day", "of oracle", "pauses/day", "contactor/day", "heat")
+_HEAD = ("", "trips", "above limit, s/h", "power, kW", "of oracle", "pauses/24 h", "contactor/24 h", "heat")
 
 
-def rows(scores: dict[str, Score], days_played: float) -> list[tuple[str, ...]]:
-    """The table of one site."""
+def rows(scores: dict[str, Score]) -> list[tuple[str, ...]]:
+    """The table of one site: what happened in all the time that was played, brought to an hour or to 24."""
     best_wh = scores[ORACLE].energy_wh
     return [
         (
             name,
             str(score.trips),
-            f"{score.above_s / days_played:.0f}",
-            f"{score.energy_wh / 1000 / days_played:.1f}",
+            f"{score.above_s / hours:.1f}",
+            f"{score.energy_wh / 1000 / hours:.2f}",
             f"{score.energy_wh / best_wh:.1%}",
-            f"{score.pauses / days_played:.1f}",
-            f"{score.operations / days_played:.1f}",
+            f"{score.pauses / hours * 24:.1f}",
+            f"{score.operations / hours * 24:.1f}",
             f"{score.hottest:.0%}",
         )
         for name, score in scores.items()
+        for hours in [score.seconds / HOUR_S]
     ]
 
 
@@ -39,14 +42,15 @@ def markdown(table: list[tuple[str, ...]]) -> str:
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in table)])
 
 
-def total(found: dict[str, dict[str, Score]]) -> dict[str, Score]:
-    """The scores of all sites together."""
+def total(found: Iterable[dict[str, Score]]) -> dict[str, Score]:
+    """The scores of several sites together."""
     sums = {name: Score() for name in NAMES}
-    for scores in found.values():
+    for scores in found:
         for name, one in scores.items():
             known = sums[name]
             sums[name] = replace(
                 known,
+                seconds=known.seconds + one.seconds,
                 energy_wh=known.energy_wh + one.energy_wh,
                 trips=known.trips + one.trips,
                 above_s=known.above_s + one.above_s,
@@ -55,6 +59,20 @@ def total(found: dict[str, dict[str, Score]]) -> dict[str, Score]:
                 hottest=max(known.hottest, one.hottest),
             )
     return sums
+
+
+def report(sites: Sequence[Site], found: dict[str, dict[str, Score]]) -> str:
+    """All tables: of each site, of each kind of meter where there are several, of everything."""
+    texts: list[str] = []
+    for site in sites:
+        texts += [f"### {site.name}: {site.meter.name}; {site.vehicle.name}", markdown(rows(found[site.name]))]
+    meters = list(dict.fromkeys(site.meter for site in sites))
+    for meter in meters if len(meters) > 1 else []:
+        of_meter = [found[site.name] for site in sites if site.meter == meter]
+        texts += [f"### All with {meter.name}", markdown(rows(total(of_meter)))]
+    if len(sites) > 1:
+        texts += ["### All together", markdown(rows(total(found.values())))]
+    return "\n\n".join(texts)
 
 
 def main() -> None:
@@ -67,28 +85,29 @@ def main() -> None:
     parser.add_argument("--docs", type=Path, help="where to write table.md and the pictures")
     given = parser.parse_args()
     sites = [site for site in SITES if given.site is None or given.site in site.name]
-    own = from_csv(given.trace) if given.trace is not None else None
+    if not sites:
+        parser.error(f"--site: must be a part of one of: {'; '.join(site.name for site in SITES)}")
+    try:
+        own = from_csv(given.trace) if given.trace is not None else None
+    except TraceError as error:
+        parser.error(f"--trace: {error}")
 
     def traces_of(site: Site) -> list[Trace]:
         return [own] if own is not None else list(days(site.house, given.seed, given.days))
 
     began_s = time.perf_counter()
     found = all_scores(sites, traces_of, lambda text: print(f"… {text}", file=sys.stderr, flush=True))
-    played = 1.0 if own is not None else float(given.days)
-    texts: list[str] = []
-    for site in sites:
-        texts += [f"### {site.name}: {site.meter.name}; {site.vehicle.name}", markdown(rows(found[site.name], played))]
-    if len(sites) > 1:
-        texts += ["### All sites together", markdown(rows(total(found), played * len(sites)))]
-    print("\n\n".join(texts))
-    print(f"\n{time.perf_counter() - began_s:.0f} s for {given.days} days of {len(sites)} sites", file=sys.stderr)
-    ours = total(found)[OURS]
+    text = report(sites, found)
+    print(text)
+    ours = total(found.values())[OURS]
+    hours = ours.seconds / HOUR_S
+    print(f"\n{time.perf_counter() - began_s:.0f} s for {hours:.1f} h at {len(sites)} sites", file=sys.stderr)
     print(f"{OURS}: {ours.trips} trips", file=sys.stderr)
     if given.docs is not None:
         from bench.replay import plots
 
         given.docs.mkdir(parents=True, exist_ok=True)
-        (given.docs / "table.md").write_text("\n\n".join(texts) + "\n", encoding="utf-8")
+        (given.docs / "table.md").write_text(text + "\n", encoding="utf-8")
         plots.draw(given.docs, sites, traces_of, found)
 
 

@@ -84,7 +84,8 @@ def _scores(folder: Path, found: dict[str, dict[str, Score]]) -> None:
 
 def _evening(folder: Path, site: Site, trace: Trace) -> None:
     """Two hours of dinner: what flows, and what is offered, by this project and by a peer."""
-    first, last = HOUR_S // 4, HOUR_S * 9 // 4
+    last = min(HOUR_S * 9 // 4, len(trace))
+    first = min(HOUR_S // 4, last // 2)
     figure, axes = _new(2, 1, 9.0, 4.6)
     hours = [(trace.begins_s + second) / HOUR_S for second in range(first, last)]
     house = trace.currents_a[0][first:last]
@@ -97,8 +98,8 @@ def _evening(folder: Path, site: Site, trace: Trace) -> None:
         axis.set_ylabel("A")
         axis.set_title(name, fontsize=9, loc="left")
         axis.set_ylim(0, site.limit_a * 1.6)
+        axis.xaxis.set_major_formatter(lambda hour, _: f"{int(hour)}:{round(hour % 1 * 60):02d}")
     axes[0].legend(ncols=4, fontsize=8, frameon=False, loc="upper right")
-    axes[-1].set_xlabel("hour of the day")
     _save(figure, folder / "evening.png")
 
 
