@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,12 +19,15 @@ from energy.draw import NO_DRAW, Draw, DrawHistory, SampleAge
 from energy.failsafe import HOLD_S, LEAST_AFTER_S, PAUSE_AFTER_S, STALE_AFTER_S, Ladder, silence_s
 from energy.freshness import Freshness
 from energy.limit import LimitSource
+from energy.step_check import StepCheck
 from energy.trip import CURVES, LINKY, Protection
 from metering.reading import Phases
 
 if TYPE_CHECKING:
     from energy.grid import GridSample
     from metering.clock import Clock
+
+_log = logging.getLogger(__name__)
 
 WHOLE_AMPERES_A = 1.0
 """sources that tell whole amperes may hide as much (linky-tic §11.2): stay that far below the limit"""
@@ -92,6 +96,7 @@ class ConnectionWatch:
         self._grid_a = [0.0, 0.0, 0.0]
         self._protection: list[Protection] = []
         self._over_since_s: list[float | None] = [None, None, None]
+        self._steps = [StepCheck(), StepCheck(), StepCheck()]
 
     @property
     def last_sample(self) -> GridSample | None:
@@ -136,6 +141,9 @@ class ConnectionWatch:
         before_s = self._freshness.fresh_at_s
         freshness = self._freshness.after(sample, now_s)
         self._remember(sample)
+        self._check_steps(sample, now_s)
+        if self.blind_phases:
+            return False  # what it shows of a phase may be anything
         limit_a = self.limit_a
         currents = tuple(sample.currents_a)
         if limit_a is None or freshness.fresh_at_s != now_s or None in currents[: self.connection.phases]:
@@ -162,6 +170,25 @@ class ConnectionWatch:
         self._grid_a, self._drawn_then = grid_a, self._draws.latest
         return True
 
+    @property
+    def blind_phases(self) -> frozenset[int]:
+        """The grid phases, 0 to 2, on which the meter did not see the last step of our own vehicles."""
+        return frozenset(index for index, step in enumerate(self._steps) if step.blind)
+
+    def _check_steps(self, sample: GridSample, now_s: float) -> None:
+        """Whether the meter sees what our own vehicles do."""
+        if sample.period_s > PATIENT_PERIOD_S or sample.at_least:
+            return  # too much happens in a house from one sample to the next
+        drawn = zip(self._draws.latest.bounds, sample.currents_a, strict=True)
+        for index, ((least_a, most_a), grid_a) in enumerate(drawn):
+            if index >= self.connection.phases or least_a != most_a or grid_a is None:
+                continue
+            before = self._steps[index]
+            after = self._steps[index] = before.observe(least_a, grid_a, now_s, signed=sample.signed)
+            if after.blind is not before.blind:
+                seen = "does not show" if after.blind else "shows again"
+                _log.warning("grid meter: L%d %s what the vehicles draw", index + 1, seen)
+
     def left(self) -> Left:
         """What all EVSEs together may have now."""
         now_s, ladder = self._clock.monotonic(), self.connection.ladder
@@ -175,7 +202,8 @@ class ConnectionWatch:
         if silent_s <= HOLD_S:
             return Left(currents, LimitSource.GRID, self._next_step_s())
         rung_s = ladder.next_rung_s(silent_s)
-        return Left(currents, LimitSource.FAILSAFE, None if rung_s is None else now_s + rung_s - silent_s)
+        source = LimitSource.BLIND_METER if self.blind_phases else LimitSource.FAILSAFE
+        return Left(currents, source, None if rung_s is None else now_s + rung_s - silent_s)
 
     def must_open(self) -> frozenset[int]:
         """The phases on which the pilot is too slow: the protection would open before a vehicle has followed."""

@@ -25,6 +25,8 @@ class LimitSource(StrEnum):
     """one-phase vehicles may load one phase only so much more than the others"""
     FAILSAFE = "failsafe"
     """the grid meter is silent"""
+    BLIND_METER = "blind-meter"
+    """the grid meter does not show what the vehicles draw: a clamp is missing, open or on another conductor"""
     GRID_ORDER = "grid-order"
     """the grid operator dims all controllable devices (EnWG §14a)"""
     OPERATOR = "grid-operator"
@@ -51,6 +53,7 @@ WORDS = {
     LimitSource.GRID: "what the house leaves",
     LimitSource.UNBALANCE: "the unbalance of the phases",
     LimitSource.FAILSAFE: "grid meter not heard",
+    LimitSource.BLIND_METER: "grid meter does not see the vehicle",
     LimitSource.GRID_ORDER: "dimmed by the grid operator",
     LimitSource.OPERATOR: "the grid operator's limit",
     LimitSource.USER: "the owner's limit",

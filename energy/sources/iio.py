@@ -5,6 +5,7 @@ Source: the kernel's documentation of sysfs-bus-iio. Everything here blocks: it 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
@@ -105,7 +106,8 @@ class Capture:
         if self._file is not None:
             os.close(self._file)
             self._file = None
-            self._write("buffer/enable", "0")
+            with contextlib.suppress(OSError):  # a converter that is gone need not be switched off
+                self._write("buffer/enable", "0")
 
     def read(self, scans: int) -> list[list[int]]:
         """The next scans: a list of samples for each channel.

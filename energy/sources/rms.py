@@ -72,11 +72,3 @@ def measure(counts: Sequence[int], converter: Converter) -> Window:
     raw_a = math.sqrt(variance) * converter.volts_per_count * converter.amperes_per_volt
     current_a = math.sqrt(max(0.0, raw_a * raw_a - converter.noise_a * converter.noise_a))
     return Window(current_a if current_a >= _BELOW_THRESHOLD_A else 0.0, clipped=clipped)
-
-
-def follows(before_a: float, after_a: float, station_step_a: float) -> bool:
-    """Whether a clamp saw a step of the station's own current: else it is swapped, open or missing.
-
-    A clamp that is not closed reads 10 to 50 % low; 10 % and half an ampere are allowed for.
-    """
-    return abs((after_a - before_a) - station_step_a) <= 0.1 * abs(station_step_a) + 0.5

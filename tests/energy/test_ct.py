@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
-import os
-import random
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,23 +16,14 @@ from energy.grid import SourceError
 from energy.sources.ct import ClampConfig, CtConfig
 from energy.sources.house import House
 from energy.sources.iio import Layout
-from energy.sources.rms import Converter, Fault, follows, measure
+from energy.sources.rms import Converter, Fault, measure
 from metering.clock import SystemClock
+from tests.energy.fake_converter import HZ, FakeConverter, wave
 from tests.energy.listening import Listener, configured, listening
 
-HZ = 3000
 TWELVE_BIT = Converter(
     lowest=0, highest=4095, volts_per_count=3.3 / 4096, bias_count=2048, amperes_per_volt=100 / 0.333
 )
-
-
-def wave(amperes: float, *, cycles: int = 10, noise: float = 0.5, bias: float = 2048.0, seed: int = 1) -> list[int]:
-    """What a 12-bit converter counts when a sine of so many amperes (RMS) flows."""
-    dice = random.Random(seed)
-    peak = amperes * 0.333 / 100 * math.sqrt(2) / (3.3 / 4096)
-    count = HZ // 50 * cycles
-    exact = (bias + peak * math.sin(2 * math.pi * 50 * at / HZ) + dice.gauss(0, noise) for at in range(count))
-    return [min(4095, max(0, round(one))) for one in exact]
 
 
 @settings(deadline=None, max_examples=60)
@@ -83,13 +71,6 @@ def test_a_clamp_or_converter_that_is_not_there_gives_no_current(counts: Sequenc
 
 
 @pytest.mark.parametrize(
-    ("after_a", "seen"), [(14.0, True), (13.0, True), (4.0, False), (9.0, False), (-6.0, False), (24.0, False)]
-)
-def test_a_clamp_that_does_not_see_the_stations_own_step_is_found(after_a: float, seen: bool) -> None:
-    assert follows(4.0, after_a, 10.0) is seen
-
-
-@pytest.mark.parametrize(
     ("text", "data", "value"),
     [
         ("le:u12/16>>0", b"\xff\x0f", 4095),
@@ -107,48 +88,6 @@ def test_a_sample_is_read_as_its_layout_says(text: str, data: bytes, value: int)
 def test_a_layout_that_is_none_is_an_error() -> None:
     with pytest.raises(OSError, match="no layout"):
         Layout.parse("sixteen bits")
-
-
-class FakeConverter:
-    """An IIO device of three channels: its sysfs tree, and a FIFO that gives the samples."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "iio:device0"
-        self.node = folder / "node"
-        scan = self.path / "scan_elements"
-        scan.mkdir(parents=True)
-        (self.path / "buffer").mkdir()
-        for name, text in (("buffer/enable", "0"), ("buffer/length", "0"), ("sampling_frequency", "1000")):
-            (self.path / name).write_text(text)
-        (self.path / "in_voltage_scale").write_text(str(3300 / 4096))
-        for number in range(4):
-            (scan / f"in_voltage{number}_en").write_text("1")
-            (scan / f"in_voltage{number}_index").write_text(str(3 - number))
-            (scan / f"in_voltage{number}_type").write_text("le:u12/16>>0")
-        os.mkfifo(self.node)
-        self._end = os.open(self.node, os.O_RDWR | os.O_NONBLOCK)
-        self.channels: Callable[[], Sequence[Sequence[int]]] = lambda: [wave(3.0), wave(16.0), wave(0.0)]
-
-    async def run(self) -> None:
-        """Give a window as often as it is taken. Scans go from the highest number to the lowest: see `_index`."""
-        while True:
-            first, second, third = self.channels()
-            scans = zip(third, second, first, strict=True)
-            data = b"".join(count.to_bytes(2, "little") for scan in scans for count in scan)
-            while data:
-                with contextlib.suppress(BlockingIOError):
-                    data = data[os.write(self._end, data) :]
-                await asyncio.sleep(0.001)
-
-    def read(self, name: str) -> str:
-        return (self.path / name).read_text()
-
-    def config(self, clamps: int = 3) -> CtConfig:
-        rows = tuple(ClampConfig(channel=number) for number in range(clamps))
-        return CtConfig(type="ct", clamps=rows, path=self.path, node=self.node, sampling_hz=HZ)
-
-    def close(self) -> None:
-        os.close(self._end)
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,130 @@
+"""A meter that does not see our own vehicles is not believed: an unplugged clamp shows no error but no current."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from energy.composite import Charge
+from energy.controller import Connection, Controller, Decision, Demand
+from energy.grid import GridSample
+from energy.limit import Limit, LimitSource
+from energy.profile_store import ProfileStore
+from energy.step_check import STEADY_S, StepCheck
+from metering.reading import Phases
+from tests import fakes
+
+
+def after_start(before_a: float, after_a: float, *, step_a: float = 10.0, signed: bool = True) -> bool:
+    """Whether a phase is blind that showed this before a vehicle began to draw `step_a`, and that after."""
+    check = StepCheck()
+    for second in range(30):
+        charging = second >= 15
+        own_a, grid_a = (step_a, after_a) if charging else (0.0, before_a)
+        check = check.observe(own_a, grid_a, float(second), signed=signed)
+    return check.blind
+
+
+@pytest.mark.parametrize(
+    ("before_a", "after_a", "signed", "blind"),
+    [
+        (4.0, 14.0, True, False),
+        (4.0, 12.0, True, False),  # a clamp of its class, whole amperes
+        (4.0, 4.0, True, True),  # on another conductor
+        (0.0, 0.0, True, True),  # unplugged
+        (4.0, 9.0, True, True),  # not closed
+        (4.0, -6.0, True, True),  # the wrong way round
+        (-12.0, -2.0, True, False),
+        (12.0, 2.0, False, False),  # the house fed back 12 A, and nobody could tell
+        (5.0, 5.0, False, False),  # it fed back 5 A, now it draws as much
+        (0.0, 0.0, False, True),
+    ],
+)
+def test_a_step_of_our_own_shows_or_does_not(before_a: float, after_a: float, signed: bool, blind: bool) -> None:
+    assert after_start(before_a, after_a, signed=signed) is blind
+
+
+@given(st.floats(-30, 30), st.floats(6, 32), st.booleans())
+def test_a_meter_that_sees_all_is_never_doubted(house_a: float, step_a: float, signed: bool) -> None:
+    flows = (house_a, house_a + step_a) if signed else (abs(house_a), abs(house_a + step_a))
+    assert after_start(*flows, step_a=step_a, signed=signed) is False
+
+
+def test_what_we_change_while_a_vehicle_charges_answers_the_house_and_proves_nothing() -> None:
+    check = StepCheck()
+    for second in range(60):
+        own_a, grid_a = (16.0, 20.0) if second < 30 else (8.0, 20.0)  # the house took 8 A more, so the vehicle gave way
+        check = check.observe(own_a, grid_a, float(second), signed=True)
+    assert not check.blind
+
+
+class Site:
+    """A house with clamps, of which one may be unplugged, and a vehicle that follows."""
+
+    def __init__(self) -> None:
+        self.clock = fakes.clock()
+        connection = Connection(phases=3, safe_current_a=8.0, max_current_a=41.0)
+        self.controller = Controller(self.clock, ProfileStore({1: 3}), connection)
+        self.unplugged = False
+        self.drawn_a = 0.0
+        self.wants = False
+        self.house_a = 5.5
+
+    async def live(self, seconds: int) -> Decision:
+        decision = self.look()
+        for _ in range(seconds):
+            await self.clock.advance(1.0)
+            decision = self.look()
+        return decision
+
+    def look(self) -> Decision:
+        rating = (Limit(16.0, LimitSource.HARDWARE, fakes.NOON),)
+        draw = Phases[float | None].all(self.drawn_a)
+        demand = Demand(Charge(1), 3, self.wants, draw, rating, self.drawn_a)
+        self.controller.see([demand])
+        flows: list[float | None] = [self.house_a + self.drawn_a] * 3
+        if self.unplugged:
+            flows[1] = 0.0
+        self.controller.take_sample(GridSample(self.clock.now(), Phases(*flows)))
+        decision = self.controller.decide([demand])[1]
+        self.drawn_a = decision.current_a if self.wants else 0.0
+        return decision
+
+
+async def test_a_clamp_that_is_unplugged_is_found_when_the_charge_begins_and_leaves_the_safe_current() -> None:
+    site = Site()
+    site.unplugged = True
+    await site.live(20)
+    site.wants = True
+    assert (await site.live(2)).current_a == 16.0
+    decision = await site.live(int(STEADY_S) + 30)
+    assert decision.current_a == 8.0
+    binding = decision.binding
+    assert binding is not None
+    assert binding.source is LimitSource.BLIND_METER
+    assert binding.words == "grid meter does not see the vehicle"
+
+
+async def test_a_clamp_that_is_plugged_in_again_is_believed_after_the_next_step() -> None:
+    site = Site()
+    site.unplugged = True
+    await site.live(20)
+    site.wants = True
+    await site.live(40)
+    site.wants = site.unplugged = False
+    await site.live(20)
+    site.wants = True
+    assert (await site.live(90)).current_a == 16.0
+
+
+async def test_a_kettle_that_goes_off_as_the_charge_begins_costs_a_moment_and_no_charge() -> None:
+    site = Site()
+    site.house_a = 15.5
+    await site.live(20)
+    site.wants = True
+    await site.live(1)
+    site.house_a = 5.5
+    seen = [(await site.live(1)).current_a for _ in range(120)]
+    assert min(seen) == 8.0
+    assert seen[-1] == 16.0
