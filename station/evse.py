@@ -41,7 +41,7 @@ from station.model import (
     TransactionEvent,
     TriggerReason,
 )
-from station.transaction import Rules, TxPoint, react, start_points
+from station.transaction import Rules, TxPoint, as_settled, react, start_points
 
 if TYPE_CHECKING:
     from energy.limit import Limit
@@ -366,7 +366,7 @@ class Evse:
         self.state = settled(after, outcome.state, now_s)
         charging = self.state.charging_state is ChargingState.CHARGING
         self._charging_time.update(_transaction_of(self.state), charging=charging)
-        for event in outcome.events:
+        for event in as_settled(outcome.events, self.state):
             self.record(event)
         if self.state != before:
             self._say(before)

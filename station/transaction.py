@@ -131,6 +131,14 @@ def react(
     return _update(after, cause, rules, now)
 
 
+def as_settled(events: tuple[TransactionEvent, ...], state: EvseState) -> tuple[TransactionEvent, ...]:
+    """Events, a start with the charging state that it leads to: what was offered before waits until it is on disk."""
+    return tuple(
+        replace(event, charging_state=state.charging_state) if event.event_type is EventType.STARTED else event
+        for event in events
+    )
+
+
 def _start(state: EvseState, cause: Cause, rules: Rules, now: datetime, new_id: Callable[[], str]) -> Outcome:
     transaction = OpenTransaction(state.signed_id or new_id(), now)
     return _tell(replace(state, transaction=transaction), EventType.STARTED, cause, rules, now)

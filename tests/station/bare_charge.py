@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from station.evse_state import Authorization, Cause, EvseState, energy_flows, outputs, settled
 from station.hardware.board import Observation
 from station.model import EventType, PilotState, StoppedReason, TransactionEvent, TriggerReason
-from station.transaction import Outcome, Rules, TxPoint, react
+from station.transaction import Outcome, Rules, TxPoint, as_settled, react
 from tests import fakes
 
 PLUGGED = Observation(PilotState.B, cable_plugged=True, cable_max_a=32.0)
@@ -44,10 +44,11 @@ class Charge:
     def become(self, after: EvseState, cause: Cause | None = None) -> Outcome:
         """One change."""
         before = self.state
-        after = settled(before, after, self.now_s)
+        energy_starts = TxPoint.ENERGY_TRANSFER in self.rules.start
+        after = settled(before, replace(after, energy_starts_transaction=energy_starts), self.now_s)
         outcome = react(before, after, cause, self.rules, fakes.NOON, lambda: f"tx{next(self._numbers)}")
         self.state = settled(after, outcome.state, self.now_s)
-        self.events.extend(outcome.events)
+        self.events.extend(as_settled(outcome.events, self.state))
         return outcome
 
     def see(self, cause: Cause | None = None, **changed: object) -> Outcome:
