@@ -18,7 +18,7 @@ _STATUSES = tuple(ConnectorStatus)
 _NOMINAL_V = 230.0
 """for the power that an EVSE is made for; what flows is measured"""
 _RESIDUAL = frozenset({Fault.GROUND_FAULT, Fault.DC_RESIDUAL_CURRENT})
-_CONTACTOR = frozenset({Fault.CONTACTOR_WELDED, Fault.POWER_SWITCH})
+_CONTACTOR = frozenset({Fault.CONTACTOR_WELDED, Fault.CONTACTOR_STUCK_OPEN, Fault.POWER_SWITCH})
 _PILOT = frozenset({Fault.DIODE, Fault.BOARD, Fault.BOARD_SILENT})
 
 
@@ -143,6 +143,8 @@ def _parts(evse: Evse) -> Iterator[Variable]:
         place = Place(component, evse_id=evse.id)
         yield _there(place)
         yield told(place, name, DataType.BOOLEAN, lambda read=read: _truth(read()))
+    operations = Place("PowerContactor", evse_id=evse.id)
+    yield told(operations, "Count", DataType.INTEGER, lambda: str(evse.contactor.closed))
     pilot, meter = Place("CPPWMController", evse_id=evse.id), Place("FiscalMetering", evse_id=evse.id)
     yield told(pilot, "State", DataType.STRING, lambda: evse.state.seen.pilot.value)
     yield told(meter, "EnergyImportRegister", DataType.DECIMAL, lambda: _register_text(evse), unit="Wh")

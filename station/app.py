@@ -27,6 +27,7 @@ from station.bookkeeping import Bookkeeper, Sources
 from station.certificates import Certificates, CertificateUse, Seed
 from station.charging_rate import ChargingRates
 from station.charging_station import ChargingStation
+from station.contactor_count import ContactorRecord
 from station.credentials import Credentials
 from station.customer_information import CustomerInformation
 from station.database import Database, StorageError, open_database
@@ -59,6 +60,7 @@ from station.prices import Prices
 from station.profiles import Profiles
 from station.program import Program, StartError
 from station.recorder import Recorder
+from station.residual_current import ResidualCurrentGuard
 from station.restart import Restart
 from station.sampler import Sampler
 from station.security_events import SecurityEvents, SecurityEventType
@@ -154,6 +156,10 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         station.admission.asks_which = configuration.station.master_pass_selection
         grid_orders = await _grid_orders(program)
         load = await _load_management(program, evses, database, settings, grid_orders)
+        contactors = ContactorRecord(evses, FactStore(database, "contactor"))
+        await contactors.load()
+        residual = _residual_guard(program, evses, FactStore(database, "residual-current"))
+        await residual.load()
         tamper = Tamper(evses.values(), database, security_events)
         await tamper.load()
         firmware = _firmware(program, database, station, security_events, certificates)
@@ -217,7 +223,9 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
             await _access(program, database, security_events),
             metrology,
             history,
+            residual,
         )
+        life.watchers += [residual.run, contactors.run]
         billing.tariff_period = lambda: _tariff_period(load)
         life.watchers += [time.run, books.run, life.tariff_and_cost.run, lambda: metrology.run(clock)]
         load.on_decided.append(books.look)
@@ -374,6 +382,11 @@ def _powers(load: LoadManagement, evses: dict[int, Evse]) -> Powers:
     return Powers(sample.power_w if sample is not None else None, sum(known) if len(known) == len(evses) else None)
 
 
+def _residual_guard(program: Program, evses: dict[int, Evse], facts: FactStore) -> ResidualCurrentGuard:
+    plate, config = program.site.back_plate, program.configuration.protection
+    return ResidualCurrentGuard(evses, plate, facts, config, program.clock)
+
+
 def _back_plate_watch(program: Program, load: LoadManagement, tamper: Tamper) -> BackPlateWatch:
     configuration = program.configuration
     source = configuration.grid.source if configuration.grid is not None else None
@@ -412,6 +425,7 @@ async def _load_management(
             source,
             orders=grid_orders,
             tariff=TariffSteering(settings, clock),
+            temperatures=configuration.protection.temperatures,
             restart_delay_max_s=grid.restart_delay_max_s if grid is not None and powered_up else 0.0,
         ),
     )

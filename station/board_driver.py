@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Protocol
 
 from station.evse_state import EvseState, next_change_s, outputs
-from station.hardware.board import SAFE, Board, BoardError, Observation
+from station.hardware.board import SAFE, Board, BoardError, Observation, SelfTest
 from station.model import Fault
 from station.stint import Stint
 
@@ -21,8 +21,8 @@ _RETRY_S = 1.0
 _APPLY_S = 15.0
 """a board that takes longer than this for an order does not come back"""
 _SAFE_WITHIN_S = 2.0
-_WELDED_AFTER_S = 3.0
-"""a contactor that is still closed so long after it had to open is welded"""
+_CONTACTOR_S = 3.0
+"""a contactor that is still closed so long after it had to open is welded; one still open is stuck"""
 _LOCK_S = 3.0
 """a lock that is not where it was ordered to be so long after is broken"""
 
@@ -70,7 +70,8 @@ class BoardDriver:
         self._evse = evse
         self._board = board
         self._clock = clock
-        self._contradicted_since_s: float | None = None
+        self._contradiction: Fault | None = None
+        self._contradicted_since_s = 0.0
         self._lock_differs_since_s: float | None = None
         self._repeat = False
         self.applying = Stint(f"the board of EVSE {evse.id}", clock, _APPLY_S)
@@ -90,6 +91,14 @@ class BoardDriver:
                         return
         except (BoardError, TimeoutError) as error:
             _log.error("EVSE %d: the contactor is not known to be open: %s", self._evse.id, error or "no word of it")
+
+    async def test_residual_monitor(self) -> SelfTest:
+        """Let the board test its monitor.
+
+        Raises:
+            BoardError: the board is gone, or the contactor is closed.
+        """
+        return await self._board.test_residual_monitor()
 
     async def run(self) -> None:
         """Drive and watch until cancelled; whatever ends this leaves the contactor open."""
@@ -138,8 +147,8 @@ class BoardDriver:
     async def _wait_for_change(self) -> None:
         state, now_s = self._evse.state, self._clock.monotonic()
         due = [next_change_s(state, now_s, self._evse.connection_timeout_s)]
-        if self._contradicted_since_s is not None and Fault.CONTACTOR_WELDED not in state.faults:
-            due.append(self._contradicted_since_s + _WELDED_AFTER_S)
+        if self._contradiction is not None and self._contradiction not in state.faults:
+            due.append(self._contradicted_since_s + _CONTACTOR_S)
         if self._lock_differs_since_s is not None and Fault.LOCK not in state.faults:
             due.append(self._lock_differs_since_s + _LOCK_S)
         due_s = min((moment_s for moment_s in due if moment_s is not None), default=None)
@@ -153,17 +162,22 @@ class BoardDriver:
         state, now_s = self._evse.state, self._clock.monotonic()
         ordered = outputs(state, now_s)
         blind = bool(state.faults & {Fault.BOARD, Fault.BOARD_SILENT})
-        self._compare_contactor(closed_rightly=ordered.contactor or blind, now_s=now_s)
+        self._compare_contactor(None if blind else ordered.contactor, now_s)
         self._compare_lock(as_ordered=ordered.lock is state.seen.locked or blind, now_s=now_s)
 
-    def _compare_contactor(self, *, closed_rightly: bool, now_s: float) -> None:
-        """One that is closed against orders is welded, in a transaction or not."""
-        if closed_rightly or not self._evse.state.seen.contactor_closed:
-            self._contradicted_since_s = None
-        elif self._contradicted_since_s is None:
-            self._contradicted_since_s = now_s
-        elif now_s - self._contradicted_since_s >= _WELDED_AFTER_S:
-            self._evse.report_fault(Fault.CONTACTOR_WELDED, True)
+    def _compare_contactor(self, ordered: bool | None, now_s: float) -> None:
+        """One that is closed against orders is welded, in a transaction or not; one that does not close is stuck.
+
+        `ordered` None: what is seen is not to be believed.
+        """
+        closed = self._evse.state.seen.contactor_closed
+        contradiction = None
+        if ordered is not None and ordered is not closed:
+            contradiction = Fault.CONTACTOR_WELDED if closed else Fault.CONTACTOR_STUCK_OPEN
+        if contradiction is not self._contradiction:
+            self._contradiction, self._contradicted_since_s = contradiction, now_s
+        elif contradiction is not None and now_s - self._contradicted_since_s >= _CONTACTOR_S:
+            self._evse.report_fault(contradiction, True)
 
     def _compare_lock(self, *, as_ordered: bool, now_s: float) -> None:
         """One that does not follow is broken until it does (G05)."""

@@ -39,6 +39,7 @@ from station.hardware.pilot import UnratedCable
 from station.identifiers import check_identifier, check_password, check_url
 from station.passwords import check_code
 from station.price_config import PricesConfig
+from station.protection import ProtectionConfig
 from station.version import package_version
 
 __all__ = ["SIMULATED_DEVICE", "Configuration", "ConfigurationError", "load"]
@@ -384,6 +385,7 @@ class Configuration(_Table):
     evse: tuple[EvseConfig, ...] = (EvseConfig(),)
     board: BoardConfig = SimulatedBoardConfig()
     light: LightConfig = PageLightConfig()
+    protection: ProtectionConfig = ProtectionConfig()
     firmware: FirmwareConfig = SimulatedUpdaterConfig()
     grid: GridConfig | None = None
     grid_order: DryContactConfig | None = None

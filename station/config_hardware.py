@@ -46,6 +46,8 @@ def check_hardware(configuration: Configuration) -> None:
 
 def _check_wiring(configuration: Configuration, board: LinuxBoardConfig) -> None:
     """Each EVSE has its wiring, and a socket what a socket needs."""
+    if configuration.protection.shunt_trip != "none" and board.shunt_trip is None:
+        raise RuleError(("protection", "shunt_trip"), "needs a line: board.shunt_trip is missing")
     if len(board.evse) != len(configuration.evse):
         wanted, given = len(configuration.evse), len(board.evse)
         raise RuleError(("board", "evse"), f"must have {wanted} entries, one for each [[evse]] (has {given})")

@@ -14,9 +14,11 @@ from metering.pulse import Pulse
 from metering.time_quality import TimeStatus
 from station.board_driver import BoardDriver
 from station.charging_time import ChargingTime
+from station.contactor_count import ContactorCount
 from station.draw_watch import DrawWatch
 from station.evse_state import (
     MINIMUM_CURRENT_A,
+    NO_LOAD_A,
     Authorization,
     Cause,
     EvseState,
@@ -28,7 +30,7 @@ from station.evse_state import (
     settled,
     wants_energy,
 )
-from station.hardware.board import Board, Observation
+from station.hardware.board import Board, Observation, SelfTest
 from station.model import (
     ChargingState,
     ConnectorStatus,
@@ -66,9 +68,13 @@ _ENDING_FAULTS = {
     Fault.OVER_CURRENT: StoppedReason.OVERCURRENT_FAULT,
     Fault.EMERGENCY_STOP: StoppedReason.EMERGENCY_STOP,
     Fault.CONTACTOR_WELDED: StoppedReason.OTHER,
+    Fault.CONTACTOR_STUCK_OPEN: StoppedReason.OTHER,
     Fault.POWER_SWITCH: StoppedReason.OTHER,
 }
 """faults that end a transaction (E06.FR.16), and as what; the others only suspend it"""
+
+_LATCHED = frozenset({Fault.DC_RESIDUAL_CURRENT})
+"""faults that stay when their cause is gone, until somebody of the service has looked (station/residual_current.py)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,8 @@ class Evse:
         self.limits: tuple[Limit, ...] = ()
         self.changed = Pulse()
         """fires after each change of the state"""
+        self.contactor = ContactorCount()
+        """what its contactor has done so far"""
         self.sampler: Sampler | None = None
         self.signing: Signing | None = None
         """None: nothing is signed here"""
@@ -178,7 +186,8 @@ class Evse:
             seen = replace(seen, pilot=before.pilot if seen.cable_plugged else PilotState.A)
         if seen == before:
             return
-        after = replace(self.state, seen=seen)
+        self.contactor = self.contactor.after(before.contactor_closed, seen.contactor_closed, load=self._loaded)
+        after = replace(self.state, seen=seen, faults=self.state.faults | (seen.faults & _LATCHED))
         cause: Cause | None = None
         if ending := self._ending_cause(seen.faults - before.faults):
             after, cause = replace(after, authorization=None), ending
@@ -235,6 +244,21 @@ class Evse:
         while self.state.seen.locked and (left_s := given_up_s - self._clock.monotonic()) > 0:
             await self.changed.wait_at_most(self._clock, left_s)
         return not self.state.seen.locked and Fault.LOCK not in self.state.seen.faults
+
+    async def test_residual_monitor(self) -> SelfTest | None:
+        """Let the residual-current monitor test itself, without energy meanwhile; None: somebody uses this EVSE.
+
+        Raises:
+            BoardError: the board is gone.
+        """
+        state = self.state
+        if state.testing or state.authorization is not None or state.transaction is not None:
+            return None
+        self._become(replace(self.state, testing=True), None)
+        try:
+            return await self._driver.test_residual_monitor()
+        finally:
+            self._become(replace(self.state, testing=False), None)
 
     def refuse_energy(self, *, beyond_wh: float) -> None:
         """The CSMS does not accept the id but lets the transaction run (E05.FR.02, E05.FR.03).
@@ -297,7 +321,7 @@ class Evse:
 
     def forget(self) -> None:
         """Begin anew, as after power-up (B11.FR.08): latched faults are looked for again, the cable is let go."""
-        latched = {Fault.OVER_CURRENT, Fault.CONTACTOR_WELDED}
+        latched = {Fault.OVER_CURRENT, Fault.CONTACTOR_WELDED, Fault.CONTACTOR_STUCK_OPEN}
         after = replace(
             self.state, faults=self.state.faults - latched, authorization=None, lock_held_for=None, untold=None
         )
@@ -406,6 +430,12 @@ class Evse:
             reason = StoppedReason.OTHER
             return Cause(TriggerReason.ABNORMAL_CONDITION, reason, deauthorizes=True, ends_transaction=True)
         return None
+
+    @property
+    def _loaded(self) -> bool:
+        """Whether the meter last showed a load."""
+        latest = self.meter.latest
+        return latest is not None and any((current_a or 0.0) >= NO_LOAD_A for current_a in latest.currents_a)
 
     def _metered(self, reading: Reading) -> None:
         currents = [abs(current_a) for current_a in reading.currents_a if current_a is not None]

@@ -35,6 +35,8 @@ _CONNECTED = frozenset({PilotState.B, PilotState.C, PilotState.D})
 _TAKING = frozenset({PilotState.C, PilotState.D})
 _HARMLESS = frozenset({Fault.READER, Fault.LOCK})
 """faults that forbid no energy"""
+_PATIENT = frozenset({Fault.METER, Fault.STORAGE, Fault.TAMPER, Fault.OVER_TEMPERATURE})
+"""faults that leave the vehicle its time to stop drawing; all others are emergencies: the contactor opens under load"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ class EvseState:
     transaction: OpenTransaction | None = None
     offered_a: float = 0.0
     """what the limits allow; below the minimum it is a pause"""
+    testing: bool = False
+    """the residual-current monitor is being tested: no energy meanwhile"""
     metered: bool = True
     """the meter has been read since the start: no energy that nobody counts"""
     energy_starts_transaction: bool = True
@@ -175,6 +179,7 @@ def wants_energy(state: EvseState) -> bool:
         and state.operative
         and not state.halting
         and state.metered
+        and not state.testing
         and (state.signed_id is not None or not state.signs or energy_flows(state))
         and offer_a(state) >= MINIMUM_CURRENT_A
         and not switches_phases(state)
@@ -205,12 +210,12 @@ def signature_due(state: EvseState) -> bool:
 
 def outputs(state: EvseState, now_s: float) -> Outputs:
     """What the board must do."""
-    wanted = wants_energy(state)
-    blocked = bool(blocking_faults(state))
+    wanted, faults = wants_energy(state), blocking_faults(state)
+    closed = state.seen.pilot in _TAKING and (wanted or _still_under_load(state, now_s)) and not faults - _PATIENT
     return Outputs(
         pilot_a=offer_a(state) if wanted else None,
-        pilot_fault=blocked and state.seen.cable_plugged,
-        contactor=not blocked and state.seen.pilot in _TAKING and (wanted or _still_under_load(state, now_s)),
+        pilot_fault=bool(faults) and state.seen.cable_plugged and not closed,
+        contactor=closed,
         lock=_lock(state),
         phases=state.phases if not state.seen.contactor_closed else state.seen.phases,
     )

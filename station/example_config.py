@@ -140,6 +140,15 @@ type = "simulated"
 #paths = ["/sys/class/leds/rgb:status"] # one for the station, or one for each EVSE in order
 #brightness = 1.0                       # share of the most that they can do
 
+# What local rules and the place ask of the station's protection.
+[protection]
+#shunt_trip = "none"                    # a DC residual current trips the breaker: "pulse", or "hold" until cleared
+#shunt_trip_pulse_s = 1.0
+#monitor_test_every_h = 24              # of the residual-current monitor, besides at each start
+#pause_below_c = -40                    # degrees inside the station
+#full_current_until_c = 45              # from there on the current falls, to 6 A at pause_above_c
+#pause_above_c = 50
+
 # How firmware gets into the station: "simulated" slots in files, or "command"s of the machine.
 [firmware]
 type = "simulated"

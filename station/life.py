@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from station.network import NetworkProfiles
     from station.ports import CsmsLink, Variables
     from station.prices import Prices
+    from station.residual_current import ResidualCurrentGuard
     from station.security_events import SecurityEvents
     from station.shared_limits import SharedLimits
     from station.stint import Stint
@@ -73,6 +74,7 @@ class Life:
     access: Access
     metrology: Metrology
     history: LoadHistory
+    residual: ResidualCurrentGuard
     connect: Callable[[Life], Awaitable[None]] | None = None
     """builds the link to the CSMS and keeps it; None for a station that stands alone"""
     grid_orders: GridOrders | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from energy.controller import Controller, Demand, SharedLimit
 from energy.limit import Limit, LimitSource, tightest
 from metering.pulse import Pulse
 from metering.reading import UNKNOWN
+from station.derating import Derating, Range
 from station.evse import Evse
 from station.evse_state import ev_connected
 from station.stint import Stint
@@ -44,6 +45,8 @@ class Influences:
     orders: GridOrderSource | None = None
     """the grid operator's contact"""
     tariff: TariffSteering | None = None
+    temperatures: Range = field(default_factory=Range)
+    """where the station may work"""
     restart_delay_max_s: float = 0.0
     """after a blackout vehicles wait for a random part of this"""
 
@@ -73,6 +76,7 @@ class LoadManagement:
         if around.orders is not None:
             self._obey(around.orders.order)  # before the contact was read the careful side holds
         self._ready_s: dict[int, float] = {}
+        self._heat = {evse.id: Derating(evse.layout.max_current_a, around.temperatures) for evse in evses.values()}
         self._due = Pulse()
         self.waiting = Stint("the limits of the EVSEs", clock, _DECIDE_AGAIN_S)
         self.on_decided: list[Callable[[], None]] = []
@@ -219,6 +223,8 @@ class LoadManagement:
         limits = [Limit(evse.layout.max_current_a, LimitSource.HARDWARE, self._since)]
         if evse.state.seen.cable_max_a is not None:
             limits.append(Limit(evse.state.seen.cable_max_a, LimitSource.CABLE, self._since))
+        if (hot := self._heat[evse.id].limit(evse.state.seen.temperature_c, self._clock.now())) is not None:
+            limits.append(hot)
         if self._around.tariff is not None and (waits := self._around.tariff.limit_of(evse, wants=wants)) is not None:
             limits.append(waits)
         if (wait_s := self._begins_s - self._clock.monotonic()) > 0.0:

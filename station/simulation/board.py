@@ -59,6 +59,8 @@ class SimulatedBoard:
         self.vehicle: Vehicle | None = None
         self.meter = MeterOverride()
         self.welded = False
+        self.stuck_open = False
+        """the contactor does not close"""
         self.pilot_shorted = False
         """control pilot and earth touch: state E"""
         self.fails = False
@@ -247,7 +249,7 @@ class SimulatedBoard:
         vehicle = self.vehicle
         plugged = vehicle is not None or (self._seen.cable_plugged if cable_plugged is None else cable_plugged)
         faults = self._seen.faults - {Fault.DIODE}
-        closed = self._outputs.contactor or self.welded
+        closed = (self._outputs.contactor and not self.stuck_open) or self.welded
         if vehicle is not None:
             vehicle.powered(closed)
             faults = faults | {Fault.DIODE} if vehicle.diode_fault else faults
@@ -255,7 +257,7 @@ class SimulatedBoard:
             self._seen,
             pilot=self._pilot(),
             cable_plugged=plugged,
-            cable_max_a=(cable_max_a or self._seen.cable_max_a) if plugged else None,
+            cable_max_a=(self._seen.cable_max_a if cable_max_a is None else cable_max_a) if plugged else None,
             contactor_closed=closed,
             locked=self._seen.locked if Fault.LOCK in faults else self._outputs.lock,  # one that is stuck
             faults=faults,

@@ -78,8 +78,11 @@ LEAST_ROLES: Final[tuple[tuple[str, str, Role], ...]] = (
     ("GET", "/api/messages", _INSTALLER),
     ("GET", "/api/security-events", _INSTALLER),
     ("DELETE", "/api/tamper", _INSTALLER),
+    ("GET", "/api/evses/*/residual-current", _INSTALLER),
+    ("POST", "/api/evses/*/residual-current/test", _INSTALLER),
     ("POST", "/api/evses/*/meter-exchange", _INSTALLER),
     # Service
+    ("DELETE", "/api/evses/*/residual-current", _SERVICE),
     ("*", "/api/sim/**", _SERVICE),
 )
 """method, path and the least role; `*` is one part of a path, `**` all that follows"""

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from fastapi import FastAPI, HTTPException
 from pydantic import Field
 
+from station.hardware.pilot import UnratedCable, cable_limit_a
 from station.simulation.board import SimulatedBoard
 from station.simulation.vehicle import VOLTAGE_V, VehicleModel
 from station.web.api import Command, Wait, maybe_settle
@@ -30,6 +31,8 @@ class Ev(Command):
     ventilation: bool = False
     auto_unplug_s: _Seconds | None = None
     cable_max_a: Annotated[float, Field(ge=6, le=80)] | None = None
+    cable_ohm: Annotated[float, Field(ge=0)] | None = None
+    """the resistor in the cable's plug, in place of what it means"""
 
 
 class Plug(Command):
@@ -77,11 +80,12 @@ def driver_routes(api: FastAPI, host: Host) -> None:
     @api.post("/api/sim/evses/{evse_id}/plug", status_code=202)
     async def plug(evse_id: int, body: Plug, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
         board, ev = board_of(host, evse_id, body.connector), body.ev
+        unrated = host.configuration.evse[evse_id - 1].cable_without_rating
         if ev.delay_s > 0.0:
-            host.clock.call_later(ev.delay_s, lambda: board.vehicle is None and _plug(host, board, ev))
+            host.clock.call_later(ev.delay_s, lambda: board.vehicle is None and _plug(host, board, ev, unrated))
         else:
             try:
-                _plug(host, board, ev)
+                _plug(host, board, ev, unrated)
             except ValueError as error:
                 raise HTTPException(409, str(error)) from error
         await maybe_settle(host, wait)
@@ -118,7 +122,7 @@ def driver_routes(api: FastAPI, host: Host) -> None:
         return {"currents_a": list(board_of(host, evse_id).currents_a), "voltage_v": VOLTAGE_V}
 
 
-def _plug(host: Host, board: SimulatedBoard, ev: Ev) -> None:
+def _plug(host: Host, board: SimulatedBoard, ev: Ev, unrated: UnratedCable) -> None:
     board.plug(
         VehicleModel(
             max_current_a=ev.max_current_a,
@@ -129,7 +133,7 @@ def _plug(host: Host, board: SimulatedBoard, ev: Ev) -> None:
             ventilation=ev.ventilation,
             ready_after_s=ev.ready_after_s,
         ),
-        cable_max_a=ev.cable_max_a,
+        cable_max_a=ev.cable_max_a if ev.cable_ohm is None else cable_limit_a(ev.cable_ohm, unrated),
     )
     if ev.auto_unplug_s is not None:
         plugged = board.vehicle

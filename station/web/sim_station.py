@@ -36,6 +36,13 @@ class Flap(Command):
     open: bool
 
 
+class Monitor(Command):
+    """The residual-current monitor does not trip any more when it is tested, or does again."""
+
+    evse: int = 1
+    broken: bool
+
+
 class LinkState(Command):
     """The network to the CSMS."""
 
@@ -90,6 +97,12 @@ def station_routes(api: FastAPI, host: Host, living: Living) -> None:
     @api.post("/api/sim/tamper", status_code=202)
     async def tamper(body: Flap, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
         host.world.back_plate.move_flap(body.open)
+        await maybe_settle(host, wait)
+        return {"accepted": True}
+
+    @api.post("/api/sim/residual-monitor", status_code=202)
+    async def residual_monitor(body: Monitor, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        board_of(host, body.evse).monitor_broken = body.broken
         await maybe_settle(host, wait)
         return {"accepted": True}
 

@@ -100,6 +100,8 @@ def evse_status(evse: Evse, light: StatusLight | None) -> Json:
         "limits": [told(limit) for limit in evse.limits],
         "faults": sorted(fault.value for fault in all_faults(state)),
         "temperature_c": state.seen.temperature_c,
+        "contactor_operations": evse.contactor.closed,
+        "contactor_opened_under_load": evse.contactor.opened_under_load,
         "meter": _reading(evse.meter.latest),
         "meter_error": evse.meter.error,
         "light": told_light(light.of(evse.id)) if light is not None else None,

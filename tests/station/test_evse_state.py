@@ -30,7 +30,8 @@ from station.hardware.board import SAFE, Observation
 from station.model import ChargingState, ConnectorStatus, Fault, PilotState, TriggerReason
 from tests import fakes
 
-BLOCKING = sorted(set(Fault) - {Fault.READER, Fault.LOCK})
+PATIENT = [Fault.METER, Fault.OVER_TEMPERATURE, Fault.STORAGE, Fault.TAMPER]
+EMERGENCIES = sorted(set(Fault) - {Fault.READER, Fault.LOCK, *PATIENT})
 CONNECTED = {PilotState.B, PilotState.C, PilotState.D}
 TAKING = {PilotState.C, PilotState.D}
 
@@ -241,8 +242,21 @@ def test_the_pilot_is_steady_at_once_and_the_contactor_opens_when_the_load_is_go
     assert not outputs(replace(state, seen=replace(state.seen, pilot=PilotState.B)), now_s).contactor
 
 
-@pytest.mark.parametrize("fault", BLOCKING)
-def test_a_blocking_fault_opens_the_contactor_under_load(fault: Fault) -> None:
+@pytest.mark.parametrize("fault", PATIENT)
+def test_a_fault_that_is_no_emergency_leaves_the_vehicle_its_time_to_stop_drawing(fault: Fault) -> None:
+    state = settled(CHARGING, replace(CHARGING, faults=frozenset({fault})), 100.0)
+    for later_s in (0.0, WIND_DOWN_S - 0.01):
+        told = outputs(state, 100.0 + later_s)
+        assert (told.contactor, told.pilot_a, told.pilot_fault) == (True, None, False)
+        assert not outputs(replace(state, draw_a=0.5), 100.0 + later_s).contactor
+    told = outputs(state, 100.0 + WIND_DOWN_S)
+    assert (told.contactor, told.pilot_fault) == (False, True)
+    assert not outputs(replace(state, faults=state.faults | {Fault.GROUND_FAULT}), 100.0).contactor
+    assert connector_status(state) is ConnectorStatus.FAULTED
+
+
+@pytest.mark.parametrize("fault", EMERGENCIES)
+def test_an_emergency_opens_the_contactor_under_load(fault: Fault) -> None:
     for faulty in (
         replace(CHARGING, faults=frozenset({fault})),
         replace(CHARGING, seen=replace(CHARGING.seen, faults=frozenset({fault}))),

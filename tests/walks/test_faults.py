@@ -14,7 +14,6 @@ from tests.walks.steps import charge, event, statuses, transaction_id, tx_points
 
 ENDING = {
     Fault.GROUND_FAULT: "GroundFault",
-    Fault.DC_RESIDUAL_CURRENT: "GroundFault",
     Fault.OVER_CURRENT: "OvercurrentFault",
     Fault.EMERGENCY_STOP: "EmergencyStop",
     Fault.POWER_SWITCH: "Other",

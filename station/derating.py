@@ -1,0 +1,62 @@
+"""Less current when the station is hot, none when it is too hot or too cold. Pure but for what it remembers.
+
+The reference station works from −40 to 50 °C, and up to 45 °C with its highest current.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from energy.limit import Limit, LimitSource
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+LEAST_A: Final = 6.0
+"""below it a pilot offers nothing"""
+_RECOVERS_K: Final = 2.0
+"""a pause ends only so much inside the range, so that charging does not come and go"""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Where a station may work, in degrees Celsius inside it."""
+
+    lowest: float = -40.0
+    full_until: float = 45.0
+    """up to here the highest current"""
+    highest: float = 50.0
+    """here the least current, above it none"""
+
+
+class Derating:
+    """The limit that the temperature of one EVSE sets."""
+
+    def __init__(self, rated_a: float, within: Range) -> None:
+        self._rated_a = rated_a
+        self._within = within
+        self._limit: Limit | None = None
+
+    def limit(self, celsius: float | None, now: datetime) -> Limit | None:
+        """What the temperature allows now; None: it does not matter, or it is not known."""
+        current_a = self._allowed_a(celsius)
+        if current_a is None:
+            self._limit = None
+        elif self._limit is None:
+            self._limit = Limit(current_a, LimitSource.TEMPERATURE, now)
+        else:
+            self._limit = replace(self._limit, current_a=current_a)
+        return self._limit
+
+    def _allowed_a(self, celsius: float | None) -> float | None:
+        if celsius is None:
+            return None
+        within = self._within
+        margin_k = _RECOVERS_K if self._limit is not None and self._limit.current_a == 0.0 else 0.0
+        if celsius > within.highest - margin_k or celsius < within.lowest + margin_k:
+            return 0.0
+        if celsius <= within.full_until:
+            return None
+        share = (within.highest - celsius) / (within.highest - within.full_until)
+        return LEAST_A + (self._rated_a - LEAST_A) * share

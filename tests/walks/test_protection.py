@@ -1,0 +1,178 @@
+"""What protects: residual current with its latch, shunt trip and tests; heat; the selector; the contactor's wear."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from energy.limit import LimitSource
+from station.model import Fault
+from tests.walk import walking
+from tests.walks.steps import charge, event, statuses
+from tests.walks.visit import TOKEN, visiting
+
+FAULT = {"code": "dc-residual-current"}
+TRIPPED = "/api/evses/1/residual-current"
+
+
+async def test_a_dc_residual_current_is_latched_over_power_cuts_until_service_clears_it(tmp_path: Path) -> None:
+    """The contactor opens at once, GroundFault ends the transaction; the monitor's recovery alone changes nothing."""
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await charge(walk)
+        await api.post("/api/sim/faults", FAULT)
+        assert not walk.board.outputs.contactor
+        ended = await event(walk, "Ended", "AbnormalCondition")
+        assert ended["transactionInfo"]["stoppedReason"] == "GroundFault"
+        answer = await api.client.delete(TRIPPED)
+        assert (answer.status_code, answer.json()["detail"]) == (
+            409,
+            "the monitor still tells a DC residual current",
+        )
+        await api.client.request("DELETE", "/api/sim/faults", json=FAULT, params={"wait": "settled"})
+        assert (await api.evse())["faults"] == ["dc-residual-current"]
+        await api.post("/api/sim/power", {"action": "cycle"})
+        assert (await api.evse())["faults"] == ["dc-residual-current"]
+        assert (await api.get(TRIPPED))["tripped"] is True
+        await walk.until(lambda: statuses(walk)[-1] == "Faulted")
+        await api.delete(TRIPPED)
+        assert (await api.evse())["faults"] == []
+        await api.post("/api/sim/power", {"action": "cycle"})
+        assert (await api.evse())["faults"] == []
+
+
+@pytest.mark.parametrize("kind", ["none", "pulse", "hold"])
+async def test_the_shunt_trip_is_energised_as_local_rules_demand_it(tmp_path: Path, kind: str) -> None:
+    protection = {"shunt_trip": kind, "shunt_trip_pulse_s": 2.0}
+    async with walking(tmp_path, protection=protection) as walk, visiting(walk) as api:
+        await charge(walk)
+        plate = walk.application.world.back_plate
+        await api.post("/api/sim/faults", FAULT)
+        assert plate.shunt_trip is (kind != "none")
+        await api.client.request("DELETE", "/api/sim/faults", json=FAULT, params={"wait": "settled"})
+        await api.advance(5)
+        assert plate.shunt_trip is (kind == "hold")
+        await api.post("/api/sim/power", {"action": "cycle"})
+        await api.advance(5)
+        assert plate.shunt_trip is (kind == "hold")
+        assert plate.trips <= 1  # a breaker that was closed again is not tripped by the same fault
+        await api.delete(TRIPPED)
+        assert plate.shunt_trip is False
+        await api.post("/api/sim/faults", FAULT)
+        assert plate.shunt_trip is (kind != "none")
+
+
+async def test_the_monitor_is_tested_at_the_start_and_on_schedule_with_evidence(tmp_path: Path) -> None:
+    async with walking(tmp_path, protection={"monitor_test_every_h": 1}) as walk, visiting(walk) as api:
+        await walk.accepted()
+        first = (await api.get(TRIPPED))["last_test"]
+        assert first["result"] == "passed"
+        await api.advance(3601)
+        second = (await api.get(TRIPPED))["last_test"]
+        assert second["at"] > first["at"]
+        await api.post("/api/sim/residual-monitor", {"broken": True})
+        await api.advance(3601)
+        assert (await api.get(TRIPPED))["last_test"]["result"] == "failed"
+        assert (await api.evse())["faults"] == ["residual-monitor-failure"]
+        await api.post("/api/sim/power", {"action": "cycle"})
+        assert (await api.evse())["faults"] == ["residual-monitor-failure"]
+        await api.post("/api/sim/residual-monitor", {"broken": False})
+        answer = await api.client.post(f"{TRIPPED}/test")
+        assert (answer.status_code, answer.json()) == (200, {"result": "passed"})
+        assert (await api.evse())["faults"] == []
+
+
+async def test_nobody_who_charges_is_interrupted_by_a_test(tmp_path: Path) -> None:
+    async with walking(tmp_path, protection={"monitor_test_every_h": 1}) as walk, visiting(walk) as api:
+        await charge(walk)
+        first = (await api.get(TRIPPED))["last_test"]
+        assert (await api.client.post(f"{TRIPPED}/test")).status_code == 409
+        await api.advance(3700)
+        assert sum(walk.board.currents_a) > 0
+        assert (await api.get(TRIPPED))["last_test"] == first
+        await walk.present()
+        await walk.until(lambda: not walk.board.locked)
+        await walk.unplug()
+        await api.advance(120)
+        assert (await api.get(TRIPPED))["last_test"]["at"] > first["at"]
+
+
+async def test_heat_takes_current_away_then_all_of_it_and_says_so(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await charge(walk)
+
+        async def offered(celsius: float) -> tuple[float, Any]:
+            await api.post("/api/sim/temperature", {"celsius": celsius})
+            await api.advance(20)
+            shown = await api.evse()
+            return shown["offered_a"], shown["limit"]["source"]
+
+        assert (await offered(44.0))[0] == 32.0
+        assert await offered(47.5) == (19.0, LimitSource.TEMPERATURE)
+        assert await offered(51.0) == (0.0, LimitSource.TEMPERATURE)
+        assert "over-temperature" not in (await api.evse())["faults"]  # a pause, no fault
+        assert (await offered(49.0))[0] == 0.0
+        assert (await offered(30.0))[0] == 32.0
+        assert len([one for one in walk.events() if one["eventType"] == "Ended"]) == 0
+
+
+async def test_the_selector_caps_whatever_else_is_configured_also_while_it_is_turned(tmp_path: Path) -> None:
+    async with walking(tmp_path, board={"selector_a": 25}) as walk, visiting(walk) as api:
+        await charge(walk)
+        for position, current_a in (("16", 16.0), ("8", 8.0), ("32", 32.0), ("Y", 8.0), ("20", 20.0), (None, 8.0)):
+            await api.post("/api/sim/selector", {"position": position})
+            await api.advance(2)
+            shown = await api.evse()
+            assert (shown["offered_a"], shown["limit"]["source"] in {"selector", "hardware"}) == (current_a, True)
+        await api.post("/api/sim/power", {"action": "cycle"})
+        await api.post("/api/token", TOKEN)
+        await api.advance(10)
+        assert (await api.evse())["offered_a"] == 8.0
+
+
+async def test_operations_of_the_contactor_are_counted_over_power_cuts_and_told(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await charge(walk)
+        await walk.present()
+        await walk.until(lambda: not walk.board.outputs.contactor)
+        await walk.settle()
+        await api.post("/api/sim/power", {"action": "cycle"})
+        shown = await api.evse()
+        assert (shown["contactor_operations"], shown["contactor_opened_under_load"]) == (1, 0)
+        rows = await api.get("/api/variables")
+        (count,) = [row["value"] for row in rows if (row["component"], row["variable"]) == ("PowerContactor", "Count")]
+        assert count == "1"
+
+
+async def test_a_contactor_that_does_not_close_ends_the_transaction_and_is_told_from_a_weld(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        walk.board.stuck_open = True
+        await walk.present()
+        await walk.plug()
+        await walk.until(lambda: statuses(walk)[-1] == "Faulted", within_s=30)
+        assert Fault.CONTACTOR_STUCK_OPEN in walk.evse.state.faults
+        assert sum(walk.board.currents_a) == 0
+        ended = await event(walk, "Ended", "AbnormalCondition")
+        assert ended["transactionInfo"]["stoppedReason"] == "Other"
+
+
+async def test_a_cable_without_a_rating_gets_what_is_configured_for_it(tmp_path: Path) -> None:
+    evse = [{"cable_without_rating": 13}]
+    async with walking(tmp_path, evse=evse) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await api.post("/api/token", TOKEN)
+        await api.post("/api/sim/evses/1/plug", {"ev": {"cable_ohm": 1000.0}})
+        await walk.charging()
+        assert walk.board.outputs.pilot_a == 13.0
+
+
+async def test_a_cable_without_a_rating_is_refused_where_nothing_is_configured(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await api.post("/api/token", TOKEN)
+        await api.post("/api/sim/evses/1/plug", {"ev": {"cable_ohm": 1000.0}})
+        await api.advance(30)
+        shown = await api.evse()
+        assert (shown["offered_a"], shown["contactor_closed"], shown["limit"]["source"]) == (0.0, False, "cable")
