@@ -40,7 +40,7 @@ _DIAL_S = 20.0
 _DIAL_WIRE_S = 2.0
 _PONG_S = 20.0
 _GOODBYE_S = 1.0
-_LARGEST_FRAME = 1 << 20
+LARGEST_FRAME = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +211,7 @@ class Connection:
                 open_timeout=_DIAL_S,
                 close_timeout=_GOODBYE_S,
                 ping_interval=None,  # our own: the interval is a variable, the clock may be virtual
-                max_size=_LARGEST_FRAME,
+                max_size=LARGEST_FRAME,
                 max_queue=32,
                 user_agent_header=None,
                 proxy=None,

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+MOST_AT_ONCE = 4
+"""reports that may be under way; another request is Rejected"""
 _LONGEST_PART = 512
 """NotifyCustomerInformationRequest.data"""
 _CLEARED = "The data of this customer has been cleared."
@@ -36,6 +38,7 @@ class CustomerInformation:
         self._link = link
         self._customers = customers
         self._clock = clock
+        self._under_way = 0
 
     def register(self, handlers: Handlers) -> None:
         """Answer what the CSMS asks of this block."""
@@ -51,6 +54,8 @@ class CustomerInformation:
             return Answer({"status": "Invalid"})
         if not request["report"] and not request["clear"]:
             return Answer({"status": "Rejected"})
+        if self._under_way >= MOST_AT_ONCE:  # N09.FR.03, N10.FR.05
+            return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfMemory"}})
         try:
             told = await self._carry_out(_customer(request), report=request["report"], clear=request["clear"])
         except StorageError as error:
@@ -68,21 +73,26 @@ class CustomerInformation:
 
     def _errand(self, request_id: int, parts: Sequence[str]) -> Errand:
         async def send() -> None:
-            for number, part in enumerate(parts):
-                told: m.NotifyCustomerInformationRequest = {
-                    "requestId": request_id,
-                    "seqNo": number,
-                    "tbc": number < len(parts) - 1,
-                    "generatedAt": timestamps.encode(self._clock.now()),
-                    "data": part,
-                }
-                try:
-                    await self._link.call(actions.NOTIFY_CUSTOMER_INFORMATION, told, requested=True)
-                except NoAnswerError as error:
-                    _log.warning("customer information %d ends at part %d: %s", request_id, number, error)
-                    return
+            self._under_way += 1
+            try:
+                await self._send(request_id, parts)
+            except NoAnswerError as error:
+                _log.warning("customer information %d is not complete: %s", request_id, error)
+            finally:
+                self._under_way -= 1
 
         return send
+
+    async def _send(self, request_id: int, parts: Sequence[str]) -> None:
+        for number, part in enumerate(parts):
+            told: m.NotifyCustomerInformationRequest = {
+                "requestId": request_id,
+                "seqNo": number,
+                "tbc": number < len(parts) - 1,
+                "generatedAt": timestamps.encode(self._clock.now()),
+                "data": part,
+            }
+            await self._link.call(actions.NOTIFY_CUSTOMER_INFORMATION, told, requested=True)
 
 
 def _customer(request: m.CustomerInformationRequest) -> Customer | None:

@@ -24,7 +24,7 @@ def link_variables(life: Life, identity: str) -> Iterator[Variable]:
     """All of them, but those that are settings only."""
     yield from _network_variables(life.network)
     yield told(_SECURITY, "Identity", DataType.STRING, lambda: identity, maximum=_LONGEST_IDENTITY)
-    yield _password(life)
+    yield _password(life, identity)
     yield _downgrade(life.station.settings)
 
 
@@ -57,10 +57,12 @@ def _network_variables(network: NetworkProfiles) -> Iterator[Variable]:
     )
 
 
-def _password(life: Life) -> Variable:
+def _password(life: Life, identity: str) -> Variable:
     """A01: the password is taken and never told; with what is shown at the next connection, which comes at once."""
 
     async def write(text: str) -> None:
+        if ":" in identity:  # A00.FR.204, A00.FR.303
+            raise ValueError("cannot be used with an identity that has a colon")
         await life.credentials.change(text)
         # A01.FR.11, A01.FR.12: that it changed, not what it is.
         await life.security_events.report(

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+MOST_WAITING = 5
+"""samples that wait for a CSMS that does not answer; those of transactions, and its own wishes, have their turn too"""
+
 
 class MeterValues:
     """Sends MeterValuesRequest."""
@@ -23,13 +26,24 @@ class MeterValues:
     def __init__(self, link: Link, errands: Errands) -> None:
         self._link = link
         self._errands = errands
+        self._waiting = 0
 
     def report(self, evse_id: int, value: MeterValue) -> None:
-        """J01.FR.02, J01.FR.14. Nobody bills by these: offline they are not kept."""
+        """J01.FR.02, J01.FR.14. Nobody bills by these: offline they are not kept, and a slow CSMS misses some."""
         if not self._link.online:
             return
+        if self._waiting >= MOST_WAITING:
+            _log.debug("MeterValues of EVSE %d are not told: others still wait", evse_id)
+            return
 
-        self._errands.start("MeterValues", lambda: self.send(evse_id, value))
+        async def tell() -> None:
+            try:
+                await self.send(evse_id, value)
+            finally:
+                self._waiting -= 1
+
+        if self._errands.start("MeterValues", tell):
+            self._waiting += 1
 
     async def send(self, evse_id: int, value: MeterValue, *, requested: bool = False) -> None:
         """Send samples of an EVSE.

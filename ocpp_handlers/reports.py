@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 ITEMS_PER_REPORT = 30
 """variables in one NotifyReportRequest: some 10 kB, more where vendors have long values"""
-_MOST_AT_ONCE = 4
+MOST_AT_ONCE = 4
 """reports that may be under way; another one is Rejected"""
 _LISTS = frozenset({DataType.OPTION_LIST, DataType.SEQUENCE_LIST, DataType.MEMBER_LIST})
 _CONDITION = frozenset({"availabilitystate", "available", "enabled", "active", "problem", "operational", "tripped"})
@@ -46,7 +46,7 @@ class Reports:
 
     async def get_base_report(self, request: m.GetBaseReportRequest) -> Answer[m.GetBaseReportResponse]:
         """B07.FR.01, B07.FR.03, B07.FR.07, B07.FR.08, B07.FR.09, B07.FR.12."""
-        if self._under_way >= _MOST_AT_ONCE:  # B07.FR.13
+        if self._under_way >= MOST_AT_ONCE:  # B07.FR.13
             return Answer({"status": "Rejected"})
         match request["reportBase"]:
             case "ConfigurationInventory":
@@ -61,7 +61,7 @@ class Reports:
         """B08.FR.01, B08.FR.05, B08.FR.11, B08.FR.15."""
         wanted = request.get("componentVariable", [])
         check_size(request, len(wanted))  # B08.FR.17, B08.FR.18
-        if self._under_way >= _MOST_AT_ONCE:  # B08.FR.16
+        if self._under_way >= MOST_AT_ONCE:  # B08.FR.16
             return Answer({"status": "Rejected"})
         criteria = request.get("componentCriteria", [])
         fitting = self._components_that(criteria) if criteria else None

@@ -473,6 +473,7 @@ def _connection(grid: GridConfig) -> Connection:
 async def _describe(life: Life, program: Program, database: Database) -> None:
     """The device model, with the values that the installation file puts in place of defaults."""
     from ocpp_handlers import timestamps
+    from ocpp_handlers.bounds import bound_variables
     from ocpp_handlers.certificate_variables import certificate_variables
     from ocpp_handlers.device_model import AttributeType, Mutability, Place
     from ocpp_handlers.installed_variables import InstalledVariables, Row
@@ -502,6 +503,7 @@ async def _describe(life: Life, program: Program, database: Database) -> None:
     for variable in (
         *certificate_variables(station.settings, life.certificates),
         *link_variables(life, who.identity),
+        *bound_variables(),
     ):
         model.add(variable)
     await InstalledVariables(model, FactStore(database, "variable")).put(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_MOST_UNTOLD = 200
+MOST_UNTOLD = 200
 """statuses of earlier updates that wait for a CSMS which does not listen but goes on ordering: the disk is finite"""
 _ENDS = ", ".join(f"'{status}'" for status in sorted(END_STATUSES))
 
@@ -173,7 +173,7 @@ class FirmwareRecord:
             " AND (told = 1 OR update_id NOT IN"
             f" (SELECT update_id FROM firmware_statuses WHERE status IN ({_ENDS}))"
             " OR id <= (SELECT MAX(id) FROM firmware_statuses) - ?)",
-            (identity, _MOST_UNTOLD),
+            (identity, MOST_UNTOLD),
         )
         await self._database.write("DELETE FROM firmware_updates WHERE id < ?", (identity,))
 

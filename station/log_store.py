@@ -31,6 +31,7 @@ _MOST_BYTES = 1_048_576
 """of one file"""
 _FILES = 3
 """so many of them: some weeks of an ordinary station"""
+STORAGE_BYTES = _FILES * _MOST_BYTES
 _LONGEST_LINE = 4_096
 _STAMP = "%Y-%m-%d %H:%M:%S.%f"
 _STAMP_LENGTH = len("2026-03-01 12:00:00.000Z")

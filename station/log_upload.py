@@ -27,7 +27,7 @@ _SHORTEST_PAUSE_S = 1.0
 """an order without any pause would keep the network busy for nothing"""
 _ANSWER_S = 10.0
 """an upload begins after its answer has left; should that never leave, after so long"""
-_MOST_ORDERS = 20
+MOST_ORDERS = 20
 """that wait for the CSMS to hear of their end; one that asks on without listening is refused"""
 
 
@@ -86,7 +86,7 @@ class LogUploads:
     @property
     def overrun(self) -> bool:
         """Whether no order is taken for now."""
-        return self._orders.qsize() >= _MOST_ORDERS
+        return self._orders.qsize() >= MOST_ORDERS
 
     @staticmethod
     def fault_of_url(url: str) -> str | None:

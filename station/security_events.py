@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_KEEP = 2_000
+MOST_KEPT = 2_000
 """events that stay in the log; it rolls (A04.FR.04)"""
-_KEEP_UNTOLD = 10_000
+MOST_UNTOLD = 10_000
 """beyond so many later ones an event is forgotten even if the CSMS never took it: the disk is finite"""
 _KEEP_UNSAVED = 50
 _LONGEST_INFO = 255
@@ -108,7 +108,7 @@ class SecurityEvents:
         self._arrived.set()
 
     async def entries(
-        self, *, oldest: datetime | None = None, latest: datetime | None = None, most: int = _KEEP
+        self, *, oldest: datetime | None = None, latest: datetime | None = None, most: int = MOST_KEPT
     ) -> list[SecurityEvent]:
         """The log between two moments, in order; of more than `most` the newest.
 
@@ -172,7 +172,7 @@ class SecurityEvents:
         await self._database.write(
             "DELETE FROM security_events"
             " WHERE id <= (SELECT MAX(id) FROM security_events) - CASE to_tell WHEN 0 THEN ? ELSE ? END",
-            (_KEEP, _KEEP_UNTOLD),
+            (MOST_KEPT, MOST_UNTOLD),
         )
 
 

@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 _RESTART_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 _HEALTHY_S = 300.0
 """a task that ran so long starts again at the shortest delay"""
-_MOST_ERRANDS = 200
+MOST_ERRANDS = 200
 _MOST_AT_ONCE = 20
 
 Errand = Callable[[], Awaitable[None]]
@@ -74,15 +74,17 @@ class Errands:
     """Things to do after an answer has left. A failing one is logged and hurts no other."""
 
     def __init__(self) -> None:
-        self._waiting: asyncio.Queue[tuple[str, Errand]] = asyncio.Queue(_MOST_ERRANDS)
+        self._waiting: asyncio.Queue[tuple[str, Errand]] = asyncio.Queue(MOST_ERRANDS)
         self._places = asyncio.Semaphore(_MOST_AT_ONCE)
 
-    def start(self, name: str, errand: Errand) -> None:
-        """Do this soon; more than can be remembered is refused with a log line."""
+    def start(self, name: str, errand: Errand) -> bool:
+        """Do this soon; more than can be remembered is refused with a log line. Returns whether it will be done."""
         try:
             self._waiting.put_nowait((name, errand))
         except asyncio.QueueFull:
             _log.error("too many errands at once: %s is not done", name)
+            return False
+        return True
 
     async def run(self) -> None:
         """Do errands, each in a task of its own, until cancelled."""

@@ -1,0 +1,40 @@
+"""Variables of our own that say how much of memory and disk a CSMS can take; others are beside what they bound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ocpp_handlers import customer_information, meter_values, reports
+from ocpp_handlers.connection import LARGEST_FRAME
+from ocpp_handlers.device_model import DataType, Place, Variable, told
+from station.firmware_record import MOST_UNTOLD as MOST_STATUSES
+from station.log_store import STORAGE_BYTES
+from station.log_upload import MOST_ORDERS
+from station.security_events import MOST_KEPT, MOST_UNTOLD
+from station.supervision import MOST_ERRANDS
+
+
+def bound_variables() -> Iterator[Variable]:
+    """Component, variable, instance, the bound, its unit."""
+    for component, name, instance, bound, unit in (
+        ("OCPPCommCtrlr", "BytesPerFrame", None, LARGEST_FRAME, "B"),  # a larger one ends the link
+        ("OCPPCommCtrlr", "ErrandsLimit", None, MOST_ERRANDS, None),  # what follows answers, and has yet to be done
+        ("OCPPCommCtrlr", "ReportsLimit", None, reports.MOST_AT_ONCE, None),
+        ("OCPPCommCtrlr", "ReportsLimit", "CustomerInformation", customer_information.MOST_AT_ONCE, None),
+        ("AlignedDataCtrlr", "QueuedValuesLimit", None, meter_values.MOST_WAITING, None),
+        ("SecurityCtrlr", "LogEntriesLimit", None, MOST_KEPT, None),
+        ("SecurityCtrlr", "QueuedEventsLimit", None, MOST_UNTOLD, None),
+        ("FirmwareCtrlr", "QueuedStatusesLimit", None, MOST_STATUSES, None),
+        ("LogCtrlr", "Storage", None, STORAGE_BYTES, "B"),
+        ("LogCtrlr", "UploadsLimit", None, MOST_ORDERS, None),
+    ):
+        yield told(
+            Place(component),
+            name,
+            DataType.INTEGER,
+            lambda bound=bound: str(bound),
+            instance,
+            unit=unit,
+            maximum=bound,
+            constant=True,
+        )

@@ -1,0 +1,93 @@
+"""Payloads that fit their schema and make no sense: extreme numbers, texts and moments in every field."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import random
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+NUMBERS = (0, 1, 2, 3, -1, 1.0, 2**31 - 1, 2**31, 2**63, -(2**63), 10**30, 1e300)
+FRACTIONS = (0.0, -0.0, 0.1, -0.1, 16.0, 5e-324, 1e308, -1e308)
+TEXTS = (
+    "",
+    "1",
+    "04A3B2C1D5E680",
+    "\x00",
+    "\n",
+    "é🚗",
+    "'; DROP TABLE events; --",
+    "../../etc/passwd",
+    "http://127.0.0.1:9/x",
+    "ws://127.0.0.1:9",
+    "file:///etc/passwd",
+    "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----",
+    "EVSE",
+    "TxCtrlr",
+)
+MOMENTS = (
+    "",
+    "tomorrow",
+    "2024-05-06T07:08:09Z",
+    "2024-02-30T00:00:00Z",
+    "0001-01-01T00:00:00+14:00",
+    "9999-12-31T23:59:59-14:00",
+    "2100-01-01T00:00:00.123456789Z",
+)
+_LONGEST = 10_000
+
+
+def actions() -> list[str]:
+    """Everything that OCPP 2.0.1 can ask."""
+    return sorted(file.stem.removesuffix("Request") for file in _folder().glob("*Request.json"))
+
+
+def made(message: str, dice: random.Random) -> Any:
+    """A payload of a message (ResetRequest, for one) that its schema allows."""
+    schema = _schema(message)
+    return _made(schema, schema.get("definitions", {}), dice)
+
+
+def _folder() -> Path:
+    found = importlib.util.find_spec("ocpp")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent / "v201" / "schemas"
+
+
+@cache
+def _schema(message: str) -> dict[str, Any]:
+    return json.loads((_folder() / f"{message}.json").read_text(encoding="utf-8-sig"))
+
+
+def _made(node: dict[str, Any], definitions: dict[str, Any], dice: random.Random) -> Any:
+    if "$ref" in node:
+        return _made(definitions[node["$ref"].rsplit("/", 1)[-1]], definitions, dice)
+    if "enum" in node:
+        return dice.choice(node["enum"])
+    match node.get("type"):
+        case "object":
+            told = {
+                name: inner
+                for name, inner in node["properties"].items()
+                if name in node.get("required", ()) or dice.random() < (0.1 if name == "customData" else 0.5)
+            }
+            return {name: _made(inner, definitions, dice) for name, inner in told.items()}
+        case "array":
+            least = node.get("minItems", 0)
+            items = dice.randint(least, max(least, min(node.get("maxItems", 4), 4)))
+            return [_made(node["items"], definitions, dice) for _ in range(items)]
+        case "string":
+            longest = node.get("maxLength", _LONGEST)
+            texts = MOMENTS if node.get("format") == "date-time" else (*TEXTS, "y" * longest)
+            return dice.choice(texts)[:longest]
+        case "integer":
+            return dice.choice(NUMBERS)
+        case "number":
+            return dice.choice((*NUMBERS, *FRACTIONS))
+        case "boolean":
+            return dice.random() < 0.5
+        case _:  # of any type
+            return dice.choice((None, 1, "x", [], {"a": [1.5]}))

@@ -1,0 +1,99 @@
+"""A CSMS that asks and answers nonsense in perfect form: all of it is answered, and nothing of the station fails."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.csms import Csms, Refuse
+from tests.walk import Walk, walking
+from tests.walks.nonsense import FRACTIONS, MOMENTS, NUMBERS, TEXTS, actions, made
+
+VALUES = (*map(str, NUMBERS), *map(str, FRACTIONS), *TEXTS, *MOMENTS, "true", "false", "1,1", ",")
+
+
+def _no_surprise(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing failed in a way that nobody foresaw: only that is logged with a traceback."""
+    surprises = [record for record in caplog.records if record.exc_info is not None and record.exc_info[0] is not None]
+    assert not surprises, [(record.getMessage(), record.exc_info) for record in surprises]
+
+
+async def _lives(walk: Walk) -> None:
+    """An hour later it still is accepted and answers."""
+    await walk.advance(3_600)
+    await walk.until(lambda: walk.stack.link.online, within_s=600)
+    place = {"component": {"name": "ClockCtrlr"}, "variable": {"name": "DateTime"}}
+    answer = await walk.csms.call("GetVariables", {"getVariableData": [place]})
+    assert answer["getVariableResult"][0]["attributeStatus"] == "Accepted"
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_every_request_gets_an_answer_and_none_is_an_internal_error(
+    tmp_path: Path, seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    dice = random.Random(seed)
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await walk.plug()
+        await walk.present()
+        for action in actions():
+            for _ in range(10 if action != "Reset" else 0):  # a reset ends the link: tests/walks/test_reset.py
+                payload = made(f"{action}Request", dice)
+                answer = await walk.csms.ask(action, payload)
+                assert answer[0] == 3 or answer[2] != "InternalError", (action, payload, answer)
+            await walk.advance(10)
+        await _lives(walk)
+    _no_surprise(caplog)
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_every_variable_that_can_be_written_takes_or_refuses_any_text(
+    tmp_path: Path, seed: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    dice = random.Random(seed)
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await walk.plug()
+        await walk.present()
+        for variable in [one for one in walk.stack.model if one.writable and one.name != "BasicAuthPassword"]:
+            value = dice.choice(VALUES)
+            named = {"name": variable.name} | ({"instance": variable.instance} if variable.instance else {})
+            item: dict[str, Any] = {"component": {"name": variable.place.component}, "variable": named}
+            if variable.place.evse_id is not None:
+                item["component"]["evse"] = {"id": variable.place.evse_id}
+            before = await walk.csms.call("GetVariables", {"getVariableData": [item]})
+            answer = await walk.csms.call("SetVariables", {"setVariableData": [item | {"attributeValue": value}]})
+            status = answer["setVariableResult"][0]["attributeStatus"]
+            assert status in {"Accepted", "Rejected", "RebootRequired"}, (variable.name, value, answer)
+            if status == "Rejected":
+                assert before == await walk.csms.call("GetVariables", {"getVariableData": [item]}), variable.name
+        await _lives(walk)
+    _no_surprise(caplog)
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_any_answer_is_survived(tmp_path: Path, seed: int, caplog: pytest.LogCaptureFixture) -> None:
+    dice = random.Random(seed)
+
+    def nonsense(action: str) -> Callable[[dict[str, Any]], Any]:
+        return lambda _: made(f"{action}Response", dice) if dice.random() < 0.8 else Refuse("GenericError")
+
+    csms = Csms()
+    async with walking(tmp_path, csms) as walk:
+        await walk.accepted()
+        usual = dict(csms.answers)
+        for action in actions():
+            csms.answers[action] = nonsense(action)
+        await walk.plug()
+        await walk.present()
+        await walk.advance(3_600)
+        await walk.unplug()
+        await walk.advance(600)
+        csms.answers.clear()
+        csms.answers.update(usual)
+        await _lives(walk)
+    _no_surprise(caplog)
