@@ -220,7 +220,10 @@ class EvseConfig(_Table):
     phase_rotation: Literal["RST", "RTS", "SRT", "STR", "TRS", "TSR", "learn"] = "RST"
     """the connection's phases at L1, L2, L3; learn: found out by watching which phase the vehicle loads"""
     phase_switching: bool = False
-    """its board can take L2 and L3 away: where three phases have no 6 A each, it charges on one"""
+    """the simulated board can take L2 and L3 away: where three phases have no 6 A each, it charges on one
+
+    A real board can where its wiring says so.
+    """
     priority: Annotated[Count, Field(ge=0, le=9)] = 0
     """the higher is served first where the connection does not carry all"""
     connector_type: Literal["cType1", "cType2", "sType2", "sType3"] = Field(

@@ -58,7 +58,7 @@ phases = 3                              # or 1
 max_current_a = 32                      # rating per phase, 6 to 80
 #attached_cable = false
 #phase_rotation = "RST"                 # the connection's phases at L1, L2, L3; or "learn"
-#phase_switching = false                # its board can take L2 and L3 away: one phase where three have no 6 A each
+#phase_switching = false                # the simulated board can take L2 and L3 away: one phase where three lack 6 A
 #priority = 0                           # 0 to 9: the higher is served first where not all can be
 #start_button = false                   # charging without cards (AuthCtrlr.Enabled = "false") begins with a button
 #connector_type = "sType2"              # sType2, sType3 (a socket); with an attached cable cType1, cType2
@@ -127,6 +127,9 @@ type = "simulated"
 #  open = {line = 11}
 #  feedback = {line = 12}
 #  pulse_s = 0.6
+#  [board.evse.phases]                  # a relay that takes L2 and L3 away while the contactor is open
+#  connect = {line = 15}
+#  feedback = {line = 16}
 #  [board.evse.residual]
 #  tripped = {line = 13}
 #  test = {line = 14}

@@ -15,6 +15,7 @@ from station.hardware import pilot, sysfs
 from station.hardware.board import NOTHING_SEEN, SAFE, BoardError, Observation, Outputs, SelfTest
 from station.hardware.gpio import Lines
 from station.hardware.linux_lock import LinuxLock
+from station.hardware.linux_phases import LinuxPhases
 from station.model import Fault, PilotState
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class LinuxBoard:
     ) -> None:
         residual = wiring.residual
         self._lock = LinuxLock(wiring.lock, clock)
+        self._phases = LinuxPhases(wiring.phases, clock)
         self._lines = Lines(
             {
                 "contactor": wiring.contactor_feedback,
@@ -59,11 +61,13 @@ class LinuxBoard:
                 "too-hot": wiring.too_hot,
                 "bay": wiring.bay,
                 **self._lock.inputs,
+                **self._phases.inputs,
             },
             {
                 "close": wiring.contactor,
                 "test": residual.test if residual is not None else None,
                 **self._lock.outputs,
+                **self._phases.outputs,
             },
             request_lines,
         )
@@ -102,6 +106,8 @@ class LinuxBoard:
                 self._lines.write("close", False)
             self._pwm.set(0.0 if outputs.pilot_fault else pilot.duty_cycle(outputs.pilot_a))
             self._lock.order(outputs.lock, self._lines)
+            if not outputs.contactor and not self._seen.contactor_closed:
+                self._phases.order(outputs.phases, self._lines)
             if outputs.contactor:
                 self._lines.write("close", True)
         except (OSError, ValueError) as error:
@@ -181,6 +187,7 @@ class LinuxBoard:
             Fault.DC_RESIDUAL_CURRENT: "residual" in active and not self._testing,
             Fault.EMERGENCY_STOP: "emergency-stop" in active,
             Fault.OVER_TEMPERATURE: "too-hot" in active,
+            Fault.POWER_SWITCH: self._phases.broken(active),
             Fault.DIODE: waves and pilot.diode_fault(measured.low_v, state),
         }
         if measured.proximity_ohm is not None:
@@ -194,6 +201,7 @@ class LinuxBoard:
             cable_plugged=plugged,
             cable_max_a=cable_max_a,
             contactor_closed="contactor" in active,
+            phases=self._phases.connected(active),
             locked=self._lock.locked(active),
             bay_occupied="bay" in active,
             temperature_c=_rounded(measured.celsius),

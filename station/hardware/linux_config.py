@@ -105,6 +105,15 @@ class ResidualMonitor(_Table):
     recovers_within_s: _Seconds = 2.0
 
 
+class PhaseRelay(_Table):
+    """A relay that takes the phases behind L2 and L3 away while the contactor is open; at rest they are away."""
+
+    connect: GpioLine
+    """active: all three are behind the contactor"""
+    feedback: GpioLine
+    """active while they are"""
+
+
 class LinuxEvse(_Table):
     """[[board.evse]]: one EVSE, in the order of [[evse]]."""
 
@@ -115,6 +124,8 @@ class LinuxEvse(_Table):
     proximity: ProximityWiring | None = None
     """of a socket; left out with an attached cable"""
     lock: Annotated[MotorLock | SolenoidLock, Field(discriminator="kind")] | None = None
+    phases: PhaseRelay | None = None
+    """without it the contactor always connects all phases that there are"""
     residual: ResidualMonitor | None = None
     emergency_stop: GpioLine | None = None
     too_hot: GpioLine | None = None

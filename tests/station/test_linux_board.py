@@ -299,6 +299,32 @@ async def test_what_a_pilot_cannot_signal_opens_the_contactor(tmp_path: Path) ->
         assert not rig.bench.chips.active[CONTACTOR]
 
 
+async def test_phases_are_switched_while_the_contactor_is_open_and_seen_where_they_are(tmp_path: Path) -> None:
+    clock, bench = fakes.clock(), Bench(tmp_path)
+    evse = bench.table()["evse"][0] | {"phases": {"connect": {"line": 40}, "feedback": {"line": 41}}}
+    rig = Rig(bench, board_of(bench, clock, evse=[evse]), clock)
+    following = asyncio.create_task(rig.follow())
+    await rig.board.apply(Outputs(phases=3))
+    bench.put(41, True)
+    await rig.until(lambda: rig.seen.phases == 3)
+    await rig.board.apply(Outputs(16.0, contactor=True, phases=3))
+    await rig.until(lambda: rig.seen.contactor_closed)
+    await rig.board.apply(Outputs(phases=1))
+    assert bench.chips.active[40], "the contactor was closed when that was ordered"
+    await rig.until(lambda: not rig.seen.contactor_closed)
+    await rig.board.apply(Outputs(phases=1))
+    assert not bench.chips.active[40]
+    await clock.advance(2.0)
+    assert (rig.seen.phases, rig.seen.faults) == (3, frozenset())
+    await clock.advance(2.0)
+    assert rig.seen.faults == {Fault.POWER_SWITCH}
+    bench.put(41, False)
+    await rig.until(lambda: rig.seen.phases == 1)
+    assert rig.seen.faults == frozenset()
+    following.cancel()
+    await asyncio.wait([following])
+
+
 async def test_letting_go_leaves_everything_at_rest(tmp_path: Path) -> None:
     async with rigged(tmp_path) as rig:
         await rig.board.apply(CHARGING)
