@@ -78,17 +78,11 @@ NOT_APPLICABLE: tuple[NotApplicable, ...] = (
         "nothing keeps a driver from plugging in before the authorization: TC_C_02_CS applies",
     ),
     NotApplicable(
-        "TC_E_11_CS", "Start transaction options - DataSigned", "Core", "C-09.3", "no meter signs its readings yet"
-    ),
-    NotApplicable(
         "TC_E_54_CS",
         "Stop transaction options - EVDisconnected - EV side (not able to charge IEC 61851-1 EV)",
         "Core",
         "HFS-4",
         "neither DC nor ISO 15118: vehicles charge by IEC 61851-1, and TC_E_20_CS applies",
-    ),
-    NotApplicable(
-        "TC_J_04_CS", "Clock-aligned Meter Values - Signed", "Core", "C-42", "no meter signs its readings yet"
     ),
     NotApplicable(
         "TC_J_08_CS",
@@ -97,7 +91,6 @@ NOT_APPLICABLE: tuple[NotApplicable, ...] = (
         "AQ-8",
         "an authorization is always for one EVSE: it is known when the transaction starts, and told with its start",
     ),
-    NotApplicable("TC_J_11_CS", "Sampled Meter Values - Signed", "Core", "C-42", "no meter signs its readings yet"),
     NotApplicable(
         "TC_L_11_CS",
         "Secure Firmware Update - Unable to cancel",

@@ -127,6 +127,36 @@ async def test_tc_e_13_cs(bench: Bench) -> None:
 
 
 @BOTH_WAYS
+@case("Core", "C", "C-09.3 and (C-51 or NOT (C-09.1 or C-09.2 or C-09.6))")
+async def test_tc_e_11_cs(bench: Bench, local: bool) -> None:
+    """Start transaction options - DataSigned"""
+    bench.local = local
+    await start_points(bench, "DataSigned")
+    await bench.configure("SampledDataCtrlr", "SignReadings", "true")
+    await states.authorized(bench)
+    await bench.connect_ev(evse_id=bench.evse_id)
+    await bench.expect_status("Occupied", evse_id=bench.evse_id)
+    event = await bench.expect_event()
+    assert event["eventType"] == "Started", event
+    assert event["triggerReason"] in ({"SignedDataReceived"} if local else {"SignedDataReceived", "RemoteStart"}), event
+    token = bench.session().id_token
+    assert token is not None
+    assert event["idToken"] == {"idToken": token["idToken"], "type": token["type"]}, event
+    assert event["evse"]["connectorId"] == bench.connector_id, event
+    signed = [
+        sample for value in event["meterValue"] for sample in value["sampledValue"] if "signedMeterValue" in sample
+    ]
+    assert signed, event
+    for sample in signed:
+        assert sample["context"] == "Transaction.Begin", sample
+        assert sample["signedMeterValue"].keys() >= {"encodingMethod", "publicKey", "signedMeterData", "signingMethod"}
+    event = await bench.expect_event()
+    assert event["eventType"] == "Updated", event
+    assert event["triggerReason"] == "ChargingStateChanged", event
+    assert event["transactionInfo"]["chargingState"] == "Charging", event
+
+
+@BOTH_WAYS
 @case("Core", "C", "C-09.6")
 async def test_tc_e_12_cs(bench: Bench, local: bool) -> None:
     """Start transaction options - ParkingBayOccupied"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -9,6 +10,9 @@ from itertools import pairwise
 
 import pytest
 
+from metering import ocmf
+from metering.ocmf_keys import read_key
+from metering.ocmf_signature import verify
 from tests.conformance import states
 from tests.conformance.bench import Bench
 from tests.conformance.cases import case, setup
@@ -172,6 +176,54 @@ async def test_tc_j_03_cs(bench: Bench) -> None:
     check_intervals(values, _ALIGNED_S)
     check_context(values, "Sample.Clock")
     check_measurands(values, _MEASURANDS)
+    check_locations(bench)
+
+
+def check_signed(values: Sequence[Payload]) -> None:
+    """The register of each value is signed, and the public key there is empty or one that can be read."""
+    for value in values:
+        (register,) = [one for one in value["sampledValue"] if one.get("measurand", REGISTER) == REGISTER]
+        signed = register["signedMeterValue"]
+        record = ocmf.parse(base64.b64decode(signed["signedMeterData"]))
+        assert record.signature is not None
+        if signed["publicKey"]:
+            assert verify(record, read_key(base64.b64decode(signed["publicKey"]).decode())).valid, signed
+
+
+@case("Core", "C", "C-40 and C-42")
+async def test_tc_j_04_cs(bench: Bench) -> None:
+    """Clock-aligned Meter Values - Signed"""
+    await bench.configure("AlignedDataCtrlr", "TxEndedMeasurands", _MEASURANDS)
+    await bench.configure("AlignedDataCtrlr", "TxEndedInterval", str(_ALIGNED_S))
+    await bench.configure("SampledDataCtrlr", "TxEndedMeasurands", "")
+    await configure_if_implemented(bench, "AlignedDataCtrlr", "SendDuringIdle", "false")
+    await bench.configure("AlignedDataCtrlr", "SignReadings", "true")
+    await bench.configure("OCPPCommCtrlr", "PublicKeyWithSignedMeterValue", "EveryMeterValue")
+    await session_of(bench, _DURATION_S)
+    values = ended(bench)["meterValue"]
+    check_intervals(values, _ALIGNED_S)
+    check_context(values, "Sample.Clock")
+    check_measurands(values, _MEASURANDS)
+    check_signed(values)
+    check_locations(bench)
+
+
+@case("Core", "C", "C-42")
+async def test_tc_j_11_cs(bench: Bench) -> None:
+    """Sampled Meter Values - Signed"""
+    await bench.configure("SampledDataCtrlr", "TxEndedMeasurands", _MEASURANDS)
+    await bench.configure("SampledDataCtrlr", "TxEndedInterval", str(_SAMPLED_S))
+    await bench.configure("AlignedDataCtrlr", "TxEndedMeasurands", "")
+    await bench.configure("SampledDataCtrlr", "SignReadings", "true")
+    # With it the begin has an event of its own, which the reusable states of the session do not know.
+    await configure_if_implemented(bench, "SampledDataCtrlr", "SignStartedReadings", "false")
+    await session_of(bench, _DURATION_S)
+    values = ended(bench)["meterValue"]
+    check_signed(values)
+    periodic = [value for value in values if value["sampledValue"][0]["context"] == "Sample.Periodic"]
+    check_measurands(periodic, _MEASURANDS)
+    check_intervals(periodic, _SAMPLED_S)
+    assert values[-1]["sampledValue"][0]["context"] == "Transaction.End", values
     check_locations(bench)
 
 
