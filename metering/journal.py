@@ -64,6 +64,8 @@ class JournalEvent(StrEnum):
     METER_RESTORED = "meter-restored"
     METER_REFUSED = "meter-refused"
     """a single reading was not believable; the one before still counts"""
+    METER_ROLLED_OVER = "meter-rolled-over"
+    """its display has begun again with zero, and counts on from there"""
     METER_EXCHANGE = "meter-exchange"
     """somebody answers for another meter in this place"""
     SIGNING_KEY = "signing-key"

@@ -19,6 +19,15 @@ class MeterError(Exception):
         self.transient = transient
 
 
+class RefusedReadingError(MeterError):
+    """The meter answers, and what it shows is not to be believed."""
+
+    def __init__(self, message: str, *, transient: bool = True, foreign: bool = False) -> None:
+        super().__init__(message, transient=transient)
+        self.foreign = foreign
+        """it is not the meter that was here before, or pretends to be none"""
+
+
 @dataclass(frozen=True, slots=True)
 class MeterIdentity:
     """Which meter it is, as it says itself."""

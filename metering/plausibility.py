@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from metering.meter import IdentifiedMeter, Meter, MeterError
+from metering.meter import IdentifiedMeter, Meter, MeterError, RefusedReadingError
 from metering.reading import Reading
 
 _LOWEST_VOLTAGE_V = 80.0
@@ -16,6 +16,8 @@ _LOWEST_FREQUENCY_HZ = 40.0
 _HIGHEST_FREQUENCY_HZ = 70.0
 _LARGEST_REGISTER_WH = 1e12
 """nine digits of kWh: no meter's display has more"""
+_WIDTHS_WH = (1e8, 1e9, 1e10)
+"""where displays of five, six and seven digits of kWh begin again with zero"""
 _REGISTERS = tuple(f"energies_import_wh.{phase}" for phase in ("l1", "l2", "l3"))
 _HEADROOM = 1.1
 """register and clock of the meter may be a little off"""
@@ -66,6 +68,17 @@ class Plausibility:
                 return f"{name} jumped from {before_wh:.10g} to {after_wh:.10g}; {most_wh:.0f} Wh are possible."
         return None
 
+    def rolled_over(self, previous: Reading, new: Reading) -> bool:
+        """Whether the import register is lower because its display has begun again with zero, and not by much."""
+        before_wh, after_wh = previous.energy_import_wh, new.energy_import_wh
+        if before_wh is None or after_wh is None:
+            return False
+        elapsed_h = (new.taken_at - previous.taken_at).total_seconds() / 3600.0
+        most_wh = self.max_power_w * max(0.0, elapsed_h) * _HEADROOM + self.register_step_wh
+        # A lower register would have to have been within this of the top: nothing that a long silence may explain.
+        most_wh = min(most_wh, self.max_power_w + self.register_step_wh)
+        return any(before_wh < width and 0.0 <= width - before_wh + after_wh <= most_wh for width in _WIDTHS_WH)
+
     def _bounds(self, reading: Reading) -> Iterator[tuple[str, float | None, float, float]]:
         most_w = self.max_power_w * _SURGE
         most_a = self.max_power_w / _LOWEST_VOLTAGE_V
@@ -100,8 +113,21 @@ class PlausibleMeter:
         self._believed: Reading | None = None
         self._doubtful: Reading | None = None
         self._serial_number: str | None = None
+        self._confirmed = False
+        """the doubt was confirmed by another reading"""
+        self._rolled_over = False
         self._identified = False
         """since the last failure"""
+
+    @property
+    def rolled_over(self) -> bool:
+        """Whether what is in doubt is a display that has begun again with zero: it is believed once nobody charges."""
+        return self._rolled_over
+
+    def accept_roll_over(self) -> None:
+        """Nobody charges: the count goes on from what the display shows now."""
+        if self._rolled_over:
+            self._believed, self._doubtful, self._rolled_over = self._doubtful, None, False
 
     @property
     def serial_number(self) -> str | None:
@@ -123,7 +149,7 @@ class PlausibleMeter:
     ) -> None:
         """Go on from what was on disk: the last believed reading, the doubt that was open, and of which meter."""
         self._believed = believed
-        self._doubtful = doubtful
+        self._doubtful, self._confirmed = doubtful, doubtful is not None
         self._serial_number = serial_number
 
     def accept_exchange(self) -> None:
@@ -131,7 +157,7 @@ class PlausibleMeter:
         self._believed = None
         self._doubtful = None
         self._serial_number = None
-        self._identified = False
+        self._identified = self._rolled_over = self._confirmed = False
 
     async def read(self) -> Reading:
         """Read the meter.
@@ -147,27 +173,44 @@ class PlausibleMeter:
             self._identified = False  # whoever answers next may be another one
             raise
         if (reason := self._rules.impossible(reading)) is not None:
-            raise MeterError(reason)
+            raise RefusedReadingError(reason)
         if self._believed is not None:
             reason = self._rules.discontinuity(self._believed, reading)
-        confirmed = self._doubtful is not None and self._rules.discontinuity(self._doubtful, reading) is None
+            self._rolled_over = reason is not None and self._rules.rolled_over(self._believed, reading)
+        confirmed = self._continues_the_doubt(reading, fits=reason is None)
         if confirmed and reason is None:
             reason = "The registers continue a doubtful count; nobody has said that the meter was exchanged."
+        if self._rolled_over:
+            reason = f"The register has rolled over: {reason}"
         if reason is not None:
             self._doubtful = reading
-            raise MeterError(reason, transient=not confirmed)
-        self._believed, self._doubtful = reading, None
+            self._confirmed = confirmed
+            foreign = confirmed and not self._rolled_over
+            raise RefusedReadingError(reason, transient=not confirmed, foreign=foreign)
+        self._believed, self._doubtful, self._confirmed = reading, None, False
         return reading
+
+    def _continues_the_doubt(self, reading: Reading, *, fits: bool) -> bool:
+        """Whether a reading goes on from the doubtful one; `fits` says that it may go on from the believed one too.
+
+        After a single doubtful reading it belongs to the nearer of the two: a small step back is soon made good.
+        """
+        if self._doubtful is None or self._rules.discontinuity(self._doubtful, reading) is not None:
+            return False
+        if not fits or self._confirmed or self._believed is None:
+            return True
+        return _distance_wh(self._doubtful, reading) < _distance_wh(self._believed, reading)
 
     async def _identify(self) -> None:
         if self._identified or not isinstance(self._meter, IdentifiedMeter):
             return
         found = (await self._meter.identity()).serial_number
         if self._serial_number is not None and found != self._serial_number:
-            raise MeterError(
+            raise RefusedReadingError(
                 f"The meter is another one: its serial number is {found}, not {self._serial_number};"
                 " nobody has said that the meter was exchanged.",
                 transient=False,
+                foreign=True,
             )
         self._serial_number = found
         self._identified = True
@@ -175,3 +218,15 @@ class PlausibleMeter:
     async def close(self) -> None:
         """Let go of the meter's wire."""
         await self._meter.close()
+
+
+def _distance_wh(one: Reading, other: Reading) -> float:
+    """By how much the registers of two readings differ at the most."""
+    pairs = (
+        (one.energy_import_wh, other.energy_import_wh),
+        (one.energy_export_wh, other.energy_export_wh),
+        *zip(one.energies_import_wh, other.energies_import_wh, strict=True),
+    )
+    return max(
+        (abs(after - before) for before, after in pairs if before is not None and after is not None), default=0.0
+    )

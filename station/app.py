@@ -142,6 +142,9 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         await network.load(_network_profile(configuration))
         metrology = Metrology(BillingMeters(FactStore(database, "meter"), clock), SignedRecords(database, clock))
         meters = metrology.meters
+        meters.on_foreign = lambda evse_id, reason: security_events.report(
+            SecurityEventType.TAMPER_DETECTION_ACTIVATED, f"EVSE {evse_id}: {reason}"
+        )
         await meters.load()
         desk = Desk(configuration, database, metrology.records, outbox, settings, clock)
         evses = {evse.id: await _evse(evse, program, desk, metrology) for evse in configuration.evse}

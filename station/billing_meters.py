@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
@@ -59,6 +59,10 @@ class BillingMeters:
         self.note: Callable[[JournalEvent, Details, int], None] = lambda event, details, evse: None
         """writes into the register journal"""
 
+        self.on_foreign: Callable[[int, str], Awaitable[None]] | None = None
+        """told of a meter that nobody answers for, once, with the EVSE and the reason"""
+        self._foreign: set[int] = set()
+
     async def load(self) -> None:
         """Take what is on disk.
 
@@ -93,6 +97,31 @@ class BillingMeters:
         if known.serial_number != serial_number:
             await self._keep(evse_id, replace(known, serial_number=serial_number))
             self.note(JournalEvent.METER_FOUND, {"serial": serial_number}, evse_id)
+
+    async def look(self, evse: Evse) -> None:
+        """Something changed at an EVSE: a foreign meter is told of, a display that rolled over is believed when idle.
+
+        While a transaction runs it is not: its energy would be what the register went back by.
+
+        Raises:
+            StorageError: it is not on disk who is to be told of it.
+        """
+        foreign = evse.meter.foreign
+        if foreign is None:
+            self._foreign.discard(evse.id)
+        elif evse.id not in self._foreign and self.on_foreign is not None:
+            await self.on_foreign(evse.id, foreign)
+            self._foreign.add(evse.id)
+        if evse.state.transaction is None and await evse.meter.accept_roll_over():
+            before, reading = evse.meter.latest, await evse.meter.fresh()
+            details: Details = {
+                "before_wh": _shown(before.energy_import_wh if before is not None else None),
+                "register_wh": _shown(reading.energy_import_wh if reading is not None else None),
+            }
+            self.note(JournalEvent.METER_ROLLED_OVER, details, evse.id)
+            known = self._known.get(evse.id, KnownMeter())
+            shown = reading.energy_import_wh if reading is not None else None
+            await self._keep(evse.id, replace(known, exchanged_at=self._clock.now().isoformat(), register_wh=shown))
 
     async def exchange(self, evse: Evse, by: str, reason: str) -> Exchange:
         """Believe another meter from now on; `by` answers for it.

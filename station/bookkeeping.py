@@ -157,7 +157,11 @@ class Bookkeeper:
             group.create_task(self._keep(), name="bookkeeping")
             group.create_task(self._prove(), name="journal-proof")
             for evse in self._evses.values():
+                evse.meter.on_refused = lambda reason, evse=evse: self._refused(reason, evse.id)
                 group.create_task(self._watch(evse), name=f"books-{evse.id}")
+
+    def _refused(self, reason: str, evse_id: int) -> None:
+        self.note(JournalEvent.METER_REFUSED, {"reason": reason}, evse_id)
 
     def look(self) -> None:
         """The grid meter may have told of another tariff period."""
@@ -235,6 +239,7 @@ class Bookkeeper:
             told = faults
             if (found := self._serial(evse.id)) is not None:
                 await self._meters.found(evse.id, found)
+            await self._meters.look(evse)
             await evse.changed.wait()
 
     async def _prove(self) -> None:

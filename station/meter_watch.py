@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from metering.meter import Meter, MeterError
+from metering.meter import Meter, MeterError, RefusedReadingError
 from metering.plausibility import PlausibleMeter
 
 if TYPE_CHECKING:
@@ -32,6 +32,11 @@ class MeterWatch:
         self._good_s = clock.monotonic()
         self.latest: Reading | None = None
         self.error: str | None = None
+        self.foreign: str | None = None
+        """why this is not the meter that was here before; None: nothing says so"""
+        self._refusing = False
+        self.on_refused: Callable[[str], None] | None = None
+        """told the first time that an answer is not believed, with the reason"""
         self.on_reading: Callable[[Reading], None] | None = None
         self.on_failure: Callable[[bool], None] | None = None
         """told when the meter is lost (True) and when it is back (False)"""
@@ -45,6 +50,14 @@ class MeterWatch:
     def serial_number(self) -> str | None:
         """Of the meter that is believed; None where none is told."""
         return self._meter.serial_number if isinstance(self._meter, PlausibleMeter) else None
+
+    async def accept_roll_over(self) -> bool:
+        """Nobody charges: a display that has begun again with zero is believed. Returns whether there was one."""
+        async with self._turn:
+            if not isinstance(self._meter, PlausibleMeter) or not self._meter.rolled_over:
+                return False
+            self._meter.accept_roll_over()
+            return True
 
     async def accept_exchange(self) -> None:
         """Somebody answers for another meter in this place: it counts from what it shows next."""
@@ -74,7 +87,7 @@ class MeterWatch:
             return reading
 
     def _succeeded(self, reading: Reading) -> None:
-        self.latest = reading
+        self.latest, self.foreign, self._refusing = reading, None, False
         self._good_s = self._clock.monotonic()
         if self.error is not None:
             _log.info("%s: reads again", self._name)
@@ -87,6 +100,12 @@ class MeterWatch:
     def _failed(self, error: MeterError) -> None:
         if self.error is None:
             _log.warning("%s: %s", self._name, error)
+        if isinstance(error, RefusedReadingError):
+            if self.on_refused is not None and not self._refusing:
+                self.on_refused(str(error))
+            self._refusing = True
+            if error.foreign:
+                self.foreign = str(error)
         self.error = str(error)
         lost = not error.transient or self._clock.monotonic() - self._good_s >= SILENT_AFTER_S
         if lost and self.on_failure is not None:

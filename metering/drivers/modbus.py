@@ -33,7 +33,7 @@ from metering.drivers.registers import (
     mismatch,
     power_inverted,
 )
-from metering.meter import Meter, MeterError
+from metering.meter import Meter, MeterError, MeterIdentity
 from metering.reading import Reading
 
 if TYPE_CHECKING:
@@ -285,6 +285,27 @@ class ModbusMeter:
             self._proven_on = self._bus.connections
 
 
+class IdentifiedModbusMeter(ModbusMeter):
+    """A meter whose table says where it tells its serial number."""
+
+    async def identity(self) -> MeterIdentity:
+        """Ask it, now.
+
+        Raises:
+            MeterError: silence, a broken frame, or no serial number.
+        """
+        place = self._model.serial_number
+        if place is None:
+            raise MeterError(f"{self}: its serial number is nowhere", transient=False)
+        block = Block(place.function, place.address, place.words)
+        with self._clock.wire(self._within_s + 1.0):
+            registers = await self._bus.read(str(self), self._unit, (block,), self._within_s)
+        words = [registers[place.function, place.address + at] for at in range(place.words)]
+        if not (found := place.text(words)):
+            raise MeterError(f"{self}: tells no serial number")
+        return MeterIdentity(found)
+
+
 class RegisterRow(BaseModel):
     """A register of a meter that has no table here."""
 
@@ -348,7 +369,9 @@ class _MeterOnModbus(BaseModel):
         return known if self.max_registers is None else replace(known, max_registers=self.max_registers)
 
     def _open(self, wire: Wire, unit: int, clock: Clock, buses: Buses, wanted: Wanted) -> Meter:
-        return ModbusMeter(self.table, buses.on(wire), self, unit, clock, wanted)
+        # Who wants but some values has a use for the meter in which its number does not matter.
+        kind = IdentifiedModbusMeter if self.table.serial_number is not None and wanted is None else ModbusMeter
+        return kind(self.table, buses.on(wire), self, unit, clock, wanted)
 
 
 class ModbusTcpMeter(_MeterOnModbus):

@@ -24,6 +24,7 @@ from metering.drivers.registers import (
     Quantity,
     Register,
     SerialLine,
+    SerialNumber,
     WordOrder,
 )
 
@@ -209,6 +210,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
             ),
             # Nothing is printed for the factory: these must be set on the meter, and this is common.
             line=SerialLine(19200, "E", 1),
+            serial_number=SerialNumber(function=3, address=0x8900, words=2),
             aliases=("b21", "b23", "b24"),
         ),
         # iEM3000 user manual: its register numbers less one.

@@ -142,6 +142,25 @@ class SerialLine:
 
 
 @dataclass(frozen=True, slots=True)
+class SerialNumber:
+    """Where a meter tells its serial number."""
+
+    function: int
+    address: int
+    words: int
+    is_text: bool = False
+    """letters, two in a register and zeros behind them; else one number, the most significant register first"""
+
+    def text(self, words: Sequence[int]) -> str:
+        """The serial number in these registers; empty when there is none."""
+        data = b"".join(word.to_bytes(2, "big") for word in words)
+        if self.is_text:
+            return data.rstrip(b"\0 ").decode("ascii", errors="replace")
+        number = int.from_bytes(data, "big")
+        return "" if number in (0, 2 ** (16 * self.words) - 1) else str(number)
+
+
+@dataclass(frozen=True, slots=True)
 class MeterModel:
     """A kind of meter. Registers of one quantity are added up: a total that is kept per tariff."""
 
@@ -160,6 +179,8 @@ class MeterModel:
     """the address on a serial line as the meter leaves the factory"""
     max_registers: int = 125
     """the most registers that one request may ask for"""
+    serial_number: SerialNumber | None = None
+    """None: nothing is known of where it tells that"""
     readable: tuple[range, ...] = ()
     """addresses that the meter answers without a gap, although not all of them are in the table"""
 

@@ -14,13 +14,13 @@ from metering.reading import Reading
 class SimulatedMeter:
     """A meter in this process. `show` gives the reading, or raises MeterError to simulate a failure."""
 
-    def __init__(self, show: Callable[[], Reading], serial_number: str = "SIMULATED") -> None:
+    def __init__(self, show: Callable[[], Reading], serial_number: Callable[[], str] = lambda: "SIMULATED") -> None:
         self._show = show
-        self.serial_number = serial_number
+        self._serial_number = serial_number
 
     async def identity(self) -> MeterIdentity:
         """Which meter it pretends to be."""
-        return MeterIdentity(self.serial_number)
+        return MeterIdentity(self._serial_number())
 
     async def read(self) -> Reading:
         """What the circuit carries now."""

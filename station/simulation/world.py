@@ -71,6 +71,8 @@ class World:
         self.meter_failure: dict[int, str] = {}
         """EVSEs whose meter is silent, and why"""
         self.back_plate = _back_plate(configuration.board)
+        self.meter_serials = {evse.id: f"SIMULATED-{evse.id}" for evse in configuration.evse}
+        """what the meters tell when they are asked which they are"""
         self.contacts = SimulatedContacts()
         """of the grid operator"""
         self.tariff: tuple[TariffPeriod, Literal["----", "BLEU", "BLAN", "ROUG"]] = ("TH..", "----")
@@ -160,7 +162,7 @@ class World:
             return evse.meter.open(self.clock, self.buses)
         server = self.meter_servers.get(evse.id)
         if server is None:
-            return SimulatedMeter(self._show(evse.id), f"SIMULATED-{evse.id}")
+            return SimulatedMeter(self._show(evse.id), lambda: self.meter_serials[evse.id])
         from metering.drivers.modbus import ModbusRtuMeter, ModbusTcpMeter
         from station.simulation.meter_server import SerialMeterServer, TcpMeterServer
 
