@@ -71,8 +71,18 @@ class SigningMeter(Protocol):
     async def end(self, *, aborted: bool = False) -> bytes:
         """Take the end, after energy has stopped, and give the record as OCMF. May take half a minute.
 
+        Asked again before `confirm`, it gives the same record.
+
         Raises:
             MeterError: silence, nothing was begun, or the meter could not sign.
+        """
+        ...
+
+    async def confirm(self) -> None:
+        """The record is on disk: the meter may forget it.
+
+        Raises:
+            MeterError: silence.
         """
         ...
 

@@ -204,7 +204,13 @@ class PlausibleMeter:
     async def _identify(self) -> None:
         if self._identified or not isinstance(self._meter, IdentifiedMeter):
             return
-        found = (await self._meter.identity()).serial_number
+        try:
+            found = (await self._meter.identity()).serial_number
+        except MeterError as error:
+            if error.transient or self._serial_number is not None:
+                raise
+            self._identified = True  # a variant of the model that never told it
+            return
         if self._serial_number is not None and found != self._serial_number:
             raise RefusedReadingError(
                 f"The meter is another one: its serial number is {found}, not {self._serial_number};"

@@ -247,6 +247,10 @@ class Signatures:
             raise UnsignedError(f"what the meter gave is no record: {error}") from error
         except StorageError as error:
             raise UnsignedError(str(error)) from error
+        try:
+            await self._ask(meter.confirm())
+        except UnsignedError as error:  # the next begin does it
+            _log.warning("EVSE %d: the meter does not forget its record: %s", self._evse_id, error)
         return record
 
     async def _of(self, transaction_id: str) -> list[SignedRecord]:

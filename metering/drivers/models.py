@@ -24,9 +24,9 @@ from metering.drivers.registers import (
     Quantity,
     Register,
     SerialLine,
-    SerialNumber,
     WordOrder,
 )
+from metering.drivers.serial_number import SerialNumber
 
 
 def _row(
@@ -64,6 +64,7 @@ ModelName = Literal[
     "carlo-gavazzi-em24",
     "carlo-gavazzi-em24-e1",
     "carlo-gavazzi-em340",
+    "carlo-gavazzi-em580",
     "eastron-sdm120",
     "eastron-sdm630",
     "eastron-sdm72d-m",
@@ -77,6 +78,8 @@ ModelName = Literal[
     "siemens-pac2200",
     "sunspec",
 ]
+
+EM580: Final = "carlo-gavazzi-em580"
 
 _GAVAZZI_BASE: Final = (
     *_gavazzi(VOLTAGES, 0x00, _S32, "0.1"),
@@ -176,6 +179,16 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
             further=tuple(_gavazzi(IMPORTS, 0x40, _S32, "100")),
             line=_8N1,
             aliases=("em330", "em340", "et330", "et340", "em530", "em540"),
+            either_function=True,
+            max_registers=50,
+        ),
+        # The signing meter (em580.py); what it shows is what the EM540 shows.
+        EM580: MeterModel(
+            name="Carlo Gavazzi EM580",
+            registers=_GAVAZZI_LATER,
+            further=tuple(_gavazzi(IMPORTS, 0x40, _S32, "100")),
+            line=_8N1,
+            aliases=("em580",),
             either_function=True,
             max_registers=50,
         ),

@@ -14,6 +14,7 @@ from decimal import Decimal
 from enum import Enum, StrEnum
 from typing import Final, Literal
 
+from metering.drivers.serial_number import SerialNumber
 from metering.reading import Phases, Reading
 
 Place = tuple[int, int]
@@ -139,25 +140,6 @@ class SerialLine:
 
     def __str__(self) -> str:
         return f"{self.baud} 8{self.parity}{self.stop_bits}"
-
-
-@dataclass(frozen=True, slots=True)
-class SerialNumber:
-    """Where a meter tells its serial number."""
-
-    function: int
-    address: int
-    words: int
-    is_text: bool = False
-    """letters, two in a register and zeros behind them; else one number, the most significant register first"""
-
-    def text(self, words: Sequence[int]) -> str:
-        """The serial number in these registers; empty when there is none."""
-        data = b"".join(word.to_bytes(2, "big") for word in words)
-        if self.is_text:
-            return data.rstrip(b"\0 ").decode("ascii", errors="replace")
-        number = int.from_bytes(data, "big")
-        return "" if number in (0, 2 ** (16 * self.words) - 1) else str(number)
 
 
 @dataclass(frozen=True, slots=True)

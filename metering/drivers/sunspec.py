@@ -9,12 +9,26 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from metering.drivers.registers import CURRENTS, POWERS, VOLTAGES, Block, MeterModel, NumberType, Quantity, Register
+from metering.drivers.registers import (
+    CURRENTS,
+    POWERS,
+    VOLTAGES,
+    Block,
+    MeterModel,
+    NumberType,
+    Quantity,
+    Register,
+)
+from metering.drivers.serial_number import SerialNumber
 
 _BASES: Final = (40000, 50000, 0)
 _MARK: Final = (0x5375, 0x6E53)
 """SunS"""
 _END: Final = 0xFFFF
+_COMMON: Final = 1
+"""the model that tells maker, model and serial number"""
+_SERIAL_AT: Final = 50
+_SERIAL_WORDS: Final = 16
 _LONGEST_CHAIN: Final = 50
 _FUNCTION: Final = 3
 _INTEGERS: Final = {201: 1, 202: 2, 203: 3, 204: 3}
@@ -31,20 +45,26 @@ def search(placeholder: MeterModel) -> Search:
         if mark is not None and tuple(mark) == _MARK:
             found = yield from _walk(base + 2)
             if found is not None:
-                return replace(placeholder, registers=found[0], readable=(found[1],))
+                return replace(placeholder, registers=found[0], readable=(found[1],), serial_number=found[2])
     return None
 
 
-def _walk(address: int) -> Generator[Block, Sequence[int] | None, tuple[tuple[Register, ...], range] | None]:
+_Found = tuple[tuple[Register, ...], range, SerialNumber | None]
+
+
+def _walk(address: int) -> Generator[Block, Sequence[int] | None, _Found | None]:
+    serial: SerialNumber | None = None
     for _ in range(_LONGEST_CHAIN):
         head = yield Block(_FUNCTION, address, 2)
         if head is None or head[0] == _END:
             return None
         model, length = head
         end = address + 2 + length
+        if model == _COMMON:
+            serial = SerialNumber(_FUNCTION, address + _SERIAL_AT, _SERIAL_WORDS, is_text=True)
         if model in _INTEGERS or model in _FLOATS:
             registers = _integers(address, _INTEGERS[model]) if model in _INTEGERS else _floats(address, _FLOATS[model])
-            return registers, range(address, end)
+            return registers, range(address, end), serial
         address = end
     return None
 

@@ -33,6 +33,8 @@ class ServedMeter:
 
     model: MeterModel
     show: Callable[[], Reading]
+    serial_number: str = "1234567"
+    """told where the model has a place for it"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,8 @@ def answer(meter: ServedMeter, pdu: bytes) -> bytes:
     if not 1 <= count <= model.max_registers:
         return _refusal(function, _ILLEGAL_VALUE)
     words = encode(model, meter.show())
+    if model.serial_number is not None:
+        words |= model.serial_number.encode(meter.serial_number)
     wanted = [(function, at) for at in range(address, address + count)]
     known = all(place in words or any(place[1] in run for run in model.readable) for place in wanted)
     inside = {at for register in model.registers for at in range(register.address + 1, register.end)}

@@ -26,7 +26,8 @@ from metering.drivers.modbus import ModbusRtuMeter, ModbusRtuOverTcpMeter, Modbu
 from metering.drivers.models import MODELS, ModelName
 from metering.drivers.registers import WordOrder
 from metering.drivers.simulated import SimulatedMeter, SimulatedMeterConfig
-from metering.meter import Meter, MeterError
+from metering.meter import IdentifiedMeter, Meter, MeterError
+from metering.plausibility import Plausibility, PlausibleMeter
 from metering.reading import Phases, Reading
 from station.simulation.clock import VirtualClock
 from station.simulation.meter_server import (
@@ -534,3 +535,28 @@ async def test_a_simulated_meter_shows_what_its_circuit_carries() -> None:
 def test_naming_the_drivers_does_not_load_the_modbus_library() -> None:
     code = "import sys, metering.drivers; sys.exit('pymodbus' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize("wire", WIRES)
+async def test_a_meter_tells_its_serial_number_where_its_table_says_so(wire: WireName, tmp_path: Path) -> None:
+    meters = {1: ServedMeter(MODELS["abb-b23"], lambda: SHOWN, "20471103")}
+    async with bench_with(wire, meters, tmp_path) as bench:
+        meter = bench.meter(model="abb-b23")
+        assert isinstance(meter, IdentifiedMeter)
+        assert (await meter.identity()).serial_number == "20471103"
+        await meter.close()
+    assert not isinstance(bench.meter(), IdentifiedMeter)  # nothing is known of where an SDM630 tells it
+
+
+async def test_a_variant_that_has_no_such_register_is_read_all_the_same(tmp_path: Path) -> None:
+    meters = {1: ServedMeter(replace(MODELS["abb-b23"], serial_number=None), lambda: SHOWN)}
+    async with bench_with("tcp", meters, tmp_path) as bench:
+        meter = PlausibleMeter(bench.meter(model="abb-b23"), Plausibility(22_000.0))
+        assert (await meter.read()).energy_import_wh == SHOWN.energy_import_wh
+        assert meter.serial_number is None
+        known = PlausibleMeter(bench.meter(model="abb-b23"), Plausibility(22_000.0))
+        known.trust(None, serial_number="20471103")
+        with pytest.raises(MeterError):  # one that told it once and does not any more is to be explained
+            await known.read()
+        await known.close()
+        await meter.close()

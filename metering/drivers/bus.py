@@ -1,0 +1,277 @@
+"""A Modbus wire and who talks on it: one request at a time. All contact with pymodbus is here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import termios
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from metering.clock import SystemClock
+from metering.drivers import sunspec
+from metering.drivers.registers import Block, MeterModel, Place, Registers, SerialLine
+from metering.meter import MeterError
+
+if TYPE_CHECKING:
+    from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
+    from pymodbus.pdu import ModbusPDU
+
+    Client = AsyncModbusTcpClient | AsyncModbusSerialClient
+
+_REFUSALS: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        1: "illegal function",
+        2: "illegal address",
+        3: "illegal value",
+        4: "device failure",
+        5: "still working on it",
+        6: "busy",
+        10: "the gateway has no path",
+        11: "nobody answers the gateway",
+    }
+)
+_WRONG_TABLE: Final = (1, 2, 3)
+"""refusals of a device that has no such registers: asking again does not help"""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Registers that are written with one request (function 16)."""
+
+    address: int
+    words: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """How to reach the meters at one place; nothing is dialled yet."""
+
+    place: str
+    """what tells it from another wire: the path of the device, or host and port"""
+    settings: str
+    silence_s: float
+    """seconds to keep silent before a request"""
+    dial: Callable[[float], Client]
+    """makes a client, not yet connected, that waits so many seconds for anything"""
+
+
+class Bus:
+    """The one client of a wire: one request at a time, connected when needed, hung up after a failure.
+
+    What happens on a wire takes real time, whatever the clock of the station says.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self.timeout_s = 0.0
+        self.connections = 0
+        """how many connections were made so far"""
+        self._client: Client | None = None
+        self._turn = asyncio.Lock()
+        self._real = SystemClock()
+        self._users: set[object] = set()
+
+    def join(self, user: object, timeout_s: float) -> None:
+        """Keep the wire for `user`, which waits `timeout_s` for an answer; the most patient user decides."""
+        self._users.add(user)
+        self.timeout_s = max(self.timeout_s, timeout_s)
+
+    async def leave(self, user: object) -> None:
+        """Hang up when nobody else uses the wire."""
+        self._users.discard(user)
+        if not self._users:
+            async with self._turn:
+                self._hang_up()
+
+    async def read(self, who: str, unit: int, wanted: Iterable[Block], within_s: float) -> Registers:
+        """Read blocks of registers for `who`.
+
+        Raises:
+            MeterError: not all of them came within `within_s`.
+        """
+        words: dict[Place, int] = {}
+        try:
+            async with self._real.timeout(within_s):
+                for block in wanted:
+                    answer = await self._request(who, unit, block)
+                    words.update(((block.function, block.address + at), word) for at, word in enumerate(answer))
+        except TimeoutError:
+            raise MeterError(f"{who}: the reading is not complete after {within_s:g} s") from None
+        return words
+
+    async def write(self, who: str, unit: int, address: int, words: Sequence[int], within_s: float) -> None:
+        """Write registers for `who`, in one request. Which may be written, the driver of a meter alone knows.
+
+        Raises:
+            MeterError: the meter has not confirmed it within `within_s`.
+        """
+        asked = Written(address, tuple(words))
+        try:
+            async with self._real.timeout(within_s):
+                answer = await self._exchange(who, unit, asked)
+        except TimeoutError:
+            raise MeterError(f"{who}: nothing is confirmed after {within_s:g} s") from None
+        if answer.isError():
+            code = answer.exception_code
+            reason = _REFUSALS.get(code, "unknown reason")
+            raise MeterError(f"{who}: refuses to have register {address} written: {reason} ({code})")
+
+    async def search(self, who: str, unit: int, steps: sunspec.Search, within_s: float) -> MeterModel | None:
+        """The table of a meter that tells itself where its registers are; None when it has none.
+
+        Raises:
+            MeterError: it is silent, or does not come to an end within `within_s`.
+        """
+        try:
+            async with self._real.timeout(within_s):
+                block = next(steps)
+                while True:
+                    block = steps.send(await self._look(who, unit, block))
+        except StopIteration as found:
+            return found.value
+        except TimeoutError:
+            raise MeterError(f"{who}: the search is not complete after {within_s:g} s") from None
+
+    async def _look(self, who: str, unit: int, block: Block) -> list[int] | None:
+        answer = await self._exchange(who, unit, block)
+        return None if answer.isError() else list(answer.registers)
+
+    async def _request(self, who: str, unit: int, block: Block) -> Iterable[int]:
+        answer = await self._exchange(who, unit, block)
+        if answer.isError():
+            code = answer.exception_code
+            raise MeterError(
+                f"{who}: refuses registers {block.address} to {block.address + block.count - 1} "
+                f"of function {block.function}: {_REFUSALS.get(code, 'unknown reason')} ({code})",
+                transient=code not in _WRONG_TABLE,
+            )
+        return answer.registers
+
+    async def _exchange(self, who: str, unit: int, block: Block | Written) -> ModbusPDU:
+        answered = False
+        async with self._turn:
+            try:
+                client = await self._connected(who)
+                await self._real.sleep(self.wire.silence_s)
+                answer = await self._ask(client, who, unit, block)
+                answered = True
+                return answer
+            finally:
+                if not answered:  # what comes late must not be taken for the answer to the next request
+                    self._hang_up()
+
+    async def _connected(self, who: str) -> Client:
+        if self._client is not None and not self._client.connected:
+            self._hang_up()
+        if self._client is None:
+            self._client = self.wire.dial(self.timeout_s)
+            try:
+                reached = await self._client.connect()
+            except (ValueError, termios.error) as failure:  # a host name or a setting that cannot be
+                raise MeterError(f"{who}: cannot be reached ({failure})", transient=False) from failure
+            _heed_cancellation()
+            if not reached:
+                raise MeterError(f"{who}: cannot be reached")
+            self.connections += 1
+        return self._client
+
+    async def _ask(self, client: Client, who: str, unit: int, block: Block | Written) -> ModbusPDU:
+        """The answer to one request, which may be a refusal."""
+        from pymodbus.exceptions import ModbusException
+
+        try:
+            if isinstance(block, Written):
+                answer = await client.write_registers(block.address, list(block.words), device_id=unit)
+            else:
+                ask = client.read_holding_registers if block.function == 3 else client.read_input_registers
+                answer = await ask(block.address, count=block.count, device_id=unit)
+        except ModbusException as failure:
+            _heed_cancellation()
+            raise MeterError(f"{who}: gives no answer within {self.timeout_s:g} s") from failure
+        _heed_cancellation()
+        if isinstance(block, Written):
+            return answer
+        given = (answer.function_code, len(answer.registers))
+        if not answer.isError() and given != (block.function, block.count):
+            raise MeterError(f"{who}: answered another question than registers from {block.address} on")
+        return answer
+
+    def _hang_up(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+
+class Buses:
+    """The wires in use: meters on one wire share one client and take turns."""
+
+    def __init__(self) -> None:
+        self._buses: dict[str, Bus] = {}
+
+    def on(self, wire: Wire) -> Bus:
+        """The bus of this wire.
+
+        Raises:
+            MeterError: a meter on the same wire wants it with other settings.
+        """
+        bus = self._buses.setdefault(wire.place, Bus(wire))
+        if bus.wire.settings != wire.settings:
+            raise MeterError(
+                f"{wire.place}: one meter wants {bus.wire.settings}, another {wire.settings}", transient=False
+            )
+        return bus
+
+
+def tcp_wire(host: str, port: int, *, rtu: bool) -> Wire:
+    """Modbus TCP, or RTU frames in a TCP stream."""
+    from pymodbus import FramerType
+    from pymodbus.client import AsyncModbusTcpClient
+
+    _quieten()
+    framer = FramerType.RTU if rtu else FramerType.SOCKET
+
+    def dial(timeout_s: float) -> Client:
+        return AsyncModbusTcpClient(host, port=port, framer=framer, timeout=timeout_s, retries=0, reconnect_delay=0)
+
+    # A serial server has itself waited for silence to know that the answer was over.
+    return Wire(f"{host}:{port}", "RTU over TCP" if rtu else "Modbus TCP", 0.0, dial)
+
+
+def serial_wire(device: str, line: SerialLine) -> Wire:
+    """A serial line of this machine."""
+    from pymodbus.client import AsyncModbusSerialClient
+
+    _quieten()
+
+    def dial(timeout_s: float) -> Client:
+        return AsyncModbusSerialClient(
+            device,
+            baudrate=line.baud,
+            parity=line.parity,
+            stopbits=line.stop_bits,
+            timeout=timeout_s,
+            retries=0,
+            reconnect_delay=0,
+        )
+
+    # /dev/serial/by-id/… and /dev/ttyUSB0 may be the same wire.
+    return Wire(os.path.realpath(device), str(line), line.silence_s, dial)
+
+
+def _heed_cancellation() -> None:
+    """Raise CancelledError where it was lost: asyncio.wait_for of Python 3.11, on which pymodbus waits, drops a
+    cancellation that comes together with the result, and a task that reads for ever would never end."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+def _quieten() -> None:
+    """Every failure becomes a MeterError: pymodbus need not log it too, unless someone has asked it to."""
+    logger = logging.getLogger("pymodbus")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.CRITICAL)

@@ -1,0 +1,214 @@
+"""Carlo Gavazzi EM580: a meter that signs one OCMF record with begin and end of each transaction.
+
+Registers as in EVerest's driver for it. Nothing is written but the registers of transactions and of the clock: the
+rest of the meter is sealed. The numbers of identification levels, types and flags are their places in OCMF's lists.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from enum import IntEnum
+from typing import Final
+
+from metering.clock import SystemClock
+from metering.drivers.modbus_meter import ModbusMeter
+from metering.drivers.registers import Block
+from metering.meter import MeterError
+from metering.signed import Holder, Subject
+
+_log = logging.getLogger(__name__)
+
+_FUNCTION: Final = 3
+_MOST_WORDS: Final = 40
+"""in one request; the meter takes 50"""
+_TARIFF_TEXT: Final = (0x6900, 126)
+_IDENTIFICATION: Final = 0x7000
+_DATA_WORDS: Final = 20
+_CHARGE_POINT: Final = 0x701B
+_LOCAL_OFFSET: Final = 0x7031
+_UTC: Final = 0x7032
+_MODALITY: Final = 0x7036
+_COMMAND: Final = 0x7040
+_TIME_SYNCHRONIZED: Final = 0x7060
+_STATE: Final = 0x7100
+_SIZE: Final = 0x7101
+_FILE: Final = 0x7110
+_MOST_FILE_WORDS: Final = 2031
+_PUBLIC_KEY: Final = (0x2600, 62)
+"""SubjectPublicKeyInfo; 92 bytes for 256 bits, 124 for 384"""
+_WRITABLE: Final = ((0x6900, 0x697E), (0x7000, 0x7037), (0x7040, 0x7041), (0x7060, 0x7061), (0x7100, 0x7101))
+"""first, and first after the last"""
+_REAL: Final = SystemClock()
+_POLL_S: Final = 0.5
+_POLLS: Final = 50
+_LEVELS: Final = ("NONE", "HEARSAY", "TRUSTED", "VERIFIED", "CERTIFIED", "SECURE")
+_TYPES: Final = (
+    *("NONE", "DENIED", "UNDEFINED", "ISO14443", "ISO15693", "EMAID", "EVCCID", "EVCOID", "ISO7812", "CARD_TXN_NR"),
+    *("CENTRAL", "CENTRAL_1", "CENTRAL_2", "LOCAL", "LOCAL_1", "LOCAL_2", "PHONE_NUMBER", "KEY_CODE"),
+)
+_FLAGS: Final = (
+    ("RFID_NONE", "RFID_PLAIN", "RFID_RELATED", "RFID_PSK"),
+    (
+        "OCPP_NONE",
+        "OCPP_RS",
+        "OCPP_AUTH",
+        "OCPP_RS_TLS",
+        "OCPP_AUTH_TLS",
+        "OCPP_CACHE",
+        "OCPP_WHITELIST",
+        "OCPP_CERTIFIED",
+    ),
+    ("ISO15118_NONE", "ISO15118_PNC"),
+    ("PLMN_NONE", "PLMN_RING", "PLMN_SMS"),
+)
+_BOX_CONNECTOR: Final = 1
+"""charge point identification type CBIDC; 0 is EVSEID"""
+_CLOCK_OFF_S: Final = 2.0
+_EARLIEST: Final = datetime(2020, 1, 1, tzinfo=UTC).timestamp()
+_LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
+
+
+class State(IntEnum):
+    """What the meter says of a transaction."""
+
+    NOT_READY = 0
+    """there is none"""
+    RUNNING = 1
+    READY = 2
+    """the record is there, until somebody says that it was taken"""
+    CORRUPTED = 3
+
+
+class Em580(ModbusMeter):
+    """The meter, read like its kin, and asked to sign."""
+
+    async def public_key(self) -> bytes:
+        """SubjectPublicKeyInfo, as DER.
+
+        Raises:
+            MeterError: silence, or what stands there is no key.
+        """
+        data = _bytes(await self._words(*_PUBLIC_KEY))
+        size = data[1] + 2 if data[:1] == b"\x30" and data[1] < 0x80 else 0
+        if not 0 < size <= len(data):
+            raise MeterError(f"{self}: what should be its public key is none", transient=False)
+        return data[:size]
+
+    async def begin(self, subject: Subject, charge_point: str) -> None:
+        """Take the begin of a transaction; one that is open is aborted, a record that nobody took is given up.
+
+        Raises:
+            MeterError: silence, or the meter does not begin.
+        """
+        state = await self._state()
+        if state is State.RUNNING:
+            _log.warning("%s: a transaction was open: it is aborted", self)
+            await self._command("A")
+            state = await self._until_ready()
+        if state is not State.NOT_READY:
+            _log.warning("%s: gives up a record that nobody took (%s)", self, state.name)
+            await self.confirm()
+        await self._set_clock()
+        await self._write(_TARIFF_TEXT[0], _text(f"{subject.tariff}<=>{subject.transaction_id}", _TARIFF_TEXT[1]))
+        await self._write(_IDENTIFICATION, _identification(subject.holder))
+        await self._write(_CHARGE_POINT, (_BOX_CONNECTOR, *_text(charge_point, _DATA_WORDS)))
+        await self._write(_MODALITY, (0,))
+        await self._command("B")
+        if await self._state() is not State.RUNNING:
+            raise MeterError(f"{self}: has not begun the transaction")
+
+    async def end(self, *, aborted: bool = False) -> bytes:
+        """Take the end, and give the record as OCMF; it stays in the meter until `confirm`.
+
+        Raises:
+            MeterError: silence, nothing was begun, or the meter could not sign.
+        """
+        state = await self._state()
+        if state is State.NOT_READY:
+            raise MeterError(f"{self}: no transaction was begun", transient=False)
+        if state is State.RUNNING:
+            await self._command("A" if aborted else "E")
+            state = await self._until_ready()
+        if state is not State.READY:
+            raise MeterError(f"{self}: the record is corrupted", transient=False)
+        (size,) = await self._words(_SIZE, 1)
+        if not 0 < size <= 2 * _MOST_FILE_WORDS:
+            raise MeterError(f"{self}: a record of {size} bytes is none")
+        return _bytes(await self._words(_FILE, (size + 1) // 2))[:size]
+
+    async def confirm(self) -> None:
+        """The record is kept elsewhere: the meter may forget it.
+
+        Raises:
+            MeterError: silence.
+        """
+        await self._write(_STATE, (State.NOT_READY,))
+
+    async def _state(self) -> State:
+        (word,) = await self._words(_STATE, 1)
+        try:
+            return State(word)
+        except ValueError:
+            raise MeterError(f"{self}: tells a state that is none ({word})") from None
+
+    async def _until_ready(self) -> State:
+        for _ in range(_POLLS):
+            if (state := await self._state()) is not State.RUNNING:
+                return state
+            await _REAL.sleep(_POLL_S)  # a meter is at work, whatever the clock of the station says
+        raise MeterError(f"{self}: has not signed after {_POLLS * _POLL_S:g} s")
+
+    async def _command(self, letter: str) -> None:
+        await self._write(_COMMAND, (ord(letter),))
+
+    async def _set_clock(self) -> None:
+        """Set the meter's clock where it is off: before a transaction, never inside one."""
+        words = await self._words(_UTC, 4)
+        low_first, now_s = words[::-1], self._clock.now().timestamp()
+        # Which register comes first, a clock that is set shows by itself.
+        big = _EARLIEST < _number(words) < _LATEST and not _EARLIEST < _number(low_first) < _LATEST
+        shown_s = _number(words if big else low_first)
+        if abs(shown_s - now_s) < _CLOCK_OFF_S:
+            return
+        wanted = [int(now_s) >> shift & 0xFFFF for shift in (48, 32, 16, 0)]
+        await self._write(_LOCAL_OFFSET, (0,))
+        await self._write(_UTC, wanted if big else wanted[::-1])
+        await self._write(_TIME_SYNCHRONIZED, (1,))
+
+    async def _words(self, address: int, count: int) -> list[int]:
+        words: list[int] = []
+        while len(words) < count:
+            block = Block(_FUNCTION, address + len(words), min(_MOST_WORDS, count - len(words)))
+            registers = await self._bus.read(str(self), self._unit, (block,), self._within_s)
+            words += [registers[block.function, block.address + at] for at in range(block.count)]
+        return words
+
+    async def _write(self, address: int, words: Sequence[int]) -> None:
+        if not any(first <= address and address + len(words) <= end for first, end in _WRITABLE):
+            raise ValueError(f"register {address:#x} of a sealed meter is not to be written")
+        for at in range(0, len(words), _MOST_WORDS):
+            part = words[at : at + _MOST_WORDS]
+            await self._bus.write(str(self), self._unit, address + at, part, self._within_s)
+
+
+def _identification(holder: Holder) -> list[int]:
+    level = _LEVELS.index(holder.level) if holder.level in _LEVELS else 0
+    flags = [next((group.index(flag) for flag in holder.flags if flag in group), 0) for group in _FLAGS]
+    kind = _TYPES.index(holder.kind) if holder.kind in _TYPES else _TYPES.index("UNDEFINED")
+    return [int(holder.assigned), level, *flags, kind, *_text(holder.value, _DATA_WORDS)]
+
+
+def _text(text: str, words: int) -> list[int]:
+    """A text in so many registers, with a zero behind it."""
+    data = text.encode("ascii", errors="replace").replace(b"|", b"!")[: 2 * words - 1].ljust(2 * words, b"\0")
+    return [int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2)]
+
+
+def _bytes(words: Sequence[int]) -> bytes:
+    return b"".join(word.to_bytes(2, "big") for word in words)
+
+
+def _number(words: Sequence[int]) -> int:
+    return int.from_bytes(_bytes(words), "big", signed=True)

@@ -1,0 +1,34 @@
+"""Where a meter tells its serial number, and how it is written there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SerialNumber:
+    """Where a meter tells its serial number."""
+
+    function: int
+    address: int
+    words: int
+    is_text: bool = False
+    """letters, two in a register and zeros behind them; else one number, the most significant register first"""
+
+    def text(self, words: Sequence[int]) -> str:
+        """The serial number in these registers; empty when there is none."""
+        data = b"".join(word.to_bytes(2, "big") for word in words)
+        if self.is_text:
+            return data.rstrip(b"\0 ").decode("ascii", errors="replace")
+        number = int.from_bytes(data, "big")
+        return "" if number in (0, 2 ** (16 * self.words) - 1) else str(number)
+
+    def encode(self, text: str) -> dict[tuple[int, int], int]:
+        """The registers of a meter with this serial number: the inverse of `text`."""
+        size = 2 * self.words
+        data = text.encode("ascii")[:size].ljust(size, b"\0") if self.is_text else int(text).to_bytes(size, "big")
+        return {
+            (self.function, self.address + at): int.from_bytes(data[2 * at : 2 * at + 2], "big")
+            for at in range(self.words)
+        }
