@@ -59,6 +59,7 @@ from station.outbox import Outbox
 from station.prices import Prices
 from station.profiles import Profiles
 from station.program import Program, StartError
+from station.reader_watch import ReaderWatch
 from station.recorder import Recorder
 from station.residual_current import ResidualCurrentGuard
 from station.restart import Restart
@@ -228,7 +229,7 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
             history,
             residual,
         )
-        life.watchers += [residual.run, contactors.run]
+        life.watchers += [residual.run, contactors.run, *(watch.run for watch in _readers(program, station))]
         billing.tariff_period = lambda: _tariff_period(load)
         life.watchers += [time.run, books.run, life.tariff_and_cost.run, lambda: metrology.run(clock)]
         load.on_decided.append(books.look)
@@ -383,6 +384,20 @@ def _powers(load: LoadManagement, evses: dict[int, Evse]) -> Powers:
     shown = [evse.meter.latest.power_w for evse in evses.values() if evse.meter.latest is not None]
     known = [power_w for power_w in shown if power_w is not None]
     return Powers(sample.power_w if sample is not None else None, sum(known) if len(known) == len(evses) else None)
+
+
+def _readers(program: Program, station: ChargingStation) -> list[ReaderWatch]:
+    """The token readers, each with those whose cards it reads."""
+    return [
+        ReaderWatch(
+            config.open(program.clock),
+            [evse for evse in station.evses.values() if config.evse in {None, evse.id}],
+            lambda token, evse_id=config.evse: station.present(token, evse_id),
+            program.clock,
+            reversed_bytes=config.reversed_bytes,
+        )
+        for config in program.configuration.reader
+    ]
 
 
 def _residual_guard(program: Program, evses: dict[int, Evse], facts: FactStore) -> ResidualCurrentGuard:

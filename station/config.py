@@ -33,7 +33,7 @@ from metering.drivers import MeterConfig, SimulatedMeterConfig
 from metering.drivers.models import ModelName
 from station import config_environment, config_file
 from station.config_file import ConfigurationError, RuleError
-from station.hardware import BoardConfig, FirmwareConfig, SimulatedBoardConfig, SimulatedUpdaterConfig
+from station.hardware import BoardConfig, FirmwareConfig, ReaderConfig, SimulatedBoardConfig, SimulatedUpdaterConfig
 from station.hardware.leds import LightConfig, PageLightConfig, SysfsLightConfig
 from station.hardware.pilot import UnratedCable
 from station.identifiers import check_identifier, check_password, check_url
@@ -388,6 +388,8 @@ class Configuration(_Table):
     evse: tuple[EvseConfig, ...] = (EvseConfig(),)
     board: BoardConfig = SimulatedBoardConfig()
     light: LightConfig = PageLightConfig()
+    reader: tuple[ReaderConfig, ...] = ()
+    """the token readers"""
     protection: ProtectionConfig = ProtectionConfig()
     firmware: FirmwareConfig = SimulatedUpdaterConfig()
     grid: GridConfig | None = None
@@ -466,6 +468,13 @@ class Configuration(_Table):
         if simulated.phases != self.grid.phases:
             key = ("simulation", "linky", "phases")
             raise RuleError(key, f"must be {self.grid.phases}, as grid.phases is (is {simulated.phases})")
+        return self
+
+    @model_validator(mode="after")
+    def _readers_have_an_evse(self) -> Configuration:
+        for position, reader in enumerate(self.reader):
+            if reader.evse is not None and reader.evse > len(self.evse):
+                raise RuleError(("reader", position, "evse"), f"there is no EVSE {reader.evse}")
         return self
 
     @model_validator(mode="after")

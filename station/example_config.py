@@ -143,6 +143,21 @@ type = "simulated"
 #paths = ["/sys/class/leds/rgb:status"] # one for the station, or one for each EVSE in order
 #brightness = 1.0                       # share of the most that they can do
 
+# Token readers; the API presents tokens without one. Cards have UIDs of 4, 7 or 10 bytes.
+#[[reader]]
+#type = "serial"
+#device = "/dev/ttyUSB1"
+#baud = 9600
+#framing = "line"                       # or "stx-etx"
+#checksum = "none"                      # or "xor": of the bytes before, in the last two digits
+#reversed_bytes = false                 # it sends the last byte first
+#evse = 1                               # left out: it serves all EVSEs
+#[[reader]]
+#type = "keyboard"
+#device = "/dev/input/by-id/usb-reader-event-kbd"
+#digits = "hexadecimal"                 # or "decimal"
+#exclusive = true
+
 # What local rules and the place ask of the station's protection.
 [protection]
 #shunt_trip = "none"                    # a DC residual current trips the breaker: "pulse", or "hold" until cleared

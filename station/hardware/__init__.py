@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from station.hardware.keyboard_reader import KeyboardReaderConfig
 from station.hardware.linux_config import LinuxBoardConfig
+from station.hardware.serial_reader import SerialReaderConfig
 
 
 class SimulatedBoardConfig(BaseModel):
@@ -25,6 +27,10 @@ RealBoardConfig = LinuxBoardConfig
 """the boards that have something to switch"""
 BoardConfig = Annotated[SimulatedBoardConfig | LinuxBoardConfig, Field(discriminator="type")]
 """the board in the installation file; `type` says which"""
+
+
+ReaderConfig = Annotated[SerialReaderConfig | KeyboardReaderConfig, Field(discriminator="type")]
+"""a token reader; the API presents tokens without one"""
 
 
 class SimulatedUpdaterConfig(BaseModel):

@@ -1,0 +1,158 @@
+"""A token reader that types: a keyboard to the kernel, whose events nobody else must get.
+
+Sources: linux/input.h and input-event-codes.h (struct input_event, EVIOCGRAB, key codes).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import struct
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from station.hardware.token_reader import ReaderError
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+
+_EVENT: Final = struct.Struct("llHHi")
+"""two longs of time, type, code, value"""
+_EV_KEY: Final = 1
+_PRESSED: Final = 1
+_EVIOCGRAB: Final = 0x40044590
+_ENTER: Final = frozenset({28, 96})
+_KEYS: Final = {
+    **{2 + place: digit for place, digit in enumerate("1234567890")},
+    **dict(zip((79, 80, 81, 75, 76, 77, 71, 72, 73, 82), "1234567890", strict=True)),  # on the right of a keyboard
+    **dict(zip((30, 48, 46, 32, 18, 33), "ABCDEF", strict=True)),
+}
+_SILENT: Final = frozenset({42, 54, 58, 69})
+"""shift, caps lock and num lock type nothing"""
+_LONGEST: Final = 40
+
+
+class KeyboardReaderConfig(BaseModel):
+    """[[reader]] of type "keyboard"."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
+
+    type: Literal["keyboard"]
+    device: Annotated[str, Field(min_length=1)]
+    """/dev/input/by-id/…-event-kbd"""
+    digits: Literal["hexadecimal", "decimal"] = "hexadecimal"
+    """decimal: the four bytes of a UID as one number, the way many readers type it"""
+    exclusive: bool = True
+    """nobody else gets what it types; without this a login prompt would"""
+    reversed_bytes: bool = False
+    """it types the last byte of a UID first"""
+    evse: Annotated[int, Field(ge=1)] | None = None
+    """whose reader it is; absent: it serves all EVSEs"""
+
+    def open(self, clock: Clock) -> KeyboardReader:
+        """The reader, not yet opened."""
+        del clock
+        return KeyboardReader(self)
+
+
+class KeyboardReader:
+    """Reads the UIDs of cards from the events of an input device."""
+
+    def __init__(self, config: KeyboardReaderConfig) -> None:
+        self._config = config
+
+    def __str__(self) -> str:
+        return f"token reader {self._config.device}"
+
+    async def reads(self) -> AsyncGenerator[str | None]:
+        """None as soon as the device is ours, then the digits of each card.
+
+        Raises:
+            ReaderError: the device is missing, gone, or somebody else's.
+        """
+        device = self._open()
+        typing = Typing(decimal=self._config.digits == "decimal")
+        try:
+            yield None
+            while True:
+                await _readable(device)
+                for digits in typing.feed(self._read(device)):
+                    yield digits
+        finally:
+            os.close(device)
+
+    def _open(self) -> int:
+        import fcntl
+
+        try:
+            device = os.open(self._config.device, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise ReaderError(f"{self._config.device}: {error.strerror}") from error
+        if self._config.exclusive:
+            try:
+                fcntl.ioctl(device, _EVIOCGRAB, 1)
+            except OSError as error:
+                os.close(device)
+                raise ReaderError(f"{self._config.device}: not to be had for us alone: {error.strerror}") from error
+        return device
+
+    def _read(self, device: int) -> bytes:
+        try:
+            data = os.read(device, 64 * _EVENT.size)
+        except BlockingIOError:
+            return b""
+        except OSError as error:
+            raise ReaderError(f"{self._config.device}: {error.strerror}") from error
+        if not data:
+            raise ReaderError(f"{self._config.device}: it is gone")
+        return data
+
+
+class Typing:
+    """Makes digits of key events. Pure: bytes in, digits out; a line with any other key in it is left out."""
+
+    def __init__(self, *, decimal: bool) -> None:
+        self._decimal = decimal
+        self._rest = b""
+        self._typed = ""
+        self._spoilt = False
+
+    def feed(self, data: bytes) -> list[str]:
+        """The digits of the UIDs that end in these events."""
+        self._rest += data
+        found: list[str] = []
+        while len(self._rest) >= _EVENT.size:
+            _, _, kind, code, value = _EVENT.unpack_from(self._rest)
+            self._rest = self._rest[_EVENT.size :]
+            if kind == _EV_KEY and value == _PRESSED and code not in _SILENT:
+                found += self._press(code)
+        return found
+
+    def _press(self, code: int) -> list[str]:
+        if code in _ENTER:
+            digits, spoilt = self._typed, self._spoilt or not self._typed
+            self._typed, self._spoilt = "", False
+            return [] if spoilt or (made := self._made(digits)) is None else [made]
+        self._typed += _KEYS.get(code, "")
+        self._spoilt = self._spoilt or code not in _KEYS or len(self._typed) > _LONGEST
+        return []
+
+    def _made(self, digits: str) -> str | None:
+        if not self._decimal:
+            return digits
+        if not digits.isdecimal() or int(digits) >= 1 << 32:
+            return None
+        return f"{int(digits):08X}"
+
+
+async def _readable(device: int) -> None:
+    """Wait until there is something to read."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(device, lambda: ready.done() or ready.set_result(None))
+    try:
+        await ready
+    finally:
+        loop.remove_reader(device)

@@ -1,0 +1,126 @@
+"""A token reader on a serial line that sends the UID of a card in hexadecimal digits, framed in one of two ways."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from station.hardware.token_reader import ReaderError
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+
+_STX: Final = 0x02
+_ETX: Final = 0x03
+_LINE_END: Final = frozenset(b"\r\n\0")
+_LONGEST: Final = 64
+
+
+class SerialReaderConfig(BaseModel):
+    """[[reader]] of type "serial"."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
+
+    type: Literal["serial"]
+    device: Annotated[str, Field(min_length=1)]
+    """path of the serial device, or socket://host:port"""
+    baud: Annotated[int, Field(ge=300, le=1_000_000)] = 9600
+    framing: Literal["line", "stx-etx"] = "line"
+    """line: digits and a line end; stx-etx: between these two bytes"""
+    checksum: Literal["none", "xor"] = "none"
+    """xor: the last two digits are the exclusive or of the bytes before"""
+    reversed_bytes: bool = False
+    """it sends the last byte of a UID first"""
+    evse: Annotated[int, Field(ge=1)] | None = None
+    """whose reader it is; absent: it serves all EVSEs"""
+
+    def open(self, clock: Clock) -> SerialReader:
+        """The reader, not yet connected."""
+        return SerialReader(self, clock)
+
+
+class SerialReader:
+    """Reads the UIDs of cards from a serial line."""
+
+    def __init__(self, config: SerialReaderConfig, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+
+    def __str__(self) -> str:
+        return f"token reader on {self._config.device}"
+
+    async def reads(self) -> AsyncGenerator[str | None]:
+        """None as soon as the line is open, then the digits of each card.
+
+        Raises:
+            ReaderError: the line is gone.
+        """
+        from energy.sources.byte_stream import LineSettings, StreamError, opened
+
+        frames = UidFrames(self._config.framing, self._config.checksum)
+        settings = LineSettings(self._config.baud, seven_bits=False)
+        try:
+            async with opened(self._config.device, settings, self._clock) as stream:
+                yield None
+                while (data := await stream.read(None)) is not None:
+                    for digits in frames.feed(data):
+                        yield digits
+        except StreamError as error:
+            raise ReaderError(f"{error}") from error
+
+
+class UidFrames:
+    """Cuts a stream of bytes into the digits of UIDs. Pure: bytes in, digits out; what is damaged is left out."""
+
+    def __init__(self, framing: Literal["line", "stx-etx"], checksum: Literal["none", "xor"]) -> None:
+        self._begins = _STX if framing == "stx-etx" else None
+        self._checksum = checksum
+        self._inside = self._begins is None
+        self._content = bytearray()
+
+    def feed(self, data: bytes) -> list[str]:
+        """The digits of the UIDs that end in these bytes."""
+        found: list[str] = []
+        for byte in data:
+            if byte == self._begins:
+                self._begin()
+            elif self._inside and self._ends(byte):
+                if (digits := self._checked()) is not None:
+                    found.append(digits)
+                self._begin(inside=self._begins is None)
+            elif self._inside:
+                self._content.append(byte)
+                if len(self._content) > _LONGEST:
+                    self._begin(inside=False)
+            elif self._begins is None and self._ends(byte):
+                self._begin()  # the end of a line that was too long
+        return found
+
+    def _begin(self, *, inside: bool = True) -> None:
+        self._content.clear()
+        self._inside = inside
+
+    def _ends(self, byte: int) -> bool:
+        return byte == _ETX if self._begins is not None else byte in _LINE_END
+
+    def _checked(self) -> str | None:
+        digits = self._content.decode("ascii", "replace").strip()
+        if not digits:
+            return None
+        if self._checksum == "none":
+            return digits
+        try:
+            *uid, check = bytes.fromhex(digits)
+        except ValueError:
+            return None
+        return bytes(uid).hex() if uid and checksum(bytes(uid)) == check else None
+
+
+def checksum(uid: bytes) -> int:
+    """The exclusive or of bytes."""
+    total = 0
+    for byte in uid:
+        total ^= byte
+    return total

@@ -1,0 +1,288 @@
+"""Token readers: what they send becomes one token per card, whoever sends it and however often."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pty
+import struct
+import tty
+from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metering.clock import SystemClock
+from station.hardware.keyboard_reader import KeyboardReaderConfig, Typing
+from station.hardware.serial_reader import SerialReaderConfig, UidFrames, checksum
+from station.hardware.token_reader import ReaderError, UnusableUidError, id_token
+from station.model import Fault, IdToken
+from station.reader_watch import ReaderWatch
+from tests.walk import CARD, Walk, walking
+
+UIDS = st.sampled_from([4, 7, 10]).flatmap(lambda size: st.binary(min_size=size, max_size=size))
+KEYS = {
+    **{str(digit): 1 + digit for digit in range(1, 10)},
+    "0": 11,
+    **dict(zip("ABCDEF", (30, 48, 46, 32, 18, 33), strict=True)),
+}
+
+
+# --- numbers
+
+
+@pytest.mark.parametrize("sent", ["04a3b2c1d5e680", "04:A3:B2:C1:D5:E6:80", " 04-a3-b2-c1-d5-e6-80 "])
+def test_however_it_is_written_a_card_is_one_token(sent: str) -> None:
+    assert id_token(sent) == IdToken("04A3B2C1D5E680", "ISO14443")
+
+
+def test_a_reader_that_sends_the_last_byte_first_is_turned_round() -> None:
+    assert id_token("D4C3B2A1", reversed_bytes=True) == IdToken("A1B2C3D4", "ISO14443")
+
+
+def test_eight_bytes_are_of_the_other_kind_of_card() -> None:
+    assert id_token("E004015012345678").type == "ISO15693"
+
+
+@pytest.mark.parametrize("sent", ["", "04A3B2", "04A3B2C1D5", "04A3B2C", "no number", "08112233"])
+def test_what_names_nobody_is_refused_without_repeating_it(sent: str) -> None:
+    with pytest.raises(UnusableUidError) as error:
+        id_token(sent)
+    assert not sent or sent not in str(error.value)
+
+
+@given(UIDS)
+def test_every_uid_of_a_known_length_is_a_token_unless_it_is_made_up(uid: bytes) -> None:
+    if len(uid) == 4 and uid[0] == 0x08:
+        with pytest.raises(UnusableUidError):
+            id_token(uid.hex())
+    else:
+        assert bytes.fromhex(id_token(uid.hex()).value) == uid
+
+
+# --- serial frames
+
+
+def stx_etx(uid: bytes) -> bytes:
+    return b"\x02" + uid.hex().upper().encode() + f"{checksum(uid):02X}".encode() + b"\r\n\x03"
+
+
+@given(st.lists(UIDS, min_size=1, max_size=5), st.integers(min_value=1, max_value=20))
+def test_frames_are_found_in_whatever_pieces_they_come(uids: list[bytes], size: int) -> None:
+    for frames, stream in (
+        (UidFrames("line", "none"), b"".join(uid.hex().encode() + b"\r\n" for uid in uids)),
+        (UidFrames("stx-etx", "xor"), b"".join(stx_etx(uid) for uid in uids)),
+    ):
+        pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
+        assert [digits for piece in pieces for digits in frames.feed(piece)] == [uid.hex() for uid in uids]
+
+
+@given(UIDS, st.integers(min_value=0, max_value=7), st.integers(min_value=0, max_value=60))
+def test_one_damaged_bit_never_makes_another_card(uid: bytes, bit: int, place: int) -> None:
+    frame = bytearray(stx_etx(uid))
+    frame[place % len(frame)] ^= 1 << bit
+    found = UidFrames("stx-etx", "xor").feed(bytes(frame))
+    assert all(bytes.fromhex(digits) == uid for digits in found)
+
+
+@given(st.binary(max_size=300))
+def test_noise_is_survived_and_the_next_card_is_read(noise: bytes) -> None:
+    frames = UidFrames("stx-etx", "xor")
+    frames.feed(noise)
+    assert frames.feed(stx_etx(b"\x04\xa3\xb2\xc1"))[-1:] == ["04a3b2c1"]
+    lines = UidFrames("line", "none")
+    lines.feed(noise + b"\n")
+    assert lines.feed(b"04A3B2C1\n") == ["04A3B2C1"]
+
+
+# --- keys
+
+
+def pressed(code: int) -> bytes:
+    return b"".join(
+        struct.pack("llHHi", 0, 0, 1, code, value) + struct.pack("llHHi", 0, 0, 0, 0, 0) for value in (1, 0)
+    )
+
+
+def typed(text: str, enter: int = 28) -> bytes:
+    return b"".join(pressed(KEYS[letter]) for letter in text) + pressed(enter)
+
+
+@given(UIDS, st.integers(min_value=1, max_value=100))
+def test_keys_are_read_in_whatever_pieces_they_come(uid: bytes, size: int) -> None:
+    typing, stream = Typing(decimal=False), typed(uid.hex().upper())
+    pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
+    assert [digits for piece in pieces for digits in typing.feed(piece)] == [uid.hex().upper()]
+
+
+def test_a_decimal_number_is_four_bytes() -> None:
+    assert Typing(decimal=True).feed(typed("0077939649")) == ["04A543C1"]
+    assert Typing(decimal=True).feed(typed("9999999999")) == []
+
+
+def test_a_line_with_another_key_in_it_is_left_out() -> None:
+    typing = Typing(decimal=False)
+    assert typing.feed(pressed(KEYS["0"]) + pressed(16) + typed("4A3B2C1")) == []
+    assert typing.feed(typed("04A3B2C1", enter=96)) == ["04A3B2C1"]
+    assert typing.feed(pressed(28)) == []
+
+
+# --- over real files
+
+
+async def first(reads: AsyncIterator[str | None]) -> str | None:
+    async with asyncio.timeout(10):
+        return await anext(reads)
+
+
+async def test_a_serial_reader_over_a_pseudo_terminal_until_it_is_unplugged() -> None:
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs)
+    config = SerialReaderConfig(type="serial", device=os.ttyname(theirs), framing="stx-etx", checksum="xor")
+    reads = config.open(SystemClock()).reads()
+    assert await first(reads) is None
+    os.write(ours, stx_etx(b"\x04\xa3\xb2\xc1\xd5\xe6\x80"))
+    assert await first(reads) == "04a3b2c1d5e680"
+    os.close(ours)
+    os.close(theirs)
+    with pytest.raises(ReaderError):
+        await first(reads)
+
+
+async def test_a_serial_reader_that_is_missing_is_a_reader_error() -> None:
+    config = SerialReaderConfig(type="serial", device="/dev/none")
+    with pytest.raises(ReaderError, match="/dev/none"):
+        await first(config.open(SystemClock()).reads())
+
+
+async def test_a_keyboard_reader_over_a_pipe_until_it_is_gone(tmp_path: Path) -> None:
+    pipe = tmp_path / "event0"
+    os.mkfifo(pipe)
+    reads = KeyboardReaderConfig(type="keyboard", device=str(pipe), exclusive=False).open(SystemClock()).reads()
+    assert await first(reads) is None
+    end = os.open(pipe, os.O_WRONLY)
+    os.write(end, typed("04A3B2C1D5E680"))
+    assert await first(reads) == "04A3B2C1D5E680"
+    os.close(end)
+    with pytest.raises(ReaderError, match="it is gone"):
+        await first(reads)
+
+
+async def test_a_device_that_cannot_be_had_alone_is_refused(tmp_path: Path) -> None:
+    """A pipe knows no EVIOCGRAB; a keyboard that somebody else has grabbed refuses it too."""
+    pipe = tmp_path / "event0"
+    os.mkfifo(pipe)
+    with pytest.raises(ReaderError, match="for us alone"):
+        await first(KeyboardReaderConfig(type="keyboard", device=str(pipe)).open(SystemClock()).reads())
+    with pytest.raises(ReaderError, match="No such file"):
+        await first(KeyboardReaderConfig(type="keyboard", device=str(tmp_path / "x")).open(SystemClock()).reads())
+
+
+# --- the watch
+
+
+class Held:
+    """A reader in the hand of a test."""
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[str | ReaderError | None] = asyncio.Queue()
+
+    async def reads(self) -> AsyncGenerator[str | None]:
+        """What the test puts in."""
+        yield None
+        while True:
+            item = await self.queue.get()
+            if isinstance(item, ReaderError):
+                raise item
+            yield item
+
+
+@contextlib.asynccontextmanager
+async def watched(tmp_path: Path) -> AsyncGenerator[Watched]:
+    async with walking(tmp_path) as walk:
+        watched = Watched(walk)
+        watch = ReaderWatch(watched.reader, [walk.evse], watched.present, walk.application.clock)
+        following = asyncio.create_task(watch.run())
+        await walk.settle()
+        try:
+            yield watched
+        finally:
+            following.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await following
+
+
+class Watched:
+    """A reader that is followed, and the cards that came through."""
+
+    def __init__(self, walk: Walk) -> None:
+        self.walk = walk
+        self.reader = Held()
+        self.cards: list[str] = []
+
+    def present(self, token: IdToken) -> None:
+        """Take a card."""
+        self.cards.append(token.value)
+
+    async def read(self, *sent: str | ReaderError) -> None:
+        """The reader reads cards, or fails."""
+        for item in sent:
+            self.reader.queue.put_nowait(item)
+        await self.walk.settle()
+
+
+async def test_a_card_that_is_held_to_the_reader_is_presented_once(tmp_path: Path) -> None:
+    async with watched(tmp_path) as it:
+        for _ in range(5):
+            await it.read("04A3B2C1")
+            await it.walk.advance(1)
+        assert it.cards == ["04A3B2C1"]
+        await it.walk.advance(1)
+        await it.read("04A3B2C1", "04FFFFFF", "04A3B2C1")
+        assert it.cards == ["04A3B2C1", "04A3B2C1", "04FFFFFF", "04A3B2C1"]
+
+
+async def test_numbers_cannot_be_tried_faster_than_cards_come(tmp_path: Path) -> None:
+    async with watched(tmp_path) as it:
+        await it.read(*(f"04A3B2{number:02X}" for number in range(50)))
+        assert len(it.cards) == 5
+        await it.walk.advance(60)
+        await it.read(*(f"04A3B3{number:02X}" for number in range(50)))
+        assert len(it.cards) == 10
+
+
+async def test_what_is_no_card_is_left_out(tmp_path: Path) -> None:
+    async with watched(tmp_path) as it:
+        await it.read("08112233", "nonsense", "04A3B2C1")
+        assert it.cards == ["04A3B2C1"]
+
+
+async def test_a_reader_that_is_gone_is_a_fault_until_it_is_back(tmp_path: Path) -> None:
+    """A harmless one: with the app one can still charge."""
+    async with watched(tmp_path) as it:
+        await it.read(ReaderError("unplugged"))
+        assert it.walk.evse.state.faults == {Fault.READER}
+        await it.walk.advance(3)
+        assert it.walk.evse.state.faults == frozenset()
+        await it.read("04A3B2C1")
+        assert it.cards == ["04A3B2C1"]
+
+
+async def test_a_card_at_a_configured_reader_starts_a_charge(tmp_path: Path) -> None:
+    pipe = tmp_path / "event0"
+    os.mkfifo(pipe)
+    reader = {"type": "keyboard", "device": str(pipe), "exclusive": False}
+    async with walking(tmp_path, reader=[reader]) as walk:
+        await walk.accepted()
+        end = os.open(pipe, os.O_WRONLY)
+        try:
+            await walk.plug()
+            os.write(end, typed(CARD.value))
+            await walk.charging()
+            assert walk.evse.authorized == CARD
+        finally:
+            os.close(end)
+        await walk.until(lambda: Fault.READER in walk.evse.state.faults)
