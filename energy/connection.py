@@ -142,8 +142,6 @@ class ConnectionWatch:
         freshness = self._freshness.after(sample, now_s)
         self._remember(sample)
         self._check_steps(sample, now_s)
-        if self.blind_phases:
-            return False  # what it shows of a phase may be anything
         limit_a = self.limit_a
         currents = tuple(sample.currents_a)
         if limit_a is None or freshness.fresh_at_s != now_s or None in currents[: self.connection.phases]:
@@ -200,10 +198,11 @@ class ConnectionWatch:
         silent_s = self._silent_s
         currents = Phases(*(ladder.limit_a(one.current_a, silent_s) for one in self._capacity))
         if silent_s <= HOLD_S:
+            if self.blind_phases:  # the phase has what it shows at least, and nobody knows what more
+                return Left(currents.map(lambda a: min(a, ladder.safe_a)), LimitSource.BLIND_METER)
             return Left(currents, LimitSource.GRID, self._next_step_s())
         rung_s = ladder.next_rung_s(silent_s)
-        source = LimitSource.BLIND_METER if self.blind_phases else LimitSource.FAILSAFE
-        return Left(currents, source, None if rung_s is None else now_s + rung_s - silent_s)
+        return Left(currents, LimitSource.FAILSAFE, None if rung_s is None else now_s + rung_s - silent_s)
 
     def must_open(self) -> frozenset[int]:
         """The phases on which the pilot is too slow: the protection would open before a vehicle has followed."""

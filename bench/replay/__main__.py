@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from bench.replay.play import NAMES, ORACLE, OURS, SITES, all_scores
@@ -75,6 +76,10 @@ def report(sites: Sequence[Site], found: dict[str, dict[str, Score]]) -> str:
     return "\n\n".join(texts)
 
 
+def _traces(site: Site, *, own: Trace | None, seed: int, count: int) -> list[Trace]:
+    return [own] if own is not None else list(days(site.house, seed, count))
+
+
 def main() -> None:
     """Play and tell."""
     parser = argparse.ArgumentParser(description="Replay household loads against load managements.")
@@ -91,10 +96,7 @@ def main() -> None:
         own = from_csv(given.trace) if given.trace is not None else None
     except TraceError as error:
         parser.error(f"--trace: {error}")
-
-    def traces_of(site: Site) -> list[Trace]:
-        return [own] if own is not None else list(days(site.house, given.seed, given.days))
-
+    traces_of = partial(_traces, own=own, seed=given.seed, count=given.days)
     began_s = time.perf_counter()
     found = all_scores(sites, traces_of, lambda text: print(f"… {text}", file=sys.stderr, flush=True))
     text = report(sites, found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 
 from bench.replay.players import PEERS, Oracle, Ours
 from bench.replay.traces import Trace
@@ -85,12 +86,19 @@ def _day(site: Site, trace: Trace, one: Player, score: Score, keep: bool) -> Non
 def all_scores(
     sites: Sequence[Site], traces_of: Callable[[Site], Sequence[Trace]], say: Callable[[str], None]
 ) -> dict[str, dict[str, Score]]:
-    """Everybody on every site."""
-    found: dict[str, dict[str, Score]] = {}
-    for site in sites:
-        traces = traces_of(site)
-        found[site.name] = {}
-        for name in NAMES:
-            found[site.name][name] = replay(site, traces, name)
+    """Everybody on every site; each plays alone, so as many at once as the machine has processors.
+
+    `traces_of` is carried to other processes: a function of a module, or a partial one.
+    """
+    found: dict[str, dict[str, Score]] = {site.name: {} for site in sites}
+    with ProcessPoolExecutor() as pool:
+        waiting = {pool.submit(_played, site, traces_of, name): (site, name) for site in sites for name in NAMES}
+        for done in as_completed(waiting):
+            site, name = waiting[done]
+            found[site.name][name] = done.result()
             say(f"{site.name}: {name}")
-    return found
+    return {site: {name: scores[name] for name in NAMES} for site, scores in found.items()}
+
+
+def _played(site: Site, traces_of: Callable[[Site], Sequence[Trace]], name: str) -> Score:
+    return replay(site, traces_of(site), name)
