@@ -81,12 +81,12 @@ def judge(
         local: the local time.
         hours: when the cheap hours began before.
         charged_wh: what the vehicle has had already.
-        power_w: what it can charge with.
+        power_w: what it charges with, as far as it has shown.
     """
     cheap = cheap_now(plan.mode, tariff)
     if cheap is not False:
         return Verdict(True)
-    begins = hours.next_begin(local) if plan.mode is TariffMode.OFF_PEAK else None
+    begins = (hours.next_begin(local) or _announced(tariff, local)) if plan.mode is TariffMode.OFF_PEAK else None
     if plan.departure is None or plan.energy_wh <= charged_wh or power_w <= 0.0:
         return Verdict(False, begins)
     needs_h = (plan.energy_wh - charged_wh) / power_w
@@ -96,6 +96,15 @@ def judge(
     if local >= latest:
         return Verdict(True)
     return Verdict(False, min(latest, begins) if begins is not None else latest)
+
+
+def _announced(tariff: Tariff | None, local: datetime) -> datetime | None:
+    """When the meter's contact closes tomorrow, by the profile of that day; None where it announces none."""
+    closes = (step.at for step in tariff.next_day if step.contact_closed) if tariff is not None else iter(())
+    at = next(closes, None)
+    if at is None:
+        return None
+    return (local + timedelta(days=1)).replace(hour=at.hour, minute=at.minute, second=0, microsecond=0)
 
 
 def _next(at: time, local: datetime) -> datetime:

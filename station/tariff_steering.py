@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _KNOWN_FOR_S = 900.0
 """what a meter that has been silent for so long told of prices may not be so any more"""
-_VOLTS_V = 230.0
+_UNKNOWN_W = 16.0 * 230.0
+"""one phase of 16 A: what a vehicle is reckoned to charge with until it has drawn, so that it begins early enough"""
 
 
 class TariffSteering:
@@ -32,6 +33,8 @@ class TariffSteering:
         self._overridden: set[int] = set()
         self._since: dict[int, datetime] = {}
         self._began_wh: dict[int, float] = {}
+        self._drawn_w: dict[int, float] = {}
+        """the most that the vehicle at an EVSE has drawn"""
 
     @property
     def plan(self) -> Plan:
@@ -59,12 +62,16 @@ class TariffSteering:
             self._overridden.discard(evse.id)
             self._since.pop(evse.id, None)
             self._began_wh.pop(evse.id, None)
+            self._drawn_w.pop(evse.id, None)
             return None
         plan = self.plan
         if plan.mode is TariffMode.NONE or evse.id in self._overridden:
             self._since.pop(evse.id, None)
             return None
-        register_wh = (evse.meter.latest.energy_import_wh if evse.meter.latest is not None else None) or 0.0
+        latest = evse.meter.latest
+        register_wh = (latest.energy_import_wh if latest is not None else None) or 0.0
+        drawn_w = (latest.power_w if latest is not None else None) or 0.0
+        self._drawn_w[evse.id] = max(self._drawn_w.get(evse.id, 0.0), drawn_w)
         began_wh = self._began_wh.setdefault(evse.id, register_wh)
         known = self._clock.monotonic() - self._told_s < _KNOWN_FOR_S
         verdict = judge(
@@ -73,7 +80,7 @@ class TariffSteering:
             self._local,
             self._hours,
             charged_wh=register_wh - began_wh,
-            power_w=evse.layout.max_current_a * evse.layout.phases * _VOLTS_V,
+            power_w=self._drawn_w[evse.id] or _UNKNOWN_W,
         )
         if verdict.allowed:
             self._since.pop(evse.id, None)

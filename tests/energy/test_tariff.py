@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energy.grid import Tariff, TariffColour
+from energy.grid import ProfileStep, Tariff, TariffColour
 from energy.tariff import Hours, Plan, TariffMode, Verdict, cheap_now, judge
 
 PARIS = timezone(timedelta(hours=1))
@@ -62,6 +62,12 @@ def test_it_waits_for_the_hours_that_it_has_seen_begin() -> None:
 
 def test_it_does_not_know_when_before_it_has_seen_them() -> None:
     assert verdict(Plan(OFF_PEAK), hours=Hours().observe(True, EVENING)) == Verdict(False)
+
+
+def test_before_it_has_seen_them_the_meters_own_profile_of_tomorrow_tells() -> None:
+    steps = (ProfileStep(time(0, 0), 1, False), ProfileStep(time(1, 30), 2, True), ProfileStep(time(7, 0), 1, False))
+    told = judge(Plan(OFF_PEAK), Tariff(off_peak=False, next_day=steps), EVENING, Hours(), charged_wh=0, power_w=7000.0)
+    assert told == Verdict(False, EVENING.replace(day=16, hour=1, minute=30))
 
 
 def test_a_departure_outweighs_the_price_as_late_as_it_can() -> None:

@@ -151,12 +151,12 @@ async def test_cheap_hours_are_waited_for_unless_the_driver_wants_it_now(tmp_pat
 async def test_a_departure_begins_the_charge_in_dear_hours(tmp_path: Path) -> None:
     async with walking(tmp_path, grid=GRID) as walk, visiting(walk) as api:
         at = walk.application.clock.now()
-        plan = {"mode": "off-peak", "departure": f"{(at.hour + 2) % 24:02}:{at.minute:02}", "energy_wh": 22_000}
+        plan = {"mode": "off-peak", "departure": f"{(at.hour + 4) % 24:02}:{at.minute:02}", "energy_wh": 11_000}
         await api.put("/api/load-management/tariff", plan)
         house = House(walk, tariff=Tariff(off_peak=False))
         await walk.accepted()
         await house.live(2)
-        await walk.plug(phases=3)
+        await walk.plug(phases=1, max_current_a=16.0)
         await walk.present()
         await house.live(3)
         assert walk.evse.offered_a == 0.0
@@ -165,6 +165,24 @@ async def test_a_departure_begins_the_charge_in_dear_hours(tmp_path: Path) -> No
         await walk.advance(3600)  # the meter is silent meanwhile, and what it told of prices is old
         await house.live(3)
         assert walk.evse.offered_a >= 6.0
+
+
+async def test_a_vehicle_that_shows_to_be_faster_than_reckoned_waits_again(tmp_path: Path) -> None:
+    async with walking(tmp_path, grid=GRID) as walk, visiting(walk) as api:
+        at = walk.application.clock.now()
+        plan = {"mode": "off-peak", "departure": f"{(at.hour + 3) % 24:02}:{at.minute:02}", "energy_wh": 11_000}
+        await api.put("/api/load-management/tariff", plan)
+        house = House(walk, tariff=Tariff(off_peak=False))
+        await walk.accepted()
+        await house.live(2)
+        await walk.plug(phases=3)
+        await walk.present()
+        await house.live(30)  # one phase of 16 A would need 3 h, so it begins; it draws 22 kW, and needs half an hour
+        assert walk.evse.offered_a == 0.0
+        assert (await api.evse())["limit"]["source"] == "tariff"
+        register = walk.evse.meter.latest
+        assert register is not None
+        assert (register.energy_import_wh or 0.0) > 0.0
 
 
 async def test_after_a_blackout_vehicles_wait_for_a_random_time_and_after_a_reboot_they_do_not(tmp_path: Path) -> None:
