@@ -8,15 +8,21 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
 
+from metering.signed import Signatory
 from station.database import Database, open_database
 from station.evse import Evse, EvseLayout
 from station.evse_state import Authorization
+from station.fact_store import FactStore
 from station.hardware.board import SAFE, Observation
 from station.meter_watch import MeterWatch
 from station.model import ChargingState, PilotState, TransactionEvent, TriggerReason
 from station.outbox import Outbox
 from station.recorder import Recorder
 from station.settings import Settings
+from station.signatures import Means, Signatures
+from station.signed_records import SignedRecords
+from station.signing import Signing
+from station.signing_key import SigningKey
 from station.simulation.clock import VirtualClock
 from tests import fakes
 
@@ -37,6 +43,15 @@ class Post:
         watch = MeterWatch("meter", self.meter, clock)
         recorder = Recorder(self.outbox, watch, self.settings, clock)
         self.evse = Evse(layout, self.board, watch, recorder, self.settings, clock)
+        self.records = SignedRecords(database, clock)
+
+    async def sign(self, key: Path) -> None:
+        """From now on what the meter shows is signed, with the key in this file; before anything runs."""
+        where = Signatory("borne", "1-1", "0", "fake", "4711", "0", "STATION 1")
+        means = Means(SigningKey(key), None, self.records, FactStore(self.database, "signing-key"), lambda: where)
+        signatures = Signatures(1, means, self.clock)
+        await signatures.load()
+        self.evse.sign_with(Signing(self.evse, signatures, self.outbox, self.settings, self.clock))
 
     async def see(self, **changed: object) -> None:
         """The board sees something else."""
@@ -74,11 +89,13 @@ class Post:
 
 
 @contextlib.asynccontextmanager
-async def post(path: Path, layout: EvseLayout | None = None) -> AsyncGenerator[Post]:
-    """An EVSE at work."""
+async def post(path: Path, layout: EvseLayout | None = None, *, signed: bool = False) -> AsyncGenerator[Post]:
+    """An EVSE at work; with `signed` it signs what its meter shows."""
     clock = fakes.clock()
     async with open_database(path / "db", clock) as database:
         made = Post(database, clock, layout or EvseLayout(1))
+        if signed:
+            await made.sign(path / "key.pem")
         running = asyncio.create_task(made.evse.run())
         await clock.advance(0)
         try:

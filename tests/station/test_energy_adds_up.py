@@ -1,0 +1,86 @@
+"""The energy of a thousand transactions is what the register counted, to the last watt-hour, in every record of it."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+from metering import ocmf
+from metering.ocmf_bill import bill
+from metering.reading import Reading
+from station.evse_state import Authorization
+from station.model import PilotState, StoppedReason, TriggerReason
+from station.transaction_log import Search, TransactionLog
+from tests import fakes
+from tests.station.post import Post, post
+
+TRANSACTIONS = 1_000
+
+
+class Meter:
+    """A register with the resolution of a watt-hour, which counts only while the contactor is closed."""
+
+    def __init__(self, it: Post) -> None:
+        self._it = it
+        self.wh = Decimal(random.Random(5).randrange(10**8))
+        it.meter.shows = self.shown()
+
+    def shown(self, current_a: float = 0.0) -> Reading:
+        """What it shows now."""
+        return replace(fakes.reading(float(self.wh), current_a), taken_at=self._it.clock.now())
+
+    async def runs(self, energy_wh: int) -> None:
+        """Energy flows for a while; nothing counts what the contactor does not let through."""
+        if self._it.board.seen.contactor_closed:
+            self.wh += energy_wh
+        self._it.meter.shows = self.shown(16.0)
+        await self._it.clock.advance(2)
+
+
+async def one(it: Post, meter: Meter, chance: random.Random) -> None:
+    """A transaction of any length, in any way."""
+    await it.see(pilot=PilotState.B, cable_plugged=True)
+    it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
+    await it.clock.advance(1)
+    await it.see(pilot=PilotState.C)
+    await it.obey()
+    for _ in range(chance.randrange(3)):
+        await meter.runs(chance.choice((0, 1, 7, chance.randrange(80_000))))
+    reason = chance.choice((StoppedReason.LOCAL, StoppedReason.REMOTE, StoppedReason.EMERGENCY_STOP))
+    it.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, reason, id_token=fakes.CARD)
+    await it.see(pilot=PilotState.B)
+    await it.obey()
+    it.meter.shows = meter.shown()
+    while it.evse.state.transaction is not None or it.evse.unrecorded(None):
+        await it.clock.advance(1)
+    await it.see(pilot=PilotState.A, cable_plugged=False)
+
+
+async def test_a_thousand_transactions_add_up_to_the_register(tmp_path: Path) -> None:
+    chance = random.Random(2_026)
+    async with post(tmp_path, signed=True) as it:
+        await it.database.rows("PRAGMA synchronous=OFF")  # nobody cuts the power here
+        meter = Meter(it)
+        begun_wh = meter.wh
+        it.evse.offer(16.0, ())
+        await it.clock.advance(1)
+        for _ in range(TRANSACTIONS):
+            await one(it, meter, chance)
+        log = TransactionLog(it.database)
+        found = await log.find(Search(), most=TRANSACTIONS + 1)
+        assert found.total == TRANSACTIONS
+        counted = [transaction.energy_wh for transaction in found.transactions]
+        assert None not in counted
+        assert sum((energy for energy in counted if energy is not None), Decimal(0)) == meter.wh - begun_wh
+        assert meter.wh > begun_wh
+        billed, pages = Decimal(0), list[int]()
+        for transaction in found.transactions:
+            records = await it.records.of(transaction.transaction_id)
+            made = bill([ocmf.parse(record.text.encode()) for record in records])
+            assert made.objections == ()
+            billed += made.figures[0].wh
+            pages += [record.page for record in records]
+        assert billed == meter.wh - begun_wh
+        assert sorted(pages) == list(range(1, 2 * TRANSACTIONS + 1))

@@ -1,0 +1,151 @@
+"""The power fails between any two writes of a signed charge: no record is lost or made twice, no page is missing."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from metering import ocmf
+from metering.ocmf_bill import bill
+from metering.ocmf_keys import read_key
+from metering.ocmf_signature import verify
+from metering.sampling import Context
+from station.database import Database, Row, StorageError, Value, open_database
+from station.evse_state import Authorization
+from station.model import EventType, PilotState, StoppedReason, TransactionEvent, TriggerReason
+from station.recovery import end_open_transactions
+from station.signed_records import SignedRecord
+from tests import fakes
+from tests.station import post as posts
+from tests.station.post import Post
+
+WRITES = 9
+"""of one charge"""
+
+
+class Failing(Database):
+    """A disk that takes so many writes, and then nothing more: what was not written when the power failed."""
+
+    left = 10**9
+
+    async def write(self, sql: str, values: Sequence[Value] = ()) -> int:
+        """One write."""
+        self._count()
+        return await super().write(sql, values)
+
+    async def write_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
+        """One write, too."""
+        self._count()
+        await super().write_many(sql, rows)
+
+    async def rows(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
+        """A query, or a write that returns something."""
+        if not sql.lstrip().upper().startswith(("SELECT", "PRAGMA")):
+            self._count()
+        return await super().rows(sql, values)
+
+    def _count(self) -> None:
+        if self.left <= 0:
+            raise StorageError("the power is gone")
+        self.left -= 1
+
+
+@contextlib.asynccontextmanager
+async def living(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[tuple[Post, Failing]]:
+    """An EVSE on a disk that can fail."""
+    found: list[Failing] = []
+
+    @contextlib.asynccontextmanager
+    async def failing(path: Path, clock: object) -> AsyncGenerator[Failing]:
+        async with open_database(path, fakes.clock()) as database:
+            made = Failing(database._connection, clock)  # type: ignore[arg-type]  # pyright: ignore
+            found.append(made)
+            yield made
+
+    monkeypatch.setattr(posts, "open_database", failing)
+    async with posts.post(folder, signed=True) as it:
+        it.settings.override(type(it.settings).sampled_sign_readings, True)
+        yield it, found[0]
+
+
+def shows(it: Post, energy_wh: float, current_a: float = 0.0) -> None:
+    """The meter shows this now."""
+    it.meter.shows = replace(fakes.reading(energy_wh, current_a), taken_at=it.clock.now())
+
+
+async def charge_until_the_cut(it: Post) -> None:
+    """A charge of 500 Wh, as far as the disk takes it."""
+    it.evse.offer(16.0, ())
+    await it.see(pilot=PilotState.B, cable_plugged=True)
+    it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
+    await it.clock.advance(1)
+    await it.see(pilot=PilotState.C)
+    await it.obey()
+    closed = it.board.seen.contactor_closed
+    await it.clock.advance(60)
+    shows(it, 1500.0 if closed else 1000.0, 16.0)
+    await it.clock.advance(1)
+    it.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=fakes.CARD)
+    await it.see(pilot=PilotState.B)
+    await it.obey()
+    await it.clock.advance(20)
+
+
+def check(records: list[SignedRecord], events: list[TransactionEvent], spki: bytes) -> None:
+    """One transaction after recovery: what is signed, and what the CSMS gets of it."""
+    assert [event.event_type for event in events].count(EventType.ENDED) == 1
+    signed = [
+        sample
+        for event in events
+        for value in event.meter_values
+        for sample in value.samples
+        if sample.signed is not None
+    ]
+    kept = {record.text for record in records}
+    assert all(sample.signed is not None and sample.signed.record in kept for sample in signed)
+    reasons = [record.reason for record in records]
+    assert reasons in ([], ["B", "L"], ["B", "P"])
+    for record in records:
+        assert verify(ocmf.parse(record.text.encode()), read_key(spki.hex())).valid
+    if records:
+        made = bill([ocmf.parse(record.text.encode()) for record in records])
+        assert made.objections == ()
+        begin, end = events[0].register, events[-1].register
+        assert begin is not None
+        assert end is not None
+        assert made.figures[0].wh == round(end.energy_import_wh - begin.energy_import_wh)
+        contexts = [sample.context for sample in signed if sample in last_samples(events)]
+        assert contexts == [Context.TRANSACTION_BEGIN, Context.TRANSACTION_END]
+
+
+def last_samples(events: list[TransactionEvent]) -> list[object]:
+    """The samples of the Ended event."""
+    return [sample for value in events[-1].meter_values for sample in value.samples]
+
+
+@pytest.mark.parametrize("cut", range(WRITES + 2))
+async def test_between_any_two_writes(cut: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signed record, the event, the samples kept for the end: whichever was the last that the disk took."""
+    async with living(tmp_path, monkeypatch) as (it, disk):
+        shows(it, 1000.0)
+        await it.clock.advance(1)
+        disk.left = cut
+        await charge_until_the_cut(it)
+        assert (disk.left > 0) is (cut > WRITES), "a charge makes another number of writes than are tried"
+        register_wh = it.meter.shows.energy_import_wh if it.meter.shows is not None else None
+        assert register_wh is not None
+    for _ in range(2):  # and once more: what recovery did is not done again
+        async with living(tmp_path, monkeypatch) as (it, _disk):
+            shows(it, register_wh)
+            await end_open_transactions(it.outbox, {1: it.evse}, it.clock)
+            pages = [record.page for record in await it.records.after(0, 100)]
+            assert pages == list(range(1, len(pages) + 1))
+            assert await it.outbox.open_transactions() == []
+            assert it.evse.signing is not None
+            key = await it.evse.signing.signatures.prepare()
+            for identity in await it.outbox.transaction_ids():
+                check(await it.records.of(identity), await it.outbox.events(identity), key.spki)
