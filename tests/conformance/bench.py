@@ -32,7 +32,7 @@ class Mark:
     """Something that a driver did, for the general rules (rules.py)."""
 
     what: str
-    """connected, presented, remote-start"""
+    """connected, disconnected, presented, remote-start"""
     evse_id: int
     at: datetime
     id_token: Payload | None = None
@@ -288,6 +288,8 @@ class Bench:
 
     async def disconnect_ev(self, *, evse_id: int | None = None, ev_side: bool = False) -> None:
         """Manual action: disconnect them, at the station, or at the EV so that the cable stays in the socket."""
+        if not ev_side:
+            await self.mark("disconnected", evse_id or self.evse_id)
         await self.station.unplug(evse_id or self.evse_id, self.connector_id, ev_side=ev_side)
         self.session(evse_id).connected = False
 

@@ -25,6 +25,7 @@ def check(bench: Bench) -> None:
         _no_authorization_is_empty(events)
     for mark in bench.marks:
         _told_after(bench, mark)
+        _status_is_told(bench, mark)
     for index, frame in enumerate(bench.journal.frames):
         if not frame.from_station and frame.kind == 2 and frame.action == "RequestStartTransaction":
             _remote_start_is_told(bench, index)
@@ -85,6 +86,23 @@ def _told_after(bench: Bench, mark: Mark) -> None:
         assert first["evse"].get("connectorId") is not None, f"no evse.connectorId after connecting: {first}"
     if mark.what == "presented" and (first["triggerReason"] == "Authorized" or _authorizes(bench, mark, first)):
         assert first.get("idToken", {}).get("idToken") == (mark.id_token or {}).get("idToken"), first
+
+
+def _status_is_told(bench: Bench, mark: Mark) -> None:
+    """After connecting or disconnecting the new status of the connector is told, where it was free or taken so far."""
+    others = {"connected": "Available", "disconnected": "Occupied"}
+    if mark.what not in others:
+        return
+    told = [f for f in bench.journal.sent("StatusNotification") if f.payload["evseId"] == mark.evse_id]
+    before = [f.payload["connectorStatus"] for f in told if _moment(f.payload["timestamp"]) < mark.at]
+    later = [m.at for m in bench.marks if m.what in others and m.evse_id == mark.evse_id and m.at > mark.at]
+    until = min(later, default=None)
+    events = [f for f in bench.journal.sent("TransactionEvent") if _evse_of(bench, f) == mark.evse_id]
+    # Something of this EVSE was told since, so the link was there and the station had the time.
+    since = [f for f in events if f.at > mark.at + _DEVIATION and (until is None or f.at < until)]
+    if not since or not before or before[-1] != others[mark.what]:
+        return
+    assert [f for f in told if _moment(f.payload["timestamp"]) >= mark.at], f"no status after {mark}"
 
 
 def _authorizes(bench: Bench, mark: Mark, first: Payload) -> bool:
@@ -149,15 +167,22 @@ def _evse_of(bench: Bench, frame: Frame) -> int | None:
 
 
 def _firmware_request_ids(bench: Bench) -> None:
-    """Every status of a firmware update carries the requestId of the UpdateFirmware that began it."""
-    asked = {
-        f.payload["requestId"]
-        for f in bench.journal.frames
-        if not f.from_station and f.action == "UpdateFirmware" and f.kind == 2
-    }
-    for frame in bench.journal.sent("FirmwareStatusNotification"):
-        if frame.payload["status"] != "Idle":
-            assert frame.payload.get("requestId") in asked, frame.payload
+    """Every status of a firmware update carries the requestId of the UpdateFirmware that began it.
+
+    An update that took the place of another one is not followed by statuses of that one, but where the CSMS asks.
+    """
+    asked: list[int] = []
+    latest, triggered = 0, False
+    for frame in (one for one in bench.journal.frames if one.kind == 2):
+        if frame.action == "UpdateFirmware":
+            asked.append(frame.payload["requestId"])
+        triggered |= frame.action == "TriggerMessage"
+        if frame.action != "FirmwareStatusNotification" or frame.payload["status"] == "Idle":
+            continue
+        assert frame.payload.get("requestId") in asked, frame.payload
+        place = len(asked) - 1 - asked[::-1].index(frame.payload["requestId"])
+        assert place >= latest or triggered, f"of an update that another one has replaced: {frame.payload}"
+        latest = max(latest, place)
 
 
 def _times(bench: Bench) -> None:

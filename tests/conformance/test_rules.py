@@ -178,6 +178,29 @@ def test_a_firmware_status_names_its_request(story: Story) -> None:
         story.check()
 
 
+def test_an_update_that_was_replaced_tells_no_more(story: Story) -> None:
+    story.csms("UpdateFirmware", {"requestId": 3}, {"status": "Accepted"}, 1)
+    story.csms("UpdateFirmware", {"requestId": 4}, {"status": "AcceptedCanceled"}, 2)
+    story.station("FirmwareStatusNotification", {"status": "Downloading", "requestId": 3}, 2)  # on its way already
+    story.station("FirmwareStatusNotification", {"status": "Downloading", "requestId": 4}, 3).check()
+    story.station("FirmwareStatusNotification", {"status": "Downloaded", "requestId": 3}, 4)
+    with pytest.raises(AssertionError, match="replaced"):
+        story.check()
+
+
+@pytest.mark.parametrize(
+    ("what", "before"), [("connected", "Available"), ("disconnected", "Occupied")], ids=["connected", "disconnected"]
+)
+def test_a_new_status_is_told_after_connecting_and_disconnecting(story: Story, what: str, before: str) -> None:
+    after = {"Available": "Occupied", "Occupied": "Available"}[before]
+    connector = {"evseId": 1, "connectorId": 1}
+    story.station("StatusNotification", {**connector, "connectorStatus": before, "timestamp": _iso(1)}, 1)
+    story.did(what, 2).event(0, "Started", "CablePluggedIn", 9)
+    with pytest.raises(AssertionError, match="no status"):
+        story.check()
+    story.station("StatusNotification", {**connector, "connectorStatus": after, "timestamp": _iso(2)}, 9).check()
+
+
 @pytest.mark.parametrize(
     "told", ["2026-01-01T00:00:01.000+00:00", "2026-01-01T00:00:01.000001Z", _iso(30)], ids=["offset", "micro", "late"]
 )
