@@ -16,6 +16,7 @@ from station.hardware.linux_config import LinuxBoardConfig
 if TYPE_CHECKING:
     from energy.sources import GridSourceConfig
     from station.config import Configuration
+    from station.hardware import RealBoardConfig
 
 SIMULATED = "simulated"
 
@@ -41,16 +42,23 @@ def check_hardware(configuration: Configuration) -> None:
         raise RuleError(("grid", "source", *key), f"must not be simulated: {around}")
     if configuration.grid_order is not None and configuration.grid_order.chip == SIMULATED:
         raise RuleError(("grid_order", "chip"), f"must not be simulated: {around}")
-    _check_wiring(configuration, board)
+    _check_boards(configuration, board)
+    if isinstance(board, LinuxBoardConfig):
+        _check_sockets(configuration, board)
 
 
-def _check_wiring(configuration: Configuration, board: LinuxBoardConfig) -> None:
-    """Each EVSE has its wiring, and a socket what a socket needs."""
-    if configuration.protection.shunt_trip != "none" and board.shunt_trip is None:
-        raise RuleError(("protection", "shunt_trip"), "needs a line: board.shunt_trip is missing")
+def _check_boards(configuration: Configuration, board: RealBoardConfig) -> None:
+    """Each EVSE has its board, and what is to be switched has a line."""
     if len(board.evse) != len(configuration.evse):
         wanted, given = len(configuration.evse), len(board.evse)
         raise RuleError(("board", "evse"), f"must have {wanted} entries, one for each [[evse]] (has {given})")
+    wired = isinstance(board, LinuxBoardConfig) and board.shunt_trip is not None
+    if configuration.protection.shunt_trip != "none" and not wired:
+        raise RuleError(("protection", "shunt_trip"), "needs a line: board.shunt_trip is missing")
+
+
+def _check_sockets(configuration: Configuration, board: LinuxBoardConfig) -> None:
+    """A socket has what a socket needs."""
     for position, (evse, wiring) in enumerate(zip(configuration.evse, board.evse, strict=True)):
         for key in ("proximity", "lock"):
             fitted = getattr(wiring, key) is not None

@@ -143,6 +143,19 @@ type = "simulated"
 #paths = ["/sys/class/leds/rgb:status"] # one for the station, or one for each EVSE in order
 #brightness = 1.0                       # share of the most that they can do
 
+# In place of the simulated board: controllers on Modbus, one for each EVSE. The same goes with it as with "linux".
+#  [board]
+#  type = "modbus"
+#  selector_a = 16                      # the current selector or the breaker: nothing here can read it
+#  [[board.evse]]
+#  model = "simple-evse"                # phoenix-em-cp-pp-eth, phoenix-ev-cc-eth, phoenix-ev-cc-serial
+#  device = "/dev/ttyUSB2"              # or host, port, rtu_over_tcp = false
+#  baud = 9600
+#  parity = "N"
+#  stop_bits = 1
+#  unit = 1
+#  timeout_s = 1.0
+
 # Token readers; the API presents tokens without one. Cards have UIDs of 4, 7 or 10 bytes.
 #[[reader]]
 #type = "serial"

@@ -40,10 +40,19 @@ _WRONG_TABLE: Final = (1, 2, 3)
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Registers that are written with one request (function 16)."""
+    """Registers that are written with one request (function 16), or a single one with function 6."""
 
     address: int
     words: tuple[int, ...]
+    single: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """A coil that is set (function 5)."""
+
+    address: int
+    on: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +112,27 @@ class Bus:
             raise MeterError(f"{who}: the reading is not complete after {within_s:g} s") from None
         return words
 
-    async def write(self, who: str, unit: int, address: int, words: Sequence[int], within_s: float) -> None:
-        """Write registers for `who`, in one request. Which may be written, the driver of a meter alone knows.
+    async def write(
+        self, who: str, unit: int, address: int, words: Sequence[int], within_s: float, *, single: bool = False
+    ) -> None:
+        """Write registers for `who`, in one request; `single`: one register, by the function for one.
+
+        Which may be written, the driver of a device alone knows.
 
         Raises:
-            MeterError: the meter has not confirmed it within `within_s`.
+            MeterError: the device has not confirmed it within `within_s`.
         """
-        asked = Written(address, tuple(words))
+        await self._order(who, unit, Written(address, tuple(words), single), within_s)
+
+    async def switch(self, who: str, unit: int, address: int, on: bool, within_s: float) -> None:
+        """Set a coil for `who`.
+
+        Raises:
+            MeterError: the device has not confirmed it within `within_s`.
+        """
+        await self._order(who, unit, Switched(address, on), within_s)
+
+    async def _order(self, who: str, unit: int, asked: Written | Switched, within_s: float) -> None:
         try:
             async with self._real.timeout(within_s):
                 answer = await self._exchange(who, unit, asked)
@@ -118,7 +141,7 @@ class Bus:
         if answer.isError():
             code = answer.exception_code
             reason = _REFUSALS.get(code, "unknown reason")
-            raise MeterError(f"{who}: refuses to have register {address} written: {reason} ({code})")
+            raise MeterError(f"{who}: refuses to have register {asked.address} written: {reason} ({code})")
 
     async def search(self, who: str, unit: int, steps: sunspec.Search, within_s: float) -> MeterModel | None:
         """The table of a meter that tells itself where its registers are; None when it has none.
@@ -151,7 +174,7 @@ class Bus:
             )
         return answer.registers
 
-    async def _exchange(self, who: str, unit: int, block: Block | Written) -> ModbusPDU:
+    async def _exchange(self, who: str, unit: int, block: Block | Written | Switched) -> ModbusPDU:
         answered = False
         async with self._turn:
             try:
@@ -179,12 +202,16 @@ class Bus:
             self.connections += 1
         return self._client
 
-    async def _ask(self, client: Client, who: str, unit: int, block: Block | Written) -> ModbusPDU:
+    async def _ask(self, client: Client, who: str, unit: int, block: Block | Written | Switched) -> ModbusPDU:
         """The answer to one request, which may be a refusal."""
         from pymodbus.exceptions import ModbusException
 
         try:
-            if isinstance(block, Written):
+            if isinstance(block, Switched):
+                answer = await client.write_coil(block.address, block.on, device_id=unit)
+            elif isinstance(block, Written) and block.single:
+                answer = await client.write_register(block.address, block.words[0], device_id=unit)
+            elif isinstance(block, Written):
                 answer = await client.write_registers(block.address, list(block.words), device_id=unit)
             else:
                 ask = client.read_holding_registers if block.function == 3 else client.read_input_registers
@@ -193,7 +220,7 @@ class Bus:
             _heed_cancellation()
             raise MeterError(f"{who}: gives no answer within {self.timeout_s:g} s") from failure
         _heed_cancellation()
-        if isinstance(block, Written):
+        if not isinstance(block, Block):
             return answer
         given = (answer.function_code, len(answer.registers))
         if not answer.isError() and given != (block.function, block.count):

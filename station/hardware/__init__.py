@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from station.hardware.keyboard_reader import KeyboardReaderConfig
 from station.hardware.linux_config import LinuxBoardConfig
+from station.hardware.modbus_config import ModbusBoardConfig
 from station.hardware.serial_reader import SerialReaderConfig
 
 
@@ -23,9 +24,9 @@ class SimulatedBoardConfig(BaseModel):
     """where the jumpers of the smart-meter port stand; absent: they cannot be read"""
 
 
-RealBoardConfig = LinuxBoardConfig
+RealBoardConfig = LinuxBoardConfig | ModbusBoardConfig
 """the boards that have something to switch"""
-BoardConfig = Annotated[SimulatedBoardConfig | LinuxBoardConfig, Field(discriminator="type")]
+BoardConfig = Annotated[SimulatedBoardConfig | LinuxBoardConfig | ModbusBoardConfig, Field(discriminator="type")]
 """the board in the installation file; `type` says which"""
 
 

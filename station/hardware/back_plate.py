@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from station.hardware.board import BoardError
 
 if TYPE_CHECKING:
     from station.jumpers import JumperPosition
@@ -49,3 +52,27 @@ class BackPlate(Protocol):
     async def close(self) -> None:
         """Let go of it, with the shunt trip at rest."""
         ...
+
+
+class ToldBackPlate:
+    """A back plate that nothing can read: the installer has told what stands there, and it has no shunt trip."""
+
+    def __init__(self, selector: str) -> None:
+        self.seen = BackPlateView(selector)
+
+    async def views(self) -> AsyncGenerator[BackPlateView]:
+        """What was told; it never changes."""
+        yield self.seen
+        await asyncio.Event().wait()
+
+    async def energise_shunt_trip(self, energised: bool) -> None:
+        """There is none.
+
+        Raises:
+            BoardError: always, when it is to be energised.
+        """
+        if energised:
+            raise BoardError("no shunt trip is wired")
+
+    async def close(self) -> None:
+        """There is nothing to let go of."""

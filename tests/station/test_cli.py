@@ -224,7 +224,7 @@ def test_every_other_board_of_the_example_can_be_loaded(tmp_path: Path) -> None:
         board = re.sub(r"^#  ", "", other, flags=re.MULTILINE)
         file.write_text(f"{STATION}{REAL}{board}", encoding="utf-8")
         loaded.append(load(file, {}).board.type)
-    assert loaded == ["linux"]
+    assert loaded == ["linux", "modbus"]
 
 
 # --- version

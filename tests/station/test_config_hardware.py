@@ -96,6 +96,31 @@ def test_what_is_missing_or_wrong_is_named(tmp_path: Path, before: str, after: s
     assert sentence in refused(tmp_path, REAL.replace(before, after))
 
 
+MODBUS = """
+[station]
+identity = "BORNE-0001"
+[firmware]
+type = "command"
+install_command = ["/bin/true"]
+[[evse]]
+meter = { type = "modbus-tcp", model = "eastron-sdm630", host = "192.168.1.20" }
+[board]
+type = "modbus"
+selector_a = 16
+evse = [{ model = "simple-evse", device = "/dev/ttyUSB0" }]
+"""
+
+
+def test_controllers_on_modbus_need_the_selector_and_have_no_shunt_trip(tmp_path: Path) -> None:
+    file = tmp_path / "station.toml"
+    file.write_text(MODBUS, encoding="utf-8")
+    assert load(file, {}).board.type == "modbus"
+    assert "board.selector_a: is missing" in refused(tmp_path, MODBUS.replace("selector_a = 16\n", ""))
+    added = '[protection]\nshunt_trip = "hold"\n'
+    assert "protection.shunt_trip: needs a line: board.shunt_trip is missing" in refused(tmp_path, MODBUS + added)
+    assert "simulation: has no meaning here" in refused(tmp_path, MODBUS + "[simulation]\nrate = 1.0\n")
+
+
 def test_every_evse_has_its_wiring(tmp_path: Path) -> None:
     meter = '{ type = "modbus-tcp", model = "eastron-sdm630", host = "192.168.1.21" }'
     text = REAL + f"[[evse]]\nid = 2\nattached_cable = true\nmeter = {meter}\n"

@@ -1,0 +1,123 @@
+"""The board of one EVSE behind a controller on Modbus, which has pilot, contactor and lock in its own hands."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Final
+
+from metering.meter import MeterError
+from station.hardware.board import NOTHING_SEEN, SAFE, BoardError, Observation, Outputs, SelfTest
+from station.model import Fault, PilotState
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from metering.drivers import Buses
+    from metering.drivers.registers import Registers
+    from station.hardware.modbus_config import ModbusEvse
+
+_LOOK_EVERY_S: Final = 0.5
+_TAKING: Final = frozenset({PilotState.C, PilotState.D})
+_WITH_VEHICLE: Final = frozenset({PilotState.B, PilotState.C, PilotState.D})
+
+
+class ModbusBoard:
+    """Tells the controller what may be offered; when the contactor closes is the controller's own doing."""
+
+    def __init__(self, config: ModbusEvse, clock: Clock, buses: Buses, *, attached_cable: bool) -> None:
+        self._controller = config.controller
+        self._unit = config.unit if config.unit is not None else config.controller.unit
+        self._within_s = 2 * config.timeout_s
+        self._bus = buses.on(config.wire)
+        self._bus.join(self, config.timeout_s)
+        self._clock = clock
+        self._attached_cable = attached_cable
+        self._outputs = SAFE
+        self._seen = NOTHING_SEEN
+
+    def __str__(self) -> str:
+        return f"{self._controller.name} (unit {self._unit}) on {self._bus.wire.place}"
+
+    async def observations(self) -> AsyncGenerator[Observation]:
+        """What the controller tells, first at once and then after each change.
+
+        Raises:
+            BoardError: it does not answer.
+        """
+        told: Observation | None = None
+        while True:
+            self._seen = await self._look()
+            if self._seen != told:
+                told = self._seen
+                yield told
+            await self._clock.sleep(_LOOK_EVERY_S)
+
+    async def apply(self, outputs: Outputs) -> None:
+        """Tell what may be offered; the current goes down before charging is enabled, and up with it.
+
+        Raises:
+            BoardError: it was not confirmed.
+        """
+        self._outputs = outputs
+        offered_a = int(outputs.pilot_a) if outputs.pilot_a is not None and not outputs.pilot_fault else 0
+        table = self._controller
+        try:
+            with self._clock.wire(2 * self._within_s):
+                if not offered_a and table.enable_coil is not None:
+                    await self._bus.switch(str(self), self._unit, table.enable_coil, False, self._within_s)
+                if table.off_at is not None:
+                    address, bit = table.off_at
+                    at_once = not outputs.contactor and (outputs.pilot_fault or self._seen.contactor_closed)
+                    await self._write(address, int(at_once and not offered_a) << bit)
+                if offered_a or table.enable_coil is None:
+                    await self._write(table.current_at, offered_a)
+                if offered_a and table.enable_coil is not None:
+                    await self._bus.switch(str(self), self._unit, table.enable_coil, True, self._within_s)
+        except MeterError as error:
+            raise BoardError(f"{error}") from error
+
+    async def test_residual_monitor(self) -> SelfTest:
+        """The tables name no test."""
+        return SelfTest.ABSENT
+
+    async def close(self) -> None:
+        """Nothing is offered any more; the wire is let go.
+
+        Raises:
+            BoardError: it was not confirmed.
+        """
+        try:
+            await self.apply(SAFE)
+        finally:
+            await self._bus.leave(self)
+
+    async def _write(self, address: int, word: int) -> None:
+        single = self._controller.single
+        await self._bus.write(str(self), self._unit, address, (word,), self._within_s, single=single)
+
+    async def _look(self) -> Observation:
+        try:
+            with self._clock.wire(self._within_s + 1.0):
+                registers = await self._bus.read(str(self), self._unit, self._controller.blocks, self._within_s)
+        except MeterError as error:
+            raise BoardError(f"{error}") from error
+        return self._judge(registers)
+
+    def _judge(self, registers: Registers) -> Observation:
+        table = self._controller
+        number = table.state_number(registers)
+        state = table.states.get(number)
+        if state is None:
+            raise BoardError(f"{self}: tells a state that is none ({number})")
+        # What fails, the residual-current device or the diode, is not told: the worse of them is assumed.
+        faults = frozenset({Fault.GROUND_FAULT}) if number in table.failed else frozenset[Fault]()
+        plugged = state in _WITH_VEHICLE
+        cable_a = registers[table.cable_at] if table.cable_at is not None and not self._attached_cable else 0
+        offers = table.offers(registers, enabled=self._outputs.pilot_a is not None)
+        return Observation(
+            pilot=state,
+            cable_plugged=plugged,
+            cable_max_a=float(cable_a) if plugged and cable_a else None,
+            contactor_closed=state in _TAKING and offers,
+            locked=self._outputs.lock,
+            faults=faults,
+        )

@@ -1,0 +1,129 @@
+"""EVSE controllers on Modbus: where each keeps what it sees and what it is told, as tables.
+
+The makers' manuals were not at hand. Addresses are as published by projects that drive these controllers:
+
+- simple-evse (EVSE-WB, EVSE-DIN): openWB's notes and evcc (charger/evsedin.go): registers 1000, 1002, 1003, 1004 bit 0,
+  1006; 9600 8N1, unit 1. Not verified: what opens the relay when the bus falls silent, and the other bits of 1004.
+- phoenix-em-cp-pp-eth: evcc (charger/phoenix-em-eth.go): input 100, holding 300, coil 400, unit 180.
+- phoenix-ev-cc-eth: evcc (charger/phoenix-ev-eth.go): input 100, holding 528, coil 400, unit 255; input 101, the cable:
+  the Home Assistant integration phoenix_ev_charger. DIP switch 10 has to be on.
+- phoenix-ev-cc-serial: evcc (charger/phoenix-ev-ser.go): input 24000, holding 22000, coil 20000, unit 1. Not verified:
+  the factory setting of the line.
+
+None of the Phoenix tables has a contact of the contactor: it is taken for closed in state C or D while charging is
+enabled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from metering.drivers.registers import Block, Place, Registers, SerialLine
+from station.model import PilotState
+
+ControllerName = Literal["simple-evse", "phoenix-em-cp-pp-eth", "phoenix-ev-cc-eth", "phoenix-ev-cc-serial"]
+
+
+@dataclass(frozen=True, slots=True)
+class Controller:
+    """One kind of EVSE controller. It closes and opens its contactor itself, as the vehicle's state and we allow."""
+
+    name: str
+    unit: int
+    """factory setting"""
+    line: SerialLine
+    """the same, of its serial line"""
+    blocks: tuple[Block, ...]
+    """what is read at each look"""
+    state_at: Place
+    states: Mapping[int, PilotState]
+    """by the number that stands there"""
+    failed: frozenset[int]
+    """numbers that tell a failure which forbids energy"""
+    current_at: int
+    """holding register that takes whole amperes"""
+    single: bool
+    """registers are written one by one (function 6), not as a block (function 16)"""
+    enable_coil: int | None = None
+    """without one the current 0 disables"""
+    off_at: tuple[int, int] | None = None
+    """register and bit that open the contactor at once"""
+    state_shift: int = 0
+    """the letter of the state stands in the upper byte: 8"""
+    pwm_at: tuple[Place, int] | None = None
+    """where which number says that the pilot offers something"""
+    cable_at: Place | None = None
+    """whole amperes that the cable carries"""
+
+    def state_number(self, registers: Registers) -> int:
+        """The number of the state."""
+        return registers[self.state_at] >> self.state_shift & 0xFF
+
+    def offers(self, registers: Registers, *, enabled: bool) -> bool:
+        """Whether the pilot offers something, as the controller tells or, where it does not, as it was ordered."""
+        if self.pwm_at is None:
+            return enabled
+        place, number = self.pwm_at
+        return registers[place] == number
+
+
+_LETTERS: Final = {ord(state.value): state for state in PilotState}
+_ERRORS: Final = frozenset({ord("E"), ord("F")})
+_LINE: Final = SerialLine(9600, "N", 1)
+
+CONTROLLERS: Final[Mapping[str, Controller]] = {
+    "simple-evse": Controller(
+        name="SimpleEVSE",
+        unit=1,
+        line=_LINE,
+        blocks=(Block(3, 1000, 7),),
+        state_at=(3, 1002),
+        states={1: PilotState.A, 2: PilotState.B, 3: PilotState.C, 4: PilotState.D, 5: PilotState.E},
+        failed=frozenset({5}),
+        current_at=1000,
+        single=False,
+        off_at=(1004, 0),
+        pwm_at=((3, 1006), 2),
+        cable_at=(3, 1003),
+    ),
+    "phoenix-em-cp-pp-eth": Controller(
+        name="Phoenix Contact EM-CP-PP-ETH",
+        unit=180,
+        line=_LINE,
+        blocks=(Block(4, 100, 1),),
+        state_at=(4, 100),
+        states=_LETTERS,
+        failed=_ERRORS,
+        current_at=300,
+        single=True,
+        enable_coil=400,
+    ),
+    "phoenix-ev-cc-eth": Controller(
+        name="Phoenix Contact EV-CC-AC1-M3-…-ETH",
+        unit=255,
+        line=_LINE,
+        blocks=(Block(4, 100, 2),),
+        state_at=(4, 100),
+        states=_LETTERS,
+        failed=_ERRORS,
+        current_at=528,
+        single=True,
+        enable_coil=400,
+        cable_at=(4, 101),
+    ),
+    "phoenix-ev-cc-serial": Controller(
+        name="Phoenix Contact EV-CC-AC1-M3-…-SER",
+        unit=1,
+        line=_LINE,
+        blocks=(Block(4, 24000, 1),),
+        state_at=(4, 24000),
+        states=_LETTERS,
+        failed=_ERRORS,
+        current_at=22000,
+        single=True,
+        enable_coil=20000,
+        state_shift=8,
+    ),
+}

@@ -1,0 +1,272 @@
+"""Controllers on Modbus against a real server: what each is told, what it tells, over TCP and a serial line."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pty
+import tty
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from pymodbus import FramerType
+from pymodbus.constants import ExcCodes
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
+
+from metering.clock import SystemClock
+from metering.drivers import Buses
+from station.hardware.board import SAFE, BoardError, Outputs, SelfTest
+from station.hardware.modbus import ModbusBoard
+from station.hardware.modbus_config import ModbusBoardConfig, ModbusEvse
+from station.hardware.modbus_controllers import CONTROLLERS
+from station.model import Fault, PilotState
+
+CHARGING = Outputs(pilot_a=16.9, contactor=True, lock=True)
+PHOENIX = [name for name in CONTROLLERS if name.startswith("phoenix")]
+
+
+class Device:
+    """A controller: its registers by kind and address, and what it was told, in order."""
+
+    def __init__(self, model: str) -> None:
+        self.table = CONTROLLERS[model]
+        self.words: dict[int, int] = {}
+        self.told: list[tuple[int, int, int]] = []
+        """function code, address, value"""
+        self.refuses = False
+        for block in self.table.blocks:
+            self.words |= dict.fromkeys(range(block.address, block.address + block.count), 0)
+
+    async def act(
+        self,
+        function: int,
+        start: int,
+        address: int,
+        count: int,
+        current: list[int],
+        written: list[int] | list[bool] | None,
+    ) -> ExcCodes | None:
+        """What pymodbus asks at each access."""
+        if self.refuses:
+            return ExcCodes.DEVICE_FAILURE
+        if written is not None:
+            self.told += [(function, address + at, int(value)) for at, value in enumerate(written)]
+            self.words.update({address + at: int(value) for at, value in enumerate(written)})
+        elif function in {3, 4}:
+            for at in range(count):
+                current[address - start + at] = self.words.get(address + at, 0)
+        return None
+
+    @property
+    def simulated(self) -> SimDevice:
+        """As pymodbus serves it."""
+        table = self.table
+        inputs = [SimData(b.address, count=b.count, datatype=DataType.REGISTERS) for b in table.blocks]
+        if table.enable_coil is None:
+            return SimDevice(table.unit, simdata=inputs, action=self.act)
+        coils = [SimData(table.enable_coil, values=False, datatype=DataType.BITS)]
+        holding = [SimData(table.current_at, datatype=DataType.REGISTERS)]
+        nothing = [SimData(0, count=1, values=False, datatype=DataType.BITS)]
+        return SimDevice(table.unit, simdata=(coils, nothing, holding, inputs), action=self.act)
+
+    def state(self, letter: str) -> None:
+        """The vehicle does something."""
+        numbers = {state.value: number for number, state in self.table.states.items()}
+        self.words[self.table.state_at[1]] = numbers[letter] << self.table.state_shift
+
+
+@contextlib.asynccontextmanager
+async def on_tcp(model: str, **more: Any) -> AsyncGenerator[tuple[Device, ModbusBoard]]:
+    device = Device(model)
+    server = ModbusTcpServer(device.simulated, address=("127.0.0.1", 0))
+    await server.listen()
+    port = server.transport.sockets[0].getsockname()[1]  # pyright: ignore
+    board = board_of({"model": model, "host": "127.0.0.1", "port": port, "timeout_s": 2.0}, **more)
+    try:
+        yield device, board
+    finally:
+        with contextlib.suppress(BoardError):
+            await board.close()
+        await server.shutdown()
+
+
+def board_of(table: dict[str, Any], *, attached_cable: bool = False) -> ModbusBoard:
+    return ModbusBoard(ModbusEvse.model_validate(table), SystemClock(), Buses(), attached_cable=attached_cable)
+
+
+async def look(board: ModbusBoard) -> Any:
+    """What the board sees at first."""
+    watching = board.observations()
+    seen = await anext(watching)
+    await watching.aclose()
+    return seen
+
+
+async def test_a_simple_evse_is_told_whole_amperes_and_nothing_else_while_it_may_charge() -> None:
+    async with on_tcp("simple-evse") as (device, board):
+        await board.apply(CHARGING)
+        assert device.told == [(16, 1004, 0), (16, 1000, 16)]
+        device.told.clear()
+        await board.apply(Outputs(pilot_a=6.0, contactor=True))
+        assert device.told[-1] == (16, 1000, 6)
+
+
+async def test_a_simple_evse_winds_down_first_and_opens_at_once_only_where_it_must() -> None:
+    async with on_tcp("simple-evse") as (device, board):
+        await board.apply(CHARGING)
+        device.state("C")
+        device.words[1006] = 2
+        assert (await look(board)).contactor_closed
+        device.told.clear()
+        await board.apply(Outputs(contactor=True))
+        assert device.told == [(16, 1004, 0), (16, 1000, 0)]  # the vehicle stops by itself
+        device.told.clear()
+        await board.apply(Outputs(pilot_fault=True))
+        assert device.told == [(16, 1004, 1), (16, 1000, 0)]
+        await board.apply(CHARGING)
+        assert device.words[1004] == 0
+
+
+@pytest.mark.parametrize(
+    ("letter", "pwm", "closed"), [("A", 1, False), ("B", 2, False), ("C", 2, True), ("D", 2, True), ("C", 3, False)]
+)
+async def test_a_simple_evse_tells_the_vehicle_and_whether_its_relay_is_closed(
+    letter: str, pwm: int, closed: bool
+) -> None:
+    async with on_tcp("simple-evse") as (device, board):
+        device.state(letter)
+        device.words |= {1003: 20, 1006: pwm}
+        seen = await look(board)
+        assert (seen.pilot, seen.contactor_closed) == (PilotState(letter), closed)
+        assert seen.cable_plugged is (letter != "A")
+        assert seen.cable_max_a == (20.0 if letter != "A" else None)
+
+
+async def test_an_attached_cable_has_no_resistor_to_be_believed() -> None:
+    async with on_tcp("simple-evse", attached_cable=True) as (device, board):
+        device.state("B")
+        device.words[1003] = 20
+        assert (await look(board)).cable_max_a is None
+
+
+@pytest.mark.parametrize("model", CONTROLLERS)
+async def test_a_controller_that_tells_a_failure_is_faulted(model: str) -> None:
+    async with on_tcp(model) as (device, board):
+        device.state("E")
+        seen = await look(board)
+        assert (seen.pilot, seen.faults) == (PilotState.E, frozenset({Fault.GROUND_FAULT}))
+
+
+@pytest.mark.parametrize("model", PHOENIX)
+async def test_a_phoenix_controller_has_its_current_before_it_is_enabled_and_is_disabled_first(model: str) -> None:
+    async with on_tcp(model) as (device, board):
+        table = device.table
+        await board.apply(CHARGING)
+        assert device.told == [(6, table.current_at, 16), (5, table.enable_coil, 1)]
+        device.state("C")
+        assert (await look(board)).contactor_closed
+        device.told.clear()
+        await board.apply(SAFE)
+        assert device.told == [(5, table.enable_coil, 0)]
+        assert not (await look(board)).contactor_closed
+
+
+async def test_the_cable_of_a_phoenix_controller_is_believed() -> None:
+    async with on_tcp("phoenix-ev-cc-eth") as (device, board):
+        device.state("B")
+        device.words[101] = 13
+        assert (await look(board)).cable_max_a == 13.0
+
+
+async def test_a_state_that_is_none_is_a_board_error() -> None:
+    async with on_tcp("simple-evse") as (device, board):
+        device.words[1002] = 9
+        with pytest.raises(BoardError, match="a state that is none"):
+            await look(board)
+
+
+async def test_a_controller_that_refuses_or_is_gone_is_a_board_error_and_its_return_is_enough() -> None:
+    async with on_tcp("simple-evse") as (device, board):
+        device.refuses = True
+        with pytest.raises(BoardError, match="refuses"):
+            await board.apply(CHARGING)
+        with pytest.raises(BoardError, match="refuses"):
+            await look(board)
+        device.refuses = False
+        await board.apply(CHARGING)
+        assert device.words[1000] == 16
+    with pytest.raises(BoardError, match="cannot be reached"):
+        await board.apply(SAFE)
+
+
+async def test_letting_go_offers_nothing_any_more() -> None:
+    async with on_tcp("phoenix-em-cp-pp-eth") as (device, board):
+        await board.apply(CHARGING)
+        await board.close()
+        assert device.told[-1] == (5, 400, 0)
+
+
+async def test_no_table_names_a_test_of_the_monitor() -> None:
+    async with on_tcp("simple-evse") as (_, board):
+        assert await board.test_residual_monitor() is SelfTest.ABSENT
+
+
+class Line:
+    """A serial line between two pseudo-terminals."""
+
+    def __enter__(self) -> tuple[str, str]:
+        self._ends = [pty.openpty() for _ in range(2)]
+        for master, slave in self._ends:
+            tty.setraw(slave)
+            os.set_blocking(master, False)
+        (one, _), (other, _) = self._ends
+        loop = asyncio.get_running_loop()
+        loop.add_reader(one, lambda: os.write(other, os.read(one, 4096)))
+        loop.add_reader(other, lambda: os.write(one, os.read(other, 4096)))
+        return os.ttyname(self._ends[0][1]), os.ttyname(self._ends[1][1])
+
+    def __exit__(self, *reason: object) -> None:
+        for master, slave in self._ends:
+            asyncio.get_running_loop().remove_reader(master)
+            os.close(master)
+            os.close(slave)
+
+
+@pytest.mark.parametrize("model", ["simple-evse", "phoenix-ev-cc-serial"])
+async def test_a_controller_on_a_serial_line(model: str) -> None:
+    device = Device(model)
+    with Line() as (ours, theirs):
+        server = ModbusSerialServer(device.simulated, framer=FramerType.RTU, port=theirs, baudrate=9600)
+        serving = asyncio.create_task(server.serve_forever())
+        board = board_of({"model": model, "device": ours, "timeout_s": 2.0})
+        try:
+            await asyncio.sleep(0.1)
+            await board.apply(CHARGING)
+            assert device.words[device.table.current_at] == 16
+            device.state("C")
+            if device.table.pwm_at is not None:
+                device.words[device.table.pwm_at[0][1]] = device.table.pwm_at[1]
+            assert (await look(board)).contactor_closed
+            await board.close()
+        finally:
+            await server.shutdown()
+            await serving
+
+
+@pytest.mark.parametrize("table", [{}, {"host": "x", "device": "/dev/x"}])
+def test_a_controller_has_one_wire(table: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="one of them"):
+        ModbusEvse.model_validate({"model": "simple-evse", **table})
+
+
+async def test_the_selector_is_what_the_installer_has_told() -> None:
+    evse = {"model": "simple-evse", "host": "192.168.1.20"}
+    config = ModbusBoardConfig.model_validate({"type": "modbus", "selector_a": 16, "evse": [evse]})
+    plate = config.open_back_plate(SystemClock())
+    assert plate.seen.selector == "16"
+    with pytest.raises(BoardError, match="no shunt trip"):
+        await plate.energise_shunt_trip(True)
