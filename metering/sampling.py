@@ -28,6 +28,8 @@ class Measurand(StrEnum):
     ENERGY_IMPORT_REGISTER = "Energy.Active.Import.Register"
     ENERGY_EXPORT_REGISTER = "Energy.Active.Export.Register"
     POWER_IMPORT = "Power.Active.Import"
+    POWER_EXPORT = "Power.Active.Export"
+    POWER_OFFERED = "Power.Offered"
     CURRENT_IMPORT = "Current.Import"
     CURRENT_OFFERED = "Current.Offered"
     VOLTAGE = "Voltage"
@@ -87,6 +89,8 @@ MOST_ENDED_VALUES: Final = 200
 
 _REGULAR: Final = frozenset({Context.SAMPLE_PERIODIC, Context.SAMPLE_CLOCK, Context.TRIGGER})
 
+_REGISTERS: Final = frozenset({Measurand.ENERGY_IMPORT_REGISTER, Measurand.ENERGY_EXPORT_REGISTER})
+
 _Values = Iterator[tuple[float | None, str | None]]
 
 
@@ -104,6 +108,27 @@ def _import_registers(reading: Reading) -> _Values:
     yield from _per_phase(reading.energies_import_wh)
 
 
+def _export_registers(reading: Reading) -> _Values:
+    yield reading.energy_export_wh, None
+    yield from _per_phase(reading.energies_export_wh)
+
+
+def _import_power(reading: Reading) -> _Values:
+    for value, phase in _power(reading):
+        yield (max(0.0, value) if value is not None else None), phase
+
+
+def _export_power(reading: Reading) -> _Values:
+    for value, phase in _power(reading):
+        yield (max(0.0, -value) if value is not None else None), phase
+
+
+def _offered_power(reading: Reading, offered_a: float | None) -> float | None:
+    """What may be drawn at the voltages that there are; None where a phase's is not known."""
+    present = [voltage_v for voltage_v in reading.voltages_v if voltage_v is not None]
+    return sum(present) * offered_a if present and offered_a is not None else None
+
+
 def _power(reading: Reading) -> _Values:
     yield reading.power_w, None
     yield from _per_phase(reading.powers_w)
@@ -112,8 +137,9 @@ def _power(reading: Reading) -> _Values:
 _SOURCES: Mapping[Measurand, tuple[str, int, Callable[[Reading], _Values]]] = {
     # measurand: unit, decimals worth telling, where in the reading
     Measurand.ENERGY_IMPORT_REGISTER: ("Wh", REGISTER_DECIMALS, _import_registers),
-    Measurand.ENERGY_EXPORT_REGISTER: ("Wh", REGISTER_DECIMALS, lambda reading: _total(reading.energy_export_wh)),
-    Measurand.POWER_IMPORT: ("W", 1, _power),
+    Measurand.ENERGY_EXPORT_REGISTER: ("Wh", REGISTER_DECIMALS, _export_registers),
+    Measurand.POWER_IMPORT: ("W", 1, _import_power),
+    Measurand.POWER_EXPORT: ("W", 1, _export_power),
     Measurand.CURRENT_IMPORT: ("A", 3, lambda reading: _per_phase(reading.currents_a)),
     Measurand.VOLTAGE: ("V", 2, lambda reading: _per_phase(reading.voltages_v, "-N")),
     Measurand.FREQUENCY: ("Hz", 3, lambda reading: _total(reading.frequency_hz)),
@@ -130,21 +156,22 @@ def sample(
 ) -> MeterValue | None:
     """The wanted measurands of a reading, on all phases (part 2, J 2.3); what the meter did not give is left out.
 
-    `registers_by_phase` tells the import registers of the phases beside the total, where the meter has them.
+    `registers_by_phase` tells the registers of the phases beside the total, where the meter has them.
     Returns None when nothing is left: an empty MeterValue is not allowed.
     """
     samples: list[SampledValue] = []
     for measurand in measurands:
         if measurand is Measurand.CURRENT_OFFERED:
             values, unit, decimals = _total(offered_a), "A", 1
+        elif measurand is Measurand.POWER_OFFERED:
+            values, unit, decimals = _total(_offered_power(reading, offered_a)), "W", 1
         else:
             unit, decimals, pick = _SOURCES[measurand]
             values = pick(reading)
         samples.extend(
             SampledValue(round(value, decimals), measurand, context, unit, phase)
             for value, phase in values
-            if value is not None
-            and (registers_by_phase or phase is None or measurand is not Measurand.ENERGY_IMPORT_REGISTER)
+            if value is not None and (registers_by_phase or phase is None or measurand not in _REGISTERS)
         )
     return MeterValue(reading.taken_at, tuple(samples)) if samples else None
 

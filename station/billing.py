@@ -87,6 +87,8 @@ class Billing:
             register_wh = reading.energy_import_wh if reading is not None else None
             begins = PeriodReading(period, self._clock.now(), register_wh)
             await self._log.begin_period(transaction.id, begins)
+            if evse.signing is not None and reading is not None:
+                await evse.signing.divide(transaction.id, reading)
             begun.append((evse.id, transaction.id, begins))
         self._period = period
         return begun

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
@@ -75,6 +75,8 @@ class Bookkeeper:
         self._time = sources.time
         self._meters = sources.meters
         self._clock = clock
+        self.signed_pages: Callable[[str], Awaitable[str | None]] = _none_signed
+        """which pages of signed records a transaction has, such as T7,T8; None: none"""
         self._booted_s = clock.monotonic()
         self._notes: deque[Note] = deque(maxlen=_MOST_NOTES)
         self._due = asyncio.Event()
@@ -211,6 +213,7 @@ class Bookkeeper:
             **_register(event),
             "reason": event.stopped_reason.value if event.stopped_reason is not None else None,
             "energy_wh": str(energy_wh) if energy_wh is not None else None,
+            "pages": await self.signed_pages(event.transaction_id),
             **({"cost": f"{cost.total} {cost.currency}"} if cost is not None else {}),
         }
 
@@ -316,6 +319,11 @@ class Bookkeeper:
             if not working.cancelled():
                 working.exception()
             raise
+
+
+async def _none_signed(transaction_id: str) -> str | None:
+    del transaction_id
+    return None
 
 
 def _register(event: TransactionEvent) -> Details:

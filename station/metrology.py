@@ -53,8 +53,13 @@ class Metrology:
                 await signatures.prepare()
             await clock.sleep(_LOOK_EVERY_S)
 
+    async def _pages(self, transaction_id: str) -> str | None:
+        found = await self.records.of(transaction_id)
+        return ",".join(f"{one.context}{one.page}" for one in found) or None
+
     def follow(self, time: TimeKeeper, books: Bookkeeper, evses: Mapping[int, Evse]) -> None:
         """Sign with the time that the station has, and have the journal told of keys and of what is not signed."""
+        books.signed_pages = self._pages
         for evse_id, signatures in self.signatures.items():
             signatures.time_status = lambda: time.status
             signatures.on_key = books.key_changed

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.reading import Phases, Reading
-from metering.sampling import Context, Measurand, MeterValue, next_aligned, sample, thin_out
+from metering.sampling import Context, Measurand, MeterValue, SampledValue, next_aligned, sample, thin_out
 
 MIDNIGHT = datetime(2026, 1, 15, tzinfo=UTC)
 FULL = Reading(
@@ -43,6 +43,8 @@ def told(
         (Measurand.VOLTAGE, [(230.12, "V", "L1-N"), (229.0, "V", "L2-N"), (231.0, "V", "L3-N")]),
         (Measurand.FREQUENCY, [(50.02, "Hz", None)]),
         (Measurand.CURRENT_OFFERED, [(16.0, "A", None)]),
+        (Measurand.POWER_EXPORT, [(0.0, "W", None), (0.0, "W", "L1"), (0.0, "W", "L2"), (0.0, "W", "L3")]),
+        (Measurand.POWER_OFFERED, [(16.0 * 690.119, "W", None)]),
     ],
 )
 def test_each_measurand_has_its_unit_its_phases_and_its_decimals(
@@ -58,6 +60,27 @@ def test_each_measurand_has_its_unit_its_phases_and_its_decimals(
 def test_what_the_meter_did_not_give_is_left_out_and_never_zero(measurand: Measurand) -> None:
     assert sample(Reading(MIDNIGHT), [measurand], Context.TRIGGER) is None
     assert sample(Reading(MIDNIGHT), [], Context.TRIGGER) is None
+
+
+def test_what_a_vehicle_gives_back_is_export_and_no_import_of_less_than_nothing() -> None:
+    back = replace(FULL, power_w=-3000.0, powers_w=Phases(-3000.0, None, None))
+    assert told(back, Measurand.POWER_EXPORT) == [(3000.0, "W", None), (3000.0, "W", "L1")]
+    assert told(back, Measurand.POWER_IMPORT) == [(0.0, "W", None), (0.0, "W", "L1")]
+
+
+def test_samples_that_a_bill_needs_are_never_thinned_out() -> None:
+    """J02.FR.20: removing samples does not affect billing."""
+    regular = [MeterValue(MIDNIGHT + timedelta(minutes=at), _samples(Context.SAMPLE_PERIODIC)) for at in range(100)]
+    needed = [MeterValue(MIDNIGHT, _samples(context)) for context in (Context.TRANSACTION_BEGIN, Context.OTHER)]
+    end = MeterValue(MIDNIGHT, _samples(Context.TRANSACTION_END))
+    kept = thin_out([*regular[:50], *needed, *regular[50:], end], 10)
+    assert len(kept) <= 10
+    assert all(value in kept for value in (*needed, end))
+    assert len(thin_out([*needed, *needed, end], 2)) == 5
+
+
+def _samples(context: Context) -> tuple[SampledValue, ...]:
+    return (SampledValue(1.0, Measurand.ENERGY_IMPORT_REGISTER, context, "Wh"),)
 
 
 def test_a_one_phase_meter_gives_one_phase() -> None:

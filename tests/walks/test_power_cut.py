@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import json
 import random
 import signal
+import sqlite3
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 
 from station.admission import TokenOutcome
 from station.hardware.board import SAFE
+from station.journal_file import export, prove
 from station.web.api import build
 from tests.csms import Csms, Payload, running_csms
 from tests.walk import Walk, walking
@@ -132,6 +135,22 @@ def check_transaction(events: list[Payload]) -> tuple[float, float]:
     return begin, end
 
 
+def check_books(storage: Path, transactions: set[str]) -> None:
+    """The journal is whole and has each begin and each end once; what was signed has no page missing or twice."""
+    assert prove(storage).whole, prove(storage).lines
+    entries = [json.loads(line) for line in export(storage)]
+    for kind in ("begin", "end"):
+        noted = [entry["details"]["transaction"] for entry in entries if entry["event"] == kind]
+        assert sorted(noted) == sorted(transactions), kind
+    assert [entry["event"] for entry in entries].count("signing-key") == 1
+    with contextlib.closing(sqlite3.connect(storage / "borne.sqlite")) as database:
+        signed = database.execute("SELECT page, transaction_id, reason FROM signed_records ORDER BY number").fetchall()
+    assert [page for page, _, _ in signed] == list(range(1, len(signed) + 1))
+    for identity in transactions:
+        reasons = [reason for _, transaction_id, reason in signed if transaction_id == identity]
+        assert reasons == [] or (reasons[0] == "B" and len(reasons) == 2), reasons
+
+
 class Endurance:
     """One storage directory that loses its power again and again."""
 
@@ -168,6 +187,7 @@ class Endurance:
         await self.check_recovery()
         self.station.signal(signal.SIGTERM)
         assert await self.station.ended() == 0
+        check_books(self.station.storage, self.known)
 
     async def check_recovery(self) -> None:
         """The CSMS has everything, and it adds up."""

@@ -287,3 +287,23 @@ async def test_the_device_model_tells_the_public_key(tmp_path: Path) -> None:
         assert [row["component"] for row in rows] == ["FiscalMetering"]
         key = await api.get("/api/evses/1/public-key")
         assert key["oca"] in json.dumps(rows)
+
+
+async def test_another_tariff_period_of_the_grid_meter_divides_the_signed_energy(tmp_path: Path) -> None:
+    """Each period is closed with its own signed reading, and the journal names the pages."""
+    async with walking(tmp_path, variable=SIGNED) as walk, visiting(walk) as api:
+        billing, periods = walk.life.billing, ["HC"]
+        billing.tariff_period = lambda: periods[-1]
+        await charge(walk)
+        await walk.advance(120)
+        periods.append("HP")
+        walk.life.books.look()
+        await walk.advance(120)
+        await walk.present()
+        ended = await event(walk, "Ended", "StopAuthorized")
+        contexts = [context for context, _, _ in signed_values(ended)]
+        assert contexts == ["Transaction.Begin", "Other", "Transaction.End"]
+        assert [record_of(signed).readings[0].reason for _, _, signed in signed_values(ended)] == ["B", "T", "L"]
+        await walk.settle()
+        (end,) = [one for one in await api.get("/api/metering/journal") if one["event"] == "end"]
+        assert end["details"]["pages"] == "T1,T2,T3"
