@@ -7,6 +7,7 @@ import contextlib
 import heapq
 import itertools
 from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, cast
 
@@ -27,6 +28,22 @@ class _Deadline:
         self.callback = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Flow:
+    """Time that flows from a moment on."""
+
+    elapsed_s: float
+    """virtual time at that moment"""
+    real_s: Callable[[], float]
+    since_s: float
+    """real time at that moment"""
+    rate: float
+
+    def time_s(self) -> float:
+        """The virtual time by now."""
+        return self.elapsed_s + (self.real_s() - self.since_s) * self.rate
+
+
 class _LoopQueue(Protocol):
     def __len__(self) -> int: ...
 
@@ -40,8 +57,7 @@ class VirtualClock(Clock):
     def __init__(self, *, start: datetime | None = None, rate: float = 0.0) -> None:
         self._epoch = start if start is not None else datetime.now(UTC)
         self._elapsed_s = 0.0
-        self._anchor_s = 0.0
-        self._rate = 0.0
+        self._flowing: _Flow | None = None
         self._wanted_rate = rate
         self._held = 0
         self._released = asyncio.Event()
@@ -59,15 +75,14 @@ class VirtualClock(Clock):
         return self._epoch + timedelta(seconds=self.monotonic())
 
     def monotonic(self) -> float:
-        if self._rate == 0.0:
-            return self._elapsed_s
-        return self._elapsed_s + (asyncio.get_running_loop().time() - self._anchor_s) * self._rate
+        flowing = self._flowing  # once: it is asked by threads too, which check certificates and write logs
+        return flowing.time_s() if flowing is not None else self._elapsed_s
 
     def adjust(self, correction: timedelta) -> None:
         self._epoch += correction
 
     def call_later(self, delay_s: float, callback: Callable[[], object]) -> _Deadline:
-        if self._rate == 0.0 and self._wanted_rate > 0.0 and self._free:
+        if self._flowing is None and self._wanted_rate > 0.0 and self._free:
             self._flow()  # the first user of a running clock starts it: there was no event loop before
         deadline = _Deadline(self.monotonic() + max(0.0, delay_s), callback)
         heapq.heappush(self._queue, (deadline.due_s, next(self._order), deadline))
@@ -127,15 +142,15 @@ class VirtualClock(Clock):
 
     def _stop(self) -> None:
         self._elapsed_s = self.monotonic()
-        self._rate = 0.0
+        self._flowing = None
         if self._wake is not None:
             self._wake.cancel()
             self._wake = None
 
     def _flow(self) -> None:
-        if self._wanted_rate > 0.0 and self._free and self._rate == 0.0:
-            self._anchor_s = asyncio.get_running_loop().time()
-            self._rate = self._wanted_rate
+        if self._wanted_rate > 0.0 and self._free and self._flowing is None:
+            real_s = asyncio.get_running_loop().time
+            self._flowing = _Flow(self._elapsed_s, real_s, real_s(), self._wanted_rate)
         self._schedule()
 
     def _schedule(self) -> None:
@@ -143,8 +158,8 @@ class VirtualClock(Clock):
             self._wake.cancel()
             self._wake = None
         due_s = self._next_due()
-        if self._rate > 0.0 and due_s is not None:
-            wait_s = max(0.0, (due_s - self.monotonic()) / self._rate)
+        if self._flowing is not None and due_s is not None:
+            wait_s = max(0.0, (due_s - self.monotonic()) / self._flowing.rate)
             self._wake = asyncio.get_running_loop().call_later(wait_s, self._tick)
 
     def _tick(self) -> None:

@@ -213,6 +213,14 @@ async def test_at_a_rate_it_runs_by_itself_that_much_faster() -> None:
     assert clock.monotonic() == stopped_s >= 180.0
 
 
+async def test_a_running_clock_tells_the_time_to_threads_too() -> None:
+    """Certificates are checked in a thread, and log lines are stamped in any."""
+    clock = VirtualClock(start=NOON, rate=1.0)
+    await clock.sleep(0.0)
+    before = clock.now()
+    assert before <= await asyncio.to_thread(clock.now) <= clock.now()
+
+
 async def test_an_advance_of_a_running_clock_adds_to_it() -> None:
     clock = VirtualClock(start=NOON, rate=1.0)
     sleeping = asyncio.create_task(clock.sleep(3600.0))
