@@ -44,6 +44,8 @@ class Recorder:
         self._waiting: deque[TransactionEvent] = deque()
         self._changed = Pulse()
         self._dropped = 0
+        self._first: tuple[MeterValue, ...] = ()
+        """what the transaction that starts keeps for its end"""
         self._key_told: str | None = None
         """the transaction that the CSMS has been told the public key of"""
         self.signing: Signing | None = None
@@ -83,6 +85,7 @@ class Recorder:
                 continue
             event = await self._with_meter_values(self._waiting[0])
             recorded = await self._append(self._with_public_key(event))
+            await self._keep_first(recorded.transaction_id)
             self._waiting.popleft()
             self._changed.fire()
             if self.on_recorded is not None:
@@ -151,9 +154,21 @@ class Recorder:
             event = replace(event, meter_values=tuple(value.with_signature(signed) for value in values))
         if begins:
             event = replace(event, register=self._register(reading))
+            if self._settings.sampled_tx_ended_interval_s == 0:  # only the values of the start and of the end
+                ended = self._settings.sampled_tx_ended_measurands
+                self._first = self._values(reading or self._meter.latest, ended, Context.TRANSACTION_BEGIN)
         if charging and (event.meter_values or energy_begins):
             event = replace(event, phases_used=_phases_used(reading))  # E02.FR.18, E02.FR.19
         return event
+
+    async def _keep_first(self, transaction_id: str) -> None:
+        """The value of the start belongs into the end too (SampledDataTxEndedInterval)."""
+        first, self._first = self._first, ()
+        try:
+            for value in first:
+                await self._outbox.keep_for_end(transaction_id, value)
+        except StorageError as error:
+            _log.error("the first sample for the end of transaction %s is not on disk: %s", transaction_id, error)
 
     async def _with_end_values(self, event: TransactionEvent) -> TransactionEvent:
         # The contactor is open: a meter that is silent now would show what it showed last.

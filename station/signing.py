@@ -225,6 +225,8 @@ class Signing:
         begin = [_value(one, Context.TRANSACTION_BEGIN) for one in records if one.reason == Reason.BEGIN]
         end = next((one for one in records if one.reason not in (Reason.BEGIN, Reason.TARIFF)), None)
         signed = SignedValue(end.text) if end is not None else None
+        if begin:  # in place of the same without a signature
+            kept = [one for one in kept if one.samples[0].context is not Context.TRANSACTION_BEGIN]
         return [*begin, *kept, *(value.with_signature(signed) for value in last)]
 
     async def end_after_power_cut(

@@ -44,7 +44,7 @@ async def test_a_charge_from_the_card_to_the_end_is_recorded_in_order(tmp_path: 
         ]
         assert [event.seq_no for event in it.recorded] == [0, 1, 2, 3]
         assert it.recorded[-1].time_spent_charging_s == 61
-        assert it.recorded[-1].meter_values[0].samples[0].value == 3000.0
+        assert it.recorded[-1].meter_values[-1].samples[0].value == 3000.0
         assert it.evse.transaction_id is None
 
 

@@ -98,7 +98,27 @@ async def test_the_start_and_the_end_carry_the_register_of_their_moment(tmp_path
         await it.recorder.settled()
         started, ended = await it.on_disk()
         assert registers(started) == [(1000.0, Context.TRANSACTION_BEGIN)]
-        assert registers(ended) == [(4321.0, Context.TRANSACTION_END)]
+        assert registers(ended) == [(1000.0, Context.TRANSACTION_BEGIN), (4321.0, Context.TRANSACTION_END)]
+
+
+async def test_where_samples_are_kept_for_the_end_they_begin_one_interval_after_the_start(tmp_path: Path) -> None:
+    """SampledDataTxEndedInterval; TC_J_10_CS wants nothing but periodic samples before the end."""
+    async with desk(tmp_path) as it:
+        it.settings.override(Settings.sampled_tx_ended_interval_s, 60)
+        it.recorder.put(STARTED)
+        it.recorder.put(ENDED)
+        await it.recorder.settled()
+        assert registers((await it.on_disk())[-1]) == [(1000.0, Context.TRANSACTION_END)]
+
+
+async def test_where_nothing_is_wanted_at_the_end_the_start_is_not_either(tmp_path: Path) -> None:
+    """SampledDataTxEndedMeasurands: left empty, none are put into the end (TC_J_03_CS)."""
+    async with desk(tmp_path) as it:
+        it.settings.override(Settings.sampled_tx_ended_measurands, ())
+        it.recorder.put(STARTED)
+        it.recorder.put(ENDED)
+        await it.recorder.settled()
+        assert (await it.on_disk())[-1].meter_values == ()
 
 
 async def test_a_silent_meter_leaves_the_start_empty_and_the_end_with_the_last_it_showed(tmp_path: Path) -> None:

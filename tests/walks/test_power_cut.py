@@ -129,7 +129,9 @@ def check_transaction(events: list[Payload]) -> tuple[float, float]:
     assert [event["seqNo"] for event in events] == list(range(len(events)))
     kinds = [event["eventType"] for event in events]
     assert kinds == ["Started", *["Updated"] * (len(events) - 2), "Ended"]
-    readings = [reading for event in events for reading in register_of(event)]
+    told = [register_of(event) for event in events]
+    assert all(values == sorted(values) for values in told)  # the end tells the begin too
+    readings = [values[-1] for values in told if values]
     assert readings == sorted(readings)
     (begin,), (*_, end) = register_of(events[0]), register_of(events[-1])
     return begin, end

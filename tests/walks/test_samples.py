@@ -81,10 +81,14 @@ async def test_the_registers_only_grow_and_end_where_the_meter_stands(tmp_path: 
         await charge(walk)
         await walk.advance(65)
         await walk.present()
-        await event(walk, "Ended", "StopAuthorized")
-        values = [one["value"] for told in walk.events() for one in samples(told) if one["measurand"] == REGISTER]
+        ended = await event(walk, "Ended", "StopAuthorized")
+        begin, end = (value["sampledValue"][0] for value in ended["meterValue"])  # SampledDataTxEndedInterval is 0
+        assert (begin["context"], end["context"]) == ("Transaction.Begin", "Transaction.End")
+        before = [one["value"] for told in walk.events()[:-1] for one in samples(told) if one["measurand"] == REGISTER]
+        values = [*before, end["value"]]
         assert values == sorted(values)
         assert len(values) == 8
+        assert begin["value"] == values[0]
         assert values[-1] == pytest.approx(walk.board.read_meter().energy_import_wh, abs=0.01)
 
 
@@ -184,8 +188,8 @@ async def test_aligned_samples_for_the_end_come_with_the_end(tmp_path: Path) -> 
         await walk.present()
         ended = await event(walk, "Ended", "StopAuthorized")
         contexts = [value["sampledValue"][0]["context"] for value in ended["meterValue"]]
-        assert contexts == ["Sample.Clock"] * (len(contexts) - 1) + ["Transaction.End"]
-        moments = [second_of_day(value["timestamp"]) for value in ended["meterValue"][:-1]]
+        assert contexts == ["Transaction.Begin", *["Sample.Clock"] * (len(contexts) - 2), "Transaction.End"]
+        moments = [second_of_day(value["timestamp"]) for value in ended["meterValue"][1:-1]]
         assert len(moments) in {3, 4}  # 95 seconds that begin anywhere
         assert [moment % 30 for moment in moments] == pytest.approx([0.0] * len(moments), abs=0.05)
 
@@ -255,7 +259,7 @@ async def test_the_registers_of_the_phases_come_where_they_are_wanted(tmp_path: 
             assert registers.keys() == {None, "L1", "L2", "L3"}
             assert (registers["L2"], registers["L3"]) == (0, 0)
             assert registers[None] == pytest.approx(registers["L1"], abs=0.002)
-        assert samples(ended)[0]["value"] > 0
+        assert ended["meterValue"][-1]["sampledValue"][0]["value"] > 0
 
 
 async def test_sampled_and_aligned_data_can_be_switched_off_and_on(tmp_path: Path) -> None:
