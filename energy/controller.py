@@ -105,6 +105,11 @@ class Controller:
         return self.watch.limit_a if self.watch is not None else None
 
     @property
+    def station_limit_a(self) -> float | None:
+        """What the current selector allows all EVSEs together, amperes per phase."""
+        return self._station_limit_a
+
+    @property
     def fixed_limit_a(self) -> float | None:
         """Amperes per phase that all EVSEs together may have at the most (K04.FR.02); None: nothing is known."""
         known = [limit for limit in (self._station_limit_a, self.grid_limit_a) if limit is not None]

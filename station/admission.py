@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -42,6 +42,8 @@ class TokenOutcome(StrEnum):
     BUSY = "busy"
     SELECT = "select"
     """a master pass: which transactions are to be stopped?"""
+    LEARNED = "learned"
+    """it was waited for as one more card of the owner"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ class Admission:
         """whether anybody may begin to charge now"""
         self.asks_which = False
         """whether there is a display where the holder of a master pass can choose (C16.FR.01)"""
+        self.takes: Callable[[IdToken], Awaitable[bool]] = _nobody_takes
+        """whether a presented token is for somebody else, who wants to know it"""
         self.deciding = Stint("the decision on a token", clock, _DECIDE_S)
         self.sign = CardSign(clock)
         """what the driver is told of the card meanwhile"""
@@ -133,6 +137,8 @@ class Admission:
             return self._press(self._evses[evse_id])
         if id_token.type in CSMS_MADE:
             return TokenOutcome.REJECTED  # no reader reads these
+        if await self.takes(id_token):
+            return TokenOutcome.LEARNED
         if (evse := self._in_use_by(id_token, evse_id)) is not None:
             return _stop_or_unlock(evse, id_token)
         if id_token.type != "KeyCode":
@@ -271,6 +277,11 @@ class KeyCodeGuard:
             delay_s = min(self._LONGEST_S, self._FIRST_S * 2.0 ** min(over - 1, 10))
             self._open_at_s = self._clock.monotonic() + delay_s
             _log.warning("%d wrong key codes; the next is looked at in %g s", self._wrong, delay_s)
+
+
+async def _nobody_takes(id_token: IdToken) -> bool:
+    del id_token
+    return False
 
 
 def usable(evse: Evse) -> bool:

@@ -38,6 +38,7 @@ from station.feed import Feed
 from station.file_transfer import trusting
 from station.firmware import Firmware, Surroundings
 from station.firmware_record import FirmwareRecord
+from station.frame_log import Frame, FrameLog
 from station.hardware import SimulatedBoardConfig, SimulatedUpdaterConfig
 from station.hardware.installer import Commands, Installer
 from station.hardware.leds import lamps_of
@@ -56,6 +57,7 @@ from station.metrology import Desk, Metrology, sign
 from station.model import BootReason
 from station.network import NetworkProfile, NetworkProfiles
 from station.outbox import Outbox
+from station.own_cards import OwnCards
 from station.prices import Prices
 from station.profiles import Profiles
 from station.program import Program, StartError
@@ -188,6 +190,7 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         customers = CustomerInformation(tokens, outbox, database, clock)
         uploads = _log_uploads(program, LogSources(log, security_events, outbox, program), certificates)
         restart.delays.append(lambda: uploads.uploading is not None)
+        cards = await _own_cards(database, station, configuration)
         history = LoadHistory(load.controller, evses, clock)
         load.on_decided.append(history.look)
         life = Life(
@@ -228,6 +231,9 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
             metrology,
             history,
             residual,
+            cards,
+            FrameLog(clock),
+            program.site.buses.tap,
         )
         life.watchers += [residual.run, contactors.run, *(watch.run for watch in _readers(program, station))]
         billing.tariff_period = lambda: _tariff_period(load)
@@ -302,6 +308,16 @@ async def _access(program: Program, database: Database, security_events: Securit
     access = Access(accounts, Sessions(clock), tokens, security_events, clock)
     await access.load()
     return access
+
+
+async def _own_cards(database: Database, station: ChargingStation, configuration: Configuration) -> OwnCards:
+    """The owner's cards; where there is a CSMS it decides, not they."""
+    cards = OwnCards(FactStore(database, "card"), station.clock)
+    await cards.load()
+    station.admission.takes = cards.take
+    if configuration.csms is None:
+        station.trust(cards.find)
+    return cards
 
 
 def _log_uploads(program: Program, sources: LogSources, certificates: Certificates) -> LogUploads:
@@ -557,10 +573,15 @@ async def _connect(life: Life, program: Program) -> None:
         StackSetup(access, identification, reason),
         life,
         life.variables,
-        listen=lambda direction, text: program.feed.publish("frame", direction=direction, text=text),
+        listen=lambda direction, text: _pass_on(life.frames.note(direction, text), program.feed),
     )
     life.link = stack
     await stack.run()
+
+
+def _pass_on(frame: Frame, feed: Feed) -> None:
+    """Tell whoever listens that a frame passes."""
+    feed.publish("frame", number=frame.number, at=frame.at.isoformat(), direction=frame.direction, text=frame.text)
 
 
 async def _prune(outbox: Outbox, tokens: TokenStore, settings: Settings, clock: Clock) -> None:

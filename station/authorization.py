@@ -11,6 +11,8 @@ from station.model import AuthorizationStatus, IdToken, IdTokenInfo
 from station.ports import Csms, NoAnswerError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from station.settings import Settings
     from station.token_store import TokenStore
 
@@ -26,11 +28,15 @@ class Authorizer:
         """told when the CSMS was asked and did not answer"""
         self._tokens = tokens
         self._settings = settings
+        self.own: Callable[[IdToken], IdTokenInfo | None] = lambda _: None
+        """what a station that stands alone knows of its owner's cards"""
 
     async def decide(self, id_token: IdToken) -> IdTokenInfo:
         """What is to be believed of a token now. Takes as long as the CSMS takes to answer."""
         if not self._settings.auth_enabled:  # AuthCtrlr.Enabled: whoever comes may charge
             return IdTokenInfo(AuthorizationStatus.ACCEPTED, self.group_of(id_token))
+        if (own := self.own(id_token)) is not None:
+            return own
         cached = self._tokens.use(id_token)
         if not self.csms.online:
             return self._offline(cached)

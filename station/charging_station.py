@@ -95,6 +95,10 @@ class ChargingStation:
         order = list(ConnectorStatus)
         return min((evse.connector_status for evse in self.evses.values()), key=order.index)
 
+    def trust(self, own: Callable[[IdToken], IdTokenInfo | None]) -> None:
+        """There will be no CSMS: the owner's own cards are asked for first."""
+        self._authorizer.own = own
+
     def connect(self, csms: Csms) -> None:
         """From now on there is a CSMS to ask."""
         self.csms = csms

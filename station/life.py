@@ -14,6 +14,7 @@ from station.supervision import keep_running
 if TYPE_CHECKING:
     from energy.grid_orders import GridOrders
     from metering.clock import Clock
+    from metering.wiretap import Wiretap
     from station.access import Access
     from station.activation import Activation
     from station.billing import Billing
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from station.customer_information import CustomerInformation
     from station.external_limits import ExternalLimits
     from station.firmware import Firmware
+    from station.frame_log import FrameLog
     from station.jumpers import Jumpers
     from station.light import StatusLight
     from station.load_history import LoadHistory
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from station.log_upload import LogUploads
     from station.metrology import Metrology
     from station.network import NetworkProfiles
+    from station.own_cards import OwnCards
     from station.ports import CsmsLink, Variables
     from station.prices import Prices
     from station.residual_current import ResidualCurrentGuard
@@ -75,6 +78,9 @@ class Life:
     metrology: Metrology
     history: LoadHistory
     residual: ResidualCurrentGuard
+    cards: OwnCards
+    frames: FrameLog
+    wires: Wiretap
     connect: Callable[[Life], Awaitable[None]] | None = None
     """builds the link to the CSMS and keeps it; None for a station that stands alone"""
     grid_orders: GridOrders | None = None

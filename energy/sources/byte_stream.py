@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from serialx import AsyncSerial
 
     from metering.clock import Clock
+    from metering.wiretap import Wiretap
 
 _CHUNK: Final = 4096
 _DIALLING_S: Final = 5.0
@@ -39,8 +40,9 @@ class StreamError(Exception):
 class ByteStream:
     """An open wire."""
 
-    def __init__(self, device: str, port: AsyncSerial, clock: Clock) -> None:
+    def __init__(self, device: str, port: AsyncSerial, clock: Clock, tap: Wiretap | None) -> None:
         self._device = device
+        self._tap = tap
         self._port = port
         self._clock = clock
 
@@ -71,6 +73,8 @@ class ByteStream:
             raise StreamError(f"{self._device}: {error}") from error
         if not data:
             raise StreamError(f"{self._device}: the other end is gone")
+        if self._tap is not None:
+            self._tap.heard(self._device, self._clock.now(), data)
         return data
 
 
@@ -80,8 +84,10 @@ def is_socket(device: str) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def opened(device: str, settings: LineSettings, clock: Clock) -> AsyncGenerator[ByteStream]:
-    """The wire, open while the block lasts.
+async def opened(
+    device: str, settings: LineSettings, clock: Clock, tap: Wiretap | None = None
+) -> AsyncGenerator[ByteStream]:
+    """The wire, open while the block lasts; `tap` is told what comes over it.
 
     Raises:
         StreamError: it is missing, busy, or refuses.
@@ -97,7 +103,7 @@ async def opened(device: str, settings: LineSettings, clock: Clock) -> AsyncGene
     except (OSError, ValueError, SerialException) as error:
         raise StreamError(f"{device}: {error}") from error
     try:
-        yield ByteStream(device, port, clock)
+        yield ByteStream(device, port, clock, tap)
     finally:
         with contextlib.suppress(OSError, SerialException):  # a wire that is gone need not be let go of
             await port.close()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from metering.drivers.modbus import Buses
+    from metering.wiretap import Wiretap
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,11 @@ class House:
     """of the connection: 1 or 3"""
     buses: Buses | None = None
     """the Modbus wires that the billing meters use too; None: no other meter is on the source's wire"""
+
+    @property
+    def tap(self) -> Wiretap | None:
+        """Wants to know what goes over the wire of the source's meter; None: nobody does."""
+        return self.buses.tap if self.buses is not None else None
 
 
 THREE_PHASES: Final = House(3)

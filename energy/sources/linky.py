@@ -17,6 +17,7 @@ from energy.sources.house import THREE_PHASES, House
 if TYPE_CHECKING:  # what understands the wire is loaded by who opens it: another station does not pay for it
     from energy.sources.tic import Group
     from metering.clock import Clock
+    from metering.wiretap import Wiretap
 
 _log = logging.getLogger(__name__)
 
@@ -39,14 +40,14 @@ class LinkyConfig(BaseModel):
 
     def open(self, clock: Clock, house: House = THREE_PHASES) -> GridSource:
         """The source; the device itself is opened when samples are asked for."""
-        del house  # the meter tells
-        return LinkySource(self, clock)
+        return LinkySource(self, clock, house.tap)
 
 
 class LinkySource:
     """The samples of a Linky. Silence on the wire is no error: the caller judges the age of what it has."""
 
-    def __init__(self, config: LinkyConfig, clock: Clock) -> None:
+    def __init__(self, config: LinkyConfig, clock: Clock, tap: Wiretap | None = None) -> None:
+        self._tap = tap
         from energy.sources.tic import TicMode
 
         self._device = config.device
@@ -70,7 +71,9 @@ class LinkySource:
     async def _listen(self) -> AsyncGenerator[GridSample]:
         while True:
             mode = self._modes[0]
-            async with opened(self._device, LineSettings(mode.value, seven_bits=True), self._clock) as stream:
+            async with opened(
+                self._device, LineSettings(mode.value, seven_bits=True), self._clock, self._tap
+            ) as stream:
                 hearing = _Hearing(self._clock, searching=len(self._modes) > 1)
                 while (data := await stream.read(hearing.until_s)) is not None:
                     for sample in hearing.take(data):

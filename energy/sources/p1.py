@@ -94,6 +94,7 @@ class P1Source:
         speeds = _SPEEDS[config.version]
         self._speeds = deque(speeds[:1] if is_socket(config.device) else speeds)  # a serial server has its own
         self._clock = clock
+        self._tap = house.tap
         self._interpreter = P1Interpreter(house)
 
     async def samples(self) -> AsyncGenerator[GridSample]:
@@ -115,7 +116,7 @@ class P1Source:
         while True:
             settings, patience_s = self._speeds[0]
             searching = len(self._speeds) > 1
-            async with opened(self._config.device, settings, self._clock) as stream:
+            async with opened(self._config.device, settings, self._clock, self._tap) as stream:
                 hearing = _Hearing(self._config.decryptor())
                 until_s = self._clock.monotonic() + patience_s if searching else None
                 while (data := await stream.read(until_s)) is not None:

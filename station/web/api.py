@@ -44,8 +44,10 @@ def build(host: Host) -> FastAPI:
     """The ASGI application of a station."""
     from station.web.account_api import account_routes
     from station.web.activation_api import activation_routes
+    from station.web.card_api import card_routes
     from station.web.certificate_api import certificate_routes
     from station.web.charge_api import charge_routes
+    from station.web.diagnosis_api import diagnosis_routes
     from station.web.event_stream import event_routes
     from station.web.grid_order_api import grid_order_routes
     from station.web.load_api import load_routes
@@ -75,8 +77,10 @@ def build(host: Host) -> FastAPI:
 
     living = Living(host)
     account_routes(api, living)
+    card_routes(api, living)
     charge_routes(api, living)
     page_routes(api, host)
+    diagnosis_routes(api, living)
     event_routes(api, host)
     _watching_routes(api, host)
     _reading_routes(api, living)

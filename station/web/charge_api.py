@@ -37,6 +37,13 @@ def charge_routes(api: FastAPI, living: Living) -> None:
         }
 
 
+def _start(life: Life, evse: Evse) -> str:
+    """How one starts: with a card, with one's account where there is no CSMS, with the button, or by plugging in."""
+    if life.station.settings.auth_enabled:
+        return "account" if life.connect is None else "token"
+    return "button" if evse.layout.start_button else "plug"
+
+
 class _Bills:
     """The bills so far, made anew at most every few seconds: each costs a look at the record."""
 
@@ -60,10 +67,9 @@ class _Bills:
 
 
 async def _charge(life: Life, evse: Evse, bills: _Bills) -> Json:
-    settings = life.station.settings
     shown: Json = {
         "evse": evse.id,
-        "start": "token" if settings.auth_enabled else "button" if evse.layout.start_button else "plug",
+        "start": _start(life, evse),
         "rating_a": evse.layout.max_current_a,
         "phases": evse.layout.phases,
         "charge": None,

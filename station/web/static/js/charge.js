@@ -157,13 +157,18 @@ function actions(card, evse, charge, state) {
 async function start(id) {
   if (charges.get(id)?.start === "button") {
     await post(`/api/evses/${id}/start-button`);
+  } else if (charges.get(id)?.start === "account") {
+    await present(id, { id_token: "driver", type: "Local" });
   } else {
     const number = await askForCard();
-    if (number === null) return;
-    const told = await post(`/api/evses/${id}/token?wait=settled`, { id_token: number });
-    toast(t(`outcome.${told.outcome ?? "asked"}`));
+    if (number !== null) await present(id, { id_token: number });
   }
   look();
+}
+
+async function present(id, card) {
+  const told = await post(`/api/evses/${id}/token?wait=settled`, card);
+  toast(t(`outcome.${told.outcome ?? "asked"}`));
 }
 
 /** Let the driver type the number of a card; it is remembered on this device only. */

@@ -1,0 +1,72 @@
+// Who gets in: passwords and codes of the roles below one's own, and access tokens of scripts.
+
+import { get, post, put, remove, who } from "./api.js";
+import { acting, find, make, say, show, toast } from "./dom.js";
+import { day } from "./format.js";
+import { t } from "./words.js";
+
+const ORDER = ["driver", "owner", "installer", "service"];
+
+export async function openAccess() {
+  const [session, accounts, tokens] = await Promise.all([who(), get("/api/accounts"), get("/api/access-tokens")]);
+  const rank = ORDER.indexOf(session.role);
+  const below = ORDER.filter((_, at) => at < rank || (session.local && at === rank));
+  find("#access-roles").replaceChildren(...below.map((role) => roleItem(role, accounts[role])));
+  const items = tokens.map(tokenItem);
+  find("#access-tokens").replaceChildren(...(items.length > 0 ? items : [make("li", { class: "empty" }, t("access.no-tokens"))]));
+}
+
+function roleItem(role, account) {
+  const button = make("button", { type: "button" }, t("access.code"));
+  acting(button, async () => {
+    const told = await post(`/api/accounts/${role}/code`);
+    say(find("#access-code-text"), t("access.code-text", { role: t(`role.${role}`), days: told.days }));
+    say(find("#access-code-value"), told.code);
+    show(find("#access-code"), true);
+  });
+  const state = account.has_password ? "access.has-password" : account.awaits_code ? "access.awaits-code" : "access.no-password";
+  return make(
+    "li",
+    {},
+    make("div", { class: "row" }, make("strong", {}, t(`role.${role}`)), make("span", { class: account.has_password ? "pill on" : "pill" }, t(state))),
+    button,
+  );
+}
+
+function tokenItem(token) {
+  const gone = make("button", { type: "button", class: "quiet", "aria-label": `${t("shell.delete")}: ${token.name}` }, t("shell.delete"));
+  acting(gone, async () => {
+    await remove(`/api/access-tokens/${encodeURIComponent(token.name)}`);
+    await openAccess();
+  });
+  const until = t("access.until", { role: t(`role.${token.role}`), until: day(token.expires_at) });
+  return make("li", {}, make("div", {}, make("strong", {}, token.name), make("p", { class: "muted small" }, until)), gone);
+}
+
+find("#access-password").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const form = event.target;
+  const problem = find("#access-problem");
+  say(problem, "");
+  try {
+    const { role } = await who();
+    await put(`/api/accounts/${role}/password`, Object.fromEntries(new FormData(form)));
+    form.reset();
+    toast(t("shell.saved"));
+  } catch (error) {
+    say(problem, error.status === 403 ? t("sign-in.wrong") : error.status === 422 ? t("first.rules") : error.message);
+  }
+});
+
+find("#access-new-token").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  try {
+    const { token } = await post("/api/access-tokens", Object.fromEntries(new FormData(event.target)));
+    say(find("#access-token-value"), token);
+    show(find("#access-token"), true);
+    event.target.reset();
+    await openAccess();
+  } catch (error) {
+    toast(error.message);
+  }
+});

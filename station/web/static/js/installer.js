@@ -1,0 +1,13 @@
+// The page of installer and service: what the station sees and does, byte by byte where need be.
+
+import { openAccess } from "./access.js";
+import { openLive } from "./io.js";
+import { openLog } from "./log.js";
+import { openMeter } from "./meter-frames.js";
+import { openModel } from "./model.js";
+import { openOcpp } from "./ocpp-frames.js";
+import { tabs } from "./tabs.js";
+
+const panels = { live: openLive, meter: openMeter, ocpp: openOcpp, model: openModel, log: openLog, access: openAccess };
+
+tabs((name) => panels[name]());

@@ -1,0 +1,92 @@
+// Inputs and outputs as they are now, the software, and answering for an opened flap.
+
+import { get, remove } from "./api.js";
+import { acting, find, make, say, show } from "./dom.js";
+import { amps, plain } from "./format.js";
+import { look, on, watch } from "./live.js";
+import { t } from "./words.js";
+
+const EVERY_MS = 1500;
+let begun = false;
+
+export function openLive() {
+  if (!begun) {
+    begun = true;
+    watch(software);
+    on("evse", step);
+    setInterval(() => document.hidden || find("#live").hidden || step(), EVERY_MS);
+    acting(find("#io-tamper"), async () => {
+      await remove("/api/tamper");
+      await step();
+      look();
+    });
+  }
+  step();
+}
+
+async function step() {
+  let io;
+  try {
+    io = await get("/api/io");
+  } catch {
+    return; // the banner tells it
+  }
+  facts(find("#io-station"), [
+    [t("io.selector"), io.selector_a === null ? "–" : amps(io.selector_a)],
+    [t("io.jumpers"), io.jumpers ?? t("shell.unknown")],
+    [t("io.jumpers-expected"), io.jumpers_expected ?? "–"],
+    [t("io.flap"), pill(!io.tamper, io.tamper ? "io.alarm" : "io.quiet")],
+    [t("io.grid-order"), io.grid_order ? t("shell.yes") : t("shell.no")],
+  ]);
+  say(find("#io-mismatch"), io.jumpers_mismatch ?? "");
+  show(find("#io-mismatch"), io.jumpers_mismatch !== null);
+  show(find("#io-tamper"), io.tamper);
+  const place = find("#io-evses");
+  for (const evse of io.evses) {
+    let card = place.querySelector(`[data-evse="${evse.evse}"]`);
+    if (card === null) {
+      card = make("article", { class: "card", "data-evse": evse.evse }, make("h2", {}, t("charge.evse", { number: evse.evse })), make("dl", { class: "facts" }));
+      place.append(card);
+    }
+    facts(find("dl", card), lines(evse));
+  }
+}
+
+function lines(evse) {
+  const ordered = (is, wanted) => (is === wanted ? "" : ` (${t("io.ordered")}: ${t(wanted ? "shell.yes" : "shell.no")})`);
+  return [
+    [t("io.pilot"), `${evse.pilot} – ${t(`pilot.${evse.pilot}`)}`],
+    [t("io.offers"), evse.pilot_offers_a === null ? t("io.steady") : amps(evse.pilot_offers_a)],
+    [t("io.cable"), evse.cable_plugged ? t("shell.yes") : t("shell.no")],
+    [t("io.proximity"), evse.cable_max_a === null ? "–" : amps(evse.cable_max_a)],
+    [t("io.contactor"), t(evse.contactor_closed ? "io.closed" : "io.open") + ordered(evse.contactor_closed, evse.contactor_ordered)],
+    [t("io.lock"), t(evse.locked ? "io.locked" : "io.unlocked") + ordered(evse.locked, evse.lock_ordered)],
+    [t("io.bay"), t(evse.bay_occupied ? "io.occupied" : "io.empty")],
+    [t("io.temperature"), evse.temperature_c === null ? "–" : `${plain(evse.temperature_c)} °C`],
+    [t("io.faults"), evse.faults.length === 0 ? pill(true, "shell.none") : make("span", { class: "pill bad" }, evse.faults.join(", "))],
+  ];
+}
+
+function software(status) {
+  const update = status.firmware_update;
+  facts(find("#io-software"), [
+    [t("io.version"), status.firmware_version],
+    [t("io.update"), update === null ? t("shell.none") : update.status],
+    [t("io.model"), `${status.vendor} ${status.model}`],
+    [t("io.stage"), t(`stage.${status.stage}`)],
+    [t("io.csms"), status.csms === null ? t("ocpp.alone") : status.csms.connected ? t("ocpp.connected") : t("ocpp.apart")],
+    [t("io.queue"), String(status.queue.transaction_events)],
+  ]);
+}
+
+const pill = (good, key) => make("span", { class: good ? "pill on" : "pill bad" }, t(key));
+
+/** Names and values; what is there already is changed in its place, so that nothing jumps. */
+export function facts(list, rows) {
+  for (const [index, [name, value]] of rows.entries()) {
+    const row = list.children[index] ?? list.appendChild(make("div", {}, make("dt", {}, name), make("dd", {})));
+    say(row.firstChild, name);
+    if (typeof value === "string") say(row.lastChild, value);
+    else if (row.lastChild.firstElementChild?.isEqualNode(value) !== true) row.lastChild.replaceChildren(value);
+  }
+}

@@ -1,0 +1,35 @@
+// The newest lines of the station's log, and its security events.
+
+import { get } from "./api.js";
+import { acting, find, make, say } from "./dom.js";
+import { day } from "./format.js";
+import { t } from "./words.js";
+
+const PAUSE_MS = 400;
+let typing = null;
+
+export async function openLog() {
+  await Promise.all([lines(), security()]);
+}
+
+acting(find("#log-again"), openLog);
+find("#log-filter").addEventListener("input", () => {
+  clearTimeout(typing);
+  typing = setTimeout(lines, PAUSE_MS);
+});
+
+async function lines() {
+  const having = encodeURIComponent(find("#log-filter").value.trim());
+  const place = find("#log-lines");
+  say(place, (await get(`/api/logs?most=300&having=${having}`)) || t("log.nothing"));
+  place.scrollTop = place.scrollHeight;
+}
+
+async function security() {
+  const events = (await get("/api/security-events?most=50")).reverse();
+  find("#log-security").replaceChildren(
+    ...events.map((one) =>
+      make("li", {}, make("div", {}, make("strong", {}, one.type), make("p", { class: "muted small" }, `${day(one.occurred_at)} ${one.info}`))),
+    ),
+  );
+}

@@ -1,0 +1,69 @@
+// The raw bytes of the meters' wires beside what was understood of them.
+
+import { get } from "./api.js";
+import { acting, download, find, make } from "./dom.js";
+import { amps, kilowatts, plain, second } from "./format.js";
+import { facts } from "./io.js";
+import { watch } from "./live.js";
+import { t } from "./words.js";
+
+const EVERY_MS = 1500;
+const MOST_SHOWN = 200;
+let known = 0;
+let begun = false;
+
+export function openMeter() {
+  if (!begun) {
+    begun = true;
+    watch(values);
+    setInterval(() => document.hidden || find("#meter").hidden || step(), EVERY_MS);
+    acting(find("#meter-download"), save);
+  }
+  step();
+}
+
+async function step() {
+  if (find("#meter-hold").checked) return;
+  let chunks;
+  try {
+    chunks = await get(`/api/meter-frames?since=${known}`);
+  } catch {
+    return; // the banner tells it
+  }
+  const list = find("#meter-frames");
+  if (known === 0) list.replaceChildren();
+  known = chunks.at(-1)?.number ?? known;
+  list.prepend(...chunks.reverse().map(row));
+  while (list.children.length > MOST_SHOWN) list.lastChild.remove();
+  if (list.children.length === 0) list.append(make("li", { class: "empty" }, t("meter.nothing")));
+}
+
+function row(chunk) {
+  return make(
+    "li",
+    {},
+    make("span", { class: "muted" }, `${second(chunk.at)} ${chunk.sent ? "→" : "←"} ${chunk.wire}`),
+    make("pre", {}, chunk.hex),
+    make("pre", { class: "muted" }, chunk.text),
+  );
+}
+
+function values(status) {
+  const grid = status.grid;
+  const rows = [[t("meter.grid"), grid === null ? t("meter.silent") : t("meter.age", { seconds: plain(grid.age_s, 0) })]];
+  if (grid !== null) {
+    for (const [index, current] of grid.currents_a.entries()) rows.push([`L${index + 1}`, amps(current)]);
+    rows.push([t("meter.power"), kilowatts(grid.power_w)], [t("limit.grid"), amps(grid.limit_a)]);
+  }
+  for (const evse of status.evses) {
+    const told = evse.meter === null ? t("meter.silent") : `${kilowatts(evse.meter.power_w)}, ${evse.meter.currents_a.map(amps).join(" / ")}`;
+    rows.push([t("charge.evse", { number: evse.id }), evse.meter_error ?? told]);
+  }
+  facts(find("#meter-values"), rows);
+}
+
+async function save() {
+  const chunks = await get("/api/meter-frames?since=0");
+  const lines = chunks.map((one) => `${one.at} ${one.sent ? ">" : "<"} ${one.wire} ${one.hex}\n`);
+  download("meter-frames.txt", "text/plain", lines.join(""));
+}

@@ -1,0 +1,61 @@
+// The owner's cards: a new one is held to the reader.
+
+import { get, post, remove } from "./api.js";
+import { acting, find, make, say, show, toast } from "./dom.js";
+import { t } from "./words.js";
+
+const LOOK_MS = 1000;
+let waiting = null;
+
+export function openCards() {
+  load();
+}
+
+find("#cards-add").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const label = find("#cards-label").value.trim();
+  try {
+    await post("/api/cards/learning", { label });
+  } catch (error) {
+    toast(error.message);
+    return;
+  }
+  const before = (await load()).cards.length;
+  waiting ??= setInterval(() => wait(before), LOOK_MS);
+});
+
+acting(find("#cards-cancel"), async () => {
+  await remove("/api/cards/learning");
+  await load();
+});
+
+/** Until the card comes, or the minute is over. */
+async function wait(before) {
+  const { learning, cards } = await load();
+  if (learning) return;
+  clearInterval(waiting);
+  waiting = null;
+  toast(t(cards.length > before ? "outcome.learned" : "cards.none-came"));
+  if (cards.length > before) find("#cards-label").value = "";
+}
+
+async function load() {
+  const told = await get("/api/cards");
+  say(find("#cards-text"), t(told.counts ? "cards.text" : "cards.text-csms"));
+  show(find("#cards-add"), !told.learning);
+  show(find("#cards-waiting"), told.learning);
+  show(find("#cards-cancel"), told.learning);
+  const items = told.cards.map(item);
+  find("#cards-items").replaceChildren(...(items.length > 0 ? items : [make("li", { class: "empty" }, t("cards.empty"))]));
+  return told;
+}
+
+function item(card) {
+  const gone = make("button", { type: "button", class: "quiet", "aria-label": `${t("shell.delete")}: ${card.label}` }, t("shell.delete"));
+  acting(gone, async () => {
+    if (!confirm(t("cards.sure", { label: card.label }))) return;
+    await remove(`/api/cards/${card.name}`);
+    await load();
+  });
+  return make("li", {}, make("div", {}, make("strong", {}, card.label), make("p", { class: "muted small mono" }, card.number)), gone);
+}

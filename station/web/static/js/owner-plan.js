@@ -1,0 +1,122 @@
+// When and how much is charged, and for what price.
+
+import { get, post, put, remove } from "./api.js";
+import { acting, find, make, say, show, toast } from "./dom.js";
+import { amps, day, plain } from "./format.js";
+import { t } from "./words.js";
+
+// Schedule, limit and service
+
+export async function openSchedule() {
+  const [told, status] = await Promise.all([get("/api/load-management"), get("/api/status")]);
+  find("#mode").value = told.tariff.mode;
+  find("#departure").value = told.tariff.departure;
+  find("#energy").value = told.tariff.energy_wh === 0 ? "" : told.tariff.energy_wh / 1000;
+  const limit = told.limits.user ?? null;
+  say(find("#limit-now"), limit === null ? t("limit.nothing") : sayLimit(limit));
+  show(find("#limit-end"), limit !== null);
+  find("#service-items").replaceChildren(...status.evses.map((evse) => serviceItem(evse)));
+}
+
+function sayLimit(limit) {
+  const size = limit.current_a === null ? `${plain(limit.power_w / 1000)} kW` : amps(limit.current_a);
+  return t("limit.now", { size, until: limit.until === null ? "–" : day(limit.until) });
+}
+
+submitting(find("#schedule-form"), async ({ mode, departure, energy }) => {
+  await put("/api/load-management/tariff", { mode, departure, energy_wh: Math.round(Number(energy || 0) * 1000) });
+  toast(t("shell.saved"));
+});
+
+submitting(find("#limit-form"), async ({ current, hours }) => {
+  await put("/api/load-management/limits/user", { current_a: Number(current), for_s: Number(hours) * 3600 });
+  await openSchedule();
+});
+
+acting(find("#limit-end"), async () => {
+  await remove("/api/load-management/limits/user");
+  await openSchedule();
+});
+
+function serviceItem(evse) {
+  const button = make("button", { type: "button" }, t(evse.in_service ? "service.close" : "service.open"));
+  acting(button, async () => {
+    await post(`/api/evses/${evse.id}/availability`, { operative: !evse.in_service });
+    await openSchedule();
+  });
+  const state = make("span", { class: evse.in_service ? "pill on" : "pill bad" }, t(evse.in_service ? "service.is-open" : "service.is-closed"));
+  return make("li", {}, make("div", { class: "row" }, make("strong", {}, t("charge.evse", { number: evse.id })), state), button);
+}
+
+// Price
+
+const MONEY = ["energy_per_kwh", "time_per_hour", "idle_per_hour"];
+
+export async function openPrice() {
+  const { prices } = await get("/api/prices");
+  for (const name of MONEY) find(`#${name}`).value = prices === null ? "" : trimmed(prices[name]);
+  find("#idle_after").value = prices === null ? "" : prices.idle_after_s / 60;
+  find("#currency").value = prices?.currency ?? "EUR";
+  find("#price-periods").replaceChildren(...(prices?.period ?? []).map((one) => periodRow(one.name, trimmed(one.energy_per_kwh))));
+  show(find("#price-none"), prices !== null);
+}
+
+const trimmed = (amount) => String(Number(amount));
+const amount = (text) => (text.trim() === "" ? "0" : text.trim().replace(",", "."));
+let periods = 0;
+
+function periodRow(name = "", price = "") {
+  const id = `period-${(periods += 1)}`;
+  const gone = make("button", { type: "button", class: "quiet", onclick: () => row.remove() }, t("shell.delete"));
+  const row = make(
+    "div",
+    { class: "fields period" },
+    make("div", { class: "field" }, make("label", { for: `${id}-name` }, t("price.period")), make("input", { id: `${id}-name`, maxlength: 50, value: name })),
+    make("div", { class: "field" }, make("label", { for: `${id}-price` }, t("price.energy")), make("input", { id: `${id}-price`, inputmode: "decimal", value: price })),
+    gone,
+  );
+  return row;
+}
+
+find("#price-add").addEventListener("click", () => {
+  const row = periodRow();
+  find("#price-periods").append(row);
+  find("input", row).focus();
+});
+
+submitting(find("#price-form"), async (given) => {
+  const problem = find("#price-problem");
+  say(problem, "");
+  const body = {
+    currency: given.currency.trim().toUpperCase(),
+    idle_after_s: Math.round(Number(given.idle_after || 0) * 60),
+    period: [...document.querySelectorAll(".period")].map((row) => {
+      const [name, price] = row.querySelectorAll("input");
+      return { name: name.value.trim(), energy_per_kwh: amount(price.value) };
+    }),
+  };
+  for (const name of MONEY) body[name] = amount(given[name]);
+  try {
+    await put("/api/prices", body);
+    toast(t("shell.saved"));
+    await openPrice();
+  } catch (error) {
+    say(problem, error.message);
+  }
+});
+
+acting(find("#price-none"), async () => {
+  await remove("/api/prices");
+  await openPrice();
+});
+
+function submitting(form, send) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    try {
+      await send(Object.fromEntries(new FormData(form)));
+    } catch (error) {
+      toast(error.message);
+    }
+  });
+}

@@ -1,0 +1,149 @@
+"""What installer and service do with the page: inputs and outputs, bytes, frames, device model, log, alarms."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Browser, expect
+
+from metering.reading import Phases
+from station.accounts import Role
+from tests.browser.test_owner import open_tab
+from tests.browser.visitor import DESK, visiting
+from tests.walk import Walk, walking
+
+GRID: dict[str, Any] = {
+    "phases": 3,
+    "max_current_a": 25,
+    "source": {
+        "type": "modbus",
+        "meter": {"type": "modbus-tcp", "model": "siemens-pac2200", "host": "simulated", "timeout_s": 1.0},
+    },
+}
+
+
+async def test_an_installer_sees_inputs_and_outputs_and_answers_for_an_opened_flap(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """Nobody charges until then; who answered for it is in the security log."""
+    async with walking(tmp_path) as walk, visiting(browser, walk) as installer:
+        await walk.accepted()
+        await walk.plug(max_current_a=16)
+        await walk.present()
+        await walk.charging()
+        await installer.sign_in(Role.INSTALLER, to="/installer")
+        await installer.reads("takes energy")
+        await installer.reads("Current selector")
+        await installer.audit()
+        await installer.picture("installer-live")
+        await walk.life.tamper.opened()
+        await walk.settle()
+        await installer.page.get_by_role("button", name="I have checked it").click()
+        await expect(installer.page.get_by_role("button", name="I have checked it")).to_be_hidden()
+        assert not walk.life.tamper.alarm
+        told = [(event.type, event.info) for event in await walk.life.security_events.entries()]
+        assert told[-1] == ("LocalChange", "installer: DELETE /api/tamper, from 127.0.0.1")
+
+
+async def test_an_installer_reads_the_raw_bytes_of_a_meter(browser: Browser, tmp_path: Path) -> None:
+    """Requests and answers on Modbus, beside what was understood."""
+    async with walking(tmp_path, grid=GRID) as walk, visiting(browser, walk) as installer:
+        await walk.accepted()
+        walk.application.world.house.set_currents(Phases(3.0, 4.0, 5.0))
+        await heard(walk)
+        await installer.sign_in(Role.INSTALLER, to="/installer#meter")
+        await installer.reads("00 00 00 06 01 03")  # Modbus TCP: length, unit, function
+        await installer.reads("heard")
+        await installer.audit()
+        await installer.picture("installer-meter")
+
+
+async def heard(walk: Walk) -> None:
+    """Wait until the meter was read."""
+    await walk.until(lambda: walk.life.load.controller.last_sample is not None, within_s=120)
+
+
+async def test_service_filters_frames_and_searches_the_device_model_and_the_log(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """As a desk shows it."""
+    async with walking(tmp_path) as walk, visiting(browser, walk, viewport=DESK) as service:
+        await walk.accepted()
+        await service.sign_in(Role.SERVICE, to="/installer#ocpp")
+        await service.reads("BootNotification ✓")
+        await walk.plug()
+        await service.reads("TransactionEvent")
+        await service.page.get_by_label("Filter").fill("bootnotification")
+        await expect(service.page.get_by_text("TransactionEvent").first).to_be_hidden()
+        await service.page.get_by_text("BootNotification ✓").click()
+        await service.reads('"status": "Accepted"')
+        await service.audit()
+        await service.picture("service-frames")
+        await open_tab(service, "Device model")
+        await service.page.get_by_label("Search").fill("heartbeat interval")
+        await service.reads("OCPPCommCtrlr.HeartbeatInterval")
+        await expect(service.page.locator("#model-rows tr")).to_have_count(1)
+        await service.audit()
+        await service.picture("service-model")
+        logging.getLogger("station.meter").warning("a meter that limps")
+        logging.getLogger("station.meter").warning("a meter that walks")
+        await open_tab(service, "Log")
+        await expect(service.page.locator("#log-lines")).to_contain_text("walks")
+        await service.page.get_by_label("Only lines with").fill("LIMPS")
+        await expect(service.page.locator("#log-lines")).not_to_contain_text("walks")
+        await expect(service.page.locator("#log-lines")).to_contain_text("limps")
+        await service.reads("StartupOfTheDevice")
+        await service.audit()
+        await service.picture("service-log")
+
+
+async def test_every_language_says_everything_and_fits_a_phone(browser: Browser, tmp_path: Path) -> None:
+    """What the browser asks for, and what is chosen afterwards."""
+    expected = {"fr-FR": "Prête à charger", "de-AT": "Bereit zum Laden", "nl-BE": "Klaar om te laden"}
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await walk.life.access.accounts.change(Role.SERVICE, "correct horse battery")
+        for locale, text in expected.items():
+            async with visiting(browser, walk, locale=locale) as visitor:
+                await visitor.go()
+                await visitor.reads(text)
+                await visitor.audit()
+                await visitor.page.get_by_role("link", name="English").click()
+                await visitor.reads("Ready to charge")
+                await visitor.page.get_by_role("link", name="Deutsch").click()
+                await visitor.reads("Bereit zum Laden")
+
+
+async def test_whoever_may_not_is_asked_to_sign_in(browser: Browser, tmp_path: Path) -> None:
+    """A wrong password is said, a page of another role leads to the door and back."""
+    async with walking(tmp_path) as walk, visiting(browser, walk) as visitor:
+        await walk.accepted()
+        await walk.life.access.accounts.change(Role.OWNER, "correct horse battery")
+        await visitor.go("/owner")
+        await visitor.page.get_by_label("Password").fill("not this one")
+        await visitor.page.keyboard.press("Enter")
+        await visitor.reads("The password is wrong.")
+        await visitor.audit()
+        await visitor.page.get_by_label("Password").fill("correct horse battery")
+        await visitor.page.keyboard.press("Enter")
+        await visitor.page.wait_for_url("**/owner*")
+        await visitor.page.get_by_role("button", name="Sign out").click()
+        await visitor.reads("Ready to charge")
+        assert any("403" in one for one in visitor.wrong)
+        visitor.wrong.clear()
+
+
+async def test_the_page_says_when_the_station_is_silent_and_when_it_has_no_power(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """What is seen may be old then."""
+    async with walking(tmp_path) as walk, visiting(browser, walk, local=True) as visitor:
+        await walk.accepted()
+        await visitor.go()
+        await visitor.reads("Ready to charge")
+        await walk.application.lose_power()
+        await visitor.reads("The station has no power.")
+        await walk.application.restore_power()
+        await expect(visitor.page.locator("#banner")).to_be_hidden(timeout=15_000)

@@ -1,0 +1,179 @@
+"""What an owner does with the page: looks back, adds a card, plans, prices, limits, hands out codes."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+from playwright.async_api import Browser, expect
+
+from station.accounts import Role
+from station.admission import TokenOutcome
+from station.config import Configuration
+from station.price import PriceList
+from tests.browser.visitor import DESK, Visitor, visiting
+from tests.csms import Csms
+from tests.walk import OTHER_CARD, Walk, configuration, powered, walking
+
+
+def alone(tmp_path: Path) -> Configuration:
+    """A station without a CSMS."""
+    return configuration(tmp_path, None)
+
+
+async def open_tab(visitor: Visitor, name: str) -> None:
+    """Go to a tab by its name."""
+    await visitor.page.get_by_role("tab", name=name).click()
+
+
+async def charged(walk: Walk, minutes: int) -> None:
+    """A whole charge, with its end."""
+    await walk.plug()
+    await walk.present()
+    await walk.advance(minutes * 60)
+    await walk.present()
+    await walk.advance(5)
+    await walk.unplug()
+    await walk.advance(5)
+
+
+async def test_an_owner_adds_a_card_by_presenting_it(browser: Browser, tmp_path: Path) -> None:
+    """On a station that stands alone; afterwards it charges, until it is removed."""
+    async with powered(alone(tmp_path), Csms()) as walk, visiting(browser, walk) as owner:
+        assert await walk.present(OTHER_CARD) is TokenOutcome.REJECTED
+        await owner.sign_in(Role.OWNER, to="/owner")
+        await open_tab(owner, "Cards")
+        await owner.reads("No cards yet.")
+        await owner.page.get_by_label("Whose card is it?").fill("Anna")
+        await owner.page.get_by_role("button", name="Add a card").click()
+        await owner.reads("Now hold the card to the reader.")
+        await owner.audit()
+        assert await walk.present(OTHER_CARD) is TokenOutcome.LEARNED
+        await owner.reads("The card was added.")
+        await owner.reads("Anna")
+        await owner.audit()
+        await owner.picture("owner-cards")
+        assert await walk.present(OTHER_CARD) is TokenOutcome.AUTHORIZED
+        assert await walk.present(OTHER_CARD) is TokenOutcome.STOPPED
+        owner.page.on("dialog", lambda dialog: dialog.accept())
+        await owner.page.get_by_role("button", name="Delete: Anna").click()
+        await owner.reads("No cards yet.")
+        assert await walk.present(OTHER_CARD) is TokenOutcome.REJECTED
+        told = [event.info for event in await walk.life.security_events.entries() if event.type == "LocalChange"]
+        assert told == [
+            "owner: POST /api/cards/learning, from 127.0.0.1",
+            "owner: DELETE /api/cards/{name}, from 127.0.0.1",
+        ]
+
+
+async def test_a_driver_with_an_account_starts_without_a_card_where_there_is_no_csms(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """The account is enough."""
+    async with powered(alone(tmp_path), Csms()) as walk, visiting(browser, walk) as driver:
+        await walk.plug()
+        await driver.sign_in(Role.DRIVER)
+        await driver.page.get_by_role("button", name="Start").first.click()
+        await driver.reads("Welcome!")
+        await walk.charging()
+        await driver.reads("Charging")
+
+
+async def test_an_owner_looks_back_at_what_was_charged(browser: Browser, tmp_path: Path) -> None:
+    """The newest first, with energy, time and cost; and takes the signed record along."""
+    async with walking(tmp_path) as walk, visiting(browser, walk) as owner:
+        await walk.accepted()
+        await walk.life.prices.change(PriceList(energy_per_kwh=_quarter()))
+        for minutes in (30, 60):
+            await charged(walk, minutes)
+        await owner.sign_in(Role.OWNER, to="/owner")
+        await owner.reads("Charges: 2")
+        await owner.reads("€")
+        items = owner.page.locator("#history-items li")
+        await expect(items).to_have_count(2)
+        await owner.audit()
+        await owner.picture("owner-history")
+        await owner.page.get_by_label("To", exact=True).fill("2000-01-01")
+        await owner.reads("No charges in this time.")
+
+
+def _quarter() -> Decimal:
+    return Decimal("0.25")
+
+
+async def test_an_owner_plans_and_limits_and_closes(browser: Browser, tmp_path: Path) -> None:
+    """Schedule, own limit, taking the charging point out of service."""
+    async with walking(tmp_path) as walk, visiting(browser, walk) as owner:
+        await walk.accepted()
+        await owner.sign_in(Role.OWNER, to="/owner")
+        await open_tab(owner, "Schedule")
+        await owner.page.get_by_label("When to charge").select_option("In cheap hours only")
+        await owner.page.get_by_label("Leave at").fill("07:30")
+        await owner.page.get_by_label("Energy by then (kWh)").fill("20")
+        await owner.page.get_by_role("button", name="Save").first.click()
+        await owner.reads("Saved.")
+        settings = walk.life.station.settings
+        assert (settings.tariff_mode, settings.tariff_departure) == ("off-peak", "07:30")
+        assert settings.tariff_energy_wh == 20_000
+        await owner.page.get_by_label("Amperes per phase").fill("10")
+        await owner.page.get_by_role("button", name="Set limit").click()
+        await owner.reads("10 A until")
+        await owner.audit()
+        await owner.picture("owner-schedule")
+        assert "user" in walk.life.shared_limits.shown()
+        await owner.page.get_by_role("button", name="Close").click()
+        await owner.reads("closed")
+        assert not walk.evse.state.in_service
+
+
+async def test_an_owner_sets_a_price(browser: Browser, tmp_path: Path) -> None:
+    """With a comma, as people write it; wrong ones are said."""
+    async with walking(tmp_path) as walk, visiting(browser, walk) as owner:
+        await walk.accepted()
+        await owner.sign_in(Role.OWNER, to="/owner")
+        await open_tab(owner, "Price")
+        await owner.page.get_by_label("Per kWh").fill("a lot")
+        await owner.page.get_by_role("button", name="Save").click()
+        await expect(owner.page.locator("#price-problem")).to_contain_text("energy_per_kwh")
+        await owner.page.get_by_label("Per kWh").fill("0,25")
+        await owner.page.get_by_role("button", name="Add a period").click()
+        await owner.page.get_by_label("Period", exact=True).fill("HC")
+        await owner.page.get_by_label("Per kWh").nth(1).fill("0.18")
+        await owner.audit()
+        await owner.picture("owner-price")
+        await owner.page.get_by_role("button", name="Save").click()
+        await owner.reads("Saved.")
+        prices = walk.life.prices.current
+        assert prices is not None
+        assert prices.energy_per_kwh == _quarter()
+        assert prices.energy_price("HC..") == Decimal("0.18")
+        assert any("422" in one for one in owner.wrong)
+        owner.wrong.clear()
+
+
+async def test_a_code_of_the_owner_lets_a_driver_set_a_password(browser: Browser, tmp_path: Path) -> None:
+    """Read aloud, typed on another phone."""
+    async with (
+        walking(tmp_path) as walk,
+        visiting(browser, walk, viewport=DESK) as owner,
+        visiting(browser, walk) as driver,
+    ):
+        await walk.accepted()
+        await owner.sign_in(Role.OWNER, to="/owner")
+        await open_tab(owner, "Access")
+        await owner.page.get_by_role("button", name="Give a code").click()
+        await owner.reads("Code for: Driver")
+        code = await owner.page.locator("#access-code-value").inner_text()
+        await owner.audit()
+        await owner.picture("owner-access")
+        await driver.go("/sign-in")
+        await driver.picture("sign-in")
+        await driver.page.get_by_role("link", name="I have a code").click()
+        await driver.page.get_by_role("radio", name="Driver").check()
+        await driver.page.get_by_label("Code").fill(code.lower().replace("-", " "))
+        await driver.page.get_by_label("New password").fill("a driver's password")
+        await driver.audit()
+        await driver.picture("first-password")
+        await driver.page.get_by_role("button", name="Set password and sign in").click()
+        await driver.reads("Ready to charge")
+        assert await walk.life.access.accounts.check(Role.DRIVER, "a driver's password")
