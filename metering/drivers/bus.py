@@ -15,6 +15,7 @@ from metering.clock import SystemClock
 from metering.drivers import sunspec
 from metering.drivers.registers import Block, MeterModel, Place, Registers, SerialLine
 from metering.meter import MeterError
+from metering.wiretap import Wiretap
 
 if TYPE_CHECKING:
     from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
@@ -55,6 +56,10 @@ class Switched:
     on: bool
 
 
+Trace = Callable[[bool, bytes], bytes]
+"""told of bytes, and whether they are being sent; gives them back"""
+
+
 @dataclass(frozen=True, slots=True)
 class Wire:
     """How to reach the meters at one place; nothing is dialled yet."""
@@ -64,8 +69,8 @@ class Wire:
     settings: str
     silence_s: float
     """seconds to keep silent before a request"""
-    dial: Callable[[float], Client]
-    """makes a client, not yet connected, that waits so many seconds for anything"""
+    dial: Callable[[float, Trace], Client]
+    """makes a client, not yet connected, that waits so many seconds for anything, and tells what goes over the wire"""
 
 
 class Bus:
@@ -74,8 +79,9 @@ class Bus:
     What happens on a wire takes real time, whatever the clock of the station says.
     """
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, tap: Wiretap) -> None:
         self.wire = wire
+        self._tap = tap
         self.timeout_s = 0.0
         self.connections = 0
         """how many connections were made so far"""
@@ -191,7 +197,7 @@ class Bus:
         if self._client is not None and not self._client.connected:
             self._hang_up()
         if self._client is None:
-            self._client = self.wire.dial(self.timeout_s)
+            self._client = self.wire.dial(self.timeout_s, self._heard)
             try:
                 reached = await self._client.connect()
             except (ValueError, termios.error) as failure:  # a host name or a setting that cannot be
@@ -227,6 +233,10 @@ class Bus:
             raise MeterError(f"{who}: answered another question than registers from {block.address} on")
         return answer
 
+    def _heard(self, sending: bool, data: bytes) -> bytes:
+        self._tap.heard(self.wire.place, self._real.now(), data, sent=sending)
+        return data
+
     def _hang_up(self) -> None:
         client, self._client = self._client, None
         if client is not None:
@@ -238,6 +248,8 @@ class Buses:
 
     def __init__(self) -> None:
         self._buses: dict[str, Bus] = {}
+        self.tap = Wiretap()
+        """what went over these wires, and over those of meters that only talk"""
 
     def on(self, wire: Wire) -> Bus:
         """The bus of this wire.
@@ -245,7 +257,7 @@ class Buses:
         Raises:
             MeterError: a meter on the same wire wants it with other settings.
         """
-        bus = self._buses.setdefault(wire.place, Bus(wire))
+        bus = self._buses.setdefault(wire.place, Bus(wire, self.tap))
         if bus.wire.settings != wire.settings:
             raise MeterError(
                 f"{wire.place}: one meter wants {bus.wire.settings}, another {wire.settings}", transient=False
@@ -261,8 +273,10 @@ def tcp_wire(host: str, port: int, *, rtu: bool) -> Wire:
     _quieten()
     framer = FramerType.RTU if rtu else FramerType.SOCKET
 
-    def dial(timeout_s: float) -> Client:
-        return AsyncModbusTcpClient(host, port=port, framer=framer, timeout=timeout_s, retries=0, reconnect_delay=0)
+    def dial(timeout_s: float, trace: Trace) -> Client:
+        return AsyncModbusTcpClient(
+            host, port=port, framer=framer, timeout=timeout_s, retries=0, reconnect_delay=0, trace_packet=trace
+        )
 
     # A serial server has itself waited for silence to know that the answer was over.
     return Wire(f"{host}:{port}", "RTU over TCP" if rtu else "Modbus TCP", 0.0, dial)
@@ -274,7 +288,7 @@ def serial_wire(device: str, line: SerialLine) -> Wire:
 
     _quieten()
 
-    def dial(timeout_s: float) -> Client:
+    def dial(timeout_s: float, trace: Trace) -> Client:
         return AsyncModbusSerialClient(
             device,
             baudrate=line.baud,
@@ -283,6 +297,7 @@ def serial_wire(device: str, line: SerialLine) -> Wire:
             timeout=timeout_s,
             retries=0,
             reconnect_delay=0,
+            trace_packet=trace,
         )
 
     # /dev/serial/by-id/… and /dev/ttyUSB0 may be the same wire.

@@ -94,7 +94,7 @@ async def test_service_filters_frames_and_searches_the_device_model_and_the_log(
         await service.page.get_by_label("Only lines with").fill("LIMPS")
         await expect(service.page.locator("#log-lines")).not_to_contain_text("walks")
         await expect(service.page.locator("#log-lines")).to_contain_text("limps")
-        await service.reads("StartupOfTheDevice")
+        await expect(service.page.locator("#log-security")).to_contain_text("StartupOfTheDevice")
         await service.audit()
         await service.picture("service-log")
 
@@ -128,7 +128,7 @@ async def test_whoever_may_not_is_asked_to_sign_in(browser: Browser, tmp_path: P
         await visitor.audit()
         await visitor.page.get_by_label("Password").fill("correct horse battery")
         await visitor.page.keyboard.press("Enter")
-        await visitor.page.wait_for_url("**/owner*")
+        await visitor.reads("No charges in this time.")
         await visitor.page.get_by_role("button", name="Sign out").click()
         await visitor.reads("Ready to charge")
         assert any("403" in one for one in visitor.wrong)
