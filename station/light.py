@@ -14,7 +14,7 @@ from station.indicator import STOPPED, Charge, Light, Situation, foremost, light
 from station.model import ChargingState, ConnectorStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from station.evse import Evse
     from station.feed import Feed
@@ -97,8 +97,6 @@ class StatusLight:
     """Follows the station and drives its lamps. Auxiliary: a lamp that fails stops nothing."""
 
     def __init__(self, life: Life, lamps: Sequence[Lamp]) -> None:
-        self.tests: list[Callable[[], bool]] = []
-        """each says whether a self-test goes on"""
         self._life = life
         self._evses = life.station.evses
         self._lamps = tuple(lamps)
@@ -118,7 +116,7 @@ class StatusLight:
         return light(
             Situation(
                 out_of_service=bool(blocking_faults(state)) or not (state.in_service or state.operative),
-                testing=any(going() for going in self.tests),
+                testing=state.testing,
                 software_starts=status is FirmwareStatus.INSTALL_REBOOTING,
                 card=self._cards.at(evse_id),
                 not_authenticated=past.refused,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+
+import pytest
 
 from station.activation import Stage
 from station.admission import TokenOutcome
+from station.hardware.board import SelfTest
 from station.indicator import Colour, Pattern, Reason
 from station.installer_test import LONGEST_S
 from station.model import EvseRef, Fault
@@ -173,16 +177,22 @@ async def test_a_fault_a_tampering_and_an_order_out_of_service_are_red(tmp_path:
         assert now(walk) == (Colour.RED, Pattern.STEADY)
 
 
-async def test_a_self_test_blinks_white(tmp_path: Path) -> None:
+async def test_a_self_test_blinks_white(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        assert walk.life.light is not None
-        going = True
-        walk.life.light.tests.append(lambda: going)
-        await walk.advance(1)
+        at_once = walk.board.test_residual_monitor
+
+        async def slow() -> SelfTest:
+            await walk.application.clock.sleep(5.0)
+            return await at_once()
+
+        monkeypatch.setattr(walk.board, "test_residual_monitor", slow)
+        testing = asyncio.create_task(walk.evse.test_residual_monitor())
+        await walk.advance(4)
         assert now(walk) == (Colour.WHITE, Pattern.BLINKING)
-        going = False
-        await walk.advance(1)
+        await walk.advance(2)
+        await testing
+        await walk.settle()
         assert now(walk) == AVAILABLE
 
 
