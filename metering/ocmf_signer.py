@@ -6,10 +6,13 @@ nobody has certified this program together with the meter.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 from typing import TYPE_CHECKING, Final
 
 from metering import ocmf
+from metering.ocmf_keys import CURVES, spki
 from metering.ocmf_signature import DEFAULT_ALGORITHM
 
 if TYPE_CHECKING:
@@ -29,6 +32,23 @@ def create_key() -> str:
 
     key = ec.generate_private_key(ec.SECP256R1())
     return key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()).decode()
+
+
+def public_key_in(pem: str) -> bytes | None:
+    """The public key that stands beside a private one (RFC 5915 in PKCS #8), as SubjectPublicKeyInfo; None: none does.
+
+    Who only shows the key need not load all of cryptography for that, which a small controller feels.
+    """
+    body = "".join(line for line in pem.splitlines() if not line.startswith("-"))
+    try:
+        data = base64.b64decode(body, validate=True)
+    except binascii.Error:
+        return None
+    curve = CURVES["secp256r1"]
+    point = data[-2 * curve.size - 1 :]
+    if curve.object_id not in data or not data.endswith(b"\x03\x42\x00" + point) or point[:1] != b"\x04":
+        return None
+    return spki(curve, point)
 
 
 class OcmfSigner:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 
 _LOOK_EVERY_S = 86_400.0
+_AFTER_START_S = 60.0
 
 
 @dataclass(slots=True)
@@ -45,9 +46,12 @@ class Metrology:
     async def run(self, clock: Clock) -> None:
         """See every day that each EVSE has its key, so that the first use of it need not wait for it.
 
+        Not at once: a start has more important things to do.
+
         Raises:
             UnsignedError: one has none.
         """
+        await clock.sleep(_AFTER_START_S)
         while True:
             for signatures in self.signatures.values():
                 await signatures.prepare()

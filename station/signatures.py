@@ -78,6 +78,15 @@ class Signatures:
         """Whether the meter signs, begin and end in one record."""
         return self._means.meter is not None
 
+    def public_key_now(self) -> bytes | None:
+        """The public key as SubjectPublicKeyInfo, for whoever cannot wait; None: there is none, or the meter has it."""
+        if self.key is not None or self.by_meter:
+            return self.key.spki if self.key is not None else None
+        try:
+            return self._means.key.public_key()  # once in the life of a station it has to be made
+        except SigningKeyError:
+            return None
+
     async def load(self) -> None:
         """Take from disk which key it was.
 
@@ -205,7 +214,7 @@ class Signatures:
     async def _own_public_key(self) -> bytes:
         try:
             with self._clock.wire():
-                return await asyncio.to_thread(lambda: self._means.key.signer().public_key)
+                return await asyncio.to_thread(self._means.key.public_key)
         except SigningKeyError as error:
             raise UnsignedError(str(error)) from error
 

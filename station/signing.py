@@ -152,8 +152,8 @@ class Signing:
 
     def public_key_text(self) -> str:
         """The public key as the CSMS is told it; empty while there is none."""
-        key = self.signatures.key
-        return told_key(key.spki, self._settings.public_key_format) if key is not None else ""
+        spki = self.signatures.public_key_now()
+        return told_key(spki, self._settings.public_key_format) if spki is not None else ""
 
     async def begin_value(self, transaction_id: str) -> SignedValue | None:
         """The signed begin of a transaction, where the CSMS is to have it with the begin."""

@@ -23,6 +23,23 @@ class SigningKey:
         self._file = file
         self._signer: OcmfSigner | None = None
 
+    def public_key(self) -> bytes:
+        """What its signatures are checked with: SubjectPublicKeyInfo, as DER. Makes the key where there is none.
+
+        Raises:
+            SigningKeyError: as `signer`.
+        """
+        from metering.ocmf_signer import public_key_in
+
+        if self._signer is None:
+            try:
+                pem = private_files.read(self._file)
+            except OSError as error:
+                raise SigningKeyError(f"{self._file}: {error.strerror}") from error
+            if pem is not None and (found := public_key_in(pem)) is not None:
+                return found
+        return self.signer().public_key
+
     def signer(self) -> OcmfSigner:
         """The key at work; made where there is none. Whoever signs with it tells when it is another than before.
 

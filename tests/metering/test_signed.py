@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from metering import ocmf
 from metering.ocmf_keys import read_key
 from metering.ocmf_signature import verify
-from metering.ocmf_signer import KeyUnusableError, OcmfSigner, create_key, fingerprint
+from metering.ocmf_signer import KeyUnusableError, OcmfSigner, create_key, fingerprint, public_key_in
 from metering.signed import Holder, MeterState, Reason, Signatory, SignedReading, Subject, kwh, payload
 from metering.time_quality import TimeStatus
 
@@ -99,6 +99,14 @@ def test_whatever_is_signed_can_be_taken_apart_again(subject: Subject, wh: Decim
 def test_what_is_no_key_signs_nothing(text: str) -> None:
     with pytest.raises(KeyUnusableError):
         OcmfSigner(text)
+
+
+def test_the_public_key_is_read_beside_the_private_one() -> None:
+    pem = create_key()
+    assert public_key_in(pem) == OcmfSigner(pem).public_key
+    assert public_key_in("") is None
+    assert public_key_in(pem.replace("M", "*")) is None
+    assert public_key_in("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n") is None
 
 
 def test_each_key_is_one_of_its_kind() -> None:

@@ -222,6 +222,8 @@ async def test_pages_and_key_go_on_in_the_next_life(tmp_path: Path) -> None:
 async def test_another_key_is_an_event_and_the_old_one_is_kept(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
+        await walk.advance(61)
+        await walk.settle()
     (tmp_path / "signing" / "evse-1.pem").unlink()
     async with walking(tmp_path, variable=SIGNED) as walk, visiting(walk) as api:
         ended = await finished(walk)
