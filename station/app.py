@@ -167,6 +167,7 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         residual = _residual_guard(program, evses, FactStore(database, "residual-current"))
         await residual.load()
         tamper = Tamper(evses.values(), database, security_events)
+        tamper.flap_open = lambda: program.site.back_plate.seen.flap_open
         await tamper.load()
         firmware = _firmware(program, database, station, security_events, certificates)
         await firmware.load()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from station.fact_store import save_fact
@@ -26,6 +26,8 @@ class Tamper:
         self._evses = tuple(evses)
         self._database = database
         self._security_events = security_events
+        self.flap_open: Callable[[], bool] = lambda: False
+        """whether the flap is open now"""
         self.alarm = False
         """the station was opened, and nobody has answered for it"""
 
@@ -55,8 +57,11 @@ class Tamper:
         """Somebody who may do so has looked at it.
 
         Raises:
+            ValueError: the flap is still open.
             StorageError: the alarm stays.
         """
+        if self.flap_open():
+            raise ValueError("the flap is still open")
         await self._save("none")
         self._raise_alarm(False)
 

@@ -201,6 +201,9 @@ def _acting_routes(api: FastAPI, living: Living, host: Host) -> None:
 
     @api.delete("/api/tamper", status_code=202)
     async def answer_for_tampering(wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
-        await living.life.tamper.answer_for()
+        try:
+            await living.life.tamper.answer_for()
+        except ValueError as error:
+            raise HTTPException(409, str(error)) from error
         await maybe_settle(host, wait)
         return {"accepted": True}

@@ -289,6 +289,8 @@ async def test_who_opens_the_station_stops_it_until_somebody_answers_for_it(tmp_
         events = [one for one in await walk.life.security_events.entries() if one.type == "TamperDetectionActivated"]
         assert len(events) == 1
         await api.post("/api/sim/power", {"action": "cycle"})
+        answer = await api.client.delete("/api/tamper")
+        assert (answer.status_code, answer.json()["detail"]) == (409, "the flap is still open")
         await api.post("/api/sim/tamper", {"open": False})
         assert (await api.evse())["faults"] == ["tamper"]
         await walk.until(lambda: statuses(walk)[-1] == "Faulted")
