@@ -9,7 +9,7 @@ from tests.station.bare_charge import Charge, rules
 from tests.station.test_transaction import STEPS, TX_POINTS, do
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(steps=STEPS, start=TX_POINTS, stop=TX_POINTS)
 def test_the_charging_state_of_a_transaction_is_always_the_one_that_was_told_last(
     steps: list[str], start: frozenset[str], stop: frozenset[str]
@@ -25,7 +25,7 @@ def test_the_charging_state_of_a_transaction_is_always_the_one_that_was_told_las
         assert told[-1].charging_state is charge.state.charging_state, step
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(steps=STEPS, start=TX_POINTS, stop=TX_POINTS)
 def test_a_transaction_that_is_authorized_has_told_by_whom_and_one_with_a_vehicle_where(
     steps: list[str], start: frozenset[str], stop: frozenset[str]
