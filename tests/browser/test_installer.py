@@ -10,6 +10,7 @@ from playwright.async_api import Browser, expect
 
 from metering.reading import Phases
 from station.accounts import Role
+from station.model import Fault
 from tests.browser.test_owner import open_tab
 from tests.browser.visitor import DESK, visiting
 from tests.walk import Walk, walking
@@ -45,6 +46,29 @@ async def test_an_installer_sees_inputs_and_outputs_and_answers_for_an_opened_fl
         assert not walk.life.tamper.alarm
         told = [(event.type, event.info) for event in await walk.life.security_events.entries()]
         assert told[-1] == ("LocalChange", "installer: DELETE /api/tamper, from 127.0.0.1")
+
+
+async def test_service_tests_the_residual_current_monitor_and_clears_what_it_found(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """The evidence of the test stays; a fault is latched until then."""
+    async with walking(tmp_path) as walk, visiting(browser, walk) as service:
+        await walk.accepted()
+        await service.sign_in(Role.SERVICE, to="/installer")
+        await service.reads("Residual-current monitor")
+        clear = service.page.get_by_role("button", name="Clear the residual-current fault")
+        await expect(clear).to_be_hidden()
+        await service.page.get_by_role("button", name="Test the residual-current monitor").click()
+        await service.reads("Test: passed")
+        walk.board.raise_fault(Fault.DC_RESIDUAL_CURRENT)
+        await walk.settle()
+        await service.reads("tripped")
+        await service.audit()
+        walk.board.clear_fault(Fault.DC_RESIDUAL_CURRENT)
+        await walk.settle()
+        await clear.click()
+        await expect(clear).to_be_hidden()
+        assert Fault.DC_RESIDUAL_CURRENT not in walk.evse.state.faults
 
 
 async def test_an_installer_reads_the_raw_bytes_of_a_meter(browser: Browser, tmp_path: Path) -> None:

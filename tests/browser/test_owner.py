@@ -134,7 +134,7 @@ async def test_an_owner_sets_a_price(browser: Browser, tmp_path: Path) -> None:
         await open_tab(owner, "Price")
         await owner.page.get_by_label("Per kWh").fill("a lot")
         await owner.page.get_by_role("button", name="Save").click()
-        await expect(owner.page.locator("#price-problem")).to_contain_text("energy_per_kwh")
+        await expect(owner.page.locator("#price-problem")).to_contain_text("such as 0.25")
         await owner.page.get_by_label("Per kWh").fill("0,25")
         await owner.page.get_by_role("button", name="Add a period").click()
         await owner.page.get_by_label("Period", exact=True).fill("HC")

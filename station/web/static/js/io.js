@@ -1,8 +1,8 @@
 // Inputs and outputs as they are now, the software, and answering for an opened flap.
 
-import { get, remove } from "./api.js";
-import { acting, find, make, say, show } from "./dom.js";
-import { amps, plain } from "./format.js";
+import { get, post, remove } from "./api.js";
+import { acting, find, make, say, show, toast } from "./dom.js";
+import { amps, day, plain } from "./format.js";
 import { look, on, watch } from "./live.js";
 import { t } from "./words.js";
 
@@ -44,12 +44,37 @@ async function step() {
   const place = find("#io-evses");
   for (const evse of io.evses) {
     let card = place.querySelector(`[data-evse="${evse.evse}"]`);
-    if (card === null) {
-      card = make("article", { class: "card", "data-evse": evse.evse }, make("h2", {}, t("charge.evse", { number: evse.evse })), make("dl", { class: "facts" }));
-      place.append(card);
-    }
-    facts(find("dl", card), lines(evse));
+    if (card === null) place.append((card = newCard(evse.evse)));
+    const monitor = await get(`/api/evses/${evse.evse}/residual-current`);
+    facts(find("dl", card), [...lines(evse), [t("io.residual"), sayMonitor(monitor)]]);
+    show(find("[data-clear]", card), monitor.tripped && document.documentElement.dataset.role === "service");
   }
+}
+
+function newCard(id) {
+  const test = make("button", { type: "button" }, t("io.test-residual"));
+  const clear = make("button", { type: "button", class: "danger", "data-clear": true }, t("io.clear-residual"));
+  acting(test, async () => {
+    const { result } = await post(`/api/evses/${id}/residual-current/test`);
+    toast(t("io.tested", { result: t(`residual.${result}`) }));
+    await step();
+  });
+  acting(clear, async () => {
+    await remove(`/api/evses/${id}/residual-current`);
+    await step();
+  });
+  return make(
+    "article",
+    { class: "card", "data-evse": id },
+    make("h2", {}, t("charge.evse", { number: id })),
+    make("dl", { class: "facts" }),
+    make("div", { class: "row" }, test, clear),
+  );
+}
+
+function sayMonitor({ tripped, last_test: last }) {
+  if (tripped) return make("span", { class: "pill bad" }, t("io.tripped"));
+  return last === null ? t("io.untested") : `${t(`residual.${last.result}`)}, ${day(last.at)}`;
 }
 
 function lines(evse) {

@@ -101,7 +101,7 @@ submitting(find("#price-form"), async (given) => {
     toast(t("shell.saved"));
     await openPrice();
   } catch (error) {
-    say(problem, error.message);
+    say(problem, error.status === 422 ? t("price.wrong") : error.message);
   }
 });
 
