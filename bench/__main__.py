@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from bench import composite
+from bench import composite, records
 from bench.csms import neutral_csms
 from bench.first_signs import first_signs
 from bench.pilot import samples_to_pilots
@@ -181,6 +181,7 @@ async def _main(quick: bool) -> None:
     await _events(500 if quick else 3000)
     await _pilots(30 if quick else 200)
     composite.main()
+    await records.measure(5_000 if quick else 50_000)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from energy.sharing import Policy
 from energy.sources.house import House
 from metering.journal import RegisterJournal
 from metering.plausibility import Plausibility, PlausibleMeter
+from metering.time_quality import TimeStatus
 from station.access import Access
 from station.accounts import Accounts, Role
 from station.activation import Activation
@@ -261,7 +263,7 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         load.on_decided += [life.external_limits.look, rates.look]
         life.watchers.append(StorageWatch(storage, security_events, clock).run)
         await _describe(life, program, database)
-        life.watchers.append(lambda: _prune(outbox, tokens, settings, clock))
+        life.watchers.append(lambda: _prune(outbox, transactions, tokens, time, settings, clock))
         for evse in evses.values():
             life.watchers.append(lambda evse=evse: _publish(evse, program.feed))
         if configuration.csms is not None:
@@ -585,12 +587,16 @@ def _pass_on(frame: Frame, feed: Feed) -> None:
     feed.publish("frame", number=frame.number, at=frame.at.isoformat(), direction=frame.direction, text=frame.text)
 
 
-async def _prune(outbox: Outbox, tokens: TokenStore, settings: Settings, clock: Clock) -> None:
-    """Keep the record and the authorization cache within their bounds, once a day."""
+async def _prune(
+    outbox: Outbox, log: TransactionLog, tokens: TokenStore, time: TimeKeeper, settings: Settings, clock: Clock
+) -> None:
+    """Keep the record, the log of transactions and the authorization cache within their bounds, once a day."""
     while True:
         await clock.sleep(86_400.0)
         await tokens.purge()
         await outbox.prune(settings.recorded_events_limit)
+        if time.status is not TimeStatus.UNKNOWN:  # a clock that is years ahead must not empty the log
+            await log.prune(clock.now() - timedelta(days=settings.recorded_transactions_days))
 
 
 async def _publish(evse: Evse, feed: Feed) -> None:

@@ -48,6 +48,7 @@ def build(host: Host) -> FastAPI:
     from station.web.certificate_api import certificate_routes
     from station.web.charge_api import charge_routes
     from station.web.diagnosis_api import diagnosis_routes
+    from station.web.document_api import document_routes
     from station.web.event_stream import event_routes
     from station.web.grid_order_api import grid_order_routes
     from station.web.load_api import load_routes
@@ -87,6 +88,7 @@ def build(host: Host) -> FastAPI:
     _acting_routes(api, living, host)
     token_routes(api, living, host)
     transaction_routes(api, living)
+    document_routes(api, living, host)
     price_routes(api, living, host)
     if host.simulated:
         from station.web.sim_api import simulation_routes

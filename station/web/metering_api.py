@@ -9,20 +9,14 @@ from fastapi import FastAPI, HTTPException, Query
 from fastapi.responses import PlainTextResponse, Response
 from pydantic import Field
 
-from metering.signed import Reason
-from metering.transparency import Enclosed, container
 from station.billing_meters import ExchangeRefusedError
 from station.signatures import UnsignedError
-from station.signed_records import KnownKey, SignedRecord
+from station.signed_container import signed_container
+from station.signed_records import KnownKey
 from station.signing import told_key
 from station.web.api import Command, Living
 from station.web.status import Json
 
-_CONTEXTS = {
-    Reason.BEGIN.value: "Transaction.Begin",
-    Reason.DURING.value: "Sample.Periodic",
-    Reason.TARIFF.value: "Other",
-}
 _QR_MODULE = 4
 
 
@@ -113,11 +107,4 @@ def _record_routes(api: FastAPI, living: Living) -> None:
         if form == "text":
             return PlainTextResponse("".join(f"{one.text}\n" for one in found))
         keys = {key.fingerprint: key for key in await living.life.metrology.records.keys()}
-        enclosed = [_enclosed(one, keys[one.fingerprint], found[0].number) for one in found]
-        return Response(container(enclosed), media_type="application/xml")
-
-
-def _enclosed(record: SignedRecord, key: KnownKey, transaction: int | None) -> Enclosed:
-    """A record for a container, where transactions have numbers: that of the first record is one of a kind."""
-    context = _CONTEXTS.get(record.reason, "Transaction.End")
-    return Enclosed(record.text.encode(), key.spki.hex(), context, str(transaction))
+        return Response(signed_container(found, keys), media_type="application/xml")

@@ -51,6 +51,7 @@ LEAST_ROLES: Final[tuple[tuple[str, str, Role], ...]] = (
     ("GET", "/api/transactions", _OWNER),
     ("GET", "/api/transactions.*", _OWNER),
     ("GET", "/api/transactions/**", _OWNER),
+    ("GET", "/api/monthly-report.*", _OWNER),
     ("GET", "/api/metering/journal", _OWNER),
     ("GET", "/api/grid-orders", _OWNER),
     ("GET", "/api/grid-orders.csv", _OWNER),

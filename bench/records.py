@@ -1,0 +1,112 @@
+"""How quick the log of transactions is after ten years, and how large (`python -m bench.records`)."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+from metering.clock import SystemClock
+from metering.reading import RegisterReading
+from metering.time_quality import TimeStatus
+from station.database import Database, open_database
+from station.documents import table
+from station.fact_store import FactStore
+from station.model import EventType, IdToken, StoppedReason, TransactionEvent, TriggerReason
+from station.outbox import Outbox
+from station.price import Charge, PeriodPrice, PeriodReading, PriceList, bill
+from station.prices import Prices
+from station.transaction_log import Search, TransactionLog
+
+MONTH_AIM_MS = 20.0
+CSV_AIM_S = 10.0
+SIZE_AIM_MIB = 200.0
+_BEGIN = datetime(2016, 1, 1, tzinfo=UTC)
+_CARDS = [IdToken(f"04A3B2C1D5{number:02X}80", "ISO14443") for number in range(20)]
+_PRICES = PriceList("EUR", Decimal("0.30"), (PeriodPrice("HC", Decimal("0.20")),), Decimal(1))
+
+
+async def fill(database: Database, log: TransactionLog, count: int) -> None:
+    """Record so many transactions over ten years, each with its events, two tariff periods and a bill."""
+    outbox, apart = Outbox(database, SystemClock()), timedelta(days=3652) / count
+    await Prices(FactStore(database, "prices")).load(_PRICES)
+    await database.write("PRAGMA synchronous=OFF")  # only to fill it sooner
+    for number in range(count):
+        began, name, wh = _BEGIN + number * apart, f"{number:08x}-0000-4000-8000-000000000000", number * 12_000.0
+        half, end = PeriodReading("HC", began + timedelta(hours=1), wh + 6_000.0), began + timedelta(hours=2)
+        start = PeriodReading("HP", began, wh)
+        begun = TransactionEvent(
+            name, 1 + number % 2, EventType.STARTED, TriggerReason.AUTHORIZED, began, id_token=_CARDS[number % 20]
+        )
+        ended = replace(
+            begun,
+            event_type=EventType.ENDED,
+            occurred_at=end,
+            stopped_reason=StoppedReason.LOCAL,
+            register=RegisterReading(wh + 12_000.0, end, TimeStatus.SYNCHRONIZED),
+        )
+        await outbox.append(replace(begun, register=RegisterReading(wh, began, TimeStatus.SYNCHRONIZED)))
+        for reading in (start, half):
+            await log.begin_period(name, reading)
+        await outbox.append(ended)
+        await log.note_meter(name, "23-1234567")
+        charge = Charge([start, half], wh + 12_000.0, duration=timedelta(hours=2))
+        await log.note_bill(name, bill(_PRICES, charge))
+    # What the events were is pruned in life; the log is what stays.
+    await database.write("DELETE FROM events")
+    await database.write("VACUUM")
+    await database.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+async def _best_ms(what: Callable[[], Awaitable[object]], times: int = 20) -> float:
+    took: list[float] = []
+    for _ in range(times):
+        begun = time.perf_counter()
+        await what()
+        took.append((time.perf_counter() - begun) * 1000)
+    return sorted(took)[times // 2]
+
+
+async def _export(log: TransactionLog) -> int:
+    size = len(table.heading())
+    async for page in log.pages(Search()):
+        size += len(table.rows(page, UTC))
+    return size
+
+
+async def measure(count: int) -> None:
+    """Fill a log, and print how it does."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "borne.sqlite"
+        async with open_database(path, SystemClock()) as database:
+            log = TransactionLog(database)
+            await fill(database, log, count)
+            size_mib = path.stat().st_size / 2**20
+            _told(f"{count} transactions on disk, MiB", size_mib, SIZE_AIM_MIB)
+            since = _BEGIN + timedelta(days=3_000)
+            month = Search(since, since + timedelta(days=31))
+            _told("the first 100 of a month, ms", await _best_ms(lambda: log.find(month)), MONTH_AIM_MS)
+            card = replace(month, token=_CARDS[3].value)
+            _told("those of a card in a month, ms", await _best_ms(lambda: log.find(card)), MONTH_AIM_MS)
+            _told("the newest 100 of all, ms", await _best_ms(lambda: log.find(Search())), MONTH_AIM_MS)
+            begun = time.perf_counter()
+            size = await _export(log)
+            took_s = time.perf_counter() - begun
+            _told(f"all of them as a table of {size / 2**20:.1f} MiB, s", took_s, CSV_AIM_S)
+
+
+def _told(what: str, value: float, aim: float) -> None:
+    verdict = "met" if value <= aim else "NOT MET"
+    print(f"{what:68} {value:9.2f}   aim ≤ {aim:g}: {verdict}", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Measure the log of transactions after ten years.")
+    parser.add_argument("--transactions", type=int, default=50_000)
+    asyncio.run(measure(parser.parse_args().transactions))

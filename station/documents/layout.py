@@ -1,0 +1,294 @@
+"""How a document looks: one sheet of A4 with headings, facts, tables and codes, the same for all documents.
+
+The fonts are those that every reader of PDF has, with the characters of western European languages; others become a
+question mark. Everything that imports this is imported late: the library costs a second on small machines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+import segno
+from fpdf import FPDF, XPos, YPos
+from fpdf.enums import MethodReturnValue, WrapMode
+
+_FONT: Final = "Helvetica"
+_MONO: Final = "Courier"
+_CHARACTERS: Final = "cp1252"
+_INK, _QUIET, _LINE, _PAPER, _ACCENT, _ALARM = (
+    (28, 32, 38),
+    (105, 112, 122),
+    (214, 218, 224),
+    (245, 247, 249),
+    (0, 98, 112),
+    (176, 32, 32),
+)
+_MARGIN: Final = 18.0
+_ROW: Final = 5.6
+Align = Literal["L", "R"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table: its heading, its share of the width, and where its text stands."""
+
+    heading: str
+    share: float
+    align: Align = "L"
+
+
+@dataclass(frozen=True, slots=True)
+class Imprint:
+    """What the edges of every page say."""
+
+    title: str
+    language: str
+    aside: Sequence[str]
+    """lines at the top right: who made it"""
+    foot: str
+    page: str
+    """with {} for the number and {} for how many there are"""
+    created: datetime
+
+
+class Sheet:
+    """A document in the making, from the top of the first page down."""
+
+    def __init__(self, imprint: Imprint, subtitle: str) -> None:
+        self._pdf = _Pdf(imprint)
+        self._pdf.add_page()
+        self._head(imprint, subtitle)
+
+    def tiles(self, tiles: Sequence[tuple[str, str]]) -> None:
+        """The few figures that the document is about, large and side by side."""
+        pdf, gap = self._pdf, 4.0
+        width, height, top = (pdf.epw - gap * (len(tiles) - 1)) / len(tiles), 19.0, pdf.get_y()
+        for place, (label, value) in enumerate(tiles):
+            left = _MARGIN + place * (width + gap)
+            pdf.set_fill_color(*_PAPER)
+            pdf.rect(left, top, width, height, style="F", round_corners=True, corner_radius=2)
+            pdf.set_xy(left + 4, top + 3)
+            self._ink(_QUIET, 8.5)
+            self._line(label, width - 8)
+            pdf.set_xy(left + 4, top + 8.5)
+            self._ink(_ACCENT, 16, "B")
+            while pdf.get_string_width(_plain(value)) > width - 8 and pdf.font_size_pt > 8:
+                pdf.set_font_size(pdf.font_size_pt - 0.5)
+            self._line(value, width - 8, 7)
+        pdf.set_xy(_MARGIN, top + height + 2)
+
+    def section(self, title: str, *, keeps_mm: float = 24.0) -> None:
+        """A heading with a rule; it is never alone at the foot of a page."""
+        pdf = self._pdf
+        if pdf.will_page_break(keeps_mm):
+            pdf.add_page()
+        pdf.ln(4)
+        self._ink(_ACCENT, 11, "B")
+        self._line(title, pdf.epw, 6)
+        pdf.set_draw_color(*_LINE)
+        pdf.line(_MARGIN, pdf.get_y() + 0.6, _MARGIN + pdf.epw, pdf.get_y() + 0.6)
+        pdf.ln(2.4)
+
+    def facts(self, facts: Sequence[tuple[str, str]]) -> None:
+        """Labels and what they stand for, a line each; long texts take several."""
+        pdf, label = self._pdf, 46.0
+        for name, value in facts:
+            pdf.set_x(_MARGIN)
+            self._ink(_QUIET, 9.5)
+            pdf.cell(label, _ROW, _plain(name))
+            self._ink(_INK, 9.5)
+            self._paragraph(value, pdf.epw - label)
+
+    def table(
+        self, columns: Sequence[Column], rows: Sequence[Sequence[str]], total: Sequence[str] | None = None
+    ) -> None:
+        """A table that goes on over pages with its headings, and its sum."""
+        pdf = self._pdf
+        widths = [pdf.epw * column.share / sum(one.share for one in columns) for column in columns]
+        self._headings(columns, widths)
+        for row in rows:
+            if pdf.will_page_break(_ROW + 1):
+                pdf.add_page()
+                self._headings(columns, widths)
+            self._ink(_INK, 9)
+            self._row(columns, widths, row)
+            self._rule()
+        if total is not None:
+            self._ink(_INK, 9, "B")
+            self._row(columns, widths, total)
+        pdf.ln(1)
+
+    def note(self, text: str) -> None:
+        """A remark in small print."""
+        self._ink(_QUIET, 8.5)
+        self._paragraph(text, self._pdf.epw, 4.4)
+
+    def alarm(self, text: str) -> None:
+        """Something that must not be overlooked, in a frame."""
+        pdf = self._pdf
+        pdf.ln(2)
+        self._ink(_ALARM, 9.5, "B")
+        pdf.set_draw_color(*_ALARM)
+        pdf.multi_cell(
+            pdf.epw, 6, _plain(text), border=1, padding=(1, 3), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT
+        )
+
+    def coded(self, text: str, data: str, beside: Sequence[tuple[str, str]]) -> None:
+        """A text and long numbers, with a QR code of `data` beside them."""
+        pdf, size = self._pdf, 40.0
+        if pdf.will_page_break(size + 6):
+            pdf.add_page()
+        top, width = pdf.get_y(), pdf.epw - size - 6
+        self._code(data, _MARGIN + pdf.epw - size, top, size)
+        pdf.set_y(top)
+        self._ink(_INK, 9.5)
+        self._paragraph(text, width, 4.8)
+        pdf.ln(1)
+        self.prints(beside, width)
+        pdf.set_y(max(pdf.get_y(), top + size) + 1.5)
+
+    def prints(self, numbers: Sequence[tuple[str, str]], width_mm: float | None = None) -> None:
+        """Numbers too long to be read, in small print below their names."""
+        pdf = self._pdf
+        width = width_mm if width_mm is not None else pdf.epw
+        for label, number in numbers:
+            self._ink(_QUIET, 8)
+            self._paragraph(label, width, 4)
+            pdf.set_font(_MONO, "", 6.5)
+            pdf.set_text_color(*_INK)
+            self._paragraph(number, width, 2.9)
+            pdf.ln(0.6)
+
+    def signing_line(self, text: str) -> None:
+        """Room for a person's signature."""
+        pdf = self._pdf
+        if pdf.will_page_break(30):
+            pdf.add_page()
+        pdf.ln(20)
+        pdf.set_draw_color(*_INK)
+        pdf.line(_MARGIN, pdf.get_y(), _MARGIN + 90, pdf.get_y())
+        pdf.ln(1)
+        self.note(text)
+
+    def attach(self, name: str, content: bytes, description: str) -> None:
+        """Put a file into the document."""
+        self._pdf.embed_file(basename=name, bytes=content, desc=_plain(description), compress=True)
+
+    def made(self) -> bytes:
+        """The document."""
+        return bytes(self._pdf.output())
+
+    # How
+
+    def _head(self, imprint: Imprint, subtitle: str) -> None:
+        pdf = self._pdf
+        pdf.set_fill_color(*_ACCENT)
+        pdf.rect(0, 0, pdf.w, 3, style="F")
+        pdf.set_y(12)
+        for place, line in enumerate(imprint.aside):
+            self._ink(_QUIET if place else _INK, 9, "" if place else "B")
+            pdf.cell(pdf.epw, 4.6, _plain(line), align="R", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+        bottom = pdf.get_y()
+        pdf.set_xy(_MARGIN, 12)
+        self._ink(_INK, 20, "B")
+        self._line(imprint.title, pdf.epw * 0.65, 9)
+        self._ink(_QUIET, 10)
+        self._line(subtitle, pdf.epw * 0.65)
+        pdf.set_y(max(pdf.get_y(), bottom) + 5)
+
+    def _headings(self, columns: Sequence[Column], widths: Sequence[float]) -> None:
+        self._ink(_QUIET, 8.5)
+        self._row(columns, widths, [column.heading for column in columns])
+        self._rule()
+
+    def _row(self, columns: Sequence[Column], widths: Sequence[float], cells: Sequence[str]) -> None:
+        pdf = self._pdf
+        pdf.set_x(_MARGIN)
+        for place, (column, width, cell) in enumerate(zip(columns, widths, cells, strict=True)):
+            free = sum(widths[place + 1 : _next_filled(cells, place)])  # of empty cells beside it
+            pdf.cell(width, _ROW, self._fitting(cell, width + free - 1), align=column.align)
+        pdf.ln(_ROW)
+
+    def _fitting(self, text: str, width: float) -> str:
+        """The text, or as much of its begin as the width holds."""
+        pdf, plain = self._pdf, _plain(text)
+        if pdf.get_string_width(plain) <= width:
+            return plain
+        while plain and pdf.get_string_width(f"{plain}…") > width:
+            plain = plain[:-1]
+        return f"{plain}…"
+
+    def _rule(self) -> None:
+        pdf = self._pdf
+        pdf.set_draw_color(*_LINE)
+        pdf.line(_MARGIN, pdf.get_y() + 0.3, _MARGIN + pdf.epw, pdf.get_y() + 0.3)
+        pdf.ln(0.6)
+
+    def _code(self, data: str, left: float, top: float, size: float) -> None:
+        """A QR code, drawn: a picture would be blurred in print."""
+        pdf = self._pdf
+        modules = [bytes(row) for row in segno.make(data, error="m", micro=False).matrix]
+        side = size / len(modules)
+        pdf.set_fill_color(0, 0, 0)
+        for y, row in enumerate(modules):
+            for x, dark in enumerate(row):
+                if dark:  # a little larger than it is, so that no reader shows a gap
+                    pdf.rect(left + x * side, top + y * side, side + 0.02, side + 0.02, style="F")
+
+    def _line(self, text: str, width: float, height: float = 5.0) -> None:
+        self._pdf.cell(width, height, self._fitting(text, width), new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+
+    def _paragraph(self, text: str, width: float, height: float = _ROW) -> None:
+        pdf = self._pdf
+        pdf.multi_cell(
+            width,
+            height,
+            _plain(text),
+            align="L",
+            new_x=XPos.LMARGIN,
+            new_y=YPos.NEXT,
+            wrapmode=WrapMode.CHAR if " " not in text else WrapMode.WORD,
+            output=MethodReturnValue.PAGE_BREAK,
+        )
+
+    def _ink(self, color: tuple[int, int, int], size: float, style: Literal["", "B"] = "") -> None:
+        self._pdf.set_text_color(*color)
+        self._pdf.set_font(_FONT, style, size)
+
+
+class _Pdf(FPDF):
+    """Pages of A4 with a foot."""
+
+    def __init__(self, imprint: Imprint) -> None:
+        super().__init__(format="A4")
+        self.core_fonts_encoding = _CHARACTERS
+        self.c_margin = 0.0
+        self._imprint = imprint
+        self.set_margins(_MARGIN, 14, _MARGIN)
+        self.set_auto_page_break(True, margin=18)
+        self.set_title(_plain(imprint.title))
+        self.set_lang(imprint.language)
+        self.set_creator("borne")
+        self.set_creation_date(imprint.created)
+
+    def footer(self) -> None:
+        """What stands at the foot of each page."""
+        self.set_y(-13)
+        self.set_font(_FONT, "", 7.5)
+        self.set_text_color(*_QUIET)
+        self.cell(self.epw * 0.8, 4, _plain(self._imprint.foot))
+        page = self._imprint.page.format(self.page_no(), "{nb}")
+        self.cell(self.epw * 0.2, 4, _plain(page), align="R")
+
+
+def _next_filled(cells: Sequence[str], place: int) -> int:
+    return next((after for after in range(place + 1, len(cells)) if cells[after]), len(cells))
+
+
+def _plain(text: str) -> str:
+    """The text in the characters that the fonts have, on one line."""
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
+    return printable.encode(_CHARACTERS, "replace").decode(_CHARACTERS)

@@ -1,0 +1,127 @@
+"""The charges of a month, for whoever pays them back: a company for its car at home, a neighbour, an association."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from station.documents.layout import Column, Sheet
+from station.documents.receipt import imprint
+from station.documents.table import card
+
+if TYPE_CHECKING:
+    from station.documents.occasion import Issuer, Month, Occasion
+    from station.documents.words import Words
+    from station.transaction_log import Transaction
+
+_MARK = " *"
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What the charges of a month add up to."""
+
+    charges: int
+    energy_wh: Decimal
+    costs: dict[str, Decimal]
+    """by currency"""
+    by_period: dict[str | None, Decimal]
+    """energy in watt-hours by tariff period; empty where the grid meter tells none"""
+    left_out: int
+    """charges that cannot be billed, and are in none of these sums"""
+
+
+def billable(one: Transaction) -> bool:
+    """Whether the registers prove what a transaction took."""
+    return one.energy_wh is not None and not one.begin.substitute and not one.end.substitute and one.objection is None
+
+
+def sums(transactions: Sequence[Transaction]) -> Sums:
+    """Add up what can be billed."""
+    counted = [one for one in transactions if billable(one)]
+    costs: dict[str, Decimal] = defaultdict(Decimal)
+    periods: dict[str | None, Decimal] = defaultdict(Decimal)
+    for one in counted:
+        if one.cost is not None:
+            costs[one.cost.currency] += one.cost.amount
+        for line in one.bill.lines if one.bill is not None else ():
+            if line.begin_wh is not None and line.end_wh is not None:
+                periods[line.period] += line.end_wh - line.begin_wh
+    energy_wh = sum((one.energy_wh for one in counted if one.energy_wh is not None), Decimal(0))
+    told = any(period is not None for period in periods)
+    return Sums(len(counted), energy_wh, dict(costs), dict(periods) if told else {}, len(transactions) - len(counted))
+
+
+def monthly_report(
+    month: Month, transactions: Sequence[Transaction], token: str | None, issuer: Issuer, occasion: Occasion
+) -> bytes:
+    """The report of a month, as PDF; `transactions` have ended, the oldest first, `token` as it is shown or all."""
+    words, total = occasion.words, sums(transactions)
+    name = words.month(month.year, month.month)
+    sheet = Sheet(imprint(words.monthly, issuer, occasion), f"{name} · {token or words.all_cards}")
+    costs = " + ".join(words.money(amount, currency) for currency, amount in sorted(total.costs.items()))
+    sheet.tiles(
+        [
+            (words.charges, str(total.charges)),
+            (words.energy, words.kwh(total.energy_wh)),
+            (words.cost, costs or "–"),
+        ]
+    )
+    sheet.section(words.charges)
+    if not transactions:
+        sheet.note(words.none_in_month)
+    else:
+        _table(sheet, transactions, costs, occasion)
+    if total.left_out:
+        sheet.note(f"*  {words.left_out}")
+    if total.by_period:
+        sheet.section(words.by_period)
+        named = sorted(total.by_period.items(), key=lambda one: (one[0] is None, one[0] or ""))
+        sheet.facts([(period or words.other_period, words.kwh(energy_wh)) for period, energy_wh in named])
+    sheet.section(words.meter)
+    serials = sorted({one.meter_serial for one in transactions if one.meter_serial is not None})
+    sheet.facts([(words.meter_serial, ", ".join(serials) or "–")])
+    if any(one.cost is not None for one in transactions):
+        sheet.note(words.taxes)
+    sheet.signing_line(words.date_and_name)
+    return sheet.made()
+
+
+def _table(sheet: Sheet, transactions: Sequence[Transaction], costs: str, occasion: Occasion) -> None:
+    words = occasion.words
+    columns = [
+        Column(words.no, 1.3),
+        Column(words.began, 3.1),
+        Column(words.duration, 2.1),
+        Column(words.card, 1.7),
+        Column(f"{words.before} kWh", 3, "R"),
+        Column(f"{words.after} kWh", 3, "R"),
+        Column(f"{words.energy} kWh", 2.4, "R"),
+        Column(words.cost, 2.4, "R"),
+    ]
+    rows = [_row(one, occasion) for one in transactions]
+    total = words.number_of_kwh(sums(transactions).energy_wh)
+    sheet.table(columns, rows, (words.total, "", "", "", "", "", total, costs))
+
+
+def _row(one: Transaction, occasion: Occasion) -> tuple[str, ...]:
+    words, began = occasion.words, one.began_at.astimezone(occasion.zone)
+    minutes = int(one.duration.total_seconds()) // 60 if one.duration is not None else 0
+    mark = "" if billable(one) else _MARK
+    return (
+        f"{one.number}{mark}",
+        f"{began.strftime(words.date)} {began:%H:%M}",
+        f"{minutes // 60} h {minutes % 60:02d} min",
+        card(one) or "–",
+        words.number_of_kwh(one.begin.energy_wh),
+        words.number_of_kwh(one.end.energy_wh),
+        words.number_of_kwh(one.energy_wh),
+        _amount(one, words),
+    )
+
+
+def _amount(one: Transaction, words: Words) -> str:
+    return words.money(one.cost.amount, one.cost.currency) if one.cost is not None else "–"

@@ -1,0 +1,77 @@
+"""What documents are made for: who issues them, when, in which language, and what proves what they say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from station.documents.words import Language, Words, words
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """Which station it was."""
+
+    identity: str
+    name: str
+    """its maker and model"""
+    serial_number: str | None
+    program: str
+    """what made the document, with its version"""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What was signed of a transaction."""
+
+    records: tuple[str, ...]
+    """the signed records (OCMF), in order"""
+    container: bytes
+    """the same as a file that transparency software opens (XML)"""
+    public_key: bytes
+    """SubjectPublicKeyInfo, DER"""
+    fingerprint: str
+    by_meter: bool
+    """the meter signed; else the station"""
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """For whom and when a document is made."""
+
+    language: Language
+    zone: tzinfo
+    """what clocks at the station go by"""
+    created: datetime
+
+    @property
+    def words(self) -> Words:
+        """The words of its language."""
+        return words(self.language)
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """A month of a year, as clocks at the station have it."""
+
+    year: int
+    month: int
+
+    @classmethod
+    def named(cls, text: str) -> Month:
+        """The month of a text such as 2026-01.
+
+        Raises:
+            ValueError: it is none.
+        """
+        year, _, month = text.partition("-")
+        return cls(int(year), int(month))
+
+    def begin(self, zone: tzinfo) -> datetime:
+        """Its first moment."""
+        return datetime(self.year, self.month, 1, tzinfo=zone)
+
+    def end(self, zone: tzinfo) -> datetime:
+        """The first moment after it."""
+        year, month = (self.year + 1, 1) if self.month == 12 else (self.year, self.month + 1)
+        return datetime(year, month, 1, tzinfo=zone)

@@ -1,0 +1,150 @@
+"""The receipt of a transaction: what flowed, when and for how much, and how anybody can check it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from station.documents.layout import Column, Imprint, Sheet
+from station.documents.table import card
+from station.documents.words import Words, span
+
+if TYPE_CHECKING:
+    from station.documents.occasion import Issuer, Occasion, Proof
+    from station.price import Line
+    from station.transaction_log import RegisterShown, Transaction
+
+
+def receipt(one: Transaction, issuer: Issuer, proof: Proof | None, occasion: Occasion) -> bytes:
+    """The receipt of a transaction, as PDF."""
+    words = occasion.words
+    sheet = Sheet(imprint(words.receipt, issuer, occasion), f"{words.number} {one.number} · {one.transaction_id}")
+    sheet.tiles(
+        [
+            (words.energy, words.kwh(one.energy_wh)),
+            (words.duration, span(one.duration) if one.duration is not None else "–"),
+            (words.cost, words.money(one.cost.amount, one.cost.currency) if one.cost is not None else "–"),
+        ]
+    )
+    if one.objection is not None:
+        reason = words.objections.get(one.objection, one.objection)
+        sheet.alarm(f"{words.not_billable}: {reason}.")
+    sheet.section(words.number)
+    sheet.facts(_charge(one, occasion))
+    if one.corrected_s is not None:
+        sheet.note(words.corrected.format(f"{one.corrected_s:+.0f}"))
+    sheet.section(words.cost)
+    _cost(sheet, one, words)
+    sheet.section(words.meter)
+    sheet.facts(_meter(one, occasion))
+    sheet.section(words.signature, keeps_mm=58.0)
+    _signature(sheet, proof, words)
+    return sheet.made()
+
+
+def imprint(title: str, issuer: Issuer, occasion: Occasion) -> Imprint:
+    """What the edges of a document say."""
+    words = occasion.words
+    serial = f" · {issuer.serial_number}" if issuer.serial_number is not None else ""
+    made = words.created.format(words.moment(occasion.created.astimezone(occasion.zone)))
+    return Imprint(
+        title=title,
+        language=occasion.language,
+        aside=[issuer.identity, f"{words.station} {issuer.name}{serial}"],
+        foot=f"{made} {issuer.program}",
+        page=words.page,
+        created=occasion.created,
+    )
+
+
+def _charge(one: Transaction, occasion: Occasion) -> list[tuple[str, str]]:
+    words, zone = occasion.words, occasion.zone
+    facts = [
+        (words.place, str(one.evse_id)),
+        (words.card, card(one) or "–"),
+        (words.began, words.moment(one.began_at.astimezone(zone))),
+    ]
+    if one.ended_at is None:
+        return [*facts, (words.ended, words.still_running)]
+    facts.append((words.ended, words.moment(one.ended_at.astimezone(zone))))
+    if one.charging_s is not None:
+        facts.append((words.energy_flowed, span(timedelta(seconds=one.charging_s))))
+    if one.stopped_reason is not None:
+        facts.append((words.ended_by, words.reasons.get(one.stopped_reason, one.stopped_reason)))
+    return facts
+
+
+def _cost(sheet: Sheet, one: Transaction, words: Words) -> None:
+    if one.told is not None:
+        sheet.facts([(words.total, words.money(one.told.amount, one.told.currency))])
+        sheet.note(words.told_by_csms)
+        return
+    if one.bill is None:
+        sheet.note(words.no_price)
+        return
+    columns = [
+        Column(words.what, 3.2),
+        Column(words.register, 4),
+        Column(words.quantity, 2, "R"),
+        Column(words.price, 2.4, "R"),
+        Column(words.amount, 2, "R"),
+    ]
+    currency = one.bill.currency
+    rows = [_line(line, currency, words) for line in one.bill.lines]
+    sheet.table(columns, rows, (words.total, "", "", "", words.money(one.bill.total, currency)))
+    sheet.note(words.taxes)
+
+
+def _line(line: Line, currency: str, words: Words) -> tuple[str, ...]:
+    name = {"energy": words.energy, "time": words.time, "idle": words.idle}[line.what]
+    registers = ""
+    if line.begin_wh is not None and line.end_wh is not None:
+        registers = f"{words.kwh(line.begin_wh)} – {words.kwh(line.end_wh)}"
+    return (
+        f"{name} {line.period}" if line.period is not None else name,
+        registers,
+        f"{words.decimal(line.quantity)} {line.unit}",
+        f"{words.money(line.unit_price, currency)}/{line.unit}",
+        words.money(line.amount, currency),
+    )
+
+
+def _meter(one: Transaction, occasion: Occasion) -> list[tuple[str, str]]:
+    words = occasion.words
+    facts = [
+        (words.meter_serial, one.meter_serial or "–"),
+        (words.register_begin, _register(one.begin, occasion)),
+    ]
+    if one.ended_at is not None:
+        facts.append((words.register_end, _register(one.end, occasion)))
+    return facts
+
+
+def _register(shown: RegisterShown, occasion: Occasion) -> str:
+    words = occasion.words
+    parts = [words.kwh(shown.energy_wh)]
+    if shown.substitute:
+        parts.append(words.silent)
+    if shown.read_at is not None:
+        parts.append(words.moment(shown.read_at.astimezone(occasion.zone)))
+        parts.append(f"{words.clock}: {words.clocks[shown.time or 'none']}")
+    return " · ".join(parts)
+
+
+def _signature(sheet: Sheet, proof: Proof | None, words: Words) -> None:
+    if proof is None:
+        sheet.note(words.unsigned)
+        return
+    sheet.attach("record.xml", proof.container, words.signature)
+    signed_by = words.signed_by_meter if proof.by_meter else words.signed_by_station
+    sheet.coded(
+        f"{signed_by} {words.how_to_check}",
+        proof.public_key.hex().upper(),
+        [(words.fingerprint, proof.fingerprint), (words.public_key, proof.public_key.hex())],
+    )
+    sheet.prints([(f"{words.signature} {place}", _signed_part(one)) for place, one in enumerate(proof.records, 1)])
+
+
+def _signed_part(record: str) -> str:
+    """The signature of a record (OCMF|data|signature)."""
+    return record.rpartition("|")[2]

@@ -1,0 +1,134 @@
+"""The words of documents in each language, and how numbers and moments are written there."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+_UNKNOWN = "–"
+Language = Literal["en", "fr", "de", "nl"]
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Everything that documents say in one language."""
+
+    decimal_mark: str
+    date: str
+    """how a day is written (strftime)"""
+    months: tuple[str, ...]
+    receipt: str
+    monthly: str
+    station: str
+    number: str
+    place: str
+    card: str
+    began: str
+    ended: str
+    duration: str
+    energy_flowed: str
+    ended_by: str
+    still_running: str
+    energy: str
+    total: str
+    cost: str
+    what: str
+    quantity: str
+    price: str
+    amount: str
+    time: str
+    idle: str
+    taxes: str
+    told_by_csms: str
+    no_price: str
+    not_billable: str
+    meter: str
+    meter_serial: str
+    register_begin: str
+    register_end: str
+    register: str
+    silent: str
+    clock: str
+    corrected: str
+    signature: str
+    signed_by_meter: str
+    signed_by_station: str
+    unsigned: str
+    public_key: str
+    fingerprint: str
+    how_to_check: str
+    created: str
+    page: str
+    no: str
+    """the heading of a column of numbers that count"""
+    before: str
+    """the register, as the heading of a narrow column"""
+    after: str
+    all_cards: str
+    charges: str
+    none_in_month: str
+    left_out: str
+    by_period: str
+    other_period: str
+    date_and_name: str
+    clocks: dict[str, str]
+    """how good a time is, by the letters of OCMF; none: it was not recorded"""
+    reasons: dict[str, str]
+    """why a transaction ended; others are told as OCPP calls them"""
+    objections: dict[str, str]
+    """why a bill cannot be asked, by the sentence that is on record"""
+
+    def decimal(self, number: Decimal) -> str:
+        """A number, with all the digits that it has."""
+        return f"{number:f}".replace(".", self.decimal_mark)
+
+    def kwh(self, energy_wh: Decimal | None) -> str:
+        """A register or an energy with its unit."""
+        return f"{self.number_of_kwh(energy_wh)} kWh" if energy_wh is not None else _UNKNOWN
+
+    def number_of_kwh(self, energy_wh: Decimal | None) -> str:
+        """A register or an energy in kWh: to the watt-hour, and to what the meter tells below that."""
+        if energy_wh is None:
+            return _UNKNOWN
+        exact = (energy_wh / 1000).normalize()
+        return self.decimal(exact if _decimals(exact) > 3 else exact.quantize(Decimal("0.001")))
+
+    def money(self, amount: Decimal, currency: str) -> str:
+        """An amount of money, with two decimals at least."""
+        shown = amount if _decimals(amount) >= 2 else amount.quantize(Decimal("0.01"))
+        return f"{self.decimal(shown)} {currency}"
+
+    def moment(self, at: datetime) -> str:
+        """A moment as a clock at the station shows it, and how far that is from UTC."""
+        hours, minutes = divmod(abs(int((at.utcoffset() or timedelta()).total_seconds())) // 60, 60)
+        sign = "-" if (at.utcoffset() or timedelta()) < timedelta() else "+"
+        return f"{at.strftime(self.date)} {at:%H:%M:%S} (UTC{sign}{hours:02d}:{minutes:02d})"
+
+    def month(self, year: int, month: int) -> str:
+        """A month of a year."""
+        return f"{self.months[month - 1]} {year}"
+
+
+def span(duration: timedelta) -> str:
+    """A span of time as hours, minutes and seconds."""
+    seconds = max(0, int(duration.total_seconds()))
+    return f"{seconds // 3600} h {seconds // 60 % 60:02d} min {seconds % 60:02d} s"
+
+
+def _decimals(number: Decimal) -> int:
+    exponent = number.as_tuple().exponent
+    return -exponent if isinstance(exponent, int) else 0
+
+
+@cache
+def words(language: Language) -> Words:
+    """The words of a language, from its file beside this one."""
+    from pydantic import TypeAdapter
+
+    path = Path(__file__).with_name("words") / f"{language}.toml"
+    return TypeAdapter(Words).validate_python(tomllib.loads(path.read_text(encoding="utf-8")))

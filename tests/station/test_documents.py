@@ -1,0 +1,253 @@
+"""Receipts and monthly reports: that they say what is on record, in four languages, and can be checked."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+import zlib
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+import segno
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from station.documents.monthly import Sums, billable, monthly_report, sums
+from station.documents.occasion import Issuer, Month, Occasion, Proof
+from station.documents.receipt import receipt
+from station.documents.words import Language, Words, span, words
+from station.price import Bill
+from station.transaction_log import Transaction
+from tests.fakes import CARD, NOON
+from tests.station.documents_data import BILL, LINES, transaction
+
+LANGUAGES: tuple[Language, ...] = ("en", "fr", "de", "nl")
+ISSUER = Issuer("BORNE-0001", "borne flex", "0001", "borne 0.1")
+KEY = bytes(range(91))
+PROOF = Proof(
+    ('OCMF|{"PG":"T1"}|{"SD":"3044AA"}', 'OCMF|{"PG":"T2"}|{"SD":"3044BB"}'), b"<values/>" * 40, KEY, "3f:aa", False
+)
+
+
+def occasion(language: Language = "en") -> Occasion:
+    """A document made at the end of January, in Paris."""
+    return Occasion(language, ZoneInfo("Europe/Paris"), datetime(2026, 1, 31, 9, tzinfo=UTC))
+
+
+def streams(pdf: bytes) -> list[bytes]:
+    """The contents of a document, page by page, and what is attached to it."""
+    found: list[bytes] = []
+    for stream in re.findall(rb"stream\n(.*?)\nendstream", pdf, re.DOTALL):
+        try:
+            found.append(zlib.decompress(stream))
+        except zlib.error:
+            found.append(stream)
+    return found
+
+
+def texts(pdf: bytes) -> list[str]:
+    """Every piece of text that is drawn, in order."""
+    found = (raw for one in streams(pdf) for raw in re.findall(rb"\(((?:\\.|[^\\()])*)\) Tj", one, re.DOTALL))
+    return [re.sub(rb"\\(.)", rb"\1", raw).decode("cp1252") for raw in found]
+
+
+def text(pdf: bytes) -> str:
+    """All of it, in one line."""
+    return " ".join(texts(pdf))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_has_all_words_and_no_others(language: Language) -> None:
+    path = Path(sys.modules[Words.__module__].__file__ or "").with_name("words") / f"{language}.toml"
+    given_words = tomllib.loads(path.read_text(encoding="utf-8"))
+    assert given_words.keys() == {field.name for field in fields(Words)}
+    english = words("en")
+    assert len(words(language).months) == 12
+    for name in ("clocks", "reasons", "objections"):
+        assert getattr(words(language), name).keys() == getattr(english, name).keys()
+    for line in path.read_text(encoding="utf-8").splitlines():
+        assert line.encode("cp1252").decode("cp1252") == line, "the fonts have these characters"
+        assert '""' not in line
+
+
+def test_numbers_and_moments_are_written_as_people_write_them() -> None:
+    german, english = words("de"), words("en")
+    assert german.kwh(Decimal("1234567.0")) == "1234,567 kWh"
+    assert english.kwh(Decimal("1000")) == "1.000 kWh"
+    assert english.kwh(Decimal("1000.25")) == "1.00025 kWh", "no digit of the meter is dropped"
+    assert english.kwh(None) == "–"
+    assert (english.money(Decimal("3"), "EUR"), english.money(Decimal("0.1234"), "EUR")) == ("3.00 EUR", "0.1234 EUR")
+    assert german.moment(NOON.astimezone(ZoneInfo("Europe/Berlin"))) == "15.01.2026 13:00:00 (UTC+01:00)"
+    assert english.moment(NOON.astimezone(ZoneInfo("America/St_Johns"))) == "2026-01-15 08:30:00 (UTC-03:30)"
+    assert words("fr").month(2026, 8) == "août 2026"
+    assert span(timedelta(hours=26, minutes=3, seconds=4.9)) == "26 h 03 min 04 s"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_receipt_says_what_was_charged_when_for_how_much_and_who_measured_it(language: Language) -> None:
+    pdf, said = receipt(transaction(), ISSUER, PROOF, occasion(language)), words(language)
+    drawn = text(pdf)
+    mark = said.decimal_mark
+    for wanted in (
+        said.receipt,
+        "BORNE-0001",
+        "0d9ad6e6-79f4-4b4b-9d0b-0a3f7a3a8d11",
+        f"20{mark}000 kWh",
+        f"8{mark}23 EUR",
+        "1 h 30 min 00 s",
+        "1 h 15 min 00 s",
+        "13:00:00 (UTC+01:00)",
+        "14:30:00 (UTC+01:00)",
+        f"{said.energy} HP",
+        f"1{mark}000 kWh – 13{mark}345 kWh",
+        f"12{mark}345 kWh",
+        f"0{mark}30 EUR/kWh",
+        f"3{mark}70 EUR",
+        said.idle,
+        "23-1234567",
+        said.clocks["S"],
+        said.reasons["Local"],
+        said.signed_by_station.split()[0],
+        "3f:aa",
+        "3044AA",
+        "3044BB",
+        "04A3…80",
+    ):
+        assert wanted in drawn, wanted
+    assert CARD.value not in drawn
+    assert pdf.startswith(b"%PDF-")
+
+
+def test_the_signed_record_is_attached_and_the_public_key_drawn_as_a_code() -> None:
+    pdf = receipt(transaction(), ISSUER, PROOF, occasion())
+    assert PROOF.container in streams(pdf)
+    assert b"record.xml" in pdf
+    dark = sum(sum(row) for row in segno.make(KEY.hex().upper(), error="m", micro=False).matrix)
+    page = streams(pdf)[0] if b" re f" in streams(pdf)[0] else b"".join(streams(pdf))
+    squares = re.findall(rb"([\d.]+) [\d.]+ ([\d.]+) -([\d.]+) re f", page)
+    assert len([one for one in squares if one[1] == one[2]]) == dark
+    assert KEY.hex() in "".join(texts(pdf))
+
+
+def test_a_receipt_without_a_signature_says_so_and_has_no_code() -> None:
+    drawn = text(receipt(transaction(), ISSUER, None, occasion()))
+    assert words("en").unsigned in drawn
+    assert words("en").public_key not in drawn
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_cannot_be_billed_says_why_in_the_language_of_the_receipt(language: Language) -> None:
+    said = words(language)
+    for sentence, translated in said.objections.items():
+        objected = transaction(bill=replace(BILL, objection=sentence))
+        assert f"{said.not_billable}: {translated}." in text(receipt(objected, ISSUER, None, occasion(language)))
+    unknown = transaction(bill=replace(BILL, objection="the meter was struck by lightning"))
+    assert "struck by lightning" in text(receipt(unknown, ISSUER, None, occasion(language)))
+
+
+def test_times_that_were_corrected_and_registers_that_are_old_say_so() -> None:
+    one = transaction(corrected_s=43_200.0)
+    one = replace(one, begin=replace(one.begin, time="U", substitute=True), end=replace(one.end, time=None))
+    drawn, said = text(receipt(one, ISSUER, None, occasion())), words("en")
+    assert said.corrected.format("+43200") in drawn
+    assert said.clocks["U"] in drawn
+    assert said.clocks["none"] in drawn
+    assert "silent" in drawn
+
+
+def test_a_charge_that_goes_on_and_one_that_nobody_priced() -> None:
+    running = transaction(ended_at=None, stopped_reason=None, charging_s=None, bill=None)
+    drawn, said = text(receipt(running, ISSUER, None, occasion())), words("en")
+    assert said.still_running in drawn
+    assert said.no_price in drawn
+    assert said.register_end not in drawn
+    odd = transaction(stopped_reason="SOCLimitReached", token=None, meter_serial=None)
+    assert "SOCLimitReached" in text(receipt(odd, ISSUER, None, occasion()))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.text(max_size=60), st.text(max_size=300))
+def test_no_text_breaks_a_receipt(serial: str, reason: str) -> None:
+    one = transaction(meter_serial=serial, stopped_reason=reason)
+    assert receipt(one, replace(ISSUER, name=serial), None, occasion()).startswith(b"%PDF-")
+
+
+# The report of a month
+
+
+def charges(count: int) -> list[Transaction]:
+    """So many charges of a month, one after the other."""
+    made: list[Transaction] = []
+    for number in range(count):
+        begin = NOON + timedelta(hours=3 * number)
+        made.append(transaction(number=number + 1, began_at=begin, ended_at=begin + timedelta(hours=2)))
+    return made
+
+
+def test_a_month_begins_and_ends_where_clocks_at_the_station_say() -> None:
+    paris = ZoneInfo("Europe/Paris")
+    march = Month.named("2026-03")
+    assert march.begin(paris).astimezone(UTC) == datetime(2026, 2, 28, 23, tzinfo=UTC)
+    assert march.end(paris).astimezone(UTC) == datetime(2026, 3, 31, 22, tzinfo=UTC), "summer time"
+    assert Month.named("2026-12").end(UTC) == datetime(2027, 1, 1, tzinfo=UTC)
+
+
+def test_the_sums_of_a_month_are_those_of_what_can_be_billed() -> None:
+    good = transaction()
+    substitute = transaction(end=replace(good.end, substitute=True))
+    objected = transaction(bill=replace(BILL, objection="the register went back"))
+    unread = transaction(begin=replace(good.begin, energy_wh=None))
+    francs = transaction(bill=Bill("CHF", LINES[:1], Decimal("3.70")))
+    assert [billable(one) for one in (good, substitute, objected, unread, francs)] == [True, False, False, False, True]
+    assert sums([good, substitute, objected, unread, francs]) == Sums(
+        2,
+        Decimal("40000.000"),
+        {"EUR": Decimal("8.23"), "CHF": Decimal("3.70")},
+        {"HP": Decimal(24690), "HC": Decimal(7655)},
+        3,
+    )
+    assert sums([]) == Sums(0, Decimal(0), {}, {}, 0)
+
+
+@given(st.lists(st.integers(0, 10**8).map(lambda milli: Decimal(milli) / 1000), max_size=40))
+def test_the_energy_of_a_month_is_the_sum_of_its_lines(energies: list[Decimal]) -> None:
+    one = transaction()
+    made = [replace(one, end=replace(one.end, energy_wh=Decimal(1000) + energy)) for energy in energies]
+    assert sums(made).energy_wh == sum(energies, Decimal(0))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_report_lists_every_charge_over_pages_and_their_sums(language: Language) -> None:
+    made, said = charges(60), words(language)
+    made[7] = replace(made[7], begin=replace(made[7].begin, substitute=True))
+    drawn = texts(monthly_report(Month(2026, 1), made, "04A3…80", ISSUER, occasion(language)))
+    foot = said.page.split("{", maxsplit=1)[0]  # the number of pages is a piece of text of its own
+    pieces = [one for before, one in pairwise(["", *drawn]) if not before.startswith(foot)]
+    numbers = [one for one in pieces if re.fullmatch(r"\d+( \*)?", one)]
+    assert numbers == ["59", *(f"{n} *" if n == 8 else str(n) for n in range(1, 61))]
+    assert drawn.count(said.no) >= 2, "the headings are on each page"
+    whole = " ".join(drawn)
+    assert f"{said.month(2026, 1)} · 04A3…80" in whole
+    assert f"1180{said.decimal_mark}000 kWh" in whole
+    assert f"485{said.decimal_mark}57 EUR" in whole
+    assert f"728{said.decimal_mark}355 kWh" in whole, "59 times the energy of HP"
+    assert said.left_out in whole
+    assert said.date_and_name in whole
+
+
+def test_a_month_in_which_nobody_charged_is_a_report_too() -> None:
+    drawn = text(monthly_report(Month(2026, 2), [], None, ISSUER, occasion()))
+    assert words("en").none_in_month in drawn
+    assert words("en").all_cards in drawn
+
+
+def test_the_library_that_draws_is_not_loaded_with_the_api() -> None:
+    look = "import sys, station.web.document_api, station.web.transaction_api; sys.exit('fpdf' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", look], check=False).returncode == 0

@@ -1,0 +1,70 @@
+"""Receipts and monthly reports through the local API, with the signatures that the station made."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from tests.station.test_documents import streams, text
+from tests.walk import CARD, OTHER_CARD, walking
+from tests.walks.steps import variables
+from tests.walks.test_records import PRICES, charge
+from tests.walks.visit import visiting
+
+
+async def test_a_receipt_carries_the_record_that_the_api_gives_and_the_key_of_the_station(tmp_path: Path) -> None:
+    rows = variables(ClockCtrlr__TimeZone="Europe/Paris")
+    async with walking(tmp_path, prices=PRICES, variable=rows) as walk, visiting(walk) as api:
+        await walk.accepted()
+        identity = await charge(api, seconds=3600)
+        told = await api.get(f"/api/transactions/{identity}")
+        answer = await api.client.get(f"/api/transactions/{identity}/receipt.pdf", params={"lang": "fr"})
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "application/pdf"
+        assert answer.headers["content-disposition"] == 'attachment; filename="receipt-1.pdf"'
+        drawn = text(answer.content)
+        assert "Reçu de recharge" in drawn
+        assert f"{told['cost']['amount'].replace('.', ',')} CHF" in drawn
+        assert identity in drawn
+        record = await api.client.get(f"/api/transactions/{identity}/record")
+        assert record.content in streams(answer.content)
+        key = await api.get("/api/evses/1/public-key")
+        assert key["fingerprint"] in drawn
+        assert CARD.value not in drawn
+        assert (await api.client.get("/api/transactions/none/receipt.pdf")).status_code == 404
+        wrong = await api.client.get(f"/api/transactions/{identity}/receipt.pdf?lang=la")
+        assert (wrong.status_code, "lang" in wrong.text) == (422, True)
+
+
+async def test_the_report_of_a_month_is_that_of_one_card_as_table_and_as_document(tmp_path: Path) -> None:
+    async with walking(tmp_path, prices=PRICES) as walk, visiting(walk) as api:
+        await walk.accepted()
+        mine = [await charge(api), await charge(api)]
+        await charge(api, OTHER_CARD.value)
+        month = f"{walk.application.clock.now():%Y-%m}"
+        query = {"month": month, "token": CARD.value}
+        answer = await api.client.get("/api/monthly-report.csv", params=query)
+        assert answer.status_code == 200
+        rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+        assert [row["transaction_id"] for row in rows] == mine
+        document = await api.client.get("/api/monthly-report.pdf", params=query | {"lang": "nl"})
+        assert document.status_code == 200
+        drawn = text(document.content)
+        assert "Laadoverzicht" in drawn
+        assert "· 04A3…80" in drawn
+        assert CARD.value not in drawn
+        everybody = await api.client.get("/api/monthly-report.csv", params={"month": month})
+        assert len(everybody.text.splitlines()) == 4
+        empty = await api.client.get("/api/monthly-report.pdf", params={"month": "2001-01"})
+        assert "Nobody charged" in text(empty.content)
+
+
+@pytest.mark.parametrize("month", ["2026", "2026-13", "2026-00", "1999-01", "2026-1", "", "2026-01-01"])
+async def test_a_month_that_is_none_is_refused(tmp_path: Path, month: str) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        for kind in ("csv", "pdf"):
+            answer = await api.client.get(f"/api/monthly-report.{kind}", params={"month": month})
+            assert (answer.status_code, "month" in answer.text) == (422, True)
