@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _STATION: Final = frozenset(
     {"identity", "vendor", "model", "powered", "clock", "local_time", "light", "tamper", "evses"}
 )
-_EVSE_HIDDEN: Final = frozenset({"id_token", "transaction_id"})
+_EVSE_HIDDEN: Final = frozenset({"id_token", "transaction_id", "display", "cost"})
 _EVENT_HIDDEN: Final = frozenset({"transaction_id"})
 _LEAST_FOR: Final = {"frame": Role.INSTALLER, "meter-frame": Role.INSTALLER}
 """kinds of happenings that not everybody sees; OCPP frames name cards and customers"""
