@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -54,15 +55,20 @@ class Access:
         self._events = security_events
         self._clock = clock
         self._guard = SignInGuard()
+        self._turn = asyncio.Lock()
+        self._loaded = False
 
-    async def load(self) -> None:
-        """Take what is on disk.
+    async def ready(self) -> None:
+        """Take what is on disk, once.
 
         Raises:
-            StorageError: the disk cannot be read.
+            StorageError: the disk cannot be read; call again.
         """
-        await self.accounts.load()
-        await self.tokens.load()
+        async with self._turn:
+            if not self._loaded:
+                await self.accounts.load()
+                await self.tokens.load()
+                self._loaded = True
 
     async def sign_in(self, role: Role, password: str, address: str) -> Answer:
         """Begin a session with a password."""

@@ -69,7 +69,6 @@ from station.residual_current import ResidualCurrentGuard
 from station.restart import Restart
 from station.sampler import Sampler
 from station.security_events import SecurityEvents, SecurityEventType
-from station.sessions import AccessTokens, Sessions
 from station.settings import Settings
 from station.shared_limits import SharedLimits
 from station.signed_records import SignedRecords
@@ -85,6 +84,7 @@ from station.version import package_version
 
 if TYPE_CHECKING:
     from metering.clock import Clock
+    from station.access import Access
     from station.config import Configuration, EvseConfig, GridConfig, MqttConfig, StationConfig
     from station.mqtt import Mqtt
     from station.site import Site
@@ -230,7 +230,7 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
             ),
             books,
             activation,
-            await _access(program, database, security_events),
+            lambda: _access(program, database, security_events),
             metrology,
             history,
             residual,
@@ -301,16 +301,17 @@ def _seed(configuration: Configuration) -> Seed:
     return Seed(csms.ca_file, csms.certificate_file, csms.key_file) if csms is not None else Seed()
 
 
-async def _access(program: Program, database: Database, security_events: SecurityEvents) -> Access:
-    """Who gets in at the local API and page."""
+def _access(program: Program, database: Database, security_events: SecurityEvents) -> Access:
+    """Who gets in at the local API and page; made for the first visitor."""
+    from station.access import Access
+    from station.sessions import AccessTokens, Sessions
+
     http, clock = program.configuration.http, program.clock
     codes = {Role.INSTALLER: http.installer_code, Role.SERVICE: http.service_code}
     label = {role: code.get_secret_value() for role, code in codes.items() if code is not None}
     accounts = Accounts(FactStore(database, "account"), label, clock)
     tokens = AccessTokens(FactStore(database, "access-token"), clock)
-    access = Access(accounts, Sessions(clock), tokens, security_events, clock)
-    await access.load()
-    return access
+    return Access(accounts, Sessions(clock), tokens, security_events, clock)
 
 
 async def _own_cards(database: Database, station: ChargingStation, configuration: Configuration) -> OwnCards:

@@ -74,7 +74,8 @@ class Life:
     tariff_and_cost: TariffAndCost
     books: Bookkeeper
     activation: Activation
-    access: Access
+    open_access: Callable[[], Access]
+    """makes what lets visitors of the page in; a station without any does not pay for it"""
     metrology: Metrology
     history: LoadHistory
     residual: ResidualCurrentGuard
@@ -92,6 +93,14 @@ class Life:
     variables: Variables | None = None
     watchers: list[Callable[[], Awaitable[None]]] = field(default_factory=list[Callable[[], Awaitable[None]]])
     """auxiliary tasks: they may fail all day"""
+    _access: Access | None = None
+
+    @property
+    def access(self) -> Access:
+        """Who gets in at the local API and page; what is on disk of it is taken by `ready`."""
+        if self._access is None:
+            self._access = self.open_access()
+        return self._access
 
     async def run(self) -> None:
         """Live until cancelled. A crash of an essential task ends it, with contactors open."""

@@ -68,11 +68,11 @@ def account_routes(api: FastAPI, living: Living) -> None:
 def _session_routes(api: FastAPI, living: Living) -> None:
     @api.get("/api/session")
     async def session(request: Request) -> Json:  # pyright: ignore[reportUnusedFunction]  # the decorators register these
-        return _told(visitor_of(request), living.life.access)
+        return _told(visitor_of(request), (await _access(living)))
 
     @api.post("/api/session", status_code=201)
     async def sign_in(request: Request, body: SignIn) -> Response:  # pyright: ignore[reportUnusedFunction]
-        access, visitor = living.life.access, visitor_of(request)
+        access, visitor = await _access(living), visitor_of(request)
         answer = await access.sign_in(_role(body.role), body.password.get_secret_value(), visitor.address)
         return _entered(request, access, answer, bearer=body.bearer, wrong="the password is wrong")
 
@@ -80,7 +80,7 @@ def _session_routes(api: FastAPI, living: Living) -> None:
     async def sign_out(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
         visitor = visitor_of(request)
         if visitor.session is not None:
-            living.life.access.sessions.end(visitor.session)
+            (await _access(living)).sessions.end(visitor.session)
         answer = JSONResponse({"accepted": True})
         secure = request.url.scheme == "https"
         answer.delete_cookie(_cookie(request), path="/", secure=secure, httponly=True, samesite="strict")
@@ -90,7 +90,7 @@ def _session_routes(api: FastAPI, living: Living) -> None:
 def _password_routes(api: FastAPI, living: Living) -> None:
     @api.get("/api/accounts")
     async def accounts() -> Json:  # pyright: ignore[reportUnusedFunction]
-        kept = living.life.access.accounts
+        kept = (await _access(living)).accounts
         return {
             role.word: {"has_password": kept.has_password(role), "awaits_code": kept.awaits_code(role)}
             for role in ACCOUNTS
@@ -98,7 +98,7 @@ def _password_routes(api: FastAPI, living: Living) -> None:
 
     @api.post("/api/accounts/{role}/first-password", status_code=201)
     async def first_password(request: Request, role: RoleWord, body: FirstPassword) -> Response:  # pyright: ignore[reportUnusedFunction]
-        access, visitor = living.life.access, visitor_of(request)
+        access, visitor = await _access(living), visitor_of(request)
         code, password = body.code.get_secret_value(), body.password.get_secret_value()
         try:
             answer = await access.first_password(_role(role), code, password, visitor.address)
@@ -108,7 +108,7 @@ def _password_routes(api: FastAPI, living: Living) -> None:
 
     @api.put("/api/accounts/{role}/password", status_code=202)
     async def change_password(request: Request, role: RoleWord, body: NewPassword) -> Json:  # pyright: ignore[reportUnusedFunction]
-        access, visitor = living.life.access, visitor_of(request)
+        access, visitor = await _access(living), visitor_of(request)
         await _prove(access, visitor, body)
         meant = _lesser(visitor, role, or_own=True)
         try:
@@ -122,7 +122,7 @@ def _password_routes(api: FastAPI, living: Living) -> None:
     @api.post("/api/accounts/{role}/code", status_code=201)
     async def hand_on_code(request: Request, role: RoleWord) -> Json:  # pyright: ignore[reportUnusedFunction]
         meant = _lesser(visitor_of(request), role, or_own=False)
-        code = await living.life.access.accounts.hand_on_code(meant)
+        code = await (await _access(living)).accounts.hand_on_code(meant)
         return {"code": code, "days": CODE_LASTS.days}
 
 
@@ -131,27 +131,34 @@ def _token_routes(api: FastAPI, living: Living) -> None:
     async def tokens() -> list[Json]:  # pyright: ignore[reportUnusedFunction]
         return [
             {"name": name, "role": token.role.word, "expires_at": token.expires_at.isoformat()}
-            for name, token in living.life.access.tokens.all().items()
+            for name, token in (await _access(living)).tokens.all().items()
         ]
 
     @api.post("/api/access-tokens", status_code=201)
     async def new_token(request: Request, body: NewToken) -> Json:  # pyright: ignore[reportUnusedFunction]
         meant = _lesser(visitor_of(request), body.role, or_own=True)
         try:
-            secret = await living.life.access.new_token(body.name, meant, timedelta(days=body.days))
+            secret = await (await _access(living)).new_token(body.name, meant, timedelta(days=body.days))
         except ValueError as error:
             raise HTTPException(409, str(error)) from error
         return {"name": body.name, "token": secret}
 
     @api.delete("/api/access-tokens/{name}", status_code=202)
     async def revoke(request: Request, name: str) -> Json:  # pyright: ignore[reportUnusedFunction]
-        tokens = living.life.access.tokens
+        tokens = (await _access(living)).tokens
         found = tokens.all().get(name)
         if found is None:
             raise HTTPException(404, "there is no such token")
         _lesser(visitor_of(request), found.role.word, or_own=True)
         await tokens.revoke(name)
         return {"accepted": True}
+
+
+async def _access(living: Living) -> Access:
+    """Who gets in, as it is on disk; a disk that refuses is answered with 503."""
+    access = living.life.access
+    await access.ready()
+    return access
 
 
 def _told(visitor: Visitor, access: Access) -> Json:

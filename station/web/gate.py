@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from station.accounts import Role
+from station.database import StorageError
 from station.transfer.location import USER_AGENT
 from station.web.permissions import Rule, rule_for
 from station.web.visitor import CSRF_HEADER, Visitor, admit, host_name, is_own_name
@@ -50,7 +51,7 @@ class Gate:
             return
         request = Request(scope)
         life = self._host.life
-        access = life.access if life is not None else None
+        access = life.access if life is not None and await _is_ready(life.access) else None
         visitor = admit(request, access)
         rule = rule_for(request.method, request.url.path)
         refusal = self._stranger(request) or _unasked(request, visitor) or _refusal(request, visitor, rule, access)
@@ -77,6 +78,15 @@ class Gate:
         if not length.isdecimal() or int(length) > _LARGEST_BODY:
             return _no(413, f"more than {_LARGEST_BODY} bytes")
         return None
+
+
+async def _is_ready(access: Access) -> bool:
+    """Whether it is known who has a password; while the disk refuses, nobody from elsewhere is let in."""
+    try:
+        await access.ready()
+    except StorageError:
+        return False
+    return True
 
 
 def _unasked(request: Request, visitor: Visitor) -> Response | None:

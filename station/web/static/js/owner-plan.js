@@ -8,10 +8,18 @@ import { t } from "./words.js";
 // Schedule, limit and service
 
 export async function openSchedule() {
+  const form = find("#schedule-form");
+  show(form, false); // nobody types into what is about to be filled
+  const { tariff } = await get("/api/load-management");
+  find("#mode").value = tariff.mode;
+  find("#departure").value = tariff.departure;
+  find("#energy").value = tariff.energy_wh === 0 ? "" : tariff.energy_wh / 1000;
+  show(form, true);
+  await showLimits();
+}
+
+async function showLimits() {
   const [told, status] = await Promise.all([get("/api/load-management"), get("/api/status")]);
-  find("#mode").value = told.tariff.mode;
-  find("#departure").value = told.tariff.departure;
-  find("#energy").value = told.tariff.energy_wh === 0 ? "" : told.tariff.energy_wh / 1000;
   const limit = told.limits.user ?? null;
   say(find("#limit-now"), limit === null ? t("limit.nothing") : sayLimit(limit));
   show(find("#limit-end"), limit !== null);
@@ -30,19 +38,19 @@ submitting(find("#schedule-form"), async ({ mode, departure, energy }) => {
 
 submitting(find("#limit-form"), async ({ current, hours }) => {
   await put("/api/load-management/limits/user", { current_a: Number(current), for_s: Number(hours) * 3600 });
-  await openSchedule();
+  await showLimits();
 });
 
 acting(find("#limit-end"), async () => {
   await remove("/api/load-management/limits/user");
-  await openSchedule();
+  await showLimits();
 });
 
 function serviceItem(evse) {
   const button = make("button", { type: "button" }, t(evse.in_service ? "service.close" : "service.open"));
   acting(button, async () => {
     await post(`/api/evses/${evse.id}/availability`, { operative: !evse.in_service });
-    await openSchedule();
+    await showLimits();
   });
   const state = make("span", { class: evse.in_service ? "pill on" : "pill bad" }, t(evse.in_service ? "service.is-open" : "service.is-closed"));
   return make("li", {}, make("div", { class: "row" }, make("strong", {}, t("charge.evse", { number: evse.id })), state), button);
@@ -53,12 +61,14 @@ function serviceItem(evse) {
 const MONEY = ["energy_per_kwh", "time_per_hour", "idle_per_hour"];
 
 export async function openPrice() {
+  show(find("#price-form"), false);
   const { prices } = await get("/api/prices");
   for (const name of MONEY) find(`#${name}`).value = prices === null ? "" : trimmed(prices[name]);
   find("#idle_after").value = prices === null ? "" : prices.idle_after_s / 60;
   find("#currency").value = prices?.currency ?? "EUR";
   find("#price-periods").replaceChildren(...(prices?.period ?? []).map((one) => periodRow(one.name, trimmed(one.energy_per_kwh))));
   show(find("#price-none"), prices !== null);
+  show(find("#price-form"), true);
 }
 
 const trimmed = (amount) => String(Number(amount));
