@@ -18,8 +18,6 @@ from energy.sources.house import House
 from metering.journal import RegisterJournal
 from metering.plausibility import Plausibility, PlausibleMeter
 from metering.time_quality import TimeStatus
-from station.access import Access
-from station.accounts import Accounts, Role
 from station.activation import Activation
 from station.availability import Availability
 from station.back_plate_watch import BackPlateWatch
@@ -304,6 +302,7 @@ def _seed(configuration: Configuration) -> Seed:
 def _access(program: Program, database: Database, security_events: SecurityEvents) -> Access:
     """Who gets in at the local API and page; made for the first visitor."""
     from station.access import Access
+    from station.accounts import Accounts, Role
     from station.sessions import AccessTokens, Sessions
 
     http, clock = program.configuration.http, program.clock
