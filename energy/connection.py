@@ -96,7 +96,7 @@ class ConnectionWatch:
         self._grid_a = [0.0, 0.0, 0.0]
         self._protection: list[Protection] = []
         self._over_since_s: list[float | None] = [None, None, None]
-        self._steps = [StepCheck(), StepCheck(), StepCheck()]
+        self._steps = [StepCheck(connection.safe_current_a) for _ in range(3)]
 
     @property
     def last_sample(self) -> GridSample | None:
@@ -169,9 +169,9 @@ class ConnectionWatch:
         return True
 
     @property
-    def blind_phases(self) -> frozenset[int]:
-        """The grid phases, 0 to 2, on which the meter did not see the last step of our own vehicles."""
-        return frozenset(index for index, step in enumerate(self._steps) if step.blind)
+    def doubted_phases(self) -> frozenset[int]:
+        """The grid phases, 0 to 2, on which the meter did not see a step of our own vehicles."""
+        return frozenset(index for index, step in enumerate(self._steps) if step.doubted)
 
     def _check_steps(self, sample: GridSample, now_s: float) -> None:
         """Whether the meter sees what our own vehicles do."""
@@ -198,7 +198,7 @@ class ConnectionWatch:
         silent_s = self._silent_s
         currents = Phases(*(ladder.limit_a(one.current_a, silent_s) for one in self._capacity))
         if silent_s <= HOLD_S:
-            if self.blind_phases:  # the phase has what it shows at least, and nobody knows what more
+            if self.doubted_phases:  # such a phase has what it shows at least, and nobody knows what more
                 return Left(currents.map(lambda a: min(a, ladder.safe_a)), LimitSource.BLIND_METER)
             return Left(currents, LimitSource.GRID, self._next_step_s())
         rung_s = ladder.next_rung_s(silent_s)

@@ -1,8 +1,9 @@
 """Whether the grid meter sees our own vehicles: where one begins to draw, its phase must rise by as much. Pure.
 
 A clamp that is unplugged shows no error but no current, one that is not closed too little, one on another conductor
-somebody else's. Nothing but a step of our own tells them from a quiet house; now and then the house makes such a step
-in the same seconds, so a meter that missed one is asked again with the next.
+somebody else's. Nothing but a step of our own tells them from a quiet house. The house moves too, so what the meter
+showed in the seconds before and after is compared, and a meter that missed one step is asked again with another, down
+to the safe current, before it counts as blind.
 """
 
 from __future__ import annotations
@@ -15,47 +16,112 @@ IDLE_A = 1.0
 START_A = 5.0
 """a vehicle that begins to charge makes a step of 6 A at least"""
 PROVES_A = 3.0
-"""for a meter that is in doubt each step of our own counts from here on"""
-STEADY_S = OLDEST_S + 4.0
-"""so long our own draw must have been the same for a sample to tell of it and of nothing before"""
+"""for a meter that is in doubt a smaller step counts"""
+LOOKS_S = 4.0
+"""so long the meter is watched before and after a step"""
 WITHIN_S = 40.0
 """what the house does in more time than this drowns the step"""
 _SAME_A = 0.5
+_SEEN = 0.6
+"""of a step at least so much must show"""
+_COARSE_A = 1.5
+"""what whole amperes and the class of a clamp hide"""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """What our EVSEs drew of the phase for some seconds, and what the meter showed of it."""
+
+    own_a: float
+    since_s: float
+    shown: tuple[tuple[float, float], ...] = ()
+    """moments and amperes of the last seconds, only of samples that tell of this level"""
+
+    def after(self, grid_a: float, now_s: float) -> Level:
+        """This with one more sample."""
+        if now_s - self.since_s < OLDEST_S:
+            return self  # it may be of a moment before
+        recent = (one for one in self.shown if one[0] >= now_s - 2.0 * LOOKS_S)
+        return replace(self, shown=(*recent, (now_s, grid_a)))
+
+    @property
+    def known(self) -> bool:
+        """Whether it was watched for long enough."""
+        return bool(self.shown) and self.shown[-1][0] - self.shown[0][0] >= LOOKS_S
+
+    @property
+    def least_a(self) -> float:
+        """The least that was shown."""
+        return min(shown_a for _, shown_a in self.shown)
+
+    @property
+    def most_a(self) -> float:
+        """The most that was shown."""
+        return max(shown_a for _, shown_a in self.shown)
 
 
 @dataclass(frozen=True, slots=True)
 class StepCheck:
-    """What is known of one phase. A value: each sample makes a new one."""
+    """What is known of one phase. A value: each sample makes a new one. Amperes, seconds (monotonic)."""
 
+    safe_a: float
+    """what the EVSEs may draw whatever the house does"""
+    suspect_a: float | None = None
+    """the meter missed a step, and we drew this after it"""
     blind: bool = False
-    """the meter missed the last step"""
-    before: tuple[float, float, float] | None = None
-    """what we drew, what the meter showed, and when (monotonic), before a step"""
-    steady: tuple[float, float] | None = None
-    """what we draw now, and since when"""
+    """it missed the next one too"""
+    before: Level | None = None
+    """from where a step is judged"""
+    level: Level | None = None
+
+    @property
+    def doubted(self) -> bool:
+        """Whether no more than the safe current may flow.
+
+        A meter that missed one step is asked again: by the way down to the safe current or, where that is no step, by
+        the next one upwards, which the law makes when the house is calm.
+        """
+        return self.blind or (self.suspect_a is not None and self._asked_down)
+
+    @property
+    def _asked_down(self) -> bool:
+        return self.suspect_a is not None and self.suspect_a >= self.safe_a + PROVES_A
 
     def observe(self, own_a: float, grid_a: float, now_s: float, *, signed: bool) -> StepCheck:
-        """What our EVSEs draw of the phase when a sample comes, and what it shows; amperes, seconds (monotonic)."""
-        if self.steady is None or abs(own_a - self.steady[0]) > _SAME_A:
-            return replace(self, steady=(own_a, now_s))
-        if now_s - self.steady[1] < STEADY_S:
-            return self
-        blind = self.blind
-        if self.before is not None and now_s - self.before[2] <= WITHIN_S:
-            step_a = own_a - self.before[0]
-            if abs(step_a) >= (PROVES_A if blind else START_A):
-                blind = not _seen(step_a, self.before[1], grid_a, signed=signed)
-        if own_a < IDLE_A or blind:
-            return replace(self, blind=blind, before=(own_a, grid_a, now_s))
-        return replace(self, blind=blind, before=None)  # what we change while it charges answers the house
+        """What our EVSEs draw of the phase when a sample comes, and what it shows."""
+        level = self.level
+        if level is None or abs(own_a - level.own_a) > _SAME_A:
+            keep = level is not None and level.known and (level.own_a < IDLE_A or self.suspect_a is not None)
+            return replace(self, before=level if keep else self.before, level=Level(own_a, now_s))
+        level = level.after(grid_a, now_s)
+        after = replace(self, level=level)
+        if self.before is None or not level.known:
+            return after
+        after = replace(after, before=None)  # what we change while it charges answers the house, and proves nothing
+        if now_s - self.before.shown[-1][0] > WITHIN_S or not self._counts(level.own_a - self.before.own_a):
+            return after
+        if _seen(self.before, level, signed=signed):
+            return replace(after, suspect_a=None, blind=False)
+        return replace(after, suspect_a=level.own_a, blind=self.suspect_a is not None)
+
+    def _counts(self, step_a: float) -> bool:
+        """Whether a step tells something of the meter."""
+        if self.suspect_a is None:
+            return abs(step_a) >= START_A
+        return abs(step_a) >= PROVES_A and (step_a > 0.0 or self.doubted)
 
 
-def _seen(step_a: float, before_a: float, after_a: float, *, signed: bool) -> bool:
-    """Whether a meter saw a step: 10 % and half an ampere by its class, one more for the house and whole amperes.
+def _seen(before: Level, after: Level, *, signed: bool) -> bool:
+    """Whether a step shows: as the largest movement, in its direction, between what was shown before and after.
 
     Of a source without a direction nobody knows whether the house drew or fed back before.
     """
-    houses = (before_a,) if signed else (before_a, -before_a)
-    shown = after_a if signed else abs(after_a)
-    apart_a = min(abs(shown - (house_a + step_a if signed else abs(house_a + step_a))) for house_a in houses)
-    return apart_a <= 0.1 * abs(step_a) + 1.5
+    step_a = after.own_a - before.own_a
+    rise_a, fall_a = after.most_a - before.least_a, before.most_a - after.least_a
+    moved_a = rise_a if step_a > 0.0 else fall_a
+    if moved_a >= _SEEN * abs(step_a):
+        return True
+    if signed:
+        return False
+    fed_back = (abs(step_a - before.least_a), abs(step_a - before.most_a))
+    return min(fed_back) - _COARSE_A <= after.most_a and after.least_a <= max(fed_back) + _COARSE_A
