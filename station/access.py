@@ -97,6 +97,15 @@ class Access:
         await self._events.report(_RECONFIGURED, f"{role.word}: password set with a code, from {address}")
         return await self._accepted(role, address)
 
+    async def close_label(self, role: Role) -> None:
+        """The code of the label is not good any more, whether or not somebody used it.
+
+        Raises:
+            StorageError: it is still good.
+        """
+        await self.ready()
+        await self.accounts.use_up_label(role)
+
     async def change_password(
         self, role: Role, password: str, by: Role, address: str, *, keep: Session | None = None
     ) -> None:

@@ -148,6 +148,19 @@ class Accounts:
             await self._put(role, replace(self._of(role), code=kept, code_until=until.isoformat()))
         return code
 
+    async def use_up_label(self, role: Role) -> None:
+        """The code that is on the label now is not good any more.
+
+        Raises:
+            StorageError: it still is.
+        """
+        label = self._label_codes.get(role)
+        if label is None:
+            return
+        async with self._turn:
+            if await self._is_on_label(role, label):
+                await self._put(role, replace(self._of(role), used=await asyncio.to_thread(passwords.hashed, label)))
+
     async def reset(self) -> None:
         """As from the factory: no passwords, and the codes of the label are good again.
 

@@ -27,6 +27,7 @@ from station.bookkeeping import Bookkeeper, Sources
 from station.certificates import Certificates, CertificateUse, Seed
 from station.charging_rate import ChargingRates
 from station.charging_station import ChargingStation
+from station.commissioning_record import CommissioningRecord
 from station.contactor_count import ContactorRecord
 from station.credentials import Credentials
 from station.customer_information import CustomerInformation
@@ -188,6 +189,8 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         )
         await activation.load()
         station.activated = lambda: activation.activated
+        commissioning = CommissioningRecord(FactStore(database, "commissioning"))
+        await commissioning.load()
         customers = CustomerInformation(tokens, outbox, database, clock)
         uploads = _log_uploads(program, LogSources(log, security_events, outbox, program), certificates)
         restart.delays.append(lambda: uploads.uploading is not None)
@@ -235,6 +238,7 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
             cards,
             FrameLog(clock),
             program.site.buses.tap,
+            commissioning,
         )
         life.watchers += [residual.run, contactors.run, *(watch.run for watch in _readers(program, station))]
         billing.tariff_period = lambda: _tariff_period(load)

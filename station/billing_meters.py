@@ -87,6 +87,10 @@ class BillingMeters:
             believed = Reading(since, energy_import_wh=known.register_wh)
         meter.trust(believed, serial_number=known.serial_number)
 
+    def serial_of(self, evse_id: int) -> str | None:
+        """The serial number of an EVSE's meter, once it is known."""
+        return self._known.get(evse_id, KnownMeter()).serial_number
+
     async def found(self, evse_id: int, serial_number: str) -> None:
         """A meter has told which one it is.
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from station.bookkeeping import Bookkeeper
     from station.certificates import Certificates
     from station.charging_station import ChargingStation
+    from station.commissioning_record import CommissioningRecord
     from station.credentials import Credentials
     from station.customer_information import CustomerInformation
     from station.external_limits import ExternalLimits
@@ -82,6 +83,7 @@ class Life:
     cards: OwnCards
     frames: FrameLog
     wires: Wiretap
+    commissioning: CommissioningRecord
     connect: Callable[[Life], Awaitable[None]] | None = None
     """builds the link to the CSMS and keeps it; None for a station that stands alone"""
     grid_orders: GridOrders | None = None

@@ -31,6 +31,7 @@ _BUSY_S: Final = 60.0
 """an EVSE that charges is asked again so much later"""
 _TRIPPED: Final = "tripped"
 _TEST: Final = "test"
+_TRIED: Final = "shunt-trip-tried"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ class ResidualCurrentGuard:
         self._pulsed: set[int] = set()
         self.evidence: dict[int, Evidence] = {}
         """the last test of each EVSE that can be tested"""
+        self.shunt_trip_tried_at: datetime | None = None
+        """when the coil was energised to see whether the breaker falls"""
 
     async def load(self) -> None:
         """Take what is latched, and the last tests, from the disk.
@@ -69,7 +72,10 @@ class ResidualCurrentGuard:
         Raises:
             StorageError: the disk cannot be read.
         """
-        for name, text in sorted((await self._facts.load()).items()):
+        known = await self._facts.load()
+        if (tried := known.pop(_TRIED, "")) != "":
+            self.shunt_trip_tried_at = datetime.fromisoformat(tried)
+        for name, text in sorted(known.items()):
             kind, number, *when = name.split("/")
             evse = self._evses.get(int(number))
             if evse is None:
@@ -119,6 +125,27 @@ class ResidualCurrentGuard:
         await self._save_latch(evse_id, False)
         evse.report_fault(Fault.DC_RESIDUAL_CURRENT, False)
         self._pulsed.discard(evse_id)
+
+    async def try_shunt_trip(self) -> bool:
+        """Energise the coil as at a fault, so that the breaker upstream falls; False: in use, or it does not obey.
+
+        Where all is well the station is without power before this returns.
+
+        Raises:
+            StorageError: nothing was done.
+        """
+        if any(evse.state.seen.contactor_closed for evse in self._evses.values()):
+            return False
+        await self._facts.save(_TRIED, self._clock.now().isoformat())
+        self.shunt_trip_tried_at = self._clock.now()
+        if not await self._energise(True):
+            return False
+        try:
+            await self._clock.sleep(self._config.shunt_trip_pulse_s)
+        finally:
+            if not self.wants_trip:
+                await self._energise(False)
+        return True
 
     async def test(self, evse_id: int) -> SelfTest | None:
         """Test the monitor of an EVSE and keep the evidence; None: somebody uses it, or it cannot be asked.
@@ -190,7 +217,7 @@ class ResidualCurrentGuard:
             _log.error("the shunt trip does not obey: %s", error)
             return False
         if energised:
-            _log.error("shunt trip energised: DC residual current")
+            _log.error("shunt trip energised")
         return True
 
     async def _any_change(self) -> None:

@@ -6,9 +6,11 @@ from datetime import datetime
 
 from fastapi import FastAPI, HTTPException
 
-from station.activation import Activation
+from station.accounts import Role
+from station.activation import Activation, Stage
 from station.installer_test import begin_test, end_test
 from station.web.api import Command, Living, Wait, maybe_settle
+from station.web.commissioning_api import hindrances
 from station.web.host import Host
 from station.web.status import Json
 
@@ -28,7 +30,11 @@ def activation_routes(api: FastAPI, living: Living, host: Host) -> None:
 
     @api.post("/api/commissioning", status_code=202)
     async def commissioned(wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
-        await living.life.activation.commission()
+        activation = living.life.activation
+        if activation.stage is Stage.NOT_COMMISSIONED and (left := hindrances(living.life, host)):
+            raise HTTPException(409, f"still to be done: {', '.join(left)}")
+        await activation.commission()
+        await living.life.access.close_label(Role.INSTALLER)
         await maybe_settle(host, wait)
         return {"accepted": True} | _told(living.life.activation)
 

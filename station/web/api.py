@@ -47,6 +47,7 @@ def build(host: Host) -> FastAPI:
     from station.web.card_api import card_routes
     from station.web.certificate_api import certificate_routes
     from station.web.charge_api import charge_routes
+    from station.web.commissioning_api import commissioning_routes
     from station.web.diagnosis_api import diagnosis_routes
     from station.web.document_api import document_routes
     from station.web.event_stream import event_routes
@@ -98,6 +99,7 @@ def build(host: Host) -> FastAPI:
     load_routes(api, living, host)
     grid_order_routes(api, living)
     activation_routes(api, living, host)
+    commissioning_routes(api, living, host)
     metering_routes(api, living)
     residual_routes(api, host, living)
     return api

@@ -16,6 +16,7 @@ from station.model import EvseRef, Fault
 from tests.csms import NEVER, running_csms
 from tests.station.test_leds import led, shown
 from tests.walk import OTHER_CARD, Walk, configuration, powered, walking
+from tests.walks.commissioned import commission
 from tests.walks.steps import answering, ask_start, variables
 from tests.walks.visit import visiting
 
@@ -259,7 +260,9 @@ async def test_until_it_is_activated_the_light_blinks_yellow_and_nobody_charges(
         assert walk.evse.authorized is None
         assert sum(walk.board.currents_a) == 0
         await api.post("/api/activation", status=409)
-        assert (await api.post("/api/commissioning"))["stage"] == "commissioned"
+        await walk.unplug()
+        assert (await commission(api))["stage"] == "commissioned"
+        await walk.plug(phases=3)
         assert await walk.present() is TokenOutcome.REJECTED
         assert (await api.post("/api/activation"))["stage"] == "activated"
         assert await walk.present() is TokenOutcome.AUTHORIZED
@@ -274,7 +277,7 @@ async def test_plugging_in_is_not_enough_before_activation_where_it_is_later(tmp
         await walk.advance(10)
         assert walk.evse.authorized is None
         await walk.unplug()
-        await api.post("/api/commissioning")
+        await commission(api)
         await api.post("/api/activation")
         await walk.plug(phases=3)
         await walk.charging()

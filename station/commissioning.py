@@ -1,0 +1,252 @@
+"""The steps of commissioning as an installer goes through them: which apply here, what each found, what is left.
+
+Pure: whoever asks gives the facts of the installation and the findings so far. Source of the card of torques:
+installation guide of the reference station.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
+Evidence = dict[str, Json]
+
+
+class Step(StrEnum):
+    """A step, in the order in which the assistant shows them."""
+
+    IDENTITY = "identity"
+    """the right station, and who works at it"""
+    SITE = "site"
+    """the site, and where exactly the station hangs"""
+    NETWORK = "network"
+    """the way to the CSMS"""
+    BREAKER = "breaker"
+    """the breaker upstream, against the current selector"""
+    WIRING = "wiring"
+    """the conductors, and how tight they are"""
+    METER = "meter"
+    """the smart meter, against the jumpers, with live values"""
+    CLAMPS = "clamps"
+    """each current transformer on its phase, the right way round"""
+    GRID_CONTACT = "grid-contact"
+    """the grid operator's contact (EnWG §14a), both ways"""
+    LIMITS = "limits"
+    """what load management may draw, and what while the meter is silent"""
+    RESIDUAL = "residual"
+    """the residual-current monitors"""
+    SHUNT_TRIP = "shunt-trip"
+    """the breaker upstream really trips"""
+    TEST_SESSION = "test-session"
+    """energy flows"""
+    PHASES = "phases"
+    """which phases of the connection feed which terminals"""
+
+
+class Outcome(StrEnum):
+    """What came of a step."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    BEGUN = "begun"
+    """one half of a test is seen, the other is still to come"""
+
+
+SKIPPABLE: Final = frozenset({Step.NETWORK, Step.METER, Step.CLAMPS, Step.TEST_SESSION, Step.PHASES})
+"""what may be left out for a reason; all others are a matter of safety, or say what the report is about"""
+
+TORQUES_NM: Final[Mapping[float, float]] = {2.5: 2.26, 4.0: 2.26, 6.0: 2.82, 10.0: 4.0, 16.0: 4.0}
+"""copper cross-section in mm² → torque of the terminals"""
+COVER_SCREWS_NM: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What is installed, as far as it decides which steps apply, and on which a finding rests."""
+
+    identity: str
+    selector_a: float | None
+    """what the current selector allows, amperes per phase"""
+    csms_url: str | None = None
+    meter: str | None = None
+    """the grid meter with all that tells it from another; None: there is none"""
+    clamps: int = 0
+    """current transformers"""
+    contact: str | None = None
+    """the grid operator's contact with its polarity"""
+    limits: str | None = None
+    """those of load management"""
+    shunt_trip: bool = False
+    learns: tuple[int, ...] = ()
+    """EVSEs whose phases are found out"""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a test came to."""
+
+    outcome: Outcome
+    evidence: Evidence = field(default_factory=dict[str, "Json"])
+    reason: str | None = None
+    """why it failed, or was skipped"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A trial with its circumstances, as it is kept."""
+
+    step: Step
+    trial: Trial
+    at: datetime
+    by: str
+    basis: str
+    """what it rests on: where that has changed since, the step is open again"""
+
+
+def inapplicable(step: Step, there: Installation) -> str | None:
+    """Why a step has nothing to look at here; None: it applies."""
+    match step:
+        case Step.NETWORK if there.csms_url is None:
+            return "the station stands alone"
+        case Step.METER if there.meter is None:
+            return "there is no grid meter"
+        case Step.LIMITS if there.meter is None:
+            return "there is no load management without a grid meter"
+        case Step.CLAMPS if not there.clamps:
+            return "there are no current transformers"
+        case Step.GRID_CONTACT if there.contact is None:
+            return "there is no contact of the grid operator"
+        case Step.SHUNT_TRIP if not there.shunt_trip:
+            return "no shunt trip is installed"
+        case Step.PHASES if not there.learns:
+            return "the phases are given by the installation file"
+        case _:
+            return None
+
+
+def basis(step: Step, there: Installation) -> str:
+    """What a finding of this step rests on, as a text that changes with it."""
+    match step:
+        case Step.IDENTITY:
+            return there.identity
+        case Step.NETWORK:
+            return there.csms_url or ""
+        case Step.BREAKER:
+            return f"{there.selector_a}"
+        case Step.METER | Step.CLAMPS:
+            return there.meter or ""
+        case Step.GRID_CONTACT:
+            return there.contact or ""
+        case Step.LIMITS:
+            return there.limits or ""
+        case Step.PHASES:
+            return f"{there.learns} {there.meter}"
+        case _:
+            return ""
+
+
+def settled(step: Step, there: Installation, finding: Finding | None) -> bool:
+    """Whether nothing is left to do of a step."""
+    if inapplicable(step, there) is not None:
+        return True
+    if finding is None or finding.basis != basis(step, there):
+        return False
+    if finding.trial.outcome is Outcome.SKIPPED:
+        return step in SKIPPABLE
+    return finding.trial.outcome is Outcome.PASSED
+
+
+def left_open(there: Installation, findings: Mapping[Step, Finding]) -> list[Step]:
+    """What hinders the end of commissioning, in order."""
+    return [step for step in Step if not settled(step, there, findings.get(step))]
+
+
+def breaker_trial(rating_a: float, curve: str, selector_a: float | None) -> Trial:
+    """The selector must not allow more than the breaker carries; one that cannot be read allows 8 A."""
+    evidence: Evidence = {"breaker_a": rating_a, "curve": curve, "selector_a": selector_a}
+    if selector_a is None:
+        return Trial(Outcome.FAILED, evidence, "the current selector is not known")
+    if selector_a > rating_a:
+        reason = f"the selector allows {selector_a:g} A, the breaker {rating_a:g} A: turn the selector down"
+        return Trial(Outcome.FAILED, evidence, reason)
+    return Trial(Outcome.PASSED, evidence)
+
+
+def wiring_trial(cross_section_mm2: float, *, terminals: bool, cover: bool) -> Trial:
+    """Whether all is tightened; the torque that the card asks for is evidence.
+
+    Raises:
+        KeyError: no such cross-section fits the terminals.
+    """
+    evidence: Evidence = {
+        "cross_section_mm2": cross_section_mm2,
+        "torque_nm": TORQUES_NM[cross_section_mm2],
+        "terminals_tightened": terminals,
+        "cover_screws_nm": COVER_SCREWS_NM,
+        "cover_tightened": cover,
+    }
+    loose = [name for name, tight in (("terminals", terminals), ("cover screws", cover)) if not tight]
+    if loose:
+        return Trial(Outcome.FAILED, evidence, f"to be tightened: {', '.join(loose)}")
+    return Trial(Outcome.PASSED, evidence)
+
+
+def contact_trial(before: Trial | None, *, dims: bool, seen: bool, limited: bool, at: datetime) -> Trial:
+    """One way of the contact: the installer says whether it dims, the station what it sees and does.
+
+    `before`: the trial so far, of which the other way is taken. `limited`: the limit of the order holds.
+    """
+    way: Evidence = {"ordered": dims, "seen": seen, "limited": limited, "at": at.isoformat()}
+    name, other = ("dimmed", "free") if dims else ("free", "dimmed")
+    known = before.evidence.get(other) if before is not None and before.outcome is not Outcome.FAILED else None
+    evidence: Evidence = {name: way}
+    if known is not None:
+        evidence[other] = known
+    if seen is not dims:
+        return Trial(Outcome.FAILED, evidence, "the contact is seen the other way round: its polarity is wrong")
+    if limited is not dims:
+        return Trial(Outcome.FAILED, evidence, "the limit does not follow the contact")
+    return Trial(Outcome.PASSED if known is not None else Outcome.BEGUN, evidence)
+
+
+_LEAST_STEP_A: Final = 1.5
+"""a load that can be told from the noise of a house"""
+
+
+def clamps_trial(before_a: list[float], after_a: list[float], load_a: list[float], *, signed: bool) -> Trial:
+    """Whether each clamp moves with a known load of its phase, and with that alone.
+
+    All per grid phase in amperes: what the clamps showed without and with the load, and what the load draws.
+    `signed`: they tell a direction; without, turning one round cannot be seen.
+    """
+    moved = [after - before for before, after in zip(before_a, after_a, strict=True)]
+    evidence: Evidence = {
+        "without_a": [*before_a],
+        "with_a": [*after_a],
+        "load_a": [*load_a],
+        "signed": signed,
+    }
+    if max(load_a, default=0.0) < _LEAST_STEP_A:
+        return Trial(Outcome.FAILED, evidence, f"the load is too small: {_LEAST_STEP_A:g} A at the least")
+    faults = [_clamp_fault(*pair) for pair in zip(moved, load_a, strict=True)]
+    wrong = [f"CT{number} {fault}" for number, fault in enumerate(faults, 1) if fault is not None]
+    if wrong:
+        return Trial(Outcome.FAILED, evidence, "; ".join(wrong))
+    return Trial(Outcome.PASSED, evidence)
+
+
+def _clamp_fault(moved_a: float, load_a: float) -> str | None:
+    """What is wrong with a clamp; None: nothing."""
+    tolerance_a = max(_LEAST_STEP_A / 2, abs(load_a) / 2)
+    if load_a < _LEAST_STEP_A:
+        return None if abs(moved_a) < _LEAST_STEP_A else "moves with a load that is on another phase"
+    if moved_a <= -tolerance_a:
+        return "is turned round"
+    if abs(moved_a - load_a) > tolerance_a:
+        return f"shows {moved_a:.1f} A of a load of {load_a:.1f} A"
+    return None

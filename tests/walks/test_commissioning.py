@@ -1,0 +1,143 @@
+"""An installer commissions a station over its local API: every step, in any order, and over power cuts."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from tests.walk import Walk, walking
+from tests.walks.commissioned import PLAIN, commission, skip_test, try_step
+from tests.walks.visit import Api, visiting
+
+REQUIRED = {"identity": "BORNE-TEST", "serial_number": "0001", "commissioning": "required"}
+CONTACT = {"type": "dry-contact", "polarity": "closed-dims", "chip": "simulated", "line": 1}
+
+
+async def step(api: Api, name: str) -> dict[str, Any]:
+    """A step as the API shows it."""
+    return next(one for one in await api.get("/api/commissioning/steps") if one["step"] == name)
+
+
+async def test_each_step_outlives_a_power_cut_and_the_end_comes_when_all_are_settled(tmp_path: Path) -> None:
+    async with walking(tmp_path, station=REQUIRED) as walk, visiting(walk) as api:
+        await walk.accepted()
+        for body in PLAIN:
+            refused = await api.post("/api/commissioning", status=409)
+            assert body["step"] in refused["detail"]
+            told = await try_step(api, **body)
+            assert told["outcome"] == "passed", told
+            await walk.application.lose_power()
+            await walk.application.restore_power()
+            await walk.until(lambda: walk.life.link is not None and walk.life.link.connected)
+            kept = await step(api, body["step"])
+            assert (kept["outcome"], kept["evidence"]) == ("passed", told["evidence"])
+        await skip_test(api)
+        assert (await api.post("/api/commissioning"))["stage"] == "commissioned"
+        assert (await step(api, "identity"))["by"] == "A. Installer (this machine)"
+        assert (await step(api, "wiring"))["evidence"]["torque_nm"] == 2.82
+
+
+async def test_a_selector_above_the_breaker_hinders_the_end_until_it_is_turned_down(tmp_path: Path) -> None:
+    async with walking(tmp_path, station=REQUIRED) as walk, visiting(walk) as api:
+        await walk.accepted()
+        for body in PLAIN:
+            await try_step(api, **body)
+        await skip_test(api)
+        told = await try_step(api, step="breaker", rating_a=16, curve="C")
+        assert (told["outcome"], told["settled"]) == ("failed", False)
+        refused = await api.post("/api/commissioning", status=409)
+        assert refused["detail"] == "still to be done: breaker"
+        await api.post("/api/sim/selector", {"position": "16"})
+        await try_step(api, step="breaker", rating_a=16, curve="C")
+        assert (await api.post("/api/commissioning"))["stage"] == "commissioned"
+
+
+async def test_a_monitor_that_fails_its_test_hinders_the_end_and_cannot_be_left_out(tmp_path: Path) -> None:
+    async with walking(tmp_path, station=REQUIRED) as walk, visiting(walk) as api:
+        await walk.accepted()
+        walk.board.monitor_broken = True
+        told = await try_step(api, step="residual")
+        assert (told["outcome"], told["reason"]) == ("failed", "the monitor of EVSE 1 fails")
+        await api.post("/api/commissioning/steps/residual/skip", {"reason": "late"}, status=409)
+        walk.board.monitor_broken = False
+        assert (await try_step(api, step="residual"))["evidence"]["evse_1"] == "passed"
+
+
+async def test_the_test_session_is_evidence_when_energy_flows(tmp_path: Path) -> None:
+    async with walking(tmp_path, station=REQUIRED) as walk, visiting(walk) as api:
+        await walk.accepted()
+        assert (await try_step(api, step="test-session"))["outcome"] == "failed"
+        await walk.plug(phases=3)
+        await api.post("/api/commissioning/test-session", {"evse": 1})
+        await walk.charging()
+        await walk.advance(20)
+        told = await try_step(api, step="test-session")
+        assert told["outcome"] == "passed", told
+        assert min(told["evidence"]["currents_a"]) > 1.0
+        assert told["evidence"]["transaction"]
+
+
+async def test_the_grid_operators_contact_is_seen_both_ways_and_its_limit_follows(tmp_path: Path) -> None:
+    async with walking(tmp_path, station=REQUIRED, grid_order=CONTACT) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await walk.advance(5)
+        free = await try_step(api, step="grid-contact", dims=False)
+        assert free["outcome"] == "begun", free
+        walk.application.world.contacts.closed = (True, False)
+        await walk.advance(5)
+        both = await try_step(api, step="grid-contact", dims=True)
+        assert (both["outcome"], both["settled"]) == ("passed", True), both
+        assert both["evidence"]["dimmed"]["limited"] is True
+
+
+async def test_a_contact_of_the_wrong_polarity_is_found(tmp_path: Path) -> None:
+    async with walking(tmp_path, station=REQUIRED, grid_order=CONTACT) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await walk.advance(5)
+        told = await try_step(api, step="grid-contact", dims=True)
+        assert told["outcome"] == "failed"
+        assert "polarity" in told["reason"]
+
+
+async def test_the_breaker_falls_when_the_shunt_trip_is_tried_and_the_test_goes_on_after_the_power_cut(
+    tmp_path: Path,
+) -> None:
+    async with (
+        walking(tmp_path, station=REQUIRED, protection={"shunt_trip": "pulse"}) as walk,
+        visiting(walk) as api,
+    ):
+        await walk.accepted()
+        assert (await try_step(api, step="shunt-trip", tripped=True))["reason"] == "energise the coil first"
+        assert await walk_through_the_coil(walk, api)
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        told = await try_step(api, step="shunt-trip", tripped=True)
+        assert (told["outcome"], told["settled"]) == ("passed", True), told
+
+
+async def walk_through_the_coil(walk: Walk, api: Api) -> bool:
+    """Energise the coil; whether it was seen to be energised, and let go afterwards."""
+    asked = asyncio.create_task(api.post("/api/commissioning/shunt-trip", settled=False))
+    plate = walk.application.world.back_plate
+    seen = False
+    while not asked.done():
+        await asyncio.sleep(0.01)
+        seen = seen or plate.shunt_trip
+        await walk.advance(0.2)
+    await asked
+    return seen and not plate.shunt_trip
+
+
+async def test_steps_that_do_not_apply_say_why_and_an_activated_station_has_none(tmp_path: Path) -> None:
+    async with walking(tmp_path, station=REQUIRED) as walk, visiting(walk) as api:
+        await walk.accepted()
+        assert (await step(api, "clamps"))["inapplicable"] == "there are no current transformers"
+        answer = await api.client.post("/api/commissioning/steps", json={"step": "clamps", "load": "none"})
+        assert answer.status_code == 409
+        bad = {"step": "wiring", "cross_section_mm2": 5, "terminals_tightened": True, "cover_tightened": True}
+        assert (await api.client.post("/api/commissioning/steps", json=bad)).status_code == 422
+        await commission(api)
+        await api.post("/api/activation")
+        answer = await api.client.post("/api/commissioning/steps", json=PLAIN[0])
+        assert answer.status_code == 409
