@@ -162,6 +162,16 @@ class Bookkeeper:
                 evse.meter.on_refused = lambda reason, evse=evse: self._refused(reason, evse.id)
                 group.create_task(self._watch(evse), name=f"books-{evse.id}")
 
+    async def close(self) -> None:
+        """Once `run` has ended: write down what is still to be, so that a stop in order leaves the books complete.
+
+        Raises:
+            JournalError, StorageError: the disk refuses; the next start does it.
+        """
+        await self._open()
+        await self._write_notes()
+        await self._follow_events()
+
     def _refused(self, reason: str, evse_id: int) -> None:
         self.note(JournalEvent.METER_REFUSED, {"reason": reason}, evse_id)
 

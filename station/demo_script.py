@@ -126,7 +126,7 @@ class Stage:
         """Wait until no event waits any more."""
         clock = self.application.clock
         given_up_s = clock.monotonic() + 15.0
-        while await self.life.station.outbox.waiting():
+        while await self.life.station.events_waiting(None):
             if clock.monotonic() >= given_up_s:
                 raise MissedError("not within 15 s: all events are delivered")
             await clock.sleep(_POLL_S)

@@ -184,9 +184,7 @@ class Program:
                     life.link.cut()
                 await _end_task(living)
                 if not self._power_lost.is_set():
-                    with contextlib.suppress(StorageError):  # then a few events are sent again
-                        await life.station.outbox.flush()
-                    await life.log.flush_to_disk()
+                    await life.close()
                 self._dead.set()
 
     async def _begin(self, stack: contextlib.AsyncExitStack) -> Life:

@@ -23,7 +23,7 @@ from tests import fakes
 from tests.station import post as posts
 from tests.station.post import Post
 
-WRITES = 9
+WRITES = 10
 """of one charge"""
 
 

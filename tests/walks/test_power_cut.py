@@ -317,7 +317,7 @@ def told_of(events: list[Payload], transaction_id: str) -> list[Payload]:
 async def lose_power(walk: Walk, action: str) -> None:
     """The switch of the test bench, as the API has it."""
     transport = httpx.ASGITransport(app=build(walk.application))
-    async with httpx.AsyncClient(transport=transport, base_url="http://testclient") as api:
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as api:
         answer = await api.post("/api/sim/power", json={"action": action})
         assert answer.is_success, answer.text
 
@@ -346,7 +346,7 @@ async def test_power_loss_opens_the_contactor_and_the_charge_ends_when_power_is_
         check_transaction(events)
         assert events[-1]["transactionInfo"]["stoppedReason"] == "PowerLoss"
         assert events[-1]["offline"] is True
-        assert register_of(events[-1]) == [register_wh]
+        assert register_of(events[-1]) == [0.0, register_wh]
         assert register_wh > 600.0
         assert walk.evse.transaction_id not in {None, interrupted}
         await walk.advance(60)
