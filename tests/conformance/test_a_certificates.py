@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable
 
 import pytest
@@ -17,10 +16,8 @@ from tests.conformance.csms import Csms
 from tests.conformance.frames import Payload
 from tests.conformance.pki import Pki
 from tests.conformance.station import SERIAL_NUMBER, Setup
+from tests.conformance.test_a_security import SUITES, TLS_1_2, set_network_profile, upgrade_is_rejected
 
-SUITES = ("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384")
-"""the specification's for a CSMS with a key of an elliptic curve, by OpenSSL's names"""
-TLS_1_2 = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2)
 _WAIT_S = 60.0
 """<Configured CertSigningWaitMinimum>"""
 
@@ -111,14 +108,23 @@ async def test_tc_a_14_cs(bench: Bench, invalid: Callable[[Pki, str], str]) -> N
     assert answer["status"] == "Rejected", answer
     event = await bench.expect("SecurityEventNotification")
     assert event["type"] == "InvalidChargingStationCertificate", event
+    # What was refused is discarded: the station goes on with the certificate that it has.
+    shown = bench.csms.client_certificates[-1]
+    await bench.advance(10.0)
+    assert bench.csms.connected.is_set()
+    bench.csms.drop()
+    await bench.until(bench.csms.connected.is_set, within_s=120.0, why="no reconnect")
+    assert bench.csms.client_certificates[-1] == shown
 
 
 @case("Advanced Security", "M")
-@setup(security_profile=3)
+@setup(security_profile=3, variables={"SecurityCtrlr.CertSigningWaitMinimum": f"{_WAIT_S:g}"})
 async def test_tc_a_15_cs(bench: Bench) -> None:
     """Update Charging Station Certificate by request of CSMS - SignCertificateRequest Rejected"""
     bench.on("SignCertificate", {"status": "Rejected"})
     await _asked(bench)
+    # Only a request that the CSMS has accepted is sent again while no certificate comes (A02.FR.17).
+    await bench.silence("SignCertificate", for_s=3 * _WAIT_S)
 
 
 @case("Advanced Security", "C", "AQ-3")  # AQ-1 before the errata
@@ -138,23 +144,8 @@ async def test_tc_a_21_cs(bench: Bench) -> None:
     await other.start()
     active = int(await bench.get_variable("OCPPCommCtrlr", "ActiveNetworkProfile"))
     slot = 2 if active == 1 else 1
-    answer = await bench.call(
-        "SetNetworkProfile",
-        {
-            "configurationSlot": slot,
-            "connectionData": {
-                "messageTimeout": 30,
-                "ocppCsmsUrl": other.url,
-                "ocppInterface": "Wired0",
-                "ocppTransport": "JSON",
-                "ocppVersion": "OCPP20",
-                "securityProfile": 3,
-            },
-        },
-    )
-    assert answer["status"] == "Accepted", answer
-    status = await bench.set_variable("OCPPCommCtrlr", "NetworkConfigurationPriority", f"{slot},{active}")
-    assert status == "Rejected"
+    assert await set_network_profile(bench, slot, other.url, 3) == "Accepted"  # step 2
+    await upgrade_is_rejected(bench, slot, active)  # step 4
 
 
 @case("Advanced Security", "C", "AS-3")
@@ -173,12 +164,15 @@ async def test_tc_a_23_cs(bench: Bench) -> None:
         request = await bench.expect("SignCertificate", within_s=4.0)
         states.check_csr(request["csr"])
         requests.append(request["csr"])
+    await bench.silence("SignCertificate", for_s=8 * _WAIT_S)  # A02.FR.19
     answers: list[str] = []
     for csr in requests:
         before = bench.csms.connection
-        answer = await _signed(bench, bench.pki.sign_csr(csr))
+        certificate = bench.pki.sign_csr(csr)
+        answer = await _signed(bench, certificate)
         assert answer["status"] in {"Accepted", "Rejected"}, answer
         answers.append(answer["status"])
         if answer["status"] == "Accepted":  # A02.FR.08: it connects with the new certificate
             await bench.until(lambda before=before: bench.csms.connection != before, why="no reconnect")
+            states.check_shown(bench, certificate)
     assert "Accepted" in answers, answers

@@ -24,6 +24,7 @@ WITH_TLS = pytest.mark.parametrize(
     "station_setup", [Setup(security_profile=2), Setup(security_profile=3)], ids=["profile-2", "profile-3"]
 )
 SUITES = ("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384")
+"""the specification's for a CSMS with a key of an elliptic curve, by OpenSSL's names"""
 TLS_1_2 = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2)
 LONG_OPERATION_S = 300.0
 """<Configured long operation timeout>"""
@@ -46,6 +47,20 @@ async def set_network_profile(bench: Bench, slot: int, url: str, security_profil
     """SetNetworkProfile; its status."""
     request: Payload = {"configurationSlot": slot, "connectionData": connection_data(url, security_profile)}
     return (await bench.call("SetNetworkProfile", request))["status"]
+
+
+async def upgrade_is_rejected(bench: Bench, slot: int, active: int) -> None:
+    """NetworkConfigurationPriority with this slot first is rejected, and the station stays (A05.FR.02, A05.FR.03)."""
+    connection = bench.csms.connection
+    before = await bench.get_variable("OCPPCommCtrlr", "NetworkConfigurationPriority")
+    status = await bench.set_variable("OCPPCommCtrlr", "NetworkConfigurationPriority", f"{slot},{active}")
+    assert status == "Rejected"
+    await bench.advance(10.0)
+    assert bench.csms.connection == connection, "the station connected anew"
+    assert all(not other.handshakes for other in bench.others), "the station went to the other endpoint"
+    assert await bench.get_variable("OCPPCommCtrlr", "NetworkConfigurationPriority") == before
+    security_profile = await bench.get_variable("SecurityCtrlr", "SecurityProfile")
+    assert security_profile == str(bench.setup.security_profile)
 
 
 def server_tls(bench: Bench, issued: Issued | None = None, **options: object) -> ssl.SSLContext:
@@ -164,6 +179,8 @@ async def test_tc_a_06_cs(bench: Bench) -> None:
     async with old_server(bench.csms.port) as ended:
         await bench.station.power("cycle")
         await bench.until(lambda: ended, within_s=60.0, why="no handshake that the station terminated")  # steps 1 to 3
+    # It ended the handshake, at the most with an alert (RFC 5246 §7.2), and did not go on with it.
+    assert all(said[:1] in {b"", b"\x15"} for said in ended), ended
     await bench.csms.start()  # steps 4 to 9
     await states.has_booted(bench)  # steps 10 to 15
     assert bench.csms.tls_versions[-1] in {"TLSv1.2", "TLSv1.3"}
@@ -234,6 +251,7 @@ async def test_tc_a_19_cs(bench: Bench) -> None:
         states.check_shown(bench, mine)
     check_credentials(bench, PASSWORD if security_profile == 2 else None)
     assert await bench.get_variable("SecurityCtrlr", "SecurityProfile") == str(security_profile)  # step 12
+    assert await bench.get_variable("OCPPCommCtrlr", "ActiveNetworkProfile") == str(OTHER_SLOT)
     slots = (await bench.get_variable("OCPPCommCtrlr", "NetworkConfigurationPriority")).split(",")
     assert str(OTHER_SLOT) in slots
     assert str(active) not in slots  # step 14
@@ -245,22 +263,28 @@ async def test_tc_a_19_cs(bench: Bench) -> None:
     assert len(bench.csms.handshakes) == asked, "the station came back without TLS"  # step 16
     await bench.csms.restart(secured)  # step 17
     await bench.until(bench.csms.connected.is_set, within_s=300.0, why="no reconnect with TLS")  # step 18
+    check_credentials(bench, PASSWORD)
 
 
 @case("Core", "C", "AQ-1 and C-61")
 @setup(security_profile=1)
-async def test_tc_a_20_cs(bench: Bench) -> None:
+@pytest.mark.parametrize("higher", [2, 3], ids=["profile-2", "profile-3"])
+async def test_tc_a_20_cs(bench: Bench, higher: int) -> None:
     """Upgrade Charging Station Security Profile - No valid CSMSRootCertificate installed"""
     answer = await bench.call("GetInstalledCertificateIds", {"certificateType": ["CSMSRootCertificate"]})
     assert answer["status"] == "NotFound", answer  # the prerequisite
+    # It is the root alone that is missing.
+    mine = bench.pki.station(bench.serial_number)
+    certificate = {"type": "ChargingStationCertificate", "pem": mine.key_pem + mine.pem}
+    await bench.station.put("/api/sim/certificates", certificate)
     active = int(await bench.get_variable("OCPPCommCtrlr", "ActiveNetworkProfile"))
     await bench.configure("OCPPCommCtrlr", "NetworkConfigurationPriority", str(active))
-    other = Csms(bench.journal, tls=bench.pki.server_context())
+    client_root = bench.pki.root if higher == 3 else None
+    other = Csms(bench.journal, tls=bench.pki.server_context(client_root=client_root))
     bench.others.append(other)
     await other.start()
-    assert await set_network_profile(bench, OTHER_SLOT, other.url, 2) in {"Accepted", "Rejected"}  # step 2
-    priority = f"{OTHER_SLOT},{active}"
-    assert await bench.set_variable("OCPPCommCtrlr", "NetworkConfigurationPriority", priority) == "Rejected"  # step 4
+    assert await set_network_profile(bench, OTHER_SLOT, other.url, higher) in {"Accepted", "Rejected"}  # step 2
+    await upgrade_is_rejected(bench, OTHER_SLOT, active)  # step 4
 
 
 @case("Core", "M")
@@ -270,4 +294,9 @@ async def test_tc_a_22_cs(bench: Bench) -> None:
     other = Csms(bench.journal)
     bench.others.append(other)
     await other.start()
-    assert await set_network_profile(bench, OTHER_SLOT, other.url, 1) == "Rejected"
+    for slot in (OTHER_SLOT, int(await bench.get_variable("OCPPCommCtrlr", "ActiveNetworkProfile"))):
+        assert await set_network_profile(bench, slot, other.url, 1) == "Rejected", slot
+    await bench.advance(10.0)
+    assert other.handshakes == []
+    security_profile = await bench.get_variable("SecurityCtrlr", "SecurityProfile")
+    assert security_profile == str(bench.setup.security_profile)

@@ -70,11 +70,13 @@ async def test_tc_m_02_cs(bench: Bench) -> None:
 async def test_tc_m_07_cs(bench: Bench) -> None:
     """Install CA certificate - Rejected - Certificate invalid"""
     expired = bench.pki.make_root("Expired", days=-1)
+    present = await states.get_installed_certificates(bench, CSMS_ROOT)
     answer = await bench.call("InstallCertificate", {"certificateType": CSMS_ROOT, "certificate": expired.pem})
     assert answer["status"] == "Rejected", answer
     answer = await ids(bench, CSMS_ROOT)
     assert answer["status"] == "Accepted", answer
     assert not told(answer, CSMS_ROOT, hash_data(expired, expired)), answer
+    assert answer["certificateHashDataChain"] == present, answer
 
 
 @case("Core", "C", "AS-2")
@@ -128,6 +130,8 @@ async def test_tc_m_31_cs(bench: Bench) -> None:
     answer = await ids(bench, CSMS_ROOT)
     assert answer["status"] == "Accepted", answer
     assert told(answer, CSMS_ROOT, hash_data(old, old)), answer
+    # The new one, which a next CSMS may use, stays too: the connection was not made with it (M05.FR.13).
+    assert told(answer, CSMS_ROOT, hash_data(new, old)), answer
 
 
 # Retrieve
@@ -159,6 +163,8 @@ async def test_tc_m_17_cs(bench: Bench) -> None:
     await states.certificate_installed(bench, MANUFACTURER_ROOT, manufacturer)
     answer = await ids(bench, CSMS_ROOT, MANUFACTURER_ROOT)
     assert answer["status"] == "Accepted", answer
+    types = {chain["certificateType"] for chain in answer["certificateHashDataChain"]}
+    assert types == {CSMS_ROOT, MANUFACTURER_ROOT}, answer
     assert told(answer, CSMS_ROOT, hash_data(root, root)), answer
     assert told(answer, MANUFACTURER_ROOT, hash_data(manufacturer, manufacturer)), answer
 
@@ -191,12 +197,16 @@ async def test_tc_m_19_cs(bench: Bench) -> None:
 
 
 @case("Core", "M")
-@pytest.mark.parametrize("station_setup", [Setup(), Setup(security_profile=2)], ids=["profile-1", "profile-2"])
+@pytest.mark.parametrize(
+    "station_setup",
+    [Setup(), Setup(security_profile=2), Setup(security_profile=3)],
+    ids=["profile-1", "profile-2", "profile-3"],
+)
 async def test_tc_m_20_cs(bench: Bench) -> None:
     """Delete a certificate from a Charging Station - Success"""
     present = (await ids(bench, CSMS_ROOT)).get("certificateHashDataChain", [])
     root = bench.pki.make_root("Root 2")
-    # With profile 2 the root that is there is the one that the link rests on, which a station may keep (M04.FR.03).
+    # Over TLS the root that is there is the one that the link rests on, which a station may keep (M04.FR.03).
     await states.certificate_installed(bench, CSMS_ROOT, root)
     chains = await states.get_installed_certificates(bench, CSMS_ROOT, hash_data(root, root))
     (new,) = [chain["certificateHashData"] for chain in chains if chain not in present]
@@ -212,10 +222,11 @@ async def test_tc_m_20_cs(bench: Bench) -> None:
 @over_tls
 async def test_tc_m_22_cs(bench: Bench) -> None:
     """Delete a certificate from a Charging Station - No matching certificate found"""
-    await states.get_installed_certificates(bench, CSMS_ROOT)
+    present = await states.get_installed_certificates(bench, CSMS_ROOT)
     unknown = bench.pki.make_root("Unknown")
     answer = await bench.call("DeleteCertificate", {"certificateHashData": hash_data(unknown, unknown)})
     assert answer["status"] == "NotFound", answer
+    assert await states.get_installed_certificates(bench, CSMS_ROOT) == present
 
 
 @case("Advanced Security", "M")
@@ -227,3 +238,6 @@ async def test_tc_m_23_cs(bench: Bench) -> None:
     assert answer["status"] == "Accepted", answer
     answer = await bench.call("DeleteCertificate", {"certificateHashData": hash_data(certificate, bench.pki.root)})
     assert answer["status"] in {"NotFound", "Failed"}, answer
+    bench.csms.drop()
+    await bench.until(bench.csms.connected.is_set, within_s=120.0, why="no reconnect")
+    states.check_shown(bench, certificate)  # it is there still

@@ -25,10 +25,13 @@ async def test_tc_p_03_cs(bench: Bench) -> None:
         "attributeType": "Actual",
         "customData": custom,
     }
+    assert await bench.get_variable("OCPPCommCtrlr", "OfflineThreshold") != "200"
     changed = await bench.call(
         "SetVariables", {"setVariableData": [place | {"attributeValue": "200"}], "customData": custom}
     )
-    assert changed["setVariableResult"][0]["attributeStatus"] == "Accepted", changed
+    (result,) = changed["setVariableResult"]
+    assert result["attributeStatus"] == "Accepted", changed
+    assert (result["component"]["name"], result["variable"]["name"]) == ("OCPPCommCtrlr", "OfflineThreshold"), changed
     read = await bench.call("GetVariables", {"getVariableData": [place], "customData": custom})
     (result,) = read["getVariableResult"]
     assert result["attributeStatus"] == "Accepted", result
