@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+import os
+from collections.abc import AsyncGenerator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,6 +73,7 @@ from station.settings import Settings
 from station.shared_limits import SharedLimits
 from station.signed_records import SignedRecords
 from station.simulation.updater import SimulatedUpdater
+from station.site_settings import SiteSettings
 from station.storage_watch import StorageWatch
 from station.tamper import Tamper
 from station.tariff_and_cost import PriceSources, TariffAndCost
@@ -102,14 +104,19 @@ def run(configuration: Configuration, *, http_port: int | None, ready_file: Path
     """
 
     async def live() -> None:
-        await application(configuration, http_port=http_port).run_until_told(ready_file)
+        program = application(configuration, http_port=http_port, environ=os.environ)
+        await program.run_until_told(ready_file)
 
     asyncio.run(live())
 
 
-def application(configuration: Configuration, *, http_port: int | None = None) -> Program:
-    """The program of a station with this installation file."""
-    return Program(configuration, _site(configuration), alive, http_port=http_port)
+def application(
+    configuration: Configuration, *, http_port: int | None = None, environ: Mapping[str, str] | None = None
+) -> Program:
+    """The program of a station with this installation file, and what its installer has set on site over it."""
+    settings = SiteSettings(configuration, environ or {})
+    in_force = settings.in_force()
+    return Program(in_force, _site(in_force), alive, site_settings=settings, http_port=http_port)
 
 
 def _site(configuration: Configuration) -> Site:

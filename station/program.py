@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from station.life import Life
     from station.simulation.world import World
     from station.site import Site
+    from station.site_settings import SiteSettings
     from station.web.tls import TlsFiles
 
 
@@ -43,9 +44,18 @@ Alive = Callable[["Program"], "AbstractAsyncContextManager[Life]"]
 class Program:
     """A station on its site, which goes on while the station's power is cut."""
 
-    def __init__(self, configuration: Configuration, site: Site, alive: Alive, *, http_port: int | None = None) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        site: Site,
+        alive: Alive,
+        *,
+        site_settings: SiteSettings,
+        http_port: int | None = None,
+    ) -> None:
         self.configuration = configuration
         self.site = site
+        self.site_settings = site_settings
         self._assemble = alive
         self.feed = Feed()
         self.life: Life | None = None
@@ -121,6 +131,11 @@ class Program:
         """Begin a new life, as after a reboot of the machine."""
         self._boot_reason = reason
         self._rebooting.set()
+
+    def live_anew(self, configuration: Configuration) -> None:
+        """Begin a new life with another configuration of the same hardware."""
+        self.configuration = configuration
+        self.reboot(BootReason.LOCAL_RESET)
 
     async def run_until_told(self, ready_file: Path | None) -> None:
         """Run until SIGINT or SIGTERM.

@@ -57,6 +57,7 @@ def build(host: Host) -> FastAPI:
     from station.web.pages import page_routes
     from station.web.price_api import price_routes
     from station.web.residual_api import residual_routes
+    from station.web.settings_api import settings_routes
     from station.web.token_api import token_routes
     from station.web.transaction_api import transaction_routes
 
@@ -100,6 +101,7 @@ def build(host: Host) -> FastAPI:
     grid_order_routes(api, living)
     activation_routes(api, living, host)
     commissioning_routes(api, living, host)
+    settings_routes(api, living, host)
     metering_routes(api, living)
     residual_routes(api, host, living)
     return api

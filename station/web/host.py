@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from station.feed import Feed
     from station.life import Life
     from station.simulation.world import World
+    from station.site_settings import SiteSettings
 
 
 class Host(Protocol):
@@ -43,6 +44,15 @@ class Host(Protocol):
     @property
     def life(self) -> Life | None:
         """The living station; None while its power is cut."""
+        ...
+
+    @property
+    def site_settings(self) -> SiteSettings:
+        """What the installer has set on site."""
+        ...
+
+    def live_anew(self, configuration: Configuration) -> None:
+        """Begin a new life with another configuration."""
         ...
 
     async def lose_power(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from station.life import Life
 from tests.walk import Walk, walking
 from tests.walks.commissioned import PLAIN, commission, skip_test, try_step
 from tests.walks.visit import Api, visiting
@@ -17,6 +18,11 @@ CONTACT = {"type": "dry-contact", "polarity": "closed-dims", "chip": "simulated"
 async def step(api: Api, name: str) -> dict[str, Any]:
     """A step as the API shows it."""
     return next(one for one in await api.get("/api/commissioning/steps") if one["step"] == name)
+
+
+async def lives_anew(walk: Walk, before: Life) -> None:
+    """Wait for the next life."""
+    await walk.until(lambda: walk.application.life is not None and walk.application.life is not before)
 
 
 async def test_each_step_outlives_a_power_cut_and_the_end_comes_when_all_are_settled(tmp_path: Path) -> None:
@@ -141,3 +147,42 @@ async def test_steps_that_do_not_apply_say_why_and_an_activated_station_has_none
         await api.post("/api/activation")
         answer = await api.client.post("/api/commissioning/steps", json=PLAIN[0])
         assert answer.status_code == 409
+
+
+async def test_what_is_set_on_site_is_in_force_at_once_and_after_the_next_start(tmp_path: Path) -> None:
+    grid = {"phases": 3, "max_current_a": 40.0, "source": {"type": "linky"}}
+    linky = {"mode": "standard", "phases": 3, "subscribed_va": 36_000}
+    tables: dict[str, Any] = {"station": REQUIRED, "grid": grid, "simulation": {"linky": linky}}
+    async with walking(tmp_path, **tables) as walk, visiting(walk) as api:
+        await walk.accepted()
+        old = walk.life
+        wrong = await api.client.patch("/api/commissioning/settings", json={"grid": {"safe_current_a": 99}})
+        assert wrong.status_code == 422
+        assert "grid.safe_current_a" in wrong.json()["detail"]
+        assert walk.life is old
+        right = {"grid": {"safe_current_a": 7.0, "max_current_a": 25.0}}
+        answer = await api.client.patch("/api/commissioning/settings", json=right)
+        assert answer.status_code == 202, answer.text
+        await lives_anew(walk, old)
+        await walk.until(lambda: walk.life.load.controller.last_sample)
+        assert walk.life.load.controller.grid_limit_a == 25.0
+        told = await try_step(api, step="limits", confirmed=True)
+        assert (told["outcome"], told["evidence"]["safe_current_a"]) == ("passed", 7.0)
+        before = walk.life
+        await api.client.patch("/api/commissioning/settings", json={"grid": {"safe_current_a": 6.0}})
+        await lives_anew(walk, before)
+        assert (await step(api, "limits"))["settled"] is False, "what it rests on has changed"
+    async with walking(tmp_path, **tables) as walk:
+        await walk.until(lambda: walk.life.load.controller.last_sample)
+        assert walk.life.load.controller.grid_limit_a == 25.0
+
+
+async def test_settings_wait_for_the_end_of_a_charge(tmp_path: Path) -> None:
+    async with walking(tmp_path, station=REQUIRED) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await walk.plug(phases=3)
+        await api.post("/api/commissioning/test-session", {"evse": 1})
+        await walk.charging()
+        answer = await api.client.patch("/api/commissioning/settings", json={"protection": {"shunt_trip": "hold"}})
+        assert answer.status_code == 409
+        assert sum(walk.board.currents_a) > 0
