@@ -39,7 +39,9 @@ async def booted(
     else:
         answer = await bench.call("Reset", {"type": reset})
         assert answer["status"] == "Accepted", answer
-    return await has_booted(bench, after=before, statuses=statuses)
+    boot = await has_booted(bench, after=before, statuses=statuses)
+    assert boot["reason"] == ("PowerUp" if reset is None else "RemoteReset"), boot
+    return boot
 
 
 async def has_booted(
@@ -48,6 +50,7 @@ async def has_booted(
     """Steps 3 to 8 of Booted: what a station says when it has booted; `statuses`: of all, or by EVSE."""
     endpoint = csms or bench.csms
     boot = await bench.expect("BootNotification", within_s=180.0, csms=endpoint)
+    boots_first(bench)
     if after is not None:
         assert endpoint.connection != after, "the station did not connect anew"
     told: set[int] = set()
@@ -63,6 +66,13 @@ async def has_booted(
     for number in list(bench.sessions):
         bench.new_session(number)
     return boot
+
+
+def boots_first(bench: Bench) -> None:
+    """What the station asked first on the connection on which it booted is BootNotification (B01.FR.08)."""
+    boot = bench.journal.sent("BootNotification")[-1]
+    calls = [f for f in bench.journal.frames if f.from_station and f.kind == 2 and f.connection == boot.connection]
+    assert calls[0].action == "BootNotification", calls[0]
 
 
 async def unavailable(bench: Bench, *, evse_id: int | None = None, connector_id: int | None = None) -> None:

@@ -65,6 +65,15 @@ async def migrate(bench: Bench, other: Csms, *, reset: bool = True) -> None:
         assert answer["status"] == "Accepted", answer
 
 
+async def active_slot(bench: Bench, csms: Csms) -> int:
+    """The slot that the station says it is connected by, asked at that endpoint."""
+    here, bench.csms = bench.csms, csms
+    try:
+        return int(await bench.get_variable("OCPPCommCtrlr", "ActiveNetworkProfile"))
+    finally:
+        bench.csms = here
+
+
 @case("Core", "M")
 async def test_tc_b_43_cs(bench: Bench) -> None:
     """Set new NetworkConnectionProfile - Rejected"""
@@ -81,6 +90,7 @@ async def test_tc_b_45_cs(bench: Bench) -> None:
     before = bench.csms.connection
     await states.has_booted(bench, csms=other)
     assert bench.csms.connection == before, "the station went back to the old endpoint"
+    assert await active_slot(bench, other) == OTHER_SLOT
     assert not bench.csms.connected.is_set()  # B10.FR.06
 
 
@@ -95,6 +105,7 @@ async def test_tc_b_46_cs(bench: Bench) -> None:
     await migrate(bench, other)
     await states.has_booted(bench, after=before)  # steps 8 and 9
     assert len(other.handshakes) == 2  # step 7
+    assert await active_slot(bench, bench.csms) != OTHER_SLOT
 
 
 @case("Core", "C", "AS-2 and C-47")
@@ -164,6 +175,7 @@ async def test_tc_b_50_cs(bench: Bench) -> None:
     await migrate(bench, other)
     await states.has_booted(bench, csms=other)  # steps 7 to 9
     assert not bench.csms.connected.is_set()
+    assert await active_slot(bench, other) == OTHER_SLOT
 
 
 @case("Core", "M")
