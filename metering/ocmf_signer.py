@@ -71,10 +71,14 @@ class OcmfSigner:
 
     def record(self, payload: bytes) -> bytes:
         """The record of a payload."""
+        return ocmf.assemble(payload, self.sign(payload), ALGORITHM)
+
+    def sign(self, data: bytes) -> bytes:
+        """The signature of some bytes, as DER."""
         from cryptography.hazmat.primitives.asymmetric import ec
         from cryptography.hazmat.primitives.hashes import SHA256
 
-        return ocmf.assemble(payload, self._key.sign(payload, ec.ECDSA(SHA256())), ALGORITHM)
+        return self._key.sign(data, ec.ECDSA(SHA256()))
 
 
 def fingerprint(spki: bytes) -> str:

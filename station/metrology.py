@@ -84,6 +84,11 @@ class Desk:
     clock: Clock
 
 
+def signing_key_of(configuration: Configuration, evse_id: int) -> SigningKey:
+    """The station's own key for an EVSE."""
+    return SigningKey(Path(configuration.station.storage) / "signing" / f"evse-{evse_id}.pem")
+
+
 async def sign(evse: Evse, config: EvseConfig, driver: Meter, desk: Desk) -> Signatures | None:
     """Have the readings of an EVSE signed: by its meter where that can, else by the station where it is wanted.
 
@@ -93,7 +98,7 @@ async def sign(evse: Evse, config: EvseConfig, driver: Meter, desk: Desk) -> Sig
     meter = driver if isinstance(driver, SigningMeter) else None
     if meter is None and config.signing == "none":
         return None
-    key = SigningKey(Path(desk.configuration.station.storage) / "signing" / f"evse-{config.id}.pem")
+    key = signing_key_of(desk.configuration, config.id)
     facts = FactStore(desk.database, "signing-key")
     means = Means(key, meter, desk.records, facts, lambda: signatory(evse, config, desk.configuration))
     signatures = Signatures(config.id, means, desk.clock)

@@ -8,6 +8,7 @@ from fastapi import FastAPI, HTTPException
 
 from station.accounts import Role
 from station.activation import Activation, Stage
+from station.commissioning_report import write_report
 from station.installer_test import begin_test, end_test
 from station.web.api import Command, Living, Wait, maybe_settle
 from station.web.commissioning_api import hindrances
@@ -33,6 +34,8 @@ def activation_routes(api: FastAPI, living: Living, host: Host) -> None:
         activation = living.life.activation
         if activation.stage is Stage.NOT_COMMISSIONED and (left := hindrances(living.life, host)):
             raise HTTPException(409, f"still to be done: {', '.join(left)}")
+        if activation.stage is Stage.NOT_COMMISSIONED:
+            await write_report(living.life, host.configuration, host.site_settings.shown)
         await activation.commission()
         await living.life.access.close_label(Role.INSTALLER)
         await maybe_settle(host, wait)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import FastAPI, HTTPException, Query
 from fastapi.responses import Response
 
+from station.commissioning_report import read_report
 from station.documents import table
 from station.documents.occasion import Issuer, Month, Occasion, Proof
 from station.documents.words import Language
@@ -51,6 +52,19 @@ def document_routes(api: FastAPI, living: Living, host: Host) -> None:
             return receipt_of(found, issuer, proof, occasion)
 
         return await drawn(draw, f"receipt-{found.number}.pdf")
+
+    @api.get("/api/commissioning/report.pdf", response_class=Response)
+    async def commissioning() -> Response:  # pyright: ignore[reportUnusedFunction]
+        found, issuer = await asyncio.to_thread(read_report, host.configuration), _issuer(host)
+        if found is None:
+            raise HTTPException(404, "the station was not commissioned step by step")
+
+        def draw() -> bytes:
+            from station.documents.commissioning import commissioning_report
+
+            return commissioning_report(found, issuer)
+
+        return await drawn(draw, "commissioning.pdf")
 
     @api.get("/api/monthly-report.pdf", response_class=Response)
     async def report(  # pyright: ignore[reportUnusedFunction]

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from station.commissioning_report import read_report
 from station.life import Life
 from tests.walk import Walk, walking
 from tests.walks.commissioned import PLAIN, commission, skip_test, try_step
@@ -186,3 +193,23 @@ async def test_settings_wait_for_the_end_of_a_charge(tmp_path: Path) -> None:
         answer = await api.client.patch("/api/commissioning/settings", json={"protection": {"shunt_trip": "hold"}})
         assert answer.status_code == 409
         assert sum(walk.board.currents_a) > 0
+
+
+async def test_the_report_is_signed_over_all_that_was_found(tmp_path: Path) -> None:
+    async with walking(tmp_path, station=REQUIRED) as walk, visiting(walk) as api:
+        await walk.accepted()
+        assert (await api.client.get("/api/commissioning/report.pdf")).status_code == 404
+        await commission(api)
+        pdf = await api.client.get("/api/commissioning/report.pdf")
+        assert pdf.content.startswith(b"%PDF")
+        report = read_report(walk.application.configuration)
+    assert report is not None
+    key = load_der_public_key(bytes.fromhex(report.public_key))
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    key.verify(bytes.fromhex(report.signature), report.text.encode(), ec.ECDSA(SHA256()))
+    with pytest.raises(InvalidSignature):
+        key.verify(bytes.fromhex(report.signature), report.text.replace("32", "16").encode(), ec.ECDSA(SHA256()))
+    steps = {one["step"]: one for one in cast("list[dict[str, Any]]", report.told["steps"])}
+    assert steps["breaker"]["evidence"] == {"breaker_a": 32.0, "curve": "C", "selector_a": 32.0}
+    assert steps["clamps"]["inapplicable"] == "there are no current transformers"
+    assert steps["test-session"]["reason"] == "no vehicle"
