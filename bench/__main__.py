@@ -20,7 +20,7 @@ from bench.first_signs import first_signs
 from bench.pilot import samples_to_pilots
 from bench.processes import EQUIPPED, STATION, Measured, booted
 from station.app import application as assemble
-from station.config import Configuration
+from station.configuration.installation_file import Configuration
 from station.model import EventType, TransactionEvent, TriggerReason
 from station.program import Program
 

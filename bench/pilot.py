@@ -10,7 +10,7 @@ from pathlib import Path
 from energy.grid import GridSample
 from metering.reading import Phases
 from station.app import application as assemble
-from station.config import Configuration
+from station.configuration.installation_file import Configuration
 from station.evse_state import Authorization
 from station.hardware.board import Outputs
 from station.model import IdToken, TriggerReason

@@ -15,14 +15,14 @@ from pathlib import Path
 from metering.clock import SystemClock
 from metering.reading import RegisterReading
 from metering.time_quality import TimeStatus
-from station.database import Database, open_database
+from station.billing.price import Charge, PeriodPrice, PeriodReading, PriceList, bill
+from station.billing.prices import Prices
+from station.billing.transaction_log import Search, TransactionLog
 from station.documents import table
-from station.fact_store import FactStore
 from station.model import EventType, IdToken, StoppedReason, TransactionEvent, TriggerReason
-from station.outbox import Outbox
-from station.price import Charge, PeriodPrice, PeriodReading, PriceList, bill
-from station.prices import Prices
-from station.transaction_log import Search, TransactionLog
+from station.records.database import Database, open_database
+from station.records.fact_store import FactStore
+from station.records.outbox import Outbox
 
 MONTH_AIM_MS = 20.0
 CSV_AIM_S = 10.0

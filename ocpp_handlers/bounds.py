@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from ocpp_handlers import customer_information, meter_values, reports
 from ocpp_handlers.connection import LARGEST_FRAME
 from ocpp_handlers.device_model import DataType, Place, Variable, told
-from station.firmware_record import MOST_UNTOLD as MOST_STATUSES
-from station.log_store import STORAGE_BYTES
-from station.log_upload import MOST_ORDERS
-from station.security_events import MOST_KEPT, MOST_UNTOLD
-from station.supervision import MOST_ERRANDS
+from station.daemon.supervision import MOST_ERRANDS
+from station.firmware.record import MOST_UNTOLD as MOST_STATUSES
+from station.logs.store import STORAGE_BYTES
+from station.logs.upload import MOST_ORDERS
+from station.security.security_events import MOST_KEPT, MOST_UNTOLD
 
 
 def bound_variables() -> Iterator[Variable]:

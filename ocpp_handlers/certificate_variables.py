@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 from ocpp_handlers.device_model import DataType, Mutability, Place, Variable, told
-from station.certificates import MOST_CERTIFICATES
+from station.security.certificates import MOST_CERTIFICATES
 
 if TYPE_CHECKING:
-    from station.certificates import Certificates
+    from station.security.certificates import Certificates
     from station.settings import Setting, Settings
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from energy.charging_profile import ChargingLimitSource, ChargingProfile
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
-    from station.external_limits import ExternalLimits
+    from station.limits.external_limits import ExternalLimits
     from station.settings import Settings
 
 _log = logging.getLogger(__name__)

@@ -16,9 +16,9 @@ from urllib.parse import quote, urlsplit
 from metering.pulse import Pulse
 from ocpp_handlers import handshake
 from ocpp_handlers.back_off import back_off
-from station.database import StorageError
-from station.security_events import SecurityEventType
-from station.supervision import contained, heed_cancellation
+from station.daemon.supervision import contained, heed_cancellation
+from station.records.database import StorageError
+from station.security.security_events import SecurityEventType
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from websockets.exceptions import ConnectionClosed
 
     from metering.clock import Clock
-    from station.certificates import Certificates, TlsMaterial
-    from station.credentials import Credentials
     from station.network import NetworkProfile, NetworkProfiles
-    from station.security_events import SecurityEvents
+    from station.security.certificates import Certificates, TlsMaterial
+    from station.security.credentials import Credentials
+    from station.security.security_events import SecurityEvents
     from station.settings import Settings
 
 _log = logging.getLogger(__name__)

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from ocpp_handlers import actions, timestamps, translate
 from ocpp_handlers.session import Answer, Handlers
-from station.customer_information import Customer
-from station.database import StorageError
+from station.daemon.supervision import Errand
 from station.ports import NoAnswerError
-from station.supervision import Errand
+from station.records.customer_information import Customer
+from station.records.database import StorageError
 
 if TYPE_CHECKING:
     from metering.clock import Clock
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
-    from station.customer_information import CustomerInformation as Customers
+    from station.records.customer_information import CustomerInformation as Customers
 
 _log = logging.getLogger(__name__)
 

@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from ocpp_handlers.session import LinkLostError, RefusedError, TimedOutError
-from station.database import StorageError
 from station.ports import NoAnswerError
+from station.records.database import StorageError
 
 if TYPE_CHECKING:
     from metering.clock import Clock
     from station.model import TransactionEvent
-    from station.outbox import Outbox, Queued
+    from station.records.outbox import Outbox, Queued
     from station.settings import Settings
 
 _log = logging.getLogger(__name__)

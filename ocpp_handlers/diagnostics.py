@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from ocpp_handlers import actions, translate
 from ocpp_handlers.session import Answer, Handlers, RefusedError
-from station.log_upload import LogOrder, LogUploads, UploadStatus
-from station.logs import LogKind, Span
+from station.daemon.supervision import Errand
+from station.logs.log_files import LogKind, Span
+from station.logs.upload import LogOrder, LogUploads, UploadStatus
 from station.ports import NoAnswerError
-from station.supervision import Errand
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 from ocpp_handlers import actions
 from ocpp_handlers.session import Answer, Handlers, LinkLostError, RefusedError
 from ocpp_handlers.translate import moment, whole
-from station.database import StorageError
-from station.firmware_state import FirmwareStatus, UpdateOrder
+from station.firmware.state import FirmwareStatus, UpdateOrder
 from station.ports import NoAnswerError
+from station.records.database import StorageError
 
 if TYPE_CHECKING:
     from metering.clock import Clock
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
-    from station.firmware import Firmware as StationFirmware
-    from station.firmware_record import EnteredStatus
-    from station.supervision import Errand
+    from station.daemon.supervision import Errand
+    from station.firmware.firmware import Firmware as StationFirmware
+    from station.firmware.record import EnteredStatus
 
 _log = logging.getLogger(__name__)
 

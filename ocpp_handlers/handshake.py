@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import cast
 
-from station.security_events import SecurityEventType
+from station.security.security_events import SecurityEventType
 
 
 class TlsVersionError(ssl.SSLError):

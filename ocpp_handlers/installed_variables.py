@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ocpp_handlers.device_model import AttributeType, DataType, DeviceModel, Missing, Mutability, Place, Variable
 
 if TYPE_CHECKING:
-    from station.fact_store import FactStore
+    from station.records.fact_store import FactStore
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ocpp_handlers.device_model import DataType, Mutability, Place, Variable, told
 from station.identifiers import LONGEST_PASSWORD
 from station.network import SLOTS, NetworkProfiles
-from station.security_events import SecurityEventType
+from station.security.security_events import SecurityEventType
 from station.settings import Integer, Settings
 
 if TYPE_CHECKING:

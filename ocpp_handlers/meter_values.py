@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from metering.sampling import MeterValue
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
-    from station.supervision import Errands
+    from station.daemon.supervision import Errands
 
 _log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ocpp_handlers import actions
 from ocpp_handlers.session import Answer, Handlers
-from station.database import StorageError
 from station.network import NetworkProfile, NetworkProfiles, Refusal
+from station.records.database import StorageError
 
 if TYPE_CHECKING:
     from ocpp_handlers import messages as m

@@ -9,7 +9,7 @@ from ocpp_handlers import actions
 from ocpp_handlers.device_model import AttributeType, DeviceModel, Missing, Mutability, Place, Variable
 from ocpp_handlers.message_size import check_size
 from ocpp_handlers.session import Answer, Handlers
-from station.database import StorageError
+from station.records.database import StorageError
 from station.restart import ResetAnswer
 
 if TYPE_CHECKING:

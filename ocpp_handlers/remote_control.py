@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ocpp_handlers import messages as m
     from ocpp_handlers.boot import BootGate
     from station.charging_station import ChargingStation
-    from station.profiles import Profiles
+    from station.limits.profiles import Profiles
 
 
 class RemoteControl:

@@ -10,8 +10,8 @@ from ocpp_handlers import actions, timestamps
 from ocpp_handlers.device_model import DataType, DeviceModel, Mutability, Variable
 from ocpp_handlers.message_size import check_size
 from ocpp_handlers.session import Answer, Handlers
+from station.daemon.supervision import Errand
 from station.ports import NoAnswerError
-from station.supervision import Errand
 
 if TYPE_CHECKING:
     from metering.clock import Clock

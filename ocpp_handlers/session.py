@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 from ocpp_handlers import frame
 from ocpp_handlers.frame import Call, Error, Nonsense, Result
+from station.daemon.supervision import Errand, Errands, contained
 from station.ports import NoAnswerError
-from station.supervision import Errand, Errands, contained
 
 if TYPE_CHECKING:
     from metering.clock import Clock

@@ -10,18 +10,18 @@ from metering.pulse import Pulse
 from ocpp_handlers import actions
 from ocpp_handlers.certificates import status_info
 from ocpp_handlers.session import Answer, Handlers, RefusedError, TimedOutError
-from station.certificates import Fault
 from station.ports import NoAnswerError
-from station.station_certificate import Owner
+from station.security.certificates import Fault
+from station.security.station_certificate import Owner
 
 if TYPE_CHECKING:
     from metering.clock import Clock
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
     from ocpp_handlers.trigger_message import TriggerMessage
-    from station.certificates import Certificates
+    from station.daemon.supervision import Errand
+    from station.security.certificates import Certificates
     from station.settings import Settings
-    from station.supervision import Errand
 
 _log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from ocpp_handlers import actions
 from ocpp_handlers.charging_profiles import composite_to_wire, profile_from_wire, profile_to_wire
 from ocpp_handlers.session import Answer, Handlers, PayloadError
 from ocpp_handlers.translate import whole
-from station.expected_schedule import expected_schedule
+from station.limits.expected_schedule import expected_schedule
 from station.ports import NoAnswerError
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
     from station.charging_station import ChargingStation
-    from station.load_management import LoadManagement
-    from station.supervision import Errand
+    from station.daemon.supervision import Errand
+    from station.limits.load_management import LoadManagement
 
 _log = logging.getLogger(__name__)
 

@@ -35,10 +35,10 @@ from ocpp_handlers.smart_charging import SmartCharging
 from ocpp_handlers.tariff import Tariff
 from ocpp_handlers.transactions import Transactions
 from ocpp_handlers.trigger_message import TriggerMessage
-from station.database import StorageError
+from station.daemon.supervision import Errands
 from station.model import BootReason
-from station.security_events import SecurityEventType
-from station.supervision import Errands
+from station.records.database import StorageError
+from station.security.security_events import SecurityEventType
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection

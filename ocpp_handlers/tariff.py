@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from ocpp_handlers import actions
 from ocpp_handlers.session import Answer, Handlers, PayloadError
 from ocpp_handlers.translate import message_content_from_wire
+from station.billing.tariff_and_cost import MOST_COST
 from station.model import EventType
-from station.tariff_and_cost import MOST_COST
 
 if TYPE_CHECKING:
     from ocpp_handlers import messages as m
+    from station.billing.tariff_and_cost import TariffAndCost
     from station.model import TransactionEvent
-    from station.tariff_and_cost import TariffAndCost
 
 _log = logging.getLogger(__name__)
 

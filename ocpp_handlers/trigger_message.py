@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from ocpp_handlers.boot import Boot, BootGate
     from ocpp_handlers.link import Link
     from ocpp_handlers.meter_values import MeterValues
+    from station.daemon.supervision import Errand
     from station.evse import Evse
     from station.settings import Settings
-    from station.supervision import Errand
 
 
 StationTrigger = Callable[[], "tuple[m.TriggerMessageStatusEnumType, Errand | None]"]

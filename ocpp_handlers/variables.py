@@ -11,7 +11,6 @@ from ocpp_handlers import authorization
 from ocpp_handlers.device_model import DataType, DeviceModel, Mutability, Place, Variable, told
 from ocpp_handlers.message_size import BYTES_PER_MESSAGE, ITEMS_PER_MESSAGE
 from ocpp_handlers.physical_variables import Nameplate, physical_variables
-from station.file_transfer import PROTOCOLS
 from station.setting import (
     Choice,
     Currency,
@@ -27,6 +26,7 @@ from station.setting import (
     TxPoints,
 )
 from station.settings import Settings
+from station.transfer.file_transfer import PROTOCOLS
 
 if TYPE_CHECKING:
     from station.charging_station import ChargingStation

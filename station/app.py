@@ -19,75 +19,75 @@ from energy.sources.house import House
 from metering.journal import RegisterJournal
 from metering.plausibility import Plausibility, PlausibleMeter
 from metering.time_quality import TimeStatus
-from station.activation import Activation
 from station.availability import Availability
-from station.back_plate_watch import BackPlateWatch
-from station.billing import Billing
-from station.billing_meters import BillingMeters
-from station.bookkeeping import Bookkeeper, Sources
-from station.certificates import Certificates, CertificateUse, Seed
-from station.charging_rate import ChargingRates
+from station.billing.billing import Billing
+from station.billing.prices import Prices
+from station.billing.tariff_and_cost import PriceSources, TariffAndCost
+from station.billing.transaction_log import TransactionLog
 from station.charging_station import ChargingStation
-from station.commissioning_record import CommissioningRecord
-from station.contactor_count import ContactorRecord
-from station.credentials import Credentials
-from station.customer_information import CustomerInformation
-from station.database import Database, StorageError, open_database
+from station.commissioning.activation import Activation
+from station.commissioning.record import CommissioningRecord
+from station.commissioning.site_settings import SiteSettings
 from station.evse import Evse, EvseLayout
-from station.external_limits import ExternalLimits
-from station.fact_store import FactStore
 from station.feed import Feed
-from station.file_transfer import trusting
-from station.firmware import Firmware, Surroundings
-from station.firmware_record import FirmwareRecord
-from station.frame_log import Frame, FrameLog
+from station.firmware.firmware import Firmware, Surroundings
+from station.firmware.record import FirmwareRecord
 from station.hardware import SimulatedBoardConfig, SimulatedUpdaterConfig
 from station.hardware.installer import Commands, Installer
 from station.hardware.leds import lamps_of
 from station.hardware.selector import selected_a
-from station.jumpers import expected_position
+from station.integrations.mdns import Announcement, announces
 from station.life import Life
-from station.light import Lamp, PageLight, StatusLight
-from station.load_history import LoadHistory
-from station.load_management import Influences, LoadManagement
-from station.log_store import LogStore
-from station.log_upload import LogUploads
-from station.logs import Logs, LogSources
-from station.mdns import Announcement, announces
-from station.meter_watch import MeterWatch
-from station.metrology import Desk, Metrology, sign
+from station.light.light import Lamp, PageLight, StatusLight
+from station.limits.charging_rate import ChargingRates
+from station.limits.external_limits import ExternalLimits
+from station.limits.load_history import LoadHistory
+from station.limits.load_management import Influences, LoadManagement
+from station.limits.profiles import Profiles
+from station.limits.shared_limits import SharedLimits
+from station.limits.tariff_steering import TariffSteering
+from station.logs.frames import Frame, FrameLog
+from station.logs.log_files import Logs, LogSources
+from station.logs.store import LogStore
+from station.logs.upload import LogUploads
+from station.metrology.billing_meters import BillingMeters
+from station.metrology.bookkeeping import Bookkeeper, Sources
+from station.metrology.meter_watch import MeterWatch
+from station.metrology.metrology import Desk, Metrology, sign
+from station.metrology.signed_records import SignedRecords
+from station.metrology.time_keeper import TimeKeeper
 from station.model import BootReason
 from station.network import NetworkProfile, NetworkProfiles
-from station.outbox import Outbox
-from station.own_cards import OwnCards
-from station.prices import Prices
-from station.profiles import Profiles
 from station.program import Program, StartError
-from station.reader_watch import ReaderWatch
-from station.recorder import Recorder
-from station.residual_current import ResidualCurrentGuard
+from station.protection.back_plate_watch import BackPlateWatch
+from station.protection.contactor_count import ContactorRecord
+from station.protection.jumpers import expected_position
+from station.protection.residual_current import ResidualCurrentGuard
+from station.protection.tamper import Tamper
+from station.records.customer_information import CustomerInformation
+from station.records.database import Database, StorageError, open_database
+from station.records.fact_store import FactStore
+from station.records.outbox import Outbox
+from station.records.recorder import Recorder
+from station.records.storage_watch import StorageWatch
 from station.restart import Restart
 from station.sampler import Sampler
-from station.security_events import SecurityEvents, SecurityEventType
+from station.security.certificates import Certificates, CertificateUse, Seed
+from station.security.credentials import Credentials
+from station.security.security_events import SecurityEvents, SecurityEventType
 from station.settings import Settings
-from station.shared_limits import SharedLimits
-from station.signed_records import SignedRecords
 from station.simulation.updater import SimulatedUpdater
-from station.site_settings import SiteSettings
-from station.storage_watch import StorageWatch
-from station.tamper import Tamper
-from station.tariff_and_cost import PriceSources, TariffAndCost
-from station.tariff_steering import TariffSteering
-from station.time_keeper import TimeKeeper
-from station.token_store import TokenStore
-from station.transaction_log import TransactionLog
+from station.tokens.own_cards import OwnCards
+from station.tokens.reader_watch import ReaderWatch
+from station.tokens.token_store import TokenStore
+from station.transfer.file_transfer import trusting
 from station.version import package_version
 
 if TYPE_CHECKING:
     from metering.clock import Clock
-    from station.access import Access
-    from station.config import Configuration, EvseConfig, GridConfig, MqttConfig, StationConfig
-    from station.mqtt import Mqtt
+    from station.access.access import Access
+    from station.configuration.installation_file import Configuration, EvseConfig, GridConfig, MqttConfig, StationConfig
+    from station.integrations.mqtt import Mqtt
     from station.site import Site
 
 __all__ = ["StartError", "alive", "application", "run"]
@@ -312,9 +312,9 @@ def _seed(configuration: Configuration) -> Seed:
 
 def _access(program: Program, database: Database, security_events: SecurityEvents) -> Access:
     """Who gets in at the local API and page; made for the first visitor."""
-    from station.access import Access
-    from station.accounts import Accounts, Role
-    from station.sessions import AccessTokens, Sessions
+    from station.access.access import Access
+    from station.access.accounts import Accounts, Role
+    from station.access.sessions import AccessTokens, Sessions
 
     http, clock = program.configuration.http, program.clock
     codes = {Role.INSTALLER: http.installer_code, Role.SERVICE: http.service_code}
@@ -486,8 +486,8 @@ def _tariff_period(load: LoadManagement) -> str | None:
 
 
 def _mqtt(config: MqttConfig, who: StationConfig, life: Life) -> Mqtt:
-    from station.home_assistant import Shown  # a station without a broker does not pay for it
-    from station.mqtt import Mqtt
+    from station.integrations.home_assistant import Shown  # a station without a broker does not pay for it
+    from station.integrations.mqtt import Mqtt
 
     layouts = [evse.layout for evse in life.station.evses.values()]
     shown = Shown(

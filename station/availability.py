@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from station.database import Database
 from station.evse import Evse
-from station.fact_store import save_fact
+from station.records.database import Database
+from station.records.fact_store import save_fact
 
 if TYPE_CHECKING:
     from station.model import EvseRef

@@ -6,10 +6,10 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Protocol
 
+from station.daemon.stint import Stint
 from station.evse_state import EvseState, next_change_s, outputs
 from station.hardware.board import SAFE, Board, BoardError, Observation, SelfTest
 from station.model import Fault
-from station.stint import Stint
 
 if TYPE_CHECKING:
     from metering.clock import Clock

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from station.admission import Admission, usable
-from station.authorization import Authorizer, shown
 from station.evse import Evse
 from station.evse_state import Authorization, ev_connected
 from station.model import (
@@ -23,15 +21,17 @@ from station.model import (
     TriggerReason,
 )
 from station.ports import Csms, NoCsms
+from station.tokens.admission import Admission, usable
+from station.tokens.authorization import Authorizer, shown
 
 if TYPE_CHECKING:
     from metering.clock import Clock
-    from station.admission import TokenOutcome
     from station.availability import Availability
-    from station.outbox import Outbox
+    from station.records.outbox import Outbox
     from station.restart import Restart
     from station.settings import Settings
-    from station.token_store import TokenStore
+    from station.tokens.admission import TokenOutcome
+    from station.tokens.token_store import TokenStore
 
 _log = logging.getLogger(__name__)
 

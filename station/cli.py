@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from station.config import Configuration
+    from station.configuration.installation_file import Configuration
 
 # Without rich: its import is dear, and `borne run` on a small controller has nobody to please.
 commands = typer.Typer(
@@ -32,7 +32,7 @@ def run(
     ] = None,
 ) -> None:
     """Run the station until it is told to stop."""
-    from station import logging_setup
+    from station.logs import setup as logging_setup
 
     configuration = _load(config)
     try:
@@ -40,7 +40,7 @@ def run(
     except OSError as error:
         _refuse(f"{config}: log.file: cannot be opened: {error.strerror}")
     from station.hardware.leds import shine_at_once
-    from station.indicator import STARTING
+    from station.light.indicator import STARTING
 
     shine_at_once(configuration.light, STARTING)  # the rest takes a while to load
     from station import app
@@ -63,7 +63,7 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
 ) -> None:
     """Write an example of an installation file."""
-    from station.example_config import EXAMPLE
+    from station.configuration.example import EXAMPLE
 
     if file is None:
         typer.echo(EXAMPLE, nl=False)
@@ -114,7 +114,7 @@ def csms(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 9000,
 ) -> None:
     """Run the bundled CSMS, which accepts every station, and show the frames."""
-    from station import demo
+    from station.demo import run as demo
 
     try:
         demo.serve_csms(host, port, typer.echo)
@@ -129,7 +129,7 @@ def demonstrate(
     http_port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 0,
 ) -> None:
     """Show a station, a CSMS, a house and a car on one screen, until Ctrl-C."""
-    from station import demo
+    from station.demo import run as demo
 
     try:
         good = demo.run(demo.Options(once=once, speed=speed, http_port=http_port))
@@ -175,7 +175,7 @@ def verify(
     """Check signed readings: exit 0 when every signature is valid, 1 when not, 2 when FILE cannot be read."""
     import json
 
-    from station import verify as verifying
+    from station.metrology import verify as verifying
 
     try:
         checked = verifying.check(file, key)
@@ -200,7 +200,7 @@ JournalPlace = Annotated[Path, typer.Argument(metavar="PLACE", help="The station
 @journal_commands.command(name="verify")
 def verify_journal(place: JournalPlace) -> None:
     """Prove every byte: exit 0 when the journal is whole, 1 when not, 2 when it cannot be read."""
-    from station import journal_file
+    from station.metrology import journal_file
 
     try:
         proof = journal_file.prove(place)
@@ -214,7 +214,7 @@ def verify_journal(place: JournalPlace) -> None:
 @journal_commands.command(name="export")
 def export_journal(place: JournalPlace) -> None:
     """Write its entries as JSON lines."""
-    from station import journal_file
+    from station.metrology import journal_file
 
     try:
         for line in journal_file.export(place):
@@ -232,7 +232,7 @@ def version() -> None:
 
 
 def _load(file: Path) -> Configuration:
-    from station.config import ConfigurationError, load
+    from station.configuration.installation_file import ConfigurationError, load
 
     try:
         return load(file, os.environ)

@@ -12,17 +12,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from station import private_files
-from station.commissioning import Step, inapplicable
-from station.commissioning_tests import CommissioningTests
-from station.database import StorageError
-from station.metrology import signing_key_of
-from station.signatures import UnsignedError
-from station.signing_key import SigningKeyError
+from station.commissioning.input_tests import CommissioningTests
+from station.commissioning.steps import Step, inapplicable
+from station.metrology.metrology import signing_key_of
+from station.metrology.signatures import UnsignedError
+from station.metrology.signing_key import SigningKeyError
+from station.records.database import StorageError
+from station.security import private_files
 from station.version import package_version
 
 if TYPE_CHECKING:
-    from station.config import Configuration
+    from station.configuration.installation_file import Configuration
     from station.life import Life
 
 HEAD: Final = "BORNE-COMMISSIONING-1\n"

@@ -14,8 +14,6 @@ from metering.pulse import Pulse
 from metering.time_quality import TimeStatus
 from station.board_driver import BoardDriver
 from station.charging_time import ChargingTime
-from station.contactor_count import ContactorCount
-from station.draw_watch import DrawWatch
 from station.evse_state import (
     MINIMUM_CURRENT_A,
     NO_LOAD_A,
@@ -43,6 +41,8 @@ from station.model import (
     TransactionEvent,
     TriggerReason,
 )
+from station.protection.contactor_count import ContactorCount
+from station.protection.draw_watch import DrawWatch
 from station.transaction import Rules, TxPoint, as_settled, react, start_points
 
 if TYPE_CHECKING:
@@ -50,12 +50,12 @@ if TYPE_CHECKING:
     from metering.clock import Clock
     from metering.reading import Reading
     from metering.sampling import MeterValue
-    from station.meter_watch import MeterWatch
-    from station.recorder import Recorder
+    from station.daemon.stint import Stint
+    from station.metrology.meter_watch import MeterWatch
+    from station.metrology.signing import Signing
+    from station.records.recorder import Recorder
     from station.sampler import Sampler
     from station.settings import Settings
-    from station.signing import Signing
-    from station.stint import Stint
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ _ENDING_FAULTS = {
 """faults that end a transaction (E06.FR.16), and as what; the others only suspend it"""
 
 _LATCHED = frozenset({Fault.DC_RESIDUAL_CURRENT})
-"""faults that stay when their cause is gone, until somebody of the service has looked (station/residual_current.py)"""
+"""faults that stay when their cause is gone, until the service has looked (station/protection/residual_current.py)"""
 
 
 @dataclass(frozen=True, slots=True)

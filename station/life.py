@@ -10,45 +10,45 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from metering.journal import JournalError
-from station.database import StorageError
-from station.recovery import end_open_transactions, record_ends
-from station.supervision import keep_running
+from station.daemon.supervision import keep_running
+from station.records.database import StorageError
+from station.records.recovery import end_open_transactions, record_ends
 
 if TYPE_CHECKING:
     from energy.grid_orders import GridOrders
     from metering.clock import Clock
     from metering.wiretap import Wiretap
-    from station.access import Access
-    from station.activation import Activation
-    from station.billing import Billing
-    from station.bookkeeping import Bookkeeper
-    from station.certificates import Certificates
+    from station.access.access import Access
+    from station.billing.billing import Billing
+    from station.billing.prices import Prices
+    from station.billing.tariff_and_cost import TariffAndCost
+    from station.billing.transaction_log import TransactionLog
     from station.charging_station import ChargingStation
-    from station.commissioning_record import CommissioningRecord
-    from station.credentials import Credentials
-    from station.customer_information import CustomerInformation
-    from station.external_limits import ExternalLimits
-    from station.firmware import Firmware
-    from station.frame_log import FrameLog
-    from station.jumpers import Jumpers
-    from station.light import StatusLight
-    from station.load_history import LoadHistory
-    from station.load_management import LoadManagement
-    from station.log_store import LogStore
-    from station.log_upload import LogUploads
-    from station.metrology import Metrology
+    from station.commissioning.activation import Activation
+    from station.commissioning.record import CommissioningRecord
+    from station.daemon.stint import Stint
+    from station.firmware.firmware import Firmware
+    from station.light.light import StatusLight
+    from station.limits.external_limits import ExternalLimits
+    from station.limits.load_history import LoadHistory
+    from station.limits.load_management import LoadManagement
+    from station.limits.shared_limits import SharedLimits
+    from station.logs.frames import FrameLog
+    from station.logs.store import LogStore
+    from station.logs.upload import LogUploads
+    from station.metrology.bookkeeping import Bookkeeper
+    from station.metrology.metrology import Metrology
+    from station.metrology.time_keeper import TimeKeeper
     from station.network import NetworkProfiles
-    from station.own_cards import OwnCards
     from station.ports import CsmsLink, Variables
-    from station.prices import Prices
-    from station.residual_current import ResidualCurrentGuard
-    from station.security_events import SecurityEvents
-    from station.shared_limits import SharedLimits
-    from station.stint import Stint
-    from station.tamper import Tamper
-    from station.tariff_and_cost import TariffAndCost
-    from station.time_keeper import TimeKeeper
-    from station.transaction_log import TransactionLog
+    from station.protection.jumpers import Jumpers
+    from station.protection.residual_current import ResidualCurrentGuard
+    from station.protection.tamper import Tamper
+    from station.records.customer_information import CustomerInformation
+    from station.security.certificates import Certificates
+    from station.security.credentials import Credentials
+    from station.security.security_events import SecurityEvents
+    from station.tokens.own_cards import OwnCards
 
 _log = logging.getLogger(__name__)
 

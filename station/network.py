@@ -13,15 +13,15 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from station.database import StorageError
-from station.fact_store import save_fact
 from station.identifiers import check_url
-from station.security_events import SecurityEvents, SecurityEventType
+from station.records.database import StorageError
+from station.records.fact_store import save_fact
+from station.security.security_events import SecurityEvents, SecurityEventType
 
 if TYPE_CHECKING:
-    from station.certificates import Certificates
-    from station.credentials import Credentials
-    from station.database import Database
+    from station.records.database import Database
+    from station.security.certificates import Certificates
+    from station.security.credentials import Credentials
     from station.settings import Settings
 
 _log = logging.getLogger(__name__)

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from station.database import StorageError
+from station.daemon.service_manager import ServiceManager, boot_reason
+from station.daemon.supervision import keep_running
 from station.feed import Feed
 from station.model import BootReason
-from station.service_manager import ServiceManager, boot_reason
-from station.supervision import keep_running
+from station.records.database import StorageError
 from station.web.server import WebServer
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from metering.clock import Clock
-    from station.config import Configuration
+    from station.commissioning.site_settings import SiteSettings
+    from station.configuration.installation_file import Configuration
     from station.life import Life
     from station.simulation.world import World
     from station.site import Site
-    from station.site_settings import SiteSettings
     from station.web.tls import TlsFiles
 
 
@@ -226,7 +226,7 @@ class Program:
         await self.web.run(self._build_web, self._tls_files)
 
     async def _beat(self, manager: ServiceManager) -> None:
-        from station.heartbeat import Heartbeat
+        from station.daemon.heartbeat import Heartbeat
 
         await self.begun()
         await Heartbeat(manager, lambda: self.life).run()

@@ -13,10 +13,10 @@ from station.model import BootReason, ConnectorStatus, StoppedReason, TriggerRea
 
 if TYPE_CHECKING:
     from metering.clock import Clock
+    from station.daemon.supervision import Errand
     from station.evse import Evse
-    from station.outbox import Outbox
+    from station.records.outbox import Outbox
     from station.settings import Settings
-    from station.supervision import Errand
 
 _log = logging.getLogger(__name__)
 

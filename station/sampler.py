@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Protocol
 
 from metering.pulse import Pulse
 from metering.sampling import Context, Measurand, MeterValue, next_aligned, sample
-from station.database import StorageError
 from station.model import TriggerReason
+from station.records.database import StorageError
 
 if TYPE_CHECKING:
     from metering.clock import Clock
     from metering.reading import Reading
-    from station.meter_watch import MeterWatch
-    from station.outbox import Outbox
+    from station.metrology.meter_watch import MeterWatch
+    from station.metrology.signing import Signing
+    from station.records.outbox import Outbox
     from station.settings import Settings
-    from station.signing import Signing
 
 _log = logging.getLogger(__name__)
 

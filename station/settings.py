@@ -28,7 +28,7 @@ from station.setting import (
 )
 
 if TYPE_CHECKING:
-    from station.database import Database
+    from station.records.database import Database
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)

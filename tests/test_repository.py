@@ -14,7 +14,7 @@ import yaml
 from typer.testing import CliRunner
 
 from station.cli import commands
-from station.config import load
+from station.configuration.installation_file import load
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("metering", "energy", "station", "ocpp_handlers", "tests", "bench", "tools")

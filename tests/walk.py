@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from ocpp_handlers.stack import OcppStack
-from station.admission import TokenOutcome
 from station.app import application as assemble
-from station.config import Configuration
+from station.configuration.installation_file import Configuration
 from station.evse import Evse
 from station.life import Life
 from station.model import IdToken
 from station.program import Program
 from station.simulation.board import SimulatedBoard
 from station.simulation.vehicle import VehicleModel
+from station.tokens.admission import TokenOutcome
 from tests.csms import Csms, running_csms
 
 CARD = IdToken("04A3B2C1D5E680", "ISO14443")

@@ -10,9 +10,9 @@ from station.documents.table import card
 from station.documents.words import Words, span
 
 if TYPE_CHECKING:
+    from station.billing.price import Line
+    from station.billing.transaction_log import RegisterShown, Transaction
     from station.documents.occasion import Issuer, Occasion, Proof
-    from station.price import Line
-    from station.transaction_log import RegisterShown, Transaction
 
 
 def receipt(one: Transaction, issuer: Issuer, proof: Proof | None, occasion: Occasion) -> bytes:

@@ -9,11 +9,11 @@ from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from station.authorization import shown
 from station.model import IdToken
+from station.tokens.authorization import shown
 
 if TYPE_CHECKING:
-    from station.transaction_log import Transaction
+    from station.billing.transaction_log import Transaction
 
 MEDIA_TYPE: Final = "text/csv; charset=utf-8"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

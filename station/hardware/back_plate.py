@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from station.hardware.board import BoardError
 
 if TYPE_CHECKING:
-    from station.jumpers import JumperPosition
+    from station.protection.jumpers import JumperPosition
 
 
 @dataclass(frozen=True, slots=True)

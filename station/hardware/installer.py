@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from station import private_files
 from station.hardware.updater import Activation, ImageError, InstallError
+from station.security import private_files
 
 if TYPE_CHECKING:
     from metering.clock import Clock

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from metering.clock import Clock
     from station.hardware.gpio import RequestLines
     from station.hardware.linux_config import LinuxBoardConfig
-    from station.jumpers import JumperPosition
+    from station.protection.jumpers import JumperPosition
 
 _log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from energy.sources.dry_contact import DryContactConfig
     from metering.clock import Clock
     from metering.meter import Meter
-    from station.config import EvseConfig
+    from station.configuration.installation_file import EvseConfig
     from station.hardware import RealBoardConfig
     from station.hardware.board import Board
 

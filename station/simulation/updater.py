@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from station import private_files
 from station.hardware.updater import Activation, ImageError, InstallError
+from station.security import private_files
 
 if TYPE_CHECKING:
     from metering.clock import Clock

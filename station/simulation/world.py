@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from energy.sources import GridSourceConfig
     from energy.sources.dry_contact import DryContactConfig
     from metering.meter import Meter
-    from station.config import Configuration, EvseConfig, SimulationConfig
+    from station.configuration.installation_file import Configuration, EvseConfig, SimulationConfig
     from station.simulation.linky import HouseReading, SimulatedLinky, TariffPeriod
     from station.simulation.meter_server import MeterServer
     from station.simulation.p1 import SimulatedP1

@@ -10,16 +10,16 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field, SecretStr
 
-from station.access import SignedIn, TooSoon
-from station.accounts import ACCOUNTS, CODE_LASTS, Role
-from station.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD
-from station.sessions import LONGEST_ACCESS
+from station.access.access import SignedIn, TooSoon
+from station.access.accounts import ACCOUNTS, CODE_LASTS, Role
+from station.access.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD
+from station.access.sessions import LONGEST_ACCESS
 from station.web.api import Command
 from station.web.status import Json
 from station.web.visitor import COOKIE, SECURE_COOKIE, Visitor, visitor_of
 
 if TYPE_CHECKING:
-    from station.access import Access, Answer
+    from station.access.access import Access, Answer
     from station.web.api import Living
 
 RoleWord = Literal["driver", "owner", "installer", "service"]

@@ -6,10 +6,10 @@ from datetime import datetime
 
 from fastapi import FastAPI, HTTPException
 
-from station.accounts import Role
-from station.activation import Activation, Stage
+from station.access.accounts import Role
+from station.commissioning.activation import Activation, Stage
+from station.commissioning.installer_test import begin_test, end_test
 from station.commissioning_report import write_report
-from station.installer_test import begin_test, end_test
 from station.web.api import Command, Living, Wait, maybe_settle
 from station.web.commissioning_api import hindrances
 from station.web.host import Host

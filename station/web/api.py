@@ -10,10 +10,10 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import BaseModel, ConfigDict
 
 from station.availability import OrderAnswer
-from station.database import StorageError
 from station.evse import Evse
 from station.life import Life
 from station.model import EvseRef, StoppedReason, TriggerReason
+from station.records.database import StorageError
 from station.version import package_version
 from station.web.gate import Gate
 from station.web.host import Host

@@ -8,7 +8,7 @@ from fastapi import FastAPI, HTTPException
 from pydantic import Field
 
 from station.model import IdToken
-from station.own_cards import LEARN_S, LONGEST_LABEL
+from station.tokens.own_cards import LEARN_S, LONGEST_LABEL
 from station.web.api import Command, Living
 from station.web.status import Json
 from station.web.token_api import IdTokenText, IdTokenType

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from fastapi import FastAPI, HTTPException
 from pydantic import Field
 
-from station.certificate_checks import UnfitError, describe
-from station.certificates import CertificateUse
+from station.security.certificate_checks import UnfitError, describe
+from station.security.certificates import CertificateUse
 from station.web.api import Command, Living
 from station.web.status import Json
 

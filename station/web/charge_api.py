@@ -9,9 +9,9 @@ from fastapi import FastAPI, Query
 from station.web.status import Json
 
 if TYPE_CHECKING:
+    from station.billing.price import Bill
     from station.evse import Evse
     from station.life import Life
-    from station.price import Bill
     from station.web.api import Living
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from fastapi import FastAPI, HTTPException, Request
 from pydantic import AfterValidator, Field
 
-from station.commissioning import (
+from station.commissioning.input_tests import CommissioningTests
+from station.commissioning.steps import (
     COVER_SCREWS_NM,
     SKIPPABLE,
     TORQUES_NM,
@@ -22,7 +23,6 @@ from station.commissioning import (
     settled,
     wiring_trial,
 )
-from station.commissioning_tests import CommissioningTests
 from station.web.api import Command, Living
 from station.web.host import Host
 from station.web.status import Json

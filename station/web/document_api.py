@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import FastAPI, HTTPException, Query
 from fastapi.responses import Response
 
+from station.billing.transaction_log import Search
 from station.commissioning_report import read_report
 from station.documents import table
 from station.documents.occasion import Issuer, Month, Occasion, Proof
 from station.documents.words import Language
 from station.local_time import zone
-from station.signed_container import signed_container
-from station.transaction_log import Search
+from station.metrology.signed_container import signed_container
 from station.version import package_version
 from station.web.transaction_api import attachment
 
 if TYPE_CHECKING:
+    from station.billing.transaction_log import Transaction
     from station.life import Life
-    from station.transaction_log import Transaction
     from station.web.api import Living
     from station.web.host import Host
 

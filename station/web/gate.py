@@ -9,8 +9,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from station.accounts import Role
-from station.database import StorageError
+from station.access.accounts import Role
+from station.records.database import StorageError
 from station.transfer.location import USER_AGENT
 from station.web.permissions import Rule, rule_for
 from station.web.visitor import CSRF_HEADER, Visitor, admit, host_name, is_own_name
@@ -18,7 +18,7 @@ from station.web.visitor import CSRF_HEADER, Visitor, admit, host_name, is_own_n
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from station.access import Access
+    from station.access.access import Access
     from station.web.host import Host
 
 _LARGEST_BODY = 256 * 1024

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from metering.clock import Clock
-    from station.config import Configuration
+    from station.commissioning.site_settings import SiteSettings
+    from station.configuration.installation_file import Configuration
     from station.feed import Feed
     from station.life import Life
     from station.simulation.world import World
-    from station.site_settings import SiteSettings
 
 
 class Host(Protocol):

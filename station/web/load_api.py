@@ -8,8 +8,8 @@ from fastapi import FastAPI, HTTPException
 from pydantic import Field
 
 from energy.limit import told
+from station.limits.shared_limits import LONGEST_S, USUAL_S, Setter, Wish
 from station.settings import Settings
-from station.shared_limits import LONGEST_S, USUAL_S, Setter, Wish
 from station.web.api import Command, Living, Wait, maybe_settle
 from station.web.host import Host
 from station.web.status import Json

@@ -9,11 +9,11 @@ from fastapi import FastAPI, HTTPException, Query
 from fastapi.responses import PlainTextResponse, Response
 from pydantic import Field
 
-from station.billing_meters import ExchangeRefusedError
-from station.signatures import UnsignedError
-from station.signed_container import signed_container
-from station.signed_records import KnownKey
-from station.signing import told_key
+from station.metrology.billing_meters import ExchangeRefusedError
+from station.metrology.signatures import UnsignedError
+from station.metrology.signed_container import signed_container
+from station.metrology.signed_records import KnownKey
+from station.metrology.signing import told_key
 from station.web.api import Command, Living
 from station.web.status import Json
 

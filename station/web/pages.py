@@ -10,7 +10,7 @@ from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from station.accounts import ACCOUNTS, Role
+from station.access.accounts import ACCOUNTS, Role
 from station.version import package_version
 from station.web.permissions import rule_for
 from station.web.visitor import Visitor, visitor_of

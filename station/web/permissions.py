@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from station.accounts import Role
+from station.access.accounts import Role
 
 _VISITOR, _DRIVER, _OWNER, _INSTALLER, _SERVICE = Role
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from fastapi import FastAPI
 from pydantic import ConfigDict
 
-from station.price_config import PricesConfig
+from station.configuration.price_table import PricesConfig
 from station.web.api import Living, Wait, maybe_settle
 from station.web.host import Host
 from station.web.status import Json

@@ -13,7 +13,7 @@ from station.web.status import Json
 
 if TYPE_CHECKING:
     from station.evse import Evse
-    from station.residual_current import ResidualCurrentGuard
+    from station.protection.residual_current import ResidualCurrentGuard
 
 
 def residual_routes(api: FastAPI, host: Host, living: Living) -> None:

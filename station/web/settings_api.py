@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI, HTTPException
 from pydantic import JsonValue
 
-from station.database import StorageError
-from station.site_settings import SettingsRefusedError
+from station.commissioning.site_settings import SettingsRefusedError
+from station.records.database import StorageError
 
 if TYPE_CHECKING:
     from station.life import Life

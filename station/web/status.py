@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from energy.limit import tightest, told
-from station.authorization import shown
 from station.evse_state import all_faults
-from station.light import told as told_light
+from station.light.light import told as told_light
 from station.local_time import local_time
+from station.tokens.authorization import shown
 from station.web.host import Host
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from metering.reading import Phases, Reading
     from station.evse import Evse
     from station.life import Life
-    from station.light import StatusLight
+    from station.light.light import StatusLight
 
 Json = dict[str, object]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from station import private_files
+from station.security import private_files
 
 if TYPE_CHECKING:
     from station.web.host import Host

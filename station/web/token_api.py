@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from fastapi import FastAPI, HTTPException
 from pydantic import Field
 
-from station.admission import TokenOutcome
 from station.model import MOST_ADDITIONAL_INFO, IdToken
+from station.tokens.admission import TokenOutcome
 from station.web.api import Command, Living, Wait, maybe_settle
 from station.web.host import Host
 from station.web.status import Json

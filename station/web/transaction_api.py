@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends, FastAPI, HTTPException, Query
 from fastapi.responses import StreamingResponse
 
-from station.authorization import shown
+from station.billing.transaction_log import Search
 from station.documents import table
 from station.local_time import as_written, zone
-from station.transaction_log import Search
+from station.tokens.authorization import shown
 from station.web.status import Json
 
 if TYPE_CHECKING:
+    from station.billing.price import Bill
+    from station.billing.transaction_log import RegisterShown, Transaction
     from station.life import Life
     from station.model import IdToken, TransactionEvent
-    from station.price import Bill
-    from station.transaction_log import RegisterShown, Transaction
     from station.web.api import Living
 
 

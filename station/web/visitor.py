@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from starlette.requests import HTTPConnection, Request
 
-from station.accounts import Role
+from station.access.accounts import Role
 
 if TYPE_CHECKING:
-    from station.access import Access
-    from station.sessions import Session
+    from station.access.access import Access
+    from station.access.sessions import Session
 
 COOKIE = "borne_session"
 SECURE_COOKIE = "__Host-borne_session"

@@ -9,7 +9,7 @@ from typing import Any
 from playwright.async_api import Browser, expect
 
 from metering.reading import Phases
-from station.accounts import Role
+from station.access.accounts import Role
 from station.model import Fault
 from tests.browser.test_owner import open_tab
 from tests.browser.visitor import DESK, visiting

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from playwright.async_api import Browser, expect
 
-from station.accounts import Role
-from station.admission import TokenOutcome
-from station.config import Configuration
-from station.price import PriceList
+from station.access.accounts import Role
+from station.billing.price import PriceList
+from station.configuration.installation_file import Configuration
+from station.tokens.admission import TokenOutcome
 from tests.browser.visitor import DESK, Visitor, visiting
 from tests.csms import Csms
 from tests.walk import OTHER_CARD, Walk, configuration, powered, walking

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, expect
 
-from station.accounts import Role
+from station.access.accounts import Role
 from tests.walk import Walk
 
 PASSWORD: Final = "correct horse battery"

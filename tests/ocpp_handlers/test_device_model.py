@@ -23,9 +23,9 @@ from ocpp_handlers.message_size import BYTES_PER_MESSAGE, ITEMS_PER_MESSAGE
 from ocpp_handlers.provisioning import Provisioning
 from ocpp_handlers.schema import Schemas
 from ocpp_handlers.session import PayloadError
-from station.database import StorageError, open_database
-from station.outbox import Outbox
 from station.ports import VariableRow
+from station.records.database import StorageError, open_database
+from station.records.outbox import Outbox
 from station.restart import Restart
 from station.settings import Settings
 

@@ -20,8 +20,8 @@ from ocpp_handlers.handshake import (
     event_of,
 )
 from ocpp_handlers.tls import context_of
-from station.certificates import TlsMaterial
-from station.security_events import SecurityEventType
+from station.security.certificates import TlsMaterial
+from station.security.security_events import SecurityEventType
 from tests.conformance.pki import Issued, Pki
 
 HOST = "csms.example.com"

@@ -10,8 +10,8 @@ import pytest
 from metering.clock import SystemClock
 from ocpp_handlers.device_model import AttributeType, DataType, DeviceModel, Missing, Mutability, Place, Variable, told
 from ocpp_handlers.installed_variables import InstalledVariables, Row
-from station.database import Database, open_database
-from station.fact_store import FactStore
+from station.records.database import Database, open_database
+from station.records.fact_store import FactStore
 from tests.csms import Csms
 from tests.walk import walking
 

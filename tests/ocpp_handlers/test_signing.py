@@ -12,10 +12,10 @@ import pytest
 from ocpp_handlers.link import Link
 from ocpp_handlers.session import LinkLostError, RefusedError, TimedOutError
 from ocpp_handlers.signing import Signing
-from station.certificates import Certificates, Fault, Refusal
 from station.ports import NoAnswerError
+from station.security.certificates import Certificates, Fault, Refusal
+from station.security.station_certificate import Owner
 from station.settings import Settings
-from station.station_certificate import Owner
 from tests.fakes import clock
 
 DAY_S = 86_400.0

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
-from station.price import Bill, Line, PriceList
-from station.transaction_log import RegisterShown, Transaction
+from station.billing.price import Bill, Line, PriceList
+from station.billing.transaction_log import RegisterShown, Transaction
 from tests.fakes import CARD, NOON
 
 LINES = (

@@ -9,20 +9,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from metering.signed import Signatory
-from station.database import Database, open_database
 from station.evse import Evse, EvseLayout
 from station.evse_state import Authorization
-from station.fact_store import FactStore
 from station.hardware.board import SAFE, Observation
-from station.meter_watch import MeterWatch
+from station.metrology.meter_watch import MeterWatch
+from station.metrology.signatures import Means, Signatures
+from station.metrology.signed_records import SignedRecords
+from station.metrology.signing import Signing
+from station.metrology.signing_key import SigningKey
 from station.model import ChargingState, PilotState, TransactionEvent, TriggerReason
-from station.outbox import Outbox
-from station.recorder import Recorder
+from station.records.database import Database, open_database
+from station.records.fact_store import FactStore
+from station.records.outbox import Outbox
+from station.records.recorder import Recorder
 from station.settings import Settings
-from station.signatures import Means, Signatures
-from station.signed_records import SignedRecords
-from station.signing import Signing
-from station.signing_key import SigningKey
 from station.simulation.clock import VirtualClock
 from tests import fakes
 

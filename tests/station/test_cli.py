@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from station import config_keys
-from station.config import Configuration, load
-from station.example_config import EXAMPLE
+from station.configuration import keys as config_keys
+from station.configuration.example import EXAMPLE
+from station.configuration.installation_file import Configuration, load
 
 ROOT = Path(__file__).parents[2]
 STATION = '[station]\nidentity = "BORNE-0001"\n'

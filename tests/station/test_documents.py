@@ -19,12 +19,12 @@ import segno
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from station.billing.price import Bill
+from station.billing.transaction_log import Transaction
 from station.documents.monthly import Sums, billable, monthly_report, sums
 from station.documents.occasion import Issuer, Month, Occasion, Proof
 from station.documents.receipt import receipt
 from station.documents.words import Language, Words, span, words
-from station.price import Bill
-from station.transaction_log import Transaction
 from tests.fakes import CARD, NOON
 from tests.station.documents_data import BILL, LINES, transaction
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from metering import ocmf
 from metering.ocmf_bill import bill
 from metering.reading import Reading
+from station.billing.transaction_log import Search, TransactionLog
 from station.evse_state import Authorization
 from station.model import PilotState, StoppedReason, TriggerReason
-from station.transaction_log import Search, TransactionLog
 from tests import fakes
 from tests.station.post import Post, post
 

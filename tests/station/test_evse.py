@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from station.contactor_count import ContactorCount
 from station.evse import EvseLayout
 from station.evse_state import WIND_DOWN_S, Authorization, wants_energy
 from station.model import (
@@ -19,6 +18,7 @@ from station.model import (
     StoppedReason,
     TriggerReason,
 )
+from station.protection.contactor_count import ContactorCount
 from station.settings import Settings
 from tests import fakes
 from tests.station.post import PLUGGED, post

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from station.config import LogConfig
-from station.logging_setup import FRAMES, setup, shorten
+from station.configuration.installation_file import LogConfig
+from station.logs.setup import FRAMES, setup, shorten
 
 UTC_MS = r"\d{4}-\d\d-\d\d%s\d\d:\d\d:\d\d\.\d{3}Z"
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from station.certificates import Certificates, Seed
-from station.credentials import Credentials
-from station.database import open_database
 from station.network import NetworkProfile, NetworkProfiles
-from station.security_events import SecurityEvents
+from station.records.database import open_database
+from station.security.certificates import Certificates, Seed
+from station.security.credentials import Credentials
+from station.security.security_events import SecurityEvents
 from station.settings import Settings
 from tests import fakes
 

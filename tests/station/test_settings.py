@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from station.database import StorageError, open_database
+from station.records.database import StorageError, open_database
 from station.setting import (
     Choice,
     Currency,

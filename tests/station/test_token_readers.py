@@ -20,7 +20,7 @@ from station.hardware.keyboard_reader import KeyboardReaderConfig, Typing
 from station.hardware.serial_reader import SerialReaderConfig, UidFrames, checksum
 from station.hardware.token_reader import ReaderError, UnusableUidError, id_token
 from station.model import Fault, IdToken
-from station.reader_watch import ReaderWatch
+from station.tokens.reader_watch import ReaderWatch
 from tests.walk import CARD, Walk, walking
 
 UIDS = st.sampled_from([4, 7, 10]).flatmap(lambda size: st.binary(min_size=size, max_size=size))

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from starlette.routing import Route
 
-from station.accounts import Role
+from station.access.accounts import Role
 from station.web.api import build
 from station.web.permissions import OTHERS, rule_for
 from tests.walk import Walk, walking

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from station.admission import KeyCodeGuard, TokenOutcome
 from station.model import IdToken
+from station.tokens.admission import KeyCodeGuard, TokenOutcome
 from tests import fakes
 from tests.csms import Answer, Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from station.admission import TokenOutcome
+from station.tokens.admission import TokenOutcome
 from tests.csms import Csms, Refuse
 from tests.walk import Walk, walking
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from station.admission import TokenOutcome
+from station.tokens.admission import TokenOutcome
 from tests.csms import Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking
 from tests.walks.steps import (

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from station.admission import TokenOutcome
 from station.model import Fault
 from station.simulation.board import MeterOverride
+from station.tokens.admission import TokenOutcome
 from tests.walk import OTHER_CARD, Walk, walking
 from tests.walks.steps import charge, event, statuses, transaction_id, tx_points, variables
 

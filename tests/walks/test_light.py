@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from station.activation import Stage
-from station.admission import TokenOutcome
+from station.commissioning.activation import Stage
+from station.commissioning.installer_test import LONGEST_S
 from station.hardware.board import SelfTest
-from station.indicator import Colour, Pattern, Reason
-from station.installer_test import LONGEST_S
+from station.light.indicator import Colour, Pattern, Reason
 from station.model import EvseRef, Fault
+from station.tokens.admission import TokenOutcome
 from tests.csms import NEVER, running_csms
 from tests.station.test_leds import led, shown
 from tests.walk import OTHER_CARD, Walk, configuration, powered, walking

@@ -25,10 +25,10 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from ocpp_handlers.connection import Connection
-from station.certificates import TlsMaterial
-from station.config import LogConfig
-from station.logging_setup import FRAMES, setup
+from station.configuration.installation_file import LogConfig
+from station.logs.setup import FRAMES, setup
 from station.network import NetworkProfile
+from station.security.certificates import TlsMaterial
 from tests.csms import Csms, running_csms
 from tests.walk import Walk, configuration, powered, walking
 

@@ -11,8 +11,8 @@ import pytest
 from zeroconf import IPVersion, ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
-from station.config import MdnsConfig
-from station.mdns import announces, records
+from station.configuration.installation_file import MdnsConfig
+from station.integrations.mdns import announces, records
 from tests.csms import running_csms
 from tests.walk import Walk, configuration, powered
 

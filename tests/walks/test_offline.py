@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from station.admission import TokenOutcome
+from station.tokens.admission import TokenOutcome
 from tests.csms import NEVER, Answer, Csms, Rule
 from tests.walk import Walk, walking
 from tests.walks.steps import Event, ask_stop, charge, event, transaction_id, tx_points, variables

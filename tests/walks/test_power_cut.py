@@ -16,9 +16,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from station.admission import TokenOutcome
 from station.hardware.board import SAFE
-from station.journal_file import export, prove
+from station.metrology.journal_file import export, prove
+from station.tokens.admission import TokenOutcome
 from station.web.api import build
 from tests.csms import Csms, Payload, running_csms
 from tests.walk import Walk, walking

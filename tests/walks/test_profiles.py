@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from station.admission import TokenOutcome
+from station.tokens.admission import TokenOutcome
 from tests.csms import running_csms
 from tests.walk import Walk, configuration, powered, walking
 from tests.walks.steps import ask_stop, charge, event

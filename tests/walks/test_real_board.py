@@ -15,7 +15,7 @@ import pytest
 from metering.clock import SystemClock
 from metering.drivers.models import MODELS
 from station.app import application
-from station.config import Configuration
+from station.configuration.installation_file import Configuration
 from station.hardware.machine import Machine
 from station.program import Program
 from station.simulation.meter_server import ServedMeter, TcpFraming, TcpMeterServer

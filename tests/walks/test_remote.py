@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from station.admission import TokenOutcome
 from station.model import Fault
+from station.tokens.admission import TokenOutcome
 from tests.csms import Csms
 from tests.walk import OTHER_CARD, walking
 from tests.walks.steps import (

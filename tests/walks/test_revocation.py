@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from station.security_events import SecurityEventType
+from station.security.security_events import SecurityEventType
 from tests.conformance.pki import Issued, Pki
 from tests.csms import Csms, running_csms
 from tests.walk import configuration, powered

@@ -10,7 +10,7 @@ import pytest
 
 from energy.controller import SharedLimit
 from energy.limit import LimitSource
-from station.shared_limits import Setter, Wish
+from station.limits.shared_limits import Setter, Wish
 from station.simulation.vehicle import VehicleModel
 from tests.csms import Refuse, running_csms
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from station.admission import TokenOutcome
+from station.tokens.admission import TokenOutcome
 from tests.walk import CARD, OTHER_CARD, Walk, walking
 from tests.walks.steps import ask_stop, charge, event, statuses, token, transaction_id, tx_points
 

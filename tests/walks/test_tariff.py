@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from station.tariff_and_cost import LINGER_S
+from station.billing.tariff_and_cost import LINGER_S
 from tests.csms import Csms
 from tests.walk import CARD, configuration, powered, walking
 from tests.walks.steps import ask_start, event, transaction_id, tx_points, variables

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from ocpp_handlers.tls import context_of
-from station.admission import TokenOutcome
-from station.certificates import TlsMaterial
+from station.security.certificates import TlsMaterial
+from station.tokens.admission import TokenOutcome
 from tests.csms import Csms, running_csms
 from tests.walk import Walk, configuration, powered
 

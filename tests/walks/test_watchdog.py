@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from station.daemon.heartbeat import Heartbeat
+from station.daemon.service_manager import ServiceManager
 from station.hardware.board import Outputs
-from station.heartbeat import Heartbeat
 from station.model import IdToken, IdTokenInfo, TransactionEvent
-from station.service_manager import ServiceManager
 from tests.csms import running_csms
 from tests.walk import Walk, walking
 from tests.walks.station_process import StationProcess, until

@@ -1,0 +1,166 @@
+"""Signing in and out, and changing passwords: slow for whoever guesses, and each of it in the security log."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from station.access.accounts import Role
+from station.access.sessions import AccessToken
+from station.access.sign_in_guard import SignInGuard
+from station.security.security_events import SecurityEventType
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from station.access.accounts import Accounts
+    from station.access.sessions import AccessTokens, Session, Sessions
+    from station.security.security_events import SecurityEvents
+
+
+@dataclass(frozen=True, slots=True)
+class TooSoon:
+    """There were too many wrong ones; nothing was looked at."""
+
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Somebody is signed in."""
+
+    secret: str
+    session: Session
+
+
+Answer = SignedIn | TooSoon | None
+"""None: the password or code is wrong"""
+
+
+class Access:
+    """Who gets in."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        sessions: Sessions,
+        tokens: AccessTokens,
+        security_events: SecurityEvents,
+        clock: Clock,
+    ) -> None:
+        self.accounts = accounts
+        self.sessions = sessions
+        self.tokens = tokens
+        self._events = security_events
+        self._clock = clock
+        self._guard = SignInGuard()
+        self._turn = asyncio.Lock()
+        self._loaded = False
+
+    async def ready(self) -> None:
+        """Take what is on disk, once.
+
+        Raises:
+            StorageError: the disk cannot be read; call again.
+        """
+        async with self._turn:
+            if not self._loaded:
+                await self.accounts.load()
+                await self.tokens.load()
+                self._loaded = True
+
+    async def sign_in(self, role: Role, password: str, address: str) -> Answer:
+        """Begin a session with a password."""
+        if (too_soon := self._too_soon(address)) is not None:
+            return too_soon
+        self._guard.note(address, self._clock.monotonic(), right=False)  # many at once count too
+        if not await self.accounts.check(role, password):
+            await self._refused(role, address)
+            return None
+        return await self._accepted(role, address)
+
+    async def first_password(self, role: Role, code: str, password: str, address: str) -> Answer:
+        """Set a password with a code, and begin a session.
+
+        Raises:
+            ValueError: it may not be a password, and why.
+            StorageError: nothing has changed.
+        """
+        if (too_soon := self._too_soon(address)) is not None:
+            return too_soon
+        self._guard.note(address, self._clock.monotonic(), right=False)
+        if not await self.accounts.exchange(role, code, password):
+            await self._refused(role, address)
+            return None
+        await self._ended_with_password(role)
+        await self._events.report(_RECONFIGURED, f"{role.word}: password set with a code, from {address}")
+        return await self._accepted(role, address)
+
+    async def close_label(self, role: Role) -> None:
+        """The code of the label is not good any more, whether or not somebody used it.
+
+        Raises:
+            StorageError: it is still good.
+        """
+        await self.ready()
+        await self.accounts.use_up_label(role)
+
+    async def change_password(
+        self, role: Role, password: str, by: Role, address: str, *, keep: Session | None = None
+    ) -> None:
+        """Give a role another password; whoever was signed in with the old one is not any more.
+
+        Raises:
+            ValueError: it may not be a password, and why.
+            StorageError: the old one is in force.
+        """
+        await self.accounts.change(role, password)
+        await self._ended_with_password(role, but=keep)
+        await self._events.report(_RECONFIGURED, f"{by.word}: password of the {role.word} changed, from {address}")
+
+    async def confirm(self, role: Role, password: str, address: str) -> TooSoon | bool:
+        """Whether somebody who is signed in knows the password too."""
+        if (too_soon := self._too_soon(address)) is not None:
+            return too_soon
+        self._guard.note(address, self._clock.monotonic(), right=False)
+        right = await self.accounts.check(role, password)
+        if right:
+            self._guard.note(address, self._clock.monotonic(), right=True)
+        else:
+            await self._refused(role, address)
+        return right
+
+    async def new_token(self, name: str, role: Role, lasts: timedelta) -> str:
+        """An access token for a script.
+
+        Raises:
+            ValueError: there are too many.
+            StorageError: it is not good.
+        """
+        return await self.tokens.add(name, AccessToken(role, self._clock.now() + lasts))
+
+    async def note_change(self, who: str, what: str, address: str) -> None:
+        """Somebody changed something."""
+        await self._events.report(SecurityEventType.LOCAL_CHANGE, f"{who}: {what}, from {address}")
+
+    def _too_soon(self, address: str) -> TooSoon | None:
+        wait_s = self._guard.wait_s(address, self._clock.monotonic())
+        return TooSoon(wait_s) if wait_s > 0.0 else None
+
+    async def _accepted(self, role: Role, address: str) -> SignedIn:
+        self._guard.note(address, self._clock.monotonic(), right=True)
+        secret, session = self.sessions.begin(role)
+        if role > Role.DRIVER:  # to charge is no maintenance
+            await self._events.report(SecurityEventType.MAINTENANCE_LOGIN_ACCEPTED, f"{role.word}, from {address}")
+        return SignedIn(secret, session)
+
+    async def _refused(self, role: Role, address: str) -> None:
+        await self._events.report(SecurityEventType.MAINTENANCE_LOGIN_FAILED, f"{role.word}, from {address}")
+
+    async def _ended_with_password(self, role: Role, *, but: Session | None = None) -> None:
+        self.sessions.end_all_of(role, but=but)
+        await self.tokens.revoke_all_of(role)
+
+
+_RECONFIGURED = SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS

@@ -1,0 +1,202 @@
+"""Who may do what at the station: the roles, a password for each, and the codes with which a first one is set.
+
+A code is on the station's label (installation file) or handed on by somebody of a higher role, and is good for one
+use. What is kept is a fact of one row per role, so that a password is set and its code used up in the same write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from station.access import passwords
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from station.records.fact_store import FactStore
+
+_log = logging.getLogger(__name__)
+
+CODE_LASTS = timedelta(days=7)
+"""a code that somebody handed on"""
+
+
+class Role(IntEnum):
+    """What somebody may do; whoever is more may also do what a lesser one may."""
+
+    VISITOR = 0
+    """anybody: sees whether the station is free"""
+    DRIVER = 1
+    """charges here"""
+    OWNER = 2
+    """history, cards, prices, schedule"""
+    INSTALLER = 3
+    """commissioning, inputs and outputs, frames, logs"""
+    SERVICE = 4
+    """whoever repairs it, and whoever works at the machine itself"""
+
+    @property
+    def word(self) -> str:
+        """Its name in the API and the security log."""
+        return self.name.lower()
+
+
+ACCOUNTS = (Role.DRIVER, Role.OWNER, Role.INSTALLER, Role.SERVICE)
+"""the roles that sign in"""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Kept:
+    """What is on disk of a role; all of them scrypt hashes."""
+
+    password: str | None = None
+    code: str | None = None
+    """handed on by a higher role, not used yet"""
+    code_until: str | None = None
+    used: str | None = None
+    """the code of the label that was used up; another one on a new label is good"""
+
+
+_UNREADABLE = _Kept(password="?", used="?")
+"""what a damaged row counts as: nobody gets in with it, and the label's code is not good again"""
+
+
+class Accounts:
+    """The passwords of the roles."""
+
+    def __init__(self, facts: FactStore, label_codes: Mapping[Role, str], clock: Clock) -> None:
+        """`label_codes`: those of the installation file."""
+        self._facts = facts
+        self._label_codes = {role: passwords.plain_code(code) for role, code in label_codes.items()}
+        self._clock = clock
+        self._kept: dict[Role, _Kept] = {}
+        self._turn = asyncio.Lock()  # one hash at a time: each takes 16 MiB
+
+    async def load(self) -> None:
+        """Take what is on disk.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        known = await self._facts.load()
+        self._kept = {role: _read(role, known[role.word]) for role in ACCOUNTS if known.get(role.word)}
+
+    @property
+    def commissioned(self) -> bool:
+        """Whether anybody has a password: before, only this machine is listened to."""
+        return any(kept.password is not None for kept in self._kept.values())
+
+    def has_password(self, role: Role) -> bool:
+        """Whether a role can sign in."""
+        return self._of(role).password is not None
+
+    def awaits_code(self, role: Role) -> bool:
+        """Whether a code for a first password may be open."""
+        kept = self._of(role)
+        return self._open_code(kept) is not None or (role in self._label_codes and kept.used is None)
+
+    async def check(self, role: Role, password: str) -> bool:
+        """Whether it is the role's password. Takes as long when there is none."""
+        async with self._turn:
+            kept = self._of(role).password
+            return await asyncio.to_thread(passwords.matches, password, kept)
+
+    async def change(self, role: Role, password: str) -> None:
+        """Give a role another password.
+
+        Raises:
+            ValueError: it may not be one, and why.
+            StorageError: the old one is still in force.
+        """
+        normal = passwords.check_strength(password)
+        async with self._turn:
+            await self._put(role, replace(self._of(role), password=await asyncio.to_thread(passwords.hashed, normal)))
+
+    async def exchange(self, role: Role, code: str, password: str) -> bool:
+        """Set a password with a code, which is used up by that; False: the code is not good.
+
+        Raises:
+            ValueError: it may not be a password, and why; the code is not used up.
+            StorageError: nothing has changed.
+        """
+        normal, plain = passwords.check_strength(password), passwords.plain_code(code)
+        async with self._turn:
+            kept = self._of(role)
+            handed_on = await asyncio.to_thread(passwords.matches, plain, self._open_code(kept))
+            if not handed_on and not await self._is_on_label(role, plain):
+                return False
+            used = kept.used if handed_on else await asyncio.to_thread(passwords.hashed, plain)
+            await self._put(role, _Kept(await asyncio.to_thread(passwords.hashed, normal), used=used))
+            return True
+
+    async def hand_on_code(self, role: Role) -> str:
+        """A new code with which a role sets a password within a week, in place of an earlier one.
+
+        Raises:
+            StorageError: there is none.
+        """
+        code, until = passwords.new_code(), self._clock.now() + CODE_LASTS
+        async with self._turn:
+            kept = await asyncio.to_thread(passwords.hashed, passwords.plain_code(code))
+            await self._put(role, replace(self._of(role), code=kept, code_until=until.isoformat()))
+        return code
+
+    async def use_up_label(self, role: Role) -> None:
+        """The code that is on the label now is not good any more.
+
+        Raises:
+            StorageError: it still is.
+        """
+        label = self._label_codes.get(role)
+        if label is None:
+            return
+        async with self._turn:
+            if await self._is_on_label(role, label):
+                await self._put(role, replace(self._of(role), used=await asyncio.to_thread(passwords.hashed, label)))
+
+    async def reset(self) -> None:
+        """As from the factory: no passwords, and the codes of the label are good again.
+
+        Raises:
+            StorageError: some accounts may be left.
+        """
+        async with self._turn:
+            for role in ACCOUNTS:
+                await self._facts.save(role.word, "")
+                self._kept.pop(role, None)
+
+    def _of(self, role: Role) -> _Kept:
+        return self._kept.get(role, _Kept())
+
+    def _open_code(self, kept: _Kept) -> str | None:
+        if kept.code is None or kept.code_until is None:
+            return None
+        return kept.code if self._clock.now() < datetime.fromisoformat(kept.code_until) else None
+
+    async def _is_on_label(self, role: Role, plain: str) -> bool:
+        label = self._label_codes.get(role)
+        if label is None or not hmac.compare_digest(plain.encode(), label.encode()):
+            return False
+        return not await asyncio.to_thread(passwords.matches, plain, self._of(role).used)
+
+    async def _put(self, role: Role, kept: _Kept) -> None:
+        await self._facts.save(role.word, json.dumps(asdict(kept)))
+        self._kept[role] = kept
+
+
+def _read(role: Role, text: str) -> _Kept:
+    try:
+        kept = _Kept(**json.loads(text))
+        if kept.code_until is not None:
+            datetime.fromisoformat(kept.code_until)
+    except (ValueError, TypeError):
+        _log.error("the account of the %s cannot be read: nobody signs in with it", role.word)
+        return _UNREADABLE
+    return kept

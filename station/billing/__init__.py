@@ -1,0 +1,1 @@
+"""What a charge costs, by whose prices, and the log of charges for people."""

@@ -1,0 +1,126 @@
+"""Follows each transaction with the owner's prices: where its tariff periods divide its register, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from station.billing.price import Charge, PeriodReading, bill, idle_time
+from station.model import ChargingState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from metering.clock import Clock
+    from station.billing.price import Bill
+    from station.billing.transaction_log import TransactionLog
+    from station.evse import Evse
+    from station.model import TransactionEvent
+    from station.records.outbox import Outbox
+
+
+class Billing:
+    """Makes bills of what is on record; prices are those of a transaction's begin (migration 7)."""
+
+    def __init__(self, log: TransactionLog, outbox: Outbox, evses: Mapping[int, Evse], clock: Clock) -> None:
+        self.tariff_period: Callable[[], str | None] = lambda: None
+        """the tariff period that the grid meter tells now"""
+        self.on_billed: Callable[[str, Bill], None] | None = None
+        """told of each bill of an ended transaction, by the transaction's id"""
+        self._log = log
+        self._outbox = outbox
+        self._evses = evses
+        self._clock = clock
+        self._period: str | None = None
+
+    @property
+    def period_changed(self) -> bool:
+        """Whether the grid meter tells another tariff period than was last followed."""
+        return self.tariff_period() != self._period
+
+    async def begun(self, event: TransactionEvent) -> None:
+        """A transaction is on record: its first period begins with its own register.
+
+        Raises:
+            StorageError: it is not on disk; call again.
+        """
+        if not await self._log.periods(event.transaction_id):
+            register_wh = event.register.energy_import_wh if event.register is not None else None
+            period = PeriodReading(self.tariff_period(), event.occurred_at, register_wh)
+            await self._log.begin_period(event.transaction_id, period)
+
+    async def ended(self, event: TransactionEvent) -> Bill | None:
+        """A transaction is at its end: what it cost; None where nothing had a price.
+
+        Raises:
+            StorageError: the bill is not on disk; call again.
+        """
+        register = event.register
+        cost = await self._bill(
+            event.transaction_id, register.energy_import_wh if register is not None else None, event.occurred_at
+        )
+        if cost is not None:
+            await self._log.note_bill(event.transaction_id, cost)
+            if self.on_billed is not None:
+                self.on_billed(event.transaction_id, cost)
+        return cost
+
+    async def follow_tariff(self) -> list[tuple[int, str, PeriodReading]]:
+        """Where the grid meter tells another period, each running transaction gets a register of its own there.
+
+        Returns (EVSE, transaction, reading) of those.
+
+        Raises:
+            StorageError: not all of them are on disk; call again.
+        """
+        if not self.period_changed:
+            return []
+        period = self.tariff_period()
+        begun: list[tuple[int, str, PeriodReading]] = []
+        for evse in self._evses.values():
+            if (transaction := evse.state.transaction) is None or not transaction.recorded:
+                continue
+            known = await self._log.periods(transaction.id)
+            if known and known[-1].period == period:  # it began in this one, or was written before the disk refused
+                continue
+            reading = await evse.meter.fresh()
+            register_wh = reading.energy_import_wh if reading is not None else None
+            begins = PeriodReading(period, self._clock.now(), register_wh)
+            await self._log.begin_period(transaction.id, begins)
+            if evse.signing is not None and reading is not None:
+                await evse.signing.divide(transaction.id, reading)
+            begun.append((evse.id, transaction.id, begins))
+        self._period = period
+        return begun
+
+    async def bill_so_far(self, evse: Evse) -> Bill | None:
+        """What the running transaction of an EVSE costs until now; None: there is none, or nothing has a price.
+
+        Raises:
+            StorageError: the records cannot be read.
+        """
+        if (transaction := evse.state.transaction) is None:
+            return None
+        latest = evse.meter.latest
+        return await self._bill(transaction.id, latest.energy_import_wh if latest else None, self._clock.now())
+
+    async def _bill(self, transaction_id: str, end_wh: float | None, until: datetime) -> Bill | None:
+        found = await self._log.get(transaction_id)
+        if found is None or found.prices is None:
+            return None
+        states = [
+            (event.occurred_at, event.charging_state is ChargingState.SUSPENDED_EV)
+            for event in await self._outbox.events(transaction_id)
+            if event.charging_state is not None
+        ]
+        objection: str | None = None
+        if found.begin.substitute or found.end.substitute:
+            objection = "a register is what the meter showed before it fell silent"
+        charge = Charge(
+            await self._log.periods(transaction_id),
+            end_wh,
+            duration=until - found.began_at,
+            idle=idle_time(states, until),
+            objection=objection,
+        )
+        return bill(found.prices, charge)

@@ -1,0 +1,60 @@
+"""The price list that is in force, kept over power cuts; a station that bills nobody has none."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from station.billing.transaction_log import price_list_from, price_list_text
+
+if TYPE_CHECKING:
+    from station.billing.price import PriceList
+    from station.records.fact_store import FactStore
+
+_log = logging.getLogger(__name__)
+
+# A transaction's begin copies one of these in the same write (migration 7): their names are known there.
+_OWNERS, _INSTALLED = "list", "installed"
+
+
+class Prices:
+    """What is asked from now on; a transaction keeps the prices of its begin."""
+
+    def __init__(self, facts: FactStore) -> None:
+        self._facts = facts
+        self.current: PriceList | None = None
+        self.on_change: Callable[[PriceList | None], None] | None = None
+
+    async def load(self, installed: PriceList | None = None) -> None:
+        """Take what the owner has said, which outweighs what the installation file says.
+
+        Raises:
+            StorageError: the disk cannot be read, or does not take what the installation file says.
+        """
+        kept = await self._facts.load()
+        text = _text(installed)
+        if kept.get(_INSTALLED, "") != text:
+            await self._facts.save(_INSTALLED, text)
+        self.current = installed
+        if (owners := kept.get(_OWNERS)) is not None:
+            self.current = None
+            try:
+                self.current = price_list_from(owners) if owners else None
+            except ValueError:
+                _log.error("the saved price list cannot be read: nothing has a price")
+
+    async def change(self, prices: PriceList | None) -> None:
+        """Ask this from now on; None: nothing, whatever the installation file says.
+
+        Raises:
+            StorageError: it is not on disk, and the prices are as before.
+        """
+        await self._facts.save(_OWNERS, _text(prices))
+        self.current = prices
+        if self.on_change is not None:
+            self.on_change(prices)
+
+
+def _text(prices: PriceList | None) -> str:
+    return price_list_text(prices) if prices is not None else ""

@@ -1,0 +1,303 @@
+"""Shows drivers what charging costs: tariff, running cost and total, as the CSMS tells them or by the owner's prices.
+
+Block I of OCPP 2.0.1. What the CSMS tells outweighs the owner's own prices; what it should have told and did not is
+replaced by the fallback messages of the settings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from typing import TYPE_CHECKING
+
+from station.billing.transaction_log import ToldCost
+from station.display import Display, Shown, Topic
+from station.evse_state import ev_connected
+from station.model import EventType, MessageContent, TransactionEvent, TriggerReason
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from station.billing.billing import Billing
+    from station.billing.price import Bill, PriceList
+    from station.billing.prices import Prices
+    from station.billing.transaction_log import TransactionLog
+    from station.evse import Evse
+    from station.evse_state import Authorization
+    from station.records.outbox import Outbox
+    from station.settings import Settings
+
+LINGER_S = 60.0
+"""how long the last message stays for a driver who has unplugged; then the next one shall not read it"""
+MOST_COST = Decimal(1_000_000_000)
+"""more than this is no cost of a charge"""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a transaction costs, or has cost so far."""
+
+    transaction_id: str
+    amount: Decimal
+    currency: str
+    final: bool
+    told_by_csms: bool
+    """False: reckoned here, by the owner's prices"""
+
+
+@dataclass(slots=True)
+class _Account:
+    """What is known of the newest transaction of an EVSE."""
+
+    transaction_id: str
+    told: Decimal | None = None
+    """by the CSMS"""
+    ended: bool = False
+    awaits_total: bool = False
+    """the CSMS was online at the end, and has not answered yet"""
+    total_told: bool = False
+    bill: Bill | None = None
+    left: bool = False
+    """the driver was gone when it ended"""
+
+
+@dataclass(frozen=True, slots=True)
+class PriceSources:
+    """Where prices and bills come from."""
+
+    billing: Billing
+    prices: Prices
+    log: TransactionLog
+    outbox: Outbox
+
+
+class TariffAndCost:
+    """Follows each EVSE and keeps its display."""
+
+    def __init__(
+        self, evses: Mapping[int, Evse], sources: PriceSources, settings: Settings, clock: Clock, *, has_csms: bool
+    ) -> None:
+        self.display = Display(clock)
+        self.display.on_change = lambda evse_id: evses[evse_id].changed.fire()
+        self._evses = evses
+        self._billing = sources.billing
+        self._prices = sources.prices
+        self._log = sources.log
+        self._totals: dict[str, ToldCost] = {}
+        """what the CSMS told, on its way to the disk"""
+        self._due = asyncio.Event()
+        self._settings = settings
+        self._clock = clock
+        self._has_csms = has_csms
+        self._accounts: dict[int, _Account] = {}
+        sources.outbox.on_append.append(self._recorded)
+        sources.billing.on_billed = self._billed
+
+    async def run(self) -> None:
+        """Follow the EVSEs until cancelled.
+
+        Raises:
+            StorageError: the disk does not take a total; nothing is forgotten, so the caller tries again later.
+        """
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._write_totals(), name="told-costs")
+            for evse in self._evses.values():
+                group.create_task(self._watch(evse), name=f"display-{evse.id}")
+
+    async def cost(self, evse: Evse) -> Cost | None:
+        """What the newest transaction of an EVSE costs, for as long as its driver is shown anything.
+
+        Raises:
+            StorageError: the records cannot be read.
+        """
+        account = self._accounts.get(evse.id)
+        if account is None or account.left or not self._settings.cost_enabled:
+            return None
+        if account.told is not None and (account.total_told or not account.ended):
+            return Cost(account.transaction_id, account.told, self._settings.currency, account.total_told, True)
+        bill = account.bill if account.ended else await self._billing.bill_so_far(evse)
+        if bill is None or (account.ended and self._fallback):
+            return None
+        return Cost(account.transaction_id, bill.total, bill.currency, account.ended, False)
+
+    async def shown(self, evse: Evse) -> list[Shown]:
+        """What the driver of an EVSE sees now, the cost by the owner's prices included.
+
+        Raises:
+            StorageError: as `cost`.
+        """
+        messages = self.display.of(evse.id)
+        if all(message.topic is not Topic.COST for message in messages):
+            cost = await self.cost(evse)
+            if cost is not None and not cost.final:
+                content = MessageContent(money(cost.amount, cost.currency))
+                messages.append(Shown(Topic.COST, content, self._clock.now(), cost.transaction_id))
+        return messages
+
+    # What the CSMS tells
+
+    def tariff_told(self, transaction_id: str, content: MessageContent) -> None:
+        """The tariff of a running transaction is this (I01.FR.03, I06.FR.03)."""
+        found = self._account_of(transaction_id)
+        if found is not None and not found[1].ended:
+            self._show_tariff(found[0], content, transaction_id)
+
+    def cost_told(self, transaction_id: str, amount: Decimal) -> None:
+        """A transaction costs this so far, or did when it has ended (I02.FR.03, I02.FR.04)."""
+        found = self._account_of(transaction_id)
+        if found is None:
+            return
+        evse_id, account = found
+        account.told = amount
+        account.total_told = account.ended
+        if account.ended:
+            self._note_total(transaction_id, amount)
+        self._show_cost(evse_id, account)
+
+    def end_answered(self, transaction_id: str, total: Decimal | None) -> None:
+        """The CSMS has taken the end of a transaction, and tells its total or does not (I03.FR.03).
+
+        Without one nobody knows that it is free (I03.FR.04).
+        """
+        if total is not None:
+            self._note_total(transaction_id, total)
+        found = self._account_of(transaction_id)
+        if found is None or not found[1].awaits_total:
+            return  # it was offline at the end: the driver has likely left (I03, remark)
+        evse_id, account = found
+        account.awaits_total = False
+        if total is not None:
+            account.told, account.total_told = total, True
+        self._show_cost(evse_id, account)
+
+    def link_lost(self) -> None:
+        """The CSMS is gone: totals that it has not told yet will come too late (I05.FR.02)."""
+        for evse_id, account in self._accounts.items():
+            if account.awaits_total:
+                account.awaits_total = False
+                self._show_cost(evse_id, account)
+
+    # What happens here
+
+    def _recorded(self, event: TransactionEvent) -> None:
+        if event.event_type is EventType.STARTED:
+            self._accounts[event.evse_id] = _Account(event.transaction_id)
+            self.display.clear(event.evse_id, Topic.COST)
+        account = self._accounts.get(event.evse_id)
+        if event.event_type is not EventType.ENDED or account is None or account.transaction_id != event.transaction_id:
+            return
+        account.ended = True
+        account.left = event.trigger is TriggerReason.EV_DEPARTED  # I03.FR.05
+        account.awaits_total = self._has_csms and not event.offline
+        self._show_cost(event.evse_id, account)
+
+    def _note_total(self, transaction_id: str, amount: Decimal) -> None:
+        self._totals[transaction_id] = ToldCost(amount, self._settings.currency)
+        self._due.set()
+
+    async def _write_totals(self) -> None:
+        while True:
+            self._due.clear()
+            for transaction_id, told in list(self._totals.items()):
+                await self._log.note_told(transaction_id, told)
+                if self._totals[transaction_id] is told:
+                    del self._totals[transaction_id]
+            await self._due.wait()
+
+    def _billed(self, transaction_id: str, bill: Bill) -> None:
+        if (found := self._account_of(transaction_id)) is not None:
+            found[1].bill = bill
+            self._show_cost(*found)
+
+    def _account_of(self, transaction_id: str) -> tuple[int, _Account] | None:
+        for evse_id, account in self._accounts.items():
+            if account.transaction_id == transaction_id:
+                return evse_id, account
+        return None
+
+    @property
+    def _fallback(self) -> str:
+        return self._settings.total_cost_fallback_message if self._has_csms else ""
+
+    def _show_cost(self, evse_id: int, account: _Account) -> None:
+        if account.left:
+            self.display.clear(evse_id)
+            return
+        if not self._settings.cost_enabled:
+            return
+        text = self._cost_text(account)
+        if text:
+            self.display.show(evse_id, Topic.COST, MessageContent(text), account.transaction_id)
+
+    def _cost_text(self, account: _Account) -> str:
+        """What is shown of it now; empty: what is there stays."""
+        if account.told is not None and (account.total_told or not account.ended):
+            return money(account.told, self._settings.currency)
+        if not account.ended or account.awaits_total:
+            return ""
+        if self._fallback:
+            return self._fallback
+        return money(account.bill.total, account.bill.currency) if account.bill is not None else ""
+
+    async def _watch(self, evse: Evse) -> None:
+        served: Authorization | None = None
+        there_s = self._clock.monotonic()
+        while True:
+            now_s = self._clock.monotonic()
+            authorization = evse.state.authorization
+            if authorization is not None and not _same(authorization, served):
+                self._welcome(evse.id, authorization)
+            served = authorization
+            messages = self.display.of(evse.id)
+            if authorization is not None or evse.state.transaction is not None or ev_connected(evse.state):
+                there_s = now_s
+            elif messages:
+                ages = [(self._clock.now() - message.since).total_seconds() for message in messages]
+                if min(now_s - there_s, *ages) >= LINGER_S:
+                    self.display.clear(evse.id)
+                    self._accounts.pop(evse.id, None)
+                await evse.changed.wait_at_most(self._clock, LINGER_S)
+                continue
+            await evse.changed.wait()
+
+    def _welcome(self, evse_id: int, authorization: Authorization) -> None:
+        """Somebody may charge here from now on: their tariff, or what holds for everybody (I01.FR.03, I04.FR.01)."""
+        account = self._accounts.get(evse_id)
+        if account is not None and account.ended:
+            del self._accounts[evse_id]
+        self.display.clear(evse_id)
+        content = authorization.personal_message
+        if content is None:
+            text = self._settings.tariff_fallback_message
+            if not text and self._prices.current is not None:
+                text = in_words(self._prices.current)
+            content = MessageContent(text) if text else None
+        if content is not None:
+            self._show_tariff(evse_id, content)
+
+    def _show_tariff(self, evse_id: int, content: MessageContent, transaction_id: str | None = None) -> None:
+        if self._settings.tariff_enabled:
+            self.display.show(evse_id, Topic.TARIFF, content, transaction_id)
+
+
+def money(amount: Decimal, currency: str) -> str:
+    """An amount as it is shown, such as 12.30 EUR."""
+    return f"{amount.quantize(Decimal('0.01'), ROUND_HALF_UP)} {currency}"
+
+
+def in_words(prices: PriceList) -> str:
+    """A price list in one line that needs no translation, such as 0.30 EUR/kWh (HC 0.20) + 1.00 EUR/h."""
+    periods = ", ".join(f"{one.name} {one.energy_per_kwh}" for one in prices.period)
+    parts = [f"{prices.energy_per_kwh} {prices.currency}/kWh" + (f" ({periods})" if periods else "")]
+    if prices.time_per_hour:
+        parts.append(f"{prices.time_per_hour} {prices.currency}/h")
+    if prices.idle_per_hour:
+        parts.append(f"{prices.idle_per_hour} {prices.currency}/h idle")
+    return " + ".join(parts)
+
+
+def _same(authorization: Authorization, other: Authorization | None) -> bool:
+    return (
+        other is not None and authorization.id_token.same_as(other.id_token) and authorization.since_s == other.since_s
+    )

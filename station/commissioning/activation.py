@@ -1,0 +1,113 @@
+"""The life of a station before it serves the public: to be commissioned, commissioned, activated by its owner."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from metering.pulse import Pulse
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from station.records.fact_store import FactStore
+
+_log = logging.getLogger(__name__)
+
+
+class Stage(StrEnum):
+    """How far a station is."""
+
+    NOT_COMMISSIONED = "not-commissioned"
+    """an installer has yet to set it up"""
+    COMMISSIONED = "commissioned"
+    """its owner has yet to take it over"""
+    ACTIVATED = "activated"
+    """it serves whoever may charge"""
+
+
+class Activation:
+    """What has been done of that, across power cuts.
+
+    A station whose installation file does not require commissioning is activated from the first moment on.
+    """
+
+    def __init__(self, facts: FactStore, clock: Clock, *, required: bool) -> None:
+        self._facts = facts
+        self._clock = clock
+        self.required = required
+        """whether the installation file wants an installer and an owner to do something"""
+        self.commissioned_at: datetime | None = None
+        self.activated_at: datetime | None = None
+        self.changed = Pulse()
+
+    async def load(self) -> None:
+        """Take what is on disk.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        known = await self._facts.load()
+        self.commissioned_at = _moment(known.get("commissioned"))
+        self.activated_at = _moment(known.get("activated"))
+
+    @property
+    def stage(self) -> Stage:
+        """How far it is."""
+        if not self.required or (self.commissioned_at is not None and self.activated_at is not None):
+            return Stage.ACTIVATED
+        return Stage.NOT_COMMISSIONED if self.commissioned_at is None else Stage.COMMISSIONED
+
+    @property
+    def activated(self) -> bool:
+        """Whether anybody but the installer may charge."""
+        return self.stage is Stage.ACTIVATED
+
+    async def commission(self) -> None:
+        """The installer is done; the owner is next. What was done before stays done.
+
+        Raises:
+            StorageError: it is not saved, and not done.
+        """
+        if self.commissioned_at is None:
+            self.commissioned_at = await self._save("commissioned")
+            self._tell()
+
+    async def activate(self) -> bool:
+        """The owner takes the station over; False before it is commissioned.
+
+        Raises:
+            StorageError: it is not saved, and not done.
+        """
+        if self.stage is Stage.NOT_COMMISSIONED:
+            return False
+        if self.activated_at is None:
+            self.activated_at = await self._save("activated")
+            self._tell()
+        return True
+
+    async def begin_anew(self) -> None:
+        """As it left the factory: to be commissioned. For service; what charges meanwhile is let finish.
+
+        Raises:
+            StorageError: it is not saved, and not all of it is done.
+        """
+        await self._facts.save("activated", "")
+        self.activated_at = None
+        await self._facts.save("commissioned", "")
+        self.commissioned_at = None
+        self._tell()
+
+    async def _save(self, name: str) -> datetime:
+        now = self._clock.now()
+        await self._facts.save(name, now.isoformat())
+        return now
+
+    def _tell(self) -> None:
+        _log.info("the station is %s", self.stage)
+        self.changed.fire()
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

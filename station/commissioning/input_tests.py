@@ -1,0 +1,244 @@
+"""The tests of commissioning at the living station: each looks at the real inputs and says what came of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from energy.grid import OrderReason
+from energy.sources.ct import CtConfig
+from metering.reading import Phases
+from station.commissioning.steps import (
+    Evidence,
+    Finding,
+    Installation,
+    Outcome,
+    Step,
+    Trial,
+    basis,
+    clamps_trial,
+    contact_trial,
+)
+from station.hardware.board import SelfTest
+
+if TYPE_CHECKING:
+    from station.configuration.installation_file import Configuration
+    from station.evse import Evse
+    from station.life import Life
+
+_FRESH_S = 30.0
+_SHOWN_FRAMES = 4
+_FLOWS_A = 1.0
+
+
+class CommissioningTests:
+    """What can be tried at a station."""
+
+    def __init__(self, life: Life, configuration: Configuration) -> None:
+        self._life = life
+        self._configuration = configuration
+
+    @property
+    def installation(self) -> Installation:
+        """What is installed."""
+        configuration = self._configuration
+        grid, contact = configuration.grid, configuration.grid_order
+        profile = self._life.network.profile
+        limits = None
+        if grid is not None:
+            limits = f"{grid.max_current_a} {grid.safe_current_a} {grid.breaker} {grid.sharing}"
+        return Installation(
+            identity=configuration.station.identity,
+            selector_a=self._life.load.controller.station_limit_a,
+            csms_url=profile.url if profile is not None else None,
+            meter=f"{grid.phases} {grid.source.model_dump_json()}" if grid is not None else None,
+            clamps=len(grid.source.clamps) if grid is not None and isinstance(grid.source, CtConfig) else 0,
+            contact=f"{contact.polarity} {contact.line} {contact.opposite_line}" if contact is not None else None,
+            limits=limits,
+            shunt_trip=configuration.protection.shunt_trip != "none",
+            learns=tuple(
+                evse.id
+                for evse in self._life.station.evses.values()
+                if evse.layout.rotation is None and grid is not None and grid.phases == 3
+            ),
+        )
+
+    async def keep(self, step: Step, trial: Trial, by: str) -> Finding:
+        """Keep what a trial came to.
+
+        Raises:
+            StorageError: it is not kept.
+        """
+        finding = Finding(step, trial, self._life.clock.now(), by, basis(step, self.installation))
+        await self._life.commissioning.keep(finding)
+        return finding
+
+    def network(self) -> Trial:
+        """Whether the CSMS is reached now."""
+        profile, link = self._life.network.profile, self._life.link
+        evidence: Evidence = {
+            "url": profile.url if profile is not None else None,
+            "security_profile": profile.security_profile if profile is not None else None,
+        }
+        if link is None or not link.connected:
+            return Trial(Outcome.FAILED, evidence, "the CSMS is not connected")
+        return Trial(Outcome.PASSED, evidence)
+
+    def meter(self, *, plausible: bool) -> Trial:
+        """The live values of the smart meter, which the installer has compared with its display."""
+        evidence = self.live_meter()
+        age_s = self._life.load.controller.sample_age_s
+        if (jumpers := evidence["jumpers_mismatch"]) is not None:
+            return Trial(Outcome.FAILED, evidence, str(jumpers))
+        if age_s is None or age_s > _FRESH_S:
+            return Trial(Outcome.FAILED, evidence, "the meter is silent")
+        if not plausible:
+            return Trial(Outcome.FAILED, evidence, "the values are not those of the meter's display")
+        return Trial(Outcome.PASSED, evidence)
+
+    def live_meter(self) -> Evidence:
+        """What the grid meter shows now, where the jumpers stand, and the last raw bytes of the wires."""
+        life, grid = self._life, self._configuration.grid
+        sample = life.load.controller.last_sample
+        jumpers = life.jumpers() if life.jumpers is not None else None
+        frames = life.wires.since(0)[-_SHOWN_FRAMES:]
+        return {
+            "source": grid.source.type if grid is not None else None,
+            "currents_a": [*sample.currents_a] if sample is not None else None,
+            "voltages_v": [*sample.voltages_v] if sample is not None else None,
+            "power_w": sample.power_w if sample is not None else None,
+            "age_s": life.load.controller.sample_age_s,
+            "limit_a": life.load.controller.grid_limit_a,
+            "jumpers": jumpers.position if jumpers is not None else None,
+            "jumpers_expected": jumpers.expected if jumpers is not None else None,
+            "jumpers_mismatch": jumpers.mismatch if jumpers is not None else None,
+            "frames": [f"{frame.wire} {'>' if frame.sent else '<'} {frame.data[:64].hex(' ')}" for frame in frames],
+        }
+
+    def clamps(self, load_a: list[float] | None) -> Trial:
+        """First without the load (None), then with it: amperes on each phase of the connection."""
+        sample = self._life.load.controller.last_sample
+        if sample is None or (self._life.load.controller.sample_age_s or 0.0) > _FRESH_S:
+            return Trial(Outcome.FAILED, {}, "the current transformers show nothing")
+        now_a = [current_a if current_a is not None else 0.0 for current_a in sample.currents_a]
+        if load_a is None:
+            return Trial(Outcome.BEGUN, {"without_a": [*now_a], "car_a": [*self._car_a()]})
+        before = self._life.commissioning.findings.get(Step.CLAMPS)
+        if before is None or before.trial.outcome is not Outcome.BEGUN:
+            return Trial(Outcome.FAILED, {}, "look at the clamps without the load first")
+        without_a = _numbers(before.trial.evidence["without_a"])
+        return clamps_trial(without_a, now_a, load_a, signed=any(current_a < 0.0 for current_a in now_a))
+
+    def car_load_a(self) -> list[float]:
+        """What the vehicles draw more than at the first look, on each phase of the connection."""
+        before = self._life.commissioning.findings.get(Step.CLAMPS)
+        then_a = _numbers(before.trial.evidence.get("car_a")) if before is not None else [0.0] * 3
+        return [max(0.0, now_a - was_a) for was_a, now_a in zip(then_a, self._car_a(), strict=True)]
+
+    def contact(self, *, dims: bool) -> Trial:
+        """One way of the grid operator's contact."""
+        life = self._life
+        order = life.grid_orders.order if life.grid_orders is not None else None
+        if order is not None and order.reason is not OrderReason.ORDERED:
+            return Trial(Outcome.FAILED, {"reason": order.reason.value}, f"the contact cannot be told: {order.reason}")
+        before = life.commissioning.findings.get(Step.GRID_CONTACT)
+        rests = before is not None and before.basis == basis(Step.GRID_CONTACT, self.installation)
+        return contact_trial(
+            before.trial if before is not None and rests else None,
+            dims=dims,
+            seen=order is not None,
+            limited="grid-order" in life.load.controller.shared,
+            at=life.clock.now(),
+        )
+
+    def limits(self) -> Trial:
+        """What load management keeps to."""
+        grid, known_a = self._configuration.grid, self._life.load.controller.grid_limit_a
+        if grid is None:
+            return Trial(Outcome.FAILED, {}, "there is no load management")
+        evidence: Evidence = {
+            "max_current_a": grid.max_current_a,
+            "safe_current_a": grid.safe_current_a,
+            "breaker": grid.breaker,
+            "sharing": grid.sharing,
+            "in_force_a": known_a,
+        }
+        if known_a is None:
+            return Trial(Outcome.FAILED, evidence, "neither the meter nor a setting tells what the connection carries")
+        if grid.safe_current_a > known_a:
+            return Trial(Outcome.FAILED, evidence, "the safe current is more than the connection carries")
+        return Trial(Outcome.PASSED, evidence)
+
+    async def residual(self, *, external: bool) -> Trial:
+        """The self-test of every monitor; `external`: where there is none, a device of type B upstream protects."""
+        evidence: Evidence = {"external_type_b": external}
+        for evse_id in self._life.station.evses:
+            result = await self._life.residual.test(evse_id)
+            evidence[f"evse_{evse_id}"] = result.value if result is not None else "busy"
+            if result is None:
+                return Trial(Outcome.FAILED, evidence, f"EVSE {evse_id} is in use")
+            if result is SelfTest.FAILED:
+                return Trial(Outcome.FAILED, evidence, f"the monitor of EVSE {evse_id} fails")
+            if result is SelfTest.ABSENT and not external:
+                return Trial(
+                    Outcome.FAILED, evidence, f"EVSE {evse_id} has no monitor, and no device of type B is told"
+                )
+        return Trial(Outcome.PASSED, evidence)
+
+    def shunt_trip(self, *, tripped: bool) -> Trial:
+        """What the installer saw of the breaker after the coil was energised."""
+        tried_at = self._life.residual.shunt_trip_tried_at
+        evidence: Evidence = {
+            "energised_at": tried_at.isoformat() if tried_at is not None else None,
+            "tripped": tripped,
+        }
+        if tried_at is None:
+            return Trial(Outcome.FAILED, evidence, "energise the coil first")
+        return (
+            Trial(Outcome.PASSED, evidence) if tripped else Trial(Outcome.FAILED, evidence, "the breaker did not fall")
+        )
+
+    def test_session(self, evse: Evse) -> Trial:
+        """Whether energy flows now."""
+        latest = evse.meter.latest
+        currents_a = (
+            [current_a for current_a in latest.currents_a if current_a is not None] if latest is not None else []
+        )
+        evidence: Evidence = {
+            "evse": evse.id,
+            "transaction": evse.transaction_id,
+            "contactor_closed": evse.state.seen.contactor_closed,
+            "currents_a": [*currents_a],
+            "offered_a": evse.offered_a,
+            "meter_serial": self._life.metrology.meters.serial_of(evse.id),
+        }
+        if not evse.state.seen.contactor_closed or max(currents_a, default=0.0) < _FLOWS_A:
+            return Trial(Outcome.FAILED, evidence, "no energy flows: begin the session and plug a vehicle in")
+        return Trial(Outcome.PASSED, evidence)
+
+    def phases(self) -> Trial:
+        """What was learnt of each EVSE's phases while a vehicle charged."""
+        evidence: Evidence = {}
+        maps = {one.charge.evse_id: self._life.load.controller.rotation_of(one) for one in self._life.load.demands()}
+        for evse_id in self.installation.learns:
+            evidence[f"evse_{evse_id}"] = maps[evse_id].name
+        unknown = [evse_id for evse_id in self.installation.learns if not maps[evse_id].known]
+        if unknown:
+            listed = ", ".join(map(str, unknown))
+            return Trial(Outcome.FAILED, evidence, f"not learnt yet at EVSE {listed}: let a vehicle charge there")
+        return Trial(Outcome.PASSED, evidence)
+
+    def _car_a(self) -> Phases[float]:
+        """What all vehicles draw on each phase of the connection, as far as their phases are known."""
+        total = [0.0] * 3
+        for demand in self._life.load.demands():
+            sure_a, _ = self._life.load.controller.rotation_of(demand).to_grid(demand.currents_a)
+            for phase, current_a in enumerate(sure_a):
+                total[phase] += current_a
+        return Phases(*total)
+
+
+def _numbers(kept: object) -> list[float]:
+    """Three currents as the record keeps them."""
+    listed = cast("list[object]", kept) if isinstance(kept, list) else []
+    found = [float(one) for one in listed if isinstance(one, int | float)]
+    return [*found, 0.0, 0.0, 0.0][:3]

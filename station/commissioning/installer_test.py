@@ -1,0 +1,46 @@
+"""The installer's test session: a charge without a token, at a station that does not serve the public yet."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from station.evse_state import Authorization
+from station.model import NOBODY, StoppedReason, TriggerReason
+from station.tokens.admission import is_nobody, usable
+
+if TYPE_CHECKING:
+    from station.charging_station import ChargingStation
+    from station.evse import Evse
+
+_log = logging.getLogger(__name__)
+
+LONGEST_S: Final = 900.0
+"""a test that is forgotten ends by itself"""
+
+
+def begin_test(station: ChargingStation, evse: Evse) -> bool:
+    """Let the installer charge; False when the EVSE cannot be used, or the station is activated already."""
+    busy = evse.state.authorization is not None or not usable(evse) or station.restart.scheduled
+    if busy or station.activated():
+        return False
+    _log.info("EVSE %d: test session", evse.id)
+    evse.authorize(Authorization(NOBODY), TriggerReason.AUTHORIZED)
+    begun = evse.state.authorization
+    since_s = begun.since_s if begun is not None else None
+
+    def forgotten() -> None:
+        running = evse.state.authorization
+        if running is not None and running.since_s == since_s:
+            evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.TIMEOUT)
+
+    station.clock.call_later(LONGEST_S, forgotten)
+    return True
+
+
+def end_test(station: ChargingStation, evse: Evse) -> bool:
+    """End it; False when none goes on."""
+    if station.activated() or not is_nobody(evse.authorized):
+        return False
+    evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL)
+    return True

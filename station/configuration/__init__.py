@@ -1,0 +1,1 @@
+"""The installation file: read, checked, and told about when it is wrong."""

@@ -1,0 +1,112 @@
+"""Environment variables over the installation file: BORNE_EVSE_0_MAX_CURRENT_A is evse[0].max_current_a."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+from station.configuration import keys as config_keys
+from station.configuration.document import ConfigurationError, Document, KeyPath
+
+_PREFIX = "BORNE_"
+_NOT_A_KEY = "BORNE_SHARED"
+"""tells the tests where their samples lie"""
+
+
+def overlay(document: Document, environ: Mapping[str, str], root: object) -> Document:
+    """The document with every BORNE_ variable put in its place.
+
+    Raises:
+        ConfigurationError: a variable that no key of `root` has, or an entry of a list beyond the next one.
+    """
+    tree = document.tree
+    variables: dict[KeyPath, str] = {}
+    names = sorted((name for name in environ if name.startswith(_PREFIX) and name != _NOT_A_KEY), key=_in_order)
+    for name in names:
+        bare = name.removeprefix(_PREFIX)
+        found = _find(bare, root)
+        if found is None:
+            raise ConfigurationError(f"{name}: is not a known variable{_nearest(bare, root)}")
+        path, kind = found
+        try:
+            tree = _put(tree, path, _value(environ[name], kind))
+        except IndexError as error:
+            raise ConfigurationError(f"{name}: the next entry of the list is number {error}") from error
+        variables[path] = name
+    return dataclasses.replace(document, tree=tree, variables=variables)
+
+
+def _in_order(name: str) -> list[str]:
+    """Sorts BORNE_EVSE_2 before BORNE_EVSE_10, and a table before what it holds."""
+    return [word.zfill(9) if word.isdecimal() else word for word in name.split("_")]
+
+
+def _find(name: str, kind: object) -> tuple[KeyPath, object] | None:
+    """Where `PORT` (of a table) or `0_PHASES` (of a list) lies in a value of this kind, and its own kind."""
+    for key, inner in sorted(config_keys.keys(kind).items(), key=lambda item: -len(item[0])):
+        if name == key.upper():
+            return (key,), inner
+        if name.startswith(f"{key.upper()}_") and (found := _find(name[len(key) + 1 :], inner)) is not None:
+            return (key, *found[0]), found[1]
+    index = re.match(r"([0-9]+)(?:_|$)", name)
+    if index is None or (inner := config_keys.entry(kind)) is None:
+        return None
+    if index.end() == len(name):
+        return (int(index[1]),), inner
+    found = _find(name[index.end() :], inner)
+    return found and ((int(index[1]), *found[0]), found[1])
+
+
+def _nearest(name: str, root: object) -> str:
+    """What was perhaps meant; `name` without the prefix, as are those that it is held against."""
+    import difflib  # a good start does not wait for it
+
+    index = re.search(r"_([0-9]+)_", name)
+    known = list(_names("", root, index[1] if index else "0"))
+    return "".join(f" (did you mean {_PREFIX}{near}?)" for near in difflib.get_close_matches(name, known, n=1))
+
+
+def _names(prefix: str, kind: object, index: str) -> Iterator[str]:
+    """Every variable that there is; of lists those with this index."""
+    inner_kinds = {f"{prefix}{key.upper()}": inner for key, inner in config_keys.keys(kind).items()}
+    if (entry := config_keys.entry(kind)) is not None:
+        inner_kinds[f"{prefix}{index}"] = entry
+    for name, inner in inner_kinds.items():
+        yield name
+        yield from _names(f"{name}_", inner, index)
+
+
+def _value(text: str, kind: object) -> object:
+    """What the file would hold: text stays text, anything else is read as TOML (32, true, [1, 2])."""
+    if config_keys.is_text(kind):
+        return text
+    try:
+        return cast("dict[str, object]", tomllib.loads(f"value = {text}"))["value"]
+    except tomllib.TOMLDecodeError:
+        return text  # the model will say what it wants instead
+
+
+def _put(here: object, path: KeyPath, value: object) -> object:
+    """`here` with the value in its place; what is no table or list is left for the model to refuse.
+
+    Raises:
+        IndexError: the place is beyond the end of a list; the argument is the length of the list.
+    """
+    if not path:
+        return value
+    step, rest = path[0], path[1:]
+    if isinstance(step, str):
+        if not isinstance(here, dict | None):
+            return here
+        table = cast("dict[str, object]", here or {})
+        return table | {step: _put(table.get(step), rest, value)}
+    if not isinstance(here, list | None):
+        return here
+    entries = cast("list[object]", here or [])
+    if step > len(entries):
+        raise IndexError(len(entries))
+    before = entries[step] if step < len(entries) else None
+    return [*entries[:step], _put(before, rest, value), *entries[step + 1 :]]

@@ -1,0 +1,80 @@
+"""What the installation file must not mix: a real board and things that exist only in a simulated world."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from energy.sources.linky import LinkyConfig
+from energy.sources.modbus import ModbusConfig
+from energy.sources.p1 import P1Config
+from metering.drivers import SimulatedMeterConfig
+from metering.drivers.modbus import ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
+from station.configuration.document import RuleError
+from station.hardware import SimulatedBoardConfig, SimulatedUpdaterConfig
+from station.hardware.linux_config import LinuxBoardConfig
+
+if TYPE_CHECKING:
+    from energy.sources import GridSourceConfig
+    from station.configuration.installation_file import Configuration
+    from station.hardware import RealBoardConfig
+
+SIMULATED = "simulated"
+
+
+def check_hardware(configuration: Configuration) -> None:
+    """Refuse what does not go with the board.
+
+    Raises:
+        RuleError: which key, and why.
+    """
+    board = configuration.board
+    if isinstance(board, SimulatedBoardConfig):
+        return
+    around = f'the board is of type "{board.type}"'
+    if "simulation" in configuration.model_fields_set:
+        raise RuleError(("simulation",), f"has no meaning here: {around}, and nothing is simulated")
+    if isinstance(configuration.firmware, SimulatedUpdaterConfig):
+        raise RuleError(("firmware", "type"), f'must be "command": {around}')
+    for position, evse in enumerate(configuration.evse):
+        if isinstance(evse.meter, SimulatedMeterConfig):
+            raise RuleError(("evse", position, "meter"), f"must be a real meter: {around}")
+    if configuration.grid is not None and (key := _simulated_wire(configuration.grid.source)) is not None:
+        raise RuleError(("grid", "source", *key), f"must not be simulated: {around}")
+    if configuration.grid_order is not None and configuration.grid_order.chip == SIMULATED:
+        raise RuleError(("grid_order", "chip"), f"must not be simulated: {around}")
+    _check_boards(configuration, board)
+    if isinstance(board, LinuxBoardConfig):
+        _check_sockets(configuration, board)
+
+
+def _check_boards(configuration: Configuration, board: RealBoardConfig) -> None:
+    """Each EVSE has its board, and what is to be switched has a line."""
+    if len(board.evse) != len(configuration.evse):
+        wanted, given = len(configuration.evse), len(board.evse)
+        raise RuleError(("board", "evse"), f"must have {wanted} entries, one for each [[evse]] (has {given})")
+    wired = isinstance(board, LinuxBoardConfig) and board.shunt_trip is not None
+    if configuration.protection.shunt_trip != "none" and not wired:
+        raise RuleError(("protection", "shunt_trip"), "needs a line: board.shunt_trip is missing")
+
+
+def _check_sockets(configuration: Configuration, board: LinuxBoardConfig) -> None:
+    """A socket has what a socket needs."""
+    for position, (evse, wiring) in enumerate(zip(configuration.evse, board.evse, strict=True)):
+        for key in ("proximity", "lock"):
+            fitted = getattr(wiring, key) is not None
+            if fitted is evse.attached_cable:
+                must = "must be left out with an attached cable" if fitted else "is missing: a socket needs it"
+                raise RuleError(("board", "evse", position, key), must)
+
+
+def _simulated_wire(source: GridSourceConfig) -> tuple[str, ...] | None:
+    """The key by which a grid source names a wire that exists only in a simulation."""
+    match source:
+        case LinkyConfig() | P1Config():
+            return ("device",) if source.device == SIMULATED else None
+        case ModbusConfig(meter=ModbusRtuMeter() as meter):
+            return ("meter", "device") if meter.device == SIMULATED else None
+        case ModbusConfig(meter=ModbusTcpMeter() | ModbusRtuOverTcpMeter() as meter):
+            return ("meter", "host") if meter.host == SIMULATED else None
+        case _:
+            return None

@@ -1,0 +1,71 @@
+"""The price list as the owner writes it: [prices] of the installation file, and the body of PUT /api/prices."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from station.billing.price import PeriodPrice, PriceList, period_name
+from station.configuration.document import RuleError
+from station.identifiers import check_currency
+
+Money = Annotated[Decimal, Field(ge=0, le=10_000, decimal_places=5)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
+
+
+class PeriodConfig(_Table):
+    """[[prices.period]]: another price of energy in a tariff period of the grid meter."""
+
+    name: Annotated[str, Field(min_length=1, max_length=50)]
+    """as the meter tells it, such as HC; case and the full stops of a Linky do not matter"""
+    energy_per_kwh: Money
+
+
+class PricesConfig(_Table):
+    """[prices]: what the owner asks, taxes included, where no CSMS says what it costs."""
+
+    currency: Annotated[str, AfterValidator(check_currency)] = "EUR"
+    energy_per_kwh: Money = Decimal(0)
+    time_per_hour: Money = Decimal(0)
+    """of the whole transaction"""
+    idle_per_hour: Money = Decimal(0)
+    """of the time in which the vehicle takes nothing, of its own accord"""
+    idle_after_s: Annotated[int, Field(strict=True, ge=0, le=86_400)] = 0
+    """so much of that is free"""
+    period: Annotated[tuple[PeriodConfig, ...], Field(max_length=20)] = ()
+
+    @model_validator(mode="after")
+    def _periods_have_names_of_their_own(self) -> PricesConfig:
+        names = [period_name(period.name) for period in self.period]
+        for position, name in enumerate(names):
+            if name in names[:position]:
+                raise RuleError(("period", position, "name"), f"{self.period[position].name} is given twice")
+        return self
+
+    @classmethod
+    def of(cls, prices: PriceList) -> PricesConfig:
+        """A price list as the owner would write it."""
+        return cls(
+            currency=prices.currency,
+            energy_per_kwh=prices.energy_per_kwh,
+            time_per_hour=prices.time_per_hour,
+            idle_per_hour=prices.idle_per_hour,
+            idle_after_s=prices.idle_after_s,
+            period=tuple(PeriodConfig(name=one.name, energy_per_kwh=one.energy_per_kwh) for one in prices.period),
+        )
+
+    def as_list(self) -> PriceList:
+        """The same, as bills are made of it."""
+        return PriceList(
+            self.currency,
+            self.energy_per_kwh,
+            tuple(PeriodPrice(period.name, period.energy_per_kwh) for period in self.period),
+            self.time_per_hour,
+            self.idle_per_hour,
+            self.idle_after_s,
+        )

@@ -1,0 +1,132 @@
+"""The last OCPP frames in a few words each, for people who watch."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import dataclass
+from typing import Final, cast
+
+from station.logs.setup import shorten
+
+Json = dict[str, object]
+_RESULT, _ERROR = 3, 4
+_KEPT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One frame as it is shown."""
+
+    at: str
+    """time of day"""
+    outward: bool
+    """sent by the station"""
+    action: str
+    answer: bool
+    summary: str
+
+    @property
+    def arrow(self) -> str:
+        """Its direction, as seen from the station."""
+        return "→" if self.outward else "←"
+
+
+class Frames:
+    """Remembers frames; an answer is shown with the action that it answers."""
+
+    def __init__(self) -> None:
+        self.shown: deque[Shown] = deque(maxlen=_KEPT)
+        self._asked: dict[str, str] = {}
+
+    def take(self, at: str, direction: str, text: str) -> Shown | None:
+        """A frame passes; None when it says nothing."""
+        try:
+            parts: object = json.loads(text)
+        except ValueError:
+            return None
+        if not isinstance(parts, list) or len(cast("list[object]", parts)) < 3:
+            return None
+        frame = cast("list[object]", parts)
+        identity = str(frame[1])
+        if frame[0] in (_RESULT, _ERROR):
+            action = self._asked.pop(identity, "?")
+            refused = frame[0] == _ERROR
+            summary = f"refused: {frame[2]}" if refused else _answer(_object(frame[2]))
+        else:
+            action, summary = str(frame[2]), _request(str(frame[2]), _object(frame[3] if len(frame) > 3 else {}))
+            self._asked[identity] = action
+        shown = Shown(at, direction == "out", action, frame[0] in (_RESULT, _ERROR), summary)
+        self.shown.append(shown)
+        return shown
+
+
+def _object(value: object) -> Json:
+    return cast("Json", value) if isinstance(value, dict) else {}
+
+
+def _inner(payload: Json, name: str) -> Json:
+    return _object(payload.get(name))
+
+
+def _answer(payload: Json) -> str:
+    status = payload.get("status") or _inner(payload, "idTokenInfo").get("status")
+    return str(status) if status is not None else "ok"
+
+
+def _request(action: str, payload: Json) -> str:
+    match action:
+        case "BootNotification":
+            station = _inner(payload, "chargingStation")
+            return f"{payload.get('reason')}: {station.get('vendorName')} {station.get('model')}"
+        case "StatusNotification":
+            return f"EVSE {payload.get('evseId')} {payload.get('connectorStatus')}"
+        case "Authorize":
+            return _card(payload)
+        case "TransactionEvent":
+            return _event(payload)
+        case "SetChargingProfile":
+            return _profile(payload)
+        case "RequestStartTransaction":
+            return f"EVSE {payload.get('evseId')}, {_card(payload)}"
+        case "RequestStopTransaction" | "GetTransactionStatus":
+            return str(payload.get("transactionId", ""))[:8]
+        case _:
+            return ""
+
+
+_SHORT: Final = {"Started": "Started", "Updated": "Updated", "Ended": "Ended  "}
+
+
+def _event(payload: Json) -> str:
+    kind = str(payload.get("eventType"))
+    parts = [f"#{payload.get('seqNo')}", _SHORT.get(kind, kind), str(payload.get("triggerReason"))]
+    if (register := _register(payload)) is not None:
+        parts.append(f"{register:.1f} Wh")
+    elif "idToken" in payload:
+        parts.append(_card(payload))
+    elif (state := _inner(payload, "transactionInfo").get("chargingState")) is not None:
+        parts.append(str(state))
+    if payload.get("offline"):
+        parts.append("offline")
+    return " ".join(parts)
+
+
+def _register(payload: Json) -> float | None:
+    """The last reading of the register in an event, Wh."""
+    for value in reversed(cast("list[Json]", payload.get("meterValue", []))):
+        for sample in cast("list[Json]", value.get("sampledValue", [])):
+            if sample.get("measurand", "Energy.Active.Import.Register") == "Energy.Active.Import.Register":
+                return cast("float", sample.get("value"))
+    return None
+
+
+def _profile(payload: Json) -> str:
+    profile = _inner(payload, "chargingProfile")
+    schedules = cast("list[Json]", profile.get("chargingSchedule") or [{}])
+    periods = cast("list[Json]", schedules[0].get("chargingSchedulePeriod") or [{}])
+    return f"{profile.get('chargingProfilePurpose')} {periods[0].get('limit')} {schedules[0].get('chargingRateUnit')}"
+
+
+def _card(payload: Json) -> str:
+    return f"card {shorten(str(_inner(payload, 'idToken').get('idToken', '')))}"

@@ -1,0 +1,272 @@
+"""The demonstration: a CSMS, a station, a house, a car and a driver in one process, over real wires."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from metering.clock import SystemClock
+from ocpp_handlers.demo_csms import DemoCsms, NotConnectedError
+from station.app import StartError, application
+from station.configuration.installation_file import Configuration
+from station.demo.figures import Figures, GridWatch, judge
+from station.demo.script import MissedError, Stage, play_on, play_once
+from station.demo.state import Demonstration
+from station.simulation.vehicle import VOLTAGE_V
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from station.demo.figures import Check
+
+_SUBSCRIBED_VA = 9000
+_SUBSCRIBED_A = _SUBSCRIBED_VA / VOLTAGE_V
+_LOOK_EVERY_S = 0.5
+_PICTURES_EVERY_S = 0.125
+_VARIABLES = {
+    ("SampledDataCtrlr", "TxUpdatedInterval"): "3",
+    ("OCPPCommCtrlr", "RetryBackOffWaitMinimum"): "1",
+    ("OCPPCommCtrlr", "RetryBackOffRandomRange"): "1",
+    ("OCPPCommCtrlr", "RetryBackOffRepeatTimes"): "0",
+}
+"""a viewer has less patience than a CSMS"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How it is shown."""
+
+    once: bool = False
+    """one charge, then the summary"""
+    speed: float = 1.0
+    """virtual seconds per second"""
+    http_port: int = 0
+
+
+@dataclass(slots=True)
+class _Outcome:
+    checks: list[Check]
+    missed: str | None = None
+    """what did not happen"""
+
+
+def run(options: Options) -> bool:
+    """Show it, until Ctrl-C or to its end; returns whether all went as it should.
+
+    Raises:
+        StartError: the station cannot be started here.
+    """
+    gc.enable()
+    with tempfile.TemporaryDirectory(prefix="borne-demo-") as storage:
+        return asyncio.run(_show(options, Path(storage)))
+
+
+def serve_csms(host: str, port: int, say: Callable[[str], None]) -> None:
+    """Run the bundled CSMS alone until Ctrl-C, and say each frame.
+
+    Raises:
+        StartError: the address cannot be had.
+    """
+    gc.enable()
+    try:
+        asyncio.run(_serve_csms(host, port, say))
+    except OSError as error:
+        raise StartError(f"csms: cannot listen at {host}:{port}: {error.strerror}") from error
+
+
+async def _serve_csms(host: str, port: int, say: Callable[[str], None]) -> None:
+    def passes(identity: str, direction: str, text: str) -> None:
+        say(f"{csms.now():%H:%M:%S} {identity} {'→' if direction == 'in' else '←'} {text}")
+
+    csms = DemoCsms(SystemClock().now, passes)
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with csms.listening(host, port):
+        say(f"CSMS at {csms.url}")
+        await stopped.wait()
+
+
+def _configuration(storage: Path, csms_url: str, speed: float) -> Configuration:
+    return Configuration.model_validate(
+        {
+            "station": {"identity": "BORNE-DEMO", "storage": str(storage)},
+            "csms": {"url": csms_url},
+            "evse": [{"id": 1, "phases": 1, "max_current_a": 32}],
+            "grid": {"phases": 1, "safe_current_a": 6, "source": {"type": "linky", "mode": "historique"}},
+            "simulation": {
+                "rate": speed,
+                "meter_transport": "modbus-tcp",
+                "linky": {"mode": "historique", "phases": 1, "subscribed_va": _SUBSCRIBED_VA},
+            },
+            "variable": [
+                {"component": component, "variable": variable, "value": value}
+                for (component, variable), value in _VARIABLES.items()
+            ],
+        }
+    )
+
+
+async def _show(options: Options, storage: Path) -> bool:
+    from rich.console import Console
+
+    console = Console()
+    csms = DemoCsms(SystemClock().now)
+    async with csms.listening():
+        program = application(_configuration(storage, csms.url, options.speed), http_port=options.http_port)
+        csms.now = program.clock.now
+        house, board = program.world.house, program.world.boards[1]
+        watch = GridWatch(program.clock, lambda: house.currents_a.l1, lambda: board.currents_a.l1, _SUBSCRIBED_A)
+        stage = Stage(program, csms, lambda sentence: demo.say(sentence))
+        demo = Demonstration(
+            program,
+            watch,
+            bill=lambda: csms.transactions.get(stage.transaction_id or ""),
+            network_cut=lambda: csms.is_cut,
+            begin_wh=lambda: stage.begin_wh,
+        )
+        outcome = await _perform(demo, stage, csms, console, options)
+    return _conclude(console, outcome, options)
+
+
+async def _perform(
+    demo: Demonstration, stage: Stage, csms: DemoCsms, console: Console, options: Options
+) -> _Outcome | None:
+    """Run the station and everything around it; None when it was interrupted."""
+    program = demo.application
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, program.stop)
+    _hear_warnings(demo)
+    if not console.is_terminal:
+        _write_lines(demo, console)
+    try:
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(program.run(), name="station")
+            around = [
+                group.create_task(_listen(demo), name="feed"),
+                group.create_task(demo.watch.run(), name="grid-watch"),
+                group.create_task(_look(demo), name="queue"),
+                group.create_task(_draw(demo, console), name="view"),
+            ]
+            playing = group.create_task(_play(demo, stage, csms, options), name="script")
+            await asyncio.wait([running, playing], return_when=asyncio.FIRST_COMPLETED)
+            outcome = playing.result() if playing.done() and not program.stopping else None
+            playing.cancel()
+            program.stop()
+            await running
+            for task in around:
+                task.cancel()
+    except* StartError as errors:
+        raise cast("StartError", errors.exceptions[0]) from None
+    return outcome
+
+
+async def _play(demo: Demonstration, stage: Stage, csms: DemoCsms, options: Options) -> _Outcome:
+    await demo.application.begun()
+    try:
+        await (play_once(stage) if options.once else play_on(stage))
+    except (MissedError, NotConnectedError) as error:
+        return _Outcome([], str(error))
+    return _Outcome(judge(await _figures(demo, stage, csms)))
+
+
+async def _figures(demo: Demonstration, stage: Stage, csms: DemoCsms) -> Figures:
+    outbox = stage.life.station.outbox
+    identity = stage.transaction_id or ""
+    recorded = await outbox.events(identity)
+    billed = csms.transactions.get(identity)
+    return Figures(
+        register_wh=stage.register_wh - stage.begin_wh,
+        billed_wh=billed.energy_wh if billed is not None else None,
+        recorded=[event.seq_no for event in recorded if event.seq_no is not None],
+        delivered=billed.numbers if billed is not None else [],
+        ended=billed is not None and billed.ended,
+        offline=billed.offline if billed is not None else 0,
+        queued=await outbox.waiting(),
+        largest_a=demo.watch.largest_a,
+        limit_a=demo.watch.limit_a,
+        longest_above_s=demo.watch.longest_s,
+    )
+
+
+async def _listen(demo: Demonstration) -> None:
+    """Hear what the station publishes: frames as they pass, and what changes at the EVSE."""
+    from station.demo.view import describe
+
+    with demo.application.feed.listening() as happenings:
+        while True:
+            happening = await happenings.get()
+            if happening.kind == "frame":
+                direction, text = str(happening.data["direction"]), str(happening.data["text"])
+                shown = demo.frames.take(demo.time_of_day, direction, text)
+                if shown is not None and not shown.answer:
+                    demo.tell(shown.arrow, f"{shown.action} {shown.summary}")
+            elif demo.application.life is not None:
+                demo.tell(" ", describe(demo))
+
+
+async def _look(demo: Demonstration) -> None:
+    """Look now and then at what nobody publishes."""
+    while True:
+        if (life := demo.application.life) is not None:
+            demo.queued = await life.station.outbox.waiting()
+        await demo.application.clock.sleep(_LOOK_EVERY_S)
+
+
+async def _draw(demo: Demonstration, console: Console) -> None:
+    """Draw picture after picture on a terminal; elsewhere write lines."""
+    await demo.application.begun()
+    if not console.is_terminal:
+        demo.say(f"The station lives; its local API is at {demo.api}")
+        return
+    from rich.live import Live
+
+    from station.demo.view import picture
+
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            live.update(picture(demo, console.size.height), refresh=True)
+            await asyncio.sleep(_PICTURES_EVERY_S)  # for eyes, hence in real time
+
+
+def _write_lines(demo: Demonstration, console: Console) -> None:
+    def tell(mark: str, sentence: str) -> None:
+        console.out(f"{demo.elapsed_s:5.1f} s  {mark} {sentence}", highlight=False)
+
+    demo.tell = tell
+
+
+def _hear_warnings(demo: Demonstration) -> None:
+    """The log is for the demonstration, not for the terminal that it draws on."""
+
+    class Heard(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            demo.warn(record.getMessage())
+
+    logging.basicConfig(level=logging.WARNING, handlers=[Heard()], force=True)
+
+
+def _conclude(console: Console, outcome: _Outcome | None, options: Options) -> bool:
+    """Say how it went; returns whether it went well."""
+    from station.demo.view import summary
+
+    if outcome is None:
+        console.print("Stopped in order." if not options.once else "Interrupted before its end.")
+        return not options.once
+    if outcome.missed is not None:
+        console.print(f"Something did not happen: {outcome.missed}", highlight=False)
+        return False
+    console.print(summary(outcome.checks))
+    wrong = [check.title for check in outcome.checks if check.trouble is not None]
+    if wrong:
+        console.print(f"Does not agree: {', '.join(wrong)}.", highlight=False)
+    else:
+        console.print("Meter, station and CSMS agree, and the house kept its limit.", highlight=False)
+    return not wrong

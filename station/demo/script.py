@@ -1,0 +1,313 @@
+"""What happens in the demonstration: the scenes, played by a driver, a household and a network."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Protocol
+
+from metering.reading import Phases
+from station.model import IdToken
+from station.simulation.vehicle import VehicleModel
+from station.tokens.admission import TokenOutcome
+
+if TYPE_CHECKING:
+    from station.evse import Evse
+    from station.life import Life
+    from station.program import Program
+    from station.simulation.board import SimulatedBoard
+
+CARD = IdToken("04A3B2C1D5E680", "ISO14443")
+STRANGER = IdToken("04BADBADBADB80", "ISO14443")
+"""a card that the bundled CSMS refuses"""
+KETTLE_A, OVEN_A = 9.0, 13.0
+PROFILE_A = 8.0
+_FULL_A = 25.0
+"""more than this is full current, for a viewer"""
+_POLL_S = 0.1
+
+
+class Network(Protocol):
+    """The CSMS, as far as a scene needs it; each request returns the status of the answer."""
+
+    def cut(self) -> None:
+        """The network is gone."""
+        ...
+
+    def mend(self) -> None:
+        """The network is back."""
+        ...
+
+    async def start(self, identity: str, id_token: str) -> str:
+        """Start a transaction remotely."""
+        ...
+
+    async def stop(self, identity: str, transaction_id: str) -> str:
+        """Stop it remotely."""
+        ...
+
+    async def limit(self, identity: str, transaction_id: str, current_a: float) -> str:
+        """Limit it."""
+        ...
+
+    async def unlimit(self, identity: str) -> str:
+        """Lift that limit."""
+        ...
+
+
+class MissedError(Exception):
+    """Something that a scene waits for did not happen."""
+
+
+class Stage:
+    """Where the scenes play."""
+
+    def __init__(self, application: Program, network: Network, say: Callable[[str], None]) -> None:
+        self.application = application
+        self.network = network
+        self.say = say
+        self.transaction_id: str | None = None
+        """of the charge that is on, or was on last"""
+        self.begin_wh = 0.0
+        """what the register showed when the car came"""
+
+    @property
+    def life(self) -> Life:
+        """The living station. Raises MissedError when it has no power."""
+        if self.application.life is None:
+            raise MissedError("the station has no power")
+        return self.application.life
+
+    @property
+    def evse(self) -> Evse:
+        """Its EVSE."""
+        return self.life.station.evses[1]
+
+    @property
+    def board(self) -> SimulatedBoard:
+        """The board of that EVSE."""
+        return self.application.world.boards[1]
+
+    @property
+    def drawn_a(self) -> float:
+        """What the car draws now."""
+        return self.board.currents_a.l1
+
+    @property
+    def register_wh(self) -> float:
+        """What the register of the billing meter itself shows."""
+        return self.board.read_meter().energy_import_wh or 0.0
+
+    @property
+    def _identity(self) -> str:
+        return self.application.configuration.station.identity
+
+    async def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        await self.application.clock.sleep(seconds)
+
+    async def until(self, what: str, true: Callable[[], bool], within_s: float) -> None:
+        """Wait until something is true. Raises MissedError when it is not within `within_s`."""
+        clock = self.application.clock
+        given_up_s = clock.monotonic() + within_s
+        while not true():
+            if clock.monotonic() >= given_up_s:
+                raise MissedError(f"not within {within_s:g} s: {what}")
+            await clock.sleep(_POLL_S)
+
+    async def connected(self) -> None:
+        """Wait until the CSMS has accepted the station."""
+        await self.until("the CSMS accepts the station", lambda: self.life.station.csms.online, 20.0)
+
+    async def grid_heard(self) -> None:
+        """Wait until the grid meter has spoken."""
+        await self.until("the Linky speaks", lambda: self.life.load.controller.last_sample is not None, 15.0)
+
+    async def delivered(self) -> None:
+        """Wait until no event waits any more."""
+        clock = self.application.clock
+        given_up_s = clock.monotonic() + 15.0
+        while await self.life.station.events_waiting(None):
+            if clock.monotonic() >= given_up_s:
+                raise MissedError("not within 15 s: all events are delivered")
+            await clock.sleep(_POLL_S)
+
+    # What a household, a driver and a CSMS do
+
+    def plug(self, model: VehicleModel) -> None:
+        """A car arrives."""
+        self.begin_wh = self.register_wh
+        self.board.plug(model)
+
+    async def present(self, card: IdToken, expected: TokenOutcome) -> None:
+        """A card is held to the reader. Raises MissedError when the answer is another one."""
+        outcome = await self.life.station.present(card, 1)
+        if outcome is not expected:
+            raise MissedError(f"the card was to be {expected}, and is {outcome}")
+        if outcome is TokenOutcome.AUTHORIZED:
+            await self.begun()
+
+    async def begun(self) -> None:
+        """Wait for a transaction, and remember it."""
+        await self.until("a transaction begins", lambda: self.evse.transaction_id is not None, 10.0)
+        self.transaction_id = self.evse.transaction_id
+
+    def on(self, name: str, current_a: float) -> None:
+        """A load of the house goes on."""
+        self.application.world.house.switch_on(name, Phases(current_a, 0.0, 0.0))
+
+    def off(self, name: str) -> None:
+        """A load goes off."""
+        self.application.world.house.switch_off(name)
+
+    async def ask(self, asked: Callable[[str, str], Awaitable[str]]) -> None:
+        """The CSMS asks something of the running transaction, and it must be accepted."""
+        status = await asked(self._identity, self.transaction_id or "")
+        if status != "Accepted":
+            raise MissedError(f"the station answers the CSMS: {status}")
+
+    async def ended(self) -> None:
+        """Wait until the transaction has ended and the cable is free."""
+        await self.until("the transaction ends", lambda: self.evse.state.transaction is None, 15.0)
+        await self.until("the cable is free", lambda: not self.board.locked, 5.0)
+
+
+async def play_once(stage: Stage) -> None:
+    """One charge in under a minute, with everything that makes it hard.
+
+    Raises:
+        MissedError: something did not happen in time.
+    """
+    await stage.connected()
+    stage.say("A car comes. The grid meter is not heard yet: safe current, 6 A at most")
+    stage.plug(VehicleModel(phases=1, ready_after_s=3600.0))  # it wakes when a viewer has seen the safe current
+    await stage.wait(0.5)
+    await stage.present(CARD, TokenOutcome.AUTHORIZED)
+    await stage.grid_heard()
+    stage.say("The Linky speaks: the house leaves enough for full current")
+    await stage.wait(0.5)
+    if stage.board.vehicle is not None:
+        stage.board.vehicle.resume()
+    await stage.until("the car charges at full current", lambda: stage.drawn_a > _FULL_A, 15.0)
+    await _cook(stage)
+    await _lose_network(stage)
+    await _obey_csms(stage)
+    stage.off("oven")
+    given_a = stage.evse.offered_a
+    stage.say("The oven is off. After 30 s without overload the car gets more, in steps")
+    await stage.until("the car gets more again", lambda: stage.evse.offered_a > given_a + 1.0, 35.0)
+    stage.say("Calm for 30 s: the car gets more again")
+    await stage.until("the car takes more again", lambda: stage.drawn_a > given_a + 1.0, 8.0)
+    await stage.wait(1.0)
+    await _leave(stage)
+
+
+async def _cook(stage: Stage) -> None:
+    """Kettle and oven: the car gives way."""
+    await stage.wait(1.0)
+    before_a = stage.drawn_a
+    stage.say(f"The kettle is on, {KETTLE_A:.0f} A: more than this house has left")
+    stage.on("kettle", KETTLE_A)
+    # Before the car has followed. A load that comes while it follows would be answered 5 s later: see balancer.py.
+    await stage.wait(1.0)
+    stage.say(f"And the oven, {OVEN_A:.0f} A: the car must give way")
+    stage.on("oven", OVEN_A)
+    await stage.until("the car gives way", lambda: stage.drawn_a < before_a - OVEN_A, 10.0)
+    stage.say(f"The car gave way: {stage.drawn_a:.0f} A in place of {before_a:.0f} A")
+    await stage.wait(2.5)
+    stage.off("kettle")
+    stage.say("The kettle is off")
+    await stage.wait(1.5)
+
+
+async def _lose_network(stage: Stage) -> None:
+    """The charge goes on without the CSMS; what it missed, it is told."""
+    stage.say("The network is cut: the charge goes on, events are queued on disk")
+    stage.network.cut()
+    await stage.wait(7.5)
+    stage.network.mend()
+    stage.say("The network is back: the station will dial again and deliver")
+    await stage.connected()
+    await stage.delivered()
+    stage.say("All queued events are delivered")
+    await stage.wait(0.5)
+
+
+async def _obey_csms(stage: Stage) -> None:
+    """A charging profile comes and goes."""
+    stage.say(f"The CSMS sends a charging profile: {PROFILE_A:.0f} A at most")
+    await stage.ask(lambda identity, transaction: stage.network.limit(identity, transaction, PROFILE_A))
+    await stage.until("the car follows the profile", lambda: stage.drawn_a <= PROFILE_A, 8.0)
+    await stage.wait(2.0)
+    await stage.ask(lambda identity, _: stage.network.unlimit(identity))
+    stage.say("The CSMS clears the profile")
+    await stage.until("the car follows", lambda: stage.drawn_a > PROFILE_A, 8.0)
+
+
+async def _leave(stage: Stage) -> None:
+    """Card, end, unplug."""
+    stage.say("The card again: the charge ends")
+    await stage.present(CARD, TokenOutcome.STOPPED)
+    await stage.ended()
+    stage.board.unplug()
+    stage.say("The car leaves")
+    await stage.delivered()
+
+
+async def play_on(stage: Stage) -> None:
+    """Scene after scene, until cancelled.
+
+    Raises:
+        MissedError: something did not happen in time.
+    """
+    await play_once(stage)
+    while True:
+        await stage.wait(5.0)
+        await _be_refused(stage)
+        await stage.wait(3.0)
+        await _charge_from_app(stage)
+        await stage.wait(5.0)
+        await _cook_and_charge(stage)
+
+
+async def _be_refused(stage: Stage) -> None:
+    stage.say("A card that the CSMS does not know as good: refused")
+    await stage.present(STRANGER, TokenOutcome.REJECTED)
+
+
+async def _charge_from_app(stage: Stage) -> None:
+    """A small car, started from an app."""
+    stage.say("A small car is plugged in; its driver starts from an app")
+    stage.plug(VehicleModel(phases=1, max_current_a=16.0, soc=0.6, reaction_s=2.0))
+    await stage.begun()
+    await stage.ask(lambda identity, _: stage.network.start(identity, "app-0001"))
+    await stage.until("the car charges", lambda: stage.drawn_a > 10.0, 15.0)
+    stage.say("16 A are all that this car takes: the house has enough")
+    await stage.wait(15.0)
+    await _obey_csms(stage)
+    await stage.wait(10.0)
+    await _lose_network(stage)
+    await stage.wait(5.0)
+    stage.say("The driver stops from the app")
+    await stage.ask(stage.network.stop)
+    await stage.ended()
+    stage.board.unplug()
+    stage.say("The small car leaves")
+    await stage.delivered()
+
+
+async def _cook_and_charge(stage: Stage) -> None:
+    """A long charge with a household around it."""
+    stage.say("A car is plugged in; a card is held to the reader")
+    stage.plug(VehicleModel(phases=1, soc=0.4))
+    await stage.wait(2.0)
+    await stage.present(CARD, TokenOutcome.AUTHORIZED)
+    await stage.until("the car charges at full current", lambda: stage.drawn_a > _FULL_A, 15.0)
+    await stage.wait(8.0)
+    await _cook(stage)
+    await stage.wait(20.0)
+    stage.off("oven")
+    stage.say("The oven is off: after 30 s of calm the car gets 4 A more every 5 s")
+    await stage.until("the car is back at full current", lambda: stage.drawn_a > _FULL_A, 90.0)
+    stage.say("Full current again")
+    await stage.wait(10.0)
+    await _leave(stage)

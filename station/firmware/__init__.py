@@ -1,0 +1,1 @@
+"""Firmware: fetched, verified, installed, activated, or rolled back."""

@@ -1,0 +1,423 @@
+"""Carries firmware updates out: fetched, verified, installed when nobody charges, activated by a reboot (L01, L02)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from metering.pulse import Pulse
+from station.daemon.supervision import contained
+from station.firmware.signature import decode_signature, fault_of_signing_certificate, is_signed
+from station.firmware.state import FirmwareStatus, Step, Update, UpdateOrder, cancelable, next_step
+from station.hardware.updater import Activation, ImageError, InstallError
+from station.model import BootReason
+from station.security.security_events import SecurityEventType
+from station.transfer.file_transfer import Failure, Location, TransferError, download
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from cryptography.x509 import Certificate
+
+    from metering.clock import Clock
+    from station.daemon.supervision import Errand
+    from station.evse import Evse
+    from station.firmware.record import FirmwareRecord
+    from station.hardware.updater import Updater
+    from station.records.outbox import Outbox
+    from station.security.security_events import SecurityEvents
+    from station.settings import Settings
+    from station.transfer.file_transfer import Trust
+
+_log = logging.getLogger(__name__)
+
+_LOOK_AGAIN_S = 60.0
+"""the wall clock may be corrected while a date is being waited for"""
+_ANSWER_S = 10.0
+"""an update begins after its answer has left; should that never leave, after so long"""
+_TELL_S = 30.0
+"""how long a reboot waits for the CSMS to take what it has to be told before"""
+_TELL_SOON_S = 5.0
+"""the same for EVSEs that go out of service: the CSMS then knows why"""
+_OUT_OF_SERVICE_S = 2.0
+"""EVSEs that are taken out of service have so long to obey, and the CSMS to hear of it, before the installation"""
+_MACHINE_S = 600.0
+"""a machine that was told to reboot and has not done so by then does not do it"""
+
+
+class OrderAnswer(StrEnum):
+    """UpdateFirmwareStatusEnumType, without RevokedCertificate: nothing tells the station of a maker's revocations."""
+
+    ACCEPTED = "Accepted"
+    REJECTED = "Rejected"
+    ACCEPTED_CANCELED = "AcceptedCanceled"
+    INVALID_CERTIFICATE = "InvalidCertificate"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderVerdict:
+    """The answer to an order."""
+
+    answer: OrderAnswer
+    reason_code: str | None = None
+    """why it is refused: a reasonCode of the standard's appendix"""
+    info: str = ""
+    then: Errand | None = None
+    """what is to be done once the answer has left"""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an update works on and with."""
+
+    evses: Mapping[int, Evse]
+    updater: Updater
+    security_events: SecurityEvents
+    outbox: Outbox
+    folder: Path
+    """where images are fetched to"""
+    roots: Callable[[], Sequence[Certificate]]
+    """the manufacturer's root certificates"""
+    trust: Trust
+    """TLS for the server that the image comes from"""
+    reboot: Callable[[BootReason], None]
+    allow_unsigned: bool = False
+    """whether non-secure updates (L02) are carried out; a station that can verify signatures should not"""
+
+
+class Firmware:
+    """The firmware of the station, and the update under way."""
+
+    def __init__(self, record: FirmwareRecord, around: Surroundings, settings: Settings, clock: Clock) -> None:
+        self.record = record
+        self._around = around
+        self._settings = settings
+        self._clock = clock
+        self._turn = asyncio.Lock()  # nothing begins while an order is being taken
+        self._running: asyncio.Task[None] | None = None
+        self._changed = Pulse()
+        self._answered = asyncio.Event()
+        self._answered.set()
+        self._withholds = False
+        self.online: Callable[[], bool] = lambda: False
+        """whether the CSMS can be told anything"""
+        self.boots_anew = False
+        """whether this life began because new firmware was activated"""
+
+    @property
+    def version(self) -> str | None:
+        """The version of the firmware that an update brought; None while it is the one of the installation."""
+        return self._around.updater.version
+
+    @property
+    def working(self) -> bool:
+        """Whether something goes on that a reset on idle should wait for (B11, errata 2025-09 2.14)."""
+        update = self.record.update
+        if update is None or update.finished:
+            return False
+        return update.status not in (None, FirmwareStatus.DOWNLOAD_SCHEDULED, FirmwareStatus.INSTALL_SCHEDULED)
+
+    @property
+    def hindrance_to_reset(self) -> str | None:
+        """The reasonCode for which a reset is refused now (B11.FR.06); None when there is none."""
+        update = self.record.update
+        installing = update is not None and update.status in _INSTALLING
+        return "FwUpdateInProgress" if installing else None
+
+    async def load(self) -> None:
+        """Take up what the last life left; before anything else, since an EVSE may have to stay out of service.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        await self.record.load()
+        update = self.record.update
+        if update is not None and update.status is FirmwareStatus.INSTALL_REBOOTING:
+            self.boots_anew = await self._around.updater.activation() is not Activation.NOT_YET
+        if update is not None and update.status in _INSTALLING and not self.boots_anew:
+            self._withhold()
+
+    # Orders
+
+    async def order(self, order: UpdateOrder) -> OrderVerdict:
+        """Whether this update is carried out; it takes the place of one that is under way (L01.FR.24).
+
+        Raises:
+            StorageError: it could not be saved and is not carried out.
+        """
+        with self._clock.wire():  # in a thread: it loads a library, and calculates
+            refusal = await asyncio.to_thread(self._refusal, order)
+        if refusal is not None:
+            return refusal
+        async with self._turn:
+            last = self.record.update
+            ongoing = last is not None and not last.finished
+            if last is not None and not cancelable(last, installation=self._around.updater.may_interrupt):
+                return _refused("FwUpdateInProgress", "the update under way cannot be cancelled")  # L01.FR.27
+            await self._stop()
+            self._answered.clear()
+            await self.record.begin(order)
+            self._changed.fire()
+        answer = OrderAnswer.ACCEPTED_CANCELED if ongoing else OrderAnswer.ACCEPTED
+        _log.info("firmware update %d: %s", order.request_id, answer)
+        return OrderVerdict(answer, then=self._begin)
+
+    def _refusal(self, order: UpdateOrder) -> OrderVerdict | None:
+        """What is wrong with an order before anything is fetched."""
+        if order.unsigned and not self._around.allow_unsigned:
+            return _refused("MissingParam", "firmware must be signed")
+        if not order.unsigned and (refusal := self._certificate_refusal(order)) is not None:
+            return refusal
+        try:
+            if order.signature is not None:
+                decode_signature(order.signature)
+        except ValueError as error:
+            report = self._reporting(SecurityEventType.INVALID_FIRMWARE_SIGNATURE, str(error))
+            return OrderVerdict(OrderAnswer.REJECTED, "InvalidValue", str(error), report)
+        try:
+            Location.parse(order.location)
+        except TransferError as error:
+            return _refused("InvalidURL", str(error))
+        return None
+
+    def _certificate_refusal(self, order: UpdateOrder) -> OrderVerdict | None:
+        """L01.FR.02, L01.FR.21, L01.FR.22."""
+        why: str | None = "is missing"
+        if order.signing_certificate is not None:
+            why = fault_of_signing_certificate(order.signing_certificate, self._around.roots(), self._clock.now())
+        if why is None:
+            return None
+        info = f"the signing certificate {why}"
+        report = self._reporting(SecurityEventType.INVALID_FIRMWARE_SIGNING_CERTIFICATE, info)
+        return OrderVerdict(OrderAnswer.INVALID_CERTIFICATE, "InvalidCertificate", info, report)
+
+    def _reporting(self, kind: SecurityEventType, info: str) -> Errand:
+        async def report() -> None:
+            await self._around.security_events.report(kind, info)
+
+        return report
+
+    async def _begin(self) -> None:
+        self._answered.set()
+
+    async def _stop(self) -> None:
+        """End what is being done for the update under way; its EVSEs are free again."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait([self._running])
+        self._release()
+
+    # Work
+
+    async def run(self) -> None:
+        """Carry out what is ordered until cancelled."""
+        forget = self._settings.watch(lambda _: self._changed.fire())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for evse in self._around.evses.values():
+                    group.create_task(self._follow(evse), name=f"firmware-{evse.id}")
+                group.create_task(self._work(), name="firmware")
+        finally:
+            forget()
+
+    async def _follow(self, evse: Evse) -> None:
+        """L01.FR.07: an EVSE that becomes free while an installation waits goes out of service too."""
+        while True:
+            await evse.changed.wait()
+            if self._withholds:
+                self._withhold()
+            self._changed.fire()
+
+    async def _work(self) -> None:
+        while True:
+            async with asyncio.TaskGroup() as group, self._turn:
+                update = self.record.update
+                if update is not None and not update.finished:
+                    self._running = group.create_task(self._carry_out(update), name="firmware-update")
+            if self.record.update is None or self.record.update.finished:
+                await self._changed.wait()
+
+    async def _carry_out(self, update: Update) -> None:
+        """From wherever it is to its end, or to the reboot that activates it."""
+        with contextlib.suppress(TimeoutError):
+            async with self._clock.timeout(_ANSWER_S):
+                await self._answered.wait()
+        image = self._around.folder / f"image-{update.id}"
+        steps: Mapping[Step, Callable[[Update, Path], Awaitable[FirmwareStatus]]] = {
+            Step.DOWNLOAD: self._download,
+            Step.VERIFY: self._verify,
+            Step.INSTALL: self._install,
+            Step.ACTIVATE: self._activate,
+        }
+        while not update.finished:
+            status = await steps[next_step(update)](update, image)
+            update = await self.record.enter(update, status)
+        self._release()
+        await asyncio.to_thread(_clear, self._around.folder, None)
+
+    async def _download(self, update: Update, image: Path) -> FirmwareStatus:
+        """L01.FR.13, L01.FR.30. Fetching disturbs no transaction, and does not wait for one."""
+        order = update.order
+        if self._clock.now() < order.retrieve_at:
+            update = await self.record.enter(update, FirmwareStatus.DOWNLOAD_SCHEDULED)
+            await self._until(order.retrieve_at)
+        await self.record.enter(update, FirmwareStatus.DOWNLOADING)
+        try:
+            await asyncio.to_thread(_clear, self._around.folder, image)
+        except OSError as error:
+            _log.error("no place for the image: %s", error.strerror)
+            return FirmwareStatus.DOWNLOAD_FAILED
+        for attempt in range(1, order.attempts + 1):
+            if attempt > 1:
+                await self._clock.sleep(order.pause_s)
+            failure = await contained(
+                download(
+                    order.location,
+                    image,
+                    most_bytes=self._settings.firmware_most_bytes,
+                    clock=self._clock,
+                    tls=self._around.trust,
+                )
+            )
+            if failure is None:
+                return FirmwareStatus.DOWNLOADED
+            known = isinstance(failure, TransferError)  # a server that nobody foresaw fails a download, not the station
+            text, trace = "firmware cannot be fetched (attempt %d of %d): %s", None if known else failure
+            _log.warning(text, attempt, order.attempts, failure, exc_info=trace)
+            if known and failure.failure in _HOPELESS:
+                break
+        return FirmwareStatus.DOWNLOAD_FAILED
+
+    async def _verify(self, update: Update, image: Path) -> FirmwareStatus:
+        """L01.FR.03, L01.FR.04: also a signature that is missing entirely is no valid one (L01, scenario 5)."""
+        order, why = update.order, "there is no signature"
+        if order.signature is not None and order.signing_certificate is not None:
+            signature, pem = decode_signature(order.signature), order.signing_certificate
+            try:
+                with self._clock.wire():
+                    if await asyncio.to_thread(is_signed, image, signature, pem):
+                        return FirmwareStatus.SIGNATURE_VERIFIED
+                why = "the signature is not that of the image"
+            except OSError as error:
+                why = f"the image cannot be read: {error.strerror}"
+        await self._around.security_events.report(SecurityEventType.INVALID_FIRMWARE_SIGNATURE, why)
+        return FirmwareStatus.INVALID_SIGNATURE
+
+    async def _install(self, update: Update, image: Path) -> FirmwareStatus:
+        """L01.FR.05, L01.FR.06, L01.FR.16, L01.FR.29, L01.FR.34."""
+        order = update.order
+        if order.install_at is not None and self._clock.now() < order.install_at:
+            update = await self.record.enter(update, FirmwareStatus.INSTALL_SCHEDULED)
+            await self._until(order.install_at)
+        if update.status is not FirmwareStatus.INSTALLING:
+            await self._tell(_TELL_SOON_S)
+            update = await self._wait_for_idle(update)
+            self._withhold()
+            await self._clock.sleep(_OUT_OF_SERVICE_S)
+            await self.record.enter(update, FirmwareStatus.INSTALLING)
+        try:
+            await self._around.updater.install(image)
+        except ImageError as error:
+            _log.error("the new firmware is not installed: %s", error)
+            return FirmwareStatus.INSTALL_VERIFICATION_FAILED
+        except InstallError as error:
+            _log.error("the new firmware is not installed: %s", error)
+            return FirmwareStatus.INSTALLATION_FAILED
+        return FirmwareStatus.INSTALL_REBOOTING
+
+    async def _activate(self, update: Update, image: Path) -> FirmwareStatus:
+        """L01.FR.28, L01.FR.31, L01.FR.32 (a): told by the firmware that boots."""
+        del update, image
+        match await self._around.updater.activation():
+            case Activation.RUNNING:
+                await self._around.security_events.report(SecurityEventType.FIRMWARE_UPDATED, self.version or "")
+                return FirmwareStatus.INSTALLED
+            case Activation.ROLLED_BACK:
+                _log.error("the new firmware did not come up")
+                return FirmwareStatus.INSTALLATION_FAILED
+            case Activation.NOT_YET:
+                pass
+        await self._tell(_TELL_S)  # L01.FR.15
+        if self.online():
+            await self._around.outbox.delivered(within_s=_TELL_S)
+        try:
+            await self._around.updater.activate()
+        except InstallError as error:
+            _log.error("the new firmware is not activated: %s", error)
+            return FirmwareStatus.INSTALLATION_FAILED
+        if not self._around.updater.reboots_by_itself:
+            self._around.reboot(BootReason.FIRMWARE_UPDATE)
+        await self._clock.sleep(_MACHINE_S)
+        _log.error("the machine does not reboot")
+        return FirmwareStatus.INSTALLATION_FAILED
+
+    async def _tell(self, within_s: float) -> None:
+        """Wait until the CSMS has heard every status, `within_s` seconds at the most, where it can hear anything."""
+        if self.online():
+            with contextlib.suppress(TimeoutError):
+                async with self._clock.timeout(within_s):
+                    await self.record.wait_told()
+
+    async def _wait_for_idle(self, update: Update) -> Update:
+        """L01.FR.06, L01.FR.07, L01.FR.34: until all transactions have ended, and nobody is about to begin one."""
+        while any(_in_use(evse) for evse in self._around.evses.values()):
+            if update.status is not FirmwareStatus.INSTALL_SCHEDULED:
+                update = await self.record.enter(update, FirmwareStatus.INSTALL_SCHEDULED)
+                await self._tell(_TELL_SOON_S)
+                continue  # things may have changed meanwhile
+            if self._settings.allow_new_sessions_pending_firmware_update:
+                self._release()
+            else:
+                self._withhold()
+            await self._changed.wait()
+        return update
+
+    async def _until(self, moment: datetime) -> None:
+        while (left_s := (moment - self._clock.now()).total_seconds()) > 0.0:
+            await self._clock.sleep(min(left_s, _LOOK_AGAIN_S))
+
+    # EVSEs
+
+    def _withhold(self) -> None:
+        """Every EVSE that nobody uses is out of service."""
+        self._withholds = True
+        for evse in self._around.evses.values():
+            if not evse.state.withheld and not _in_use(evse):
+                evse.withhold(True)
+
+    def _release(self) -> None:
+        if self._withholds:
+            self._withholds = False
+            for evse in self._around.evses.values():
+                evse.withhold(False)
+
+
+_INSTALLING = frozenset({FirmwareStatus.INSTALLING, FirmwareStatus.INSTALL_REBOOTING})
+_HOPELESS = frozenset({Failure.BAD_LOCATION, Failure.TOO_LARGE, Failure.NOT_SUPPORTED})
+"""failures that another attempt would not change"""
+
+
+def _refused(reason_code: str, info: str) -> OrderVerdict:
+    return OrderVerdict(OrderAnswer.REJECTED, reason_code, info)
+
+
+def _in_use(evse: Evse) -> bool:
+    return evse.state.transaction is not None or evse.state.authorization is not None
+
+
+def _clear(folder: Path, keep: Path | None) -> None:
+    """Make a folder for images, with none in it but `keep`.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for image in folder.glob("image-*"):
+        if image != keep:
+            image.unlink(missing_ok=True)

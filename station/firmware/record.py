@@ -1,0 +1,183 @@
+"""The record of firmware updates, which is also the queue of statuses that the CSMS has not heard of yet."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+from metering.pulse import Pulse
+from station.firmware.state import END_STATUSES, FirmwareStatus, Update, UpdateOrder
+from station.records.database import StorageError
+from station.transfer.location import Location
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+    from station.records.database import Database
+
+_log = logging.getLogger(__name__)
+
+MOST_UNTOLD = 200
+"""statuses of earlier updates that wait for a CSMS which does not listen but goes on ordering: the disk is finite"""
+_ENDS = ", ".join(f"'{status}'" for status in sorted(END_STATUSES))
+
+
+@cache
+def _orders() -> TypeAdapter[UpdateOrder]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(UpdateOrder)
+
+
+@dataclass(frozen=True, slots=True)
+class EnteredStatus:
+    """A status that an update has entered."""
+
+    id: int
+    request_id: int
+    status: FirmwareStatus
+
+
+class FirmwareRecord:
+    """The update under way and its statuses: on disk first, told later, in their order and once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._arrived = asyncio.Event()
+        self._told = Pulse()
+        self.update: Update | None = None
+        """the newest update, finished or not"""
+        self.last_sent: EnteredStatus | None = None
+        """the status that the CSMS was sent last (L01.FR.25, L01.FR.26)"""
+
+    async def load(self) -> None:
+        """Take the newest update from disk.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        rows = await self._database.rows("SELECT id, payload FROM firmware_updates ORDER BY id DESC LIMIT 1")
+        if not rows:
+            return
+        identity, payload = int(str(rows[0][0])), str(rows[0][1])
+        statuses = await self._database.rows(
+            "SELECT status FROM firmware_statuses WHERE update_id = ? ORDER BY id DESC LIMIT 1", (identity,)
+        )
+        told = await self._database.rows(
+            "SELECT id, request_id, status FROM firmware_statuses WHERE told = 1 ORDER BY id DESC LIMIT 1"
+        )
+        try:
+            order = _orders().validate_json(payload)
+            status = FirmwareStatus(str(statuses[0][0])) if statuses else None
+            self.last_sent = _entered(told[0]) if told else None
+        except ValueError as error:
+            _log.error("the firmware update on record cannot be read and is left out: %s", error)
+            return
+        self.update = Update(identity, order, status)
+        with contextlib.suppress(StorageError):  # a full disk is no reason not to start
+            await self._forget_older(identity)
+
+    async def begin(self, order: UpdateOrder) -> Update:
+        """A new update takes the place of the last one; if that is cancelled, it tells nothing more.
+
+        Raises:
+            StorageError: it is not on disk, and the last one stays.
+        """
+        identity = await self._database.write(
+            "INSERT INTO firmware_updates (payload) VALUES (?)", (_orders().dump_json(order).decode(),)
+        )
+        self.update = Update(identity, order)
+        await self._forget_older(identity)
+        return self.update
+
+    async def enter(self, update: Update, status: FirmwareStatus) -> Update:
+        """The update enters a status, once (L01.FR.01, L02.FR.01).
+
+        Raises:
+            StorageError: it is not on disk and not entered.
+        """
+        if update.status is status:
+            return update
+        await self._database.write(
+            "INSERT INTO firmware_statuses (update_id, request_id, status) VALUES (?, ?, ?)",
+            (update.id, update.order.request_id, status.value),
+        )
+        _log.info("firmware update %d: %s", update.order.request_id, status)
+        entered = replace(update, status=status)
+        if status.final:
+            await self._forget_access(entered)
+        if self.update is not None and self.update.id == update.id:
+            self.update = entered
+        self._arrived.set()
+        return entered
+
+    async def oldest_untold(self) -> EnteredStatus | None:
+        """The status to tell next; None when the CSMS knows them all.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        self._arrived.clear()
+        rows = await self._database.rows(
+            "SELECT id, request_id, status FROM firmware_statuses WHERE told = 0 ORDER BY id LIMIT 1"
+        )
+        return _entered(rows[0]) if rows else None
+
+    async def wait(self) -> None:
+        """Wait until a status may have come since `oldest_untold` was last asked."""
+        await self._arrived.wait()
+
+    async def settle(self, entered: EnteredStatus) -> None:
+        """The CSMS has heard it, or will never take it.
+
+        Raises:
+            StorageError: it is not noted on disk, and will be told again.
+        """
+        await self._database.write("UPDATE firmware_statuses SET told = 1 WHERE id = ?", (entered.id,))
+        self._told.fire()
+
+    async def all_told(self) -> bool:
+        """Whether nothing waits to be told.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        return not await self._database.rows("SELECT 1 FROM firmware_statuses WHERE told = 0 LIMIT 1")
+
+    async def wait_told(self) -> None:
+        """Wait until everything has been told; the caller limits the time.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        while not await self.all_told():
+            await self._told.wait()
+
+    async def _forget_access(self, update: Update) -> None:
+        """Nobody will fetch the image any more: the password of its server need not lie on the disk."""
+        order = replace(update.order, location=Location.parse(update.order.location).url)
+        with contextlib.suppress(StorageError):
+            await self._database.write(
+                "UPDATE firmware_updates SET payload = ? WHERE id = ?", (_orders().dump_json(order).decode(), update.id)
+            )
+
+    async def _forget_older(self, identity: int) -> None:
+        """Of earlier updates only what is still to be told stays, and the status told last."""
+        await self._database.write(
+            "DELETE FROM firmware_statuses WHERE update_id < ?"
+            " AND id <> (SELECT COALESCE(MAX(id), 0) FROM firmware_statuses WHERE told = 1)"
+            " AND (told = 1 OR update_id NOT IN"
+            f" (SELECT update_id FROM firmware_statuses WHERE status IN ({_ENDS}))"
+            " OR id <= (SELECT MAX(id) FROM firmware_statuses) - ?)",
+            (identity, MOST_UNTOLD),
+        )
+        await self._database.write("DELETE FROM firmware_updates WHERE id < ?", (identity,))
+
+
+def _entered(row: tuple[object, ...]) -> EnteredStatus:
+    identity, request_id, status = row
+    return EnteredStatus(int(str(identity)), int(str(request_id)), FirmwareStatus(str(status)))

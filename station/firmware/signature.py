@@ -1,0 +1,83 @@
+"""Is an image signed by the manufacturer? X.509, and signatures over SHA-256 (L01.FR.04, L01.FR.12)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from station.security import certificate_checks
+from station.security.certificate_checks import UnfitError
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+
+def decode_signature(text: str) -> bytes:
+    """A signature's bytes from base64, which may be broken into lines.
+
+    Raises:
+        ValueError: it is no base64.
+    """
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except binascii.Error as error:
+        raise ValueError("the signature is no base64") from error
+
+
+def fault_of_signing_certificate(pem: str, roots: Sequence[Certificate], moment: datetime) -> str | None:
+    """Why a certificate signs no firmware; None for one that a manufacturer's root issued, for signing data.
+
+    It comes alone: the manufacturer uses no intermediate certificate for it (L01, remark).
+    """
+    from cryptography.x509 import ExtensionNotFound, KeyUsage
+
+    try:
+        certificate = certificate_checks.parse_one(pem)
+        certificate_checks.require_chain([certificate], roots, moment)
+    except UnfitError as error:
+        return str(error)
+    try:
+        usage = certificate.extensions.get_extension_for_class(KeyUsage).value
+    except ExtensionNotFound:
+        return None
+    return None if usage.digital_signature else "must not sign data"  # A00.FR.512
+
+
+def is_signed(image: Path, signature: bytes, pem: str) -> bool:
+    """Whether a signature over the whole file is by the certificate's key; blocks while it reads.
+
+    RSA-PSS as the specification asks, RSASSA-PKCS1-v1_5 as many signing tools still make by default, and ECDSA, since
+    no library has the specification's ECSchnorr. All with SHA-256.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+    from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    key = certificate_checks.parse_one(pem).public_key()
+    with image.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").digest()
+    hashed = Prehashed(SHA256())
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        try:
+            key.verify(signature, digest, ec.ECDSA(hashed))
+        except InvalidSignature:
+            return False
+        return True
+    if isinstance(key, rsa.RSAPublicKey):
+        pss = padding.PSS(mgf=padding.MGF1(SHA256()), salt_length=padding.PSS.AUTO)
+        for scheme in (pss, padding.PKCS1v15()):
+            try:
+                key.verify(signature, digest, scheme, hashed)
+            except InvalidSignature:
+                continue
+            return True
+    return False

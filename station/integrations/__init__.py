@@ -1,0 +1,1 @@
+"""Who else in the house may know and ask: MQTT, Home Assistant, multicast DNS."""

@@ -1,0 +1,232 @@
+"""Tells an MQTT broker why which current is offered, and takes limits from it.
+
+Below `{topic}/{identity}/`:
+- `evse/{id}/reason` (retained): the limit that binds, as in the API, and what is offered;
+- `evse/{id}/state` (retained): status, charging state, what it draws and has drawn, what is offered and why in words;
+- `evse/{id}/charge-now/set`: whatever is said there, this charge does not wait for cheap hours;
+- `light` (retained): colour, pattern and reason of the status light;
+- `pause` (retained) and `pause/set`: ON or OFF: the owner's limit of 0 A for a day; RESUME ends any limit of the owner;
+- `grid` (retained): what the house draws; `online` (retained, with a last will): true or false;
+- `limit/operator/set` and `limit/user/set`: `{"current_a": 10, "for_s": 600}` or `{"power_w": 4200}`; empty: no limit;
+- `limit/{operator|user}` (retained): what holds; `limit/{…}/error`: why the last order was refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import TYPE_CHECKING
+
+from energy.limit import told
+from station.light.light import told as told_light
+from station.limits.shared_limits import LONGEST_S, Setter, Wish, checked
+from station.records.database import StorageError
+
+if TYPE_CHECKING:
+    import ssl
+
+    from aiomqtt import Client
+
+    from energy.limit import Limit
+    from station.configuration.installation_file import MqttConfig
+    from station.evse import Evse
+    from station.integrations.home_assistant import Shown
+    from station.life import Life
+
+_log = logging.getLogger(__name__)
+
+_TELL_EVERY_S = 10.0
+"""of what changes slowly; what is decided is told at once"""
+_LONGEST_ORDER = 1000
+_LONGEST_STATE = 255
+"""letters that Home Assistant takes as a state"""
+
+
+class Mqtt:
+    """The link to one broker. Auxiliary: it may fail all day; limits that came through it end by their time-out."""
+
+    def __init__(self, config: MqttConfig, shown: Shown, life: Life) -> None:
+        self._config = config
+        self._life = life
+        self._shown = shown
+        self._root = f"{config.topic}/{shown.identity}"
+        self._news = asyncio.Event()
+        self._told: dict[str, str] = {}
+
+    async def run(self) -> None:
+        """Connect, tell and listen; ends with the broker's error, for whoever restarts it.
+
+        Raises:
+            OSError: the broker cannot be reached, or is gone.
+        """
+        from aiomqtt import Client, MqttError, Will
+
+        config = self._config
+        try:
+            async with Client(
+                config.host,
+                config.port,
+                username=config.user,
+                password=config.password.get_secret_value() if config.password is not None else None,
+                tls_context=_tls() if config.tls else None,
+                will=Will(f"{self._root}/online", "false", qos=1, retain=True),
+            ) as client:
+                _log.info("MQTT broker %s: connected", config.host)
+                self._told.clear()
+                for orders in ("limit/+/set", "pause/set", "evse/+/charge-now/set"):
+                    await client.subscribe(f"{self._root}/{orders}", qos=1)
+                await self._introduce(client)
+                await self._tell(client, "online", "true")
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._listen(client), name="mqtt-orders")
+                    group.create_task(self._keep_telling(client), name="mqtt-reasons")
+                    group.create_task(self._follow_decisions(), name="mqtt-decisions")
+                    for evse in self._life.station.evses.values():
+                        group.create_task(self._follow(evse), name=f"mqtt-evse-{evse.id}")
+        except MqttError as error:
+            raise ConnectionError(f"MQTT broker {config.host}: {error}") from error
+        except ExceptionGroup as group:
+            known = group.subgroup(MqttError)
+            if known is None or known.exceptions != group.exceptions:
+                raise
+            raise ConnectionError(f"MQTT broker {config.host}: {known.exceptions[0]}") from group
+
+    async def _listen(self, client: Client) -> None:
+        async for message in client.messages:
+            payload = bytes(message.payload)
+            match str(message.topic).removeprefix(f"{self._root}/").split("/"):
+                case ["limit", name, "set"]:
+                    await self._obey(client, name, payload)
+                case ["pause", "set"]:
+                    await self._pause(client, payload)
+                case ["evse", number, "charge-now", "set"]:
+                    self._charge_now(number)
+                case _:
+                    pass
+
+    async def _obey(self, client: Client, name: str, payload: bytes) -> None:
+        """An order of somebody; one that cannot be understood changes nothing."""
+        try:
+            setter = Setter(name)
+        except ValueError:
+            return
+        try:
+            if len(payload) > _LONGEST_ORDER:
+                raise ValueError(f"longer than {_LONGEST_ORDER} bytes")
+            if payload.strip():
+                await self._life.shared_limits.put(setter, checked(json.loads(payload)))
+            else:
+                await self._life.shared_limits.clear(setter)
+            await self._tell(client, f"limit/{name}/error", "")
+        except (ValueError, RecursionError) as error:
+            _log.warning("MQTT: the limit of %s is refused: %s", name, error)
+            await self._tell(client, f"limit/{name}/error", str(error) or "cannot be read")
+        except StorageError as error:
+            _log.error("MQTT: the limit of %s is not saved: %s", name, error)
+        await self._tell_limits(client)
+
+    async def _pause(self, client: Client, order: bytes) -> None:
+        """To pause is the owner's limit of 0 A; to end a pause ends no other limit."""
+        limits = self._life.shared_limits
+        try:
+            if order == b"ON":
+                await limits.put(Setter.USER, Wish(current_a=0.0, for_s=LONGEST_S, by="paused"))
+            elif order == b"RESUME" or (order == b"OFF" and self._paused):
+                await limits.clear(Setter.USER)
+        except StorageError as error:
+            _log.error("MQTT: the pause is not saved: %s", error)
+        await self._tell_limits(client)
+
+    @property
+    def _paused(self) -> bool:
+        limit = self._life.load.controller.shared.get(Setter.USER)
+        return limit is not None and limit.current_a == 0.0
+
+    def _charge_now(self, number: str) -> None:
+        """The driver does not want to wait for cheap hours."""
+        load = self._life.load
+        evse = next((one for one in self._life.station.evses.values() if str(one.id) == number), None)
+        if evse is not None and evse.state.authorization is not None and load.tariff is not None:
+            load.tariff.charge_now(evse.id)
+            load.poke()
+
+    async def _introduce(self, client: Client) -> None:
+        """Tell Home Assistant what there is, or take back what it was told; before anything is told of it."""
+        from station.integrations.home_assistant import discovery, discovery_topic
+
+        topic = discovery_topic(self._config.discovery_prefix, self._shown.identity)
+        text = json.dumps(discovery(self._shown, self._root)) if self._config.discovery else ""
+        await client.publish(topic, text, qos=1, retain=True)
+
+    async def _follow(self, evse: Evse) -> None:
+        """Tell at once what a person would notice; what a meter shows has time."""
+        told: object = None
+        while True:
+            seen = (evse.connector_status, evse.state.charging_state)
+            if seen != told:
+                told = seen
+                self._news.set()
+            await evse.changed.wait()
+
+    async def _follow_decisions(self) -> None:
+        while True:
+            await self._life.load.decided.wait()
+            self._news.set()
+
+    async def _keep_telling(self, client: Client) -> None:
+        load = self._life.load
+        while True:
+            for evse in self._life.station.evses.values():
+                reason = load.reasons[evse.id]
+                shown = {"offered_a": evse.offered_a, "reason": told(reason) if reason is not None else None}
+                await self._tell(client, f"evse/{evse.id}/reason", json.dumps(shown))
+                await self._tell(client, f"evse/{evse.id}/state", json.dumps(_state(evse, reason)))
+            if self._life.light is not None:
+                await self._tell(client, "light", json.dumps(told_light(self._life.light.station)))
+            if (sample := load.controller.last_sample) is not None:
+                grid = {"currents_a": list(sample.currents_a), "limit_a": load.controller.grid_limit_a}
+                await self._tell(client, "grid", json.dumps(grid))
+            await self._tell_limits(client)
+            await self._wait_for_news()
+
+    async def _wait_for_news(self) -> None:
+        """Until something has to be told at once, or everything is due again."""
+        clock = self._life.clock
+        due = clock.call_later(_TELL_EVERY_S, self._news.set)
+        await self._news.wait()
+        self._news.clear()
+        due.cancel()
+
+    async def _tell_limits(self, client: Client) -> None:
+        shown = self._life.shared_limits.shown()
+        for setter in Setter:
+            await self._tell(client, f"limit/{setter}", json.dumps(shown.get(setter)))
+        await self._tell(client, "pause", "ON" if self._paused else "OFF")
+
+    async def _tell(self, client: Client, topic: str, text: str) -> None:
+        """Publish what has changed."""
+        if self._told.get(topic) != text:
+            await client.publish(f"{self._root}/{topic}", text, qos=1, retain=True)
+            self._told[topic] = text
+
+
+def _state(evse: Evse, reason: Limit | None) -> dict[str, object]:
+    """One EVSE as a home automation shows it; what is not known is null."""
+    reading = evse.meter.latest
+    drawn = [abs(current_a) for current_a in reading.currents_a if current_a is not None] if reading else []
+    return {
+        "status": evse.connector_status.value,
+        "charging_state": evse.state.charging_state.value,
+        "current_a": max(drawn, default=None),
+        "offered_a": evse.offered_a,
+        "reason": reason.words[:_LONGEST_STATE] if reason is not None else None,
+        "power_w": reading.power_w if reading else None,
+        "energy_wh": reading.energy_import_wh if reading else None,
+    }
+
+
+def _tls() -> ssl.SSLContext:
+    import ssl
+
+    return ssl.create_default_context()

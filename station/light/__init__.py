@@ -1,0 +1,1 @@
+"""The status light: what it has to tell, and what shows it."""

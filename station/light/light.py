@@ -1,0 +1,187 @@
+"""The status light at work: gathers from the living parts what is the case, and lets every lamp show it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from station.evse_state import EvseState, blocking_faults, connection_deadline_s, ev_connected
+from station.firmware.state import FirmwareStatus
+from station.hardware.leds import LampError
+from station.light.indicator import STOPPED, Charge, Light, Situation, foremost, light
+from station.model import ChargingState, ConnectorStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from station.evse import Evse
+    from station.feed import Feed
+    from station.hardware.leds import Leds
+    from station.life import Life
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Lamp:
+    """One light of the station."""
+
+    leds: Leds
+    evse_id: int | None = None
+    """the EVSE that it stands beside; None: it is that of the whole station"""
+
+
+class PageLight:
+    """The light as the page shows it: what changes is told to whoever listens."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+
+    async def show(self, light: Light) -> None:
+        """Tell it."""
+        self._feed.publish("light", **told(light))
+
+
+def told(light: Light) -> dict[str, object]:
+    """A light as the API tells it."""
+    return {"colour": light.colour.value, "pattern": light.pattern.value, "reason": light.reason.value}
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the state of an EVSE does not tell any more: what became of the vehicle that is still plugged in."""
+
+    state: EvseState
+    finished: bool = False
+    """whoever charged it may not any more"""
+    refused: bool = False
+    """the account of whoever plugged it in is not accepted"""
+
+
+def followed(past: Past, state: EvseState) -> Past:
+    """The past, once the state has become another one."""
+    if not state.seen.cable_plugged and not ev_connected(state):
+        return Past(state)
+    if state.authorization is not None:
+        energy_refused = state.transaction is not None and state.transaction.energy_refused  # E05.FR.02
+        return Past(state, refused=energy_refused)
+    ended = past.state.authorization
+    # E05.FR.10: the CSMS took it back, and the cable is kept for its holder while the vehicle is still there.
+    taken_back = ended is not None and ev_connected(state) and ended.id_token.same_as(state.lock_held_for)
+    return Past(state, past.finished or ended is not None, past.refused or taken_back)
+
+
+def expired(before: EvseState, after: EvseState, now_s: float, timeout_s: float) -> bool:
+    """Whether an authorization came to its end because no vehicle did (E03.FR.05)."""
+    if before.authorization is None or after.authorization is not None:
+        return False
+    deadline_s = connection_deadline_s(before, timeout_s)
+    return deadline_s is not None and now_s >= deadline_s
+
+
+def charge_of(past: Past) -> Charge:
+    """What goes on at a connector."""
+    state = past.state
+    if state.charging_state is ChargingState.CHARGING:
+        return Charge.FLOWING
+    if state.authorization is not None and ev_connected(state):
+        return Charge.RESTING if state.charging_state is ChargingState.SUSPENDED_EV else Charge.WAITING
+    if past.finished or (state.authorization is not None and state.connection_lost_s is not None):
+        return Charge.RESTING
+    return Charge.PLUGGED_IN if ev_connected(state) else Charge.NONE
+
+
+class StatusLight:
+    """Follows the station and drives its lamps. Auxiliary: a lamp that fails stops nothing."""
+
+    def __init__(self, life: Life, lamps: Sequence[Lamp]) -> None:
+        self._life = life
+        self._evses = life.station.evses
+        self._lamps = tuple(lamps)
+        self._past = {evse.id: Past(evse.state) for evse in self._evses.values()}
+        self._due = asyncio.Event()
+        self._cards = life.station.admission.sign
+        self._cards.on_change = self._due.set
+        self._cards.on_refused = self._refused
+        life.load.on_decided.append(self._due.set)  # once a second: whatever has no event of its own
+
+    def of(self, evse_id: int) -> Light:
+        """What is shown of one EVSE."""
+        life, evse, past = self._life, self._evses[evse_id], self._past[evse_id]
+        update = life.firmware.record.update
+        status = update.status if update is not None else None
+        state = past.state
+        return light(
+            Situation(
+                out_of_service=bool(blocking_faults(state)) or not (state.in_service or state.operative),
+                testing=state.testing,
+                software_starts=status is FirmwareStatus.INSTALL_REBOOTING,
+                card=self._cards.at(evse_id),
+                not_authenticated=past.refused,
+                charge=charge_of(past),
+                installing=status is FirmwareStatus.INSTALLING,
+                activated=life.activation.activated,
+                available=state.operative and not life.station.restart.scheduled,
+                online=life.connect is None or life.station.csms.online,
+                reserved=evse.connector_status is ConnectorStatus.RESERVED,
+            )
+        )
+
+    @property
+    def station(self) -> Light:
+        """What is shown of the whole station."""
+        return foremost(self.of(evse_id) for evse_id in self._evses)
+
+    async def run(self) -> None:
+        """Follow and show until cancelled; then no lamp goes on telling what may not be true any more."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for evse in self._evses.values():
+                    group.create_task(self._follow(evse), name=f"light-{evse.id}")
+                group.create_task(self._shine(), name="lamps")
+        finally:
+            for lamp in self._lamps:
+                await self._show(lamp, STOPPED, failing=False)
+
+    def _refused(self, evse_id: int | None) -> None:
+        """The account of a card is not accepted: whoever plugged in and waits has to put the connector back."""
+        for place, past in self._past.items():
+            waits = ev_connected(past.state) and past.state.authorization is None
+            if waits and evse_id in {None, place}:
+                self._past[place] = replace(past, refused=True)
+
+    async def _follow(self, evse: Evse) -> None:
+        while True:
+            before = self._past[evse.id]
+            after = evse.state
+            if expired(before.state, after, self._life.clock.monotonic(), evse.connection_timeout_s):
+                self._cards.expired(evse.id)
+            self._past[evse.id] = followed(before, after)
+            self._due.set()
+            await evse.changed.wait()
+
+    async def _shine(self) -> None:
+        shown: dict[int, Light] = {}
+        failing: set[int] = set()
+        while True:
+            self._due.clear()
+            for place, lamp in enumerate(self._lamps):
+                wanted = self.station if lamp.evse_id is None else self.of(lamp.evse_id)
+                if shown.get(place) == wanted:
+                    continue
+                if await self._show(lamp, wanted, failing=place in failing):
+                    shown[place] = wanted
+                    failing.discard(place)
+                else:
+                    failing.add(place)
+            await self._due.wait()
+
+    async def _show(self, lamp: Lamp, wanted: Light, *, failing: bool) -> bool:
+        try:
+            await lamp.leds.show(wanted)
+        except LampError as error:
+            _log.log(logging.DEBUG if failing else logging.WARNING, "light: %s", error)
+            return False
+        return True

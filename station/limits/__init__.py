@@ -1,0 +1,1 @@
+"""What limits the current: load management, charging profiles, heat, and limits from outside."""

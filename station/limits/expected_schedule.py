@@ -1,0 +1,77 @@
+"""What the station expects its EVSEs to draw: the composite schedule of the profiles in force (K08)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from energy.charging_profile import RateUnit
+from energy.composite_schedule import MOST_PIECES, Consumer, Level, Site, composite_schedule, work
+from energy.limit import LimitSource
+from energy.profile_store import MOST_PERIODS, Refusal
+from energy.sharing import share_evenly
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from energy.controller import Demand
+    from metering.clock import Clock
+    from station.limits.load_management import LoadManagement
+
+
+_LASTING = frozenset({LimitSource.HARDWARE, LimitSource.CABLE})
+"""limits of an EVSE that do not pass by themselves"""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A composite schedule."""
+
+    begin: datetime
+    unit: RateUnit
+    levels: list[Level]
+
+
+def expected_schedule(
+    load: LoadManagement, clock: Clock, evse_id: int, duration_s: int, unit: RateUnit | None
+) -> Expected | Refusal:
+    """The composite schedule of an EVSE, or with EVSE 0 of the grid connection, from now on (K08.FR.02).
+
+    It knows what lasts: profiles, external constraints, ratings, the connection. What the house draws at the moment
+    is no schedule.
+    """
+    profiles, demands = load.profiles.store.in_force(), load.demands()
+    if evse_id != 0 and evse_id not in {demand.charge.evse_id for demand in demands}:  # K08.FR.05
+        return Refusal("UnknownEvse", f"evseId {evse_id} does not exist")
+    if duration_s < 1:
+        return Refusal("ValueTooLow", "duration must be a second at least")
+    unit = unit or next((one for one in RateUnit if load.profiles.supports(one)), RateUnit.A)
+    if not load.profiles.supports(unit):  # K08.FR.07
+        return Refusal("UnsupportedRateUnit", f"chargingRateUnit {unit} is not supported")
+    if work(profiles, timedelta(seconds=duration_s)) > MOST_PIECES:
+        return Refusal("ValueTooHigh", "the profiles have too many periods in so long a duration")
+    # Schedules begin at whole seconds more often than not: then their levels are exact.
+    begin = clock.now().replace(microsecond=0)
+    levels = composite_schedule(profiles, _site(load, demands), evse_id, begin, duration_s, unit)
+    if len(levels) > MOST_PERIODS:
+        return Refusal("ValueTooHigh", f"the schedule has more than {MOST_PERIODS} periods in so long a duration")
+    return Expected(begin, unit, levels)
+
+
+def _site(load: LoadManagement, demands: list[Demand]) -> Site:
+    order = [demand.charge.evse_id for demand in demands]
+
+    def divide(capacity_a: float, wanted_a: Mapping[int, float]) -> Mapping[int, float]:
+        return share_evenly(capacity_a, wanted_a, order)
+
+    consumers = [
+        Consumer(
+            demand.charge,
+            demand.phases,
+            min(limit.current_a for limit in demand.own_limits if limit.source in _LASTING),
+            demand.wants,
+        )
+        for demand in demands
+    ]
+    return Site(consumers, load.controller.fixed_limit_a, divide)

@@ -1,0 +1,141 @@
+"""What others than the CSMS limit, as OCPP tells it: constraints of the whole station, by who set them (K11–K13).
+
+The controller heeds them. Here they become profiles with ChargingStationExternalConstraints, which are reported and
+counted in composite schedules.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from energy.charging_profile import (
+    ChargingLimitSource,
+    ChargingProfile,
+    Kind,
+    Period,
+    Purpose,
+    RateUnit,
+    Schedule,
+)
+from energy.composite import amperes
+from energy.limit import LimitSource
+from metering.pulse import Pulse
+from station.records.database import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from energy.controller import Controller, SharedLimit
+    from energy.profile_store import ProfileStore
+    from metering.clock import Clock
+    from station.records.fact_store import FactStore
+
+_log = logging.getLogger(__name__)
+
+_WHO = {
+    LimitSource.GRID_ORDER: ChargingLimitSource.SYSTEM_OPERATOR,
+    LimitSource.OPERATOR: ChargingLimitSource.SYSTEM_OPERATOR,
+    LimitSource.USER: ChargingLimitSource.EMS,
+}
+"""never the CSO (K11.FR.05, K12.FR.04)"""
+_IDS = {ChargingLimitSource.SYSTEM_OPERATOR: -1, ChargingLimitSource.EMS: -2}
+"""negative, so that no profile of the CSMS has one of them (K11.FR.06)"""
+
+
+class ExternalLimits:
+    """Keeps the profiles of a store in step with what the controller heeds."""
+
+    def __init__(
+        self, controller: Controller, store: ProfileStore, facts: FactStore, clock: Clock, *, phases: int
+    ) -> None:
+        """`phases` are those of the station, which watts are divided by."""
+        self._controller = controller
+        self._phases = phases
+        self._store = store
+        self._facts = facts
+        self._clock = clock
+        self.changed = Pulse()
+        """fires when a limit is set, becomes another, or is released"""
+        self.announced: set[ChargingLimitSource] = set()
+        """who limits, as far as the CSMS knows; through power cuts, so that it learns of a release meanwhile"""
+
+    async def load(self) -> None:
+        """Take what the CSMS knew before the restart.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        known = await self._facts.load()
+        self.announced = {source for source in ChargingLimitSource if known.get(source.value) == "announced"}
+
+    async def note_announced(self, source: ChargingLimitSource, *, limits: bool) -> None:
+        """The CSMS knows now that this one limits, or does not any more (K12.FR.02, K13.FR.02)."""
+        if limits is (source in self.announced):
+            return
+        self.announced ^= {source}
+        try:
+            await self._facts.save(source.value, "announced" if limits else "cleared")
+        except StorageError as error:
+            _log.error("what the CSMS knows of the limit of %s is not saved: %s", source, error)
+
+    def all(self) -> dict[ChargingLimitSource, ChargingProfile]:
+        """The limits in force, by who has set them."""
+        found = (self._store.get(identity) for identity in _IDS.values())
+        return {profile.source: profile for profile in found if profile is not None}
+
+    def look(self) -> None:
+        """Take over what has changed since the last look."""
+        wanted: dict[ChargingLimitSource, ChargingProfile] = {}
+        for one in self._told(self._clock.now()):
+            other = wanted.get(one.source)
+            if other is None or _amperes(one) < _amperes(other):  # the tightest has the word for its source
+                wanted[one.source] = one
+        known, changed = self.all(), False
+        for source, identity in _IDS.items():
+            before, after = known.get(source), wanted.get(source)
+            if after is None:
+                changed |= self._store.remove(identity) is not None
+            elif before is None or not _same(before, after):
+                self._store.install(after)
+                changed = True
+        if changed:
+            self.changed.fire()
+
+    def _told(self, now: datetime) -> Iterator[ChargingProfile]:
+        for limit in self._controller.shared.values():
+            if (source := _WHO.get(limit.source)) is None:
+                continue
+            for unit, value in ((RateUnit.A, limit.current_a), (RateUnit.W, limit.power_w)):
+                if value is not None:
+                    yield _profile(source, limit, unit, Period(0, value, self._phases), now)
+
+
+def _profile(
+    source: ChargingLimitSource, limit: SharedLimit, unit: RateUnit, period: Period, now: datetime
+) -> ChargingProfile:
+    lasts_s = math.ceil((limit.until - now).total_seconds()) if limit.until is not None else None
+    return ChargingProfile(
+        _IDS[source],
+        0,
+        0,
+        Purpose.EXTERNAL_CONSTRAINTS,
+        Kind.ABSOLUTE,
+        Schedule(1, unit, (period,), now, lasts_s),
+        valid_to=limit.until,
+        source=source,
+        grid_critical=True if limit.source is LimitSource.GRID_ORDER else None,
+    )
+
+
+def _amperes(profile: ChargingProfile) -> float:
+    return amperes(profile.schedule.periods[0], profile.schedule.unit)
+
+
+def _same(before: ChargingProfile, after: ChargingProfile) -> bool:
+    """Whether only the moment is another at which it was looked at."""
+    began = replace(after.schedule, starts_at=before.schedule.starts_at, duration_s=before.schedule.duration_s)
+    return before == replace(after, schedule=began)

@@ -1,0 +1,244 @@
+"""Carries what the energy room decides to the EVSEs: once a second, and at once when something changed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from energy.composite import Charge
+from energy.controller import Controller, Demand, SharedLimit
+from energy.limit import Limit, LimitSource, tightest
+from metering.pulse import Pulse
+from metering.reading import UNKNOWN
+from station.daemon.stint import Stint
+from station.evse import Evse
+from station.evse_state import ev_connected
+from station.limits.derating import Derating, Range
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from energy.grid import GridOrder, GridOrderSource, GridSample, GridSource
+    from metering.clock import Clock
+    from station.limits.profiles import Profiles
+    from station.limits.tariff_steering import TariffSteering
+
+_log = logging.getLogger(__name__)
+
+_DECIDE_EVERY_S = 1.0
+_DECIDE_AGAIN_S = 15.0
+"""the next decision comes by then, or never"""
+_UNSETTLED_A = 1.0
+"""a vehicle that draws so much more or less than offered may change at any moment: its meter is read with a sample"""
+
+
+@dataclass(frozen=True, slots=True)
+class Influences:
+    """What the loop listens to besides the EVSEs."""
+
+    source: GridSource | None = None
+    """the grid meter"""
+    orders: GridOrderSource | None = None
+    """the grid operator's contact"""
+    tariff: TariffSteering | None = None
+    temperatures: Range = field(default_factory=Range)
+    """where the station may work"""
+    restart_delay_max_s: float = 0.0
+    """after a blackout vehicles wait for a random part of this"""
+
+
+class LoadManagement:
+    """The loop between the controller and the EVSEs."""
+
+    def __init__(
+        self,
+        controller: Controller,
+        evses: Mapping[int, Evse],
+        clock: Clock,
+        *,
+        profiles: Profiles,
+        around: Influences,
+    ) -> None:
+        self.controller = controller
+        self.profiles = profiles
+        self._evses = evses
+        self._clock = clock
+        self._around = around
+        self._since = clock.now()
+        self._begins_s = clock.monotonic() + random.uniform(0.0, around.restart_delay_max_s)
+        self._told: dict[int, tuple[float, LimitSource | None]] = {}
+        self.decided = Pulse()
+        """fires after a decision that changed something"""
+        if around.orders is not None:
+            self._obey(around.orders.order)  # before the contact was read the careful side holds
+        self._ready_s: dict[int, float] = {}
+        self._heat = {evse.id: Derating(evse.layout.max_current_a, around.temperatures) for evse in evses.values()}
+        self._due = Pulse()
+        self.waiting = Stint("the limits of the EVSEs", clock, _DECIDE_AGAIN_S)
+        self.on_decided: list[Callable[[], None]] = []
+        """told after each decision"""
+
+    def select(self, station_limit_a: float) -> None:
+        """The current selector was turned; amperes per phase."""
+        self.controller.select(station_limit_a)
+        self.poke()
+
+    def poke(self) -> None:
+        """Decide again now: a profile or the selector changed."""
+        self._due.fire()
+
+    async def run(self) -> None:
+        """Decide until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_deciding(), name="limits")
+            group.create_task(self._keep_saving(), name="profiles")
+            for evse in self._evses.values():
+                group.create_task(self._follow(evse), name=f"demand-{evse.id}")
+
+    async def _keep_deciding(self) -> None:
+        while True:
+            self._decide()
+            with self.waiting:
+                await self._due.wait_at_most(self._clock, _DECIDE_EVERY_S)
+
+    async def _keep_saving(self) -> None:
+        """Save what ended or began with a transaction; no limit waits for the disk."""
+        while True:
+            await self.profiles.flush()
+            await self._due.wait_at_most(self._clock, _DECIDE_EVERY_S)
+
+    async def _follow(self, evse: Evse) -> None:
+        """Share anew as soon as a vehicle comes to want energy, or does not any more."""
+        wanted = _wants(evse)
+        while True:
+            await evse.changed.wait()
+            if _wants(evse) is not wanted:
+                wanted = not wanted
+                self.poke()
+
+    @property
+    def watches_grid(self) -> bool:
+        """Whether there is a grid meter to follow."""
+        return self._around.source is not None
+
+    @property
+    def reasons(self) -> dict[int, Limit | None]:
+        """Why each EVSE offers what it offers: the limit that binds, the same for everybody who asks."""
+        return {evse.id: tightest(evse.limits) for evse in self._evses.values()}
+
+    @property
+    def tariff(self) -> TariffSteering | None:
+        """What waits for cheap hours; None where nothing does."""
+        return self._around.tariff
+
+    async def watch_orders(self) -> None:
+        """Follow the grid operator's contact."""
+        if self._around.orders is not None:
+            async for order in self._around.orders.orders():
+                self._obey(order)
+                self.poke()
+
+    def _obey(self, order: GridOrder | None) -> None:
+        limit = None
+        if order is not None:
+            limit = SharedLimit(LimitSource.GRID_ORDER, power_w=order.limit_w, plus_surplus=True, by=order.reason.value)
+        self.controller.put_shared("grid-order", limit)
+
+    async def watch_grid(self) -> None:
+        """Follow the grid meter; ends with the source's error, for whoever restarts it.
+
+        Raises:
+            SourceError: the wire is gone.
+        """
+        if self._around.source is not None:
+            async for sample in self._around.source.samples():
+                await self.hear(sample)
+
+    async def hear(self, sample: GridSample) -> None:
+        """A sample of the house. A vehicle that moves meanwhile must not be taken for a load of it: it is looked at."""
+        for evse in self._evses.values():
+            if _is_unsettled(evse):
+                await evse.meter.fresh()
+        self.take_sample(sample)
+
+    def take_sample(self, sample: GridSample) -> None:
+        """A fresh sample of the house: the limits follow at once."""
+        if self._around.tariff is not None:
+            self._around.tariff.hear(sample)
+        self.controller.see(self.demands())
+        self.controller.take_sample(sample)
+        self._decide()
+
+    def demands(self) -> list[Demand]:
+        """What each EVSE asks for at the moment."""
+        return [self._demand(evse) for evse in self._evses.values()]
+
+    def _decide(self) -> None:
+        for evse_id, decision in self.controller.decide(self.demands()).items():
+            evse, binding = self._evses[evse_id], decision.binding
+            if decision.phases not in {None, evse.state.phases}:
+                _log.info("EVSE %d charges on %d of its phases", evse_id, decision.phases)
+            evse.offer(decision.current_a, decision.limits, open_now=decision.open_now, phases=decision.phases)
+            if decision.open_now:
+                _log.warning("EVSE %d: the connection would trip before the vehicle follows: contactor opens", evse_id)
+            told = (evse.state.offered_a, binding.source if binding is not None else None)
+            if binding is not None and self._told.get(evse_id) != told:
+                self._told[evse_id] = told
+                _log.info("EVSE %d may draw %.1f A: %s, %s", evse_id, told[0], binding.source, binding.words)
+                self.decided.fire()
+        for tell in self.on_decided:
+            tell()
+
+    def _demand(self, evse: Evse) -> Demand:
+        state = evse.state
+        self.profiles.follow(evse.id, evse.transaction_id)
+        wants = _wants(evse)
+        if evse.state.authorization is None:
+            self.profiles.forget(evse.id)
+        # Elapsed time, not wall time: a corrected clock must not switch a Relative profile off (K01.FR.42).
+        now_s = self._clock.monotonic()
+        ready_s = self._ready_s.setdefault(evse.id, now_s) if wants else now_s
+        if not wants:
+            self._ready_s.pop(evse.id, None)
+        started_at = self._clock.now() - timedelta(seconds=now_s - ready_s)
+        latest = evse.meter.latest
+        return Demand(
+            charge=Charge(evse.id, self.profiles.transaction_of(evse.id, evse.transaction_id), started_at),
+            phases=evse.layout.phases,
+            wants=wants,
+            draw_a=latest.currents_a if latest is not None and state.seen.contactor_closed else UNKNOWN,
+            own_limits=self._own_limits(evse, wants=wants),
+            offered_a=evse.offered_a,
+            read_at_s=evse.meter.read_at_s,
+            rotation=evse.layout.rotation,
+            priority=evse.layout.priority,
+            switches=state.seen.phases is not None,
+        )
+
+    def _own_limits(self, evse: Evse, *, wants: bool) -> tuple[Limit, ...]:
+        limits = [Limit(evse.layout.max_current_a, LimitSource.HARDWARE, self._since)]
+        if evse.state.seen.cable_max_a is not None:
+            limits.append(Limit(evse.state.seen.cable_max_a, LimitSource.CABLE, self._since))
+        if (hot := self._heat[evse.id].limit(evse.state.seen.temperature_c, self._clock.now())) is not None:
+            limits.append(hot)
+        if self._around.tariff is not None and (waits := self._around.tariff.limit_of(evse, wants=wants)) is not None:
+            limits.append(waits)
+        if (wait_s := self._begins_s - self._clock.monotonic()) > 0.0:
+            begins = self._clock.now() + timedelta(seconds=wait_s)
+            limits.append(Limit(0.0, LimitSource.RESTART_DELAY, self._since, begins))
+        return tuple(limits)
+
+
+def _is_unsettled(evse: Evse) -> bool:
+    """Whether its vehicle draws something else than it is offered."""
+    differs = abs((evse.state.draw_a or 0.0) - evse.offered_a) > _UNSETTLED_A
+    return evse.state.seen.contactor_closed and differs and evse.meter.error is None
+
+
+def _wants(evse: Evse) -> bool:
+    """Whether a vehicle is there and may charge."""
+    return ev_connected(evse.state) and evse.state.authorization is not None

@@ -1,0 +1,164 @@
+"""The charging profiles of the station: installed ones on disk, those of a transaction for as long as it lasts."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+from energy.charging_profile import ChargingProfile, Purpose, RateUnit
+from energy.profile_store import Criteria, ProfileStore, Refusal
+from station.records.database import Database, StorageError
+from station.settings import Settings
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+    from metering.clock import Clock
+
+_log = logging.getLogger(__name__)
+
+
+_IN_THE_WAY = frozenset({"DuplicateProfile", "TooManyElements"})
+"""refusals because of profiles that are installed already"""
+_TO_COME = "to-come"
+"""stands for the id of a transaction that has none yet"""
+
+
+@cache
+def _profiles() -> TypeAdapter[ChargingProfile]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(ChargingProfile)
+
+
+class Profiles:
+    """A profile store that survives restarts (K01.FR.27)."""
+
+    def __init__(self, store: ProfileStore, database: Database | None, settings: Settings, clock: Clock) -> None:
+        self.store = store
+        self._clock = clock
+        self._database = database
+        self._settings = settings
+        self._unsaved: set[int] = set()
+        self._transactions: dict[int, str | None] = {}
+        store.enabled = settings.smart_charging_enabled
+        settings.watch(self._heed)
+
+    async def load(self) -> None:
+        """Take what is on disk; profiles of transactions are not: those ended with the power.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        if self._database is None:
+            return
+        for identity, payload in await self._database.rows("SELECT id, payload FROM charging_profiles"):
+            try:
+                profile = _profiles().validate_json(str(payload))
+            except ValueError as error:
+                _log.error("charging profile %s cannot be read and is left out: %s", identity, error)
+                continue
+            if profile.purpose is Purpose.TX:
+                self._unsaved.add(int(str(identity)))
+            else:
+                self.store.install(profile)
+
+    def refusal(self, profile: ChargingProfile, transaction_id: str | None) -> Refusal | None:
+        """Why a profile of the CSMS cannot be installed; None when it can."""
+        if not self.supports(profile.schedule.unit):  # K01.FR.26
+            return Refusal("UnsupportedRateUnit", f"chargingRateUnit {profile.schedule.unit} is not supported")
+        refusal = self.store.refusal(profile, transaction_id)
+        if refusal is not None and refusal.reason_code in _IN_THE_WAY and self._make_room():
+            return self.store.refusal(profile, transaction_id)
+        return refusal
+
+    def supports(self, unit: RateUnit) -> bool:
+        """Whether limits may be told in this unit (SmartChargingCtrlr.RateUnit)."""
+        return unit in self._settings.charging_rate_units
+
+    async def install(self, profile: ChargingProfile) -> None:
+        """Install a profile that `refusal` has nothing against, and save it."""
+        self._install(profile)
+        await self.flush()
+
+    async def clear(self, criteria: Criteria) -> int:
+        """Take away the profiles that match, except external constraints; returns how many."""
+        cleared = self.store.clear(criteria)
+        self._unsaved.update(profile.id for profile in cleared)
+        await self.flush()
+        return len(cleared)
+
+    def expect(self, evse_id: int, profile: ChargingProfile) -> None:
+        """A profile for the transaction that is about to start on an EVSE (F01.FR.10).
+
+        It counts at once: with EnergyTransfer as the start point energy flows before there is a transaction.
+        """
+        self.store.expected[evse_id] = replace(profile, transaction_id=_TO_COME, evse_id=evse_id)
+
+    def transaction_of(self, evse_id: int, transaction_id: str | None) -> str | None:
+        """What a profile must name to count on an EVSE where this transaction runs."""
+        return _TO_COME if transaction_id is None and evse_id in self.store.expected else transaction_id
+
+    def forget(self, evse_id: int) -> None:
+        """The start that a profile was expected for does not take place."""
+        self.store.expected.pop(evse_id, None)
+
+    def follow(self, evse_id: int, transaction_id: str | None) -> None:
+        """This transaction runs on the EVSE now: what was expected for it is installed, what ended goes (K02.FR.05)."""
+        before = self._transactions.get(evse_id)
+        if before == transaction_id and evse_id not in self.store.expected:
+            return
+        self._transactions[evse_id] = transaction_id
+        if before is not None and before != transaction_id:
+            self._unsaved.update(profile.id for profile in self.store.end_transaction(before))
+        if transaction_id is not None and (profile := self.store.expected.pop(evse_id, None)) is not None:
+            self._install(replace(profile, transaction_id=transaction_id))
+
+    async def flush(self) -> None:
+        """Bring the disk up to date; what it refuses is tried again with the next change."""
+        if self._database is None:
+            self._unsaved.clear()
+        for identity in list(self._unsaved):
+            self._unsaved.discard(identity)  # a change while this one is written is another one
+            try:
+                await self._save(identity, self.store.get(identity))
+            except StorageError as error:
+                _log.error("charging profile %d is not saved: %s", identity, error)
+                self._unsaved.add(identity)
+                return
+
+    async def _save(self, identity: int, profile: ChargingProfile | None) -> None:
+        if self._database is None:
+            return
+        if profile is None:
+            await self._database.write("DELETE FROM charging_profiles WHERE id = ?", (identity,))
+            return
+        await self._database.write(
+            "INSERT INTO charging_profiles (id, payload) VALUES (?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET payload = excluded.payload",
+            (identity, _profiles().dump_json(profile).decode()),
+        )
+
+    def _install(self, profile: ChargingProfile) -> None:
+        before = {installed.id for installed in self.store.all()}
+        self.store.install(profile)
+        after = {installed.id for installed in self.store.all()}
+        self._unsaved |= (before - after) | {profile.id}
+
+    def _make_room(self) -> bool:
+        """Take away what will never limit anything again; returns whether there was such.
+
+        A CSMS that sends a new profile each day and clears none must not be refused some day.
+        """
+        now = self._clock.now()
+        over = [one for one in self.store.all() if one.is_over(now) and one.purpose is not Purpose.EXTERNAL_CONSTRAINTS]
+        for profile in over:
+            self.store.remove(profile.id)
+            self._unsaved.add(profile.id)
+        return bool(over)
+
+    def _heed(self, setting: str) -> None:
+        if setting == "smart_charging_enabled":
+            self.store.enabled = self._settings.smart_charging_enabled

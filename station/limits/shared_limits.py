@@ -1,0 +1,152 @@
+"""Limits that grid operator or owner set for all EVSEs together, through the API or MQTT; kept over restarts."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, cast
+
+from energy.controller import Controller, SharedLimit
+from energy.limit import LimitSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from metering.clock import Clock
+    from station.records.fact_store import FactStore
+
+_log = logging.getLogger(__name__)
+
+USUAL_S = 900.0
+"""a limit without a time-out ends after a quarter of an hour: whoever set it may be gone"""
+LONGEST_S = 86_400.0
+
+
+class Setter(StrEnum):
+    """Who sets a limit; each has one at a time."""
+
+    OPERATOR = "operator"
+    USER = "user"
+
+
+_SOURCES = {Setter.OPERATOR: LimitSource.OPERATOR, Setter.USER: LimitSource.USER}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A limit as it is asked for: amperes per phase, or watts of all EVSEs together, or both."""
+
+    current_a: float | None = None
+    power_w: float | None = None
+    for_s: float = USUAL_S
+    """it ends by itself after so long"""
+    by: str | None = None
+    """who asks, for people to read"""
+
+
+def checked(given: object) -> Wish:
+    """The wish that a JSON value describes.
+
+    Raises:
+        ValueError: it describes none, and why.
+    """
+    if not isinstance(given, dict):
+        raise ValueError("must be an object with current_a or power_w")
+    told = cast("dict[str, object]", given)
+    if unknown := told.keys() - {"current_a", "power_w", "for_s", "by"}:
+        raise ValueError(f"{sorted(unknown)[0]}: is not known")
+    by = told.get("by")
+    if by is not None and not (isinstance(by, str) and len(by) <= 50 and by.isprintable()):
+        raise ValueError("by: must be a text of at most 50 characters")
+    current_a, power_w = _number(told, "current_a", 1000.0), _number(told, "power_w", 1e6)
+    if current_a is None and power_w is None:
+        raise ValueError("current_a or power_w: one of them is needed")
+    for_s = _number(told, "for_s", LONGEST_S)
+    if for_s == 0.0:
+        raise ValueError("for_s: must be more than 0")
+    return Wish(current_a, power_w, USUAL_S if for_s is None else for_s, by)
+
+
+class SharedLimits:
+    """Puts the limits into force, saves them, and tells of the change."""
+
+    def __init__(self, controller: Controller, facts: FactStore, clock: Clock, changed: Callable[[], None]) -> None:
+        self._controller = controller
+        self._facts = facts
+        self._clock = clock
+        self._changed = changed
+
+    async def load(self) -> None:
+        """Put into force what was set before the restart and has not ended.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        for name, text in (await self._facts.load()).items():
+            try:
+                setter = Setter(name)
+                limit = _saved(setter, json.loads(text))
+            except (ValueError, TypeError, KeyError) as error:
+                _log.error("the saved limit of %s cannot be read and is left out: %s", name, error)
+                continue
+            if limit is not None and limit.holds(self._clock.now()):
+                self._controller.put_shared(setter, limit)
+
+    async def put(self, setter: Setter, wish: Wish) -> SharedLimit:
+        """From now on this holds, in place of what the same setter asked for before.
+
+        Raises:
+            StorageError: it is not saved; it holds nevertheless, until a restart.
+        """
+        until = self._clock.now() + timedelta(seconds=wish.for_s)
+        limit = SharedLimit(_SOURCES[setter], wish.current_a, wish.power_w, until=until, by=wish.by)
+        self._controller.put_shared(setter, limit)
+        self._changed()
+        _log.info("%s limits all EVSEs: %s A, %s W, until %s", setter, wish.current_a, wish.power_w, until)
+        await self._facts.save(setter, json.dumps(_text(limit)))
+        return limit
+
+    async def clear(self, setter: Setter) -> None:
+        """It does not hold any more.
+
+        Raises:
+            StorageError: it would come back with a restart.
+        """
+        self._controller.put_shared(setter, None)
+        self._changed()
+        _log.info("%s limits no more", setter)
+        await self._facts.save(setter, "null")
+
+    def shown(self) -> dict[str, object]:
+        """What holds now, in plain JSON values."""
+        return {name: _text(limit) for name, limit in self._controller.shared.items()}
+
+
+def _number(told: dict[str, object], key: str, most: float) -> float | None:
+    value = told.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= most:
+        raise ValueError(f"{key}: must be a number from 0 to {most:g}")
+    return float(value)
+
+
+def _text(limit: SharedLimit) -> dict[str, object]:
+    return {
+        "current_a": limit.current_a,
+        "power_w": limit.power_w,
+        "until": limit.until.isoformat() if limit.until is not None else None,
+        "by": limit.by,
+    }
+
+
+def _saved(setter: Setter, told: object) -> SharedLimit | None:
+    if told is None:
+        return None
+    saved = cast("dict[str, object]", told)
+    wish = checked({key: saved[key] for key in ("current_a", "power_w", "by")})
+    until = datetime.fromisoformat(str(saved["until"]))
+    return SharedLimit(_SOURCES[setter], wish.current_a, wish.power_w, until=until, by=wish.by)

@@ -1,0 +1,1 @@
+"""What the station writes about itself, and how it reaches the CSMS."""

@@ -1,0 +1,174 @@
+"""The log files that a CSMS can ask for: diagnostics, and the security log (N01)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from station.records.database import StorageError
+from station.tokens.authorization import shown
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from station.logs.store import LogStore
+    from station.model import TransactionEvent
+    from station.ports import VariableRow
+    from station.records.outbox import Outbox
+    from station.security.security_events import SecurityEvents
+    from station.web.host import Host
+
+_log = logging.getLogger(__name__)
+
+_MOST_EVENTS = 2_000
+"""transaction events in a diagnostics log, the newest: a few weeks of a busy station"""
+
+
+class LogKind(StrEnum):
+    """LogEnumType."""
+
+    DIAGNOSTICS = "DiagnosticsLog"
+    SECURITY = "SecurityLog"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The time that a log is wanted of, both ends included; None is open."""
+
+    oldest: datetime | None = None
+    latest: datetime | None = None
+
+    def has(self, moment: datetime) -> bool:
+        """Whether a moment lies in it."""
+        return (self.oldest is None or self.oldest <= moment) and (self.latest is None or moment <= self.latest)
+
+
+@dataclass(frozen=True, slots=True)
+class LogSources:
+    """What a log is made of."""
+
+    lines: LogStore
+    security_events: SecurityEvents
+    outbox: Outbox
+    host: Host
+    """shows the station at a glance, with shortened id tokens, and the device model, where secrets have no value"""
+
+
+class Logs:
+    """Makes log files, in a folder of their own that holds nothing else."""
+
+    def __init__(self, sources: LogSources, folder: Path, identity: str, clock: Clock) -> None:
+        self._sources = sources
+        self._folder = folder
+        self._identity = "".join(c if c.isalnum() or c in "-_." else "_" for c in identity)
+        self._clock = clock
+
+    def tidy(self) -> None:
+        """Remove what uploads have left that ended in the middle, perhaps in another life."""
+        with contextlib.suppress(OSError):
+            for left in self._folder.glob("*.log.gz"):
+                left.unlink()
+
+    def name(self, kind: LogKind) -> str:
+        """The name of a log file that is made now, unlike any other's (GetLogResponse.filename)."""
+        made_at = self._clock.now().strftime("%Y%m%dT%H%M%S%fZ")
+        return f"{self._identity}_{kind}_{made_at}.log.gz"
+
+    async def available(self, kind: LogKind, span: Span) -> bool:
+        """Whether there is anything of that time (N01.FR.01, N01.FR.05)."""
+        if kind is LogKind.SECURITY:
+            return bool(await self._security_lines(span))
+        if span.has(self._clock.now()):
+            return True
+        return await self._has_lines(span) or bool(await self._event_lines(span))
+
+    async def make(self, kind: LogKind, span: Span, name: str) -> Path:
+        """Write the log file, in the place of any other; who asked for it removes it.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        path = self._folder / name
+        head = [] if kind is LogKind.SECURITY else await self._head(span)
+        made = await self._security_lines(span) if kind is LogKind.SECURITY else await self._event_lines(span)
+        lines = self._sources.lines if kind is LogKind.DIAGNOSTICS else None
+        with self._clock.wire():
+            await asyncio.to_thread(self.tidy)  # what was cancelled or ran out of room while it was being written
+            await asyncio.to_thread(_write, path, [*head, *made], lines, span)
+        return path
+
+    async def _has_lines(self, span: Span) -> bool:
+        with self._clock.wire():
+            return await asyncio.to_thread(lambda: next(self._lines(span), None) is not None)
+
+    def _lines(self, span: Span) -> Iterator[str]:
+        return self._sources.lines.between(span.oldest, span.latest)
+
+    async def _head(self, span: Span) -> list[str]:
+        """What the station is like at this moment, where the time that is asked for reaches to it."""
+        now = self._clock.now()
+        if not span.has(now):
+            return []
+        from station.web.status import status  # only needed here, and not at every start
+
+        host = self._sources.host
+        shown = json.dumps(await status(host), indent=1, default=str)
+        model = host.life.variables if host.life is not None else None
+        variables = [_variable_line(row) for row in model.rows()] if model is not None else []
+        return [f"== Status at {now.isoformat()}", shown, "== Variables", *variables]
+
+    async def _event_lines(self, span: Span) -> list[str]:
+        try:
+            events = await self._sources.outbox.recorded_between(span.oldest, span.latest, _MOST_EVENTS)
+        except StorageError as error:
+            return [f"transaction events cannot be read: {error}"]
+        return ["== Transaction events", *map(_event_line, events)] if events else []
+
+    async def _security_lines(self, span: Span) -> list[str]:
+        try:
+            events = await self._sources.security_events.entries(oldest=span.oldest, latest=span.latest)
+        except StorageError as error:
+            _log.error("the security log cannot be read: %s", error)
+            return []
+        return [f"{event.occurred_at.isoformat()} {event.type} {json.dumps(event.info)}" for event in events]
+
+
+def _write(path: Path, made: list[str], lines: LogStore | None, span: Span) -> None:
+    import gzip  # only needed here, and not at every start
+
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        with gzip.open(path, "wt", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in made)
+            if lines is not None:
+                file.write("== Log\n")
+                file.writelines(f"{line}\n" for line in lines.between(span.oldest, span.latest))
+    except OSError:  # a full disk is not to be filled by half a log
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _variable_line(row: VariableRow) -> str:
+    component = f"{row.component}[{row.component_instance}]" if row.component_instance else row.component
+    variable = f"{row.variable}[{row.instance}]" if row.instance else row.variable
+    where = ".".join(str(number) for number in (row.evse, row.connector) if number is not None)
+    place = f"{component}({where})" if where else component
+    return f"{place}.{variable} = {json.dumps(row.value) if row.value is not None else '(secret)'}"
+
+
+def _event_line(event: TransactionEvent) -> str:
+    token = shown(event.id_token) if event.id_token is not None else "-"
+    state = event.charging_state.value if event.charging_state is not None else "-"
+    reason = f" {event.stopped_reason.value}" if event.stopped_reason is not None else ""
+    return (
+        f"{event.occurred_at.isoformat()} EVSE {event.evse_id} {event.transaction_id} #{event.seq_no}"
+        f" {event.event_type.value} {event.trigger.value} {state} {token}{reason}"
+        f"{' offline' if event.offline else ''}"
+    )

@@ -1,0 +1,145 @@
+"""The station's own log, kept for the CSMS to fetch: in a few small files beside the records (N01).
+
+Flash memory wears with every write, and the newest lines are the ones that matter after a fault. So lines wait in
+memory and go to the file once a minute, without a sync: a power cut costs a minute of them, an orderly end none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import logging
+import threading
+from collections import deque
+from collections.abc import AsyncGenerator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from station.logs.setup import FRAMES, HumanFormatter
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+
+_log = logging.getLogger(__name__)
+
+_FLUSH_S = 60.0
+_MOST_WAITING = 2_000
+"""lines in memory; older ones go, which only happens where the disk refuses or a log is flooded"""
+_MOST_BYTES = 1_048_576
+"""of one file"""
+_FILES = 3
+"""so many of them: some weeks of an ordinary station"""
+STORAGE_BYTES = _FILES * _MOST_BYTES
+_LONGEST_LINE = 4_096
+_STAMP = "%Y-%m-%d %H:%M:%S.%f"
+_STAMP_LENGTH = len("2026-03-01 12:00:00.000Z")
+
+
+class LogStore(logging.Handler):
+    """A handler of the root logger that keeps what it is told, stamped with the station's own time."""
+
+    def __init__(self, folder: Path, clock: Clock, *, most_bytes: int = _MOST_BYTES) -> None:
+        super().__init__()
+        self.setFormatter(HumanFormatter())
+        self._folder = folder
+        self._clock = clock
+        self._most_bytes = most_bytes
+        self._waiting: deque[str] = deque(maxlen=_MOST_WAITING)
+        self._file_lock = threading.Lock()
+        self._failing = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a record, from any thread. Frames are left out: they name customers and cards in full."""
+        if record.name == FRAMES:
+            return
+        stamped = copy.copy(record)  # its own time is the machine's, which may never have been set
+        stamped.created = self._clock.now().timestamp()
+        self._waiting.append(self.format(stamped)[:_LONGEST_LINE])
+
+    @contextlib.asynccontextmanager
+    async def attached(self) -> AsyncGenerator[LogStore]:
+        """Take what the process logs meanwhile."""
+        logging.getLogger().addHandler(self)
+        try:
+            yield self
+        finally:
+            logging.getLogger().removeHandler(self)
+
+    async def run(self) -> None:
+        """Bring lines to the disk from time to time, until cancelled."""
+        while True:
+            await self._clock.sleep(_FLUSH_S)
+            await self.flush_to_disk()
+
+    async def flush_to_disk(self) -> None:
+        """Bring all lines to the disk; what it refuses waits for the next time."""
+        if self._waiting:
+            with self._clock.wire():
+                await asyncio.to_thread(self._write)
+
+    def between(self, oldest: datetime | None, latest: datetime | None) -> Iterator[str]:
+        """The lines of a span of time, the oldest first; lines that belong to one above them come along.
+
+        Blocks while it reads the disk.
+        """
+        lowest = _stamp(oldest) if oldest is not None else ""
+        highest = _stamp(latest) if latest is not None else "~"
+        inside = False
+        for line in self._lines():
+            stamp = line[:_STAMP_LENGTH]
+            if _is_stamp(stamp):
+                inside = lowest <= stamp <= highest
+            if inside:
+                yield line
+
+    def _lines(self) -> Iterator[str]:
+        with self._file_lock:
+            waiting = list(self._waiting)
+            for number in reversed(range(_FILES)):
+                try:
+                    with self._path(number).open(encoding="utf-8", errors="replace") as file:
+                        for line in file:
+                            yield line.rstrip("\n")
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    yield f"({self._path(number).name} cannot be read: {error.strerror})"
+        for entry in waiting:
+            yield from entry.split("\n")
+
+    def _write(self) -> None:
+        with self._file_lock:
+            lines = list(self._waiting)
+            try:
+                self._append("".join(f"{line}\n" for line in lines))
+            except OSError as error:
+                if not self._failing:
+                    _log.warning("the log is not on disk: %s", error.strerror)
+                self._failing = True
+                return
+            self._failing = False
+            for _ in range(min(len(lines), len(self._waiting))):
+                self._waiting.popleft()
+
+    def _append(self, text: str) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        newest = self._path(0)
+        if newest.exists() and newest.stat().st_size + len(text) > self._most_bytes:
+            for number in reversed(range(1, _FILES)):
+                if self._path(number - 1).exists():
+                    self._path(number - 1).replace(self._path(number))
+        with newest.open("a", encoding="utf-8") as file:
+            file.write(text)
+
+    def _path(self, number: int) -> Path:
+        return self._folder / ("station.log" if number == 0 else f"station.{number}.log")
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime(_STAMP)[:-3] + "Z"
+
+
+def _is_stamp(text: str) -> bool:
+    return len(text) == _STAMP_LENGTH and text[4] == text[7] == "-" and text[10] == " " and text[-1] == "Z"

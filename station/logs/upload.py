@@ -1,0 +1,177 @@
+"""Uploads of log files, one at a time: retried as ordered, cancelled by the next order (N01)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from station.daemon.supervision import contained
+from station.transfer.file_transfer import Failure, Location, TransferError, Trust, upload
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from station.logs.log_files import LogKind, Logs, Span
+
+_log = logging.getLogger(__name__)
+
+_OWN_RETRIES = 3
+_OWN_RETRY_INTERVAL_S = 60
+"""where the CSMS leaves it to us"""
+_SHORTEST_PAUSE_S = 1.0
+"""an order without any pause would keep the network busy for nothing"""
+_ANSWER_S = 10.0
+"""an upload begins after its answer has left; should that never leave, after so long"""
+MOST_ORDERS = 20
+"""that wait for the CSMS to hear of their end; one that asks on without listening is refused"""
+
+
+class UploadStatus(StrEnum):
+    """UploadLogStatusEnumType, besides Idle."""
+
+    UPLOADING = "Uploading"
+    UPLOADED = "Uploaded"
+    UPLOAD_FAILURE = "UploadFailure"
+    BAD_MESSAGE = "BadMessage"
+    PERMISSION_DENIED = "PermissionDenied"
+    NOT_SUPPORTED_OPERATION = "NotSupportedOperation"
+    ACCEPTED_CANCELED = "AcceptedCanceled"
+
+
+_STATUSES = {
+    Failure.BAD_MESSAGE: UploadStatus.BAD_MESSAGE,
+    Failure.PERMISSION_DENIED: UploadStatus.PERMISSION_DENIED,
+    Failure.NOT_SUPPORTED: UploadStatus.NOT_SUPPORTED_OPERATION,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LogOrder:
+    """What the CSMS wants (GetLogRequest), and the name that was promised for it."""
+
+    request_id: int
+    kind: LogKind
+    span: Span
+    url: str
+    name: str
+    retries: int | None = None
+    retry_interval_s: int | None = None
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+    """set once the answer has left"""
+
+
+class LogUploads:
+    """Carries out the orders of the CSMS, in their order."""
+
+    def __init__(self, logs: Logs, clock: Clock, tls: Trust) -> None:
+        self.logs = logs
+        self._clock = clock
+        self._tls = tls
+        self._wanted: LogOrder | None = None
+        self._uploading: asyncio.Task[UploadStatus] | None = None
+        self._orders: asyncio.Queue[LogOrder] = asyncio.Queue()
+        self.tell: Callable[[int, UploadStatus], Awaitable[None]] = _tell_nobody
+        """tells the CSMS how far the upload of a request is"""
+
+    @property
+    def uploading(self) -> int | None:
+        """The requestId of the upload that goes on, assembling and pauses included; None when there is none."""
+        return self._wanted.request_id if self._wanted is not None else None
+
+    @property
+    def overrun(self) -> bool:
+        """Whether no order is taken for now."""
+        return self._orders.qsize() >= MOST_ORDERS
+
+    @staticmethod
+    def fault_of_url(url: str) -> str | None:
+        """Why a log cannot be brought to such a place; None when it can be tried."""
+        try:
+            Location.parse(url)
+        except TransferError as error:
+            return str(error)
+        return None
+
+    def accept(self, order: LogOrder) -> bool:
+        """Want this one from now on; returns whether that cancels another one (N01.FR.12). It starts when answered."""
+        cancels = self._wanted is not None
+        self._wanted = order
+        if self._uploading is not None:
+            self._uploading.cancel()
+        self._orders.put_nowait(order)
+        return cancels
+
+    async def run(self) -> None:
+        """Carry out orders until cancelled."""
+        while True:
+            order = await self._orders.get()
+            try:
+                with contextlib.suppress(TimeoutError):
+                    async with self._clock.timeout(_ANSWER_S):
+                        await order.answered.wait()
+                status = await self._carry_out(order)
+            finally:
+                if self._wanted is order:
+                    self._wanted = None
+            await self.tell(order.request_id, status)
+
+    async def _carry_out(self, order: LogOrder) -> UploadStatus:
+        if self._wanted is not order:
+            return UploadStatus.ACCEPTED_CANCELED
+        await self.tell(order.request_id, UploadStatus.UPLOADING)  # N01.FR.08
+        if self._wanted is not order:
+            return UploadStatus.ACCEPTED_CANCELED
+        try:
+            async with asyncio.TaskGroup() as group:
+                uploading = self._uploading = group.create_task(self._upload(order), name="log-upload")
+        finally:
+            self._uploading = None
+        if self._wanted is not order or uploading.cancelled():  # N01.FR.20
+            _log.info("upload of %s is cancelled", order.name)
+            return UploadStatus.ACCEPTED_CANCELED
+        return uploading.result()
+
+    async def _upload(self, order: LogOrder) -> UploadStatus:
+        outcome = await contained(self._make_and_bring(order))
+        if isinstance(outcome, Exception):
+            _log.error("log %s: %s", order.name, outcome, exc_info=None if isinstance(outcome, OSError) else outcome)
+            return UploadStatus.UPLOAD_FAILURE
+        return outcome
+
+    async def _make_and_bring(self, order: LogOrder) -> UploadStatus:
+        path = await self.logs.make(order.kind, order.span, order.name)
+        try:
+            return await self._bring(order, path)
+        finally:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    async def _bring(self, order: LogOrder, path: Path) -> UploadStatus:
+        """N01.FR.10: the status of the last attempt, when all have failed."""
+        retries = order.retries if order.retries is not None else _OWN_RETRIES
+        interval_s = order.retry_interval_s if order.retry_interval_s is not None else _OWN_RETRY_INTERVAL_S
+        due_s = self._clock.monotonic()
+        attempt = 0
+        while (status := await self._attempt(order, path)) is not UploadStatus.UPLOADED and attempt < retries:
+            attempt += 1
+            due_s = max(due_s + interval_s, self._clock.monotonic() + _SHORTEST_PAUSE_S)
+            await self._clock.sleep(due_s - self._clock.monotonic())
+        return status
+
+    async def _attempt(self, order: LogOrder, path: Path) -> UploadStatus:
+        try:
+            await upload(path, order.url, name=order.name, clock=self._clock, tls=self._tls)
+        except TransferError as error:
+            _log.warning("upload of %s failed (%s): %s", order.name, error.failure, error)
+            return _STATUSES.get(error.failure, UploadStatus.UPLOAD_FAILURE)
+        _log.info("log %s is uploaded", order.name)
+        return UploadStatus.UPLOADED
+
+
+async def _tell_nobody(request_id: int, status: UploadStatus) -> None:
+    del request_id, status

@@ -1,0 +1,172 @@
+"""Which billing meter belongs to which EVSE, over power cuts; and its exchange, for which somebody answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, cast
+
+from metering.journal import JournalEvent
+from metering.reading import Reading
+from station.billing.price import exact_wh
+from station.records.recovery import least_register
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from metering.journal import Details
+    from metering.plausibility import PlausibleMeter
+    from station.evse import Evse
+    from station.model import TransactionEvent
+    from station.records.fact_store import FactStore
+
+
+class ExchangeRefusedError(Exception):
+    """The meter may not be exchanged now; the sentence says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownMeter:
+    """What is on disk of the meter of an EVSE."""
+
+    serial_number: str | None = None
+    exchanged_at: str | None = None
+    """what was recorded before this is of another meter"""
+    register_wh: float | None = None
+    """what it showed then"""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """An exchange that was done."""
+
+    old_serial: str | None
+    old_register_wh: float | None
+    """what the old meter showed last"""
+    new_serial: str | None
+    new_register_wh: float | None
+    """None: the new meter has not been read yet"""
+
+
+class BillingMeters:
+    """Remembers meters, and lets them be exchanged."""
+
+    def __init__(self, facts: FactStore, clock: Clock) -> None:
+        self._facts = facts
+        self._clock = clock
+        self._known: dict[int, KnownMeter] = {}
+        self.note: Callable[[JournalEvent, Details, int], None] = lambda event, details, evse: None
+        """writes into the register journal"""
+
+        self.on_foreign: Callable[[int, str], Awaitable[None]] | None = None
+        """told of a meter that nobody answers for, once, with the EVSE and the reason"""
+        self._foreign: set[int] = set()
+
+    async def load(self) -> None:
+        """Take what is on disk.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        for evse, text in (await self._facts.load()).items():
+            kept = cast("dict[str, object]", json.loads(text))
+            serial, exchanged, register = (kept.get(name) for name in ("serial_number", "exchanged_at", "register_wh"))
+            self._known[int(evse)] = KnownMeter(
+                serial if isinstance(serial, str) else None,
+                exchanged if isinstance(exchanged, str) else None,
+                register if isinstance(register, int | float) else None,
+            )
+
+    def trust(self, evse_id: int, meter: PlausibleMeter, recorded: Iterable[TransactionEvent]) -> None:
+        """Tell a meter's guard what the meter showed before."""
+        known = self._known.get(evse_id, KnownMeter())
+        since = datetime.fromisoformat(known.exchanged_at) if known.exchanged_at is not None else None
+        believed = least_register([event for event in recorded if since is None or event.occurred_at >= since])
+        if believed is None and since is not None and known.register_wh is not None:
+            believed = Reading(since, energy_import_wh=known.register_wh)
+        meter.trust(believed, serial_number=known.serial_number)
+
+    def serial_of(self, evse_id: int) -> str | None:
+        """The serial number of an EVSE's meter, once it is known."""
+        return self._known.get(evse_id, KnownMeter()).serial_number
+
+    async def found(self, evse_id: int, serial_number: str) -> None:
+        """A meter has told which one it is.
+
+        Raises:
+            StorageError: it is not on disk.
+        """
+        known = self._known.get(evse_id, KnownMeter())
+        if known.serial_number != serial_number:
+            await self._keep(evse_id, replace(known, serial_number=serial_number))
+            self.note(JournalEvent.METER_FOUND, {"serial": serial_number}, evse_id)
+
+    async def look(self, evse: Evse) -> None:
+        """Something changed at an EVSE: a foreign meter is told of, a display that rolled over is believed when idle.
+
+        While a transaction runs it is not: its energy would be what the register went back by.
+
+        Raises:
+            StorageError: it is not on disk who is to be told of it.
+        """
+        foreign = evse.meter.foreign
+        if foreign is None:
+            self._foreign.discard(evse.id)
+        elif evse.id not in self._foreign and self.on_foreign is not None:
+            await self.on_foreign(evse.id, foreign)
+            self._foreign.add(evse.id)
+        if evse.state.transaction is None and await evse.meter.accept_roll_over():
+            before, reading = evse.meter.latest, await evse.meter.fresh()
+            details: Details = {
+                "before_wh": _shown(before.energy_import_wh if before is not None else None),
+                "register_wh": _shown(reading.energy_import_wh if reading is not None else None),
+            }
+            self.note(JournalEvent.METER_ROLLED_OVER, details, evse.id)
+            known = self._known.get(evse.id, KnownMeter())
+            shown = reading.energy_import_wh if reading is not None else None
+            await self._keep(evse.id, replace(known, exchanged_at=self._clock.now().isoformat(), register_wh=shown))
+
+    async def exchange(self, evse: Evse, by: str, reason: str) -> Exchange:
+        """Believe another meter from now on; `by` answers for it.
+
+        Raises:
+            ExchangeRefusedError: a transaction runs: it cannot end with a register of another meter.
+            StorageError: it is not on disk, and the old meter is still the one that is believed.
+        """
+        if evse.state.transaction is not None:
+            raise ExchangeRefusedError("a transaction runs; it has to end first")
+        last, old_serial = evse.meter.latest, evse.meter.serial_number
+        known = self._known.get(evse.id, KnownMeter())
+        if old_serial is None:
+            old_serial = known.serial_number
+        now = self._clock.now().isoformat()
+        await self._keep(evse.id, KnownMeter(exchanged_at=now))
+        await evse.meter.accept_exchange()
+        reading = await evse.meter.fresh()
+        done = Exchange(
+            old_serial,
+            last.energy_import_wh if last is not None else None,
+            evse.meter.serial_number,
+            reading.energy_import_wh if reading is not None else None,
+        )
+        details: Details = {
+            "by": by,
+            "reason": reason,
+            "old_serial": done.old_serial,
+            "old_register_wh": _shown(done.old_register_wh),
+            "new_serial": done.new_serial,
+            "new_register_wh": _shown(done.new_register_wh),
+        }
+        self.note(JournalEvent.METER_EXCHANGE, details, evse.id)
+        await self._keep(evse.id, KnownMeter(done.new_serial, now, done.new_register_wh))
+        return done
+
+    async def _keep(self, evse_id: int, known: KnownMeter) -> None:
+        await self._facts.save(str(evse_id), json.dumps(asdict(known)))
+        self._known[evse_id] = known
+
+
+def _shown(energy_wh: float | None) -> str | None:
+    exact = exact_wh(energy_wh)
+    return str(exact) if exact is not None else None

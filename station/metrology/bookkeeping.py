@@ -1,0 +1,353 @@
+"""Writes the register journal of the billing meters, from what is on record and from what happens.
+
+The begin and the end of each transaction come to the journal from the record of events, each exactly once: an entry
+names its event, so that the journal itself says how far it has come. A power cut between the two loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+from metering.journal import JournalError, JournalEvent, Note
+from metering.time_quality import TimeSource
+from station.billing.price import exact_wh
+from station.evse_state import all_faults
+from station.model import EventType, Fault, TransactionEvent
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from metering.clock import Clock
+    from metering.journal import Details, RegisterJournal
+    from metering.time_quality import TimeQuality
+    from station.billing.billing import Billing
+    from station.billing.price import PriceList
+    from station.billing.prices import Prices
+    from station.billing.transaction_log import TransactionLog
+    from station.evse import Evse
+    from station.metrology.billing_meters import BillingMeters
+    from station.metrology.time_keeper import TimeKeeper
+    from station.records.outbox import Outbox
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+_AT_ONCE = 50
+_MOST_NOTES = 2_000
+"""notes that wait in memory for a disk that refuses; beyond that the oldest goes"""
+_PROVE_EVERY_S = 86_400.0
+_NOBODY_TOLD = (TimeSource.NONE, TimeSource.MACHINE)
+"""a clock as it was at the start: what it said may turn out to be wrong"""
+_WATCHED = {Fault.METER: (JournalEvent.METER_FAULT, JournalEvent.METER_RESTORED), Fault.TAMPER: (JournalEvent.TAMPER,)}
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the books are kept of."""
+
+    outbox: Outbox
+    log: TransactionLog
+    billing: Billing
+    evses: Mapping[int, Evse]
+    prices: Prices
+    time: TimeKeeper
+    meters: BillingMeters
+
+
+class Bookkeeper:
+    """Follows what happens and writes it down."""
+
+    def __init__(self, journal: RegisterJournal, sources: Sources, clock: Clock) -> None:
+        self.journal = journal
+        self.damage: str | None = None
+        """what is wrong with the journal, as a sentence; None: nothing that was found"""
+        self._log = sources.log
+        self._outbox = sources.outbox
+        self._billing = sources.billing
+        self._evses = sources.evses
+        self._time = sources.time
+        self._meters = sources.meters
+        self._clock = clock
+        self.signed_pages: Callable[[str], Awaitable[str | None]] = _none_signed
+        """which pages of signed records a transaction has, such as T7,T8; None: none"""
+        self._booted_s = clock.monotonic()
+        self._notes: deque[Note] = deque(maxlen=_MOST_NOTES)
+        self._due = asyncio.Event()
+        self._cursor = 0
+        """the newest event that is in the journal"""
+        self._first = 0
+        """the newest event of the lives before this one"""
+        self._opened = False
+        self._versions: dict[str, str] = {}
+        self._reason = ""
+        self._corrections: list[tuple[timedelta, datetime]] = []
+        sources.outbox.on_append.append(lambda _: self._due.set())
+        sources.time.on_corrected.append(self._corrected)
+        sources.prices.on_change = lambda new: self.note(JournalEvent.PRICES, _told(new))
+        sources.meters.note = self.note
+
+    async def load(self, versions: Mapping[str, str], reason: str) -> None:
+        """Open the journal and note the boot. A disk that refuses is no reason not to start: `run` tries again.
+
+        Raises:
+            StorageError: the records cannot be read.
+        """
+        self._versions, self._reason = dict(versions), reason
+        self._first = await self._outbox.newest()
+        try:
+            await self._open()
+        except JournalError as error:
+            _log.error("the register journal cannot be used: %s", error)
+
+    async def _open(self) -> None:
+        if self._opened:
+            return
+        await self._in_thread(self.journal.load)
+        last = self.journal.last
+        self._time.begin(last.note.at if last is not None else None)
+        cursor, before = await self._in_thread(self._look_back)
+        self._cursor = self._first if cursor is None else cursor
+        if self._cursor > self._first:
+            self.note(JournalEvent.RECORDS_REPLACED, {"before": self._cursor})
+            self._cursor = 0
+        self.note(JournalEvent.BOOT, {**self._versions, "reason": self._reason, "event": self._cursor})
+        if before is not None and before != self._versions:
+            old = {f"before_{name}": value for name, value in before.items()}
+            self.note(JournalEvent.SOFTWARE, {**self._versions, **old})
+        if self.journal.damaged is not None:
+            self._found_damaged(self.journal.damaged)
+        self._opened = True
+        await self._write_notes()
+
+    def note(self, event: JournalEvent, details: Details, evse: int | None = None) -> None:
+        """Write down that something happens now."""
+        self._notes.append(self._noted(event, details, evse, self._clock.now()))
+        self._due.set()
+
+    async def entries(self, after: int, most: int) -> list[dict[str, object]]:
+        """Entries of the journal with a number beyond `after`, the newest first.
+
+        Raises:
+            JournalError: it cannot be read.
+        """
+        found = await self._in_thread(lambda: list(islice(self.journal.entries(after), most)))
+        return [entry.told() for entry in found]
+
+    def key_changed(self, details: Details, evse: int) -> None:
+        """Another key signs the readings of an EVSE than before, or the first one."""
+        self.note(JournalEvent.SIGNING_KEY, details, evse)
+
+    def unsigned(self, details: Details, evse: int) -> None:
+        """A reading that was to be signed is not."""
+        self.note(JournalEvent.UNSIGNED, details, evse)
+
+    async def run(self) -> None:
+        """Keep the books until cancelled.
+
+        Raises:
+            JournalError, StorageError: the disk refuses; nothing is forgotten, so the caller tries again later.
+        """
+        await self._open()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep(), name="bookkeeping")
+            group.create_task(self._prove(), name="journal-proof")
+            for evse in self._evses.values():
+                evse.meter.on_refused = lambda reason, evse=evse: self._refused(reason, evse.id)
+                group.create_task(self._watch(evse), name=f"books-{evse.id}")
+
+    async def close(self) -> None:
+        """Once `run` has ended: write down what is still to be, so that a stop in order leaves the books complete.
+
+        Raises:
+            JournalError, StorageError: the disk refuses; the next start does it.
+        """
+        await self._open()
+        await self._write_notes()
+        await self._follow_events()
+
+    def _refused(self, reason: str, evse_id: int) -> None:
+        self.note(JournalEvent.METER_REFUSED, {"reason": reason}, evse_id)
+
+    def look(self) -> None:
+        """The grid meter may have told of another tariff period."""
+        if self._billing.period_changed:
+            self._due.set()
+
+    # The journal
+
+    async def _keep(self) -> None:
+        while True:
+            self._due.clear()
+            await self._write_notes()
+            await self._correct_times()
+            await self._follow_events()
+            await self._follow_tariff()
+            await self._due.wait()
+
+    async def _write_notes(self) -> None:
+        while self._notes:
+            note = self._notes[0]
+            await self._in_thread(lambda note=note: self.journal.append(note))
+            if self._notes and self._notes[0] is note:
+                self._notes.popleft()
+
+    async def _follow_events(self) -> None:
+        while found := await self._outbox.begun_and_ended(self._cursor, _AT_ONCE):
+            for number, event in found:
+                details = await (self._begun(event) if event.event_type is EventType.STARTED else self._ended(event))
+                kind = JournalEvent.BEGIN if event.event_type is EventType.STARTED else JournalEvent.END
+                # Without the card: what is written here can never be forgotten.
+                told: Details = {"event": number, "transaction": event.transaction_id, **details}
+                note = self._noted(kind, told, event.evse_id, event.occurred_at)
+                await self._in_thread(lambda note=note: self.journal.append(note))
+                self._cursor = number
+
+    async def _begun(self, event: TransactionEvent) -> Details:
+        serial = self._serial(event.evse_id)
+        await self._log.note_meter(event.transaction_id, serial)
+        await self._billing.begun(event)
+        return {**_register(event), "meter": serial}
+
+    async def _ended(self, event: TransactionEvent) -> Details:
+        cost = await self._billing.ended(event)
+        found = await self._log.get(event.transaction_id)
+        energy_wh = found.energy_wh if found is not None else None
+        return {
+            **_register(event),
+            "reason": event.stopped_reason.value if event.stopped_reason is not None else None,
+            "energy_wh": str(energy_wh) if energy_wh is not None else None,
+            "pages": await self.signed_pages(event.transaction_id),
+            **({"cost": f"{cost.total} {cost.currency}"} if cost is not None else {}),
+        }
+
+    async def _follow_tariff(self) -> None:
+        for evse_id, transaction_id, begins in await self._billing.follow_tariff():
+            register_wh = exact_wh(begins.energy_wh)
+            details: Details = {
+                "transaction": transaction_id,
+                "period": begins.period,
+                "register_wh": str(register_wh) if register_wh is not None else None,
+            }
+            self.note(JournalEvent.TARIFF, details, evse_id)
+        await self._write_notes()
+
+    async def _watch(self, evse: Evse) -> None:
+        """Faults of a meter, the tamper switch, and which meter it is."""
+        told: frozenset[Fault] = frozenset()
+        while True:
+            faults = all_faults(evse.state) & _WATCHED.keys()
+            for fault in sorted(faults ^ told):
+                events = _WATCHED[fault]
+                if fault in faults:
+                    self.note(events[0], {"reason": evse.meter.error if fault is Fault.METER else None}, evse.id)
+                elif len(events) > 1:
+                    self.note(events[1], {}, evse.id)
+            told = faults
+            if (found := self._serial(evse.id)) is not None:
+                await self._meters.found(evse.id, found)
+            await self._meters.look(evse)
+            await evse.changed.wait()
+
+    async def _prove(self) -> None:
+        """Look at the whole journal from time to time."""
+        while True:
+            verdict = await self._in_thread(self.journal.verify)
+            if verdict.broken is not None:
+                where = f"line {verdict.line}: " if verdict.line is not None else ""
+                self._found_damaged(f"{where}{verdict.broken}")
+            await self._clock.sleep(_PROVE_EVERY_S)
+
+    def _found_damaged(self, damage: str) -> None:
+        if self.damage is None:
+            self.damage = damage
+            _log.error("the register journal is damaged: %s", damage)
+
+    # Time
+
+    def _corrected(self, correction: timedelta, before: TimeQuality) -> None:
+        now = self._clock.now()
+        details: Details = {
+            "old": (now - correction).isoformat(),
+            "new": now.isoformat(),
+            "correction_s": round(correction.total_seconds(), 3),
+            "status_before": before.status.value,
+        }
+        self.note(JournalEvent.CLOCK, details)
+        if before.source in _NOBODY_TOLD:
+            self._outbox.correct_times(self._first, correction, now - correction)
+            self._corrections.append((correction, now - correction))
+
+    async def _correct_times(self) -> None:
+        """What this life recorded before anybody told it the time gets its right times."""
+        while self._corrections:
+            correction, until = self._corrections[0]
+            for transaction_id, begun in (await self._outbox.corrected()).items():
+                await self._log.correct(transaction_id, correction, until, begun=begun)
+                seconds = round(correction.total_seconds(), 3)
+                details: Details = {"transaction": transaction_id, "correction_s": seconds}
+                self.note(JournalEvent.TIME_CORRECTED, details)
+            self._corrections.pop(0)
+            await self._write_notes()
+
+    # Small things
+
+    def _serial(self, evse_id: int) -> str | None:
+        evse = self._evses.get(evse_id)
+        return evse.meter.serial_number if evse is not None else None
+
+    def _noted(self, event: JournalEvent, details: Details, evse: int | None, at: datetime) -> Note:
+        since_boot_s = self._clock.monotonic() - self._booted_s
+        return Note(event, at, self._time.quality, details, evse, since_boot_s)
+
+    def _look_back(self) -> tuple[int | None, dict[str, str] | None]:
+        """The newest event that is in the journal, and the versions at the last boot."""
+        cursor: int | None = None
+        for entry in self.journal.entries():
+            details = entry.note.details
+            if cursor is None and "event" in details:
+                cursor = int(str(details["event"]))
+            if entry.note.event is JournalEvent.BOOT:
+                names = details.keys() - {"event", "reason"}
+                return cursor, {name: str(details[name]) for name in sorted(names)}
+        return cursor, None
+
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
+        working = asyncio.ensure_future(asyncio.to_thread(work))
+        try:
+            with self._clock.wire():
+                return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            # The thread goes on: nobody else may use the file before it is done.
+            await asyncio.wait([working])
+            if not working.cancelled():
+                working.exception()
+            raise
+
+
+async def _none_signed(transaction_id: str) -> str | None:
+    del transaction_id
+    return None
+
+
+def _register(event: TransactionEvent) -> Details:
+    register = event.register
+    if register is None:
+        return {"register_wh": None}
+    return {
+        "register_wh": str(exact_wh(register.energy_import_wh)),
+        "read_at": register.taken_at.isoformat(),
+        "substitute": register.substitute,
+    }
+
+
+def _told(prices: PriceList | None) -> Details:
+    from station.billing.transaction_log import price_list_text
+
+    return {"prices": price_list_text(prices) if prices is not None else None}

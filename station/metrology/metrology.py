@@ -1,0 +1,126 @@
+"""The billing meters of a station, what signs their readings, and the records of it, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from metering.drivers import SimulatedMeterConfig
+from metering.meter import SigningMeter
+from metering.signed import Signatory
+from station.metrology.signatures import Means, Signatures
+from station.metrology.signed_records import SignedRecords
+from station.metrology.signing import Signing
+from station.metrology.signing_key import SigningKey
+from station.records.fact_store import FactStore
+from station.version import package_version
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from metering.meter import Meter
+    from station.configuration.installation_file import Configuration, EvseConfig
+    from station.evse import Evse
+    from station.metrology.billing_meters import BillingMeters
+    from station.metrology.bookkeeping import Bookkeeper
+    from station.metrology.time_keeper import TimeKeeper
+    from station.records.database import Database
+    from station.records.outbox import Outbox
+    from station.settings import Settings
+
+
+_LOOK_EVERY_S = 86_400.0
+_AFTER_START_S = 60.0
+
+
+@dataclass(slots=True)
+class Metrology:
+    """What is billed by, and who vouches for it."""
+
+    meters: BillingMeters
+    records: SignedRecords
+    signatures: dict[int, Signatures] = field(default_factory=dict[int, Signatures])
+    """by EVSE; one that is not there signs nothing"""
+
+    async def run(self, clock: Clock) -> None:
+        """See every day that each EVSE has its key, so that the first use of it need not wait for it.
+
+        Not at once: a start has more important things to do.
+
+        Raises:
+            UnsignedError: one has none.
+        """
+        await clock.sleep(_AFTER_START_S)
+        while True:
+            for signatures in self.signatures.values():
+                await signatures.prepare()
+            await clock.sleep(_LOOK_EVERY_S)
+
+    async def _pages(self, transaction_id: str) -> str | None:
+        found = await self.records.of(transaction_id)
+        return ",".join(f"{one.context}{one.page}" for one in found) or None
+
+    def follow(self, time: TimeKeeper, books: Bookkeeper, evses: Mapping[int, Evse]) -> None:
+        """Sign with the time that the station has, and have the journal told of keys and of what is not signed."""
+        books.signed_pages = self._pages
+        for evse_id, signatures in self.signatures.items():
+            signatures.time_status = lambda: time.status
+            signatures.on_key = books.key_changed
+            signing = evses[evse_id].signing
+            if signing is not None:
+                signing.on_unsigned = books.unsigned
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What signing needs besides the EVSE."""
+
+    configuration: Configuration
+    database: Database
+    records: SignedRecords
+    outbox: Outbox
+    settings: Settings
+    clock: Clock
+
+
+def signing_key_of(configuration: Configuration, evse_id: int) -> SigningKey:
+    """The station's own key for an EVSE."""
+    return SigningKey(Path(configuration.station.storage) / "signing" / f"evse-{evse_id}.pem")
+
+
+async def sign(evse: Evse, config: EvseConfig, driver: Meter, desk: Desk) -> Signatures | None:
+    """Have the readings of an EVSE signed: by its meter where that can, else by the station where it is wanted.
+
+    Raises:
+        StorageError: the disk cannot be read.
+    """
+    meter = driver if isinstance(driver, SigningMeter) else None
+    if meter is None and config.signing == "none":
+        return None
+    key = signing_key_of(desk.configuration, config.id)
+    facts = FactStore(desk.database, "signing-key")
+    means = Means(key, meter, desk.records, facts, lambda: signatory(evse, config, desk.configuration))
+    signatures = Signatures(config.id, means, desk.clock)
+    await signatures.load()
+    evse.sign_with(Signing(evse, signatures, desk.outbox, desk.settings, desk.clock))
+    return signatures
+
+
+def signatory(evse: Evse, config: EvseConfig, configuration: Configuration) -> Signatory:
+    """What signs the readings of an EVSE, and of which meter they are."""
+    who = configuration.station
+    return Signatory(
+        gateway=f"{who.vendor} {who.model}",
+        gateway_serial=f"{who.serial_number or who.identity}-{config.id}",
+        version=package_version(),
+        meter_model=meter_model(config),
+        meter_serial=evse.meter.serial_number or config.meter_serial or "",
+        firmware=who.firmware_version,
+        charge_point=f"{who.identity} {config.id}",
+    )
+
+
+def meter_model(config: EvseConfig) -> str:
+    """The maker's name of a meter, or what kind it is."""
+    return "simulated" if isinstance(config.meter, SimulatedMeterConfig) else config.meter.table.name

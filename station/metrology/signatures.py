@@ -1,0 +1,319 @@
+"""What of the readings of one EVSE is signed: made by its meter, or else by the station, and on disk before it is used.
+
+A record is made once: whoever asks for the begin or the end of a transaction again, after a power cut, gets the one
+that is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from metering import ocmf
+from metering.meter import MeterError
+from metering.ocmf import RecordError
+from metering.ocmf_signer import fingerprint
+from metering.signed import Holder, MeterState, Reason, Signatory, SignedReading, Subject, payload
+from metering.time_quality import TimeStatus
+from station.billing.price import exact_wh
+from station.metrology.signed_records import KnownKey, SignedRecord
+from station.metrology.signing_key import SigningKeyError
+from station.records.database import StorageError
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from metering.journal import Details
+    from metering.meter import SigningMeter
+    from metering.reading import Reading
+    from station.metrology.signed_records import SignedRecords
+    from station.metrology.signing_key import SigningKey
+    from station.records.fact_store import FactStore
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+METER_SIGNS_WITHIN_S: Final = 30.0
+"""some meters take as long for a signature (OCA note on signed meter values, 2.3.1)"""
+
+
+class UnsignedError(Exception):
+    """There is no signature; the sentence says why. Trying again may help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What readings are signed with, and where it is kept."""
+
+    key: SigningKey
+    meter: SigningMeter | None
+    """a meter that signs itself"""
+    records: SignedRecords
+    facts: FactStore
+    """the fingerprint of the key that each EVSE used last"""
+    signatory: Callable[[], Signatory]
+
+
+class Signatures:
+    """Signs the readings of one EVSE."""
+
+    def __init__(self, evse_id: int, means: Means, clock: Clock) -> None:
+        self._evse_id = evse_id
+        self._means = means
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._prepared = False
+        self.time_status: Callable[[], TimeStatus] = lambda: TimeStatus.UNKNOWN
+        """how good the time is now"""
+        self.on_key: Callable[[Details, int], None] = lambda details, evse: None
+        """told of a key that is another than before, or the first"""
+        self.key: KnownKey | None = None
+        """the public key; None until it was ever needed"""
+
+    @property
+    def by_meter(self) -> bool:
+        """Whether the meter signs, begin and end in one record."""
+        return self._means.meter is not None
+
+    def public_key_now(self) -> bytes | None:
+        """The public key as SubjectPublicKeyInfo, for whoever cannot wait; None: there is none, or the meter has it."""
+        if self.key is not None or self.by_meter:
+            return self.key.spki if self.key is not None else None
+        try:
+            return self._means.key.public_key()  # once in the life of a station it has to be made
+        except SigningKeyError:
+            return None
+
+    async def load(self) -> None:
+        """Take from disk which key it was.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        current = (await self._means.facts.load()).get(str(self._evse_id))
+        self.key = next((key for key in await self._means.records.keys() if key.fingerprint == current), None)
+
+    async def prepare(self) -> KnownKey:
+        """See that there is a key; one that is another than before is noted.
+
+        Raises:
+            UnsignedError: there is none.
+        """
+        async with self._turn:
+            return await self._prepare()
+
+    async def begin(self, subject: Subject, reading: Reading) -> None:
+        """Take the begin of a transaction.
+
+        Raises:
+            UnsignedError: it is not signed.
+        """
+        async with self._turn:
+            await self._prepare()
+            meter = self._means.meter
+            if meter is not None:
+                await self._ask(meter.begin(subject, self._means.signatory().charge_point))
+            elif not any(one.reason == Reason.BEGIN for one in await self._of(subject.transaction_id)):
+                await self._sign(subject, self._read(reading, Reason.BEGIN))
+
+    async def between(self, transaction_id: str, reading: Reading, reason: Reason) -> SignedRecord | None:
+        """Sign a reading within a transaction; None where the meter signs, or where its begin is not signed.
+
+        Raises:
+            UnsignedError: it is not signed.
+        """
+        if self.by_meter:
+            return None
+        async with self._turn:
+            await self._prepare()
+            begin = _first(await self._of(transaction_id))
+            if begin is None:
+                return None
+            return await self._sign(_subject(begin, transaction_id), self._read(reading, reason))
+
+    async def alone(self, reading: Reading) -> SignedRecord | None:
+        """Sign a reading that belongs to no transaction; None where the meter signs.
+
+        Raises:
+            UnsignedError: it is not signed.
+        """
+        if self.by_meter:
+            return None
+        async with self._turn:
+            await self._prepare()
+            return await self._sign(None, self._read(reading, None))
+
+    async def end(
+        self, transaction_id: str, reading: Reading, reason: Reason, *, substitute: bool = False
+    ) -> list[SignedRecord]:
+        """Take the end of a transaction; its records that a bill needs, in order: begin, tariff changes, end.
+
+        `substitute` says that the meter is silent and the reading the last one before: the record says so too. Without
+        a begin there is nothing to end.
+
+        Raises:
+            UnsignedError: it is not signed.
+        """
+        async with self._turn:
+            await self._prepare()
+            records = await self._of(transaction_id)
+            begin = _first(records)
+            if not any(_ends(one) for one in records):
+                if self._means.meter is not None:
+                    aborted = reason in (Reason.ABORT, Reason.POWER_FAILURE)
+                    records.append(await self._end_by_meter(self._means.meter, transaction_id, aborted=aborted))
+                elif begin is not None:
+                    state = MeterState.TIMEOUT if substitute else MeterState.GOOD
+                    signed = self._read(reading, reason, state)
+                    records.append(await self._sign(_subject(begin, transaction_id), signed))
+            return [one for one in records if one.reason != Reason.DURING]
+
+    async def records_of(self, transaction_id: str) -> list[SignedRecord]:
+        """The records of a transaction, in order.
+
+        Raises:
+            UnsignedError: the disk cannot be read.
+        """
+        return await self._of(transaction_id)
+
+    # How
+
+    async def _prepare(self) -> KnownKey:
+        if self.key is not None and self._prepared:
+            return self.key
+        meter = self._means.meter
+        spki = await (self._ask(meter.public_key()) if meter is not None else self._own_public_key())
+        known = self.key
+        if known is None or known.spki != spki:
+            signer = "meter" if meter is not None else "station"
+            new = KnownKey(fingerprint(spki), self._evse_id, signer, spki, self._clock.now())
+            try:
+                await self._means.records.learn(new)
+                await self._means.facts.save(str(self._evse_id), new.fingerprint)
+            except StorageError as error:
+                raise UnsignedError(f"the public key is not on disk: {error}") from error
+            self.key = new
+            self._tell_key(new, known)
+            known = new
+        self._prepared = True
+        return known
+
+    def _tell_key(self, new: KnownKey, old: KnownKey | None) -> None:
+        details: Details = {
+            "fingerprint": new.fingerprint,
+            "before": old.fingerprint if old is not None else None,
+            "signer": new.signer,
+        }
+        if old is not None:
+            _log.warning("EVSE %d: readings are signed with another key than before", self._evse_id)
+        self.on_key(details, self._evse_id)
+
+    async def _own_public_key(self) -> bytes:
+        try:
+            with self._clock.wire():
+                return await asyncio.to_thread(self._means.key.public_key)
+        except SigningKeyError as error:
+            raise UnsignedError(str(error)) from error
+
+    def _read(self, reading: Reading, reason: Reason | None, state: MeterState = MeterState.GOOD) -> SignedReading:
+        energy_wh = exact_wh(reading.energy_import_wh)
+        if energy_wh is None:
+            raise UnsignedError("the register is not known")
+        return SignedReading(energy_wh, reading.taken_at, self.time_status(), reason, state)
+
+    async def _sign(self, subject: Subject | None, reading: SignedReading) -> SignedRecord:
+        """Make a record with the next page, and keep it: a page counts only once it is on disk."""
+        key, context = await self._prepare(), "F" if subject is None else "T"
+        try:
+            page = await self._means.records.next_page(key.fingerprint, context)
+            signed = payload(self._means.signatory(), f"{context}{page}", subject, reading)
+            record = SignedRecord(
+                self._evse_id,
+                key.fingerprint,
+                context,
+                page,
+                subject.transaction_id if subject is not None else None,
+                reading.reason.value if reading.reason is not None else "",
+                reading.taken_at,
+                float(reading.energy_wh),
+                self._means.key.signer().record(signed).decode(),
+            )
+            await self._means.records.keep(record)
+        except (StorageError, SigningKeyError) as error:
+            raise UnsignedError(str(error)) from error
+        return record
+
+    async def _end_by_meter(self, meter: SigningMeter, transaction_id: str, *, aborted: bool) -> SignedRecord:
+        key = await self._prepare()
+        data = await self._ask(meter.end(aborted=aborted))
+        try:
+            record = _of_meter(data, self._evse_id, key.fingerprint, transaction_id, self._clock.now())
+            await self._means.records.keep(record)
+        except (RecordError, ValueError) as error:
+            raise UnsignedError(f"what the meter gave is no record: {error}") from error
+        except StorageError as error:
+            raise UnsignedError(str(error)) from error
+        try:
+            await self._ask(meter.confirm())
+        except UnsignedError as error:  # the next begin does it
+            _log.warning("EVSE %d: the meter does not forget its record: %s", self._evse_id, error)
+        return record
+
+    async def _of(self, transaction_id: str) -> list[SignedRecord]:
+        try:
+            return await self._means.records.of(transaction_id)
+        except StorageError as error:
+            raise UnsignedError(str(error)) from error
+
+    async def _ask(self, asked: Awaitable[_T]) -> _T:
+        try:
+            with self._clock.wire(METER_SIGNS_WITHIN_S + 1.0):
+                async with asyncio.timeout(METER_SIGNS_WITHIN_S):  # real time: a wire is being waited for
+                    return await asked
+        except MeterError as error:
+            raise UnsignedError(str(error)) from error
+        except TimeoutError as error:
+            raise UnsignedError(f"the meter has not signed within {METER_SIGNS_WITHIN_S:g} s") from error
+
+
+def _first(records: list[SignedRecord]) -> SignedRecord | None:
+    return next((one for one in records if one.reason == Reason.BEGIN), None)
+
+
+def _ends(record: SignedRecord) -> bool:
+    return record.reason in ocmf.ENDS
+
+
+def _subject(begin: SignedRecord, transaction_id: str) -> Subject:
+    """Who the begin was signed for: the end is signed for the same."""
+    record = ocmf.parse(begin.text.encode())
+    flags = record.fields.get("IF")
+    holder = Holder(
+        record.text("IT") or "NONE",
+        record.text("ID") or "",
+        record.text("IL"),
+        tuple(str(flag) for flag in flags) if isinstance(flags, list) else (),
+    )
+    return Subject(transaction_id, holder, record.text("TT") or "")
+
+
+def _of_meter(data: bytes, evse_id: int, key: str, transaction_id: str, now: datetime) -> SignedRecord:
+    record = ocmf.parse(data)
+    page = record.text("PG") or ""
+    last = record.readings[-1] if record.readings else None
+    moment = last.time.moment if last is not None and last.time is not None else None
+    wh = last.wh if last is not None else None
+    return SignedRecord(
+        evse_id,
+        key,
+        page[:1],
+        int(page[1:]),
+        transaction_id,
+        (last.reason if last is not None else None) or "",
+        moment or now,
+        float(wh) if wh is not None else None,
+        data.strip().decode(),
+    )

@@ -1,0 +1,278 @@
+"""When readings of one EVSE are signed, and how the CSMS is told (J01.FR.21, J02.FR.21; OCA note on signed values)."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from metering.reading import Reading
+from metering.sampling import Context, Measurand, MeterValue, SampledValue, SignedValue
+from metering.signed import Holder, Reason, Subject
+from station.evse_state import signature_due
+from station.metrology.signatures import UnsignedError
+from station.model import NOBODY, IdToken, StoppedReason, TransactionEvent
+from station.records.database import StorageError
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from metering.journal import Details
+    from station.evse import Evse
+    from station.metrology.signatures import Signatures
+    from station.metrology.signed_records import SignedRecord
+    from station.records.outbox import Outbox
+    from station.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_RETRY_S = 2.0
+_REGISTER: Final = Measurand.ENERGY_IMPORT_REGISTER
+_KINDS: Final = {
+    "ISO14443": ("ISO14443", "HEARSAY", ("RFID_PLAIN",)),
+    "ISO15693": ("ISO15693", "HEARSAY", ("RFID_PLAIN",)),
+    "eMAID": ("EMAID", "TRUSTED", ()),
+    "MacAddress": ("EVCCID", "HEARSAY", ()),
+    "Local": ("LOCAL", "HEARSAY", ()),
+    "Central": ("CENTRAL", "TRUSTED", ()),
+    "KeyCode": ("KEY_CODE", "HEARSAY", ()),
+}
+"""types of id tokens: IT, IL and IF of OCMF"""
+_ENDS: Final = {
+    StoppedReason.LOCAL: Reason.END_LOCAL,
+    StoppedReason.MASTER_PASS: Reason.END_LOCAL,
+    StoppedReason.REMOTE: Reason.END_REMOTE,
+    StoppedReason.POWER_LOSS: Reason.POWER_FAILURE,
+    StoppedReason.DE_AUTHORIZED: Reason.ABORT,
+    StoppedReason.EMERGENCY_STOP: Reason.ABORT,
+    StoppedReason.GROUND_FAULT: Reason.ABORT,
+    StoppedReason.OVERCURRENT_FAULT: Reason.ABORT,
+}
+
+
+def holder_of(id_token: IdToken | None) -> Holder:
+    """Who a transaction is assigned to. A key code is a secret, and no record's."""
+    if id_token is None or id_token.type == NOBODY.type:
+        return Holder()
+    kind, level, flags = _KINDS.get(id_token.type, ("UNDEFINED", None, ()))
+    return Holder(kind, "" if id_token.type == "KeyCode" else id_token.value, level, flags)
+
+
+def end_of(reason: StoppedReason | None) -> Reason:
+    """TX of the end of a transaction that stopped for a reason."""
+    return _ENDS.get(reason, Reason.END) if reason is not None else Reason.END
+
+
+def told_key(spki: bytes, form: str) -> str:
+    """A public key as SignedMeterValueType and FiscalMetering.PublicKey tell it (OCA note, 3.2.2; or bare)."""
+    if form == "hex":
+        return spki.hex()
+    if form == "base64":
+        return base64.b64encode(spki).decode()
+    return base64.b64encode(f"oca:base16:asn1:{spki.hex()}".encode()).decode()
+
+
+class Signing:
+    """Has the readings of one EVSE signed when they are to be."""
+
+    def __init__(self, evse: Evse, signatures: Signatures, outbox: Outbox, settings: Settings, clock: Clock) -> None:
+        self.signatures = signatures
+        self._evse = evse
+        self._outbox = outbox
+        self._settings = settings
+        self._clock = clock
+        self.on_unsigned: Callable[[Details, int], None] = lambda details, evse: None
+        """told when a reading that was to be signed is not, until one is again"""
+        self._begin: tuple[str, Reading] | None = None
+        self._failing = False
+
+    @property
+    def required(self) -> bool:
+        """Whether no energy may flow without a signed begin."""
+        settings = self._settings
+        return (
+            self.signatures.by_meter
+            or settings.sampled_sign_readings
+            or settings.aligned_sign_readings
+            or "DataSigned" in settings.tx_start_points
+        )
+
+    async def run(self) -> None:
+        """Sign the begin of each transaction until cancelled."""
+        while True:
+            if not signature_due(self._evse.state):
+                await self._evse.changed.wait()
+            elif not await self._sign_begin():
+                await self._evse.changed.wait_at_most(self._clock, _RETRY_S)
+
+    async def _sign_begin(self) -> bool:
+        """Sign the begin of the transaction that runs or is about to; returns whether that is settled."""
+        state = self._evse.state
+        transaction, authorization = state.transaction, state.authorization
+        if authorization is None:
+            return True
+        identity = transaction.id if transaction is not None else str(uuid.uuid4())
+        holder = transaction.holder if transaction is not None and transaction.holder else authorization.id_token
+        reading = await self._evse.meter.fresh()
+        try:
+            if reading is None:
+                raise UnsignedError("the meter is silent")
+            await self.signatures.begin(Subject(identity, holder_of(holder)), reading)
+        except UnsignedError as error:
+            self._failed(error)
+            if self.required:
+                return False
+        else:
+            self._failing = False
+            self._begin = (identity, reading)
+        if signature_due(self._evse.state):
+            self._evse.begin_signed(identity, tell=self._tells_begin and self._begin is not None)
+        return True
+
+    @property
+    def _tells_begin(self) -> bool:
+        settings = self._settings
+        return (
+            settings.sampled_data_enabled
+            and settings.sampled_sign_readings
+            and settings.sampled_sign_started_readings
+            and not self.signatures.by_meter
+            and _REGISTER in settings.sampled_tx_started_measurands
+        )
+
+    def _failed(self, error: UnsignedError) -> None:
+        if not self._failing:
+            _log.error("EVSE %d: a reading is not signed: %s", self._evse.id, error)
+            self.on_unsigned({"reason": str(error)}, self._evse.id)
+        self._failing = True
+
+    # What the record and the CSMS get
+
+    def public_key_text(self) -> str:
+        """The public key as the CSMS is told it; empty while there is none."""
+        spki = self.signatures.public_key_now()
+        return told_key(spki, self._settings.public_key_format) if spki is not None else ""
+
+    async def begin_value(self, transaction_id: str) -> SignedValue | None:
+        """The signed begin of a transaction, where the CSMS is to have it with the begin."""
+        if not self._tells_begin:
+            return None
+        try:
+            records = await self.signatures.records_of(transaction_id)
+        except UnsignedError as error:
+            self._failed(error)
+            return None
+        return next((SignedValue(one.text) for one in records if one.reason == Reason.BEGIN), None)
+
+    def begin_reading(self, transaction_id: str) -> Reading | None:
+        """The reading that the begin of a transaction was signed with."""
+        return self._begin[1] if self._begin is not None and self._begin[0] == transaction_id else None
+
+    async def sampled(self, value: MeterValue, reading: Reading, transaction_id: str | None) -> MeterValue:
+        """A sample with its register signed, within a transaction or without one."""
+        try:
+            if transaction_id is None:
+                record = await self.signatures.alone(reading)
+            else:
+                record = await self.signatures.between(transaction_id, reading, Reason.DURING)
+        except UnsignedError as error:
+            self._failed(error)
+            return value
+        return value.with_signature(SignedValue(record.text)) if record is not None else value
+
+    async def divide(self, transaction_id: str, reading: Reading) -> None:
+        """Sign the register where a tariff period of a transaction ends and the next begins."""
+        try:
+            record = await self.signatures.between(transaction_id, reading, Reason.TARIFF)
+            if record is not None and self._ends_signed:
+                await self._outbox.keep_for_end(transaction_id, _value(record, Context.OTHER))
+        except UnsignedError as error:
+            self._failed(error)
+        except StorageError as error:
+            _log.error("the signed register of transaction %s is not kept for its end: %s", transaction_id, error)
+
+    @property
+    def _ends_signed(self) -> bool:
+        settings = self._settings
+        return (
+            settings.sampled_data_enabled
+            and settings.sampled_sign_readings
+            and _REGISTER in settings.sampled_tx_ended_measurands
+        )
+
+    async def end(self, event: TransactionEvent, fresh: Reading | None, last: Reading | None) -> list[SignedRecord]:
+        """Sign the end of a transaction; the records that its bill needs. Empty: it is not signed."""
+        reading = fresh or last
+        if reading is None:
+            return []
+        try:
+            records = await self.signatures.end(
+                event.transaction_id, reading, end_of(event.stopped_reason), substitute=fresh is None
+            )
+        except UnsignedError as error:
+            self._failed(error)
+            return []
+        return records
+
+    def end_values(
+        self, records: Iterable[SignedRecord], kept: list[MeterValue], last: list[MeterValue]
+    ) -> list[MeterValue]:
+        """The values of an Ended event: the signed begin before what was sampled, the signed end with the last."""
+        if not self._ends_signed:
+            return [*kept, *last]
+        begin = [_value(one, Context.TRANSACTION_BEGIN) for one in records if one.reason == Reason.BEGIN]
+        end = next((one for one in records if one.reason not in (Reason.BEGIN, Reason.TARIFF)), None)
+        signed = SignedValue(end.text) if end is not None else None
+        if begin:  # in place of the same without a signature
+            kept = [one for one in kept if one.samples[0].context is not Context.TRANSACTION_BEGIN]
+        return [*begin, *kept, *(value.with_signature(signed) for value in last)]
+
+    async def end_after_power_cut(
+        self,
+        event: TransactionEvent,
+        fresh: Reading | None,
+        last: Reading | None,
+        values: list[MeterValue],
+        *,
+        told: bool,
+    ) -> list[MeterValue]:
+        """What a transaction that a power cut ended tells, `values` with the last one at the end, signed as usual."""
+        records = await self.end(event, fresh, last)
+        kept, ends = values, list[MeterValue]()
+        if values and all(sample.context is Context.TRANSACTION_END for sample in values[-1].samples):
+            kept, ends = values[:-1], values[-1:]
+        keyed, _ = self.with_public_keys(tuple(self.end_values(records, kept, ends)), told=told)
+        return list(keyed)
+
+    def with_public_keys(self, values: tuple[MeterValue, ...], *, told: bool) -> tuple[tuple[MeterValue, ...], bool]:
+        """Values with the public key where it is wanted; `told` says that this transaction's values had it already.
+
+        Returns them, and whether it has been told now.
+        """
+        mode, key = self._settings.public_key_with_signed_meter_value, self.signatures.key
+        if mode == "Never" or key is None:
+            return values, told
+        text = told_key(key.spki, self._settings.public_key_format)
+        keyed: list[MeterValue] = []
+        for value in values:
+            samples: list[SampledValue] = []
+            for sample in value.samples:
+                signed = sample.signed
+                if signed is not None and (mode == "EveryMeterValue" or not told):
+                    sample, told = replace(sample, signed=replace(signed, public_key=text)), True
+                samples.append(sample)
+            keyed.append(replace(value, samples=tuple(samples)))
+        return tuple(keyed), told
+
+
+def was_key_told(events: Iterable[TransactionEvent]) -> bool:
+    """Whether any of these events carries the public key."""
+    samples = (sample for event in events for value in event.meter_values for sample in value.samples)
+    return any(sample.signed is not None and sample.signed.public_key for sample in samples)
+
+
+def _value(record: SignedRecord, context: Context) -> MeterValue:
+    sample = SampledValue(record.energy_wh or 0.0, _REGISTER, context, "Wh", signed=SignedValue(record.text))
+    return MeterValue(record.taken_at, (sample,))

@@ -1,0 +1,63 @@
+"""The private key with which the station signs the readings of one EVSE: made once, kept for itself, never replaced
+in silence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from station.security import private_files
+
+if TYPE_CHECKING:
+    from metering.ocmf_signer import OcmfSigner
+
+
+class SigningKeyError(Exception):
+    """There is no key to sign with; the sentence says why."""
+
+
+class SigningKey:
+    """A key on disk. Everything here waits for the disk: call it from a thread."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._signer: OcmfSigner | None = None
+
+    def public_key(self) -> bytes:
+        """What its signatures are checked with: SubjectPublicKeyInfo, as DER. Makes the key where there is none.
+
+        Raises:
+            SigningKeyError: as `signer`.
+        """
+        from metering.ocmf_signer import public_key_in
+
+        if self._signer is None:
+            try:
+                pem = private_files.read(self._file)
+            except OSError as error:
+                raise SigningKeyError(f"{self._file}: {error.strerror}") from error
+            if pem is not None and (found := public_key_in(pem)) is not None:
+                return found
+        return self.signer().public_key
+
+    def signer(self) -> OcmfSigner:
+        """The key at work; made where there is none. Whoever signs with it tells when it is another than before.
+
+        Raises:
+            SigningKeyError: the file is no key, and is left as it is; or the disk refuses.
+        """
+        from metering.ocmf_signer import KeyUnusableError, OcmfSigner, create_key
+
+        if self._signer is not None:
+            return self._signer
+        try:
+            pem = private_files.read(self._file)
+            if pem is None:
+                pem = create_key()
+                private_files.write(self._file, pem)
+            self._signer = OcmfSigner(pem)
+        except OSError as error:
+            raise SigningKeyError(f"{self._file}: {error.strerror}") from error
+        except KeyUnusableError as error:
+            raise SigningKeyError(f"{self._file}: {error}") from error
+        return self._signer

@@ -1,0 +1,1 @@
+"""What protects people and the house: residual current, back plate, tampering, worn contactors."""

@@ -1,0 +1,56 @@
+"""Carries what the back plate shows into the station: the selector's cap, an opened flap, jumpers that do not fit."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from station.hardware.selector import selected_a
+from station.protection.jumpers import Jumpers
+
+if TYPE_CHECKING:
+    from station.hardware.back_plate import BackPlate
+    from station.limits.load_management import LoadManagement
+    from station.protection.jumpers import JumperPosition
+    from station.protection.tamper import Tamper
+
+_log = logging.getLogger(__name__)
+
+
+class BackPlateWatch:
+    """Follows the back plate."""
+
+    def __init__(
+        self, plate: BackPlate, expected_jumpers: JumperPosition, load: LoadManagement, tamper: Tamper
+    ) -> None:
+        self._plate = plate
+        self._expected: JumperPosition = expected_jumpers
+        self._load = load
+        self._tamper = tamper
+        self._said: str | None = None
+
+    @property
+    def jumpers(self) -> Jumpers:
+        """Where the jumpers stand, and where they have to."""
+        return Jumpers(self._plate.seen.jumpers, self._expected)
+
+    async def run(self) -> None:
+        """Follow until cancelled; when it cannot be followed any more, the selector counts as unreadable.
+
+        Raises:
+            StorageError: an alarm is in force, but a power cut would end it.
+        """
+        try:
+            async for seen in self._plate.views():
+                self._load.select(selected_a(seen.selector))
+                self._say_mismatch()
+                if seen.flap_open:
+                    await self._tamper.opened()
+        finally:
+            self._load.select(selected_a(None))
+
+    def _say_mismatch(self) -> None:
+        wrong = self.jumpers.mismatch
+        if wrong is not None and wrong != self._said:
+            _log.warning("%s", wrong)
+        self._said = wrong

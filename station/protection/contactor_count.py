@@ -1,0 +1,66 @@
+"""How often a contactor has moved: it is made for so many operations, and for few under load."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from station.evse import Evse
+    from station.records.fact_store import FactStore
+
+
+@dataclass(frozen=True, slots=True)
+class ContactorCount:
+    """The operations of one contactor, over all its life."""
+
+    closed: int = 0
+    opened_under_load: int = 0
+
+    def after(self, was_closed: bool, is_closed: bool, *, load: bool) -> ContactorCount:
+        """The count after the contactor was seen so, with or without a load while it opened."""
+        return ContactorCount(
+            self.closed + (is_closed and not was_closed),
+            self.opened_under_load + (was_closed and not is_closed and load),
+        )
+
+
+class ContactorRecord:
+    """Keeps the counts on disk."""
+
+    def __init__(self, evses: Mapping[int, Evse], facts: FactStore) -> None:
+        self._evses = evses
+        self._facts = facts
+
+    async def load(self) -> None:
+        """Take the counts that are on disk; one that cannot be read begins anew.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        for name, text in (await self._facts.load()).items():
+            if name.isdecimal() and (evse := self._evses.get(int(name))) is not None:
+                evse.contactor = ContactorCount(**json.loads(text))
+
+    async def run(self) -> None:
+        """Save each change, until cancelled.
+
+        Raises:
+            StorageError: a change is not saved; it is with the next one.
+        """
+        async with asyncio.TaskGroup() as group:
+            for evse in self._evses.values():
+                group.create_task(self._follow(evse))
+
+    async def _follow(self, evse: Evse) -> None:
+        saved = evse.contactor
+        while True:
+            if evse.contactor != saved:
+                counted = evse.contactor
+                await self._facts.save(str(evse.id), json.dumps(asdict(counted)))
+                saved = counted
+            else:
+                await evse.changed.wait()

@@ -1,0 +1,38 @@
+"""[protection] of the installation file: what local rules and the place ask of the station's protection."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from station.limits.derating import Range
+
+_Celsius = Annotated[float, Field(ge=-60, le=100, allow_inf_nan=False)]
+
+
+class ProtectionConfig(BaseModel):
+    """[protection]."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
+
+    shunt_trip: Literal["none", "pulse", "hold"] = "none"
+    """whether a DC residual current trips the breaker upstream: with a pulse, or held until service clears the fault"""
+    shunt_trip_pulse_s: Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)] = 1.0
+    monitor_test_every_h: Annotated[float, Field(gt=0, le=8760, allow_inf_nan=False)] = 24.0
+    """how often the residual-current monitor is tested, besides at each start"""
+    pause_below_c: _Celsius = -40.0
+    full_current_until_c: _Celsius = 45.0
+    """inside the station; from there on the current falls, to 6 A at pause_above_c"""
+    pause_above_c: _Celsius = 50.0
+
+    @model_validator(mode="after")
+    def _temperatures_rise(self) -> ProtectionConfig:
+        if not self.pause_below_c < self.full_current_until_c < self.pause_above_c:
+            raise ValueError("pause_below_c, full_current_until_c and pause_above_c must rise in this order")
+        return self
+
+    @property
+    def temperatures(self) -> Range:
+        """Where the station may work."""
+        return Range(self.pause_below_c, self.full_current_until_c, self.pause_above_c)

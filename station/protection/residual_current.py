@@ -1,0 +1,234 @@
+"""DC residual current: what is latched until service clears it, the shunt trip, tests of the monitor with evidence.
+
+The contactor has opened before anything here runs: that follows from the state of the EVSE. IEC 62955 asks for a
+monitor that is tested; where local rules demand it, the breaker upstream is tripped too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from station.hardware.board import BoardError, SelfTest
+from station.model import Fault
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from station.evse import Evse
+    from station.hardware.back_plate import BackPlate
+    from station.protection.protection import ProtectionConfig
+    from station.records.fact_store import FactStore
+
+_log = logging.getLogger(__name__)
+
+_RETRY_S: Final = 1.0
+_BUSY_S: Final = 60.0
+"""an EVSE that charges is asked again so much later"""
+_TRIPPED: Final = "tripped"
+_TEST: Final = "test"
+_TRIED: Final = "shunt-trip-tried"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A test of the monitor of an EVSE, and what came of it."""
+
+    evse_id: int
+    at: datetime
+    result: SelfTest
+
+
+class ResidualCurrentGuard:
+    """Follows the monitors of all EVSEs."""
+
+    def __init__(
+        self,
+        evses: Mapping[int, Evse],
+        plate: BackPlate,
+        facts: FactStore,
+        config: ProtectionConfig,
+        clock: Clock,
+    ) -> None:
+        self._evses = evses
+        self._plate = plate
+        self._facts = facts
+        self._config = config
+        self._clock = clock
+        self._latched: set[int] = set()
+        self._pulsed: set[int] = set()
+        self.evidence: dict[int, Evidence] = {}
+        """the last test of each EVSE that can be tested"""
+        self.shunt_trip_tried_at: datetime | None = None
+        """when the coil was energised to see whether the breaker falls"""
+
+    async def load(self) -> None:
+        """Take what is latched, and the last tests, from the disk.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        known = await self._facts.load()
+        if (tried := known.pop(_TRIED, "")) != "":
+            self.shunt_trip_tried_at = datetime.fromisoformat(tried)
+        for name, text in sorted(known.items()):
+            kind, number, *when = name.split("/")
+            evse = self._evses.get(int(number))
+            if evse is None:
+                continue
+            if kind == _TEST:
+                at, result = datetime.fromisoformat(when[0]), SelfTest(json.loads(text))
+                self.evidence[evse.id] = Evidence(evse.id, at, result)
+                evse.report_fault(Fault.RESIDUAL_MONITOR, result is SelfTest.FAILED)
+            elif json.loads(text):
+                self._latched.add(evse.id)
+                self._pulsed.add(evse.id)  # the breaker was closed again since: no second pulse
+                evse.report_fault(Fault.DC_RESIDUAL_CURRENT, True)
+
+    async def run(self) -> None:
+        """Watch and test until cancelled.
+
+        Raises:
+            StorageError: what was found is in force, but a power cut would end it.
+        """
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._drive_shunt_trip())
+            for evse in self._evses.values():
+                group.create_task(self._follow(evse))
+                group.create_task(self._keep_testing(evse))
+
+    @property
+    def wants_trip(self) -> bool:
+        """Whether the shunt trip has to be energised now."""
+        match self._config.shunt_trip:
+            case "none":
+                return False
+            case "hold":
+                return any(_is_tripped(evse) for evse in self._evses.values())
+            case "pulse":
+                return any(_is_tripped(evse) and evse.id not in self._pulsed for evse in self._evses.values())
+
+    async def clear(self, evse_id: int) -> None:
+        """Somebody of the service has looked at it.
+
+        Raises:
+            ValueError: the monitor still tells the fault.
+            StorageError: it stays latched.
+        """
+        evse = self._evses[evse_id]
+        if Fault.DC_RESIDUAL_CURRENT in evse.state.seen.faults:
+            raise ValueError("the monitor still tells a DC residual current")
+        await self._save_latch(evse_id, False)
+        evse.report_fault(Fault.DC_RESIDUAL_CURRENT, False)
+        self._pulsed.discard(evse_id)
+
+    async def try_shunt_trip(self) -> bool:
+        """Energise the coil as at a fault, so that the breaker upstream falls; False: in use, or it does not obey.
+
+        Where all is well the station is without power before this returns.
+
+        Raises:
+            StorageError: nothing was done.
+        """
+        if any(evse.state.seen.contactor_closed for evse in self._evses.values()):
+            return False
+        await self._facts.save(_TRIED, self._clock.now().isoformat())
+        self.shunt_trip_tried_at = self._clock.now()
+        if not await self._energise(True):
+            return False
+        try:
+            await self._clock.sleep(self._config.shunt_trip_pulse_s)
+        finally:
+            if not self.wants_trip:
+                await self._energise(False)
+        return True
+
+    async def test(self, evse_id: int) -> SelfTest | None:
+        """Test the monitor of an EVSE and keep the evidence; None: somebody uses it, or it cannot be asked.
+
+        Raises:
+            StorageError: the result is in force, but not kept.
+        """
+        evse = self._evses[evse_id]
+        try:
+            result = await evse.test_residual_monitor()
+        except BoardError as error:
+            _log.warning("EVSE %d: the residual-current monitor was not tested: %s", evse_id, error)
+            return None
+        if result is None or result is SelfTest.ABSENT:
+            return result
+        at = self._clock.now()
+        self.evidence[evse_id] = Evidence(evse_id, at, result)
+        _log.log(
+            logging.ERROR if result is SelfTest.FAILED else logging.INFO,
+            "EVSE %d: test of the residual-current monitor: %s",
+            evse_id,
+            result,
+        )
+        evse.report_fault(Fault.RESIDUAL_MONITOR, result is SelfTest.FAILED)
+        await self._facts.save(f"{_TEST}/{evse_id}/{at.isoformat()}", json.dumps(result))
+        return result
+
+    async def _follow(self, evse: Evse) -> None:
+        """Latch on disk what the state has latched."""
+        while True:
+            if _is_tripped(evse) and evse.id not in self._latched:
+                await self._save_latch(evse.id, True)
+            else:
+                await evse.changed.wait()
+
+    async def _save_latch(self, evse_id: int, latched: bool) -> None:
+        await self._facts.save(f"{_TRIPPED}/{evse_id}", json.dumps(latched))
+        (self._latched.add if latched else self._latched.discard)(evse_id)
+
+    async def _keep_testing(self, evse: Evse) -> None:
+        """At the start, then at the interval; where somebody charges, soon after."""
+        while True:
+            result = await self.test(evse.id)
+            if result is SelfTest.ABSENT:
+                return
+            await self._clock.sleep(self._config.monitor_test_every_h * 3600.0 if result is not None else _BUSY_S)
+
+    async def _drive_shunt_trip(self) -> None:
+        """Level-triggered: what is wanted is given to the coil until it has it."""
+        if self._config.shunt_trip == "none":
+            return
+        energised: bool | None = None
+        while True:
+            wanted = self.wants_trip
+            if wanted is not energised:
+                energised = wanted if await self._energise(wanted) else None
+            if wanted and energised and self._config.shunt_trip == "pulse":
+                await self._clock.sleep(self._config.shunt_trip_pulse_s)
+                self._pulsed |= {evse.id for evse in self._evses.values() if _is_tripped(evse)}
+            elif energised is None:
+                await self._clock.sleep(_RETRY_S)
+            else:
+                await self._any_change()
+
+    async def _energise(self, energised: bool) -> bool:
+        try:
+            await self._plate.energise_shunt_trip(energised)
+        except BoardError as error:
+            _log.error("the shunt trip does not obey: %s", error)
+            return False
+        if energised:
+            _log.error("shunt trip energised")
+        return True
+
+    async def _any_change(self) -> None:
+        """Wait until any EVSE changes."""
+        waits = [asyncio.ensure_future(evse.changed.wait()) for evse in self._evses.values()]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+
+def _is_tripped(evse: Evse) -> bool:
+    return Fault.DC_RESIDUAL_CURRENT in evse.state.faults

@@ -1,0 +1,182 @@
+"""What the station knows of a customer, and forgetting it (OCPP 2.0.1 N09, N10).
+
+A customer is known by id tokens. The authorization cache forgets them at once. The record of transactions keeps
+what was charged, without whose it was; but an event that the CSMS has not taken yet, or of a transaction that goes
+on, is billing data, and is made anonymous as soon as it is neither.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from station.model import EventType, IdToken
+from station.records.database import Database
+from station.records.recovery import last_register
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from station.model import TransactionEvent
+    from station.records.outbox import Outbox
+    from station.tokens.token_store import Key, TokenStore
+
+_log = logging.getLogger(__name__)
+
+_MOST_TRANSACTIONS = 500
+"""in one report, the newest: some 150 messages to the CSMS"""
+_TRY_AGAIN_S = 3_600.0
+
+_OF_TOKEN = "lower(json_extract(payload, '$.id_token.value')) = ? AND json_extract(payload, '$.id_token.type') = ?"
+_NEEDED = "(settled_at IS NULL OR transaction_id NOT IN (SELECT transaction_id FROM events WHERE event_type = 'Ended'))"
+"""not taken by the CSMS, or of a transaction that goes on"""
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """Who is meant: an id token, or an identifier that id tokens carried as their value or as additional info."""
+
+    id_token: IdToken | None = None
+    identifier: str | None = None
+
+
+class CustomerInformation:
+    """Finds and clears what is stored of a customer."""
+
+    def __init__(self, tokens: TokenStore, outbox: Outbox, database: Database, clock: Clock) -> None:
+        self._tokens = tokens
+        self._outbox = outbox
+        self._database = database
+        self._clock = clock
+
+    async def report(self, customer: Customer) -> str:
+        """Everything that is stored of a customer, in lines for people; empty when there is nothing.
+
+        Raises:
+            StorageError: the records cannot be read.
+        """
+        keys = await self._keys(customer)
+        cached = [(key, info) for key, info in self._tokens.entries() if key in keys]
+        lines = [f"Authorization cache: {_named(*key)}, {info.status.value}" for key, info in cached]
+        transactions = await self._transactions(keys)
+        lines += [_line(transaction_id, await self._outbox.events(transaction_id)) for transaction_id in transactions]
+        lines += await self._logged(keys, transactions)
+        return "\n".join(lines)
+
+    async def _logged(self, keys: Collection[Key], told: Collection[str]) -> list[str]:
+        """What only the log of transactions still knows: its lines outlive the events."""
+        lines: list[str] = []
+        for key in keys:
+            rows = await self._database.rows(
+                "SELECT transaction_id, evse_id, began_at, ended_at FROM transactions"
+                " WHERE token = ? COLLATE NOCASE AND token_type = ? ORDER BY number DESC LIMIT ?",
+                (*key, _MOST_TRANSACTIONS),
+            )
+            lines += [
+                f"Transaction {transaction_id}: EVSE {evse_id}, {_named(*key)}, from {began_at} until {ended_at}"
+                for transaction_id, evse_id, began_at, ended_at in rows
+                if transaction_id not in told
+            ]
+        return lines
+
+    async def clear(self, customer: Customer) -> int:
+        """Forget a customer, besides what is still needed; returns how many events are.
+
+        Raises:
+            StorageError: nothing of the record is cleared, or not all of it.
+        """
+        keys = await self._keys(customer)
+        await self._outbox.flush()  # what the CSMS has taken is noted
+        now = self._clock.now().isoformat()
+        needed = 0
+        for key in keys:
+            await self._tokens.forget(IdToken(*key))
+            needed += await self._make_anonymous(key, now)
+        return needed
+
+    async def run(self) -> None:
+        """Forget what was needed when it was to be forgotten, until cancelled."""
+        while True:
+            rows = await self._database.rows("SELECT token, type, asked_at FROM customers_to_forget")
+            for token, kind, asked_at in rows:
+                # The answers to events that came late have put the token into the cache again.
+                await self._tokens.forget(IdToken(str(token), str(kind)))
+                await self._make_anonymous((str(token), str(kind)), str(asked_at))
+            await self._clock.sleep(_TRY_AGAIN_S)
+
+    async def _keys(self, customer: Customer) -> Collection[Key]:
+        """The id tokens of a customer."""
+        if customer.id_token is not None:
+            return {customer.id_token.key}
+        identifier = (customer.identifier or "").casefold()
+        rows = await self._database.rows(
+            "SELECT DISTINCT lower(json_extract(payload, '$.id_token.value')), json_extract(payload, '$.id_token.type')"
+            " FROM events WHERE json_extract(payload, '$.id_token') IS NOT NULL AND ("
+            " lower(json_extract(payload, '$.id_token.value')) = ?1 OR EXISTS ("
+            "  SELECT 1 FROM json_each(payload, '$.id_token.additional_info') AS info"
+            "  WHERE lower(json_extract(info.value, '$[0]')) = ?1))",
+            (identifier,),
+        )
+        cached = {key for key, _ in self._tokens.entries() if key[0] == identifier}
+        return cached | {(str(token), str(kind)) for token, kind in rows}
+
+    async def _transactions(self, keys: Collection[Key]) -> list[str]:
+        found: list[str] = []
+        for key in keys:
+            rows = await self._database.rows(
+                f"SELECT transaction_id FROM events WHERE {_OF_TOKEN}"
+                " GROUP BY transaction_id ORDER BY MAX(id) DESC LIMIT ?",
+                (*key, _MOST_TRANSACTIONS),
+            )
+            found += [str(row[0]) for row in rows]
+        return found
+
+    async def _make_anonymous(self, key: Key, asked_at: str) -> int:
+        """Take a token out of the events that nobody needs with it; the others are noted. Returns their number."""
+        await self._database.write(
+            "UPDATE events SET payload = json_set(payload, '$.id_token', NULL)"
+            f" WHERE {_OF_TOKEN} AND occurred_at <= ? AND NOT {_NEEDED}",
+            (*key, asked_at),
+        )
+        await self._database.write(
+            "UPDATE transactions SET token = NULL, token_type = NULL"
+            " WHERE token = ? COLLATE NOCASE AND token_type = ? AND began_at <= ? AND NOT EXISTS"
+            f" (SELECT 1 FROM events WHERE events.transaction_id = transactions.transaction_id AND {_OF_TOKEN})",
+            (*key, asked_at, *key),
+        )
+        rows = await self._database.rows(
+            f"SELECT COUNT(*) FROM events WHERE {_OF_TOKEN} AND occurred_at <= ?", (*key, asked_at)
+        )
+        if needed := int(str(rows[0][0])):
+            await self._database.write(
+                "INSERT INTO customers_to_forget (token, type, asked_at) VALUES (?, ?, ?)"
+                " ON CONFLICT (token, type) DO UPDATE SET asked_at = excluded.asked_at",
+                (*key, asked_at),
+            )
+        else:
+            await self._database.write("DELETE FROM customers_to_forget WHERE token = ? AND type = ?", key)
+        return needed
+
+
+def _named(value: str, kind: str) -> str:
+    """A token for the CSMS; a key code would show wherever a frame is logged (C04.FR.04)."""
+    return kind if kind == "KeyCode" else f"{kind} {value}"
+
+
+def _line(transaction_id: str, events: list[TransactionEvent]) -> str:
+    tokens = {_named(event.id_token.value, event.id_token.type) for event in events if event.id_token is not None}
+    more = {info for event in events if event.id_token is not None for info in event.id_token.additional_info}
+    ended = [event for event in events if event.event_type is EventType.ENDED]
+    registers = [last_register(events[:1]), last_register(events)]
+    readings = [one.energy_import_wh for one in registers if one is not None and one.energy_import_wh is not None]
+    parts = [
+        f"Transaction {transaction_id}: EVSE {events[0].evse_id}",
+        *sorted(tokens),
+        *(f"{kind} {value}" for value, kind in sorted(more)),
+        f"from {events[0].occurred_at.isoformat(timespec='seconds')}",
+        f"until {ended[0].occurred_at.isoformat(timespec='seconds')}" if ended else "ongoing",
+    ]
+    if len(readings) == len(registers):
+        parts.append(f"{readings[1] - readings[0]:.0f} Wh")
+    return ", ".join(parts)

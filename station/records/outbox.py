@@ -1,0 +1,403 @@
+"""The record of transaction events, which is the queue to the CSMS: on disk before anything is sent.
+
+One table. Rows that the CSMS has not settled are the queue, the others are the history. The number of an
+event in its transaction is given by the same statement that records it, so it cannot be given twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+from metering.pulse import Pulse
+from metering.sampling import MOST_ENDED_VALUES, MeterValue
+from station.model import SAMPLE_TRIGGERS, EventType, TransactionEvent
+from station.records.database import Database, StorageError
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from pydantic import TypeAdapter
+
+    from metering.clock import Clock
+
+_log = logging.getLogger(__name__)
+
+_SETTLED_AT_ONCE = 64
+"""answers that are noted in one write; a power cut before it only means that as many are sent again"""
+_BOUND_AFTER = 64
+"""events after which the length of the queue is looked at again"""
+_MOST_KEPT = 2 * MOST_ENDED_VALUES
+"""samples on disk for an Ended event; with more, every second one goes"""
+_SAMPLES = ", ".join(f"'{trigger}'" for trigger in sorted(SAMPLE_TRIGGERS))
+_THIN_OUT = f"""
+    DELETE FROM events WHERE id IN (
+        SELECT id FROM (
+            SELECT id, ROW_NUMBER() OVER (PARTITION BY transaction_id ORDER BY id) AS place
+            FROM events
+            WHERE settled_at IS NULL AND id > ? AND event_type = 'Updated'
+            AND json_extract(payload, '$.trigger') IN ({_SAMPLES})
+        ) WHERE place % 2 = 1
+    ) RETURNING id
+"""
+
+
+@cache
+def _events() -> TypeAdapter[TransactionEvent]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(TransactionEvent)
+
+
+@cache
+def _meter_values() -> TypeAdapter[MeterValue]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(MeterValue)
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """An event on disk that waits for its answer."""
+
+    id: int
+    event: TransactionEvent
+    attempts: int
+    """how often it was sent without being accepted"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Correction:
+    after: int
+    correction: timedelta
+    until: datetime
+
+
+class Outbox:
+    """Appends events, gives the oldest one, notes what became of it."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._settled: list[tuple[str, int, int]] = []
+        self._last_id = 0
+        self._since_bound = 0
+        self._arrived = asyncio.Event()
+        self._progress = Pulse()
+        self._handed_out = 0
+        """the newest event that may have been sent in this life"""
+        self._corrections: list[_Correction] = []
+        self._corrected: dict[str, bool] = {}
+        self._turn = asyncio.Lock()
+        """of who reads what is to be sent, and who corrects it"""
+        self.on_append: list[Callable[[TransactionEvent], None]] = []
+        """told of each event that is on disk"""
+
+    async def check(self) -> None:
+        """See that the record can be read, before anybody counts on it.
+
+        Raises:
+            StorageError: it cannot.
+        """
+        await self._database.rows("SELECT id FROM events ORDER BY id DESC LIMIT 1")
+
+    async def append(self, event: TransactionEvent) -> TransactionEvent:
+        """Record an event for good; returns it with its number.
+
+        Raises:
+            StorageError: it is not on disk. The caller must not go on as if it were.
+        """
+        insert = """
+            INSERT INTO events (transaction_id, seq_no, evse_id, event_type, occurred_at, offline, payload)
+            SELECT ?1, (SELECT COALESCE(MAX(seq_no) + 1, 0) FROM events WHERE transaction_id = ?1), ?2, ?3, ?4, ?5, ?6
+            RETURNING seq_no
+        """
+        rows = await self._database.rows(
+            insert,
+            (
+                event.transaction_id,
+                event.evse_id,
+                event.event_type.value,
+                event.occurred_at.isoformat(),
+                int(event.offline),
+                _events().dump_json(event).decode(),
+            ),
+        )
+        recorded = replace(event, seq_no=int(str(rows[0][0])))
+        self._since_bound += 1
+        self._arrived.set()
+        for told in self.on_append:
+            told(recorded)
+        return recorded
+
+    async def oldest(self) -> Queued | None:
+        """The event to deliver next; None when all are settled.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        self._arrived.clear()
+        async with self._turn:
+            await self._apply_corrections()
+            rows = await self._database.rows(
+                "SELECT id, seq_no, offline, attempts, payload FROM events"
+                " WHERE settled_at IS NULL AND id > ? ORDER BY id LIMIT 1",
+                (self._last_id,),
+            )
+            if rows:
+                queued = _queued(rows[0])
+                self._handed_out = queued.id
+                return queued
+        await self.flush()
+        return None
+
+    async def bound(self, most: int) -> int:
+        """Keep the queue to `most` events: of each transaction the 1st, 3rd, 5th … sample goes (E04.FR.07, E04.FR.08).
+
+        Starts, ends and what happened in between stay, however many they are. Looks at the queue now and then
+        only. Returns how many events went.
+
+        Raises:
+            StorageError: as `append`.
+        """
+        if self._since_bound < _BOUND_AFTER:
+            return 0
+        self._since_bound = 0
+        if await self.waiting() <= most:
+            return 0
+        return len(await self._database.rows(_THIN_OUT, (self._last_id,)))
+
+    async def wait(self) -> None:
+        """Wait until an event may have come since `oldest` was last asked."""
+        await self._arrived.wait()
+
+    async def delivered(self, *, within_s: float) -> bool:
+        """Wait until nothing waits for delivery, `within_s` seconds at the most; returns whether it came to that."""
+        given_up_s = self._clock.monotonic() + within_s
+        while await self.waiting():
+            left_s = given_up_s - self._clock.monotonic()
+            if left_s <= 0.0:
+                return False
+            await self._progress.wait_at_most(self._clock, left_s)
+        return True
+
+    async def settle(self, queued: Queued, *, given_up: bool = False) -> None:
+        """The CSMS has answered, or will never accept it: go on to the next.
+
+        Raises:
+            StorageError: it is not noted on disk (it is noted in memory and with the next flush).
+        """
+        self._last_id = queued.id
+        self._progress.fire()
+        self._settled.append((self._clock.now().isoformat(), int(given_up), queued.id))
+        if given_up or len(self._settled) >= _SETTLED_AT_ONCE:
+            await self.flush()
+
+    async def failed(self, queued: Queued) -> None:
+        """The CSMS did not accept it this time (E13).
+
+        Raises:
+            StorageError: as `append`.
+        """
+        await self._database.write("UPDATE events SET attempts = attempts + 1 WHERE id = ?", (queued.id,))
+
+    async def flush(self) -> None:
+        """Note on disk what was settled since the last time.
+
+        Raises:
+            StorageError: nothing is lost; they are kept for the next flush.
+        """
+        if self._settled:
+            noted, self._settled = self._settled, []
+            try:
+                await self._database.write_many("UPDATE events SET settled_at = ?, given_up = ? WHERE id = ?", noted)
+            except BaseException:
+                self._settled = noted + self._settled
+                raise
+
+    async def mark_offline(self) -> None:
+        """The link is gone: what is still in the queue happened offline for the CSMS (E11.FR.07).
+
+        Raises:
+            StorageError: as `append`.
+        """
+        await self.flush()
+        await self._database.write("UPDATE events SET offline = 1 WHERE settled_at IS NULL AND offline = 0")
+
+    async def waiting(self, transaction_id: str | None = None) -> int:
+        """How many events wait for delivery, of one transaction or of all (E14)."""
+        with contextlib.suppress(StorageError):  # a full disk can still be read
+            await self.flush()
+        where = " AND transaction_id = ?" if transaction_id is not None else ""
+        values = (self._last_id, transaction_id) if transaction_id is not None else (self._last_id,)
+        rows = await self._database.rows(
+            f"SELECT COUNT(*) FROM events WHERE settled_at IS NULL AND id > ?{where}", values
+        )
+        return int(str(rows[0][0]))
+
+    async def events(self, transaction_id: str) -> list[TransactionEvent]:
+        """Everything that is recorded of a transaction, in order."""
+        rows = await self._database.rows(
+            "SELECT id, seq_no, offline, attempts, payload FROM events WHERE transaction_id = ? ORDER BY seq_no",
+            (transaction_id,),
+        )
+        return [_queued(row).event for row in rows]
+
+    async def transaction_ids(self, most: int = 100) -> list[str]:
+        """The transactions on record, the newest first."""
+        rows = await self._database.rows(
+            "SELECT transaction_id FROM events WHERE event_type = 'Started' ORDER BY id DESC LIMIT ?", (most,)
+        )
+        return [str(row[0]) for row in rows]
+
+    async def open_transactions(self) -> list[str]:
+        """Transactions that were started and never ended, the oldest first."""
+        rows = await self._database.rows(
+            "SELECT transaction_id FROM events AS s WHERE event_type = 'Started' AND NOT EXISTS"
+            " (SELECT 1 FROM events AS e WHERE e.event_type = 'Ended' AND e.transaction_id = s.transaction_id)"
+            " ORDER BY id"
+        )
+        return [str(row[0]) for row in rows]
+
+    async def newest(self) -> int:
+        """The number of the newest event that there ever was, which only grows; 0 before the first."""
+        rows = await self._database.rows("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
+        return int(str(rows[0][0])) if rows else 0
+
+    async def begun_and_ended(self, after: int, most: int) -> list[tuple[int, TransactionEvent]]:
+        """The begins and ends of transactions that were recorded after the event of a number, with their numbers.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        rows = await self._database.rows(
+            "SELECT id, seq_no, offline, attempts, payload FROM events"
+            " WHERE id > ? AND event_type IN ('Started', 'Ended') ORDER BY id LIMIT ?",
+            (after, most),
+        )
+        return [(queued.id, queued.event) for queued in map(_queued, rows)]
+
+    def correct_times(self, after: int, correction: timedelta, until: datetime) -> None:
+        """The clock was wrong by `correction` until `until`: so move what was recorded after the event of this number.
+
+        What was sent already stays as the CSMS has it. What is to be sent is corrected before.
+        """
+        self._corrections.append(_Correction(after, correction, until))
+
+    async def corrected(self) -> dict[str, bool]:
+        """The transactions of which something was recorded with a wrong time, and whether it is their begin too.
+
+        Raises:
+            StorageError: nothing is corrected yet; ask again.
+        """
+        async with self._turn:
+            await self._apply_corrections()
+        found, self._corrected = self._corrected, {}
+        return found
+
+    async def _apply_corrections(self) -> None:
+        while self._corrections:
+            due = self._corrections[0]
+            rows = await self._database.rows(
+                "SELECT id, seq_no, offline, attempts, payload FROM events WHERE id > ? AND occurred_at <= ?",
+                (due.after, due.until.isoformat()),
+            )
+            found = [_queued(row) for row in rows]
+            moved = ((one.id, _moved(one.event, due.correction)) for one in found if one.id > self._handed_out)
+            await self._database.write_many(
+                "UPDATE events SET occurred_at = ?, payload = ? WHERE id = ?",
+                [
+                    (event.occurred_at.isoformat(), _events().dump_json(event).decode(), number)
+                    for number, event in moved
+                ],
+            )
+            self._corrections.pop(0)
+            for event in (one.event for one in found):
+                begun = event.event_type is EventType.STARTED
+                self._corrected[event.transaction_id] = begun or self._corrected.get(event.transaction_id, False)
+
+    async def latest_of(self, evse_id: int, most: int = 50) -> list[TransactionEvent]:
+        """The newest events of an EVSE, in order."""
+        rows = await self._database.rows(
+            "SELECT id, seq_no, offline, attempts, payload FROM events WHERE evse_id = ? ORDER BY id DESC LIMIT ?",
+            (evse_id, most),
+        )
+        return [_queued(row).event for row in reversed(rows)]
+
+    async def recorded_between(
+        self, oldest: datetime | None, latest: datetime | None, most: int
+    ) -> list[TransactionEvent]:
+        """The events of a span of time, in order; of more than `most` the newest.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        rows = await self._database.rows(
+            "SELECT id, seq_no, offline, attempts, payload FROM events"
+            " WHERE occurred_at >= ? AND occurred_at <= ? ORDER BY id DESC LIMIT ?",
+            (oldest.isoformat() if oldest is not None else "", latest.isoformat() if latest is not None else "~", most),
+        )
+        return [_queued(row).event for row in reversed(rows)]
+
+    async def keep_for_end(self, transaction_id: str, value: MeterValue) -> None:
+        """Keep a sample that belongs into the Ended event; with too many of them every second one goes (E06.FR.13).
+
+        Raises:
+            StorageError: it is not on disk.
+        """
+        await self._database.write(
+            "INSERT INTO ended_samples (transaction_id, payload) VALUES (?, ?)",
+            (transaction_id, _meter_values().dump_json(value).decode()),
+        )
+        counted = await self._database.rows(
+            "SELECT COUNT(*) FROM ended_samples WHERE transaction_id = ?", (transaction_id,)
+        )
+        if int(str(counted[0][0])) > _MOST_KEPT:
+            await self._database.write(
+                "DELETE FROM ended_samples WHERE id IN (SELECT id FROM"
+                " (SELECT id, ROW_NUMBER() OVER (ORDER BY id) AS place FROM ended_samples WHERE transaction_id = ?)"
+                " WHERE place % 2 = 0)",
+                (transaction_id,),
+            )
+
+    async def kept_for_end(self, transaction_id: str) -> list[MeterValue]:
+        """The samples kept for the Ended event, in order."""
+        rows = await self._database.rows(
+            "SELECT payload FROM ended_samples WHERE transaction_id = ? ORDER BY id", (transaction_id,)
+        )
+        return [_meter_values().validate_json(str(row[0])) for row in rows]
+
+    async def prune(self, keep_settled: int) -> None:
+        """Forget settled events of ended transactions beyond the newest `keep_settled` events."""
+        await self._database.write(
+            "DELETE FROM events WHERE settled_at IS NOT NULL AND id <= (SELECT COALESCE(MAX(id), 0) - ? FROM events)"
+            " AND transaction_id IN"
+            " (SELECT transaction_id FROM events WHERE event_type = 'Ended' AND settled_at IS NOT NULL)",
+            (keep_settled,),
+        )
+        await self._database.write(
+            "DELETE FROM ended_samples WHERE transaction_id NOT IN (SELECT transaction_id FROM events)"
+        )
+
+
+def _moved(event: TransactionEvent, correction: timedelta) -> TransactionEvent:
+    """An event as a clock that was right would have had it."""
+    register = event.register
+    return replace(
+        event,
+        occurred_at=event.occurred_at + correction,
+        meter_values=tuple(replace(value, taken_at=value.taken_at + correction) for value in event.meter_values),
+        register=replace(register, taken_at=register.taken_at + correction) if register is not None else None,
+    )
+
+
+def _queued(row: tuple[object, ...]) -> Queued:
+    identity, seq_no, offline, attempts, payload = row
+    event = _events().validate_json(str(payload))
+    recorded = replace(event, seq_no=int(str(seq_no)), offline=bool(offline))
+    return Queued(int(str(identity)), recorded, int(str(attempts)))

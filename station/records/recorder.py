@@ -1,0 +1,221 @@
+"""Brings the events of one EVSE to the record: in order, with their meter values, and none is given up."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from metering.pulse import Pulse
+from metering.reading import Reading, RegisterReading
+from metering.sampling import MOST_ENDED_VALUES, Context, MeterValue, thin_out
+from metering.time_quality import TimeStatus
+from station.daemon.stint import Stint
+from station.model import SAMPLE_TRIGGERS, ChargingState, EventType, TransactionEvent, TriggerReason
+from station.records.database import StorageError
+from station.sampler import measured
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from station.metrology.meter_watch import MeterWatch
+    from station.metrology.signing import Signing
+    from station.records.outbox import Outbox
+    from station.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_MOST_SAMPLES = 500
+"""with so many samples waiting in memory for the disk, every second one goes (E04.FR.07)"""
+_WRITE_S = 60.0
+"""a disk that neither takes an event nor refuses it within this does not come back"""
+_RETRY_S = (1.0, 2.0, 5.0, 10.0)
+
+
+class Recorder:
+    """A queue in memory, only as long as the disk takes. What is in the outbox is safe."""
+
+    def __init__(self, outbox: Outbox, meter: MeterWatch, settings: Settings, clock: Clock) -> None:
+        self._outbox = outbox
+        self._meter = meter
+        self._settings = settings
+        self._clock = clock
+        self._waiting: deque[TransactionEvent] = deque()
+        self._changed = Pulse()
+        self._dropped = 0
+        self._first: tuple[MeterValue, ...] = ()
+        """what the transaction that starts keeps for its end"""
+        self._key_told: str | None = None
+        """the transaction that the CSMS has been told the public key of"""
+        self.signing: Signing | None = None
+        """None: nothing is signed here"""
+        self.writing = Stint("the record of transactions", clock, _WRITE_S)
+        self.offered_a: Callable[[], float] = lambda: 0.0
+        """what the pilot offers now (Current.Offered)"""
+        self.time_status: Callable[[], TimeStatus] = lambda: TimeStatus.UNKNOWN
+        """how good the time is now"""
+        self.online: Callable[[], bool] = lambda: True
+        """whether an event that gets to the disk now can be sent at once"""
+        self.on_recorded: Callable[[TransactionEvent], None] | None = None
+        self.on_failure: Callable[[bool], None] | None = None
+        """told when the disk refuses (True) and when it takes events again (False)"""
+
+    def put(self, event: TransactionEvent) -> None:
+        """Record this event after those that were put before."""
+        self._waiting.append(event)
+        if event.trigger in SAMPLE_TRIGGERS:
+            self._bound()
+        self._changed.fire()
+
+    def waiting(self, transaction_id: str | None = None) -> int:
+        """How many events are not on disk yet, of one transaction or of all."""
+        return sum(1 for event in self._waiting if transaction_id in (None, event.transaction_id))
+
+    async def settled(self) -> None:
+        """Wait until all that was put is on disk."""
+        while self._waiting:
+            await self._changed.wait()
+
+    async def run(self) -> None:
+        """Record until cancelled."""
+        while True:
+            if not self._waiting:
+                await self._changed.wait()
+                continue
+            event = await self._with_meter_values(self._waiting[0])
+            recorded = await self._append(self._with_public_key(event))
+            await self._keep_first(recorded.transaction_id)
+            self._waiting.popleft()
+            self._changed.fire()
+            if self.on_recorded is not None:
+                self.on_recorded(recorded)
+            await self._bound_outbox()
+
+    def _bound(self) -> None:
+        """Too many samples for the memory: the 1st, 3rd, 5th … go, nothing else (E04.FR.08, E12.FR.05)."""
+        # The oldest event is being written.
+        samples = [place for place, event in enumerate(self._waiting) if place and event.trigger in SAMPLE_TRIGGERS]
+        if len(samples) < _MOST_SAMPLES:
+            return
+        gone = set(samples[::2])
+        self._waiting = deque(event for place, event in enumerate(self._waiting) if place not in gone)
+        self._dropped += len(gone)
+        _log.error("disk refuses events: %d samples left out so far", self._dropped)
+
+    async def _bound_outbox(self) -> None:
+        try:
+            dropped = await self._outbox.bound(self._settings.queued_events_limit)
+        except StorageError as error:
+            _log.error("the queue of events cannot be thinned out: %s", error)
+        else:
+            if dropped:
+                _log.warning("too many events wait for the CSMS: %d samples dropped", dropped)
+
+    async def _append(self, event: TransactionEvent) -> TransactionEvent:
+        for attempt in range(1_000_000_000):
+            if not self.online():  # E11.FR.07: the link went while the meter or the disk was waited for
+                event = replace(event, offline=True)
+            try:
+                with self.writing:
+                    recorded = await self._outbox.append(event)
+            except StorageError as error:
+                if attempt == 0:
+                    _log.error("transaction event %s is not on disk: %s", event.event_type, error)
+                    self._tell_failure(True)
+                await self._clock.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
+                continue
+            if attempt:
+                _log.info("disk takes events again")
+                self._tell_failure(False)
+            return recorded
+        raise AssertionError("unreachable")
+
+    def _tell_failure(self, failing: bool) -> None:
+        if self.on_failure is not None:
+            self.on_failure(failing)
+
+    async def _with_meter_values(self, event: TransactionEvent) -> TransactionEvent:
+        """Begin and end carry the register (E01.FR.09, E06.FR.11); samples brought their own."""
+        if event.event_type is EventType.ENDED:
+            return await self._with_end_values(event)
+        begins = event.event_type is EventType.STARTED
+        energy_begins = event.trigger is TriggerReason.CHARGING_STATE_CHANGED
+        charging = event.charging_state is ChargingState.CHARGING
+        look = begins or (charging and energy_begins)
+        reading = await self._meter.fresh() if look else self._meter.latest
+        signed = None
+        if self.signing is not None and (begins or event.trigger is TriggerReason.SIGNED_DATA_RECEIVED):
+            signed = await self.signing.begin_value(event.transaction_id)
+            reading = self.signing.begin_reading(event.transaction_id) or reading  # what it is signed with
+        if begins or signed is not None:
+            wanted = self._settings.sampled_tx_started_measurands
+            values = self._values(reading or self._meter.latest, wanted, Context.TRANSACTION_BEGIN)
+            event = replace(event, meter_values=tuple(value.with_signature(signed) for value in values))
+        if begins:
+            event = replace(event, register=self._register(reading))
+            if self._settings.sampled_tx_ended_interval_s == 0:  # only the values of the start and of the end
+                ended = self._settings.sampled_tx_ended_measurands
+                self._first = self._values(reading or self._meter.latest, ended, Context.TRANSACTION_BEGIN)
+        if charging and (event.meter_values or energy_begins):
+            event = replace(event, phases_used=_phases_used(reading))  # E02.FR.18, E02.FR.19
+        return event
+
+    async def _keep_first(self, transaction_id: str) -> None:
+        """The value of the start belongs into the end too (SampledDataTxEndedInterval)."""
+        first, self._first = self._first, ()
+        try:
+            for value in first:
+                await self._outbox.keep_for_end(transaction_id, value)
+        except StorageError as error:
+            _log.error("the first sample for the end of transaction %s is not on disk: %s", transaction_id, error)
+
+    async def _with_end_values(self, event: TransactionEvent) -> TransactionEvent:
+        # The contactor is open: a meter that is silent now would show what it showed last.
+        fresh = await self._meter.fresh()
+        reading = fresh or self._meter.latest
+        try:
+            kept = await self._outbox.kept_for_end(event.transaction_id)
+        except StorageError as error:
+            _log.error("samples of transaction %s cannot be read: %s", event.transaction_id, error)
+            kept = []
+        # What is aligned with the clock has no sample of the end (TC_J_03_CS).
+        last = self._values(reading, self._settings.sampled_tx_ended_measurands, Context.TRANSACTION_END)
+        values = [*kept, *last]
+        if self.signing is not None:
+            records = await self.signing.end(event, fresh, self._meter.latest)
+            values = self.signing.end_values(records, kept, list(last))
+        return replace(event, meter_values=thin_out(values, MOST_ENDED_VALUES), register=self._register(fresh))
+
+    def _with_public_key(self, event: TransactionEvent) -> TransactionEvent:
+        if self.signing is None:
+            return event
+        told = self._key_told == event.transaction_id
+        values, told = self.signing.with_public_keys(event.meter_values, told=told)
+        self._key_told = event.transaction_id if told else self._key_told
+        return replace(event, meter_values=values)
+
+    def _register(self, reading: Reading | None) -> RegisterReading | None:
+        return register_reading(reading, self._meter.latest, self.time_status())
+
+    def _values(self, reading: Reading | None, measurands: tuple[str, ...], context: Context) -> tuple[MeterValue, ...]:
+        if not self._settings.sampled_data_enabled:
+            return ()
+        value = measured(reading, measurands, context, self._settings, offered_a=self.offered_a())
+        return (value,) if value is not None else ()
+
+
+def register_reading(fresh: Reading | None, last: Reading | None, time: TimeStatus) -> RegisterReading | None:
+    """The billing register for the record; of a meter that is silent now the last one, which says so."""
+    reading = fresh or last
+    if reading is None or reading.energy_import_wh is None:
+        return None
+    return RegisterReading(reading.energy_import_wh, reading.taken_at, time, substitute=fresh is None)
+
+
+def _phases_used(reading: Reading | None) -> int | None:
+    """How many phases carry current (E02.FR.18); None when the meter does not tell."""
+    if reading is None:
+        return None
+    used = sum(1 for current_a in reading.currents_a if current_a is not None and abs(current_a) >= 1.0)
+    return used or None

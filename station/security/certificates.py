@@ -1,0 +1,424 @@
+"""The certificate store: whom the station believes, by use, and how it proves who it is itself (blocks A and M).
+
+The roots are in root_certificates.py, the station's own in station_certificate.py; here is what goes on between them
+and the rest of the station, one thing after the other and each in a thread of its own: disks and signatures are slow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from station.security.certificate_checks import (
+    CertificateHash,
+    UnfitError,
+    fingerprint,
+    is_issued_by,
+    is_named,
+    issuer_among,
+    parse,
+    parse_one,
+    require_authority,
+    require_key_of,
+    require_properties,
+    require_valid_at,
+    revocation_deadlines,
+)
+from station.security.root_certificates import CertificateUse, Root, RootCertificates
+from station.security.security_events import SecurityEventType
+from station.security.station_certificate import Owner, StationCertificate
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+    from metering.clock import Clock
+    from station.security.security_events import SecurityEvents
+    from station.settings import Settings
+
+__all__ = [
+    "MOST_CERTIFICATES",
+    "CertificateUse",
+    "Certificates",
+    "Fault",
+    "Installed",
+    "Refusal",
+    "Seed",
+    "TlsMaterial",
+]
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+MOST_CERTIFICATES = 30
+"""CertificateEntries.maxLimit: roots of a few operators and makers, and of their next generation"""
+_RENEW_BEFORE = timedelta(days=30)
+"""A03.FR.02: a month"""
+
+
+class Fault(StrEnum):
+    """Why the store refuses; the reason codes of part 2, appendix 5."""
+
+    INVALID = "InvalidCertificate"
+    TOO_MANY = "TooManyElements"
+    TOO_LARGE = "TooLargeElement"
+    NOT_FOUND = "NotFound"
+    IN_USE = "Unspecified"
+    UNASKED = "InvalidMessageSeq"
+    STORAGE = "OutOfStorage"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The store does not do what was asked."""
+
+    fault: Fault
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A root certificate in the store."""
+
+    use: CertificateUse
+    hash: CertificateHash
+    fallback: bool
+    """replaced, and kept until its successor has proved itself"""
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """PEM files that the installation file names; None where it names none."""
+
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TlsMaterial:
+    """What one attempt to connect to the CSMS needs (ocpp_handlers/tls.py makes a context of it)."""
+
+    roots: str
+    """PEM of the roots to believe, which end a chain wherever they stand in it; may be empty with the system's"""
+    system_roots: bool = False
+    """whether the system's roots are believed too: where no root was ever chosen for this station"""
+    revocations: Path | None = None
+    """PEM file of revocation lists: every CSMS certificate must then be covered by one, and not be on it"""
+    station: Path | None = None
+    """PEM file with the private key and chain to show; None: none is shown"""
+    with_fallback_root: bool = False
+    """whether `roots` are the ones that were replaced (M05.FR.14)"""
+
+
+class Certificates:
+    """Roots and the station's own certificate, on disk. Methods that change something come back when it is done."""
+
+    def __init__(
+        self, folder: Path, seed: Seed, settings: Settings, clock: Clock, security_events: SecurityEvents
+    ) -> None:
+        self._folder = folder
+        self._seed = seed
+        self._settings = settings
+        self._clock = clock
+        self._events = security_events
+        self._station = StationCertificate(folder / "station")
+        self._roots = RootCertificates(folder)
+        self._turn = asyncio.Lock()
+        self._relied_on = ""
+        """PEM of the roots with which the CSMS was last reached"""
+        self.root_in_use: Callable[[], bool] = lambda: False
+        """whether the link to the CSMS rests on its root certificate (security profiles 2 and 3)"""
+
+    async def load(self) -> None:
+        """Read what is there, and take over what the installation file names. What cannot be read is said, and no
+        reason not to charge."""
+        if self._folder.exists() or self._seed != Seed():
+            await self._do(self._load)
+
+    # For TLS
+
+    async def tls_material(self, *, client_certificate: bool, fallback_root: bool = False) -> TlsMaterial:
+        """What to dial with. `client_certificate`: security profile 3. `fallback_root`: believe the CSMS root that was
+        replaced, because the new one does not fit the CSMS's certificate (M05.FR.14, M05.FR.16).
+
+        Raises:
+            OSError: a file of the installation cannot be read, or there is no certificate where there must be one.
+        """
+        return await self._do(lambda: self._tls_material(client_certificate, fallback_root))
+
+    @property
+    def own_file(self) -> Path | None:
+        """PEM file with the station's private key and chain; None: it has none."""
+        return self._station.file
+
+    @property
+    def has_fallback_root(self) -> bool:
+        """Whether a replaced CSMS root is kept beside its successor (M05.FR.12)."""
+        return {root.fallback for root in self._roots.of({CertificateUse.CSMS_ROOT})} == {True, False}
+
+    async def connected(self, material: TlsMaterial) -> None:
+        """The CSMS was reached with this: drop what was only kept in case it could not be (M05.FR.13, A02.FR.10)."""
+        try:
+            discarded = await self._do(lambda: self._settle(material))
+        except OSError as error:
+            _log.error("certificates that are not needed any more could not be removed: %s", error)
+            return
+        if discarded:  # A02.FR.29
+            _log.warning("the CSMS was only reached with the old station certificate; the renewed one is discarded")
+            await self._events.report(SecurityEventType.DISCARDED_RENEWED_CLIENT_CERTIFICATE)
+
+    def unreachable(self) -> None:
+        """No entry of NetworkConfigurationPriority could be reached: try the other station certificate (A02.FR.28)."""
+        self._station.alternate()
+
+    # Roots (block M)
+
+    @property
+    def count(self) -> int:
+        """How many certificates are installed (CertificateEntries)."""
+        return len(self._roots) + (self._station.file is not None)
+
+    async def install(self, use: CertificateUse, pem: str) -> Refusal | None:
+        """Install a root certificate (M05)."""
+        try:
+            return await self._do(lambda: self._install(use, pem))
+        except UnfitError as error:  # M05.FR.07
+            return Refusal(Fault.INVALID, str(error))
+        except OSError as error:  # M05.FR.03
+            return Refusal(Fault.STORAGE, str(error))
+
+    async def installed(self, uses: Collection[CertificateUse]) -> list[Installed]:
+        """The roots of these uses."""
+
+        def tell() -> list[Installed]:
+            named = [(root, root.hash()) for root in self._roots.of(uses)]
+            return [Installed(root.use, name, root.fallback) for root, name in named if name is not None]
+
+        return await self._do(tell)
+
+    async def delete(self, named: CertificateHash) -> Refusal | None:
+        """Delete a root certificate (M04)."""
+        try:
+            return await self._do(lambda: self._delete(named))
+        except OSError as error:
+            return Refusal(Fault.STORAGE, str(error))
+
+    def trusted(self, use: CertificateUse) -> list[Certificate]:
+        """The roots that are believed for this use."""
+        return [root.certificate for root in self._roots.of({use})]
+
+    async def has_valid_root(self) -> bool:
+        """Whether a CSMS root is within its validity (A05.FR.02)."""
+        return await self._do(lambda: any(self._is_valid(root) for root in self.trusted(CertificateUse.CSMS_ROOT)))
+
+    # The station's own certificate (A02, A03)
+
+    async def has_valid_station_certificate(self) -> bool:
+        """Whether the station can show a certificate that is within its validity (A05.FR.03)."""
+        return await self._do(lambda: any(self._is_valid(leaf) for leaf in self._station.chain()[:1]))
+
+    async def station_certificate_expires(self) -> datetime | None:
+        """When the station's certificate expires; None when there is none."""
+
+        def expiry() -> datetime | None:
+            chain = self._station.chain()
+            return chain[0].not_valid_after_utc if chain else None
+
+        return await self._do(expiry) if self._station.file is not None else None
+
+    async def renewal_due(self) -> bool:
+        """A03.FR.02: the certificate expires within a month."""
+        expires = await self.station_certificate_expires()
+        return expires is not None and expires - self._clock.now() <= _RENEW_BEFORE
+
+    async def new_request(self, owner: Owner) -> str:
+        """A certificate signing request, PEM, for a new key pair (A02.FR.02).
+
+        Raises:
+            OSError: the key could not be saved.
+        """
+        return await self._do(lambda: self._station.new_request(owner))
+
+    async def take_signed(self, pem: str) -> Refusal | None:
+        """Take the certificate that a request was answered with (A02.FR.06); it is used from the next connection on.
+
+        One that is refused is a security event (A02.FR.07), but for the second answer to one request.
+        """
+        if len(pem) > self._settings.max_certificate_chain_size:  # A02.FR.16
+            return Refusal(Fault.TOO_LARGE, f"has more than {self._settings.max_certificate_chain_size} characters")
+        try:
+            if await self._do(lambda: self._station.holds_key_of(pem)):
+                return Refusal(Fault.UNASKED, "its key has a certificate already")
+            await self._do(
+                lambda: self._station.take_signed(pem, self.trusted(CertificateUse.CSMS_ROOT), self._clock.now())
+            )
+        except UnfitError as error:
+            await self._events.report(SecurityEventType.INVALID_CHARGING_STATION_CERTIFICATE, str(error))
+            return Refusal(Fault.INVALID, str(error))
+        except OSError as error:
+            return Refusal(Fault.STORAGE, str(error))
+        return None
+
+    # As an installer or a test bench has it, past all checks
+
+    async def put(self, use: CertificateUse | None, pem: str) -> None:
+        """Put a root in the store, or with None the station's key and chain.
+
+        Raises:
+            UnfitError: it cannot be read.
+            OSError: it could not be saved.
+        """
+
+        def put() -> None:
+            if use is None:
+                require_key_of(parse(pem)[0], pem)
+                self._station.put(pem)
+            else:
+                self._roots.save(use, parse_one(pem))
+
+        await self._do(put)
+
+    async def remove(self, use: CertificateUse | None, pem: str | None = None) -> int:
+        """Remove one root, all roots of a use, or with None the station's certificate; returns how many went.
+
+        Raises:
+            UnfitError: the PEM cannot be read.
+            OSError: it could not be removed.
+        """
+
+        def remove() -> int:
+            if use is None:
+                had = self._station.file is not None
+                self._station.forget()
+                return int(had)
+            only = fingerprint(parse_one(pem)) if pem is not None else None
+            roots = [root for root in self._roots.of({use}) if only is None or root.file.stem == only]
+            for root in roots:
+                self._roots.drop(root)
+            return len(roots)
+
+        return await self._do(remove)
+
+    async def all_pem(self) -> list[tuple[str, bool, str]]:
+        """Everything that is installed: type, whether it is a fallback, and the certificate as PEM; no keys."""
+        from cryptography.hazmat.primitives.serialization import Encoding
+
+        def tell() -> list[tuple[str, bool, str]]:
+            roots = [(root.use.value, root.fallback, root.own_pem) for root in self._roots.of()]
+            own = [leaf.public_bytes(Encoding.PEM).decode() for leaf in self._station.chain()[:1]]
+            return [*roots, *(("ChargingStationCertificate", False, pem) for pem in own)]
+
+        return await self._do(tell)
+
+    async def _do(self, work: Callable[[], T]) -> T:
+        async with self._turn:
+            with self._clock.wire():
+                return await asyncio.to_thread(work)
+
+    def _load(self) -> None:
+        try:
+            self._roots.load()
+            self._take_seed()
+        except (OSError, UnfitError) as error:
+            _log.error("certificates: %s", error)
+
+    def _take_seed(self) -> None:
+        seed = self._seed
+        if seed.ca_file is not None:
+            self._roots.take_over(seed.ca_file)
+        if seed.certificate_file is not None and seed.key_file is not None:
+            self._station.seed(seed.certificate_file, seed.key_file)
+
+    def _tls_material(self, client_certificate: bool, fallback_root: bool) -> TlsMaterial:
+        try:
+            self._take_seed()
+        except UnfitError as error:
+            raise OSError(f"{self._seed.ca_file} {error}") from error
+        station = self._station.file if client_certificate else None
+        if client_certificate and station is None:
+            raise FileNotFoundError("there is no charging station certificate")
+        installed = self._roots.of({CertificateUse.CSMS_ROOT})
+        roots = [root for root in installed if root.fallback is fallback_root] or installed
+        checked = self._settings.additional_root_certificate_check  # M05.FR.09: then that one root, and no other
+        system_roots = self._seed.ca_file is None and not (checked and roots)
+        if not roots and not system_roots:
+            raise FileNotFoundError("there is no CSMS root certificate")
+        return TlsMaterial(
+            "".join(root.own_pem for root in roots),
+            system_roots=system_roots,
+            revocations=self._revocations_in_force(),
+            station=station,
+            with_fallback_root=any(root.fallback for root in roots),
+        )
+
+    def _revocations_in_force(self) -> Path | None:
+        """The revocation lists of the installation file, as long as none has expired: better an old list ignored than
+        a station that nobody reaches any more."""
+        file = self._roots.revocations
+        if file is None:
+            return None
+        if any(moment < self._clock.now() for moment in revocation_deadlines(file.read_text(encoding="utf-8"))):
+            _log.warning("%s: a revocation list has expired; the lists are not used", self._seed.ca_file)
+            return None
+        return file
+
+    def _settle(self, material: TlsMaterial) -> bool:
+        self._relied_on = material.roots
+        if not material.with_fallback_root:
+            for root in self._roots.fallbacks:
+                if root.own_pem not in material.roots:  # else it was replaced while this link came up
+                    self._roots.drop(root)
+                    _log.info("the new CSMS root certificate works; the one it replaced is removed")
+        return material.station is not None and self._station.settle(material.station)
+
+    def _install(self, use: CertificateUse, pem: str) -> Refusal | None:
+        certificate = parse_one(pem)
+        require_properties(certificate)
+        require_valid_at(certificate, self._clock.now())
+        require_authority(certificate)
+        if issuer_among(certificate, self._roots.certificates()) is None:
+            raise UnfitError("is neither signed by itself nor by an installed certificate")
+        present = [root for root in self._roots.of({use}) if not root.fallback]
+        known = any(root.file.stem == fingerprint(certificate) for root in present)  # M05.FR.17
+        replaced: list[Root] = []
+        if use is CertificateUse.CSMS_ROOT and self._settings.additional_root_certificate_check and not known:
+            if present and not any(is_issued_by(certificate, one.certificate) for one in present):
+                raise UnfitError("is not signed by the CSMS root certificate that it replaces")  # M05.FR.11
+            replaced = present
+        if not known and not replaced and self.count >= MOST_CERTIFICATES:  # M05.FR.06
+            return Refusal(Fault.TOO_MANY, f"there are {MOST_CERTIFICATES} certificates already")
+        self._roots.save(use, certificate)
+        self._roots.replace(replaced)
+        _log.info("%s installed: %s", use, certificate.subject.rfc4514_string())
+        return None
+
+    def _delete(self, named: CertificateHash) -> Refusal | None:
+        for root in self._roots.of():
+            if root.hash(named.algorithm) == named:
+                if self._is_rested_on(root):  # M04.FR.03
+                    return Refusal(Fault.IN_USE, "is the CSMS root certificate that the link rests on")
+                self._roots.drop(root)
+                _log.info("%s deleted: serial number %s", root.use, named.serial_number)
+                return None
+        if any(is_named(own, named) for own in self._station.all()):
+            return Refusal(Fault.IN_USE, "is the charging station certificate")  # M04.FR.06
+        return Refusal(Fault.NOT_FOUND, "is not installed")  # M04.FR.04
+
+    def _is_rested_on(self, root: Root) -> bool:
+        """Whether it is the last of the roots with which the CSMS was reached: others have not proved themselves."""
+        installed = self._roots.of({CertificateUse.CSMS_ROOT})
+        proved = [one for one in installed if one.own_pem in self._relied_on]
+        return self.root_in_use() and (proved or installed) == [root]
+
+    def _is_valid(self, certificate: Certificate) -> bool:
+        try:
+            require_valid_at(certificate, self._clock.now())
+        except UnfitError:
+            return False
+        return True

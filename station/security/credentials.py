@@ -1,0 +1,123 @@
+"""The password of HTTP basic authentication: where it is kept, and which one is shown next (A00.FR.205, A01).
+
+It lies in a file of its own that only the station may read (A01.FR.10), and is never logged (A01.FR.12). After a
+change the former password is kept until the new one has worked: the CSMS may not have heard that it was accepted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from station.identifiers import check_password
+from station.records.database import StorageError
+from station.security import private_files
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Kept:
+    """What is in the file."""
+
+    password: str
+    previous: str | None = None
+    """what was used before, while the new one has not been tried with success"""
+    installed: str = ""
+    """fingerprint of the installation file's password at that time: a service engineer's newer one outweighs this"""
+
+
+class Credentials:
+    """The passwords of this station."""
+
+    def __init__(self, file: Path, installed: str | None, clock: Clock) -> None:
+        """Take what is in `file`, or else the password of the installation file."""
+        self._file = file
+        self._clock = clock
+        self._fingerprint = hashlib.sha256((installed or "").encode()).hexdigest()
+        self._kept = self._read() or (_Kept(installed, None, self._fingerprint) if installed is not None else None)
+        self._show_previous = False
+
+    @property
+    def password(self) -> str | None:
+        """What the next connection request shows; None when there is none."""
+        kept = self._kept
+        if kept is None:
+            return None
+        return kept.previous if self._show_previous and kept.previous is not None else kept.password
+
+    async def change(self, text: str) -> None:
+        """Use another password from the next connection on (A01.FR.01).
+
+        Raises:
+            ValueError: it may not be one; without the text.
+            StorageError: it is not saved, and the old one stays.
+        """
+        check_password(text)
+        shown = self.password
+        await self._keep(_Kept(text, shown if shown != text else None, self._fingerprint))
+        self._show_previous = False
+
+    def override(self, text: str) -> None:
+        """Use a password until the next boot, as a test bench does.
+
+        Raises:
+            ValueError: as `change`.
+        """
+        check_password(text)
+        self._kept, self._show_previous = _Kept(text, None, self._fingerprint), False
+
+    async def forget(self) -> None:
+        """Use the password of the installation file again from the next boot on, as a test bench does.
+
+        Raises:
+            StorageError: it is not forgotten on disk.
+        """
+        try:
+            with self._clock.wire():
+                await asyncio.to_thread(private_files.remove, self._file)
+        except OSError as error:
+            raise StorageError(f"{self._file.name}: {error.strerror}") from error
+
+    def refused(self) -> None:
+        """The CSMS knows another password: the next request shows the former one, where there is one."""
+        if self._kept is not None and self._kept.previous is not None:
+            self._show_previous = not self._show_previous
+
+    async def accepted(self) -> None:
+        """The CSMS took the password that was shown: the other one is forgotten.
+
+        Raises:
+            StorageError: it is not forgotten on disk.
+        """
+        shown = self.password
+        if self._kept is not None and shown is not None and self._kept.previous is not None:
+            await self._keep(replace(self._kept, password=shown, previous=None))
+            self._show_previous = False
+
+    async def _keep(self, kept: _Kept) -> None:
+        try:
+            with self._clock.wire():
+                await asyncio.to_thread(private_files.write, self._file, json.dumps(asdict(kept)))
+        except OSError as error:
+            raise StorageError(f"{self._file.name}: {error.strerror}") from error
+        self._kept = kept
+
+    def _read(self) -> _Kept | None:
+        try:
+            kept = _Kept(**json.loads(self._file.read_text(encoding="utf-8")))
+            check_password(kept.password)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError):  # not the error itself: it may show the content
+            _log.error("%s cannot be read; the password of the installation file is used", self._file.name)
+            return None
+        return kept if kept.installed == self._fingerprint else None

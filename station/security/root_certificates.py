@@ -1,0 +1,183 @@
+"""The root certificates that the station believes, on disk: one file each, in a folder for each use.
+
+`csms-fallback/` holds a CSMS root that was replaced and may yet be needed (M05.FR.12). Slow: for a thread of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from station.security import private_files
+from station.security.certificate_checks import (
+    CertificateHash,
+    HashAlgorithm,
+    fingerprint,
+    hash_of,
+    issuer_among,
+    parse,
+    revocation_lists,
+)
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+_log = logging.getLogger(__name__)
+
+_END = "-----END CERTIFICATE-----\n"
+
+
+class CertificateUse(StrEnum):
+    """What a root certificate is for (InstallCertificateUseEnumType, without those of ISO 15118)."""
+
+    CSMS_ROOT = "CSMSRootCertificate"
+    MANUFACTURER_ROOT = "ManufacturerRootCertificate"
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A root on disk."""
+
+    use: CertificateUse
+    file: Path
+    pem: str
+    """the certificate, and after it its issuer's where that is another: needed for its hash"""
+    fallback: bool = False
+    """replaced, and kept until its successor has proved itself"""
+
+    @property
+    def own_pem(self) -> str:
+        """The certificate alone."""
+        return self.pem[: self.pem.index(_END) + len(_END)]
+
+    @property
+    def certificate(self) -> Certificate:
+        """The certificate."""
+        return parse(self.pem)[0]
+
+    def hash(self, algorithm: HashAlgorithm = "SHA256") -> CertificateHash | None:
+        """Its name in OCPP; None when its issuer was never there."""
+        certificates = parse(self.pem)
+        issuer = issuer_among(certificates[0], certificates)
+        return hash_of(certificates[0], issuer, algorithm) if issuer is not None else None
+
+
+class RootCertificates:
+    """The roots, by use."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folders = {
+            (CertificateUse.CSMS_ROOT, False): folder / "csms-roots",
+            (CertificateUse.CSMS_ROOT, True): folder / "csms-fallback",
+            (CertificateUse.MANUFACTURER_ROOT, False): folder / "manufacturer-roots",
+        }
+        self._seeded = folder / "seeded"
+        self._revocations = folder / "revocations.pem"
+        self._roots: dict[Path, Root] = {}
+
+    def __len__(self) -> int:
+        return len(self._roots)
+
+    def load(self) -> None:
+        """Read what is on disk. A file that is damaged is said and left out: the others may be what the link needs.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        for (use, fallback), folder in self._folders.items():
+            for file in sorted(folder.glob("*.pem")):
+                pem = private_files.read(file) or ""
+                if _END in pem:  # to read it takes a library that a start can do without
+                    self._roots[file] = Root(use, file, pem, fallback)
+                else:
+                    _log.error("%s is no certificate", file)
+
+    def of(self, uses: Collection[CertificateUse] = tuple(CertificateUse)) -> list[Root]:
+        """The roots of these uses, fallbacks too."""
+        return [root for root in self._roots.values() if root.use in uses]
+
+    def certificates(self) -> list[Certificate]:
+        """All of them."""
+        return [root.certificate for root in self._roots.values()]
+
+    @property
+    def fallbacks(self) -> list[Root]:
+        """The CSMS root that was replaced, if there is one."""
+        return [root for root in self._roots.values() if root.fallback]
+
+    def save(self, use: CertificateUse, certificate: Certificate) -> None:
+        """Put a root in the store, with its issuer where that is known.
+
+        Raises:
+            OSError: it could not be saved.
+        """
+        from cryptography.hazmat.primitives.serialization import Encoding
+
+        pem = certificate.public_bytes(Encoding.PEM).decode()
+        issuer = issuer_among(certificate, self.certificates())
+        if issuer is not None and issuer != certificate:
+            pem += issuer.public_bytes(Encoding.PEM).decode()
+        file = self._folders[use, False] / f"{fingerprint(certificate)}.pem"
+        private_files.write(file, pem)
+        self._roots[file] = Root(use, file, pem)
+
+    def replace(self, replaced: Iterable[Root]) -> None:
+        """M05.FR.12: the root that has last worked is kept in case the new one does not fit the CSMS.
+
+        Raises:
+            OSError: the disk refuses; then both are believed.
+        """
+        for root in replaced:
+            if self.fallbacks:
+                self.drop(root)  # it never worked
+                continue
+            file = self._folders[root.use, True] / root.file.name
+            private_files.move(root.file, file)
+            del self._roots[root.file]
+            self._roots[file] = Root(root.use, file, root.pem, fallback=True)
+
+    def drop(self, root: Root) -> None:
+        """Believe it no more.
+
+        Raises:
+            OSError: the disk refuses; it is still there.
+        """
+        private_files.remove(root.file)
+        del self._roots[root.file]
+
+    def take_over(self, ca_file: Path) -> None:
+        """Take over the roots of the installation file when it has changed: those that are new in it come, those that
+        are gone from it go, and what the CSMS has deleted stays deleted.
+
+        Raises:
+            OSError: the disk refuses.
+            UnfitError: it holds no certificates.
+        """
+        text = ca_file.read_text(encoding="utf-8")
+        marks = (private_files.read(self._seeded) or "").split()  # of the file, then of each root in it
+        before = set(marks[1:])
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        if marks[:1] == [digest]:
+            return
+        found = {fingerprint(one): one for one in sorted(parse(text), key=lambda one: one.subject != one.issuer)}
+        for root in self.of({CertificateUse.CSMS_ROOT}):
+            if root.file.stem in before - found.keys():
+                self.drop(root)
+        for mark, certificate in found.items():
+            if mark not in before:
+                self.save(CertificateUse.CSMS_ROOT, certificate)
+        if revocations := revocation_lists(text):
+            private_files.write(self._revocations, revocations)
+        else:
+            private_files.remove(self._revocations)
+        private_files.write(self._seeded, "\n".join([digest, *found]))
+
+    @property
+    def revocations(self) -> Path | None:
+        """The revocation lists of the installation file; None where it has none."""
+        return self._revocations if self._revocations.exists() else None

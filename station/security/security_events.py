@@ -1,0 +1,188 @@
+"""The security log, and the queue of those events that the CSMS must learn of (OCPP 2.0.1 A04, part 2 appendix 1)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from station.records.database import Database, StorageError
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+
+_log = logging.getLogger(__name__)
+
+MOST_KEPT = 2_000
+"""events that stay in the log; it rolls (A04.FR.04)"""
+MOST_UNTOLD = 10_000
+"""beyond so many later ones an event is forgotten even if the CSMS never took it: the disk is finite"""
+_KEEP_UNSAVED = 50
+_LONGEST_INFO = 255
+"""techInfo of SecurityEventNotificationRequest"""
+
+
+class SecurityEventType(StrEnum):
+    """The security events of part 2, appendix 1."""
+
+    FIRMWARE_UPDATED = "FirmwareUpdated"
+    FAILED_TO_AUTHENTICATE_AT_CSMS = "FailedToAuthenticateAtCsms"
+    CSMS_FAILED_TO_AUTHENTICATE = "CsmsFailedToAuthenticate"
+    SETTING_SYSTEM_TIME = "SettingSystemTime"
+    STARTUP_OF_THE_DEVICE = "StartupOfTheDevice"
+    RESET_OR_REBOOT = "ResetOrReboot"
+    SECURITY_LOG_WAS_CLEARED = "SecurityLogWasCleared"
+    RECONFIGURATION_OF_SECURITY_PARAMETERS = "ReconfigurationOfSecurityParameters"
+    MEMORY_EXHAUSTION = "MemoryExhaustion"
+    INVALID_MESSAGES = "InvalidMessages"
+    ATTEMPTED_REPLAY_ATTACKS = "AttemptedReplayAttacks"
+    TAMPER_DETECTION_ACTIVATED = "TamperDetectionActivated"
+    INVALID_FIRMWARE_SIGNATURE = "InvalidFirmwareSignature"
+    INVALID_FIRMWARE_SIGNING_CERTIFICATE = "InvalidFirmwareSigningCertificate"
+    INVALID_CSMS_CERTIFICATE = "InvalidCsmsCertificate"
+    INVALID_CHARGING_STATION_CERTIFICATE = "InvalidChargingStationCertificate"
+    INVALID_TLS_VERSION = "InvalidTLSVersion"
+    INVALID_TLS_CIPHER_SUITE = "InvalidTLSCipherSuite"
+    MAINTENANCE_LOGIN_ACCEPTED = "MaintenanceLoginAccepted"
+    MAINTENANCE_LOGIN_FAILED = "MaintenanceLoginFailed"
+    DISCARDED_RENEWED_CLIENT_CERTIFICATE = "DiscardedRenewedClientCertificate"
+    """A02.FR.29, added by the errata 2025-09"""
+    LOCAL_CHANGE = "LocalChange"
+    """of our own, for the log only: somebody changed something through the local API or page"""
+
+    @property
+    def critical(self) -> bool:
+        """Whether the CSMS must be told."""
+        return self not in _NOT_CRITICAL
+
+
+_NOT_CRITICAL = frozenset(
+    {
+        SecurityEventType.FAILED_TO_AUTHENTICATE_AT_CSMS,
+        SecurityEventType.CSMS_FAILED_TO_AUTHENTICATE,
+        SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS,
+        SecurityEventType.INVALID_MESSAGES,
+        SecurityEventType.ATTEMPTED_REPLAY_ATTACKS,
+        SecurityEventType.LOCAL_CHANGE,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityEvent:
+    """One entry of the security log."""
+
+    id: int
+    type: str
+    """a SecurityEventType; a text, since an older program may have known others"""
+    occurred_at: datetime
+    info: str
+    to_tell: bool
+    """whether it waits for the CSMS"""
+
+
+class SecurityEvents:
+    """Keeps security events, on disk before anything else, and gives the oldest one that the CSMS has to be told."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._unsaved: deque[tuple[SecurityEventType, datetime, str]] = deque(maxlen=_KEEP_UNSAVED)
+        self._arrived = asyncio.Event()
+
+    async def report(self, kind: SecurityEventType, info: str = "") -> None:
+        """Log an event, and queue it for the CSMS when it is critical (A04.FR.01, A04.FR.02, A04.FR.04).
+
+        `info` tells a technician more, without secrets. Never raises: what the disk refuses is kept in memory and
+        saved with the next one.
+        """
+        info = info[:_LONGEST_INFO]
+        _log.info("security event %s %s", kind, info)
+        self._unsaved.append((kind, self._clock.now(), info))
+        await self._save()
+        self._arrived.set()
+
+    async def entries(
+        self, *, oldest: datetime | None = None, latest: datetime | None = None, most: int = MOST_KEPT
+    ) -> list[SecurityEvent]:
+        """The log between two moments, in order; of more than `most` the newest.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        rows = await self._database.rows(
+            "SELECT id, type, occurred_at, info, to_tell FROM security_events"
+            " WHERE occurred_at >= ? AND occurred_at <= ? ORDER BY id DESC LIMIT ?",
+            (
+                _text(oldest) if oldest is not None else "",
+                _text(latest) if latest is not None else "9999",
+                most,
+            ),
+        )
+        return [_event(row) for row in reversed(rows)]
+
+    async def oldest(self) -> SecurityEvent | None:
+        """The event that the CSMS is told next; None when it knows them all.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        self._arrived.clear()
+        await self._save()
+        rows = await self._database.rows(
+            "SELECT id, type, occurred_at, info, to_tell FROM security_events WHERE to_tell = 1 ORDER BY id LIMIT 1"
+        )
+        return _event(rows[0]) if rows else None
+
+    async def wait(self) -> None:
+        """Wait until an event may have come since `oldest` was last asked."""
+        await self._arrived.wait()
+
+    async def settle(self, event: SecurityEvent) -> None:
+        """The CSMS has taken it.
+
+        Raises:
+            StorageError: it is not noted on disk, and will be told again.
+        """
+        await self._database.write("UPDATE security_events SET to_tell = 0 WHERE id = ?", (event.id,))
+
+    async def _save(self) -> None:
+        while self._unsaved:
+            unsaved = self._unsaved.popleft()
+            try:
+                await self._database.write(
+                    "INSERT INTO security_events (type, occurred_at, info, to_tell) VALUES (?, ?, ?, ?)",
+                    (unsaved[0].value, _text(unsaved[1]), unsaved[2], int(unsaved[0].critical)),
+                )
+            except BaseException as error:
+                self._unsaved.appendleft(unsaved)
+                if not isinstance(error, StorageError):
+                    raise
+                _log.error("security events are not saved: %s", error)
+                return
+            with contextlib.suppress(StorageError):  # the next one will make room
+                await self._roll()
+
+    async def _roll(self) -> None:
+        await self._database.write(
+            "DELETE FROM security_events"
+            " WHERE id <= (SELECT MAX(id) FROM security_events) - CASE to_tell WHEN 0 THEN ? ELSE ? END",
+            (MOST_KEPT, MOST_UNTOLD),
+        )
+
+
+def _text(moment: datetime) -> str:
+    """A form whose order as text is the order in time."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _event(row: tuple[object, ...]) -> SecurityEvent:
+    identity, kind, occurred_at, info, to_tell = row
+    return SecurityEvent(
+        int(str(identity)), str(kind), datetime.fromisoformat(str(occurred_at)), str(info), to_tell == 1
+    )

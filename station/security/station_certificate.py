@@ -1,0 +1,244 @@
+"""The station's own certificate and keys: the pair in use, one on trial, one that waits for its signature (A02, A03).
+
+Each pair is one file with the private key first, so that a switch is one rename. No key ever leaves these files
+but into TLS (A02.FR.05).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from station.security import private_files
+from station.security.certificate_checks import UnfitError, name_parts, parse, require_chain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.x509 import Certificate, CertificateSigningRequest
+
+_log = logging.getLogger(__name__)
+
+_RSA_BITS = 3072
+"""of a new key where the present one is an RSA key, or a longer one"""
+_RSA_EXPONENT = 65_537
+_LONGEST_NAME = 64
+"""X.520: of an organization and of a common name"""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who a certificate is for: its subject (A00.FR.509, A00.FR.511)."""
+
+    serial_number: str
+    organization: str
+
+
+class StationCertificate:
+    """The files of the station's certificate. Slow: for a thread of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._current = folder / "current.pem"
+        self._renewed = folder / "renewed.pem"
+        self._pending = folder / "pending.pem"
+        self._seeded = folder / "seeded"
+        self._renewed_fails = False
+
+    @property
+    def file(self) -> Path | None:
+        """Private key and chain to use now, as one PEM file; None when the station has none."""
+        if self._renewed.exists() and not self._renewed_fails:
+            return self._renewed
+        return self._current if self._current.exists() else None
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether a renewed certificate has yet to prove itself, with the old one kept beside it."""
+        return self._renewed.exists()
+
+    def chain(self) -> list[Certificate]:
+        """The certificate in use, and what it is signed with; empty when there is none.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        return _certificates(self.file)
+
+    def all(self) -> list[Certificate]:
+        """Every certificate of the station that it holds a key for, with their chains.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        return [*_certificates(self._current), *_certificates(self._renewed)]
+
+    def seed(self, certificate_file: Path, key_file: Path) -> None:
+        """Take over the certificate of the installation file, unless this one was taken over before.
+
+        Raises:
+            OSError: a file cannot be read or written.
+        """
+        certificate, key = certificate_file.read_text(encoding="utf-8"), key_file.read_text(encoding="utf-8")
+        seen = hashlib.sha256(certificate.encode()).hexdigest()
+        if private_files.read(self._seeded) == seen:
+            return
+        self.put(f"{key.rstrip()}\n{certificate}")
+        private_files.write(self._seeded, seen)
+        _log.info("station certificate taken from the installation file")
+
+    def put(self, key_and_chain: str) -> None:
+        """Put a pair in the place of what is there.
+
+        Raises:
+            OSError: it could not be saved.
+        """
+        private_files.write(self._current, key_and_chain)
+        private_files.remove(self._renewed)
+
+    def forget(self) -> None:
+        """Have no certificate any more.
+
+        Raises:
+            OSError: it could not be removed.
+        """
+        private_files.remove(self._renewed)
+        private_files.remove(self._current)
+
+    # A new certificate
+
+    def new_request(self, owner: Owner) -> str:
+        """A certificate signing request, PEM, for a new key pair (A02.FR.02, A02.FR.03); an older request is void.
+
+        Raises:
+            OSError: the key could not be saved.
+        """
+        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+        key = self._new_key()
+        request = _request(key, owner).public_bytes(Encoding.PEM).decode()
+        secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+        private_files.write(self._pending, secret + request)
+        return request
+
+    def take_signed(self, pem: str, roots: Sequence[Certificate], moment: datetime) -> None:
+        """Keep the certificate that was asked for; it is used from the next connection on, and then proves itself.
+
+        Raises:
+            UnfitError: it is not valid (A02.FR.06), or not what was asked for.
+            OSError: it could not be saved.
+        """
+        from cryptography.hazmat.primitives.serialization import Encoding
+
+        chain = parse(pem)
+        if not chain:
+            raise UnfitError("holds no certificate")
+        pending = private_files.read(self._pending)
+        if pending is None:
+            raise UnfitError("was not asked for")
+        _require_answers(chain[0], _request_of(pending))
+        require_chain(chain, roots, moment)
+        key = pending[: pending.index("-----BEGIN CERTIFICATE REQUEST")]
+        pair = key + "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in chain)
+        private_files.write(self._renewed if self._current.exists() else self._current, pair)
+        private_files.remove(self._pending)
+        self._renewed_fails = False
+
+    def holds_key_of(self, pem: str) -> bool:
+        """Whether a signed certificate is for a key that already has one: an answer that comes twice.
+
+        Raises:
+            UnfitError: it cannot be read.
+            OSError: the disk refuses.
+        """
+        leaf = parse(pem)[:1]
+        own = [chain[0] for chain in (_certificates(self._current), _certificates(self._renewed)) if chain]
+        return any(certificate.public_key() == other.public_key() for certificate in leaf for other in own)
+
+    def alternate(self) -> None:
+        """Nobody was reached: try the old certificate next, and the renewed one after that (A02.FR.28)."""
+        if self.on_trial:
+            self._renewed_fails = not self._renewed_fails
+            _log.warning("the %s station certificate is tried next", "old" if self._renewed_fails else "renewed")
+
+    def settle(self, used: Path) -> bool:
+        """A connection came up with the certificate of that file: discard the other (A02.FR.10).
+
+        Returns whether the renewed one was discarded.
+
+        Raises:
+            OSError: the disk refuses; both are still there.
+        """
+        if not self.on_trial:
+            return False
+        self._renewed_fails = False
+        if used == self._renewed:
+            private_files.move(self._renewed, self._current)
+            _log.info("the renewed station certificate works; the old one is discarded")
+            return False
+        private_files.remove(self._renewed)
+        return True
+
+    def _new_key(self) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
+        """Of the kind of the present key, since that is what the CSMS's authority signs; EC P-256 otherwise."""
+        from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+        chain = self.chain()
+        present = chain[0].public_key() if chain else None
+        if isinstance(present, rsa.RSAPublicKey):
+            return rsa.generate_private_key(_RSA_EXPONENT, max(_RSA_BITS, present.key_size))
+        return ec.generate_private_key(ec.SECP256R1())
+
+
+def _certificates(file: Path | None) -> list[Certificate]:
+    text = private_files.read(file) if file is not None else None
+    if text is None:
+        return []
+    try:
+        return parse(text)
+    except UnfitError as error:
+        _log.error("%s %s", file, error)
+        return []
+
+
+def _request(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, owner: Owner) -> CertificateSigningRequest:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    names = [x509.NameAttribute(x509.NameOID.COMMON_NAME, owner.serial_number[:_LONGEST_NAME])]
+    if owner.organization:
+        names.insert(0, x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, owner.organization[:_LONGEST_NAME]))
+    usage = x509.KeyUsage(  # A00.FR.512: it proves who the station is, and nothing else
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    return (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(x509.Name(names))
+        .add_extension(usage, critical=True)
+        .sign(key, SHA256())
+    )
+
+
+def _request_of(pending: str) -> CertificateSigningRequest:
+    from cryptography.x509 import load_pem_x509_csr
+
+    return load_pem_x509_csr(pending[pending.index("-----BEGIN CERTIFICATE REQUEST") :].encode())
+
+
+def _require_answers(certificate: Certificate, request: CertificateSigningRequest) -> None:
+    if certificate.public_key() != request.public_key():
+        raise UnfitError("is not for the key of the request")
+    if name_parts(certificate.subject) != name_parts(request.subject):  # A00.FR.509, A00.FR.511
+        raise UnfitError("is not for this station: its subject is not the one of the request")

@@ -1,0 +1,145 @@
+"""The owner's own cards: whom a station that stands alone lets charge. A card is added by presenting it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from station.model import CSMS_MADE, AuthorizationStatus, IdToken, IdTokenInfo
+from station.records.database import StorageError
+from station.tokens.authorization import shown
+
+if TYPE_CHECKING:
+    from metering.clock import Clock, TimerHandle
+    from station.records.fact_store import FactStore
+
+_log = logging.getLogger(__name__)
+
+MOST_CARDS = 200
+LONGEST_LABEL = 40
+LEARN_S = 60.0
+"""how long a card is waited for"""
+DRIVER = IdToken("driver", "Local")
+"""whoever is signed in as driver and starts at the page; no reader reads it"""
+_ACCEPTED = IdTokenInfo(AuthorizationStatus.ACCEPTED)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCard:
+    """A card that may charge here."""
+
+    id_token: IdToken
+    label: str
+    """whose it is, as the owner calls it"""
+    added_at: datetime
+
+    @property
+    def shown(self) -> str:
+        """Its number, shortened."""
+        return shown(self.id_token)
+
+
+class OwnCards:
+    """Keeps the cards, by a name of their own: a number must not stand in a path or a log."""
+
+    def __init__(self, facts: FactStore, clock: Clock) -> None:
+        self._facts = facts
+        self._clock = clock
+        self._cards: dict[str, OwnCard] = {}
+        self._learning: tuple[str, TimerHandle] | None = None
+
+    async def load(self) -> None:
+        """Take what is on disk.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        for name, text in (await self._facts.load()).items():
+            if not text:
+                continue
+            try:
+                kept = json.loads(text)
+                id_token = IdToken(str(kept["value"]), str(kept["type"]))
+                added_at = datetime.fromisoformat(str(kept["added_at"]))
+                self._cards[name] = OwnCard(id_token, str(kept["label"]), added_at)
+            except (ValueError, KeyError, TypeError):
+                _log.error("one of the owner's cards cannot be read: it is not accepted any more")
+
+    @property
+    def learning(self) -> bool:
+        """Whether the next card that is presented will be added."""
+        return self._learning is not None
+
+    def all(self) -> dict[str, OwnCard]:
+        """All cards, the newest last."""
+        return dict(sorted(self._cards.items(), key=lambda item: item[1].added_at))
+
+    def find(self, id_token: IdToken) -> IdTokenInfo | None:
+        """What is known of a token; None: nothing."""
+        known = id_token == DRIVER or any(card.id_token.key == id_token.key for card in self._cards.values())
+        return _ACCEPTED if known else None
+
+    def learn(self, label: str) -> None:
+        """Add the next card that is presented within a minute.
+
+        Raises:
+            ValueError: there are too many.
+        """
+        if len(self._cards) >= MOST_CARDS:
+            raise ValueError(f"there are {MOST_CARDS} already")
+        self.stop_learning()
+        self._learning = (label, self._clock.call_later(LEARN_S, self.stop_learning))
+
+    def stop_learning(self) -> None:
+        """No card is waited for any more."""
+        if self._learning is not None:
+            self._learning[1].cancel()
+            self._learning = None
+
+    async def take(self, id_token: IdToken) -> bool:
+        """A token was presented; True: it was waited for, and is one of the owner's now."""
+        if self._learning is None or id_token.type in CSMS_MADE:
+            return False
+        label = self._learning[0]
+        self.stop_learning()
+        try:
+            await self.add(id_token, label)
+        except StorageError as error:
+            _log.error("the card is not added: %s", error)
+            return False
+        return True
+
+    async def add(self, id_token: IdToken, label: str) -> str:
+        """Add a card, or give one that is there another label; the name by which it is kept.
+
+        Raises:
+            StorageError: it is not on disk, and not accepted.
+        """
+        name = next((name for name, card in self._cards.items() if card.id_token.key == id_token.key), None)
+        name = name or secrets.token_hex(6)
+        card = OwnCard(id_token, label[:LONGEST_LABEL], self._clock.now())
+        kept = {
+            "value": id_token.value,
+            "type": id_token.type,
+            "label": card.label,
+            "added_at": card.added_at.isoformat(),
+        }
+        await self._facts.save(name, json.dumps(kept))
+        self._cards[name] = card
+        _log.info("card %s is the owner's: %s", card.shown, card.label)
+        return name
+
+    async def remove(self, name: str) -> bool:
+        """It may not charge any more; False: there is none of that name.
+
+        Raises:
+            StorageError: it may, after the next start.
+        """
+        if self._cards.pop(name, None) is None:
+            return False
+        await self._facts.save(name, "")
+        return True

@@ -1,0 +1,92 @@
+"""Brings the cards of one reader to the station: each once while it is held, and not faster than people are."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Final
+
+from station.hardware.token_reader import ReaderError, UnusableUidError, id_token
+from station.model import Fault
+from station.tokens.authorization import shown
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from station.evse import Evse
+    from station.hardware.token_reader import TokenReader
+    from station.model import IdToken
+
+_log = logging.getLogger(__name__)
+
+_RETRY_S: Final = 2.0
+_HELD_S: Final = 1.5
+"""a card that is read again so soon is still the one that was held to the reader"""
+_BURST: Final = 5
+"""so many cards may come one after the other"""
+_EVERY_S: Final = 3.0
+"""then one in this time: nobody tries numbers faster"""
+
+
+class ReaderWatch:
+    """Follows one reader."""
+
+    def __init__(
+        self,
+        reader: TokenReader,
+        evses: Iterable[Evse],
+        present: Callable[[IdToken], object],
+        clock: Clock,
+        *,
+        reversed_bytes: bool = False,
+    ) -> None:
+        self._reader = reader
+        self._evses = tuple(evses)
+        self._present = present
+        self._clock = clock
+        self._reversed_bytes = reversed_bytes
+        self._failing = False
+        self._held: tuple[str, float] | None = None
+        self._spare = float(_BURST)
+        self._counted_s = clock.monotonic()
+
+    async def run(self) -> None:
+        """Follow until cancelled; a reader that is gone is a fault, and asked for again and again."""
+        while True:
+            try:
+                async for digits in self._reader.reads():
+                    self._report(None)
+                    if digits is not None:
+                        self._take(digits)
+                self._report(ReaderError("it tells nothing any more"))
+            except ReaderError as error:
+                self._report(error)
+            await self._clock.sleep(_RETRY_S)
+
+    def _take(self, digits: str) -> None:
+        """A card was read, perhaps not for the first time."""
+        now_s, held = self._clock.monotonic(), self._held
+        self._held = (digits, now_s)
+        if held is not None and held[0] == digits and now_s - held[1] < _HELD_S:
+            return
+        self._spare = min(float(_BURST), self._spare + (now_s - self._counted_s) / _EVERY_S)
+        self._counted_s = now_s
+        if self._spare < 1.0:
+            _log.warning("%s: too many cards at once; one is not looked at", self._reader)
+            return
+        self._spare -= 1.0
+        try:
+            token = id_token(digits, reversed_bytes=self._reversed_bytes)
+        except UnusableUidError as error:
+            _log.warning("%s: %s", self._reader, error)
+            return
+        _log.info("%s: %s", self._reader, shown(token))
+        self._present(token)
+
+    def _report(self, error: ReaderError | None) -> None:
+        failing = error is not None
+        if failing is self._failing:
+            return
+        self._failing = failing
+        _log.log(logging.ERROR if failing else logging.INFO, "%s: %s", self._reader, error or "it is back")
+        for evse in self._evses:
+            evse.report_fault(Fault.READER, failing)

@@ -1,0 +1,146 @@
+"""Moves files to and from a CSMS's servers: firmware in, logs out; over HTTP(S), FTP(S) or SFTP."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import os
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from station.records.storage_watch import LITTLE, free_bytes
+from station.security.certificates import CertificateUse
+from station.transfer.location import Failure, Location, Sink, Source, TransferError, Trust, opened
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from station.security.certificates import Certificates
+
+__all__ = ["PROTOCOLS", "Failure", "Location", "TransferError", "Trust", "download", "trusting", "upload"]
+
+_log = logging.getLogger(__name__)
+
+PROTOCOLS: Final = ("HTTP", "HTTPS", "FTP", "FTPS", "SFTP")
+"""what OCPPCommCtrlr.FileTransferProtocols tells"""
+
+_WIRE_PATIENCE_S = 1.0
+"""how long a virtual clock stands still for a transfer"""
+_MOST_RESUMES = 20
+_PAUSE_S = 2.0
+"""between a lost connection and the next one"""
+_KEPT_FREE = 2 * LITTLE
+"""bytes that a download leaves to the records: however large a file the CSMS orders, no charge ends for want of room"""
+
+
+async def download(url: str, target: Path, *, most_bytes: int, clock: Clock, tls: Trust) -> None:
+    """Fetch a file into `target`, which is overwritten. A lost connection is resumed while something comes.
+
+    Firmware is asked for with HTTP GET, FTP RETR or SFTP; user and password of the URL are used and not logged.
+    After a failure, or when cancelled, `target` holds what had come by then.
+
+    Raises:
+        TransferError: why it could not be fetched.
+    """
+    location = Location.parse(url)
+    _log.info("download of %s", location.shown)
+    with opened(target, "wb") as file:
+        sink = Sink(file, most_bytes, room=free_bytes(target.parent) - _KEPT_FREE)
+        await _through_breaks(lambda: _fetch(location, sink, tls), lambda: sink.size, clock)
+        try:
+            file.flush()
+            await asyncio.to_thread(os.fsync, file.fileno())
+        except OSError as error:
+            raise TransferError(Failure.STORAGE, f"disk: {error.strerror}") from error
+
+
+async def upload(source: Path, url: str, *, name: str, clock: Clock, tls: Trust) -> None:
+    """Bring a file to a URL; to the file that it names, or as `name` into the directory that it names.
+
+    HTTP: PUT, and POST of a form where the server does not know PUT (N01.FR.18, N01.FR.19). FTP and SFTP resume
+    a lost connection while something goes through (N01, error handling).
+
+    Raises:
+        TransferError: why it could not be brought.
+    """
+    location = Location.parse(url)
+    _log.info("upload of %s to %s", name, location.shown)
+    with opened(source, "rb") as file:
+        stream = Source(file, name, os.fstat(file.fileno()).st_size)
+        await _through_breaks(lambda: _send(location, stream, tls), lambda: stream.sent, clock)
+
+
+def trusting(certificates: Certificates) -> Trust:
+    """TLS that believes the CSMS's roots, and the authorities of the operating system (N01.FR.15, N01.FR.16)."""
+
+    def context() -> ssl.SSLContext:
+        from cryptography.hazmat.primitives.serialization import Encoding
+
+        made = ssl.create_default_context()
+        made.minimum_version = ssl.TLSVersion.TLSv1_2
+        roots = certificates.trusted(CertificateUse.CSMS_ROOT)
+        if roots:
+            made.load_verify_locations(cadata="".join(root.public_bytes(Encoding.PEM).decode() for root in roots))
+        return made
+
+    return context
+
+
+async def _through_breaks(attempt: Callable[[], Awaitable[None]], moved: Callable[[], int], clock: Clock) -> None:
+    """Try again after a lost connection, as long as each one brought the file further than those before."""
+    furthest = 0
+    for number in range(_MOST_RESUMES + 1):
+        try:
+            with clock.wire(_WIRE_PATIENCE_S):
+                await attempt()
+                return
+        except TransferError as error:
+            if not error.broken_off or moved() <= furthest or number == _MOST_RESUMES:
+                raise
+            _log.info("connection lost after %d bytes: %s", moved(), error)
+        furthest = moved()
+        await clock.sleep(_PAUSE_S)
+
+
+async def _fetch(location: Location, sink: Sink, tls: Trust) -> None:
+    match location.scheme:
+        case "http" | "https":
+            await _loaded("http")
+            from station.transfer import http
+
+            await http.fetch(location, sink, await asyncio.to_thread(tls))
+        case "sftp":
+            await _loaded("sftp")
+            from station.transfer import sftp
+
+            await sftp.fetch(location, sink)
+        case _:
+            from station.transfer import ftp
+
+            await ftp.fetch(location, sink, await asyncio.to_thread(tls))
+
+
+async def _send(location: Location, source: Source, tls: Trust) -> None:
+    match location.scheme:
+        case "http" | "https":
+            await _loaded("http")
+            from station.transfer import http
+
+            await http.send(location, source, await asyncio.to_thread(tls))
+        case "sftp":
+            await _loaded("sftp")
+            from station.transfer import sftp
+
+            await sftp.send(location, source)
+        case _:
+            from station.transfer import ftp
+
+            await ftp.send(location, source, await asyncio.to_thread(tls))
+
+
+async def _loaded(protocol: str) -> None:
+    """Import what speaks it: late, since most stations never move a file and it costs every start time and memory; in
+    a thread, since a small machine needs a second for it, and the boards would wait."""
+    await asyncio.to_thread(importlib.import_module, f"station.transfer.{protocol}")

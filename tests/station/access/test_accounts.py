@@ -1,0 +1,221 @@
+"""Passwords, codes for one use, sessions, access tokens, and how slow guessing is."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from station.access import passwords
+from station.access.accounts import ACCOUNTS, Accounts, Role
+from station.access.sessions import AccessToken, AccessTokens, Sessions
+from station.access.sign_in_guard import SignInGuard
+from station.records.database import open_database
+from station.records.fact_store import FactStore
+from station.simulation.clock import VirtualClock
+
+GOOD = "correct horse battery"
+LABEL = "ABCD-EFGH-JKLM"
+
+
+async def test_a_password_outlives_the_program_and_is_nowhere_on_disk(tmp_path: Path) -> None:
+    """What is kept is a hash."""
+    clock = VirtualClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        accounts = Accounts(FactStore(database, "account"), {}, clock)
+        await accounts.load()
+        assert not accounts.commissioned
+        await accounts.change(Role.OWNER, GOOD)
+        assert accounts.commissioned
+        kept = await database.rows("SELECT name, value FROM facts")
+        assert GOOD not in str(kept)
+    async with open_database(tmp_path / "db", clock) as database:
+        again = Accounts(FactStore(database, "account"), {}, clock)
+        await again.load()
+        assert await again.check(Role.OWNER, GOOD)
+        assert not await again.check(Role.OWNER, GOOD + "!")
+        assert not await again.check(Role.INSTALLER, GOOD)
+
+
+async def test_the_code_of_the_label_sets_one_password_and_is_used_up(tmp_path: Path) -> None:
+    """Also after a restart; that of another label is good again, as it is after a factory reset."""
+    clock = VirtualClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        facts = FactStore(database, "account")
+        accounts = Accounts(facts, {Role.INSTALLER: LABEL}, clock)
+        assert accounts.awaits_code(Role.INSTALLER)
+        assert not await accounts.exchange(Role.INSTALLER, "ABCD-EFGH-0000", GOOD)
+        assert not await accounts.exchange(Role.OWNER, LABEL, GOOD)
+        assert await accounts.exchange(Role.INSTALLER, "abcd efgh jklm", GOOD)
+        assert await accounts.check(Role.INSTALLER, GOOD)
+        again = Accounts(facts, {Role.INSTALLER: LABEL}, clock)
+        await again.load()
+        assert not again.awaits_code(Role.INSTALLER)
+        assert not await again.exchange(Role.INSTALLER, LABEL, GOOD + "2")
+        other = Accounts(facts, {Role.INSTALLER: "NEWL-ABEL-2345"}, clock)
+        await other.load()
+        assert await other.exchange(Role.INSTALLER, "NEWL-ABEL-2345", GOOD + "3")
+        await other.reset()
+        assert not other.commissioned
+        assert await other.exchange(Role.INSTALLER, "NEWL-ABEL-2345", GOOD)
+
+
+async def test_a_password_that_is_refused_does_not_use_the_code_up(tmp_path: Path) -> None:
+    """Too short, then long enough."""
+    clock = VirtualClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        accounts = Accounts(FactStore(database, "account"), {Role.INSTALLER: LABEL}, clock)
+        with pytest.raises(ValueError, match="10 to 128"):
+            await accounts.exchange(Role.INSTALLER, LABEL, "short")
+        assert await accounts.exchange(Role.INSTALLER, LABEL, GOOD)
+
+
+async def test_a_code_that_is_handed_on_is_good_once_and_for_a_week(tmp_path: Path) -> None:
+    """The owner's, from the installer."""
+    clock = VirtualClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        accounts = Accounts(FactStore(database, "account"), {}, clock)
+        late = await accounts.hand_on_code(Role.OWNER)
+        clock.adjust(timedelta(days=7, seconds=1))
+        assert not await accounts.exchange(Role.OWNER, late, GOOD)
+        code = await accounts.hand_on_code(Role.OWNER)
+        assert not await accounts.exchange(Role.DRIVER, code, GOOD)
+        assert await accounts.exchange(Role.OWNER, code, GOOD)
+        assert not await accounts.exchange(Role.OWNER, code, GOOD + "2")
+        assert await accounts.check(Role.OWNER, GOOD)
+
+
+async def test_a_damaged_account_lets_nobody_in_and_does_not_open_the_station(tmp_path: Path) -> None:
+    """The label's code is not good again either."""
+    clock = VirtualClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        facts = FactStore(database, "account")
+        await facts.save("installer", '{"password": "x", "surprise": 1}')
+        accounts = Accounts(facts, {Role.INSTALLER: LABEL}, clock)
+        await accounts.load()
+        assert accounts.commissioned
+        assert not await accounts.check(Role.INSTALLER, "?")
+        assert not accounts.awaits_code(Role.INSTALLER)
+
+
+@pytest.mark.parametrize("weak", ["", "short", "a" * 20, "ababababab", "x" * 200, "a bell\x07 rings"])
+def test_weak_passwords_are_refused_without_showing_them(weak: str) -> None:
+    """Too short, too long, too few characters, control characters."""
+    with pytest.raises(ValueError, match="must") as refused:
+        passwords.check_strength(weak)
+    assert not weak or weak not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [None, "", "scrypt$1$2$3", "scrypt$16384$8$5$!!$??", "scrypt$1073741824$8$1$QQ==$QQ==", "md5$1$1$1$QQ==$QQ=="],
+)
+def test_what_is_no_hash_matches_nothing(kept: str | None) -> None:
+    """Nor does it take the machine's memory."""
+    assert not passwords.matches(GOOD, kept)
+
+
+def test_the_same_password_typed_on_another_keyboard_is_the_same() -> None:
+    """An é of one code point, or of two."""
+    assert passwords.matches("cafe\u0301 au lait", passwords.hashed("café au lait"))
+
+
+def test_new_codes_differ_and_have_nothing_to_confuse() -> None:
+    """Sixty bits each."""
+    codes = {passwords.new_code() for _ in range(50)}
+    assert len(codes) == 50
+    assert not set("".join(codes)) & set("01OIL")
+
+
+@given(st.lists(st.sampled_from(["a", "b"]), max_size=30))
+def test_whoever_is_wrong_waits_twice_as_long_each_time(tries: list[str]) -> None:
+    """Three are free; what one does, another does not wait for, until all together are very wrong."""
+    guard, wrong = SignInGuard(), {"a": 0, "b": 0}
+    for who in tries:
+        guard.note(who, 0.0, right=False)
+        wrong[who] += 1
+    for who, count in wrong.items():
+        own_s = min(900.0, 2.0 * 2.0 ** (count - 4)) if count > 3 else 0.0
+        assert guard.wait_s(who, 0.0) == own_s
+        assert guard.wait_s(who, 900.0) == 0.0
+
+
+def test_a_crowd_of_addresses_is_slowed_down_but_not_whoever_was_right_before() -> None:
+    """And its memory is bounded."""
+    guard = SignInGuard()
+    guard.note("192.0.2.1", 0.0, right=True)
+    for number in range(200):
+        guard.note(f"198.51.100.{number}", 1.0, right=False)
+    assert 0.0 < guard.wait_s("203.0.113.9", 1.0) <= 30.0
+    assert guard.wait_s("192.0.2.1", 1.0) == 0.0
+
+
+def test_an_ipv6_network_is_one_guesser() -> None:
+    """Whoever has 2^64 addresses has one try."""
+    guard = SignInGuard()
+    for number in range(5):
+        guard.note(f"2001:db8::{number}", 0.0, right=False)
+    assert guard.wait_s("2001:db8::ffff", 0.0) > 0.0
+    assert guard.wait_s("2001:db8:1::1", 0.0) == 0.0
+
+
+@pytest.mark.parametrize("role", ACCOUNTS)
+async def test_a_session_ends_when_it_is_idle_and_at_the_latest(role: Role) -> None:
+    """The more a role may do, the sooner."""
+    clock = VirtualClock()
+    sessions = Sessions(clock)
+    secret, session = sessions.begin(role)
+    assert sessions.find(secret) is session
+    assert sessions.find(secret + "x") is None
+    await clock.advance(15 * 86_400.0)
+    assert sessions.find(secret) is None
+    assert session.ended
+
+
+async def test_use_keeps_a_session_alive_but_not_for_ever() -> None:
+    """Half an hour without use, twelve hours in all."""
+    clock = VirtualClock()
+    sessions = Sessions(clock)
+    secret, _ = sessions.begin(Role.SERVICE)
+    for _ in range(28):
+        await clock.advance(1_500.0)
+        assert sessions.find(secret) is not None
+    await clock.advance(1_500.0)
+    assert sessions.find(secret) is None
+
+
+async def test_of_many_sessions_the_oldest_ends() -> None:
+    """Sixty-four are enough for a house."""
+    sessions = Sessions(VirtualClock())
+    first, _ = sessions.begin(Role.DRIVER)
+    second, _ = sessions.begin(Role.DRIVER)
+    assert sessions.find(first) is not None  # used later than the second now
+    for _ in range(63):
+        sessions.begin(Role.DRIVER)
+    assert sessions.find(second) is None
+    assert sessions.find(first) is not None
+
+
+async def test_an_access_token_outlives_the_program_until_it_expires_or_is_revoked(tmp_path: Path) -> None:
+    """Only its hash is kept."""
+    clock = VirtualClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        facts = FactStore(database, "access-token")
+        tokens = AccessTokens(facts, clock)
+        secret = await tokens.add("prometheus", AccessToken(Role.DRIVER, clock.now() + timedelta(days=1)))
+        gone = await tokens.add("old script", AccessToken(Role.OWNER, clock.now() + timedelta(days=1)))
+        assert await tokens.revoke("old script")
+        assert not await tokens.revoke("old script")
+        again = AccessTokens(facts, clock)
+        await again.load()
+        assert list(again.all()) == ["prometheus"]
+        found = again.find(secret)
+        assert found is not None
+        assert found.role is Role.DRIVER
+        assert again.find(gone) is None
+        clock.adjust(timedelta(days=1))
+        assert again.find(secret) is None
+        assert secret not in str(await facts.load())

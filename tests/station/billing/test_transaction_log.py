@@ -1,0 +1,224 @@
+"""The log of transactions: written with the events, searched, corrected, and readable whatever is in it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from metering.reading import RegisterReading
+from metering.time_quality import TimeStatus
+from station.billing.price import Bill, Line, PeriodPrice, PeriodReading, PriceList
+from station.billing.prices import Prices
+from station.billing.transaction_log import Search, TransactionLog, price_list_from, price_list_text
+from station.model import EventType, IdToken, StoppedReason, TriggerReason
+from station.records.database import Database, open_database
+from station.records.fact_store import FactStore
+from station.records.outbox import Outbox
+from tests import fakes
+
+HOUR = timedelta(hours=1)
+CENTS = PriceList("CHF", Decimal("0.30"), (PeriodPrice("HC", Decimal("0.12345")),), Decimal(1), Decimal(2), 60)
+
+
+@dataclass
+class Desk:
+    """A disk with events and what is made of them."""
+
+    database: Database
+    outbox: Outbox
+    log: TransactionLog
+    prices: Prices
+
+    async def begin(self, name: str, at: datetime = fakes.NOON, **more: object) -> None:
+        """A transaction is recorded at its begin."""
+        event = replace(
+            fakes.event(name, EventType.STARTED, TriggerReason.CABLE_PLUGGED_IN),
+            occurred_at=at,
+            register=RegisterReading(1000.5, at, TimeStatus.SYNCHRONIZED),
+        )
+        await self.outbox.append(replace(event, **more))  # type: ignore[arg-type]
+
+    async def end(self, name: str, at: datetime = fakes.NOON + HOUR, wh: float = 3000.25) -> None:
+        """And at its end."""
+        event = replace(
+            fakes.event(name, EventType.ENDED, TriggerReason.STOP_AUTHORIZED),
+            occurred_at=at,
+            stopped_reason=StoppedReason.LOCAL,
+            register=RegisterReading(wh, at, TimeStatus.INFORMATIVE, substitute=True),
+            time_spent_charging_s=1800,
+        )
+        await self.outbox.append(event)
+
+    async def found(self, search: Search | None = None) -> list[str]:
+        """The ids that a search finds."""
+        return [one.transaction_id for one in (await self.log.find(search or Search())).transactions]
+
+
+@contextlib.asynccontextmanager
+async def desk(path: Path) -> AsyncGenerator[Desk]:
+    """A station's disk."""
+    clock = fakes.clock()
+    async with open_database(path / "db", clock) as database:
+        yield Desk(database, Outbox(database, clock), TransactionLog(database), Prices(FactStore(database, "prices")))
+
+
+async def test_a_transaction_is_in_the_log_with_the_event_that_begins_it_and_closed_by_the_one_that_ends_it(
+    tmp_path: Path,
+) -> None:
+    async with desk(tmp_path) as it:
+        await it.begin("tx")
+        begun = await it.log.get("tx")
+        assert begun is not None
+        assert (begun.began_at, begun.ended_at, begun.energy_wh, begun.duration) == (fakes.NOON, None, None, None)
+        assert begun.begin.energy_wh == Decimal("1000.500")
+        assert begun.begin.time == "S"
+        await it.outbox.append(replace(fakes.event("tx"), id_token=fakes.CARD))
+        await it.outbox.append(replace(fakes.event("tx"), id_token=fakes.OTHER_CARD))
+        await it.end("tx")
+        ended = await it.log.get("tx")
+        assert ended is not None
+        assert (ended.token, ended.token_type) == (fakes.CARD.value, fakes.CARD.type), "whoever came first"
+        assert ended.energy_wh == Decimal("1999.750")
+        assert ended.duration == HOUR
+        assert (ended.stopped_reason, ended.charging_s) == ("Local", 1800)
+        assert (ended.end.time, ended.end.substitute) == ("I", True)
+
+
+async def test_the_log_outlives_the_events(tmp_path: Path) -> None:
+    async with desk(tmp_path) as it:
+        await it.begin("tx")
+        await it.end("tx")
+        while (queued := await it.outbox.oldest()) is not None:
+            await it.outbox.settle(queued)
+        await it.outbox.flush()
+        await it.outbox.prune(keep_settled=0)
+        assert await it.outbox.events("tx") == []
+        assert await it.found() == ["tx"]
+
+
+async def test_a_search_finds_what_all_of_its_conditions_fit_the_newest_first(tmp_path: Path) -> None:
+    async with desk(tmp_path) as it:
+        for number in range(6):
+            card = fakes.CARD if number % 2 else fakes.OTHER_CARD
+            await it.begin(f"tx{number}", fakes.NOON + number * HOUR, evse_id=1 + number % 3, id_token=card)
+            if number != 4:
+                await it.end(f"tx{number}", fakes.NOON + (number + 1) * HOUR)
+        assert await it.found() == ["tx5", "tx4", "tx3", "tx2", "tx1", "tx0"]
+        span = Search(since=fakes.NOON + HOUR, until=fakes.NOON + 4 * HOUR)
+        assert await it.found(span) == ["tx3", "tx2", "tx1"]
+        assert await it.found(replace(span, token=fakes.CARD.value.lower())) == ["tx3", "tx1"]
+        assert await it.found(replace(span, evse_id=2)) == ["tx1"]
+        assert await it.found(Search(ongoing=True)) == ["tx4"]
+        assert await it.found(Search(ongoing=False, evse_id=2)) == ["tx1"]
+        page = await it.log.find(Search(), skip=1, most=2)
+        assert (page.total, [one.transaction_id for one in page.transactions]) == (6, ["tx4", "tx3"])
+
+
+async def test_a_search_by_a_shortened_token_finds_the_cards_that_are_shown_so(tmp_path: Path) -> None:
+    async with desk(tmp_path) as it:
+        await it.begin("one", id_token=fakes.CARD)
+        await it.begin("two", id_token=fakes.OTHER_CARD)
+        await it.begin("odd", id_token=IdToken("04B3_%80", "ISO14443"))
+        assert await it.found(Search(token="04A3…80")) == ["one"]
+        assert await it.found(Search(token="04a3…80")) == ["one"]
+        assert await it.found(Search(token="____…80")) == [], "no wildcards"
+
+
+async def test_a_search_in_another_time_zone_means_the_same_moment(tmp_path: Path) -> None:
+    async with desk(tmp_path) as it:
+        await it.begin("tx")
+        assert await it.found(Search(since=datetime.fromisoformat("2026-01-15T13:00:00+01:00"))) == ["tx"]
+        assert await it.found(Search(since=datetime.fromisoformat("2026-01-15T12:30:00+00:00"))) == []
+
+
+async def test_a_transaction_keeps_the_prices_of_its_begin(tmp_path: Path) -> None:
+    async with desk(tmp_path) as it:
+        await it.begin("free")
+        await it.prices.load(installed=CENTS)
+        await it.begin("installed")
+        await it.prices.change(replace(CENTS, currency="EUR"))
+        await it.begin("owners")
+        await it.prices.change(None)
+        await it.begin("free again")
+        kept = [await it.log.get(name) for name in ("free", "installed", "owners", "free again")]
+        assert [one.prices if one is not None else "?" for one in kept] == [
+            None,
+            CENTS,
+            replace(CENTS, currency="EUR"),
+            None,
+        ]
+
+
+async def test_prices_and_bills_come_back_as_they_were(tmp_path: Path) -> None:
+    line = Line("energy", Decimal("1.9995"), "kWh", Decimal("0.30"), Decimal("0.60"), "HC", Decimal(0), Decimal("1.5"))
+    cost = Bill("EUR", (line,), Decimal("0.60"), "a register was not read")
+    async with desk(tmp_path) as it:
+        await it.begin("tx")
+        await it.log.note_bill("tx", cost)
+        found = await it.log.get("tx")
+        assert found is not None
+        assert found.bill == cost
+    assert price_list_from(price_list_text(CENTS)) == CENTS
+    with pytest.raises(ValueError, match=r"JSON"):
+        price_list_from("{")
+
+
+async def test_a_line_whose_prices_cannot_be_read_is_a_line_all_the_same(tmp_path: Path) -> None:
+    async with desk(tmp_path) as it:
+        await it.begin("tx")
+        await it.database.write("UPDATE transactions SET prices = '{', bill = 'null and void'")
+        found = await it.log.get("tx")
+        assert found is not None
+        assert (found.prices, found.bill) == (None, None)
+
+
+async def test_which_meter_counted_is_noted_once(tmp_path: Path) -> None:
+    async with desk(tmp_path) as it:
+        await it.begin("tx")
+        for serial in (None, "M1", "M2"):
+            await it.log.note_meter("tx", serial)
+        found = await it.log.get("tx")
+        assert found is not None
+        assert found.meter_serial == "M1"
+
+
+async def test_what_was_recorded_with_a_wrong_clock_is_moved_and_nothing_else(tmp_path: Path) -> None:
+    """The end came after the correction, or the begin in a life whose clock was right."""
+    async with desk(tmp_path) as it:
+        await it.begin("begun")
+        await it.log.begin_period("begun", PeriodReading("HC", fakes.NOON, 1000.0))
+        await it.end("begun", fakes.NOON + 30 * HOUR)
+        await it.log.correct("begun", 24 * HOUR, fakes.NOON + HOUR, begun=True)
+        found = await it.log.get("begun")
+        assert found is not None
+        assert (found.began_at, found.ended_at) == (fakes.NOON + 24 * HOUR, fakes.NOON + 30 * HOUR)
+        assert (found.begin.read_at, found.end.read_at) == (found.began_at, found.ended_at)
+        assert found.corrected_s == 86_400.0
+        assert [one.at for one in await it.log.periods("begun")] == [fakes.NOON + 24 * HOUR]
+        await it.begin("ended")
+        await it.end("ended", fakes.NOON - 99 * HOUR)
+        await it.log.correct("ended", 200 * HOUR, fakes.NOON, begun=False)
+        found = await it.log.get("ended")
+        assert found is not None
+        assert (found.began_at, found.ended_at) == (fakes.NOON, fakes.NOON + 101 * HOUR)
+        await it.log.correct("never", HOUR, fakes.NOON, begun=True)
+
+
+async def test_what_is_older_than_it_is_kept_goes_with_its_periods_and_what_goes_on_stays(tmp_path: Path) -> None:
+    async with desk(tmp_path) as it:
+        for name, days in (("old", 400), ("open", 400), ("new", 10)):
+            begin = fakes.NOON - timedelta(days=days)
+            await it.begin(name, begin)
+            await it.log.begin_period(name, PeriodReading("HC", begin, 1000.0))
+            if name != "open":
+                await it.end(name, begin + HOUR)
+        await it.log.prune(fakes.NOON - timedelta(days=365))
+        assert await it.found() == ["new", "open"]
+        rows = await it.database.rows("SELECT transaction_id FROM tariff_readings ORDER BY id")
+        assert [row[0] for row in rows] == ["open", "new"]

@@ -1,0 +1,143 @@
+"""What goes with a real board and what does not, each refused in a sentence that names the key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from station.configuration.installation_file import Configuration, ConfigurationError, load
+from station.hardware.linux_config import LinuxBoardConfig
+from tests.linux_double import Bench
+
+REAL = """
+[station]
+identity = "BORNE-0001"
+[firmware]
+type = "command"
+install_command = ["/bin/true"]
+[[evse]]
+attached_cable = true
+meter = { type = "modbus-tcp", model = "eastron-sdm630", host = "192.168.1.20" }
+[board]
+type = "linux"
+[[board.evse]]
+contactor = { line = 5 }
+contactor_feedback = { line = 6 }
+[board.evse.pilot]
+pwm = { path = "/sys/class/pwm/pwmchip0" }
+high = { path = "/sys/bus/iio/devices/iio:device0", channel = 0 }
+"""
+
+
+def refused(tmp_path: Path, text: str) -> str:
+    file = tmp_path / "station.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigurationError) as error:
+        load(file, {})
+    return str(error.value).replace(str(tmp_path) + "/", "")
+
+
+def test_a_real_board_needs_no_more_than_its_wires(tmp_path: Path) -> None:
+    file = tmp_path / "station.toml"
+    file.write_text(REAL, encoding="utf-8")
+    assert isinstance(load(file, {}).board, LinuxBoardConfig)
+
+
+@pytest.mark.parametrize(
+    ("added", "sentence"),
+    [
+        (
+            "[simulation]\nrate = 2.0\n",
+            'simulation: has no meaning here: the board is of type "linux", and nothing is simulated',
+        ),
+        (
+            '[grid]\nphases = 3\nsource = { type = "p1", device = "simulated" }\n',
+            'grid.source.device: must not be simulated: the board is of type "linux"',
+        ),
+        (
+            '[grid_order]\ntype = "dry-contact"\npolarity = "open-dims"\nchip = "simulated"\nline = 1\n',
+            'grid_order.chip: must not be simulated: the board is of type "linux"',
+        ),
+        (
+            '[grid]\nphases = 3\n[grid.source]\ntype = "modbus"\n'
+            'meter = { type = "modbus-tcp", model = "eastron-sdm630", host = "simulated" }\n',
+            'grid.source.meter.host: must not be simulated: the board is of type "linux"',
+        ),
+    ],
+)
+def test_what_is_simulated_is_refused_beside_it(tmp_path: Path, added: str, sentence: str) -> None:
+    assert refused(tmp_path, REAL + added).endswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "sentence"),
+    [
+        (
+            '[firmware]\ntype = "command"\ninstall_command = ["/bin/true"]\n',
+            "",
+            'firmware.type: must be "command": the board is of type "linux"',
+        ),
+        (
+            'meter = { type = "modbus-tcp", model = "eastron-sdm630", host = "192.168.1.20" }\n',
+            "",
+            'evse[0].meter: must be a real meter: the board is of type "linux"',
+        ),
+        ("attached_cable = true\n", "", "board.evse[0].proximity: is missing: a socket needs it"),
+        ("[board]", "[[evse]]\nid = 2\n[board]", "evse[1].meter: must be a real meter: the board is of type"),
+        ("{ line = 6 }", "{ line = 5 }", "board: line 5 of /dev/gpiochip0 is used twice"),
+        ('type = "linux"', 'type = "lunix"', "board.type: must be one of"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_named(tmp_path: Path, before: str, after: str, sentence: str) -> None:
+    assert before in REAL
+    assert sentence in refused(tmp_path, REAL.replace(before, after))
+
+
+MODBUS = """
+[station]
+identity = "BORNE-0001"
+[firmware]
+type = "command"
+install_command = ["/bin/true"]
+[[evse]]
+meter = { type = "modbus-tcp", model = "eastron-sdm630", host = "192.168.1.20" }
+[board]
+type = "modbus"
+selector_a = 16
+evse = [{ model = "simple-evse", device = "/dev/ttyUSB0" }]
+"""
+
+
+def test_controllers_on_modbus_need_the_selector_and_have_no_shunt_trip(tmp_path: Path) -> None:
+    file = tmp_path / "station.toml"
+    file.write_text(MODBUS, encoding="utf-8")
+    assert load(file, {}).board.type == "modbus"
+    assert "board.selector_a: is missing" in refused(tmp_path, MODBUS.replace("selector_a = 16\n", ""))
+    added = '[protection]\nshunt_trip = "hold"\n'
+    assert "protection.shunt_trip: needs a line: board.shunt_trip is missing" in refused(tmp_path, MODBUS + added)
+    assert "simulation: has no meaning here" in refused(tmp_path, MODBUS + "[simulation]\nrate = 1.0\n")
+
+
+def test_every_evse_has_its_wiring(tmp_path: Path) -> None:
+    meter = '{ type = "modbus-tcp", model = "eastron-sdm630", host = "192.168.1.21" }'
+    text = REAL + f"[[evse]]\nid = 2\nattached_cable = true\nmeter = {meter}\n"
+    assert "board.evse: must have 2 entries, one for each [[evse]] (has 1)" in refused(tmp_path, text)
+
+
+def test_an_attached_cable_has_no_lock(tmp_path: Path) -> None:
+    given: dict[str, Any] = {
+        "station": {"identity": "BORNE-0001"},
+        "firmware": {"type": "command", "install_command": ["/bin/true"]},
+        "evse": [
+            {
+                "attached_cable": True,
+                "meter": {"type": "modbus-tcp", "model": "eastron-sdm630", "host": "192.168.1.20"},
+            }
+        ],
+        "board": Bench(tmp_path).table(),
+    }
+    with pytest.raises(ValidationError, match="must be left out with an attached cable"):
+        Configuration.model_validate(given)

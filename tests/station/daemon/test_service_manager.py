@@ -1,0 +1,105 @@
+"""What systemd is told over its socket, by a real socket; and why a run begins."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from station.daemon.service_manager import ServiceManager, boot_reason
+from station.daemon.stint import Stint
+from station.model import BootReason
+from tests.fakes import clock
+
+
+@pytest.fixture(params=["in the file system", "abstract"])
+def listener(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[tuple[socket.socket, str]]:
+    """A socket as systemd opens one, and its name in NOTIFY_SOCKET."""
+    name = str(tmp_path / "notify") if request.param == "in the file system" else f"@borne-{uuid.uuid4()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire:
+        wire.bind("\0" + name[1:] if name.startswith("@") else name)
+        wire.settimeout(5)
+        yield wire, name
+
+
+def test_what_is_said_arrives_as_one_datagram(listener: tuple[socket.socket, str]) -> None:
+    wire, name = listener
+    manager = ServiceManager.of({"NOTIFY_SOCKET": name})
+    assert manager is not None
+    manager.tell("READY=1", "STATUS=à l'heure")
+    assert wire.recv(1000).decode() == "READY=1\nSTATUS=à l'heure"
+
+
+def test_without_a_service_manager_nothing_is_told() -> None:
+    assert ServiceManager.of({}) is None
+    assert ServiceManager.of({"NOTIFY_SOCKET": ""}) is None
+    assert ServiceManager.of({"NOTIFY_SOCKET": "vsock:2:1"}) is None, "a kind of address that is not known"
+
+
+def test_commands_that_the_station_runs_cannot_speak_for_it() -> None:
+    environ = {"NOTIFY_SOCKET": "/run/notify", "WATCHDOG_USEC": "20000000", "WATCHDOG_PID": "1", "PATH": "/bin"}
+    assert ServiceManager.of(environ) is not None
+    assert environ == {"PATH": "/bin"}
+
+
+@pytest.mark.parametrize(
+    ("given", "within_s"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "20000000"}, 20.0),
+        ({"WATCHDOG_USEC": "20000000", "WATCHDOG_PID": str(os.getpid())}, 20.0),
+        ({"WATCHDOG_USEC": "20000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+    ],
+)
+def test_the_watchdog_is_minded_where_it_means_this_process(given: dict[str, str], within_s: float | None) -> None:
+    manager = ServiceManager.of({"NOTIFY_SOCKET": "/run/notify", **given})
+    assert manager is not None
+    assert manager.watchdog_s == within_s
+
+
+def test_a_service_manager_that_is_gone_stops_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    manager = ServiceManager.of({"NOTIFY_SOCKET": str(tmp_path / "gone")})
+    assert manager is not None
+    manager.tell("WATCHDOG=1")
+    assert "cannot be told WATCHDOG=1" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("ended", "reason"),
+    [
+        ("watchdog\n", BootReason.WATCHDOG),
+        ("success", BootReason.LOCAL_RESET),
+        ("core-dump", BootReason.UNKNOWN),
+        ("", BootReason.UNKNOWN),
+        (None, BootReason.POWER_UP),
+    ],
+)
+def test_how_the_last_run_ended_is_the_reason_of_this_boot(
+    tmp_path: Path, ended: str | None, reason: BootReason
+) -> None:
+    if ended is not None:
+        (tmp_path / "ended").write_text(ended)
+    assert boot_reason({"RUNTIME_DIRECTORY": str(tmp_path)}) is reason
+
+
+def test_a_program_that_nobody_manages_begins_with_the_power() -> None:
+    assert boot_reason({}) is BootReason.POWER_UP
+
+
+async def test_a_stint_is_overdue_once_it_takes_longer_than_it_may() -> None:
+    time = clock()
+    stint = Stint("work", time, 10.0)
+    await time.advance(60)
+    assert not stint.overdue, "nothing goes on"
+    with stint:
+        await time.advance(10)
+        assert not stint.overdue
+        await time.advance(0.1)
+        assert stint.overdue
+    assert not stint.overdue

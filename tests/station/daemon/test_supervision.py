@@ -1,0 +1,130 @@
+"""Auxiliary tasks may fail all day: they start again, later each time, and hurt nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from metering.meter import MeterError
+from station.daemon.supervision import Errands, contained, keep_running
+from tests import fakes
+
+
+class Failing:
+    """Work that fails at once, or ends, or runs for a while first."""
+
+    def __init__(self, error: Exception | None = None, *, runs_s: float = 0.0) -> None:
+        self.clock = fakes.clock()
+        self.error = error
+        self.runs_s = runs_s
+        self.started_at: list[float] = []
+
+    async def work(self) -> None:
+        """Do it."""
+        self.started_at.append(self.clock.monotonic())
+        if self.runs_s:
+            await self.clock.sleep(self.runs_s)
+        if self.error is not None:
+            raise self.error
+
+    async def watch(self, seconds: float) -> None:
+        """Keep it running for so long."""
+        running = asyncio.create_task(keep_running("it", self.work, self.clock))
+        await self.clock.advance(seconds)
+        running.cancel()
+        await asyncio.wait({running})
+        assert running.cancelled()
+
+
+@pytest.mark.parametrize("error", [None, ValueError("unforeseen"), OSError("the wire"), MeterError("silent")])
+async def test_what_fails_or_ends_is_started_again_after_growing_delays(error: Exception | None) -> None:
+    failing = Failing(error)
+    await failing.watch(229)
+    assert failing.started_at == [0.0, 1.0, 3.0, 8.0, 18.0, 48.0, 108.0, 168.0, 228.0]
+
+
+async def test_what_ran_well_for_a_while_starts_again_at_once() -> None:
+    failing = Failing(ValueError("unforeseen"), runs_s=300.0)
+    await failing.watch(1000)
+    assert failing.started_at == [0.0, 301.0, 602.0, 903.0]
+
+
+async def test_the_first_failure_is_said_aloud_and_the_next_are_not(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    await Failing(OSError("the wire")).watch(60)
+    levels = [record.levelno for record in caplog.records if "the wire" in record.getMessage()]
+    assert levels == [logging.WARNING] + [logging.DEBUG] * (len(levels) - 1)
+    assert len(levels) > 3
+
+
+@pytest.mark.parametrize(
+    ("error", "traced"), [(ValueError("unforeseen"), True), (OSError("the wire"), False), (MeterError("silent"), False)]
+)
+async def test_only_what_nobody_foresaw_leaves_a_trace(
+    error: Exception, traced: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    await Failing(error).watch(0.5)
+    (record,) = caplog.records
+    assert bool(record.exc_info) is traced
+
+
+async def test_a_failure_takes_the_place_of_the_result() -> None:
+    async def seven() -> int:
+        return 7
+
+    async def fail() -> int:
+        raise ValueError("no")
+
+    assert await contained(seven()) == 7
+    assert isinstance(await contained(fail()), ValueError)
+
+
+async def test_a_cancellation_is_not_contained() -> None:
+    running = asyncio.create_task(contained(asyncio.Event().wait()))
+    await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait({running})
+    assert running.cancelled()
+
+
+async def test_errands_are_done_side_by_side_and_a_failing_one_hurts_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    errands, done, never = Errands(), list[str](), asyncio.Event()
+
+    async def wait() -> None:
+        await never.wait()
+
+    async def fail() -> None:
+        raise ValueError("unforeseen")
+
+    async def work() -> None:
+        done.append("worked")
+
+    for name, errand in (("waits", wait), ("fails", fail), ("works", work)):
+        errands.start(name, errand)
+    running = asyncio.create_task(errands.run())
+    await fakes.clock().settle()
+    assert done == ["worked"]
+    assert [record.getMessage() for record in caplog.records] == ["fails: unforeseen"]
+    assert not running.done()
+    running.cancel()
+    await asyncio.wait({running})
+
+
+async def test_more_errands_than_can_be_remembered_are_refused_with_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    errands, done = Errands(), list[int]()
+
+    async def work() -> None:
+        done.append(1)
+
+    for _ in range(250):
+        errands.start("flood", work)
+    assert len(caplog.records) == 50
+    running = asyncio.create_task(errands.run())
+    await fakes.clock().settle()
+    assert len(done) == 200
+    running.cancel()
+    await asyncio.wait({running})

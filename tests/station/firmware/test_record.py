@@ -1,0 +1,169 @@
+"""The record of firmware updates: told in order, once, across restarts; and what comes next, by the last status."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from station.firmware.record import FirmwareRecord
+from station.firmware.state import END_STATUSES, FirmwareStatus, Step, Update, UpdateOrder, cancelable, next_step
+from station.records.database import Database, StorageError, open_database
+from tests.fakes import NOON, clock
+
+S = FirmwareStatus
+
+
+def order(request_id: int = 1, *, signed: bool = True, retries: int | None = None) -> UpdateOrder:
+    """An order."""
+    pem, signature = ("pem", "c2ln") if signed else (None, None)
+    return UpdateOrder(request_id, "http://host/image", NOON, None, pem, signature, retries)
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncGenerator[Database]:
+    """A database."""
+    async with open_database(tmp_path / "borne.sqlite", clock()) as opened:
+        yield opened
+
+
+async def told(record: FirmwareRecord, *, most: int = 99) -> list[tuple[int, FirmwareStatus]]:
+    """Tell what is untold, up to a number."""
+    seen: list[tuple[int, FirmwareStatus]] = []
+    while len(seen) < most and (entered := await record.oldest_untold()) is not None:
+        seen.append((entered.request_id, entered.status))
+        await record.settle(entered)
+    return seen
+
+
+async def reopened(database: Database) -> FirmwareRecord:
+    """The record as the next life finds it."""
+    record = FirmwareRecord(database)
+    await record.load()
+    return record
+
+
+async def test_statuses_are_told_in_order_and_once_across_restarts(database: Database) -> None:
+    record = FirmwareRecord(database)
+    update = await record.begin(order())
+    for status in (S.DOWNLOADING, S.DOWNLOADED, S.DOWNLOADED, S.SIGNATURE_VERIFIED):
+        update = await record.enter(update, status)
+    assert await told(record, most=1) == [(1, S.DOWNLOADING)]
+    record = await reopened(database)
+    assert record.update == Update(update.id, order(), S.SIGNATURE_VERIFIED)
+    assert record.last_sent is not None
+    assert record.last_sent.status is S.DOWNLOADING
+    assert await told(record) == [(1, S.DOWNLOADED), (1, S.SIGNATURE_VERIFIED)]
+    assert await record.all_told()
+
+
+async def test_a_cancelled_update_tells_nothing_more(database: Database) -> None:
+    record = FirmwareRecord(database)
+    await record.enter(await record.begin(order(1)), S.DOWNLOADING)
+    await record.enter(await record.begin(order(2)), S.DOWNLOADING)
+    assert await told(await reopened(database)) == [(2, S.DOWNLOADING)]
+
+
+async def test_an_update_that_ended_tells_its_end_although_another_has_begun(database: Database) -> None:
+    record = FirmwareRecord(database)
+    first = await record.enter(await record.begin(order(1)), S.DOWNLOADING)
+    await record.enter(first, S.DOWNLOAD_FAILED)
+    await record.enter(await record.begin(order(1)), S.DOWNLOADING)  # the CSMS may use a request id again
+    assert await told(record) == [(1, S.DOWNLOADING), (1, S.DOWNLOAD_FAILED), (1, S.DOWNLOADING)]
+
+
+async def test_what_is_over_and_told_is_forgotten(database: Database) -> None:
+    record = FirmwareRecord(database)
+    for number in range(20):
+        update = await record.enter(await record.begin(order(number)), S.DOWNLOADING)
+        await record.enter(update, S.DOWNLOAD_FAILED)
+        await told(record)
+    rows = await database.rows("SELECT status FROM firmware_statuses ORDER BY id")
+    assert rows == [(S.DOWNLOAD_FAILED,), (S.DOWNLOADING,), (S.DOWNLOAD_FAILED,)]  # the last one sent before, and ours
+    assert await database.rows("SELECT COUNT(*) FROM firmware_updates") == [(1,)]
+
+
+async def test_the_last_status_sent_outlives_the_update_that_sent_it(database: Database) -> None:
+    record = FirmwareRecord(database)
+    await record.enter(await record.begin(order(1)), S.DOWNLOAD_FAILED)
+    await told(record)
+    await record.begin(order(2))
+    again = await reopened(database)
+    assert again.last_sent is not None
+    assert (again.last_sent.request_id, again.last_sent.status) == (1, S.DOWNLOAD_FAILED)
+    assert again.update is not None
+    assert again.update.status is None
+
+
+async def test_a_record_that_cannot_be_read_is_left_out(database: Database) -> None:
+    record = FirmwareRecord(database)
+    await record.begin(order())
+    await database.write("UPDATE firmware_updates SET payload = '{}'")
+    assert (await reopened(database)).update is None
+
+
+@pytest.mark.parametrize("status", [None, *FirmwareStatus])
+def test_every_status_but_the_last_ones_has_a_next_step(status: FirmwareStatus | None) -> None:
+    update = Update(1, order(), status)
+    assert (next_step(update) is Step.NONE) is update.finished is (status in END_STATUSES)
+
+
+def test_without_a_signature_there_is_nothing_to_verify() -> None:
+    assert next_step(Update(1, order(signed=True), S.DOWNLOADED)) is Step.VERIFY
+    assert next_step(Update(1, order(signed=False), S.DOWNLOADED)) is Step.INSTALL
+
+
+def test_what_can_be_cancelled() -> None:
+    """L01.FR.24, L01.FR.27."""
+    assert cancelable(Update(1, order(), S.DOWNLOADING), installation=False)
+    assert cancelable(Update(1, order(), S.INSTALL_SCHEDULED), installation=False)
+    assert not cancelable(Update(1, order(), S.INSTALLING), installation=False)
+    assert cancelable(Update(1, order(), S.INSTALLING), installation=True)
+    assert not cancelable(Update(1, order(), S.INSTALL_REBOOTING), installation=True)
+    assert cancelable(Update(1, order(), S.INSTALLED), installation=False)
+
+
+def test_attempts_and_pauses_are_bounded_below() -> None:
+    assert order(retries=0).attempts == 1
+    assert order(retries=-5).attempts == 1
+    assert order(retries=4).attempts == 5
+    assert UpdateOrder(1, "x", NOON, retry_interval_s=0).pause_s > 0
+    assert UpdateOrder(1, "x", NOON, retry_interval_s=-7).pause_s > 0
+
+
+async def test_statuses_that_nobody_listens_to_do_not_fill_the_disk(database: Database) -> None:
+    """A CSMS may go on ordering what fails at once, and never answer a notification."""
+    record = FirmwareRecord(database)
+    for number in range(300):
+        update = await record.begin(order(number))
+        await record.enter(await record.enter(update, S.DOWNLOADING), S.DOWNLOAD_FAILED)
+    seen = await told(record, most=999)
+    assert len(seen) <= 202
+    assert seen[-1] == (299, S.DOWNLOAD_FAILED)
+
+
+async def test_a_full_disk_does_not_keep_the_last_update_from_being_read(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = FirmwareRecord(database)
+    update = await record.begin(order())
+    await record.enter(update, S.INSTALLING)
+
+    async def full(*_: object) -> int:
+        raise StorageError("database or disk is full")
+
+    monkeypatch.setattr(database, "write", full)
+    assert (await reopened(database)).update == Update(update.id, order(), S.INSTALLING)
+
+
+async def test_the_password_of_the_image_s_server_does_not_stay_on_the_disk(database: Database) -> None:
+    record = FirmwareRecord(database)
+    update = await record.begin(replace(order(), location="ftp://bob:hidden@host/image"))
+    assert (await reopened(database)).update == update
+    await record.enter(await record.enter(update, S.DOWNLOADING), S.DOWNLOAD_FAILED)
+    assert "hidden" not in str(await database.rows("SELECT payload FROM firmware_updates"))
+    again = (await reopened(database)).update
+    assert again is not None
+    assert again.finished

@@ -1,0 +1,195 @@
+"""The light guide, row by row, and which row comes first where several hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from station.light.indicator import (
+    STARTING,
+    STOPPED,
+    Card,
+    Charge,
+    Colour,
+    Light,
+    Pattern,
+    Reason,
+    Situation,
+    foremost,
+    light,
+)
+
+IDLE = Situation()
+
+situations = st.builds(
+    Situation,
+    out_of_service=st.booleans(),
+    testing=st.booleans(),
+    software_starts=st.booleans(),
+    card=st.sampled_from(Card),
+    not_authenticated=st.booleans(),
+    charge=st.sampled_from(Charge),
+    installing=st.booleans(),
+    activated=st.booleans(),
+    available=st.booleans(),
+    online=st.booleans(),
+    reserved=st.booleans(),
+)
+
+
+def shows(now: Situation) -> tuple[Colour, Pattern]:
+    """Colour and pattern alone, as the guide names them."""
+    shown = light(now)
+    return shown.colour, shown.pattern
+
+
+# The rows of the guide
+
+
+def test_light_blue_is_a_vehicle_plugged_in_that_waits_for_power() -> None:
+    assert shows(replace(IDLE, charge=Charge.WAITING)) == (Colour.LIGHT_BLUE, Pattern.STEADY)
+    assert shows(replace(IDLE, charge=Charge.PLUGGED_IN)) == (Colour.LIGHT_BLUE, Pattern.STEADY)
+
+
+def test_blue_blinking_is_charging() -> None:
+    assert shows(replace(IDLE, charge=Charge.FLOWING)) == (Colour.BLUE, Pattern.BLINKING)
+
+
+def test_blue_steady_is_a_charge_that_is_finished_interrupted_or_suspended() -> None:
+    assert shows(replace(IDLE, charge=Charge.RESTING)) == (Colour.BLUE, Pattern.STEADY)
+
+
+def test_green_blinking_is_a_card_being_authorised() -> None:
+    assert shows(replace(IDLE, card=Card.ASKED)) == (Colour.GREEN, Pattern.BLINKING)
+
+
+def test_green_is_available_and_ready_to_charge() -> None:
+    assert shows(IDLE) == (Colour.GREEN, Pattern.STEADY)
+
+
+def test_orange_steady_is_online_and_waiting_for_a_reservation() -> None:
+    assert shows(replace(IDLE, reserved=True)) == (Colour.ORANGE, Pattern.STEADY)
+    assert shows(replace(IDLE, reserved=True, online=False)) == (Colour.WHITE, Pattern.STEADY), "only where online"
+
+
+def test_orange_blinking_is_a_card_authorisation_that_timed_out() -> None:
+    assert shows(replace(IDLE, card=Card.TIMED_OUT)) == (Colour.ORANGE, Pattern.BLINKING)
+
+
+def test_red_is_out_of_service_or_disabled() -> None:
+    assert shows(replace(IDLE, out_of_service=True)) == (Colour.RED, Pattern.STEADY)
+
+
+@pytest.mark.parametrize(
+    ("now", "reason"),
+    [
+        (replace(IDLE, installing=True), Reason.INSTALLING),
+        (replace(IDLE, card=Card.REJECTED), Reason.CARD_REJECTED),
+        (replace(IDLE, activated=False), Reason.NOT_ACTIVATED),
+    ],
+)
+def test_yellow_blinking_is_installing_software_or_a_rejected_card_or_a_first_start_until_activated(
+    now: Situation, reason: Reason
+) -> None:
+    assert light(now) == Light(Colour.YELLOW, Pattern.BLINKING, reason)
+
+
+@pytest.mark.parametrize(
+    ("now", "reason"),
+    [
+        (replace(IDLE, software_starts=True), Reason.SOFTWARE_STARTS),
+        (replace(IDLE, testing=True), Reason.SELF_TEST),
+    ],
+)
+def test_white_blinking_is_installing_software_or_a_self_test(now: Situation, reason: Reason) -> None:
+    assert light(now) == Light(Colour.WHITE, Pattern.BLINKING, reason)
+
+
+@pytest.mark.parametrize(
+    ("now", "reason"),
+    [(replace(IDLE, online=False), Reason.OFFLINE), (replace(IDLE, available=False), Reason.UNAVAILABLE)],
+)
+def test_white_is_offline_or_unavailable(now: Situation, reason: Reason) -> None:
+    assert light(now) == Light(Colour.WHITE, Pattern.STEADY, reason)
+
+
+def test_violet_is_an_account_that_is_not_authenticated_put_the_connector_back() -> None:
+    assert shows(replace(IDLE, not_authenticated=True)) == (Colour.VIOLET, Pattern.STEADY)
+
+
+# Which row comes first
+
+WORST = Situation(
+    out_of_service=True,
+    testing=True,
+    software_starts=True,
+    card=Card.ASKED,
+    not_authenticated=True,
+    charge=Charge.FLOWING,
+    installing=True,
+    activated=False,
+    available=False,
+    online=False,
+    reserved=True,
+)
+
+
+def test_the_rows_come_in_this_order() -> None:
+    now, seen = WORST, [light(WORST).reason]
+    for mended in (
+        {"out_of_service": False},
+        {"testing": False},
+        {"software_starts": False},
+        {"card": Card.REJECTED},
+        {"card": Card.TIMED_OUT},
+        {"card": Card.NONE},
+        {"not_authenticated": False},
+        {"charge": Charge.WAITING},
+        {"charge": Charge.RESTING},
+        {"charge": Charge.PLUGGED_IN},
+        {"installing": False},
+        {"activated": True},
+        {"available": True},
+        {"online": True},
+        {"reserved": False},
+        {"charge": Charge.NONE},
+    ):
+        now = replace(now, **mended)
+        seen.append(light(now).reason)
+    assert seen == list(Reason)
+
+
+@given(situations)
+def test_whatever_is_the_case_a_fault_is_red(now: Situation) -> None:
+    assert light(replace(now, out_of_service=True)).colour is Colour.RED
+
+
+@given(situations)
+def test_green_and_steady_means_that_anybody_may_charge_now(now: Situation) -> None:
+    if shows(now) == (Colour.GREEN, Pattern.STEADY):
+        assert now.activated
+        assert now.available
+        assert now.online
+        assert not any((now.out_of_service, now.reserved, now.installing, now.testing))
+
+
+@given(situations)
+def test_blue_and_blinking_means_that_energy_flows(now: Situation) -> None:
+    if shows(now) == (Colour.BLUE, Pattern.BLINKING):
+        assert now.charge is Charge.FLOWING
+
+
+@given(st.lists(situations, min_size=1, max_size=4))
+def test_one_light_for_several_evses_shows_the_one_that_comes_first_in_the_guide(evses: list[Situation]) -> None:
+    shown = [light(evse) for evse in evses]
+    assert foremost(shown) in shown
+    assert foremost(shown) == foremost(reversed(shown))
+    assert list(Reason).index(foremost(shown).reason) == min(list(Reason).index(one.reason) for one in shown)
+
+
+def test_a_station_that_starts_blinks_white_and_one_that_stopped_is_white() -> None:
+    assert (STARTING.colour, STARTING.pattern) == (Colour.WHITE, Pattern.BLINKING)
+    assert (STOPPED.colour, STOPPED.pattern) == (Colour.WHITE, Pattern.STEADY)

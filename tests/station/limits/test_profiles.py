@@ -1,0 +1,190 @@
+"""Charging profiles outlive a restart; those of a transaction do not outlive the transaction."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
+from energy.composite import Charge, limit_a
+from energy.profile_store import MOST_PROFILES, Criteria, ProfileStore
+from station.limits.profiles import Profiles
+from station.records.database import Database, open_database
+from station.settings import Settings
+from tests import fakes
+
+SCHEDULE = Schedule(1, RateUnit.W, (Period(0, 11_000.0), Period(60, 3_680.0, 1)), fakes.NOON, 3600, 6.0)
+DEFAULT = ChargingProfile(1, 0, 3, Purpose.TX_DEFAULT, Kind.RECURRING, SCHEDULE, Recurrency.WEEKLY, fakes.NOON, None)
+OF_TX = replace(DEFAULT, id=2, evse_id=1, purpose=Purpose.TX, transaction_id="tx")
+
+
+@contextlib.asynccontextmanager
+async def opened(path: Path) -> AsyncGenerator[tuple[Profiles, Database]]:
+    """The profiles of a station that has just started."""
+    async with open_database(path / "db", fakes.clock()) as database:
+        profiles = Profiles(ProfileStore({1: 3, 2: 1}), database, Settings(), fakes.clock())
+        await profiles.load()
+        yield profiles, database
+
+
+async def after_restart(path: Path) -> set[ChargingProfile]:
+    """What a restart finds."""
+    async with opened(path) as (profiles, _):
+        return set(profiles.store.all())
+
+
+async def test_an_installed_profile_survives_a_restart_in_every_field(tmp_path: Path) -> None:
+    """K01.FR.27"""
+    async with opened(tmp_path) as (profiles, _):
+        await profiles.install(DEFAULT)
+    assert await after_restart(tmp_path) == {DEFAULT}
+
+
+async def test_what_replaces_and_what_is_cleared_is_so_after_a_restart(tmp_path: Path) -> None:
+    changed = replace(DEFAULT, stack_level=4)
+    async with opened(tmp_path) as (profiles, _):
+        await profiles.install(DEFAULT)
+        await profiles.install(changed)
+        await profiles.install(replace(DEFAULT, id=3, stack_level=7))
+        assert await profiles.clear(Criteria(stack_level=7)) == 1
+        assert await profiles.clear(Criteria(stack_level=7)) == 0
+    assert await after_restart(tmp_path) == {changed}
+
+
+async def test_the_profile_of_a_transaction_is_gone_with_it_and_with_the_power(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (profiles, _):
+        profiles.follow(1, "tx")
+        await profiles.install(OF_TX)
+        await profiles.install(DEFAULT)
+    assert await after_restart(tmp_path) == {DEFAULT}
+    async with opened(tmp_path) as (profiles, database):
+        profiles.follow(1, "tx")
+        await profiles.install(OF_TX)
+        profiles.follow(1, None)
+        assert profiles.store.all() == (DEFAULT,)
+        await profiles.flush()
+        assert await database.rows("SELECT id FROM charging_profiles") == [(DEFAULT.id,)]
+
+
+async def test_a_profile_that_came_with_a_remote_start_waits_for_its_transaction(tmp_path: Path) -> None:
+    """F01.FR.10"""
+    async with opened(tmp_path) as (profiles, _):
+        profiles.expect(1, replace(OF_TX, transaction_id=None))
+        profiles.follow(1, None)
+        profiles.follow(2, "another")
+        assert profiles.store.all() == ()
+        profiles.follow(1, "tx")
+        assert profiles.store.all() == (OF_TX,)
+        profiles.follow(1, None)
+        profiles.follow(1, "next")
+        assert profiles.store.all() == ()
+
+
+async def test_what_came_with_a_start_counts_before_its_transaction_begins(tmp_path: Path) -> None:
+    """F01.FR.10: with EnergyTransfer as the start point energy flows first; it is installed with the transaction."""
+    async with opened(tmp_path) as (profiles, _):
+        profiles.expect(1, replace(OF_TX, transaction_id=None, evse_id=0))
+        begun = Charge(1, profiles.transaction_of(1, None), fakes.NOON)
+        assert limit_a(profiles.store.in_force(), begun, fakes.NOON) == pytest.approx(11_000 / 690)
+        assert profiles.transaction_of(2, None) is None
+        assert limit_a(profiles.store.in_force(), replace(begun, evse_id=2), fakes.NOON) is None
+        assert profiles.store.all() == ()
+        profiles.follow(1, "tx")
+        assert profiles.transaction_of(1, "tx") == "tx"
+        assert profiles.store.all() == (OF_TX,)
+        profiles.expect(1, OF_TX)
+        profiles.forget(1)
+        assert profiles.transaction_of(1, None) is None
+
+
+def of_day(day: int) -> ChargingProfile:
+    """A profile of a day in the past, one of a kind that ends by its validity or by its duration."""
+    at = fakes.NOON - timedelta(days=MOST_PROFILES - day)
+    hour, periods = timedelta(hours=1), (Period(0, 6_900.0),)
+    of_hour = Schedule(1, RateUnit.W, periods, at, 3600)
+    until_end = Schedule(1, RateUnit.W, periods, at)
+    made = ChargingProfile(day, 0, day, Purpose.TX_DEFAULT, Kind.ABSOLUTE, of_hour)
+    return made if day % 2 else replace(made, schedule=until_end, valid_from=at, valid_to=at + hour)
+
+
+NEW = ChargingProfile(
+    1000, 0, 7, Purpose.TX_DEFAULT, Kind.ABSOLUTE, Schedule(1, RateUnit.A, (Period(0, 6.0),), fakes.NOON)
+)
+
+
+async def test_what_is_over_makes_room_where_it_is_in_the_way(tmp_path: Path) -> None:
+    """A CSMS that sends a profile each day and clears none; at the same place in the stack, or until there are many."""
+    async with opened(tmp_path) as (profiles, database):
+        await profiles.install(of_day(7))
+        assert profiles.refusal(replace(NEW, stack_level=8), None) is None
+        assert len(profiles.store.all()) == 1, "nothing is taken away that is not in the way"
+        assert profiles.refusal(NEW, None) is None
+        for day in range(MOST_PROFILES):
+            await profiles.install(of_day(day))
+        assert profiles.refusal(replace(NEW, stack_level=100), None) is None
+        await profiles.install(NEW)
+        assert profiles.store.all() == (NEW,)
+        assert await database.rows("SELECT id FROM charging_profiles") == [(NEW.id,)]
+
+
+async def test_what_may_still_limit_makes_no_room(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (profiles, _):
+        begins = replace(of_day(1), schedule=replace(NEW.schedule, duration_s=3600))
+        daily = replace(of_day(3), kind=Kind.RECURRING, recurrency=Recurrency.DAILY)
+        relative = replace(of_day(5), kind=Kind.RELATIVE, schedule=replace(SCHEDULE, starts_at=None))
+        for one in (begins, daily, relative):
+            await profiles.install(one)
+            refusal = profiles.refusal(replace(NEW, stack_level=one.stack_level), None)
+            assert refusal is not None
+            assert refusal.reason_code == "DuplicateProfile"
+
+
+async def test_what_came_with_a_start_replaces_what_the_transaction_had_already(tmp_path: Path) -> None:
+    """F01.FR.10: the transaction had begun without authorization, and had a profile."""
+    with_start = replace(OF_TX, id=9, transaction_id=None, with_start=True)
+    async with opened(tmp_path) as (profiles, database):
+        profiles.follow(1, "tx")
+        await profiles.install(OF_TX)
+        profiles.expect(1, with_start)
+        profiles.follow(1, "tx")
+        assert profiles.store.all() == (replace(with_start, transaction_id="tx"),)
+        await profiles.flush()
+        assert await database.rows("SELECT id FROM charging_profiles") == [(9,)]
+
+
+async def test_a_unit_that_the_installation_does_not_support_is_refused(tmp_path: Path) -> None:
+    """K01.FR.26"""
+    settings = Settings()
+    settings.preset(Settings.charging_rate_units, ("A",))
+    profiles = Profiles(ProfileStore({1: 3}), None, settings, fakes.clock())
+    refusal = profiles.refusal(DEFAULT, None)
+    assert refusal is not None
+    assert refusal.reason_code == "UnsupportedRateUnit"
+    in_amperes = replace(DEFAULT, schedule=replace(SCHEDULE, unit=RateUnit.A, periods=(Period(0, 6.0),)))
+    assert profiles.refusal(in_amperes, None) is None
+
+
+async def test_profiles_count_as_long_as_smart_charging_is_enabled() -> None:
+    settings = Settings()
+    profiles = Profiles(ProfileStore({1: 3}), None, settings, fakes.clock())
+    await profiles.install(DEFAULT)
+    settings.override(Settings.smart_charging_enabled, False)
+    assert profiles.store.in_force() == ()
+    settings.restore(Settings.smart_charging_enabled)
+    assert profiles.store.in_force() == (DEFAULT,)
+
+
+async def test_what_the_disk_refuses_counts_and_is_saved_with_the_next_flush(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (profiles, database):
+        await database.rows("PRAGMA query_only=1")
+        await profiles.install(DEFAULT)
+        assert profiles.store.all() == (DEFAULT,)
+        assert await database.rows("SELECT id FROM charging_profiles") == []
+        await database.rows("PRAGMA query_only=0")
+        await profiles.flush()
+    assert await after_restart(tmp_path) == {DEFAULT}

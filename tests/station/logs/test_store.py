@@ -1,0 +1,103 @@
+"""The kept log: what goes in, what stays, and what a span of time gives."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Generator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from station.logs.store import LogStore
+from station.simulation.clock import VirtualClock
+from tests.fakes import NOON, clock
+
+
+@pytest.fixture
+def log() -> Generator[logging.Logger]:
+    """A logger that tells everything."""
+    logger = logging.getLogger("station.example")
+    logger.setLevel(logging.INFO)
+    yield logger
+    logger.setLevel(logging.NOTSET)
+
+
+@pytest.fixture
+def time() -> VirtualClock:
+    """Noon."""
+    return clock()
+
+
+@pytest.fixture
+async def store(tmp_path: Path, time: VirtualClock) -> AsyncGenerator[LogStore]:
+    """A store that keeps little."""
+    async with LogStore(tmp_path / "log", time, most_bytes=2_000).attached() as attached:
+        yield attached
+
+
+async def test_lines_carry_the_time_of_the_station(log: logging.Logger, store: LogStore) -> None:
+    log.info("it is %s", "noon")
+    assert list(store.between(None, None)) == ["2026-01-15 12:00:00.000Z INFO    station.example: it is noon"]
+
+
+async def test_frames_are_left_out(store: LogStore) -> None:
+    frames = logging.getLogger("ocpp.frames")
+    frames.setLevel(logging.DEBUG)
+    frames.warning("in [2, card]")
+    frames.setLevel(logging.NOTSET)
+    assert list(store.between(None, None)) == []
+
+
+async def test_a_span_gives_its_lines_with_what_belongs_to_them(
+    log: logging.Logger, store: LogStore, time: VirtualClock
+) -> None:
+    for _ in range(3):
+        try:
+            raise KeyError("x")
+        except KeyError:
+            log.exception("at %s", time.now().minute)
+        await time.advance(60.0)
+    lines = list(store.between(NOON + timedelta(seconds=30), NOON + timedelta(seconds=90)))
+    assert lines[0] == "2026-01-15 12:01:00.000Z ERROR   station.example: at 1"
+    assert lines[-1] == "KeyError: 'x'"
+    assert [line for line in lines if "at " in line and "example" in line] == lines[:1]
+
+
+async def test_lines_reach_the_disk_once_a_minute_and_outlive_the_life(
+    log: logging.Logger, tmp_path: Path, time: VirtualClock
+) -> None:
+    store = LogStore(tmp_path / "log", time)
+    async with store.attached():
+        log.warning("first")
+        assert not (tmp_path / "log").exists()
+        await store.flush_to_disk()
+        log.warning("second")
+        assert [line.split(": ")[1] for line in store.between(None, None)] == ["first", "second"]
+    again = LogStore(tmp_path / "log", time)
+    assert [line.split(": ")[1] for line in again.between(None, None)] == ["first"]
+
+
+async def test_the_files_stay_small_and_the_newest_lines_are_kept(
+    log: logging.Logger, store: LogStore, tmp_path: Path
+) -> None:
+    for number in range(100):
+        log.info("%03d %s", number, "x" * 100)
+        await store.flush_to_disk()
+    files = list((tmp_path / "log").iterdir())
+    assert len(files) == 3
+    assert all(file.stat().st_size <= 2_000 for file in files)
+    kept = [line.split(": ")[1][:3] for line in store.between(None, None)]
+    assert kept[-1] == "099"
+    assert kept == [f"{number:03d}" for number in range(100 - len(kept), 100)]
+
+
+async def test_a_disk_that_refuses_costs_nothing_but_old_lines(
+    log: logging.Logger, store: LogStore, tmp_path: Path
+) -> None:
+    (tmp_path / "log").write_text("not a folder")
+    log.warning("kept")
+    await store.flush_to_disk()
+    (tmp_path / "log").unlink()
+    await store.flush_to_disk()
+    assert "kept" in (tmp_path / "log" / "station.log").read_text()

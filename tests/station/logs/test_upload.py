@@ -1,0 +1,114 @@
+"""Uploads of logs when something goes wrong around them: lost answers, cancellation, a full disk."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import ssl
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from station.logs import log_files as logs
+from station.logs.log_files import LogKind, Logs, LogSources, Span
+from station.logs.store import LogStore
+from station.logs.upload import LogOrder, LogUploads, UploadStatus
+from station.records.database import open_database
+from station.records.outbox import Outbox
+from station.security.security_events import SecurityEvents, SecurityEventType
+from station.simulation.clock import VirtualClock
+from station.web.host import Host
+from tests.fakes import clock
+
+
+class Desk:
+    """Uploads of a security log that nobody takes, and what the CSMS is told."""
+
+    def __init__(self, folder: Path, clock: VirtualClock, events: SecurityEvents, outbox: Outbox) -> None:
+        self.clock = clock
+        self.folder = folder / "uploads"
+        sources = LogSources(LogStore(folder / "log", clock), events, outbox, cast("Host", None))
+        self.logs = Logs(sources, self.folder, "id", clock)
+        self.uploads = LogUploads(self.logs, clock, ssl.create_default_context)
+        self.uploads.tell = self._tell
+        self.told: list[tuple[int, UploadStatus]] = []
+
+    async def _tell(self, request_id: int, status: UploadStatus) -> None:
+        self.told.append((request_id, status))
+
+    def order(self, request_id: int) -> LogOrder:
+        """An order."""
+        name = self.logs.name(LogKind.SECURITY)
+        return LogOrder(request_id, LogKind.SECURITY, Span(), "ftp://127.0.0.1:1/", f"{request_id}-{name}", retries=0)
+
+    async def idle(self) -> None:
+        """Let time pass until nothing is being uploaded and the CSMS has heard so."""
+        async with asyncio.timeout(10):
+            while self.uploads.uploading is not None or self.told[-1][1] is UploadStatus.UPLOADING:
+                await self.clock.advance(5.0)
+                await asyncio.sleep(0.01)
+
+    def left(self) -> int:
+        """How many files there are."""
+        return len(list(self.folder.iterdir())) if self.folder.exists() else 0
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncGenerator[Desk]:
+    """A desk at work."""
+    time = clock()
+    async with open_database(tmp_path / "borne.sqlite", time) as database:
+        events = SecurityEvents(database, time)
+        await events.report(SecurityEventType.STARTUP_OF_THE_DEVICE)
+        made = Desk(tmp_path, time, events, Outbox(database, time))
+        working = asyncio.create_task(made.uploads.run())
+        yield made
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+
+async def test_an_upload_whose_answer_never_leaves_does_not_go_on_for_ever(desk: Desk) -> None:
+    """The link is lost between order and answer: nobody begins it, and a reset on idle waits for it (B12.FR.01)."""
+    assert desk.uploads.accept(desk.order(1)) is False
+    assert desk.uploads.uploading == 1
+    await desk.idle()
+    assert desk.told[-1] == (1, UploadStatus.UPLOAD_FAILURE)
+
+
+async def test_logs_that_were_cancelled_while_they_were_written_do_not_pile_up(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that writes cannot be stopped; what it leaves goes when the next log is made."""
+    writing = asyncio.Event()
+    loop, write = asyncio.get_running_loop(), logs._write  # pyright: ignore[reportPrivateUsage]
+
+    def slow(*arguments: object) -> None:
+        loop.call_soon_threadsafe(writing.set)
+        write(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(logs, "_write", slow)
+    for number in range(20):
+        order = desk.order(number)
+        desk.uploads.accept(order)  # which cancels the one before
+        order.answered.set()
+        async with asyncio.timeout(10):
+            await writing.wait()
+        writing.clear()
+    await desk.idle()
+    assert (0, UploadStatus.ACCEPTED_CANCELED) in desk.told
+    assert desk.left() <= 1
+
+
+async def test_half_a_log_does_not_stay_on_a_full_disk(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> object:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(gzip.GzipFile, "write", full)
+    order = desk.order(1)
+    desk.uploads.accept(order)
+    order.answered.set()
+    await desk.idle()
+    assert desk.told[-1] == (1, UploadStatus.UPLOAD_FAILURE)
+    assert desk.left() == 0

@@ -1,0 +1,264 @@
+"""The books: each begin and end once in the journal, tariff periods with their registers, bills, and right times."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from metering.journal import JournalEntry, JournalError, JournalEvent, RegisterJournal
+from metering.time_quality import TimeSource
+from station.billing.billing import Billing
+from station.billing.price import Bill, PeriodPrice, PriceList
+from station.billing.prices import Prices
+from station.billing.transaction_log import Search, Transaction, TransactionLog
+from station.metrology.billing_meters import BillingMeters
+from station.metrology.bookkeeping import Bookkeeper, Sources
+from station.metrology.time_keeper import TimeKeeper
+from station.model import Fault, PilotState, StoppedReason, TriggerReason
+from station.records.fact_store import FactStore
+from tests import fakes
+from tests.station.post import Post, post
+
+LINKY = PriceList("EUR", Decimal("0.30"), (PeriodPrice("HC", Decimal("0.20")),), Decimal("1.00"))
+_ALL = Search()
+VERSIONS = {"program": "1", "firmware": "7"}
+
+
+class Desk:
+    """The books of one EVSE."""
+
+    def __init__(self, it: Post, path: Path) -> None:
+        self.post, self.path = it, path
+        self.period: str | None = None
+        self.log = TransactionLog(it.database)
+        self.prices = Prices(FactStore(it.database, "prices"))
+        self.time = TimeKeeper(it.clock, it.settings, lambda: False)
+        self.billing = Billing(self.log, it.outbox, {1: it.evse}, it.clock)
+        self.billing.tariff_period = lambda: self.period
+        self.billed: list[tuple[str, Bill]] = []
+        self.billing.on_billed = lambda transaction, bill: self.billed.append((transaction, bill))
+        meters = BillingMeters(FactStore(it.database, "meter"), it.clock)
+        around = Sources(it.outbox, self.log, self.billing, {1: it.evse}, self.prices, self.time, meters)
+        self.books = Bookkeeper(RegisterJournal(path), around, it.clock)
+
+    def entries(self, *events: JournalEvent) -> list[JournalEntry]:
+        """What is in the journal, the oldest first; of these kinds only, where some are named."""
+        found = [entry for entry in self.books.journal.entries() if not events or entry.note.event in events]
+        return found[::-1]
+
+    async def only(self) -> Transaction:
+        """The one transaction of the log."""
+        (found,) = (await self.log.find(_ALL)).transactions
+        return found
+
+    async def end(self, register_wh: float) -> None:
+        """The driver stops; the meter shows this."""
+        it = self.post
+        it.meter.shows = fakes.reading(register_wh)
+        it.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=fakes.CARD)
+        await it.see(pilot=PilotState.B)
+        await it.obey()
+        await it.clock.advance(1)
+
+    async def tell(self, period: str | None, register_wh: float) -> None:
+        """The grid meter tells another tariff period; the billing meter shows this."""
+        self.post.meter.shows = fakes.reading(register_wh, 16.0)
+        self.period = period
+        self.books.look()
+        await self.post.clock.advance(1)
+
+
+@contextlib.asynccontextmanager
+async def keeping(desk: Desk) -> AsyncGenerator[Desk]:
+    """The books are kept."""
+    await desk.books.load(VERSIONS, "PowerUp")
+    running = asyncio.create_task(desk.books.run())
+    await desk.post.clock.advance(0)
+    try:
+        yield desk
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+
+
+@contextlib.asynccontextmanager
+async def books(path: Path) -> AsyncGenerator[Desk]:
+    """An EVSE at work, and its books."""
+    async with post(path) as it, keeping(Desk(it, path)) as desk:
+        yield desk
+
+
+async def test_a_begin_and_an_end_are_in_the_journal_with_their_registers_and_without_the_card(tmp_path: Path) -> None:
+    async with books(tmp_path) as it:
+        await it.post.charge()
+        await it.post.clock.advance(60)
+        await it.end(3000.5)
+        begin, end = it.entries(JournalEvent.BEGIN, JournalEvent.END)
+        transaction = await it.only()
+        assert begin.note.details["transaction"] == end.note.details["transaction"] == transaction.transaction_id
+        assert (begin.note.details["register_wh"], end.note.details["register_wh"]) == ("1000.000", "3000.500")
+        assert (end.note.details["energy_wh"], end.note.details["reason"]) == ("2000.500", "Local")
+        assert "cost" not in end.note.details, "nothing had a price"
+        assert it.billed == []
+        assert fakes.CARD.value not in (tmp_path / "register-journal.jsonl").read_text()
+        assert it.books.journal.verify().broken is None
+
+
+async def test_each_tariff_period_is_closed_with_a_register_of_its_own(tmp_path: Path) -> None:
+    async with books(tmp_path) as it:
+        await it.prices.load(LINKY)
+        it.period = "HP"
+        await it.post.charge()
+        await it.tell("HC", 2000.0)
+        await it.tell("HC", 2500.0)
+        running = await it.billing.bill_so_far(it.post.evse)
+        assert running is not None
+        assert [(line.what, str(line.amount)) for line in running.lines] == [
+            ("energy", "0.30"),
+            ("energy", "0.10"),
+            ("time", "0.00"),
+        ]
+        await it.post.clock.advance(1800 - 3)
+        await it.end(4000.0)
+        ((transaction, bill),) = it.billed
+        found = await it.only()
+        assert found.transaction_id == transaction
+        assert found.bill == bill
+        assert [(line.what, line.period, str(line.quantity), str(line.amount)) for line in bill.lines] == [
+            ("energy", "HP", "1.000", "0.30"),
+            ("energy", "HC", "2.000", "0.40"),
+            ("time", None, "0.5000", "0.50"),
+        ]
+        assert (bill.total, bill.objection) == (Decimal("1.20"), None)
+        (change,) = it.entries(JournalEvent.TARIFF)
+        assert (change.note.details["period"], change.note.details["register_wh"]) == ("HC", "2000.000")
+        (end,) = it.entries(JournalEvent.END)
+        assert end.note.details["cost"] == "1.20 EUR"
+        assert await it.billing.bill_so_far(it.post.evse) is None
+
+
+async def test_a_meter_that_is_silent_where_the_period_changes_makes_a_bill_that_nobody_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    async with books(tmp_path) as it:
+        await it.prices.load(LINKY)
+        it.period = "HP"
+        await it.post.charge()
+        it.post.meter.shows = None
+        it.period = "HC"
+        it.books.look()
+        await it.post.clock.advance(1)
+        await it.end(3000.0)
+        ((_, bill),) = it.billed
+        assert bill.objection == "the register was not read where the tariff period changed"
+        assert [one.energy_wh for one in await it.log.periods((await it.only()).transaction_id)] == [1000.0, None]
+
+
+async def test_a_power_cut_between_the_record_and_the_journal_loses_nothing_and_doubles_nothing(
+    tmp_path: Path,
+) -> None:
+    """The next life goes on where the journal says that the last one was."""
+    async with post(tmp_path) as it:
+        dead = Desk(it, tmp_path)
+        await dead.prices.load(LINKY)
+        await it.charge()  # recorded, and nobody keeps the books
+        await dead.end(2000.0)
+        async with keeping(Desk(it, tmp_path)) as first:
+            # Only what is recorded from the first boot of a journal on is in it.
+            assert first.entries(JournalEvent.BEGIN, JournalEvent.END) == []
+        await it.charge()
+        it.meter.shows = fakes.reading(3000.0)
+        await dead.end(3000.0)
+        for _ in range(2):
+            async with keeping(Desk(it, tmp_path)) as again:
+                kinds = [entry.note.event for entry in again.entries(JournalEvent.BEGIN, JournalEvent.END)]
+                assert kinds == [JournalEvent.BEGIN, JournalEvent.END]
+        (newest, _) = (await dead.log.find(_ALL)).transactions
+        assert newest.bill is not None
+        assert newest.bill.lines[0].quantity == newest.energy_wh / 1000 if newest.energy_wh else False
+
+
+async def test_a_journal_on_a_disk_that_refuses_is_no_reason_not_to_charge_and_is_caught_up_with(
+    tmp_path: Path,
+) -> None:
+    blocked = tmp_path / "register-journal.jsonl"
+    blocked.mkdir()
+    async with post(tmp_path) as it:
+        desk = Desk(it, tmp_path)
+        await desk.books.load(VERSIONS, "PowerUp")
+        with pytest.raises(JournalError):
+            await desk.books.run()
+        await it.charge()
+        blocked.rmdir()
+        running = asyncio.create_task(desk.books.run())
+        await it.clock.advance(1)
+        assert [entry.note.event for entry in desk.entries()][:2] == [JournalEvent.BOOT, JournalEvent.BEGIN]
+        running.cancel()
+        await asyncio.wait({running})
+
+
+async def test_prices_software_faults_and_tampering_are_noted(tmp_path: Path) -> None:
+    async with books(tmp_path) as it:
+        await it.prices.change(LINKY)
+        it.post.evse.report_fault(Fault.TAMPER, True)
+        it.post.evse.report_fault(Fault.METER, True)
+        await it.post.clock.advance(1)
+        it.post.evse.report_fault(Fault.METER, False)
+        it.post.evse.report_fault(Fault.TAMPER, False)
+        await it.post.clock.advance(1)
+        assert [entry.note.event for entry in it.entries()] == [
+            JournalEvent.BOOT,
+            JournalEvent.PRICES,
+            JournalEvent.METER_FAULT,
+            JournalEvent.TAMPER,
+            JournalEvent.METER_RESTORED,
+        ]
+        assert "0.30" in str(it.entries(JournalEvent.PRICES)[0].note.details["prices"])
+    async with post(tmp_path) as it:
+        desk = Desk(it, tmp_path)
+        await desk.books.load({**VERSIONS, "program": "2"}, "PowerUp")
+        (software,) = desk.entries(JournalEvent.SOFTWARE)
+        assert (software.note.details["before_program"], software.note.details["program"]) == ("1", "2")
+
+
+@pytest.mark.parametrize("source", [TimeSource.CSMS, TimeSource.NTP])
+async def test_a_transaction_that_began_before_anybody_told_the_time_is_corrected_and_says_so(
+    tmp_path: Path, source: TimeSource
+) -> None:
+    async with books(tmp_path) as it:
+        await it.post.charge()
+        late = timedelta(days=40, hours=3)
+        it.post.clock.adjust(late)
+        it.time.heard(source, late)
+        await it.post.clock.advance(10)
+        await it.end(2000.0)
+        found = await it.only()
+        assert found.began_at == fakes.NOON + late
+        assert found.begin.read_at == fakes.NOON + late
+        assert found.corrected_s == late.total_seconds()
+        assert found.duration is not None
+        assert timedelta(seconds=10) <= found.duration < timedelta(seconds=15)
+        assert [one.at for one in await it.log.periods(found.transaction_id)] == [found.began_at]
+        events = await it.post.outbox.events(found.transaction_id)
+        assert events[0].occurred_at == found.began_at
+        assert all(event.occurred_at >= found.began_at for event in events)
+        (corrected,) = it.entries(JournalEvent.TIME_CORRECTED)
+        assert corrected.note.details["correction_s"] == late.total_seconds()
+
+
+async def test_a_clock_that_somebody_had_set_moves_no_transaction(tmp_path: Path) -> None:
+    async with books(tmp_path) as it:
+        it.time.heard(TimeSource.CSMS, timedelta(0))
+        await it.post.charge()
+        it.post.clock.adjust(timedelta(seconds=5))
+        it.time.heard(TimeSource.CSMS, timedelta(seconds=5))
+        await it.post.clock.advance(1)
+        found = await it.only()
+        assert (found.began_at, found.corrected_s) == (fakes.NOON, None)
+        assert len(it.entries(JournalEvent.CLOCK)) == 1

@@ -1,0 +1,111 @@
+"""When readings are signed: a tariff period that changes, a key that comes late, a meter that is silent at the end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from metering import ocmf
+from metering.ocmf_bill import bill
+from metering.sampling import Context
+from station.evse_state import Authorization
+from station.metrology.signing import end_of, holder_of
+from station.model import IdToken, PilotState, StoppedReason, TriggerReason
+from station.settings import Settings
+from tests import fakes
+from tests.station.post import Post, post
+
+
+async def ended(it: Post) -> None:
+    """The driver ends the charge."""
+    it.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=fakes.CARD)
+    await it.see(pilot=PilotState.B)
+    await it.obey()
+    await it.clock.advance(20)
+    assert it.evse.state.transaction is None
+
+
+async def test_where_a_tariff_period_ends_the_register_is_signed_and_told_with_the_end(tmp_path: Path) -> None:
+    """OCA note on signed meter values, 2.3.3: with a change of tariff an intermediate signed value is mandatory."""
+    async with post(tmp_path, signed=True) as it:
+        it.settings.override(Settings.sampled_sign_readings, True)
+        await it.charge()
+        identity, signing = it.evse.transaction_id, it.evse.signing
+        assert identity is not None
+        assert signing is not None
+        await signing.divide(identity, replace(fakes.reading(1400.0, 16.0), taken_at=it.clock.now()))
+        it.meter.shows = replace(fakes.reading(2000.0), taken_at=it.clock.now())
+        await ended(it)
+        told = [
+            (sample.context, sample.value)
+            for value in it.recorded[-1].meter_values
+            for sample in value.samples
+            if sample.signed is not None
+        ]
+        assert told == [
+            (Context.TRANSACTION_BEGIN, 1000.0),
+            (Context.OTHER, 1400.0),
+            (Context.TRANSACTION_END, 2000.0),
+        ]
+        records = [ocmf.parse(one.text.encode()) for one in await it.records.of(identity)]
+        assert [record.readings[0].reason for record in records] == ["B", "T", "L"]
+        assert bill(records).objections == ()
+
+
+async def test_a_meter_that_is_silent_at_the_end_leaves_a_record_that_says_so(tmp_path: Path) -> None:
+    async with post(tmp_path, signed=True) as it:
+        await it.charge()
+        identity = it.evse.transaction_id
+        assert identity is not None
+        it.meter.shows = None
+        await it.clock.advance(1)
+        await ended(it)
+        records = [ocmf.parse(one.text.encode()) for one in await it.records.of(identity)]
+        assert [record.readings[0].status for record in records] == ["G", "T"]
+        assert any("timeout" in objection for objection in bill(records).objections)
+
+
+async def test_a_charge_that_nobody_wants_signed_goes_on_without_a_key(tmp_path: Path) -> None:
+    (tmp_path / "key.pem").write_text("no key")
+    async with post(tmp_path, signed=True) as it:
+        await it.charge()
+        assert it.evse.transaction_id is not None
+        assert await it.records.of(it.evse.transaction_id) == []
+
+
+async def test_a_transaction_that_was_never_authorized_has_nothing_to_sign(tmp_path: Path) -> None:
+    async with post(tmp_path, signed=True) as it:
+        await it.see(pilot=PilotState.B, cable_plugged=True)
+        await it.clock.advance(5)
+        await it.see(pilot=PilotState.A, cable_plugged=False)
+        await it.clock.advance(5)
+        assert [kind for kind, _ in it.told] == ["Started", "Ended"]
+        assert await it.records.after(0, 10) == []
+
+
+async def test_the_holder_of_the_begin_is_the_holder_of_the_end(tmp_path: Path) -> None:
+    """Whoever authorizes later in the same transaction does not take over what somebody else began."""
+    async with post(tmp_path, signed=True) as it:
+        it.settings.override(Settings.tx_stop_points, ("EVConnected",))
+        await it.charge()
+        identity = it.evse.transaction_id
+        assert identity is not None
+        it.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=fakes.CARD)
+        it.evse.authorize(Authorization(fakes.OTHER_CARD), TriggerReason.AUTHORIZED)
+        await it.clock.advance(2)
+        await it.see(pilot=PilotState.A, contactor_closed=False, cable_plugged=False)
+        await it.clock.advance(20)
+        holders = {ocmf.parse(one.text.encode()).text("ID") for one in await it.records.of(identity)}
+        assert holders == {fakes.CARD.value}
+
+
+def test_a_key_code_is_a_secret_and_no_records() -> None:
+    assert holder_of(IdToken("1234", "KeyCode")).value == ""
+    assert holder_of(IdToken("", "NoAuthorization")).assigned is False
+    assert holder_of(None).assigned is False
+    assert holder_of(fakes.CARD).value == fakes.CARD.value
+
+
+def test_every_reason_to_stop_has_its_letter() -> None:
+    assert {end_of(reason).value for reason in (*StoppedReason, None)} == set("ELRAP")
+    assert all(end_of(reason).ends for reason in StoppedReason)

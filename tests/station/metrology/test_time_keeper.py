@@ -1,0 +1,103 @@
+"""What is known of the time: who told it, how good that is, and who hears of a correction."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import timedelta
+
+from metering.clock import SystemClock
+from metering.time_quality import TimeQuality, TimeSource, TimeStatus
+from station.metrology.time_keeper import TimeKeeper, kernel_synchronized
+from station.settings import Settings
+from station.simulation.clock import VirtualClock
+from tests import fakes
+
+MINUTE = timedelta(minutes=1)
+INFORMATIVE_CSMS = TimeQuality(TimeStatus.INFORMATIVE, TimeSource.CSMS)
+INFORMATIVE_MACHINE = TimeQuality(TimeStatus.INFORMATIVE, TimeSource.MACHINE)
+
+
+class Kept:
+    """A time keeper, the machine's time service, and what was told."""
+
+    def __init__(self, clock: VirtualClock | None = None) -> None:
+        self.clock = clock or fakes.clock()
+        self.settings = Settings()
+        self.held = False
+        self.keeper = TimeKeeper(self.clock, self.settings, lambda: self.held)
+        self.told: list[tuple[timedelta, TimeQuality]] = []
+        self.keeper.on_corrected.append(lambda correction, before: self.told.append((correction, before)))
+
+    async def run(self, seconds: float) -> None:
+        """Follow the machine's time service for a while."""
+        running = asyncio.create_task(self.keeper.run())
+        await self.clock.advance(seconds)
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+
+
+def test_nothing_is_known_before_the_start() -> None:
+    assert Kept().keeper.status is TimeStatus.UNKNOWN
+
+
+def test_the_machines_clock_is_good_enough_for_people_from_the_start() -> None:
+    it = Kept()
+    it.keeper.begin(None)
+    assert it.keeper.quality == INFORMATIVE_MACHINE
+    it.keeper.begin(fakes.NOON)
+    assert it.keeper.quality == INFORMATIVE_MACHINE
+
+
+def test_a_clock_that_stands_before_the_last_record_is_wrong() -> None:
+    it = Kept()
+    it.keeper.begin(fakes.NOON + MINUTE)
+    assert it.keeper.quality == TimeQuality(TimeStatus.UNKNOWN, TimeSource.NONE)
+
+
+def test_the_csms_makes_an_unknown_time_informative_and_a_correction_is_told_with_what_was_before() -> None:
+    it = Kept()
+    it.keeper.heard(TimeSource.CSMS, MINUTE)
+    assert it.keeper.quality == INFORMATIVE_CSMS
+    it.keeper.heard(TimeSource.CSMS, timedelta(0))
+    assert it.told == [(MINUTE, TimeQuality(TimeStatus.UNKNOWN, TimeSource.NONE))]
+
+
+def test_a_csms_that_agrees_with_a_synchronized_clock_takes_nothing_from_it() -> None:
+    it = Kept()
+    it.keeper.heard(TimeSource.NTP, timedelta(0))
+    it.keeper.heard(TimeSource.CSMS, timedelta(0))
+    assert it.keeper.quality == TimeQuality(TimeStatus.SYNCHRONIZED, TimeSource.NTP)
+    it.keeper.heard(TimeSource.CSMS, MINUTE)
+    assert it.keeper.quality == INFORMATIVE_CSMS, "one that moves it does"
+
+
+async def test_the_machines_time_service_is_followed_only_where_it_is_a_source() -> None:
+    it = Kept()
+    it.held = True
+    it.keeper.begin(None)
+    await it.run(200.0)
+    assert it.keeper.quality == INFORMATIVE_MACHINE
+    assert it.told == []
+    await it.settings.change(Settings.time_source, "NTP,Heartbeat")
+    await it.run(0.1)
+    assert it.keeper.status is TimeStatus.SYNCHRONIZED
+    assert abs(it.clock.now() - SystemClock().now()) < timedelta(minutes=10)
+    assert [before for _, before in it.told] == [INFORMATIVE_MACHINE]
+
+
+async def test_a_time_service_that_loses_its_source_leaves_an_informative_time() -> None:
+    it = Kept(VirtualClock(start=SystemClock().now()))
+    await it.settings.change(Settings.time_source, "NTP")
+    it.held = True
+    await it.run(0.1)
+    assert it.keeper.status is TimeStatus.SYNCHRONIZED
+    it.held = False
+    await it.run(0.1)
+    assert it.keeper.quality == TimeQuality(TimeStatus.INFORMATIVE, TimeSource.NTP)
+    assert it.told == []
+
+
+def test_the_kernel_can_be_asked() -> None:
+    assert kernel_synchronized() in {True, False}

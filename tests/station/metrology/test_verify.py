@@ -1,0 +1,437 @@
+"""`borne verify` against real records of meters, read where they lie, and made ones that are wrong in every way."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import warnings
+from pathlib import Path
+
+import pyocmf
+import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner, Result
+
+from station.cli import commands
+from station.metrology.verify import UnreadableError, check
+
+SAMPLES = Path(os.environ.get("BORNE_SHARED", Path(__file__).parents[4] / "shared")) / "meters" / "samples" / "ocmf"
+_TOLD = SAMPLES / "expected.json"
+EXPECTED: dict[str, dict[str, object]] = (
+    {name: one for name, one in json.loads(_TOLD.read_text()).items() if not name.startswith("_")}
+    if _TOLD.is_file()
+    else {}
+)
+PROSE = {"notes", "invalid_reason"}
+"""what a person wrote about a sample"""
+
+PAYLOAD = (
+    '{"FV":"1.0","GS":"1","PG":"T1","MS":"7","IS":false,"IT":"NONE","RD":['
+    '{"TM":"2024-05-01T10:00:00,000+0200 S","TX":"B","RV":1.00,"RI":"1-0:1.8.0","RU":"kWh","RT":"AC","EF":"","ST":"G"},'
+    '{"TM":"2024-05-01T11:00:00,000+0200 S","TX":"E","RV":8.50,"ST":"G"}]}'
+)
+KEY = ec.derive_private_key(0x1234567, ec.SECP256R1())
+
+# Made with OpenSSL 3 (`ecparam -name secp192k1 -genkey`, `dgst -sha256 -sign`), since no Python package has the curve.
+PAYLOAD_192K1 = (
+    '{"FV":"1.0","PG":"T1","IS":false,"IT":"NONE","RD":[{"TM":"2024-05-01T10:00:00,000+0200 S","TX":"B","RV":1.00,'
+    '"RI":"1-0:1.8.0","RU":"kWh","RT":"AC","ST":"G"},'
+    '{"TM":"2024-05-01T11:00:00,000+0200 S","TX":"E","RV":8.50,"ST":"G"}]}'
+)
+SIGNATURE_192K1 = (
+    "3035021900cd3e0f41af9f75352f2fdf15672e42f52d31fd40956702a602181a9fc1e8bfaeca17ab7aaf393a488045777ed51a03d8a989"
+)
+POINT_192K1 = "04a6fbe17ee91949b76bae0bf9d7ed580506a8720330cac6b423e3cd9c3c472c75735d10ab1512cf1c06fdc8343c82dbf0"
+SPKI_192K1 = "3046301006072a8648ce3d020106052b8104001f033200" + POINT_192K1
+COMPRESSED_192K1 = "302e301006072a8648ce3d020106052b8104001f031a0002a6fbe17ee91949b76bae0bf9d7ed580506a8720330cac6b4"
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(commands, ["verify", *map(str, arguments)])
+
+
+def signed(
+    payload: str = PAYLOAD, key: ec.EllipticCurvePrivateKey = KEY, algorithm: str = "ECDSA-secp256r1-SHA256"
+) -> str:
+    signature = key.sign(payload.encode(), ec.ECDSA(hashes.SHA256()))
+    return f'OCMF|{payload}|{{"SA":"{algorithm}","SD":"{signature.hex()}"}}'
+
+
+def public(key: ec.EllipticCurvePrivateKey = KEY) -> bytes:
+    return key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def point(key: ec.EllipticCurvePrivateKey = KEY) -> bytes:
+    return key.public_key().public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+
+
+def put(folder: Path, record: str | bytes, key: str | bytes | None = None) -> Path:
+    file = folder / "record.ocmf"
+    file.write_bytes(record.encode() if isinstance(record, str) else record)
+    if key is not None:
+        file.with_suffix(".pub").write_bytes(key.encode() if isinstance(key, str) else key)
+    return file
+
+
+def told(folder: Path, record: str | bytes, key: str | bytes | None = None) -> dict[str, object]:
+    return json.loads(run(put(folder, record, key), "--json").stdout)
+
+
+@pytest.mark.skipif(not EXPECTED, reason="the sample records are not there (BORNE_SHARED)")
+@pytest.mark.parametrize("name", EXPECTED or ["none"])
+def test_each_sample_gets_its_verdict_and_its_figures(name: str) -> None:
+    result = run(SAMPLES / name, "--json")
+    told, expected = json.loads(result.stdout), EXPECTED[name]
+    assert result.exit_code == (0 if expected["signature_valid"] else 1)
+    reasons = {reading["reason"] for reading in told["readings"]}
+    # The context stands in the XML that the sample was cut out of; the record says it only when one alone fits.
+    apart = PROSE if len(reasons) == 1 else PROSE | {"context"}
+    assert {key: value for key, value in told.items() if key not in apart} == {
+        key: value for key, value in expected.items() if key not in apart
+    }
+    assert ("invalid_reason" in told) is not expected["signature_valid"]
+
+
+@pytest.mark.parametrize("spelling", ["ECDSA-{}-SHA256", "ecdsa-{}-sha256"])
+@pytest.mark.parametrize(
+    ("curve", "name"),
+    [
+        (ec.SECP192R1(), "secp192r1"),
+        (ec.SECP256K1(), "secp256k1"),
+        (ec.SECP256R1(), "secp256r1"),
+        (ec.SECP384R1(), "secp384r1"),
+        (ec.BrainpoolP256R1(), "brainpool256r1"),
+        (ec.BrainpoolP384R1(), "brainpoolP384r1"),
+        (ec.BrainpoolP512R1(), "brainpool512r1"),
+        (ec.SECP521R1(), "secp521r1"),
+    ],
+)
+def test_every_curve_of_the_format_is_verified(
+    tmp_path: Path, curve: ec.EllipticCurve, name: str, spelling: str
+) -> None:
+    key = ec.derive_private_key(0x55AA55AA, curve)
+    record = signed(key=key, algorithm=spelling.format(name))
+    assert run(put(tmp_path, record, public(key).hex())).exit_code == 0
+    assert run(put(tmp_path, record.replace("8.50", "8.51"))).exit_code == 1
+    other = ec.derive_private_key(0x55AA55AB, curve)
+    assert run(put(tmp_path, record), "--key", public(other).hex()).exit_code == 1
+
+
+@pytest.mark.parametrize("key", [SPKI_192K1, POINT_192K1, POINT_192K1[2:], COMPRESSED_192K1])
+def test_the_curve_that_the_library_lacks_is_verified_too(tmp_path: Path, key: str) -> None:
+    record = f'OCMF|{PAYLOAD_192K1}|{{"SA":"ECDSA-secp192k1-SHA256","SD":"{SIGNATURE_192K1}"}}'
+    found = told(tmp_path, record, key)
+    assert (found["signature_valid"], found["curve"], found["key_curve"]) == (True, "secp192k1", "secp192k1")
+    assert told(tmp_path, record.replace("8.50", "8.51"), key)["signature_valid"] is False
+    assert told(tmp_path, record, key[:-2] + "f1")["signature_valid"] is False
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        (public().hex(), "spki"),
+        (public().hex().upper(), "spki"),
+        (public().hex(" ", 2), "spki"),
+        (public().hex(":"), "spki"),
+        ("0x" + public().hex(), "spki"),
+        ("\n".join((public().hex()[:60], public().hex()[60:], "")), "spki"),
+        (base64.b64encode(public()).decode(), "spki"),
+        (base64.urlsafe_b64encode(public()).decode().rstrip("="), "spki"),
+        (base64.b32encode(public()).decode(), "spki"),
+        (public().hex() + "0000", "spki"),
+        (
+            KEY.public_key()
+            .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+            .decode(),
+            "spki",
+        ),
+        ("oca:base16:asn1:" + public().hex(), "spki"),
+        (base64.b64encode(b"oca:base16:asn1:" + public().hex().encode()).decode(), "spki"),
+        (base64.b64encode(public().hex().encode()).decode(), "spki"),
+        ("\ufeff" + public().hex() + "\r\n", "spki"),
+        (public(), "spki"),
+        (point().hex(), "point"),
+        (base64.b64encode(point()).decode(), "point"),
+        (point()[1:].hex(), "raw"),
+    ],
+)
+def test_a_key_is_read_however_it_is_printed(tmp_path: Path, text: str | bytes, form: str) -> None:
+    found = told(tmp_path, signed(), text)
+    assert (found["signature_valid"], found["key_form"], found["key_curve"]) == (True, form, "secp256r1")
+    assert found["public_key_file"] == "record.pub"
+
+
+def test_the_signature_may_be_in_base64_and_raw(tmp_path: Path) -> None:
+    der = KEY.sign(PAYLOAD.encode(), ec.ECDSA(hashes.SHA256()))
+    r, s = decode_dss_signature(der)
+    raw = r.to_bytes(32, "big") + s.to_bytes(32, "big")
+    in_base64 = f'OCMF|{PAYLOAD}|{{"SE":"base64","SD":"{base64.b64encode(der).decode()}"}}'
+    assert told(tmp_path, in_base64, public().hex())["signature_encoding"] == "base64"
+    for record in (f'OCMF|{PAYLOAD}|{{"SD":"{raw.hex()}"}}', in_base64):
+        assert told(tmp_path, record)["signature_valid"] is True
+    assert told(tmp_path, f'OCMF|{PAYLOAD}|{{"SD":"{raw.hex()}"}}')["signature_form"] == "raw"
+
+
+def _fixed_length(sign: object) -> tuple[str, str]:
+    """DER as careless meters make it: r and s with 32 bytes each, whatever their top bits are."""
+    for number in range(200):
+        payload = PAYLOAD.replace('"T1"', f'"T{number}"')
+        r, s = decode_dss_signature(KEY.sign(payload.encode(), ec.ECDSA(hashes.SHA256())))
+        if r >> 255:
+            body = b"\x02\x20" + r.to_bytes(32, "big") + b"\x02\x20" + s.to_bytes(32, "big")
+            return payload, (b"\x30" + bytes([len(body)]) + body).hex()
+    raise AssertionError("no r with its top bit set in 200 signatures")
+
+
+def test_a_der_integer_without_its_zero_is_invalid_and_named(tmp_path: Path) -> None:
+    payload, signature = _fixed_length(None)
+    found = told(tmp_path, f'OCMF|{payload}|{{"SD":"{signature}"}}', public().hex())
+    assert (found["signature_valid"], found["signature_form"]) == (False, "der")
+    assert "r in SD is negative" in str(found["invalid_reason"])
+
+
+@pytest.mark.parametrize(
+    ("record", "valid", "why"),
+    [
+        (signed().replace("8.50", "8.51"), False, "does not match"),
+        (signed().replace('"kWh"', '"Wh"'), False, "does not match"),
+        (signed().replace('","GS"', '", "GS"'), False, "does not match"),
+        (signed(algorithm="ECDSA-secp256k1-SHA256"), False, "curve secp256r1"),
+        (signed(algorithm="ECDSA-secp384r1-SHA256"), False, "curve secp256r1"),
+        (signed(algorithm="RSA-2048-SHA256"), None, "none of OCMF"),
+        (f"OCMF|{PAYLOAD}|{{}}", False, "not signed"),
+        (f'OCMF|{PAYLOAD}|{{"SD":"xyz"}}', False, "not hex"),
+        (f'OCMF|{PAYLOAD}|{{"SD":"00","SE":"octal"}}', False, "octal"),
+        (f'OCMF|{PAYLOAD}|{{"SD":"00","SM":"text/plain"}}', False, "text/plain"),
+        (signed()[:-2] + '00"}', False, "in a place of"),
+        (f'OCMF|{PAYLOAD}|{{"SD":"3006020100020100"}}', False, "does not match"),
+    ],
+)
+def test_what_is_wrong_with_a_signature_is_said(tmp_path: Path, record: str, valid: bool | None, why: str) -> None:
+    file = put(tmp_path, record, public().hex())
+    result = run(file, "--json")
+    found = json.loads(result.stdout)
+    assert (result.exit_code, found["signature_valid"]) == (1, valid)
+    assert why in found["invalid_reason"]
+    assert why in run(file).stdout
+
+
+def test_without_a_usable_key_nothing_is_verified(tmp_path: Path) -> None:
+    assert told(tmp_path, signed())["signature_valid"] is None
+    found = told(tmp_path, signed(), "not a key")
+    assert (found["signature_valid"], found["key_curve"], found["key_form"]) == (None, None, None)
+    assert run(put(tmp_path, signed())).exit_code == 1
+    assert run(put(tmp_path, signed()), "--key", "nonsense").exit_code == 2
+
+
+def test_a_key_off_its_curve_verifies_nothing(tmp_path: Path) -> None:
+    off = public().hex()[:-2] + ("00" if not public().hex().endswith("00") else "01")
+    found = told(tmp_path, signed(), off)
+    assert found["signature_valid"] is False
+    assert "no point" in str(found["invalid_reason"])
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"",
+        b"nothing of the kind",
+        b"OCMF|{}|{}",
+        b'OCMF|{"RD":[]}',
+        f"{signed()}|{{}}".encode(),
+        b'OCMF|{"RD":[1]}|{}',
+        b'OCMF|{"RD":[{"RV":1e999}]}|{}',
+        b'OCMF|{"RD":[{"RV":NaN}]}|{}',
+        b"OCMF|\xff|{}",
+        b"OCMF|" + b"[" * 100_000 + b"|{}",
+        b"<values/>",
+        b"<values><value/></values>",
+        b"<values><value><signedData format='EDL'>OCMF|{}|{}</signedData></value></values>",
+        b"<values><value><signedData>nothing</signedData></value></values>",
+        b"<!DOCTYPE v [<!ENTITY a 'b'>]><values><value><signedData>&a;</signedData></value></values>",
+        b"<values><value>",
+    ],
+)
+def test_what_cannot_be_read_is_refused_in_one_sentence(tmp_path: Path, record: bytes) -> None:
+    result = run(put(tmp_path, record), "--json")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert len(result.stderr.splitlines()) == 1
+    assert run(tmp_path / "not-there").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("around", "whitespace"),
+    [("{}", False), ("\ufeff{}", False), ("{}\r\n", True), ("\n\n{}\n", True), ("  {}", True)],
+)
+def test_blanks_round_a_record_are_no_part_of_it(tmp_path: Path, around: str, whitespace: bool) -> None:
+    found = told(tmp_path, around.format(signed()), public().hex())
+    assert (found["signature_valid"], found["record_has_outer_whitespace"]) == (True, whitespace)
+
+
+def test_blanks_within_a_record_are_signed(tmp_path: Path) -> None:
+    spaced = PAYLOAD.replace(":", " : ").replace("10 : 00 : 00", "10:00:00").replace("11 : 00 : 00", "11:00:00")
+    assert told(tmp_path, signed(spaced), public().hex())["signature_valid"] is True
+    assert told(tmp_path, signed(spaced).replace(" : ", ":", 1))["signature_valid"] is False
+
+
+BEGIN = PAYLOAD.replace(PAYLOAD[PAYLOAD.index(',{"TM":"2024-05-01T11') :], "]}")
+END = (
+    '{"FV":"1.0","GS":"1","PG":"T2","MS":"7","IS":false,"IT":"NONE","RD":[{"TM":"2024-05-01T11:00:00,000+0200 S",'
+    '"TX":"E","RV":8.50,"RI":"1-0:1.8.0","RU":"kWh","RT":"AC","EF":"","ST":"G"}]}'
+)
+
+
+@pytest.mark.parametrize("between", ["", "\n", "\r\n\r\n"])
+def test_a_begin_and_an_end_in_one_file_make_a_bill(tmp_path: Path, between: str) -> None:
+    file = put(tmp_path, signed(BEGIN) + between + signed(END), public().hex())
+    found = json.loads(run(file, "--json").stdout)
+    assert [one["signature_valid"] for one in found] == [True, True]
+    assert [one["context"] for one in found] == ["Transaction.Begin", "Transaction.End"]
+    text = run(file).stdout
+    assert "1 kWh to 8.5 kWh: 7.5 kWh in 3600 s" in text
+    assert "billable by energy" in text
+    assert "not by time" not in text
+
+
+def test_each_record_of_a_file_may_have_a_key_of_its_own(tmp_path: Path) -> None:
+    other = ec.derive_private_key(0x99, ec.SECP256R1())
+    file = put(tmp_path, f"{signed(BEGIN)}\n{signed(END, other)}\n", f"{public().hex()}\n{public(other).hex()}\n")
+    assert run(file).exit_code == 0
+    file.with_suffix(".pub").write_text(public().hex())
+    assert run(file).exit_code == 1
+
+
+def xml(*values: str, attributes: str = ' format="OCMF" encoding="plain"', key: str | None = None) -> str:
+    inside = "".join(
+        f'<value transactionId="5" context="Transaction.{context}"><signedData{attributes}>{value}</signedData>'
+        f'<publicKey encoding="plain">{key or public().hex()}</publicKey></value>'
+        for value, context in zip(values, ("Begin", "End"), strict=False)
+    )
+    return f'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n<values>{inside}</values>\n'
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        xml(signed(BEGIN), signed(END)),
+        xml(signed(BEGIN), signed(END), attributes=""),
+        xml(f"<![CDATA[{signed(BEGIN)}]]>", f"\n  {signed(END)}\n"),
+        xml(signed(BEGIN), signed(END), key=base64.b64encode(public()).decode()),
+        xml(
+            base64.b64encode(signed(BEGIN).encode()).decode(),
+            signed(END).encode().hex(),
+            attributes=' format="OCMF" encoding="base64"',
+        ),
+        xml(signed(BEGIN), signed(END)).replace("<values>", '<values xmlns="urn:any">').replace("\n", "\r\n"),
+        xml(signed(BEGIN), signed(END)) + "\n72641\n66074\n",
+        "\ufeff" + xml(signed(BEGIN), signed(END)),
+        xml(signed(BEGIN), signed(END)).replace("UTF-8", "UTF-16").encode("utf-16"),
+        xml(signed(BEGIN), "END").replace(">END<", f">{signed(END)}<").rsplit("<publicKey", 1)[0] + "</value></values>",
+    ],
+)
+def test_the_container_of_transparency_tools_is_read(tmp_path: Path, container: str | bytes) -> None:
+    file = put(tmp_path, container)
+    result = run(file, "--json")
+    found = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert [one["context"] for one in found] == ["Transaction.Begin", "Transaction.End"]
+    assert all("public_key_file" not in one for one in found)
+    assert "7.5 kWh" in run(file).stdout
+
+
+@pytest.mark.parametrize(("name", "kind"), [("SHA384", hashes.SHA384()), ("SHA512", hashes.SHA512())])
+def test_the_hash_is_the_one_that_the_algorithm_names(tmp_path: Path, name: str, kind: hashes.HashAlgorithm) -> None:
+    signature = KEY.sign(PAYLOAD.encode(), ec.ECDSA(kind)).hex()
+    record = f'OCMF|{PAYLOAD}|{{"SA":"ECDSA-secp256r1-{name}","SD":"{signature}"}}'
+    assert run(put(tmp_path, record, public().hex())).exit_code == 0
+    assert run(put(tmp_path, record.replace(name, "SHA256"))).exit_code == 1
+
+
+@given(
+    st.sampled_from([ec.SECP192R1, ec.SECP256K1, ec.SECP256R1, ec.SECP384R1]),
+    st.integers(1, 2**100),
+    st.integers(0, len(PAYLOAD) - 1),
+    st.sampled_from(["whole", "tampered", "other key"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_another_verifier_comes_to_the_same_verdict(
+    tmp_path_factory: pytest.TempPathFactory, curve: type[ec.EllipticCurve], secret: int, place: int, case: str
+) -> None:
+    key = ec.derive_private_key(secret, curve())
+    algorithm = f"ECDSA-{curve().name}-SHA256"
+    record = signed(key=key, algorithm=algorithm)
+    if case == "tampered" and record[5 + place].isdigit():
+        record = record[: 5 + place] + str((int(record[5 + place]) + 1) % 10) + record[6 + place :]
+    shown = public(ec.derive_private_key(secret + 1, curve()) if case == "other key" else key).hex()
+    ours = check(put(tmp_path_factory.mktemp("oracle"), record), shown)[0].verdict.valid
+    with warnings.catch_warnings(), contextlib.suppress(pyocmf.OcmfPayloadError, pyocmf.OcmfFormatError):
+        warnings.simplefilter("ignore")
+        assert ours == pyocmf.OCMF.from_string(record).verify_signature(shown)
+
+
+def test_one_wrong_value_of_a_container_is_enough(tmp_path: Path) -> None:
+    container = xml(signed(BEGIN), signed(END).replace("8.50", "8.40"))
+    result = run(put(tmp_path, container), "--json")
+    assert result.exit_code == 1
+    assert [one["signature_valid"] for one in json.loads(result.stdout)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("change", "to", "objection"),
+    [
+        ("8.50", "0.50", "ends lower"),
+        ("T11:00", "T09:00", "before the begin"),
+        ('"ST":"G"}]', '"ST":"M"}]', "manipulated"),
+        ('"EF":""', '"EF":"E"', "marked as not usable"),
+        ('"IS":false', '"IS":false,"IL":"MISMATCH"', "MISMATCH"),
+        ('"TX":"E"', '"TX":"C"', "no end reading"),
+        ('"TX":"B"', '"TX":"E"', "no begin reading"),
+        ("1-0:1.8.0", "1-0:2.8.0", "no reading of an energy register that is billed"),
+        ('"PG":"T1"', '"PG":"T1","PG":"T3"', "twice"),
+        ('"RU":"kWh"', '"RU":"sec"', "no reading of an energy register that is billed"),
+    ],
+)
+def test_a_valid_signature_is_not_all_that_a_bill_needs(tmp_path: Path, change: str, to: str, objection: str) -> None:
+    result = run(put(tmp_path, signed(PAYLOAD.replace(change, to)), public().hex()))
+    assert result.exit_code == 0  # it is signed; whether it can be billed is another matter
+    assert "NOT BILLABLE" in result.stdout
+    assert objection in result.stdout
+
+
+def test_the_begin_and_end_of_different_meters_are_not_one_bill(tmp_path: Path) -> None:
+    file = put(tmp_path, signed(BEGIN) + "\n" + signed(END.replace('"MS":"7"', '"MS":"8"')), public().hex())
+    assert "MS differs" in run(file).stdout
+    back = put(tmp_path, signed(BEGIN.replace('"T1"', '"T9"')) + "\n" + signed(END), public().hex())
+    assert "pagination" in run(back).stdout
+
+
+def test_a_time_that_nobody_vouches_for_is_not_billed(tmp_path: Path) -> None:
+    result = run(put(tmp_path, signed(PAYLOAD.replace("0200 S", "0200 I")), public().hex()))
+    assert "billable by energy, not by time" in result.stdout
+
+
+def test_a_terminal_is_not_told_what_a_record_wants_it_told(tmp_path: Path) -> None:
+    payload = PAYLOAD.replace('"MS":"7"', '"MS":"\\u001b[2J"')
+    assert "\x1b" not in run(put(tmp_path, signed(payload), public().hex())).stdout
+
+
+@given(st.binary(max_size=300), st.integers(0, 600), st.integers(0, 4))
+@settings(max_examples=300, deadline=None)
+def test_any_bytes_are_judged_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, noise: bytes, place: int, gone: int
+) -> None:
+    record = signed().encode()
+    file = put(tmp_path_factory.mktemp("noise"), record[:place] + noise + record[place + gone :], public().hex())
+    try:
+        found = check(file, None)
+    except UnreadableError:
+        return
+    if any(one.verdict.valid for one in found):
+        assert all(one.record.payload == PAYLOAD.encode() for one in found if one.verdict.valid)

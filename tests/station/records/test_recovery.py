@@ -1,0 +1,148 @@
+"""After a power cut every open transaction is ended once, with what its meter shows."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from metering.reading import Reading
+from metering.sampling import Context, Measurand, MeterValue, SampledValue
+from station.evse import Evse, EvseLayout
+from station.metrology.meter_watch import MeterWatch
+from station.model import EventType, StoppedReason, TransactionEvent, TriggerReason
+from station.records.database import Database, open_database
+from station.records.outbox import Outbox
+from station.records.recorder import Recorder
+from station.records.recovery import end_open_transactions, last_register, least_register, record_ends
+from station.settings import Settings
+from station.simulation.clock import VirtualClock
+from tests import fakes
+
+
+def value(register_wh: float, minute: int) -> MeterValue:
+    """A sample of the import register."""
+    taken = SampledValue(register_wh, Measurand.ENERGY_IMPORT_REGISTER, Context.SAMPLE_PERIODIC, "Wh")
+    return MeterValue(fakes.NOON + timedelta(minutes=minute), (taken,))
+
+
+class Start:
+    """A station that starts again."""
+
+    def __init__(self, database: Database, clock: VirtualClock) -> None:
+        self.clock, self.database = clock, database
+        self.outbox = Outbox(database, clock)
+        self.meter = fakes.FakeMeter(fakes.reading(5000.0))
+        settings = Settings()
+        watch = MeterWatch("meter", self.meter, clock)
+        recorder = Recorder(self.outbox, watch, settings, clock)
+        self.evses = {1: Evse(EvseLayout(1), fakes.FakeBoard(), watch, recorder, settings, clock)}
+
+    async def left_behind(self, transaction_id: str = "tx", *, evse_id: int = 1) -> None:
+        """A transaction that a power cut left open."""
+        started = fakes.event(transaction_id, EventType.STARTED, TriggerReason.AUTHORIZED, evse_id=evse_id)
+        await self.outbox.append(replace(started, meter_values=(value(1000.0, 0),)))
+        sampled = fakes.event(transaction_id, evse_id=evse_id)
+        await self.outbox.append(replace(sampled, meter_values=(value(2000.0, 1),)))
+
+    async def end(self) -> list[TransactionEvent]:
+        """End what is open."""
+        return await end_open_transactions(self.outbox, self.evses, self.clock)
+
+
+@contextlib.asynccontextmanager
+async def started(path: Path) -> AsyncGenerator[Start]:
+    """A station that starts again."""
+    clock = fakes.clock()
+    async with open_database(path / "db", clock) as database:
+        yield Start(database, clock)
+
+
+async def test_an_open_transaction_ends_with_what_the_meter_shows_now(tmp_path: Path) -> None:
+    async with started(tmp_path) as start:
+        await start.left_behind()
+        assert await start.end() == []
+        ended = (await start.outbox.events("tx"))[-1]
+        assert (ended.event_type, ended.seq_no, ended.offline) == (EventType.ENDED, 2, True)
+        assert (ended.trigger, ended.stopped_reason) == (TriggerReason.ABNORMAL_CONDITION, StoppedReason.POWER_LOSS)
+        ((taken,),) = [one.samples for one in ended.meter_values]
+        assert (taken.value, taken.context) == (5000.0, Context.TRANSACTION_END)
+
+
+async def test_it_is_ended_once_however_often_the_station_starts(tmp_path: Path) -> None:
+    for _ in range(3):
+        async with started(tmp_path) as start:
+            if not await start.outbox.transaction_ids():
+                await start.left_behind()
+            await start.end()
+            kinds = [event.event_type for event in await start.outbox.events("tx")]
+            assert kinds == [EventType.STARTED, EventType.UPDATED, EventType.ENDED]
+
+
+@pytest.mark.parametrize("evse_id", [1, 7])
+async def test_a_meter_that_is_silent_or_gone_is_represented_by_its_last_reading_on_record(
+    tmp_path: Path, evse_id: int
+) -> None:
+    async with started(tmp_path) as start:
+        start.meter.shows = None
+        await start.left_behind(evse_id=evse_id)
+        await start.end()
+        ended = (await start.outbox.events("tx"))[-1]
+        assert [one.samples[0].value for one in ended.meter_values] == [2000.0]
+        assert ended.meter_values[0].taken_at == fakes.NOON + timedelta(minutes=1)
+
+
+async def test_the_samples_that_were_kept_for_the_end_come_with_it(tmp_path: Path) -> None:
+    async with started(tmp_path) as start:
+        await start.left_behind()
+        await start.outbox.keep_for_end("tx", value(1500.0, 2))
+        await start.end()
+        ended = (await start.outbox.events("tx"))[-1]
+        assert [one.samples[0].value for one in ended.meter_values] == [1500.0, 5000.0]
+
+
+async def test_every_open_transaction_is_ended_and_no_other_is_touched(tmp_path: Path) -> None:
+    async with started(tmp_path) as start:
+        await start.outbox.append(fakes.event("done", EventType.STARTED))
+        await start.outbox.append(fakes.event("done", EventType.ENDED))
+        await start.left_behind("one")
+        await start.left_behind("two", evse_id=2)
+        await start.end()
+        assert await start.outbox.open_transactions() == []
+        assert [len(await start.outbox.events(name)) for name in ("done", "one", "two")] == [2, 3, 3]
+
+
+async def test_a_disk_that_refuses_gets_the_ends_later_as_they_were(tmp_path: Path) -> None:
+    """The register goes on with the next charge: what the end says must not wait."""
+    async with started(tmp_path) as start:
+        await start.left_behind()
+        await start.database.rows("PRAGMA query_only=1")
+        ends = await start.end()
+        assert [end.transaction_id for end in ends] == ["tx"]
+        start.meter.shows = fakes.reading(9000.0)
+        await start.database.rows("PRAGMA query_only=0")
+        await record_ends(ends, start.outbox, start.clock)
+        ended = (await start.outbox.events("tx"))[-1]
+        assert ended.meter_values[0].samples[0].value == 5000.0
+
+
+def test_the_last_register_on_record_is_the_newest_and_none_is_invented() -> None:
+    events = [replace(fakes.event(), meter_values=(value(float(minute), minute),)) for minute in range(3)]
+    voltage = SampledValue(230.0, Measurand.VOLTAGE, Context.SAMPLE_PERIODIC, "V", "L1-N")
+    events.append(replace(fakes.event(), meter_values=(MeterValue(fakes.NOON, (voltage,)),)))
+    assert last_register(events) == Reading(fakes.NOON + timedelta(minutes=2), energy_import_wh=2.0)
+    assert last_register([fakes.event()]) is None
+    assert least_register([fakes.event()]) is None
+
+
+@pytest.mark.parametrize("true_wh", [1234.0, 1234.0004, 1234.0005, 1234.0006, 1234.9999])
+def test_a_meter_never_seems_to_run_backwards_because_a_record_was_rounded(true_wh: float) -> None:
+    recorded = replace(fakes.event(), meter_values=(value(round(true_wh, 3), 0),))
+    least = least_register([recorded])
+    assert least is not None
+    assert least.energy_import_wh is not None
+    assert true_wh - 0.002 < least.energy_import_wh <= true_wh

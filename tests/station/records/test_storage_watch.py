@@ -1,0 +1,37 @@
+"""A disk that is getting full is reported once, and again when it was better in between."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from station.records.database import open_database
+from station.records.storage_watch import StorageWatch, free_bytes
+from station.security.security_events import SecurityEvents
+from tests import fakes
+
+MIB = 1024 * 1024
+
+
+async def test_little_space_is_reported_once_until_it_was_better(tmp_path: Path) -> None:
+    """MemoryExhaustion (part 2, appendix 1)."""
+    clock = fakes.clock()
+    seen: list[int] = []
+    free = [100, 17, 15, 14, 20, 15, 33, 15, 10]
+
+    def look(folder: Path) -> int:
+        assert folder == tmp_path
+        seen.append(free[min(len(seen), len(free) - 1)])
+        return seen[-1] * MIB
+
+    async with open_database(tmp_path / "db", clock) as database:
+        events = SecurityEvents(database, clock)
+        watching = asyncio.create_task(StorageWatch(tmp_path, events, clock, look).run())
+        await clock.advance(600.0 * len(free))
+        watching.cancel()
+        assert [event.info for event in await events.entries()] == ["15360 KiB are free"] * 2
+        assert seen[: len(free)] == free
+
+
+def test_the_space_of_a_real_disk_is_known(tmp_path: Path) -> None:
+    assert free_bytes(tmp_path) > 0

@@ -1,0 +1,581 @@
+"""The certificate store: what it trusts, what it refuses, and that no switch leaves the station without a way back."""
+
+from __future__ import annotations
+
+import base64
+import stat
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.ocsp import OCSPRequestBuilder
+
+from station.records.database import open_database
+from station.security.certificate_checks import CertificateHash
+from station.security.certificates import MOST_CERTIFICATES, Certificates, CertificateUse, Fault, Refusal, Seed
+from station.security.security_events import SecurityEvents, SecurityEventType
+from station.security.station_certificate import Owner
+from station.settings import Settings
+from station.simulation.clock import VirtualClock
+from tests.conformance.pki import Issued, Pki
+
+CSMS, MAKER = CertificateUse.CSMS_ROOT, CertificateUse.MANUFACTURER_ROOT
+OWNER = Owner("0000001", "borne")
+SIGNED_WITH_SHA1 = """\
+-----BEGIN CERTIFICATE-----
+MIIC/zCCAeegAwIBAgIUHnfvSyM4WEkCvovshhFondHu4wowDQYJKoZIhvcNAQEF
+BQAwDjEMMAoGA1UEAwwDb2xkMCAXDTI2MTEyNTAzMTkyMFoYDzIxMjYxMTAxMDMx
+OTIwWjAOMQwwCgYDVQQDDANvbGQwggEiMA0GCSqGSIb3DQEBAQUAA4IBDwAwggEK
+AoIBAQDXnMfEGpQNcLqZ13qhR2SzescRPtVF+7z8eP37NFSU0DEE5iMTFyFrnAD5
+eIgoS8cRYWMwCdqzpUPxUETMorfhwh1ypU18cEgbDxt9TdEmLYXH2I3f0IhtjJrf
+Nxdho9c0l1nzxemuC53OO1e/yuAsYQDFjm0KOQsNphg0nLXe9gpem9Xf3j/Jz5N2
+MP6fU7sxzKgUwBcSnh4R4SLFtBZinRMNCcPY7wA1IIgSbqoN7tH7MB0fPWIwSFgh
+KILEe4lTSe01gHhqcfLe3rJEUtOUgzL5haMn4NoJRFF/Lje1f59aymUCWrT8LDZA
+fIp8c3GWj+ImjJNgf9yIulwbyntLAgMBAAGjUzBRMB0GA1UdDgQWBBSfOTg85Ikr
+076WwVUrPQXYR0n1kjAfBgNVHSMEGDAWgBSfOTg85Ikr076WwVUrPQXYR0n1kjAP
+BgNVHRMBAf8EBTADAQH/MA0GCSqGSIb3DQEBBQUAA4IBAQA5zGb96domqlTrzPTv
+9od9jskfHfyP78zEFbBTdZCeGVV9jaxyHK6Hbt4IRl79sskVII3fOiZ01vVs7j2B
+37y9Ncz91+uLIaxFFHlR5kWZd1QbTk8KuPaX7jgpsH5FzVA97coW7x1vrGZCkywm
+bhYXxcMiH2kpH9a68gBUIB1/Ac+GDieRDLk+Q/lO9Oe4G/M9eIx5v3WY/F/1xCmh
+SO2xpBoLbbOWwovIzdedpCeZmAtZGATgpz5uSv3gByxUtj2uFzhutE3NMXD8qRGe
+rtVkQxFgVFlP67ZsZmV0YQXA0lAHx6IXYfUzjKIUSV9WB4mdcJ8ml25RQAjL97A4
+ttZ6
+-----END CERTIFICATE-----
+"""
+"""a root of 2048 bits, made with openssl: nobody else signs so any more"""
+
+
+class Storage:
+    """A store on a disk of its own, and what it reports."""
+
+    def __init__(self, folder: Path, pki: Pki, events: SecurityEvents, clock: VirtualClock) -> None:
+        self.folder = folder / "certificates"
+        self.pki = pki
+        self.settings = Settings()
+        self.events = events
+        self.clock = clock
+        self.store = self.open()
+
+    def open(self, seed: Seed | None = None) -> Certificates:
+        """The store as the next start finds it."""
+        self.store = Certificates(self.folder, seed or Seed(), self.settings, self.clock, self.events)
+        return self.store
+
+    async def reopen(self, seed: Seed | None = None) -> Certificates:
+        """After a restart of the station."""
+        self.open(seed)
+        await self.store.load()
+        return self.store
+
+    def check_roots(self) -> None:
+        """AdditionalRootCertificateCheck is true."""
+        self.settings.override(Settings.additional_root_certificate_check, True)
+
+    async def reported(self) -> list[str]:
+        """The types of the security events so far."""
+        return [event.type for event in await self.events.entries()]
+
+    async def names(self, *uses: CertificateUse) -> set[str]:
+        """The serial numbers of the roots that are installed."""
+        return {one.hash.serial_number for one in await self.store.installed(uses or tuple(CertificateUse))}
+
+
+@pytest.fixture
+async def on(tmp_path: Path) -> AsyncGenerator[Storage]:
+    clock = VirtualClock()
+    async with open_database(tmp_path / "records.sqlite", clock) as database:
+        yield Storage(tmp_path, Pki(tmp_path), SecurityEvents(database, clock), clock)
+
+
+def _serial(issued: Issued) -> str:
+    return f"{issued.certificate.serial_number:x}"
+
+
+def _hash(issued: Issued, issuer: Issued) -> CertificateHash:
+    request = OCSPRequestBuilder().add_certificate(issued.certificate, issuer.certificate, hashes.SHA256()).build()
+    return CertificateHash(
+        "SHA256", request.issuer_name_hash.hex(), request.issuer_key_hash.hex(), f"{request.serial_number:x}"
+    )
+
+
+def _self_signed(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, on: Storage, *, ca: bool = True) -> str:
+    """A root with something about it that is not as it should be."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "odd")])
+    now = on.clock.now()
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=365))
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return signed.public_bytes(serialization.Encoding.PEM).decode()
+
+
+# Roots (M03, M04, M05)
+
+
+async def test_an_installed_root_is_told_with_its_hash_and_survives_a_restart(on: Storage) -> None:
+    """M03.FR.03, M03.FR.04, M05.FR.02."""
+    root = on.pki.root
+    assert await on.store.install(CSMS, root.pem) is None
+    store = await on.reopen()
+    (told,) = await store.installed({CSMS})
+    assert told.hash == _hash(root, root)
+    assert await store.installed({MAKER}) == []
+    assert store.count == 1
+
+
+async def test_a_root_that_is_installed_again_takes_the_place_of_itself(on: Storage) -> None:
+    """M05.FR.17."""
+    for _ in range(2):
+        assert await on.store.install(CSMS, on.pki.root.pem) is None
+    assert on.store.count == 1
+
+
+async def test_no_more_roots_than_there_may_be(on: Storage) -> None:
+    """M05.FR.06; what is there already may still be replaced."""
+    roots = [on.pki.make_root(f"root {number}") for number in range(MOST_CERTIFICATES + 1)]
+    for root in roots[:-1]:
+        assert await on.store.install(MAKER, root.pem) is None
+    refused = await on.store.install(MAKER, roots[-1].pem)
+    assert isinstance(refused, Refusal)
+    assert refused.fault is Fault.TOO_MANY
+    assert await on.store.install(MAKER, roots[0].pem) is None
+
+
+@pytest.mark.parametrize(
+    "what", ["text", "two", "expired", "leaf", "weak key", "weak curve", "sha1", "orphan", "key only", "future"]
+)
+async def test_an_invalid_root_is_refused_and_nothing_is_kept(on: Storage, what: str) -> None:
+    """M05.FR.07, A00.FR.501-504."""
+    pki, curve = on.pki, ec.generate_private_key(ec.SECP256R1())
+    match what:
+        case "text":
+            pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+        case "two":
+            pem = pki.root.pem + pki.make_root("second").pem
+        case "expired":
+            on.clock.adjust(timedelta(days=3651))
+            pem = pki.root.pem
+        case "future":
+            on.clock.adjust(-timedelta(days=2))
+            pem = pki.root.pem
+        case "leaf":
+            pem = _self_signed(curve, on, ca=False)
+        case "weak key":
+            pem = _self_signed(rsa.generate_private_key(65537, 1024), on)
+        case "weak curve":
+            pem = _self_signed(ec.generate_private_key(ec.SECP192R1()), on)
+        case "sha1":
+            pem = SIGNED_WITH_SHA1
+        case "key only":
+            pem = pki.root.key_pem
+        case _:
+            pem = pki.make_root("intermediate", signed_by=pki.root).pem
+    refused = await on.store.install(CSMS, pem)
+    assert isinstance(refused, Refusal)
+    assert refused.fault is Fault.INVALID
+    assert on.store.count == 0
+    assert not list(on.folder.rglob("*.pem"))
+
+
+async def test_a_root_is_deleted_by_its_hash(on: Storage) -> None:
+    """M04.FR.02, M04.FR.04."""
+    root, other = on.pki.root, on.pki.make_root("other")
+    await on.store.install(CSMS, root.pem)
+    refused = await on.store.delete(_hash(other, other))
+    assert isinstance(refused, Refusal)
+    assert refused.fault is Fault.NOT_FOUND
+    wrong_key = replace(_hash(root, root), issuer_key_hash="00" * 32)
+    assert isinstance(await on.store.delete(wrong_key), Refusal)
+    assert await on.store.delete(_hash(root, root)) is None
+    assert (await on.reopen()).count == 0
+
+
+async def test_the_root_that_the_link_rests_on_is_not_deleted_while_there_is_no_other(on: Storage) -> None:
+    """M04.FR.03."""
+    first, second = on.pki.root, on.pki.make_root("second")
+    await on.store.install(CSMS, first.pem)
+    on.store.root_in_use = lambda: True
+    assert isinstance(await on.store.delete(_hash(first, first)), Refusal)
+    await on.store.install(CSMS, second.pem)
+    assert await on.store.delete(_hash(first, first)) is None
+
+
+async def test_a_full_disk_is_a_failure_and_changes_nothing(on: Storage) -> None:
+    """M05.FR.03."""
+    on.folder.write_text("a file where the folder should be")
+    refused = await on.store.install(CSMS, on.pki.root.pem)
+    assert isinstance(refused, Refusal)
+    assert refused.fault is Fault.STORAGE
+    assert on.store.count == 0
+
+
+# AdditionalRootCertificateCheck
+
+
+async def test_a_new_csms_root_must_be_signed_by_the_one_it_replaces(on: Storage) -> None:
+    """M05.FR.10, M05.FR.11."""
+    on.check_roots()
+    old, stranger = on.pki.root, on.pki.make_root("stranger")
+    assert await on.store.install(CSMS, old.pem) is None
+    assert isinstance(await on.store.install(CSMS, stranger.pem), Refusal)
+    assert await on.names() == {_serial(old)}
+    assert await on.store.install(MAKER, stranger.pem) is None  # only CSMS roots are checked so
+
+
+async def test_the_replaced_root_is_kept_until_the_new_one_works(on: Storage) -> None:
+    """M05.FR.12, M05.FR.13."""
+    on.check_roots()
+    old = on.pki.root
+    new = on.pki.make_root("new", signed_by=old)
+    await on.store.install(CSMS, old.pem)
+    assert await on.store.install(CSMS, new.pem) is None
+    store = await on.reopen()
+    assert await on.names() == {_serial(old), _serial(new)}
+    assert store.has_fallback_root
+    material = await store.tls_material(client_certificate=False)
+    assert (material.roots, material.with_fallback_root) == (new.pem, False)
+    fallback = await store.tls_material(client_certificate=False, fallback_root=True)
+    assert (fallback.roots, fallback.with_fallback_root) == (old.pem, True)
+    await store.connected(fallback)  # M05.FR.14: nothing is decided yet
+    assert await on.names() == {_serial(old), _serial(new)}
+    await store.connected(material)
+    assert await on.names() == {_serial(new)}
+    (told,) = await (await on.reopen()).installed({CSMS})
+    assert told.hash == _hash(new, old)  # though its issuer is gone
+
+
+async def test_a_root_that_never_worked_is_not_what_is_fallen_back_to(on: Storage) -> None:
+    on.check_roots()
+    old = on.pki.root
+    second = on.pki.make_root("second", signed_by=old)
+    third = on.pki.make_root("third", signed_by=second)
+    for root in (old, second, third):
+        assert await on.store.install(CSMS, root.pem) is None
+    assert await on.names() == {_serial(old), _serial(third)}
+    assert (await on.store.tls_material(client_certificate=False, fallback_root=True)).roots == old.pem
+
+
+async def test_a_link_that_came_up_with_the_old_root_does_not_remove_it_when_it_is_replaced_meanwhile(
+    on: Storage,
+) -> None:
+    on.check_roots()
+    old = on.pki.root
+    await on.store.install(CSMS, old.pem)
+    material = await on.store.tls_material(client_certificate=False)
+    await on.store.install(CSMS, on.pki.make_root("new", signed_by=old).pem)
+    await on.store.connected(material)
+    assert on.store.has_fallback_root
+
+
+async def test_where_only_the_replaced_root_is_left_it_is_believed(on: Storage) -> None:
+    on.check_roots()
+    old = on.pki.root
+    new = on.pki.make_root("new", signed_by=old)
+    await on.store.install(CSMS, old.pem)
+    await on.store.install(CSMS, new.pem)
+    assert await on.store.delete(_hash(new, old)) is None
+    material = await on.store.tls_material(client_certificate=False)
+    assert material.roots == old.pem
+    await on.store.connected(material)
+    assert await on.names() == {_serial(old)}
+
+
+# The installation file
+
+
+async def test_the_roots_of_the_installation_file_are_taken_over_once(on: Storage) -> None:
+    first, second, third = (on.pki.make_root(name) for name in ("first", "second", "third"))
+    file = on.pki.file("roots.pem", first.pem + second.pem)
+    store = await on.reopen(Seed(ca_file=file))
+    assert await on.names() == {_serial(first), _serial(second)}
+    assert await store.delete(_hash(first, first)) is None
+    await on.reopen(Seed(ca_file=file))
+    assert await on.names() == {_serial(second)}  # what the CSMS deletes stays deleted
+    on.pki.file("roots.pem", first.pem + third.pem)  # the installer replaces one
+    await on.store.tls_material(client_certificate=False)
+    assert await on.names() == {_serial(third)}
+
+
+async def test_the_system_s_roots_are_believed_only_where_nobody_chose_any(on: Storage) -> None:
+    material = await on.store.tls_material(client_certificate=False)
+    assert (material.roots, material.system_roots) == ("", True)
+    await on.store.install(CSMS, on.pki.root.pem)
+    assert (await on.store.tls_material(client_certificate=False)).system_roots
+    on.check_roots()  # M05.FR.09: one root, and no other
+    assert not (await on.store.tls_material(client_certificate=False)).system_roots
+    store = await on.reopen(Seed(ca_file=on.pki.file("roots.pem", on.pki.root.pem)))
+    assert not (await store.tls_material(client_certificate=False)).system_roots
+    await store.remove(CSMS)
+    with pytest.raises(OSError, match="no CSMS root certificate"):
+        await store.tls_material(client_certificate=False)
+
+
+async def test_a_revocation_list_counts_until_it_expires(on: Storage) -> None:
+    now, root = on.clock.now(), on.pki.root
+    builder = x509.CertificateRevocationListBuilder().issuer_name(root.certificate.subject)
+    builder = builder.last_update(now - timedelta(days=1)).next_update(now + timedelta(days=1))
+    crl = builder.sign(root.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+    store = await on.reopen(Seed(ca_file=on.pki.file("roots.pem", root.pem + crl)))
+    revocations = (await store.tls_material(client_certificate=False)).revocations
+    assert revocations is not None
+    assert revocations.read_text().strip() == crl.strip()
+    on.clock.adjust(timedelta(days=2))
+    assert (await store.tls_material(client_certificate=False)).revocations is None
+
+
+async def test_the_certificate_of_the_installation_file_is_taken_over_and_its_key_is_private(on: Storage) -> None:
+    mine = on.pki.station("0000001")
+    seed = Seed(None, on.pki.file("mine.pem", mine.pem), on.pki.file("mine.key", mine.key_pem))
+    store = await on.reopen(seed)
+    file = (await store.tls_material(client_certificate=True)).station
+    assert file is not None
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert file.read_text() == mine.key_pem + mine.pem
+    assert await store.remove(None) == 1
+    store = await on.reopen(seed)  # forgotten is forgotten
+    assert not await store.has_valid_station_certificate()
+    with pytest.raises(OSError, match="no charging station certificate"):
+        await store.tls_material(client_certificate=True)
+
+
+# The station's own certificate (A02, A03)
+
+
+async def _with_certificate(on: Storage, mine: Issued | None = None) -> Issued:
+    """A store that trusts the CSMS root and has a certificate of it."""
+    mine = mine or on.pki.station("0000001")
+    await on.store.put(CSMS, on.pki.root.pem)
+    await on.store.put(None, mine.key_pem + mine.pem)
+    return mine
+
+
+async def test_a_signed_certificate_is_used_and_the_old_one_goes_when_it_has_worked(on: Storage) -> None:
+    """A02.FR.02, A02.FR.08, A02.FR.10."""
+    mine = await _with_certificate(on)
+    csr = await on.store.new_request(OWNER)
+    assert x509.load_pem_x509_csr(csr.encode()).subject.rfc4514_string() == "CN=0000001,O=borne"
+    assert await on.store.take_signed(on.pki.sign_csr(csr)) is None
+    store = await on.reopen()
+    material = await store.tls_material(client_certificate=True)
+    assert material.station is not None
+    assert mine.pem not in material.station.read_text()
+    assert stat.S_IMODE(material.station.stat().st_mode) == 0o600
+    await store.connected(material)
+    store.unreachable()  # there is nothing to go back to any more
+    kept = [file.read_text() for file in (on.folder / "station").iterdir()]
+    assert not any(mine.key_pem in text for text in kept)
+    assert await on.reported() == []
+
+
+async def test_where_the_renewed_certificate_does_not_work_the_old_one_is_used_and_the_csms_is_told(
+    on: Storage,
+) -> None:
+    """A02.FR.10, A02.FR.28, A02.FR.29."""
+    mine = await _with_certificate(on)
+    assert await on.store.take_signed(on.pki.sign_csr(await on.store.new_request(OWNER))) is None
+    shown: list[bool] = []
+    for _ in range(3):  # after every entry of the priority list has failed
+        on.store.unreachable()
+        file = (await on.store.tls_material(client_certificate=True)).station
+        assert file is not None
+        shown.append(mine.pem in file.read_text())
+    assert shown == [True, False, True]
+    await on.store.connected(await on.store.tls_material(client_certificate=True))
+    assert await on.reported() == [SecurityEventType.DISCARDED_RENEWED_CLIENT_CERTIFICATE]
+    await on.reopen()
+    file = (await on.store.tls_material(client_certificate=True)).station
+    assert file is not None
+    assert mine.pem in file.read_text()
+
+
+@pytest.mark.parametrize(
+    "what", ["text", "other key", "expired", "future", "stranger's", "other subject", "none asked for", "broken chain"]
+)
+async def test_an_invalid_signed_certificate_is_refused_and_reported(on: Storage, what: str) -> None:
+    """A02.FR.06, A02.FR.07."""
+    mine, pki = await _with_certificate(on), on.pki
+    csr = await on.store.new_request(OWNER)
+    signed = pki.sign_csr(csr)
+    match what:
+        case "text":
+            signed = "no certificate"
+        case "other key":
+            signed = pki.station("0000001").pem
+        case "expired":
+            on.clock.adjust(timedelta(days=366))
+        case "future":
+            on.clock.adjust(-timedelta(days=2))
+        case "stranger's":
+            signed = pki.sign_csr(csr, issuer=pki.make_root("stranger"))
+        case "other subject":
+            await on.store.new_request(OWNER)
+            csr = _same_key_other_name(on.folder / "station" / "pending.pem")
+            signed = pki.sign_csr(csr)
+        case "none asked for":
+            (on.folder / "station" / "pending.pem").unlink()
+        case _:
+            signed += pki.make_root("in between", signed_by=pki.root).pem
+    refused = await on.store.take_signed(signed)
+    assert isinstance(refused, Refusal)
+    assert refused.fault is Fault.INVALID
+    assert await on.reported() == [SecurityEventType.INVALID_CHARGING_STATION_CERTIFICATE]
+    file = (await on.store.tls_material(client_certificate=True)).station
+    assert file is not None
+    assert mine.pem in file.read_text()
+
+
+def _same_key_other_name(pending: Path) -> str:
+    text = pending.read_text()
+    key = serialization.load_pem_private_key(text.encode(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "another station")])
+    other = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+    return other.public_bytes(serialization.Encoding.PEM).decode()
+
+
+async def test_a_chain_over_an_intermediate_authority_is_taken(on: Storage) -> None:
+    await _with_certificate(on)
+    between = on.pki.make_root("in between", signed_by=on.pki.root)
+    signed = on.pki.sign_csr(await on.store.new_request(OWNER), issuer=between)
+    assert isinstance(await on.store.take_signed(signed), Refusal)  # nothing tells who signed the one in between
+    assert await on.store.take_signed(signed + between.pem) is None
+
+
+async def test_too_long_a_chain_is_refused_without_an_alarm(on: Storage) -> None:
+    """A02.FR.16."""
+    await _with_certificate(on)
+    on.settings.override(Settings.max_certificate_chain_size, 100)
+    refused = await on.store.take_signed(on.pki.sign_csr(await on.store.new_request(OWNER)))
+    assert isinstance(refused, Refusal)
+    assert refused.fault is Fault.TOO_LARGE
+    assert await on.reported() == []
+
+
+async def test_an_answer_that_comes_twice_is_refused_without_an_alarm(on: Storage) -> None:
+    await _with_certificate(on)
+    signed = on.pki.sign_csr(await on.store.new_request(OWNER))
+    assert await on.store.take_signed(signed) is None
+    refused = await on.store.take_signed(signed)
+    assert isinstance(refused, Refusal)
+    assert refused.fault is Fault.UNASKED
+    assert await on.reported() == []
+
+
+async def test_the_station_s_certificate_is_not_deleted_over_ocpp(on: Storage) -> None:
+    """M04.FR.06."""
+    mine = await _with_certificate(on)
+    refused = await on.store.delete(_hash(mine, on.pki.root))
+    assert isinstance(refused, Refusal)
+    assert refused.fault is Fault.IN_USE
+    assert await on.store.has_valid_station_certificate()
+
+
+async def test_renewal_is_due_a_month_before_the_certificate_expires(on: Storage) -> None:
+    """A03.FR.02."""
+    assert not await on.store.renewal_due()
+    await _with_certificate(on, on.pki.station("0000001", days=60))
+    assert not await on.store.renewal_due()
+    on.clock.adjust(timedelta(days=31))
+    assert await on.store.renewal_due()
+    assert await on.store.has_valid_station_certificate()
+    on.clock.adjust(timedelta(days=30))
+    assert not await on.store.has_valid_station_certificate()
+
+
+async def test_a_station_with_an_rsa_key_asks_for_a_certificate_of_an_rsa_key(on: Storage) -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    pem = _self_signed(key, on)
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    ).decode()
+    await on.store.put(None, secret + pem)
+    request = x509.load_pem_x509_csr((await on.store.new_request(OWNER)).encode())
+    asked = request.public_key()
+    assert isinstance(asked, rsa.RSAPublicKey)
+    assert asked.key_size >= 2048
+    assert request.is_signature_valid
+
+
+async def test_a_first_certificate_is_used_at_once(on: Storage) -> None:
+    await on.store.put(CSMS, on.pki.root.pem)
+    signed = on.pki.sign_csr(await on.store.new_request(OWNER))
+    assert await on.store.take_signed(signed) is None
+    assert await on.store.has_valid_station_certificate()
+    file = (await on.store.tls_material(client_certificate=True)).station
+    assert file is not None
+    assert signed in file.read_text()
+
+
+# What must not shut the station out
+
+
+async def test_the_replaced_root_is_not_deleted_while_the_link_rests_on_it(on: Storage) -> None:
+    """M04.FR.03: its successor has not proved itself yet; the other way round nothing is lost."""
+    on.check_roots()
+    old = on.pki.root
+    new = on.pki.make_root("new", signed_by=old)
+    await on.store.install(CSMS, old.pem)
+    await on.store.install(CSMS, new.pem)
+    on.store.root_in_use = lambda: True
+    await on.store.connected(await on.store.tls_material(client_certificate=False, fallback_root=True))
+    refused = await on.store.delete(_hash(old, old))
+    assert isinstance(refused, Refusal)
+    assert refused.fault is Fault.IN_USE
+    assert await on.store.delete(_hash(new, old)) is None
+    assert await on.names() == {_serial(old)}
+
+
+async def test_a_root_that_has_worked_outlives_one_that_has_not(on: Storage) -> None:
+    """M04.FR.03: else a CSMS could delete what the link rests on, with a mistyped root beside it."""
+    first, second = on.pki.root, on.pki.make_root("second")
+    await on.store.install(CSMS, first.pem)
+    on.store.root_in_use = lambda: True
+    await on.store.connected(await on.store.tls_material(client_certificate=False))
+    await on.store.install(CSMS, second.pem)
+    assert isinstance(await on.store.delete(_hash(first, first)), Refusal)
+    await on.store.connected(await on.store.tls_material(client_certificate=False))
+    assert await on.store.delete(_hash(first, first)) is None
+
+
+async def test_a_damaged_file_takes_no_other_root_away(on: Storage) -> None:
+    first, second = on.pki.root, on.pki.make_root("second")
+    await on.store.install(CSMS, first.pem)
+    await on.store.install(CSMS, second.pem)
+    damaged, _ = sorted((on.folder / "csms-roots").iterdir())
+    damaged.write_bytes(b"\xff\x00" * 300)
+    assert (await on.reopen()).count == 1
+    assert (await on.store.tls_material(client_certificate=False)).roots in {first.pem, second.pem}
+
+
+_ECDSA_WITH_SHA256 = bytes.fromhex("06082a8648ce3d040302")
+_VERSION_3 = bytes.fromhex("a003020102")
+
+
+@pytest.mark.parametrize(
+    ("original", "changed"),
+    [
+        (_ECDSA_WITH_SHA256, bytes.fromhex("06082a8648ce55040302")),  # an algorithm that nobody knows
+        (_VERSION_3, bytes.fromhex("a003020109")),
+        (bytes.fromhex("0603551d0f"), bytes.fromhex("0603551d13")),  # a second basicConstraints, in place of keyUsage
+    ],
+)
+async def test_a_root_that_the_library_stumbles_over_is_refused(on: Storage, original: bytes, changed: bytes) -> None:
+    """M05.FR.07."""
+    der = on.pki.root.certificate.public_bytes(serialization.Encoding.DER)
+    assert original in der
+    body = base64.encodebytes(der.replace(original, changed)).decode()
+    refused = await on.store.install(CSMS, f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n")
+    assert isinstance(refused, Refusal)
+    assert refused.fault is Fault.INVALID

@@ -1,0 +1,107 @@
+"""The basic-authentication password: kept, shown, replaced, and never told (A00.FR.205, A01)."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from station.records.database import StorageError
+from station.security.credentials import Credentials
+from tests import fakes
+
+INSTALLED = "installed-0123456789"
+FIRST = "first-0123456789abcd"
+SECOND = "second-0123456789abc"
+
+
+def credentials(folder: Path, installed: str | None = INSTALLED) -> Credentials:
+    return Credentials(folder / "secret.json", installed, fakes.clock())
+
+
+async def test_a_change_outlives_a_boot_in_a_file_that_only_the_station_may_read(tmp_path: Path) -> None:
+    """A01.FR.01, A01.FR.10."""
+    assert credentials(tmp_path).password == INSTALLED
+    await credentials(tmp_path).change(FIRST)
+    assert credentials(tmp_path).password == FIRST
+    assert (tmp_path / "secret.json").stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_password_that_an_installer_changes_outweighs_what_the_csms_set(tmp_path: Path) -> None:
+    await credentials(tmp_path).change(FIRST)
+    assert credentials(tmp_path, SECOND).password == SECOND
+    assert credentials(tmp_path, None).password is None
+
+
+@pytest.mark.parametrize("text", ["", "x" * 15, "x" * 65, "0123456789abcdef\n", "0123456789\x00abcdef"])
+async def test_what_may_not_be_a_password_is_refused_without_showing_it(tmp_path: Path, text: str) -> None:
+    """A00.FR.205 with errata 2.1."""
+    kept = credentials(tmp_path)
+    with pytest.raises(ValueError, match="must") as refused:
+        await kept.change(text)
+    assert not text or text not in str(refused.value)
+    assert kept.password == INSTALLED
+    assert not (tmp_path / "secret.json").exists()
+
+
+@pytest.mark.parametrize("text", ["x" * 16, "x" * 64, "correct horse, battery: ünïcode"])
+async def test_any_character_that_can_be_shown_may_be_in_it(tmp_path: Path, text: str) -> None:
+    await credentials(tmp_path).change(text)
+    assert credentials(tmp_path).password == text
+
+
+async def test_the_former_password_is_tried_in_turn_until_one_of_them_works(tmp_path: Path) -> None:
+    """The CSMS may never have heard that the station accepted the new one (A01.FR.04)."""
+    kept = credentials(tmp_path)
+    await kept.change(FIRST)
+    shown: list[str | None] = []
+    for _ in range(3):
+        shown.append(kept.password)
+        kept.refused()
+    assert shown == [FIRST, INSTALLED, FIRST]
+    await kept.accepted()  # with the former one
+    kept.refused()
+    assert kept.password == INSTALLED
+    assert credentials(tmp_path).password == INSTALLED
+
+
+async def test_once_the_new_password_has_worked_the_former_one_is_gone_from_disk(tmp_path: Path) -> None:
+    kept = credentials(tmp_path)
+    await kept.change(FIRST)
+    assert INSTALLED in (tmp_path / "secret.json").read_text()
+    await kept.accepted()
+    kept.refused()
+    assert kept.password == FIRST
+    assert INSTALLED not in (tmp_path / "secret.json").read_text()
+
+
+async def test_a_power_cut_before_the_new_password_worked_leaves_both(tmp_path: Path) -> None:
+    await credentials(tmp_path).change(FIRST)
+    after = credentials(tmp_path)
+    after.refused()
+    assert after.password == INSTALLED
+
+
+async def test_a_disk_that_refuses_leaves_the_old_password(tmp_path: Path) -> None:
+    (tmp_path / "secret.json").mkdir()
+    kept = credentials(tmp_path)
+    with pytest.raises(StorageError):
+        await kept.change(FIRST)
+    assert kept.password == INSTALLED
+
+
+def test_a_broken_file_is_said_without_its_content(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    for content in ("{", f'{{"password": "{FIRST}", "x": 1}}', '["short"]', '{"password": "short"}', "\x00"):
+        (tmp_path / "secret.json").write_text(content)
+        assert credentials(tmp_path).password == INSTALLED
+    assert len(caplog.records) == 5
+    assert FIRST not in caplog.text
+
+
+async def test_nothing_that_is_printed_shows_the_password(tmp_path: Path) -> None:
+    kept = credentials(tmp_path)
+    await kept.change(FIRST)
+    for thing in (kept, *vars(kept).values()):
+        assert FIRST not in repr(thing)

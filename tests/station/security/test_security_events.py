@@ -1,0 +1,116 @@
+"""The security log: on disk at once, rolling, and a queue of what the CSMS must learn (A04)."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from station.records.database import Database, StorageError, open_database
+from station.security import security_events
+from station.security.security_events import SecurityEvents, SecurityEventType
+from tests import fakes
+
+CRITICAL = SecurityEventType.STARTUP_OF_THE_DEVICE
+NOT_CRITICAL = SecurityEventType.INVALID_MESSAGES
+
+
+class FullDisk(Database):
+    """Refuses writes while it is full."""
+
+    full = False
+
+    async def write(self, sql: str, values: object = ()) -> int:
+        """Refuse, or write."""
+        if self.full:
+            raise StorageError("disk full")
+        return await super().write(sql, values)  # type: ignore[arg-type]  # passed on
+
+
+async def test_every_event_is_logged_and_only_critical_ones_wait_for_the_csms(tmp_path: Path) -> None:
+    """A04.FR.01, A04.FR.04."""
+    async with open_database(tmp_path / "db", fakes.clock()) as database:
+        events = SecurityEvents(database, fakes.clock())
+        await events.report(NOT_CRITICAL, "why")
+        await events.report(CRITICAL)
+        assert [(one.type, one.info, one.to_tell) for one in await events.entries()] == [
+            ("InvalidMessages", "why", False),
+            ("StartupOfTheDevice", "", True),
+        ]
+        oldest = await events.oldest()
+        assert oldest is not None
+        assert oldest.type == CRITICAL
+        await events.settle(oldest)
+        assert await events.oldest() is None
+        assert len(await events.entries()) == 2
+
+
+async def test_what_waits_survives_a_power_cut_in_its_order(tmp_path: Path) -> None:
+    """A04.FR.02."""
+    clock = fakes.clock()
+    async with open_database(tmp_path / "db", clock) as database:
+        for kind in (CRITICAL, SecurityEventType.TAMPER_DETECTION_ACTIVATED):
+            await SecurityEvents(database, clock).report(kind)
+    async with open_database(tmp_path / "db", clock) as database:
+        events = SecurityEvents(database, clock)
+        told: list[str] = []
+        while (oldest := await events.oldest()) is not None:
+            told.append(oldest.type)
+            await events.settle(oldest)
+    assert told == ["StartupOfTheDevice", "TamperDetectionActivated"]
+
+
+async def test_a_report_never_fails_and_what_the_disk_refuses_is_saved_later(tmp_path: Path) -> None:
+    clock = fakes.clock()
+    async with open_database(tmp_path / "db", clock) as opened:
+        database = FullDisk(opened._connection, clock)  # pyright: ignore[reportPrivateUsage]  # the same file
+        events = SecurityEvents(database, clock)
+        database.full = True
+        await events.report(CRITICAL, "while full")
+        assert await events.entries() == []
+        database.full = False
+        await clock.advance(60)
+        await events.report(NOT_CRITICAL)
+        assert [one.info for one in await events.entries()] == ["while full", ""]
+        assert (await events.entries())[0].occurred_at == fakes.NOON
+
+
+async def test_the_log_rolls_and_what_waits_stays_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A04.FR.04: recommended to be rolling."""
+    monkeypatch.setattr(security_events, "MOST_KEPT", 5)
+    monkeypatch.setattr(security_events, "MOST_UNTOLD", 20)
+    async with open_database(tmp_path / "db", fakes.clock()) as database:
+        events = SecurityEvents(database, fakes.clock())
+        await events.report(CRITICAL)
+        for number in range(10):
+            await events.report(NOT_CRITICAL, str(number))
+        assert [one.info for one in await events.entries()] == ["", "5", "6", "7", "8", "9"]
+        for number in range(20):
+            await events.report(NOT_CRITICAL, str(number))
+        assert await events.oldest() is None
+
+
+async def test_the_log_is_read_between_two_moments(tmp_path: Path) -> None:
+    clock = fakes.clock()
+    async with open_database(tmp_path / "db", clock) as database:
+        events = SecurityEvents(database, clock)
+        for number in range(4):
+            await events.report(NOT_CRITICAL, str(number))
+            await clock.advance(60)
+        minute = timedelta(minutes=1)
+        found = await events.entries(oldest=fakes.NOON + minute, latest=fakes.NOON + 2 * minute)
+        assert [one.info for one in found] == ["1", "2"]
+        assert [one.info for one in await events.entries(most=1)] == ["3"]
+
+
+async def test_whoever_waits_is_told_of_a_new_event(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "db", fakes.clock()) as database:
+        events = SecurityEvents(database, fakes.clock())
+        assert await events.oldest() is None
+        waiting = asyncio.create_task(events.wait())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        await events.report(CRITICAL)
+        await asyncio.wait_for(waiting, 1)

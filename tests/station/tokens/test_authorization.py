@@ -1,0 +1,173 @@
+"""Whether a token may charge: the cache, the CSMS, and what holds while nobody can be asked."""
+
+from __future__ import annotations
+
+import pytest
+
+from station.model import AuthorizationStatus, IdToken, IdTokenInfo
+from station.settings import Settings
+from station.tokens.authorization import Authorizer, shown
+from station.tokens.token_store import TokenStore
+from tests import fakes
+
+ACCEPTED = IdTokenInfo(AuthorizationStatus.ACCEPTED, group_id=IdToken("GROUP", "Central"))
+BLOCKED = IdTokenInfo(AuthorizationStatus.BLOCKED)
+
+
+class Desk:
+    """An authorizer with everything that it asks."""
+
+    def __init__(self, *, online: bool = True, **settings: bool) -> None:
+        self.settings = Settings()
+        for name, value in settings.items():
+            setting = Settings.find(name)
+            assert setting is not None
+            self.settings.override(setting, value)
+        self.csms = fakes.FakeCsms(online=online)
+        self.tokens = TokenStore(None, self.settings, fakes.clock())
+        self.authorizer = Authorizer(self.csms, self.tokens, self.settings)
+
+    async def status(self) -> AuthorizationStatus:
+        """What is decided about the card."""
+        return (await self.authorizer.decide(fakes.CARD)).status
+
+
+@pytest.mark.parametrize("known", [None, ACCEPTED, BLOCKED])
+async def test_online_the_word_of_the_csms_counts_and_is_remembered(known: IdTokenInfo | None) -> None:
+    """C01.FR.01, C10.FR.04"""
+    desk = Desk()
+    if known is not None:
+        await desk.tokens.remember(fakes.CARD, known)
+    desk.csms.answers[fakes.CARD.key] = ACCEPTED
+    assert await desk.authorizer.decide(fakes.CARD) == ACCEPTED
+    assert desk.csms.asked == [fakes.CARD]
+    assert desk.tokens.find(fakes.CARD) == ACCEPTED
+
+
+async def test_with_pre_authorization_a_known_accepted_token_need_not_be_asked_for() -> None:
+    """C12"""
+    desk = Desk(local_pre_authorize=True)
+    await desk.tokens.remember(fakes.CARD, ACCEPTED)
+    assert await desk.status() is AuthorizationStatus.ACCEPTED
+    assert desk.csms.asked == []
+
+
+async def test_with_pre_authorization_a_refused_token_is_asked_for_again() -> None:
+    """C10.FR.03, C12.FR.05"""
+    desk = Desk(local_pre_authorize=True)
+    await desk.tokens.remember(fakes.CARD, BLOCKED)
+    desk.csms.answers[fakes.CARD.key] = ACCEPTED
+    assert await desk.status() is AuthorizationStatus.ACCEPTED
+    assert desk.csms.asked == [fakes.CARD]
+
+
+@pytest.mark.parametrize("silent", [True, False])
+@pytest.mark.parametrize(
+    ("known", "local", "unknown", "status"),
+    [
+        (ACCEPTED, True, False, AuthorizationStatus.ACCEPTED),
+        (BLOCKED, True, False, AuthorizationStatus.BLOCKED),
+        (BLOCKED, True, True, AuthorizationStatus.BLOCKED),  # C15.FR.06: known and refused is not unknown
+        (ACCEPTED, False, False, AuthorizationStatus.UNKNOWN),
+        (BLOCKED, False, True, AuthorizationStatus.UNKNOWN),
+        (None, True, False, AuthorizationStatus.UNKNOWN),
+        (None, True, True, AuthorizationStatus.ACCEPTED),  # C15.FR.08
+        (None, False, True, AuthorizationStatus.ACCEPTED),
+    ],
+)
+async def test_while_nobody_answers_the_offline_rules_hold(
+    silent: bool, known: IdTokenInfo | None, local: bool, unknown: bool, status: AuthorizationStatus
+) -> None:
+    """C13, C15; offline, or online without an answer"""
+    desk = Desk(online=silent, local_authorize_offline=local, offline_tx_for_unknown_id_enabled=unknown)
+    desk.csms.fails = True
+    if known is not None:
+        await desk.tokens.remember(fakes.CARD, known)
+    assert await desk.status() is status
+    assert desk.csms.asked == ([fakes.CARD] if silent else [])
+    assert desk.tokens.find(fakes.CARD) == known, "C15.FR.01: what was only believed is not cached"
+
+
+async def test_the_group_is_that_of_a_token_which_is_known_and_valid() -> None:
+    """C01.FR.03 b"""
+    desk = Desk()
+    assert desk.authorizer.group_of(fakes.CARD) is None
+    await desk.tokens.remember(fakes.CARD, ACCEPTED)
+    assert desk.authorizer.group_of(fakes.CARD) == ACCEPTED.group_id
+    await desk.tokens.remember(fakes.CARD, IdTokenInfo(AuthorizationStatus.EXPIRED, group_id=ACCEPTED.group_id))
+    assert desk.authorizer.group_of(fakes.CARD) is None
+
+
+async def test_without_authorization_whoever_comes_may_charge() -> None:
+    """AuthCtrlr.Enabled"""
+    desk = Desk(auth_enabled=False)
+    assert await desk.status() is AuthorizationStatus.ACCEPTED
+    assert desk.csms.asked == []
+    assert desk.tokens.entries() == []
+
+
+@pytest.mark.parametrize("pre_authorize", [True, False])
+@pytest.mark.parametrize(
+    ("known", "status"),
+    [
+        (ACCEPTED, AuthorizationStatus.ACCEPTED),
+        (BLOCKED, AuthorizationStatus.BLOCKED),
+        (None, AuthorizationStatus.UNKNOWN),
+    ],
+)
+async def test_the_csms_is_never_asked_where_that_is_switched_off(
+    known: IdTokenInfo | None, status: AuthorizationStatus, pre_authorize: bool
+) -> None:
+    """AuthCtrlr.DisableRemoteAuthorization"""
+    desk = Desk(
+        disable_remote_authorization=True,
+        local_pre_authorize=pre_authorize,
+        offline_tx_for_unknown_id_enabled=True,  # which is about being offline
+    )
+    if known is not None:
+        await desk.tokens.remember(fakes.CARD, known)
+    assert await desk.status() is status
+    assert desk.csms.asked == []
+
+
+async def test_a_refused_token_is_not_asked_for_again_where_that_is_switched_off() -> None:
+    """AuthCacheCtrlr.DisablePostAuthorize"""
+    desk = Desk(local_pre_authorize=True, auth_cache_disable_post_authorize=True)
+    desk.csms.answers[fakes.CARD.key] = ACCEPTED
+    await desk.tokens.remember(fakes.CARD, BLOCKED)
+    assert await desk.status() is AuthorizationStatus.BLOCKED
+    assert desk.csms.asked == []
+    await desk.tokens.forget(fakes.CARD)
+    assert await desk.status() is AuthorizationStatus.ACCEPTED, "one that nobody knows is asked for"
+
+
+async def test_a_local_id_is_always_asked_for() -> None:
+    """C06.FR.02"""
+    desk, ticket = Desk(local_pre_authorize=True), IdToken("TICKET-1", "Local")
+    await desk.tokens.remember(ticket, ACCEPTED)
+    desk.csms.answers[ticket.key] = BLOCKED
+    assert (await desk.authorizer.decide(ticket)).status is AuthorizationStatus.BLOCKED
+    assert desk.csms.asked == [ticket]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "group", "is_one"),
+    [
+        ("", IdToken("", "Central"), False),
+        ("", None, False),
+        ("POLICE", None, False),
+        ("POLICE", IdToken("police", "Central"), True),
+        ("POLICE", IdToken("FIRE", "Central"), False),
+    ],
+)
+def test_a_master_pass_is_of_the_group_that_is_configured(wanted: str, group: IdToken | None, is_one: bool) -> None:
+    """C16"""
+    desk = Desk()
+    desk.settings.override(Settings.master_pass_group_id, wanted)
+    assert desk.authorizer.is_master_pass(group) is is_one
+
+
+def test_of_a_key_code_nothing_is_shown() -> None:
+    """C04.FR.04"""
+    assert shown(IdToken("1234567890", "KeyCode")) == "…"
+    assert shown(fakes.CARD) == "04A3…80"

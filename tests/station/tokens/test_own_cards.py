@@ -1,0 +1,90 @@
+"""The owner's own cards: learned by presenting, kept over power cuts, bounded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from station.model import IdToken
+from station.records.database import open_database
+from station.records.fact_store import FactStore
+from station.simulation.clock import VirtualClock
+from station.tokens.own_cards import DRIVER, LEARN_S, MOST_CARDS, OwnCards
+from tests.walk import CARD, OTHER_CARD
+
+
+async def test_a_card_is_learned_when_it_is_waited_for_and_outlives_the_program(tmp_path: Path) -> None:
+    """However its number is written; the name of its entry is not its number."""
+    clock = VirtualClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        facts = FactStore(database, "card")
+        cards = OwnCards(facts, clock)
+        assert not await cards.take(CARD)
+        cards.learn("Anna")
+        assert await cards.take(CARD)
+        assert not await cards.take(OTHER_CARD)
+        again = OwnCards(facts, clock)
+        await again.load()
+        ((name, card),) = again.all().items()
+        assert (card.label, card.id_token) == ("Anna", CARD)
+        assert CARD.value not in name
+        assert CARD.value not in card.shown
+        assert again.find(IdToken(CARD.value.lower(), CARD.type)) is not None
+        assert again.find(OTHER_CARD) is None
+        assert await again.remove(name)
+        assert not await again.remove(name)
+        assert again.find(CARD) is None
+
+
+async def test_it_is_waited_for_a_minute(tmp_path: Path) -> None:
+    """Then a card is a card again."""
+    clock = VirtualClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        cards = OwnCards(FactStore(database, "card"), clock)
+        cards.learn("Anna")
+        await clock.advance(LEARN_S)
+        assert not cards.learning
+        assert not await cards.take(CARD)
+
+
+async def test_the_same_card_twice_is_one_card_with_the_newer_label(tmp_path: Path) -> None:
+    """The newer label counts."""
+    clock = VirtualClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        cards = OwnCards(FactStore(database, "card"), clock)
+        first = await cards.add(CARD, "Anna")
+        assert await cards.add(CARD, "Bert") == first
+        assert [card.label for card in cards.all().values()] == ["Bert"]
+
+
+async def test_there_is_a_bound(tmp_path: Path) -> None:
+    """Nobody fills the disk with cards."""
+    clock = VirtualClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        cards = OwnCards(FactStore(database, "card"), clock)
+        for number in range(MOST_CARDS):
+            await cards.add(IdToken(f"{number:08X}", "ISO14443"), "one of many")
+        with pytest.raises(ValueError, match=str(MOST_CARDS)):
+            cards.learn("one more")
+
+
+async def test_a_damaged_entry_is_left_out(tmp_path: Path) -> None:
+    """The others count."""
+    clock = VirtualClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        facts = FactStore(database, "card")
+        await OwnCards(facts, clock).add(CARD, "Anna")
+        await facts.save("broken", '{"value": 1}')
+        cards = OwnCards(facts, clock)
+        await cards.load()
+        assert [card.label for card in cards.all().values()] == ["Anna"]
+
+
+async def test_the_drivers_account_counts_as_a_card_that_no_reader_can_show(tmp_path: Path) -> None:
+    """Its type is not one that is presented."""
+    clock = VirtualClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        cards = OwnCards(FactStore(database, "card"), clock)
+        assert cards.find(DRIVER) is not None
+        assert cards.find(IdToken("driver", "ISO14443")) is None

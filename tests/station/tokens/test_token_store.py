@@ -1,0 +1,189 @@
+"""The authorization cache: what was last heard of a token, for as long as that counts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from station.model import AuthorizationStatus, IdToken, IdTokenInfo
+from station.records.database import StorageError, open_database
+from station.settings import Settings
+from station.tokens.token_store import TokenStore
+from tests import fakes
+
+ACCEPTED = IdTokenInfo(AuthorizationStatus.ACCEPTED, group_id=IdToken("GROUP", "Central"), evse_ids=(1, 2))
+BLOCKED = IdTokenInfo(AuthorizationStatus.BLOCKED)
+
+
+async def test_what_was_heard_is_found_and_the_newer_word_counts() -> None:
+    """C10.FR.01, C10.FR.05"""
+    store = TokenStore(None, Settings(), fakes.clock())
+    assert store.find(fakes.CARD) is None
+    await store.remember(fakes.CARD, ACCEPTED)
+    assert store.find(fakes.CARD) == ACCEPTED
+    await store.remember(fakes.CARD, BLOCKED)
+    assert store.find(fakes.CARD) == BLOCKED
+
+
+async def test_the_value_ignores_case_and_the_type_does_not() -> None:
+    """C01.FR.25"""
+    store = TokenStore(None, Settings(), fakes.clock())
+    await store.remember(IdToken("abCD", "ISO14443"), ACCEPTED)
+    assert store.find(IdToken("ABcd", "ISO14443")) == ACCEPTED
+    assert store.find(IdToken("abCD", "eMAID")) is None
+
+
+async def test_it_survives_a_restart(tmp_path: Path) -> None:
+    """C10.FR.02"""
+    clock = fakes.clock()
+    async with open_database(tmp_path / "db", clock) as database:
+        store = TokenStore(database, Settings(), clock)
+        await store.remember(fakes.CARD, BLOCKED)
+        await store.remember(fakes.CARD, ACCEPTED)
+        await store.remember(fakes.OTHER_CARD, BLOCKED)
+    async with open_database(tmp_path / "db", clock) as database:
+        store = TokenStore(database, Settings(), clock)
+        await store.load()
+        assert store.find(fakes.CARD) == ACCEPTED
+        assert store.find(fakes.OTHER_CARD) == BLOCKED
+        await store.clear()
+        assert store.entries() == []
+        await store.load()
+        assert store.entries() == []
+
+
+async def test_an_entry_is_too_old_after_the_life_time_that_is_configured() -> None:
+    """C10.FR.10, C10.FR.13"""
+    settings, clock = Settings(), fakes.clock()
+    store = TokenStore(None, settings, clock)
+    settings.override(Settings.auth_cache_life_time_s, 60)
+    await store.remember(fakes.CARD, ACCEPTED)
+    await clock.advance(59)
+    assert store.find(fakes.CARD) == ACCEPTED
+    await clock.advance(1)
+    assert store.find(fakes.CARD) is None
+
+
+@pytest.mark.parametrize("expires_s", [-1, 0, 30, 10**7])
+async def test_an_expiry_that_the_csms_told_goes_before_the_life_time(expires_s: int) -> None:
+    settings, clock = Settings(), fakes.clock()
+    store = TokenStore(None, settings, clock)
+    settings.override(Settings.auth_cache_life_time_s, 60)
+    expires_at = fakes.NOON + timedelta(seconds=expires_s)
+    await store.remember(fakes.CARD, IdTokenInfo(AuthorizationStatus.ACCEPTED, expires_at=expires_at))
+    assert (store.find(fakes.CARD) is not None) is (expires_s > 0)
+    await clock.advance(max(0, expires_s))
+    assert store.find(fakes.CARD) is None
+
+
+@pytest.mark.parametrize("kind", ["Central", "NoAuthorization"])
+async def test_tokens_that_the_csms_made_up_are_not_cached(kind: str) -> None:
+    """C05.FR.02"""
+    store = TokenStore(None, Settings(), fakes.clock())
+    await store.remember(IdToken("made-up", kind), ACCEPTED)
+    assert store.entries() == []
+
+
+async def test_a_cache_that_is_switched_off_neither_learns_nor_answers() -> None:
+    settings = Settings()
+    store = TokenStore(None, settings, fakes.clock())
+    await store.remember(fakes.CARD, ACCEPTED)
+    settings.override(Settings.auth_cache_enabled, False)
+    assert store.find(fakes.CARD) is None
+    await store.remember(fakes.OTHER_CARD, ACCEPTED)
+    settings.override(Settings.auth_cache_enabled, True)
+    assert store.find(fakes.OTHER_CARD) is None
+
+
+FULL_BYTES = 800
+"""room for four entries of the next tests, and not for five"""
+
+
+def card(number: int) -> IdToken:
+    """One of several cards."""
+    return IdToken(f"0{number}", "ISO14443")
+
+
+@pytest.mark.parametrize(
+    ("policy", "gone"),
+    [
+        ("FIFO", 1),  # the first that came
+        ("LRU", 2),  # not presented for longest
+        ("LFU", 3),  # presented least often
+        ("CUSTOM", 4),  # refused, C10.FR.07
+    ],
+)
+async def test_a_full_cache_makes_room_as_its_policy_says_on_disk_too(tmp_path: Path, policy: str, gone: int) -> None:
+    """C10.FR.07, AuthCacheCtrlr.Policy"""
+    clock, settings = fakes.clock(), Settings()
+    settings.override(Settings.auth_cache_policy, policy)
+    async with open_database(tmp_path / "db", clock) as database:
+        store = TokenStore(database, settings, clock, most_bytes=FULL_BYTES)
+        for number in (1, 2, 3, 4):
+            info = BLOCKED if number == 4 else IdTokenInfo(AuthorizationStatus.ACCEPTED)
+            await store.remember(card(number), info)
+            await clock.advance(1)
+        for number in (2, 2, 3, 1, 1, 4, 4):
+            assert store.use(card(number)) is not None
+            await clock.advance(1)
+        assert [number for number in (1, 2, 3, 4) if store.find(card(number)) is None] == []
+        # What was counted is on disk with the next update of a token, and an update is no use of it.
+        for number in (1, 2, 3, 4):
+            await store.remember(card(number), store.find(card(number)) or BLOCKED)
+        again = TokenStore(database, settings, clock, most_bytes=FULL_BYTES)
+        await again.load()
+        await again.remember(card(5), IdTokenInfo(AuthorizationStatus.ACCEPTED))
+        for there in (again, TokenStore(database, settings, clock)):
+            await there.load()
+            assert [number for number in (1, 2, 3, 4, 5) if there.find(card(number)) is None] == [gone]
+            assert 0 < there.size_bytes <= FULL_BYTES
+
+
+async def test_a_refused_newcomer_comes_in_too() -> None:
+    """C10.FR.07"""
+    store = TokenStore(None, Settings(), fakes.clock(), most_bytes=FULL_BYTES)
+    for number in range(1, 10):
+        await store.remember(card(number), IdTokenInfo(AuthorizationStatus.ACCEPTED))
+    await store.remember(fakes.CARD, BLOCKED)
+    assert store.find(fakes.CARD) == BLOCKED
+    assert store.size_bytes <= FULL_BYTES
+
+
+async def test_what_has_expired_is_taken_out_and_not_put_in(tmp_path: Path) -> None:
+    """C10.FR.10, C10.FR.13: a prepaid token is not kept."""
+    clock, settings = fakes.clock(), Settings()
+    past = IdTokenInfo(AuthorizationStatus.ACCEPTED, expires_at=fakes.NOON)
+    async with open_database(tmp_path / "db", clock) as database:
+        store = TokenStore(database, settings, clock)
+        await store.remember(fakes.CARD, ACCEPTED)
+        await store.remember(fakes.CARD, past)
+        await store.remember(fakes.OTHER_CARD, ACCEPTED)
+        await clock.advance(settings.auth_cache_life_time_s)
+        assert store.entries() == []
+        await store.purge()
+        assert store.size_bytes == 0
+        assert await database.rows("SELECT token FROM authorization_cache") == []
+
+
+async def test_the_database_of_an_older_program_is_read(tmp_path: Path) -> None:
+    """Before policies there were no times of use."""
+    clock = fakes.clock()
+    async with open_database(tmp_path / "db", clock) as database:
+        row = ("0a", "eMAID", '{"status": "Accepted"}', fakes.NOON.isoformat())
+        await database.write("INSERT INTO authorization_cache (token, type, info, updated_at) VALUES (?, ?, ?, ?)", row)
+        store = TokenStore(database, Settings(), clock)
+        await store.load()
+        assert store.find(IdToken("0A", "eMAID")) == IdTokenInfo(AuthorizationStatus.ACCEPTED)
+
+
+async def test_a_disk_that_refuses_does_not_keep_anybody_from_charging(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "db", fakes.clock()) as database:
+        store = TokenStore(database, Settings(), fakes.clock())
+        await database.rows("PRAGMA query_only=1")
+        await store.remember(fakes.CARD, ACCEPTED)
+        assert store.find(fakes.CARD) == ACCEPTED
+        with pytest.raises(StorageError):
+            await store.clear()
+        assert store.find(fakes.CARD) is None
