@@ -356,6 +356,7 @@ async def ev_disconnected(bench: Bench, *, evse_id: int | None = None, status: s
         event = await bench.expect_event(evse_id=evse)
         assert event["triggerReason"] == "EVCommunicationLost", event
         assert event["transactionInfo"]["chargingState"] == "Idle", event
+        assert event["eventType"] == "Ended" or "EVConnected" not in bench.stop_points, event
 
 
 async def parking_bay_unoccupied(bench: Bench, *, evse_id: int | None = None) -> None:

@@ -11,6 +11,7 @@ from tests.conformance.csms import Csms
 from tests.conformance.frames import Payload
 from tests.conformance.pki import hash_data
 from tests.conformance.station import PASSWORD, Setup
+from tests.conformance.test_a_security import OTHER_SLOT, set_network_profile
 
 ALL_PROFILES = pytest.mark.parametrize(
     "station_setup",
@@ -20,21 +21,8 @@ ALL_PROFILES = pytest.mark.parametrize(
 WITH_TLS = pytest.mark.parametrize(
     "station_setup", [Setup(security_profile=2), Setup(security_profile=3)], ids=["profile-2", "profile-3"]
 )
-OTHER_SLOT = 2
 WAIT_MINIMUM_S = 10
 """<Configured RetryBackOffWaitMinimum>"""
-
-
-def connection_data(bench: Bench, url: str) -> Payload:
-    """A NetworkConnectionProfile with the security profile of the station."""
-    return {
-        "messageTimeout": 40,
-        "ocppCsmsUrl": url,
-        "ocppInterface": "Wired0",
-        "ocppTransport": "JSON",
-        "ocppVersion": "OCPP20",
-        "securityProfile": bench.setup.security_profile,
-    }
 
 
 async def other_endpoint(bench: Bench) -> Csms:
@@ -53,9 +41,8 @@ async def migrate(bench: Bench, other: Csms, *, reset: bool = True) -> None:
     """Steps 1 to 6: the other endpoint's profile comes first, then the present one; then the station resets."""
     active = int(await bench.get_variable("OCPPCommCtrlr", "ActiveNetworkProfile"))
     assert active != OTHER_SLOT
-    request: Payload = {"configurationSlot": OTHER_SLOT, "connectionData": connection_data(bench, other.url)}
-    answer = await bench.call("SetNetworkProfile", request)
-    assert answer["status"] == "Accepted", answer
+    security_profile = bench.setup.security_profile
+    assert await set_network_profile(bench, OTHER_SLOT, other.url, security_profile) == "Accepted"  # step 2
     priority = f"{OTHER_SLOT},{active}"
     status = await bench.set_variable("OCPPCommCtrlr", "NetworkConfigurationPriority", priority)
     assert status in {"Accepted", "RebootRequired"}, status
@@ -77,8 +64,7 @@ async def active_slot(bench: Bench, csms: Csms) -> int:
 @case("Core", "M")
 async def test_tc_b_43_cs(bench: Bench) -> None:
     """Set new NetworkConnectionProfile - Rejected"""
-    request: Payload = {"configurationSlot": 999, "connectionData": connection_data(bench, bench.csms.url)}
-    assert (await bench.call("SetNetworkProfile", request))["status"] == "Rejected"
+    assert await set_network_profile(bench, 999, bench.csms.url, bench.setup.security_profile) == "Rejected"
 
 
 @case("Core", "M")
