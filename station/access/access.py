@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from station.access.accounts import Role
+from station.access.accounts import ACCOUNTS, Role
 from station.access.sessions import AccessToken
 from station.access.sign_in_guard import SignInGuard
 from station.security.security_events import SecurityEventType
@@ -96,6 +96,18 @@ class Access:
         await self._ended_with_password(role)
         await self._events.report(_RECONFIGURED, f"{role.word}: password set with a code, from {address}")
         return await self._accepted(role, address)
+
+    async def forget_everybody(self) -> None:
+        """No passwords, sessions and access tokens; the codes of the label are good again.
+
+        Raises:
+            StorageError: some may still get in.
+        """
+        await self.ready()
+        for role in ACCOUNTS:
+            self.sessions.end_all_of(role)
+            await self.tokens.revoke_all_of(role)
+        await self.accounts.reset()
 
     async def close_label(self, role: Role) -> None:
         """The code of the label is not good any more, whether or not somebody used it.

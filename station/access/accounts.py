@@ -102,6 +102,10 @@ class Accounts:
         kept = self._of(role)
         return self._open_code(kept) is not None or (role in self._label_codes and kept.used is None)
 
+    def awaits_label(self, role: Role) -> bool:
+        """Whether the code of the label is still good."""
+        return role in self._label_codes and self._of(role).used is None
+
     async def check(self, role: Role, password: str) -> bool:
         """Whether it is the role's password. Takes as long when there is none."""
         async with self._turn:

@@ -55,6 +55,14 @@ class Prices:
         if self.on_change is not None:
             self.on_change(prices)
 
+    async def forget(self) -> None:
+        """What the installation file says counts again, from the next start on.
+
+        Raises:
+            StorageError: the owner's prices still count.
+        """
+        await self._facts.remove(_OWNERS)
+
 
 def _text(prices: PriceList | None) -> str:
     return price_list_text(prices) if prices is not None else ""

@@ -76,7 +76,7 @@ class Announcement:
                     addresses=[socket.inet_aton(address) for address in addresses],
                     port=self._port,
                     properties=self._records,
-                    server=f"{_host_name(self._name)}.local.",
+                    server=f"{host_name(self._name)}.local.",
                 )
                 registered = network.async_register_service(info, allow_name_change=True)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  # it yields nothing of use
                 await (await registered)
@@ -105,8 +105,8 @@ def _label(text: str) -> str:
     return plain.encode()[:_LONGEST_NAME].decode(errors="ignore")
 
 
-def _host_name(label: str) -> str:
-    """A host name made of it: letters, digits and hyphens."""
+def host_name(label: str) -> str:
+    """A host name made of a name: letters, digits and hyphens."""
     name = "".join(c if c.isascii() and c.isalnum() else "-" for c in label).strip("-")
     return name or "station"
 

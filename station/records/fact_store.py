@@ -38,6 +38,14 @@ class FactStore:
         )
         return {str(name)[len(start) :]: str(value) for name, value in rows}
 
+    async def remove(self, name: str) -> None:
+        """Forget one; one that is not there is as good as forgotten.
+
+        Raises:
+            StorageError: it is still there.
+        """
+        await self._database.write("DELETE FROM facts WHERE name = ?", (f"{self._kind}/{name}",))
+
     async def save(self, name: str, value: str) -> None:
         """Keep one.
 

@@ -133,6 +133,16 @@ class OwnCards:
         _log.info("card %s is the owner's: %s", card.shown, card.label)
         return name
 
+    async def clear(self) -> None:
+        """None may charge any more.
+
+        Raises:
+            StorageError: some may.
+        """
+        for name in list(self._cards):
+            await self._facts.save(name, "")
+            self._cards.pop(name, None)
+
     async def remove(self, name: str) -> bool:
         """It may not charge any more; False: there is none of that name.
 

@@ -51,6 +51,7 @@ def build(host: Host) -> FastAPI:
     from station.web.diagnosis_api import diagnosis_routes
     from station.web.document_api import document_routes
     from station.web.event_stream import event_routes
+    from station.web.factory_api import factory_routes
     from station.web.grid_order_api import grid_order_routes
     from station.web.load_api import load_routes
     from station.web.metering_api import metering_routes
@@ -102,6 +103,7 @@ def build(host: Host) -> FastAPI:
     activation_routes(api, living, host)
     commissioning_routes(api, living, host)
     settings_routes(api, living, host)
+    factory_routes(api, living, host)
     metering_routes(api, living)
     residual_routes(api, host, living)
     return api

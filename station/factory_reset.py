@@ -1,0 +1,66 @@
+"""As it left the factory: the station is to be commissioned again, and nobody of before has any right at it.
+
+What is billed stays: transactions, signed records, keys, the register journal, the security log and what is still to be
+sent. It may be repeated: a reset that a full disk or a power cut broke off is finished by another one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from station.commissioning_report import remove_report
+from station.model import StoppedReason, TriggerReason
+from station.records.database import StorageError
+from station.security.security_events import SecurityEventType
+
+if TYPE_CHECKING:
+    from station.commissioning.site_settings import SiteSettings
+    from station.configuration.installation_file import Configuration
+    from station.evse import Evse
+    from station.life import Life
+
+_OPENS_WITHIN_S: Final = 15.0
+
+
+class NotSafeError(Exception):
+    """A contactor does not open, or a transaction does not end: nothing was taken away from anybody."""
+
+
+async def reset_to_factory(life: Life, settings: SiteSettings, who: str) -> Configuration:
+    """Open the contactors, end what goes on, forget people and settings; the configuration for the next life.
+
+    Raises:
+        NotSafeError: as it says.
+        StorageError: not all is reset; try again.
+    """
+    await life.activation.begin_anew()
+    for evse in life.station.evses.values():
+        await _end(evse, life)
+    configuration = settings.in_force()
+    await life.cards.clear()
+    await life.station.tokens.clear()
+    await life.prices.forget()
+    await life.commissioning.clear()
+    await life.access.forget_everybody()
+    try:
+        await asyncio.to_thread(remove_report, configuration)
+        installed = await asyncio.to_thread(settings.forget)
+    except OSError as error:
+        raise StorageError(f"not all is reset: {error.strerror}") from error
+    await life.security_events.report(
+        SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, f"factory reset by {who}"
+    )
+    return installed
+
+
+async def _end(evse: Evse, life: Life) -> None:
+    """End what goes on at an EVSE, and see its contactor open."""
+    if evse.state.authorization is not None:
+        evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, ends_transaction=True)
+    deadline_s = life.clock.monotonic() + _OPENS_WITHIN_S
+    while evse.state.seen.contactor_closed or evse.transaction_id is not None:
+        left_s = deadline_s - life.clock.monotonic()
+        if left_s <= 0.0:
+            raise NotSafeError(f"EVSE {evse.id}: the contactor does not open, or the transaction does not end")
+        await evse.changed.wait_at_most(life.clock, left_s)

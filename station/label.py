@@ -1,0 +1,67 @@
+"""The identification label of a station: a QR code that opens its page, and what a person reads beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
+
+from station.integrations.mdns import host_name
+
+if TYPE_CHECKING:
+    from station.configuration.installation_file import Configuration
+
+_WIDTH_MM: Final = 80
+_HEIGHT_MM: Final = 36
+_CODE_MM: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What stands on it."""
+
+    identity: str
+    serial_number: str | None
+    address: str
+    """of the page in the local network"""
+    code: str | None = None
+    """with which an installer sets a password, once"""
+
+    @property
+    def link(self) -> str:
+        """What the QR code holds. The one-time code is not in it: addresses stay in histories and logs."""
+        known = {"identity": self.identity, "serial": self.serial_number}
+        return f"{self.address}?{urlencode({name: value for name, value in known.items() if value is not None})}"
+
+
+def page_address(configuration: Configuration) -> str:
+    """Where the installer's page is found by multicast DNS."""
+    http, mdns = configuration.http, configuration.mdns
+    name = host_name(mdns.name or configuration.station.identity)
+    return f"{'https' if http.tls else 'http'}://{name}.local:{http.port}/installer"
+
+
+def label_svg(label: Label) -> str:
+    """The label to print, in millimetres."""
+    import segno
+
+    matrix = [bytes(row) for row in segno.make(label.link, error="m", micro=False).matrix]
+    side = _CODE_MM / len(matrix)
+    dark = "".join(
+        f"M{3 + x * side:.3f} {3 + y * side:.3f}h{side:.3f}v{side:.3f}h-{side:.3f}z"
+        for y, row in enumerate(matrix)
+        for x, module in enumerate(row)
+        if module
+    )
+    lines = [("", label.identity), ("serial", label.serial_number), ("", label.address), ("code", label.code)]
+    texts = [f"{name} {value}".strip() for name, value in lines if value is not None]
+    rows = "".join(
+        f'<text x="37" y="{8 + place * 7}" font-size="{3.4 if len(text) < 24 else 2.1}">{escape(text)}</text>'
+        for place, text in enumerate(texts)
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH_MM}mm" height="{_HEIGHT_MM}mm" '
+        f'viewBox="0 0 {_WIDTH_MM} {_HEIGHT_MM}" font-family="sans-serif">'
+        f'<rect width="{_WIDTH_MM}" height="{_HEIGHT_MM}" fill="#fff"/><path d="{dark}"/>{rows}</svg>'
+    )

@@ -1,0 +1,91 @@
+"""A factory reset by the service: contactors first, bills stay, people and settings go; and the printed label."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any, cast
+
+from station.access.accounts import Role
+from tests.walk import Walk, walking
+from tests.walks.commissioned import commission
+from tests.walks.visit import Api, visiting
+
+REQUIRED = {"identity": "BORNE-TEST", "serial_number": "0001", "commissioning": "required"}
+CODE = "ABCD-EFGH-JKLM"
+
+
+async def test_a_reset_opens_the_contactor_keeps_the_bill_and_forgets_people_and_settings(tmp_path: Path) -> None:
+    tables: dict[str, Any] = {"station": REQUIRED, "http": {"installer_code": CODE}}
+    async with walking(tmp_path, **tables) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await commission(api)
+        await api.post("/api/activation")
+        await walk.life.access.ready()
+        await walk.life.access.accounts.change(Role.OWNER, "correct horse battery")
+        before = walk.life
+        answer = await api.client.patch("/api/commissioning/settings", json={"protection": {"shunt_trip": "hold"}})
+        assert answer.status_code == 202, answer.text
+        await walk.until(lambda: walk.application.life is not None and walk.application.life is not before)
+        await walk.plug(phases=3)
+        await walk.present()
+        await walk.charging()
+        await walk.advance(60)
+        charging = walk.life
+        wrong = await api.client.post("/api/factory-reset", json={"confirm": "yes"})
+        assert wrong.status_code == 422
+        assert walk.application.life is charging
+        await reset_while_time_passes(walk, api, status=202)
+        assert sum(walk.board.currents_a) == 0
+        await walk.until(lambda: walk.application.life is not None and walk.application.life is not charging)
+        assert (await api.get("/api/commissioning"))["stage"] == "not-commissioned"
+        assert await api.get("/api/commissioning/settings") == {}
+        assert all(step["outcome"] is None for step in await api.get("/api/commissioning/steps"))
+        assert (await api.client.get("/api/commissioning/report.pdf")).status_code == 404
+        await walk.life.access.ready()
+        assert not walk.life.access.accounts.commissioned
+        assert walk.life.access.accounts.awaits_label(Role.INSTALLER)
+        *_, charge = (await api.get("/api/transactions"))[
+            "transactions"
+        ]  # a later one: the vehicle is still plugged in
+        assert (charge["stopped_reason"], charge["energy_wh"] > 0.0) == ("Local", True)
+        told = [event["tech_info"] for event in await api.get("/api/security-events")]
+        assert "factory reset by this machine" in told
+
+
+async def test_a_contactor_that_does_not_open_forbids_the_reset(tmp_path: Path) -> None:
+    async with walking(tmp_path, station=REQUIRED) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await commission(api)
+        await api.post("/api/activation")
+        await walk.plug(phases=3)
+        await walk.present()
+        await walk.charging()
+        life = walk.life
+        walk.board.welded = True
+        asked = await reset_while_time_passes(walk, api, status=409)
+        assert "contactor" in asked["detail"]
+        assert walk.application.life is life
+
+
+async def reset_while_time_passes(walk: Walk, api: Api, *, status: int) -> dict[str, Any]:
+    """Ask for a reset, and let the time pass in which a contactor opens."""
+    body = {"confirm": "FACTORY-RESET"}
+    asked = asyncio.create_task(api.post("/api/factory-reset", body, status=status, settled=False))
+    while not asked.done():
+        await walk.advance(0.5)
+        await asyncio.sleep(0.01)
+    return cast("dict[str, Any]", await asked)
+
+
+async def test_the_label_shows_the_code_only_while_it_is_good(tmp_path: Path) -> None:
+    tables: dict[str, Any] = {"station": REQUIRED, "http": {"installer_code": CODE}}
+    async with walking(tmp_path, **tables) as walk, visiting(walk) as api:
+        await walk.accepted()
+        plain = (await api.client.get("/api/label.svg")).text
+        assert "BORNE-TEST" in plain
+        assert "http://BORNE-TEST.local:" in plain
+        assert CODE not in plain
+        assert CODE in (await api.client.get("/api/label.svg?code=true")).text
+        await commission(api)
+        assert (await api.client.get("/api/label.svg?code=true")).status_code == 409
