@@ -26,7 +26,7 @@ class Confirmation(Command):
 
 
 def factory_routes(api: FastAPI, living: Living, host: Host) -> None:
-    """Service alone may do this (the last row of permissions.py)."""
+    """Service alone may do this."""
 
     @api.post("/api/factory-reset", status_code=202)
     async def reset(body: Confirmation, request: Request) -> Json:  # pyright: ignore[reportUnusedFunction]  # the decorators register these

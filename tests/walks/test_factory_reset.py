@@ -49,7 +49,7 @@ async def test_a_reset_opens_the_contactor_keeps_the_bill_and_forgets_people_and
             "transactions"
         ]  # a later one: the vehicle is still plugged in
         assert (charge["stopped_reason"], charge["energy_wh"] > 0.0) == ("Local", True)
-        told = [event["tech_info"] for event in await api.get("/api/security-events")]
+        told = [event["info"] for event in await api.get("/api/security-events")]
         assert "factory reset by this machine" in told
 
 
