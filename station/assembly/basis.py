@@ -1,0 +1,98 @@
+"""What everything else of a station stands on: settings, the record, trust, and where the CSMS is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from station.logs.store import LogStore
+from station.model import BootReason
+from station.network import NetworkProfile, NetworkProfiles
+from station.program import Program
+from station.records.database import Database
+from station.records.fact_store import FactStore
+from station.records.outbox import Outbox
+from station.security.certificates import Certificates, Seed
+from station.security.credentials import Credentials
+from station.security.security_events import SecurityEvents, SecurityEventType
+from station.settings import Settings
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from station.configuration.installation_file import Configuration
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """The parts that the others are made of."""
+
+    program: Program
+    storage: Path
+    database: Database
+    log: LogStore
+    settings: Settings
+    outbox: Outbox
+    security_events: SecurityEvents
+    certificates: Certificates
+    credentials: Credentials
+    network: NetworkProfiles
+
+    @property
+    def clock(self) -> Clock:
+        """The station's clock."""
+        return self.program.clock
+
+    @property
+    def configuration(self) -> Configuration:
+        """The installation file."""
+        return self.program.configuration
+
+    def facts(self, kind: str) -> FactStore:
+        """What is kept of one kind of thing."""
+        return FactStore(self.database, kind)
+
+
+async def lay(program: Program, database: Database, log: LogStore) -> Basis:
+    """Begin a life: what is on disk is read, and the boot goes into the security log.
+
+    Raises:
+        StorageError: the records cannot be read.
+    """
+    configuration, clock = program.configuration, program.clock
+    storage = Path(configuration.station.storage)
+    settings = Settings(database)
+    await settings.load()
+    outbox = Outbox(database, clock)
+    await outbox.check()
+    security_events = SecurityEvents(database, clock)
+    await security_events.report(_beginning(program.boot_reason), program.boot_reason.value)
+    certificates = Certificates(storage / "certificates", _seed(configuration), settings, clock, security_events)
+    await certificates.load()
+    credentials = Credentials(storage / "basic-auth.json", _password(configuration), clock)
+    network = NetworkProfiles(database, settings, credentials, certificates, security_events)
+    await network.load(_network_profile(configuration))
+    return Basis(program, storage, database, log, settings, outbox, security_events, certificates, credentials, network)
+
+
+def _beginning(reason: BootReason) -> SecurityEventType:
+    """The security event that a boot is."""
+    powered_up = reason is BootReason.POWER_UP
+    return SecurityEventType.STARTUP_OF_THE_DEVICE if powered_up else SecurityEventType.RESET_OR_REBOOT
+
+
+def _password(configuration: Configuration) -> str | None:
+    csms = configuration.csms
+    return csms.password.get_secret_value() if csms is not None and csms.password is not None else None
+
+
+def _network_profile(configuration: Configuration) -> NetworkProfile | None:
+    """Where the installation file says that the CSMS is."""
+    csms = configuration.csms
+    return NetworkProfile(csms.url, csms.security_profile, csms.message_timeout_s) if csms is not None else None
+
+
+def _seed(configuration: Configuration) -> Seed:
+    """The certificates that the installation file brings along."""
+    csms = configuration.csms
+    return Seed(csms.ca_file, csms.certificate_file, csms.key_file) if csms is not None else Seed()

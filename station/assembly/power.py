@@ -1,0 +1,158 @@
+"""How much may flow, and what protects: load management, limits from outside, back plate, residual current."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from energy.controller import Connection, Controller
+from energy.grid_orders import GridOrders, OrderRecord, Powers
+from energy.profile_store import ProfileStore
+from energy.sharing import Policy
+from energy.sources.house import House
+from station.assembly.basis import Basis
+from station.evse import Evse
+from station.hardware.selector import selected_a
+from station.limits.charging_rate import ChargingRates
+from station.limits.external_limits import ExternalLimits
+from station.limits.load_history import LoadHistory
+from station.limits.load_management import Influences, LoadManagement
+from station.limits.profiles import Profiles
+from station.limits.shared_limits import SharedLimits
+from station.limits.tariff_steering import TariffSteering
+from station.model import BootReason
+from station.protection.back_plate_watch import BackPlateWatch
+from station.protection.contactor_count import ContactorRecord
+from station.protection.jumpers import expected_position
+from station.protection.residual_current import ResidualCurrentGuard
+from station.protection.tamper import Tamper
+
+if TYPE_CHECKING:
+    from station.configuration.installation_file import GridConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """What limits and protects."""
+
+    load: LoadManagement
+    grid_orders: GridOrders | None
+    external_limits: ExternalLimits
+    shared_limits: SharedLimits
+    history: LoadHistory
+    residual: ResidualCurrentGuard
+    tamper: Tamper
+    plate: BackPlateWatch
+    watchers: Sequence[Callable[[], Awaitable[None]]]
+
+
+async def power(basis: Basis, evses: Mapping[int, Evse]) -> Power:
+    """Load management and protection of these EVSEs.
+
+    Raises:
+        StorageError: the records cannot be read.
+    """
+    clock = basis.clock
+    grid_orders = await _grid_orders(basis)
+    load = await _load_management(basis, evses, grid_orders)
+    contactors = ContactorRecord(evses, basis.facts("contactor"))
+    await contactors.load()
+    back_plate, protection = basis.program.site.back_plate, basis.configuration.protection
+    residual = ResidualCurrentGuard(evses, back_plate, basis.facts("residual-current"), protection, clock)
+    await residual.load()
+    tamper = Tamper(evses.values(), basis.database, basis.security_events)
+    tamper.flap_open = lambda: back_plate.seen.flap_open
+    await tamper.load()
+    external = ExternalLimits(
+        load.controller,
+        load.profiles.store,
+        basis.facts("external-limit"),
+        clock,
+        phases=max(evse.layout.phases for evse in evses.values()),
+    )
+    await external.load()
+    shared = SharedLimits(load.controller, basis.facts("shared-limit"), clock, load.poke)
+    await shared.load()
+    history, rates = LoadHistory(load.controller, evses, clock), ChargingRates(evses, basis.settings, clock)
+    load.on_decided += [history.look, external.look, rates.look]
+    plate = _back_plate_watch(basis, load, tamper)
+    watchers = [residual.run, contactors.run, plate.run]
+    if grid_orders is not None:
+        grid_orders.powers = lambda: _powers(load, evses)
+        watchers += [load.watch_orders, grid_orders.run]
+    return Power(load, grid_orders, external, shared, history, residual, tamper, plate, watchers)
+
+
+def tariff_period(load: LoadManagement) -> str | None:
+    """The tariff period that the grid meter tells."""
+    sample = load.controller.last_sample
+    return sample.tariff_period if sample is not None else None
+
+
+async def _grid_orders(basis: Basis) -> GridOrders | None:
+    """The contact of the grid operator, and the record of what it ordered."""
+    config = basis.configuration.grid_order
+    if config is None:
+        return None
+    record = OrderRecord(basis.storage / "grid-orders.jsonl", basis.clock)
+    await record.load()
+    return GridOrders(config.open(basis.clock, basis.program.site.contacts_for(config)), record, basis.clock)
+
+
+async def _load_management(basis: Basis, evses: Mapping[int, Evse], grid_orders: GridOrders | None) -> LoadManagement:
+    configuration, clock, program = basis.configuration, basis.clock, basis.program
+    store = ProfileStore({evse.id: evse.layout.phases for evse in evses.values()})
+    profiles = Profiles(store, basis.database, basis.settings, clock)
+    await profiles.load()
+    grid = configuration.grid
+    site, source = program.site, None
+    if grid is not None:
+        source = site.grid_source(grid.source).open(clock, House(grid.phases, site.buses))
+    powered_up = program.boot_reason is BootReason.POWER_UP
+    return LoadManagement(
+        Controller(
+            clock,
+            profiles.store,
+            _connection(grid) if grid is not None else None,
+            station_limit_a=selected_a(site.back_plate.seen.selector),
+            policy=Policy(grid.sharing) if grid is not None else Policy.FAIR,
+        ),
+        evses,
+        clock,
+        profiles=profiles,
+        around=Influences(
+            source,
+            orders=grid_orders,
+            tariff=TariffSteering(basis.settings, clock),
+            temperatures=configuration.protection.temperatures,
+            restart_delay_max_s=grid.restart_delay_max_s if grid is not None and powered_up else 0.0,
+        ),
+    )
+
+
+def _connection(grid: GridConfig) -> Connection:
+    return Connection(
+        grid.phases,
+        grid.safe_current_a,
+        grid.max_current_a,
+        breaker=grid.breaker,
+        unbalance_a=grid.unbalance_a,
+        silent_least_after_s=grid.silent_least_after_s,
+        silent_pause_after_s=grid.silent_pause_after_s or None,
+    )
+
+
+def _powers(load: LoadManagement, evses: Mapping[int, Evse]) -> Powers:
+    """What the connection and the EVSEs draw now."""
+    sample = load.controller.last_sample
+    shown = [evse.meter.latest.power_w for evse in evses.values() if evse.meter.latest is not None]
+    known = [power_w for power_w in shown if power_w is not None]
+    return Powers(sample.power_w if sample is not None else None, sum(known) if len(known) == len(evses) else None)
+
+
+def _back_plate_watch(basis: Basis, load: LoadManagement, tamper: Tamper) -> BackPlateWatch:
+    configuration = basis.configuration
+    source = configuration.grid.source if configuration.grid is not None else None
+    expected = expected_position(source, configuration.grid_order)
+    return BackPlateWatch(basis.program.site.back_plate, expected, load, tamper)

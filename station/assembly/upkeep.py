@@ -1,0 +1,141 @@
+"""What keeps a station in good order and in touch: firmware, uploads, accounts, light, neighbours, pruning."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from metering.time_quality import TimeStatus
+from station.assembly.basis import Basis
+from station.billing.transaction_log import TransactionLog
+from station.charging_station import ChargingStation
+from station.evse import Evse
+from station.feed import Feed
+from station.firmware.firmware import Firmware, Surroundings
+from station.firmware.record import FirmwareRecord
+from station.hardware import SimulatedUpdaterConfig
+from station.hardware.installer import Commands, Installer
+from station.hardware.leds import lamps_of
+from station.life import Life
+from station.light.light import Lamp, PageLight
+from station.logs.log_files import Logs, LogSources
+from station.logs.upload import LogUploads
+from station.metrology.time_keeper import TimeKeeper
+from station.records.outbox import Outbox
+from station.security.certificates import CertificateUse
+from station.settings import Settings
+from station.simulation.updater import SimulatedUpdater
+from station.tokens.token_store import TokenStore
+from station.transfer.file_transfer import trusting
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from station.access.access import Access
+    from station.configuration.installation_file import Configuration, MqttConfig, StationConfig
+    from station.integrations.mqtt import Mqtt
+
+
+def firmware(basis: Basis, station: ChargingStation) -> Firmware:
+    """The firmware and what updates it. To make the simulated updater is to boot (simulation/updater.py)."""
+    config, clock = basis.configuration.firmware, basis.clock
+    storage, certificates = basis.storage, basis.certificates
+    if isinstance(config, SimulatedUpdaterConfig):
+        updater = SimulatedUpdater(storage / "firmware", clock)
+    else:
+        commands = Commands(config.install_command, config.activate_command or (), config.confirm_command or ())
+        updater = Installer(commands, storage / "firmware", clock)
+    around = Surroundings(
+        station.evses,
+        updater,
+        basis.security_events,
+        station.outbox,
+        storage / "firmware",
+        roots=lambda: certificates.trusted(CertificateUse.MANUFACTURER_ROOT),
+        trust=trusting(certificates),
+        reboot=basis.program.reboot,
+        allow_unsigned=config.allow_unsigned,
+    )
+    made = Firmware(FirmwareRecord(basis.database), around, station.settings, clock)
+    station.restart.delays.append(lambda: made.working)
+    station.restart.vetoes.append(lambda: made.hindrance_to_reset)
+    return made
+
+
+def log_uploads(basis: Basis, station: ChargingStation) -> LogUploads:
+    """Log files for the CSMS; a reset waits for them."""
+    sources = LogSources(basis.log, basis.security_events, basis.outbox, basis.program)
+    logs = Logs(sources, basis.storage / "uploads", basis.configuration.station.identity, basis.clock)
+    logs.tidy()
+    uploads = LogUploads(logs, basis.clock, trusting(basis.certificates))
+    station.restart.delays.append(lambda: uploads.uploading is not None)
+    return uploads
+
+
+def access(basis: Basis) -> Access:
+    """Who gets in at the local API and page; made for the first visitor."""
+    from station.access.access import Access
+    from station.access.accounts import Accounts, Role
+    from station.access.sessions import AccessTokens, Sessions
+
+    http, clock = basis.configuration.http, basis.clock
+    codes = {Role.INSTALLER: http.installer_code, Role.SERVICE: http.service_code}
+    label = {role: code.get_secret_value() for role, code in codes.items() if code is not None}
+    accounts = Accounts(basis.facts("account"), label, clock)
+    tokens = AccessTokens(basis.facts("access-token"), clock)
+    return Access(accounts, Sessions(clock), tokens, basis.security_events, clock)
+
+
+def lamps(configuration: Configuration, feed: Feed) -> list[Lamp]:
+    """Where the status light is shown: on the page, and by the lamps that the installation has."""
+    leds = lamps_of(configuration.light)
+    each = len(leds) > 1
+    return [Lamp(PageLight(feed)), *(Lamp(led, number if each else None) for number, led in enumerate(leds, 1))]
+
+
+def mqtt(config: MqttConfig, who: StationConfig, life: Life) -> Mqtt:
+    from station.integrations.home_assistant import Shown  # a station without a broker does not pay for it
+    from station.integrations.mqtt import Mqtt
+
+    layouts = [evse.layout for evse in life.station.evses.values()]
+    shown = Shown(
+        who.identity,
+        who.vendor,
+        who.model,
+        who.serial_number,
+        life.firmware.version or who.firmware_version,
+        [layout.id for layout in layouts],
+        max(layout.max_current_a for layout in layouts),
+    )
+    return Mqtt(config, shown, life)
+
+
+async def prune(
+    outbox: Outbox, log: TransactionLog, tokens: TokenStore, time: TimeKeeper, settings: Settings, clock: Clock
+) -> None:
+    """Keep the record, the log of transactions and the authorization cache within their bounds, once a day."""
+    while True:
+        await clock.sleep(86_400.0)
+        await tokens.purge()
+        await outbox.prune(settings.recorded_events_limit)
+        if time.status is not TimeStatus.UNKNOWN:  # a clock that is years ahead must not empty the log
+            await log.prune(clock.now() - timedelta(days=settings.recorded_transactions_days))
+
+
+async def publish(evse: Evse, feed: Feed) -> None:
+    """Tell the feed each change of an EVSE that a person would notice."""
+    told: tuple[object, ...] | None = None
+    while True:
+        state = evse.state
+        seen = (evse.connector_status, state.charging_state, state.seen.pilot, evse.offered_a, evse.transaction_id)
+        if seen != told:
+            told = seen
+            feed.publish(
+                "evse",
+                id=evse.id,
+                connector_status=evse.connector_status.value,
+                charging_state=state.charging_state.value,
+                pilot=state.seen.pilot.value,
+                offered_a=evse.offered_a,
+                transaction_id=evse.transaction_id,
+            )
+        await evse.changed.wait()
