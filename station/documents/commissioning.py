@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from station.documents.layout import Column, Imprint, Sheet
 
 if TYPE_CHECKING:
-    from station.commissioning_report import SignedReport
+    from station.commissioning.report import SignedReport
     from station.documents.occasion import Issuer
 
 Table = dict[str, object]

@@ -9,7 +9,7 @@ from fastapi import FastAPI, HTTPException
 from station.access.accounts import Role
 from station.commissioning.activation import Activation, Stage
 from station.commissioning.installer_test import begin_test, end_test
-from station.commissioning_report import write_report
+from station.commissioning.report import write_report
 from station.web.api import Command, Living, Wait, maybe_settle
 from station.web.commissioning_api import hindrances
 from station.web.host import Host

@@ -10,7 +10,7 @@ from fastapi import FastAPI, HTTPException, Query
 from fastapi.responses import Response
 
 from station.billing.transaction_log import Search
-from station.commissioning_report import read_report
+from station.commissioning.report import read_report
 from station.documents import table
 from station.documents.occasion import Issuer, Month, Occasion, Proof
 from station.documents.words import Language

@@ -8,8 +8,8 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import Response
 
 from station.access.accounts import Role
-from station.factory_reset import NotSafeError, reset_to_factory
-from station.label import Label, label_svg, page_address
+from station.commissioning.factory_reset import NotSafeError, reset_to_factory
+from station.commissioning.label import Label, label_svg, page_address
 from station.web.api import Command, Living
 from station.web.host import Host
 from station.web.status import Json

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from station.commissioning_report import remove_report
+from station.commissioning.report import remove_report
 from station.model import StoppedReason, TriggerReason
 from station.records.database import StorageError
 from station.security.security_events import SecurityEventType
