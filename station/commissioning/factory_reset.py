@@ -24,7 +24,7 @@ _OPENS_WITHIN_S: Final = 15.0
 
 
 class NotSafeError(Exception):
-    """A contactor does not open, or a transaction does not end: nothing was taken away from anybody."""
+    """A contactor does not open, or a transaction does not end: nothing is taken, and nobody charges until it is."""
 
 
 async def reset_to_factory(life: Life, settings: SiteSettings, who: str) -> Configuration:
