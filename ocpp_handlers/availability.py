@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_MOST_WAITING = 50
+MOST_WAITING = 50
+"""statuses that have yet to be told; of more the newest"""
 _RETRY_S = 10.0
 
 
@@ -50,7 +51,7 @@ class Availability:
         self._seen: dict[int, ConnectorStatus] = {}
         """the last status of each EVSE that lasted long enough"""
         self._told: dict[int, ConnectorStatus] = {}
-        self._waiting: deque[_Change] = deque(maxlen=_MOST_WAITING)
+        self._waiting: deque[_Change] = deque(maxlen=MOST_WAITING)
         self._changed = Pulse()
 
     def register(self, handlers: Handlers) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ocpp_handlers import customer_information, meter_values, reports
+from ocpp_handlers import availability, customer_information, meter_values, reports, smart_charging
 from ocpp_handlers.connection import LARGEST_FRAME
 from ocpp_handlers.device_model import DataType, Place, Variable, told
 from station.daemon.supervision import MOST_ERRANDS
 from station.firmware.record import MOST_UNTOLD as MOST_STATUSES
 from station.logs.store import STORAGE_BYTES
 from station.logs.upload import MOST_ORDERS
+from station.records.customer_information import MOST_TRANSACTIONS
 from station.security.security_events import MOST_KEPT, MOST_UNTOLD
 
 
@@ -21,6 +22,9 @@ def bound_variables() -> Iterator[Variable]:
         ("OCPPCommCtrlr", "ErrandsLimit", None, MOST_ERRANDS, None),  # what follows answers, and has yet to be done
         ("OCPPCommCtrlr", "ReportsLimit", None, reports.MOST_AT_ONCE, None),
         ("OCPPCommCtrlr", "ReportsLimit", "CustomerInformation", customer_information.MOST_AT_ONCE, None),
+        ("OCPPCommCtrlr", "ReportsLimit", "ChargingProfiles", smart_charging.MOST_AT_ONCE, None),
+        ("OCPPCommCtrlr", "QueuedStatusesLimit", None, availability.MOST_WAITING, None),
+        ("OCPPCommCtrlr", "ReportedTransactionsLimit", None, MOST_TRANSACTIONS, None),  # of one customer
         ("AlignedDataCtrlr", "QueuedValuesLimit", None, meter_values.MOST_WAITING, None),
         ("SecurityCtrlr", "LogEntriesLimit", None, MOST_KEPT, None),
         ("SecurityCtrlr", "QueuedEventsLimit", None, MOST_UNTOLD, None),

@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 _PERIODS_PER_REPORT = 200
 """periods in one ReportChargingProfilesRequest, or one profile: some 12 kB"""
-_MOST_AT_ONCE = 4
+MOST_AT_ONCE = 4
 """reports that may be under way; another one is told that there is nothing"""
 
 
@@ -100,7 +100,7 @@ class SmartCharging:
         found = self._profiles.store.matching(criteria)
         if not found:
             return Answer({"status": "NoProfiles"})
-        if self._under_way >= _MOST_AT_ONCE:
+        if self._under_way >= MOST_AT_ONCE:
             return Answer({"status": "NoProfiles", "statusInfo": {"reasonCode": "OutOfMemory"}})
         return Answer({"status": "Accepted"}, self._report(whole(request["requestId"], "requestId"), found))
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_MOST_TRANSACTIONS = 500
+MOST_TRANSACTIONS = 500
 """in one report, the newest: some 150 messages to the CSMS"""
 _TRY_AGAIN_S = 3_600.0
 
@@ -71,7 +71,7 @@ class CustomerInformation:
             rows = await self._database.rows(
                 "SELECT transaction_id, evse_id, began_at, ended_at FROM transactions"
                 " WHERE token = ? COLLATE NOCASE AND token_type = ? ORDER BY number DESC LIMIT ?",
-                (*key, _MOST_TRANSACTIONS),
+                (*key, MOST_TRANSACTIONS),
             )
             lines += [
                 f"Transaction {transaction_id}: EVSE {evse_id}, {_named(*key)}, from {began_at} until {ended_at}"
@@ -127,7 +127,7 @@ class CustomerInformation:
             rows = await self._database.rows(
                 f"SELECT transaction_id FROM events WHERE {_OF_TOKEN}"
                 " GROUP BY transaction_id ORDER BY MAX(id) DESC LIMIT ?",
-                (*key, _MOST_TRANSACTIONS),
+                (*key, MOST_TRANSACTIONS),
             )
             found += [str(row[0]) for row in rows]
         return found
