@@ -170,4 +170,4 @@ async def test_the_page_says_when_the_station_is_silent_and_when_it_has_no_power
         await walk.application.lose_power()
         await visitor.reads("The station has no power.")
         await walk.application.restore_power()
-        await expect(visitor.page.locator("#banner")).to_be_hidden(timeout=15_000)
+        await expect(visitor.page.locator("#banner")).to_be_hidden()

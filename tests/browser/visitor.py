@@ -46,7 +46,7 @@ class Visitor:
         await self.page.get_by_role("main").get_by_role("button", name="Sign in").click()
         await self.page.wait_for_url(f"{self.address}{to}*")
 
-    async def reads(self, text: str, *, within_s: float = 15.0) -> None:
+    async def reads(self, text: str, *, within_s: float = 30.0) -> None:
         """Wait until a text can be read."""
         await expect(self.page.get_by_text(text).first).to_be_visible(timeout=within_s * 1000)
 
