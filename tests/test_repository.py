@@ -110,5 +110,6 @@ def test_every_borne_command_of_the_readme_exists() -> None:
         if (words := shlex.split(line, comments=True, posix=False))[:1] == ["borne"]
     }
     known = {command.name or command.callback.__name__ for command in commands.registered_commands if command.callback}
+    known |= {group.name for group in commands.registered_groups if group.name}
     assert used
     assert used <= known

@@ -63,7 +63,7 @@ def test_more_is_given_only_after_a_calm_time_and_in_small_steps(
         assert now_s - before.stepped_at_s >= STEP_UP_EVERY_S
         assert after.current_a - before.current_a <= STEP_UP_A + 1e-9
         assert after.stepped_at_s == now_s
-        assert grid_a <= limit_a
+        assert grid_a <= limit_a + 1e-9  # the rounding of a sum
 
 
 @given(capacities, amperes, st.floats(-40, 120), st.floats(1.0, 80), amperes, st.floats(0, 2000))
