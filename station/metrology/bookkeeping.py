@@ -206,8 +206,12 @@ class Bookkeeper:
                 # Without the card: what is written here can never be forgotten.
                 told: Details = {"event": number, "transaction": event.transaction_id, **details}
                 note = self._noted(kind, told, event.evse_id, event.occurred_at)
-                await self._in_thread(lambda note=note: self.journal.append(note))
-                self._cursor = number
+                await self._in_thread(lambda note=note, number=number: self._enter(note, number))
+
+    def _enter(self, note: Note, number: int) -> None:
+        """Write down an event. Both in the thread: a stop meanwhile would leave it written, and to be written again."""
+        self.journal.append(note)
+        self._cursor = number
 
     async def _begun(self, event: TransactionEvent) -> Details:
         serial = self._serial(event.evse_id)

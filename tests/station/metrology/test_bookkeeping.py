@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 from decimal import Decimal
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from metering.journal import JournalEntry, JournalError, JournalEvent, RegisterJournal
+from metering.journal import JournalEntry, JournalError, JournalEvent, Note, RegisterJournal
 from metering.time_quality import TimeSource
 from station.billing.billing import Billing
 from station.billing.price import Bill, PeriodPrice, PriceList
@@ -182,6 +183,46 @@ async def test_a_power_cut_between_the_record_and_the_journal_loses_nothing_and_
         (newest, _) = (await dead.log.find(_ALL)).transactions
         assert newest.bill is not None
         assert newest.bill.lines[0].quantity == newest.energy_wh / 1000 if newest.energy_wh else False
+
+
+class InterruptedJournal(RegisterJournal):
+    """A journal whose writer is stopped just when the end of a transaction is on the disk."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.loop = asyncio.get_running_loop()
+        self.stop: asyncio.Task[None] | None = None
+
+    def append(self, note: Note) -> JournalEntry:
+        """From a thread, as every write."""
+        entry = super().append(note)
+        if note.event is JournalEvent.END and self.stop is not None:
+            stopped = threading.Event()
+            self.loop.call_soon_threadsafe(self._interrupt, self.stop, stopped)
+            stopped.wait()
+        return entry
+
+    def _interrupt(self, task: asyncio.Task[None], stopped: threading.Event) -> None:
+        self.stop = None
+        task.cancel()
+        self.loop.call_soon(stopped.set)
+
+
+async def test_a_stop_while_an_end_is_being_written_does_not_write_it_twice(tmp_path: Path) -> None:
+    async with post(tmp_path) as it:
+        desk = Desk(it, tmp_path)
+        journal = desk.books.journal = InterruptedJournal(tmp_path)
+        await desk.books.load(VERSIONS, "PowerUp")
+        await it.charge()
+        journal.stop = asyncio.create_task(desk.books.run())
+        running = journal.stop
+        await desk.end(2000.0)
+        await asyncio.wait({running})
+        assert running.cancelled()
+        await it.clock.advance(7)
+        await desk.books.close()
+        kinds = [entry.note.event for entry in desk.entries(JournalEvent.BEGIN, JournalEvent.END)]
+        assert kinds == [JournalEvent.BEGIN, JournalEvent.END]
 
 
 async def test_a_journal_on_a_disk_that_refuses_is_no_reason_not_to_charge_and_is_caught_up_with(
