@@ -203,12 +203,12 @@ class Connection:
         with self._clock.wire(_DIAL_WIRE_S):
             # The system's roots are many: to read them takes long enough for the boards to notice.
             context = await asyncio.to_thread(self._context, material) if material is not None else None
-            return await dial(
+            attempt = dial(
                 address(profile, access.identity),
                 subprotocols=[Subprotocol(SUBPROTOCOL)],
                 additional_headers=headers(profile, access.identity, access.credentials.password),
                 ssl=context,
-                open_timeout=_DIAL_S,
+                open_timeout=None,  # our own: the clock may be virtual
                 close_timeout=_GOODBYE_S,
                 ping_interval=None,  # our own: the interval is a variable, the clock may be virtual
                 max_size=LARGEST_FRAME,
@@ -216,6 +216,11 @@ class Connection:
                 user_agent_header=None,
                 proxy=None,
             )
+            try:
+                async with self._clock.timeout(_DIAL_S):
+                    return await attempt
+            except TimeoutError as error:
+                raise TimeoutError(f"no answer within {_DIAL_S:g} s") from error
 
     def _context(self, material: TlsMaterial) -> ssl.SSLContext:
         from ocpp_handlers.tls import context_of

@@ -288,3 +288,35 @@ class Csms:
         answer = await self.ask(action, payload)
         assert answer.kind == 3, f"{action} is answered with a CALLERROR: {answer.payload}"
         return answer.payload
+
+
+class MuteEndpoint:
+    """An endpoint of the test system that takes every connection and says nothing: no TLS, no HTTP, no refusal."""
+
+    def __init__(self, *, secured: bool) -> None:
+        self._scheme = "wss" if secured else "ws"
+        self.attempts = 0
+        """to connect"""
+        self._server: asyncio.Server | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens, without the identity."""
+        assert self._server is not None
+        return f"{self._scheme}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/ocpp"
+
+    async def __aenter__(self) -> MuteEndpoint:
+        self._server = await asyncio.start_server(self._take, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.attempts += 1
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(4096):
+                pass  # until the station leaves
+        writer.close()

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tests.csms import NEVER
-from tests.walk import walking
+import pytest
+
+from tests.csms import NEVER, Csms
+from tests.walk import configuration, powered, walking
 from tests.walks.steps import variables
 
 
@@ -76,3 +82,38 @@ async def test_an_identity_with_a_colon_has_no_password(tmp_path: Path) -> None:
         )
         assert answer["setVariableResult"][0]["attributeStatus"] == "Rejected"
         assert walk.life.credentials.password is None
+
+
+class MuteEndpoint:
+    """Takes every connection and never says a word, not even a refusal; `dialled` is when, on the station's clock."""
+
+    def __init__(self) -> None:
+        self.now: Callable[[], datetime] | None = None
+        self.dialled: list[datetime] = []
+        self.left = 0
+
+    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert self.now is not None
+        self.dialled.append(self.now())
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(4096):
+                pass
+        self.left += 1
+        writer.close()
+
+
+@pytest.mark.parametrize("csms", [{}, {"security_profile": 2, "password": "correct-horse-battery-staple"}])
+async def test_an_endpoint_that_never_answers_is_left_after_the_time_for_a_dial(
+    tmp_path: Path, csms: dict[str, Any]
+) -> None:
+    """In the station's own time, as everything else it waits for; then the back-off counts (part 4 §5.3)."""
+    mute = MuteEndpoint()
+    server = await asyncio.start_server(mute.take, "127.0.0.1", 0)
+    url = f"{'wss' if csms else 'ws'}://127.0.0.1:{server.sockets[0].getsockname()[1]}/ocpp"
+    rows = variables(OCPPCommCtrlr__RetryBackOffWaitMinimum="5", OCPPCommCtrlr__RetryBackOffRandomRange="0")
+    config = configuration(tmp_path, url, csms=csms, variable=rows)
+    async with server, powered(config, Csms()) as walk:
+        mute.now = walk.application.clock.now
+        await walk.until(lambda: len(mute.dialled) == 2, within_s=40)
+        assert (mute.dialled[1] - mute.dialled[0]).total_seconds() == pytest.approx(20 + 5, abs=0.6)
+        await walk.until(lambda: mute.left == 1)  # the first attempt was given up
