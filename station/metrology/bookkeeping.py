@@ -82,6 +82,8 @@ class Bookkeeper:
         self._due = asyncio.Event()
         self._cursor = 0
         """the newest event that is in the journal"""
+        self._unsure: tuple[Note, int] | None = None
+        """an event whose entry the disk has not confirmed: it may be in the journal already"""
         self._first = 0
         """the newest event of the lives before this one"""
         self._opened = False
@@ -192,6 +194,9 @@ class Bookkeeper:
             await self._due.wait()
 
     async def _write_notes(self) -> None:
+        if (unsure := self._unsure) is not None:
+            # First and unchanged: the journal knows its last entry again, and does not write it twice.
+            await self._in_thread(lambda: self._enter(*unsure))
         while self._notes:
             note = self._notes[0]
             await self._in_thread(lambda note=note: self.journal.append(note))
@@ -210,8 +215,9 @@ class Bookkeeper:
 
     def _enter(self, note: Note, number: int) -> None:
         """Write down an event. Both in the thread: a stop meanwhile would leave it written, and to be written again."""
+        self._unsure = note, number
         self.journal.append(note)
-        self._cursor = number
+        self._unsure, self._cursor = None, number
 
     async def _begun(self, event: TransactionEvent) -> Details:
         serial = self._serial(event.evse_id)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
 import threading
 from collections.abc import AsyncGenerator
 from datetime import timedelta
@@ -223,6 +225,32 @@ async def test_a_stop_while_an_end_is_being_written_does_not_write_it_twice(tmp_
         await desk.books.close()
         kinds = [entry.note.event for entry in desk.entries(JournalEvent.BEGIN, JournalEvent.END)]
         assert kinds == [JournalEvent.BEGIN, JournalEvent.END]
+
+
+async def test_an_end_whose_sync_failed_is_on_the_disk_and_is_not_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line is in the file, the disk has not confirmed it, and other things happen before the next attempt."""
+    async with post(tmp_path) as it:
+        desk = Desk(it, tmp_path)
+        await desk.books.load(VERSIONS, "PowerUp")
+        running = asyncio.create_task(desk.books.run())
+        await it.charge()
+
+        def refuse(handle: int) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        with monkeypatch.context() as patched:
+            patched.setattr("os.fsync", refuse)
+            await desk.end(2000.0)
+            await asyncio.wait({running})
+        assert isinstance(running.exception(), ExceptionGroup)
+        desk.books.note(JournalEvent.TAMPER, {}, 1)
+        await it.clock.advance(7)
+        await desk.books.close()
+        kinds = [entry.note.event for entry in desk.entries()]
+        assert kinds == [JournalEvent.BOOT, JournalEvent.BEGIN, JournalEvent.END, JournalEvent.TAMPER]
+        assert desk.books.journal.verify().broken is None
 
 
 async def test_a_journal_on_a_disk_that_refuses_is_no_reason_not_to_charge_and_is_caught_up_with(
