@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from pathlib import Path
 
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Locator, expect
 
 from station.access.accounts import Role
 from station.billing.price import PriceList
@@ -93,8 +94,40 @@ async def test_an_owner_looks_back_at_what_was_charged(browser: Browser, tmp_pat
         await expect(items).to_have_count(2)
         await owner.audit()
         await owner.picture("owner-history")
+        receipts = items.get_by_role("link", name="Receipt (PDF)")
+        await expect(receipts).to_have_count(2)
+        assert (await _taken(owner, receipts.first)).startswith(b"%PDF")
         await owner.page.get_by_label("To", exact=True).fill("2000-01-01")
         await owner.reads("No charges in this time.")
+
+
+async def test_an_owner_takes_the_report_of_a_month_along(browser: Browser, tmp_path: Path) -> None:
+    """For all cards or for one; as a document and as a table."""
+    async with walking(tmp_path) as walk, visiting(browser, walk) as owner:
+        await walk.accepted()
+        await charged(walk, 30)
+        await walk.life.cards.add(OTHER_CARD, "Anna")
+        month = f"{walk.life.clock.now():%Y-%m}"
+        await owner.sign_in(Role.OWNER, to="/owner")
+        await owner.reads("Charges: 1")
+        await owner.page.get_by_label("Month", exact=True).fill(month)
+        report = owner.page.locator("#report")
+        assert (await _taken(owner, report.get_by_role("link", name="Report (PDF)"))).startswith(b"%PDF")
+        table = report.get_by_role("link", name="Table (CSV)")
+        assert len((await _taken(owner, table)).splitlines()) == 2
+        offered = owner.page.locator("#report-cards option")
+        await expect(offered).to_have_text("Anna")
+        await owner.page.get_by_label("Card (empty: all)").fill(await offered.get_attribute("value") or "")
+        assert len((await _taken(owner, table)).splitlines()) == 1, "Anna did not charge"
+        await owner.audit()
+
+
+async def _taken(visitor: Visitor, link: Locator) -> bytes:
+    """What a link gives to take along."""
+    async with visitor.page.expect_download() as coming:
+        await link.click()
+    file = await (await coming.value).path()
+    return await asyncio.to_thread(file.read_bytes)
 
 
 def _quarter() -> Decimal:

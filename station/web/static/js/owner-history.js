@@ -5,11 +5,14 @@ import { acting, find, make, say, show } from "./dom.js";
 import { day, duration, kilowattHours, money } from "./format.js";
 import { t } from "./words.js";
 
+const language = document.documentElement.lang;
+
 const PAGE = 20;
 let shown = 0;
 
 export function openHistory() {
   load(true);
+  offerCards();
 }
 
 find("#history-filter").addEventListener("change", () => load(true));
@@ -55,6 +58,36 @@ function item(one) {
     { class: "charge" },
     make("div", { class: "row" }, make("strong", {}, kilowattHours(one.energy_wh)), cost),
     make("p", { class: "muted small" }, `${day(one.began_at)} · ${lasted} · ${one.token ?? "–"}`),
-    make("div", {}, make("a", { href: `${path}/record`, download: true }, t("history.record"))),
+    make("div", { class: "row" }, ...papers(one, path)),
   );
+}
+
+/** What is handed out of a charge; a receipt only once it has ended. */
+function papers(one, path) {
+  const record = make("a", { href: `${path}/record`, download: true }, t("history.record"));
+  if (one.duration_s === null) return [record];
+  return [make("a", { href: `${path}/receipt.pdf?lang=${language}`, download: true }, t("history.receipt")), record];
+}
+
+// The report of a month
+
+const report = find("#report");
+report.elements.month.value = new Date(Date.now() - 7 * 86_400_000).toISOString().slice(0, 7); // early in a month the last one is meant
+report.addEventListener("input", link);
+link();
+
+function link() {
+  const { month, token } = Object.fromEntries(new FormData(report));
+  const query = new URLSearchParams({ month, ...(token ? { token } : {}) });
+  for (const [name, more] of [["pdf", `&lang=${language}`], ["csv", ""]]) {
+    const offer = find(`#report-${name}`);
+    if (month) offer.href = `/api/monthly-report.${name}?${query}${more}`;
+    else offer.removeAttribute("href");
+  }
+}
+
+/** The station's own cards are offered by their labels. */
+async function offerCards() {
+  const { cards } = await get("/api/cards");
+  find("#report-cards").replaceChildren(...cards.map((card) => make("option", { value: card.number }, card.label)));
 }
