@@ -220,6 +220,11 @@ async def energy_transfer_started(bench: Bench, *, evse_id: int | None = None, *
             assert event["triggerReason"] == ("RemoteStart" if remote else "CablePluggedIn"), event
             assert event["transactionInfo"]["chargingState"] == "EVConnected", event
     event = await bench.expect_event(evse_id=evse)
+    if event["eventType"] == "Started" and "DataSigned" in bench.start_points:
+        # Step 5: the transaction starts with the first reading that is signed.
+        allowed = {"SignedDataReceived", "RemoteStart"} if session.remote else {"SignedDataReceived"}
+        assert event["triggerReason"] in allowed, event
+        event = await bench.expect_event(evse_id=evse)
     if event["eventType"] == "Started" and event["transactionInfo"].get("chargingState") != "Charging":
         # Step 7: with PowerPathClosed as the start point the path closes before energy flows.
         assert "PowerPathClosed" in bench.start_points, event

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import pairwise
 
 import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from metering import ocmf
-from metering.ocmf_keys import read_key
-from metering.ocmf_signature import verify
 from tests.conformance import states
 from tests.conformance.bench import Bench
-from tests.conformance.cases import case, setup
+from tests.conformance.cases import case
 from tests.conformance.frames import Payload
 from tests.conformance.station import Setup
 
@@ -27,6 +27,9 @@ _SAMPLED_S = 15
 _DURATION_S = 100.0
 """<Configured transaction duration>"""
 _DEVIATION_S = 1.0
+
+EVSES = pytest.mark.parametrize("station_setup", [Setup(), Setup(evses=2)], ids=["one-evse", "two-evses"])
+"""a case that speaks of the EVSE of the transaction and of idle ones"""
 
 
 async def configure_if_implemented(bench: Bench, component: str, variable: str, value: str) -> None:
@@ -54,10 +57,10 @@ def by_moment(values: Iterable[Payload]) -> dict[datetime, list[Payload]]:
 
 
 def check_context(values: Sequence[Payload], context: str) -> None:
-    """sampledValue[0].context."""
+    """sampledValue[0].context; the others of the same moment have no other one."""
     assert values
     for value in values:
-        assert value["sampledValue"][0].get("context", "Sample.Periodic") == context, value
+        assert {one.get("context", "Sample.Periodic") for one in value["sampledValue"]} == {context}, value
 
 
 def check_measurands(values: Sequence[Payload], configured: str) -> None:
@@ -112,6 +115,15 @@ def ended(bench: Bench) -> Payload:
     return event
 
 
+def check_ended(values: Sequence[Payload], interval_s: float) -> None:
+    """What the end tells of a sampled transaction: a value per interval, and the one of its end."""
+    *periodic, last = values
+    check_context(periodic, "Sample.Periodic")
+    check_intervals(periodic, interval_s)
+    check_context([last], "Transaction.End")
+    check_measurands(values, _MEASURANDS)
+
+
 async def session_of(bench: Bench, duration_s: float) -> None:
     """EnergyTransferStarted, the transaction duration, and ParkingBayUnoccupied."""
     await states.energy_transfer_started(bench)
@@ -120,7 +132,7 @@ async def session_of(bench: Bench, duration_s: float) -> None:
 
 
 @case("Core", "M", "C-40")
-@pytest.mark.parametrize("station_setup", [Setup(), Setup(evses=2)], ids=["one-evse", "two-evses"])
+@EVSES
 async def test_tc_j_01_cs(bench: Bench) -> None:
     """Clock-aligned Meter Values - No transaction ongoing"""
     await bench.configure("AlignedDataCtrlr", "Measurands", _MEASURANDS)
@@ -133,10 +145,13 @@ async def test_tc_j_01_cs(bench: Bench) -> None:
         check_context(values, "Sample.Clock")
         check_measurands(values, _MEASURANDS)
         check_intervals(values, _ALIGNED_S)
+    check_intervals([value for values in told.values() for value in values], _ALIGNED_S)  # at the same moments
+    assert bench.journal.sent("TransactionEvent") == []
     check_locations(bench)
 
 
 @case("Core", "M", "C-40")
+@EVSES
 async def test_tc_j_02_cs(bench: Bench) -> None:
     """Clock-aligned Meter Values - Transaction ongoing"""
     await bench.configure("AlignedDataCtrlr", "Measurands", _MEASURANDS)
@@ -158,7 +173,9 @@ async def test_tc_j_02_cs(bench: Bench) -> None:
             check_intervals(values, _ALIGNED_S)
     check_intervals([*in_events, *idle.get(bench.evse_id, [])], _ALIGNED_S)
     if in_events:
-        check_intervals([{"timestamp": event["timestamp"]} for event in events(bench, "MeterValueClock")], _ALIGNED_S)
+        check_intervals(events(bench, "MeterValueClock"), _ALIGNED_S)
+    everywhere = [*in_events, *(value for values in idle.values() for value in values)]
+    check_intervals(everywhere, _ALIGNED_S)  # at the same moments
     if await bench.get_variable("ChargingStation", "SupplyPhases") == "3":
         check_phases([*in_events, *idle.get(bench.evse_id, [])])
     check_locations(bench)
@@ -179,56 +196,96 @@ async def test_tc_j_03_cs(bench: Bench) -> None:
     check_locations(bench)
 
 
-def check_signed(values: Sequence[Payload]) -> None:
-    """The register of each value is signed, and the public key there is empty or one that can be read."""
+SHOWN = pytest.mark.parametrize("shown", ["Never", "OncePerTransaction", "EveryMeterValue"])
+"""OCPPCommCtrlr.PublicKeyWithSignedMeterValue, on which a validation depends"""
+
+
+def check_signed(values: Sequence[Payload], shown: str) -> None:
+    """The register of each value is signed; the public key is there as often as it was asked for, and fits."""
+    keys: list[str] = []
     for value in values:
         (register,) = [one for one in value["sampledValue"] if one.get("measurand", REGISTER) == REGISTER]
         signed = register["signedMeterValue"]
-        record = ocmf.parse(base64.b64decode(signed["signedMeterData"]))
-        assert record.signature is not None
-        if signed["publicKey"]:
-            assert verify(record, read_key(base64.b64decode(signed["publicKey"]).decode())).valid, signed
+        assert signed["encodingMethod"] == "OCMF", signed
+        keys.append(signed["publicKey"])
+    assert len(keys) >= 2
+    shows = [bool(key) for key in keys]
+    match shown:
+        case "Never":
+            assert not any(shows), keys
+        case "OncePerTransaction":
+            assert shows.count(True) == 1, keys
+        case _:
+            assert all(shows), keys
+    for key in filter(None, keys):
+        for value in values:
+            check_signature(value, key)
+
+
+def check_signature(value: Payload, key: str) -> None:
+    """Read with nothing but a library for cryptography: OCMF (header, payload and signature), key as DER in hex.
+
+    Raises:
+        InvalidSignature: it is not of this key.
+    """
+    (signed,) = [one["signedMeterValue"] for one in value["sampledValue"] if "signedMeterValue" in one]
+    header, payload, signature = base64.b64decode(signed["signedMeterData"]).decode().split("|")
+    assert header == "OCMF", header
+    told = json.loads(signature)
+    assert told["SA"] == "ECDSA-secp256r1-SHA256", told
+    public = serialization.load_der_public_key(bytes.fromhex(base64.b64decode(key).decode().rpartition(":")[2]))
+    assert isinstance(public, ec.EllipticCurvePublicKey)
+    public.verify(bytes.fromhex(told["SD"]), payload.encode(), ec.ECDSA(hashes.SHA256()))
 
 
 @case("Core", "C", "C-40 and C-42")
-async def test_tc_j_04_cs(bench: Bench) -> None:
+@SHOWN
+async def test_tc_j_04_cs(bench: Bench, shown: str) -> None:
     """Clock-aligned Meter Values - Signed"""
     await bench.configure("AlignedDataCtrlr", "TxEndedMeasurands", _MEASURANDS)
     await bench.configure("AlignedDataCtrlr", "TxEndedInterval", str(_ALIGNED_S))
     await bench.configure("SampledDataCtrlr", "TxEndedMeasurands", "")
     await configure_if_implemented(bench, "AlignedDataCtrlr", "SendDuringIdle", "false")
     await bench.configure("AlignedDataCtrlr", "SignReadings", "true")
-    await bench.configure("OCPPCommCtrlr", "PublicKeyWithSignedMeterValue", "EveryMeterValue")
+    await bench.configure("OCPPCommCtrlr", "PublicKeyWithSignedMeterValue", shown)
     await session_of(bench, _DURATION_S)
     values = ended(bench)["meterValue"]
     check_intervals(values, _ALIGNED_S)
     check_context(values, "Sample.Clock")
     check_measurands(values, _MEASURANDS)
-    check_signed(values)
+    check_signed(values, shown)
     check_locations(bench)
 
 
 @case("Core", "C", "C-42")
-async def test_tc_j_11_cs(bench: Bench) -> None:
+@SHOWN
+async def test_tc_j_11_cs(bench: Bench, shown: str) -> None:
     """Sampled Meter Values - Signed"""
     await bench.configure("SampledDataCtrlr", "TxEndedMeasurands", _MEASURANDS)
     await bench.configure("SampledDataCtrlr", "TxEndedInterval", str(_SAMPLED_S))
     await bench.configure("AlignedDataCtrlr", "TxEndedMeasurands", "")
     await bench.configure("SampledDataCtrlr", "SignReadings", "true")
+    await bench.configure("OCPPCommCtrlr", "PublicKeyWithSignedMeterValue", shown)
     # With it the begin has an event of its own, which the reusable states of the session do not know.
     await configure_if_implemented(bench, "SampledDataCtrlr", "SignStartedReadings", "false")
     await session_of(bench, _DURATION_S)
-    values = ended(bench)["meterValue"]
-    check_signed(values)
-    periodic = [value for value in values if value["sampledValue"][0]["context"] == "Sample.Periodic"]
-    check_measurands(periodic, _MEASURANDS)
-    check_intervals(periodic, _SAMPLED_S)
-    assert values[-1]["sampledValue"][0]["context"] == "Transaction.End", values
+    # OCA, Signed Meter Values 4.1.2: the signed begin is told with the end, for both are needed to check a bill.
+    begin, *values = ended(bench)["meterValue"]
+    check_context([begin], "Transaction.Begin")
+    check_ended(values, _SAMPLED_S)
+    check_signed([begin, *values], shown)
     check_locations(bench)
 
 
+_UNSAMPLED = {"SampledDataCtrlr.TxUpdatedInterval": "0", "SampledDataCtrlr.TxStartedMeasurands": ""}
+
+
 @case("Core", "C", "C-28")
-@setup(variables={"SampledDataCtrlr.TxUpdatedInterval": "0", "SampledDataCtrlr.TxStartedMeasurands": ""})
+@pytest.mark.parametrize(
+    "station_setup",
+    [Setup(variables=_UNSAMPLED), Setup(evses=2, variables=_UNSAMPLED)],
+    ids=["one-evse", "two-evses"],
+)
 async def test_tc_j_06_cs(bench: Bench) -> None:
     """Clock-aligned Meter Values - No Meter Values during transaction"""
     await bench.configure("AlignedDataCtrlr", "Measurands", _MEASURANDS)
@@ -255,10 +312,12 @@ async def test_tc_j_06_cs(bench: Bench) -> None:
         await bench.expect("MeterValues", within_s=_ALIGNED_S + 5.0)
     after = {evse_id: values[so_far[evse_id] :] for evse_id, values in idle_values(bench).items()}
     assert before.keys() == after.keys()
-    for values in (*before.values(), *after.values()):
-        check_context(values, "Sample.Clock")
-        check_measurands(values, _MEASURANDS)
-        check_intervals(values, _ALIGNED_S)
+    for told in (before, after):
+        for values in told.values():
+            check_context(values, "Sample.Clock")
+            check_measurands(values, _MEASURANDS)
+            check_intervals(values, _ALIGNED_S)
+        check_intervals([value for values in told.values() for value in values], _ALIGNED_S)  # at the same moments
     check_locations(bench)
 
 
@@ -266,10 +325,13 @@ async def test_tc_j_06_cs(bench: Bench) -> None:
 @pytest.mark.parametrize(
     "station_setup",
     [
-        Setup(variables={"TxCtrlr.TxStartPoint": point})
-        for point in ("EVConnected", "Authorized", "PowerPathClosed", "EnergyTransfer")
+        *(
+            Setup(variables={"TxCtrlr.TxStartPoint": point})
+            for point in ("EVConnected", "Authorized", "PowerPathClosed", "EnergyTransfer")
+        ),
+        Setup(variables={"TxCtrlr.TxStartPoint": "DataSigned", "SampledDataCtrlr.SignReadings": "true"}),
     ],
-    ids=["ev-connected", "authorized", "power-path-closed", "energy-transfer"],
+    ids=["ev-connected", "authorized", "power-path-closed", "energy-transfer", "data-signed"],
 )
 async def test_tc_j_07_cs(bench: Bench) -> None:
     """Sampled Meter Values - EventType Started - EVSE known"""
@@ -298,7 +360,7 @@ async def test_tc_j_09_cs(bench: Bench) -> None:
     check_context(values, "Sample.Periodic")
     check_measurands(values, _MEASURANDS)
     check_intervals(values, _SAMPLED_S)
-    check_intervals([{"timestamp": event["timestamp"]} for event in periodic], _SAMPLED_S)
+    check_intervals(periodic, _SAMPLED_S)
     check_locations(bench)
 
 
@@ -309,10 +371,5 @@ async def test_tc_j_10_cs(bench: Bench) -> None:
     await bench.configure("SampledDataCtrlr", "TxEndedInterval", str(_SAMPLED_S))
     await bench.configure("AlignedDataCtrlr", "TxEndedMeasurands", "")
     await session_of(bench, _DURATION_S)
-    values = ended(bench)["meterValue"]
-    check_measurands(values, _MEASURANDS)
-    periodic = [value for value in values if value["sampledValue"][0]["context"] != "Transaction.End"]
-    check_context(periodic, "Sample.Periodic")
-    check_intervals(periodic, _SAMPLED_S)
-    assert any(one["context"] == "Transaction.End" for one in samples(values)), values
+    check_ended(ended(bench)["meterValue"], _SAMPLED_S)
     check_locations(bench)

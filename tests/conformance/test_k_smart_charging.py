@@ -60,12 +60,15 @@ async def test_tc_k_04_cs(bench: Bench, unit: str) -> None:
 
 
 @case("Smart Charging", "M", "SC-4")
+@setup(evses=2)
 @UNITS
 async def test_tc_k_10_cs(bench: Bench, unit: str) -> None:
     """Set Charging Profile - TxDefaultProfile - All EVSE"""
     sent = profile(unit, (0, 6.0), start=bench.iso(), duration=DURATION_S)
     assert await set_profile(bench, sent, evse_id=0) == "Accepted"
     await check_reported(bench, 10, {0: [sent]}, chargingProfileId=[PROFILE_ID])
+    (report,) = bench.journal.sent("ReportChargingProfiles")
+    assert report.payload.get("tbc", False) is False, report
 
 
 @case("Smart Charging", "M")

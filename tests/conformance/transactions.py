@@ -1,0 +1,47 @@
+"""What the cases of block E have in common: start and stop points, the ways to authorize, and what the driver does."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conformance.bench import PERIODIC, Bench
+from tests.conformance.station import Setup
+
+EV_CONNECTION_TIMEOUT_S = 20
+"""<Configured ev_connection_timeout>"""
+
+BOTH_WAYS = pytest.mark.parametrize("local", [True, False], ids=["local", "remote"])
+"""a case that leaves open how the driver is authorized"""
+SOCKET_AND_CABLE = pytest.mark.parametrize(
+    "station_setup", [Setup(), Setup(attached_cable=True)], ids=["socket", "attached"]
+)
+"""a case for stations with a detachable (HFS-1) and with a fixed cable (HFS-2)"""
+
+
+async def start_points(bench: Bench, points: str) -> None:
+    """Configuration state: TxStartPoint."""
+    await bench.configure("TxCtrlr", "TxStartPoint", points)
+
+
+async def stop_points(bench: Bench, points: str) -> None:
+    """Configuration state: TxStopPoint."""
+    await bench.configure("TxCtrlr", "TxStopPoint", points)
+
+
+async def on_ev_side_disconnect(bench: Bench, *, stop: bool, unlock: bool | None = None) -> None:
+    """Configuration state: StopTxOnEVSideDisconnect, and UnlockOnEVSideDisconnect where the case names it."""
+    await bench.configure("TxCtrlr", "StopTxOnEVSideDisconnect", str(stop).lower())
+    if unlock is not None:
+        await bench.configure("OCPPCommCtrlr", "UnlockOnEVSideDisconnect", str(unlock).lower())
+
+
+async def no_event(bench: Bench, *, for_s: float) -> None:
+    """No TransactionEvent besides periodic meter values."""
+    await bench.silence("TransactionEvent", for_s=for_s, where=lambda event: event["triggerReason"] not in PERIODIC)
+
+
+async def detach(bench: Bench) -> None:
+    """Manual actions for a detachable cable whose EV has gone: the holder presents the token, then pulls it out."""
+    if not bench.setup.attached_cable:
+        await bench.present()
+        await bench.disconnect_ev()
