@@ -18,6 +18,7 @@ from station.limits.charging_rate import ChargingRates
 from station.limits.external_limits import ExternalLimits
 from station.limits.load_history import LoadHistory
 from station.limits.load_management import Influences, LoadManagement
+from station.limits.priorities import Priorities
 from station.limits.profiles import Profiles
 from station.limits.shared_limits import SharedLimits
 from station.limits.tariff_steering import TariffSteering
@@ -105,6 +106,8 @@ async def _load_management(basis: Basis, evses: Mapping[int, Evse], grid_orders:
     store = ProfileStore({evse.id: evse.layout.phases for evse in evses.values()})
     profiles = Profiles(store, basis.database, basis.settings, clock)
     await profiles.load()
+    priorities = Priorities({evse.id: evse.layout.priority for evse in evses.values()}, basis.facts("priority"))
+    await priorities.load()
     grid = configuration.grid
     site, source = program.site, None
     if grid is not None:
@@ -121,6 +124,7 @@ async def _load_management(basis: Basis, evses: Mapping[int, Evse], grid_orders:
         evses,
         clock,
         profiles=profiles,
+        priorities=priorities,
         around=Influences(
             source,
             orders=grid_orders,

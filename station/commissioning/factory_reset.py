@@ -41,6 +41,7 @@ async def reset_to_factory(life: Life, settings: SiteSettings, who: str) -> Conf
     await life.cards.clear()
     await life.station.tokens.clear()
     await life.prices.forget()
+    await life.load.priorities.forget()
     await life.commissioning.clear()
     await life.access.forget_everybody()
     try:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from energy.grid import GridOrder, GridOrderSource, GridSample, GridSource
     from metering.clock import Clock
+    from station.limits.priorities import Priorities
     from station.limits.profiles import Profiles
     from station.limits.tariff_steering import TariffSteering
 
@@ -61,10 +62,12 @@ class LoadManagement:
         clock: Clock,
         *,
         profiles: Profiles,
+        priorities: Priorities,
         around: Influences,
     ) -> None:
         self.controller = controller
         self.profiles = profiles
+        self.priorities = priorities
         self._evses = evses
         self._clock = clock
         self._around = around
@@ -215,7 +218,7 @@ class LoadManagement:
             offered_a=evse.offered_a,
             read_at_s=evse.meter.read_at_s,
             rotation=evse.layout.rotation,
-            priority=evse.layout.priority,
+            priority=self.priorities.of(evse.id),
             switches=state.seen.phases is not None,
         )
 

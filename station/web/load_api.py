@@ -8,6 +8,7 @@ from fastapi import FastAPI, HTTPException
 from pydantic import Field
 
 from energy.limit import told
+from station.limits.priorities import HIGHEST
 from station.limits.shared_limits import LONGEST_S, USUAL_S, Setter, Wish
 from station.settings import Settings
 from station.web.api import Command, Living, Wait, maybe_settle
@@ -36,6 +37,13 @@ class TariffPlan(Command):
     """so much by then"""
 
 
+class Priority(Command):
+    """Who is served first where not all can be."""
+
+    priority: Annotated[int, Field(ge=0, le=HIGHEST)]
+    """the higher comes first"""
+
+
 def load_routes(api: FastAPI, living: Living, host: Host) -> None:
     """Everything below /api/load-management, and what a driver does about it."""
 
@@ -52,6 +60,7 @@ def load_routes(api: FastAPI, living: Living, host: Host) -> None:
             "limits": life.shared_limits.shown(),
             "protection_heat": watch.heat if watch is not None else None,
             "sharing": controller.policy.value,
+            "priorities": {str(evse_id): life.load.priorities.of(evse_id) for evse_id in life.station.evses},
             "tariff": {
                 "mode": settings.tariff_mode,
                 "departure": settings.tariff_departure,
@@ -82,6 +91,14 @@ def load_routes(api: FastAPI, living: Living, host: Host) -> None:
         await settings.change(Settings.tariff_energy_wh, str(body.energy_wh))
         await settings.change(Settings.tariff_mode, body.mode)
         living.life.load.poke()
+        await maybe_settle(host, wait)
+        return {"accepted": True}
+
+    @api.put("/api/load-management/priorities/{evse_id}", status_code=202)
+    async def priority(evse_id: int, body: Priority, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        load = living.life.load
+        await load.priorities.change(living.evse(evse_id).id, body.priority)
+        load.poke()
         await maybe_settle(host, wait)
         return {"accepted": True}
 

@@ -159,6 +159,19 @@ async def test_an_owner_plans_and_limits_and_closes(browser: Browser, tmp_path: 
         assert not walk.evse.state.in_service
 
 
+async def test_an_owner_says_which_of_two_comes_first(browser: Browser, tmp_path: Path) -> None:
+    async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk, visiting(browser, walk) as owner:
+        await walk.accepted()
+        await owner.sign_in(Role.OWNER, to="/owner")
+        await open_tab(owner, "Schedule")
+        await owner.reads("Who comes first")
+        await owner.page.locator("#priority-2").select_option("5")
+        await owner.reads("Saved.")
+        await owner.audit()
+        await owner.picture("owner-priorities")
+        assert [walk.life.load.priorities.of(evse_id) for evse_id in (1, 2)] == [0, 5]
+
+
 async def test_an_owner_sets_a_price(browser: Browser, tmp_path: Path) -> None:
     """With a comma, as people write it; wrong ones are said."""
     async with walking(tmp_path) as walk, visiting(browser, walk) as owner:

@@ -24,6 +24,8 @@ async function showLimits() {
   say(find("#limit-now"), limit === null ? t("limit.nothing") : sayLimit(limit));
   show(find("#limit-end"), limit !== null);
   find("#service-items").replaceChildren(...status.evses.map((evse) => serviceItem(evse)));
+  show(find("#priorities"), status.evses.length > 1);
+  find("#priority-items").replaceChildren(...status.evses.map((evse) => priorityItem(evse.id, told.priorities[evse.id])));
 }
 
 function sayLimit(limit) {
@@ -54,6 +56,24 @@ function serviceItem(evse) {
   });
   const state = make("span", { class: evse.in_service ? "pill on" : "pill bad" }, t(evse.in_service ? "service.is-open" : "service.is-closed"));
   return make("li", {}, make("div", { class: "row" }, make("strong", {}, t("charge.evse", { number: evse.id })), state), button);
+}
+
+const HIGHEST = 9;
+
+function priorityItem(evse, priority) {
+  const id = `priority-${evse}`;
+  const numbers = Array.from({ length: HIGHEST + 1 }, (_, one) => make("option", { value: one, selected: one === priority }, String(one)));
+  const choice = make("select", { id }, numbers);
+  choice.addEventListener("change", async () => {
+    try {
+      await put(`/api/load-management/priorities/${evse}`, { priority: Number(choice.value) });
+      toast(t("shell.saved"));
+    } catch (error) {
+      toast(error.message);
+      await showLimits();
+    }
+  });
+  return make("li", {}, make("div", { class: "row" }, make("label", { for: id }, t("charge.evse", { number: evse })), choice));
 }
 
 // Price

@@ -1,0 +1,60 @@
+"""Which EVSE is served first where not all can be: as installed, until the owner says something else."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from station.records.fact_store import FactStore
+
+_log = logging.getLogger(__name__)
+
+HIGHEST: Final = 9
+
+
+class Priorities:
+    """A number from 0 to `HIGHEST` for each EVSE; the higher is served first."""
+
+    def __init__(self, installed: Mapping[int, int], facts: FactStore) -> None:
+        self._installed = installed
+        self._now = dict(installed)
+        self._facts = facts
+
+    async def load(self) -> None:
+        """Take up what the owner has said before.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        for name, text in (await self._facts.load()).items():
+            if name.isdecimal() and int(name) in self._now and text.isdecimal() and int(text) <= HIGHEST:
+                self._now[int(name)] = int(text)
+            else:
+                _log.error("the saved priority of EVSE %s cannot be read and is left out: %s", name, text)
+
+    def of(self, evse_id: int) -> int:
+        """That of one EVSE."""
+        return self._now[evse_id]
+
+    async def change(self, evse_id: int, priority: int) -> None:
+        """From now on this one.
+
+        Raises:
+            StorageError: it is not saved; it holds nevertheless, until a restart.
+        """
+        self._now[evse_id] = priority
+        _log.info("EVSE %d has priority %d", evse_id, priority)
+        await self._facts.save(str(evse_id), str(priority))
+
+    async def forget(self) -> None:
+        """As installed again.
+
+        Raises:
+            StorageError: what the owner has said comes back with a restart.
+        """
+        self._now = dict(self._installed)
+        for evse_id in self._installed:
+            await self._facts.remove(str(evse_id))
