@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from metering.clock import Clock
+    from station.access.sessions import Sessions
     from station.commissioning.site_settings import SiteSettings
     from station.configuration.installation_file import Configuration
     from station.life import Life
@@ -70,6 +71,7 @@ class Program:
         self._rebooting = asyncio.Event()
         self._boot_reason = boot_reason(os.environ)
         self._manager = ServiceManager.of(os.environ)
+        self._sessions: Sessions | None = None
 
     @property
     def clock(self) -> Clock:
@@ -98,6 +100,15 @@ class Program:
     def boot_reason(self) -> BootReason:
         """Why the present life began (B01.FR.09)."""
         return self._boot_reason
+
+    @property
+    def sessions(self) -> Sessions:
+        """Who is signed in: a new life with other settings does not end that, a power cut does."""
+        if self._sessions is None:
+            from station.access.sessions import Sessions
+
+            self._sessions = Sessions(self.clock)
+        return self._sessions
 
     def stop(self) -> None:
         """Stop in order."""
@@ -135,6 +146,7 @@ class Program:
     def live_anew(self, configuration: Configuration) -> None:
         """Begin a new life with another configuration of the same hardware."""
         self.configuration = configuration
+        self._alive.clear()
         self.reboot(BootReason.LOCAL_RESET)
 
     async def run_until_told(self, ready_file: Path | None) -> None:
@@ -195,6 +207,7 @@ class Program:
                 self._alive.clear()
                 if self._power_lost.is_set():
                     self._boot_reason = BootReason.POWER_UP
+                    self._sessions = None
                 if life.link is not None and self._power_lost.is_set():
                     life.link.cut()
                 await _end_task(living)

@@ -75,14 +75,14 @@ def access(basis: Basis) -> Access:
     """Who gets in at the local API and page; made for the first visitor."""
     from station.access.access import Access
     from station.access.accounts import Accounts, Role
-    from station.access.sessions import AccessTokens, Sessions
+    from station.access.sessions import AccessTokens
 
     http, clock = basis.configuration.http, basis.clock
     codes = {Role.INSTALLER: http.installer_code, Role.SERVICE: http.service_code}
     label = {role: code.get_secret_value() for role, code in codes.items() if code is not None}
     accounts = Accounts(basis.facts("account"), label, clock)
     tokens = AccessTokens(basis.facts("access-token"), clock)
-    return Access(accounts, Sessions(clock), tokens, basis.security_events, clock)
+    return Access(accounts, basis.program.sessions, tokens, basis.security_events, clock)
 
 
 def lamps(configuration: Configuration, feed: Feed) -> list[Lamp]:

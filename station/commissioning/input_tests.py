@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, cast
 from energy.grid import OrderReason
 from energy.sources.ct import CtConfig
 from metering.reading import Phases
+from station.commissioning.problems import Cause, Evidence, Problem
 from station.commissioning.steps import (
-    Evidence,
     Finding,
     Installation,
     Outcome,
@@ -80,7 +80,7 @@ class CommissioningTests:
             "security_profile": profile.security_profile if profile is not None else None,
         }
         if link is None or not link.connected:
-            return Trial(Outcome.FAILED, evidence, "the CSMS is not connected")
+            return Trial.failed(evidence, Problem(Cause.CSMS_NOT_CONNECTED, "the CSMS is not connected"))
         return Trial(Outcome.PASSED, evidence)
 
     def meter(self, *, plausible: bool) -> Trial:
@@ -88,11 +88,13 @@ class CommissioningTests:
         evidence = self.live_meter()
         age_s = self._life.load.controller.sample_age_s
         if (jumpers := evidence["jumpers_mismatch"]) is not None:
-            return Trial(Outcome.FAILED, evidence, str(jumpers))
+            stand: Evidence = {"position": evidence["jumpers"], "expected": evidence["jumpers_expected"]}
+            return Trial.failed(evidence, Problem(Cause.JUMPERS, str(jumpers), stand))
         if age_s is None or age_s > _FRESH_S:
-            return Trial(Outcome.FAILED, evidence, "the meter is silent")
+            return Trial.failed(evidence, Problem(Cause.METER_SILENT, "the meter is silent"))
         if not plausible:
-            return Trial(Outcome.FAILED, evidence, "the values are not those of the meter's display")
+            told = "the values are not those of the meter's display"
+            return Trial.failed(evidence, Problem(Cause.METER_IMPLAUSIBLE, told))
         return Trial(Outcome.PASSED, evidence)
 
     def live_meter(self) -> Evidence:
@@ -118,13 +120,14 @@ class CommissioningTests:
         """First without the load (None), then with it: amperes on each phase of the connection."""
         sample = self._life.load.controller.last_sample
         if sample is None or (self._life.load.controller.sample_age_s or 0.0) > _FRESH_S:
-            return Trial(Outcome.FAILED, {}, "the current transformers show nothing")
+            return Trial.failed({}, Problem(Cause.CLAMPS_SILENT, "the current transformers show nothing"))
         now_a = [current_a if current_a is not None else 0.0 for current_a in sample.currents_a]
         if load_a is None:
             return Trial(Outcome.BEGUN, {"without_a": [*now_a], "car_a": [*self._car_a()]})
         before = self._life.commissioning.findings.get(Step.CLAMPS)
         if before is None or before.trial.outcome is not Outcome.BEGUN:
-            return Trial(Outcome.FAILED, {}, "look at the clamps without the load first")
+            first = "look at the clamps without the load first"
+            return Trial.failed({}, Problem(Cause.CLAMPS_WITHOUT_FIRST, first))
         without_a = _numbers(before.trial.evidence["without_a"])
         return clamps_trial(without_a, now_a, load_a, signed=any(current_a < 0.0 for current_a in now_a))
 
@@ -139,7 +142,9 @@ class CommissioningTests:
         life = self._life
         order = life.grid_orders.order if life.grid_orders is not None else None
         if order is not None and order.reason is not OrderReason.ORDERED:
-            return Trial(Outcome.FAILED, {"reason": order.reason.value}, f"the contact cannot be told: {order.reason}")
+            reason = order.reason.value
+            untold = Problem(Cause.CONTACT_UNTOLD, f"the contact cannot be told: {reason}", {"reason": reason})
+            return Trial.failed({"reason": reason}, untold)
         before = life.commissioning.findings.get(Step.GRID_CONTACT)
         rests = before is not None and before.basis == basis(Step.GRID_CONTACT, self.installation)
         return contact_trial(
@@ -154,7 +159,7 @@ class CommissioningTests:
         """What load management keeps to."""
         grid, known_a = self._configuration.grid, self._life.load.controller.grid_limit_a
         if grid is None:
-            return Trial(Outcome.FAILED, {}, "there is no load management")
+            return Trial.failed({}, Problem(Cause.NO_LOAD_MANAGEMENT, "there is no load management"))
         evidence: Evidence = {
             "max_current_a": grid.max_current_a,
             "safe_current_a": grid.safe_current_a,
@@ -163,9 +168,12 @@ class CommissioningTests:
             "in_force_a": known_a,
         }
         if known_a is None:
-            return Trial(Outcome.FAILED, evidence, "neither the meter nor a setting tells what the connection carries")
+            untold = "neither the meter nor a setting tells what the connection carries"
+            return Trial.failed(evidence, Problem(Cause.CONNECTION_UNKNOWN, untold))
         if grid.safe_current_a > known_a:
-            return Trial(Outcome.FAILED, evidence, "the safe current is more than the connection carries")
+            high = "the safe current is more than the connection carries"
+            values: Evidence = {"safe_a": grid.safe_current_a, "connection_a": known_a}
+            return Trial.failed(evidence, Problem(Cause.SAFE_CURRENT_TOO_HIGH, high, values))
         return Trial(Outcome.PASSED, evidence)
 
     async def residual(self, *, external: bool) -> Trial:
@@ -174,14 +182,8 @@ class CommissioningTests:
         for evse_id in self._life.station.evses:
             result = await self._life.residual.test(evse_id)
             evidence[f"evse_{evse_id}"] = result.value if result is not None else "busy"
-            if result is None:
-                return Trial(Outcome.FAILED, evidence, f"EVSE {evse_id} is in use")
-            if result is SelfTest.FAILED:
-                return Trial(Outcome.FAILED, evidence, f"the monitor of EVSE {evse_id} fails")
-            if result is SelfTest.ABSENT and not external:
-                return Trial(
-                    Outcome.FAILED, evidence, f"EVSE {evse_id} has no monitor, and no device of type B is told"
-                )
+            if (problem := _monitor_problem(evse_id, result, external=external)) is not None:
+                return Trial.failed(evidence, problem)
         return Trial(Outcome.PASSED, evidence)
 
     def shunt_trip(self, *, tripped: bool) -> Trial:
@@ -192,10 +194,10 @@ class CommissioningTests:
             "tripped": tripped,
         }
         if tried_at is None:
-            return Trial(Outcome.FAILED, evidence, "energise the coil first")
-        return (
-            Trial(Outcome.PASSED, evidence) if tripped else Trial(Outcome.FAILED, evidence, "the breaker did not fall")
-        )
+            return Trial.failed(evidence, Problem(Cause.COIL_FIRST, "energise the coil first"))
+        if not tripped:
+            return Trial.failed(evidence, Problem(Cause.BREAKER_STAYS, "the breaker did not fall"))
+        return Trial(Outcome.PASSED, evidence)
 
     def test_session(self, evse: Evse) -> Trial:
         """Whether energy flows now."""
@@ -212,7 +214,8 @@ class CommissioningTests:
             "meter_serial": self._life.metrology.meters.serial_of(evse.id),
         }
         if not evse.state.seen.contactor_closed or max(currents_a, default=0.0) < _FLOWS_A:
-            return Trial(Outcome.FAILED, evidence, "no energy flows: begin the session and plug a vehicle in")
+            none = "no energy flows: begin the session and plug a vehicle in"
+            return Trial.failed(evidence, Problem(Cause.NO_ENERGY, none))
         return Trial(Outcome.PASSED, evidence)
 
     def phases(self) -> Trial:
@@ -224,7 +227,8 @@ class CommissioningTests:
         unknown = [evse_id for evse_id in self.installation.learns if not maps[evse_id].known]
         if unknown:
             listed = ", ".join(map(str, unknown))
-            return Trial(Outcome.FAILED, evidence, f"not learnt yet at EVSE {listed}: let a vehicle charge there")
+            reason = f"not learnt yet at EVSE {listed}: let a vehicle charge there"
+            return Trial.failed(evidence, Problem(Cause.PHASES_UNKNOWN, reason, {"evses": listed}))
         return Trial(Outcome.PASSED, evidence)
 
     def _car_a(self) -> Phases[float]:
@@ -235,6 +239,19 @@ class CommissioningTests:
             for phase, current_a in enumerate(sure_a):
                 total[phase] += current_a
         return Phases(*total)
+
+
+def _monitor_problem(evse_id: int, result: SelfTest | None, *, external: bool) -> Problem | None:
+    """What is wrong with the monitor of an EVSE; None: nothing. `result` None: it could not be tested."""
+    values: Evidence = {"evse": evse_id}
+    if result is None:
+        return Problem(Cause.EVSE_BUSY, f"EVSE {evse_id} is in use", values)
+    if result is SelfTest.FAILED:
+        return Problem(Cause.MONITOR_FAILED, f"the monitor of EVSE {evse_id} fails", values)
+    if result is SelfTest.ABSENT and not external:
+        reason = f"EVSE {evse_id} has no monitor, and no device of type B is told"
+        return Problem(Cause.MONITOR_ABSENT, reason, values)
+    return None
 
 
 def _numbers(kept: object) -> list[float]:

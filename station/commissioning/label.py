@@ -36,10 +36,10 @@ class Label:
 
 
 def page_address(configuration: Configuration) -> str:
-    """Where the installer's page is found by multicast DNS."""
+    """Where the page of commissioning is found by multicast DNS."""
     http, mdns = configuration.http, configuration.mdns
     name = host_name(mdns.name or configuration.station.identity)
-    return f"{'https' if http.tls else 'http'}://{name}.local:{http.port}/installer"
+    return f"{'https' if http.tls else 'http'}://{name}.local:{http.port}/commissioning"
 
 
 def label_svg(label: Label) -> str:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from station.commissioning.problems import Cause, Problem
 from station.commissioning.steps import Finding, Outcome, Step, Trial
 
 if TYPE_CHECKING:
@@ -58,7 +59,11 @@ class CommissioningRecord:
 def _read(step: Step, text: str) -> Finding | None:
     try:
         kept = json.loads(text)
-        trial = Trial(Outcome(kept["trial"]["outcome"]), dict(kept["trial"]["evidence"]), kept["trial"]["reason"])
+        told = kept["trial"]
+        problems = tuple(
+            Problem(Cause(one["cause"]), str(one["sentence"]), dict(one["values"])) for one in told.get("problems", ())
+        )
+        trial = Trial(Outcome(told["outcome"]), dict(told["evidence"]), told["reason"], problems)
         return Finding(step, trial, datetime.fromisoformat(kept["at"]), str(kept["by"]), str(kept["basis"]))
     except (ValueError, TypeError, KeyError):
         _log.error("what commissioning found at the step %s cannot be read: it is to be done again", step)

@@ -117,6 +117,21 @@ class SiteSettings:
             _log.error("%s: %s", aside, failure.strerror)
 
 
+def told_of(configuration: Configuration) -> Tree:
+    """What is in force of all that may be entered on site, without secrets; null: it is not given at all."""
+    whole = cast("dict[str, Tree]", configuration.model_dump(mode="json"))
+    csms = {key: whole["csms"][key] for key in ("url", "password")} if configuration.csms is not None else None
+    return _without_secrets(
+        {
+            "csms": csms,
+            "grid": whole["grid"],
+            "grid_order": whole["grid_order"],
+            "protection": {"shunt_trip": configuration.protection.shunt_trip},
+            "evse": [{"phase_rotation": evse.phase_rotation} for evse in configuration.evse],
+        }
+    )
+
+
 def _object(value: object) -> Tree:
     if not isinstance(value, dict):
         raise ValueError("it is no table")
@@ -170,7 +185,7 @@ def _within(path: KeyPath, allowed: KeyPath) -> bool:
 def _without_secrets(tree: Tree) -> Tree:
     return {
         key: _HIDDEN
-        if key in {"password", "key", "authentication_key"}
+        if key in {"password", "key", "authentication_key"} and value is not None
         else _without_secrets(cast("Tree", value))
         if isinstance(value, dict)
         else value

@@ -12,8 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
-Evidence = dict[str, Json]
+from station.commissioning.problems import Cause, Evidence, Json, Problem
 
 
 class Step(StrEnum):
@@ -94,6 +93,13 @@ class Trial:
     evidence: Evidence = field(default_factory=dict[str, "Json"])
     reason: str | None = None
     """why it failed, or was skipped"""
+    problems: tuple[Problem, ...] = ()
+    """what the reason consists of"""
+
+    @classmethod
+    def failed(cls, evidence: Evidence, *problems: Problem) -> Trial:
+        """One that found problems."""
+        return cls(Outcome.FAILED, evidence, "; ".join(problem.sentence for problem in problems), problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +176,11 @@ def breaker_trial(rating_a: float, curve: str, selector_a: float | None) -> Tria
     """The selector must not allow more than the breaker carries; one that cannot be read allows 8 A."""
     evidence: Evidence = {"breaker_a": rating_a, "curve": curve, "selector_a": selector_a}
     if selector_a is None:
-        return Trial(Outcome.FAILED, evidence, "the current selector is not known")
+        return Trial.failed(evidence, Problem(Cause.SELECTOR_UNKNOWN, "the current selector is not known"))
     if selector_a > rating_a:
         reason = f"the selector allows {selector_a:g} A, the breaker {rating_a:g} A: turn the selector down"
-        return Trial(Outcome.FAILED, evidence, reason)
+        values: Evidence = {"selector_a": selector_a, "breaker_a": rating_a}
+        return Trial.failed(evidence, Problem(Cause.SELECTOR_ABOVE_BREAKER, reason, values))
     return Trial(Outcome.PASSED, evidence)
 
 
@@ -190,10 +197,13 @@ def wiring_trial(cross_section_mm2: float, *, terminals: bool, cover: bool) -> T
         "cover_screws_nm": COVER_SCREWS_NM,
         "cover_tightened": cover,
     }
-    loose = [name for name, tight in (("terminals", terminals), ("cover screws", cover)) if not tight]
-    if loose:
-        return Trial(Outcome.FAILED, evidence, f"to be tightened: {', '.join(loose)}")
-    return Trial(Outcome.PASSED, evidence)
+    loose: list[Problem] = []
+    if not terminals:
+        torque = evidence["torque_nm"]
+        loose.append(Problem(Cause.TERMINALS_LOOSE, "to be tightened: terminals", {"torque_nm": torque}))
+    if not cover:
+        loose.append(Problem(Cause.COVER_LOOSE, "to be tightened: cover screws", {"torque_nm": COVER_SCREWS_NM}))
+    return Trial.failed(evidence, *loose) if loose else Trial(Outcome.PASSED, evidence)
 
 
 def contact_trial(before: Trial | None, *, dims: bool, seen: bool, limited: bool, at: datetime) -> Trial:
@@ -208,9 +218,10 @@ def contact_trial(before: Trial | None, *, dims: bool, seen: bool, limited: bool
     if known is not None:
         evidence[other] = known
     if seen is not dims:
-        return Trial(Outcome.FAILED, evidence, "the contact is seen the other way round: its polarity is wrong")
+        reason = "the contact is seen the other way round: its polarity is wrong"
+        return Trial.failed(evidence, Problem(Cause.CONTACT_REVERSED, reason))
     if limited is not dims:
-        return Trial(Outcome.FAILED, evidence, "the limit does not follow the contact")
+        return Trial.failed(evidence, Problem(Cause.CONTACT_WITHOUT_LIMIT, "the limit does not follow the contact"))
     return Trial(Outcome.PASSED if known is not None else Outcome.BEGUN, evidence)
 
 
@@ -232,21 +243,25 @@ def clamps_trial(before_a: list[float], after_a: list[float], load_a: list[float
         "signed": signed,
     }
     if max(load_a, default=0.0) < _LEAST_STEP_A:
-        return Trial(Outcome.FAILED, evidence, f"the load is too small: {_LEAST_STEP_A:g} A at the least")
-    faults = [_clamp_fault(*pair) for pair in zip(moved, load_a, strict=True)]
-    wrong = [f"CT{number} {fault}" for number, fault in enumerate(faults, 1) if fault is not None]
-    if wrong:
-        return Trial(Outcome.FAILED, evidence, "; ".join(wrong))
-    return Trial(Outcome.PASSED, evidence)
+        small = f"the load is too small: {_LEAST_STEP_A:g} A at the least"
+        return Trial.failed(evidence, Problem(Cause.LOAD_TOO_SMALL, small, {"least_a": _LEAST_STEP_A}))
+    found = [_clamp_fault(number, *pair) for number, pair in enumerate(zip(moved, load_a, strict=True), 1)]
+    wrong = [problem for problem in found if problem is not None]
+    return Trial.failed(evidence, *wrong) if wrong else Trial(Outcome.PASSED, evidence)
 
 
-def _clamp_fault(moved_a: float, load_a: float) -> str | None:
+def _clamp_fault(number: int, moved_a: float, load_a: float) -> Problem | None:
     """What is wrong with a clamp; None: nothing."""
     tolerance_a = max(_LEAST_STEP_A / 2, abs(load_a) / 2)
     if load_a < _LEAST_STEP_A:
-        return None if abs(moved_a) < _LEAST_STEP_A else "moves with a load that is on another phase"
+        if abs(moved_a) < _LEAST_STEP_A:
+            return None
+        reason = f"CT{number} moves with a load that is on another phase"
+        return Problem(Cause.CLAMP_OTHER_PHASE, reason, {"clamp": number})
     if moved_a <= -tolerance_a:
-        return "is turned round"
+        return Problem(Cause.CLAMP_REVERSED, f"CT{number} is turned round", {"clamp": number})
     if abs(moved_a - load_a) > tolerance_a:
-        return f"shows {moved_a:.1f} A of a load of {load_a:.1f} A"
+        reason = f"CT{number} shows {moved_a:.1f} A of a load of {load_a:.1f} A"
+        shown: Evidence = {"clamp": number, "shown_a": round(moved_a, 1), "load_a": round(load_a, 1)}
+        return Problem(Cause.CLAMP_WRONG, reason, shown)
     return None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import FastAPI, HTTPException, Request
 from pydantic import AfterValidator, Field
 
 from station.commissioning.input_tests import CommissioningTests
+from station.commissioning.problems import Cause, Problem
 from station.commissioning.steps import (
     COVER_SCREWS_NM,
     SKIPPABLE,
@@ -233,7 +235,8 @@ async def _trial(body: Given, tests: CommissioningTests, living: Living) -> Tria
         case Identity():
             evidence = body.model_dump(exclude={"step"}, exclude_none=True)
             if body.identity != tests.installation.identity:
-                return Trial(Outcome.FAILED, evidence, "the label is that of another station")
+                other = "the label is that of another station"
+                return Trial.failed(evidence, Problem(Cause.OTHER_STATION, other, {"identity": body.identity}))
             return Trial(Outcome.PASSED, evidence)
         case Site():
             return Trial(Outcome.PASSED, body.model_dump(exclude={"step"}, exclude_none=True))
@@ -270,8 +273,9 @@ def _clamps(body: Clamps, tests: CommissioningTests) -> Trial:
     trial = tests.clamps(load_a)
     evidence = trial.evidence | {"load": body.name or body.load, "arrows_checked": body.arrows_checked}
     if trial.outcome is Outcome.PASSED and not trial.evidence["signed"] and not body.arrows_checked:
-        return Trial(Outcome.FAILED, evidence, "these clamps tell no direction: check their arrows")
-    return Trial(trial.outcome, evidence, trial.reason)
+        unchecked = Problem(Cause.ARROWS_UNCHECKED, "these clamps tell no direction: check their arrows")
+        return Trial.failed(evidence, unchecked)
+    return replace(trial, evidence=evidence)
 
 
 def _who(request: Request, life: Life, body: Given | None) -> str:
@@ -290,6 +294,7 @@ def _told(step: Step, there: Installation, finding: Finding | None) -> Json:
         "skippable": step in SKIPPABLE,
         "outcome": finding.trial.outcome.value if finding is not None else None,
         "reason": finding.trial.reason if finding is not None else None,
+        "problems": [asdict(problem) for problem in finding.trial.problems] if finding is not None else [],
         "evidence": finding.trial.evidence if finding is not None else None,
         "at": finding.at.isoformat() if finding is not None else None,
         "by": finding.by if finding is not None else None,

@@ -110,7 +110,7 @@ def _refusal(request: Request, visitor: Visitor, rule: Rule, access: Access | No
     if visitor.role >= rule.least:
         return None
     if request.method in _READING and "text/html" in request.headers.get("accept", ""):
-        return RedirectResponse(f"/sign-in?role={rule.least.word}&to={quote(request.url.path)}", status_code=303)
+        return RedirectResponse(_door(request, rule.least, access), status_code=303)
     if access is None or not access.accounts.commissioned:
         return _no(403, "changes are accepted from this machine only, until somebody has a password")
     if visitor.role is Role.VISITOR:
@@ -118,6 +118,15 @@ def _refusal(request: Request, visitor: Visitor, rule: Rule, access: Access | No
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
     return _no(403, f"that is for the {rule.least.word}")
+
+
+def _door(request: Request, role: Role, access: Access | None) -> str:
+    """Where a person signs in, and comes back from: with the code of the label where that is all that there is yet."""
+    accounts = access.accounts if access is not None else None
+    first = accounts is not None and accounts.awaits_code(role) and not accounts.has_password(role)
+    query = f"?{request.url.query}" if request.url.query else ""
+    door = "first-password" if first else "sign-in"
+    return f"/{door}?role={role.word}&to={quote(request.url.path + query, safe='/')}"
 
 
 def _is_told(rule: Rule) -> bool:

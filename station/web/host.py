@@ -55,6 +55,10 @@ class Host(Protocol):
         """Begin a new life with another configuration."""
         ...
 
+    async def begun(self) -> None:
+        """Wait until the station lives; after `live_anew` that is the new life."""
+        ...
+
     async def lose_power(self) -> None:
         """Cut the power."""
         ...

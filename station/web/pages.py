@@ -23,8 +23,20 @@ if TYPE_CHECKING:
 
 _HERE: Final = Path(__file__).parent
 _YEAR_S: Final = 365 * 86_400
-_PAGES: Final = {"/": "charge", "/owner": "owner", "/installer": "installer"}
+_PAGES: Final = {"/": "charge", "/owner": "owner", "/commissioning": "commissioning", "/installer": "installer"}
 """the places of the navigation, by path; the word names template, script and text"""
+
+
+def _for_commissioning(host: Host) -> dict[str, object]:
+    """How many EVSEs there are, and the meters on Modbus that are known, by what their makers call them."""
+    from metering.drivers.models import MODELS
+
+    models = sorted(((model, known.name) for model, known in MODELS.items()), key=lambda pair: pair[1].casefold())
+    return {"evses": len(host.configuration.evse), "models": models}
+
+
+_MORE: Final = {"commissioning": _for_commissioning}
+"""what a page is told besides, by its name"""
 
 
 def page_routes(api: FastAPI, host: Host) -> None:
@@ -60,7 +72,7 @@ def page_routes(api: FastAPI, host: Host) -> None:
     for path, name in _PAGES.items():
 
         async def place(request: Request, name: str = name) -> HTMLResponse:
-            return page(request, name)
+            return page(request, name, **_MORE[name](host) if name in _MORE else {})
 
         api.add_api_route(path, place, methods=["GET"], include_in_schema=False, response_class=HTMLResponse)
 

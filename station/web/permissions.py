@@ -65,7 +65,7 @@ LEAST_ROLES: Final[tuple[tuple[str, str, Role], ...]] = (
     ("*", "/api/activation", _OWNER),
     # Installer
     ("GET", "/installer", _INSTALLER),
-    ("*", "/commissioning/**", _INSTALLER),
+    ("GET", "/commissioning", _INSTALLER),
     ("*", "/api/commissioning", _INSTALLER),
     ("*", "/api/commissioning/**", _INSTALLER),
     ("GET", "/api/io", _INSTALLER),

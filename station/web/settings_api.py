@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI, HTTPException
 from pydantic import JsonValue
 
-from station.commissioning.site_settings import SettingsRefusedError
+from station.commissioning.site_settings import SettingsRefusedError, told_of
 from station.records.database import StorageError
+from station.web.api import Wait
 
 if TYPE_CHECKING:
     from station.life import Life
@@ -25,9 +26,14 @@ def settings_routes(api: FastAPI, living: Living, host: Host) -> None:
     async def show() -> dict[str, object]:  # pyright: ignore[reportUnusedFunction]  # the decorators register these
         return host.site_settings.shown
 
+    @api.get("/api/commissioning/settings/in-force")
+    async def in_force() -> dict[str, object]:  # pyright: ignore[reportUnusedFunction]
+        """What counts now, from site or installation file."""
+        return told_of(host.configuration)
+
     @api.patch("/api/commissioning/settings", status_code=202)
-    async def change(body: dict[str, JsonValue]) -> dict[str, object]:  # pyright: ignore[reportUnusedFunction]
-        """A JSON merge patch. The station begins a new life with it, as after a reset."""
+    async def change(body: dict[str, JsonValue], wait: Wait = None) -> dict[str, object]:  # pyright: ignore[reportUnusedFunction]
+        """A JSON merge patch. The station begins a new life with it, as after a reset; `?wait=settled` awaits it."""
         async with turn:
             require_idle(living.life)
             try:
@@ -37,6 +43,8 @@ def settings_routes(api: FastAPI, living: Living, host: Host) -> None:
             except OSError as error:
                 raise StorageError(f"the settings are not kept: {error.strerror}") from error
             host.live_anew(configuration)
+            if wait is not None:
+                await host.begun()
         return {"accepted": True} | host.site_settings.shown
 
 

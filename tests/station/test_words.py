@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from station.commissioning.problems import Cause
+from station.commissioning.steps import Step
 from station.web.words import LANGUAGES, USUAL, catalogue, preferred
 
 _WEB = Path(__file__).parents[2] / "station" / "web"
@@ -26,13 +28,20 @@ def test_every_language_has_the_same_texts_with_the_same_values_in_them(language
 def test_every_text_that_a_page_or_script_names_is_there() -> None:
     """Whole keys; those that are put together begin with something that is there."""
     keys = catalogue(USUAL).keys()
-    for file in [*_WEB.glob("templates/*.html"), *_WEB.glob("static/js/*.js")]:
+    for file in [*_WEB.glob("templates/*.html"), *_WEB.rglob("static/js/**/*.js")]:
         source = file.read_text(encoding="utf-8")
-        for key in re.findall(r"""\bt\(\s*["']([a-z0-9.-]+)["']\s*[,)]""", source):
+        for key in re.findall(r"""\bt\(\s*["']([a-z0-9._-]+)["']\s*[,)]""", source):
             assert key in keys, (file.name, key)
-        for start in re.findall(r"""\bt\(\s*(?:`([a-z0-9.-]+)\$\{|["']([a-z0-9.-]+\.)["'] ~)""", source):
+        for start in re.findall(r"""\bt\(\s*(?:`([a-z0-9._-]+)\$\{|["']([a-z0-9._-]+\.)["'] ~)""", source):
             beginning = "".join(start)
             assert any(key.startswith(beginning) for key in keys), (file.name, beginning)
+
+
+def test_every_step_of_commissioning_and_everything_that_can_be_wrong_there_has_a_text() -> None:
+    """Those that always apply are never absent."""
+    always = {Step.IDENTITY, Step.SITE, Step.BREAKER, Step.WIRING, Step.RESIDUAL, Step.TEST_SESSION}
+    wanted = {f"step.{step}" for step in Step} | {f"absent.{step}" for step in Step if step not in always}
+    assert wanted | {f"cause.{cause}" for cause in Cause} <= catalogue(USUAL).keys()
 
 
 @pytest.mark.parametrize(

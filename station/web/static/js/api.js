@@ -21,6 +21,7 @@ export class Refusal extends Error {
 export const get = (path) => ask("GET", path);
 export const post = (path, body) => change("POST", path, body);
 export const put = (path, body) => change("PUT", path, body);
+export const patch = (path, body) => change("PATCH", path, body);
 export const remove = (path, body) => change("DELETE", path, body);
 
 async function change(method, path, body) {

@@ -1,0 +1,55 @@
+"""What can be wrong at a step of commissioning: a word that the page has a text for, and the sentence of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
+Evidence = dict[str, Json]
+
+
+class Cause(StrEnum):
+    """What is wrong; the page says it in its visitor's language."""
+
+    OTHER_STATION = "other-station"
+    CSMS_NOT_CONNECTED = "csms-not-connected"
+    SELECTOR_UNKNOWN = "selector-unknown"
+    SELECTOR_ABOVE_BREAKER = "selector-above-breaker"
+    TERMINALS_LOOSE = "terminals-loose"
+    COVER_LOOSE = "cover-loose"
+    JUMPERS = "jumpers"
+    METER_SILENT = "meter-silent"
+    METER_IMPLAUSIBLE = "meter-implausible"
+    CLAMPS_SILENT = "clamps-silent"
+    CLAMPS_WITHOUT_FIRST = "clamps-without-first"
+    LOAD_TOO_SMALL = "load-too-small"
+    CLAMP_REVERSED = "clamp-reversed"
+    CLAMP_OTHER_PHASE = "clamp-other-phase"
+    CLAMP_WRONG = "clamp-wrong"
+    ARROWS_UNCHECKED = "arrows-unchecked"
+    CONTACT_UNTOLD = "contact-untold"
+    CONTACT_REVERSED = "contact-reversed"
+    CONTACT_WITHOUT_LIMIT = "contact-without-limit"
+    NO_LOAD_MANAGEMENT = "no-load-management"
+    CONNECTION_UNKNOWN = "connection-unknown"
+    SAFE_CURRENT_TOO_HIGH = "safe-current-too-high"
+    EVSE_BUSY = "evse-busy"
+    MONITOR_FAILED = "monitor-failed"
+    MONITOR_ABSENT = "monitor-absent"
+    COIL_FIRST = "coil-first"
+    BREAKER_STAYS = "breaker-stays"
+    NO_ENERGY = "no-energy"
+    PHASES_UNKNOWN = "phases-unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong."""
+
+    cause: Cause
+    sentence: str
+    """in English, for the report and for scripts"""
+    values: Mapping[str, Json] = field(default_factory=dict[str, "Json"])
+    """what a text of the page names"""

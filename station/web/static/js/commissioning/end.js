@@ -1,0 +1,47 @@
+// The end: what is still to be done, the signed report, and handing the station over to its owner.
+
+import { post } from "../api.js";
+import { acting, find, make, say, show } from "../dom.js";
+import { look } from "../live.js";
+import { t } from "../words.js";
+import { load, standing, watchSteps } from "./steps.js";
+
+export function endStep() {
+  watchSteps((steps, state) => {
+    const left = steps.filter((one) => !one.settled);
+    const done = state.stage !== "not-commissioned";
+    say(find("#end-text"), t(words(state, left)));
+    find("#end-left").replaceChildren(...(done ? [] : left.map(item)));
+    show(find("#end-finish"), !done && left.length === 0);
+    show(find("#end-after"), done && state.commissioned_at !== null);
+    show(find("#end-owner"), state.stage === "commissioned");
+  });
+  acting(find("#end-finish"), async () => {
+    say(find("#end-problem"), "");
+    try {
+      await post("/api/commissioning");
+    } catch (error) {
+      say(find("#end-problem"), error.message);
+    }
+    await load();
+    look();
+    find("#end-title").focus();
+  });
+  acting(find("#end-code"), async () => {
+    const { code } = await post("/api/accounts/owner/code");
+    say(find("#end-code-value"), code);
+    show(find("#end-code-value"), true);
+  });
+}
+
+function words(state, left) {
+  if (!state.required) return "end.not-required";
+  if (state.stage === "activated") return "end.activated";
+  if (state.stage === "commissioned") return "end.commissioned";
+  return left.length === 0 ? "end.ready" : "end.left";
+}
+
+function item(step) {
+  const how = standing(step);
+  return make("li", {}, make("a", { href: `#${step.step}` }, t(`step.${step.step}`)), make("span", { class: `pill how-${how}` }, t(`standing.${how}`)));
+}

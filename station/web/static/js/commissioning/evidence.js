@@ -1,0 +1,35 @@
+// What a test measured, as names and values of the visitor's language; the end of a name tells its unit.
+
+import { day, plain } from "../format.js";
+import { known, t } from "../words.js";
+
+const UNITS = { _a: "A", _v: "V", _w: "W", _s: "s", _nm: "Nm", _mm2: "mm²" };
+const HIDDEN = new Set(["frames", "jumpers_mismatch", "without", "step"]);
+
+/** Rows for `facts`. */
+export function measured(evidence) {
+  return Object.entries(evidence)
+    .filter(([name, one]) => !HIDDEN.has(name) && one !== null)
+    .map(([name, one]) => [label(name), value(name, one)]);
+}
+
+function label(name) {
+  const evse = /^evse_(\d+)$/.exec(name);
+  if (evse !== null) return t("charge.evse", { number: evse[1] });
+  return known(`field.${name}`) ? t(`field.${name}`) : name;
+}
+
+/** One value as text. */
+export function value(name, one) {
+  if (typeof one === "boolean") return t(one ? "shell.yes" : "shell.no");
+  if (typeof one === "number") return `${plain(one, 2)} ${unit(name)}`.trim();
+  if (Array.isArray(one)) return one.map((part) => (part === null ? "–" : plain(part, 1))).join(" / ") + ` ${unit(name)}`;
+  if (one !== null && typeof one === "object") return measured(one).map(([key, told]) => `${key}: ${told}`).join(", ");
+  if (name === "at" || name.endsWith("_at")) return day(one);
+  return known(`told.${one}`) ? t(`told.${one}`) : String(one ?? "–");
+}
+
+function unit(name) {
+  const end = Object.keys(UNITS).find((one) => name.endsWith(one));
+  return end === undefined ? "" : UNITS[end];
+}

@@ -1,0 +1,52 @@
+// The fields of a form as values, and values as fields. A name with dots is a path; hidden parts do not count.
+
+/** What is entered: numbers as numbers, boxes as true or false; what is left empty is left out. */
+export function entered(form) {
+  const values = {};
+  for (const [field, one] of filled(form)) if (one !== null) put(values, field.name.split("."), one);
+  return values;
+}
+
+/** Fields that count, with their values; null: left empty. */
+export function filled(form) {
+  return [...form.elements]
+    .filter((field) => field.name !== "" && !field.disabled && (field.type !== "radio" || field.checked))
+    .map((field) => [field, valueOf(field)]);
+}
+
+function valueOf(field) {
+  if (field.type === "checkbox") return field.checked;
+  const text = field.value.trim();
+  if (text === "") return null;
+  return field.type === "number" || field.dataset.number !== undefined ? Number(text) : text;
+}
+
+/** Put a value at a path of keys; numbers among them are places of a list. */
+export function put(tree, path, one) {
+  const [key, ...rest] = path;
+  if (rest.length === 0) tree[key] = one;
+  else put((tree[key] ??= /^\d+$/.test(rest[0]) ? [] : {}), rest, one);
+}
+
+/** The value at a path; undefined: there is none. */
+export const at = (tree, path) => path.reduce((part, key) => part?.[key], tree);
+
+/** Show and enable the parts of a form that fit what is chosen: `data-when="name=value|other …"`, `data-unless`. */
+export function conditional(form) {
+  const holds = (condition) =>
+    condition.split(" ").every((one) => {
+      const [name, wanted] = one.split("=");
+      const chosen = [...form.elements].find((field) => field.name === name && (field.type !== "radio" || field.checked));
+      return wanted.split("|").includes(chosen?.value ?? "");
+    });
+  const apply = () => {
+    for (const part of form.querySelectorAll("[data-when], [data-unless]")) {
+      const { when, unless } = part.dataset;
+      part.hidden = !(when === undefined || holds(when)) || (unless !== undefined && holds(unless));
+    }
+    for (const field of form.elements) field.disabled = field.closest("[hidden]:is([data-when], [data-unless])") !== null;
+  };
+  form.addEventListener("change", apply);
+  apply();
+  return apply;
+}

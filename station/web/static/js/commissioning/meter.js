@@ -1,0 +1,29 @@
+// The smart meter: where the jumpers stand and have to, beside its live values and raw frames.
+
+import { get } from "../api.js";
+import { find, say, show } from "../dom.js";
+import { facts } from "../io.js";
+import { openMeter } from "../meter-frames.js";
+import { t } from "../words.js";
+import { whileOpen } from "./inputs.js";
+import { watchSteps, stepOf } from "./steps.js";
+
+export function meterStep() {
+  watchSteps(() => {
+    const step = stepOf("meter");
+    if (step.inapplicable !== null) find("#meter [data-settings]").open = true;
+  });
+}
+
+export function openMeterStep() {
+  openMeter();
+  whileOpen("meter", async () => {
+    const { jumpers, jumpers_expected: expected, jumpers_mismatch: wrong } = await get("/api/io");
+    facts(find("#meter-plate"), [
+      [t("io.jumpers"), jumpers ?? t("shell.unknown")],
+      [t("io.jumpers-expected"), expected ?? "–"],
+    ]);
+    say(find("#meter-mismatch"), wrong === null ? "" : t("cause.jumpers", { position: jumpers, expected }));
+    show(find("#meter-mismatch"), wrong !== null);
+  });
+}

@@ -1,0 +1,54 @@
+// What came of a step: passed or not, why not in the visitor's language, what was measured, when and by whom.
+
+import { find, make, say, show } from "../dom.js";
+import { day } from "../format.js";
+import { facts } from "../io.js";
+import { t } from "../words.js";
+import { measured, value } from "./evidence.js";
+import { standing } from "./steps.js";
+
+/** Show it in the step's section, where it differs from what stands there. */
+export function showOutcome(section, step) {
+  const absent = step.inapplicable !== null;
+  say(find("[data-absent]", section), absent ? t(`absent.${step.step}`) : "");
+  show(find("[data-absent]", section), absent);
+  for (const part of section.querySelectorAll("[data-test]")) show(part, !absent);
+  const place = find("[data-outcome]", section);
+  const now = JSON.stringify([step.outcome, step.at, step.settled, absent]);
+  if (place.dataset.shown === now) return;
+  place.dataset.shown = now;
+  place.replaceChildren(...(absent || step.outcome === null ? [] : told(step)));
+}
+
+function told(step) {
+  const how = standing(step);
+  const list = make("dl", { class: "facts" });
+  facts(list, measured(step.evidence ?? {}));
+  return [
+    make("p", { class: "row apart" }, make("strong", { class: `pill how-${how}` }, t(`standing.${how}`)), when(step)),
+    how === "stale" ? make("p", {}, t("commissioning.stale")) : null,
+    ...reasons(step),
+    list.children.length > 0 ? make("details", { open: step.outcome === "failed" }, make("summary", {}, t("commissioning.measured")), list) : null,
+  ].filter((part) => part !== null);
+}
+
+function reasons(step) {
+  if (step.outcome === "begun") return [make("p", {}, t("commissioning.begun"))];
+  if (step.outcome === "skipped") return [make("p", {}, t("commissioning.skipped", { reason: step.reason }))];
+  return step.problems.map((problem) => make("p", { class: "problem" }, why(problem)));
+}
+
+function why(problem) {
+  const values = Object.entries(problem.values).map(([name, one]) => [name, value(name, one)]);
+  return t(`cause.${problem.cause}`, Object.fromEntries(values));
+}
+
+const when = (step) => make("span", { class: "muted small" }, `${day(step.at)} · ${who(step.by)}`);
+
+/** A name, and in brackets the role or place that the station noted. */
+function who(by) {
+  const role = /^(?:(.*) \()?(owner|installer|service|this machine)\)?$/.exec(by);
+  if (role === null) return by;
+  const told = role[2] === "this machine" ? t("role.here") : t(`role.${role[2]}`);
+  return role[1] === undefined ? told : `${role[1]} (${told})`;
+}

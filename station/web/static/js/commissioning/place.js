@@ -1,0 +1,37 @@
+// Which station, and where: the identity that the label's code brought along, and the place where this phone is.
+
+import { find, show, toast } from "../dom.js";
+import { t } from "../words.js";
+import { stepOf, watchSteps } from "./steps.js";
+
+export function identityStep() {
+  const scanned = new URLSearchParams(location.search).get("identity");
+  if (scanned !== null) find("#identity-identity").value = scanned;
+  keepAsFound("identity");
+}
+
+export function siteStep() {
+  keepAsFound("site");
+  const button = find("#site-here");
+  show(button, isSecureContext && "geolocation" in navigator);
+  button.addEventListener("click", () => {
+    navigator.geolocation.getCurrentPosition(
+      ({ coords }) => {
+        find("#site-latitude").value = coords.latitude.toFixed(5);
+        find("#site-longitude").value = coords.longitude.toFixed(5);
+      },
+      () => toast(t("site.nowhere")),
+    );
+  });
+}
+
+/** Fill an empty form with what was found before: another device goes on with it. */
+function keepAsFound(name) {
+  watchSteps(() => {
+    const form = find(`form[data-try="${name}"]`);
+    for (const [key, one] of Object.entries(stepOf(name)?.evidence ?? {})) {
+      const field = form.elements[key];
+      if (field !== undefined && field.value === "" && field !== document.activeElement) field.value = one;
+    }
+  });
+}

@@ -1,0 +1,86 @@
+// What an installer sets on site: filled with what is in force, sent as the difference; the station then begins anew.
+
+import { get, patch } from "../api.js";
+import { find, toast } from "../dom.js";
+import { look } from "../live.js";
+import { t } from "../words.js";
+import { at, conditional, filled, put } from "./fields.js";
+import { complain } from "./forms.js";
+import { load } from "./steps.js";
+
+const applied = new Map();
+let present = null;
+
+/** Make the forms work. */
+export function settingsForms() {
+  for (const form of document.querySelectorAll("form[data-patch]")) {
+    applied.set(form, conditional(form));
+    form.addEventListener("input", () => (form.dataset.touched = "true"));
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      save(form);
+    });
+  }
+}
+
+/** Fill in what is in force; what somebody is typing stays. */
+export async function openSettings() {
+  present = await get("/api/commissioning/settings/in-force");
+  for (const form of applied.keys()) if (form.dataset.touched === undefined) fill(form);
+}
+
+function fill(form) {
+  for (const field of form.elements) {
+    if (field.name === "" || field.dataset.secret !== undefined) continue;
+    const one = at(present, field.name.split("."));
+    if (one !== undefined && one !== null) field.value = String(one);
+    else if (field.dataset.nothing !== undefined) field.value = "";
+  }
+  applied.get(form)();
+}
+
+async function save(form) {
+  const button = find("button[type=submit]", form);
+  complain(form, "");
+  button.disabled = true;
+  try {
+    present ??= await get("/api/commissioning/settings/in-force");
+    const change = difference(form);
+    if (Object.keys(change).length > 0) await patch("/api/commissioning/settings?wait=settled", change);
+    delete form.dataset.touched;
+    await openSettings();
+    await load();
+    look();
+    toast(t("shell.saved"));
+  } catch (error) {
+    complain(form, refusal(error, form));
+  } finally {
+    button.disabled = false;
+  }
+}
+
+/** What differs from what is in force. A table of another type has nothing in common with the former. */
+function difference(form) {
+  const change = {};
+  const values = filled(form);
+  const renewed = values
+    .filter(([field, one]) => field.name.endsWith(".type") && one !== at(present, field.name.split(".")))
+    .map(([field]) => field.name.slice(0, -"type".length));
+  for (const [field, one] of values) {
+    const path = field.name.split(".");
+    if (one === null && field.dataset.nothing !== undefined) return { [field.dataset.nothing]: null };
+    if (one === null && field.dataset.secret !== undefined) continue;
+    const former = renewed.some((start) => field.name.startsWith(start)) ? null : (at(present, path) ?? null);
+    if (one !== former) put(change, path, one);
+  }
+  return change;
+}
+
+function refusal(error, form) {
+  if (error.status === 409) return t("settings.busy");
+  if (error.status !== 422) return error.message;
+  const field = [...form.elements].find((one) => one.name !== "" && error.message.startsWith(one.name));
+  const label = field?.labels[0]?.textContent ?? null;
+  field?.focus();
+  return label === null ? t("settings.refused", { detail: error.message }) : t("settings.refused-field", { field: label, detail: error.message });
+}

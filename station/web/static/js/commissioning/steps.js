@@ -1,0 +1,41 @@
+// What commissioning has found so far, as the station keeps it: every device that looks sees the same.
+
+import { get, post } from "../api.js";
+
+const watchers = [];
+let steps = [];
+let state = null;
+
+/** Call `watcher` with all steps and the stage, each time that they may have changed. */
+export function watchSteps(watcher) {
+  watchers.push(watcher);
+  if (state !== null) watcher(steps, state);
+}
+
+export const stepOf = (name) => steps.find((one) => one.step === name);
+
+/** Look again. */
+export async function load() {
+  [steps, state] = await Promise.all([get("/api/commissioning/steps"), get("/api/commissioning")]);
+  for (const watcher of watchers) watcher(steps, state);
+}
+
+/** Do a step's test; what it found. */
+export async function tryStep(body) {
+  const told = await post("/api/commissioning/steps", body);
+  await load();
+  return told;
+}
+
+export async function skipStep(name, reason) {
+  await post(`/api/commissioning/steps/${name}/skip`, { reason });
+  await load();
+}
+
+/** How a step stands, as one word that there is a text for. */
+export function standing(step) {
+  if (step.inapplicable !== null) return "absent";
+  if (step.outcome === null) return "open";
+  if (!step.settled && (step.outcome === "passed" || step.outcome === "skipped")) return "stale";
+  return step.outcome;
+}

@@ -1,0 +1,106 @@
+// The way through the steps: the list, the one that is open, back and on. The address names the open one, so that a
+// reload or another device goes on there.
+
+import { find, make, say, show } from "../dom.js";
+import { watch } from "../live.js";
+import { t } from "../words.js";
+import { showOutcome } from "./outcome.js";
+import { load, standing, watchSteps } from "./steps.js";
+
+const END = "end";
+const WIDE = matchMedia("(min-width: 60rem)");
+let names = [];
+let shown = null;
+
+/** Begin; `opened` is called with the name of each step that is shown. */
+export function way(opened) {
+  watchSteps((steps, state) => {
+    names = [...steps.map((one) => one.step), END];
+    list(steps);
+    for (const step of steps) showOutcome(find(`#${step.step}`), step);
+    progress(steps, state);
+  });
+  const go = (focus) => {
+    const wanted = location.hash.slice(1);
+    const known = names.includes(wanted);
+    open(known ? wanted : firstOpen(), opened, known && focus);
+  };
+  addEventListener("hashchange", () => go(true));
+  WIDE.addEventListener("change", unfold);
+  unfold();
+  go(false);
+  let looked = false;
+  watch(() => {
+    if (looked) load().catch(() => {}); // the banner tells it
+    looked = true;
+  });
+}
+
+function firstOpen() {
+  const left = find("#way-list a[data-left]");
+  return left === null ? END : left.hash.slice(1);
+}
+
+function open(name, opened, focus) {
+  shown = name;
+  for (const section of document.querySelectorAll(".step")) show(section, section.id === name);
+  const at = names.indexOf(name);
+  const neighbour = (link, to) => {
+    show(link, to !== undefined);
+    if (to !== undefined) link.setAttribute("href", `#${to}`);
+  };
+  neighbour(find("#way-back"), names[at - 1]);
+  neighbour(find("#way-on"), names[at + 1]);
+  show(find("#way-buttons"), true);
+  history.replaceState(null, "", `#${name}`);
+  const here = encodeURIComponent(`${location.pathname}#${name}`);
+  for (const link of document.querySelectorAll(".languages a")) link.search = `?to=${here}`;
+  mark();
+  if (!WIDE.matches) find("#way-all").open = false;
+  if (focus) find(`#${name}-title`).focus();
+  opened(name);
+}
+
+function list(steps) {
+  const rows = steps.map((step) => {
+    const how = standing(step);
+    return row(step.step, t(`step.${step.step}`), how, !step.settled);
+  });
+  rows.push(row(END, t("end.title"), null, false));
+  const place = find("#way-list");
+  for (const [at, item] of rows.entries()) {
+    const there = place.children[at];
+    if (there === undefined) place.append(item);
+    else if (there.dataset.how !== item.dataset.how) {
+      const focused = there.contains(document.activeElement);
+      there.replaceWith(item);
+      if (focused) find("a", item).focus();
+    }
+  }
+  mark();
+}
+
+function row(name, title, how, left) {
+  const link = make("a", { href: `#${name}`, "data-left": left }, make("span", {}, title));
+  if (how !== null) link.append(make("span", { class: `pill how-${how}` }, t(`standing.${how}`)));
+  return make("li", { "data-how": `${how} ${left}` }, link);
+}
+
+function mark() {
+  for (const link of document.querySelectorAll("#way-list a")) {
+    if (link.hash === `#${shown}`) link.setAttribute("aria-current", "step");
+    else link.removeAttribute("aria-current");
+  }
+}
+
+function progress(steps, state) {
+  const all = steps.filter((one) => one.inapplicable === null);
+  const done = all.filter((one) => one.settled).length;
+  say(find("#way-progress"), state.stage === "activated" ? t("stage.activated") : t("commissioning.progress", { done, all: all.length }));
+  find("#way-bar").max = all.length;
+  find("#way-bar").value = done;
+}
+
+function unfold() {
+  find("#way-all").open = WIDE.matches;
+}

@@ -1,0 +1,23 @@
+// The card of torques, and how tight the terminals of the chosen conductor must be.
+
+import { get } from "../api.js";
+import { find, make, say } from "../dom.js";
+import { plain } from "../format.js";
+import { t } from "../words.js";
+
+export async function wiringStep() {
+  const card = await get("/api/commissioning/card");
+  const size = find("#wiring-size");
+  for (const { cross_section_mm2: section, torque_nm: torque } of card.torques) {
+    size.append(make("option", { value: section }, `${plain(section)} mm²`));
+    find("#wiring-card").append(
+      make("tr", { "data-size": section }, make("td", {}, `${plain(section)} mm²`), make("td", { class: "number" }, `${plain(torque, 2)} Nm`)),
+    );
+  }
+  say(find("#wiring-cover"), t("wiring.cover-at", { torque: plain(card.cover_screws_nm) }));
+  size.addEventListener("change", () => {
+    const chosen = card.torques.find((one) => String(one.cross_section_mm2) === size.value);
+    say(find("#wiring-terminals"), chosen === undefined ? t("wiring.terminals") : t("wiring.terminals-at", { torque: plain(chosen.torque_nm, 2) }));
+    for (const row of find("#wiring-card").children) row.classList.toggle("chosen", row.dataset.size === size.value);
+  });
+}

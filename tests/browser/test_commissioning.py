@@ -1,0 +1,168 @@
+"""An installer commissions a station with a phone, from the code on the label to the owner who activates it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Browser, Locator, expect
+
+from station.commissioning.activation import Stage
+from tests.browser.visitor import Visitor, visiting
+from tests.walk import Walk, walking
+
+CODE = "ABCD-EFGH-JKLM"
+REQUIRED: dict[str, Any] = {
+    "station": {"identity": "BORNE-TEST", "serial_number": "0001", "commissioning": "required"},
+    "http": {"installer_code": CODE},
+}
+SMALL = {"width": 360, "height": 740}
+OWN_PASSWORD = "copper and torque"
+
+
+async def opened(visitor: Visitor, title: str) -> None:
+    """Go on to the next step, which has this title."""
+    await visitor.page.get_by_role("link", name="Next step").click()
+    await headed(visitor, title)
+
+
+async def headed(visitor: Visitor, title: str) -> None:
+    """Wait until a step is open."""
+    await expect(visitor.page.get_by_role("heading", level=2, name=title, exact=True)).to_be_visible()
+
+
+async def found(visitor: Visitor, word: str) -> None:
+    """Wait until the open step says how it stands."""
+    await expect(visitor.page.locator(".step:visible [data-outcome] strong")).to_have_text(word)
+
+
+def field(visitor: Visitor, label: str) -> Locator:
+    """A field of the open step."""
+    return visitor.page.locator(".step:visible").get_by_label(label, exact=True)
+
+
+async def press(visitor: Visitor, name: str) -> None:
+    """Press a button of the open step."""
+    await visitor.page.locator(".step:visible").get_by_role("button", name=name, exact=True).click()
+
+
+async def with_the_code(visitor: Visitor) -> None:
+    """Follow the label's code and set a password with the code that is printed beside it."""
+    await visitor.go("/commissioning?identity=BORNE-TEST&serial=0001")
+    await visitor.page.get_by_label("Code").fill(CODE.lower())
+    await visitor.page.get_by_label("New password").fill(OWN_PASSWORD)
+    await visitor.page.get_by_role("button", name="Set password and sign in").click()
+    await headed(visitor, "Station and installer")
+
+
+async def test_a_station_is_commissioned_with_a_phone_and_activated_by_its_owner(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """Every step that applies to a station with a CSMS and nothing else, with a reload in the middle."""
+    async with walking(tmp_path, **REQUIRED) as walk, visiting(browser, walk, viewport=SMALL) as installer:
+        await walk.accepted()
+        await with_the_code(installer)
+        await expect(field(installer, "Identity on the label")).to_have_value("BORNE-TEST")
+        await field(installer, "Your name").fill("A. Installer")
+        await press(installer, "Save and check")
+        await found(installer, "passed")
+        await installer.audit()
+        await installer.picture("commissioning-identity")
+        await opened(installer, "Site")
+        await field(installer, "Name of the site").fill("Home")
+        await field(installer, "Address").fill("Main Street 1")
+        await field(installer, "Place").fill("garage, left wall")
+        await press(installer, "Save and check")
+        await found(installer, "passed")
+        await installer.audit()
+        await installer.picture("commissioning-site")
+        await opened(installer, "Network and operator")
+        await press(installer, "Test the connection")
+        await found(installer, "passed")
+        await installer.audit()
+        await installer.picture("commissioning-network")
+        await opened(installer, "Breaker")
+        await installer.page.reload()
+        await fit_the_breaker(installer, walk)
+        await opened(installer, "Wiring and torque")
+        await tighten(installer)
+        for title in ("House meter", "Current transformers", "Contact of the grid operator (§14a)", "Load management"):
+            await opened(installer, title)
+            await installer.audit()
+            await installer.picture(f"commissioning-absent-{title.split()[0].lower()}")
+        await opened(installer, "Residual current")
+        await press(installer, "Test the monitors")
+        await found(installer, "passed")
+        await installer.audit()
+        await installer.picture("commissioning-residual")
+        await opened(installer, "Shunt trip")
+        await installer.audit()
+        await opened(installer, "Test session")
+        await charge(installer, walk)
+        await opened(installer, "Order of the phases")
+        await opened(installer, "Report and hand-over")
+        await hand_over(installer, walk)
+
+
+async def fit_the_breaker(installer: Visitor, walk: Walk) -> None:
+    """One that is smaller than the selector, then the selector turned down."""
+    await installer.reads("32 A")
+    await field(installer, "Rating of the breaker").select_option("16")
+    await installer.page.get_by_role("radio", name="C", exact=True).check()
+    await press(installer, "Save and check")
+    await found(installer, "failed")
+    await installer.reads("The selector allows 32 A, the breaker carries only 16 A.")
+    await installer.audit()
+    await installer.picture("commissioning-breaker-failed")
+    walk.application.world.back_plate.turn("16")
+    await walk.settle()
+    await expect(installer.page.locator("#breaker-facts")).to_contain_text("16 A")
+    await press(installer, "Save and check")
+    await found(installer, "passed")
+    await installer.picture("commissioning-breaker")
+
+
+async def tighten(installer: Visitor) -> None:
+    """The card says how tight."""
+    await field(installer, "Conductor").select_option("6")
+    await field(installer, "The terminals are tightened with 2.82 Nm.").check()
+    await press(installer, "Save and check")
+    await found(installer, "failed")
+    await installer.reads("Tighten the cover screws with 0.5 Nm.")
+    await field(installer, "The cover screws are tightened with 0.5 Nm.").check()
+    await press(installer, "Save and check")
+    await found(installer, "passed")
+    await installer.audit()
+    await installer.picture("commissioning-wiring")
+
+
+async def charge(installer: Visitor, walk: Walk) -> None:
+    """Without a vehicle no energy flows; with one it does."""
+    await press(installer, "Check that energy flows")
+    await installer.reads("No energy flows")
+    await walk.plug(phases=3)
+    await press(installer, "Begin the session")
+    await walk.charging()
+    await walk.advance(20)
+    await press(installer, "Check that energy flows")
+    await found(installer, "passed")
+    await installer.audit()
+    await installer.picture("commissioning-session")
+    await press(installer, "End the session")
+    await walk.until(lambda: sum(walk.board.currents_a) == 0)
+
+
+async def hand_over(installer: Visitor, walk: Walk) -> None:
+    """Report, code of the owner."""
+    await installer.reads("Everything is done.")
+    await installer.picture("commissioning-ready")
+    await press(installer, "Finish commissioning")
+    await installer.reads("Its owner has to activate it.")
+    async with installer.page.expect_download() as download:
+        await installer.page.get_by_role("link", name="Signed report (PDF)").click()
+    assert (await (await download.value).path()).read_bytes().startswith(b"%PDF")
+    await press(installer, "Make a code for the owner")
+    await expect(installer.page.locator("#end-code-value")).not_to_be_empty()
+    await installer.audit()
+    await installer.picture("commissioning-end")
+    assert walk.life.activation.stage is Stage.COMMISSIONED
