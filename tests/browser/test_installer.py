@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from metering.reading import Phases
 from station.access.accounts import Role
 from station.model import Fault
 from tests.browser.test_owner import open_tab
-from tests.browser.visitor import DESK, visiting
+from tests.browser.visitor import DESK, PASSWORD, visiting
 from tests.walk import Walk, walking
 
 GRID: dict[str, Any] = {
@@ -121,6 +123,17 @@ async def test_service_filters_frames_and_searches_the_device_model_and_the_log(
         await expect(service.page.locator("#log-security")).to_contain_text("StartupOfTheDevice")
         await service.audit()
         await service.picture("service-log")
+        button = service.page.get_by_role("button", name="Everything in one file")
+        async with service.page.expect_download() as coming:
+            await button.click()
+        taken = await coming.value
+        assert taken.suggested_filename == "diagnostics-BORNE-TEST.json"
+        text = await asyncio.to_thread((await taken.path()).read_text)
+        told = json.loads(text)
+        assert [name for name, part in told.items() if "missing" in part] == []
+        assert any("a meter that limps" in line for line in told["log"])
+        assert told["ocpp_frames"][0]["text"].startswith("[2,")
+        assert PASSWORD not in text
 
 
 async def test_every_language_says_everything_and_fits_a_phone(browser: Browser, tmp_path: Path) -> None:

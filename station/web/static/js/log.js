@@ -1,6 +1,7 @@
 // The newest lines of the station's log, and its security events.
 
 import { get } from "./api.js";
+import { saveDiagnostics } from "./diagnostics.js";
 import { acting, find, make, say } from "./dom.js";
 import { day } from "./format.js";
 import { t } from "./words.js";
@@ -13,6 +14,7 @@ export async function openLog() {
 }
 
 acting(find("#log-again"), openLog);
+acting(find("#log-diagnostics"), saveDiagnostics);
 find("#log-filter").addEventListener("input", () => {
   clearTimeout(typing);
   typing = setTimeout(lines, PAUSE_MS);

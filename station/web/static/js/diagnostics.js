@@ -1,0 +1,34 @@
+// All that helps somebody elsewhere to understand a station, in one file: what this visitor may see, and nothing more.
+
+import { get } from "./api.js";
+import { download } from "./dom.js";
+
+const PARTS = {
+  status: "/api/status",
+  inputs_and_outputs: "/api/io",
+  load_management: "/api/load-management",
+  commissioning: "/api/commissioning/steps",
+  device_model: "/api/variables",
+  charging_profiles: "/api/profiles",
+  certificates: "/api/certificates",
+  security_events: "/api/security-events?most=200",
+  register_journal: "/api/metering/journal",
+  meter_frames: "/api/meter-frames",
+  ocpp_frames: "/api/frames",
+  log: "/api/logs?most=5000",
+};
+
+/** What cannot be had says why: a file with a gap is better than none. */
+export async function saveDiagnostics() {
+  const file = { made_at: new Date().toISOString() };
+  for (const [name, path] of Object.entries(PARTS)) {
+    try {
+      const told = await get(path);
+      file[name] = typeof told === "string" ? told.split("\n") : told;
+    } catch (error) {
+      file[name] = { missing: error.message };
+    }
+  }
+  const station = file.status.identity ?? "station";
+  download(`diagnostics-${station}.json`, "application/json", JSON.stringify(file, null, 1));
+}
