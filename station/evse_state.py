@@ -78,6 +78,8 @@ class OpenTransaction:
     """what first began to end it"""
     ending: Cause | None = None
     """it ends as soon as the energy has stopped"""
+    refused: Cause | None = None
+    """the CSMS does not accept its token; told with the charging state that follows (C15.FR.03, E05.FR.09)"""
     energy_limit_wh: float | None = None
     """with an id that the CSMS refused: the register may not pass this (MaxEnergyOnInvalidId)"""
     energy_refused: bool = False

@@ -108,19 +108,18 @@ def react(
             return _start(after, cause, rules, now, new_id)
         return Outcome(_remember(after, cause))
     if transaction.ending is not None:
-        waits = energy_flows(after) and not all_faults(after) & _NOTHING_TO_WAIT_FOR
-        return Outcome(after) if waits else _end(after, transaction.ending, rules, now)
+        return Outcome(after) if _still_flows(after) else _end(after, transaction.ending, rules, now)
+    if transaction.refused is not None and (cause is not None or not _still_flows(after)):
+        told = _update(replace(after, transaction=replace(transaction, refused=None)), transaction.refused, rules, now)
+        if cause is None or cause.trigger is TriggerReason.CHARGING_STATE_CHANGED:
+            return told  # C15.FR.03: one event for both
+        rest = react(before, told.state, cause, rules, now, new_id)
+        return Outcome(rest.state, told.events + rest.events)
     if cause is None:
         return Outcome(after)
     transaction = _note_stop_cause(transaction, cause)
     after = replace(after, transaction=transaction)
-    if (
-        lost & rules.stop_events
-        or cause.ends_transaction
-        or (cause.deauthorizes and rules.stop & _DEAUTHORIZATION_ENDS)
-        or not points(after)
-        - {TxPoint.DATA_SIGNED}  # no vehicle, nobody authorized, an empty bay: no stop point can come any more
-    ):
+    if lost & rules.stop_events or _ends(cause, after, rules):
         reason = transaction.stop_cause or cause.stopped_reason or _reason_of(lost, after)
         cause = replace(cause, stopped_reason=reason)
         if energy_flows(after):
@@ -128,7 +127,24 @@ def react(
             ending = replace(transaction, ending=cause)
             return Outcome(replace(after, transaction=ending))
         return _end(after, cause, rules, now)
+    if cause.trigger is TriggerReason.DEAUTHORIZED and _still_flows(after):
+        return Outcome(replace(after, transaction=replace(transaction, refused=cause)))
     return _update(after, cause, rules, now)
+
+
+def _ends(cause: Cause, state: EvseState, rules: Rules) -> bool:
+    """Whether a transaction ends although no stop point has been lost."""
+    return (
+        cause.ends_transaction
+        or (cause.deauthorizes and bool(rules.stop & _DEAUTHORIZATION_ENDS))
+        or not points(state)
+        - {TxPoint.DATA_SIGNED}  # no vehicle, nobody authorized, an empty bay: no stop point can come any more
+    )
+
+
+def _still_flows(state: EvseState) -> bool:
+    """Whether energy that is to stop still flows, and is worth waiting for."""
+    return energy_flows(state) and not all_faults(state) & _NOTHING_TO_WAIT_FOR
 
 
 def as_settled(events: tuple[TransactionEvent, ...], state: EvseState) -> tuple[TransactionEvent, ...]:

@@ -22,7 +22,7 @@ from station.model import (
 )
 from station.transaction import Outcome, TxPoint, points
 from tests import fakes
-from tests.station.bare_charge import EMERGENCY, PLUGGED, REMOTE_STOP, Charge, rules
+from tests.station.bare_charge import DEAUTHORIZED, EMERGENCY, PLUGGED, REMOTE_STOP, Charge, rules
 
 # Start
 
@@ -194,6 +194,52 @@ def test_the_energy_stops_before_the_transaction_ends() -> None:
     assert ended.id_token == fakes.CARD
 
 
+def test_that_the_token_was_refused_is_told_when_the_energy_has_stopped() -> None:
+    """C15.FR.03, errata 6.2.118: Deauthorized carries EVConnected, also where it does not end the transaction."""
+    charge = Charge(rules(stop={"EVConnected"}))
+    charge.plug()
+    charge.authorize()
+    charge.charge()
+    told = len(charge.events)
+    charge.end_authorization(DEAUTHORIZED)
+    assert len(charge.events) == told
+    assert outputs(charge.state, charge.now_s).pilot_a is None
+    charge.see(pilot=PilotState.B)
+    charge.obey()
+    (deauthorized,) = charge.events[told:]
+    assert (deauthorized.event_type, deauthorized.trigger) == (EventType.UPDATED, TriggerReason.DEAUTHORIZED)
+    assert deauthorized.charging_state is ChargingState.EV_CONNECTED
+    charge.unplug()
+    assert charge.told[told + 1 :] == [(EventType.ENDED, TriggerReason.EV_COMMUNICATION_LOST)]
+    assert charge.events[-1].stopped_reason is StoppedReason.DE_AUTHORIZED
+
+
+@pytest.mark.parametrize("then", ["unplug", "remote_stop", "authorize", "bay"])
+def test_what_happens_before_the_energy_has_stopped_is_told_after_the_refusal(then: str) -> None:
+    charge = Charge(rules(stop={"EVConnected"}))
+    charge.plug()
+    charge.authorize()
+    charge.charge()
+    told = len(charge.events)
+    charge.end_authorization(DEAUTHORIZED)
+    do(charge, then)
+    charge.see(pilot=PilotState.B if then != "unplug" else PilotState.A)
+    triggers = [trigger for _, trigger in charge.told[told:]]
+    assert triggers[0] is TriggerReason.DEAUTHORIZED
+    assert triggers[1] is not TriggerReason.CHARGING_STATE_CHANGED
+    assert triggers.count(TriggerReason.DEAUTHORIZED) == 1
+
+
+def test_a_welded_contactor_does_not_keep_a_refusal_untold() -> None:
+    charge = Charge(rules(stop={"EVConnected"}))
+    charge.plug()
+    charge.authorize()
+    charge.charge()
+    charge.end_authorization(DEAUTHORIZED)
+    charge.become(replace(charge.state, faults=frozenset({Fault.CONTACTOR_WELDED})))
+    assert charge.events[-1].trigger is TriggerReason.DEAUTHORIZED
+
+
 def test_what_first_began_the_end_is_the_stopped_reason() -> None:
     """TransactionType.stoppedReason: with EVConnected as the only stop point, the card came first."""
     charge = Charge(rules(stop={"EVConnected"}))
@@ -214,7 +260,7 @@ def test_of_two_that_would_end_it_the_first_is_the_stopped_reason() -> None:
     charge.plug()
     charge.authorize()
     charge.end_authorization()
-    charge.end_authorization(Cause(TriggerReason.DEAUTHORIZED, StoppedReason.DE_AUTHORIZED, deauthorizes=True))
+    charge.end_authorization(DEAUTHORIZED)
     charge.unplug()
     assert charge.events[-1].stopped_reason is StoppedReason.LOCAL
 
@@ -279,8 +325,8 @@ def test_points_that_hold_are_facts_of_the_state() -> None:
 
 # Whatever happens
 
-ACTS = "plug unplug ready pause authorize stop remote_stop emergency recorded obey bay no_energy energy wait nothing"
-SINGLE = st.sampled_from(ACTS.split()).map(lambda step: (step,))
+ACTS = "plug unplug ready pause authorize stop refuse remote_stop emergency recorded obey bay no_energy energy wait"
+SINGLE = st.sampled_from([*ACTS.split(), "nothing"]).map(lambda step: (step,))
 USUAL = st.sampled_from(
     [
         ("plug", "authorize", "recorded", "obey", "ready", "obey"),
@@ -308,6 +354,7 @@ def do(charge: Charge, step: str) -> tuple[EvseState, Outcome | None]:
         "pause": lambda: charge.see(pilot=PilotState.B) if connected else None,
         "authorize": lambda: charge.authorize() if before.authorization is None else None,
         "stop": lambda: charge.end_authorization() if before.authorization is not None else None,
+        "refuse": lambda: charge.end_authorization(DEAUTHORIZED) if before.authorization is not None else None,
         "remote_stop": lambda: charge.end_authorization(REMOTE_STOP),
         "emergency": lambda: charge.end_authorization(EMERGENCY),
         "recorded": charge.recorded,
