@@ -1,0 +1,257 @@
+"""Block C: the authorization cache while the CSMS is there, and what it holds."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conformance import states
+from tests.conformance.authorization import (
+    BLOCKED_TOKEN,
+    BOTH_WAYS,
+    EXPIRED_TOKEN,
+    INVALID_TOKEN,
+    MESSAGE_TIMEOUT_S,
+    TRANSACTION_DURATION_S,
+    asked_for,
+    cache_on,
+    charges,
+    is_cached,
+    knows,
+    no_event,
+    show,
+)
+from tests.conformance.bench import VALID_TOKEN, Bench
+from tests.conformance.cases import case
+from tests.conformance.frames import Payload
+
+# What the cache decides
+
+
+@BOTH_WAYS
+@case("Core", "C", "C-49")
+async def test_tc_c_08_cs(bench: Bench, local: bool) -> None:
+    """Authorization through authorization cache - Accepted"""
+    await cache_on(bench, local=local)
+    await states.id_token_cached(bench)
+    await states.ev_connected_pre_session(bench)
+    asked = len(bench.journal.sent("Authorize"))
+    await states.authorized(bench, cached=True)
+    await states.energy_transfer_started(bench)
+    assert len(bench.journal.sent("Authorize")) == asked
+    assert await charges(bench)
+
+
+async def refused_and_asked_again(bench: Bench, id_token: Payload, status: str, *, local: bool) -> None:
+    """Cases C_09, C_10 and C_11: a token that is cached as refused is asked for again, and refused again."""
+    await cache_on(bench, local=local)
+    knows(bench, id_token, status)
+    await states.id_token_cached(bench, id_token)
+    await is_cached(bench, id_token, status)
+    await states.ev_connected_pre_session(bench)
+    await show(bench, id_token)
+    await asked_for(bench, id_token)
+    await no_event(bench)
+    assert not await charges(bench)
+
+
+@BOTH_WAYS
+@case("Core", "C", "C-49")
+async def test_tc_c_09_cs(bench: Bench, local: bool) -> None:
+    """Authorization through authorization cache - Invalid & Not Accepted"""
+    await refused_and_asked_again(bench, INVALID_TOKEN, "Invalid", local=local)
+
+
+@BOTH_WAYS
+@case("Core", "C", "C-49")
+async def test_tc_c_10_cs(bench: Bench, local: bool) -> None:
+    """Authorization through authorization cache - Restricted"""
+    await refused_and_asked_again(bench, BLOCKED_TOKEN, "Blocked", local=local)
+
+
+@BOTH_WAYS
+@case("Core", "C", "C-49")
+async def test_tc_c_11_cs(bench: Bench, local: bool) -> None:
+    """Authorization through authorization cache - Expired"""
+    await refused_and_asked_again(bench, EXPIRED_TOKEN, "Expired", local=local)
+
+
+@BOTH_WAYS
+@case("Core", "C", "C-49")
+async def test_tc_c_12_cs(bench: Bench, local: bool) -> None:
+    """Authorization through authorization cache - Invalid & Accepted"""
+    await cache_on(bench, local=local)
+    knows(bench, INVALID_TOKEN, "Invalid")
+    await states.id_token_cached(bench, INVALID_TOKEN)
+    await is_cached(bench, INVALID_TOKEN, "Invalid")
+    await states.ev_connected_pre_session(bench)
+    knows(bench, INVALID_TOKEN, "Accepted")
+    await states.authorized(bench, id_token=INVALID_TOKEN)
+    await states.energy_transfer_started(bench)
+    assert await charges(bench)
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize(
+    "start_points", ["EVConnected,Authorized", "ParkingBayOccupancy", "EVConnected", "PowerPathClosed"]
+)
+@case("Core", "C", "C-49")
+async def test_tc_c_13_cs(bench: Bench, local: bool, start_points: str) -> None:
+    """Authorization through authorization cache - Accepted but cable not connected yet."""
+    await cache_on(bench, local=local)
+    await bench.configure("TxCtrlr", "TxStartPoint", start_points)
+    await states.id_token_cached(bench)
+    await states.parking_bay_occupied(bench)
+    asked = len(bench.journal.sent("Authorize"))
+    await states.authorized(bench, cached=True)  # steps 1 and 2, where the start points want them
+    assert not await charges(bench)
+    await states.ev_connected_pre_session(bench)
+    await states.energy_transfer_started(bench)
+    assert len(bench.journal.sent("Authorize")) == asked
+    assert await charges(bench)
+
+
+@BOTH_WAYS
+@case("Core", "C", "C-59 and C-49")
+async def test_tc_c_57_cs(bench: Bench, local: bool) -> None:
+    """Authorization through authorization cache - AuthCacheDisablePostAuthorize"""
+    await cache_on(bench, local=local)
+    await bench.configure("AuthCacheCtrlr", "DisablePostAuthorize", "true")
+    knows(bench, INVALID_TOKEN, "Invalid")
+    await states.id_token_cached(bench, INVALID_TOKEN)
+    await is_cached(bench, INVALID_TOKEN, "Invalid")
+    await states.ev_connected_pre_session(bench)
+    knows(bench, INVALID_TOKEN, "Accepted")  # whoever asked would be told so
+    await show(bench, INVALID_TOKEN)
+    await bench.silence("Authorize", for_s=MESSAGE_TIMEOUT_S)
+    await no_event(bench)
+    assert not await charges(bench)
+
+
+# What the cache holds
+
+
+@pytest.mark.parametrize("reset", ["Immediate", None], ids=["reset", "power-cycle"])
+@BOTH_WAYS
+@case("Core", "C", "C-49")
+async def test_tc_c_32_cs(bench: Bench, local: bool, reset: str | None) -> None:
+    """Store Authorization Data in the Authorization Cache - Persistent over reboot"""
+    await cache_on(bench, local=local)
+    await states.id_token_cached(bench)
+    await states.booted(bench, reset=reset)
+    asked = len(bench.journal.sent("Authorize"))
+    await states.authorized(bench, cached=True)
+    assert bench.session().events[-1]["triggerReason"] == ("Authorized" if local else "RemoteStart")
+    await states.ev_connected_pre_session(bench)
+    await states.energy_transfer_started(bench)
+    assert len(bench.journal.sent("Authorize")) == asked
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize("start_points", ["EVConnected,Authorized", "ParkingBayOccupancy", "EnergyTransfer"])
+@case("Core", "C", "C-49")
+async def test_tc_c_33_cs(bench: Bench, local: bool, start_points: str) -> None:
+    """Store Authorization Data in the Authorization Cache - Update on AuthorizeResponse"""
+    await cache_on(bench, local=local)
+    await bench.configure("TxCtrlr", "TxStartPoint", start_points)
+    await states.ev_connected_pre_session(bench)
+    await states.authorized(bench)  # steps 1 to 4
+    await states.energy_transfer_started(bench)
+    await states.ev_connected_post_session(bench)
+    await states.ev_disconnected(bench)
+    await states.parking_bay_unoccupied(bench)
+    await states.parking_bay_occupied(bench)
+    await states.ev_connected_pre_session(bench)
+    # What the answer to the event says from now on has no influence on what the cache said when the token came.
+    knows(bench, VALID_TOKEN, "Invalid")
+    await states.authorized(bench, cached=True)  # steps 12 and 13
+    assert len(bench.journal.sent("Authorize")) == 1
+
+
+@BOTH_WAYS
+@pytest.mark.parametrize(
+    ("start_points", "cable_first", "stop_points"),
+    [
+        ("EVConnected", False, "EVConnected,Authorized"),
+        ("PowerPathClosed", False, "EVConnected,Authorized"),
+        ("EVConnected,Authorized", True, "EVConnected,Authorized"),
+        ("Authorized", True, "EVConnected,Authorized"),
+        ("ParkingBayOccupancy", True, "EVConnected,Authorized"),
+        ("EVConnected,Authorized", True, "EVConnected"),
+    ],
+)
+@case("Core", "C", "C-49")
+async def test_tc_c_34_cs(bench: Bench, local: bool, start_points: str, cable_first: bool, stop_points: str) -> None:
+    """Store Authorization Data in the Authorization Cache - Update on TransactionEventResponse"""
+    await cache_on(bench, local=local)
+    await bench.configure("TxCtrlr", "StopTxOnInvalidId", "true")
+    await bench.configure("TxCtrlr", "MaxEnergyOnInvalidId", "0")
+    await bench.configure("TxCtrlr", "TxStartPoint", start_points)
+    await bench.configure("TxCtrlr", "TxStopPoint", stop_points)
+    await states.id_token_cached(bench)
+    await is_cached(bench, VALID_TOKEN, "Accepted")
+    # The errata leave the cable out of the Before. Where a token starts the transaction, the charging state that
+    # Deauthorized asks for needs the cable nevertheless.
+    if cable_first:
+        await states.ev_connected_pre_session(bench)
+    knows(bench, VALID_TOKEN, "Invalid")
+    asked = len(bench.journal.sent("Authorize"))
+    await states.authorized(bench, cached=True)
+    await states.deauthorized(bench)
+    assert len(bench.journal.sent("Authorize")) == asked
+    await states.ev_disconnected(bench)
+    await states.parking_bay_unoccupied(bench)
+    await states.parking_bay_occupied(bench)
+    await show(bench, VALID_TOKEN)
+    await asked_for(bench, VALID_TOKEN)
+    await no_event(bench)
+
+
+@BOTH_WAYS
+@case("Core", "C", "C-49")
+async def test_tc_c_36_cs(bench: Bench, local: bool) -> None:
+    """Store Authorization Data in the Authorization Cache - AuthCacheCtrlr.LocalPreAuthorize = false"""
+    await cache_on(bench, local=local)
+    await bench.configure("AuthCtrlr", "LocalPreAuthorize", "false")
+    await states.id_token_cached(bench)
+    await is_cached(bench, VALID_TOKEN, "Accepted")
+    knows(bench, VALID_TOKEN, "Invalid")
+    await show(bench, VALID_TOKEN)
+    await asked_for(bench, VALID_TOKEN)
+    await no_event(bench)
+
+
+@BOTH_WAYS
+@case("Core", "C", "C-49")
+async def test_tc_c_37_cs(bench: Bench, local: bool) -> None:
+    """Clear Authorization Data in Authorization Cache - Accepted"""
+    await cache_on(bench, local=local)
+    await states.id_token_cached(bench)
+    await is_cached(bench, VALID_TOKEN, "Accepted")
+    answer = await bench.call("ClearCache", {})
+    assert answer["status"] == "Accepted", answer
+    assert await bench.station.get("/api/auth/cache") == []
+    await states.parking_bay_occupied(bench)
+    await states.ev_connected_pre_session(bench)
+    await states.authorized(bench)  # which expects the AuthorizeRequest and the TransactionEventRequest
+    await states.energy_transfer_started(bench)
+
+
+@case("Core", "C", "C-49")
+async def test_tc_c_38_cs(bench: Bench) -> None:
+    """Clear Authorization Data in Authorization Cache - Rejected"""
+    await bench.configure("AuthCacheCtrlr", "Enabled", "false")
+    await states.id_token_cached(bench)
+    answer = await bench.call("ClearCache", {})
+    assert answer["status"] == "Rejected", answer
+
+
+@case("Core", "C", "C-49 and C-53")
+async def test_tc_c_46_cs(bench: Bench) -> None:
+    """Store Authorization Data in the Authorization Cache - AuthCacheLifeTime"""
+    await cache_on(bench)
+    await bench.configure("AuthCacheCtrlr", "LifeTime", str(int(TRANSACTION_DURATION_S)))
+    await states.id_token_cached(bench)
+    await is_cached(bench, VALID_TOKEN, "Accepted")
+    await states.ev_connected_pre_session(bench)
+    await bench.advance(TRANSACTION_DURATION_S)
+    await states.authorized(bench, local=True)  # which expects the AuthorizeRequest
