@@ -116,6 +116,16 @@ class Firmware:
         return self._around.updater.version
 
     @property
+    def brought(self) -> Path:
+        """Where an image lies that somebody brings to the station, until an order takes it."""
+        return self._around.folder / "brought"
+
+    @property
+    def allows_unsigned(self) -> bool:
+        """Whether an image without a signature is installed."""
+        return self._around.allow_unsigned
+
+    @property
     def working(self) -> bool:
         """Whether something goes on that a reset on idle should wait for (B11, errata 2025-09 2.14)."""
         update = self.record.update
@@ -165,7 +175,7 @@ class Firmware:
             await self.record.begin(order)
             self._changed.fire()
         answer = OrderAnswer.ACCEPTED_CANCELED if ongoing else OrderAnswer.ACCEPTED
-        _log.info("firmware update %d: %s", order.request_id, answer)
+        _log.info("firmware update, request %s: %s", order.request_id, answer)
         return OrderVerdict(answer, then=self._begin)
 
     def _refusal(self, order: UpdateOrder) -> OrderVerdict | None:
@@ -181,7 +191,8 @@ class Firmware:
             report = self._reporting(SecurityEventType.INVALID_FIRMWARE_SIGNATURE, str(error))
             return OrderVerdict(OrderAnswer.REJECTED, "InvalidValue", str(error), report)
         try:
-            Location.parse(order.location)
+            if order.location is not None:
+                Location.parse(order.location)
         except TransferError as error:
             return _refused("InvalidURL", str(error))
         return None
@@ -273,6 +284,8 @@ class Firmware:
         except OSError as error:
             _log.error("no place for the image: %s", error.strerror)
             return FirmwareStatus.DOWNLOAD_FAILED
+        if order.location is None:
+            return await asyncio.to_thread(_take, self.brought, image)
         for attempt in range(1, order.attempts + 1):
             if attempt > 1:
                 await self._clock.sleep(order.pause_s)
@@ -409,6 +422,17 @@ def _refused(reason_code: str, info: str) -> OrderVerdict:
 
 def _in_use(evse: Evse) -> bool:
     return evse.state.transaction is not None or evse.state.authorization is not None
+
+
+def _take(brought: Path, image: Path) -> FirmwareStatus:
+    """The image that was brought; after a power cut it may have been taken already."""
+    try:
+        if brought.exists():
+            brought.replace(image)
+        return FirmwareStatus.DOWNLOADED if image.exists() else FirmwareStatus.DOWNLOAD_FAILED
+    except OSError as error:
+        _log.error("the image cannot be taken: %s", error.strerror)
+        return FirmwareStatus.DOWNLOAD_FAILED
 
 
 def _clear(folder: Path, keep: Path | None) -> None:

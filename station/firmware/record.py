@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 
 MOST_UNTOLD = 200
 """statuses of earlier updates that wait for a CSMS which does not listen but goes on ordering: the disk is finite"""
+_NOT_FOR_THE_CSMS = 2
+"""in `told`: neither told (1) nor waiting (0)"""
 _ENDS = ", ".join(f"'{status}'" for status in sorted(END_STATUSES))
 
 
@@ -103,10 +105,10 @@ class FirmwareRecord:
         if update.status is status:
             return update
         await self._database.write(
-            "INSERT INTO firmware_statuses (update_id, request_id, status) VALUES (?, ?, ?)",
-            (update.id, update.order.request_id, status.value),
+            "INSERT INTO firmware_statuses (update_id, request_id, status, told) VALUES (?, ?, ?, ?)",
+            _status_row(update, status),
         )
-        _log.info("firmware update %d: %s", update.order.request_id, status)
+        _log.info("firmware update %d: %s", update.id, status)
         entered = replace(update, status=status)
         if status.final:
             await self._forget_access(entered)
@@ -159,6 +161,8 @@ class FirmwareRecord:
 
     async def _forget_access(self, update: Update) -> None:
         """Nobody will fetch the image any more: the password of its server need not lie on the disk."""
+        if update.order.location is None:
+            return
         order = replace(update.order, location=Location.parse(update.order.location).url)
         with contextlib.suppress(StorageError):
             await self._database.write(
@@ -170,12 +174,20 @@ class FirmwareRecord:
         await self._database.write(
             "DELETE FROM firmware_statuses WHERE update_id < ?"
             " AND id <> (SELECT COALESCE(MAX(id), 0) FROM firmware_statuses WHERE told = 1)"
-            " AND (told = 1 OR update_id NOT IN"
+            " AND (told <> 0 OR update_id NOT IN"
             f" (SELECT update_id FROM firmware_statuses WHERE status IN ({_ENDS}))"
             " OR id <= (SELECT MAX(id) FROM firmware_statuses) - ?)",
             (identity, MOST_UNTOLD),
         )
         await self._database.write("DELETE FROM firmware_updates WHERE id < ?", (identity,))
+
+
+def _status_row(update: Update, status: FirmwareStatus) -> tuple[int, int, str, int]:
+    """update_id, request_id, status, told; what the CSMS did not order waits for nobody."""
+    request_id = update.order.request_id
+    if request_id is None:
+        return update.id, 0, status.value, _NOT_FOR_THE_CSMS
+    return update.id, request_id, status.value, 0
 
 
 def _entered(row: tuple[object, ...]) -> EnteredStatus:

@@ -58,10 +58,12 @@ class Step(Enum):
 
 @dataclass(frozen=True, slots=True)
 class UpdateOrder:
-    """What the CSMS wants installed (UpdateFirmwareRequest)."""
+    """What the CSMS wants installed (UpdateFirmwareRequest), or somebody at the station."""
 
-    request_id: int
-    location: str
+    request_id: int | None
+    """None: the CSMS did not ask for it, and is told nothing of it but its outcome"""
+    location: str | None
+    """None: the image has been brought already"""
     retrieve_at: datetime
     install_at: datetime | None = None
     signing_certificate: str | None = None

@@ -52,6 +52,7 @@ def build(host: Host) -> FastAPI:
     from station.web.document_api import document_routes
     from station.web.event_stream import event_routes
     from station.web.factory_api import factory_routes
+    from station.web.firmware_api import firmware_routes
     from station.web.grid_order_api import grid_order_routes
     from station.web.load_api import load_routes
     from station.web.metering_api import metering_routes
@@ -106,6 +107,7 @@ def build(host: Host) -> FastAPI:
     factory_routes(api, living, host)
     metering_routes(api, living)
     residual_routes(api, host, living)
+    firmware_routes(api, living, host)
     return api
 
 

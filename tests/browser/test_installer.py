@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, FilePayload, expect
 
 from metering.reading import Phases
 from station.access.accounts import Role
 from station.model import Fault
 from tests.browser.test_owner import open_tab
-from tests.browser.visitor import DESK, PASSWORD, visiting
+from tests.browser.visitor import DESK, PASSWORD, Visitor, visiting
+from tests.conformance.firmware import image, signer
+from tests.conformance.pki import Pki
 from tests.walk import Walk, walking
 
 GRID: dict[str, Any] = {
@@ -134,6 +137,49 @@ async def test_service_filters_frames_and_searches_the_device_model_and_the_log(
         assert any("a meter that limps" in line for line in told["log"])
         assert told["ocpp_frames"][0]["text"].startswith("[2,")
         assert PASSWORD not in text
+
+
+async def test_service_brings_new_firmware_and_a_wrong_signature_is_said(browser: Browser, tmp_path: Path) -> None:
+    """The same checks as for one that the CSMS orders; the CSMS hears the outcome."""
+    pki = Pki(tmp_path / "pki")
+    root = pki.make_root("Manufacturer")
+    by = signer(pki, root)
+    content = image("3.1.4")
+    files = {
+        "Image": content,
+        "Signature": base64.b64decode(by.sign(content)),
+        "Signing certificate (PEM)": by.pem.encode(),
+    }
+    async with walking(tmp_path / "storage") as walk, visiting(browser, walk) as service:
+        await walk.accepted()
+        trusted = {"certificateType": "ManufacturerRootCertificate", "certificate": root.pem}
+        assert (await walk.csms.call("InstallCertificate", trusted))["status"] == "Accepted"
+        await service.sign_in(Role.SERVICE, to="/installer")
+        install = service.page.get_by_role("button", name="Install")
+        await bring(service, {"Image": content})
+        await install.click()
+        await service.reads("firmware must be signed")
+        service.wrong.clear()  # the browser tells of the 409
+        await service.audit()
+        await service.picture("service-firmware")
+        await bring(service, files)
+        await install.click()
+        await expect(service.page.locator("#io-software")).to_contain_text("SignatureVerified")
+        await walk.until(lambda: walk.life.firmware.version == "3.1.4", within_s=120.0)
+        await walk.until(
+            lambda: walk.csms.sent("BootNotification")[-1]["chargingStation"]["firmwareVersion"] == "3.1.4"
+        )
+        assert walk.csms.sent("FirmwareStatusNotification") == []
+        await expect(service.page.locator("#io-software")).to_contain_text("3.1.4")
+        told = [event.type for event in await walk.life.security_events.entries()]
+        assert "FirmwareUpdated" in told
+
+
+async def bring(service: Visitor, files: dict[str, bytes]) -> None:
+    """Choose files in the form for firmware."""
+    for label, content in files.items():
+        chosen: FilePayload = {"name": label, "mimeType": "application/octet-stream", "buffer": content}
+        await service.page.get_by_label(label, exact=True).set_input_files(chosen)
 
 
 async def test_every_language_says_everything_and_fits_a_phone(browser: Browser, tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ export const get = (path) => ask("GET", path);
 export const post = (path, body) => change("POST", path, body);
 export const put = (path, body) => change("PUT", path, body);
 export const patch = (path, body) => change("PATCH", path, body);
+/** A file as it is. */
+export const putFile = (path, file) => change("PUT", path, file);
 export const remove = (path, body) => change("DELETE", path, body);
 
 async function change(method, path, body) {
@@ -30,8 +32,9 @@ async function change(method, path, body) {
 }
 
 async function ask(method, path, body, headers = {}) {
-  const sent = body === undefined ? undefined : JSON.stringify(body);
-  if (sent !== undefined) headers["Content-Type"] = "application/json";
+  const whole = body === undefined || body instanceof Blob;
+  const sent = whole ? body : JSON.stringify(body);
+  if (!whole) headers["Content-Type"] = "application/json";
   let answer;
   try {
     answer = await fetch(path, { method, headers, body: sent, credentials: "same-origin" });

@@ -1,6 +1,7 @@
 // The page of installer and service: what the station sees and does, byte by byte where need be.
 
 import { openAccess } from "./access.js";
+import { openFirmware } from "./firmware.js";
 import { openLive } from "./io.js";
 import { openLog } from "./log.js";
 import { openMeter } from "./meter-frames.js";
@@ -10,4 +11,5 @@ import { tabs } from "./tabs.js";
 
 const panels = { live: openLive, meter: openMeter, ocpp: openOcpp, model: openModel, log: openLog, access: openAccess };
 
+openFirmware();
 tabs((name) => panels[name]());

@@ -1,0 +1,48 @@
+// New firmware from this device: brought to the station, then verified and installed as one that a CSMS orders.
+
+import { get, post, putFile } from "./api.js";
+import { find, say, show } from "./dom.js";
+import { t } from "./words.js";
+
+const MIB = 1 << 20;
+
+/** What is offered to service alone; the state of an update is among the facts of the software. */
+export function openFirmware() {
+  const form = find("#firmware");
+  if (form === null) return;
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    install(form);
+  });
+}
+
+async function install(form) {
+  const problem = find("#firmware-problem");
+  const button = find("button", form);
+  const { image, signature, certificate } = form.elements;
+  say(problem, "");
+  button.disabled = true;
+  show(find("#firmware-working"), true);
+  try {
+    const { most_bytes: most } = await get("/api/firmware");
+    if (image.files[0].size > most) throw new Error(t("firmware.too-large", { size: Math.floor(most / MIB) }));
+    await putFile("/api/firmware/image", image.files[0]);
+    await post("/api/firmware", {
+      signature: signature.files.length > 0 ? await base64(signature.files[0]) : null,
+      signing_certificate: certificate.files.length > 0 ? await certificate.files[0].text() : null,
+    });
+    form.reset();
+  } catch (error) {
+    say(problem, error.message);
+  } finally {
+    show(find("#firmware-working"), false);
+    button.disabled = false;
+  }
+}
+
+/** A signature file is bytes as signing tools write them, or base64 already. */
+async function base64(file) {
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  const text = String.fromCharCode(...bytes);
+  return /^[A-Za-z0-9+/=\s]+$/.test(text) ? text.replace(/\s+/g, "") : btoa(text);
+}
