@@ -16,7 +16,8 @@ goes (a hob, an oven's thermostat) hence keeps the vehicle steady below its peak
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from metering.frozen import frozen
 
 FOLLOW_S = 5.0
 """how long a vehicle may take to follow the pilot (IEC 61851-1)"""
@@ -31,7 +32,7 @@ IDLE_A = 1.0
 """vehicles that draw less than this do not charge: nothing has to be given to them slowly"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Look:
     """One fresh sample, as far as it concerns one phase; amperes, seconds of a monotonic clock."""
 
@@ -51,7 +52,7 @@ class Look:
     """the next sample comes soon enough to see whether a rise of the house lasts"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PhaseCapacity:
     """What is left on one phase, and what the law remembers of it from one sample to the next."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from metering.frozen import frozen
 
 
 class Purpose(StrEnum):
@@ -50,7 +51,7 @@ class ChargingLimitSource(StrEnum):
     """the charging station operator, through the CSMS"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Period:
     """From `start_s` after the start of the schedule at most `limit`, in the schedule's unit."""
 
@@ -66,7 +67,7 @@ class Period:
         return self.phases if self.phases is not None else 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Schedule:
     """Limits over time. Periods are in order, the first starts at 0 (K01.FR.31, K01.FR.35)."""
 
@@ -78,7 +79,7 @@ class Schedule:
     minimum_rate: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ChargingProfile:
     """A profile, and the EVSE that it was sent for (0: all of them)."""
 

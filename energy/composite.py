@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain, pairwise
 from typing import TypeAlias
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency
+from metering.frozen import frozen
 
 LINE_VOLTAGE_V = 230.0
 """the set voltage of the area, not a measured one (K01.FR.50)"""
@@ -26,7 +26,7 @@ Piece: TypeAlias = tuple[int, int, float]
 """from, until (microseconds after the beginning of a span of time), amperes per phase"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Charge:
     """What a profile may be matched with: an EVSE, and the transaction that runs on it."""
 

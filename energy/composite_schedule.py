@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -17,13 +17,14 @@ from energy.composite import (
     slices,
     station_limits_over,
 )
+from metering.frozen import frozen
 
 MOST_PIECES = 20_000
 """periods that are looked at for one answer: some 20 ms of work; whoever asks for more asks for less time"""
 _SECOND = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Consumer:
     """An EVSE, as far as a forecast of its draw needs it."""
 
@@ -35,7 +36,7 @@ class Consumer:
     """a vehicle is there and may charge"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Level:
     """From `start_s` after the start of the schedule at most `limit`, in the unit that was asked for."""
 
@@ -52,7 +53,7 @@ class Divide(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Site:
     """The EVSEs of a station, and what they share."""
 

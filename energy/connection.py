@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from energy.balancer import (
@@ -21,6 +21,7 @@ from energy.freshness import Freshness
 from energy.limit import LimitSource
 from energy.step_check import StepCheck
 from energy.trip import CURVES, LINKY, Protection
+from metering.frozen import frozen
 from metering.reading import Phases
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ OPENS_WITHIN_S = 2.0
 """a decision a second, and a contactor's own time"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Connection:
     """The house connection, as commissioned."""
 
@@ -66,7 +67,7 @@ class Connection:
         return Ladder(self.safe_current_a, self.silent_least_after_s, self.silent_pause_after_s)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Left:
     """What the connection leaves to all EVSEs together, amperes per grid phase, and who says so."""
 

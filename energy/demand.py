@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from energy.composite import Charge
 from energy.limit import Limit, LimitSource, tightest
 from energy.phases import STRAIGHT, PhaseMap
 from energy.sharing import MINIMUM_A
+from metering.frozen import frozen
 from metering.reading import Phases
 
 CHARGES_A = 1.0
 """a vehicle that draws so much charges"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Demand:
     """What an EVSE asks of the controller."""
 
@@ -71,7 +71,7 @@ class Demand:
         return connected & drawn or connected
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SharedLimit:
     """A limit for all EVSEs together, in amperes per phase or in watts over all phases."""
 
@@ -89,7 +89,7 @@ class SharedLimit:
         return self.until is None or now < self.until
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Decision:
     """What an EVSE may offer, and every limit that was asked."""
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from metering.frozen import frozen
 from metering.reading import Phases
 
 OLDEST_S = 3.5
@@ -30,7 +30,7 @@ Bounds: TypeAlias = tuple[tuple[float, float], ...]
 """per phase the least and the most, amperes"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Draw:
     """The least and the most that our EVSEs may draw of each grid phase, amperes."""
 

@@ -5,9 +5,8 @@ The ladder: held for a moment → ramped down to the safe current of the commiss
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from energy.sharing import MINIMUM_A
+from metering.frozen import frozen
 
 STALE_AFTER_S = 10.0
 """Linky is stale after 10 s (Enedis CPT_54E §9.4); a slower source gets as much more as it is slower than 1 s"""
@@ -19,7 +18,7 @@ PAUSE_AFTER_S = 3600.0
 """and then nothing any more, unless the installer says otherwise"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ladder:
     """The rungs of one installation."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from energy.grid import GridSample
+from metering.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Freshness:
     """The last sample and its age. A value: each sample makes a new one.
 

@@ -6,11 +6,11 @@ Every field beyond `taken_at` and `currents_a` is optional: a control law works 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
 from datetime import datetime, time
 from enum import StrEnum
 from typing import Protocol
 
+from metering.frozen import frozen
 from metering.reading import UNKNOWN, Phases
 
 
@@ -22,7 +22,7 @@ class TariffColour(StrEnum):
     RED = "red"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProfileStep:
     """From this time of day on (the meter's local time) another index counts."""
 
@@ -33,7 +33,7 @@ class ProfileStep:
     """what the dry contact (the water heater's) does from then on; None: no change"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tariff:
     """What the meter tells of prices; None and empty where it does not tell."""
 
@@ -58,7 +58,7 @@ class Tariff:
     """the steps of the next peak day"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GridSample:
     """One look at the house connection. What the source does not tell is None."""
 
@@ -130,7 +130,7 @@ class OrderReason(StrEnum):
     """the input device does not answer: the careful side"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GridOrder:
     """An order of the grid operator (EnWG §14a): all controllable devices together draw no more than this."""
 

@@ -16,13 +16,14 @@ import logging
 import os
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from energy.grid import GridOrder, GridOrderSource, OrderReason
+from metering.frozen import frozen
 from metering.pulse import Pulse
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class OrderEvent(StrEnum):
     """after a restart the order is no longer there"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Powers:
     """What flows at a moment, in watts; None: not known."""
 
@@ -61,7 +62,7 @@ class Powers:
     """of the station's EVSEs together"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Draft:
     """What is to be recorded."""
 
@@ -71,7 +72,7 @@ class Draft:
     powers: Powers
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OrderEntry:
     """One line of the record."""
 

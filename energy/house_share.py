@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from energy.demand import Demand
 from energy.pausing import Pause, begin, let_pass
 from energy.sharing import MINIMUM_A, Bound
 from energy.use import Uses
+from metering.frozen import frozen
 from metering.reading import Phases
 
 _RESUME_SPARE_A = 1.5
 """a pause ends only when so much more than 6 A is there"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Round:
     """What is there to be divided at one moment, and who wants some of it."""
 
@@ -51,7 +52,7 @@ class Round:
         return frozenset(demand.evse_id for demand in self.demands if demand.wants and demand.charges)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Part:
     """What an EVSE may have of it."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from metering.frozen import frozen
 
 
 class LimitSource(StrEnum):
@@ -66,7 +67,7 @@ WORDS = {
 """what a person reads"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limit:
     """At most `current_a` amperes on each phase, since `since`, because of `source`.
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from energy.sharing import MINIMUM_A
+from metering.frozen import frozen
 
 PAUSE_AFTER_S = 10.0
 """a shortage that is over sooner does not interrupt the charge"""
@@ -17,7 +18,7 @@ MOST_FAILURES = 3
 """a pause lasts at least 3 min, then 6, 12, and never must be longer than 24"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pause:
     """What is remembered of a shortage."""
 

@@ -7,11 +7,12 @@ that has been worth it for long.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from energy.demand import Demand
 from energy.pausing import PAUSE_AFTER_S, RESUME_A, RESUME_AFTER_S
 from energy.sharing import MINIMUM_A
+from metering.frozen import frozen
 
 DOWN_AFTER_S = PAUSE_AFTER_S - 2.0
 """a shortage on three phases that lasts longer becomes one phase, before it becomes a pause"""
@@ -23,7 +24,7 @@ _SHOWS_S = 15.0
 """after a change a vehicle's draw does not tell at once which phases it uses"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PhaseChoice:
     """On how many phases a vehicle charges. A value: each look makes a new one."""
 

@@ -7,9 +7,10 @@ meter makes the same.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import permutations
 
+from metering.frozen import frozen
 from metering.reading import Phases
 
 LEARNED_STEP_A = 3.0
@@ -25,7 +26,7 @@ NAMES = tuple("".join(order) for order in permutations("RST"))
 """RST, RTS, SRT, STR, TRS, TSR: the grid phases at terminals L1, L2, L3 (OCPP: PhaseRotation)"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PhaseMap:
     """For each terminal of an EVSE the grid phase behind it, 0 to 2; None: not known."""
 
@@ -79,7 +80,7 @@ STRAIGHT = PhaseMap((0, 1, 2))
 UNKNOWN_MAP = PhaseMap((None, None, None))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Learner:
     """What is known of one EVSE's rotation so far. A value: each observation makes a new one."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 
 from energy.charging_profile import ChargingLimitSource, ChargingProfile, Kind, Purpose
+from metering.frozen import frozen
 
 MOST_PROFILES = 100
 MOST_PERIODS = 1024
@@ -16,7 +16,7 @@ _ONLY_PHASE = 1
 """of an EVSE with one phase: its own first, as its installer has wired it"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refusal:
     """Why a profile is not installed: an OCPP reason code and a sentence."""
 
@@ -24,7 +24,7 @@ class Refusal:
     sentence: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Criteria:
     """Which profiles are meant; what is None does not matter, all others have to match (K09.FR.04, K10.FR.04)."""
 

@@ -8,8 +8,9 @@ loads, volts times phases on a power.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from metering.frozen import frozen
 
 MINIMUM_A = 6.0
 """the least that a vehicle can charge with (IEC 61851-1)"""
@@ -27,7 +28,7 @@ class Policy(StrEnum):
     """the first all it can use, then the second, …; where priorities differ, the higher first"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bound:
     """At most `capacity`, of which one ampere of an EVSE takes its weight; EVSEs that are not named take none."""
 
@@ -125,7 +126,7 @@ def _give(
             left[index] -= current_a * bound.weights.get(evse_id, 0.0)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Waiting:
     """One EVSE that wants energy, as the order of service sees it."""
 

@@ -8,9 +8,10 @@ to the safe current, before it counts as blind.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from energy.draw import OLDEST_S
+from metering.frozen import frozen
 
 IDLE_A = 1.0
 START_A = 5.0
@@ -28,7 +29,7 @@ _COARSE_A = 1.5
 """what whole amperes and the class of a clamp hide"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Level:
     """What our EVSEs drew of the phase for some seconds, and what the meter showed of it."""
 
@@ -60,7 +61,7 @@ class Level:
         return max(shown_a for _, shown_a in self.shown)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StepCheck:
     """What is known of one phase. A value: each sample makes a new one. Amperes, seconds (monotonic)."""
 

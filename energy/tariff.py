@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from enum import StrEnum
 
 from energy.grid import Tariff, TariffColour
+from metering.frozen import frozen
 
 _RESERVE = timedelta(minutes=15)
 """a charge that must be done at a departure begins so much earlier than it has to by reckoning"""
@@ -23,7 +23,7 @@ class TariffMode(StrEnum):
     """the end of the dear ones: a red day's (Tempo), EJP, mobile peaks"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """What the owner wants of a charge."""
 
@@ -34,7 +34,7 @@ class Plan:
     """so much by then; 0: the departure does not matter"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Hours:
     """When the cheap hours begin, as they have been seen to: the meter does not announce those of the running day."""
 
@@ -51,7 +51,7 @@ class Hours:
         return None if self.begins is None else _next(self.begins, local)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """Whether it is the time to charge."""
 

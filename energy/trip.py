@@ -8,10 +8,12 @@ heat of the filter is the memory of what flowed before.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+from metering.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TripCurve:
     """How a protection behaves. Loads are multiples of its rating."""
 
@@ -41,7 +43,7 @@ BREAKER_C = TripCurve("C", _BREAKER_DECAY, _BREAKER_TRIPS_AT, at_once_from=5.0)
 CURVES = {curve.name: curve for curve in (LINKY, BREAKER_B, BREAKER_C)}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Protection:
     """One phase of a protection, with the heat that it remembers."""
 

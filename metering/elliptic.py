@@ -6,13 +6,13 @@ SEC 2 version 1 §2.2.1 (the numbers of the curve).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from metering.frozen import frozen
 
 _Point = tuple[int, int] | None
 """a point with its coordinates; None is the point at infinity"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WeierstrassCurve:
     """y² = x³ + ax + b over the integers modulo p, with a generator of the prime order n."""
 

@@ -19,12 +19,13 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, cast
 
+from metering.frozen import frozen
 from metering.time_quality import TimeQuality, TimeSource, TimeStatus
 
 _log = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ class JournalEvent(StrEnum):
 Details = Mapping[str, "str | int | float | bool | None"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Note:
     """What is to be recorded; number, hashes and boot are added by the journal."""
 
@@ -101,7 +102,7 @@ class Note:
     """seconds since this boot: with the boot's number it outlives a clock that was wrong"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JournalEntry:
     """One line of the journal."""
 
@@ -165,7 +166,7 @@ def parse(line: bytes) -> JournalEntry | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """What a look at the whole journal found."""
 

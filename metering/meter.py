@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from metering.frozen import frozen
 from metering.reading import Reading
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class RefusedReadingError(MeterError):
         """it is not the meter that was here before, or pretends to be none"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MeterIdentity:
     """Which meter it is, as it says itself."""
 

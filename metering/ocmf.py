@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Final, cast
 
+from metering.frozen import frozen
 from metering.ocmf_signature import DEFAULT_ALGORITHM
 
 HEADER: Final = b"OCMF|"
@@ -36,7 +36,7 @@ class RecordError(ValueError):
     """A text is no OCMF record, and why."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OcmfTime:
     """The time of a reading, with the meter's own offset."""
 
@@ -51,7 +51,7 @@ class OcmfTime:
         return moment if moment.tzinfo is not None else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OcmfReading:
     """One reading of a record, with what it leaves out filled in."""
 
@@ -76,7 +76,7 @@ class OcmfReading:
         return self.value * factor if self.value is not None and factor is not None else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Record:
     """A record, taken apart."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 from typing import Final
 
+from metering.frozen import frozen
 from metering.ocmf import ENDS, OcmfReading, Record
 
 _OBIS = re.compile(
@@ -36,7 +36,7 @@ _SAME_RECORDS: Final = ("MS", "GS", "ID", "IS")
 """what two records of one transaction have in common"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Figure:
     """What one register counted from the begin to the end."""
 
@@ -57,7 +57,7 @@ class Figure:
         return (end - begin).total_seconds() if begin is not None and end is not None else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bill:
     """The figures of a transaction, and what stands against billing them."""
 

@@ -6,9 +6,10 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from metering.frozen import frozen
 
 
 class KeyFormError(ValueError):
@@ -26,7 +27,7 @@ class KeyForm(StrEnum):
     """x and y, one behind the other"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Curve:
     """An elliptic curve that meters sign with."""
 
@@ -62,7 +63,7 @@ _MOST_CHARACTERS: Final = 4_000
 """no public key is written with more"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PublicKey:
     """A public key: its point, and its curve where it says so."""
 

@@ -6,11 +6,11 @@ import base64
 import binascii
 import hashlib
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from metering.elliptic import SECP192K1
+from metering.frozen import frozen
 from metering.ocmf_keys import CURVES, Curve, PublicKey
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class SignatureForm(StrEnum):
     """one behind the other, each as long as a coordinate"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """What a check of a signature found."""
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from metering.frozen import frozen
 from metering.meter import IdentifiedMeter, Meter, MeterError, RefusedReadingError
 from metering.reading import Reading
 
@@ -25,7 +25,7 @@ _SURGE = 2.0
 """how far a momentary power may exceed the greatest lasting one"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plausibility:
     """The rules for the meter of a circuit that carries `max_power_w` at the most."""
 

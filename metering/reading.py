@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from metering.frozen import frozen
 from metering.time_quality import TimeStatus
 
 T = TypeVar("T")
 U = TypeVar("U")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Phases(Generic[T]):
     """One value for each of L1, L2 and L3, counted at the device that it belongs to."""
 
@@ -39,7 +39,7 @@ class Phases(Generic[T]):
 UNKNOWN: Phases[float | None] = Phases(None, None, None)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reading:
     """One reading of a meter. Import is positive, export negative; registers never go back."""
 
@@ -57,7 +57,7 @@ class Reading:
     frequency_hz: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RegisterReading:
     """The billing register at the begin or the end of something, and how good the time of that is."""
 

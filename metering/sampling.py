@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from metering.frozen import frozen
 from metering.reading import Phases, Reading
 
 
@@ -36,7 +37,7 @@ class Measurand(StrEnum):
     FREQUENCY = "Frequency"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SignedValue:
     """A value as whoever measured it has signed it (SignedMeterValueType)."""
 
@@ -49,7 +50,7 @@ class SignedValue:
     """as it is to be told; empty: not with this value"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SampledValue:
     """One value with everything that one must know to read it (SampledValueType)."""
 
@@ -61,7 +62,7 @@ class SampledValue:
     signed: SignedValue | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MeterValue:
     """Samples that were true at the same moment (MeterValueType)."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from metering import ocmf
+from metering.frozen import frozen
 from metering.time_quality import TimeStatus
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class MeterState(StrEnum):
     TIMEOUT = "T"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Holder:
     """Who a transaction is assigned to, in the words of OCMF."""
 
@@ -70,7 +70,7 @@ class Holder:
         return self.kind != "NONE"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Signatory:
     """What signs, of which meter, and where."""
 
@@ -87,7 +87,7 @@ class Signatory:
     """CI: station and EVSE, a blank between"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SignedReading:
     """One reading as it is signed."""
 
@@ -99,7 +99,7 @@ class SignedReading:
     state: MeterState = MeterState.GOOD
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Subject:
     """A transaction of which readings are signed."""
 

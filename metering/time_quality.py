@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from metering.frozen import frozen
 
 
 class TimeStatus(StrEnum):
@@ -28,7 +29,7 @@ class TimeSource(StrEnum):
     NTP = "ntp"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TimeQuality:
     """What is known of the clock at a moment."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from metering.frozen import frozen
 from metering.ocmf import HEADER, RecordError
 from metering.ocmf_keys import decodings
 
@@ -19,7 +19,7 @@ _MOST_BYTES: Final = 4 * 2**20
 """a container of more is none that somebody was sent for a bill"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Enclosed:
     """One record of a file, with what its container says of it."""
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from datetime import datetime
+
+from metering.frozen import frozen
 
 _MOST_BYTES = 64 * 1024
 _OVERHEAD_BYTES = 64
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Chunk:
     """Bytes that went over a wire at one time."""
 

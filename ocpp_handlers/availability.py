@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from metering.pulse import Pulse
 from ocpp_handlers import actions, timestamps
 from ocpp_handlers.session import Answer, Handlers, LinkLostError, RefusedError
@@ -32,7 +32,7 @@ MOST_WAITING = 50
 _RETRY_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Change:
     evse_id: int
     status: ConnectorStatus

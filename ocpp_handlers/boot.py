@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from metering.pulse import Pulse
 from ocpp_handlers import actions, timestamps
 from ocpp_handlers.frame import Error
@@ -43,7 +43,7 @@ class BootState(StrEnum):
     ACCEPTED = "Accepted"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identification:
     """Who the station is (ChargingStationType)."""
 

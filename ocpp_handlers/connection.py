@@ -9,10 +9,10 @@ import logging
 import random
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
+from metering.frozen import frozen
 from metering.pulse import Pulse
 from ocpp_handlers import handshake
 from ocpp_handlers.back_off import back_off
@@ -43,7 +43,7 @@ _GOODBYE_S = 1.0
 LARGEST_FRAME = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Access:
     """How the station gets to a CSMS, and proves there who it is."""
 
@@ -53,7 +53,7 @@ class Access:
     certificates: Certificates
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Dialled:
     """A websocket, and what it was made with."""
 

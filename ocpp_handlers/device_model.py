@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
+from metering.frozen import frozen
 from station.ports import VariableRow
 
 Key = tuple[str, str, int | None, int | None]
@@ -44,7 +45,7 @@ class DataType(StrEnum):
     MEMBER_LIST = "MemberList"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """Where a variable is: a component, perhaps of an EVSE or a connector."""
 
@@ -59,7 +60,7 @@ class Place:
         return (self.component.casefold(), (self.instance or "").casefold(), self.evse_id, self.connector_id)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Variable:
     """One attribute of one variable of one component; nearly all variables have the Actual one only."""
 

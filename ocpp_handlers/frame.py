@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NoReturn, TypeAlias, cast
+
+from metering.frozen import frozen
 
 Payload: TypeAlias = dict[str, object]
 
@@ -15,7 +17,7 @@ _LONGEST_ID = 36
 _CALL, _RESULT, _ERROR = 2, 3, 4
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Call:
     """A request. The payload is whatever JSON was there: the schema check comes after."""
 
@@ -24,7 +26,7 @@ class Call:
     payload: object
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Result:
     """The answer to a CALL."""
 
@@ -32,7 +34,7 @@ class Result:
     payload: object
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Error:
     """The refusal of a CALL."""
 
@@ -42,7 +44,7 @@ class Error:
     details: Payload = field(default_factory=dict[str, object])
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Nonsense:
     """A frame that is none. `answer` is what to say to it; None where an answer would answer an answer."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from ocpp_handlers.device_model import AttributeType, DataType, DeviceModel, Missing, Mutability, Place, Variable
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ _LONGEST = 1_000
 """characters of a value: what SetVariables can carry"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Row:
     """One [[variable]] of the installation file."""
 

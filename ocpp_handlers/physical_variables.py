@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from ocpp_handlers.device_model import DataType, Place, Variable, told
 from station.evse_state import all_faults, ev_connected
 from station.model import ConnectorStatus, Fault
@@ -22,7 +22,7 @@ _CONTACTOR = frozenset({Fault.CONTACTOR_WELDED, Fault.CONTACTOR_STUCK_OPEN, Faul
 _PILOT = frozenset({Fault.DIODE, Fault.BOARD, Fault.BOARD_SILENT})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Nameplate:
     """What the installer knows of the station, and its printed plate tells."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
+
+from metering.frozen import frozen
 
 if TYPE_CHECKING:
     from jsonschema_rs import ValidationError, ValidationErrorKind, Validator
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 MAX_DESCRIPTION = 255  # Part 4 table 7, errorDescription
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SchemaFault:
     """Why a payload is refused: an RPC framework error code (Part 4 table 8), and a sentence for people.
 

@@ -10,9 +10,9 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
+from metering.frozen import frozen
 from ocpp_handlers import frame
 from ocpp_handlers.frame import Call, Error, Nonsense, Result
 from station.daemon.supervision import Errand, Errands, contained
@@ -57,7 +57,7 @@ class PayloadError(Exception):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer(Generic[ResponseT]):
     """The answer to a CALL, and the errand that follows once it has left."""
 

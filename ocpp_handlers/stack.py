@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from metering.time_quality import TimeSource
 from ocpp_handlers.authorization import Authorization
 from ocpp_handlers.availability import Availability
@@ -53,7 +53,7 @@ _INVALID_MESSAGES_S = 60.0
 """a CSMS that talks nonsense is worth one line of the security log in so long"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StackSetup:
     """What the stack is told when it is built."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from energy.profile_store import HIGHEST_STACK_LEVEL, MOST_PERIODS, MOST_PROFILES
+from metering.frozen import frozen
 from ocpp_handlers import authorization
 from ocpp_handlers.device_model import DataType, DeviceModel, Mutability, Place, Variable, told
 from ocpp_handlers.message_size import BYTES_PER_MESSAGE, ITEMS_PER_MESSAGE
@@ -58,7 +59,7 @@ _REPORT_SIZE = 2_500
 """characters of a value that reports can carry (their schema)"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Facts:
     """What the table needs to know besides the settings."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from station.evse import Evse
 from station.evse_state import Authorization, ev_connected
 from station.model import (
@@ -45,7 +45,7 @@ class StartAnswer(StrEnum):
     REJECTED = "Rejected"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StartResult:
     """The answer to a request to start remotely."""
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
+
+from metering.frozen import frozen
 
 if TYPE_CHECKING:
     from metering.drivers.register_image import RegisterImage
@@ -23,7 +24,7 @@ class UsageError(Exception):
     """The file cannot be read, or what was asked makes no sense; one sentence."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Decoded:
     """What a recording says."""
 
@@ -32,7 +33,7 @@ class Decoded:
     """why nothing in it is believable; None: something is"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """What is asked of a recording."""
 

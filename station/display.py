@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from metering.frozen import frozen
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,7 +22,7 @@ class Topic(StrEnum):
     COST = "cost"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shown:
     """A message as it is shown now."""
 

@@ -6,10 +6,11 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from energy.phases import STRAIGHT, PhaseMap
+from metering.frozen import frozen
 from metering.pulse import Pulse
 from metering.time_quality import TimeStatus
 from station.board_driver import BoardDriver
@@ -77,7 +78,7 @@ _LATCHED = frozenset({Fault.DC_RESIDUAL_CURRENT})
 """faults that stay when their cause is gone, until the service has looked (station/protection/residual_current.py)"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EvseLayout:
     """What an EVSE is made of."""
 

@@ -5,9 +5,10 @@ Facts are kept, statuses are derived. Time enters as a number of seconds (`now_s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
+from metering.frozen import frozen
 from station.hardware.board import NOTHING_SEEN, Observation, Outputs
 from station.model import (
     ChargingState,
@@ -39,7 +40,7 @@ _PATIENT = frozenset({Fault.METER, Fault.STORAGE, Fault.TAMPER, Fault.OVER_TEMPE
 """faults that leave the vehicle its time to stop drawing; all others are emergencies: the contactor opens under load"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Authorization:
     """Somebody may charge here."""
 
@@ -51,7 +52,7 @@ class Authorization:
     """what its holder is to be told, such as the tariff (I01)"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cause:
     """Why a state changes, as the CSMS is told."""
 
@@ -65,7 +66,7 @@ class Cause:
     """whatever the stop points are"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OpenTransaction:
     """A transaction that has started and not ended."""
 
@@ -88,7 +89,7 @@ class OpenTransaction:
     """who was authorized for it first (C01.FR.23)"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EvseState:
     """Everything that decides what an EVSE does."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 
+from metering.frozen import frozen
 from metering.reading import RegisterReading
 from metering.sampling import MeterValue
 
@@ -169,7 +170,7 @@ MOST_ADDITIONAL_INFO = 4
 """pieces of additional information that an id token may carry (AuthCtrlr.AdditionalInfoItemsPerMessage)"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IdToken:
     """Who wants to charge. Two are equal when value and type are (C01.FR.25); values ignore case."""
 
@@ -192,7 +193,7 @@ NOBODY = IdToken("", "NoAuthorization")
 """whoever charges where no authorization is wanted (C02.FR.01)"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MessageContent:
     """A text for people (MessageContentType)."""
 
@@ -203,7 +204,7 @@ class MessageContent:
     """RFC 5646; None: it is not told"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IdTokenInfo:
     """What is known of an id token."""
 
@@ -222,7 +223,7 @@ class IdTokenInfo:
         return self.status is AuthorizationStatus.ACCEPTED
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EvseRef:
     """An EVSE, and the connector of it where one is meant."""
 
@@ -230,7 +231,7 @@ class EvseRef:
     connector_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TransactionEvent:
     """One event of a transaction, as it is recorded and sent (TransactionEventRequest).
 

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from metering.frozen import frozen
 from station.identifiers import check_url
 from station.records.database import StorageError
 from station.records.fact_store import save_fact
@@ -39,7 +40,7 @@ _LONGEST_TIMEOUT_S = 3_600
 """a CSMS that has not answered within an hour will not; the next message waits behind that one"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NetworkProfile:
     """How a CSMS is reached (NetworkConnectionProfileType)."""
 
@@ -62,7 +63,7 @@ class NetworkProfile:
         return self.security_profile == 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refusal:
     """Why a profile is not stored."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
+from metering.frozen import frozen
 from station.model import IdToken, IdTokenInfo
 
 
@@ -62,7 +62,7 @@ class Absent(Enum):
     ABSENT = "absent"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VendorMessage:
     """Something that OCPP has no message for (P01, P02); `data` is any JSON and is never touched."""
 
@@ -73,7 +73,7 @@ class VendorMessage:
     """customData, never touched either"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VendorAnswer:
     """The answer to such a message."""
 
@@ -154,7 +154,7 @@ class CsmsLink(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VariableRow:
     """One attribute of one variable of the device model."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from station.model import BootReason, ConnectorStatus, StoppedReason, TriggerReason
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class ResetAnswer(StrEnum):
     SCHEDULED = "Scheduled"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Verdict:
     """The answer to a request to reset."""
 

@@ -7,10 +7,11 @@ date and the events to record come out. Numbers and meter values are added when 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
+from metering.frozen import frozen
 from station.evse_state import Cause, EvseState, OpenTransaction, all_faults, energy_flows, ev_connected
 from station.model import (
     ChargingState,
@@ -42,7 +43,7 @@ _NOTHING_TO_WAIT_FOR = frozenset({Fault.CONTACTOR_WELDED, Fault.BOARD, Fault.BOA
 """with one of these nobody knows when the energy stops: the transaction does not wait for it"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rules:
     """The configured start and stop points of one EVSE."""
 
@@ -80,7 +81,7 @@ def points(state: EvseState) -> frozenset[TxPoint]:
     return frozenset(point for point, holds in held.items() if holds)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """What a change of state means for the transaction."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from metering.frozen import frozen
 
 if TYPE_CHECKING:
     from serialx import AsyncSerial
@@ -21,7 +22,7 @@ _SILENT_CONNECTION_S: Final = 60.0
 _SOCKET: Final = "socket://"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LineSettings:
     """How a serial device is set; a serial server sets its own."""
 

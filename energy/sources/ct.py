@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -13,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from energy.grid import GridSample, GridSource, SourceError
 from energy.sources.house import THREE_PHASES, House
+from metering.frozen import frozen
 from metering.reading import Phases
 
 if TYPE_CHECKING:  # what reckons is loaded by who opens the converter: another station does not pay for it
@@ -67,7 +67,7 @@ class CtConfig(BaseModel):
         return CtSource(self, clock)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Second:
     """What the clamps showed for a second, one by one."""
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from metering.frozen import frozen
 
 if TYPE_CHECKING:
     from metering.drivers.modbus import Buses
     from metering.wiretap import Wiretap
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class House:
     """The connection that a source looks at."""
 

@@ -9,9 +9,10 @@ import contextlib
 import os
 import re
 import select
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
+
+from metering.frozen import frozen
 
 _TYPE: Final = re.compile(r"(be|le):([su])(\d+)/(\d+)(?:>>(\d+))?\Z")
 _PATIENCE_S: Final = 2.0
@@ -19,7 +20,7 @@ _PATIENCE_S: Final = 2.0
 _CHUNK: Final = 16_384
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layout:
     """How a sample lies in the data: `le:u12/16>>4`."""
 
@@ -55,7 +56,7 @@ class Layout:
         return count - (1 << self.bits) if self.signed and count >> (self.bits - 1) else count
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Channel:
     """One input of the converter, as its driver describes it."""
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from energy.sources.tic import SEVEN_BITS, Group, TicMode, believable, checked
+from metering.frozen import frozen
 
 Json = dict[str, object]
 
@@ -34,7 +34,7 @@ _SEASONS: Final = {"H": "+01:00", "E": "+02:00"}
 _STAMP: Final = re.compile(r"([HhEe])(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Piece:
     """A stretch of the recording, and the groups in it."""
 
@@ -45,7 +45,7 @@ class Piece:
     """the others as they were sent, without LF and CR"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Frame:
     """A frame from STX to ETX."""
 
@@ -58,7 +58,7 @@ class Frame:
         return bool(self.content.groups)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Capture:
     """A recording."""
 

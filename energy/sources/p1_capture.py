@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from energy.sources import p1_cipher, p1_reading
 from energy.sources.p1_cipher import Envelope, WrongKeyError
 from energy.sources.p1_reading import Peak, SubMeter, Threshold
 from energy.sources.p1_telegram import Telegram, TelegramParser
+from metering.frozen import frozen
 
 Json = dict[str, object]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Keys:
     """What opens encrypted telegrams."""
 
@@ -21,7 +21,7 @@ class Keys:
     authentication_key: bytes = p1_cipher.AUTHENTICATION_KEY
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sealed:
     """An encrypted telegram and what came of it."""
 
@@ -31,7 +31,7 @@ class Sealed:
     """the plain text; None without a key, or with a wrong one"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """One telegram of the recording."""
 

@@ -5,8 +5,9 @@ Source: Luxmetering P1 1.1.3 §3.2.5 (DLMS general-glo-ciphering, AES-128-GCM wi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from metering.frozen import frozen
 
 AUTHENTICATION_KEY: Final = bytes.fromhex("00112233445566778899AABBCCDDEEFF")
 """the same in all meters of Luxembourg; other countries give their own"""
@@ -18,7 +19,7 @@ _AUTHENTICATED: Final = 0x30
 _ENCRYPTED_ONLY: Final = 0x20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Envelope:
     """One encrypted telegram."""
 
@@ -104,7 +105,7 @@ class Decryptor:
         return plain
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parsed:
     """What may be an envelope, and the bytes that it takes."""
 
@@ -112,7 +113,7 @@ class Parsed:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unfinished:
     """What may become an envelope with more bytes."""
 

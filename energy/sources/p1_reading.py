@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
 from energy.sources.p1_telegram import Telegram
+from metering.frozen import frozen
 
 _NUMBER: Final = re.compile(r"([+-]?\d+(?:\.\d+)?)\*?([A-Za-z][A-Za-z0-9]*)?\Z")
 _STAMP: Final = re.compile(r"(\d{12})([SW]?)\Z")
@@ -26,7 +26,7 @@ _EARLIEST, _LATEST = datetime(2000, 2, 1, tzinfo=UTC), datetime(2069, 1, 1, tzin
 """a clock that was never set says 1 January 2000 or 1970"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Threshold:
     """A limit that the meter tells."""
 
@@ -40,7 +40,7 @@ class Threshold:
         return self.value < (_NO_LIMIT * 1000.0 if self.unit in {"W", "VA"} else _NO_LIMIT)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Peak:
     """The highest quarter hour of a month (Belgium)."""
 
@@ -49,7 +49,7 @@ class Peak:
     peak_w: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SubMeter:
     """A meter behind the M-Bus: gas 3, heat 4, water 7, electricity 2."""
 
@@ -61,7 +61,7 @@ class SubMeter:
     unit: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class P1Reading:
     """The quantities of a telegram; what it does not tell is None, or empty."""
 

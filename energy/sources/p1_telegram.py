@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from metering.frozen import frozen
 
 _LONGEST: Final = 16_384
 """bytes that no telegram reaches: five text messages of 2048 characters are the most that the standards name"""
@@ -31,7 +32,7 @@ _VERSIONS: Final = ("1-3:0.2.8", "0-0:96.1.4")
 """objects of telegrams that must carry a checksum (version 4 and later, Belgium)"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Telegram:
     """One telegram of a meter."""
 

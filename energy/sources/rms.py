@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from metering.frozen import frozen
 
 _BELOW_THRESHOLD_A: Final = 0.3
 """what a 12-bit converter cannot tell from its own noise"""
@@ -28,7 +29,7 @@ class Fault(StrEnum):
     SHORT = "too-few-samples"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Converter:
     """One channel of a converter, and the clamp before it."""
 
@@ -44,7 +45,7 @@ class Converter:
     """what it shows when no current flows, measured at installation"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Window:
     """What a window of samples says."""
 

@@ -8,9 +8,10 @@ show. Labels, widths and characters are therefore held against the tables of the
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Final
+
+from metering.frozen import frozen
 
 _STAMP: Final = r"[HEhe ]\d{12}"
 _NO_STAMP: Final = r""
@@ -72,7 +73,7 @@ class Mark(IntEnum):
     """the meter breaks off in the middle; the next thing is a START"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Group:
     """A group whose check, characters and width are right."""
 

@@ -7,13 +7,13 @@ import logging
 import os
 import termios
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from metering.clock import SystemClock
 from metering.drivers import sunspec
 from metering.drivers.registers import Block, MeterModel, Place, Registers, SerialLine
+from metering.frozen import frozen
 from metering.meter import MeterError
 from metering.wiretap import Wiretap
 
@@ -39,7 +39,7 @@ _WRONG_TABLE: Final = (1, 2, 3)
 """refusals of a device that has no such registers: asking again does not help"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Written:
     """Registers that are written with one request (function 16), or a single one with function 6."""
 
@@ -48,7 +48,7 @@ class Written:
     single: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Switched:
     """A coil that is set (function 5)."""
 
@@ -60,7 +60,7 @@ Trace = Callable[[bool, bytes], bytes]
 """told of bytes, and whether they are being sent; gives them back"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wire:
     """How to reach the meters at one place; nothing is dialled yet."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from metering.drivers import sunspec
 from metering.drivers.registers import Block, MeterModel, Quantity, blocks, decode, inverted, mismatch, power_inverted
+from metering.frozen import frozen
 from metering.meter import MeterError, MeterIdentity
 from metering.reading import Reading
 
@@ -20,7 +20,7 @@ _STEPS_OF_A_SEARCH: Final = 10
 """a search for registers takes so many times as long as a reading, at most"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reach:
     """How a meter is spoken to, and how it is mounted."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from metering.drivers import sunspec
 from metering.drivers.registers import Block, MeterModel, Place, Quantity, decode, mismatch
+from metering.frozen import frozen
 from metering.reading import Phases, Reading
 
 Json = dict[str, object]
@@ -16,7 +16,7 @@ Json = dict[str, object]
 _PER_PHASE: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RegisterImage:
     """Words by their addresses on the wire, and the functions that read them."""
 
@@ -36,7 +36,7 @@ class RegisterImage:
         return [self.words[at] for at in addresses]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """What an image says when it is read by a table."""
 

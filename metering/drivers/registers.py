@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum, StrEnum
 from typing import Final, Literal
 
 from metering.drivers.serial_number import SerialNumber
+from metering.frozen import frozen
 from metering.reading import Phases, Reading
 
 Place = tuple[int, int]
@@ -97,7 +98,7 @@ class WordOrder(StrEnum):
     """the least significant one"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Register:
     """Where a value stands, and how it becomes V, A, W, Hz or Wh: number x factor."""
 
@@ -125,7 +126,7 @@ class Register:
         return places if self.word_order is WordOrder.BIG else places[::-1]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SerialLine:
     """Settings of a serial line."""
 
@@ -142,7 +143,7 @@ class SerialLine:
         return f"{self.baud} 8{self.parity}{self.stop_bits}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MeterModel:
     """A kind of meter. Registers of one quantity are added up: a total that is kept per tariff."""
 
@@ -178,7 +179,7 @@ class MeterModel:
         return sum(bool({current, power} & known) for current, power in zip(CURRENTS, POWERS, strict=True))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Block:
     """Registers that are read with one request."""
 

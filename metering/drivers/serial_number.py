@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from metering.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SerialNumber:
     """Where a meter tells its serial number."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from station.access.accounts import ACCOUNTS, Role
 from station.access.sessions import AccessToken
 from station.access.sign_in_guard import SignInGuard
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from station.security.security_events import SecurityEvents
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TooSoon:
     """There were too many wrong ones; nothing was looked at."""
 
     wait_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SignedIn:
     """Somebody is signed in."""
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from station.access.accounts import Role
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Sessions:
                 self.end(session)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AccessToken:
     """A script may do what a role may."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from station.logs.store import LogStore
 from station.model import BootReason
 from station.network import NetworkProfile, NetworkProfiles
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from station.configuration.installation_file import Configuration
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Basis:
     """The parts that the others are made of."""
 

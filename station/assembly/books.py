@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 
+from metering.frozen import frozen
 from metering.journal import RegisterJournal
 from station.assembly.basis import Basis
 from station.assembly.charging import Charging
@@ -19,7 +19,7 @@ from station.metrology.time_keeper import TimeKeeper
 from station.version import package_version
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Books:
     """What is kept of charges for whoever pays and is paid."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from energy.phases import PhaseMap
+from metering.frozen import frozen
 from metering.plausibility import Plausibility, PlausibleMeter
 from station.assembly.basis import Basis
 from station.availability import Availability
@@ -34,7 +34,7 @@ _OVERHEAD = 1.25
 """a meter may show this much more than the rating before it is not believed"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Charging:
     """What charges, and for whom."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from energy.controller import Connection, Controller
@@ -11,6 +10,7 @@ from energy.grid_orders import GridOrders, OrderRecord, Powers
 from energy.profile_store import ProfileStore
 from energy.sharing import Policy
 from energy.sources.house import House
+from metering.frozen import frozen
 from station.assembly.basis import Basis
 from station.evse import Evse
 from station.hardware.selector import selected_a
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from station.configuration.installation_file import GridConfig
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Power:
     """What limits and protects."""
 

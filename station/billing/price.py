@@ -7,17 +7,18 @@ difference of two registers, of the same meter and never of anything else.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
 from typing import Final
 
+from metering.frozen import frozen
+
 _CENT: Final = Decimal("0.01")
 _MILLIWATT_HOUR: Final = Decimal("0.001")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PeriodPrice:
     """Another price of energy in a tariff period of the grid meter, such as HC."""
 
@@ -25,7 +26,7 @@ class PeriodPrice:
     energy_per_kwh: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PriceList:
     """What the owner asks. Amounts include all taxes."""
 
@@ -55,7 +56,7 @@ def period_name(period: str) -> str:
     return period.strip(" .").casefold()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PeriodReading:
     """Where a period begins, and the register there."""
 
@@ -66,7 +67,7 @@ class PeriodReading:
     """None: the meter was silent, so that nothing divides this period from the one before"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Line:
     """One line of a bill."""
 
@@ -82,7 +83,7 @@ class Line:
     end_wh: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bill:
     """What a transaction costs, or has cost so far."""
 
@@ -93,7 +94,7 @@ class Bill:
     """why this cannot be asked from anybody, as a sentence; None: nothing speaks against it"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Charge:
     """What is billed."""
 

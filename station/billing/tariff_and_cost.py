@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from station.billing.transaction_log import ToldCost
 from station.display import Display, Shown, Topic
 from station.evse_state import ev_connected
@@ -34,7 +35,7 @@ MOST_COST = Decimal(1_000_000_000)
 """more than this is no cost of a charge"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cost:
     """What a transaction costs, or has cost so far."""
 
@@ -62,7 +63,7 @@ class _Account:
     """the driver was gone when it ended"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PriceSources:
     """Where prices and bills come from."""
 

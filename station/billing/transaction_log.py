@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
+from metering.frozen import frozen
 from station.billing.price import Bill, PeriodReading, PriceList, exact_wh
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def price_list_text(prices: PriceList) -> str:
     return _price_lists().dump_json(prices).decode()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RegisterShown:
     """A register at one end of a transaction, as it was recorded."""
 
@@ -71,7 +72,7 @@ class RegisterShown:
     """the meter was silent then: nothing to bill by"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ToldCost:
     """What somebody says that a transaction cost in all."""
 
@@ -79,7 +80,7 @@ class ToldCost:
     currency: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Transaction:
     """One transaction of the log."""
 
@@ -126,7 +127,7 @@ class Transaction:
         return self.ended_at - self.began_at if self.ended_at is not None else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Search:
     """Which transactions are meant; what is None does not matter."""
 
@@ -140,7 +141,7 @@ class Search:
     ongoing: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """A page of the log, the newest first."""
 

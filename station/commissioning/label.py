@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
+from metering.frozen import frozen
 from station.integrations.mdns import host_name
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ _HEIGHT_MM: Final = 36
 _CODE_MM: Final = 30.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Label:
     """What stands on it."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
+
+from metering.frozen import frozen
 
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 Evidence = dict[str, Json]
@@ -44,7 +46,7 @@ class Cause(StrEnum):
     PHASES_UNKNOWN = "phases-unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Problem:
     """One thing that is wrong."""
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
+from metering.frozen import frozen
 from station.commissioning.input_tests import CommissioningTests
 from station.commissioning.steps import Step, inapplicable
 from station.metrology.metrology import signing_key_of
@@ -32,7 +33,7 @@ _FIRST: Final = 1
 """the EVSE whose key signs"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SignedReport:
     """A report as it was signed: ECDSA on secp256r1 with SHA-256 over the bytes of the text."""
 

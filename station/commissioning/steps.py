@@ -7,11 +7,12 @@ installation guide of the reference station.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from metering.frozen import frozen
 from station.commissioning.problems import Cause, Evidence, Json, Problem
 
 
@@ -64,7 +65,7 @@ TORQUES_NM: Final[Mapping[float, float]] = {2.5: 2.26, 4.0: 2.26, 6.0: 2.82, 10.
 COVER_SCREWS_NM: Final = 0.5
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Installation:
     """What is installed, as far as it decides which steps apply, and on which a finding rests."""
 
@@ -85,7 +86,7 @@ class Installation:
     """EVSEs whose phases are found out"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trial:
     """What a test came to."""
 
@@ -102,7 +103,7 @@ class Trial:
         return cls(Outcome.FAILED, evidence, "; ".join(problem.sentence for problem in problems), problems)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """A trial with its circumstances, as it is kept."""
 

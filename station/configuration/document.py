@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
+
+from metering.frozen import frozen
 
 KeyPath = tuple[str | int, ...]
 """where a value lies: ("evse", 0, "max_current_a")"""
@@ -29,7 +31,7 @@ class RuleError(ValueError):
         self.key = key
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Document:
     """What was configured and by whom: by the file, and by environment variables over it."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from station.configuration import keys as config_keys
 from station.configuration.document import ConfigurationError, Document, KeyPath, RuleError, dotted
 from station.configuration.lines import lines
@@ -48,13 +48,13 @@ _WANTED = {
 _LONGEST_SHOWN = 60
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Complaint:
     path: KeyPath
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Place:
     order: int
     name: str

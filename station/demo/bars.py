@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.measure import Measurement
 from rich.text import Text
+
+from metering.frozen import frozen
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -16,7 +17,7 @@ _EIGHTHS = " ▁▂▃▄▅▆▇█"
 _LOOKS_A_COLUMN = 4
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bar:
     """Currents side by side, with a mark at the limit."""
 
@@ -44,7 +45,7 @@ class Bar:
         return Measurement(10, options.max_width)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Chart:
     """The last minutes: the house below, the car on top of it, a column a second."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from metering.frozen import frozen
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -55,7 +56,7 @@ class GridWatch:
             self._above_since_s = now_s
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Figures:
     """What is compared."""
 
@@ -78,7 +79,7 @@ class Figures:
     longest_above_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Check:
     """One line of the summary."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from dataclasses import dataclass
 from typing import Final, cast
 
+from metering.frozen import frozen
 from station.logs.setup import shorten
 
 Json = dict[str, object]
@@ -14,7 +14,7 @@ _RESULT, _ERROR = 3, 4
 _KEPT = 200
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shown:
     """One frame as it is shown."""
 

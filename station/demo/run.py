@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from metering.clock import SystemClock
+from metering.frozen import frozen
 from ocpp_handlers.demo_csms import DemoCsms, NotConnectedError
 from station.app import StartError, application
 from station.configuration.installation_file import Configuration
@@ -39,7 +40,7 @@ _VARIABLES = {
 """a viewer has less patience than a CSMS"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Options:
     """How it is shown."""
 

@@ -7,13 +7,14 @@ question mark. Everything that imports this is imported late: the library costs 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
 import segno
 from fpdf import FPDF, XPos, YPos
 from fpdf.enums import MethodReturnValue, WrapMode
+
+from metering.frozen import frozen
 
 _FONT: Final = "Helvetica"
 _MONO: Final = "Courier"
@@ -31,7 +32,7 @@ _ROW: Final = 5.6
 Align = Literal["L", "R"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Column:
     """A column of a table: its heading, its share of the width, and where its text stands."""
 
@@ -40,7 +41,7 @@ class Column:
     align: Align = "L"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Imprint:
     """What the edges of every page say."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from station.documents.layout import Column, Sheet
 from station.documents.receipt import imprint
 from station.documents.table import card
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MARK = " *"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sums:
     """What the charges of a month add up to."""
 

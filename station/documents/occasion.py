@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
+from metering.frozen import frozen
 from station.documents.words import Language, Words, words
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Issuer:
     """Which station it was."""
 
@@ -20,7 +20,7 @@ class Issuer:
     """what made the document, with its version"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Proof:
     """What was signed of a transaction."""
 
@@ -35,7 +35,7 @@ class Proof:
     """the meter signed; else the station"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Occasion:
     """For whom and when a document is made."""
 
@@ -50,7 +50,7 @@ class Occasion:
         return words(self.language)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Month:
     """A month of a year, as clocks at the station have it."""
 

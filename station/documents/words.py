@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from metering.frozen import frozen
+
 _UNKNOWN = "–"
 Language = Literal["en", "fr", "de", "nl"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Words:
     """Everything that documents say in one language."""
 

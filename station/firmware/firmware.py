@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from metering.pulse import Pulse
 from station.daemon.supervision import contained
 from station.firmware.signature import decode_signature, fault_of_signing_certificate, is_signed
@@ -60,7 +60,7 @@ class OrderAnswer(StrEnum):
     INVALID_CERTIFICATE = "InvalidCertificate"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OrderVerdict:
     """The answer to an order."""
 
@@ -72,7 +72,7 @@ class OrderVerdict:
     """what is to be done once the answer has left"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Surroundings:
     """What an update works on and with."""
 

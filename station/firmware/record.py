@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from metering.pulse import Pulse
 from station.firmware.state import END_STATUSES, FirmwareStatus, Update, UpdateOrder
 from station.records.database import StorageError
@@ -35,7 +36,7 @@ def _orders() -> TypeAdapter[UpdateOrder]:
     return TypeAdapter(UpdateOrder)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EnteredStatus:
     """A status that an update has entered."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum, auto
+
+from metering.frozen import frozen
 
 _OWN_RETRIES = 2
 """how often a download is tried again where the CSMS leaves it to us"""
@@ -56,7 +57,7 @@ class Step(Enum):
     NONE = auto()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UpdateOrder:
     """What the CSMS wants installed (UpdateFirmwareRequest), or somebody at the station."""
 
@@ -92,7 +93,7 @@ class UpdateOrder:
         return max(_LEAST_RETRY_INTERVAL_S, float(self.retry_interval_s))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Update:
     """An update under way, or the last one."""
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from metering.frozen import frozen
 from station.hardware.board import BoardError
 
 if TYPE_CHECKING:
     from station.protection.jumpers import JumperPosition
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BackPlateView:
     """What can be seen of the back plate at one moment."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from metering.frozen import frozen
 from station.model import Fault, PilotState
 
 
@@ -14,7 +14,7 @@ class BoardError(Exception):
     """The board does not answer or does not obey. The caller must take the contactor for open in no case."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Observation:
     """What the board sees at one moment."""
 
@@ -38,7 +38,7 @@ NOTHING_SEEN = Observation()
 """Before the first look: no vehicle, contactor open."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outputs:
     """What the board must do."""
 

@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from station.hardware.updater import Activation, ImageError, InstallError
 from station.security import private_files
 
@@ -23,7 +23,7 @@ _IMAGE_IS_BAD = 65
 _LONGEST_REASON = 200
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Commands:
     """The commands of [firmware], each a program and its arguments."""
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from metering.frozen import frozen
 from station.hardware import pilot, sysfs
 from station.hardware.board import NOTHING_SEEN, SAFE, BoardError, Observation, Outputs, SelfTest
 from station.hardware.gpio import Lines
@@ -29,7 +29,7 @@ _STEPS_PER_DEGREE: Final = 2
 _WITH_VEHICLE: Final = frozenset({PilotState.B, PilotState.C, PilotState.D})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Measured:
     """What the converters show."""
 

@@ -17,16 +17,16 @@ enabled.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from metering.drivers.registers import Block, Place, Registers, SerialLine
+from metering.frozen import frozen
 from station.model import PilotState
 
 ControllerName = Literal["simple-evse", "phoenix-em-cp-pp-eth", "phoenix-ev-cc-eth", "phoenix-ev-cc-serial"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Controller:
     """One kind of EVSE controller. It closes and opens its contactor itself, as the vehicle's state and we allow."""
 

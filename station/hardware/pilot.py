@@ -7,9 +7,9 @@ where an edition is wider than these figures, the narrower ones stand here. Duty
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Literal
 
+from metering.frozen import frozen
 from station.model import PilotState
 
 LEAST_A: Final = 6.0
@@ -45,7 +45,7 @@ def duty_cycle(current_a: float | None) -> float:
     return max(_KNEE_DUTY, current_a / 250.0 + 0.64)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Offer:
     """What a duty cycle says to a vehicle."""
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
+from metering.frozen import frozen
 from station.light.indicator import Reason
 from station.model import ChargingState, ConnectorStatus
 
@@ -21,7 +21,7 @@ LIMIT_S: Final = 86_400
 _LEAST_A: Final = 6
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shown:
     """The station, as far as Home Assistant shows it."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 from typing import Final
+
+from metering.frozen import frozen
 
 
 class Colour(StrEnum):
@@ -58,7 +59,7 @@ class Reason(StrEnum):
     AVAILABLE = "available"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Light:
     """What the light shows."""
 
@@ -92,7 +93,7 @@ class Charge(Enum):
     """finished, interrupted, or suspended by the vehicle"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Situation:
     """Everything that decides what the light of one EVSE shows."""
 

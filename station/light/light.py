@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from station.evse_state import EvseState, blocking_faults, connection_deadline_s, ev_connected
 from station.firmware.state import FirmwareStatus
 from station.hardware.leds import LampError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lamp:
     """One light of the station."""
 
@@ -49,7 +50,7 @@ def told(light: Light) -> dict[str, object]:
     return {"colour": light.colour.value, "pattern": light.pattern.value, "reason": light.reason.value}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Past:
     """What the state of an EVSE does not tell any more: what became of the vehicle that is still plugged in."""
 

@@ -5,10 +5,11 @@ The reference station works from −40 to 50 °C, and up to 45 °C with its high
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from energy.limit import Limit, LimitSource
+from metering.frozen import frozen
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -19,7 +20,7 @@ _RECOVERS_K: Final = 2.0
 """a pause ends only so much inside the range, so that charging does not come and go"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Range:
     """Where a station may work, in degrees Celsius inside it."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from energy.composite_schedule import MOST_PIECES, Consumer, Level, Site, compos
 from energy.limit import LimitSource
 from energy.profile_store import MOST_PERIODS, Refusal
 from energy.sharing import share_evenly
+from metering.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ _LASTING = frozenset({LimitSource.HARDWARE, LimitSource.CABLE})
 """limits of an EVSE that do not pass by themselves"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Expected:
     """A composite schedule."""
 

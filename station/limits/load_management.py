@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from energy.composite import Charge
 from energy.controller import Controller, Demand, SharedLimit
 from energy.limit import Limit, LimitSource, tightest
+from metering.frozen import frozen
 from metering.pulse import Pulse
 from metering.reading import UNKNOWN
 from station.daemon.stint import Stint
@@ -37,7 +38,7 @@ _UNSETTLED_A = 1.0
 """a vehicle that draws so much more or less than offered may change at any moment: its meter is read with a sample"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Influences:
     """What the loop listens to besides the EVSEs."""
 

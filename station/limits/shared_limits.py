@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, cast
 
 from energy.controller import Controller, SharedLimit
 from energy.limit import LimitSource
+from metering.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ class Setter(StrEnum):
 _SOURCES = {Setter.OPERATOR: LimitSource.OPERATOR, Setter.USER: LimitSource.USER}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wish:
     """A limit as it is asked for: amperes per phase, or watts of all EVSEs together, or both."""
 

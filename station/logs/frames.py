@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
+
+from metering.frozen import frozen
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -15,7 +16,7 @@ _MOST_CHARACTERS = 512 * 1024
 _OVERHEAD = 100
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Frame:
     """One message as it passed."""
 

@@ -7,12 +7,12 @@ import contextlib
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from station.records.database import StorageError
 from station.tokens.authorization import shown
 
@@ -38,7 +38,7 @@ class LogKind(StrEnum):
     SECURITY = "SecurityLog"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Span:
     """The time that a log is wanted of, both ends included; None is open."""
 
@@ -50,7 +50,7 @@ class Span:
         return (self.oldest is None or self.oldest <= moment) and (self.latest is None or moment <= self.latest)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LogSources:
     """What a log is made of."""
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
+from metering.frozen import frozen
 from metering.journal import JournalEvent
 from metering.reading import Reading
 from station.billing.price import exact_wh
@@ -26,7 +27,7 @@ class ExchangeRefusedError(Exception):
     """The meter may not be exchanged now; the sentence says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KnownMeter:
     """What is on disk of the meter of an EVSE."""
 
@@ -37,7 +38,7 @@ class KnownMeter:
     """what it showed then"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Exchange:
     """An exchange that was done."""
 

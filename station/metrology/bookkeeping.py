@@ -10,11 +10,11 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
+from metering.frozen import frozen
 from metering.journal import JournalError, JournalEvent, Note
 from metering.time_quality import TimeSource
 from station.billing.price import exact_wh
@@ -48,7 +48,7 @@ _NOBODY_TOLD = (TimeSource.NONE, TimeSource.MACHINE)
 _WATCHED = {Fault.METER: (JournalEvent.METER_FAULT, JournalEvent.METER_RESTORED), Fault.TAMPER: (JournalEvent.TAMPER,)}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sources:
     """What the books are kept of."""
 

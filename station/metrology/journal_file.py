@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from metering import journal
+from metering.frozen import frozen
 from metering.journal import FILE_NAME, HEAD_NAME
 
 
@@ -14,7 +14,7 @@ class UnreadableError(Exception):
     """There is no journal that could be read; the sentence says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Proof:
     """What a look at a whole journal found, as sentences."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metering.drivers import SimulatedMeterConfig
+from metering.frozen import frozen
 from metering.meter import SigningMeter
 from metering.signed import Signatory
 from station.metrology.signatures import Means, Signatures
@@ -72,7 +73,7 @@ class Metrology:
                 signing.on_unsigned = books.unsigned
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Desk:
     """What signing needs besides the EVSE."""
 

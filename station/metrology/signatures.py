@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from metering import ocmf
+from metering.frozen import frozen
 from metering.meter import MeterError
 from metering.ocmf import RecordError
 from metering.ocmf_signer import fingerprint
@@ -44,7 +44,7 @@ class UnsignedError(Exception):
     """There is no signature; the sentence says why. Trying again may help."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Means:
     """What readings are signed with, and where it is kept."""
 

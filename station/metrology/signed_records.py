@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from metering.frozen import frozen
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 _COLUMNS = "number, evse_id, fingerprint, context, page, transaction_id, reason, taken_at, energy_wh, record"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SignedRecord:
     """One record, as it was signed."""
 
@@ -34,7 +35,7 @@ class SignedRecord:
     """None until it is on disk"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KnownKey:
     """A public key that records of the station are signed with."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from metering.frozen import frozen
 from metering.ocmf import ENDS, Json, OcmfReading, Record, RecordError, parse
 from metering.ocmf_bill import bill, figures, time_objection
 from metering.ocmf_keys import KeyForm, KeyFormError, PublicKey, read_key
@@ -29,7 +29,7 @@ class UnreadableError(Exception):
     """The file, or the key that was asked for, cannot be read; the sentence says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Checked:
     """One record with its verdict."""
 
@@ -41,7 +41,7 @@ class Checked:
     transaction: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Keys:
     """The public keys that were brought along: one for all records, or one for each."""
 

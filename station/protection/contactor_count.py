@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING
+
+from metering.frozen import frozen
 
 if TYPE_CHECKING:
     from station.evse import Evse
     from station.records.fact_store import FactStore
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ContactorCount:
     """The operations of one contactor, over all its life."""
 

@@ -5,7 +5,6 @@ Source: installation guide of the reference station, energy management options. 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from energy.sources.byte_stream import is_socket
@@ -14,6 +13,7 @@ from energy.sources.linky import LinkyConfig
 from energy.sources.modbus import ModbusConfig
 from energy.sources.p1 import P1Config
 from metering.drivers.modbus import ModbusRtuMeter
+from metering.frozen import frozen
 
 if TYPE_CHECKING:
     from energy.sources import GridSourceConfig
@@ -30,7 +30,7 @@ _WORDS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Jumpers:
     """Where the jumpers stand, and where they have to."""
 

@@ -10,10 +10,10 @@ import asyncio
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from metering.frozen import frozen
 from station.hardware.board import BoardError, SelfTest
 from station.model import Fault
 
@@ -34,7 +34,7 @@ _TEST: Final = "test"
 _TRIED: Final = "shunt-trip-tried"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Evidence:
     """A test of the monitor of an EVSE, and what came of it."""
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from station.model import EventType, IdToken
 from station.records.database import Database
 from station.records.recovery import last_register
@@ -33,7 +33,7 @@ _NEEDED = "(settled_at IS NULL OR transaction_id NOT IN (SELECT transaction_id F
 """not taken by the CSMS, or of a transaction that goes on"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Customer:
     """Who is meant: an id token, or an identifier that id tokens carried as their value or as additional info."""
 

@@ -10,10 +10,11 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from metering.pulse import Pulse
 from metering.sampling import MOST_ENDED_VALUES, MeterValue
 from station.model import SAMPLE_TRIGGERS, EventType, TransactionEvent
@@ -61,7 +62,7 @@ def _meter_values() -> TypeAdapter[MeterValue]:
     return TypeAdapter(MeterValue)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Queued:
     """An event on disk that waits for its answer."""
 
@@ -71,7 +72,7 @@ class Queued:
     """how often it was sent without being accepted"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Correction:
     after: int
     correction: timedelta

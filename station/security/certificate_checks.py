@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
+
+from metering.frozen import frozen
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
@@ -33,7 +34,7 @@ class UnfitError(Exception):
     """A certificate is not what it should be; the sentence says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CertificateHash:
     """What OCPP names a certificate by (CertificateHashDataType); hexadecimal, in small letters."""
 

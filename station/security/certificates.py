@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from metering.frozen import frozen
 from station.security.certificate_checks import (
     CertificateHash,
     UnfitError,
@@ -73,7 +73,7 @@ class Fault(StrEnum):
     STORAGE = "OutOfStorage"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refusal:
     """The store does not do what was asked."""
 
@@ -81,7 +81,7 @@ class Refusal:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Installed:
     """A root certificate in the store."""
 
@@ -91,7 +91,7 @@ class Installed:
     """replaced, and kept until its successor has proved itself"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Seed:
     """PEM files that the installation file names; None where it names none."""
 
@@ -100,7 +100,7 @@ class Seed:
     key_file: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TlsMaterial:
     """What one attempt to connect to the CSMS needs (ocpp_handlers/tls.py makes a context of it)."""
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from station.security import private_files
 from station.security.certificate_checks import (
     CertificateHash,
@@ -39,7 +39,7 @@ class CertificateUse(StrEnum):
     MANUFACTURER_ROOT = "ManufacturerRootCertificate"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Root:
     """A root on disk."""
 

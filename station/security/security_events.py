@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from station.records.database import Database, StorageError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ _NOT_CRITICAL = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SecurityEvent:
     """One entry of the security log."""
 

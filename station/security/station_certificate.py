@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from station.security import private_files
 from station.security.certificate_checks import UnfitError, name_parts, parse, require_chain
 
@@ -31,7 +31,7 @@ _LONGEST_NAME = 64
 """X.520: of an organization and of a common name"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Owner:
     """Who a certificate is for: its subject (A00.FR.509, A00.FR.511)."""
 

@@ -7,11 +7,11 @@ import contextlib
 import heapq
 import itertools
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, cast
 
 from metering.clock import Clock
+from metering.frozen import frozen
 
 _IDLE_TURNS = 3
 """turns of the event loop without anything to do that count as quiet"""
@@ -28,7 +28,7 @@ class _Deadline:
         self.callback = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Flow:
     """Time that flows from a moment on."""
 

@@ -10,12 +10,12 @@ import asyncio
 import random
 import termios
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 from energy.sources.tic import TicMode
+from metering.frozen import frozen
 from station.simulation.wire import PseudoTerminal
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ _REGISTERS: Final = {
 """the contract and its registers in historique mode"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class HouseReading:
     """What the house draws at one moment, as its meter sees it."""
 

@@ -13,13 +13,13 @@ import struct
 import tty
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Protocol, Self, cast
 
 from metering.clock import Clock
 from metering.drivers.registers import MeterModel, encode
+from metering.frozen import frozen
 from metering.reading import Reading
 
 _ILLEGAL_FUNCTION, _ILLEGAL_ADDRESS, _ILLEGAL_VALUE, _DEVICE_FAILURE = 1, 2, 3, 4
@@ -27,7 +27,7 @@ _UNTOLD = 0xFFFF
 """shown in registers that the meter has and our table has not: as F32 it is NaN"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ServedMeter:
     """A meter to show: its registers, and what stands in them now."""
 
@@ -37,29 +37,29 @@ class ServedMeter:
     """told where the model has a place for it"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Silent:
     """The meter answers nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refusing:
     """The meter answers with an exception."""
 
     code: int = _DEVICE_FAILURE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Garbled:
     """The answer is damaged on the wire."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Shortened:
     """The answer is well formed and holds a register less than asked for."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Slow:
     """The answer comes late."""
 
@@ -69,7 +69,7 @@ class Slow:
 Fault = Silent | Refusing | Garbled | Shortened | Slow
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """What a client asks: the function code and what follows it, for one unit."""
 

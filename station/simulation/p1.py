@@ -15,6 +15,7 @@ from enum import Enum
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from metering.frozen import frozen
 from station.simulation.wire import PseudoTerminal, SerialServer, Wire
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class P1Version(Enum):
         return 1.0 if self in {P1Version.V50, P1Version.BELGIUM} else 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Seal:
     """The key of an encrypted meter; its telegrams are counted."""
 

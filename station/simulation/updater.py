@@ -11,10 +11,11 @@ import hashlib
 import json
 import logging
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from metering.frozen import frozen
 from station.hardware.updater import Activation, ImageError, InstallError
 from station.security import private_files
 
@@ -32,7 +33,7 @@ _INSTALL_S = 1.0
 """flash memory takes its time"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Header:
     """What an image tells of itself."""
 
@@ -41,7 +42,7 @@ class Header:
     boots: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Slots:
     """What the boot loader keeps: slots are 0 and 1; None is what the station left the factory with."""
 

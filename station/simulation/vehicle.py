@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from metering.reading import Phases
 from station.model import PilotState
 
@@ -17,7 +17,7 @@ _TAPER_FROM = 0.8
 _STEP_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class VehicleModel:
     """What a vehicle can do."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from station.daemon.stint import Stint
 from station.evse_state import Authorization, blocking_faults, ev_connected
 from station.model import CSMS_MADE, NOBODY, IdToken, IdTokenInfo, StoppedReason, TriggerReason
@@ -46,7 +46,7 @@ class TokenOutcome(StrEnum):
     """it was waited for as one more card of the owner"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Presented:
     id_token: IdToken
     evse_id: int | None

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from station.model import CSMS_MADE, AuthorizationStatus, IdToken, IdTokenInfo
 from station.records.database import StorageError
 from station.tokens.authorization import shown
@@ -28,7 +28,7 @@ DRIVER = IdToken("driver", "Local")
 _ACCEPTED = IdTokenInfo(AuthorizationStatus.ACCEPTED)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OwnCard:
     """A card that may charge here."""
 

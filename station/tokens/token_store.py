@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from station.model import CSMS_MADE, IdToken, IdTokenInfo
 from station.records.database import Database, StorageError
 
@@ -36,7 +37,7 @@ def _infos() -> TypeAdapter[IdTokenInfo]:
     return TypeAdapter(IdTokenInfo)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Entry:
     info: IdTokenInfo
     updated_at: datetime

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit, urlunsplit
+
+from metering.frozen import frozen
 
 CHUNK = 65_536
 """bytes that are in memory at a time, for each transfer"""
@@ -52,7 +54,7 @@ class TransferError(Exception):
         self.broken_off = broken_off
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Location:
     """A URL, taken apart; what identifies its user is kept out of `url` and `shown`."""
 

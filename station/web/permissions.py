@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
+from metering.frozen import frozen
 from station.access.accounts import Role
 
 _VISITOR, _DRIVER, _OWNER, _INSTALLER, _SERVICE = Role
@@ -91,7 +91,7 @@ LEAST_ROLES: Final[tuple[tuple[str, str, Role], ...]] = (
 """method, path and the least role; `*` is one part of a path, `**` all that follows"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rule:
     """What one row asks for."""
 

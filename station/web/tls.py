@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from station.security import private_files
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _VALID_DAYS = 3650
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TlsFiles:
     """PEM files."""
 

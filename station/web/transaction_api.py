@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, FastAPI, HTTPException, Query
 from fastapi.responses import StreamingResponse
 
+from metering.frozen import frozen
 from station.billing.transaction_log import Search
 from station.documents import table
 from station.local_time import as_written, zone
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from station.web.api import Living
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Filters:
     """Which transactions are wanted; moments without an offset are those of clocks at the station."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from starlette.requests import HTTPConnection, Request
 
+from metering.frozen import frozen
 from station.access.accounts import Role
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _PRIVATE_ENDINGS = (".local", ".localhost", ".internal", ".home.arpa", ".lan")
 """names that nobody can have in the public DNS, so that no foreign page can have one"""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Visitor:
     """Who asks."""
 
