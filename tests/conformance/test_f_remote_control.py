@@ -7,6 +7,7 @@ import uuid
 import pytest
 
 from tests.conformance import states
+from tests.conformance.authorization import charges
 from tests.conformance.bench import PERIODIC, Bench
 from tests.conformance.cases import case, setup
 from tests.conformance.firmware import FileServer, image, signer, update_request
@@ -15,20 +16,46 @@ from tests.file_server import serving
 
 _EV_CONNECTION_TIMEOUT_S = 20
 """<Configured ev_connection_timeout>"""
+POINTS = pytest.mark.parametrize(
+    "points", ["EVConnected,Authorized", "ParkingBayOccupancy", "EVConnected", "PowerPathClosed"]
+)
+"""a remote start is told at once, whether it starts the transaction or not, or with the vehicle only"""
 _LOCK = 'HFS-1 and NOT Product Subtype "Mode 1/2-only Charging Station"'
 
 
 async def trigger(bench: Bench, message: str, evse: Payload | None = None, *, status: str = "Accepted") -> None:
     """TriggerMessageRequest, and the status of its response."""
     request: Payload = {"requestedMessage": message} | ({"evse": evse} if evse is not None else {})
+    since = len(bench.journal.frames)
     answer = await bench.call("TriggerMessage", request)
     assert answer["status"] == status, answer
+    told = [
+        f.action for f in bench.journal.frames[since:] if f.from_station and f.action in {message, "TriggerMessage"}
+    ]
+    assert told[0] == "TriggerMessage", "the message came before the response"  # F06.FR.04
+
+
+async def measurands(bench: Bench, component: str, variable: str) -> set[str]:
+    """The measurands that a variable lists."""
+    return set((await bench.get_variable(component, variable)).split(","))
+
+
+async def goes_on(bench: Bench) -> None:
+    """The transaction has not ended, and energy flows."""
+    await bench.silence("TransactionEvent", for_s=5.0, where=lambda e: e["triggerReason"] not in PERIODIC)
+    assert await charges(bench, bench.evse_id)
 
 
 async def unlock(bench: Bench, connector_id: int) -> str:
     """UnlockConnectorRequest; the status of its response."""
     answer = await bench.call("UnlockConnector", {"evseId": bench.evse_id, "connectorId": connector_id})
     return answer["status"]
+
+
+async def locked(bench: Bench) -> bool:
+    """Whether the station says that the connector is locked."""
+    evses = (await bench.station.get("/api/status"))["evses"]
+    return next(bool(evse["locked"]) for evse in evses if evse["id"] == bench.evse_id)
 
 
 # Remote start and stop
@@ -43,7 +70,7 @@ async def test_tc_f_01_cs(bench: Bench) -> None:
     await states.energy_transfer_started(bench)
 
 
-@pytest.mark.parametrize("points", ["EVConnected,Authorized", "ParkingBayOccupancy"])
+@POINTS
 @case("Core", "C", "C-48.1 and (C-36-(or) C-39)")
 async def test_tc_f_02_cs(bench: Bench, points: str) -> None:
     """Remote start transaction - Remote start first -AuthorizeRemoteStart is true"""
@@ -55,7 +82,7 @@ async def test_tc_f_02_cs(bench: Bench, points: str) -> None:
     await states.energy_transfer_started(bench)
 
 
-@pytest.mark.parametrize("points", ["EVConnected,Authorized", "ParkingBayOccupancy"])
+@POINTS
 @case("Core", "C", "C-48.2 and (C-36-(or) C-39)")
 async def test_tc_f_03_cs(bench: Bench, points: str) -> None:
     """Remote start transaction - Remote start first -AuthorizeRemoteStart is false"""
@@ -78,8 +105,9 @@ async def test_tc_f_04_cs(bench: Bench, points: str) -> None:
     await states.authorized(bench, local=False)
     event = await bench.expect_timeout(_EV_CONNECTION_TIMEOUT_S)
     assert event["eventType"] == "Ended", event
+    assert event["transactionInfo"]["stoppedReason"] == "Timeout", event  # E03.FR.05
     bench.session().authorized = False
-    await states.authorized(bench, local=False)
+    await states.authorized(bench, local=False)  # which is told as Started
 
 
 @case("Core", "M")
@@ -95,6 +123,7 @@ async def test_tc_f_09_cs(bench: Bench) -> None:
     await states.energy_transfer_started(bench)
     answer = await bench.call("RequestStopTransaction", {"transactionId": str(uuid.uuid4())})
     assert answer["status"] == "Rejected", answer
+    await goes_on(bench)
 
 
 # Unlock a connector
@@ -105,6 +134,8 @@ async def test_tc_f_05_cs(bench: Bench) -> None:
     """Remote unlock Connector - With ongoing transaction"""
     await states.energy_transfer_started(bench)
     assert await unlock(bench, bench.connector_id) == "OngoingAuthorizedTransaction"
+    await goes_on(bench)
+    assert await locked(bench)
 
 
 @case("Core", "C", _LOCK)
@@ -115,7 +146,9 @@ async def test_tc_f_06_cs(bench: Bench) -> None:
     await bench.disconnect_ev(ev_side=True)  # the cable stays locked in the socket, without a transaction
     event = await bench.expect_event()
     assert event["eventType"] == "Ended", event
+    assert await locked(bench)
     assert await unlock(bench, bench.connector_id) == "Unlocked"
+    assert not await locked(bench)
     await bench.disconnect_ev()
 
 
@@ -139,10 +172,11 @@ async def test_tc_f_10_cs(bench: Bench) -> None:
 async def test_tc_f_11_cs(bench: Bench) -> None:
     """Trigger message - MeterValues - Specific EVSE"""
     bench.evse_id = 2
+    asked = await measurands(bench, "AlignedDataCtrlr", "Measurands")
     await trigger(bench, "MeterValues", {"id": bench.evse_id})
     told = await bench.expect("MeterValues")
     assert told["evseId"] == bench.evse_id, told
-    assert told["meterValue"][0]["sampledValue"][0]["context"] == "Trigger", told
+    _check_values(told, asked)
     await bench.silence("MeterValues", for_s=5.0)  # of the other EVSE
 
 
@@ -150,19 +184,29 @@ async def test_tc_f_11_cs(bench: Bench) -> None:
 @case("Core", "C", "C-29.1")
 async def test_tc_f_12_cs(bench: Bench) -> None:
     """Trigger message - MeterValues - All EVSE"""
+    asked = await measurands(bench, "AlignedDataCtrlr", "Measurands")
     await trigger(bench, "MeterValues")
-    concerned: set[int] = set()
+    concerned: list[int] = []
     for _ in range(bench.setup.evses):
         told = await bench.expect("MeterValues")
-        assert told["meterValue"][0]["sampledValue"][0]["context"] == "Trigger", told
-        concerned.add(told["evseId"])
-    assert concerned == {1, 2}
+        _check_values(told, asked)
+        concerned.append(told["evseId"])
+    assert sorted(concerned) == list(range(1, bench.setup.evses + 1))
+    await bench.silence("MeterValues", for_s=5.0)
 
 
-def _check_triggered(event: Payload) -> None:
+def _check_values(told: Payload, asked: set[str]) -> None:
+    """Values of these measurands, of now, because they were asked for (F06.FR.06, F06.FR.07)."""
+    (value,) = told["meterValue"]
+    assert {sample["context"] for sample in value["sampledValue"]} == {"Trigger"}, value
+    measured = {sample.get("measurand", "Energy.Active.Import.Register") for sample in value["sampledValue"]}
+    assert measured == asked, value
+
+
+def _check_triggered(event: Payload, asked: set[str]) -> None:
     assert event["triggerReason"] == "Trigger", event
     assert event["transactionInfo"]["chargingState"] == "Charging", event
-    assert event["meterValue"][0]["sampledValue"][0]["context"] == "Trigger", event
+    _check_values(event, asked)
 
 
 @setup(evses=2)
@@ -172,10 +216,11 @@ async def test_tc_f_13_cs(bench: Bench) -> None:
     for number in (1, 2):
         await states.energy_transfer_started(bench, evse_id=number)
     bench.evse_id = 2
+    asked = await measurands(bench, "SampledDataCtrlr", "TxUpdatedMeasurands")
     await trigger(bench, "TransactionEvent", {"id": bench.evse_id})
     event = await bench.expect_event()
     assert event.get("evse", {"id": bench.evse_id})["id"] == bench.evse_id, event
-    _check_triggered(event)
+    _check_triggered(event, asked)
     await bench.silence("TransactionEvent", for_s=5.0, where=lambda e: e["triggerReason"] == "Trigger")
 
 
@@ -185,13 +230,16 @@ async def test_tc_f_14_cs(bench: Bench) -> None:
     """Trigger message - TransactionEvent - All EVSE"""
     for number in (1, 2):
         await states.energy_transfer_started(bench, evse_id=number)
+    asked = await measurands(bench, "SampledDataCtrlr", "TxUpdatedMeasurands")
     await trigger(bench, "TransactionEvent")
-    concerned: set[int] = set()
-    for _ in range(bench.setup.evses):
+    concerned: list[int] = []
+    for _ in (1, 2):
         event = await bench.expect("TransactionEvent", where=lambda e: e["triggerReason"] not in PERIODIC)
-        _check_triggered(event)
-        concerned.add(event["evse"]["id"])
-    assert concerned == {1, 2}
+        _check_triggered(event, asked)
+        assert event["transactionInfo"]["transactionId"] == bench.session(event["evse"]["id"]).transaction_id, event
+        concerned.append(event["evse"]["id"])
+    assert sorted(concerned) == [1, 2]
+    await bench.silence("TransactionEvent", for_s=5.0, where=lambda e: e["triggerReason"] == "Trigger")
 
 
 @case("Core", "C", "C-29.3")
@@ -199,7 +247,7 @@ async def test_tc_f_15_cs(bench: Bench) -> None:
     """Trigger message - LogStatusNotification - Idle"""
     await trigger(bench, "LogStatusNotification")
     told = await bench.expect("LogStatusNotification")
-    assert told["status"] == "Idle", told
+    assert told == {"status": "Idle"}, told  # there is no requestId (N01.FR.13)
 
 
 @case("Core", "C", "C-29.3")
@@ -211,7 +259,7 @@ async def test_tc_f_16_cs(bench: Bench) -> None:
         answer = await bench.call("GetLog", request)
         assert answer["status"] == "Accepted", answer
         told = await bench.expect("LogStatusNotification")
-        assert told["status"] == "Uploading", told
+        assert told == {"status": "Uploading", "requestId": 16}, told
         await trigger(bench, "LogStatusNotification")
         told = await bench.expect("LogStatusNotification")
         assert told == {"status": "Uploading", "requestId": 16}, told
@@ -222,7 +270,7 @@ async def test_tc_f_17_cs(bench: Bench) -> None:
     """Trigger message - FirmwareStatusNotification - Specific EVSE not relevant"""
     await trigger(bench, "FirmwareStatusNotification", {"id": bench.evse_id})
     told = await bench.expect("FirmwareStatusNotification")
-    assert told["status"] == "Idle", told
+    assert told == {"status": "Idle"}, told
 
 
 @case("Core", "C", "C-29.4")
@@ -230,7 +278,7 @@ async def test_tc_f_18_cs(bench: Bench) -> None:
     """Trigger message - FirmwareStatusNotification - Idle"""
     await trigger(bench, "FirmwareStatusNotification")
     told = await bench.expect("FirmwareStatusNotification")
-    assert told["status"] == "Idle", told
+    assert told == {"status": "Idle"}, told
 
 
 @case("Core", "C", "C-29.4")
@@ -247,7 +295,7 @@ async def test_tc_f_19_cs(bench: Bench) -> None:
         answer = await bench.call("UpdateFirmware", request)
         assert answer["status"] == "Accepted", answer
         told = await bench.expect("FirmwareStatusNotification")
-        assert told["status"] == "Downloading", told
+        assert told == {"status": "Downloading", "requestId": 19}, told
         await trigger(bench, "FirmwareStatusNotification")
         told = await bench.expect("FirmwareStatusNotification")
         assert told == {"status": "Downloading", "requestId": 19}, told
@@ -263,13 +311,16 @@ async def test_tc_f_20_cs(bench: Bench) -> None:
     await bench.expect("Heartbeat", within_s=2.0)  # sooner than one of its own accord
 
 
+@setup(evses=2)
 @case("Core", "C", "C-29.5")
 async def test_tc_f_23_cs(bench: Bench) -> None:
     """Trigger message - StatusNotification - Specific EVSE - Available"""
     await trigger(bench, "StatusNotification", {"id": bench.evse_id, "connectorId": bench.connector_id})
     await bench.expect_status("Available")
+    await bench.silence("StatusNotification", for_s=5.0)  # of the other EVSE
 
 
+@setup(evses=2)
 @case("Core", "C", "C-29.5")
 async def test_tc_f_24_cs(bench: Bench) -> None:
     """Trigger message - StatusNotification - Specific EVSE - Occupied"""
@@ -277,6 +328,7 @@ async def test_tc_f_24_cs(bench: Bench) -> None:
     await bench.silence("StatusNotification", for_s=1.0)
     await trigger(bench, "StatusNotification", {"id": bench.evse_id, "connectorId": bench.connector_id})
     await bench.expect_status("Occupied")
+    await bench.silence("StatusNotification", for_s=5.0)  # of the other EVSE
 
 
 @case("Core", "C", "C-29.6")
