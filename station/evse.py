@@ -148,6 +148,11 @@ class Evse:
         return self.layout.id
 
     @property
+    def lasted_s(self) -> float:
+        """How long its transaction has lasted, or the last one did until now."""
+        return self._charging_time.lasted_s
+
+    @property
     def connection_timeout_s(self) -> float:
         """How long an authorization waits for a vehicle (EVConnectionTimeOut)."""
         return float(self._settings.ev_connection_timeout_s)
@@ -406,7 +411,8 @@ class Evse:
     def record(self, event: TransactionEvent) -> None:
         """Bring an event of this EVSE to the record, after those before it."""
         spent_s = None if event.event_type is EventType.STARTED else int(self._charging_time.seconds)
-        self._recorder.put(replace(event, offline=not self.online(), time_spent_charging_s=spent_s))
+        lasted_s = round(self._charging_time.lasted_s, 3)
+        self._recorder.put(replace(event, offline=not self.online(), time_spent_charging_s=spent_s, lasted_s=lasted_s))
 
     def _recorded(self, event: TransactionEvent) -> None:
         transaction = self.state.transaction

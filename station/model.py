@@ -255,6 +255,8 @@ class TransactionEvent:
     phases_used: int | None = None
     cable_max_a: float | None = None
     time_spent_charging_s: int | None = None
+    lasted_s: float | None = None
+    """since the begin, measured by a clock that nobody sets; what a power cut ended had lasted until its last event"""
     meter_values: tuple[MeterValue, ...] = ()
     register: RegisterReading | None = None
     """the register at begin and end, for the station's own records; what the CSMS gets is in `meter_values`"""

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from metering.clock import Clock
 from metering.meter import MeterError
 from metering.pulse import Pulse
 from metering.reading import Phases, Reading
@@ -49,12 +50,14 @@ class FakeMeter:
     def __init__(self, shows: Reading | None = None) -> None:
         self.shows = shows
         self.closed = False
+        self.clock: Clock | None = None
+        """where there is one, readings are of now"""
 
     async def read(self) -> Reading:
         """What it was told to show."""
         if self.shows is None:
             raise MeterError("silent")
-        return self.shows
+        return self.shows if self.clock is None else replace(self.shows, taken_at=self.clock.now())
 
     async def close(self) -> None:
         """Remember it."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from station.billing.price import Charge, PeriodReading, bill, idle_time
 from station.model import ChargingState
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from metering.clock import Clock
     from station.billing.price import Bill
     from station.billing.transaction_log import TransactionLog
@@ -56,9 +55,8 @@ class Billing:
             StorageError: the bill is not on disk; call again.
         """
         register = event.register
-        cost = await self._bill(
-            event.transaction_id, register.energy_import_wh if register is not None else None, event.occurred_at
-        )
+        end_wh = register.energy_import_wh if register is not None else None
+        cost = await self._bill(event.transaction_id, end_wh, event.lasted_s)
         if cost is not None:
             await self._log.note_bill(event.transaction_id, cost)
             if self.on_billed is not None:
@@ -102,25 +100,27 @@ class Billing:
         if (transaction := evse.state.transaction) is None:
             return None
         latest = evse.meter.latest
-        return await self._bill(transaction.id, latest.energy_import_wh if latest else None, self._clock.now())
+        return await self._bill(transaction.id, latest.energy_import_wh if latest else None, evse.lasted_s)
 
-    async def _bill(self, transaction_id: str, end_wh: float | None, until: datetime) -> Bill | None:
+    async def _bill(self, transaction_id: str, end_wh: float | None, lasted_s: float | None) -> Bill | None:
         found = await self._log.get(transaction_id)
         if found is None or found.prices is None:
             return None
+        # Never by the difference of two wall times: somebody may have set the clock in between.
         states = [
-            (event.occurred_at, event.charging_state is ChargingState.SUSPENDED_EV)
+            (timedelta(seconds=event.lasted_s), event.charging_state is ChargingState.SUSPENDED_EV)
             for event in await self._outbox.events(transaction_id)
-            if event.charging_state is not None
+            if event.charging_state is not None and event.lasted_s is not None
         ]
+        lasted = timedelta(seconds=lasted_s or 0.0)
         objection: str | None = None
         if found.begin.substitute or found.end.substitute:
             objection = "a register is what the meter showed before it fell silent"
         charge = Charge(
             await self._log.periods(transaction_id),
             end_wh,
-            duration=until - found.began_at,
-            idle=idle_time(states, until),
+            duration=lasted,
+            idle=idle_time(states, lasted),
             objection=objection,
         )
         return bill(found.prices, charge)

@@ -153,8 +153,8 @@ def exact_wh(energy_wh: float | None) -> Decimal | None:
     return None if energy_wh is None else Decimal(repr(energy_wh)).quantize(_MILLIWATT_HOUR, ROUND_HALF_UP)
 
 
-def idle_time(states: Iterable[tuple[datetime, bool]], ended: datetime) -> timedelta:
-    """How long a vehicle took nothing of its own accord, of (since when, whether it did) in order."""
+def idle_time(states: Iterable[tuple[timedelta, bool]], ended: timedelta) -> timedelta:
+    """How long a vehicle took nothing of its own accord, of (how long after the begin, whether it did) in order."""
     total = timedelta(0)
     for (since, idle), (until, _) in pairwise([*states, (ended, False)]):
         if idle:

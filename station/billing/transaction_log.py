@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 _COLUMNS = (
     "transaction_id, number, evse_id, token, token_type, began_at, ended_at, stopped_reason, begin_wh, begin_read_at,"
     " begin_time, begin_substitute, end_wh, end_read_at, end_time, end_substitute, charging_s, corrected_s,"
-    " meter_serial, prices, bill, told_cost, told_currency"
+    " meter_serial, prices, bill, told_cost, told_currency, lasted_s"
 )
 
 
@@ -101,6 +101,8 @@ class Transaction:
     prices: PriceList | None
     bill: Bill | None
     told: ToldCost | None = None
+    lasted_s: float | None = None
+    """as a clock measured it that nobody sets; None: it runs, or was recorded before that was measured"""
 
     @property
     def cost(self) -> ToldCost | None:
@@ -123,7 +125,9 @@ class Transaction:
 
     @property
     def duration(self) -> timedelta | None:
-        """From begin to end."""
+        """How long it lasted, however the wall time was set; one that a power cut ended: until its last event."""
+        if self.lasted_s is not None:
+            return timedelta(seconds=self.lasted_s)
         return self.ended_at - self.began_at if self.ended_at is not None else None
 
 
@@ -329,7 +333,7 @@ def _utc(moment: datetime | None) -> str | None:
 
 def _transaction(row: Row) -> Transaction:
     (identity, number, evse_id, token, kind, began_at, ended_at, reason, *registers), tail = row[:16], row[16:]
-    charging_s, corrected_s, serial, prices, bill, told_cost, told_currency = tail
+    charging_s, corrected_s, serial, prices, bill, told_cost, told_currency, lasted_s = tail
     return Transaction(
         str(identity),
         int(str(number)),
@@ -347,6 +351,7 @@ def _transaction(row: Row) -> Transaction:
         _read(_price_lists(), prices),
         _read(_bills(), bill),
         ToldCost(Decimal(str(told_cost)), str(told_currency)) if told_cost is not None else None,
+        float(str(lasted_s)) if lasted_s is not None else None,
     )
 
 

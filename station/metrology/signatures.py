@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from metering import ocmf
@@ -40,6 +41,10 @@ METER_SIGNS_WITHIN_S: Final = 30.0
 """some meters take as long for a signature (OCA note on signed meter values, 2.3.1)"""
 
 
+_SLEW: Final = timedelta(milliseconds=1)
+"""less than a record tells"""
+
+
 class UnsignedError(Exception):
     """There is no signature; the sentence says why. Trying again may help."""
 
@@ -57,6 +62,16 @@ class Means:
     signatory: Callable[[], Signatory]
 
 
+@frozen
+class _TimeBase:
+    """What all times of a transaction are told by: a clock that is set meanwhile must not change how long it took."""
+
+    transaction_id: str
+    offset: timedelta
+    """from elapsed time to wall time, at the begin"""
+    status: TimeStatus
+
+
 class Signatures:
     """Signs the readings of one EVSE."""
 
@@ -72,6 +87,7 @@ class Signatures:
         """told of a key that is another than before, or the first"""
         self.key: KnownKey | None = None
         """the public key; None until it was ever needed"""
+        self._base: _TimeBase | None = None
 
     @property
     def by_meter(self) -> bool:
@@ -118,6 +134,7 @@ class Signatures:
                 await self._ask(meter.begin(subject, self._means.signatory().charge_point))
             elif not any(one.reason == Reason.BEGIN for one in await self._of(subject.transaction_id)):
                 await self._sign(subject, self._read(reading, Reason.BEGIN))
+                self._base = _TimeBase(subject.transaction_id, self._offset(), self.time_status())
 
     async def between(self, transaction_id: str, reading: Reading, reason: Reason) -> SignedRecord | None:
         """Sign a reading within a transaction; None where the meter signs, or where its begin is not signed.
@@ -132,7 +149,8 @@ class Signatures:
             begin = _first(await self._of(transaction_id))
             if begin is None:
                 return None
-            return await self._sign(_subject(begin, transaction_id), self._read(reading, reason))
+            signed = self._in_base(transaction_id, self._read(reading, reason))
+            return await self._sign(_subject(begin, transaction_id), signed)
 
     async def alone(self, reading: Reading) -> SignedRecord | None:
         """Sign a reading that belongs to no transaction; None where the meter signs.
@@ -167,7 +185,7 @@ class Signatures:
                     records.append(await self._end_by_meter(self._means.meter, transaction_id, aborted=aborted))
                 elif begin is not None:
                     state = MeterState.TIMEOUT if substitute else MeterState.GOOD
-                    signed = self._read(reading, reason, state)
+                    signed = self._in_base(transaction_id, self._read(reading, reason, state))
                     records.append(await self._sign(_subject(begin, transaction_id), signed))
             return [one for one in records if one.reason != Reason.DURING]
 
@@ -223,6 +241,18 @@ class Signatures:
         if energy_wh is None:
             raise UnsignedError("the register is not known")
         return SignedReading(energy_wh, reading.taken_at, self.time_status(), reason, state)
+
+    def _offset(self) -> timedelta:
+        return self._clock.now() - datetime.fromtimestamp(0, UTC) - timedelta(seconds=self._clock.monotonic())
+
+    def _in_base(self, transaction_id: str, reading: SignedReading) -> SignedReading:
+        """A reading with the time that it has by the clock of its transaction's begin; after a restart as it is."""
+        if self._base is None or self._base.transaction_id != transaction_id:
+            return reading
+        moved = self._offset() - self._base.offset
+        if abs(moved) < _SLEW:
+            return reading
+        return replace(reading, taken_at=reading.taken_at - moved, time=self._base.status)
 
     async def _sign(self, subject: Subject | None, reading: SignedReading) -> SignedRecord:
         """Make a record with the next page, and keep it: a page counts only once it is on disk."""

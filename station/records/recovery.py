@@ -91,6 +91,8 @@ async def _end_of(transaction_id: str, outbox: Outbox, evses: Mapping[int, Evse]
         offline=True,
         stopped_reason=StoppedReason.POWER_LOSS,
         time_spent_charging_s=max((e.time_spent_charging_s for e in recorded if e.time_spent_charging_s), default=None),
+        # Measured only: how long there was no power, a clock that was set meanwhile cannot say.
+        lasted_s=max((e.lasted_s for e in recorded if e.lasted_s is not None), default=None),
         register=register_reading(reading, known, time_status),
     )
     if evse is not None and evse.signing is not None:

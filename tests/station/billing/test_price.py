@@ -129,11 +129,11 @@ def test_time_costs_by_the_second_and_idling_after_what_is_free() -> None:
 
 
 def test_idle_is_what_lies_between_the_vehicle_stopping_and_going_on() -> None:
-    states = [(NOON, False), (NOON + HOUR, True), (NOON + 2 * HOUR, True), (NOON + 3 * HOUR, False)]
-    assert idle_time(states, NOON + 5 * HOUR) == 2 * HOUR
-    assert idle_time([(NOON, True)], NOON + HOUR) == HOUR
-    assert idle_time([(NOON, True)], NOON - HOUR) == timedelta(0), "a clock that was set back takes nothing away"
-    assert idle_time([], NOON) == timedelta(0)
+    states = [(0 * HOUR, False), (HOUR, True), (2 * HOUR, True), (3 * HOUR, False)]
+    assert idle_time(states, 5 * HOUR) == 2 * HOUR
+    assert idle_time([(0 * HOUR, True)], HOUR) == HOUR
+    assert idle_time([(2 * HOUR, True)], HOUR) == timedelta(0), "nothing is taken away"
+    assert idle_time([], HOUR) == timedelta(0)
 
 
 @pytest.mark.parametrize(("shown", "exact"), [(0.1, "0.100"), (1234567.8905, "1234567.891"), (3.0, "3.000")])

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import os
 import threading
-from collections.abc import AsyncGenerator
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,85 +14,13 @@ import pytest
 
 from metering.journal import JournalEntry, JournalError, JournalEvent, Note, RegisterJournal
 from metering.time_quality import TimeSource
-from station.billing.billing import Billing
-from station.billing.price import Bill, PeriodPrice, PriceList
-from station.billing.prices import Prices
-from station.billing.transaction_log import Search, Transaction, TransactionLog
-from station.metrology.billing_meters import BillingMeters
-from station.metrology.bookkeeping import Bookkeeper, Sources
-from station.metrology.time_keeper import TimeKeeper
-from station.model import Fault, PilotState, StoppedReason, TriggerReason
-from station.records.fact_store import FactStore
+from station.billing.transaction_log import Search
+from station.model import Fault
 from tests import fakes
-from tests.station.post import Post, post
+from tests.station.desk import LINKY, VERSIONS, Desk, books, keeping
+from tests.station.post import post
 
-LINKY = PriceList("EUR", Decimal("0.30"), (PeriodPrice("HC", Decimal("0.20")),), Decimal("1.00"))
 _ALL = Search()
-VERSIONS = {"program": "1", "firmware": "7"}
-
-
-class Desk:
-    """The books of one EVSE."""
-
-    def __init__(self, it: Post, path: Path) -> None:
-        self.post, self.path = it, path
-        self.period: str | None = None
-        self.log = TransactionLog(it.database)
-        self.prices = Prices(FactStore(it.database, "prices"))
-        self.time = TimeKeeper(it.clock, it.settings, lambda: False)
-        self.billing = Billing(self.log, it.outbox, {1: it.evse}, it.clock)
-        self.billing.tariff_period = lambda: self.period
-        self.billed: list[tuple[str, Bill]] = []
-        self.billing.on_billed = lambda transaction, bill: self.billed.append((transaction, bill))
-        meters = BillingMeters(FactStore(it.database, "meter"), it.clock)
-        around = Sources(it.outbox, self.log, self.billing, {1: it.evse}, self.prices, self.time, meters)
-        self.books = Bookkeeper(RegisterJournal(path), around, it.clock)
-
-    def entries(self, *events: JournalEvent) -> list[JournalEntry]:
-        """What is in the journal, the oldest first; of these kinds only, where some are named."""
-        found = [entry for entry in self.books.journal.entries() if not events or entry.note.event in events]
-        return found[::-1]
-
-    async def only(self) -> Transaction:
-        """The one transaction of the log."""
-        (found,) = (await self.log.find(_ALL)).transactions
-        return found
-
-    async def end(self, register_wh: float) -> None:
-        """The driver stops; the meter shows this."""
-        it = self.post
-        it.meter.shows = fakes.reading(register_wh)
-        it.evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, id_token=fakes.CARD)
-        await it.see(pilot=PilotState.B)
-        await it.obey()
-        await it.clock.advance(1)
-
-    async def tell(self, period: str | None, register_wh: float) -> None:
-        """The grid meter tells another tariff period; the billing meter shows this."""
-        self.post.meter.shows = fakes.reading(register_wh, 16.0)
-        self.period = period
-        self.books.look()
-        await self.post.clock.advance(1)
-
-
-@contextlib.asynccontextmanager
-async def keeping(desk: Desk) -> AsyncGenerator[Desk]:
-    """The books are kept."""
-    await desk.books.load(VERSIONS, "PowerUp")
-    running = asyncio.create_task(desk.books.run())
-    await desk.post.clock.advance(0)
-    try:
-        yield desk
-    finally:
-        running.cancel()
-        await asyncio.wait({running})
-
-
-@contextlib.asynccontextmanager
-async def books(path: Path) -> AsyncGenerator[Desk]:
-    """An EVSE at work, and its books."""
-    async with post(path) as it, keeping(Desk(it, path)) as desk:
-        yield desk
 
 
 async def test_a_begin_and_an_end_are_in_the_journal_with_their_registers_and_without_the_card(tmp_path: Path) -> None:

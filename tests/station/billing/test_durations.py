@@ -1,0 +1,113 @@
+"""What is billed by time does not depend on the wall time: it may be set to anything while somebody charges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from metering import ocmf
+from metering.ocmf_bill import bill
+from metering.time_quality import TimeSource
+from station.billing.price import Bill, PriceList
+from station.model import PilotState
+from station.records.recovery import end_open_transactions
+from tests import fakes
+from tests.station.desk import Desk, keeping
+from tests.station.post import post
+
+BY_TIME = PriceList("EUR", Decimal("0.30"), (), Decimal("7.20"), Decimal("3.60"))
+YEARS = timedelta(days=3_650)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of a charge, and by how much somebody sets the clock at its end."""
+
+    idle: bool
+    seconds: int
+    jump: timedelta
+    source: TimeSource
+
+
+async def charge(desk: Desk, spans: Sequence[Span]) -> None:
+    """Charge, stand idle and charge again, while the clock is set now and then."""
+    it = desk.post
+    it.meter.clock = it.clock
+    await it.charge()
+    for span in spans:
+        await it.see(pilot=PilotState.B if span.idle else PilotState.C)
+        await it.obey()
+        it.meter.shows = fakes.reading(1500.0, 0.0 if span.idle else 16.0)
+        await it.clock.advance(span.seconds)
+        it.clock.adjust(span.jump)
+        desk.time.heard(span.source, span.jump)
+        await it.clock.advance(0)
+
+
+async def billed(path: Path, spans: Sequence[Span]) -> tuple[Bill, timedelta, float]:
+    """The bill, the duration on record and the duration of the signed record, in seconds."""
+    async with post(path, signed=True) as it, keeping(Desk(it, path)) as desk:
+        await desk.prices.load(BY_TIME)
+        await charge(desk, spans)
+        running = await desk.billing.bill_so_far(it.evse)
+        await desk.end(2000.0)
+        found = await desk.only()
+        ((_, told),) = desk.billed
+        assert running is not None
+        assert found.bill == told
+        assert found.duration is not None
+        records = [ocmf.parse(one.text.encode()) for one in await it.records.of(found.transaction_id)]
+        made = bill(records)
+        assert made.figures[0].duration_s is not None
+        return told, found.duration, made.figures[0].duration_s
+
+
+SPANS = st.builds(
+    Span,
+    st.booleans(),
+    st.integers(0, 3_000),
+    st.timedeltas(-YEARS, YEARS),
+    st.sampled_from([TimeSource.CSMS, TimeSource.NTP]),
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(spans=st.lists(SPANS, min_size=1, max_size=4))
+async def test_no_jump_of_the_clock_changes_what_is_billed(
+    tmp_path_factory: pytest.TempPathFactory, spans: list[Span]
+) -> None:
+    untouched = [replace(span, jump=timedelta(0)) for span in spans]
+    expected = await billed(tmp_path_factory.mktemp("untouched"), untouched)
+    assert await billed(tmp_path_factory.mktemp("moved"), spans) == expected
+
+
+@pytest.mark.parametrize("set_to", [YEARS, -YEARS])
+async def test_what_a_power_cut_ended_is_billed_until_its_last_event_and_not_for_the_time_without_power(
+    tmp_path: Path, set_to: timedelta
+) -> None:
+    """Nothing measured how long the power was away; the clock may have stood anywhere since (no battery, no NTP)."""
+    async with post(tmp_path) as it, keeping(Desk(it, tmp_path)) as desk:
+        await desk.prices.load(BY_TIME)
+        await charge(desk, [Span(False, 1_800, timedelta(0), TimeSource.CSMS)])
+        await it.see(pilot=PilotState.B)  # the last event before the cut
+        await it.obey()
+        await it.clock.advance(600)
+    async with post(tmp_path) as it:
+        it.clock.adjust(set_to)
+        await end_open_transactions(it.outbox, {1: it.evse}, it.clock)
+        async with keeping(Desk(it, tmp_path)) as desk:
+            found = await desk.only()
+            assert found.bill is not None
+            assert found.stopped_reason == "PowerLoss"
+            assert found.duration is not None
+            assert timedelta(seconds=1_800) <= found.duration <= timedelta(seconds=1_805)
+            hours = {line.what: line.quantity for line in found.bill.lines}
+            assert hours["time"] == pytest.approx(Decimal("0.5"), abs=Decimal("0.002"))
+            assert "idle" not in hours
