@@ -84,6 +84,8 @@ LEAST_ROLES: Final[tuple[tuple[str, str, Role], ...]] = (
     ("POST", "/api/evses/*/meter-exchange", _INSTALLER),
     # Service
     ("DELETE", "/api/evses/*/residual-current", _SERVICE),
+    ("*", "/api/firmware", _SERVICE),
+    ("PUT", "/api/firmware/image", _SERVICE),
     ("POST", "/api/factory-reset", _SERVICE),
     ("GET", "/api/label.svg", _SERVICE),  # which may show the installer's code
     ("*", "/api/sim/**", _SERVICE),
