@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import gc
+import sys
 
 
 def main() -> None:
     """Do what the command line asks, then exit: 0 when it went well, 2 when what was given is refused."""
     # Nothing that is made while starting is garbage; whoever runs on switches the collector on again.
     gc.disable()
+    if sys.argv[1:2] == ["run"]:
+        from station.start import run
+
+        run(sys.argv[2:])
+        return
     from station.cli import commands
 
     commands(prog_name="borne")

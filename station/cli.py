@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from station import start
 
 if TYPE_CHECKING:
     from station.configuration.installation_file import Configuration
@@ -21,40 +22,16 @@ commands = typer.Typer(
 )
 
 
-@commands.command()
-def run(
-    config: Annotated[Path, typer.Option(metavar="FILE", help="The installation file.")],
-    http_port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="In place of http.port; 0 takes any free port.")
-    ] = None,
-    ready_file: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Written as soon as the station is up.")
-    ] = None,
-) -> None:
+@commands.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run(context: typer.Context) -> None:
     """Run the station until it is told to stop."""
-    from station.logs import setup as logging_setup
-
-    configuration = _load(config)
-    try:
-        logging_setup.setup(configuration.log)
-    except OSError as error:
-        _refuse(f"{config}: log.file: cannot be opened: {error.strerror}")
-    from station.hardware.leds import shine_at_once
-    from station.light.indicator import STARTING
-
-    shine_at_once(configuration.light, STARTING)  # the rest takes a while to load
-    from station import app
-
-    try:
-        app.run(configuration, http_port=http_port, ready_file=ready_file)
-    except app.StartError as error:
-        _refuse(f"{config}: {error}")
+    start.run(context.args)
 
 
 @commands.command()
 def check(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
     """Tell whether an installation file, with the BORNE_ variables over it, is fit to run."""
-    typer.echo(f"{file}: ok: {_summary(_load(file))}")
+    typer.echo(f"{file}: ok: {_summary(start.loaded(file))}")
 
 
 @commands.command()
@@ -72,9 +49,9 @@ def init(
         with file.open("w" if force else "x", encoding="utf-8") as target:
             target.write(EXAMPLE)
     except FileExistsError:
-        _refuse(f"{file}: exists already; --force overwrites it")
+        start.refuse(f"{file}: exists already; --force overwrites it")
     except OSError as error:
-        _refuse(f"{file}: cannot be written: {error.strerror}")
+        start.refuse(f"{file}: cannot be written: {error.strerror}")
 
 
 @commands.command()
@@ -89,7 +66,7 @@ def sim(
     try:
         typer.echo(post(api, path if path.startswith("/") else f"/api/sim/{path}", body))
     except RefusedError as error:
-        _refuse(str(error))
+        start.refuse(str(error))
 
 
 @commands.command()
@@ -104,7 +81,7 @@ def meter(
     from station.simulation.meter_process import MODELS, run
 
     if model not in MODELS:
-        _refuse(f"--model: must be one of {', '.join(MODELS)} (is {model})")
+        start.refuse(f"--model: must be one of {', '.join(MODELS)} (is {model})")
     run(model, host=host, port=port, circuit_url=circuit, register_file=register)
 
 
@@ -119,7 +96,7 @@ def csms(
     try:
         demo.serve_csms(host, port, typer.echo)
     except demo.StartError as error:
-        _refuse(str(error))
+        start.refuse(str(error))
 
 
 @commands.command(name="demo")
@@ -134,7 +111,7 @@ def demonstrate(
     try:
         good = demo.run(demo.Options(once=once, speed=speed, http_port=http_port))
     except demo.StartError as error:
-        _refuse(str(error))
+        start.refuse(str(error))
     raise typer.Exit(0 if good else 1)
 
 
@@ -156,7 +133,7 @@ def decode(
     try:
         found = decoding.decode(decoding.Request(kind, file, key, authentication_key, model))
     except decoding.UsageError as error:
-        _refuse(str(error))
+        start.refuse(str(error))
     for line in found.lines:
         typer.echo(json.dumps(line))
     if found.objection is not None:
@@ -180,7 +157,7 @@ def verify(
     try:
         checked = verifying.check(file, key)
     except verifying.UnreadableError as error:
-        _refuse(str(error))
+        start.refuse(str(error))
     if as_json:
         shown = [verifying.as_json(one) for one in checked]
         typer.echo(json.dumps(shown if len(shown) > 1 else shown[0], indent=1))
@@ -205,7 +182,7 @@ def verify_journal(place: JournalPlace) -> None:
     try:
         proof = journal_file.prove(place)
     except journal_file.UnreadableError as error:
-        _refuse(str(error))
+        start.refuse(str(error))
     for line in proof.lines:
         typer.echo(line)
     raise typer.Exit(0 if proof.whole else 1)
@@ -220,7 +197,7 @@ def export_journal(place: JournalPlace) -> None:
         for line in journal_file.export(place):
             typer.echo(line)
     except journal_file.UnreadableError as error:
-        _refuse(str(error))
+        start.refuse(str(error))
 
 
 @commands.command()
@@ -229,20 +206,6 @@ def version() -> None:
     from station.version import package_version
 
     typer.echo(f"borne {package_version()}")
-
-
-def _load(file: Path) -> Configuration:
-    from station.configuration.installation_file import ConfigurationError, load
-
-    try:
-        return load(file, os.environ)
-    except ConfigurationError as error:
-        _refuse(str(error))
-
-
-def _refuse(sentence: str) -> NoReturn:
-    typer.echo(sentence, err=True)
-    raise typer.Exit(2)
 
 
 def _summary(configuration: Configuration) -> str:

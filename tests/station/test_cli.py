@@ -132,8 +132,9 @@ def test_run_refuses_a_log_file_that_cannot_be_opened(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("run",), "Missing option '--config'"),
-        (("run", "--config", "station.toml", "--http-port", "65536"), "65535"),
+        (("run",), "the following arguments are required: --config"),
+        (("run", "--config", "station.toml", "--http-port", "65536"), "must be 0 to 65535 (is 65536)"),
+        (("run", "--config", "station.toml", "--http-port", "eighty"), "--http-port"),
         (("fly",), "No such command 'fly'"),
     ],
 )

@@ -1,0 +1,72 @@
+"""`borne run`: its arguments, and the start of a station.
+
+By argparse, while the other commands are typer's: to import that is a tenth of a cold start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from station.configuration.installation_file import Configuration
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Run the station until it is told to stop. Exits with 2 when what it was given is refused."""
+    given = _parser().parse_args(arguments)
+    config: Path = given.config
+    from station.logs import setup as logging_setup
+
+    configuration = loaded(config)
+    try:
+        logging_setup.setup(configuration.log)
+    except OSError as error:
+        refuse(f"{config}: log.file: cannot be opened: {error.strerror}")
+    from station.hardware.leds import shine_at_once
+    from station.light.indicator import STARTING
+
+    shine_at_once(configuration.light, STARTING)  # the rest takes a while to load
+    from station import app
+
+    try:
+        app.run(configuration, http_port=given.http_port, ready_file=given.ready_file)
+    except app.StartError as error:
+        refuse(f"{config}: {error}")
+
+
+def loaded(file: Path) -> Configuration:
+    """The installation file with the BORNE_ variables over it. Exits with 2 when it is not fit to run."""
+    from station.configuration.installation_file import ConfigurationError, load
+
+    try:
+        return load(file, os.environ)
+    except ConfigurationError as error:
+        refuse(str(error))
+
+
+def refuse(sentence: str) -> NoReturn:
+    """Say on stderr what is wrong, and exit with 2."""
+    sys.stderr.write(f"{sentence}\n")
+    raise SystemExit(2)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("borne run", description="Run the station until it is told to stop.")
+    parser.add_argument("--config", metavar="FILE", type=Path, required=True, help="The installation file.")
+    parser.add_argument(
+        "--http-port", metavar="PORT", type=_port, help="In place of http.port, up to 65535; 0 takes any free port."
+    )
+    parser.add_argument("--ready-file", metavar="PATH", type=Path, help="Written as soon as the station is up.")
+    return parser
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"must be 0 to 65535 (is {port})")
+    return port

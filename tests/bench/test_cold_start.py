@@ -1,0 +1,78 @@
+"""What a station may load before its BootNotification: whatever creeps in costs every start."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.csms import neutral_csms
+from bench.processes import STATION
+
+ROOT = Path(__file__).parents[2]
+LATE = {
+    *("typer", "click", "rich"),  # of the other commands
+    *("fastapi", "starlette", "uvicorn", "jinja2", "prometheus_client"),  # the first visitor's
+    *("fpdf", "segno", "httpx", "asyncssh", "cryptography", "ocpp", "jsonschema"),
+    *("zeroconf", "ifaddr", "aiomqtt", "pymodbus", "serialx", "gpiod", "pydantic_settings"),
+}
+"""packages that a simple station boots without"""
+LATE_OF_OURS = {
+    *("station.cli", "station.web.api", "station.web.pages", "station.documents.receipt", "station.demo.run"),
+    "ocpp_handlers.messages",
+}
+MOST_MODULES = 600
+STANDARD_FROZEN = 20
+BOOT_WAIT_S = 60.0
+
+
+async def loaded_before_boot(folder: Path) -> list[str]:
+    """The modules that a fresh station has loaded when its BootNotification arrives."""
+    async with neutral_csms() as csms:
+        file = folder / "station.toml"
+        file.write_text(STATION.format(url=csms.url, storage=folder / "storage"), encoding="utf-8")
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-X", "importtime", "-m", "station", "run", "--config", str(file), "--http-port", "0"),
+            cwd=ROOT,
+            env={name: value for name, value in os.environ.items() if not name.startswith("BORNE_")},
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            async with asyncio.timeout(BOOT_WAIT_S):
+                told = asyncio.create_task(process.communicate())
+                await csms.booted.wait()
+                process.kill()
+                _, lines = await told
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+    return re.findall(r"^import time: +\d+ \| +\d+ \| +(\S+)$", lines.decode(), re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    return asyncio.run(loaded_before_boot(tmp_path_factory.mktemp("start")))
+
+
+def test_a_station_boots_without_what_it_needs_later(loaded: list[str]) -> None:
+    assert {"station.app", "pydantic", "websockets"} <= set(loaded)
+    assert {name.split(".")[0] for name in loaded} & LATE == set()
+    assert set(loaded) & LATE_OF_OURS == set()
+
+
+def test_a_station_boots_with_few_modules(loaded: list[str]) -> None:
+    assert len(set(loaded)) <= MOST_MODULES
+
+
+def test_classes_are_made_by_the_quick_decorator() -> None:
+    slow = "@dataclass(frozen=True, slots=True"
+    rooms = (ROOT / room for room in ("metering", "energy", "station", "ocpp_handlers"))
+    sources = [file.read_text(encoding="utf-8") for room in rooms for file in room.rglob("*.py")]
+    assert sum(source.count("\n@frozen") for source in sources) > 200
+    assert sum(source.count(slow) for source in sources) <= STANDARD_FROZEN
