@@ -7,7 +7,8 @@ that is told to others has whole seconds.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import chain, pairwise
 from typing import TypeAlias
@@ -15,6 +16,7 @@ from typing import TypeAlias
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency
 from metering.frozen import frozen
 
+ALL_PHASES = 3
 LINE_VOLTAGE_V = 230.0
 """the set voltage of the area, not a measured one (K01.FR.50)"""
 
@@ -34,6 +36,8 @@ class Charge:
     transaction_id: str | None = None
     started_at: datetime | None = None
     """when the vehicle could first have energy: Relative schedules count from here (K01.FR.42)"""
+    phases: int | None = None
+    """on how many it charges where its board can take two away; None: its board connects all that there are"""
 
 
 STATION = Charge(0)
@@ -49,19 +53,43 @@ def limit_a(profiles: Iterable[ChargingProfile], charge: Charge, now: datetime) 
     TxProfile goes before TxDefaultProfile, the higher stack level before the lower (K01.FR.17, K02.FR.04); one whose
     schedule is over or has not begun leaves the word to the next (K01.FR.13, K01.FR.30, K02.FR.08).
     """
-    return _first(ranked(profiles, charge), charge, now)
+    found = _first(ranked(profiles, charge), charge, now)
+    return amperes(*found, charge.phases) if found is not None else None
 
 
-def station_limit_a(profiles: Iterable[ChargingProfile], now: datetime) -> float | None:
-    """The amperes per phase that ChargingStationMaxProfile leaves to all EVSEs together now (K04.FR.05)."""
+def station_period(profiles: Iterable[ChargingProfile], now: datetime) -> tuple[Period, RateUnit] | None:
+    """What ChargingStationMaxProfile says now of all EVSEs together (K04.FR.05)."""
     return _first(_of_station(profiles), STATION, now)
 
 
-def amperes(period: Period, unit: RateUnit) -> float:
-    """The limit of a period in amperes per phase (K01.FR.50, K01.FR.51)."""
+def station_limit_a(profiles: Iterable[ChargingProfile], now: datetime) -> float | None:
+    """The amperes per phase that this comes to, where no board has taken phases away."""
+    found = station_period(profiles, now)
+    return amperes(*found) if found is not None else None
+
+
+def one_phase(profiles: Sequence[ChargingProfile], charge: Charge, now: datetime) -> Period | None:
+    """The period that lets a charge use fewer than three phases now, which names the phase or not; None: none does."""
+    spoken = (_first(ranked(profiles, charge), charge, now), station_period(profiles, now))
+    singles = [found[0] for found in spoken if found is not None and found[0].phase_count < ALL_PHASES]
+    return max(singles, key=lambda period: period.phase_to_use is not None, default=None)
+
+
+def amperes(period: Period, unit: RateUnit, connected: int | None = None) -> float:
+    """The limit of a period in amperes per phase (K01.FR.50, K01.FR.51).
+
+    `connected` are the phases of a board that can take two away: the watts are those of the phases that are left.
+    """
     if unit is RateUnit.A:
         return period.limit
-    return period.limit / (LINE_VOLTAGE_V * period.phase_count)
+    return period.limit / (LINE_VOLTAGE_V * phases_used(period, connected))
+
+
+def phases_used(period: Period, connected: int | None) -> int:
+    """The phases that a charge uses during a period: two are no choice that a board has (K01.FR.43)."""
+    if connected is None:
+        return period.phase_count
+    return connected if period.phase_count >= ALL_PHASES else 1
 
 
 def active_period(profile: ChargingProfile, charge: Charge, now: datetime) -> Period | None:
@@ -93,10 +121,10 @@ def _of_station(profiles: Iterable[ChargingProfile]) -> list[ChargingProfile]:
     return sorted(found, key=lambda one: one.stack_level, reverse=True)
 
 
-def _first(profiles: Iterable[ChargingProfile], charge: Charge, now: datetime) -> float | None:
+def _first(profiles: Iterable[ChargingProfile], charge: Charge, now: datetime) -> tuple[Period, RateUnit] | None:
     for profile in profiles:
         if (period := active_period(profile, charge, now)) is not None:
-            return amperes(period, profile.schedule.unit)
+            return period, profile.schedule.unit
     return None
 
 
@@ -129,19 +157,40 @@ def limits_over(profiles: Iterable[ChargingProfile], charge: Charge, begin: date
     return _stacked(ranked(profiles, charge), charge, begin, length)
 
 
-def station_limits_over(profiles: Sequence[ChargingProfile], begin: datetime, length: timedelta) -> list[Piece]:
+def phases_over(profiles: Sequence[ChargingProfile], charge: Charge, begin: datetime, length: timedelta) -> list[Piece]:
+    """On how many phases a charge is at each moment of a span where a profile speaks and its board can choose."""
+    if charge.phases is None:
+        return []
+    stacks = (ranked(profiles, charge), _of_station(profiles))
+    return lowest([_stacked(stack, charge, begin, length, _phases) for stack in stacks])
+
+
+def station_limits_over(
+    profiles: Sequence[ChargingProfile], begin: datetime, length: timedelta, connected: int | None = None
+) -> list[Piece]:
     """What ChargingStationMaxProfile and external constraints leave to all EVSEs at each moment of a span.
 
-    Each of the constraints is heeded, whoever has set it (SC.01).
+    Each of the constraints is heeded, whoever has set it (SC.01). `connected` are the phases that all are on.
     """
-    layers = [_stacked(_of_station(profiles), STATION, begin, length)]
+    station = replace(STATION, phases=connected)
+    layers = [_stacked(_of_station(profiles), station, begin, length)]
     layers += [
-        _stacked([one], STATION, begin, length) for one in profiles if one.purpose is Purpose.EXTERNAL_CONSTRAINTS
+        _stacked([one], station, begin, length) for one in profiles if one.purpose is Purpose.EXTERNAL_CONSTRAINTS
     ]
     return lowest(layers)
 
 
-def _stacked(ordered: Iterable[ChargingProfile], charge: Charge, begin: datetime, length: timedelta) -> list[Piece]:
+def _phases(period: Period, _: RateUnit, connected: int | None) -> float:
+    return float(phases_used(period, connected))
+
+
+def _stacked(
+    ordered: Iterable[ChargingProfile],
+    charge: Charge,
+    begin: datetime,
+    length: timedelta,
+    tell: Callable[[Period, RateUnit, int | None], float] = amperes,
+) -> list[Piece]:
     """Each profile fills what those before it left open."""
     gaps = [(0, length // _MICROSECOND)]
     filled: list[Piece] = []
@@ -149,11 +198,11 @@ def _stacked(ordered: Iterable[ChargingProfile], charge: Charge, begin: datetime
         left: list[tuple[int, int]] = []
         for gap_begins, gap_ends in gaps:
             reached = gap_begins
-            for piece in _pieces(profile, charge, begin, gap_begins, gap_ends):
-                if piece[0] > reached:
-                    left.append((reached, piece[0]))
-                filled.append(piece)
-                reached = piece[1]
+            for since, until, period in _pieces(profile, charge, begin, gap_begins, gap_ends):
+                if since > reached:
+                    left.append((reached, since))
+                filled.append((since, until, tell(period, profile.schedule.unit, charge.phases)))
+                reached = until
             if reached < gap_ends:
                 left.append((reached, gap_ends))
         gaps = left
@@ -162,7 +211,9 @@ def _stacked(ordered: Iterable[ChargingProfile], charge: Charge, begin: datetime
     return sorted(filled)
 
 
-def _pieces(profile: ChargingProfile, charge: Charge, begin: datetime, earliest: int, latest: int) -> Iterator[Piece]:
+def _pieces(
+    profile: ChargingProfile, charge: Charge, begin: datetime, earliest: int, latest: int
+) -> Iterator[tuple[int, int, Period]]:
     """The periods of a profile between two moments."""
     if profile.valid_from is not None:
         earliest = max(earliest, (profile.valid_from - begin) // _MICROSECOND)
@@ -176,7 +227,7 @@ def _pieces(profile: ChargingProfile, charge: Charge, begin: datetime, earliest:
         while index < len(starts) and (since := origin + starts[index]) < over:
             until = min(over, origin + starts[index + 1]) if index + 1 < len(starts) else over
             if until > (since := max(since, earliest)):
-                yield since, until, amperes(schedule.periods[index], schedule.unit)
+                yield since, until, schedule.periods[index]
             index += 1
 
 

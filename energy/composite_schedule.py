@@ -14,6 +14,7 @@ from energy.composite import (
     Charge,
     Piece,
     limits_over,
+    phases_over,
     slices,
     station_limits_over,
 )
@@ -88,20 +89,46 @@ def composite_schedule(
         for consumer in site.consumers
         if evse_id == 0 or consumer.wants or consumer.charge.evse_id == evse_id
     ]
-    shared = station_limits_over(profiles, begin, length)
+    all_on = {consumer.charge.phases for consumer in asked}
+    shared = station_limits_over(profiles, begin, length, all_on.pop() if len(all_on) == 1 else None)
     # A layer of nothing but the whole span, so that every moment of it is in a slice.
     layers: list[Sequence[Piece]] = [[(0, whole, 0.0)], shared]
     layers += [limits_over(profiles, consumer.charge, begin, length) for consumer in asked]
+    switching = [consumer for consumer in asked if consumer.charge.phases is not None]
+    layers += [phases_over(profiles, consumer.charge, begin, length) for consumer in switching]
     exact: list[Piece] = []
-    for since, until, (_, capacity_a, *own) in slices(layers):
+    counts: list[Piece] = []
+    for since, until, (_, capacity_a, *told) in slices(layers):
+        own, on = told[: len(asked)], told[len(asked) :]
         known = [limit for limit in (capacity_a, site.local_a) if limit is not None]
         wanted_a = {
             consumer.charge.evse_id: min(consumer.local_a, limit if limit is not None else consumer.local_a)
             for consumer, limit in zip(asked, own, strict=True)
         }
-        exact.append((since, until, _expected(site, asked, evse_id, min(known, default=None), wanted_a, unit)))
-    phases = max(consumer.phases for consumer in asked if evse_id in {0, consumer.charge.evse_id})
-    return [Level(since, limit, phases) for since, _, limit in in_whole_seconds(exact)]
+        now = _on(asked, switching, on) if switching else asked
+        exact.append((since, until, _expected(site, now, evse_id, min(known, default=None), wanted_a, unit)))
+        if switching:
+            counts.append((since, until, float(_most_phases(now, evse_id))))
+    if not switching:
+        phases = _most_phases(asked, evse_id)
+        return [Level(since, limit, phases) for since, _, limit in in_whole_seconds(exact)]
+    return _levels(exact, counts)
+
+
+def _most_phases(asked: Sequence[Consumer], evse_id: int) -> int:
+    return max(consumer.phases for consumer in asked if evse_id in {0, consumer.charge.evse_id})
+
+
+def _on(asked: Sequence[Consumer], switching: Sequence[Consumer], on: Sequence[float | None]) -> Sequence[Consumer]:
+    """The EVSEs with the phases that profiles order of those whose boards can switch."""
+    told = {one.charge.evse_id: phases for one, phases in zip(switching, on, strict=True) if phases is not None}
+    return [replace(one, phases=int(told.get(one.charge.evse_id, one.phases))) for one in asked]
+
+
+def _levels(exact: Sequence[Piece], counts: Sequence[Piece]) -> list[Level]:
+    """Limits and phases in whole seconds; a level ends where one of them changes."""
+    both = slices([in_whole_seconds(exact), in_whole_seconds(counts)])
+    return [Level(since, limit or 0.0, int(phases or 0.0)) for since, _, (limit, phases) in both]
 
 
 def _expected(

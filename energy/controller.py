@@ -8,14 +8,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from energy.charging_profile import Purpose
-from energy.composite import limit_a, station_limit_a
+from energy.charging_profile import Purpose, RateUnit
+from energy.composite import amperes, limit_a, one_phase, station_period
 from energy.connection import LINE_VOLTAGE_V, Connection, ConnectionWatch, Left
 from energy.demand import Decision, Demand, SharedLimit
 from energy.draw import Draw
 from energy.house_share import HouseShare, Round, alone_a
 from energy.limit import Limit, LimitSource
-from energy.phase_switch import PhaseSwitches
+from energy.phase_switch import PhaseSwitches, on
 from energy.profile_store import ProfileStore
 from energy.rotation import Rotations
 from energy.sharing import MINIMUM_A, Bound, Policy, Turns, Waiting
@@ -23,6 +23,7 @@ from energy.use import Uses
 from metering.reading import Phases
 
 if TYPE_CHECKING:
+    from energy.charging_profile import Period
     from energy.grid import GridSample
     from energy.phases import PhaseMap
     from metering.clock import Clock
@@ -119,12 +120,17 @@ class Controller:
         """Which grid phases feed the terminals of an EVSE, as far as that is known."""
         return self._rotations.of(demand)
 
+    def on_phases(self, demands: Sequence[Demand]) -> list[Demand]:
+        """The demands with the phases that were chosen for them."""
+        now_s = self._clock.monotonic()
+        return [self._switches.applied(demand, now_s) for demand in demands]
+
     # What each EVSE may offer
 
     def see(self, demands: Sequence[Demand]) -> None:
         """Take note of what the vehicles draw now."""
         now_s = self._clock.monotonic()
-        self._demands = demands = [self._switches.applied(demand, now_s) for demand in demands]
+        self._demands = demands = self.on_phases(demands)
         if self.watch is None:
             return
         least, most, offered = [0.0] * 3, [0.0] * 3, [0.0] * 3
@@ -142,19 +148,19 @@ class Controller:
         """What each EVSE may offer now."""
         now, now_s = self._clock.now(), self._clock.monotonic()
         self.see(demands)
-        demands = self._demands
+        self._choose_phases(self._demands, now)
+        demands = self._demands = self.on_phases(self._demands)  # before the limits: on more phases the amperes fall
         self._uses.note(demands, now_s)
         own = {demand.evse_id: self._own_limits(demand, now, now_s) for demand in demands}
-        self._choose_phases(demands, own, now)
         order = self._order(demands, own, now_s)
         for shared in self._static_limits(demands, now):
             self._divide(shared, demands, own, order)
         opened = self._divide_grid(self.watch, demands, own, order) if self.watch is not None else frozenset[int]()
         decisions = {
-            one.evse_id: Decision.of(
-                own[one.evse_id],
-                open_now=one.evse_id in opened,
-                phases=self._switches.of(one.evse_id) if one.switches else None,
+            one.evse_id: replace(
+                Decision.of(own[one.evse_id], open_now=one.evse_id in opened),
+                phases=one.phases if one.switches else None,
+                phase=one.phase,
             )
             for one in demands
         }
@@ -174,17 +180,21 @@ class Controller:
             limits.append(self._limit(evse_id, _floor(probe_a), LimitSource.LEARNING))
         return limits
 
-    def _choose_phases(self, demands: Sequence[Demand], own: Mapping[int, list[Limit]], now: datetime) -> None:
-        """Look whether a vehicle whose board can switch is better off on one phase or on three, from then on."""
+    def _choose_phases(self, demands: Sequence[Demand], now: datetime) -> None:
+        """Look whether a vehicle whose board can switch is better off on one phase or on three, or has to be on one."""
+        profiles, now_s = self._profiles.in_force(), self._clock.monotonic()
         for demand in demands:
-            if demand.switches and demand.wants:
-                most_a = Decision.of(own[demand.evse_id]).current_a
-                three_a, one_a = (min(most_a, self._fair_a(demand, phases, demands, now)) for phases in (3, 1))
-                self._switches.look(demand, three_a, one_a, self._clock.monotonic())
+            if not demand.switches or not demand.wants:
+                continue
+            if (period := one_phase(profiles, demand.charge, now)) is not None:
+                self._switches.order(demand, period, now_s)
+            else:
+                three_a, one_a = (self._fair_a(on(demand, phases), demands, now) for phases in (3, 1))
+                self._switches.look(demand, three_a, one_a, now_s)
 
-    def _fair_a(self, demand: Demand, phases: int, demands: Sequence[Demand], now: datetime) -> float:
-        """What an EVSE would have on so many phases, were all that want energy served alike."""
-        trial = replace(demand, phases=phases, shows_phases=False)
+    def _fair_a(self, demand: Demand, demands: Sequence[Demand], now: datetime) -> float:
+        """What an EVSE would have on the phases of a demand, were all that want energy served alike."""
+        trial = replace(demand, shows_phases=False)
         others = [one for one in demands if one.wants and one.evse_id != demand.evse_id]
         bounds = [bound for found, _ in self._static_limits([trial, *others], now) for bound in found]
         if self.watch is not None:
@@ -192,7 +202,10 @@ class Controller:
             for phase, left_a in enumerate(self.watch.left().currents_a):
                 bounds.append(Bound(left_a, {evse_id: 1.0 for evse_id, on in loaded.items() if phase in on}))
         mine = [bound for bound in bounds if demand.evse_id in bound.weights]
-        return min((bound.capacity / sum(bound.weights.values()) for bound in mine), default=math.inf)
+        own = [limit.current_a for limit in demand.own_limits]
+        if (profile_a := limit_a(self._profiles.in_force(), demand.charge, now)) is not None:
+            own.append(profile_a)
+        return min([*own, *(bound.capacity / sum(bound.weights.values()) for bound in mine)], default=math.inf)
 
     def _order(self, demands: Sequence[Demand], own: Mapping[int, list[Limit]], now_s: float) -> list[int]:
         wanting = [
@@ -207,9 +220,9 @@ class Controller:
         found: list[tuple[list[Bound], SharedLimit]] = []
         if self._station_limit_a is not None:  # one breaker, however many EVSEs hang on it
             found.append((self._conductors(demands, self._station_limit_a), SharedLimit(LimitSource.SELECTOR)))
-        if (profile_a := station_limit_a(self._profiles.in_force(), now)) is not None:  # K04.FR.05
-            profile = SharedLimit(LimitSource.CHARGING_PROFILE, profile_a, by=Purpose.STATION_MAX.value)
-            found.append((self._conductors(demands, profile_a), profile))
+        if (told := station_period(self._profiles.in_force(), now)) is not None:  # K04.FR.05
+            profile = SharedLimit(LimitSource.CHARGING_PROFILE, by=Purpose.STATION_MAX.value)
+            found.append((self._bounds_of(*told, demands), profile))
         for limit in self.shared.values():
             bounds: list[Bound] = []
             if limit.current_a is not None:
@@ -230,6 +243,12 @@ class Controller:
             Bound(current_a, {evse_id: 1.0 for evse_id, phases in loaded.items() if phase in phases})
             for phase in range(3)
         ]
+
+    def _bounds_of(self, period: Period, unit: RateUnit, demands: Sequence[Demand]) -> list[Bound]:
+        """A profile of the whole station: amperes on each phase, but watts where a board has taken phases away."""
+        if unit is RateUnit.W and any(demand.charge.phases == 1 for demand in demands):
+            return [Bound(period.limit, {demand.evse_id: LINE_VOLTAGE_V * demand.phases for demand in demands})]
+        return self._conductors(demands, amperes(period, unit))
 
     def _unbalanced(self, demands: Sequence[Demand], unbalance_a: float) -> list[Bound]:
         """So many amperes more on each phase than one-phase vehicles draw on the emptiest of the others."""

@@ -36,10 +36,17 @@ class Demand:
     """which grid phases feed its terminals; None: to be learned"""
     priority: int = 0
     """the higher is served first where not all can be"""
-    switches: bool = False
-    """its board can take the phases behind L2 and L3 away"""
+    alone: frozenset[int] = frozenset()
+    """the phases, 1 to 3, that its board can leave when it takes the other two away; empty: it takes none away"""
+    phase: int = 1
+    """which it charges on, where that is one of three"""
     shows_phases: bool = True
     """its draw tells which phases it uses; not so soon after they were switched"""
+
+    @property
+    def switches(self) -> bool:
+        """Whether its board can take two phases away."""
+        return bool(self.alone)
 
     @property
     def evse_id(self) -> int:
@@ -64,7 +71,7 @@ class Demand:
     @property
     def terminals(self) -> frozenset[int]:
         """The terminals, 0 to 2, that its vehicle loads, or would load: a one-phase vehicle leaves two alone."""
-        connected = frozenset(range(self.phases))
+        connected = frozenset(range(self.phases)) if self.phases > 1 else frozenset({self.phase - 1})
         if not self.shows_phases:
             return connected
         drawn = {index for index, current_a in enumerate(self.currents_a) if current_a >= CHARGES_A}
@@ -100,13 +107,15 @@ class Decision:
     """the pilot is too slow: the contactor has to open under load"""
     phases: int | None = None
     """on how many it is to charge; None: its board cannot switch them"""
+    phase: int = 1
+    """on which, where that is one of three"""
 
     @classmethod
-    def of(cls, limits: Sequence[Limit], *, open_now: bool = False, phases: int | None = None) -> Decision:
+    def of(cls, limits: Sequence[Limit], *, open_now: bool = False) -> Decision:
         """The tightest limit holds; below 6 A no vehicle charges."""
         binding = tightest(limits)
         current_a = binding.current_a if binding is not None else 0.0
-        return cls(current_a if current_a >= MINIMUM_A else 0.0, tuple(limits), open_now, phases)
+        return cls(current_a if current_a >= MINIMUM_A else 0.0, tuple(limits), open_now)
 
     @property
     def binding(self) -> Limit | None:

@@ -2,13 +2,14 @@
 
 Where three phases have no 6 A each, one of them may still have: 1.4 kW begin there, and 4.1 kW on three. Each change
 interrupts the charge and wears contacts, so it goes down before a shortage becomes a pause, and up again only when
-that has been worth it for long.
+that has been worth it for long. A charging profile may also order one phase, and name it: that holds at once.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from energy.charging_profile import Period
 from energy.demand import Demand
 from energy.pausing import PAUSE_AFTER_S, RESUME_A, RESUME_AFTER_S
 from energy.sharing import MINIMUM_A
@@ -32,6 +33,8 @@ class PhaseChoice:
     changed_at_s: float | None = None
     other_since_s: float | None = None
     """since when the other choice would be the better one"""
+    phase: int = 1
+    """which one it is, where it is one"""
 
 
 def choose(before: PhaseChoice, three_a: float, one_a: float, now_s: float) -> PhaseChoice:
@@ -49,15 +52,19 @@ def choose(before: PhaseChoice, three_a: float, one_a: float, now_s: float) -> P
     return PhaseChoice(1 if before.phases == 3 else 3, now_s)
 
 
+def ordered(before: PhaseChoice, phase: int | None, now_s: float) -> PhaseChoice:
+    """The choice where a profile orders one phase, and perhaps says which (K01.FR.43, K01.FR.46, K01.FR.47)."""
+    phase = before.phase if phase is None else phase
+    if (before.phases, before.phase) == (1, phase):
+        return replace(before, other_since_s=None)
+    return PhaseChoice(1, now_s, phase=phase)
+
+
 class PhaseSwitches:
     """The choices of all EVSEs whose boards can switch."""
 
     def __init__(self) -> None:
         self._choices: dict[int, PhaseChoice] = {}
-
-    def of(self, evse_id: int) -> int:
-        """The choice of an EVSE."""
-        return self._choices.get(evse_id, PhaseChoice()).phases
 
     def applied(self, demand: Demand, now_s: float) -> Demand:
         """The demand as it is with what was chosen; the next vehicle begins on three phases again."""
@@ -67,7 +74,12 @@ class PhaseSwitches:
             self._choices.pop(demand.evse_id, None)
         choice = self._choices.get(demand.evse_id, PhaseChoice())
         shows = choice.changed_at_s is None or now_s - choice.changed_at_s >= _SHOWS_S
-        return replace(demand, phases=choice.phases, shows_phases=shows)
+        return replace(on(demand, choice.phases), phase=choice.phase, shows_phases=shows)
+
+    def order(self, demand: Demand, period: Period, now_s: float) -> None:
+        """A profile lets a vehicle that wants energy use one phase."""
+        named = period.phase_to_use if period.phase_to_use in demand.alone else None
+        self._choices[demand.evse_id] = ordered(self._choices.get(demand.evse_id, PhaseChoice()), named, now_s)
 
     def look(self, demand: Demand, three_a: float, one_a: float, now_s: float) -> None:
         """What there would be for a vehicle that wants energy, on three phases and on one."""
@@ -75,3 +87,8 @@ class PhaseSwitches:
             return  # the vehicle itself uses one only
         before = self._choices.get(demand.evse_id, PhaseChoice())
         self._choices[demand.evse_id] = choose(before, three_a, one_a, now_s)
+
+
+def on(demand: Demand, phases: int) -> Demand:
+    """The demand were the vehicle on so many phases: limits in watts are then others in amperes."""
+    return replace(demand, phases=phases, charge=replace(demand.charge, phases=phases))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from itertools import pairwise
 
 from energy.charging_profile import ChargingLimitSource, ChargingProfile, Kind, Purpose
@@ -12,7 +12,7 @@ from metering.frozen import frozen
 MOST_PROFILES = 100
 MOST_PERIODS = 1024
 HIGHEST_STACK_LEVEL = 100
-_ONLY_PHASE = 1
+_ONLY_PHASE = frozenset({1})
 """of an EVSE with one phase: its own first, as its installer has wired it"""
 
 
@@ -48,8 +48,12 @@ class Criteria:
 class ProfileStore:
     """Installed profiles by id."""
 
-    def __init__(self, phases: Mapping[int, int]) -> None:
+    def __init__(
+        self, phases: Mapping[int, int], alone: Callable[[int], frozenset[int]] = lambda _: frozenset()
+    ) -> None:
+        """`phases` are those that each EVSE is wired with, `alone` those that its board can leave by itself."""
         self._phases = phases
+        self._alone = alone
         self._profiles: dict[int, ChargingProfile] = {}
         self.enabled = True
         """whether the profiles of the CSMS count (SmartChargingCtrlr.Enabled)"""
@@ -118,18 +122,18 @@ class ProfileStore:
         return ended
 
     def _refusal_of_phases(self, profile: ChargingProfile) -> Refusal | None:
-        """No EVSE here can leave out a phase, or choose one (Phases3to1, ACPhaseSwitchingSupported are false)."""
-        concerned = [self._phases[profile.evse_id]] if profile.evse_id else self._phases.values()
-        wired = max(concerned, default=3)
+        """A phase that an EVSE cannot leave out, or cannot choose (Phases3to1, ACPhaseSwitchingSupported)."""
+        concerned = [profile.evse_id] if profile.evse_id else list(self._phases)
+        alone = {evse_id: self._alone(evse_id) if self._phases[evse_id] > 1 else _ONLY_PHASE for evse_id in concerned}
         for period in profile.schedule.periods:
-            if period.phase_count < wired:  # K01.FR.43; more than there are is fine (K01.FR.45)
-                return Refusal("InvalidSchedule", f"{wired} phases are in use, not {period.phase_count}")
-            if period.phase_to_use is None:
-                continue
-            if period.phases != 1:  # K01.FR.19
-                return Refusal("InvalidSchedule", "phaseToUse needs numberPhases 1")
-            if period.phase_to_use != _ONLY_PHASE:  # K01.FR.46, K01.FR.48
-                return Refusal("InvalidSchedule", f"phase {_ONLY_PHASE} is in use, and cannot be switched")
+            for evse_id, choices in alone.items():
+                wired = self._phases[evse_id]
+                if period.phase_count < wired and not choices:  # K01.FR.43; more than there are is fine (K01.FR.45)
+                    return Refusal("InvalidSchedule", f"{wired} phases are in use, not {period.phase_count}")
+                if period.phase_to_use is not None and period.phases != 1:  # K01.FR.19
+                    return Refusal("InvalidSchedule", "phaseToUse needs numberPhases 1")
+                if period.phase_to_use is not None and period.phase_to_use not in choices:  # K01.FR.46, K01.FR.48
+                    return Refusal("InvalidSchedule", f"EVSE {evse_id} cannot be on phase {period.phase_to_use} alone")
         return None
 
     def _refusal_of_stack(self, profile: ChargingProfile) -> Refusal | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -31,6 +31,7 @@ from station.transfer.file_transfer import PROTOCOLS
 
 if TYPE_CHECKING:
     from station.charging_station import ChargingStation
+    from station.evse import Evse
 
 T = TypeVar("T")
 
@@ -213,6 +214,22 @@ def _data_type(setting: Setting[T]) -> DataType:
     return _DATA_TYPES[type(setting)]
 
 
+def _phase_switching(station: ChargingStation) -> Iterator[Variable]:
+    """Whether boards can take two of three phases away, of all EVSEs, and choose which is left, of each and of all."""
+    evses = [evse for evse in station.evses.values() if evse.layout.phases > 1]
+
+    def tell(place: Place, name: str, *, least: int, of: Sequence[Evse]) -> Variable:
+        return told(
+            place, name, DataType.BOOLEAN, lambda: str(bool(of) and all(len(e.alone) >= least for e in of)).lower()
+        )
+
+    yield tell(Place("SmartChargingCtrlr"), "Phases3to1", least=1, of=evses)
+    yield tell(Place("SmartChargingCtrlr"), "ACPhaseSwitchingSupported", least=3, of=evses)
+    for evse in station.evses.values():
+        place = Place("SmartChargingCtrlr", evse_id=evse.id)
+        yield tell(place, "ACPhaseSwitchingSupported", least=3, of=[evse])
+
+
 def _fixed(facts: Facts) -> Iterator[Variable]:
     """Variables of controllers that only tell: component, variable, instance, value."""
     integers: tuple[tuple[str, str, str | None, int], ...] = (
@@ -245,8 +262,6 @@ def _fixed(facts: Facts) -> Iterator[Variable]:
         ("SmartChargingCtrlr", "Available", None, "true"),
         ("TariffCostCtrlr", "Available", "Tariff", "true"),
         ("TariffCostCtrlr", "Available", "Cost", "true"),
-        ("SmartChargingCtrlr", "Phases3to1", None, "false"),
-        ("SmartChargingCtrlr", "ACPhaseSwitchingSupported", None, "false"),
         ("SmartChargingCtrlr", "ExternalControlSignalsEnabled", None, "true"),
         # Functional blocks that this station does not have.
         ("MonitoringCtrlr", "Available", None, "false"),
@@ -255,6 +270,7 @@ def _fixed(facts: Facts) -> Iterator[Variable]:
         ("LocalAuthListCtrlr", "Available", None, "false"),
     ):
         yield told(Place(component), name, DataType.BOOLEAN, lambda fact=fact: fact, instance, constant=True)
+    yield from _phase_switching(facts.station)
     yield told(
         Place("OCPPCommCtrlr"),
         "FileTransferProtocols",

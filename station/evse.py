@@ -47,6 +47,7 @@ from station.protection.draw_watch import DrawWatch
 from station.transaction import Rules, TxPoint, as_settled, react, start_points
 
 if TYPE_CHECKING:
+    from energy.demand import Decision
     from energy.limit import Limit
     from metering.clock import Clock
     from metering.reading import Reading
@@ -169,6 +170,14 @@ class Evse:
         return offer_a(self.state) if wants_energy(self.state) else 0.0
 
     @property
+    def alone(self) -> frozenset[int]:
+        """The phases, 1 to 3, that its board can leave when it takes the other two away."""
+        seen = self.state.seen
+        if seen.phases is None:
+            return frozenset()
+        return frozenset({1, 2, 3}) if seen.phase is not None else frozenset({1})
+
+    @property
     def stints(self) -> tuple[Stint, ...]:
         """What goes on here and has to come to an end."""
         return self._driver.applying, self._recorder.writing
@@ -280,18 +289,17 @@ class Evse:
             transaction = replace(transaction, energy_refused=True)
         self._become(replace(self.state, transaction=transaction), None)
 
-    def offer(
-        self, current_a: float, limits: tuple[Limit, ...], *, open_now: bool = False, phases: int | None = None
-    ) -> None:
+    def offer(self, decision: Decision) -> None:
         """The limits now allow this current, on so many phases where the board can switch them.
 
-        Below 6 A it is a pause, which waits for the vehicle unless `open_now`.
+        Below 6 A it is a pause, which waits for the vehicle unless its contactor has to open at once.
         """
-        self.limits = limits
-        offered_a = min(current_a, self.layout.max_current_a)
-        cut = open_now or (self.state.cut and offered_a < MINIMUM_CURRENT_A)
-        if (offered_a, cut, phases) != (self.state.offered_a, self.state.cut, self.state.phases):
-            self._become(replace(self.state, offered_a=offered_a, cut=cut, phases=phases), None)
+        self.limits = decision.limits
+        offered_a = min(decision.current_a, self.layout.max_current_a)
+        cut = decision.open_now or (self.state.cut and offered_a < MINIMUM_CURRENT_A)
+        after = replace(self.state, offered_a=offered_a, cut=cut, phases=decision.phases, phase=decision.phase)
+        if after != self.state:
+            self._become(after, None)
 
     def report_fault(self, fault: Fault, present: bool) -> None:
         """The station found a fault, or that it is gone."""

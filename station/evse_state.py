@@ -123,6 +123,8 @@ class EvseState:
     """the program stops"""
     phases: int | None = None
     """on how many phases it is to charge; None: as the board has it"""
+    phase: int = 1
+    """on which, where that is one of three and the board can choose"""
     cut: bool = False
     """the connection is about to trip: the contactor opens under load, the pilot is too slow"""
     withheld: bool = False
@@ -167,8 +169,15 @@ def cable_held(state: EvseState) -> bool:
 
 
 def switches_phases(state: EvseState) -> bool:
-    """Whether the board has yet to connect another number of phases: no energy until it has."""
-    return None not in {state.phases, state.seen.phases} and state.phases != state.seen.phases
+    """Whether the board has yet to connect other phases: no energy until it has."""
+    if None in {state.phases, state.seen.phases}:
+        return False
+    return state.phases != state.seen.phases or (state.phases == 1 and _phase(state) != state.seen.phase)
+
+
+def _phase(state: EvseState) -> int | None:
+    """Which phase the board is to choose; None: it cannot."""
+    return state.phase if state.seen.phase is not None else None
 
 
 def wants_energy(state: EvseState) -> bool:
@@ -221,6 +230,7 @@ def outputs(state: EvseState, now_s: float) -> Outputs:
         contactor=closed,
         lock=_lock(state),
         phases=state.phases if not state.seen.contactor_closed else state.seen.phases,
+        phase=_phase(state) if not state.seen.contactor_closed else state.seen.phase,
     )
 
 

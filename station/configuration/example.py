@@ -59,6 +59,7 @@ max_current_a = 32                      # rating per phase, 6 to 80
 #attached_cable = false
 #phase_rotation = "RST"                 # the connection's phases at L1, L2, L3; or "learn"
 #phase_switching = false                # the simulated board can take L2 and L3 away: one phase where three lack 6 A
+#phase_choice = false                   # it can also choose which one is left, as charging profiles may ask
 #priority = 0                           # 0 to 9: the higher is served first where not all can be
 #start_button = false                   # charging without cards (AuthCtrlr.Enabled = "false") begins with a button
 #connector_type = "sType2"              # sType2, sType3 (a socket); with an attached cable cType1, cType2

@@ -225,6 +225,8 @@ class EvseConfig(_Table):
 
     A real board can where its wiring says so.
     """
+    phase_choice: bool = False
+    """the simulated board can also choose which of the three is left"""
     priority: Annotated[Count, Field(ge=0, le=9)] = 0
     """the higher is served first where the connection does not carry all"""
     connector_type: Literal["cType1", "cType2", "sType2", "sType3"] = Field(
@@ -246,6 +248,8 @@ class EvseConfig(_Table):
     def _connector_fits_its_cable(self) -> EvseConfig:
         if self.phase_switching and self.phases != 3:
             raise RuleError(("phase_switching",), "must be false with phases = 1")
+        if self.phase_choice and not self.phase_switching:
+            raise RuleError(("phase_choice",), "must be false with phase_switching = false")
         if self.connector_type.startswith("c") is not self.attached_cable:
             wanted = "cType1 or cType2" if self.attached_cable else "sType2 or sType3"
             raise RuleError(

@@ -27,6 +27,8 @@ class Observation:
     """as its auxiliary contact tells"""
     phases: int | None = None
     """how many the contactor connects, 1 or 3, where the board can switch that; None: it cannot"""
+    phase: int | None = None
+    """which it connects, or would, as the only one, 1 to 3, where the board can choose; None: the first"""
     locked: bool = False
     """the cable is held in its socket, as the lock's contact tells (a lock without one: as it was ordered)"""
     bay_occupied: bool = False
@@ -51,6 +53,8 @@ class Outputs:
     phases: int | None = None
     """how many the contactor is to connect; None: as it is. It changes while the contactor is open, never under load;
     a board that does not get there reports Fault.POWER_SWITCH"""
+    phase: int | None = None
+    """which it is to be where it is one, for a board that can choose; None: as it is. It changes as `phases` does"""
 
 
 SAFE = Outputs()

@@ -41,7 +41,7 @@ def expected_schedule(
     It knows what lasts: profiles, external constraints, ratings, the connection. What the house draws at the moment
     is no schedule.
     """
-    profiles, demands = load.profiles.store.in_force(), load.demands()
+    profiles, demands = load.profiles.store.in_force(), load.controller.on_phases(load.demands())
     if evse_id != 0 and evse_id not in {demand.charge.evse_id for demand in demands}:  # K08.FR.05
         return Refusal("UnknownEvse", f"evseId {evse_id} does not exist")
     if duration_s < 1:

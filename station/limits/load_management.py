@@ -186,7 +186,7 @@ class LoadManagement:
             evse, binding = self._evses[evse_id], decision.binding
             if decision.phases not in {None, evse.state.phases}:
                 _log.info("EVSE %d charges on %d of its phases", evse_id, decision.phases)
-            evse.offer(decision.current_a, decision.limits, open_now=decision.open_now, phases=decision.phases)
+            evse.offer(decision)
             if decision.open_now:
                 _log.warning("EVSE %d: the connection would trip before the vehicle follows: contactor opens", evse_id)
             told = (evse.state.offered_a, binding.source if binding is not None else None)
@@ -220,7 +220,7 @@ class LoadManagement:
             read_at_s=evse.meter.read_at_s,
             rotation=evse.layout.rotation,
             priority=self.priorities.of(evse.id),
-            switches=state.seen.phases is not None,
+            alone=evse.alone,
         )
 
     def _own_limits(self, evse: Evse, *, wants: bool) -> tuple[Limit, ...]:

@@ -45,13 +45,14 @@ class SimulatedBoard:
         phases: int,
         attached_cable: bool,
         switches_phases: bool = False,
+        chooses_phase: bool = False,
     ) -> None:
         self._clock = clock
         self._register = register
         self._phases = phases
         self._attached_cable = attached_cable
         self._outputs = Outputs()
-        self._seen = Observation(phases=phases if switches_phases else None)
+        self._seen = Observation(phases=phases if switches_phases else None, phase=1 if chooses_phase else None)
         self._changed = Pulse()
         self._counted_s = clock.monotonic()
         self._flows_w = NO_CURRENT
@@ -97,16 +98,17 @@ class SimulatedBoard:
         self._look()
 
     def _switch_phases(self) -> None:
-        """The relays behind L2 and L3 move while the contactor is open, and take their time."""
-        wanted = self._outputs.phases
-        if wanted in {None, self._seen.phases} or self._seen.phases is None:
+        """The relays of the phases move while the contactor is open, and take their time."""
+        wanted = (self._outputs.phases or self._seen.phases, self._outputs.phase or self._seen.phase)
+        if wanted == (self._seen.phases, self._seen.phase) or self._seen.phases is None:
             return
         if self._seen.contactor_closed or self._outputs.contactor:
             raise BoardError("phases are switched while the contactor is open")
 
         def arrive() -> None:
-            if self._outputs.phases == wanted and not self._outputs.contactor:
-                self._seen = replace(self._seen, phases=wanted)
+            outputs = self._outputs
+            if (outputs.phases or wanted[0], outputs.phase or wanted[1]) == wanted and not outputs.contactor:
+                self._seen = replace(self._seen, phases=wanted[0], phase=wanted[1])
                 self._look()
 
         self._clock.call_later(_SWITCHING_S, arrive)
@@ -187,7 +189,9 @@ class SimulatedBoard:
         if self.vehicle is None or not self._seen.contactor_closed:
             return NO_CURRENT
         currents = self.vehicle.currents_a
-        return currents if (self._seen.phases or self._phases) == 3 else Phases(currents.l1, 0.0, 0.0)
+        if (self._seen.phases or self._phases) == 3:
+            return currents
+        return Phases(*(currents.l1 if phase == (self._seen.phase or 1) else 0.0 for phase in (1, 2, 3)))
 
     def read_meter(self) -> Reading:
         """What the billing meter shows now."""

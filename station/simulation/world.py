@@ -92,6 +92,7 @@ class World:
                 phases=evse.phases,
                 attached_cable=evse.attached_cable,
                 switches_phases=evse.phase_switching,
+                chooses_phase=evse.phase_choice,
             )
         currents = [self._current_of(board) for board in self.boards.values()]
         phases = configuration.grid.phases if configuration.grid is not None else 3

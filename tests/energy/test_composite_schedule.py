@@ -314,3 +314,32 @@ def test_a_span_of_time_is_what_each_of_its_moments_says(
         place = (now - NOON) // timedelta(microseconds=1)
         said = next((limit for since, until, limit in pieces if since <= place < until), None)
         assert said == limit_a(profiles, charge, now)
+
+
+def test_watts_are_those_of_the_phases_that_a_board_leaves() -> None:
+    """K01.FR.50, K08.FR.02; a level says how many phases it is for."""
+    watts = Schedule(1, RateUnit.W, (Period(0, 4600.0, 1), Period(60, 6900.0, 3)), starts_at=NOON)
+    one = replace(profile((0, 0.0)), schedule=watts)
+    for on in (1, 3):
+        where = site(Consumer(replace(TX, phases=on), on, LOCAL_A, True))
+        told = schedule_of([one], where=where, unit=RateUnit.W)
+        assert [(level.start_s, round(level.limit, 6), level.phases) for level in told] == [
+            (0, 4600.0, 1),
+            (60, 6900.0, on),
+        ]
+        assert steps(schedule_of([one], where=where)) == [(0, 20.0), (60, 10.0 if on == 3 else 30.0)]
+        most = replace(one, id=2, purpose=Purpose.STATION_MAX, evse_id=0)
+        for evse_id in (0, 1):
+            told = schedule_of([most], where=where, evse_id=evse_id, unit=RateUnit.W)
+            assert [(level.start_s, round(level.limit, 6), level.phases) for level in told] == [
+                (0, 4600.0, 1),
+                (60, 6900.0, on),
+            ]
+
+
+def test_amperes_on_one_phase_are_a_third_of_the_watts() -> None:
+    """K01.FR.51"""
+    schedule = Schedule(1, RateUnit.A, (Period(0, 10.0, 1), Period(60, 10.0, 3)), starts_at=NOON)
+    one = replace(profile((0, 0.0)), schedule=schedule)
+    told = schedule_of([one], where=site(Consumer(replace(TX, phases=3), 3, LOCAL_A, True)), unit=RateUnit.W)
+    assert [(level.start_s, round(level.limit, 6), level.phases) for level in told] == [(0, 2300.0, 1), (60, 6900.0, 3)]

@@ -50,7 +50,7 @@ class Site:
         """One second of the station."""
         rating = (Limit(16.0, LimitSource.HARDWARE, fakes.NOON),)
         draw = self.draws.map(lambda current_a: current_a if self.drawn_a else None)
-        demand = Demand(Charge(1), 3, True, draw, rating, self.offered_a, switches=True)
+        demand = Demand(Charge(1), 3, True, draw, rating, self.offered_a, alone=frozenset({1}))
         self.controller.see([demand])
         flows: list[float | None] = [house + own for house, own in zip(self.house_a, self.draws, strict=True)]
         self.controller.take_sample(GridSample(self.clock.now(), Phases(*flows)))
@@ -121,7 +121,7 @@ async def test_the_next_vehicle_begins_on_three_phases() -> None:
     await site.live(60)
     site.house_a = (2.5, 22.5, 2.5)
     await site.live(20)
-    gone = Demand(Charge(1), 3, False, Phases[float | None].all(None), (), switches=True)
+    gone = Demand(Charge(1), 3, False, Phases[float | None].all(None), (), alone=frozenset({1}))
     assert site.controller.decide([gone])[1].phases == 3
 
 

@@ -231,3 +231,37 @@ def test_the_profiles_of_a_transaction_end_with_it() -> None:
     there = store(DEFAULT, OF_TX, another)
     assert there.end_transaction("tx") == [OF_TX]
     assert there.all() == (DEFAULT, another)
+
+
+@pytest.mark.parametrize(
+    ("alone", "period", "taken"),
+    [
+        (frozenset[int](), Period(0, 10.0, phases=1), False),
+        (frozenset({1}), Period(0, 10.0, phases=1), True),
+        (frozenset({1}), Period(0, 10.0, phases=2), True),
+        (frozenset({1}), Period(0, 10.0, phases=1, phase_to_use=1), True),
+        (frozenset({1}), Period(0, 10.0, phases=1, phase_to_use=2), False),
+        (frozenset({1, 2, 3}), Period(0, 10.0, phases=1, phase_to_use=2), True),
+        (frozenset({1, 2, 3}), Period(0, 10.0, phases=3, phase_to_use=2), False),
+        (frozenset({1, 2, 3}), Period(0, 10.0, phases=None, phase_to_use=2), False),
+        (frozenset({1, 2, 3}), Period(0, 10.0, phases=1, phase_to_use=4), False),
+    ],
+)
+def test_one_phase_is_taken_by_boards_that_can_and_a_named_one_by_boards_that_choose(
+    alone: frozenset[int], period: Period, taken: bool
+) -> None:
+    """K01.FR.19, K01.FR.43, K01.FR.46, K01.FR.48"""
+    made = ProfileStore({1: 3}, lambda _: alone)
+    refusal = made.refusal(replace(DEFAULT, schedule=schedule(periods=(period,))), None)
+    assert (refusal is None) is taken
+
+
+def test_a_profile_of_the_station_needs_every_evse_to_be_able() -> None:
+    """K01.FR.43, K01.FR.48"""
+    one = replace(MAXIMUM, schedule=schedule(periods=(Period(0, 10.0, phases=1),)))
+    two = replace(MAXIMUM, schedule=schedule(periods=(Period(0, 10.0, phases=1, phase_to_use=2),)))
+    some = ProfileStore({1: 3, 2: 3}, lambda evse_id: frozenset({1} if evse_id == 1 else ()))
+    assert some.refusal(one, None) is not None
+    wired = ProfileStore({1: 3, 2: 1}, lambda _: frozenset({1, 2, 3}))
+    assert wired.refusal(one, None) is None
+    assert wired.refusal(two, None) is not None

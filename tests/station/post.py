@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
 
+from energy.demand import Decision
 from metering.signed import Signatory
 from station.evse import Evse, EvseLayout
 from station.evse_state import Authorization
@@ -72,7 +73,7 @@ class Post:
 
     async def charge(self, current_a: float = 16.0) -> None:
         """From nothing to energy."""
-        self.evse.offer(current_a, ())
+        self.evse.offer(Decision(current_a, ()))
         await self.see(pilot=PilotState.B, cable_plugged=True)
         self.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
         await self.clock.advance(0)

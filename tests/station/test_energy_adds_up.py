@@ -7,6 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
+from energy.demand import Decision
 from metering import ocmf
 from metering.ocmf_bill import bill
 from metering.reading import Reading
@@ -64,7 +65,7 @@ async def test_a_thousand_transactions_add_up_to_the_register(tmp_path: Path) ->
         await it.database.rows("PRAGMA synchronous=OFF")  # nobody cuts the power here
         meter = Meter(it)
         begun_wh = meter.wh
-        it.evse.offer(16.0, ())
+        it.evse.offer(Decision(16.0, ()))
         await it.clock.advance(1)
         for _ in range(TRANSACTIONS):
             await one(it, meter, chance)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from energy.demand import Decision
 from station.evse import EvseLayout
 from station.evse_state import WIND_DOWN_S, Authorization, wants_energy
 from station.model import (
@@ -52,7 +53,7 @@ async def test_no_energy_before_the_start_is_on_disk(tmp_path: Path) -> None:
     async with post(tmp_path) as it:
         it.evse.stop_on_storage_failure = False
         await it.database.rows("PRAGMA query_only=1")
-        it.evse.offer(16.0, ())
+        it.evse.offer(Decision(16.0, ()))
         await it.see(pilot=PilotState.B, cable_plugged=True)
         it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
         await it.see(pilot=PilotState.C)
@@ -83,7 +84,7 @@ async def test_a_board_that_does_not_obey_is_told_again_until_it_does(tmp_path: 
     async with post(tmp_path) as it:
         await it.charge()
         it.board.fails = True
-        it.evse.offer(10.0, ())
+        it.evse.offer(Decision(10.0, ()))
         await it.clock.advance(5)
         assert Fault.BOARD in it.evse.state.faults
         it.board.fails = False
@@ -95,7 +96,7 @@ async def test_a_board_that_does_not_obey_is_told_again_until_it_does(tmp_path: 
 async def test_an_authorization_that_nobody_uses_ends_after_the_timeout(tmp_path: Path) -> None:
     """E03.FR.05"""
     async with post(tmp_path) as it:
-        it.evse.offer(16.0, ())
+        it.evse.offer(Decision(16.0, ()))
         it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
         await it.clock.advance(it.settings.ev_connection_timeout_s - 1)
         assert it.evse.authorized == fakes.CARD
@@ -267,7 +268,7 @@ async def test_a_vehicle_that_draws_more_than_offered_is_cut_off_until_it_leaves
 
 async def test_a_thin_cable_limits_the_offer_at_once(tmp_path: Path) -> None:
     async with post(tmp_path) as it:
-        it.evse.offer(32.0, ())
+        it.evse.offer(Decision(32.0, ()))
         await it.see(pilot=PilotState.B, cable_plugged=True, cable_max_a=13.0)
         it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
         await it.clock.advance(1)
@@ -300,7 +301,7 @@ async def test_a_lock_that_does_not_close_is_broken_and_no_charge_starts(tmp_pat
     """G05.FR.01: the station finds out itself; once the lock follows, all is well."""
     async with post(tmp_path) as it:
         it.board.lock_follows = False
-        it.evse.offer(16.0, ())
+        it.evse.offer(Decision(16.0, ()))
         await it.see(pilot=PilotState.B, cable_plugged=True)
         it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
         await it.see(pilot=PilotState.C)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from energy.demand import Decision
 from metering import ocmf
 from metering.ocmf_bill import bill
 from metering.ocmf_keys import read_key
@@ -79,7 +80,7 @@ def shows(it: Post, energy_wh: float, current_a: float = 0.0) -> None:
 
 async def charge_until_the_cut(it: Post) -> None:
     """A charge of 500 Wh, as far as the disk takes it."""
-    it.evse.offer(16.0, ())
+    it.evse.offer(Decision(16.0, ()))
     await it.see(pilot=PilotState.B, cable_plugged=True)
     it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
     await it.clock.advance(1)

@@ -1,0 +1,159 @@
+"""A limit in watts on a board that takes two phases away: the power holds at every second, and is used."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Schedule
+from energy.composite import Charge
+from energy.controller import Controller, Decision, Demand
+from energy.limit import Limit, LimitSource
+from energy.profile_store import ProfileStore
+from metering.reading import Phases
+from station.simulation.clock import VirtualClock
+from tests import fakes
+
+MOST_A = 32.0
+MOVES_S = 3
+VOLTS = 230.0
+
+
+@dataclass
+class Bench:
+    """A controller, a board that moves its phases while nothing flows, and a vehicle that takes all and is quick."""
+
+    clock: VirtualClock
+    store: ProfileStore
+    controller: Controller
+    alone: frozenset[int] = frozenset({1, 2, 3})
+    phases: int = 3
+    phase: int = 1
+    offered_a: float = 0.0
+    moved_s: int = 0
+
+    @classmethod
+    def made(cls) -> Bench:
+        """Before anything is plugged in."""
+        clock = fakes.clock()
+        store = ProfileStore({1: 3}, lambda _: frozenset({1, 2, 3}))
+        return cls(clock, store, Controller(clock, store, None))
+
+    @property
+    def draws(self) -> Phases[float]:
+        """What flows behind each terminal."""
+        on = {0, 1, 2} if self.phases == 3 else {self.phase - 1}
+        return Phases(*(self.offered_a if terminal in on else 0.0 for terminal in range(3)))
+
+    @property
+    def power_w(self) -> float:
+        """What the vehicle draws."""
+        return sum(self.draws) * VOLTS
+
+    def limit(self, watts: float, purpose: Purpose = Purpose.TX_DEFAULT, *, phases: int | None = None) -> None:
+        """The CSMS installs a profile, in place of the one before."""
+        schedule = Schedule(1, RateUnit.W, (Period(0, watts, phases),), starts_at=fakes.NOON)
+        self.store.install(ChargingProfile(1, 0, 0, purpose, Kind.ABSOLUTE, schedule))
+
+    async def live(self, seconds: int) -> Decision:
+        """Time goes by; returns what was decided last."""
+        decision = self.second()
+        for _ in range(seconds):
+            await self.clock.advance(1.0)
+            decision = self.second()
+        return decision
+
+    def second(self) -> Decision:
+        """What is decided, and what the board and the vehicle make of it."""
+        rating = (Limit(MOST_A, LimitSource.HARDWARE, fakes.NOON),)
+        draws = self.draws.map(lambda current_a: current_a if self.offered_a else None)
+        demand = Demand(Charge(1), 3, True, draws, rating, self.offered_a, alone=self.alone)
+        decision = self.controller.decide([demand])[1]
+        assert decision.phases is not None
+        wanted = (decision.phases, decision.phase if decision.phases == 1 else self.phase)
+        if wanted == (self.phases, self.phase):
+            self.offered_a, self.moved_s = decision.current_a, 0
+            return decision
+        self.offered_a, self.moved_s = 0.0, self.moved_s + 1
+        if self.moved_s > MOVES_S:
+            self.phases, self.phase = wanted
+        return decision
+
+
+async def test_watts_are_three_times_the_amperes_on_one_phase_and_a_third_on_three_again() -> None:
+    bench = Bench.made()
+    bench.limit(6900.0)
+    assert (await bench.live(5)).current_a == pytest.approx(10.0)
+    bench.limit(3000.0)
+    decision = await bench.live(30)
+    assert (decision.phases, decision.current_a) == (1, pytest.approx(3000.0 / VOLTS))
+    bench.limit(11_000.0)
+    decision = await bench.live(900)
+    assert (decision.phases, decision.current_a) == (3, pytest.approx(11_000.0 / VOLTS / 3.0))
+
+
+async def test_from_one_phase_to_three_the_amperes_fall_with_the_order_and_not_after_it() -> None:
+    bench = Bench.made()
+    bench.limit(3000.0)
+    await bench.live(30)
+    bench.limit(11_000.0)
+    while (decision := await bench.live(1)).phases == 1:
+        pass
+    assert bench.phases == 1  # the board has not moved yet
+    assert decision.current_a == pytest.approx(11_000.0 / VOLTS / 3.0)
+
+
+@pytest.mark.parametrize("purpose", [Purpose.TX_DEFAULT, Purpose.STATION_MAX])
+async def test_a_profile_that_orders_one_phase_has_it_at_once_and_its_watts_are_of_that_phase(purpose: Purpose) -> None:
+    """K01.FR.43, K01.FR.50"""
+    bench = Bench.made()
+    bench.limit(4600.0, purpose, phases=1)
+    decision = bench.second()
+    assert (decision.phases, decision.current_a, bench.offered_a) == (1, pytest.approx(20.0, abs=0.1), 0.0)
+    decision = await bench.live(1200)
+    assert (decision.phases, bench.power_w) == (1, pytest.approx(4600.0, abs=23.0))
+
+
+async def test_the_phase_that_a_profile_names_is_used_and_another_one_when_it_names_another() -> None:
+    """K01.FR.46, K01.FR.47"""
+    bench = Bench.made()
+    for named, used in ((2, 2), (3, 3), (None, 3), (1, 1)):
+        schedule = Schedule(1, RateUnit.A, (Period(0, 12.0, 1, named),), starts_at=fakes.NOON)
+        bench.store.install(ChargingProfile(1, 1, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule))
+        await bench.live(10)
+        assert [index + 1 for index, current_a in enumerate(bench.draws) if current_a == 12.0] == [used]
+
+
+moments = st.lists(
+    st.tuples(st.integers(1, 60) | st.just(1100), st.floats(0.0, 24_000.0), st.sampled_from([None, 1, 3])),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(max_examples=20, deadline=None)
+@given(moments, st.sampled_from([Purpose.TX_DEFAULT, Purpose.STATION_MAX]))
+def test_the_power_is_never_above_the_watts_and_is_all_of_them_where_a_pilot_can_tell_it(
+    history: list[tuple[int, float, int | None]], purpose: Purpose
+) -> None:
+    async def play() -> None:
+        bench = Bench.made()
+        for seconds, watts, phases in history:
+            bench.limit(watts, purpose, phases=phases)
+            for _ in range(seconds):
+                bench.second()
+                assert bench.power_w <= watts + 1e-6
+                await bench.clock.advance(1.0)
+            if seconds > 1000:
+                alone_a = min(watts / VOLTS, MOST_A)
+                on_one = alone_a * VOLTS if alone_a >= 6.0 else 0.0
+                three_a = 0.0 if phases == 1 else min(watts / VOLTS / 3.0, MOST_A)
+                # Up is worth an interruption from 7.5 A; below it goes on with one, or stays on three where it was.
+                on_three = three_a * VOLTS * 3.0 if three_a >= 7.5 else 0.0
+                assert bench.power_w >= max(on_one, on_three) - 0.1 * VOLTS * bench.phases - 1e-6
+
+    asyncio.run(play())

@@ -1,0 +1,86 @@
+"""Charging profiles on a board that takes two phases away: watts on what is left, and the phase that the CSMS names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.walk import Walk, walking
+from tests.walks.steps import charge
+from tests.walks.test_profiles import install, profile
+
+SWITCHING: dict[str, Any] = {"id": 1, "phases": 3, "max_current_a": 32.0, "phase_switching": True}
+
+
+def watts(limit: float, **period: int) -> dict[str, Any]:
+    """A default profile with a limit in watts."""
+    wire = profile(limit)
+    schedule = wire["chargingSchedule"][0]
+    schedule["chargingRateUnit"] = "W"
+    schedule["chargingSchedulePeriod"][0] |= period
+    return wire
+
+
+async def most_w(walk: Walk, seconds: int) -> float:
+    """The highest power of a time, looked at twice a second."""
+    most = 0.0
+    for _ in range(2 * seconds):
+        await walk.advance(0.5)
+        most = max(most, sum(walk.board.currents_a) * 230.0)
+    return most
+
+
+async def supported(walk: Walk, name: str, **place: Any) -> str | None:
+    """What a variable of SmartChargingCtrlr says."""
+    component = {"name": "SmartChargingCtrlr", **place}
+    request = {"getVariableData": [{"component": component, "variable": {"name": name}}]}
+    answer = await walk.csms.call("GetVariables", request)
+    value: str | None = answer["getVariableResult"][0].get("attributeValue")
+    return value
+
+
+async def test_a_limit_in_watts_holds_through_both_changes_of_the_phases(tmp_path: Path) -> None:
+    """K01.FR.50"""
+    async with walking(tmp_path, evse=[SWITCHING]) as walk:
+        await charge(walk)
+        await install(walk, watts(6900.0))
+        await walk.advance(10)
+        assert tuple(walk.board.currents_a) == pytest.approx((10.0, 10.0, 10.0), abs=0.1)
+        await install(walk, watts(3000.0))
+        await walk.advance(6)
+        assert await most_w(walk, 60) <= 3000.0
+        assert tuple(walk.board.currents_a) == pytest.approx((13.04, 0.0, 0.0), abs=0.1)
+        await install(walk, watts(11_000.0))
+        assert await most_w(walk, 900) <= 11_000.0
+        assert tuple(walk.board.currents_a) == pytest.approx((15.94, 15.94, 15.94), abs=0.1)
+
+
+async def test_a_board_that_only_takes_two_away_does_not_choose_and_says_so(tmp_path: Path) -> None:
+    """K01.FR.43, K01.FR.47, K01.FR.48"""
+    async with walking(tmp_path, evse=[SWITCHING]) as walk:
+        await charge(walk)
+        assert await supported(walk, "Phases3to1") == "true"
+        assert await supported(walk, "ACPhaseSwitchingSupported") == "false"
+        assert await supported(walk, "ACPhaseSwitchingSupported", evse={"id": 1}) == "false"
+        request = {"evseId": 1, "chargingProfile": watts(4600.0, numberPhases=1, phaseToUse=2)}
+        assert (await walk.csms.call("SetChargingProfile", request))["status"] == "Rejected"
+        await install(walk, watts(4600.0, numberPhases=1))
+        await walk.advance(20)
+        assert tuple(walk.board.currents_a) == pytest.approx((20.0, 0.0, 0.0), abs=0.1)
+
+
+async def test_a_board_that_chooses_uses_the_phase_that_the_csms_names(tmp_path: Path) -> None:
+    """K01.FR.46, K01.FR.48"""
+    async with walking(tmp_path, evse=[SWITCHING | {"phase_choice": True}, {"id": 2}]) as walk:
+        await charge(walk)
+        assert await supported(walk, "ACPhaseSwitchingSupported") == "false"  # the other EVSE cannot
+        assert await supported(walk, "ACPhaseSwitchingSupported", evse={"id": 1}) == "true"
+        assert await supported(walk, "ACPhaseSwitchingSupported", evse={"id": 2}) == "false"
+        await install(walk, watts(4600.0, numberPhases=1, phaseToUse=2))
+        await walk.advance(20)
+        assert tuple(walk.board.currents_a) == pytest.approx((0.0, 20.0, 0.0), abs=0.1)
+        await install(walk, watts(2300.0, numberPhases=1, phaseToUse=3))
+        await walk.advance(20)
+        assert tuple(walk.board.currents_a) == pytest.approx((0.0, 0.0, 10.0), abs=0.1)
