@@ -49,6 +49,28 @@ class IdentifiedMeter(Protocol):
 
 
 @runtime_checkable
+class DescribedMeter(Protocol):
+    """A meter of which it is known, before it is read, what it can show."""
+
+    def specimen(self) -> Reading:
+        """A reading in which all that it can show has some value."""
+        ...
+
+
+@runtime_checkable
+class ThoroughMeter(Protocol):
+    """A meter that shows more than a charge needs, which takes longer to read."""
+
+    async def read_all(self) -> Reading:
+        """Read everything that it gives, now.
+
+        Raises:
+            MeterError: as `Meter.read`.
+        """
+        ...
+
+
+@runtime_checkable
 class SigningMeter(Protocol):
     """A meter that signs its own registers, of one transaction at a time, in one record with begin and end."""
 

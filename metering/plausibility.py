@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 from metering.frozen import frozen
-from metering.meter import IdentifiedMeter, Meter, MeterError, RefusedReadingError
+from metering.meter import DescribedMeter, IdentifiedMeter, Meter, MeterError, RefusedReadingError, ThoroughMeter
 from metering.reading import Reading
 
 _LOWEST_VOLTAGE_V = 80.0
@@ -54,6 +54,9 @@ class Plausibility:
         pairs = (
             ("energy_import_wh", previous.energy_import_wh, new.energy_import_wh),
             ("energy_export_wh", previous.energy_export_wh, new.energy_export_wh),
+            ("reactive_import_varh", previous.reactive_import_varh, new.reactive_import_varh),
+            ("reactive_export_varh", previous.reactive_export_varh, new.reactive_export_varh),
+            ("apparent_vah", previous.apparent_vah, new.apparent_vah),
             *zip(_REGISTERS, previous.energies_import_wh, new.energies_import_wh, strict=True),
         )
         elapsed_h = (new.taken_at - previous.taken_at).total_seconds() / 3600.0
@@ -85,12 +88,17 @@ class Plausibility:
         yield "energy_import_wh", reading.energy_import_wh, 0.0, _LARGEST_REGISTER_WH
         yield "energy_export_wh", reading.energy_export_wh, 0.0, _LARGEST_REGISTER_WH
         yield "power_w", reading.power_w, -most_w, most_w
+        yield "reactive_power_var", reading.reactive_power_var, -most_w, most_w
+        yield "reactive_import_varh", reading.reactive_import_varh, 0.0, _LARGEST_REGISTER_WH
+        yield "reactive_export_varh", reading.reactive_export_varh, 0.0, _LARGEST_REGISTER_WH
+        yield "apparent_vah", reading.apparent_vah, 0.0, _LARGEST_REGISTER_WH
         yield "frequency_hz", reading.frequency_hz, _LOWEST_FREQUENCY_HZ, _HIGHEST_FREQUENCY_HZ
         for name, values, lowest, highest in (
             ("energies_import_wh", reading.energies_import_wh, 0.0, _LARGEST_REGISTER_WH),
             ("currents_a", reading.currents_a, -most_a, most_a),
             ("voltages_v", reading.voltages_v, 0.0, _HIGHEST_VOLTAGE_V),
             ("powers_w", reading.powers_w, -most_w, most_w),
+            ("reactive_powers_var", reading.reactive_powers_var, -most_w, most_w),
         ):
             for phase, value in zip(("l1", "l2", "l3"), values, strict=True):
                 yield f"{name}.{phase}", value, lowest, highest
@@ -159,16 +167,33 @@ class PlausibleMeter:
         self._serial_number = None
         self._identified = self._rolled_over = self._confirmed = False
 
+    def specimen(self) -> Reading | None:
+        """A reading in which all that the meter can show has some value; None where that is not known."""
+        return self._meter.specimen() if isinstance(self._meter, DescribedMeter) else None
+
     async def read(self) -> Reading:
-        """Read the meter.
+        """Read what a charge needs.
 
         Raises:
             MeterError: it gave no reading, or none to believe. A doubt is transient when it is new, and
                 permanent once a second reading confirms it.
         """
+        return await self._believable(self._meter.read)
+
+    async def read_all(self) -> Reading:
+        """Read everything that the meter gives.
+
+        Raises:
+            MeterError: as `read`.
+        """
+        return await self._believable(
+            self._meter.read_all if isinstance(self._meter, ThoroughMeter) else self._meter.read
+        )
+
+    async def _believable(self, read: Callable[[], Awaitable[Reading]]) -> Reading:
         try:
             await self._identify()
-            reading = await self._meter.read()
+            reading = await read()
         except MeterError:
             self._identified = False  # whoever answers next may be another one
             raise

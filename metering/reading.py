@@ -55,6 +55,15 @@ class Reading:
     voltages_v: Phases[float | None] = UNKNOWN
     powers_w: Phases[float | None] = UNKNOWN
     frequency_hz: float | None = None
+    reactive_power_var: float | None = None
+    reactive_powers_var: Phases[float | None] = UNKNOWN
+    power_factor: float | None = None
+    """as the meter shows it: makers differ in what its sign means"""
+    power_factors: Phases[float | None] = UNKNOWN
+    reactive_import_varh: float | None = None
+    reactive_export_varh: float | None = None
+    apparent_vah: float | None = None
+    """a register as the others, and without a direction"""
 
 
 @frozen

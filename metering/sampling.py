@@ -35,6 +35,16 @@ class Measurand(StrEnum):
     CURRENT_OFFERED = "Current.Offered"
     VOLTAGE = "Voltage"
     FREQUENCY = "Frequency"
+    ENERGY_IMPORT_INTERVAL = "Energy.Active.Import.Interval"
+    ENERGY_EXPORT_INTERVAL = "Energy.Active.Export.Interval"
+    REACTIVE_IMPORT_REGISTER = "Energy.Reactive.Import.Register"
+    REACTIVE_EXPORT_REGISTER = "Energy.Reactive.Export.Register"
+    REACTIVE_IMPORT_INTERVAL = "Energy.Reactive.Import.Interval"
+    REACTIVE_EXPORT_INTERVAL = "Energy.Reactive.Export.Interval"
+    APPARENT_REGISTER = "Energy.Apparent.Net"
+    REACTIVE_POWER_IMPORT = "Power.Reactive.Import"
+    REACTIVE_POWER_EXPORT = "Power.Reactive.Export"
+    POWER_FACTOR = "Power.Factor"
 
 
 @frozen
@@ -58,6 +68,7 @@ class SampledValue:
     measurand: Measurand
     context: Context
     unit: str
+    """empty: a number without a unit"""
     phase: str | None = None
     signed: SignedValue | None = None
 
@@ -90,7 +101,15 @@ MOST_ENDED_VALUES: Final = 200
 
 _REGULAR: Final = frozenset({Context.SAMPLE_PERIODIC, Context.SAMPLE_CLOCK, Context.TRIGGER})
 
-_REGISTERS: Final = frozenset({Measurand.ENERGY_IMPORT_REGISTER, Measurand.ENERGY_EXPORT_REGISTER})
+_INTERVALS: Final[Mapping[Measurand, Measurand]] = {
+    Measurand.ENERGY_IMPORT_INTERVAL: Measurand.ENERGY_IMPORT_REGISTER,
+    Measurand.ENERGY_EXPORT_INTERVAL: Measurand.ENERGY_EXPORT_REGISTER,
+    Measurand.REACTIVE_IMPORT_INTERVAL: Measurand.REACTIVE_IMPORT_REGISTER,
+    Measurand.REACTIVE_EXPORT_INTERVAL: Measurand.REACTIVE_EXPORT_REGISTER,
+}
+"""what is counted from one sample to the next, and the register that counts it"""
+
+_REGISTERS: Final = frozenset({*_INTERVALS, *_INTERVALS.values()})
 
 _Values = Iterator[tuple[float | None, str | None]]
 
@@ -114,13 +133,13 @@ def _export_registers(reading: Reading) -> _Values:
     yield from _per_phase(reading.energies_export_wh)
 
 
-def _import_power(reading: Reading) -> _Values:
-    for value, phase in _power(reading):
+def _imported(values: _Values) -> _Values:
+    for value, phase in values:
         yield (max(0.0, value) if value is not None else None), phase
 
 
-def _export_power(reading: Reading) -> _Values:
-    for value, phase in _power(reading):
+def _exported(values: _Values) -> _Values:
+    for value, phase in values:
         yield (max(0.0, -value) if value is not None else None), phase
 
 
@@ -135,16 +154,43 @@ def _power(reading: Reading) -> _Values:
     yield from _per_phase(reading.powers_w)
 
 
+def _reactive_power(reading: Reading) -> _Values:
+    yield reading.reactive_power_var, None
+    yield from _per_phase(reading.reactive_powers_var)
+
+
+def _power_factor(reading: Reading) -> _Values:
+    """What is no cosine is a meter's way to say that nothing flows."""
+    for value, phase in ((reading.power_factor, None), *_per_phase(reading.power_factors)):
+        yield (value if value is not None and abs(value) <= 1.0 else None), phase
+
+
 _SOURCES: Mapping[Measurand, tuple[str, int, Callable[[Reading], _Values]]] = {
     # measurand: unit, decimals worth telling, where in the reading
     Measurand.ENERGY_IMPORT_REGISTER: ("Wh", REGISTER_DECIMALS, _import_registers),
     Measurand.ENERGY_EXPORT_REGISTER: ("Wh", REGISTER_DECIMALS, _export_registers),
-    Measurand.POWER_IMPORT: ("W", 1, _import_power),
-    Measurand.POWER_EXPORT: ("W", 1, _export_power),
+    Measurand.POWER_IMPORT: ("W", 1, lambda reading: _imported(_power(reading))),
+    Measurand.POWER_EXPORT: ("W", 1, lambda reading: _exported(_power(reading))),
     Measurand.CURRENT_IMPORT: ("A", 3, lambda reading: _per_phase(reading.currents_a)),
     Measurand.VOLTAGE: ("V", 2, lambda reading: _per_phase(reading.voltages_v, "-N")),
     Measurand.FREQUENCY: ("Hz", 3, lambda reading: _total(reading.frequency_hz)),
+    Measurand.REACTIVE_IMPORT_REGISTER: ("varh", 3, lambda reading: _total(reading.reactive_import_varh)),
+    Measurand.REACTIVE_EXPORT_REGISTER: ("varh", 3, lambda reading: _total(reading.reactive_export_varh)),
+    Measurand.APPARENT_REGISTER: ("VAh", 3, lambda reading: _total(reading.apparent_vah)),
+    Measurand.REACTIVE_POWER_IMPORT: ("var", 1, lambda reading: _imported(_reactive_power(reading))),
+    Measurand.REACTIVE_POWER_EXPORT: ("var", 1, lambda reading: _exported(_reactive_power(reading))),
+    Measurand.POWER_FACTOR: ("", 3, _power_factor),
 }
+
+
+def _counted(reading: Reading, since: Reading | None, register: Measurand) -> _Values:
+    """What a register has counted from one reading to another, as the difference of what is told of both."""
+    if since is None:
+        return
+    _, decimals, pick = _SOURCES[register]
+    for (now, phase), (before, _) in zip(pick(reading), pick(since), strict=True):
+        counted = round(now, decimals) - round(before, decimals) if now is not None and before is not None else -1.0
+        yield (counted if counted >= 0.0 else None), phase  # a register that is lower is another register
 
 
 def sample(
@@ -154,10 +200,12 @@ def sample(
     *,
     offered_a: float | None = None,
     registers_by_phase: bool = False,
+    since: Reading | None = None,
 ) -> MeterValue | None:
     """The wanted measurands of a reading, on all phases (part 2, J 2.3); what the meter did not give is left out.
 
-    `registers_by_phase` tells the registers of the phases beside the total, where the meter has them.
+    `registers_by_phase` tells the registers of the phases beside the total, where the meter has them. `since` is
+    the earlier reading that intervals count from; without it they are left out.
     Returns None when nothing is left: an empty MeterValue is not allowed.
     """
     samples: list[SampledValue] = []
@@ -166,6 +214,10 @@ def sample(
             values, unit, decimals = _total(offered_a), "A", 1
         elif measurand is Measurand.POWER_OFFERED:
             values, unit, decimals = _total(_offered_power(reading, offered_a)), "W", 1
+        elif measurand in _INTERVALS:
+            register = _INTERVALS[measurand]
+            unit, decimals, _ = _SOURCES[register]
+            values = _counted(reading, since, register)
         else:
             unit, decimals, pick = _SOURCES[measurand]
             values = pick(reading)
@@ -175,6 +227,48 @@ def sample(
             if value is not None and (registers_by_phase or phase is None or measurand not in _REGISTERS)
         )
     return MeterValue(reading.taken_at, tuple(samples)) if samples else None
+
+
+def given_by(specimen: Reading) -> tuple[Measurand, ...]:
+    """The measurands of a meter that can show what is known in this reading."""
+    found = sample(specimen, tuple(Measurand), Context.OTHER, offered_a=0.0, since=specimen)
+    given = {one.measurand for one in found.samples} if found is not None else set[Measurand]()
+    return tuple(measurand for measurand in Measurand if measurand in given)
+
+
+class Series(StrEnum):
+    """The rhythms of samples. What is told of an interval is counted from the sample before of the same rhythm."""
+
+    SAMPLED = "SampledDataCtrlr.TxUpdatedInterval"
+    SAMPLED_FOR_END = "SampledDataCtrlr.TxEndedInterval"
+    ALIGNED = "AlignedDataCtrlr.Interval"
+    ALIGNED_FOR_END = "AlignedDataCtrlr.TxEndedInterval"
+
+
+class IntervalStarts:
+    """The readings of one meter from which the next interval of each series counts (Energy.*.Interval)."""
+
+    def __init__(self) -> None:
+        self._starts: dict[Series, Reading] = {}
+
+    def since(self, series: Series) -> Reading | None:
+        """Where the interval began that ends now; None: nobody knows."""
+        return self._starts.get(series)
+
+    def took(self, series: Series, reading: Reading) -> None:
+        """A sample was taken: the next interval begins."""
+        self._starts[series] = reading
+
+    def begin_transaction(self, reading: Reading | None) -> None:
+        """The first interval of a transaction begins with it; what is aligned with the clock goes on."""
+        for series in (Series.SAMPLED, Series.SAMPLED_FOR_END, Series.ALIGNED_FOR_END):
+            self._starts.pop(series, None)
+            if reading is not None:
+                self._starts[series] = reading
+
+    def forget(self) -> None:
+        """Another meter, or a display that began again: nothing counts on from before."""
+        self._starts.clear()
 
 
 def next_aligned(now: datetime, interval_s: int) -> datetime:

@@ -155,8 +155,9 @@ def _sample_to_wire(sample: SampledValue) -> m.SampledValueType:
         "context": sample.context.value,
         "measurand": sample.measurand.value,
         "location": "Outlet",
-        "unitOfMeasure": {"unit": sample.unit},
     }
+    if sample.unit:
+        wire["unitOfMeasure"] = {"unit": sample.unit}
     if sample.phase is not None:
         wire["phase"] = cast("m.PhaseEnumType", sample.phase)
     if sample.signed is not None and (signed := _signed_to_wire(sample.signed)) is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from metering.sampling import Context
+from metering.sampling import Context, Series
 from ocpp_handlers import actions
 from ocpp_handlers.session import Answer, Handlers
 from station.evse_state import all_faults
@@ -121,7 +121,10 @@ class TriggerMessage:
             for evse in metered:
                 reading = await evse.meter.fresh()
                 wanted = self._settings.aligned_measurands
-                value = measured(reading, wanted, Context.TRIGGER, self._settings, offered_a=evse.offered_a)
+                since = evse.meter.starts.since(Series.ALIGNED)
+                value = measured(
+                    reading, wanted, Context.TRIGGER, self._settings, offered_a=evse.offered_a, since=since
+                )
                 if value is not None:
                     await self._meter_values.send(evse.id, value, requested=True)
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 from metering.pulse import Pulse
-from metering.sampling import Context, Measurand, MeterValue, next_aligned, sample
+from metering.sampling import Context, Measurand, MeterValue, Series, next_aligned, sample
 from station.model import TriggerReason
 from station.records.database import StorageError
 
@@ -114,7 +114,8 @@ class Sampler:
     async def sample_now(self) -> None:
         """A sample of the running transaction because the CSMS asks for one (F06.FR.07)."""
         settings = self._settings
-        value = await self._take(settings.sampled_tx_updated_measurands, Context.TRIGGER, sign=self._signs_sampled)
+        wanted = settings.sampled_tx_updated_measurands
+        value = await self._take(wanted, Context.TRIGGER, Series.SAMPLED, sign=self._signs_sampled)
         self._evse.sampled(TriggerReason.TRIGGER, value)
 
     @property
@@ -123,20 +124,20 @@ class Sampler:
 
     async def _updated(self, transaction_id: str) -> None:
         wanted = self._settings.sampled_tx_updated_measurands
-        value = await self._take(wanted, Context.SAMPLE_PERIODIC, sign=self._signs_sampled)
+        value = await self._take(wanted, Context.SAMPLE_PERIODIC, Series.SAMPLED, sign=self._signs_sampled)
         if value is not None and self._evse.transaction_id == transaction_id:
             self._evse.sampled(TriggerReason.METER_VALUE_PERIODIC, value)
 
     async def _ended(self, transaction_id: str) -> None:
         wanted, sign = self._settings.sampled_tx_ended_measurands, self._settings.sampled_sign_readings
-        value = await self._take(wanted, Context.SAMPLE_PERIODIC, sign=sign)
+        value = await self._take(wanted, Context.SAMPLE_PERIODIC, Series.SAMPLED_FOR_END, sign=sign)
         await self._keep(transaction_id, value)
 
     async def _aligned_ended(self) -> None:
         transaction_id = self._evse.transaction_id
         if transaction_id is not None and not self._settings.aligned_send_during_idle:  # J01.FR.20
             wanted, sign = self._settings.aligned_tx_ended_measurands, self._settings.aligned_sign_readings
-            value = await self._take(wanted, Context.SAMPLE_CLOCK, sign=sign)
+            value = await self._take(wanted, Context.SAMPLE_CLOCK, Series.ALIGNED_FOR_END, sign=sign)
             await self._keep(transaction_id, value)
 
     async def _clock_sample(self) -> None:
@@ -145,7 +146,7 @@ class Sampler:
         settings = self._settings
         idle = self._evse.transaction_id is None
         sign = settings.aligned_sign_readings and (idle or settings.aligned_sign_updated_readings)
-        value = await self._take(settings.aligned_measurands, Context.SAMPLE_CLOCK, sign=sign)
+        value = await self._take(settings.aligned_measurands, Context.SAMPLE_CLOCK, Series.ALIGNED, sign=sign)
         if value is None:
             return
         if self._evse.transaction_id is not None:
@@ -153,11 +154,15 @@ class Sampler:
         elif self.on_idle_sample is not None:
             self.on_idle_sample(value)
 
-    async def _take(self, measurands: tuple[str, ...], context: Context, *, sign: bool) -> MeterValue | None:
+    async def _take(
+        self, measurands: tuple[str, ...], context: Context, series: Series, *, sign: bool
+    ) -> MeterValue | None:
         if not measurands:
             return None
-        reading = await self._meter.fresh()
-        value = measured(reading, measurands, context, self._settings, offered_a=self._evse.offered_a)
+        reading, since = await self._meter.fresh(), self._meter.starts.since(series)
+        if reading is not None and context is not Context.TRIGGER:  # one that is asked for is none of the series
+            self._meter.starts.took(series, reading)
+        value = measured(reading, measurands, context, self._settings, offered_a=self._evse.offered_a, since=since)
         if value is None or reading is None or not sign or self.signing is None:
             return value
         if Measurand.ENERGY_IMPORT_REGISTER not in measurands:  # nothing else is signed
@@ -180,13 +185,14 @@ def measured(
     settings: Settings,
     *,
     offered_a: float | None = None,
+    since: Reading | None = None,
 ) -> MeterValue | None:
     """What a setting wants of a reading; None when there is nothing to tell.
 
-    `offered_a` is what the pilot offers, amperes per phase.
+    `offered_a` is what the pilot offers, amperes per phase; `since` the reading with which the interval began.
     """
     if reading is None:
         return None
     wanted = [Measurand(name) for name in measurands]
     by_phase = not settings.register_values_without_phases
-    return sample(reading, wanted, context, offered_a=offered_a, registers_by_phase=by_phase)
+    return sample(reading, wanted, context, offered_a=offered_a, registers_by_phase=by_phase, since=since)

@@ -7,8 +7,8 @@ in (OCPP, the API, the disk) brings text. A refused text says why.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from metering.sampling import Measurand
 from station.setting import (
@@ -165,13 +165,41 @@ class Settings:
         self._saved: dict[str, object] = {}
         self._presets: dict[str, object] = {}
         self._watchers: list[Callable[[str], None]] = []
+        self._offered: tuple[str, ...] = _MEASURANDS
+
+    def offer_measurands(self, measurands: Sequence[str]) -> None:
+        """Only these can be sampled here: others are refused, and not in force where they were saved or usual."""
+        self._offered = tuple(measurands)
+
+    def choices_of(self, setting: Setting[T]) -> tuple[str, ...]:
+        """The words that a setting allows here, where it allows only some."""
+        return self._offered if setting.choices == _MEASURANDS else setting.choices
+
+    def parse(self, setting: Setting[T], text: str) -> T:
+        """The value that a text means here.
+
+        Raises:
+            ValueError: why it is none.
+        """
+        value = setting.parse(text)
+        if setting.choices == _MEASURANDS:
+            for name in cast("tuple[str, ...]", value):
+                if name not in self._offered:
+                    raise ValueError(f"{name!r} is not given by the meter; it gives {', '.join(self._offered)}")
+        return value
+
+    def _in_force(self, setting: Setting[T], value: T) -> T:
+        if setting.choices != _MEASURANDS:
+            return value
+        given = tuple(name for name in cast("tuple[str, ...]", value) if name in self._offered)
+        return cast("T", given)
 
     def value_of(self, setting: Setting[T]) -> T:
         """What a setting is now: what is in force for the moment, else saved, else of the installation, else usual."""
         for values in (self._overrides, self._saved, self._presets):
             if setting.name in values:
-                return values[setting.name]  # type: ignore[return-value]  # `_put` put a T there
-        return setting.default
+                return self._in_force(setting, cast("T", values[setting.name]))  # `_put` put a T there
+        return self._in_force(setting, setting.default)
 
     def text_of(self, setting: Setting[T]) -> str:
         """What a setting is now, as text."""
@@ -184,7 +212,7 @@ class Settings:
             ValueError: the text is refused, and why.
             StorageError: it could not be saved and did not change.
         """
-        value = setting.parse(text)
+        value = self.parse(setting, text)
         if self._database is not None:
             await self._database.write(
                 "INSERT INTO settings (name, value) VALUES (?, ?)"

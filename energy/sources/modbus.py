@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from energy.grid import GridSample, GridSource, SourceError
 from energy.sources.house import THREE_PHASES, House
 from metering.drivers.modbus import Buses, ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
-from metering.drivers.registers import CURRENTS, POWERS, VOLTAGES, Quantity
+from metering.drivers.quantities import CURRENTS, POWERS, VOLTAGES, Quantity
 from metering.meter import MeterError
 from metering.reading import Phases, Reading
 

@@ -165,6 +165,18 @@ class Bus:
         except TimeoutError:
             raise MeterError(f"{who}: the search is not complete after {within_s:g} s") from None
 
+    async def look(self, who: str, unit: int, block: Block, within_s: float) -> list[int] | None:
+        """The words of a block; None where the device refuses to show it.
+
+        Raises:
+            MeterError: it is silent.
+        """
+        try:
+            async with self._real.timeout(within_s):
+                return await self._look(who, unit, block)
+        except TimeoutError:
+            raise MeterError(f"{who}: gives no answer within {within_s:g} s") from None
+
     async def _look(self, who: str, unit: int, block: Block) -> list[int] | None:
         answer = await self._exchange(who, unit, block)
         return None if answer.isError() else list(answer.registers)

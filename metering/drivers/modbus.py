@@ -12,7 +12,8 @@ from metering.drivers.bus import Buses, Wire, serial_wire, tcp_wire
 from metering.drivers.em580 import Em580
 from metering.drivers.modbus_meter import IdentifiedModbusMeter, ModbusMeter, Reach, Wanted
 from metering.drivers.models import EM580, MODELS, ModelName
-from metering.drivers.registers import MeterModel, NumberType, Quantity, Register, SerialLine, WordOrder
+from metering.drivers.quantities import Quantity
+from metering.drivers.registers import MeterModel, NumberType, Register, SerialLine, WordOrder
 from metering.meter import Meter
 
 if TYPE_CHECKING:

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 from metering.drivers import sunspec
-from metering.drivers.registers import Block, MeterModel, Quantity, blocks, decode, inverted, mismatch, power_inverted
+from metering.drivers.quantities import Quantity, reading_of
+from metering.drivers.registers import (
+    Block,
+    MeterModel,
+    Place,
+    blocks,
+    decode,
+    further_blocks,
+    inverted,
+    mismatch,
+    power_inverted,
+)
 from metering.frozen import frozen
 from metering.meter import MeterError, MeterIdentity
 from metering.reading import Reading
@@ -13,6 +25,8 @@ from metering.reading import Reading
 if TYPE_CHECKING:
     from metering.clock import Clock
     from metering.drivers.bus import Bus
+
+_log = logging.getLogger(__name__)
 
 Wanted = frozenset[Quantity] | None
 
@@ -45,6 +59,8 @@ class ModbusMeter:
         self._model = model
         self._wanted = wanted
         self._blocks = blocks(model, self._wanted)
+        self._refused: set[Block] = set()
+        """further registers that this variant of the model has not"""
         self._bus = bus
         self._unit = reach.unit
         self._invert = reach.invert
@@ -58,20 +74,57 @@ class ModbusMeter:
         return f"{self._model.name} (unit {self._unit}) on {self._bus.wire.place}"
 
     async def read(self) -> Reading:
-        """Read everything that the table names.
+        """Read what a charge needs, or what is wanted.
 
         Raises:
             MeterError: silence, a broken frame, a refusal, or another kind of meter than the configured one.
         """
+        return await self._read(further=False)
+
+    async def read_all(self) -> Reading:
+        """Read everything that the table names; what the meter refuses of its further registers stays unknown.
+
+        Raises:
+            MeterError: as `read`.
+        """
+        return await self._read(further=self._wanted is None)
+
+    def specimen(self) -> Reading:
+        """A reading in which everything that the table names is known."""
+        quantities = self._model.quantities or sunspec.QUANTITIES
+        return reading_of(lambda quantity: 1.0 if quantity in quantities else None, self._clock.now())
+
+    async def _read(self, *, further: bool) -> Reading:
         with self._clock.wire(self._within_s + 1.0):
             if not self._blocks:
                 await self._find_registers()
-            registers = await self._bus.read(str(self), self._unit, self._blocks, self._within_s)
+            registers = dict(await self._bus.read(str(self), self._unit, self._blocks, self._within_s))
+        if further:
+            registers |= await self._read_further()
         reading = decode(self._model, registers, self._clock.now())
         self._prove(reading)
         if self._invert_power:
             reading = power_inverted(reading)
         return inverted(reading) if self._invert else reading
+
+    async def _read_further(self) -> dict[Place, int]:
+        """Nothing depends on these: a meter that falls silent here has told already what counts."""
+        registers: dict[Place, int] = {}
+        with self._clock.wire(self._within_s + 1.0):
+            for block in further_blocks(self._model):
+                if block in self._refused:
+                    continue
+                try:
+                    words = await self._bus.look(str(self), self._unit, block, self._within_s)
+                except MeterError as error:
+                    _log.debug("further registers: %s", error)
+                    break
+                if words is None:
+                    _log.info("%s: has no registers from %d on", self, block.address)
+                    self._refused.add(block)
+                else:
+                    registers |= {(block.function, block.address + at): word for at, word in enumerate(words)}
+        return registers
 
     async def _find_registers(self) -> None:
         """Ask a SunSpec meter where its registers are, once."""

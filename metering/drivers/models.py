@@ -13,19 +13,17 @@ from functools import partial
 from types import MappingProxyType
 from typing import Final, Literal
 
-from metering.drivers.registers import (
+from metering.drivers.quantities import (
     CURRENTS,
     EXPORTS,
     IMPORTS,
+    POWER_FACTORS,
     POWERS,
+    REACTIVE_POWERS,
     VOLTAGES,
-    MeterModel,
-    NumberType,
     Quantity,
-    Register,
-    SerialLine,
-    WordOrder,
 )
+from metering.drivers.registers import MeterModel, NumberType, Register, SerialLine, WordOrder
 from metering.drivers.serial_number import SerialNumber
 
 
@@ -218,6 +216,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
                 *_abb(_IMPORT_AND_EXPORT, 0x5000, NumberType.U64, "10"),
             ),
             further=(
+                *_abb(Quantity.POWER_FACTOR, 0x5B3A, NumberType.S16, "0.001"),
                 *_abb(IMPORTS, 0x5460, NumberType.U64, "10"),
                 *_abb(EXPORTS, 0x546C, NumberType.U64, "10"),
             ),
@@ -248,13 +247,21 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
                 *_pac(VOLTAGES, 1, _F32),
                 *_pac(CURRENTS, 13, _F32),
                 *_pac(POWERS, 25, _F32),
+                *_pac(REACTIVE_POWERS, 31, _F32),
+                *_pac(POWER_FACTORS, 37, _F32),
                 *_pac(Quantity.FREQUENCY, 55, _F32),
-                *_pac(Quantity.POWER, 65, _F32),
+                *_pac((Quantity.POWER, Quantity.REACTIVE_POWER, Quantity.POWER_FACTOR), 65, _F32),
                 # Tariff 1 and tariff 2 of each direction. The copies in F32 at 2801 hold too few digits.
                 *_pac((Quantity.IMPORT, Quantity.IMPORT), 801, _F64),
                 *_pac((Quantity.EXPORT, Quantity.EXPORT), 809, _F64),
             ),
-            further=(*_pac(IMPORTS, 841, _F64, step=40), *_pac(EXPORTS, 849, _F64, step=40)),
+            further=(
+                *_pac((Quantity.REACTIVE_IMPORT, Quantity.REACTIVE_IMPORT), 817, _F64),
+                *_pac((Quantity.REACTIVE_EXPORT, Quantity.REACTIVE_EXPORT), 825, _F64),
+                *_pac((Quantity.APPARENT, Quantity.APPARENT), 833, _F64),
+                *_pac(IMPORTS, 841, _F64, step=40),
+                *_pac(EXPORTS, 849, _F64, step=40),
+            ),
             line=SerialLine(19200, "N", 2),
             aliases=("pac2200", "7km2200", "pac2200clp"),
             either_function=True,
@@ -311,12 +318,14 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
                 *_shelly(VOLTAGES, 1020, _F32, step=20),
                 *_shelly(CURRENTS, 1022, _F32, step=20),
                 *_shelly(POWERS, 1024, _F32, step=20),
+                *_shelly(POWER_FACTORS, 1028, _F32, step=20),
                 *_shelly(Quantity.FREQUENCY, 1033, _F32),
                 *_shelly(_IMPORT_AND_EXPORT, 1162, _F32),
             ),
             further=(*_shelly(IMPORTS, 1182, _F32, step=20), *_shelly(EXPORTS, 1184, _F32, step=20)),
             line=_8N1,
             aliases=("shelly", "pro 3em", "shelly pro 3em"),
+            readable=(range(1020, 1030), range(1040, 1050), range(1060, 1070)),
         ),
         # Any meter with SunSpec models 201 to 204 or 211 to 214: see sunspec.py.
         "sunspec": MeterModel(name="SunSpec meter", registers=(), line=_8N1, aliases=("sunspec",)),

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Final
 
 from metering.drivers import sunspec
-from metering.drivers.registers import Block, MeterModel, Place, Quantity, decode, mismatch
+from metering.drivers.quantities import Quantity
+from metering.drivers.registers import Block, MeterModel, Place, decode, mismatch
 from metering.frozen import frozen
 from metering.reading import Phases, Reading
 

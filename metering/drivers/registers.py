@@ -12,47 +12,17 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum, StrEnum
-from typing import Final, Literal
+from typing import Literal
 
+from metering.drivers.quantities import CURRENTS, POWERS, Quantity, reading_of, values_of
 from metering.drivers.serial_number import SerialNumber
 from metering.frozen import frozen
-from metering.reading import Phases, Reading
+from metering.reading import Reading
 
 Place = tuple[int, int]
 """function code and address on the wire"""
 Registers = Mapping[Place, int]
 """16-bit words by place"""
-
-
-class Quantity(StrEnum):
-    """What a register holds: one value of a `Reading`, in its unit there."""
-
-    IMPORT = "energy_import_wh"
-    EXPORT = "energy_export_wh"
-    POWER = "power_w"
-    CURRENT_L1 = "currents_a.l1"
-    CURRENT_L2 = "currents_a.l2"
-    CURRENT_L3 = "currents_a.l3"
-    VOLTAGE_L1 = "voltages_v.l1"
-    VOLTAGE_L2 = "voltages_v.l2"
-    VOLTAGE_L3 = "voltages_v.l3"
-    POWER_L1 = "powers_w.l1"
-    POWER_L2 = "powers_w.l2"
-    POWER_L3 = "powers_w.l3"
-    FREQUENCY = "frequency_hz"
-    IMPORT_L1 = "energies_import_wh.l1"
-    IMPORT_L2 = "energies_import_wh.l2"
-    IMPORT_L3 = "energies_import_wh.l3"
-    EXPORT_L1 = "energies_export_wh.l1"
-    EXPORT_L2 = "energies_export_wh.l2"
-    EXPORT_L3 = "energies_export_wh.l3"
-
-
-CURRENTS: Final = Phases(Quantity.CURRENT_L1, Quantity.CURRENT_L2, Quantity.CURRENT_L3)
-VOLTAGES: Final = Phases(Quantity.VOLTAGE_L1, Quantity.VOLTAGE_L2, Quantity.VOLTAGE_L3)
-POWERS: Final = Phases(Quantity.POWER_L1, Quantity.POWER_L2, Quantity.POWER_L3)
-IMPORTS: Final = Phases(Quantity.IMPORT_L1, Quantity.IMPORT_L2, Quantity.IMPORT_L3)
-EXPORTS: Final = Phases(Quantity.EXPORT_L1, Quantity.EXPORT_L2, Quantity.EXPORT_L3)
 
 
 class NumberType(Enum):
@@ -100,7 +70,7 @@ class WordOrder(StrEnum):
 
 @frozen
 class Register:
-    """Where a value stands, and how it becomes V, A, W, Hz or Wh: number x factor."""
+    """Where a value stands, and how it becomes V, A, W, Hz, Wh or their kin: number x factor."""
 
     quantity: Quantity
     function: int
@@ -153,7 +123,7 @@ class MeterModel:
     line: SerialLine
     """the serial line as the meter leaves the factory"""
     further: tuple[Register, ...] = ()
-    """registers that a charge does not need and that not all variants of the model answer"""
+    """registers that a charge does not need and that not all variants of the model answer: for samples only"""
     aliases: tuple[str, ...] = ()
     """other names of the model, and of those with the same registers"""
     either_function: bool = False
@@ -193,9 +163,17 @@ def blocks(model: MeterModel, wanted: frozenset[Quantity] | None = None) -> tupl
 
     Without `wanted`: all of the table but its `further` registers.
     """
-    registers = model.registers
-    if wanted is not None:
-        registers = tuple(one for one in (*registers, *model.further) if one.quantity in wanted)
+    if wanted is None:
+        return _planned(model, model.registers)
+    return _planned(model, [one for one in (*model.registers, *model.further) if one.quantity in wanted])
+
+
+def further_blocks(model: MeterModel) -> tuple[Block, ...]:
+    """The requests that read the `further` registers, of which a meter may refuse any."""
+    return _planned(model, model.further)
+
+
+def _planned(model: MeterModel, registers: Iterable[Register]) -> tuple[Block, ...]:
     planned: list[Block] = []
     for function, start, end in sorted(_spans(registers)):
         last = planned[-1] if planned else None
@@ -235,33 +213,27 @@ def decode(model: MeterModel, registers: Registers, taken_at: datetime) -> Readi
         total = totals.get(quantity)
         return None if total is None or math.isinf(float(total)) else float(total)
 
-    return Reading(
-        taken_at=taken_at,
-        energy_import_wh=known(Quantity.IMPORT),
-        energy_export_wh=known(Quantity.EXPORT),
-        # The only phase of a meter of one phase is all that there is.
-        power_w=known(Quantity.POWER_L1 if model.phases == 1 and Quantity.POWER not in totals else Quantity.POWER),
-        currents_a=CURRENTS.map(known),
-        voltages_v=VOLTAGES.map(known),
-        powers_w=POWERS.map(known),
-        frequency_hz=known(Quantity.FREQUENCY),
-        energies_import_wh=IMPORTS.map(known),
-        energies_export_wh=EXPORTS.map(known),
+    # The only phase of a meter of one phase is all that there is.
+    only_phase = model.phases == 1 and Quantity.POWER not in totals
+    return reading_of(
+        lambda quantity: known(Quantity.POWER_L1 if only_phase and quantity is Quantity.POWER else quantity), taken_at
     )
 
 
 def encode(model: MeterModel, reading: Reading) -> dict[Place, int]:
     """The registers of a meter that shows this reading: the inverse of `decode`, within their resolution.
 
-    Of registers that are added up the first holds the value, the others zero.
+    Of registers that are added up the first holds the value, the others zero. A meter that does not show what
+    a `further` register holds has no such register.
 
     Raises:
         ValueError: a value does not fit in its register; the message names both.
     """
-    shown = _values(reading)
+    shown = values_of(reading)
     written: set[Quantity] = set()
     words: dict[Place, int] = {}
-    for register in model.registers:
+    present = [one for one in model.further if shown[one.quantity] is not None]
+    for register in (*model.registers, *present):
         value = shown[register.quantity]
         if value is not None and register.quantity in written:
             value = 0.0
@@ -281,12 +253,20 @@ def inverted(reading: Reading) -> Reading:
         energy_export_wh=reading.energy_import_wh,
         energies_import_wh=reading.energies_export_wh,
         energies_export_wh=reading.energies_import_wh,
+        reactive_import_varh=reading.reactive_export_varh,
+        reactive_export_varh=reading.reactive_import_varh,
     )
 
 
 def power_inverted(reading: Reading) -> Reading:
     """The same reading of a meter that counts right and shows powers with the other sign (SolarEdge on SunSpec)."""
-    return replace(reading, power_w=_negative(reading.power_w), powers_w=reading.powers_w.map(_negative))
+    return replace(
+        reading,
+        power_w=_negative(reading.power_w),
+        powers_w=reading.powers_w.map(_negative),
+        reactive_power_var=_negative(reading.reactive_power_var),
+        reactive_powers_var=reading.reactive_powers_var.map(_negative),
+    )
 
 
 def mismatch(model: MeterModel, reading: Reading) -> str | None:
@@ -306,20 +286,6 @@ def mismatch(model: MeterModel, reading: Reading) -> str | None:
 
 def _negative(value: float | None) -> float | None:
     return None if value is None else 0.0 - value  # zero has no sign here
-
-
-def _values(reading: Reading) -> dict[Quantity, float | None]:
-    return {
-        Quantity.IMPORT: reading.energy_import_wh,
-        Quantity.EXPORT: reading.energy_export_wh,
-        Quantity.POWER: reading.power_w,
-        Quantity.FREQUENCY: reading.frequency_hz,
-        **dict(zip(CURRENTS, reading.currents_a, strict=True)),
-        **dict(zip(VOLTAGES, reading.voltages_v, strict=True)),
-        **dict(zip(POWERS, reading.powers_w, strict=True)),
-        **dict(zip(IMPORTS, reading.energies_import_wh, strict=True)),
-        **dict(zip(EXPORTS, reading.energies_export_wh, strict=True)),
-    }
 
 
 def _decode_number(register: Register, registers: Registers) -> Decimal | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from metering.drivers.quantities import reading_of
 from metering.meter import MeterIdentity
 from metering.reading import Reading
 
@@ -25,6 +27,10 @@ class SimulatedMeter:
     async def read(self) -> Reading:
         """What the circuit carries now."""
         return self._show()
+
+    def specimen(self) -> Reading:
+        """It can show everything."""
+        return reading_of(lambda quantity: 1.0, datetime.fromtimestamp(0, UTC))
 
     async def close(self) -> None:
         """There is no wire to let go of."""

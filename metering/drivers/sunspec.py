@@ -9,16 +9,8 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from metering.drivers.registers import (
-    CURRENTS,
-    POWERS,
-    VOLTAGES,
-    Block,
-    MeterModel,
-    NumberType,
-    Quantity,
-    Register,
-)
+from metering.drivers.quantities import CURRENTS, POWERS, VOLTAGES, Quantity
+from metering.drivers.registers import Block, MeterModel, NumberType, Register
 from metering.drivers.serial_number import SerialNumber
 
 _BASES: Final = (40000, 50000, 0)
@@ -34,6 +26,11 @@ _FUNCTION: Final = 3
 _INTEGERS: Final = {201: 1, 202: 2, 203: 3, 204: 3}
 _FLOATS: Final = {211: 1, 212: 2, 213: 3, 214: 3}
 """phases of each model"""
+
+QUANTITIES: Final = frozenset(
+    {*CURRENTS, *VOLTAGES, *POWERS, Quantity.POWER, Quantity.FREQUENCY, Quantity.IMPORT, Quantity.EXPORT}
+)
+"""what such a meter may show, before it is asked"""
 
 Search = Generator[Block, "Sequence[int] | None", "MeterModel | None"]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from energy.phases import PhaseMap
 from metering.frozen import frozen
 from metering.plausibility import Plausibility, PlausibleMeter
+from metering.sampling import Measurand
 from station.assembly.basis import Basis
 from station.availability import Availability
 from station.charging_station import ChargingStation
@@ -60,6 +61,8 @@ async def charging(basis: Basis) -> Charging:
     await metrology.meters.load()
     desk = Desk(configuration, database, metrology.records, outbox, settings, clock)
     evses = {config.id: await _evse(config, basis, desk, metrology) for config in configuration.evse}
+    given = {measurand for evse in evses.values() for measurand in evse.meter.measurands()}
+    settings.offer_measurands([measurand for measurand in Measurand if measurand in given])
     tokens = TokenStore(database, settings, clock)
     await tokens.load()
     with contextlib.suppress(StorageError):  # a full disk is no reason not to start; it is tried again

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from metering.meter import Meter, MeterError, RefusedReadingError
+from metering.meter import Meter, MeterError, RefusedReadingError, ThoroughMeter
 from metering.plausibility import PlausibleMeter
+from metering.sampling import IntervalStarts, Measurand, given_by
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -31,6 +32,7 @@ class MeterWatch:
         self._turn = asyncio.Lock()
         self._good_s = clock.monotonic()
         self.latest: Reading | None = None
+        self.starts = IntervalStarts()
         self.error: str | None = None
         self.foreign: str | None = None
         """why this is not the meter that was here before; None: nothing says so"""
@@ -57,6 +59,7 @@ class MeterWatch:
             if not isinstance(self._meter, PlausibleMeter) or not self._meter.rolled_over:
                 return False
             self._meter.accept_roll_over()
+            self.starts.forget()
             return True
 
     async def accept_exchange(self) -> None:
@@ -65,21 +68,30 @@ class MeterWatch:
             if isinstance(self._meter, PlausibleMeter):
                 self._meter.accept_exchange()
             self.latest = None
+            self.starts.forget()
+
+    def measurands(self) -> tuple[Measurand, ...]:
+        """What the meter can show, as far as it is known."""
+        specimen = self._meter.specimen() if isinstance(self._meter, PlausibleMeter) else None
+        return given_by(specimen) if specimen is not None else tuple(Measurand)
 
     async def run(self) -> None:
         """Read until cancelled; failures are said once, and when they end."""
         try:
             while True:
-                await self.fresh()
+                await self._read(self._meter.read)
                 await self._clock.sleep(READ_EVERY_S)
         finally:
             await self._meter.close()
 
     async def fresh(self) -> Reading | None:
-        """A reading taken now; None when the meter gives none that can be believed."""
+        """A reading of everything, taken now; None when the meter gives none that can be believed."""
+        return await self._read(self._meter.read_all if isinstance(self._meter, ThoroughMeter) else self._meter.read)
+
+    async def _read(self, read: Callable[[], Awaitable[Reading]]) -> Reading | None:
         async with self._turn:
             try:
-                reading = await self._meter.read()
+                reading = await read()
             except MeterError as error:
                 self._failed(error)
                 return None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from metering.pulse import Pulse
 from metering.reading import Reading, RegisterReading
-from metering.sampling import MOST_ENDED_VALUES, Context, MeterValue, thin_out
+from metering.sampling import MOST_ENDED_VALUES, Context, MeterValue, Series, thin_out
 from metering.time_quality import TimeStatus
 from station.daemon.stint import Stint
 from station.model import SAMPLE_TRIGGERS, ChargingState, EventType, TransactionEvent, TriggerReason
@@ -153,6 +153,7 @@ class Recorder:
             values = self._values(reading or self._meter.latest, wanted, Context.TRANSACTION_BEGIN)
             event = replace(event, meter_values=tuple(value.with_signature(signed) for value in values))
         if begins:
+            self._meter.starts.begin_transaction(reading)
             event = replace(event, register=self._register(reading))
             if self._settings.sampled_tx_ended_interval_s == 0:  # only the values of the start and of the end
                 ended = self._settings.sampled_tx_ended_measurands
@@ -180,7 +181,8 @@ class Recorder:
             _log.error("samples of transaction %s cannot be read: %s", event.transaction_id, error)
             kept = []
         # What is aligned with the clock has no sample of the end (TC_J_03_CS).
-        last = self._values(reading, self._settings.sampled_tx_ended_measurands, Context.TRANSACTION_END)
+        since = self._meter.starts.since(Series.SAMPLED_FOR_END)
+        last = self._values(reading, self._settings.sampled_tx_ended_measurands, Context.TRANSACTION_END, since)
         values = [*kept, *last]
         if self.signing is not None:
             records = await self.signing.end(event, fresh, self._meter.latest)
@@ -198,10 +200,12 @@ class Recorder:
     def _register(self, reading: Reading | None) -> RegisterReading | None:
         return register_reading(reading, self._meter.latest, self.time_status())
 
-    def _values(self, reading: Reading | None, measurands: tuple[str, ...], context: Context) -> tuple[MeterValue, ...]:
+    def _values(
+        self, reading: Reading | None, measurands: tuple[str, ...], context: Context, since: Reading | None = None
+    ) -> tuple[MeterValue, ...]:
         if not self._settings.sampled_data_enabled:
             return ()
-        value = measured(reading, measurands, context, self._settings, offered_a=self.offered_a())
+        value = measured(reading, measurands, context, self._settings, offered_a=self.offered_a(), since=since)
         return (value,) if value is not None else ()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from random import Random
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 _SWITCHING_S = 3.0
 """from the order to connect another number of phases until it is done"""
+_REACTIVE = 0.05
+"""reactive power of a charger, of its active power"""
+_APPARENT = math.hypot(1.0, _REACTIVE)
 NO_CURRENT = Phases(0.0, 0.0, 0.0)
 
 
@@ -203,16 +207,25 @@ class SimulatedBoard:
         currents = self._noisy(truth if over.current_a is None else truth.map(lambda _: over.current_a or 0.0))
         powers = Phases(*(a * v for a, v in zip(currents, voltages, strict=True)))
         shown = self._phases
+        power_w = over.power_w if over.power_w is not None else sum(powers)
+        counted_wh = self._register.energy_wh
         return Reading(
             taken_at=self._clock.now(),
             energy_import_wh=over.energy_wh if over.energy_wh is not None else self._register.energy_wh,
             energy_export_wh=0.0,
             energies_import_wh=_shown(self._register.energies_wh, shown) if over.energy_wh is None else UNKNOWN,
-            power_w=over.power_w if over.power_w is not None else sum(powers),
+            power_w=power_w,
             currents_a=_shown(currents, shown),
             voltages_v=_shown(voltages, shown),
             powers_w=_shown(powers, shown),
             frequency_hz=50.0,
+            reactive_power_var=power_w * _REACTIVE,
+            reactive_powers_var=_shown(powers.map(lambda power_w: power_w * _REACTIVE), shown),
+            power_factor=1.0 / _APPARENT,
+            power_factors=_shown(powers.map(lambda _: 1.0 / _APPARENT), shown),
+            reactive_import_varh=counted_wh * _REACTIVE,
+            reactive_export_varh=0.0,
+            apparent_vah=counted_wh * _APPARENT,
         )
 
     def _noisy(self, values: Phases[float]) -> Phases[float]:

@@ -373,3 +373,45 @@ async def test_tc_j_10_cs(bench: Bench) -> None:
     await session_of(bench, _DURATION_S)
     check_ended(ended(bench)["meterValue"], _SAMPLED_S)
     check_locations(bench)
+
+
+async def offered_measurands(bench: Bench) -> list[str]:
+    """VariableCharacteristicsType.valuesList of SampledDataCtrlr.TxUpdatedMeasurands."""
+    wanted = {"component": {"name": "SampledDataCtrlr"}, "variable": {"name": "TxUpdatedMeasurands"}}
+    answer = await bench.call("GetReport", {"requestId": 7, "componentVariable": [wanted]})
+    assert answer["status"] == "Accepted", answer
+    (row,) = (await bench.expect("NotifyReport"))["reportData"]
+    return row["variableCharacteristics"]["valuesList"].split(",")
+
+
+async def test_every_offered_measurand_is_told_and_the_intervals_add_up_to_the_registers(bench: Bench) -> None:
+    """J02.FR.11, MeasurandEnumType: an interval is what its register counted since the sample before."""
+    offered = await offered_measurands(bench)
+    assert {"Energy.Reactive.Import.Register", "Power.Factor", "Energy.Active.Import.Interval"} <= set(offered)
+    await bench.configure("SampledDataCtrlr", "TxUpdatedMeasurands", ",".join(offered))
+    await bench.configure("SampledDataCtrlr", "TxUpdatedInterval", str(_SAMPLED_S))
+    await session_of(bench, _DURATION_S)
+    values = meter_values(events(bench, "MeterValuePeriodic"))
+    check_measurands(values, ",".join(offered))
+    started = next(
+        one.payload for one in bench.journal.sent("TransactionEvent") if one.payload["eventType"] == "Started"
+    )
+
+    def totals(told: Iterable[Payload], measurand: str) -> list[float]:
+        found = (one for one in samples(told) if one.get("measurand", REGISTER) == measurand)
+        return [one["value"] for one in found if "phase" not in one]
+
+    for kind in ("Energy.Active.Import", "Energy.Reactive.Import"):
+        registers, intervals = (totals(values, f"{kind}.{what}") for what in ("Register", "Interval"))
+        assert len(registers) == len(intervals) >= 5
+        assert [later - earlier for earlier, later in pairwise(registers)] == pytest.approx(intervals[1:], abs=1e-6)
+        assert registers[-1] > registers[0]
+    (begin,) = totals(meter_values([started]), REGISTER)
+    assert totals(values, REGISTER)[-1] - begin == pytest.approx(
+        sum(totals(values, "Energy.Active.Import.Interval")), abs=1e-6
+    )
+
+
+async def test_a_measurand_that_the_meter_does_not_give_is_refused(bench: Bench) -> None:
+    status = await bench.set_variable("AlignedDataCtrlr", "Measurands", "Temperature")
+    assert status == "Rejected"

@@ -24,11 +24,13 @@ from metering.clock import SystemClock
 from metering.drivers import Buses, MeterConfig
 from metering.drivers.modbus import ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
 from metering.drivers.models import MODELS, ModelName
+from metering.drivers.quantities import values_of
 from metering.drivers.registers import WordOrder
 from metering.drivers.simulated import SimulatedMeter, SimulatedMeterConfig
-from metering.meter import IdentifiedMeter, Meter, MeterError
+from metering.meter import DescribedMeter, IdentifiedMeter, Meter, MeterError, ThoroughMeter
 from metering.plausibility import Plausibility, PlausibleMeter
 from metering.reading import Phases, Reading
+from metering.sampling import Measurand, given_by
 from station.simulation.clock import VirtualClock
 from station.simulation.meter_server import (
     Fault,
@@ -546,6 +548,62 @@ async def test_a_meter_tells_its_serial_number_where_its_table_says_so(wire: Wir
         assert (await meter.identity()).serial_number == "20471103"
         await meter.close()
     assert not isinstance(bench.meter(), IdentifiedMeter)  # nothing is known of where an SDM630 tells it
+
+
+ALL = replace(
+    SHOWN,
+    reactive_power_var=-410.5,
+    reactive_powers_var=Phases(31.25, -45.5, 0.0),
+    power_factor=0.5,
+    power_factors=Phases(0.75, -0.5, 1.0),
+    energies_import_wh=Phases(1.0, 2.0, 3.0),
+    energies_export_wh=Phases(4.0, 5.0, 6.0),
+    reactive_import_varh=77.5,
+    reactive_export_varh=88.25,
+    apparent_vah=99.0,
+)
+
+
+async def test_a_sample_reads_everything_and_a_charge_what_it_needs(tmp_path: Path) -> None:
+    async with bench_with("tcp", {126: ServedMeter(MODELS["siemens-pac2200"], lambda: ALL)}, tmp_path) as bench:
+        meter = PlausibleMeter(bench.meter(model="siemens-pac2200", unit=126), Plausibility(22_000.0))
+        assert values_of(await meter.read_all()) == pytest.approx(values_of(ALL), rel=1e-6)
+        needed = await meter.read()
+        assert (needed.energy_import_wh, needed.reactive_import_varh) == (ALL.energy_import_wh, None)
+        await meter.close()
+
+
+async def test_registers_that_a_variant_refuses_are_unknown_and_not_asked_for_again(tmp_path: Path) -> None:
+    shown = replace(SHOWN, reactive_import_varh=77.5, reactive_export_varh=88.25, apparent_vah=99.0)
+    async with bench_with("tcp", {126: ServedMeter(MODELS["siemens-pac2200"], lambda: shown)}, tmp_path) as bench:
+        meter = bench.meter(model="siemens-pac2200", unit=126)
+        assert isinstance(meter, ThoroughMeter)
+        first, second = await meter.read_all(), await meter.read_all()
+        assert first.energy_import_wh == second.energy_import_wh == SHOWN.energy_import_wh
+        assert first.energies_import_wh == Phases(None, None, None)
+        await meter.close()
+
+
+@pytest.mark.parametrize(
+    ("model", "reactive", "factor", "currents"),
+    [
+        ("siemens-pac2200", True, True, True),
+        ("abb-b23", False, True, True),
+        ("shelly-pro-3em", False, True, True),
+        ("eastron-sdm630", False, False, True),
+        ("eastron-sdm72d-m", False, False, False),
+        ("sunspec", False, False, True),
+    ],
+)
+async def test_only_what_the_table_names_can_be_sampled(
+    model: ModelName, reactive: bool, factor: bool, currents: bool
+) -> None:
+    meter = ModbusTcpMeter(model=model, host="127.0.0.1").open(StoppedClock(), Buses())
+    assert isinstance(meter, DescribedMeter)
+    given = given_by(meter.specimen())
+    assert (Measurand.REACTIVE_POWER_IMPORT in given, Measurand.REACTIVE_IMPORT_INTERVAL in given) == (reactive,) * 2
+    assert (Measurand.POWER_FACTOR in given, Measurand.CURRENT_IMPORT in given) == (factor, currents)
+    await meter.close()
 
 
 async def test_a_variant_that_has_no_such_register_is_read_all_the_same(tmp_path: Path) -> None:

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.reading import Phases, Reading
-from metering.sampling import Context, Measurand, MeterValue, SampledValue, next_aligned, sample, thin_out
+from metering.sampling import (
+    Context,
+    IntervalStarts,
+    Measurand,
+    MeterValue,
+    SampledValue,
+    Series,
+    given_by,
+    next_aligned,
+    sample,
+    thin_out,
+)
 
 MIDNIGHT = datetime(2026, 1, 15, tzinfo=UTC)
 FULL = Reading(
@@ -22,14 +34,24 @@ FULL = Reading(
     voltages_v=Phases(230.119, 229.0, 231.0),
     powers_w=Phases(2812.55, 0.0, 1936.21),
     frequency_hz=50.0204,
+    reactive_power_var=-12.3,
+    reactive_powers_var=Phases(31.0, -43.3, None),
+    power_factor=-0.987,
+    power_factors=Phases(1.0, 1.5, None),
+    reactive_import_varh=77.125,
+    reactive_export_varh=88.25,
+    apparent_vah=2000.5,
 )
+
+
+BEFORE = replace(FULL, energy_import_wh=1234.0, energy_export_wh=0.0, reactive_import_varh=77.0)
 
 
 def told(
     reading: Reading, *measurands: Measurand, offered_a: float | None = None
 ) -> list[tuple[float, str, str | None]]:
     """Value, unit and phase of the samples of a reading."""
-    value = sample(reading, measurands, Context.SAMPLE_PERIODIC, offered_a=offered_a)
+    value = sample(reading, measurands, Context.SAMPLE_PERIODIC, offered_a=offered_a, since=BEFORE)
     return [] if value is None else [(one.value, one.unit, one.phase) for one in value.samples]
 
 
@@ -45,6 +67,16 @@ def told(
         (Measurand.CURRENT_OFFERED, [(16.0, "A", None)]),
         (Measurand.POWER_EXPORT, [(0.0, "W", None), (0.0, "W", "L1"), (0.0, "W", "L2"), (0.0, "W", "L3")]),
         (Measurand.POWER_OFFERED, [(16.0 * 690.119, "W", None)]),
+        (Measurand.REACTIVE_POWER_IMPORT, [(0.0, "var", None), (31.0, "var", "L1"), (0.0, "var", "L2")]),
+        (Measurand.REACTIVE_POWER_EXPORT, [(12.3, "var", None), (0.0, "var", "L1"), (43.3, "var", "L2")]),
+        (Measurand.POWER_FACTOR, [(-0.987, "", None), (1.0, "", "L1")]),
+        (Measurand.REACTIVE_IMPORT_REGISTER, [(77.125, "varh", None)]),
+        (Measurand.REACTIVE_EXPORT_REGISTER, [(88.25, "varh", None)]),
+        (Measurand.ENERGY_IMPORT_INTERVAL, [(0.568, "Wh", None)]),
+        (Measurand.ENERGY_EXPORT_INTERVAL, [(0.0, "Wh", None)]),
+        (Measurand.REACTIVE_IMPORT_INTERVAL, [(0.125, "varh", None)]),
+        (Measurand.REACTIVE_EXPORT_INTERVAL, [(0.0, "varh", None)]),
+        (Measurand.APPARENT_REGISTER, [(2000.5, "VAh", None)]),
     ],
 )
 def test_each_measurand_has_its_unit_its_phases_and_its_decimals(
@@ -58,8 +90,63 @@ def test_each_measurand_has_its_unit_its_phases_and_its_decimals(
 
 @pytest.mark.parametrize("measurand", list(Measurand))
 def test_what_the_meter_did_not_give_is_left_out_and_never_zero(measurand: Measurand) -> None:
-    assert sample(Reading(MIDNIGHT), [measurand], Context.TRIGGER) is None
+    assert sample(Reading(MIDNIGHT), [measurand], Context.TRIGGER, since=Reading(MIDNIGHT)) is None
     assert sample(Reading(MIDNIGHT), [], Context.TRIGGER) is None
+
+
+def test_an_interval_is_what_the_register_counted_since_the_sample_before() -> None:
+    before = replace(FULL, energy_import_wh=1000.0, reactive_export_varh=80.0, energies_import_wh=Phases(4.0, 5.0, 6.0))
+    wanted = (Measurand.ENERGY_IMPORT_INTERVAL, Measurand.REACTIVE_EXPORT_INTERVAL)
+
+    def counted(now: Reading, since: Reading | None) -> list[tuple[float, str, str | None]]:
+        value = sample(now, wanted, Context.SAMPLE_CLOCK, registers_by_phase=True, since=since)
+        return [] if value is None else [(one.value, one.unit, one.phase) for one in value.samples]
+
+    assert counted(FULL, before) == [(234.568, "Wh", None), (8.25, "varh", None)]
+    assert counted(FULL, FULL) == [(0.0, "Wh", None), (0.0, "varh", None)]
+    assert counted(before, FULL) == []  # a lower register is another one
+    assert counted(FULL, None) == []
+    later = replace(before, energies_import_wh=Phases(4.5, 5.0, None))
+    assert (0.5, "Wh", "L1") in counted(later, before)
+    assert all(phase != "L3" for _, _, phase in counted(later, before))
+
+
+@given(st.lists(st.floats(0.0, 1e7), min_size=2, max_size=30).map(sorted))
+def test_intervals_add_up_to_what_the_told_registers_differ_by(registers: list[float]) -> None:
+    readings = [replace(FULL, energy_import_wh=register) for register in registers]
+    told_wh = [told(reading, Measurand.ENERGY_IMPORT_REGISTER)[0][0] for reading in readings]
+    sums = 0.0
+    for before, now in pairwise(readings):
+        value = sample(now, [Measurand.ENERGY_IMPORT_INTERVAL], Context.SAMPLE_PERIODIC, since=before)
+        assert value is not None
+        sums += value.samples[0].value
+    assert sums == pytest.approx(told_wh[-1] - told_wh[0], abs=1e-3)
+
+
+def test_a_meter_gives_the_measurands_of_what_it_shows_and_no_other() -> None:
+    totals = Reading(MIDNIGHT, energy_import_wh=1.0, power_w=1.0)
+    assert set(given_by(totals)) == {
+        Measurand.ENERGY_IMPORT_REGISTER,
+        Measurand.ENERGY_IMPORT_INTERVAL,
+        Measurand.POWER_IMPORT,
+        Measurand.POWER_EXPORT,
+        Measurand.CURRENT_OFFERED,
+    }
+    assert given_by(FULL) == tuple(Measurand)
+
+
+def test_each_series_counts_from_its_own_sample_and_a_transaction_from_its_begin() -> None:
+    starts = IntervalStarts()
+    begin, later = (replace(FULL, energy_import_wh=register) for register in (1.0, 2.0))
+    starts.took(Series.ALIGNED, later)
+    starts.begin_transaction(begin)
+    assert [starts.since(series) for series in Series] == [begin, begin, later, begin]
+    starts.took(Series.SAMPLED, later)
+    assert (starts.since(Series.SAMPLED), starts.since(Series.SAMPLED_FOR_END)) == (later, begin)
+    starts.begin_transaction(None)
+    assert [starts.since(series) for series in Series] == [None, None, later, None]
+    starts.forget()
+    assert starts.since(Series.ALIGNED) is None
 
 
 def test_what_a_vehicle_gives_back_is_export_and_no_import_of_less_than_nothing() -> None:

@@ -278,3 +278,17 @@ async def test_a_change_ends_what_was_in_force_for_a_moment() -> None:
     await settings.change(Settings.heartbeat_interval_s, "50")
     settings.restore(Settings.heartbeat_interval_s)
     assert settings.heartbeat_interval_s == 50
+
+
+async def test_only_measurands_that_the_meters_give_are_accepted_and_in_force() -> None:
+    """SampledDataCtrlr.TxUpdatedMeasurands: its valuesList is what a CSMS may choose from."""
+    settings, setting = Settings(), Settings.sampled_tx_updated_measurands
+    assert "Current.Import" in settings.sampled_tx_updated_measurands
+    settings.offer_measurands(["Energy.Active.Import.Register", "Power.Active.Import"])
+    assert settings.sampled_tx_updated_measurands == ("Energy.Active.Import.Register", "Power.Active.Import")
+    assert settings.choices_of(setting) == ("Energy.Active.Import.Register", "Power.Active.Import")
+    assert settings.choices_of(Settings.time_source) == Settings.time_source.choices
+    with pytest.raises(ValueError, match=r"'Power\.Factor' is not given by the meter"):
+        await settings.change(setting, "Energy.Active.Import.Register,Power.Factor")
+    await settings.change(setting, "Power.Active.Import")
+    assert settings.text_of(setting) == "Power.Active.Import"
