@@ -109,6 +109,8 @@ class TariffAndCost:
     async def cost(self, evse: Evse) -> Cost | None:
         """What the newest transaction of an EVSE costs, for as long as its driver is shown anything.
 
+        None too where something speaks against the bill: nobody is shown an amount that nobody can be asked for.
+
         Raises:
             StorageError: the records cannot be read.
         """
@@ -118,7 +120,7 @@ class TariffAndCost:
         if account.told is not None and (account.total_told or not account.ended):
             return Cost(account.transaction_id, account.told, self._settings.currency, account.total_told, True)
         bill = account.bill if account.ended else await self._billing.bill_so_far(evse)
-        if bill is None or (account.ended and self._fallback):
+        if bill is None or bill.objection is not None or (account.ended and self._fallback):
             return None
         return Cost(account.transaction_id, bill.total, bill.currency, account.ended, False)
 
@@ -239,7 +241,8 @@ class TariffAndCost:
             return ""
         if self._fallback:
             return self._fallback
-        return money(account.bill.total, account.bill.currency) if account.bill is not None else ""
+        bill = account.bill
+        return money(bill.total, bill.currency) if bill is not None and bill.objection is None else ""
 
     async def _watch(self, evse: Evse) -> None:
         served: Authorization | None = None

@@ -10,6 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
 from metering.frozen import frozen
+from metering.time_quality import TimeStatus
 from station.billing.price import Bill, PeriodReading, PriceList, exact_wh
 
 if TYPE_CHECKING:
@@ -106,14 +107,17 @@ class Transaction:
 
     @property
     def cost(self) -> ToldCost | None:
-        """What it cost in all: as the CSMS said, else by the owner's prices; None: nothing had a price, or it runs."""
-        if self.told is not None or self.bill is None:
+        """What it cost in all: as the CSMS said, else by the owner's prices.
+
+        None: nothing had a price, it runs, or something speaks against asking anybody for it.
+        """
+        if self.told is not None or self.bill is None or self.bill.objection is not None:
             return self.told
         return ToldCost(self.bill.total, self.bill.currency)
 
     @property
     def objection(self) -> str | None:
-        """Why that cannot be asked from anybody, as a sentence; None: nothing speaks against it."""
+        """Why nothing can be asked from anybody, as a sentence; None: nothing speaks against it."""
         return self.bill.objection if self.bill is not None and self.told is None else None
 
     @property
@@ -291,12 +295,18 @@ class TransactionLog:
             )
 
     async def prune(self, before: datetime) -> None:
-        """Forget what ended before this moment.
+        """Forget what ended before this moment, by a clock that was synchronized or before something that was.
+
+        A clock that was years behind dates what is new like something old: its word alone is not enough.
 
         Raises:
             StorageError: not all of it is forgotten; call again.
         """
-        await self._database.write("DELETE FROM transactions WHERE ended_at < ?", (_utc(before),))
+        await self._database.write(
+            "DELETE FROM transactions WHERE ended_at < ?1 AND number <="
+            " (SELECT MAX(number) FROM transactions WHERE ended_at < ?1 AND end_time = ?2)",
+            (_utc(before), TimeStatus.SYNCHRONIZED.value),
+        )
         await self._database.write(
             "DELETE FROM tariff_readings WHERE transaction_id NOT IN (SELECT transaction_id FROM transactions)"
         )

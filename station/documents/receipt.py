@@ -91,7 +91,8 @@ def _cost(sheet: Sheet, one: Transaction, words: Words) -> None:
     ]
     currency = one.bill.currency
     rows = [_line(line, currency, words) for line in one.bill.lines]
-    sheet.table(columns, rows, (words.total, "", "", "", words.money(one.bill.total, currency)))
+    total = words.money(one.bill.total, currency) if one.objection is None else "–"
+    sheet.table(columns, rows, (words.total, "", "", "", total))
     sheet.note(words.taxes)
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from metering.journal import Details, RegisterJournal
     from metering.time_quality import TimeQuality
     from station.billing.billing import Billing
-    from station.billing.price import PriceList
+    from station.billing.price import Bill, PriceList
     from station.billing.prices import Prices
     from station.billing.transaction_log import TransactionLog
     from station.evse import Evse
@@ -234,7 +234,7 @@ class Bookkeeper:
             "reason": event.stopped_reason.value if event.stopped_reason is not None else None,
             "energy_wh": str(energy_wh) if energy_wh is not None else None,
             "pages": await self.signed_pages(event.transaction_id),
-            **({"cost": f"{cost.total} {cost.currency}"} if cost is not None else {}),
+            **_asked(cost),
         }
 
     async def _follow_tariff(self) -> None:
@@ -355,6 +355,13 @@ def _register(event: TransactionEvent) -> Details:
         "read_at": register.taken_at.isoformat(),
         "substitute": register.substitute,
     }
+
+
+def _asked(cost: Bill | None) -> Details:
+    """What can be asked for a transaction, or why nothing can be."""
+    if cost is None:
+        return {}
+    return {"cost": f"{cost.total} {cost.currency}"} if cost.objection is None else {"objection": cost.objection}
 
 
 def _told(prices: PriceList | None) -> Details:

@@ -80,11 +80,12 @@ async def _charge(life: Life, evse: Evse, bills: _Bills) -> Json:
     if found is None:
         return shown
     latest, bill = evse.meter.latest, await bills.of(life, evse)
+    asked = bill if bill is not None and bill.objection is None else None
     begin_wh = found.begin.energy_wh
     now_wh = latest.energy_import_wh if latest is not None else None
     shown["charge"] = {
         "began_at": found.began_at.isoformat(),
         "energy_wh": max(0.0, now_wh - float(begin_wh)) if now_wh is not None and begin_wh is not None else None,
-        "cost": None if bill is None else {"total": str(bill.total), "currency": bill.currency},
+        "cost": None if asked is None else {"total": str(asked.total), "currency": asked.currency},
     }
     return shown

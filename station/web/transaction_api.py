@@ -134,7 +134,7 @@ async def _told(life: Life, one: Transaction) -> Json:
 
 
 async def _cost(life: Life, one: Transaction) -> Json | None:
-    """What it cost, or has cost so far; who says so, and what speaks against it."""
+    """What it cost, or has cost so far, and who says so; with an objection in place of an amount, what that is."""
     if one.ended_at is None:
         evse = life.station.evses.get(one.evse_id)
         running = await life.tariff_and_cost.cost(evse) if evse is not None else None
@@ -142,13 +142,15 @@ async def _cost(life: Life, one: Transaction) -> Json | None:
             return None
         told_by = "csms" if running.told_by_csms else "station"
         return _amount(str(running.amount), running.currency, told_by, final=False, objection=None)
+    if one.objection is not None and one.bill is not None:
+        return _amount(None, one.bill.currency, "station", final=False, objection=one.objection)
     if one.cost is None:
         return None
     told_by = "csms" if one.told is not None else "station"
-    return _amount(str(one.cost.amount), one.cost.currency, told_by, final=True, objection=one.objection)
+    return _amount(str(one.cost.amount), one.cost.currency, told_by, final=True, objection=None)
 
 
-def _amount(amount: str, currency: str, told_by: str, *, final: bool, objection: str | None) -> Json:
+def _amount(amount: str | None, currency: str, told_by: str, *, final: bool, objection: str | None) -> Json:
     return {"amount": amount, "currency": currency, "told_by": told_by, "final": final, "objection": objection}
 
 

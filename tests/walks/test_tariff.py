@@ -244,6 +244,28 @@ async def test_a_station_that_stands_alone_shows_the_owners_prices(tmp_path: Pat
         assert (await seen(api))["cost"] == f"{total['amount']} EUR"
 
 
+async def test_nobody_is_shown_an_amount_that_nobody_can_be_asked_for(tmp_path: Path) -> None:
+    """The meter is silent at the end and stays so: nothing proves what was charged."""
+    config = configuration(tmp_path, None, prices=PRICES, variable=variables(AuthCtrlr__Enabled=False))
+    async with powered(config, Csms()) as walk, visiting(walk) as api:
+        await api.post("/api/sim/evses/1/plug", {"ev": {"max_current_a": 16, "phases": 3}})
+        await api.advance(3600)
+        identity = str((await api.evse())["transaction_id"])
+        await api.post("/api/sim/meter", {"evse": 1, "failure": True})
+        await api.post("/api/evses/1/stop")
+        await api.advance(7200)
+        told = await api.get(f"/api/transactions/{identity}")
+        assert told["cost"] == {
+            "amount": None,
+            "currency": "EUR",
+            "told_by": "station",
+            "final": False,
+            "objection": "a register is what the meter showed before it fell silent",
+        }
+        assert (await api.evse())["cost"] is None
+        assert "cost" not in await seen(api)
+
+
 async def test_prices_of_the_csms_outweigh_the_owners(tmp_path: Path) -> None:
     csms = telling(Ended={"totalCost": 9.99})
     async with walking(tmp_path, csms, prices=PRICES) as walk, visiting(walk) as api:

@@ -44,13 +44,19 @@ class Desk:
         )
         await self.outbox.append(replace(event, **more))  # type: ignore[arg-type]
 
-    async def end(self, name: str, at: datetime = fakes.NOON + HOUR, wh: float = 3000.25) -> None:
+    async def end(
+        self,
+        name: str,
+        at: datetime = fakes.NOON + HOUR,
+        wh: float = 3000.25,
+        time: TimeStatus = TimeStatus.INFORMATIVE,
+    ) -> None:
         """And at its end."""
         event = replace(
             fakes.event(name, EventType.ENDED, TriggerReason.STOP_AUTHORIZED),
             occurred_at=at,
             stopped_reason=StoppedReason.LOCAL,
-            register=RegisterReading(wh, at, TimeStatus.INFORMATIVE, substitute=True),
+            register=RegisterReading(wh, at, time, substitute=True),
             time_spent_charging_s=1800,
         )
         await self.outbox.append(event)
@@ -217,8 +223,24 @@ async def test_what_is_older_than_it_is_kept_goes_with_its_periods_and_what_goes
             await it.begin(name, begin)
             await it.log.begin_period(name, PeriodReading("HC", begin, 1000.0))
             if name != "open":
-                await it.end(name, begin + HOUR)
+                await it.end(name, begin + HOUR, time=TimeStatus.SYNCHRONIZED)
         await it.log.prune(fakes.NOON - timedelta(days=365))
         assert await it.found() == ["new", "open"]
         rows = await it.database.rows("SELECT transaction_id FROM tariff_readings ORDER BY id")
         assert [row[0] for row in rows] == ["open", "new"]
+
+
+async def test_a_clock_that_was_years_behind_makes_nothing_old(tmp_path: Path) -> None:
+    """A battery ran out: what was recorded then goes with what a right clock dates after it, and not before."""
+    async with desk(tmp_path) as it:
+        behind = fakes.NOON - timedelta(days=4_000)
+        for name, time in (("battery", TimeStatus.INFORMATIVE), ("nobody", TimeStatus.UNKNOWN)):
+            await it.begin(name, behind)
+            await it.end(name, behind + HOUR, time=time)
+        await it.begin("right", fakes.NOON)
+        await it.end("right", fakes.NOON + HOUR, time=TimeStatus.SYNCHRONIZED)
+        await it.log.prune(fakes.NOON - timedelta(days=365))
+        assert await it.found() == ["right", "nobody", "battery"]
+        await it.begin("open", fakes.NOON)
+        await it.log.prune(fakes.NOON + timedelta(days=365))
+        assert await it.found() == ["open"]

@@ -52,7 +52,7 @@ async function load(anew) {
 function item(one) {
   const path = `/api/transactions/${encodeURIComponent(one.transaction_id)}`;
   const lasted = one.duration_s === null ? t("history.ongoing") : duration(one.duration_s);
-  const cost = one.cost === null ? null : make("strong", {}, money(one.cost.amount, one.cost.currency));
+  const cost = one.cost === null ? null : make("strong", {}, asked(one.cost));
   return make(
     "li",
     { class: "charge" },
@@ -60,6 +60,11 @@ function item(one) {
     make("p", { class: "muted small" }, `${day(one.began_at)} · ${lasted} · ${one.token ?? "–"}`),
     make("div", { class: "row" }, ...papers(one, path)),
   );
+}
+
+/** An amount only where it can be asked from somebody. */
+function asked(cost) {
+  return cost.amount === null ? t("history.unbillable") : money(cost.amount, cost.currency);
 }
 
 /** What is handed out of a charge; a receipt only once it has ended. */
