@@ -55,6 +55,24 @@ def init(
 
 
 @commands.command()
+def label(
+    config: Annotated[Path, typer.Argument(metavar="FILE", help="The installation file.")],
+    with_code: Annotated[
+        bool, typer.Option("--code", help="With the installer's code of http.installer_code.")
+    ] = False,
+) -> None:
+    """Draw the identification label of a station, as SVG in millimetres, before it runs for the first time."""
+    from station.commissioning.label import Label, label_svg, page_address
+
+    configuration = start.loaded(config)
+    who, code = configuration.station, configuration.http.installer_code
+    if with_code and code is None:
+        start.refuse(f"{config}: http.installer_code: is missing")
+    shown = code.get_secret_value() if with_code and code is not None else None
+    typer.echo(label_svg(Label(who.identity, who.serial_number, page_address(configuration), shown)))
+
+
+@commands.command()
 def sim(
     path: Annotated[str, typer.Argument(help="A path below /api/sim/, or from /api/ on.")],
     body: Annotated[str, typer.Argument(metavar="[JSON]", help="What is sent.")] = "{}",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -237,3 +238,19 @@ def test_version_tells_the_version(tmp_path: Path) -> None:
     done = borne("version", cwd=tmp_path)
     assert done.returncode == 0
     assert re.fullmatch(r"borne (\d+\.\d+\.\d+\S*|unpackaged)\n", done.stdout)
+
+
+def test_label_is_drawn_from_the_file_and_shows_the_code_only_when_asked(tmp_path: Path) -> None:
+    path = tmp_path / "station.toml"
+    path.write_text(STATION + '[http]\ninstaller_code = "KXQ7-2M4P-R9WT"\n')
+    plain, full = borne("label", path.name, cwd=tmp_path), borne("label", path.name, "--code", cwd=tmp_path)
+    for drawn in (plain, full):
+        assert (drawn.returncode, drawn.stderr) == (0, "")
+        assert ElementTree.fromstring(drawn.stdout).get("width") == "80mm"
+        assert ">BORNE-0001<" in drawn.stdout
+    assert "KXQ7" not in plain.stdout
+    assert ">code KXQ7-2M4P-R9WT<" in full.stdout
+    path.write_text(STATION)
+    refused = borne("label", path.name, "--code", cwd=tmp_path)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.strip() == "station.toml: http.installer_code: is missing"
