@@ -258,7 +258,7 @@ class Signatures:
         """Make a record with the next page, and keep it: a page counts only once it is on disk."""
         key, context = await self._prepare(), "F" if subject is None else "T"
         try:
-            page = await self._means.records.next_page(key.fingerprint, context)
+            page = await self._next_page(key.fingerprint, context)
             signed = payload(self._means.signatory(), f"{context}{page}", subject, reading)
             record = SignedRecord(
                 self._evse_id,
@@ -274,7 +274,15 @@ class Signatures:
             await self._means.records.keep(record)
         except (StorageError, SigningKeyError) as error:
             raise UnsignedError(str(error)) from error
+        with self._clock.wire():
+            await asyncio.to_thread(self._means.key.pages.note, key.fingerprint, context, page)
         return record
+
+    async def _next_page(self, fingerprint: str, context: str) -> int:
+        """The page after the last one of a key, also where the database is another one than then."""
+        with self._clock.wire():
+            marked = await asyncio.to_thread(self._means.key.pages.newest, fingerprint, context)
+        return max(marked + 1, await self._means.records.next_page(fingerprint, context))
 
     async def _end_by_meter(self, meter: SigningMeter, transaction_id: str, *, aborted: bool) -> SignedRecord:
         key = await self._prepare()

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from station.metrology.page_mark import PageMark
 from station.security import private_files
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ class SigningKey:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._signer: OcmfSigner | None = None
+        self.pages = PageMark(file.with_suffix(".pages"))
+        """how far its pages have come"""
 
     def public_key(self) -> bytes:
         """What its signatures are checked with: SubjectPublicKeyInfo, as DER. Makes the key where there is none.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from metering import ocmf
 from metering.ocmf_bill import bill
 from metering.sampling import Context
@@ -109,3 +111,46 @@ def test_a_key_code_is_a_secret_and_no_records() -> None:
 def test_every_reason_to_stop_has_its_letter() -> None:
     assert {end_of(reason).value for reason in (*StoppedReason, None)} == set("ELRAP")
     assert all(end_of(reason).ends for reason in StoppedReason)
+
+
+async def pages_of_a_charge(path: Path) -> list[str]:
+    """A charge from begin to end, and the pages of its records, as they were signed."""
+    async with post(path, signed=True) as it:
+        await it.charge()
+        identity, signing = it.evse.transaction_id, it.evse.signing
+        assert identity is not None
+        assert signing is not None
+        await signing.signatures.alone(fakes.reading(1500.0))
+        await ended(it)
+        texts = [one.text for one in await it.records.after(0, 100)]
+        return [str(ocmf.parse(text.encode()).text("PG")) for text in texts]
+
+
+def lose_database(path: Path) -> None:
+    for file in path.glob("db*"):
+        file.unlink()
+
+
+async def test_pages_go_on_where_the_database_is_lost_and_the_key_is_not(tmp_path: Path) -> None:
+    """OCMF, PG: counts up by one for the life of the signing component."""
+    assert await pages_of_a_charge(tmp_path) == ["T1", "F1", "T2"]
+    lose_database(tmp_path)
+    assert await pages_of_a_charge(tmp_path) == ["T3", "F2", "T4"]
+    assert (await pages_of_a_charge(tmp_path))[3:] == ["T5", "F3", "T6"], "no page is missing or twice where both are"
+    lose_database(tmp_path)
+    (tmp_path / "key.pem").unlink()
+    assert await pages_of_a_charge(tmp_path) == ["T1", "F1", "T2"], "another key counts its own pages"
+
+
+@pytest.mark.parametrize("left", ["", "T 7", "what was this?"])
+async def test_a_mark_that_cannot_be_read_or_is_behind_leaves_the_count_to_the_database(
+    tmp_path: Path, left: str
+) -> None:
+    await pages_of_a_charge(tmp_path)
+    mark = tmp_path / "key.pages"
+    mark.write_text(left)
+    assert (await pages_of_a_charge(tmp_path))[3:] == ["T3", "F2", "T4"]
+    mark.unlink()
+    mark.mkdir()
+    assert (await pages_of_a_charge(tmp_path))[6:] == ["T5", "F3", "T6"]
+    assert mark.is_dir()
