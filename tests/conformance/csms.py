@@ -100,6 +100,11 @@ class Csms:
     # The endpoint
 
     @property
+    def attempts(self) -> int:
+        """To connect, refused ones too."""
+        return len(self.handshakes)
+
+    @property
     def url(self) -> str:
         """Where it listens, without the identity."""
         scheme = "wss" if self.tls is not None else "ws"
@@ -291,10 +296,14 @@ class Csms:
 
 
 class MuteEndpoint:
-    """An endpoint of the test system that takes every connection and says nothing: no TLS, no HTTP, no refusal."""
+    """An endpoint of the test system that takes every connection and says nothing: no TLS, no HTTP, no refusal.
 
-    def __init__(self, *, secured: bool) -> None:
-        self._scheme = "wss" if secured else "ws"
+    With `tls` it answers the TLS handshake, and says nothing after it.
+    """
+
+    def __init__(self, *, secured: bool, tls: ssl.SSLContext | None = None) -> None:
+        self._scheme = "wss" if secured or tls is not None else "ws"
+        self._tls = tls
         self.attempts = 0
         """to connect"""
         self._server: asyncio.Server | None = None
@@ -306,7 +315,7 @@ class MuteEndpoint:
         return f"{self._scheme}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/ocpp"
 
     async def __aenter__(self) -> MuteEndpoint:
-        self._server = await asyncio.start_server(self._take, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._take, "127.0.0.1", 0, ssl=self._tls)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
+from contextlib import AsyncExitStack
+
 import pytest
 
 from tests.conformance import states
@@ -25,11 +28,16 @@ WAIT_MINIMUM_S = 10
 """<Configured RetryBackOffWaitMinimum>"""
 
 
+def tls_of(bench: Bench) -> ssl.SSLContext | None:
+    """TLS of an endpoint that is as secure as the first."""
+    if bench.setup.security_profile < 2:
+        return None
+    return bench.pki.server_context(client_root=bench.pki.root if bench.setup.security_profile == 3 else None)
+
+
 async def other_endpoint(bench: Bench) -> Csms:
     """The test system's second endpoint, as secure as the first."""
-    client_root = bench.pki.root if bench.setup.security_profile == 3 else None
-    tls = bench.pki.server_context(client_root=client_root) if bench.setup.security_profile >= 2 else None
-    other = Csms(bench.journal, tls=tls)
+    other = Csms(bench.journal, tls=tls_of(bench))
     if bench.setup.security_profile in (1, 2):
         other.passwords = {bench.identity: PASSWORD}
     bench.others.append(other)
@@ -81,12 +89,23 @@ async def test_tc_b_45_cs(bench: Bench) -> None:
 
 
 @case("Core", "M")
-@ALL_PROFILES
-async def test_tc_b_46_cs(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    ("station_setup", "tls"),
+    [
+        (Setup(security_profile=1), False),
+        (Setup(security_profile=2), False),
+        (Setup(security_profile=2), True),
+        (Setup(security_profile=3), False),
+        (Setup(security_profile=3), True),
+    ],
+    ids=["profile-1", "profile-2", "profile-2-mute-after-tls", "profile-3", "profile-3-mute-after-tls"],
+)
+async def test_tc_b_46_cs(bench: Bench, *, tls: bool) -> None:
     """Migrate to new ConnectionProfile - Fallback mechanism - Same CSMS Root"""
     await bench.configure("OCPPCommCtrlr", "NetworkProfileConnectionAttempts", "2")
     before = bench.csms.connection
-    async with MuteEndpoint(secured=bench.setup.security_profile >= 2) as other:
+    secured = bench.setup.security_profile >= 2
+    async with MuteEndpoint(secured=secured, tls=tls_of(bench) if tls else None) as other:
         await migrate(bench, other)
         await states.has_booted(bench, after=before)  # steps 8 and 9
     assert other.attempts == 2  # step 7
@@ -124,28 +143,33 @@ async def test_tc_b_47_cs(bench: Bench) -> None:
 
 
 @case("Core", "C", "C-47")
+@pytest.mark.parametrize("mute", [False, True], ids=["refused", "mute"])
 @ALL_PROFILES
-async def test_tc_b_49_cs(bench: Bench) -> None:
+async def test_tc_b_49_cs(bench: Bench, *, mute: bool) -> None:
     """Migrate to new ConnectionProfile - Fallback after NetworkProfileConnectionAttempts per
     NetworkConfigurationPriority failed - Same CSMS Root"""
     await bench.configure("OCPPCommCtrlr", "NetworkProfileConnectionAttempts", "1")
     await bench.configure("OCPPCommCtrlr", "RetryBackOffRepeatTimes", "0")
     await bench.configure("OCPPCommCtrlr", "RetryBackOffRandomRange", "0")
     await bench.configure("OCPPCommCtrlr", "RetryBackOffWaitMinimum", str(WAIT_MINIMUM_S))
-    other = await other_endpoint(bench)
-    other.accepting = False
-    before, asked = bench.csms.connection, len(bench.csms.handshakes)
-    await migrate(bench, other)
-    bench.csms.accepting = False
-    await bench.until(lambda: len(other.handshakes) == 1, within_s=60.0, why="no attempt at the new endpoint")
-    await bench.until(lambda: len(bench.csms.handshakes) > asked, within_s=60.0, why="no fallback")  # steps 9 and 10
-    assert len(other.handshakes) == 1
-    assert not bench.csms.connected.is_set()
-    bench.csms.accepting = True
-    await bench.advance(WAIT_MINIMUM_S - 1.0)
-    assert len(bench.csms.handshakes) == asked + 1, "the station did not wait RetryBackOffWaitMinimum"
-    await states.has_booted(bench, after=before)  # steps 11 to 13
-    assert len(other.handshakes) == 1, "the station did not stay with the previous profile"
+    async with AsyncExitStack() as stack:
+        if mute:
+            other = await stack.enter_async_context(MuteEndpoint(secured=bench.setup.security_profile >= 2))
+        else:
+            other = await other_endpoint(bench)
+            other.accepting = False
+        before, asked = bench.csms.connection, len(bench.csms.handshakes)
+        await migrate(bench, other)
+        bench.csms.accepting = False
+        await bench.until(lambda: other.attempts == 1, within_s=60.0, why="no attempt at the new endpoint")  # 7 and 8
+        await bench.until(lambda: len(bench.csms.handshakes) > asked, within_s=60.0, why="no fallback")  # 9 and 10
+        assert other.attempts == 1
+        assert not bench.csms.connected.is_set()
+        bench.csms.accepting = True
+        await bench.advance(WAIT_MINIMUM_S - 1.0)
+        assert len(bench.csms.handshakes) == asked + 1, "the station did not wait RetryBackOffWaitMinimum"
+        await states.has_booted(bench, after=before)  # steps 11 to 13
+        assert other.attempts == 1, "the station did not stay with the previous profile"
 
 
 @case("Core", "M")
