@@ -245,7 +245,7 @@ class Program:
         await Heartbeat(manager, lambda: self.life).run()
 
     def _build_web(self) -> ASGIApp:
-        from station.web.api import build
+        from station.web.application import build
 
         return build(self)
 

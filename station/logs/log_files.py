@@ -116,7 +116,7 @@ class Logs:
         now = self._clock.now()
         if not span.has(now):
             return []
-        from station.web.status import status  # only needed here, and not at every start
+        from station.web.api.status import status  # only needed here, and not at every start
 
         host = self._sources.host
         shown = json.dumps(await status(host), indent=1, default=str)

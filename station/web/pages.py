@@ -12,8 +12,8 @@ from fastapi.staticfiles import StaticFiles
 
 from station.access.accounts import ACCOUNTS, Role
 from station.version import package_version
-from station.web.permissions import rule_for
-from station.web.visitor import Visitor, visitor_of
+from station.web.door.permissions import rule_for
+from station.web.door.visitor import Visitor, visitor_of
 from station.web.words import COOKIE, LANGUAGES, catalogue, language_of
 
 if TYPE_CHECKING:

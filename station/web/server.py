@@ -94,7 +94,7 @@ def _server(build: Callable[[], ASGIApp], tls: Callable[[], TlsFiles | None]) ->
         build(),
         ssl_certfile=files.certificate if files is not None else None,
         ssl_keyfile=files.key if files is not None else None,
-        proxy_headers=False,  # who asks through a proxy is not at this machine (visitor.py)
+        proxy_headers=False,  # who asks through a proxy is not at this machine (door/visitor.py)
         server_header=False,
         log_config=None,
         access_log=False,

@@ -251,5 +251,5 @@ def test_a_month_in_which_nobody_charged_is_a_report_too() -> None:
 
 
 def test_the_library_that_draws_is_not_loaded_with_the_api() -> None:
-    look = "import sys, station.web.document_api, station.web.transaction_api; sys.exit('fpdf' in sys.modules)"
+    look = "import sys, station.web.api.document, station.web.api.transaction; sys.exit('fpdf' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", look], check=False).returncode == 0

@@ -12,8 +12,8 @@ import pytest
 from starlette.routing import Route
 
 from station.access.accounts import Role
-from station.web.api import build
-from station.web.permissions import OTHERS, rule_for
+from station.web.application import build
+from station.web.door.permissions import OTHERS, rule_for
 from tests.walk import Walk, walking
 
 LABEL = "ABCD-EFGH-JKLM"

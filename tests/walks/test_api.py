@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from station.web.api import build
+from station.web.application import build
 from tests.walk import CARD, walking
 from tests.walks.steps import event, variables
 from tests.walks.visit import TOKEN, visiting

@@ -19,7 +19,7 @@ import pytest
 from station.hardware.board import SAFE
 from station.metrology.journal_file import export, prove
 from station.tokens.admission import TokenOutcome
-from station.web.api import build
+from station.web.application import build
 from tests.csms import Csms, Payload, running_csms
 from tests.walk import Walk, walking
 from tests.walks.station_process import StationProcess, open_transactions, until

@@ -1,0 +1,79 @@
+"""Commissioning and activation through the local API: how far the station is, its test session, and who is next."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from fastapi import FastAPI, HTTPException
+
+from station.access.accounts import Role
+from station.commissioning.activation import Activation, Stage
+from station.commissioning.installer_test import begin_test, end_test
+from station.commissioning.report import write_report
+from station.web.api.commissioning import hindrances
+from station.web.api.living import Command, Living, Wait, maybe_settle
+from station.web.api.status import Json
+from station.web.host import Host
+
+
+class TestSession(Command):
+    """Where the installer charges to try the station."""
+
+    evse: int = 1
+
+
+def activation_routes(api: FastAPI, living: Living, host: Host) -> None:
+    """The life of a station until it serves the public."""
+
+    @api.get("/api/commissioning")
+    async def state() -> Json:  # pyright: ignore[reportUnusedFunction]  # the decorators register these
+        return _told(living.life.activation)
+
+    @api.post("/api/commissioning", status_code=202)
+    async def commissioned(wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        activation = living.life.activation
+        if activation.stage is Stage.NOT_COMMISSIONED and (left := hindrances(living.life, host)):
+            raise HTTPException(409, f"still to be done: {', '.join(left)}")
+        if activation.stage is Stage.NOT_COMMISSIONED:
+            await write_report(living.life, host.configuration, host.site_settings.shown)
+        await activation.commission()
+        await living.life.access.close_label(Role.INSTALLER)
+        await maybe_settle(host, wait)
+        return {"accepted": True} | _told(living.life.activation)
+
+    @api.post("/api/commissioning/test-session", status_code=202)
+    async def test_session(body: TestSession | None = None, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        evse = living.evse((body or TestSession()).evse)
+        if living.life.activation.activated:
+            raise HTTPException(409, "the station is activated: charge as everybody does")
+        if not begin_test(living.life.station, evse):
+            raise HTTPException(409, "the EVSE cannot be used now")
+        await maybe_settle(host, wait)
+        return {"accepted": True}
+
+    @api.delete("/api/commissioning/test-session", status_code=202)
+    async def end_of_test(body: TestSession | None = None, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        if not end_test(living.life.station, living.evse((body or TestSession()).evse)):
+            raise HTTPException(409, "no test session goes on there")
+        await maybe_settle(host, wait)
+        return {"accepted": True}
+
+    @api.post("/api/activation", status_code=202)
+    async def activate(wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        if not await living.life.activation.activate():
+            raise HTTPException(409, "the station is not commissioned yet")
+        await maybe_settle(host, wait)
+        return {"accepted": True} | _told(living.life.activation)
+
+
+def _told(activation: Activation) -> Json:
+    return {
+        "stage": activation.stage.value,
+        "required": activation.required,
+        "commissioned_at": _text(activation.commissioned_at),
+        "activated_at": _text(activation.activated_at),
+    }
+
+
+def _text(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment is not None else None

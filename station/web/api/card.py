@@ -1,0 +1,69 @@
+"""The owner's own cards through the local API: what there is, and adding one by holding it to the reader."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import FastAPI, HTTPException
+from pydantic import Field
+
+from station.model import IdToken
+from station.tokens.own_cards import LEARN_S, LONGEST_LABEL
+from station.web.api.living import Command, Living
+from station.web.api.status import Json
+from station.web.api.token import IdTokenText, IdTokenType
+
+_Label = Annotated[str, Field(min_length=1, max_length=LONGEST_LABEL, pattern=r"^[^\x00-\x1f]+$")]
+
+
+class Learning(Command):
+    """The next card that is presented is to be added under this label."""
+
+    label: _Label
+
+
+class Card(Command):
+    """A card whose number is known."""
+
+    id_token: IdTokenText
+    type: IdTokenType = "ISO14443"
+    label: _Label
+
+
+def card_routes(api: FastAPI, living: Living) -> None:
+    """Everything below /api/cards."""
+
+    @api.get("/api/cards")
+    async def cards() -> Json:  # pyright: ignore[reportUnusedFunction]  # the decorators register these
+        life = living.life
+        return {
+            "counts": life.connect is None,
+            "learning": life.cards.learning,
+            "cards": [
+                {"name": name, "label": card.label, "number": card.shown, "added_at": card.added_at.isoformat()}
+                for name, card in life.cards.all().items()
+            ],
+        }
+
+    @api.post("/api/cards", status_code=201)
+    async def add(body: Card) -> Json:  # pyright: ignore[reportUnusedFunction]
+        return {"name": await living.life.cards.add(IdToken(body.id_token, body.type), body.label)}
+
+    @api.post("/api/cards/learning", status_code=202)
+    async def learn(body: Learning) -> Json:  # pyright: ignore[reportUnusedFunction]
+        try:
+            living.life.cards.learn(body.label)
+        except ValueError as error:
+            raise HTTPException(409, str(error)) from error
+        return {"accepted": True, "for_s": LEARN_S}
+
+    @api.delete("/api/cards/learning", status_code=202)
+    async def stop_learning() -> Json:  # pyright: ignore[reportUnusedFunction]
+        living.life.cards.stop_learning()
+        return {"accepted": True}
+
+    @api.delete("/api/cards/{name}", status_code=202)
+    async def remove(name: str) -> Json:  # pyright: ignore[reportUnusedFunction]
+        if not await living.life.cards.remove(name):
+            raise HTTPException(404, "there is no such card")
+        return {"accepted": True}

@@ -1,0 +1,119 @@
+"""Documents for people through the local API: the receipt of a transaction, and the report of a month."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import FastAPI, HTTPException, Query
+from fastapi.responses import Response
+
+from station.billing.transaction_log import Search
+from station.commissioning.report import read_report
+from station.documents import table
+from station.documents.occasion import Issuer, Month, Occasion, Proof
+from station.documents.words import Language
+from station.local_time import zone
+from station.metrology.signed_container import signed_container
+from station.version import package_version
+from station.web.api.transaction import attachment
+
+if TYPE_CHECKING:
+    from station.billing.transaction_log import Transaction
+    from station.life import Life
+    from station.web.api.living import Living
+    from station.web.host import Host
+
+Lang = Annotated[Language, Query()]
+MonthText = Annotated[str, Query(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$", description="such as 2026-01")]
+Token = Annotated[str | None, Query(max_length=36, description="a card's number, whole or as it is shown")]
+
+
+def document_routes(api: FastAPI, living: Living, host: Host) -> None:
+    """Receipts and reports. The library that draws them is loaded by the first one, in a thread."""
+    one_at_a_time = asyncio.Lock()  # each costs a processor for a while
+
+    async def drawn(draw: Callable[[], bytes], name: str) -> Response:
+        async with one_at_a_time:
+            return Response(await asyncio.to_thread(draw), media_type="application/pdf", headers=attachment(name))
+
+    @api.get("/api/transactions/{transaction_id}/receipt.pdf", response_class=Response)
+    async def receipt(transaction_id: str, lang: Lang = "en") -> Response:  # pyright: ignore[reportUnusedFunction]
+        life = living.life
+        found = await life.transactions.get(transaction_id)
+        if found is None:
+            raise HTTPException(404, "no such transaction")
+        proof, issuer, occasion = await _proof(life, transaction_id), _issuer(host), _occasion(life, lang)
+
+        def draw() -> bytes:
+            from station.documents.receipt import receipt as receipt_of
+
+            return receipt_of(found, issuer, proof, occasion)
+
+        return await drawn(draw, f"receipt-{found.number}.pdf")
+
+    @api.get("/api/commissioning/report.pdf", response_class=Response)
+    async def commissioning() -> Response:  # pyright: ignore[reportUnusedFunction]
+        found, issuer = await asyncio.to_thread(read_report, host.configuration), _issuer(host)
+        if found is None:
+            raise HTTPException(404, "the station was not commissioned step by step")
+
+        def draw() -> bytes:
+            from station.documents.commissioning import commissioning_report
+
+            return commissioning_report(found, issuer)
+
+        return await drawn(draw, "commissioning.pdf")
+
+    @api.get("/api/monthly-report.pdf", response_class=Response)
+    async def report(  # pyright: ignore[reportUnusedFunction]
+        month: MonthText, token: Token = None, lang: Lang = "en"
+    ) -> Response:
+        life = living.life
+        wanted, charges = await _charges(life, month, token)
+        shown = table.card(charges[0]) if token is not None and charges else token
+        issuer, occasion = _issuer(host), _occasion(life, lang)
+
+        def draw() -> bytes:
+            from station.documents.monthly import monthly_report
+
+            return monthly_report(wanted, charges, shown, issuer, occasion)
+
+        return await drawn(draw, f"charges-{month}.pdf")
+
+    @api.get("/api/monthly-report.csv", response_class=Response)
+    async def report_as_table(month: MonthText, token: Token = None) -> Response:  # pyright: ignore[reportUnusedFunction]
+        life = living.life
+        _, charges = await _charges(life, month, token)
+        text = table.heading() + table.rows(charges, zone(life.clock.now(), life.station.settings))
+        return Response(text, media_type=table.MEDIA_TYPE, headers=attachment(f"charges-{month}.csv"))
+
+
+async def _charges(life: Life, text: str, token: str | None) -> tuple[Month, list[Transaction]]:
+    """What ended of what began in a month, of one card or of all, the oldest first."""
+    month, here = Month.named(text), zone(life.clock.now(), life.station.settings)
+    search = Search(month.begin(here), month.end(here), token, ongoing=False)
+    return month, [one async for page in life.transactions.pages(search) for one in page]
+
+
+async def _proof(life: Life, transaction_id: str) -> Proof | None:
+    """What was signed of a transaction; None: nothing."""
+    records = await life.metrology.records.of(transaction_id)
+    if not records:
+        return None
+    keys = {key.fingerprint: key for key in await life.metrology.records.keys()}
+    key = keys[records[-1].fingerprint]
+    texts = tuple(one.text for one in records)
+    container = signed_container(records, keys).encode()
+    return Proof(texts, container, key.spki, key.fingerprint, by_meter=key.signer == "meter")
+
+
+def _issuer(host: Host) -> Issuer:
+    who = host.configuration.station
+    return Issuer(who.identity, f"{who.vendor} {who.model}", who.serial_number, f"borne {package_version()}")
+
+
+def _occasion(life: Life, language: Language) -> Occasion:
+    now = life.clock.now()
+    return Occasion(language, zone(now, life.station.settings), now)

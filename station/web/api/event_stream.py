@@ -1,0 +1,51 @@
+"""Server-sent events: what happens, as far as whoever listens may know, for as long as they may."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Final
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.responses import StreamingResponse
+
+from station.web.door.visitor import visitor_of
+from station.web.door.visitor_view import happening_for
+
+if TYPE_CHECKING:
+    from station.web.host import Host
+
+_MOST_LISTENERS: Final = 32
+_SIGN_OF_LIFE_S: Final = 15.0
+"""real seconds; a proxy or a phone gives a silent connection up"""
+
+
+def event_routes(api: FastAPI, host: Host) -> None:
+    """`/api/events`."""
+    listeners = 0
+
+    @api.get("/api/events")
+    async def events(request: Request) -> StreamingResponse:  # pyright: ignore[reportUnusedFunction]  # the decorator registers it
+        visitor = visitor_of(request)
+        if listeners >= _MOST_LISTENERS:
+            raise HTTPException(503, f"{_MOST_LISTENERS} listen already")
+
+        async def stream() -> AsyncGenerator[str]:
+            nonlocal listeners
+            listeners += 1
+            try:
+                with host.feed.listening() as queue:
+                    yield ": listening\n\n"
+                    while visitor.session is None or visitor.session.lives(host.clock.monotonic()):
+                        try:
+                            happening = await asyncio.wait_for(queue.get(), _SIGN_OF_LIFE_S)
+                        except TimeoutError:
+                            yield ": still here\n\n"
+                            continue
+                        if (data := happening_for(visitor.role, happening)) is not None:
+                            yield f"event: {happening.kind}\ndata: {json.dumps(data)}\n\n"
+            finally:
+                listeners -= 1
+
+        return StreamingResponse(stream(), media_type="text/event-stream")

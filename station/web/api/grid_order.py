@@ -1,0 +1,45 @@
+"""The grid operator's orders through the local API: the one in force, and the record as JSON and as a table."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI, HTTPException
+from fastapi.responses import Response
+
+from energy.grid_orders import as_csv, dimmed_for
+from station.web.api.status import Json
+
+if TYPE_CHECKING:
+    from energy.grid_orders import GridOrders
+    from station.web.api.living import Living
+
+
+def grid_order_routes(api: FastAPI, living: Living) -> None:
+    """What the contact orders and has ordered."""
+
+    def orders() -> GridOrders:
+        found = living.life.grid_orders
+        if found is None:
+            raise HTTPException(404, "no contact of the grid operator is configured")
+        return found
+
+    @api.get("/api/grid-orders")
+    async def grid_orders() -> Json:  # pyright: ignore[reportUnusedFunction]
+        record, order = orders().record, orders().order
+        now = living.life.clock.now()
+        midnight = datetime.combine(now.date(), time(), UTC)
+        return {
+            "order": None
+            if order is None
+            else {"limit_w": order.limit_w, "since": order.since.isoformat(), "reason": order.reason.value},
+            "damaged": record.damaged,
+            "dimmed_today_min": round(dimmed_for(record.entries, midnight, now).total_seconds() / 60, 1),
+            "entries": [entry.told() for entry in record.entries],
+        }
+
+    @api.get("/api/grid-orders.csv")
+    async def grid_orders_as_table() -> Response:  # pyright: ignore[reportUnusedFunction]
+        headers = {"Content-Disposition": 'attachment; filename="grid-orders.csv"'}
+        return Response(as_csv(orders().record.entries), media_type="text/csv; charset=utf-8", headers=headers)

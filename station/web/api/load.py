@@ -1,0 +1,114 @@
+"""Load management through the local API: why which current is offered, limits from outside, cheap hours."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import FastAPI, HTTPException
+from pydantic import Field
+
+from energy.limit import told
+from station.limits.priorities import HIGHEST
+from station.limits.shared_limits import LONGEST_S, USUAL_S, Setter, Wish
+from station.settings import Settings
+from station.web.api.living import Command, Living, Wait, maybe_settle
+from station.web.api.status import Json
+from station.web.host import Host
+
+
+class Limiting(Command):
+    """A limit for all EVSEs together; it ends by itself."""
+
+    current_a: Annotated[float, Field(ge=0, le=1000)] | None = None
+    """amperes per phase"""
+    power_w: Annotated[float, Field(ge=0, le=1e6)] | None = None
+    """watts over all phases"""
+    for_s: Annotated[float, Field(gt=0, le=LONGEST_S)] = USUAL_S
+    by: Annotated[str, Field(max_length=50, pattern=r"^[^\x00-\x1f]*$")] | None = None
+
+
+class TariffPlan(Command):
+    """What is waited for, and until when it has to be done."""
+
+    mode: Literal["none", "off-peak", "avoid-peaks"]
+    departure: Annotated[str, Field(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9])?$")] = ""
+    """local time, such as 07:30; empty: none"""
+    energy_wh: Annotated[int, Field(ge=0, le=200_000)] = 0
+    """so much by then"""
+
+
+class Priority(Command):
+    """Who is served first where not all can be."""
+
+    priority: Annotated[int, Field(ge=0, le=HIGHEST)]
+    """the higher comes first"""
+
+
+def load_routes(api: FastAPI, living: Living, host: Host) -> None:
+    """Everything below /api/load-management, and what a driver does about it."""
+
+    @api.get("/api/load-management")
+    async def state() -> Json:  # pyright: ignore[reportUnusedFunction]  # the decorators register these
+        life = living.life
+        controller, settings = life.load.controller, life.station.settings
+        watch = controller.watch
+        return {
+            "reasons": {
+                str(evse_id): told(reason) if reason is not None else None
+                for evse_id, reason in life.load.reasons.items()
+            },
+            "limits": life.shared_limits.shown(),
+            "protection_heat": watch.heat if watch is not None else None,
+            "sharing": controller.policy.value,
+            "priorities": {str(evse_id): life.load.priorities.of(evse_id) for evse_id in life.station.evses},
+            "tariff": {
+                "mode": settings.tariff_mode,
+                "departure": settings.tariff_departure,
+                "energy_wh": settings.tariff_energy_wh,
+            },
+        }
+
+    @api.put("/api/load-management/limits/{setter}", status_code=202)
+    async def limit(setter: Setter, body: Limiting, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        if body.current_a is None and body.power_w is None:
+            raise HTTPException(422, "current_a or power_w: one of them is needed")
+        held = await living.life.shared_limits.put(
+            setter, Wish(body.current_a, body.power_w, body.for_s, body.by or None)
+        )
+        await maybe_settle(host, wait)
+        return {"accepted": True, "until": held.until.isoformat() if held.until is not None else None}
+
+    @api.delete("/api/load-management/limits/{setter}", status_code=202)
+    async def no_limit(setter: Setter, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        await living.life.shared_limits.clear(setter)
+        await maybe_settle(host, wait)
+        return {"accepted": True}
+
+    @api.put("/api/load-management/tariff", status_code=202)
+    async def tariff(body: TariffPlan, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        settings = living.life.station.settings
+        await settings.change(Settings.tariff_departure, body.departure)
+        await settings.change(Settings.tariff_energy_wh, str(body.energy_wh))
+        await settings.change(Settings.tariff_mode, body.mode)
+        living.life.load.poke()
+        await maybe_settle(host, wait)
+        return {"accepted": True}
+
+    @api.put("/api/load-management/priorities/{evse_id}", status_code=202)
+    async def priority(evse_id: int, body: Priority, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        load = living.life.load
+        await load.priorities.change(living.evse(evse_id).id, body.priority)
+        load.poke()
+        await maybe_settle(host, wait)
+        return {"accepted": True}
+
+    @api.post("/api/evses/{evse_id}/charge-now", status_code=202)
+    async def charge_now(evse_id: int, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        evse = living.evse(evse_id)
+        if evse.state.authorization is None:
+            raise HTTPException(409, "nobody charges here")
+        if living.life.load.tariff is not None:
+            living.life.load.tariff.charge_now(evse_id)
+        living.life.load.poke()
+        await maybe_settle(host, wait)
+        return {"accepted": True}

@@ -1,0 +1,50 @@
+"""The residual-current monitors through the local API: what they told, their tests, and clearing by the service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI, HTTPException
+
+from station.model import Fault
+from station.web.api.living import Living, Wait, maybe_settle
+from station.web.api.status import Json
+from station.web.host import Host
+
+if TYPE_CHECKING:
+    from station.evse import Evse
+    from station.protection.residual_current import ResidualCurrentGuard
+
+
+def residual_routes(api: FastAPI, host: Host, living: Living) -> None:
+    """State, test and clearing."""
+
+    @api.get("/api/evses/{evse_id}/residual-current")
+    async def show(evse_id: int) -> Json:  # pyright: ignore[reportUnusedFunction]  # the decorators register these
+        return residual_status(living.life.residual, living.evse(evse_id))
+
+    @api.post("/api/evses/{evse_id}/residual-current/test")
+    async def test(evse_id: int) -> Json:  # pyright: ignore[reportUnusedFunction]
+        result = await living.life.residual.test(living.evse(evse_id).id)
+        if result is None:
+            raise HTTPException(409, "the monitor cannot be tested now: somebody uses this EVSE")
+        return {"result": result.value}
+
+    @api.delete("/api/evses/{evse_id}/residual-current", status_code=202)
+    async def clear(evse_id: int, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        try:
+            await living.life.residual.clear(living.evse(evse_id).id)
+        except ValueError as error:
+            raise HTTPException(409, str(error)) from error
+        await maybe_settle(host, wait)
+        return {"accepted": True}
+
+
+def residual_status(guard: ResidualCurrentGuard, evse: Evse) -> Json:
+    """What is latched at an EVSE, and its last test."""
+    last = guard.evidence.get(evse.id)
+    return {
+        "tripped": Fault.DC_RESIDUAL_CURRENT in evse.state.faults,
+        "shunt_trip": guard.wants_trip,
+        "last_test": None if last is None else {"at": last.at.isoformat(), "result": last.result.value},
+    }

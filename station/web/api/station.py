@@ -1,0 +1,113 @@
+"""The station itself through the local API: its state, what it remembers, and what a person at it may do."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+from fastapi import FastAPI, HTTPException, Query, Request
+from fastapi.responses import PlainTextResponse, Response
+
+from station.availability import OrderAnswer
+from station.model import EvseRef, StoppedReason, TriggerReason
+from station.web.api.living import Command, Living, Wait, maybe_settle
+from station.web.api.status import Json, hidden, status
+from station.web.door.visitor import visitor_of
+from station.web.door.visitor_view import status_for
+from station.web.host import Host
+
+
+class Operation(Command):
+    """Whether an EVSE may be used."""
+
+    operative: bool
+
+
+class Unlock(Command):
+    """The button that lets a cable go which nobody charges with."""
+
+    evse: int = 1
+
+
+def station_routes(api: FastAPI, living: Living, host: Host) -> None:
+    """Watching it, reading what it remembers, and acting on it."""
+    _watching_routes(api, host)
+    _reading_routes(api, living)
+    _acting_routes(api, living, host)
+
+
+def _watching_routes(api: FastAPI, host: Host) -> None:
+    @api.get("/healthz", response_class=PlainTextResponse)
+    async def alive() -> str:  # pyright: ignore[reportUnusedFunction]  # the decorators register these
+        return "ok\n"
+
+    @api.get("/metrics", response_class=PlainTextResponse)
+    async def prometheus() -> Response:  # pyright: ignore[reportUnusedFunction]
+        from station.web.api import metrics
+
+        return Response(await metrics.text(host), media_type=metrics.CONTENT_TYPE)
+
+    @api.get("/api/status")
+    async def whole_status(request: Request) -> Json:  # pyright: ignore[reportUnusedFunction]
+        return status_for(visitor_of(request).role, await status(host))
+
+
+def _reading_routes(api: FastAPI, living: Living) -> None:
+    @api.get("/api/variables")
+    async def variables() -> list[Json]:  # pyright: ignore[reportUnusedFunction]
+        model = living.life.variables
+        return [dataclasses.asdict(row) for row in model.rows()] if model is not None else []
+
+    @api.get("/api/auth/cache")
+    async def cache() -> list[Json]:  # pyright: ignore[reportUnusedFunction]
+        entries = living.life.station.tokens.entries()
+        return [
+            {"token": hidden(token, kind), "type": kind, "info": dataclasses.asdict(info)}
+            for (token, kind), info in entries
+        ]
+
+    @api.get("/api/security-events")
+    async def security_events(  # pyright: ignore[reportUnusedFunction]
+        most: Annotated[int, Query(ge=1, le=2000)] = 100,
+    ) -> list[Json]:
+        return [dataclasses.asdict(event) for event in await living.life.security_events.entries(most=most)]
+
+    @api.get("/api/profiles")
+    async def profiles() -> list[Json]:  # pyright: ignore[reportUnusedFunction]
+        return [dataclasses.asdict(profile) for profile in living.life.load.profiles.store.all()]
+
+
+def _acting_routes(api: FastAPI, living: Living, host: Host) -> None:
+    @api.post("/api/evses/{evse_id}/stop", status_code=202)
+    async def stop(evse_id: int, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        evse = living.evse(evse_id)
+        if evse.state.authorization is None:
+            raise HTTPException(409, "nobody charges here")
+        evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL)
+        await maybe_settle(host, wait)
+        return {"accepted": True}
+
+    @api.post("/api/evses/{evse_id}/availability", status_code=202)
+    async def availability(evse_id: int, body: Operation, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        place = EvseRef(living.evse(evse_id).id)
+        answer = await living.life.station.availability.order(place, operative=body.operative)
+        await maybe_settle(host, wait)
+        return {"accepted": True, "scheduled": answer is OrderAnswer.SCHEDULED}
+
+    @api.post("/api/unlock", status_code=202)
+    async def unlock(body: Unlock | None = None, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        evse = living.evse((body or Unlock()).evse)
+        if evse.state.authorization is not None:
+            raise HTTPException(409, "somebody charges here")
+        evse.release_lock()
+        await maybe_settle(host, wait)
+        return {"accepted": True, "locked": evse.state.seen.locked}
+
+    @api.delete("/api/tamper", status_code=202)
+    async def answer_for_tampering(wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        try:
+            await living.life.tamper.answer_for()
+        except ValueError as error:
+            raise HTTPException(409, str(error)) from error
+        await maybe_settle(host, wait)
+        return {"accepted": True}

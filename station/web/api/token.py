@@ -1,0 +1,83 @@
+"""Who may charge, through the local API: tokens as a reader or an app gives them, the start button, the master pass."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Literal
+
+from fastapi import FastAPI, HTTPException
+from pydantic import Field
+
+from station.model import MOST_ADDITIONAL_INFO, IdToken
+from station.tokens.admission import TokenOutcome
+from station.web.api.living import Command, Living, Wait, maybe_settle
+from station.web.api.status import Json
+from station.web.host import Host
+
+IdTokenType = Literal["ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress"]
+"""what a reader, a keypad or a ticket printer gives; tokens of other types are nobody's to present"""
+IdTokenText = Annotated[str, Field(min_length=1, max_length=36, pattern=r"^[A-Za-z0-9*\-_=:+|@.]*$")]
+"""identifierString (OCPP 2.0.1 part 2, primitive datatypes)"""
+
+
+class AdditionalInfo(Command):
+    """Something more that the CSMS is to look at (AdditionalInfoType)."""
+
+    token: IdTokenText
+    type: Annotated[str, Field(min_length=1, max_length=50)]
+
+
+class Token(Command):
+    """A token as a reader or an app presents it."""
+
+    id_token: IdTokenText
+    type: IdTokenType = "ISO14443"
+    additional_info: Annotated[tuple[AdditionalInfo, ...], Field(max_length=MOST_ADDITIONAL_INFO)] = ()
+    evse: int | None = None
+
+
+class Selection(Command):
+    """The EVSEs whose charge the holder of a master pass wants to stop."""
+
+    evses: Annotated[tuple[int, ...], Field(max_length=100)]
+
+
+def token_routes(api: FastAPI, living: Living, host: Host) -> None:
+    """Whoever wants to charge, or to stop others."""
+
+    @api.post("/api/token", status_code=202)
+    async def present(token: Token, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        if token.evse is not None:
+            living.evse(token.evse)
+        return await _told(host, _present(living, token, token.evse), wait)
+
+    @api.post("/api/evses/{evse_id}/token", status_code=202)
+    async def present_at(evse_id: int, token: Token, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        return await _told(host, _present(living, token, living.evse(evse_id).id), wait)
+
+    @api.post("/api/evses/{evse_id}/start-button", status_code=202)
+    async def start_button(evse_id: int, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        evse, station = living.evse(evse_id), living.life.station
+        if station.settings.auth_enabled and evse.state.lock_held_for is None:
+            raise HTTPException(409, "charging here needs an id token")
+        return await _told(host, station.admission.press_start(evse.id), wait)
+
+    @api.post("/api/master-pass", status_code=202)
+    async def master_pass(body: Selection, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        chosen = [living.evse(evse_id).id for evse_id in body.evses]
+        if not living.life.station.admission.select(chosen):
+            raise HTTPException(409, "no master pass was presented")
+        await maybe_settle(host, wait)
+        return {"accepted": True}
+
+
+def _present(living: Living, token: Token, evse_id: int | None) -> asyncio.Future[TokenOutcome]:
+    infos = tuple((info.token, info.type) for info in token.additional_info)
+    return living.life.station.present(IdToken(token.id_token, token.type, infos), evse_id)
+
+
+async def _told(host: Host, outcome: asyncio.Future[TokenOutcome], wait: str | None) -> Json:
+    if wait is None:
+        return {"accepted": True}
+    await host.clock.settle()
+    return {"accepted": True, "outcome": outcome.result().value if outcome.done() else None}

@@ -1,0 +1,88 @@
+"""The ASGI application of a station: every route of the local API and page, behind one door."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+
+from station.records.database import StorageError
+from station.version import package_version
+from station.web.api.account import account_routes
+from station.web.api.activation import activation_routes
+from station.web.api.card import card_routes
+from station.web.api.certificate import certificate_routes
+from station.web.api.charge import charge_routes
+from station.web.api.commissioning import commissioning_routes
+from station.web.api.diagnosis import diagnosis_routes
+from station.web.api.document import document_routes
+from station.web.api.event_stream import event_routes
+from station.web.api.factory import factory_routes
+from station.web.api.firmware import firmware_routes
+from station.web.api.grid_order import grid_order_routes
+from station.web.api.living import Living
+from station.web.api.load import load_routes
+from station.web.api.metering import metering_routes
+from station.web.api.price import price_routes
+from station.web.api.residual import residual_routes
+from station.web.api.settings import settings_routes
+from station.web.api.station import station_routes
+from station.web.api.token import token_routes
+from station.web.api.transaction import transaction_routes
+from station.web.door.gate import Gate
+from station.web.host import Host
+from station.web.pages import page_routes
+
+
+def build(host: Host) -> FastAPI:
+    """The ASGI application of a station. Importing this file takes the web framework along."""
+    api = FastAPI(
+        title="borne",
+        version=package_version(),
+        openapi_url="/api/openapi.json",
+        docs_url=None,  # the usual page loads scripts from elsewhere; pages.py has one that does not
+        redoc_url=None,
+    )
+    api.add_middleware(Gate, host=host)
+    api.add_exception_handler(StorageError, _storage_failed)
+    living = Living(host)
+    page_routes(api, host)
+    event_routes(api, host)
+    station_routes(api, living, host)
+    _people_routes(api, living, host)
+    _upkeep_routes(api, living, host)
+    if host.simulated:
+        from station.web.sim.routes import simulation_routes
+
+        simulation_routes(api, host, living)
+    return api
+
+
+def _people_routes(api: FastAPI, living: Living, host: Host) -> None:
+    """What drivers and the owner ask for."""
+    account_routes(api, living)
+    card_routes(api, living)
+    charge_routes(api, living)
+    token_routes(api, living, host)
+    transaction_routes(api, living)
+    document_routes(api, living, host)
+    price_routes(api, living, host)
+    load_routes(api, living, host)
+
+
+def _upkeep_routes(api: FastAPI, living: Living, host: Host) -> None:
+    """What installers, service and the grid operator ask for."""
+    activation_routes(api, living, host)
+    commissioning_routes(api, living, host)
+    settings_routes(api, living, host)
+    diagnosis_routes(api, living)
+    certificate_routes(api, living)
+    grid_order_routes(api, living)
+    metering_routes(api, living)
+    residual_routes(api, host, living)
+    firmware_routes(api, living, host)
+    factory_routes(api, living, host)
+
+
+async def _storage_failed(request: Request, error: Exception) -> JSONResponse:
+    del request
+    return JSONResponse({"detail": f"the disk refuses: {error}"}, status_code=503)

@@ -1,0 +1,162 @@
+"""The door of the local API and page: who comes in, with which right, and with which headers an answer leaves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urlsplit
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from station.access.accounts import Role
+from station.records.database import StorageError
+from station.transfer.location import USER_AGENT
+from station.web.door.permissions import Rule, rule_for
+from station.web.door.visitor import CSRF_HEADER, Visitor, admit, host_name, is_own_name
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from station.access.access import Access
+    from station.web.host import Host
+
+_LARGEST_BODY = 256 * 1024
+_MEASURES_ITSELF: Final = ("PUT", "/api/firmware/image")
+"""takes a large body piece by piece, and knows how large it may be"""
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
+        " font-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), geolocation=(self), microphone=(), payment=(), usb=()",
+}
+
+
+class Gate:
+    """An ASGI application around another one."""
+
+    def __init__(self, app: ASGIApp, host: Host) -> None:
+        self._app = app
+        self._host = host
+        self._names = host.configuration.http.names
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in, or answer it here."""
+        if scope["type"] != "http":
+            return
+        request = Request(scope)
+        life = self._host.life
+        access = life.access if life is not None and await _is_ready(life.access) else None
+        visitor = admit(request, access)
+        rule = rule_for(request.method, request.url.path)
+        refusal = self._stranger(request) or _unasked(request, visitor) or _refusal(request, visitor, rule, access)
+        changes = request.method not in _READING
+
+        async def leave(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _put_headers(message, request)
+                if changes and access is not None and message["status"] < 400 and _is_told(rule):
+                    await access.note_change(visitor.words, _action(request, rule), visitor.address)
+            await send(message)
+
+        await (refusal or self._app)(scope, receive, leave)
+
+    def _stranger(self, request: Request) -> Response | None:
+        """Requests that are not meant for us, or too large to be."""
+        if not is_own_name(host_name(request), self._names):
+            return _no(421, "this station does not have that name; http.names lists those that it has")
+        if request.headers.get("user-agent", "").startswith(USER_AGENT):
+            return _no(403, "this is no place for files")  # a file transfer that the CSMS aims at us
+        if "transfer-encoding" in request.headers:
+            return _no(411, "the length of the body must be told")
+        length = request.headers.get("content-length", "0")
+        measured = (request.method, request.url.path) == _MEASURES_ITSELF
+        if not length.isdecimal() or (int(length) > _LARGEST_BODY and not measured):
+            return _no(413, f"more than {_LARGEST_BODY} bytes")
+        return None
+
+
+async def _is_ready(access: Access) -> bool:
+    """Whether it is known who has a password; while the disk refuses, nobody from elsewhere is let in."""
+    try:
+        await access.ready()
+    except StorageError:
+        return False
+    return True
+
+
+def _unasked(request: Request, visitor: Visitor) -> Response | None:
+    """Changes that a foreign page makes a browser send (CSRF)."""
+    if request.method in _READING:
+        return None
+    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        return _no(403, "changes are not taken from other pages")
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower():
+        return _no(403, "changes are not taken from other pages")
+    if visitor.by_cookie and visitor.session is not None:
+        shown = request.headers.get(CSRF_HEADER, "")
+        if not _same(shown, visitor.session.csrf):
+            return _no(403, f"the header {CSRF_HEADER} is missing or wrong; GET /api/session tells it")
+    return None
+
+
+def _refusal(request: Request, visitor: Visitor, rule: Rule, access: Access | None) -> Response | None:
+    """Requests for which the visitor is too little."""
+    if visitor.role >= rule.least:
+        return None
+    if request.method in _READING and "text/html" in request.headers.get("accept", ""):
+        return RedirectResponse(_door(request, rule.least, access), status_code=303)
+    if access is None or not access.accounts.commissioned:
+        return _no(403, "changes are accepted from this machine only, until somebody has a password")
+    if visitor.role is Role.VISITOR:
+        answer = _no(401, f"sign in as {rule.least.word}")
+        answer.headers["WWW-Authenticate"] = "Bearer"
+        return answer
+    return _no(403, f"that is for the {rule.least.word}")
+
+
+def _door(request: Request, role: Role, access: Access | None) -> str:
+    """Where a person signs in, and comes back from: with the code of the label where that is all that there is yet."""
+    accounts = access.accounts if access is not None else None
+    first = accounts is not None and accounts.awaits_code(role) and not accounts.has_password(role)
+    query = f"?{request.url.query}" if request.url.query else ""
+    door = "first-password" if first else "sign-in"
+    return f"/{door}?role={role.word}&to={quote(request.url.path + query, safe='/')}"
+
+
+def _is_told(rule: Rule) -> bool:
+    """Whether a change belongs into the security log. Charging does not, nor does what happens in a simulated world:
+    the log rolls, and whoever starts and stops all day must not wash it out. Signing in is logged where it happens."""
+    return rule.least >= Role.OWNER and not rule.path.startswith("/api/sim/")
+
+
+def _action(request: Request, rule: Rule) -> str:
+    """What was done, without what the path names: that may be a card."""
+    route: object = request.scope.get("route")
+    return f"{request.method} {getattr(route, 'path', rule.path)}"
+
+
+def _put_headers(message: Message, request: Request) -> None:
+    headers = MutableHeaders(scope=message)
+    for name, value in HEADERS.items():
+        headers.setdefault(name, value)
+    if not request.url.path.startswith("/static/"):
+        headers.setdefault("Cache-Control", "no-store")
+
+
+def _same(shown: str, wanted: str) -> bool:
+    import hmac
+
+    return hmac.compare_digest(shown.encode(), wanted.encode())
+
+
+def _no(status: int, why: str) -> JSONResponse:
+    return JSONResponse({"detail": why}, status_code=status)

@@ -1,0 +1,24 @@
+"""The simulated hardware through the local API: what a driver, a meter, a network or time itself does."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from station.web.api.certificate import certificate_seeding_routes
+from station.web.api.living import Living
+from station.web.host import Host
+from station.web.sim.driver import driver_routes
+from station.web.sim.network import network_routes
+from station.web.sim.seed import seed_routes
+from station.web.sim.station import station_routes
+from station.web.sim.surroundings import surroundings_routes
+
+
+def simulation_routes(api: FastAPI, host: Host, living: Living) -> None:
+    """Everything below /api/sim/."""
+    driver_routes(api, host)
+    station_routes(api, host, living)
+    surroundings_routes(api, host)
+    seed_routes(api, living)
+    network_routes(api, living)
+    certificate_seeding_routes(api, living)

@@ -1,0 +1,163 @@
+"""What surrounds a simulated station, through the local API: billing meter, house, temperature and time."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Literal
+
+from fastapi import FastAPI, HTTPException
+from pydantic import Field
+
+from metering.reading import Phases
+from station.protection.jumpers import JumperPosition
+from station.simulation.board import MeterOverride
+from station.simulation.linky import TariffPeriod
+from station.simulation.trace import TraceError, read_trace
+from station.web.api.living import Command, Wait, maybe_settle
+from station.web.api.status import Json
+from station.web.host import Host
+from station.web.sim.driver import board_of
+
+_Current = Annotated[float, Field(ge=0, le=200)]
+
+
+class Meter(Command):
+    """What the billing meter shows in place of the truth; null is the truth again."""
+
+    evse: int = 1
+    energy_wh: float | None = None
+    power_w: float | None = None
+    current_a: float | None = None
+    voltage_v: float | None = None
+    noise: Annotated[float, Field(ge=0, le=1)] | None = None
+    """by how much of themselves current and voltage differ from reading to reading, at the most"""
+    failure: bool | None = None
+
+
+class Temperature(Command):
+    """What the sensor inside the station shows; null: it has none."""
+
+    evse: int | None = None
+    """null: that of every EVSE"""
+    celsius: Annotated[float, Field(ge=-60, le=150)] | None
+
+
+class Selector(Command):
+    """The current selector on the back plate; null: its position cannot be read."""
+
+    position: Literal["32", "25", "20", "16", "12", "8", "X", "Y", "Z"] | None
+
+
+class Grid(Command):
+    """The house behind the grid meter."""
+
+    currents_a: Annotated[list[_Current], Field(min_length=1, max_length=3)] | None = None
+    loads: dict[str, Annotated[list[_Current], Field(min_length=1, max_length=3)] | None] | None = None
+    """named loads that go on; null: off"""
+    trace_file: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    """a CSV file on this machine: a header, then the amperes of L1, L2, L3 for each second from now on"""
+    silence: bool | None = None
+    noise: Annotated[float, Field(ge=0, le=1)] | None = None
+    """bit flips per byte on the meter's wire; on Modbus anything but 0 spoils every answer"""
+    tariff_period: TariffPeriod | None = None
+    """of a Linky, as historique mode writes it"""
+    tomorrow: Literal["----", "BLEU", "BLAN", "ROUG"] | None = None
+    """the colour of tomorrow that it tells"""
+    contact: bool | None = None
+    """whether the grid operator's contact is closed; its opposite is then open, or the other way round"""
+    contact_wire_broken: bool | None = None
+    """both contacts of the changeover relay look open; null leaves it as it is"""
+    contact_failing: bool | None = None
+    """the input of the contacts does not answer"""
+
+
+class JumpersOrder(Command):
+    """The jumpers of the smart-meter port; null: their position cannot be read."""
+
+    position: JumperPosition | None
+
+
+class Time(Command):
+    """How time goes on."""
+
+    advance_s: Annotated[float, Field(ge=0, le=10 * 86_400)] | None = None
+    rate: Annotated[float, Field(ge=0, le=1000)] | None = None
+
+
+def surroundings_routes(api: FastAPI, host: Host) -> None:
+    """Meter, grid, back plate, clock."""
+
+    @api.post("/api/sim/meter", status_code=202)
+    async def meter(body: Meter, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        board = board_of(host, body.evse)
+        board.meter = MeterOverride(body.energy_wh, body.power_w, body.current_a, body.voltage_v, body.noise or 0.0)
+        if body.failure is not None:
+            host.world.fail_meter(body.evse, body.failure)
+        await maybe_settle(host, wait)
+        return {"accepted": True}
+
+    @api.post("/api/sim/grid", status_code=202)
+    async def grid(body: Grid, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        house, contacts = host.world.house, host.world.contacts
+        if body.trace_file is not None:
+            try:
+                house.replay(await asyncio.to_thread(read_trace, Path(body.trace_file)))
+            except TraceError as error:
+                raise HTTPException(422, f"trace_file: {error}") from error
+        if body.currents_a is not None:
+            house.set_currents(_three(body.currents_a))
+        for name, currents in (body.loads or {}).items():
+            if currents is None:
+                house.switch_off(name)
+            else:
+                house.switch_on(name, _three(currents))
+        disturbs = body.silence is not None or body.noise is not None
+        if disturbs and not host.world.disturb_grid_meter(silence=body.silence, noise=body.noise):
+            raise HTTPException(409, "the house has no simulated meter")
+        period, tomorrow = host.world.tariff
+        host.world.tariff = (body.tariff_period or period, body.tomorrow or tomorrow)
+        if body.contact is not None:
+            contacts.closed = (body.contact, not body.contact)
+        if body.contact_wire_broken:
+            contacts.closed = (False, False)
+        if body.contact_failing is not None:
+            contacts.failing = body.contact_failing
+        await maybe_settle(host, wait)
+        return {"accepted": True}
+
+    @api.post("/api/sim/temperature", status_code=202)
+    async def temperature(body: Temperature, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        boards = host.world.boards.values() if body.evse is None else [board_of(host, body.evse)]
+        for board in boards:
+            board.heat(body.celsius)
+        await maybe_settle(host, wait)
+        return {"accepted": True}
+
+    @api.post("/api/sim/selector", status_code=202)
+    async def selector(body: Selector, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        host.world.back_plate.turn(body.position)
+        await maybe_settle(host, wait)
+        return {"accepted": True}
+
+    @api.post("/api/sim/jumpers", status_code=202)
+    async def jumpers(body: JumpersOrder, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        host.world.back_plate.plug_jumpers(body.position)
+        await maybe_settle(host, wait)
+        return {"accepted": True}
+
+    @api.post("/api/sim/clock")
+    async def clock(body: Time) -> Json:  # pyright: ignore[reportUnusedFunction]
+        time = host.world.clock
+        if (body.advance_s is None) == (body.rate is None):
+            raise HTTPException(422, "advance_s or rate: one of them")
+        if body.rate is not None:
+            time.run(body.rate)
+        if body.advance_s is not None:
+            await time.advance(body.advance_s)
+        return {"now": time.now().isoformat(), "monotonic_s": time.monotonic(), "rate": time.rate}
+
+
+def _three(currents_a: list[float]) -> Phases[float]:
+    filled = [*currents_a, 0.0, 0.0]
+    return Phases(filled[0], filled[1], filled[2])
