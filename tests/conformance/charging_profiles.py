@@ -68,11 +68,6 @@ async def set_profile(bench: Bench, sent: Payload, *, evse_id: int | None = None
     return str(answer["status"])
 
 
-async def installed(bench: Bench, sent: Payload, *, evse_id: int | None = None) -> None:
-    """Memory state: this profile is configured."""
-    assert await set_profile(bench, sent, evse_id=evse_id) == "Accepted"
-
-
 async def get_profiles(bench: Bench, request_id: int, evse_id: int | None = None, **criteria: Any) -> str:
     """GetChargingProfiles; the status."""
     request: Payload = {"requestId": request_id, "chargingProfile": criteria}

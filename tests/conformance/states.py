@@ -503,31 +503,18 @@ def check_csr(pem: str) -> x509.CertificateSigningRequest:
 # Firmware
 
 
-async def reboot_before_firmware_installation(bench: Bench) -> None:
-    """Reusable state RebootBeforeFirmwareInstallation."""
-    status = await bench.expect("FirmwareStatusNotification", within_s=300.0)
-    assert status["status"] == "InstallRebooting", status
-    boot = await bench.expect("BootNotification", within_s=300.0)
+async def reboot_before_firmware_activation(bench: Bench, request_id: int) -> Payload:
+    """Reusable state RebootBeforeFirmwareActivation of an update; returns the BootNotification."""
+    told = await bench.expect("FirmwareStatusNotification", within_s=60.0)
+    assert told == {"status": "InstallRebooting", "requestId": request_id}, told
+    boot = await bench.expect("BootNotification", within_s=180.0)
+    boots_first(bench)
     assert boot["reason"] == "FirmwareUpdate", boot
-    await _all_connectors(bench)
-    status = await bench.expect("FirmwareStatusNotification", within_s=300.0)
-    assert status["status"] == "Installing", status
-
-
-async def reboot_before_firmware_activation(bench: Bench) -> Payload:
-    """Reusable state RebootBeforeFirmwareActivation; returns the BootNotification."""
-    status = await bench.expect("FirmwareStatusNotification", within_s=300.0)
-    assert status["status"] == "InstallRebooting", status
-    boot = await bench.expect("BootNotification", within_s=300.0)
-    assert boot["reason"] == "FirmwareUpdate", boot
-    await _all_connectors(bench)
+    said = bench.journal.sent("FirmwareStatusNotification")
+    rebooting = next(frame for frame in reversed(said) if frame.payload["status"] == "InstallRebooting")
+    assert rebooting.connection < bench.journal.sent("BootNotification")[-1].connection, "told after the reboot"
+    await bench.expect_all_statuses("Available")
     return boot
-
-
-async def _all_connectors(bench: Bench) -> None:
-    """The current state of all connectors is told."""
-    for number in range(1, bench.setup.evses + 1):
-        await bench.expect("StatusNotification", where=lambda told, number=number: told["evseId"] == number)
 
 
 # Memory
@@ -583,6 +570,7 @@ async def id_token_local_auth_list(bench: Bench, id_token: Payload | None = None
 
 
 async def set_charging_profile(bench: Bench, profile: Payload, *, evse_id: int | None = None) -> None:
-    """Memory state SetChargingProfile."""
-    answer = await bench.call("SetChargingProfile", {"evseId": evse_id or bench.evse_id, "chargingProfile": profile})
+    """Memory state SetChargingProfile; on the EVSE of the bench, or another, or (0) on the station."""
+    evse = bench.evse_id if evse_id is None else evse_id
+    answer = await bench.call("SetChargingProfile", {"evseId": evse, "chargingProfile": profile})
     assert answer["status"] == "Accepted", answer

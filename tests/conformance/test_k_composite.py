@@ -12,7 +12,6 @@ from tests.conformance.charging_profiles import (
     UNITS,
     check_periods,
     composite,
-    installed,
     profile,
 )
 from tests.conformance.frames import Payload
@@ -36,8 +35,8 @@ async def test_tc_k_40_cs(bench: Bench, unit: str) -> None:
     high = profile(
         unit, (0, 7.0), (100, 9.0), start=start, duration=round(150 + DEVIATION_S), identity=2, level=1, **valid
     )
-    await installed(bench, low)
-    await installed(bench, high)
+    await states.set_charging_profile(bench, low)
+    await states.set_charging_profile(bench, high)
     schedule = await composite(bench, bench.evse_id, 350, unit)
     expected: list[tuple[int, float | None]] = [(0, 7.0), (100, 9.0), (round(150 + DEVIATION_S), 8.0), (200, 10.0)]
     check_periods(schedule, start, unit, expected)
@@ -77,9 +76,9 @@ async def test_tc_k_41_cs(bench: Bench, unit: str) -> None:
         transactionId=bench.session().transaction_id,
         **valid,
     )
-    await installed(bench, most, evse_id=0)
-    await installed(bench, default)
-    await installed(bench, of_transaction)
+    await states.set_charging_profile(bench, most, evse_id=0)
+    await states.set_charging_profile(bench, default)
+    await states.set_charging_profile(bench, of_transaction)
     schedule = await composite(bench, bench.evse_id, 400, unit)
     check_periods(
         schedule,

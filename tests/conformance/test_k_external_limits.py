@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.conformance import states
 from tests.conformance.bench import Bench
 from tests.conformance.cases import setup
-from tests.conformance.charging_profiles import composite, installed, profile, reported
+from tests.conformance.charging_profiles import composite, profile, reported
 from tests.conformance.frames import Payload
 
 _OPERATOR = "/api/load-management/limits/operator"
@@ -26,7 +26,7 @@ async def test_a_profile_is_not_supported_where_smart_charging_is_not(bench: Ben
 
 async def test_a_limit_from_outside_is_reported_as_an_external_constraint(bench: Bench) -> None:
     """K12.FR.02, K12.FR.04, K12.FR.05, as TC_K_52_CS; the CSMS cannot clear it (K10.FR.08, K10.FR.09)."""
-    await installed(bench, profile("A", (0, 20.0), start=bench.iso()))
+    await states.set_charging_profile(bench, profile("A", (0, 20.0), start=bench.iso()))
     await bench.station.put(_OPERATOR, {"current_a": 11.0})
     told = await bench.expect("NotifyChargingLimit")
     assert told["chargingLimit"]["chargingLimitSource"] == "SO", told

@@ -13,7 +13,6 @@ from tests.conformance.charging_profiles import (
     check_reported,
     composite,
     get_profiles,
-    installed,
     multiplier,
     profile,
 )
@@ -27,8 +26,8 @@ async def _two(bench: Bench, *, level_of_max: int = 0, level_of_default: int = 0
     """Memory state: a ChargingStationMaxProfile on the station, a TxDefaultProfile on the configured EVSE."""
     most = profile("A", (0, 16.0), purpose=_MAX, start=bench.iso(), identity=201, level=level_of_max)
     default = profile("A", (0, 10.0), start=bench.iso(), identity=202, level=level_of_default)
-    await installed(bench, most, evse_id=0)
-    await installed(bench, default)
+    await states.set_charging_profile(bench, most, evse_id=0)
+    await states.set_charging_profile(bench, default)
     return most, default
 
 
@@ -43,7 +42,7 @@ async def _clear(bench: Bench, **request: object) -> str:
 @case("Smart Charging", "M")
 async def test_tc_k_05_cs(bench: Bench) -> None:
     """Clear Charging Profile - With chargingProfileId"""
-    await installed(bench, profile("A", start=bench.iso()))
+    await states.set_charging_profile(bench, profile("A", start=bench.iso()))
     assert await _clear(bench, chargingProfileId=PROFILE_ID) == "Accepted"
     assert await get_profiles(bench, 5, chargingProfileId=[PROFILE_ID]) == "NoProfiles"
 
@@ -51,7 +50,7 @@ async def test_tc_k_05_cs(bench: Bench) -> None:
 @case("Smart Charging", "M")
 async def test_tc_k_06_cs(bench: Bench) -> None:
     """Clear Charging Profile - With stackLevel/purpose combination for one profile"""
-    await installed(bench, profile("A", start=bench.iso(), level=2))
+    await states.set_charging_profile(bench, profile("A", start=bench.iso(), level=2))
     await states.energy_transfer_started(bench)
     meant: Payload = {"chargingProfilePurpose": _DEFAULT, "stackLevel": 2}
     assert await _clear(bench, chargingProfileCriteria=meant) == "Accepted"
@@ -61,7 +60,7 @@ async def test_tc_k_06_cs(bench: Bench) -> None:
 @case("Smart Charging", "M")
 async def test_tc_k_07_cs(bench: Bench) -> None:
     """Clear Charging Profile - With unknown stackLevel/purpose combination"""
-    await installed(bench, profile("A", start=bench.iso(), level=1))
+    await states.set_charging_profile(bench, profile("A", start=bench.iso(), level=1))
     meant: Payload = {"chargingProfilePurpose": _MAX, "stackLevel": 0}
     assert await _clear(bench, chargingProfileCriteria=meant) == "Unknown"
 
@@ -77,7 +76,9 @@ async def test_tc_k_08_cs(bench: Bench) -> None:
 async def test_tc_k_09_cs(bench: Bench, unit: str) -> None:
     """Clear Charging Profile - Clearing a TxDefaultProfile - With ongoing transaction"""
     await bench.configure("SmartChargingCtrlr", "LimitChangeSignificance", "1.0")
-    await installed(bench, profile(unit, (0, 6.0), start=bench.iso(), duration=round(400 + DEVIATION_S)))
+    await states.set_charging_profile(
+        bench, profile(unit, (0, 6.0), start=bench.iso(), duration=round(400 + DEVIATION_S))
+    )
     await states.energy_transfer_started(bench)
     schedule = await composite(bench, bench.evse_id, 300, unit)
     check_periods(schedule, bench.iso(), unit, [(0, 6.0)])
@@ -91,8 +92,8 @@ async def test_tc_k_09_cs(bench: Bench, unit: str) -> None:
 @setup(evses=2)
 async def test_tc_k_24_cs(bench: Bench) -> None:
     """Clear Charging Profile - With stackLevel/purpose combination for multiple profiles"""
-    await installed(bench, profile("A", start=bench.iso(), identity=201, level=1), evse_id=1)
-    await installed(bench, profile("A", start=bench.iso(), identity=202, level=1), evse_id=2)
+    await states.set_charging_profile(bench, profile("A", start=bench.iso(), identity=201, level=1), evse_id=1)
+    await states.set_charging_profile(bench, profile("A", start=bench.iso(), identity=202, level=1), evse_id=2)
     meant: Payload = {"chargingProfilePurpose": _DEFAULT, "stackLevel": 1}
     assert await _clear(bench, chargingProfileCriteria=meant) == "Accepted"
     assert await get_profiles(bench, 24, **meant) == "NoProfiles"
@@ -141,7 +142,7 @@ async def test_tc_k_33_cs(bench: Bench) -> None:
 async def test_tc_k_34_cs(bench: Bench) -> None:
     """Get Charging Profile - EvseId > 0 + chargingLimitSource"""
     sent = profile("A", start=bench.iso(), level=1)
-    await installed(bench, sent)
+    await states.set_charging_profile(bench, sent)
     await check_reported(bench, 34, {bench.evse_id: [sent]}, bench.evse_id, chargingLimitSource=["CSO"])
     assert await get_profiles(bench, 35, bench.evse_id, chargingLimitSource=["EMS"]) == "NoProfiles"
 

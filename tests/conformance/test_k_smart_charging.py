@@ -15,7 +15,6 @@ from tests.conformance.charging_profiles import (
     check_periods,
     check_reported,
     composite,
-    installed,
     profile,
     set_profile,
 )
@@ -53,7 +52,7 @@ async def test_tc_k_03_cs(bench: Bench, unit: str) -> None:
 @UNITS
 async def test_tc_k_04_cs(bench: Bench, unit: str) -> None:
     """Replace charging profile - With chargingProfileId"""
-    await installed(bench, profile(unit, (0, 6.0), start=bench.iso()))
+    await states.set_charging_profile(bench, profile(unit, (0, 6.0), start=bench.iso()))
     sent = profile(unit, (0, 10.0), start=bench.iso())
     assert await set_profile(bench, sent) == "Accepted"
     await check_reported(bench, 4, {bench.evse_id: [sent]}, chargingProfileId=[PROFILE_ID])

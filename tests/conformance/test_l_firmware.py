@@ -106,18 +106,8 @@ async def _set_unavailable(bench: Bench, *evses: int) -> None:
 async def _installed(bench: Bench, request_id: int, *, version: str = VERSION) -> None:
     """Installing, the reboot that activates, and what follows it; the new version is told at the boot."""
     await _firmware_status(bench, "Installing", request_id)
-    action, told = await _next_of(bench, "FirmwareStatusNotification", "BootNotification")
-    assert (action, told) == (
-        "FirmwareStatusNotification",
-        {"status": "InstallRebooting", "requestId": request_id},
-    )
-    action, boot = await _next_of(
-        bench, "BootNotification", "StatusNotification", "FirmwareStatusNotification", within_s=180.0
-    )
-    assert action == "BootNotification", boot
-    assert boot["reason"] == "FirmwareUpdate", boot
+    boot = await states.reboot_before_firmware_activation(bench, request_id)
     assert boot["chargingStation"]["firmwareVersion"] == version, boot
-    await bench.expect_all_statuses("Available")
     await _firmware_status(bench, "Installed", request_id)
     await _security_event(bench, "FirmwareUpdated")
     assert not [one for one in bench.csms.unread if one.action == "FirmwareStatusNotification"]
