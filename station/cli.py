@@ -136,12 +136,14 @@ def demonstrate(
 @commands.command()
 def decode(
     kind: Annotated[str, typer.Argument(metavar="linky|p1|modbus")],
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A recorded stream, or a register image in JSON.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A recorded stream; of Modbus, registers or frames in JSON.")
+    ],
     key: Annotated[str | None, typer.Option(metavar="HEX", help="Opens encrypted telegrams of a P1 port.")] = None,
     authentication_key: Annotated[
         str | None, typer.Option(metavar="HEX", help="Where it is not the one of Luxembourg.")
     ] = None,
-    model: Annotated[str | None, typer.Option(metavar="NAME", help="Whose registers an image holds.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="The meter whose registers they are.")] = None,
 ) -> None:
     """Say what a recording of a meter holds, as JSON lines; exit 1 when nothing in it is believable."""
     import json

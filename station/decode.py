@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Final, cast
 from metering.frozen import frozen
 
 if TYPE_CHECKING:
+    from metering.drivers.exchange import Answered
     from metering.drivers.register_image import RegisterImage
+    from metering.drivers.registers import Block, MeterModel
 
 Json = dict[str, object]
 
@@ -123,6 +125,8 @@ def _modbus(request: Request, data: bytes) -> Decoded:
     from metering.drivers.models import MODELS, named
 
     document = _document(request.file, data)
+    if "frames" in document:
+        return _frames(request, document["frames"])
     image = _image(request.file, document)
     wanted = request.model if request.model is not None else document.get("meter")
     model = named(wanted) if isinstance(wanted, str) else None
@@ -141,13 +145,74 @@ def _modbus(request: Request, data: bytes) -> Decoded:
     return Decoded((register_image.line(finding),))
 
 
+def _frames(request: Request, frames: object) -> Decoded:
+    """Requests and responses as they went over the wire."""
+    from metering.drivers.models import MODELS, named
+
+    model = named(request.model) if request.model is not None else None
+    if model is None and request.model is not None:
+        raise UsageError(f"--model: {request.model} is not known; must be one of {', '.join(MODELS)}")
+    if not isinstance(frames, list):
+        raise UsageError(f"{request.file}: is no recording of frames: `frames` must be a list")
+    table = MODELS[model] if model is not None else None
+    recorded = cast("list[object]", frames)
+    lines = tuple(_frame(request.file, number, one, table) for number, one in enumerate(recorded, start=1))
+    if any("words" in line or "exception" in line for line in lines):
+        return Decoded(lines)
+    return Decoded(lines, "no response in it is whole and answers its request")
+
+
+def _frame(file: Path, number: int, recorded: object, table: MeterModel | None) -> Json:
+    """One request, its response where there is one, and what that says; nothing of a frame that is damaged."""
+    from metering.drivers import exchange
+
+    try:
+        told = cast("dict[str, str]", recorded)
+        transport = exchange.Transport(told["transport"])
+        request, response = bytes.fromhex(told["request"]), bytes.fromhex(told.get("response", ""))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise UsageError(
+            f"{file}: is no recording of frames: frame {number} needs `transport`, rtu or tcp, and `request` in hex"
+        ) from None
+    line: Json = {"name": told["name"]} if "name" in told else {}
+    try:
+        asked = exchange.read_request(request, transport)
+        line |= {"unit": asked.unit, **{key: getattr(asked.block, key) for key in ("function", "address", "count")}}
+        if response:
+            answered = exchange.read_response(response, transport, asked)
+            line |= _answer(asked.block, answered, told.get("decode"), table)
+    except exchange.FrameError as error:
+        whose = "response" if "unit" in line else "request"
+        return line | {"valid": False, "why": f"the {whose} {error}"}
+    return line | {"valid": True}
+
+
+def _answer(block: Block, answered: Answered, layout: str | None, table: MeterModel | None) -> Json:
+    from metering.clock import SystemClock
+    from metering.drivers import exchange, register_image
+
+    if answered.exception is not None:
+        return {"exception": answered.exception}
+    line: Json = {"words": [f"{word:04X}" for word in answered.words]}
+    if isinstance(layout, str) and (value := exchange.number(answered, layout)) is not None:
+        line["value"] = value
+    if table is None:
+        return line
+    words = {block.address + at: word for at, word in enumerate(answered.words)}
+    image = register_image.RegisterImage(frozenset({block.function}), words)
+    finding = register_image.read(image, table, SystemClock().now())
+    if finding is None or finding.objection is not None:
+        return line
+    return line | {"values": {name: value for name, value in register_image.line(finding).items() if value is not None}}
+
+
 def _document(file: Path, data: bytes) -> Mapping[str, object]:
     try:
         document: object = json.loads(data)
     except ValueError:
         raise UsageError(f"{file}: is no JSON") from None
     if not isinstance(document, dict):
-        raise UsageError(f"{file}: is no register image: it must be an object with `registers`")
+        raise UsageError(f"{file}: is no register image: it must be an object with `registers`, or with `frames`")
     return cast("dict[str, object]", document)
 
 

@@ -295,7 +295,7 @@ def _decode_number(register: Register, registers: Registers) -> Decimal | None:
     raw = b"".join(registers[place].to_bytes(2, "big") for place in register.places)
     number: float = struct.unpack(register.type.layout, raw)[0]
     if register.type.is_float:
-        return _shortest(register.type, number, raw) * register.factor if math.isfinite(number) else None
+        return shortest(register.type, number, raw) * register.factor if math.isfinite(number) else None
     # ABB B23, Carlo Gavazzi: the largest number means "not available"; Schneider, SunSpec: the smallest.
     smallest, largest = register.type.span
     unavailable = number == largest or (smallest < 0 and number == smallest)
@@ -315,7 +315,7 @@ def _scale(register: Register, registers: Registers) -> Decimal | None:
     return Decimal(10) ** exponent if -10 <= exponent <= 10 else None
 
 
-def _shortest(type_: NumberType, number: float, raw: bytes) -> Decimal:
+def shortest(type_: NumberType, number: float, raw: bytes) -> Decimal:
     """The shortest decimal that fills the same register: 230.1, not 230.10000610351562."""
     if type_ is NumberType.F32:
         for digits in (6, 7, 8):

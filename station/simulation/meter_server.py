@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Protocol, Self, cast
 
 from metering.clock import Clock
+from metering.drivers.exchange import crc
 from metering.drivers.registers import MeterModel, encode
 from metering.frozen import frozen
 from metering.reading import Reading
@@ -134,16 +135,6 @@ class RtuFraming:
     def garble(self, frame: bytes) -> bytes:
         """Turn one bit of the CRC."""
         return frame[:-1] + bytes((frame[-1] ^ 1,))
-
-
-def crc(frame: bytes) -> bytes:
-    """CRC-16 of Modbus as it goes on the wire; zero over a frame that ends with its CRC."""
-    value = 0xFFFF
-    for byte in frame:
-        value ^= byte
-        for _ in range(8):
-            value = (value >> 1) ^ 0xA001 if value & 1 else value >> 1
-    return value.to_bytes(2, "little")
 
 
 def answer(meter: ServedMeter, pdu: bytes) -> bytes:

@@ -107,6 +107,23 @@ def test_every_register_image_says_what_is_expected_and_nothing_else(name: str, 
 
 
 @needs_samples
+def test_recorded_modbus_frames_say_what_is_expected_and_the_damaged_one_nothing() -> None:
+    file = SAMPLES / "modbus" / "frames.json"
+    result = run("modbus", file)
+    assert (result.exit_code, result.stderr) == (0, "")
+    frames = cast("list[Json]", json.loads(file.read_text())["frames"])
+    assert len(frames) == len(lines(result)) > 0
+    for frame, told in zip(frames, lines(result), strict=True):
+        assert told["name"] == frame["name"]
+        assert told["valid"] is frame.get("valid", True)
+        for key in ("value", "exception"):
+            assert same(told.get(key), frame.get(key)), (frame["name"], told)
+        assert ("words" in told) is ("value" in frame)
+    (of_meter,) = [line for line in lines(run("modbus", file, "--model", "pac2200")) if "values" in line]
+    assert of_meter["values"] == {"total_power_w": 4748.75}
+
+
+@needs_samples
 @pytest.mark.parametrize("name", expected("linky"))
 def test_a_recording_with_the_parity_left_in_says_the_same(name: str, tmp_path: Path) -> None:
     plain = (SAMPLES / "linky" / name).read_bytes()
@@ -154,6 +171,11 @@ def test_wrong_usage_is_one_sentence_and_exit_2(arguments: list[str], sentence: 
         (b'{"registers": {"0": "4366"}}', [], "--model: is needed"),
         (b'{"registers": {"0": "4366"}}', ["--model", "water clock"], "water clock is not known"),
         (b'{"registers": {"0": "14366"}}', ["--model", "sdm630"], "four hexadecimal digits"),
+        (b'{"frames": {}}', [], "`frames` must be a list"),
+        (b'{"frames": [{"transport": "rtu"}]}', [], "frame 1 needs `transport`"),
+        (b'{"frames": [{"transport": "rtu", "request": "0G"}]}', [], "frame 1 needs `transport`"),
+        (b'{"frames": ["01 04"]}', [], "frame 1 needs `transport`"),
+        (b'{"frames": []}', ["--model", "water clock"], "water clock is not known"),
     ],
 )
 def test_what_is_no_register_image_is_exit_2(
@@ -164,6 +186,25 @@ def test_what_is_no_register_image_is_exit_2(
     result = run("modbus", file, *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     assert sentence in result.stderr
+
+
+def test_frames_of_which_none_is_whole_are_told_one_by_one_and_exit_1(tmp_path: Path) -> None:
+    file = tmp_path / "frames.json"
+    asked = "01 04 00 00 00 02 71 CB"
+    spoilt = [
+        {"transport": "rtu", "request": asked, "response": "01 04 04 43 66 33 34 1B 39"},
+        {"transport": "rtu", "request": asked.replace("71", "70")},
+        {"transport": "rtu", "request": asked},
+    ]
+    file.write_text(json.dumps({"frames": spoilt}))
+    result = run("modbus", file)
+    assert result.exit_code == 1
+    assert result.stderr == f"{file}: no response in it is whole and answers its request\n"
+    assert [line.get("why") for line in lines(result)] == [
+        "the response has a wrong CRC",
+        "the request has a wrong CRC",
+        None,
+    ]
 
 
 def test_a_key_that_is_none_is_refused_and_not_repeated(tmp_path: Path) -> None:
