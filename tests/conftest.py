@@ -12,4 +12,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--csms-port", default="9310", help="where that station finds the test system (ws://HOST:PORT/ocpp)"
     )
+    group.addoption("--switching-board", action="store_true", help="our own station can take two phases of three away")
     group.addoption("--conformance-report", metavar="FILE", help="write what came of each case, as Markdown")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +18,8 @@ from tests.conformance.csms import Csms, Journal
 from tests.conformance.external import borrowed
 from tests.conformance.pki import Pki
 from tests.conformance.station import IDENTITY, PASSWORD, SERIAL_NUMBER, Setup, Station, StationProcess, Unsupported
+
+SWITCHING_BOARD = {"phase_switching": True, "phase_choice": True}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,6 +40,8 @@ def station_setup(request: pytest.FixtureRequest) -> Setup:
 async def bench(request: pytest.FixtureRequest, station_setup: Setup, tmp_path: Path) -> AsyncGenerator[Bench]:
     """A station that is connected, accepted and idle, and the CSMS that it is connected to."""
     url: str | None = request.config.getoption("--station", None)
+    if request.config.getoption("--switching-board", False):
+        station_setup = replace(station_setup, evse={**station_setup.evse, **SWITCHING_BOARD})
     pki, journal = Pki(tmp_path), Journal()
     csms = Csms(journal, port=int(request.config.getoption("--csms-port", "9310") or 0) if url else 0)
     csms.tls, tls = _tls(pki, station_setup)

@@ -35,6 +35,8 @@ class Setup:
     """`Component.Variable` or `Component.Variable.Instance`, and the value in place of the default"""
     tables: dict[str, Any] = field(default_factory=dict[str, Any])
     """further tables or keys of the installation file, merged over the others"""
+    evse: dict[str, Any] = field(default_factory=dict[str, Any])
+    """further keys of each EVSE"""
     accept_at_boot: bool = True
     """False: the case itself wants to see the first boot; the bench does not wait for it"""
 
@@ -186,7 +188,7 @@ class StationProcess:
             "log": {"level": "info", "format": "human"},
             "simulation": {"rate": 0.0},
             "evse": [
-                {"id": number, "attached_cable": setup.attached_cable, "connector_type": kind}
+                {"id": number, "attached_cable": setup.attached_cable, "connector_type": kind, **setup.evse}
                 for number in range(1, setup.evses + 1)
             ],
             "variable": [variable_row(name, value) for name, value in setup.variables.items()],
