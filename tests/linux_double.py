@@ -25,6 +25,8 @@ class Chips:
         self.on_output: Callable[[int, bool], object] = lambda line, active: None
         self.missing = False
         """the chip is gone"""
+        self.taken: set[int] = set()
+        """lines that another program has requested"""
 
     def request_lines(
         self, path: str, config: dict[Iterable[int | str] | int | str, LineSettings | None], consumer: str | None = None
@@ -33,15 +35,19 @@ class Chips:
         assert consumer == "borne"
         if path != CHIP or self.missing:
             raise FileNotFoundError(2, "No such file or directory", path)
-        for line, settings in config.items():
-            assert isinstance(line, int)
+        wanted: dict[int, LineSettings] = {}
+        for those, settings in config.items():
             assert settings is not None
-            if line in self.settings:
-                raise OSError(16, "Device or resource busy")
+            for line in (those,) if isinstance(those, int) else those:
+                assert isinstance(line, int)
+                wanted[line] = settings
+        if self.taken & wanted.keys() or self.settings.keys() & wanted.keys():
+            raise OSError(16, "Device or resource busy")
+        for line, settings in wanted.items():
             self.settings[line] = settings
             if settings.direction is Direction.OUTPUT:
                 self.put(line, settings.output_value is Value.ACTIVE)
-        return Request(self, [line for line in config if isinstance(line, int)])
+        return Request(self, list(wanted))
 
     def put(self, line: int, active: bool) -> None:
         """An output changes."""

@@ -1,4 +1,7 @@
-"""What every grid source promises, each on its real wire: fresh, stale, noisy, restarting, disconnected, mistaken."""
+"""What every grid source promises, each on its real wire: fresh, stale, noisy, restarting, disconnected, mistaken.
+
+The same of the grid operator's contact, which gives orders in place of samples: test_contact_contract.py.
+"""
 
 from __future__ import annotations
 
