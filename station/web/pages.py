@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
+from urllib.parse import quote
 
 from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -12,6 +13,7 @@ from fastapi.staticfiles import StaticFiles
 
 from station.access.accounts import ACCOUNTS, Role
 from station.version import package_version
+from station.web.door.gate import ASK_AGAIN_S
 from station.web.door.permissions import rule_for
 from station.web.door.visitor import Visitor, visitor_of
 from station.web.words import COOKIE, LANGUAGES, catalogue, language_of
@@ -79,10 +81,12 @@ def page_routes(api: FastAPI, host: Host) -> None:
     @api.get("/sign-in", include_in_schema=False)
     async def sign_in(  # pyright: ignore[reportUnusedFunction]  # the decorators register these
         request: Request, role: str = "", to: str = "/"
-    ) -> HTMLResponse:
-        accounts = host.life.access.accounts if host.life is not None else None
-        able = [one.word for one in ACCOUNTS if accounts is not None and accounts.has_password(one)]
-        awaiting = [one.word for one in ACCOUNTS if accounts is not None and accounts.awaits_code(one)]
+    ) -> Response:
+        if host.life is None:
+            return RedirectResponse(f"/starting?to={quote(request.url.path)}", status_code=303)
+        accounts = host.life.access.accounts
+        able = [one.word for one in ACCOUNTS if accounts.has_password(one)]
+        awaiting = [one.word for one in ACCOUNTS if accounts.awaits_code(one)]
         wanted = role if role in able else (able[-1] if role in awaiting and able else "")
         return page(request, "sign-in", able=able, awaiting=awaiting, wanted=wanted, to=_own_path(to))
 
@@ -92,6 +96,15 @@ def page_routes(api: FastAPI, host: Host) -> None:
         return page(
             request, "first-password", able=roles, wanted=role if role in roles else "installer", to=_own_path(to)
         )
+
+    @api.get("/starting", include_in_schema=False)
+    async def starting(request: Request, to: str = "/") -> Response:  # pyright: ignore[reportUnusedFunction]
+        if host.life is not None:
+            return RedirectResponse(_own_path(to), status_code=303)
+        answer = page(request, "starting")
+        answer.status_code = 503
+        answer.headers.update({"Retry-After": str(ASK_AGAIN_S), "Refresh": str(ASK_AGAIN_S)})
+        return answer
 
     @api.get("/language/{language}", include_in_schema=False)
     async def choose_language(request: Request, language: str, to: Annotated[str, Query()] = "/") -> Response:  # pyright: ignore[reportUnusedFunction]

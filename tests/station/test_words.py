@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from energy.limit import LimitSource
 from station.commissioning.problems import Cause
 from station.commissioning.steps import Step
+from station.light.indicator import Reason
+from station.model import Fault
 from station.web.words import LANGUAGES, USUAL, catalogue, preferred
 
 _WEB = Path(__file__).parents[2] / "station" / "web"
@@ -42,6 +45,13 @@ def test_every_step_of_commissioning_and_everything_that_can_be_wrong_there_has_
     always = {Step.IDENTITY, Step.SITE, Step.BREAKER, Step.WIRING, Step.RESIDUAL, Step.TEST_SESSION}
     wanted = {f"step.{step}" for step in Step} | {f"absent.{step}" for step in Step if step not in always}
     assert wanted | {f"cause.{cause}" for cause in Cause} <= catalogue(USUAL).keys()
+
+
+def test_every_fault_reason_of_the_light_and_source_of_a_limit_has_its_texts() -> None:
+    """A fault is a sentence for drivers, and a name among the inputs and outputs."""
+    faults = {start + fault for fault in Fault for start in ("fault.", "fault-name.")}
+    limits = {start + source for source in LimitSource for start in ("limit.", "why.")}
+    assert faults | limits | {f"state.{reason}" for reason in Reason} <= catalogue(USUAL).keys()
 
 
 @pytest.mark.parametrize(

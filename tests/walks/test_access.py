@@ -65,6 +65,27 @@ async def test_before_anybody_has_a_password_other_machines_only_look(tmp_path: 
         assert (await client.post("/api/session", json={"role": "owner", "password": PASSWORD})).status_code == 403
 
 
+async def test_while_the_station_starts_nobody_is_refused_for_good(tmp_path: Path) -> None:
+    """A script is told to ask again, a person sees a page that goes on by itself; at the machine nothing changes."""
+    page = {"Accept": "text/html"}
+    async with walking(tmp_path) as walk, away(walk) as client:
+        await walk.accepted()
+        await give_password(walk, Role.OWNER)
+        await walk.application.lose_power()
+        for answer in (await client.get("/api/variables"), await client.post("/api/evses/1/stop")):
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+            assert answer.json()["starting"] is True
+        for path in ("/owner", "/sign-in"):
+            led = await client.get(path, headers=page)
+            assert (led.status_code, led.headers["location"]) == (303, f"/starting?to={path}")
+        waiting = await client.get("/starting?to=/owner", headers=page)
+        assert (waiting.status_code, waiting.headers["refresh"]) == (503, "2")
+        assert "The station starts" in waiting.text
+        await walk.application.restore_power()
+        assert (await client.get("/starting?to=/owner", headers=page)).headers["location"] == "/owner"
+        assert (await client.get("/api/variables")).status_code == 401
+
+
 async def test_the_installer_comes_in_with_the_labels_code_once(tmp_path: Path) -> None:
     """Then with the password; the owner's code is handed on, and the log tells all of it."""
     async with walking(tmp_path, http={"installer_code": LABEL}) as walk, away(walk) as phone, away(walk) as other:

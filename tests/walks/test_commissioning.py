@@ -213,3 +213,25 @@ async def test_the_report_is_signed_over_all_that_was_found(tmp_path: Path) -> N
     assert steps["breaker"]["evidence"] == {"breaker_a": 32.0, "curve": "C", "selector_a": 32.0}
     assert steps["clamps"]["inapplicable"] == "there are no current transformers"
     assert steps["test-session"]["reason"] == "no vehicle"
+
+
+async def test_the_phase_of_one_phase_vehicles_is_learnt_while_one_charges(tmp_path: Path) -> None:
+    """Three equal phases tell nothing: the step says what is missing, until a one-phase vehicle has charged."""
+    tables: dict[str, Any] = {
+        "station": REQUIRED,
+        "evse": [{"id": 1, "phase_rotation": "learn"}],
+        "grid": {"phases": 3, "max_current_a": 40.0, "source": {"type": "linky"}},
+        "simulation": {"linky": {"mode": "standard", "phases": 3, "subscribed_va": 27_000}},
+    }
+    async with walking(tmp_path, **tables) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await walk.until(lambda: walk.life.load.controller.last_sample)
+        told = await try_step(api, step="phases")
+        assert (told["outcome"], told["problems"][0]["cause"]) == ("failed", "phases-unknown"), told
+        await walk.plug(phases=1)
+        await api.post("/api/commissioning/test-session", {"evse": 1})
+        await walk.charging()
+        for _ in range(200):
+            await walk.advance(1)
+        told = await try_step(api, step="phases")
+        assert (told["outcome"], told["evidence"]) == ("passed", {"evse_1": "L1 → L1"}), told

@@ -85,6 +85,7 @@ async def _charge(life: Life, evse: Evse, bills: _Bills) -> Json:
     now_wh = latest.energy_import_wh if latest is not None else None
     shown["charge"] = {
         "began_at": found.began_at.isoformat(),
+        "authorized": evse.state.authorization is not None,
         "energy_wh": max(0.0, now_wh - float(begin_wh)) if now_wh is not None and begin_wh is not None else None,
         "cost": None if asked is None else {"total": str(asked.total), "currency": asked.currency},
     }

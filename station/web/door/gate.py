@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _LARGEST_BODY = 256 * 1024
 _MEASURES_ITSELF: Final = ("PUT", "/api/firmware/image")
 """takes a large body piece by piece, and knows how large it may be"""
+ASK_AGAIN_S: Final = 2
+"""a start takes about that long"""
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -56,7 +58,9 @@ class Gate:
         access = life.access if life is not None and await _is_ready(life.access) else None
         visitor = admit(request, access)
         rule = rule_for(request.method, request.url.path)
-        refusal = self._stranger(request) or _unasked(request, visitor) or _refusal(request, visitor, rule, access)
+        refusal = self._stranger(request) or _unasked(request, visitor)
+        if refusal is None and visitor.role < rule.least:
+            refusal = _refusal(request, visitor, rule, access) if access is not None else _unknown(request)
         changes = request.method not in _READING
 
         async def leave(message: Message) -> None:
@@ -108,13 +112,11 @@ def _unasked(request: Request, visitor: Visitor) -> Response | None:
     return None
 
 
-def _refusal(request: Request, visitor: Visitor, rule: Rule, access: Access | None) -> Response | None:
-    """Requests for which the visitor is too little."""
-    if visitor.role >= rule.least:
-        return None
-    if request.method in _READING and "text/html" in request.headers.get("accept", ""):
+def _refusal(request: Request, visitor: Visitor, rule: Rule, access: Access) -> Response:
+    """The answer to a visitor who is too little."""
+    if _is_person(request):
         return RedirectResponse(_door(request, rule.least, access), status_code=303)
-    if access is None or not access.accounts.commissioned:
+    if not access.accounts.commissioned:
         return _no(403, "changes are accepted from this machine only, until somebody has a password")
     if visitor.role is Role.VISITOR:
         answer = _no(401, f"sign in as {rule.least.word}")
@@ -123,13 +125,30 @@ def _refusal(request: Request, visitor: Visitor, rule: Rule, access: Access | No
     return _no(403, f"that is for the {rule.least.word}")
 
 
-def _door(request: Request, role: Role, access: Access | None) -> str:
-    """Where a person signs in, and comes back from: with the code of the label where that is all that there is yet."""
-    accounts = access.accounts if access is not None else None
-    first = accounts is not None and accounts.awaits_code(role) and not accounts.has_password(role)
+def _unknown(request: Request) -> Response:
+    """The answer while nobody is known: the station has no power, starts, or cannot read its disk. Ask again."""
+    if _is_person(request):
+        return RedirectResponse(f"/starting?to={_whole_path(request)}", status_code=303)
+    answer = JSONResponse({"detail": "the station starts; ask again", "starting": True}, status_code=503)
+    answer.headers["Retry-After"] = str(ASK_AGAIN_S)
+    return answer
+
+
+def _is_person(request: Request) -> bool:
+    """Whether a browser opens a page."""
+    return request.method in _READING and "text/html" in request.headers.get("accept", "")
+
+
+def _whole_path(request: Request) -> str:
     query = f"?{request.url.query}" if request.url.query else ""
+    return quote(request.url.path + query, safe="/")
+
+
+def _door(request: Request, role: Role, access: Access) -> str:
+    """Where a person signs in, and comes back from: with the code of the label where that is all that there is yet."""
+    first = access.accounts.awaits_code(role) and not access.accounts.has_password(role)
     door = "first-password" if first else "sign-in"
-    return f"/{door}?role={role.word}&to={quote(request.url.path + query, safe='/')}"
+    return f"/{door}?role={role.word}&to={_whole_path(request)}"
 
 
 def _is_told(rule: Rule) -> bool:

@@ -15,6 +15,7 @@ LEAST_ROLES: Final[tuple[tuple[str, str, Role], ...]] = (
     ("GET", "/healthz", _VISITOR),
     ("GET", "/", _VISITOR),
     ("GET", "/sign-in", _VISITOR),
+    ("GET", "/starting", _VISITOR),
     ("GET", "/first-password", _VISITOR),
     ("GET", "/language/*", _VISITOR),
     ("GET", "/static/**", _VISITOR),

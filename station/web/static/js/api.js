@@ -1,6 +1,6 @@
 // The local API: reads, changes (with the token that other pages do not know), and errors as sentences.
 
-import { t } from "./words.js";
+import { language, t } from "./words.js";
 
 let session = null;
 
@@ -48,8 +48,10 @@ async function ask(method, path, body, headers = {}) {
 
 function sentence(status, told) {
   if (status === 401) return t("error.signed-out");
+  if (status === 503 && told?.starting === true) return t("error.starting");
   if (status === 429) return t("error.wait", { seconds: told.wait_s ?? "?" });
   const detail = told?.detail;
   if (Array.isArray(detail)) return detail.map((one) => `${one.loc.at(-1)}: ${one.msg}`).join("; ");
-  return typeof detail === "string" ? detail : t("error.status", { status });
+  if (typeof detail !== "string") return t("error.status", { status });
+  return language === "en" ? detail : t("error.refused", { detail }); // the API gives its reasons in English
 }

@@ -10,6 +10,7 @@ import { known, t } from "./words.js";
 const role = document.documentElement.dataset.role;
 const isDriver = role !== "visitor";
 const cards = new Map();
+const NAMED = new Set(["user", "grid-operator"]); // limits whose setter has a name that people know
 let charges = new Map();
 
 watch(async (status) => {
@@ -60,7 +61,7 @@ function update(card, evse, status) {
   say(card.name, status.evses.length > 1 ? t("charge.evse", { number: evse.id }) : "");
   show(card.name, status.evses.length > 1);
   say(card.headline, t(`state.${state}`));
-  say(card.sentence, sentenceOf(state, evse));
+  say(card.sentence, sentenceOf(state, evse, status.stage));
   ring(card, evse, state, charge);
   figures(card, evse, charge, status);
   why(card, evse, status);
@@ -72,9 +73,10 @@ function stateOf(evse) {
   return evse.light?.reason ?? evse.connector_status.toLowerCase();
 }
 
-function sentenceOf(state, evse) {
+function sentenceOf(state, evse, stage) {
   const fault = evse.faults.find((one) => known(`fault.${one}`));
   if (fault !== undefined) return t(`fault.${fault}`);
+  if (state === "not-activated" && stage === "not-commissioned") return t("state.not-commissioned.text");
   return known(`state.${state}.text`) ? t(`state.${state}.text`) : "";
 }
 
@@ -90,7 +92,7 @@ function ring(card, evse, state, charge) {
     say(card.figure, amps(evse.offered_a));
     say(card.unit, t("charge.offered"));
   } else {
-    say(card.figure, t(`ring.${evse.connector_status.toLowerCase()}`));
+    say(card.figure, t(`ring.${state === "not-activated" ? state : evse.connector_status.toLowerCase()}`));
     say(card.unit, state === "available" && charge !== undefined ? t("charge.up-to", { most: amps(most) }) : "");
   }
 }
@@ -132,7 +134,7 @@ function fullest(grid, limit, meter) {
 function limitRow(one, binding, most) {
   const bar = make("i");
   bar.style.width = `${Math.round((100 * one.current_a) / most)}%`;
-  const name = one.by === null ? t(`limit.${one.source}`) : `${t(`limit.${one.source}`)} (${one.by})`;
+  const name = NAMED.has(one.source) && one.by !== null ? `${t(`limit.${one.source}`)} (${one.by})` : t(`limit.${one.source}`);
   const binds = one.source === binding.source && one.by === binding.by && one.current_a === binding.current_a;
   return make(
     "li",
@@ -144,9 +146,9 @@ function limitRow(one, binding, most) {
 }
 
 function actions(card, evse, charge, state) {
-  const someone = evse.transaction_id !== null && evse.transaction_id !== undefined;
+  const someone = charge?.charge?.authorized === true;
   const usable = ["available", "plugged-in", "reserved", "offline"].includes(state);
-  show(card.stop, isDriver && someone && charge?.charge !== null);
+  show(card.stop, isDriver && someone);
   show(card.start, isDriver && usable && charge !== undefined && charge.start !== "plug");
   show(card.now, isDriver && someone && evse.limit?.source === "tariff");
   const hint = usable ? t(charge?.start === "plug" ? "charge.hint-plug" : "charge.hint-card") : "";

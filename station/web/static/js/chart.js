@@ -1,4 +1,4 @@
-// House and car under their limit, phase by phase, over the last hours.
+// House and car under their limit, phase by phase, over the last hours; a finger on the chart reads a moment of it.
 
 import { get } from "./api.js";
 import { find, make, say, show } from "./dom.js";
@@ -40,10 +40,20 @@ async function fetchRows() {
     about = told;
     while (rows.length > 0 && rows.at(-1)[0] > known) rows.pop();
     rows.push(...told.rows);
+    dropWhatIsLater();
     const oldest = (rows.at(-1)?.[0] ?? 0) - 2 * SPAN_S;
     while (rows.length > 0 && rows[0][0] < oldest) rows.shift();
   } catch {
     // the banner tells it
+  }
+}
+
+/** A clock that was set back leaves rows of a time that is yet to come: the newest row is now. */
+function dropWhatIsLater() {
+  let next = Infinity;
+  for (let at = rows.length - 1; at >= 0; at -= 1) {
+    if (rows[at][0] < next) next = rows[at][0];
+    else rows.splice(at, 1);
   }
 }
 
@@ -71,12 +81,13 @@ function fullest() {
   return drawn.indexOf(Math.max(...drawn));
 }
 
-/** Columns for uPlot: time, car on top of house, house, limit. */
+/** Columns for uPlot: time, car on top of house, house, limit. What the meter did not tell is a gap. */
 function columns() {
   const index = about.phases > 1 ? phase : 0;
   const span = rows.filter((row) => row[0] >= rows.at(-1)[0] - SPAN_S);
-  const house = span.map(([, grid, car]) => (grid[index] === null ? 0 : Math.max(0, grid[index] - car[index])));
-  const total = span.map(([, , car], at) => house[at] + car[index]);
+  const unknown = about.has_grid_meter ? null : 0;
+  const house = span.map(([, grid, car]) => (grid[index] === null ? unknown : Math.max(0, grid[index] - car[index])));
+  const total = span.map(([, , car], at) => (house[at] === null ? null : house[at] + car[index]));
   return [span.map((row) => row[0]), total, house, span.map((row) => row[3])];
 }
 
@@ -84,12 +95,18 @@ function draw() {
   if (chart === null || rows.length === 0) return;
   const data = columns();
   chart.setData(data);
-  const [, total, house, limit] = data.map((column) => column.at(-1));
-  const values = { car: amps(round(total - house)), house: amps(round(house)), limit: amps(limit) };
-  say(find("#chart-now"), t(about.has_grid_meter ? "chart.now" : "chart.now-car", values));
+  tell(data, chart.cursor.idx);
 }
 
-const round = (value) => Math.round(value * 10) / 10;
+/** Beside the names of the legend what flowed at the moment under the finger, or else now. */
+function tell(data, index) {
+  const at = index ?? data[0].length - 1;
+  const [moment, total, house, limit] = data.map((column) => column[at]);
+  const values = { car: total === null ? null : total - house, house, limit };
+  for (const [name, value] of Object.entries(values)) say(find(`#chart-${name}`), amps(value));
+  show(find("#chart-house").closest("li"), about.has_grid_meter);
+  say(find("#chart-moment"), index === null || index === undefined ? t("chart.now") : clock(moment * 1000));
+}
 
 function size() {
   const place = find("#chart");
@@ -114,13 +131,14 @@ function options() {
   const area = (name, strength) => ({
     stroke: colour(name),
     width: 2,
-    fill: `color-mix(in srgb, ${colour(name)} ${strength}%, transparent)`,
+    fill: (plot) => shade(plot, colour(name), strength),
     points: { show: false },
   });
   return {
     ...size(),
     padding: [12, 12, 0, 0],
-    cursor: { show: false },
+    cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
+    hooks: { setCursor: [(plot) => tell(plot.data, plot.cursor.idx)] },
     legend: { show: false },
     scales: { x: { time: true, range: xRange }, y: { range: yRange } },
     axes: [
@@ -130,11 +148,21 @@ function options() {
     bands: [{ series: [1, 2] }],
     series: [
       {},
-      area("--chart-car", 45),
-      area("--chart-house", 35),
+      area("--chart-car", 60),
+      area("--chart-house", 45),
       { stroke: colour("--chart-limit"), width: 2, dash: [6, 5], points: { show: false } },
     ],
   };
+}
+
+/** A colour that fades towards the ground. */
+function shade(plot, colour, strength) {
+  const { top, height } = plot.bbox;
+  if (!(height > 0)) return colour;
+  const gradient = plot.ctx.createLinearGradient(0, top, 0, top + height);
+  gradient.addColorStop(0, `color-mix(in srgb, ${colour} ${strength}%, transparent)`);
+  gradient.addColorStop(1, `color-mix(in srgb, ${colour} ${strength / 2}%, transparent)`);
+  return gradient;
 }
 
 function xRange(_, least, most) {

@@ -1,4 +1,4 @@
-// Numbers, moments and durations as people of the page's language write them.
+// Numbers, moments and durations as people of the page's language write them. A number and its unit stay on one line.
 
 import { locale, t } from "./words.js";
 
@@ -7,9 +7,12 @@ const number = (most, least = 0) =>
 const tenths = number(1);
 const exact = number(2, 2);
 
-export const amps = (value) => (value === null ? "–" : `${tenths.format(value)} A`);
-export const kilowatts = (watts) => (watts === null ? "–" : `${number(1, 1).format(watts / 1000)} kW`);
-export const kilowattHours = (wh) => (wh === null ? "–" : `${exact.format(wh / 1000)} kWh`);
+/** A number with its unit, between them a space that does not break. */
+export const united = (figure, unit) => (unit === "" ? figure : `${figure}\u00a0${unit}`);
+
+export const amps = (value) => (value === null ? "–" : united(tenths.format(value), "A"));
+export const kilowatts = (watts) => (watts === null ? "–" : united(number(1, 1).format(watts / 1000), "kW"));
+export const kilowattHours = (wh) => (wh === null ? "–" : united(exact.format(wh / 1000), "kWh"));
 export const plain = (value, digits = 1) => number(digits).format(value);
 export const money = (amount, currency) => new Intl.NumberFormat(locale, { style: "currency", currency }).format(amount);
 

@@ -2,9 +2,9 @@
 
 import { get, post, remove } from "./api.js";
 import { acting, find, make, say, show, toast } from "./dom.js";
-import { amps, day, plain } from "./format.js";
+import { amps, day, plain, united } from "./format.js";
 import { look, on, watch } from "./live.js";
-import { t } from "./words.js";
+import { known, t } from "./words.js";
 
 const EVERY_MS = 1500;
 let begun = false;
@@ -87,8 +87,8 @@ function lines(evse) {
     [t("io.contactor"), t(evse.contactor_closed ? "io.closed" : "io.open") + ordered(evse.contactor_closed, evse.contactor_ordered)],
     [t("io.lock"), t(evse.locked ? "io.locked" : "io.unlocked") + ordered(evse.locked, evse.lock_ordered)],
     [t("io.bay"), t(evse.bay_occupied ? "io.occupied" : "io.empty")],
-    [t("io.temperature"), evse.temperature_c === null ? "–" : `${plain(evse.temperature_c)} °C`],
-    [t("io.faults"), evse.faults.length === 0 ? pill(true, "shell.none") : make("span", { class: "pill bad" }, evse.faults.join(", "))],
+    [t("io.temperature"), evse.temperature_c === null ? "–" : united(plain(evse.temperature_c), "°C")],
+    [t("io.faults"), evse.faults.length === 0 ? pill(true, "shell.none") : make("span", { class: "pill bad" }, evse.faults.map((one) => (known(`fault-name.${one}`) ? t(`fault-name.${one}`) : one)).join(", "))],
   ];
 }
 

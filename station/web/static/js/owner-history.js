@@ -57,7 +57,7 @@ function item(one) {
     "li",
     { class: "charge" },
     make("div", { class: "row" }, make("strong", {}, kilowattHours(one.energy_wh)), cost),
-    make("p", { class: "muted small" }, `${day(one.began_at)} · ${lasted} · ${one.token ?? "–"}`),
+    make("p", { class: "muted small" }, [day(one.began_at), lasted, one.token].filter(Boolean).join(" · ")),
     make("div", { class: "row" }, ...papers(one, path)),
   );
 }

@@ -2,7 +2,7 @@
 
 import { get, post, put, remove } from "./api.js";
 import { acting, find, make, say, show, toast } from "./dom.js";
-import { amps, day, plain } from "./format.js";
+import { amps, day, plain, united } from "./format.js";
 import { t } from "./words.js";
 
 // Schedule, limit and service
@@ -29,7 +29,7 @@ async function showLimits() {
 }
 
 function sayLimit(limit) {
-  const size = limit.current_a === null ? `${plain(limit.power_w / 1000)} kW` : amps(limit.current_a);
+  const size = limit.current_a === null ? united(plain(limit.power_w / 1000), "kW") : amps(limit.current_a);
   return t("limit.now", { size, until: limit.until === null ? "–" : day(limit.until) });
 }
 

@@ -1,6 +1,6 @@
 // The texts of the page's language; `{name}` in them stands for a value.
 
-const language = document.documentElement.lang;
+export const language = document.documentElement.lang;
 const texts = await (await fetch(`/words/${language}.json`)).json();
 
 export const locale = language === "en" ? "en-GB" : language;

@@ -1,6 +1,6 @@
 // What a test measured, as names and values of the visitor's language; the end of a name tells its unit.
 
-import { day, plain } from "../format.js";
+import { day, plain, united } from "../format.js";
 import { known, t } from "../words.js";
 
 const UNITS = { _a: "A", _v: "V", _w: "W", _s: "s", _nm: "Nm", _mm2: "mm²" };
@@ -16,14 +16,17 @@ export function measured(evidence) {
 function label(name) {
   const evse = /^evse_(\d+)$/.exec(name);
   if (evse !== null) return t("charge.evse", { number: evse[1] });
-  return known(`field.${name}`) ? t(`field.${name}`) : name;
+  return known(`field.${name}`) ? bare(t(`field.${name}`)) : name;
 }
+
+/** The label of a field without the unit in brackets: its value has it. */
+export const bare = (text) => text.replace(/ \([AW]\)/, "");
 
 /** One value as text. */
 export function value(name, one) {
   if (typeof one === "boolean") return t(one ? "shell.yes" : "shell.no");
-  if (typeof one === "number") return `${plain(one, 2)} ${unit(name)}`.trim();
-  if (Array.isArray(one)) return one.map((part) => (part === null ? "–" : plain(part, 1))).join(" / ") + ` ${unit(name)}`;
+  if (typeof one === "number") return united(plain(one, 2), unit(name));
+  if (Array.isArray(one)) return united(one.map((part) => (part === null ? "–" : plain(part, 1))).join(" / "), unit(name));
   if (one !== null && typeof one === "object") return measured(one).map(([key, told]) => `${key}: ${told}`).join(", ");
   if (name === "at" || name.endsWith("_at")) return day(one);
   return known(`told.${one}`) ? t(`told.${one}`) : String(one ?? "–");

@@ -5,7 +5,7 @@ import { find } from "../dom.js";
 import { amps } from "../format.js";
 import { facts } from "../io.js";
 import { t } from "../words.js";
-import { value } from "./evidence.js";
+import { bare, value } from "./evidence.js";
 
 const EVERY_MS = 1500;
 
@@ -48,7 +48,7 @@ export function openLimits() {
     if (grid === null) return;
     const rows = ["max_current_a", "safe_current_a", "breaker", "sharing", "unbalance_a"]
       .filter((name) => grid[name] !== null)
-      .map((name) => [t(`field.${name}`), value(name, grid[name])]);
+      .map((name) => [bare(t(`field.${name}`)), value(name, grid[name])]);
     facts(find("#limits-facts"), [...rows, [t("field.in_force_a"), known === null ? t("shell.unknown") : amps(known)]]);
   });
 }

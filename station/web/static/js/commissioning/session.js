@@ -1,7 +1,7 @@
 // The test session: begin, look whether energy flows, end.
 
 import { post, remove } from "../api.js";
-import { acting, find, make } from "../dom.js";
+import { acting, find, make, show } from "../dom.js";
 import { amps, kilowattHours, kilowatts } from "../format.js";
 import { facts } from "../io.js";
 import { look, watch } from "../live.js";
@@ -32,6 +32,8 @@ function asking(button, ask, refused) {
 
 function values(evse) {
   if (evse === undefined) return;
+  show(find("#session-begin"), evse.transaction_id === null);
+  show(find("#session-end"), evse.transaction_id !== null);
   const flows = make("span", { class: evse.contactor_closed ? "pill on" : "pill" }, t(evse.contactor_closed ? "io.closed" : "io.open"));
   const meter = evse.meter;
   facts(find("#session-facts"), [

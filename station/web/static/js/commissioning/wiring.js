@@ -2,16 +2,16 @@
 
 import { get } from "../api.js";
 import { find, make, say } from "../dom.js";
-import { plain } from "../format.js";
+import { plain, united } from "../format.js";
 import { t } from "../words.js";
 
 export async function wiringStep() {
   const card = await get("/api/commissioning/card");
   const size = find("#wiring-size");
   for (const { cross_section_mm2: section, torque_nm: torque } of card.torques) {
-    size.append(make("option", { value: section }, `${plain(section)} mm²`));
+    size.append(make("option", { value: section }, united(plain(section), "mm²")));
     find("#wiring-card").append(
-      make("tr", { "data-size": section }, make("td", {}, `${plain(section)} mm²`), make("td", { class: "number" }, `${plain(torque, 2)} Nm`)),
+      make("tr", { "data-size": section }, make("td", {}, united(plain(section), "mm²")), make("td", { class: "number" }, united(plain(torque, 2), "Nm"))),
     );
   }
   say(find("#wiring-cover"), t("wiring.cover-at", { torque: plain(card.cover_screws_nm) }));
