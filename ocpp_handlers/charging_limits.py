@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from ocpp_handlers import actions
 from ocpp_handlers.charging_profiles import schedule_to_wire
-from ocpp_handlers.session import LinkLostError
-from station.ports import NoAnswerError
+from ocpp_handlers.session import RefusedError, TimedOutError
 
 if TYPE_CHECKING:
     from energy.charging_profile import ChargingLimitSource, ChargingProfile
+    from metering.clock import Clock
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
     from station.limits.external_limits import ExternalLimits
@@ -19,14 +19,18 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_RETRY_S = 10.0
+_LONGEST_RETRY_S = 600.0
+
 
 class ChargingLimits:
     """Tells each change that is significant, and what changed while there was no link."""
 
-    def __init__(self, link: Link, limits: ExternalLimits, settings: Settings) -> None:
+    def __init__(self, link: Link, limits: ExternalLimits, settings: Settings, clock: Clock) -> None:
         self._link = link
         self._limits = limits
         self._settings = settings
+        self._clock = clock
         self._told: dict[ChargingLimitSource, ChargingProfile] = {}
 
     async def report(self) -> None:
@@ -35,12 +39,26 @@ class ChargingLimits:
         Raises:
             LinkLostError: the session has ended.
         """
+        attempts = 0
         while True:
-            if not await self._tell_next():
+            try:
+                told = await self._tell_next()
+            except TimedOutError as error:  # it may not have arrived: it is told again, as it is then (K12.FR.02)
+                attempts += 1
+                _log.warning("the CSMS is not told of a limit: %s", error)
+                await self._limits.changed.wait_at_most(self._clock, min(_RETRY_S * attempts, _LONGEST_RETRY_S))
+                continue
+            attempts = 0
+            if not told:
                 await self._limits.changed.wait()
 
     async def _tell_next(self) -> bool:
-        """Tell one thing that the CSMS does not know; returns whether there was one."""
+        """Tell one thing that the CSMS does not know; returns whether there was one.
+
+        Raises:
+            LinkLostError: the session has ended.
+            TimedOutError: nobody knows whether it has arrived.
+        """
         now = self._limits.all()
         for source in self._limits.announced - now.keys():
             await self._call_cleared(source)
@@ -82,15 +100,11 @@ class ChargingLimits:
             request["chargingSchedule"] = [schedule_to_wire(profile.schedule)]
         try:
             await self._link.call(actions.NOTIFY_CHARGING_LIMIT, request)
-        except LinkLostError:
-            raise
-        except NoAnswerError as error:  # a CSMS that does not take it now would not take it later
+        except RefusedError as error:  # a CSMS that does not take it now would not take it later
             _log.warning("the CSMS is not told of the limit of %s: %s", profile.source, error)
 
     async def _call_cleared(self, source: ChargingLimitSource) -> None:
         try:
             await self._link.call(actions.CLEARED_CHARGING_LIMIT, {"chargingLimitSource": source.value})  # K13.FR.02
-        except LinkLostError:
-            raise
-        except NoAnswerError as error:
+        except RefusedError as error:
             _log.warning("the CSMS is not told that %s limits no more: %s", source, error)

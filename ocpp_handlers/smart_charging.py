@@ -14,6 +14,7 @@ from ocpp_handlers.session import Answer, Handlers, PayloadError
 from ocpp_handlers.translate import whole
 from station.limits.expected_schedule import expected_schedule
 from station.ports import NoAnswerError
+from station.records.database import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -59,7 +60,11 @@ class SmartCharging:
             evse = self._station.evses.get(evse_id)
             refusal = self._profiles.refusal(profile, evse.transaction_id if evse is not None else None)
             if refusal is None:
-                await self._profiles.install(profile)
+                try:
+                    await self._profiles.install(profile)
+                except StorageError as error:  # K01.FR.27
+                    _log.error("charging profile %d is not installed: %s", profile.id, error)
+                    return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}})
                 self._load.poke()
                 return Answer({"status": "Accepted"})
             profile = refusal

@@ -102,7 +102,7 @@ class OcppStack:
         self._meter_values = MeterValues(self.link, self._errands)
         self._delivery = Delivery(station.outbox, station.settings, self._clock)
         self._security_delivery = SecurityEventDelivery(life.security_events, self.link, station.settings, self._clock)
-        self._charging_limits = ChargingLimits(self.link, life.external_limits, station.settings)
+        self._charging_limits = ChargingLimits(self.link, life.external_limits, station.settings, station.clock)
         self._firmware = Firmware(self.link, life.firmware, self._clock)
         trigger = TriggerMessage(
             self.link,

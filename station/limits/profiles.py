@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import replace
 from functools import cache
@@ -42,6 +43,8 @@ class Profiles:
         self._database = database
         self._settings = settings
         self._unsaved: set[int] = set()
+        self._saving = asyncio.Lock()
+        """what is saved of a profile is as old as what is installed"""
         self._transactions: dict[int, str | None] = {}
         store.enabled = settings.smart_charging_enabled
         settings.watch(self._heed)
@@ -79,8 +82,20 @@ class Profiles:
         return unit in self._settings.charging_rate_units
 
     async def install(self, profile: ChargingProfile) -> None:
-        """Install a profile that `refusal` has nothing against, and save it."""
-        self._install(profile)
+        """Install a profile that `refusal` has nothing against, once it is on disk.
+
+        One of a transaction ends with the power, so that it counts without.
+
+        Raises:
+            StorageError: the disk refuses it; what was installed stays so.
+        """
+        if profile.purpose is not Purpose.TX:  # K01.FR.27
+            async with self._saving:
+                await self._save(profile.id, profile)
+                self._install(profile)
+                self._unsaved.discard(profile.id)
+        else:
+            self._install(profile)
         await self.flush()
 
     async def clear(self, criteria: Criteria) -> int:
@@ -120,14 +135,15 @@ class Profiles:
         """Bring the disk up to date; what it refuses is tried again with the next change."""
         if self._database is None:
             self._unsaved.clear()
-        for identity in list(self._unsaved):
-            self._unsaved.discard(identity)  # a change while this one is written is another one
-            try:
-                await self._save(identity, self.store.get(identity))
-            except StorageError as error:
-                _log.error("charging profile %d is not saved: %s", identity, error)
-                self._unsaved.add(identity)
-                return
+        async with self._saving:
+            for identity in list(self._unsaved):
+                self._unsaved.discard(identity)  # a change while this one is written is another one
+                try:
+                    await self._save(identity, self.store.get(identity))
+                except StorageError as error:
+                    _log.error("charging profile %d is not saved: %s", identity, error)
+                    self._unsaved.add(identity)
+                    return
 
     async def _save(self, identity: int, profile: ChargingProfile | None) -> None:
         if self._database is None:

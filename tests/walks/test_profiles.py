@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from station.records.database import Database, StorageError, Value
 from station.tokens.admission import TokenOutcome
 from tests.csms import running_csms
 from tests.walk import Walk, configuration, powered, walking
@@ -44,6 +46,29 @@ async def clear(walk: Walk, **request: Any) -> str:
 def drawn_a(walk: Walk) -> float:
     """What the car draws on its busiest phase."""
     return max(walk.board.currents_a)
+
+
+async def test_a_profile_that_cannot_be_kept_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """K01.FR.27; the one that is installed goes on."""
+    write = Database.write
+
+    async def full(database: Database, sql: str, values: Sequence[Value] = ()) -> int:
+        if "charging_profiles" in sql:
+            raise StorageError("database or disk is full")
+        return await write(database, sql, values)
+
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        await install(walk, profile(10.0))
+        monkeypatch.setattr(Database, "write", full)
+        answer = await install(walk, profile(16.0))
+        assert answer == {"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}}
+        await walk.advance(2)
+        assert drawn_a(walk) == 10.0
+        monkeypatch.setattr(Database, "write", write)
+        assert await install(walk, profile(16.0)) == {"status": "Accepted"}
+        await walk.advance(2)
+        assert drawn_a(walk) == 16.0
 
 
 @pytest.mark.parametrize("evse_id", [0, 1])

@@ -12,7 +12,7 @@ from energy.controller import SharedLimit
 from energy.limit import LimitSource
 from station.limits.shared_limits import Setter, Wish
 from station.simulation.vehicle import VehicleModel
-from tests.csms import Refuse, running_csms
+from tests.csms import NEVER, Refuse, running_csms
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
 from tests.walks.steps import ask_start, charge, tx_points, variables
 from tests.walks.test_profiles import clear, drawn_a, install, profile
@@ -361,6 +361,30 @@ async def test_a_csms_that_takes_no_such_news_is_not_asked_again(tmp_path: Path)
             await walk.until(lambda: csms.sent("NotifyChargingLimit"))
             await walk.advance(300)
             assert len(csms.sent("NotifyChargingLimit")) == 1
+
+
+async def test_news_that_may_not_have_arrived_is_told_again_more_and_more_rarely(tmp_path: Path) -> None:
+    """K12.FR.02, K13.FR.02: a CSMS that is silent about it has perhaps not heard of it."""
+    rows = variables(OCPPCommCtrlr__OfflineThreshold=60)
+    async with running_csms() as csms:
+        csms.answers["NotifyChargingLimit"] = csms.answers["ClearedChargingLimit"] = lambda _: NEVER
+        async with powered(configuration(tmp_path, csms.url, variable=rows), csms) as walk:
+            await walk.accepted()
+            impose(walk, 9.0)
+            await walk.until(lambda: len(csms.sent("NotifyChargingLimit")) == 2, within_s=60.0)
+            await walk.advance(600)
+            assert 3 <= len(csms.sent("NotifyChargingLimit")) <= 10
+            del csms.answers["NotifyChargingLimit"]
+            told = len(csms.sent("NotifyChargingLimit"))
+            await walk.until(lambda: len(csms.sent("NotifyChargingLimit")) == told + 1, within_s=300.0)
+            await walk.advance(600)
+            assert len(csms.sent("NotifyChargingLimit")) == told + 1
+            impose(walk, None)
+            await walk.until(lambda: csms.sent("ClearedChargingLimit"))
+            del csms.answers["ClearedChargingLimit"]
+            await walk.until(lambda: len(csms.sent("ClearedChargingLimit")) == 2, within_s=60.0)
+            await walk.advance(600)
+            assert len(csms.sent("ClearedChargingLimit")) == 2
 
 
 async def test_a_limit_that_ended_while_the_station_had_no_power_is_told_to_have_ended(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, Rate
 from energy.composite import Charge, limit_a
 from energy.profile_store import MOST_PROFILES, Criteria, ProfileStore
 from station.limits.profiles import Profiles
-from station.records.database import Database, open_database
+from station.records.database import Database, StorageError, open_database
 from station.settings import Settings
 from tests import fakes
 
@@ -179,12 +179,35 @@ async def test_profiles_count_as_long_as_smart_charging_is_enabled() -> None:
     assert profiles.store.in_force() == (DEFAULT,)
 
 
-async def test_what_the_disk_refuses_counts_and_is_saved_with_the_next_flush(tmp_path: Path) -> None:
+async def test_what_the_disk_refuses_is_not_installed_and_leaves_what_was(tmp_path: Path) -> None:
+    """K01.FR.27: it would be gone with the power, and the CSMS would not know."""
+    async with opened(tmp_path) as (profiles, database):
+        await profiles.install(DEFAULT)
+        await database.rows("PRAGMA query_only=1")
+        with pytest.raises(StorageError):
+            await profiles.install(replace(DEFAULT, stack_level=4))
+        with pytest.raises(StorageError):
+            await profiles.install(replace(DEFAULT, id=3, stack_level=7))
+        assert profiles.store.all() == (DEFAULT,)
+        await database.rows("PRAGMA query_only=0")
+        await profiles.install(replace(DEFAULT, id=3, stack_level=7))
+    assert await after_restart(tmp_path) == {DEFAULT, replace(DEFAULT, id=3, stack_level=7)}
+
+
+async def test_a_profile_of_a_transaction_needs_no_disk(tmp_path: Path) -> None:
     async with opened(tmp_path) as (profiles, database):
         await database.rows("PRAGMA query_only=1")
+        profiles.follow(1, "tx")
+        await profiles.install(OF_TX)
+        assert profiles.store.all() == (OF_TX,)
+
+
+async def test_what_is_cleared_while_the_disk_refuses_is_cleared_there_with_the_next_flush(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (profiles, database):
         await profiles.install(DEFAULT)
-        assert profiles.store.all() == (DEFAULT,)
-        assert await database.rows("SELECT id FROM charging_profiles") == []
+        await database.rows("PRAGMA query_only=1")
+        assert await profiles.clear(Criteria()) == 1
+        assert profiles.store.all() == ()
         await database.rows("PRAGMA query_only=0")
         await profiles.flush()
-    assert await after_restart(tmp_path) == {DEFAULT}
+    assert await after_restart(tmp_path) == set()
