@@ -182,6 +182,9 @@ class Program:
                 await self._live(ready_file)
                 ready_file = None
                 await _first(self._stopped, self._power_on)
+                if not self._stopped.is_set():
+                    gc.unfreeze()  # else the life that has ended would never be collected
+                    gc.collect()
 
     async def _live(self, ready_file: Path | None) -> None:
         """One life: until the program stops, or the power is lost."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -179,3 +181,15 @@ async def test_what_the_csms_does_not_answer_before_a_reset_is_sent_after_it(tmp
         await walk.until(lambda: len(walk.events()) > before)
         again = [event for event in walk.events()[before:] if event["eventType"] == "Ended"]
         assert [event["triggerReason"] for event in again] == ["ResetCommand"]
+
+
+async def test_a_station_that_is_reset_every_night_keeps_nothing_of_the_lives_before(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk:
+        lives: list[weakref.ref[object]] = []
+        for boots in (2, 3, 4):
+            await walk.accepted()
+            lives.append(weakref.ref(walk.life.station))
+            assert (await _reset(walk, "Immediate"))["status"] == "Accepted"
+            await walk.until(lambda boots=boots: len(walk.csms.sent("BootNotification")) == boots)
+        gc.collect()
+        assert [life() is None for life in lives] == [True, True, True]
