@@ -285,13 +285,13 @@ class ConnectionWatch:
         curve = LINKY if self._cut_off_va is not None else CURVES[self.connection.breaker]
         if elapsed_s is None or not self._protection or self._protection[0].curve is not curve:
             # What flowed before is not known: full load, the careful side.
-            self._protection = [Protection(curve, max(1.0, (a / rating_a) ** 2)) for a in grid_a]
-            self._protection = [replace(one, heat=min(one.heat, curve.trips_at * 0.99)) for one in self._protection]
+            most = curve.trips_at * 0.99
+            self._protection = [Protection(curve, min(most, max(1.0, (a / rating_a) ** 2))) for a in grid_a]
             return
         larger = [max(before, now) for before, now in zip(self._grid_a, grid_a, strict=True)]
         heated = [one.after(a / rating_a, elapsed_s) for one, a in zip(self._protection, larger, strict=True)]
         # A house that still has its current has not tripped: what the careful reckoning says more is not so.
-        self._protection = [replace(one, heat=min(one.heat, curve.trips_at * 0.999)) for one in heated]
+        self._protection = [Protection(curve, min(one.heat, curve.trips_at * 0.999)) for one in heated]
 
     def _next_step_s(self) -> float | None:
         """When more may be given at the earliest."""

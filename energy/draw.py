@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TypeAlias
 
 from metering.frozen import frozen
@@ -51,36 +51,35 @@ class DrawHistory:
 
     def __init__(self) -> None:
         self._times: deque[float] = deque()
-        self._draws: deque[Draw] = deque()
+        self._bounds: deque[Bounds] = deque()
+        self.latest = NO_DRAW
+        """what they drew last"""
 
     def add(self, read_at_s: float, draw: Draw) -> None:
         """Our EVSEs drew this at a moment; one that was told already becomes what is told now."""
+        self.latest = draw
         if self._times and read_at_s <= self._times[-1]:
-            self._draws[-1] = draw
+            self._bounds[-1] = draw.bounds
             return
         self._times.append(read_at_s)
-        self._draws.append(draw)
+        self._bounds.append(draw.bounds)
         while len(self._times) > 1 and self._times[1] <= read_at_s - OLDEST_S - 1.0:
             self._times.popleft()
-            self._draws.popleft()
-
-    @property
-    def latest(self) -> Draw:
-        """What they drew last."""
-        return self._draws[-1] if self._draws else NO_DRAW
+            self._bounds.popleft()
 
     def around(self, at_s: float) -> Bounds:
         """What they may have drawn at a moment: as a reading of that moment says, else between those around it."""
         return _union(self.readings(at_s))
 
-    def readings(self, at_s: float) -> list[Bounds]:
-        """The readings that tell of a moment: of that moment, else the one before and the one after."""
-        if not self._draws:
-            return [NO_DRAW.bounds]
+    def readings(self, at_s: float) -> tuple[Bounds, ...]:
+        """The readings that tell of a moment, each once: of that moment, else the one before and the one after."""
+        if not self._bounds:
+            return (NO_DRAW.bounds,)
         first, last = bisect_left(self._times, at_s - _JITTER_S), bisect_right(self._times, at_s + _JITTER_S)
         if first == last:
             first, last = first - 1, last + 1
-        return [self._draws[index].bounds for index in range(max(0, first), min(last, len(self._draws)))]
+        told = dict.fromkeys(self._bounds[index] for index in range(max(0, first), min(last, len(self._bounds))))
+        return tuple(told)
 
 
 class SampleAge:
@@ -92,14 +91,15 @@ class SampleAge:
 
     def learn(self, history: DrawHistory, grid_a: Sequence[float], now_s: float) -> None:
         """A fresh sample: an age is the worse, the more the house would have moved by it."""
+        told: dict[tuple[Bounds, ...], tuple[Bounds, float]] = {}  # while nothing moves, all ages are told the same
         for age_s in AGES_S:
             readings = history.readings(now_s - age_s)
-            drawn = _union(readings)
-            house = tuple((a - most_a, a - least_a) for a, (least_a, most_a) in zip(grid_a, drawn, strict=True))
+            if readings not in told:
+                told[readings] = _house(readings, grid_a)
+            house, vague_a = told[readings]
             before = self._house.get(age_s, house)
-            moved = max(_apart(*pair) for pair in zip(house, before, strict=True))
-            vague = max(_width(drawn)) - max(max(_width(reading)) for reading in readings)
-            self._errors[age_s] = self._errors[age_s] * _FORGETS + moved + vague * _VAGUE
+            moved_a = max(_apart(*pair) for pair in zip(house, before, strict=True))
+            self._errors[age_s] = self._errors[age_s] * _FORGETS + moved_a + vague_a * _VAGUE
             self._house[age_s] = house
 
     @property
@@ -110,9 +110,16 @@ class SampleAge:
 
     def drawn_then(self, history: DrawHistory, now_s: float) -> Draw:
         """What our EVSEs may have drawn when a sample was taken that comes now."""
-        bounds = _union([history.around(now_s - age_s) for age_s in self.likely_s])
+        bounds = _union({reading for age_s in self.likely_s for reading in history.readings(now_s - age_s)})
         least, most = zip(*bounds, strict=True)
         return Draw(Phases(*least), Phases(*most))
+
+
+def _house(readings: Sequence[Bounds], grid_a: Sequence[float]) -> tuple[Bounds, float]:
+    """What the house draws by such readings, and how much more they leave open together than each alone."""
+    drawn = _union(readings)
+    house = tuple((a - most_a, a - least_a) for a, (least_a, most_a) in zip(grid_a, drawn, strict=True))
+    return house, max(_width(drawn)) - max(max(_width(reading)) for reading in readings)
 
 
 def _apart(one: tuple[float, float], other: tuple[float, float]) -> float:
@@ -125,5 +132,7 @@ def _width(bounds: Bounds) -> list[float]:
     return [most_a - least_a for least_a, most_a in bounds]
 
 
-def _union(some: Sequence[Bounds]) -> Bounds:
+def _union(some: Collection[Bounds]) -> Bounds:
+    if len(some) == 1:
+        return next(iter(some))
     return tuple((min(low for low, _ in phase), max(high for _, high in phase)) for phase in zip(*some, strict=True))

@@ -43,7 +43,7 @@ class Level:
         if now_s - self.since_s < OLDEST_S:
             return self  # it may be of a moment before
         recent = (one for one in self.shown if one[0] >= now_s - 2.0 * LOOKS_S)
-        return replace(self, shown=(*recent, (now_s, grid_a)))
+        return Level(self.own_a, self.since_s, (*recent, (now_s, grid_a)))
 
     @property
     def known(self) -> bool:

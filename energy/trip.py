@@ -8,7 +8,6 @@ heat of the filter is the memory of what flowed before.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 from metering.frozen import frozen
 
@@ -58,9 +57,9 @@ class Protection:
     def after(self, load: float, seconds: float) -> Protection:
         """This after `seconds` under `load` (multiples of the rating; export counts as nothing)."""
         if self._at_once(load):
-            return replace(self, heat=max(self.heat, self.curve.trips_at))
+            return Protection(self.curve, max(self.heat, self.curve.trips_at))
         squared = max(0.0, load) ** 2
-        return replace(self, heat=squared + (self.heat - squared) * self.curve.decay**seconds)
+        return Protection(self.curve, squared + (self.heat - squared) * self.curve.decay**seconds)
 
     def seconds_left(self, load: float) -> float:
         """How long it bears `load` from now on; infinite when it bears it for ever."""

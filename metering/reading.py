@@ -22,9 +22,7 @@ class Phases(Generic[T]):
     l3: T
 
     def __iter__(self) -> Iterator[T]:
-        yield self.l1
-        yield self.l2
-        yield self.l3
+        return iter((self.l1, self.l2, self.l3))
 
     def map(self, change: Callable[[T], U]) -> Phases[U]:
         """The same three, each changed."""
