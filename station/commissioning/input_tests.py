@@ -231,7 +231,7 @@ class CommissioningTests:
             found, first = maps[evse_id], maps[evse_id].terminals[0]
             if first is None:
                 unknown.append(evse_id)
-            evidence[f"evse_{evse_id}"] = found.name or (f"L1 → L{first + 1}" if first is not None else None)
+            evidence[f"evse_{evse_id}"] = found.name or (f"L1 = L{first + 1}" if first is not None else None)
         if unknown:
             listed = ", ".join(map(str, unknown))
             reason = f"not learnt yet at EVSE {listed}: let a one-phase vehicle charge there"

@@ -1,79 +1,158 @@
-"""The report of a commissioning on paper, with its signature and all that it is checked with."""
+"""The report of a commissioning on paper, in the reader's language, with its signature and all that it is checked with."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, cast
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final, cast
 
+from metering.frozen import frozen
 from station.documents.layout import Column, Imprint, Sheet
 
 if TYPE_CHECKING:
     from station.commissioning.report import SignedReport
-    from station.documents.occasion import Issuer
+    from station.documents.occasion import Issuer, Occasion
 
 Table = dict[str, object]
 
+_UNITS: Final = {"_a": "A", "_v": "V", "_w": "W", "_va": "VA", "_s": "s", "_nm": "Nm", "_mm2": "mm²"}
+"""what the end of a name says of its value"""
+_LEFT_TO_THE_TEXT: Final = frozenset({"frames", "jumpers_mismatch", "without", "step"})
+"""evidence that only machines read; it is in the text that was signed"""
+_BY = re.compile(r"(?:(?P<name>.*) \()?(?P<role>owner|installer|service|this machine)\)?")
+"""who did a step, as it is noted"""
 
-def commissioning_report(report: SignedReport, issuer: Issuer) -> bytes:
-    """The report as PDF, in English; the signed text is attached."""
-    told = report.told
+
+def commissioning_report(report: SignedReport, issuer: Issuer, occasion: Occasion, texts: Mapping[str, str]) -> bytes:
+    """The report as PDF; the signed text is attached as it is. `texts` are those of the page, in the same language."""
+    told, say = report.told, _Speaker(occasion, texts)
     steps = cast("list[Table]", told["steps"])
     made_at = datetime.fromisoformat(str(told["made_at"]))
     imprint = Imprint(
-        title="Commissioning report",
-        language="en",
+        title=texts["paper.title"],
+        language=occasion.language,
         aside=[issuer.identity, f"{issuer.name} {issuer.serial_number or ''}".strip()],
         foot=issuer.program,
-        page="Page {} of {}",
+        page=occasion.words.page,
         created=made_at,
     )
-    sheet = Sheet(imprint, f"{made_at:%Y-%m-%d %H:%M} UTC")
-    sheet.section("Station")
-    sheet.facts(_facts(cast("Table", told["station"])))
-    sheet.facts([("selector", f"{told['selector_a']} A"), ("time", str(told["time_status"]))])
-    for evse in cast("list[Table]", told["evses"]):
-        sheet.facts([(f"EVSE {evse['id']}", _flat({key: value for key, value in evse.items() if key != "id"}))])
-    sheet.section("Steps")
-    columns = [Column("Step", 2), Column("Result", 2), Column("When (UTC)", 2.4), Column("By", 3)]
-    sheet.table(columns, [_row(one) for one in steps])
+    sheet = Sheet(imprint, occasion.words.moment(made_at.astimezone(occasion.zone)))
+    sheet.section(texts["io.station"])
+    sheet.facts(_station(told, say))
+    sheet.section(texts["commissioning.steps"])
+    headings = (("paper.step", 3.2), ("paper.result", 1.6), ("paper.when", 1.8), ("paper.by", 2.4))
+    sheet.table([Column(texts[key], share) for key, share in headings], [_row(one, say) for one in steps])
     for one in steps:
-        if one["evidence"] or one["reason"]:
-            sheet.section(str(one["step"]))
-            reason = [("reason", str(one["reason"]))] if one["reason"] else []
-            sheet.facts([*reason, *_facts(cast("Table", one["evidence"]))])
-    sheet.section("Settings made on site")
-    sheet.facts(_facts(cast("Table", told["settings"])) or [("–", "none")])
-    sheet.section("Signature", keeps_mm=58.0)
+        if facts := _found(one, say):
+            sheet.section(texts[f"step.{one['step']}"])
+            sheet.facts(facts)
+    sheet.section(texts["paper.settings"])
+    sheet.facts(say.facts(_flat(cast("Table", told["settings"]))) or [("–", texts["shell.none"])])
+    sheet.section(texts["paper.signature"], keeps_mm=58.0)
     sheet.coded(
-        "Signed by the station over the attached text: ECDSA, secp256r1, SHA-256. The code holds the public key.",
+        texts["paper.signed"],
         report.public_key.upper(),
-        [("Public key", report.public_key), ("Signature", report.signature)],
+        [(texts["paper.public-key"], report.public_key), (texts["paper.signature"], report.signature)],
     )
     sheet.attach("commissioning.txt", report.text.encode(), "what was signed")
     sheet.attach("signature.txt", report.signature.encode(), "its signature")
-    sheet.signing_line("Date and signature of the installer")
+    sheet.signing_line(texts["paper.installer-signs"])
     return sheet.made()
 
 
-def _row(one: Table) -> tuple[str, ...]:
+def _station(told: Table, say: _Speaker) -> list[tuple[str, str]]:
+    who, texts, words = cast("Table", told["station"]), say.texts, say.occasion.words
+    facts = [
+        (texts["paper.identity"], str(who["identity"])),
+        (texts["io.model"], f"{who['vendor']} {who['model']}"),
+        (texts["paper.serial"], say.value("", who["serial_number"])),
+        (texts["io.version"], f"{who['firmware']} (borne {who['program']})"),
+        (texts["io.selector"], say.value("_a", told["selector_a"])),
+        (words.clock, words.clocks.get(str(told["time_status"]), str(told["time_status"]))),
+    ]
+    for evse in cast("list[Table]", told["evses"]):
+        meter = say.value("", evse["meter_serial"])
+        parts = [f"{texts['field.phases']}: {evse['phases']}", say.value("_a", evse["max_current_a"])]
+        facts.append((say.evse(evse["id"]), ", ".join([*parts, f"{texts['field.meter_serial']}: {meter}"])))
+    return facts
+
+
+def _row(one: Table, say: _Speaker) -> tuple[str, ...]:
+    title = say.texts[f"step.{one['step']}"]
     if one["inapplicable"] is not None:
-        return (str(one["step"]), f"does not apply: {one['inapplicable']}", "", "")
-    at = f"{datetime.fromisoformat(str(one['at'])):%Y-%m-%d %H:%M}" if one["at"] else "–"
-    return (str(one["step"]), str(one["outcome"]), at, str(one["by"]))
+        return (title, say.texts[f"absent.{one['step']}"], "", "")
+    if one["outcome"] is None:
+        return (title, say.texts["standing.open"], "–", "–")
+    return (title, say.texts[f"standing.{one['outcome']}"], say.short(str(one["at"])), say.who(str(one["by"])))
 
 
-def _facts(table: Table) -> list[tuple[str, str]]:
-    return [(key.replace("_", " "), _flat(value)) for key, value in table.items()]
+def _found(one: Table, say: _Speaker) -> list[tuple[str, str]]:
+    reason = [(say.texts["field.reason"], str(one["reason"]))] if one["reason"] else []
+    return [*reason, *say.facts(cast("Table", one["evidence"]))]
 
 
-def _flat(value: object) -> str:
-    """A value on one line."""
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_flat(one)}" for key, one in cast("Table", value).items())
-    if isinstance(value, list):
-        return " / ".join(_flat(one) for one in cast("list[object]", value))
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:g}"
-    return "–" if value is None else str(value)
+def _flat(table: Table, start: str = "") -> Table:
+    """Settings with their place in the installation file as the name of each."""
+    flat: Table = {}
+    for key, value in table.items():
+        inner = dict(enumerate(cast("list[object]", value), 1)) if isinstance(value, list) else value
+        if isinstance(inner, dict):
+            flat |= _flat({f"{name}": one for name, one in cast("Table", inner).items()}, f"{start}{key}.")
+        else:
+            flat[f"{start}{key}"] = value
+    return flat
+
+
+@frozen
+class _Speaker:
+    """Says names and values in the reader's language."""
+
+    occasion: Occasion
+    texts: Mapping[str, str]
+
+    def facts(self, table: Table) -> list[tuple[str, str]]:
+        """Names and values that are known, and worth reading."""
+        known = [(name, one) for name, one in table.items() if name not in _LEFT_TO_THE_TEXT and one is not None]
+        return [(self.name(name), self.value(name, one)) for name, one in known]
+
+    def name(self, name: str) -> str:
+        """What a value is, without the unit that its field on the page has in brackets."""
+        if (evse := re.fullmatch(r"evse_(\d+)", name)) is not None:
+            return self.evse(evse[1])
+        text = self.texts["role.installer"] if name == "by" else self.texts.get(f"field.{name}")
+        return re.sub(r" \([AW]\)", "", text) if text is not None else name
+
+    def value(self, name: str, one: object) -> str:
+        """A value with its unit, on one line."""
+        if isinstance(one, dict):
+            return ", ".join(f"{key}: {value}" for key, value in self.facts(cast("Table", one)))
+        if one is None:
+            return "–"
+        if isinstance(one, bool):
+            return self.texts["shell.yes" if one else "shell.no"]
+        unit = next((f" {unit}" for end, unit in _UNITS.items() if name.endswith(end)), "")
+        if isinstance(one, list):
+            return " / ".join(self.value("", part) for part in cast("list[object]", one)) + unit
+        if isinstance(one, int | float):
+            return self.occasion.words.decimal(Decimal(str(round(one, 2))).normalize()) + unit
+        if name == "at" or name.endswith("_at"):
+            return self.short(str(one))
+        return self.texts.get(f"told.{one}", str(one))
+
+    def evse(self, number: object) -> str:
+        """An EVSE, as the page calls it."""
+        return self.texts["charge.evse"].format(number=number)
+
+    def who(self, by: str) -> str:
+        """Who did a step: a name, and in brackets the role or place that was noted."""
+        if (noted := _BY.fullmatch(by)) is None:
+            return by
+        role = self.texts["role.here" if noted["role"] == "this machine" else f"role.{noted['role']}"]
+        return role if noted["name"] is None else f"{noted['name']} ({role})"
+
+    def short(self, at: str) -> str:
+        """A moment as a clock at the station shows it, to the minute."""
+        here = datetime.fromisoformat(at).astimezone(self.occasion.zone)
+        return f"{here.strftime(self.occasion.words.date)} {here:%H:%M}"

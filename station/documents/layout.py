@@ -95,13 +95,18 @@ class Sheet:
 
     def facts(self, facts: Sequence[tuple[str, str]]) -> None:
         """Labels and what they stand for, a line each; long texts take several."""
-        pdf, label = self._pdf, 46.0
+        pdf, label = self._pdf, 58.0
         for name, value in facts:
-            pdf.set_x(_MARGIN)
+            if pdf.will_page_break(2 * _ROW):
+                pdf.add_page()
+            top = pdf.get_y()
             self._ink(_QUIET, 9.5)
-            pdf.cell(label, _ROW, _plain(name))
+            self._paragraph(name, label - 3)
+            below = pdf.get_y()
+            pdf.set_xy(_MARGIN + label, top)
             self._ink(_INK, 9.5)
             self._paragraph(value, pdf.epw - label)
+            pdf.set_y(max(below, pdf.get_y()))
 
     def table(
         self, columns: Sequence[Column], rows: Sequence[Sequence[str]], total: Sequence[str] | None = None

@@ -234,4 +234,4 @@ async def test_the_phase_of_one_phase_vehicles_is_learnt_while_one_charges(tmp_p
         for _ in range(200):
             await walk.advance(1)
         told = await try_step(api, step="phases")
-        assert (told["outcome"], told["evidence"]) == ("passed", {"evse_1": "L1 → L1"}), told
+        assert (told["outcome"], told["evidence"]) == ("passed", {"evse_1": "L1 = L1"}), told

@@ -1,4 +1,4 @@
-"""Documents for people through the local API: the receipt of a transaction, and the report of a month."""
+"""Documents for people through the local API: receipts, the report of a month, and that of the commissioning."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from station.local_time import zone
 from station.metrology.signed_container import signed_container
 from station.version import package_version
 from station.web.api.transaction import attachment
+from station.web.words import catalogue
 
 if TYPE_CHECKING:
     from station.billing.transaction_log import Transaction
@@ -54,15 +55,16 @@ def document_routes(api: FastAPI, living: Living, host: Host) -> None:
         return await drawn(draw, f"receipt-{found.number}.pdf")
 
     @api.get("/api/commissioning/report.pdf", response_class=Response)
-    async def commissioning() -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def commissioning(lang: Lang = "en") -> Response:  # pyright: ignore[reportUnusedFunction]
         found, issuer = await asyncio.to_thread(read_report, host.configuration), _issuer(host)
         if found is None:
             raise HTTPException(404, "the station was not commissioned step by step")
+        occasion = _occasion(living.life, lang)
 
         def draw() -> bytes:
             from station.documents.commissioning import commissioning_report
 
-            return commissioning_report(found, issuer)
+            return commissioning_report(found, issuer, occasion, catalogue(lang))
 
         return await drawn(draw, "commissioning.pdf")
 
