@@ -104,6 +104,8 @@ async def _assembled(basis: Basis) -> Life:
     activation = Activation(basis.facts("activation"), clock, required=required)
     await activation.load()
     station.activated = lambda: activation.activated
+    activation.on_change = station.heed_activation
+    station.heed_activation()
     commissioning = CommissioningRecord(basis.facts("commissioning"))
     await commissioning.load()
     life = Life(

@@ -78,7 +78,7 @@ class ChargingStation:
         self.settings = settings
         self.clock = clock
         self.activated: Callable[[], bool] = lambda: True
-        """whether the station serves the public; before that an installer may try it"""
+        """whether the station serves the public; before that an installer may try it, see `heed_activation`"""
         self.csms: Csms = NoCsms()
         self._starting: set[int] = set()
         self._authorizer = Authorizer(self.csms, tokens, settings)
@@ -121,6 +121,11 @@ class ChargingStation:
                     group.create_task(evse.halt())
         except TimeoutError:
             _log.warning("not all transactions could be ended in time; they end at the next start")
+
+    def heed_activation(self) -> None:
+        """Let the EVSEs serve the public, or nobody but the installer: whether it is activated may have changed."""
+        for evse in self.evses.values():
+            evse.sleep(not self.activated())
 
     # Tokens (C01, E02, E03, E07)
 

@@ -333,6 +333,10 @@ class Evse:
         """Keep everybody from it because of a reset, or no longer; a transaction is to have ended before."""
         self._become(replace(self.state, withheld=withheld), None)
 
+    def sleep(self, dormant: bool) -> None:
+        """Serve nobody but the installer, or the public; a transaction that runs is let finish."""
+        self._become(replace(self.state, dormant=dormant), None)
+
     def forget(self) -> None:
         """Begin anew, as after power-up (B11.FR.08): latched faults are looked for again, the cable is let go."""
         latched = {Fault.OVER_CURRENT, Fault.CONTACTOR_WELDED, Fault.CONTACTOR_STUCK_OPEN}

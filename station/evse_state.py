@@ -129,6 +129,8 @@ class EvseState:
     """the connection is about to trip: the contactor opens under load, the pilot is too slow"""
     withheld: bool = False
     """nobody may use it until a reset is done (B11.FR.08, B12)"""
+    dormant: bool = False
+    """not activated yet: only an installer's test begins anything"""
     signs: bool = False
     """the begin of a transaction is signed, and energy waits for that"""
     signed_id: str | None = None
@@ -138,8 +140,13 @@ class EvseState:
 
     @property
     def operative(self) -> bool:
-        """Whether it may be used: an order to go out of service waits for the transaction (G03.FR.05, G04.FR.06)."""
-        return (self.in_service and not self.withheld) or self.transaction is not None
+        """Whether it may be used: an order to go out of service waits for the transaction (G03.FR.05, G04.FR.06).
+
+        Before the station is activated it may not: the CSMS sees Unavailable, and plugging in begins no transaction. An
+        installer who tries it is authorized, and is the exception.
+        """
+        public = not self.dormant or self.authorization is not None
+        return (self.in_service and not self.withheld and public) or self.transaction is not None
 
 
 def ev_connected(state: EvseState) -> bool:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
-
-from metering.pulse import Pulse
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -40,7 +39,7 @@ class Activation:
         """whether the installation file wants an installer and an owner to do something"""
         self.commissioned_at: datetime | None = None
         self.activated_at: datetime | None = None
-        self.changed = Pulse()
+        self.on_change: Callable[[], None] = lambda: None
 
     async def load(self) -> None:
         """Take what is on disk.
@@ -106,7 +105,7 @@ class Activation:
 
     def _tell(self) -> None:
         _log.info("the station is %s", self.stage)
-        self.changed.fire()
+        self.on_change()
 
 
 def _moment(text: str | None) -> datetime | None:

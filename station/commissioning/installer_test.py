@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from station.evse_state import Authorization
 from station.model import NOBODY, StoppedReason, TriggerReason
-from station.tokens.admission import is_nobody, usable
+from station.tokens.admission import able, is_nobody
 
 if TYPE_CHECKING:
     from station.charging_station import ChargingStation
@@ -21,8 +21,9 @@ LONGEST_S: Final = 900.0
 
 def begin_test(station: ChargingStation, evse: Evse) -> bool:
     """Let the installer charge; False when the EVSE cannot be used, or the station is activated already."""
-    busy = evse.state.authorization is not None or not usable(evse) or station.restart.scheduled
-    if busy or station.activated():
+    state = evse.state
+    ordered_off = not state.in_service or state.withheld or station.restart.scheduled
+    if state.authorization is not None or ordered_off or not able(evse) or station.activated():
         return False
     _log.info("EVSE %d: test session", evse.id)
     evse.authorize(Authorization(NOBODY), TriggerReason.AUTHORIZED)

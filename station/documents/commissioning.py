@@ -1,4 +1,4 @@
-"""The report of a commissioning on paper, in the reader's language, with its signature and all that it is checked with."""
+"""The report of a commissioning on paper, in the reader's language, with its signature and what it is checked with."""
 
 from __future__ import annotations
 

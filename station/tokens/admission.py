@@ -286,8 +286,13 @@ async def _nobody_takes(id_token: IdToken) -> bool:
 
 def usable(evse: Evse) -> bool:
     """Whether somebody may be authorized at an EVSE."""
+    return evse.state.operative and able(evse)
+
+
+def able(evse: Evse) -> bool:
+    """Whether nothing but an order keeps somebody from charging at an EVSE."""
     ending = evse.state.transaction is not None and evse.state.transaction.ending is not None
-    return evse.state.operative and not blocking_faults(evse.state) and not evse.state.halting and not ending
+    return not blocking_faults(evse.state) and not evse.state.halting and not ending
 
 
 def is_nobody(id_token: IdToken | None) -> bool:

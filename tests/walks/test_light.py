@@ -340,3 +340,24 @@ async def test_what_was_commissioned_and_activated_stays_so_across_a_power_cut_u
         await walk.application.lose_power()
         await walk.application.restore_power()
         assert walk.life.activation.stage is Stage.NOT_COMMISSIONED
+
+
+async def test_before_activation_nothing_begins_a_transaction_and_the_csms_sees_unavailable(tmp_path: Path) -> None:
+    """Whatever the start points are: the station is not in service yet. Afterwards the first card begins one."""
+    rows = variables(TxCtrlr__TxStartPoint="ParkingBayOccupancy,EVConnected")
+    async with walking(tmp_path, variable=rows, station=REQUIRED) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await walk.plug(phases=3)
+        walk.board.occupy_bay(True)
+        await walk.settle()
+        await walk.advance(60)
+        assert await walk.present() is TokenOutcome.REJECTED
+        assert walk.csms.sent("TransactionEvent") == []
+        assert walk.csms.sent("StatusNotification")[-1]["connectorStatus"] == "Unavailable"
+        assert walk.evse.state.transaction is None
+        await walk.life.activation.commission()
+        await api.post("/api/activation")
+        await walk.until(lambda: walk.csms.sent("StatusNotification")[-1]["connectorStatus"] == "Occupied")
+        assert await walk.present() is TokenOutcome.AUTHORIZED
+        await walk.charging()
+        assert walk.csms.sent("TransactionEvent")[0]["eventType"] == "Started"

@@ -32,8 +32,8 @@ function asking(button, ask, refused) {
 
 function values(evse) {
   if (evse === undefined) return;
-  show(find("#session-begin"), evse.transaction_id === null);
-  show(find("#session-end"), evse.transaction_id !== null);
+  show(find("#session-begin"), evse.id_token === null);
+  show(find("#session-end"), evse.id_token !== null);
   const flows = make("span", { class: evse.contactor_closed ? "pill on" : "pill" }, t(evse.contactor_closed ? "io.closed" : "io.open"));
   const meter = evse.meter;
   facts(find("#session-facts"), [
