@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from station.security.certificates import TlsMaterial
 
-# The specification's cipher suites for TLS 1.2 (A00.FR.318); TLS 1.3 brings its own.
+# The specification's cipher suites for TLS 1.2 (A00.FR.318, A00.FR.422); TLS 1.3 brings its own.
 _CIPHERS = (
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
     "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384:AES128-GCM-SHA256:AES256-GCM-SHA384"

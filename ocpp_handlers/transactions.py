@@ -42,7 +42,7 @@ class Transactions:
     async def get_transaction_status(
         self, request: m.GetTransactionStatusRequest
     ) -> Answer[m.GetTransactionStatusResponse]:
-        """E14."""
+        """E14.FR.01 to E14.FR.08."""
         transaction_id = request.get("transactionId")
         waiting = await self._station.events_waiting(transaction_id)
         response: m.GetTransactionStatusResponse = {"messagesInQueue": waiting > 0}

@@ -110,7 +110,7 @@ def event_to_wire(event: TransactionEvent) -> m.TransactionEventRequest:
         "transactionInfo": _transaction_to_wire(event),
     }
     if event.offline:
-        wire["offline"] = True
+        wire["offline"] = True  # E08.FR.07
     if event.phases_used is not None:
         wire["numberOfPhasesUsed"] = event.phases_used
     if event.cable_max_a is not None:

@@ -33,7 +33,7 @@ class Availability:
         self._inoperative: set[str] = set()
 
     async def load(self) -> None:
-        """Take the orders that are on disk (G03.FR.08, G04.FR.09).
+        """Take the orders that are on disk (G03.FR.08, G04.FR.09; B01.FR.07, B11.FR.02, G01.FR.02).
 
         Raises:
             StorageError: the disk cannot be read.
@@ -75,7 +75,10 @@ class Availability:
         return [evse for evse in self._evses.values() if place is None or evse.id == place.evse_id]
 
     def _apply(self) -> None:
-        """An EVSE is in service when no order forbids it: its own one outlives those of the station (G04.FR.08)."""
+        """An EVSE is in service when no order forbids it: its own one outlives those of the station.
+
+        G03.FR.06, G04.FR.07, G04.FR.08.
+        """
         for evse in self._evses.values():
             evse.set_in_service(not self._inoperative & _names_of(evse))
 

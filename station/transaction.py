@@ -189,7 +189,7 @@ def _tell(state: EvseState, kind: EventType, cause: Cause, rules: Rules, now: da
         id_token = id_token or untold.id_token
         remote_start_id = remote_start_id if remote_start_id is not None else untold.remote_start_id
         if untold.trigger is TriggerReason.REMOTE_START:
-            trigger = TriggerReason.REMOTE_START  # F01.FR.19, F02: the next event says so
+            trigger = TriggerReason.REMOTE_START  # F01.FR.19, F01.FR.25: the next event says so
     event = TransactionEvent(
         transaction_id=transaction.id,
         evse_id=rules.evse_id,

@@ -378,7 +378,7 @@ class Firmware:
                     await self.record.wait_told()
 
     async def _wait_for_idle(self, update: Update) -> Update:
-        """L01.FR.06, L01.FR.07, L01.FR.34: until all transactions have ended, and nobody is about to begin one."""
+        """L01.FR.06, L01.FR.07, L01.FR.33, L01.FR.34: until all transactions have ended and none is about to begin."""
         while any(_in_use(evse) for evse in self._around.evses.values()):
             if update.status is not FirmwareStatus.INSTALL_SCHEDULED:
                 update = await self.record.enter(update, FirmwareStatus.INSTALL_SCHEDULED)

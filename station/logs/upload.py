@@ -152,7 +152,7 @@ class LogUploads:
                 path.unlink()
 
     async def _bring(self, order: LogOrder, path: Path) -> UploadStatus:
-        """N01.FR.10: the status of the last attempt, when all have failed."""
+        """N01.FR.02, N01.FR.09, N01.FR.10: the status of the last attempt, when all have failed."""
         retries = order.retries if order.retries is not None else _OWN_RETRIES
         interval_s = order.retry_interval_s if order.retry_interval_s is not None else _OWN_RETRY_INTERVAL_S
         due_s = self._clock.monotonic()

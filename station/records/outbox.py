@@ -108,7 +108,7 @@ class Outbox:
         await self._database.rows("SELECT id FROM events ORDER BY id DESC LIMIT 1")
 
     async def append(self, event: TransactionEvent) -> TransactionEvent:
-        """Record an event for good; returns it with its number.
+        """Record an event for good; returns it with its number (E02.FR.07, E11.FR.01).
 
         Raises:
             StorageError: it is not on disk. The caller must not go on as if it were.

@@ -159,7 +159,7 @@ class Recorder:
                 ended = self._settings.sampled_tx_ended_measurands
                 self._first = self._values(reading or self._meter.latest, ended, Context.TRANSACTION_BEGIN)
         if charging and (event.meter_values or energy_begins):
-            event = replace(event, phases_used=_phases_used(reading))  # E02.FR.18, E02.FR.19
+            event = replace(event, phases_used=_phases_used(reading))  # E02.FR.18, E02.FR.19, E03.FR.13, E03.FR.14
         return event
 
     async def _keep_first(self, transaction_id: str) -> None:

@@ -44,6 +44,7 @@ async def _tidy(bench: Bench) -> None:
     await station.power("cycle")
     await bench.accepted()
     await _restore_variables(bench)
+    await bench.configure("AuthCtrlr", "LocalPreAuthorize", "false")  # Part 6, general pre conditions
     await _empty_places(bench)
     await bench.call("ClearChargingProfile", {"chargingProfileCriteria": {}})
     await _override_variables(bench)

@@ -15,6 +15,26 @@ import jsonschema_rs
 Payload = dict[str, Any]
 """JSON as it stands on the wire"""
 
+_LONGEST_ID = 36
+_LONGEST_DESCRIPTION = 255
+_ERROR_CODES = frozenset(
+    {
+        "FormatViolation",
+        "GenericError",
+        "InternalError",
+        "MessageTypeNotSupported",
+        "NotImplemented",
+        "NotSupported",
+        "OccurrenceConstraintViolation",
+        "PropertyConstraintViolation",
+        "ProtocolError",
+        "RpcFrameworkError",
+        "SecurityError",
+        "TypeConstraintViolation",
+    }
+)
+"""part 4, 4.3"""
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -54,13 +74,27 @@ def _validator(name: str) -> jsonschema_rs.Validator | None:
 
 
 def fault_of(frame: Frame) -> str | None:
-    """What is wrong with a frame by its schema; None when nothing is."""
+    """What is wrong with a frame by its schema, or by part 4, 4.2; None when nothing is."""
+    if not 0 < len(frame.message_id) <= _LONGEST_ID:
+        return f"{frame.action}: the message id {frame.message_id!r} has not 1 to {_LONGEST_ID} characters"
     if frame.kind == 4:
-        return None
+        return _fault_of_error(frame)
     name = frame.action + ("Request" if frame.kind == 2 else "Response")
     validator = _validator(name)
     if validator is None:
         return f"{name}: there is no such message"
     for error in validator.iter_errors(frame.payload):
         return f"{name}: {'/'.join(str(step) for step in error.instance_path)}: {error.message}"
+    return None
+
+
+def _fault_of_error(frame: Frame) -> str | None:
+    """A CALLERROR has no schema, but a code of the table, a description that is not too long, and an object."""
+    code, description = frame.payload["code"], frame.payload["description"]
+    if code not in _ERROR_CODES:
+        return f"CALLERROR to {frame.action}: there is no code {code}"
+    if not isinstance(description, str) or len(description) > _LONGEST_DESCRIPTION:
+        return f"CALLERROR to {frame.action}: no description: {description!r}"
+    if not isinstance(frame.payload.get("details", {}), dict):
+        return f"CALLERROR to {frame.action}: errorDetails is no object: {frame.payload['details']!r}"
     return None

@@ -1,4 +1,4 @@
-"""The general rules of Part 6 §2.1, checked after every test over all that passed."""
+"""The general rules of Part 6 §2.1, and those of Part 4 for CALLs, checked after every test over all that passed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from tests.conformance.bench import DEVIATION_S, PERIODIC, Bench, Mark
 from tests.conformance.frames import Frame, Payload
 
 _DEVIATION = timedelta(seconds=DEVIATION_S)
+_LEAST_TIMEOUT_S = 5.0
+"""a station that waits less for an answer does not wait"""
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z")
 
 
@@ -29,9 +31,28 @@ def check(bench: Bench) -> None:
     for index, frame in enumerate(bench.journal.frames):
         if not frame.from_station and frame.kind == 2 and frame.action == "RequestStartTransaction":
             _remote_start_is_told(bench, index)
+    _calls_one_by_one(bench)
     _firmware_request_ids(bench)
     _times(bench)
     _periods_in_order(bench)
+
+
+def _calls_one_by_one(bench: Bench) -> None:
+    """The station's CALLs on a connection have ids of their own, and wait for the answer to the one before, or its
+    timeout (part 4, 4.1.1 and 4.2.1).
+    """
+    known: set[tuple[int, str]] = set()
+    unanswered: dict[int, Frame] = {}
+    for frame in bench.journal.frames:
+        key, before = (frame.connection, frame.message_id), unanswered.get(frame.connection)
+        if frame.from_station and frame.kind == 2:
+            assert key not in known, f"a message id that was used before: {frame}"
+            waited_s = (frame.at - before.at).total_seconds() if before is not None else _LEAST_TIMEOUT_S
+            assert waited_s >= _LEAST_TIMEOUT_S, f"{frame} while {before} is not answered"
+            known.add(key)
+            unanswered[frame.connection] = frame
+        elif frame.kind != 2 and not frame.from_station and before is not None and before.message_id == key[1]:
+            del unanswered[frame.connection]
 
 
 def _transactions(bench: Bench) -> dict[str, list[Payload]]:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tests.conformance import states
-from tests.conformance.bench import Bench
+from tests.conformance.bench import VALID_TOKEN, Bench
 from tests.conformance.cases import setup
+from tests.conformance.charging_profiles import profile
 from tests.conformance.csms import CallError, NoAnswer
 from tests.conformance.frames import Payload
 from tests.conformance.station import Setup
@@ -102,16 +103,32 @@ async def test_a_request_before_the_answer_to_the_boot_notification_is_answered(
     await bench.accepted()
 
 
-@pytest.mark.parametrize("action", ["GetBaseReport", "GetReport"])
-async def test_a_request_id_may_be_zero(bench: Bench, action: str) -> None:
-    request: Payload = {"requestId": 0}
-    if action == "GetBaseReport":
-        request["reportBase"] = "ConfigurationInventory"
-    else:
-        request["componentVariable"] = [{"component": {"name": "OCPPCommCtrlr"}}]
-    assert (await bench.call(action, request))["status"] == "Accepted"
-    report = await bench.expect("NotifyReport")
-    assert report["requestId"] == 0
+@pytest.mark.parametrize(
+    ("action", "asked", "report"),
+    [
+        ("GetBaseReport", {"reportBase": "ConfigurationInventory"}, "NotifyReport"),
+        ("GetReport", {"componentVariable": [{"component": {"name": "OCPPCommCtrlr"}}]}, "NotifyReport"),
+        (
+            "CustomerInformation",
+            {"report": True, "clear": False, "customerIdentifier": "nobody"},
+            "NotifyCustomerInformation",
+        ),
+        ("GetChargingProfiles", {"chargingProfile": {}}, "ReportChargingProfiles"),
+    ],
+)
+async def test_a_request_id_may_be_zero(bench: Bench, action: str, asked: Payload, report: str) -> None:
+    if action == "GetChargingProfiles":
+        await states.set_charging_profile(bench, profile("A", start=bench.iso()))
+    assert (await bench.call(action, {"requestId": 0, **asked}))["status"] == "Accepted"
+    assert (await bench.expect(report))["requestId"] == 0
+
+
+async def test_a_remote_start_id_may_be_zero(bench: Bench) -> None:
+    request: Payload = {"idToken": VALID_TOKEN, "remoteStartId": 0, "evseId": 1}
+    assert (await bench.call("RequestStartTransaction", request))["status"] == "Accepted"
+    await bench.connect_ev()
+    event = await bench.expect_event()
+    assert event["transactionInfo"]["remoteStartId"] == 0, event
 
 
 @pytest.mark.parametrize(

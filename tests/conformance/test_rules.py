@@ -35,10 +35,16 @@ class Story:
         journal = Journal()
         station = Station(httpx.AsyncClient())
         self.bench = Bench(station, Csms(journal), journal, Setup(evses=evses), Pki(folder))
+        self._answered = True
 
-    def station(self, action: str, payload: Payload, second: float) -> Story:
-        """A CALL of the station."""
-        self.bench.journal.frames.append(Frame(True, 2, f"s{second}{action}", action, payload, _at(second), 1))
+    def station(self, action: str, payload: Payload, second: float, *, message_id: str | None = None) -> Story:
+        """A CALL of the station; the one before has been answered."""
+        frames = self.bench.journal.frames
+        calls = [frame for frame in frames if frame.from_station and frame.kind == 2]
+        if not self._answered:
+            frames.append(Frame(False, 3, calls[-1].message_id, calls[-1].action, {}, _at(second), 1))
+        self._answered = False
+        frames.append(Frame(True, 2, message_id or f"s{len(calls)}", action, payload, _at(second), 1))
         return self
 
     def csms(self, action: str, payload: Payload, answer: Payload, second: float) -> Story:
@@ -52,6 +58,12 @@ class Story:
         """The CSMS answers the station's latest CALL."""
         call = self.bench.journal.frames[-1]
         self.bench.journal.frames.append(Frame(False, 3, call.message_id, call.action, payload, call.at, 1))
+        self._answered = True
+        return self
+
+    def impatient(self) -> Story:
+        """The station does not wait for the answer to its latest CALL."""
+        self._answered = True
         return self
 
     def event(self, seq_no: int, kind: str, trigger: str, second: float, **more: Any) -> Story:
@@ -99,6 +111,43 @@ def test_a_frame_against_its_schema_is_a_fault(story: Story) -> None:
 def test_an_answer_to_no_call_is_a_fault(story: Story) -> None:
     story.bench.journal.note(Frame(True, 3, "never-asked", "", {}, _BEGAN, 1))
     with pytest.raises(AssertionError, match="no such message"):
+        story.check()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"code": "FormationViolation", "description": "", "details": {}},
+        {"code": "InternalError", "description": "x" * 256, "details": {}},
+        {"code": "InternalError", "description": "", "details": []},
+    ],
+    ids=["code", "description", "details"],
+)
+def test_a_callerror_has_a_form_too(story: Story, payload: Payload) -> None:
+    story.bench.journal.note(Frame(True, 4, "1", "Reset", {"code": "NotSupported", "description": ""}, _BEGAN, 1))
+    story.check()
+    story.bench.journal.note(Frame(True, 4, "1", "Reset", payload, _BEGAN, 1))
+    with pytest.raises(AssertionError, match="CALLERROR"):
+        story.check()
+
+
+@pytest.mark.parametrize("message_id", ["", "x" * 37])
+def test_a_message_id_has_1_to_36_characters(story: Story, message_id: str) -> None:
+    story.bench.journal.note(Frame(True, 2, message_id, "Heartbeat", {}, _BEGAN, 1))
+    with pytest.raises(AssertionError, match="message id"):
+        story.check()
+
+
+def test_a_message_id_is_used_once_on_a_connection(story: Story) -> None:
+    story.station("Heartbeat", {}, 1, message_id="same").station("Heartbeat", {}, 2, message_id="same")
+    with pytest.raises(AssertionError, match="used before"):
+        story.check()
+
+
+def test_a_call_waits_for_the_answer_to_the_one_before_or_its_timeout(story: Story) -> None:
+    story.station("Heartbeat", {}, 1).impatient().station("Heartbeat", {}, 31).check()
+    story.impatient().station("Heartbeat", {}, 32)
+    with pytest.raises(AssertionError, match="not answered"):
         story.check()
 
 
