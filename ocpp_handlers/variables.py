@@ -92,6 +92,7 @@ def _bound(settings: Settings) -> Iterator[Variable]:
         ("TxCtrlr", "TxBeforeAcceptedEnabled", None, _S.tx_before_accepted_enabled, None),
         ("TxCtrlr", "QueuedEventsLimit", None, _S.queued_events_limit, None),  # ours, as the next
         ("TxCtrlr", "RecordedEventsLimit", None, _S.recorded_events_limit, None),
+        ("TxCtrlr", "EndRegisterWait", None, _S.end_register_wait_s, "s"),
         ("TxCtrlr", "RecordedTransactionsDays", None, _S.recorded_transactions_days, "d"),
         ("AuthCtrlr", "Enabled", None, _S.auth_enabled, None),
         ("AuthCtrlr", "DisableRemoteAuthorization", None, _S.disable_remote_authorization, None),

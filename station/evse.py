@@ -165,6 +165,11 @@ class Evse:
         return transaction.id if transaction is not None and transaction.ending is None else None
 
     @property
+    def ending(self) -> bool:
+        """Whether the end of a transaction is not on record yet: it may wait for what the meter shows."""
+        return self._recorder.ending
+
+    @property
     def offered_a(self) -> float:
         """What the pilot offers now, amperes per phase."""
         return offer_a(self.state) if wants_energy(self.state) else 0.0
@@ -419,6 +424,13 @@ class Evse:
     def unrecorded(self, transaction_id: str | None) -> int:
         """How many events are not on disk yet, of one transaction or of all."""
         return self._recorder.waiting(transaction_id)
+
+    def end_later(self, end: TransactionEvent, shown: Reading | None, *, key_told: bool) -> None:
+        """Record the end of a transaction that a power cut left behind as soon as the meter answers; before `run`.
+
+        `shown` is what the meter showed last, as far as that is on record.
+        """
+        self._recorder.put_end(end, shown, key_told=key_told)
 
     def record(self, event: TransactionEvent) -> None:
         """Bring an event of this EVSE to the record, after those before it."""

@@ -117,7 +117,7 @@ class BillingMeters:
         elif evse.id not in self._foreign and self.on_foreign is not None:
             await self.on_foreign(evse.id, foreign)
             self._foreign.add(evse.id)
-        if evse.state.transaction is None and await evse.meter.accept_roll_over():
+        if evse.state.transaction is None and not evse.ending and await evse.meter.accept_roll_over():
             before, reading = evse.meter.latest, await evse.meter.fresh()
             details: Details = {
                 "before_wh": _shown(before.energy_import_wh if before is not None else None),
@@ -137,6 +137,8 @@ class BillingMeters:
         """
         if evse.state.transaction is not None:
             raise ExchangeRefusedError("a transaction runs; it has to end first")
+        if evse.ending:
+            raise ExchangeRefusedError("a transaction that has ended waits for what this meter shows")
         last, old_serial = evse.meter.latest, evse.meter.serial_number
         known = self._known.get(evse.id, KnownMeter())
         if old_serial is None:

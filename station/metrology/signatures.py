@@ -46,7 +46,11 @@ _SLEW: Final = timedelta(milliseconds=1)
 
 
 class UnsignedError(Exception):
-    """There is no signature; the sentence says why. Trying again may help."""
+    """There is no signature; the sentence says why. `transient` says whether trying again may help."""
+
+    def __init__(self, message: str, *, transient: bool = True) -> None:
+        super().__init__(message)
+        self.transient = transient
 
 
 @frozen
@@ -312,7 +316,7 @@ class Signatures:
                 async with asyncio.timeout(METER_SIGNS_WITHIN_S):  # real time: a wire is being waited for
                     return await asked
         except MeterError as error:
-            raise UnsignedError(str(error)) from error
+            raise UnsignedError(str(error), transient=error.transient) from error
         except TimeoutError as error:
             raise UnsignedError(f"the meter has not signed within {METER_SIGNS_WITHIN_S:g} s") from error
 

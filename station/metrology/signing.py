@@ -87,6 +87,8 @@ class Signing:
         """told when a reading that was to be signed is not, until one is again"""
         self._begin: tuple[str, Reading] | None = None
         self._failing = False
+        self.may_end_later = False
+        """whether the end that was asked for last is not signed because its meter did not, and may still be"""
 
     @property
     def required(self) -> bool:
@@ -109,6 +111,8 @@ class Signing:
 
     async def _sign_begin(self) -> bool:
         """Sign the begin of the transaction that runs or is about to; returns whether that is settled."""
+        if self._evse.ending:  # a meter that signs would give up the record of the transaction before
+            return False
         state = self._evse.state
         transaction, authorization = state.transaction, state.authorization
         if authorization is None:
@@ -205,6 +209,7 @@ class Signing:
     async def end(self, event: TransactionEvent, fresh: Reading | None, last: Reading | None) -> list[SignedRecord]:
         """Sign the end of a transaction; the records that its bill needs. Empty: it is not signed."""
         reading = fresh or last
+        self.may_end_later = False
         if reading is None:
             return []
         try:
@@ -212,6 +217,7 @@ class Signing:
                 event.transaction_id, reading, end_of(event.stopped_reason), substitute=fresh is None
             )
         except UnsignedError as error:
+            self.may_end_later = self.signatures.by_meter and error.transient
             self._failed(error)
             return []
         return records

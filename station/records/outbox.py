@@ -373,6 +373,22 @@ class Outbox:
         )
         return [_meter_values().validate_json(str(row[0])) for row in rows]
 
+    async def await_end(self, event: TransactionEvent) -> None:
+        """A transaction has ended, and what its meter shows is not known yet: keep how it ended until it is recorded.
+
+        Raises:
+            StorageError: it is not on disk.
+        """
+        await self._database.write(
+            "INSERT OR REPLACE INTO awaited_ends (transaction_id, payload) VALUES (?, ?)",
+            (event.transaction_id, _events().dump_json(event).decode()),
+        )
+
+    async def awaited_end(self, transaction_id: str) -> TransactionEvent | None:
+        """How a transaction ended whose meter was silent then; None: it had not ended."""
+        rows = await self._database.rows("SELECT payload FROM awaited_ends WHERE transaction_id = ?", (transaction_id,))
+        return _events().validate_json(str(rows[0][0])) if rows else None
+
     async def prune(self, keep_settled: int) -> None:
         """Forget settled events of ended transactions beyond the newest `keep_settled` events."""
         await self._database.write(

@@ -20,6 +20,7 @@ from station.sampler import measured
 if TYPE_CHECKING:
     from metering.clock import Clock
     from station.metrology.meter_watch import MeterWatch
+    from station.metrology.signed_records import SignedRecord
     from station.metrology.signing import Signing
     from station.records.outbox import Outbox
     from station.settings import Settings
@@ -31,6 +32,7 @@ _MOST_SAMPLES = 500
 _WRITE_S = 60.0
 """a disk that neither takes an event nor refuses it within this does not come back"""
 _RETRY_S = (1.0, 2.0, 5.0, 10.0)
+_ASK_METER_EVERY_S = 1.0
 
 
 class Recorder:
@@ -48,6 +50,10 @@ class Recorder:
         """what the transaction that starts keeps for its end"""
         self._key_told: str | None = None
         """the transaction that the CSMS has been told the public key of"""
+        self._awaits_meter = False
+        """the oldest event is an end that waits for its meter, and the disk knows how it ended"""
+        self._shown: dict[str, Reading] = {}
+        """what the meters of transactions that a power cut ended showed last"""
         self.signing: Signing | None = None
         """None: nothing is signed here"""
         self.writing = Stint("the record of transactions", clock, _WRITE_S)
@@ -72,9 +78,25 @@ class Recorder:
         """How many events are not on disk yet, of one transaction or of all."""
         return sum(1 for event in self._waiting if transaction_id in (None, event.transaction_id))
 
+    @property
+    def ending(self) -> bool:
+        """Whether the end of a transaction is not on record yet."""
+        return any(event.event_type is EventType.ENDED for event in self._waiting)
+
+    def put_end(self, event: TransactionEvent, shown: Reading | None, *, key_told: bool) -> None:
+        """Record an end that a power cut left behind, before anything else; `shown` is what the meter showed last."""
+        if shown is not None:
+            self._shown[event.transaction_id] = shown
+        if key_told:
+            self._key_told = event.transaction_id
+        self.put(event)
+
     async def settled(self) -> None:
-        """Wait until all that was put is on disk."""
-        while self._waiting:
+        """Wait until all that was put is on disk; of an end that waits for its meter, how it ended.
+
+        What comes after such an end has had no energy, and nobody has been told of it.
+        """
+        while self._waiting and not self._awaits_meter:
             await self._changed.wait()
 
     async def run(self) -> None:
@@ -86,6 +108,7 @@ class Recorder:
             event = await self._with_meter_values(self._waiting[0])
             recorded = await self._append(self._with_public_key(event))
             await self._keep_first(recorded.transaction_id)
+            self._awaits_meter = False
             self._waiting.popleft()
             self._changed.fire()
             if self.on_recorded is not None:
@@ -172,9 +195,10 @@ class Recorder:
             _log.error("the first sample for the end of transaction %s is not on disk: %s", transaction_id, error)
 
     async def _with_end_values(self, event: TransactionEvent) -> TransactionEvent:
+        shown = self._meter.latest or self._shown.pop(event.transaction_id, None)
+        fresh, records = await self._at_end(event, shown)
         # The contactor is open: a meter that is silent now would show what it showed last.
-        fresh = await self._meter.fresh()
-        reading = fresh or self._meter.latest
+        reading = fresh or shown
         try:
             kept = await self._outbox.kept_for_end(event.transaction_id)
         except StorageError as error:
@@ -185,9 +209,45 @@ class Recorder:
         last = self._values(reading, self._settings.sampled_tx_ended_measurands, Context.TRANSACTION_END, since)
         values = [*kept, *last]
         if self.signing is not None:
-            records = await self.signing.end(event, fresh, self._meter.latest)
             values = self.signing.end_values(records, kept, list(last))
-        return replace(event, meter_values=thin_out(values, MOST_ENDED_VALUES), register=self._register(fresh))
+        register = register_reading(fresh, shown, self.time_status())
+        return replace(event, meter_values=thin_out(values, MOST_ENDED_VALUES), register=register)
+
+    async def _at_end(
+        self, event: TransactionEvent, shown: Reading | None
+    ) -> tuple[Reading | None, list[SignedRecord]]:
+        """What the meter shows at the end, and the records that vouch for it; a meter that is silent is waited for.
+
+        Its register stays as it is meanwhile: the contactor is open, and the next charge waits behind this event.
+        """
+        given_up_s = self._clock.monotonic() + self._settings.end_register_wait_s
+        while True:
+            fresh = await self._meter.fresh()
+            left_s = given_up_s - self._clock.monotonic()
+            if self.signing is None or (fresh is None and left_s > 0.0):
+                records, complete = [], fresh is not None
+            else:
+                records = await self.signing.end(event, fresh, shown)
+                complete = fresh is not None and not self.signing.may_end_later
+            if complete or left_s <= 0.0:
+                if fresh is None:
+                    _log.error("transaction %s ends without a register: nothing to bill", event.transaction_id)
+                return fresh, records
+            await self._await_meter(event)
+            await self._clock.sleep(min(_ASK_METER_EVERY_S, left_s))
+
+    async def _await_meter(self, event: TransactionEvent) -> None:
+        """See that the disk knows how a transaction ended whose meter is waited for."""
+        if self._awaits_meter:
+            return
+        try:
+            await self._outbox.await_end(event)
+        except StorageError as error:
+            _log.error("how transaction %s ended is not on disk: %s", event.transaction_id, error)
+            return
+        _log.warning("transaction %s has ended, and its meter is silent: its end waits", event.transaction_id)
+        self._awaits_meter = True
+        self._changed.fire()
 
     def _with_public_key(self, event: TransactionEvent) -> TransactionEvent:
         if self.signing is None:

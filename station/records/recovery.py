@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from metering.frozen import frozen
 from metering.reading import Reading
 from metering.sampling import (
     MOST_ENDED_VALUES,
@@ -42,9 +43,10 @@ _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 async def end_open_transactions(outbox: Outbox, evses: Mapping[int, Evse], clock: Clock) -> list[TransactionEvent]:
     """End what is open on disk, before any EVSE starts something new.
 
-    The contactor has been open since the cut, so the register now is the register at the end. A meter that is
-    silent is represented by the last reading on record. Returns the ends that a full disk does not take now, for
-    `record_ends`: what they say must not wait, since the register goes on with the next charge.
+    The contactor has been open since the cut, so the register now is the register at the end. Where the meter is
+    silent the EVSE waits for it before anything else, and then the last reading on record stands for it. Returns the
+    ends that a full disk does not take now, for `record_ends`: what they say must not wait, since the register goes
+    on with the next charge.
 
     Raises:
         StorageError: the records cannot be read.
@@ -63,41 +65,77 @@ async def record_ends(ends: list[TransactionEvent], outbox: Outbox, clock: Clock
 async def _ends(outbox: Outbox, evses: Mapping[int, Evse], clock: Clock) -> list[TransactionEvent]:
     for attempt in itertools.count(1):
         try:
-            return [await _end_of(identity, outbox, evses, clock) for identity in await outbox.open_transactions()]
+            identities = await outbox.open_transactions()
+            found = [await _left_behind(identity, outbox, evses, clock) for identity in identities]
         except StorageError as error:
             _log.error("open transactions cannot be read: %s", error)
             if attempt == _ATTEMPTS:
                 raise
             await clock.sleep(_RETRY_S)
+            continue
+        return [await _complete(one) for one in found if not _awaits_meter(one)]
     raise AssertionError("unreachable")
 
 
-async def _end_of(transaction_id: str, outbox: Outbox, evses: Mapping[int, Evse], clock: Clock) -> TransactionEvent:
+@frozen
+class _Left:
+    """A transaction that a power cut left open."""
+
+    end: TransactionEvent
+    """as far as it is known without the meter"""
+    recorded: list[TransactionEvent]
+    kept: list[MeterValue]
+    evse: Evse | None
+    reading: Reading | None
+    """what its meter shows now"""
+
+
+async def _left_behind(transaction_id: str, outbox: Outbox, evses: Mapping[int, Evse], clock: Clock) -> _Left:
     recorded = await outbox.events(transaction_id)
     evse = evses.get(recorded[0].evse_id)
-    values = [*await outbox.kept_for_end(transaction_id)]
-    reading = await _read_meter(evse)
-    known = last_register(recorded)
-    time_status = evse.time_status() if evse is not None else TimeStatus.UNKNOWN
-    last = _end_value(reading) if reading is not None else _last_on_record(recorded)
-    if last is not None:
-        values.append(last)
-    end = TransactionEvent(
-        transaction_id,
+    kept = await outbox.kept_for_end(transaction_id)
+    awaited = await outbox.awaited_end(transaction_id)
+    end = replace(awaited, offline=True) if awaited is not None else _power_lost(recorded, clock.now())
+    return _Left(end, recorded, kept, evse, await _read_meter(evse))
+
+
+def _power_lost(recorded: list[TransactionEvent], now: datetime) -> TransactionEvent:
+    return TransactionEvent(
+        recorded[0].transaction_id,
         recorded[0].evse_id,
         EventType.ENDED,
         TriggerReason.ABNORMAL_CONDITION,
-        clock.now(),
+        now,
         offline=True,
         stopped_reason=StoppedReason.POWER_LOSS,
         time_spent_charging_s=max((e.time_spent_charging_s for e in recorded if e.time_spent_charging_s), default=None),
         # Measured only: how long there was no power, a clock that was set meanwhile cannot say.
         lasted_s=max((e.lasted_s for e in recorded if e.lasted_s is not None), default=None),
-        register=register_reading(reading, known, time_status),
     )
+
+
+def _awaits_meter(left: _Left) -> bool:
+    """Hand the end to its EVSE where that may have to wait for the meter; returns whether it has."""
+    if left.evse is None:
+        return False
+    signing = left.evse.signing
+    if left.reading is not None and not (signing is not None and signing.signatures.by_meter):
+        return False
+    left.evse.end_later(left.end, last_register(left.recorded), key_told=was_key_told(left.recorded))
+    return True
+
+
+async def _complete(left: _Left) -> TransactionEvent:
+    """The end with what the meter shows; of an EVSE that is gone with what is on record."""
+    evse, shown = left.evse, last_register(left.recorded)
+    reading = left.reading or shown
+    last = _end_value(reading) if reading is not None else None
+    values = [*left.kept, *([last] if last is not None else [])]
+    time_status = evse.time_status() if evse is not None else TimeStatus.UNKNOWN
+    end = replace(left.end, register=register_reading(left.reading, shown, time_status))
     if evse is not None and evse.signing is not None:
-        told = was_key_told(recorded)
-        values = await evse.signing.end_after_power_cut(end, reading, known, values, told=told)
+        told = was_key_told(left.recorded)
+        values = await evse.signing.end_after_power_cut(end, left.reading, shown, values, told=told)
     return replace(end, meter_values=thin_out(values, MOST_ENDED_VALUES))
 
 
@@ -123,11 +161,6 @@ async def _read_meter(evse: Evse | None) -> Reading | None:
 
 def _end_value(reading: Reading) -> MeterValue | None:
     return sample(reading, [Measurand.ENERGY_IMPORT_REGISTER], Context.TRANSACTION_END)
-
-
-def _last_on_record(recorded: list[TransactionEvent]) -> MeterValue | None:
-    reading = last_register(recorded)
-    return _end_value(reading) if reading is not None else None
 
 
 def last_register(recorded: list[TransactionEvent]) -> Reading | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -167,10 +168,38 @@ async def test_a_transaction_that_ends_while_the_meter_is_silent_ends_with_the_l
         walk.application.world.fail_meter(1, True)
         await walk.advance(2)
         await walk.present()
+        await walk.advance(60)  # for so long the meter is waited for
         ended = await event(walk, "Ended", "StopAuthorized")
         last = ended["meterValue"][-1]["sampledValue"][0]
         assert last["context"] == "Transaction.End"
         assert last["value"] == pytest.approx(60 * 22_080 / 3600, rel=0.05)
+
+
+async def test_the_end_of_a_transaction_waits_for_a_meter_that_is_silent_also_over_a_power_cut(tmp_path: Path) -> None:
+    """The CSMS gets one end, with the reason and the time of the stop and the register that the meter shows."""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        await walk.advance(60)
+        walk.application.world.fail_meter(1, True)
+        await walk.advance(5)
+        await walk.present()
+        await walk.advance(10)
+        stopped_at = walk.application.clock.now()
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        await walk.advance(20)
+        assert [one for one in walk.events() if one["eventType"] == "Ended"] == []
+        walk.application.world.fail_meter(1, False)
+        ended = await event(walk, "Ended", "StopAuthorized")
+        assert ended["transactionInfo"]["stoppedReason"] == "Local"
+        assert datetime.fromisoformat(ended["timestamp"]) < stopped_at
+        last = ended["meterValue"][-1]["sampledValue"][0]
+        assert last["context"] == "Transaction.End"
+        assert walk.application.life is not None
+        shown = walk.application.life.station.evses[1].meter.latest
+        assert shown is not None
+        assert last["value"] == pytest.approx(shown.energy_import_wh, abs=0.1)
+        assert last["value"] > 60 * 22_080 / 3600 * 1.02, "what was charged while the meter was silent counts"
 
 
 async def test_a_register_that_runs_backwards_is_not_believed(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ async def test_a_meter_that_is_silent_at_the_end_leaves_a_record_that_says_so(tm
         it.meter.shows = None
         await it.clock.advance(1)
         await ended(it)
+        await it.clock.advance(it.settings.end_register_wait_s)
         records = [ocmf.parse(one.text.encode()) for one in await it.records.of(identity)]
         assert [record.readings[0].status for record in records] == ["G", "T"]
         assert any("timeout" in objection for objection in bill(records).objections)

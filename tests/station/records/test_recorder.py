@@ -131,7 +131,7 @@ async def test_a_silent_meter_leaves_the_start_empty_and_the_end_with_the_last_i
         await it.watch.fresh()
         it.meter.shows = None
         it.recorder.put(ENDED)
-        await it.recorder.settled()
+        await it.clock.advance(it.settings.end_register_wait_s)
         started, ended = await it.on_disk()
         assert started.meter_values == ()
         assert registers(ended) == [(2000.0, Context.TRANSACTION_END)]
