@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from metering.drivers import Buses
     from metering.meter import Meter
     from station.configuration.installation_file import EvseConfig
+    from station.hardware import ReaderConfig
     from station.hardware.back_plate import BackPlate
     from station.hardware.board import Board
+    from station.hardware.token_reader import TokenReader
 
 
 class Site(Protocol):
@@ -55,6 +57,10 @@ class Site(Protocol):
         Raises:
             MeterError: its wire is used with other settings.
         """
+        ...
+
+    def reader(self, config: ReaderConfig) -> TokenReader:
+        """A token reader, not yet connected."""
         ...
 
     def grid_source(self, configured: GridSourceConfig) -> GridSourceConfig:

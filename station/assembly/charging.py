@@ -114,7 +114,7 @@ def _readers(basis: Basis, station: ChargingStation) -> list[ReaderWatch]:
     """The token readers, each with those whose cards it reads."""
     return [
         ReaderWatch(
-            config.open(basis.clock),
+            basis.program.site.reader(config),
             [evse for evse in station.evses.values() if config.evse in {None, evse.id}],
             lambda token, evse_id=config.evse: station.present(token, evse_id),
             basis.clock,

@@ -159,6 +159,9 @@ type = "simulated"
 
 # Token readers; the API presents tokens without one. Cards have UIDs of 4, 7 or 10 bytes.
 #[[reader]]
+#type = "simulated"                     # cards are held to it by POST /api/sim/reader
+#name = "reader"
+#[[reader]]
 #type = "serial"
 #device = "/dev/ttyUSB1"
 #baud = 9600

@@ -10,7 +10,7 @@ from energy.sources.p1 import P1Config
 from metering.drivers import SimulatedMeterConfig
 from metering.drivers.modbus import ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
 from station.configuration.document import RuleError
-from station.hardware import SimulatedBoardConfig, SimulatedUpdaterConfig
+from station.hardware import SimulatedBoardConfig, SimulatedReaderConfig, SimulatedUpdaterConfig
 from station.hardware.linux_config import LinuxBoardConfig
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ def check_hardware(configuration: Configuration) -> None:
     for position, evse in enumerate(configuration.evse):
         if isinstance(evse.meter, SimulatedMeterConfig):
             raise RuleError(("evse", position, "meter"), f"must be a real meter: {around}")
+    for position, reader in enumerate(configuration.reader):
+        if isinstance(reader, SimulatedReaderConfig):
+            raise RuleError(("reader", position, "type"), f"must not be simulated: {around}")
     if configuration.grid is not None and (key := _simulated_wire(configuration.grid.source)) is not None:
         raise RuleError(("grid", "source", *key), f"must not be simulated: {around}")
     if configuration.grid_order is not None and configuration.grid_order.chip == SIMULATED:

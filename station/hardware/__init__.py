@@ -1,4 +1,4 @@
-"""The boards and updaters that a station may have. A driver is registered by being a member of a union here."""
+"""The boards, readers and updaters that a station may have. A driver is registered by being in a union here."""
 
 from __future__ import annotations
 
@@ -30,8 +30,22 @@ BoardConfig = Annotated[SimulatedBoardConfig | LinuxBoardConfig | ModbusBoardCon
 """the board in the installation file; `type` says which"""
 
 
-ReaderConfig = Annotated[SerialReaderConfig | KeyboardReaderConfig, Field(discriminator="type")]
-"""a token reader; the API presents tokens without one"""
+class SimulatedReaderConfig(BaseModel):
+    """[[reader]] of type "simulated": cards are held to it through the API."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
+
+    type: Literal["simulated"]
+    name: Annotated[str, Field(min_length=1, max_length=40)] = "reader"
+    """which one is meant, where there are several"""
+    reversed_bytes: bool = False
+    """it sends the last byte of a UID first"""
+    evse: Annotated[int, Field(ge=1)] | None = None
+    """whose reader it is; absent: it serves all EVSEs"""
+
+
+ReaderConfig = Annotated[SimulatedReaderConfig | SerialReaderConfig | KeyboardReaderConfig, Field(discriminator="type")]
+"""a token reader; `type` says which. The API presents tokens without one"""
 
 
 class SimulatedUpdaterConfig(BaseModel):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from metering.clock import SystemClock
 from metering.drivers import Buses, SimulatedMeterConfig
+from station.hardware import SimulatedReaderConfig
 from station.hardware.board import BoardError
 
 if TYPE_CHECKING:
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
     from metering.clock import Clock
     from metering.meter import Meter
     from station.configuration.installation_file import EvseConfig
-    from station.hardware import RealBoardConfig
+    from station.hardware import ReaderConfig, RealBoardConfig
     from station.hardware.board import Board
+    from station.hardware.token_reader import TokenReader
 
 
 class Machine:
@@ -54,6 +56,12 @@ class Machine:
         if isinstance(evse.meter, SimulatedMeterConfig):
             raise TypeError("the meter is simulated, the board is not")  # the configuration has refused it
         return evse.meter.open(self.clock, self.buses)
+
+    def reader(self, config: ReaderConfig) -> TokenReader:
+        """The reader that the installation file names."""
+        if isinstance(config, SimulatedReaderConfig):
+            raise TypeError("the reader is simulated, the board is not")  # the configuration has refused it
+        return config.open(self.clock)
 
     def grid_source(self, configured: GridSourceConfig) -> GridSourceConfig:
         """As configured."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 EVERY_S: Final = 10.0
 _MOST: Final = 2_160
 """six hours"""
+_STALE_S: Final = 15.0
+"""a meter that was silent for so long does not tell what flows now"""
 
 
 class Moment(NamedTuple):
@@ -54,7 +56,8 @@ class LoadHistory:
     def now(self) -> Moment:
         """This moment."""
         controller = self._controller
-        sample = controller.last_sample
+        age_s = controller.sample_age_s
+        sample = controller.last_sample if age_s is not None and age_s < _STALE_S else None
         readings = [evse.meter.latest for evse in self._evses.values()]
         currents = [reading.currents_a for reading in readings if reading is not None]
         return Moment(

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Literal
 from metering.drivers import Buses, SimulatedMeter, SimulatedMeterConfig
 from metering.meter import MeterError
 from metering.reading import Phases, Reading
-from station.hardware import SimulatedBoardConfig
+from station.hardware import SimulatedBoardConfig, SimulatedReaderConfig
 from station.simulation.back_plate import SimulatedBackPlate
 from station.simulation.board import SimulatedBoard
 from station.simulation.clock import VirtualClock
 from station.simulation.house import House
+from station.simulation.reader import SimulatedReader
 from station.simulation.register import EnergyRegister
 from station.simulation.vehicle import VOLTAGE_V
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from energy.sources.dry_contact import DryContactConfig
     from metering.meter import Meter
     from station.configuration.installation_file import Configuration, EvseConfig, SimulationConfig
+    from station.hardware import ReaderConfig
+    from station.hardware.token_reader import TokenReader
     from station.simulation.linky import HouseReading, SimulatedLinky, TariffPeriod
     from station.simulation.meter_server import MeterServer
     from station.simulation.p1 import SimulatedP1
@@ -73,6 +76,8 @@ class World:
         self.back_plate = _back_plate(configuration.board)
         self.meter_serials = {evse.id: f"SIMULATED-{evse.id}" for evse in configuration.evse}
         """what the meters tell when they are asked which they are"""
+        simulated = [one.name for one in configuration.reader if isinstance(one, SimulatedReaderConfig)]
+        self.readers = {name: SimulatedReader(name) for name in simulated}
         self.contacts = SimulatedContacts()
         """of the grid operator"""
         self.tariff: tuple[TariffPeriod, Literal["----", "BLEU", "BLAN", "ROUG"]] = ("TH..", "----")
@@ -196,6 +201,12 @@ class World:
                     return configured
             return configured.model_copy(update={"meter": configured.meter.model_copy(update=wire)})
         return configured
+
+    def reader(self, config: ReaderConfig) -> TokenReader:
+        """The simulated reader of that name, or a real one."""
+        if isinstance(config, SimulatedReaderConfig):
+            return self.readers[config.name]
+        return config.open(self.clock)
 
     def contacts_for(self, config: DryContactConfig) -> SimulatedContacts | None:
         """The contacts of a configuration that means simulated ones."""

@@ -22,6 +22,7 @@ from station.hardware.token_reader import ReaderError, UnusableUidError, id_toke
 from station.model import Fault, IdToken
 from station.tokens.reader_watch import ReaderWatch
 from tests.walk import CARD, Walk, walking
+from tests.walks.visit import visiting
 
 UIDS = st.sampled_from([4, 7, 10]).flatmap(lambda size: st.binary(min_size=size, max_size=size))
 KEYS = {
@@ -286,3 +287,38 @@ async def test_a_card_at_a_configured_reader_starts_a_charge(tmp_path: Path) -> 
         finally:
             os.close(end)
         await walk.until(lambda: Fault.READER in walk.evse.state.faults)
+
+
+@pytest.mark.parametrize(
+    ("uid", "presented"),
+    [
+        ("04A3B2C1", "04A3B2C1"),
+        ("04:a3:b2:c1:d5:e6:80", "04A3B2C1D5E680"),
+        ("04A3B2C1D5E680112233", "04A3B2C1D5E680112233"),
+        ("08A3B2C1", None),
+        ("nonsense", None),
+    ],
+)
+async def test_a_card_at_a_simulated_reader_goes_the_whole_way_of_a_real_one(
+    tmp_path: Path, uid: str, presented: str | None
+) -> None:
+    """UIDs of 4, 7 and 10 bytes are tokens; one that the card has made up, or that is none, names nobody."""
+    async with walking(tmp_path, reader=[{"type": "simulated"}]) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await api.post("/api/sim/reader", {"uid": uid})
+        await walk.advance(2)
+        asked = [one["idToken"]["idToken"] for one in walk.csms.sent("Authorize")]
+        assert asked == ([presented] if presented is not None else [])
+
+
+async def test_a_simulated_reader_breaks_and_is_mended(tmp_path: Path) -> None:
+    """What is held to a broken one is not read, not even later."""
+    async with walking(tmp_path, reader=[{"type": "simulated", "name": "left"}]) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await api.post("/api/sim/reader", {"name": "right", "uid": "04A3B2C1"}, status=404)
+        await api.post("/api/sim/reader", {"name": "left", "failing": True})
+        await walk.until(lambda: Fault.READER in walk.evse.state.faults)
+        await api.post("/api/sim/reader", {"name": "left", "uid": "04A3B2C1"})
+        await api.post("/api/sim/reader", {"name": "left", "failing": False})
+        await walk.until(lambda: walk.evse.state.faults == frozenset())
+        assert walk.csms.sent("Authorize") == []

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from fastapi import FastAPI, HTTPException
+from pydantic import Field
 
 from station.model import Fault
 from station.ports import VariableRow, Variables
@@ -28,6 +29,15 @@ class Lock(Command):
     evse: int = 1
     connector: int = 1
     failure: bool
+
+
+class Reader(Command):
+    """A token reader of type "simulated": a card is held to it, or it breaks or is mended."""
+
+    name: str = "reader"
+    uid: Annotated[str, Field(max_length=64)] | None = None
+    """the digits as the card sends them; what is no UID is not presented"""
+    failing: bool | None = None
 
 
 class Flap(Command):
@@ -75,6 +85,18 @@ class VariableValue(VariableName):
 
 def station_routes(api: FastAPI, host: Host, living: Living) -> None:
     """Faults, power, the network, and values of the device model."""
+
+    @api.post("/api/sim/reader", status_code=202)
+    async def reader(body: Reader, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+        found = host.world.readers.get(body.name)
+        if found is None:
+            raise HTTPException(404, f'there is no simulated reader "{body.name}"')
+        if body.failing is not None:
+            found.fail(body.failing)
+        if body.uid is not None:
+            found.hold(body.uid)
+        await maybe_settle(host, wait)
+        return {"accepted": True}
 
     @api.post("/api/sim/faults", status_code=202)
     async def raise_fault(body: Failure, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]

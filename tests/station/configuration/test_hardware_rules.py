@@ -54,6 +54,10 @@ def test_a_real_board_needs_no_more_than_its_wires(tmp_path: Path) -> None:
             'simulation: has no meaning here: the board is of type "linux", and nothing is simulated',
         ),
         (
+            '[[reader]]\ntype = "simulated"\n',
+            'reader[0].type: must not be simulated: the board is of type "linux"',
+        ),
+        (
             '[grid]\nphases = 3\nsource = { type = "p1", device = "simulated" }\n',
             'grid.source.device: must not be simulated: the board is of type "linux"',
         ),

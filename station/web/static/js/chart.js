@@ -136,7 +136,7 @@ function options() {
   });
   return {
     ...size(),
-    padding: [12, 12, 0, 0],
+    padding: [12, 22, 0, 0],
     cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
     hooks: { setCursor: [(plot) => tell(plot.data, plot.cursor.idx)] },
     legend: { show: false },
