@@ -41,6 +41,10 @@ class Clock(ABC):
     def adjust(self, correction: timedelta) -> None:
         """Move the wall time by `correction`; elapsed time and what is being waited for do not move."""
 
+    def behind_machine(self) -> timedelta:
+        """How far this clock is behind the machine's own; nothing for one that has a time of its own."""
+        return timedelta(0)
+
     @contextlib.contextmanager
     def wire(self, patience_s: float = 5.0) -> Generator[None]:
         """Say that the outside world (a disk, a bus, a peer) is being waited for.
@@ -82,14 +86,23 @@ class Clock(ABC):
                 handle.cancel()
 
 
-class SystemClock(Clock):
-    """The machine's clock. It corrects its own reading of the wall time, never the machine's."""
+def machine_time() -> datetime:
+    """What the machine's own clock shows, whoever sets it meanwhile."""
+    return datetime.now(UTC)
 
-    def __init__(self) -> None:
-        self._correction = timedelta(0)
+
+class SystemClock(Clock):
+    """The machine's clock as it was at first, and elapsed time since: only `adjust` moves it, and never the machine's.
+
+    Were it to follow when the machine's is set, what the CSMS has corrected already would be corrected twice.
+    """
+
+    def __init__(self, machine: Callable[[], datetime] = machine_time) -> None:
+        self._machine = machine
+        self._begin = machine() - timedelta(seconds=self.monotonic())
 
     def now(self) -> datetime:
-        return datetime.now(UTC) + self._correction
+        return self._begin + timedelta(seconds=self.monotonic())
 
     def monotonic(self) -> float:
         return time.monotonic()
@@ -98,4 +111,7 @@ class SystemClock(Clock):
         return asyncio.get_running_loop().call_later(max(0.0, delay_s), callback)
 
     def adjust(self, correction: timedelta) -> None:
-        self._correction += correction
+        self._begin += correction
+
+    def behind_machine(self) -> timedelta:
+        return self._machine() - self.now()

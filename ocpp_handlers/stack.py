@@ -274,9 +274,9 @@ class OcppStack:
             _log.error("queued events could not be marked as offline: %s", error)
 
     def _synchronise(self, moment: datetime) -> None:
-        """B01.FR.06: the clock follows the CSMS where Heartbeat is a time source."""
+        """B01.FR.06: the clock follows the CSMS where Heartbeat is a time source, and the best that answers."""
         correction = moment - self._clock.now()
-        wanted = "Heartbeat" in self._station.settings.time_source
+        wanted = self._time.follows_csms
         if wanted and abs(correction.total_seconds()) >= _SMALLEST_CORRECTION_S:
             _log.info("clock corrected by %+.1f s", correction.total_seconds())
             self._clock.adjust(correction)

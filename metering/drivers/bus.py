@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from metering.clock import SystemClock
+from metering.clock import SystemClock, machine_time
 from metering.drivers import sunspec
 from metering.drivers.registers import Block, MeterModel, Place, Registers, SerialLine
 from metering.frozen import frozen
@@ -246,7 +246,7 @@ class Bus:
         return answer
 
     def _heard(self, sending: bool, data: bytes) -> bytes:
-        self._tap.heard(self.wire.place, self._real.now(), data, sent=sending)
+        self._tap.heard(self.wire.place, machine_time(), data, sent=sending)
         return data
 
     def _hang_up(self) -> None:

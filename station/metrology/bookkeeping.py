@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from metering.frozen import frozen
 from metering.journal import JournalError, JournalEvent, Note
-from metering.time_quality import TimeSource
 from station.billing.price import exact_wh
 from station.evse_state import all_faults
+from station.metrology.time_keeper import NOBODY_TOLD
 from station.model import EventType, Fault, TransactionEvent
 
 if TYPE_CHECKING:
@@ -43,8 +43,6 @@ _AT_ONCE = 50
 _MOST_NOTES = 2_000
 """notes that wait in memory for a disk that refuses; beyond that the oldest goes"""
 _PROVE_EVERY_S = 86_400.0
-_NOBODY_TOLD = (TimeSource.NONE, TimeSource.MACHINE)
-"""a clock as it was at the start: what it said may turn out to be wrong"""
 _WATCHED = {Fault.METER: (JournalEvent.METER_FAULT, JournalEvent.METER_RESTORED), Fault.TAMPER: (JournalEvent.TAMPER,)}
 
 
@@ -290,7 +288,7 @@ class Bookkeeper:
             "status_before": before.status.value,
         }
         self.note(JournalEvent.CLOCK, details)
-        if before.source in _NOBODY_TOLD:
+        if before.source in NOBODY_TOLD:
             self._outbox.correct_times(self._first, correction, now - correction)
             self._corrections.append((correction, now - correction))
 

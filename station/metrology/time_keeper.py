@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from metering.clock import SystemClock
+from metering.clock import machine_time
 from metering.time_quality import UNKNOWN_TIME, TimeQuality, TimeSource, TimeStatus
 
 if TYPE_CHECKING:
@@ -18,8 +18,12 @@ _log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 64.0
 """how often the machine's time service is asked; its own polls are no closer together"""
+_MISSED_HEARTBEATS = 2
+"""a CSMS that has not told the time for so many intervals does not answer"""
 _CLOSE = timedelta(seconds=1)
 """a clock that is further from the machine's is not held by its time service"""
+NOBODY_TOLD = frozenset({TimeSource.NONE, TimeSource.MACHINE})
+"""a clock as the machine has it: what it says may turn out to be wrong"""
 _STA_UNSYNC = 0x0040
 """the kernel's clock is not synchronized (adjtimex(2))"""
 _TIME_ERROR = 5
@@ -59,6 +63,7 @@ class TimeKeeper:
         self._settings = settings
         self._synchronized = synchronized
         self._quality = UNKNOWN_TIME
+        self._csms_told_s: float | None = None
         self.on_corrected: list[Callable[[timedelta, TimeQuality], None]] = []
         """told of each correction, and how good the time was before it"""
 
@@ -82,6 +87,8 @@ class TimeKeeper:
 
     def heard(self, source: TimeSource, correction: timedelta) -> None:
         """Somebody told the time. The clock was corrected by this, nothing when it was right."""
+        if source is TimeSource.CSMS:
+            self._csms_told_s = self._clock.monotonic()
         before = self._quality
         status = TimeStatus.SYNCHRONIZED if source is TimeSource.NTP else TimeStatus.INFORMATIVE
         if source is TimeSource.NTP or correction or before.status is not TimeStatus.SYNCHRONIZED:
@@ -90,20 +97,39 @@ class TimeKeeper:
             for told in self.on_corrected:
                 told(correction, before)
 
+    @property
+    def follows_csms(self) -> bool:
+        """Whether the CSMS sets the clock: not while a time service that comes first holds it (TimeSource)."""
+        sources = self._settings.time_source
+        return "Heartbeat" in sources and not (self._comes_first("NTP") and self.status is TimeStatus.SYNCHRONIZED)
+
     async def run(self) -> None:
-        """Follow the machine's time service until cancelled, where NTP is a time source (ClockCtrlr.TimeSource)."""
-        machine = SystemClock()
+        """Follow the machine until cancelled: its time service, where that is a source, else whoever sets its clock."""
         while True:
-            if "NTP" in self._settings.time_source:
-                self._look(machine)
+            if "NTP" in self._settings.time_source and not self._told_by_csms:
+                self._look()
+            if self._quality.source in NOBODY_TOLD and abs(step := self._clock.behind_machine()) >= _CLOSE:
+                _log.info("the machine's clock was set: %+.1f s", step.total_seconds())
+                self._clock.adjust(step)
+                self.heard(TimeSource.MACHINE, step)
             await self._clock.sleep(_LOOK_EVERY_S)
 
-    def _look(self, machine: Clock) -> None:
+    def _comes_first(self, source: str) -> bool:
+        return next((one for one in self._settings.time_source if one in {"NTP", "Heartbeat"}), None) == source
+
+    @property
+    def _told_by_csms(self) -> bool:
+        """Whether the CSMS comes first, and has told the time lately."""
+        if not self._comes_first("Heartbeat") or self._csms_told_s is None:
+            return False
+        return self._clock.monotonic() - self._csms_told_s < _MISSED_HEARTBEATS * self._settings.heartbeat_interval_s
+
+    def _look(self) -> None:
         if not self._synchronized():
             if self._quality.source is TimeSource.NTP:
                 self._quality = TimeQuality(TimeStatus.INFORMATIVE, TimeSource.NTP)
             return
-        correction = machine.now() - self._clock.now()
+        correction = machine_time() - self._clock.now()
         if abs(correction) < _CLOSE:
             correction = timedelta(0)
         else:

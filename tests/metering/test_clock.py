@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metering.clock import Clock, SystemClock
@@ -15,6 +15,7 @@ from station.simulation.clock import VirtualClock
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 DAY_S = 86_400
+MOMENT = timedelta(seconds=5)
 
 
 def standing() -> VirtualClock:
@@ -72,6 +73,29 @@ async def test_what_takes_too_long_is_ended_and_what_does_not_is_not(clock: Cloc
         await asyncio.sleep(0)
 
 
+# The machine's time
+
+
+def test_a_clock_that_was_set_is_not_set_again_when_the_machines_clock_is() -> None:
+    """The machine boots three days late, the CSMS tells the time, and then a time service tells it to the machine."""
+    late = timedelta(days=-3)
+    clock = SystemClock(lambda: datetime.now(UTC) + late)
+    clock.adjust(timedelta(days=3))
+    late = timedelta(0)
+    assert abs(clock.now() - datetime.now(UTC)) < MOMENT
+
+
+def test_a_clock_knows_how_far_the_machines_own_has_left_it() -> None:
+    ahead = timedelta(0)
+    clock = SystemClock(lambda: datetime.now(UTC) + ahead)
+    assert abs(clock.behind_machine()) < MOMENT
+    ahead = timedelta(days=3)
+    assert abs(clock.behind_machine() - ahead) < MOMENT
+    clock.adjust(clock.behind_machine())
+    assert abs(clock.behind_machine()) < MOMENT
+    assert standing().behind_machine() == timedelta(0)
+
+
 # Virtual time
 
 
@@ -98,6 +122,7 @@ async def test_it_moves_exactly_as_far_as_it_is_told() -> None:
         clock.run(-1.0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 100), max_size=30), st.lists(st.floats(0, 40), max_size=5))
 def test_deadlines_happen_in_their_order_each_at_its_moment_and_once(delays: list[float], steps: list[float]) -> None:
     async def run() -> None:

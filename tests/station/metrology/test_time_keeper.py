@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 from datetime import timedelta
 
-from metering.clock import SystemClock
+from metering.clock import SystemClock, machine_time
 from metering.time_quality import TimeQuality, TimeSource, TimeStatus
 from station.metrology.time_keeper import TimeKeeper, kernel_synchronized
 from station.settings import Settings
 from station.simulation.clock import VirtualClock
 from tests import fakes
 
-MINUTE = timedelta(minutes=1)
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 INFORMATIVE_CSMS = TimeQuality(TimeStatus.INFORMATIVE, TimeSource.CSMS)
 INFORMATIVE_MACHINE = TimeQuality(TimeStatus.INFORMATIVE, TimeSource.MACHINE)
 
@@ -97,6 +97,76 @@ async def test_a_time_service_that_loses_its_source_leaves_an_informative_time()
     await it.run(0.1)
     assert it.keeper.quality == TimeQuality(TimeStatus.INFORMATIVE, TimeSource.NTP)
     assert it.told == []
+
+
+class Machine:
+    """A machine whose clock is set."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta(0)
+        self.clock = SystemClock(lambda: machine_time() + self.ahead)
+        self.settings = Settings()
+        self.keeper = TimeKeeper(self.clock, self.settings, lambda: False)
+        self.told: list[tuple[timedelta, TimeQuality]] = []
+        self.keeper.on_corrected.append(lambda correction, before: self.told.append((correction, before)))
+
+    async def look(self) -> None:
+        """Let the keeper look once."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await self.keeper.run()
+
+    @property
+    def wrong(self) -> timedelta:
+        """How far the station's time is from the truth, to the minute."""
+        return MINUTE * round((self.clock.now() - machine_time()) / MINUTE)
+
+
+async def test_a_machine_whose_clock_is_set_before_anybody_told_the_time_is_followed_and_that_is_told() -> None:
+    it = Machine()
+    it.ahead = -3 * DAY
+    it.clock.adjust(it.ahead)
+    it.keeper.begin(None)
+    it.ahead = timedelta(0)
+    await it.look()
+    assert it.wrong == timedelta(0)
+    assert [(round(correction / DAY), before) for correction, before in it.told] == [(3, INFORMATIVE_MACHINE)]
+    assert it.keeper.quality == INFORMATIVE_MACHINE
+
+
+async def test_once_the_csms_has_told_the_time_the_machines_clock_does_not_matter() -> None:
+    it = Machine()
+    it.keeper.begin(None)
+    it.keeper.heard(TimeSource.CSMS, timedelta(0))
+    it.ahead = 3 * DAY
+    await it.look()
+    assert (it.wrong, it.told) == (timedelta(0), [])
+
+
+async def test_a_csms_that_differs_from_the_time_service_sets_the_clock_only_where_it_comes_first() -> None:
+    """ClockCtrlr.TimeSource: the first that answers; else both would move the clock back and forth for ever."""
+    it = Kept(VirtualClock(start=SystemClock().now()))
+    await it.settings.change(Settings.time_source, "NTP,Heartbeat")
+    assert it.keeper.follows_csms, "the time service holds nothing yet"
+    it.held = True
+    await it.run(0.1)
+    assert not it.keeper.follows_csms
+    it.held = False
+    await it.run(0.1)
+    assert it.keeper.follows_csms, "the time service does not answer"
+    await it.settings.change(Settings.time_source, "NTP")
+    assert not it.keeper.follows_csms
+
+
+async def test_the_time_service_takes_the_place_of_a_csms_that_comes_first_and_has_fallen_silent() -> None:
+    it = Kept(VirtualClock(start=SystemClock().now()))
+    await it.settings.change(Settings.time_source, "Heartbeat,NTP")
+    it.held = True
+    it.keeper.heard(TimeSource.CSMS, timedelta(0))
+    await it.run(it.settings.heartbeat_interval_s)
+    assert it.keeper.quality == INFORMATIVE_CSMS
+    await it.run(2.0 * it.settings.heartbeat_interval_s)
+    assert it.keeper.status is TimeStatus.SYNCHRONIZED
 
 
 def test_the_kernel_can_be_asked() -> None:
