@@ -14,7 +14,9 @@ from typing import Final
 from energy.sources.p1_telegram import Telegram
 from metering.frozen import frozen
 
-_NUMBER: Final = re.compile(r"([+-]?\d+(?:\.\d+)?)\*?([A-Za-z][A-Za-z0-9]*)?\Z")
+_NUMBER: Final = re.compile(r"([+-]?\d{1,12}(?:\.\d{1,12})?)\*?([A-Za-z][A-Za-z0-9]*)?\Z")
+"""no display has more digits; hundreds of them would be infinite"""
+_WHOLE: Final = re.compile(r"[0-9]{1,12}")
 _STAMP: Final = re.compile(r"(\d{12})([SW]?)\Z")
 _ZONES: Final = {"S": timezone(timedelta(hours=2)), "W": timezone(timedelta(hours=1))}
 _NO_LIMIT: Final = 999.0
@@ -170,7 +172,7 @@ def number(text: str | None) -> tuple[float, str | None] | None:
 
 
 def _whole(text: str | None) -> int | None:
-    return int(text) if text is not None and text.isascii() and text.isdigit() else None
+    return int(text) if text is not None and _WHOLE.fullmatch(text) is not None else None
 
 
 def _power(text: str | None) -> float | None:

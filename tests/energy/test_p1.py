@@ -284,6 +284,24 @@ def test_a_telegram_without_a_power_is_no_sample() -> None:
     assert _samples(built("1-0:1.8.1(000001.000*kWh)")) == []
 
 
+@pytest.mark.parametrize(
+    "object_",
+    [
+        f"1-0:22.7.0({'9' * 400}*kW)",  # infinite as a float: what was left of the connection was infinite too
+        f"1-0:2.7.0({'9' * 400}*kW)",
+        f"0-0:96.14.0({'1' * 5000})",  # more digits than an int is made of
+        f"1-0:1.4.0({'9' * 400}*kW)",
+    ],
+)
+def test_a_number_that_no_display_has_room_for_is_none(object_: str) -> None:
+    telegram = one(built("1-0:1.7.0(00.500*kW)", "1-0:21.7.0(00.500*kW)", "1-0:32.7.0(230.0*V)", object_))
+    assert telegram.crc_ok
+    told = P1Interpreter(THREE_PHASES).take(telegram, NOON)
+    assert told is not None
+    assert (told.power_w, told.tariff, told.demand_w) == (500.0, None, None)
+    assert told.currents_a.l1 == pytest.approx(500.0 / 230.0)
+
+
 # --- envelopes
 
 
