@@ -165,6 +165,8 @@ class Controller:
             for one in demands
         }
         self._served = {evse_id for evse_id, decision in decisions.items() if decision.current_a > 0.0}
+        told = {(evse_id, limit.source, limit.by) for evse_id, limits in own.items() for limit in limits}
+        self._since = {key: since for key, since in self._since.items() if key in told}
         return decisions
 
     def _own_limits(self, demand: Demand, now: datetime, now_s: float) -> list[Limit]:

@@ -109,6 +109,18 @@ async def test_a_limit_tells_since_when_it_has_its_value() -> None:
     assert since == [(10.0, 0), (10.0, 0), (20.0, 60), (20.0, 60)]
 
 
+async def test_a_limit_that_comes_back_holds_since_then() -> None:
+    site = Site(None)
+    site.want()
+    wish = SharedLimit(LimitSource.USER, current_a=10.0, by="Home Assistant")
+    for seconds, limit in ((0, wish), (60, None), (60, wish)):
+        await site.pass_time(seconds)
+        site.controller.put_shared("user", limit)
+        decision = site.decision()
+    assert decision.binding is not None
+    assert decision.binding.since == fakes.NOON + timedelta(seconds=120)
+
+
 def test_before_the_meter_has_spoken_the_safe_current_holds() -> None:
     site = Site()
     site.want()
