@@ -23,7 +23,7 @@ from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, cast
+from typing import BinaryIO, Final, cast
 
 from metering.frozen import frozen
 from metering.time_quality import TimeQuality, TimeSource, TimeStatus
@@ -182,41 +182,51 @@ class Verdict:
     """bytes at the end that a power cut left; the next start accounts for them"""
 
 
-def verify(journal: bytes, head: bytes | None, heed: Callable[[JournalEntry], None] | None = None) -> Verdict:
-    """Look at every byte of a journal and of its head.
+def verify(
+    journal: bytes | BinaryIO, head: bytes | None, heed: Callable[[JournalEntry], None] | None = None
+) -> Verdict:
+    """Look at every byte of a journal and of its head; of a file no more than a line is in memory at a time.
 
     Args:
-        journal: the file.
+        journal: the file, or what is in it.
         head: the file that names the last entry; None when it is not there.
         heed: called with each proven entry, in order.
     """
-    *lines, rest = journal.split(b"\n")
+    named = _named(head) if head is not None else None
     last: JournalEntry | None = None
+    at_head: str | None = None
     torn: list[bytes] = []
-    hashes = [_NOTHING]
-    for place, line in enumerate(lines, start=1):
+    place, rest = 0, b""
+    for raw in io.BytesIO(journal) if isinstance(journal, bytes) else journal:
+        if not raw.endswith(b"\n"):
+            rest = raw
+            break
+        place, line = place + 1, raw[:-1]
         entry = parse(line)
         if entry is None:
             torn.append(line)
             continue
-        expected = len(hashes)
+        expected, previous = (last.number + 1, last.hash) if last is not None else (1, _NOTHING)
         if torn or entry.note.event is JournalEvent.TORN:
             if not _accounts_for(entry, b"\n".join(torn)):
                 return Verdict(expected - 1, "is not as it was written", max(1, place - len(torn)), expected)
             torn = []
-        if entry.number != expected or entry.previous != hashes[-1]:
+        if entry.number != expected or entry.previous != previous:
             return Verdict(expected - 1, f"holds entry {entry.number}: entries are missing or moved", place, expected)
         last = entry
-        hashes.append(entry.hash)
+        if named is not None and named[0] == entry.number:
+            at_head = entry.hash
         if heed is not None:
             heed(last)
     unfinished = b"\n".join((*torn, rest))
-    return _at_the_end(hashes, unfinished, head, len(lines) + 1 - len(torn))
+    return _at_the_end(last, at_head, unfinished, head, place + 1 - len(torn))
 
 
-def _at_the_end(hashes: list[str], unfinished: bytes, head: bytes | None, place: int) -> Verdict:
-    """The entries are whole up to their end: whether it is the end."""
-    count = len(hashes) - 1
+def _at_the_end(
+    last: JournalEntry | None, at_head: str | None, unfinished: bytes, head: bytes | None, place: int
+) -> Verdict:
+    """The entries are whole up to their end: whether it is the end. `at_head`: the hash of the entry that it names."""
+    count = last.number if last is not None else 0
     if head is None:
         if count > 1:  # the head is written after the first entry
             return Verdict(count, f"{HEAD_NAME} is missing: nobody can say whether entries are missing at the end")
@@ -227,7 +237,7 @@ def _at_the_end(hashes: list[str], unfinished: bytes, head: bytes | None, place:
     if named[0] > count:
         what = "is not as it was written" if unfinished else "is missing, and so may be more at the end"
         return Verdict(count, what, place, count + 1)
-    if hashes[named[0]] != named[1]:
+    if at_head != named[1]:
         return Verdict(count, f"{HEAD_NAME} does not fit entry {named[0]}")
     if parse(unfinished[:-1]) is not None:  # the end of this line was there before what follows it
         return Verdict(count, "is not as it was written", place, count + 1)
@@ -324,7 +334,13 @@ class RegisterJournal:
         """
         # The head first: an entry that is appended in between is then beyond it, and not missing.
         head = self._read(self._head)
-        return verify(self._read(self._file) or b"", head, heed)
+        try:
+            with self._file.open("rb") as file:
+                return verify(file, head, heed)
+        except FileNotFoundError:
+            return verify(b"", head, heed)
+        except OSError as error:
+            raise JournalError(f"{self._file}: {error.strerror}") from error
 
     def _read(self, file: Path) -> bytes | None:
         try:

@@ -31,7 +31,11 @@ def prove(place: Path) -> Proof:
     file = _file(place)
     # The head first: an entry that a running station appends meanwhile is then beyond it, and not missing.
     head = _read(file.with_name(HEAD_NAME)) if file.with_name(HEAD_NAME).exists() else None
-    verdict = journal.verify(_read(file), head)
+    try:
+        with file.open("rb") as opened:
+            verdict = journal.verify(opened, head)
+    except OSError as error:
+        raise UnreadableError(f"{file}: {error.strerror}") from error
     if verdict.broken is None:
         lines = [f"{file}: whole: {verdict.entries} entries, each vouched for by the next"]
         if verdict.unfinished:
