@@ -7,7 +7,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import uvicorn
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from station.web.tls import TlsFiles
 
 _log = logging.getLogger(__name__)
+
+_KEEP_ALIVE: Final = {socket.TCP_KEEPIDLE: 60, socket.TCP_KEEPINTVL: 15, socket.TCP_KEEPCNT: 4}
+"""seconds, and tries: a phone that leaves the house takes its connections along without a word"""
 
 
 class WebServer:
@@ -37,6 +40,9 @@ class WebServer:
         # With the protocol named, asyncio sets TCP_NODELAY; an answer of two packets would wait 40 ms otherwise.
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # what it accepts has the same
+        for option, value in _KEEP_ALIVE.items():
+            listener.setsockopt(socket.IPPROTO_TCP, option, value)
         try:
             listener.bind((self._host, self.port))
         except OSError:

@@ -1,0 +1,39 @@
+"""The listening socket of the local API, as the machine sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+from starlette.responses import PlainTextResponse
+
+from station.web.server import WebServer
+
+_ESTABLISHED, _KEEPALIVE = "01", "02"
+
+
+def _timer(port: int) -> str | None:
+    """Which timer the kernel keeps for the connection that was accepted at a port (proc_net_tcp); None: none was."""
+    for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+        fields = line.split()
+        if int(fields[1].partition(":")[2], 16) == port and fields[3] == _ESTABLISHED:
+            return fields[5].partition(":")[0]
+    return None
+
+
+async def test_a_phone_that_vanishes_before_it_has_asked_for_anything_is_found_out() -> None:
+    """Browsers connect in advance, and no server waits for a request with a clock in hand."""
+    server = WebServer("127.0.0.1", 0)
+    server.bind()
+    serving = asyncio.create_task(server.run(lambda: PlainTextResponse("ok"), lambda: None))
+    async with asyncio.timeout(20):
+        _, phone = await asyncio.open_connection("127.0.0.1", server.port)
+        while (timer := _timer(server.port)) is None:  # noqa: ASYNC110 - the kernel tells nobody
+            await asyncio.sleep(0.01)
+        assert timer == _KEEPALIVE
+        phone.close()
+        await phone.wait_closed()
+    serving.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
