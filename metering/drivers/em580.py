@@ -13,7 +13,7 @@ from enum import IntEnum
 from typing import Final
 
 from metering.clock import SystemClock
-from metering.drivers.modbus_meter import ModbusMeter
+from metering.drivers.modbus_meter import IdentifiedModbusMeter
 from metering.drivers.registers import Block
 from metering.meter import MeterError
 from metering.signed import Holder, Subject
@@ -81,7 +81,7 @@ class State(IntEnum):
     CORRUPTED = 3
 
 
-class Em580(ModbusMeter):
+class Em580(IdentifiedModbusMeter):
     """The meter, read like its kin, and asked to sign."""
 
     async def public_key(self) -> bytes:

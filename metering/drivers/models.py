@@ -53,6 +53,12 @@ _janitza = partial(_row, function=3)
 _shelly = partial(_row, function=4, word_order=WordOrder.LOW_FIRST)
 
 _S32, _F32, _S64, _F64 = NumberType.S32, NumberType.F32, NumberType.S64, NumberType.F64
+# Eastron's Modbus protocol documents: holding register 464513, before the meter code. Old firmware has none.
+_EASTRON_SERIAL: Final = SerialNumber(function=3, address=0xFC00, words=2)
+# Carlo Gavazzi's communication protocols; dbus-modbus-client of Victron.
+_GAVAZZI_SERIAL: Final = SerialNumber(function=3, address=0x5000, words=7, is_text=True)
+# iEM3000 user manual: register 130.
+_SCHNEIDER_SERIAL: Final = SerialNumber(function=3, address=129, words=2)
 _8N1: Final = SerialLine(9600, "N", 1)
 _IMPORT_AND_EXPORT: Final = (Quantity.IMPORT, Quantity.EXPORT)
 
@@ -116,12 +122,14 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
             registers=_EASTRON_THREE_PHASES,
             further=(*_eastron(IMPORTS, 0x15A, _F32, "1000"), *_eastron(EXPORTS, 0x160, _F32, "1000")),
             line=_8N1,
+            serial_number=_EASTRON_SERIAL,
             aliases=("sdm630",),
         ),
         "eastron-sdm72d-m-v2": MeterModel(
             name="Eastron SDM72D-M V2",
             registers=_EASTRON_THREE_PHASES,
             line=_8N1,
+            serial_number=_EASTRON_SERIAL,
             aliases=("sdm72d-m v2", "sdm72v2"),
         ),
         # The first version has neither voltages nor currents: nothing can be limited per phase by it.
@@ -132,6 +140,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
                 *_eastron(_IMPORT_AND_EXPORT, 0x48, _F32, "1000"),
             ),
             line=_8N1,
+            serial_number=_EASTRON_SERIAL,
             aliases=("sdm72d-m", "sdm72"),
         ),
         "eastron-sdm120": MeterModel(
@@ -144,6 +153,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
                 *_eastron(_IMPORT_AND_EXPORT, 0x48, _F32, "1000"),
             ),
             line=SerialLine(2400, "N", 1),
+            serial_number=_EASTRON_SERIAL,
             aliases=("sdm120", "sdm220", "sdm230"),
         ),
         # mbmd meters/rs485; dbus-modbus-client of Victron. The energies of each phase are import.
@@ -167,6 +177,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
             registers=_GAVAZZI_LATER,
             further=tuple(_gavazzi(IMPORTS, 0x40, _S32, "100")),
             line=_8N1,
+            serial_number=_GAVAZZI_SERIAL,
             aliases=("em24-e1", "em24 ethernet", "carlo gavazzi em24 ethernet"),
             either_function=True,
             max_registers=50,
@@ -176,6 +187,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
             registers=_GAVAZZI_LATER,
             further=tuple(_gavazzi(IMPORTS, 0x40, _S32, "100")),
             line=_8N1,
+            serial_number=_GAVAZZI_SERIAL,
             aliases=("em330", "em340", "et330", "et340", "em530", "em540"),
             either_function=True,
             max_registers=50,
@@ -186,6 +198,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
             registers=_GAVAZZI_LATER,
             further=tuple(_gavazzi(IMPORTS, 0x40, _S32, "100")),
             line=_8N1,
+            serial_number=_GAVAZZI_SERIAL,
             aliases=("em580",),
             either_function=True,
             max_registers=50,
@@ -201,6 +214,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
                 *_gavazzi(Quantity.EXPORT, 0x20, _S32, "100"),
             ),
             line=_8N1,
+            serial_number=_GAVAZZI_SERIAL,
             aliases=("em111", "em112", "et112"),
             either_function=True,
             max_registers=50,
@@ -231,6 +245,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
             registers=(*_SCHNEIDER_BASE, *_schneider(Quantity.EXPORT, 0x0C87, _S64)),
             further=tuple(_schneider(IMPORTS, 0x0DBD, _S64)),
             line=SerialLine(19200, "E", 1),
+            serial_number=_SCHNEIDER_SERIAL,
             aliases=("iem3155", "iem3255", "iem3000"),
         ),
         "schneider-iem3150": MeterModel(
@@ -238,6 +253,7 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
             registers=_SCHNEIDER_BASE,
             further=tuple(_schneider(IMPORTS, 0x0DBD, _S64)),
             line=SerialLine(19200, "E", 1),
+            serial_number=_SCHNEIDER_SERIAL,
             aliases=("iem3150", "iem3250"),
         ),
         # PAC2200 manual, register appendix. A read that begins or ends inside a value is refused.
@@ -324,6 +340,8 @@ MODELS: Final[Mapping[ModelName, MeterModel]] = MappingProxyType(
             ),
             further=(*_shelly(IMPORTS, 1182, _F32, step=20), *_shelly(EXPORTS, 1184, _F32, step=20)),
             line=_8N1,
+            # Its MAC address: it has no other number.
+            serial_number=SerialNumber(function=4, address=0, words=6, is_text=True),
             aliases=("shelly", "pro 3em", "shelly pro 3em"),
             readable=(range(1020, 1030), range(1040, 1050), range(1060, 1070)),
         ),

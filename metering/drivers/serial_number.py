@@ -17,11 +17,15 @@ class SerialNumber:
     is_text: bool = False
     """letters, two in a register and zeros behind them; else one number, the most significant register first"""
 
+    def covers(self, function: int, address: int) -> bool:
+        """Whether a register is one of these."""
+        return function == self.function and self.address <= address < self.address + self.words
+
     def text(self, words: Sequence[int]) -> str:
         """The serial number in these registers; empty when there is none."""
         data = b"".join(word.to_bytes(2, "big") for word in words)
         if self.is_text:
-            return data.rstrip(b"\0 ").decode("ascii", errors="replace")
+            return data.rstrip(b"\0 \xff").decode("ascii", errors="replace")
         number = int.from_bytes(data, "big")
         return "" if number in (0, 2 ** (16 * self.words) - 1) else str(number)
 

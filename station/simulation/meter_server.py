@@ -140,9 +140,12 @@ class RtuFraming:
 def answer(meter: ServedMeter, pdu: bytes) -> bytes:
     """What the meter answers to a request: registers, or an exception."""
     function, model = pdu[0], meter.model
-    if function not in {register.function for register in model.registers} or len(pdu) != 5:
+    if len(pdu) != 5:
         return _refusal(function, _ILLEGAL_FUNCTION)
     address, count = struct.unpack(">HH", pdu[1:])
+    tells_number = model.serial_number is not None and model.serial_number.covers(function, address)
+    if function not in {register.function for register in model.registers} and not tells_number:
+        return _refusal(function, _ILLEGAL_FUNCTION)
     if not 1 <= count <= model.max_registers:
         return _refusal(function, _ILLEGAL_VALUE)
     words = encode(model, meter.show())

@@ -76,6 +76,7 @@ class Em580Server:
                 self.words[0x7100] = 3 if self.corrupt else 2
         shown = {place[1]: word for place, word in encode(MODELS["carlo-gavazzi-em580"], self.show()).items()}
         self._put(0x2600, self.spki)
+        self._put(0x5000, SERIAL.encode())
         words = [shown.get(at, self.words.get(at, 0)) for at in range(address, address + count)]
         return struct.pack(f">BB{count}H", function, 2 * count, *words)
 

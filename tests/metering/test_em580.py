@@ -20,7 +20,7 @@ from metering.ocmf_keys import read_key
 from metering.ocmf_signature import verify
 from metering.reading import Phases, Reading
 from metering.signed import Holder, Subject
-from tests.metering.em580_server import Em580Server, serving
+from tests.metering.em580_server import SERIAL, Em580Server, serving
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SHOWN = Reading(
@@ -55,6 +55,11 @@ async def metering(register: list[float] | None = None) -> AsyncGenerator[tuple[
             yield meter, server
         finally:
             await meter.close()
+
+
+async def test_it_tells_its_serial_number() -> None:
+    async with metering() as (meter, _):
+        assert (await meter.identity()).serial_number == SERIAL
 
 
 async def test_a_transaction_is_begun_ended_signed_and_given_up_only_when_it_is_kept() -> None:

@@ -27,7 +27,7 @@ from metering.drivers.models import MODELS, ModelName
 from metering.drivers.quantities import values_of
 from metering.drivers.registers import WordOrder
 from metering.drivers.simulated import SimulatedMeter, SimulatedMeterConfig
-from metering.meter import DescribedMeter, IdentifiedMeter, Meter, MeterError, ThoroughMeter
+from metering.meter import DescribedMeter, IdentifiedMeter, Meter, MeterError, RefusedReadingError, ThoroughMeter
 from metering.plausibility import Plausibility, PlausibleMeter
 from metering.reading import Phases, Reading
 from metering.sampling import Measurand, given_by
@@ -540,14 +540,32 @@ def test_naming_the_drivers_does_not_load_the_modbus_library() -> None:
 
 
 @pytest.mark.parametrize("wire", WIRES)
-async def test_a_meter_tells_its_serial_number_where_its_table_says_so(wire: WireName, tmp_path: Path) -> None:
-    meters = {1: ServedMeter(MODELS["abb-b23"], lambda: SHOWN, "20471103")}
+@pytest.mark.parametrize("model", [name for name, model in MODELS.items() if model.serial_number is not None])
+async def test_a_meter_tells_its_serial_number_and_another_one_in_its_place_is_not_believed(
+    model: ModelName, wire: WireName, tmp_path: Path
+) -> None:
+    meters = {1: ServedMeter(MODELS[model], lambda: SHOWN, "20471103")}
     async with bench_with(wire, meters, tmp_path) as bench:
-        meter = bench.meter(model="abb-b23")
-        assert isinstance(meter, IdentifiedMeter)
-        assert (await meter.identity()).serial_number == "20471103"
+        driver = bench.meter(model=model)
+        assert isinstance(driver, IdentifiedMeter)
+        assert (await driver.identity()).serial_number == "20471103"
+        meter = PlausibleMeter(driver, Plausibility(22_000.0))
+        meter.trust(None, serial_number="20471104")
+        with pytest.raises(RefusedReadingError, match="its serial number is 20471103, not 20471104"):
+            await meter.read()
         await meter.close()
-    assert not isinstance(bench.meter(), IdentifiedMeter)  # nothing is known of where an SDM630 tells it
+
+
+def test_of_these_models_nobody_knows_where_they_tell_a_serial_number() -> None:
+    without = {name for name, model in MODELS.items() if model.serial_number is None}
+    assert without == {
+        "carlo-gavazzi-em24",
+        "inepro-pro380",
+        "janitza-b23",
+        "janitza-umg",
+        "siemens-pac2200",
+        "sunspec",  # it tells where, itself
+    }
 
 
 ALL = replace(
