@@ -21,9 +21,9 @@ from ocpp_handlers.delivery import Delivery
 from ocpp_handlers.diagnostics import Diagnostics
 from ocpp_handlers.firmware import Firmware
 from ocpp_handlers.link import Link
-from ocpp_handlers.lock_problems import LockProblems
 from ocpp_handlers.meter_values import MeterValues
 from ocpp_handlers.network_profile import NetworkProfileBlock
+from ocpp_handlers.problems import Problems
 from ocpp_handlers.provisioning import Provisioning
 from ocpp_handlers.remote_control import RemoteControl
 from ocpp_handlers.reports import Reports
@@ -95,7 +95,7 @@ class OcppStack:
         self.data_transfer = DataTransfer(self.link)
         self._authorization = Authorization(self.link, station.tokens, station.settings)
         self._availability = Availability(self.link, station.evses, station.availability, station.settings, self._clock)
-        self._lock_problems = LockProblems(self.link, station.evses.values(), self._clock)
+        self._problems = Problems(self.link, station.evses.values(), self._clock)
         self._tariff_and_cost = life.tariff_and_cost
         tariff = Tariff(life.tariff_and_cost)
         self._transactions = Transactions(self.link, station, tariff)
@@ -251,7 +251,7 @@ class OcppStack:
                 group.create_task(self._security_delivery.run(), name="security-events")
                 group.create_task(self._firmware.report(), name="firmware-status")
                 group.create_task(self._charging_limits.report(), name="charging-limits")
-                group.create_task(self._lock_problems.report(), name="lock-problems")
+                group.create_task(self._problems.report(), name="problems")
         except* LinkLostError:
             pass
 

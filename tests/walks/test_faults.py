@@ -153,11 +153,22 @@ async def test_no_energy_is_given_that_nobody_counts(tmp_path: Path) -> None:
         walk.application.world.fail_meter(1, True)
         await walk.advance(5)
         assert sum(walk.board.currents_a) > 0
+        assert meter_problems(walk) == []
         await walk.until(lambda: statuses(walk)[-1] == "Faulted", within_s=15)
         await contactor_open(walk)
+        assert meter_problems(walk) == [("true", False, identity)]
         walk.application.world.fail_meter(1, False)
         await walk.charging()
         assert transaction_id(walk) == identity
+        assert meter_problems(walk) == [("true", False, identity), ("false", True, identity)]
+
+
+def meter_problems(walk: Walk) -> list[tuple[str, bool, str]]:
+    """Value, cleared and transaction of the notified problems of the meter."""
+    told = [row for one in walk.csms.sent("NotifyEvent") for row in one["eventData"]]
+    assert all(row["component"] == {"name": "FiscalMetering", "evse": {"id": 1}} for row in told)
+    assert all(("techInfo" in row) is not row["cleared"] for row in told), "a problem says what it is"
+    return [(row["actualValue"], row["cleared"], row["transactionId"]) for row in told]
 
 
 async def test_a_transaction_that_ends_while_the_meter_is_silent_ends_with_the_last_reading(tmp_path: Path) -> None:

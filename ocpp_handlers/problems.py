@@ -1,0 +1,104 @@
+"""The CSMS learns of parts that do not do what they are for: locks (block G, G05) and billing meters."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from typing import TYPE_CHECKING, Final
+
+from metering.frozen import frozen
+from ocpp_handlers import actions, timestamps
+from ocpp_handlers.session import LinkLostError
+from station.evse_state import all_faults
+from station.model import Fault
+from station.ports import NoAnswerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from metering.clock import Clock
+    from ocpp_handlers import messages as m
+    from ocpp_handlers.link import Link
+    from station.evse import Evse
+
+_log = logging.getLogger(__name__)
+
+_MOST_INFO: Final = 500
+"""characters of techInfo"""
+
+
+@frozen
+class _Part:
+    """A part of an EVSE whose variable Problem is told."""
+
+    evse: Evse
+    component: str
+    fault: Fault
+    connector_id: int | None = None
+    """None: it belongs to the whole EVSE"""
+
+
+class Problems:
+    """Notifies of the variable Problem of locks and meters, of its beginning and of its end (G05.FR.02).
+
+    No monitor is behind it that a CSMS could set: these are hard-wired (EventNotificationEnumType).
+    """
+
+    def __init__(self, link: Link, evses: Iterable[Evse], clock: Clock) -> None:
+        self._link = link
+        self._parts = [part for evse in evses for part in _parts(evse)]
+        self._clock = clock
+        self._told: dict[_Part, bool] = {}
+        self._ids = itertools.count(1)
+
+    async def report(self) -> None:
+        """Tell each change, and what changed while there was no link, until the link ends.
+
+        Raises:
+            LinkLostError: the session has ended (in a group).
+        """
+        async with asyncio.TaskGroup() as group:
+            for part in self._parts:
+                group.create_task(self._follow(part), name=f"{part.component}-{part.evse.id}")
+
+    async def _follow(self, part: _Part) -> None:
+        while True:
+            problem = part.fault in all_faults(part.evse.state)
+            if problem is self._told.get(part, False):
+                await part.evse.changed.wait()
+                continue
+            try:
+                await self._link.call(actions.NOTIFY_EVENT, self._notification(part, problem=problem))
+            except LinkLostError:
+                raise
+            except NoAnswerError as error:  # a CSMS that does not take it now would not take it later
+                _log.warning("EVSE %d: the CSMS is not told of its %s: %s", part.evse.id, part.component, error)
+            self._told[part] = problem
+
+    def _notification(self, part: _Part, *, problem: bool) -> m.NotifyEventRequest:
+        now = timestamps.encode(self._clock.now())
+        where: m.EVSEType = {"id": part.evse.id}
+        if part.connector_id is not None:
+            where["connectorId"] = part.connector_id
+        event: m.EventDataType = {
+            "eventId": next(self._ids),
+            "timestamp": now,
+            "trigger": "Delta",
+            "actualValue": "true" if problem else "false",
+            "cleared": not problem,
+            "eventNotificationType": "HardWiredNotification",
+            "component": {"name": part.component, "evse": where},
+            "variable": {"name": "Problem"},
+        }
+        if (transaction_id := part.evse.transaction_id) is not None:
+            event["transactionId"] = transaction_id
+        if problem and part.fault is Fault.METER and (reason := part.evse.meter.error) is not None:
+            event["techInfo"] = reason[:_MOST_INFO]
+        return {"generatedAt": now, "seqNo": 0, "eventData": [event]}
+
+
+def _parts(evse: Evse) -> Iterable[_Part]:
+    yield _Part(evse, "FiscalMetering", Fault.METER)
+    if not evse.layout.attached_cable:
+        yield _Part(evse, "ConnectorPlugRetentionLock", Fault.LOCK, evse.layout.connector_id)
