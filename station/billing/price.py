@@ -1,7 +1,7 @@
 """What a charge costs by the owner's own price list: energy by tariff period, time, and standing idle. Pure.
 
-Money is decimal, each line of a bill is rounded to the cent, and the total is the sum of the lines. Energy is the
-difference of two registers, of the same meter and never of anything else.
+Money is decimal, each line of a bill is rounded to the minor unit of its currency, and the total is the sum of the
+lines. Energy is the difference of two registers, of the same meter and never of anything else.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from itertools import pairwise
 from typing import Final
 
 from metering.frozen import frozen
+from station.billing.currency import rounded
 
-_CENT: Final = Decimal("0.01")
 _MILLIWATT_HOUR: Final = Decimal("0.001")
 
 
@@ -111,11 +111,11 @@ def bill(prices: PriceList, charge: Charge) -> Bill:
     lines = list(_energy(prices, charge))
     hours = _hours(charge.duration)
     if prices.time_per_hour and hours:
-        lines.append(Line("time", hours, "h", prices.time_per_hour, _money(hours * prices.time_per_hour)))
+        lines.append(_for_time("time", hours, prices.time_per_hour, prices.currency))
     idle = _hours(max(timedelta(0), charge.idle - timedelta(seconds=prices.idle_after_s)))
     if prices.idle_per_hour and idle:
-        lines.append(Line("idle", idle, "h", prices.idle_per_hour, _money(idle * prices.idle_per_hour)))
-    total = sum((line.amount for line in lines), Decimal("0.00"))
+        lines.append(_for_time("idle", idle, prices.idle_per_hour, prices.currency))
+    total = sum((line.amount for line in lines), rounded(Decimal(0), prices.currency))
     return Bill(prices.currency, tuple(lines), total, charge.objection or _objection(prices, charge))
 
 
@@ -145,7 +145,12 @@ def _energy(prices: PriceList, charge: Charge) -> Iterable[Line]:
         if begin_wh is None or end_wh is None or end_wh <= begin_wh:
             continue
         price, energy = prices.energy_price(reading.period), (end_wh - begin_wh) / 1000
-        yield Line("energy", energy, "kWh", price, _money(energy * price), reading.period, begin_wh, end_wh)
+        amount = rounded(energy * price, prices.currency)
+        yield Line("energy", energy, "kWh", price, amount, reading.period, begin_wh, end_wh)
+
+
+def _for_time(what: str, hours: Decimal, per_hour: Decimal, currency: str) -> Line:
+    return Line(what, hours, "h", per_hour, rounded(hours * per_hour, currency))
 
 
 def exact_wh(energy_wh: float | None) -> Decimal | None:
@@ -165,7 +170,3 @@ def idle_time(states: Iterable[tuple[timedelta, bool]], ended: timedelta) -> tim
 def _hours(span: timedelta) -> Decimal:
     """To the second, as hours with four decimals."""
     return (Decimal(max(0, int(span.total_seconds()))) / 3600).quantize(Decimal("0.0001"), ROUND_HALF_UP)
-
-
-def _money(amount: Decimal) -> Decimal:
-    return amount.quantize(_CENT, ROUND_HALF_UP)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from metering.frozen import frozen
+from station.billing.currency import money, rounded
 from station.billing.transaction_log import ToldCost
 from station.display import Display, Shown, Topic
 from station.evse_state import ev_connected
@@ -118,7 +119,8 @@ class TariffAndCost:
         if account is None or account.left or not self._settings.cost_enabled:
             return None
         if account.told is not None and (account.total_told or not account.ended):
-            return Cost(account.transaction_id, account.told, self._settings.currency, account.total_told, True)
+            currency = self._settings.currency
+            return Cost(account.transaction_id, rounded(account.told, currency), currency, account.total_told, True)
         bill = account.bill if account.ended else await self._billing.bill_so_far(evse)
         if bill is None or bill.objection is not None or (account.ended and self._fallback):
             return None
@@ -283,11 +285,6 @@ class TariffAndCost:
     def _show_tariff(self, evse_id: int, content: MessageContent, transaction_id: str | None = None) -> None:
         if self._settings.tariff_enabled:
             self.display.show(evse_id, Topic.TARIFF, content, transaction_id)
-
-
-def money(amount: Decimal, currency: str) -> str:
-    """An amount as it is shown, such as 12.30 EUR."""
-    return f"{amount.quantize(Decimal('0.01'), ROUND_HALF_UP)} {currency}"
 
 
 def in_words(prices: PriceList) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from metering.frozen import frozen
 from metering.time_quality import TimeStatus
+from station.billing.currency import rounded
 from station.billing.price import Bill, PeriodReading, PriceList, exact_wh
 
 if TYPE_CHECKING:
@@ -111,8 +112,10 @@ class Transaction:
 
         None: nothing had a price, it runs, or something speaks against asking anybody for it.
         """
-        if self.told is not None or self.bill is None or self.bill.objection is not None:
-            return self.told
+        if self.told is not None:
+            return ToldCost(rounded(self.told.amount, self.told.currency), self.told.currency)
+        if self.bill is None or self.bill.objection is not None:
+            return None
         return ToldCost(self.bill.total, self.bill.currency)
 
     @property

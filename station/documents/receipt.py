@@ -75,8 +75,8 @@ def _charge(one: Transaction, occasion: Occasion) -> list[tuple[str, str]]:
 
 
 def _cost(sheet: Sheet, one: Transaction, words: Words) -> None:
-    if one.told is not None:
-        sheet.facts([(words.total, words.money(one.told.amount, one.told.currency))])
+    if one.told is not None and one.cost is not None:
+        sheet.facts([(words.total, words.money(one.cost.amount, one.cost.currency))])
         sheet.note(words.told_by_csms)
         return
     if one.bill is None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from metering.frozen import frozen
+from station.billing.currency import minor_unit
 
 _UNKNOWN = "–"
 Language = Literal["en", "fr", "de", "nl"]
@@ -100,8 +101,9 @@ class Words:
         return self.decimal(exact if _decimals(exact) > 3 else exact.quantize(Decimal("0.001")))
 
     def money(self, amount: Decimal, currency: str) -> str:
-        """An amount of money, with two decimals at least."""
-        shown = amount if _decimals(amount) >= 2 else amount.quantize(Decimal("0.01"))
+        """An amount of money or a price, with the decimals of its currency at least."""
+        unit = minor_unit(currency)
+        shown = amount if _decimals(amount) >= _decimals(unit) else amount.quantize(unit)
         return f"{self.decimal(shown)} {currency}"
 
     def moment(self, at: datetime) -> str:

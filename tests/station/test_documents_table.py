@@ -56,7 +56,7 @@ def test_what_the_csms_said_that_it_costs_outweighs_the_owners_bill_and_what_spe
     rows = read(table.heading() + table.rows([one, told], UTC))
     assert [(row["cost"], row["cost_told_by"], row["objection"]) for row in rows] == [
         ("", "", "the register went back"),
-        ("9.9", "csms", ""),
+        ("9.90", "csms", ""),
     ]
     assert rows[0]["times_corrected_s"] == "-3600.0", "a number is no formula"
 

@@ -108,7 +108,7 @@ async def test_the_running_cost_is_shown_as_it_comes_and_the_total_in_its_place(
         assert (await seen(api))["cost"] == "1.23 EUR"
         assert (await api.evse())["cost"] == {
             "transaction_id": identity,
-            "amount": "1.2345",
+            "amount": "1.23",
             "currency": "EUR",
             "final": False,
             "told_by": "csms",
