@@ -13,6 +13,7 @@ from ocpp_handlers.session import Answer, Handlers, LinkLostError, RefusedError
 from station.availability import OrderAnswer
 from station.model import ConnectorStatus, EvseRef
 from station.ports import NoAnswerError
+from station.records.database import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +66,11 @@ class Availability:
         if not self._orders.exists(place):
             return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "UnknownEvse"}})
         before = {evse.id: evse.connector_status for evse in self._orders.meant_by(place)}
-        answer = await self._orders.order(place, operative=request["operationalStatus"] == "Operative")
+        try:
+            answer = await self._orders.order(place, operative=request["operationalStatus"] == "Operative")
+        except StorageError as error:  # G03.FR.08, G04.FR.09: it would not outlive a power cut
+            _log.error("the order to be %s is not saved: %s", request["operationalStatus"], error)
+            return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}})
 
         async def confirm() -> None:
             for evse in self._orders.meant_by(place):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from station.records.database import Database, StorageError, Value
 from tests.walk import Walk, walking
 from tests.walks.steps import ask_start, charge, event, statuses, tx_points, variables
 
@@ -46,6 +48,30 @@ async def test_a_scheduled_order_can_be_taken_back(tmp_path: Path) -> None:
         await walk.unplug()
         assert statuses(walk)[-1] == "Available"
         assert "Unavailable" not in statuses(walk)
+
+
+async def test_an_order_that_cannot_be_kept_is_rejected_and_not_in_force(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """G03.FR.08, G04.FR.09"""
+    write = Database.write
+
+    async def full(database: Database, sql: str, values: Sequence[Value] = ()) -> int:
+        if any(str(value).startswith("availability/") for value in values):
+            raise StorageError("database or disk is full")
+        return await write(database, sql, values)
+
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        monkeypatch.setattr(Database, "write", full)
+        request = {"operationalStatus": "Inoperative", "evse": EVSE_1}
+        answer = await walk.csms.call("ChangeAvailability", request)
+        assert answer == {"status": "Rejected", "statusInfo": {"reasonCode": "OutOfStorage"}}
+        await walk.advance(5)
+        assert walk.evse.connector_status == "Available"
+        monkeypatch.setattr(Database, "write", write)
+        assert await order(walk, "Inoperative", EVSE_1) == "Accepted"
+        assert walk.evse.connector_status == "Unavailable"
 
 
 async def test_a_scheduled_order_outlives_a_power_cut(tmp_path: Path) -> None:
