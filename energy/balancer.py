@@ -8,9 +8,9 @@ has been changed already is never taken for the house (no excess is subtracted t
 is answered at once.
 
 Down: the whole predicted excess, at once; what only a single sample of a fast source shows (a motor that starts) is
-waited out for that one second where the protection has seconds enough. Up: half of the room that the house left over
-all of the last half minute, at most 4 A a step, at most every 5 s, after 30 s without overload. A load that comes and
-goes (a hob, an oven's thermostat) hence keeps the vehicle steady below its peaks in place of chasing it.
+waited out for that one second where the protection has seconds enough. Up: the room that the house left over all of
+the last 25 s, at most 4 A a step, at most every 5 s, after 30 s without overload. A load that comes and goes (a hob, an
+oven's thermostat) hence keeps the vehicle steady below its peaks in place of chasing it.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from metering.frozen import frozen
 FOLLOW_S = 5.0
 """how long a vehicle may take to follow the pilot (IEC 61851-1)"""
 CALM_S = 30.0
-"""how long there must have been no overload before more is given, and over which the house's peak counts"""
+"""how long there must have been no overload before more is given"""
+PEAK_S = 25.0
+"""over which the house's peak counts: the packets of a hob come in every ten seconds"""
 STEP_UP_A = 4.0
 """the most that is given at once"""
 STEP_UP_EVERY_S = 5.0
-SMALLEST_STEP_A = 0.5
-"""half of a room that is smaller than this is not worth a change of the pilot: give it all"""
 IDLE_A = 1.0
 """vehicles that draw less than this do not charge: nothing has to be given to them slowly"""
 
@@ -63,7 +63,7 @@ class PhaseCapacity:
     house_a: float | None = None
     """what the house draws by the best estimate; None before the first sample"""
     peaks: tuple[tuple[float, float], ...] = ()
-    """moments and estimates that no later one exceeds, of the last `CALM_S`"""
+    """moments and estimates that no later one exceeds, of the last `PEAK_S`"""
     low_a: float = math.inf
     """what the house drew at least by the last sample"""
 
@@ -74,7 +74,7 @@ def balance(before: PhaseCapacity, look: Look) -> PhaseCapacity:
     low_a, high_a = look.grid_a - look.most_draw_a, look.grid_a - look.least_draw_a
     lasting_a = min(low_a, before.low_a) if look.patient else low_a
     house_a = high_a if before.house_a is None else min(max(before.house_a, lasting_a), high_a)
-    peaks = (*(p for p in before.peaks if p[0] > now_s - CALM_S and p[1] > house_a), (now_s, house_a))
+    peaks = (*(p for p in before.peaks if p[0] > now_s - PEAK_S and p[1] > house_a), (now_s, house_a))
     overloaded = look.overrun or house_a + max(look.offered_a, look.least_draw_a) > look.limit_a
     overloaded_at_s = now_s if overloaded else before.overloaded_at_s
     left_a = max(0.0, look.limit_a - house_a)
@@ -91,5 +91,4 @@ def balance(before: PhaseCapacity, look: Look) -> PhaseCapacity:
     calm = now_s - overloaded_at_s >= CALM_S and now_s - before.stepped_at_s >= STEP_UP_EVERY_S
     if room_a <= 0.0 or not calm:
         return at(before.current_a)
-    step_a = room_a if room_a < SMALLEST_STEP_A else min(STEP_UP_A, room_a / 2)
-    return at(before.current_a + step_a, now_s)
+    return at(before.current_a + min(STEP_UP_A, room_a), now_s)

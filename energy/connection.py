@@ -36,6 +36,10 @@ POWER_TELLS_A = 2.0
 """apparent power and current of one phase differ by the voltage and the rounding, and by no more than this"""
 FINE_AMPERES_A = 0.25
 """sources that tell fractions: their noise"""
+POWER_RESERVE_A = 0.1
+"""apparent power by the meter that holds the contract itself: it is told to 10 VA, a pilot to 0.1 A"""
+MILD_LOAD = 1.2
+"""so many times its cut-off power a Linky bears for ever (1.3 is where its filter opens)"""
 LINE_VOLTAGE_V = 230.0
 """turns a contract's VA into amperes where the voltage is not measured; a setting of the area, no measurement"""
 PATIENT_PERIOD_S = 2.5
@@ -147,15 +151,14 @@ class ConnectionWatch:
         currents = tuple(sample.currents_a)
         if limit_a is None or freshness.fresh_at_s != now_s or None in currents[: self.connection.phases]:
             return False  # nothing to hold against, a repetition, or a phase is missing: as good as silence
-        grid_a = self._finely([current_a or 0.0 for current_a in currents], sample)
+        grid_a, reserves_a = self._finely(sample)
         silent_s = self._silent_s
         self._sample_age.learn(self._draws, grid_a, now_s)
         drawn = self._sample_age.drawn_then(self._draws, now_s)
-        margin_a = FINE_AMPERES_A if self._fine else WHOLE_AMPERES_A
         after: list[PhaseCapacity] = []
         for index, before in enumerate(self._resumed(silent_s, now_s)):
             look = Look(
-                limit_a - margin_a,
+                limit_a - reserves_a[index],
                 self._counted(grid_a, index, limit_a, sample),
                 *drawn.bounds[index],
                 tuple(self._offered_a)[index],
@@ -226,6 +229,16 @@ class ConnectionWatch:
                 urgent.add(index)
         return frozenset(urgent)
 
+    def mild(self) -> frozenset[int]:
+        """The phases on which a Linky, as fast as it tells, would bear for ever what flows now."""
+        sample, limit_a = self.last_sample, self.limit_a
+        if limit_a is None or self._cut_off_va is None or sample is None or sample.period_s > PATIENT_PERIOD_S:
+            return frozenset()
+        if self._silent_s > HOLD_S:
+            return frozenset()
+        most_a = MILD_LOAD * min(limit_a, self._rating_a(limit_a))
+        return frozenset(index for index, grid_a in enumerate(self._grid_a) if grid_a <= most_a)
+
     @property
     def _silent_s(self) -> float:
         period_s = self.last_sample.period_s if self.last_sample is not None else 1.0
@@ -238,16 +251,26 @@ class ConnectionWatch:
         self._fuse_a, self._limiter_w = sample.fuse_a, sample.limiter_w
         self._fine |= any(current_a is not None and not current_a.is_integer() for current_a in sample.currents_a)
 
-    def _finely(self, grid_a: list[float], sample: GridSample) -> list[float]:
-        """Where there is one phase, its apparent power tells more than whole amperes do, and the contract is in VA."""
-        power_va = sample.apparent_power_va
-        if self.connection.phases != 1 or power_va is None or power_va <= 0.0 or grid_a[0] <= 0.0:
-            return grid_a
-        told_a = power_va / max(LINE_VOLTAGE_V, sample.voltages_v.l1 or 0.0)
-        if abs(told_a - grid_a[0]) > POWER_TELLS_A:  # they are not of the same moment
-            return [max(told_a, grid_a[0]), *grid_a[1:]]
-        self._fine = True
-        return [told_a, *grid_a[1:]]
+    def _finely(self, sample: GridSample) -> tuple[list[float], list[float]]:
+        """The current of each phase, and what is kept below its limit for what the source does not tell.
+
+        Apparent power tells more than whole amperes do, and the contract is in VA.
+        """
+        powers_va, reserve_a = sample.apparent_powers_va, FINE_AMPERES_A if self._fine else WHOLE_AMPERES_A
+        if self.connection.phases == 1:
+            powers_va = Phases(sample.apparent_power_va, None, None)
+        grid_a, reserves_a = list[float](), list[float]()
+        for current_a, power_va, voltage_v in zip(sample.currents_a, powers_va, sample.voltages_v, strict=True):
+            shown_a = current_a or 0.0
+            if power_va is None or power_va <= 0.0 or shown_a <= 0.0:
+                grid_a.append(shown_a)
+                reserves_a.append(reserve_a)
+                continue
+            told_a = power_va / max(LINE_VOLTAGE_V, voltage_v or 0.0)
+            apart = abs(told_a - shown_a) > POWER_TELLS_A  # then they are not of the same moment
+            grid_a.append(max(told_a, shown_a) if apart else told_a)
+            reserves_a.append(POWER_RESERVE_A)
+        return grid_a, reserves_a
 
     def _resumed(self, silent_s: float, now_s: float) -> list[PhaseCapacity]:
         """The capacities as they were; after a silence what that left, and the calm time begins anew."""

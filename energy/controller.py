@@ -290,7 +290,7 @@ class Controller:
         left = watch.left()
         wanted = {evse_id: Decision.of(own[evse_id]).current_a for evse_id in order}
         now_s, loaded = self._clock.monotonic(), self._loaded(demands)
-        round_ = Round(now_s, left.currents_a, watch.must_open(), demands, loaded, wanted, order)
+        round_ = Round(now_s, left.currents_a, watch.must_open(), watch.mild(), demands, loaded, wanted, order)
         parts = self._house_share.divide(round_)
         for evse_id, part in parts.items():
             own[evse_id].append(self._grid_limit(evse_id, _floor(part.current_a), left, part.next_change_s))

@@ -70,6 +70,8 @@ class GridSample:
     subscribed_current_a: float | None = None
     """amperes per phase that the contract allows, where the source tells"""
     apparent_power_va: float | None = None
+    apparent_powers_va: Phases[float | None] = UNKNOWN
+    """drawn per phase; 0 on one that feeds back"""
     overrun: bool = False
     """the meter itself says that the subscribed power is exceeded"""
     tariff_period: str | None = None

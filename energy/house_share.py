@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from energy.demand import Demand
-from energy.pausing import Pause, begin, let_pass
+from energy.pausing import MILD_PAUSE_AFTER_S, PAUSE_AFTER_S, Pause, begin, let_pass
 from energy.sharing import MINIMUM_A, Bound
 from energy.use import Uses
 from metering.frozen import frozen
@@ -26,6 +26,8 @@ class Round:
     """what the house leaves on each grid phase"""
     urgent: frozenset[int]
     """grid phases on which the pilot is too slow"""
+    mild: frozenset[int]
+    """grid phases on which the connection bears for ever what flows now"""
     demands: Sequence[Demand]
     loaded: Mapping[int, frozenset[int]]
     """per EVSE the grid phases that its vehicle loads"""
@@ -95,7 +97,9 @@ class HouseShare:
             mine_a = shares[evse_id] if len(round_.order) > 1 else alone_a(bounds, evse_id)
             bridged = demand.charges and not self._gave_way(evse_id, round_, bounds)
             enough = pause.paused and self._would_fit(evse_id, round_, bounds)
-            pause, allowed_a = let_pass(pause, max(0.0, mine_a), bridged, now_s, enough=enough)
+            bridges_s = MILD_PAUSE_AFTER_S if round_.loaded[evse_id] <= round_.mild else PAUSE_AFTER_S
+            left_a = max(0.0, mine_a)
+            pause, allowed_a = let_pass(pause, left_a, bridged, now_s, enough=enough, bridges_s=bridges_s)
         self._pauses[evse_id] = pause
         return Part(allowed_a, pause.next_change_s(now_s), open_now)
 

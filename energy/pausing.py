@@ -9,6 +9,8 @@ from metering.frozen import frozen
 
 PAUSE_AFTER_S = 10.0
 """a shortage that is over sooner does not interrupt the charge"""
+MILD_PAUSE_AFTER_S = 120.0
+"""nor one that is over within this time, where the connection bears what flows: an oven's thermostat, a kettle"""
 RESUME_A = 7.5
 RESUME_AFTER_S = 180.0
 """so long there must be enough before a pause ends, and so long it lasts at least"""
@@ -29,6 +31,8 @@ class Pause:
     failures: int = 0
     """pauses that ended too soon, in a row"""
     resumed_at_s: float | None = None
+    bridges_s: float = PAUSE_AFTER_S
+    """how long the shortage may last before it is a pause"""
 
     @property
     def paused(self) -> bool:
@@ -40,7 +44,7 @@ class Pause:
         if self.paused_at_s is not None:
             since_s = self.enough_since_s if self.enough_since_s is not None else now_s
             return max(self.paused_at_s + self._lasts_s, since_s + RESUME_AFTER_S)
-        return None if self.short_since_s is None else self.short_since_s + PAUSE_AFTER_S
+        return None if self.short_since_s is None else self.short_since_s + self.bridges_s
 
     @property
     def _lasts_s(self) -> float:
@@ -59,7 +63,13 @@ def begin(before: Pause, now_s: float) -> Pause:
 
 
 def let_pass(
-    before: Pause, left_a: float, charging: bool, now_s: float, *, enough: bool | None = None
+    before: Pause,
+    left_a: float,
+    charging: bool,
+    now_s: float,
+    *,
+    enough: bool | None = None,
+    bridges_s: float = PAUSE_AFTER_S,
 ) -> tuple[Pause, float]:
     """What of `left_a` a vehicle may have: nothing while it pauses, never anything between 0 and 6 A.
 
@@ -71,6 +81,7 @@ def let_pass(
         charging: whether it draws.
         now_s: the time (monotonic).
         enough: whether a pause could end; when None, whether `left_a` is at least `RESUME_A`.
+        bridges_s: how long a shortage may last now before it is a pause.
     """
     if before.paused:
         if not (left_a >= RESUME_A if enough is None else enough):
@@ -84,6 +95,6 @@ def let_pass(
     if not charging:
         return replace(before, short_since_s=None), 0.0
     since_s = before.short_since_s if before.short_since_s is not None else now_s
-    if now_s - since_s < PAUSE_AFTER_S:
-        return replace(before, short_since_s=since_s), MINIMUM_A
+    if now_s - since_s < bridges_s:
+        return replace(before, short_since_s=since_s, bridges_s=bridges_s), MINIMUM_A
     return begin(before, now_s), 0.0

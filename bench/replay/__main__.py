@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from bench.replay.play import NAMES, ORACLE, OURS, SITES, all_scores
+from bench.replay.play import NAMES, ORACLE, OURS, SITES, Found, Scores, all_scores
 from bench.replay.traces import HOUR_S, Trace, days, from_csv
 from bench.replay.world import Score, Site
 from station.simulation.trace import TraceError
@@ -18,7 +18,7 @@ from station.simulation.trace import TraceError
 _HEAD = ("", "trips", "above limit, s/h", "power, kW", "of oracle", "pauses/24 h", "contactor/24 h", "heat")
 
 
-def rows(scores: dict[str, Score]) -> list[tuple[str, ...]]:
+def rows(scores: Scores) -> list[tuple[str, ...]]:
     """The table of one site: what happened in all the time that was played, brought to an hour or to 24."""
     best_wh = scores[ORACLE].energy_wh
     return [
@@ -43,7 +43,7 @@ def markdown(table: list[tuple[str, ...]]) -> str:
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in table)])
 
 
-def total(found: Iterable[dict[str, Score]]) -> dict[str, Score]:
+def total(found: Iterable[Scores]) -> Scores:
     """The scores of several sites together."""
     sums = {name: Score() for name in NAMES}
     for scores in found:
@@ -62,29 +62,56 @@ def total(found: Iterable[dict[str, Score]]) -> dict[str, Score]:
     return sums
 
 
-def report(sites: Sequence[Site], found: dict[str, dict[str, Score]]) -> str:
-    """All tables: of each site, of each kind of meter where there are several, of everything."""
+def report(sites: Sequence[Site], found: Found) -> str:
+    """All tables: of each site, of each kind of meter where there are several, of everything, of each seed."""
+    over_seeds = {site.name: total(scores[site.name] for scores in found.values()) for site in sites}
     texts: list[str] = []
     for site in sites:
-        texts += [f"### {site.name}: {site.meter.name}; {site.vehicle.name}", markdown(rows(found[site.name]))]
-    meters = list(dict.fromkeys(site.meter for site in sites))
-    for meter in meters if len(meters) > 1 else []:
-        of_meter = [found[site.name] for site in sites if site.meter == meter]
-        texts += [f"### All with {meter.name}", markdown(rows(total(of_meter)))]
+        texts += [f"### {site.name}: {site.meter.name}; {site.vehicle.name}", markdown(rows(over_seeds[site.name]))]
+    kinds = list(dict.fromkeys(_kind(site) for site in sites))
+    for kind in kinds if len(kinds) > 1 else []:
+        of_kind = [over_seeds[site.name] for site in sites if _kind(site) == kind]
+        texts += [f"### All with {kind}", markdown(rows(total(of_kind)))]
     if len(sites) > 1:
-        texts += ["### All together", markdown(rows(total(found.values())))]
+        texts += ["### All together", markdown(rows(total(over_seeds.values())))]
+        texts += ["### Seed by seed", by_seed(sites, found)]
     return "\n\n".join(texts)
 
 
-def _traces(site: Site, *, own: Trace | None, seed: int, count: int) -> list[Trace]:
+def _kind(site: Site) -> str:
+    """The kind of its meter: the first word of its name."""
+    return site.meter.name.replace(",", " ").split()[0]
+
+
+def by_seed(sites: Sequence[Site], found: Found) -> str:
+    """What this project's controller does with each seed, and the mean and the worst of all, against the oracle."""
+    kinds = list(dict.fromkeys(_kind(site) for site in sites))
+    parts = {"all": list(sites)} | {f"all with {kind}": [s for s in sites if _kind(s) == kind] for kind in kinds}
+    parts |= {site.name: [site] for site in sites}
+    lines = [f"| of oracle | {' | '.join(f'seed {seed}' for seed in found)} | mean | worst |"]
+    lines.append(f"|{'---|' * (len(found) + 3)}")
+    for name, some in parts.items():
+        sums = [total(scores[site.name] for site in some) for scores in found.values()]
+        ratios = [one[OURS].energy_wh / one[ORACLE].energy_wh for one in sums]
+        shown = [*ratios, sum(ratios) / len(ratios), min(ratios)]
+        lines.append(f"| {name} | {' | '.join(f'{ratio:.1%}' for ratio in shown)} |")
+    ours = [total(scores.values())[OURS] for scores in found.values()]
+    rates = [one.pauses * 24 * HOUR_S / one.seconds for one in ours]
+    lines.append(f"| pauses/24 h | {' | '.join(f'{r:.1f}' for r in [*rates, sum(rates) / len(rates), max(rates)])} |")
+    trips = [one.trips for one in ours]
+    lines.append(f"| trips | {' | '.join(str(n) for n in [*trips, sum(trips) / len(trips), max(trips)])} |")
+    return "\n".join(lines)
+
+
+def _traces(site: Site, seed: int, *, own: Trace | None, count: int) -> list[Trace]:
     return [own] if own is not None else list(days(site.house, seed, count))
 
 
 def main() -> None:
     """Play and tell."""
     parser = argparse.ArgumentParser(description="Replay household loads against load managements.")
-    parser.add_argument("--days", type=int, default=7, help="days of each site")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--days", type=int, default=2, help="days of each site and seed")
+    parser.add_argument("--seeds", type=int, default=5, help="how many seeds, from 1 on")
     parser.add_argument("--site", help="only sites whose name contains this")
     parser.add_argument("--trace", type=Path, help="a CSV file in place of the synthetic houses: amperes of L1, L2, L3")
     parser.add_argument("--docs", type=Path, help="where to write table.md and the pictures")
@@ -96,12 +123,14 @@ def main() -> None:
         own = from_csv(given.trace) if given.trace is not None else None
     except TraceError as error:
         parser.error(f"--trace: {error}")
-    traces_of = partial(_traces, own=own, seed=given.seed, count=given.days)
+    seeds = [1] if own is not None else list(range(1, given.seeds + 1))
+    traces_of = partial(_traces, own=own, count=given.days)
     began_s = time.perf_counter()
-    found = all_scores(sites, traces_of, lambda text: print(f"… {text}", file=sys.stderr, flush=True))
+    found = all_scores(sites, seeds, traces_of, lambda text: print(f"… {text}", file=sys.stderr, flush=True))
     text = report(sites, found)
     print(text)
-    ours = total(found.values())[OURS]
+    everything = {site.name: total(scores[site.name] for scores in found.values()) for site in sites}
+    ours = total(everything.values())[OURS]
     hours = ours.seconds / HOUR_S
     print(f"\n{time.perf_counter() - began_s:.0f} s for {hours:.1f} h at {len(sites)} sites", file=sys.stderr)
     print(f"{OURS}: {ours.trips} trips", file=sys.stderr)
@@ -110,7 +139,7 @@ def main() -> None:
 
         given.docs.mkdir(parents=True, exist_ok=True)
         (given.docs / "table.md").write_text(text + "\n", encoding="utf-8")
-        plots.draw(given.docs, sites, traces_of, found)
+        plots.draw(given.docs, sites, traces_of, everything)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import TypeAlias
 
 from bench.replay.players import PEERS, Oracle, Ours
 from bench.replay.traces import Trace
@@ -11,6 +12,7 @@ from bench.replay.world import (
     BRISK,
     COMMON,
     LINKY,
+    LINKY_STANDARD,
     MODBUS,
     P1,
     SLOW_ONE,
@@ -24,6 +26,7 @@ from bench.replay.world import (
     Site,
     Vehicle,
 )
+from energy.pausing import RESUME_AFTER_S
 from energy.trip import BREAKER_C
 from energy.trip import LINKY as LINKY_CURVE
 
@@ -32,6 +35,9 @@ SITES = (
     Site("small flat, 6 kVA", "small flat", 1, 6000 / 230, LINKY_CURVE, LINKY, SLOW_ONE),
     Site("all-electric flat, 6 kVA", "all-electric flat", 1, 6000 / 230, LINKY_CURVE, LINKY, BRISK),
     Site("family house, 18 kVA", "family house", 3, 18_000 / 3 / 230, LINKY_CURVE, LINKY, COMMON),
+    Site(
+        "family house, 18 kVA, VA per phase", "family house", 3, 18_000 / 3 / 230, LINKY_CURVE, LINKY_STANDARD, COMMON
+    ),
     Site("family house, 3 × 25 A", "family house", 3, 25.0, BREAKER_C, P1, COMMON),
     Site("family house, 3 × 25 A, one phase", "family house", 3, 25.0, BREAKER_C, P1, SLOW_ONE),
     Site("workshop, 3 × 40 A", "workshop", 3, 40.0, BREAKER_C, MODBUS, STRONG),
@@ -39,13 +45,15 @@ SITES = (
 ABOVE_A = 0.5
 OURS = "this project"
 ORACLE = "oracle"
-NAMES = (ORACLE, OURS, *PEERS)
+PATIENT = "patient oracle"
+"""it knows as much, and pauses no shorter than this project does"""
+NAMES = (ORACLE, PATIENT, OURS, *PEERS)
 
 
 def player(name: str, site: Site, trace: Trace) -> Player:
     """One who plays, by name."""
-    if name == ORACLE:
-        return Oracle(site, trace)
+    if name in (ORACLE, PATIENT):
+        return Oracle(site, trace, int(RESUME_AFTER_S) if name == PATIENT else 0)
     return Ours(site) if name == OURS else PEERS[name](site)
 
 
@@ -83,22 +91,32 @@ def _day(site: Site, trace: Trace, one: Player, score: Score, keep: bool) -> Non
     score.seconds += len(trace)
 
 
+Scores: TypeAlias = dict[str, Score]
+"""of one site, by who plays"""
+Found: TypeAlias = dict[int, dict[str, Scores]]
+"""by seed and site"""
+
+
 def all_scores(
-    sites: Sequence[Site], traces_of: Callable[[Site], Sequence[Trace]], say: Callable[[str], None]
-) -> dict[str, dict[str, Score]]:
-    """Everybody on every site; each plays alone, so as many at once as the machine has processors.
+    sites: Sequence[Site],
+    seeds: Sequence[int],
+    traces_of: Callable[[Site, int], Sequence[Trace]],
+    say: Callable[[str], None],
+) -> Found:
+    """Everybody on every site with every seed; each site is played alone, as many at once as there are processors.
 
     `traces_of` is carried to other processes: a function of a module, or a partial one.
     """
-    found: dict[str, dict[str, Score]] = {site.name: {} for site in sites}
+    found: Found = {seed: {} for seed in seeds}
     with ProcessPoolExecutor() as pool:
-        waiting = {pool.submit(_played, site, traces_of, name): (site, name) for site in sites for name in NAMES}
+        waiting = {pool.submit(_played, site, seed, traces_of): (site, seed) for seed in seeds for site in sites}
         for done in as_completed(waiting):
-            site, name = waiting[done]
-            found[site.name][name] = done.result()
-            say(f"{site.name}: {name}")
-    return {site: {name: scores[name] for name in NAMES} for site, scores in found.items()}
+            site, seed = waiting[done]
+            found[seed][site.name] = done.result()
+            say(f"seed {seed}, {site.name}")
+    return {seed: {site.name: found[seed][site.name] for site in sites} for seed in seeds}
 
 
-def _played(site: Site, traces_of: Callable[[Site], Sequence[Trace]], name: str) -> Score:
-    return replay(site, traces_of(site), name)
+def _played(site: Site, seed: int, traces_of: Callable[[Site, int], Sequence[Trace]]) -> Scores:
+    traces = traces_of(site, seed)
+    return {name: replay(site, traces, name) for name in NAMES}

@@ -22,7 +22,7 @@ from energy.limit import Limit, LimitSource
 from energy.profile_store import ProfileStore
 from energy.trip import LINKY
 from metering.clock import Clock
-from metering.reading import Phases
+from metering.reading import UNKNOWN, Phases
 
 if TYPE_CHECKING:
     from metering.clock import TimerHandle
@@ -69,10 +69,13 @@ class Ours:
             self.controller.see([demand])
             shown = _shown(told, site.phases)
             linky = site.curve is LINKY
+            tells_va = linky and (site.phases == 1 or not site.meter.whole_amperes)
+            powers_va = shown.map(lambda a: a * VOLTS_V if tells_va and a is not None else None)
             sample = GridSample(
                 self._clock.now(),
-                shown if site.phases == 3 or not linky else shown.map(lambda a: None if a is None else float(round(a))),
-                apparent_power_va=told[0] * VOLTS_V if linky and site.phases == 1 else None,
+                shown.map(lambda a: None if a is None else float(round(a))) if tells_va else shown,
+                apparent_power_va=powers_va.l1 if site.phases == 1 else None,
+                apparent_powers_va=powers_va if site.phases == 3 else UNKNOWN,
                 cut_off_va=site.limit_a * VOLTS_V * site.phases if linky else None,
                 period_s=float(site.meter.period_s),
             )
@@ -165,15 +168,17 @@ class Oracle:
     """Knows the next minute of the house, and what the vehicle will make of an order; keeps the limit exactly.
 
     It follows every second of the house without any margin, bridges what lasts no longer than ten seconds at 6 A as
-    the control law may, and pauses only for what lasts longer.
+    the control law may, and pauses only for what lasts longer. A patient one makes no pause shorter than a vehicle
+    should be asked to bear, and is the fairer yardstick.
     """
 
     AHEAD_S = 60
     BRIDGES_S = 10
 
-    def __init__(self, site: Site, trace: Trace) -> None:
+    def __init__(self, site: Site, trace: Trace, least_pause_s: int = 0) -> None:
         self._site = site
-        self._trace = trace
+        self._least_pause_s = least_pause_s
+        self._paused_at_s = -least_pause_s
         loaded = range(site.phases if site.vehicle.phases == 3 else 1)
         self._left = [
             min(site.vehicle.max_a, site.limit_a - max(trace.currents_a[phase][second] for phase in loaded))
@@ -186,9 +191,13 @@ class Oracle:
         at = second % len(self._left)
         ahead = self._left[at + self._site.vehicle.reaction_s + 1 : at + self.AHEAD_S] or self._left[-1:]
         if ahead[0] >= MINIMUM_A:
-            enough = self._offered_a > 0.0 or min(ahead) >= MINIMUM_A
+            waited = second - self._paused_at_s >= self._least_pause_s
+            enough = self._offered_a > 0.0 or (waited and min(ahead) >= MINIMUM_A)
             self._offered_a = ahead[0] if enough else 0.0
         else:
             shortage = next((n for n, left_a in enumerate(ahead) if left_a >= MINIMUM_A), len(ahead))
-            self._offered_a = MINIMUM_A if self._offered_a > 0.0 and shortage <= self.BRIDGES_S else 0.0
+            charged = self._offered_a > 0.0
+            self._offered_a = MINIMUM_A if charged and shortage <= self.BRIDGES_S else 0.0
+            if charged and self._offered_a == 0.0:
+                self._paused_at_s = second
         return Order(math.floor(self._offered_a * 10) / 10)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 import matplotlib as mpl
 
-from bench.replay.play import NAMES, ORACLE, OURS, replay
+from bench.replay.play import NAMES, ORACLE, OURS, PATIENT, Scores, replay
 from bench.replay.traces import HOUR_S, Trace
 from bench.replay.world import Score, Site
 from energy.failsafe import Ladder
@@ -32,12 +32,12 @@ _DPI = 80
 def draw(
     folder: Path,
     sites: Sequence[Site],
-    traces_of: Callable[[Site], Sequence[Trace]],
-    found: dict[str, dict[str, Score]],
+    traces_of: Callable[[Site, int], Sequence[Trace]],
+    found: dict[str, Scores],
 ) -> None:
     """Write all pictures into a folder."""
     _scores(folder, found)
-    _evening(folder, sites[0], traces_of(sites[0])[0])
+    _evening(folder, sites[0], traces_of(sites[0], 1)[0])
     _budget(folder)
     _ladder(folder)
 
@@ -55,7 +55,7 @@ def _save(figure: Figure, path: Path) -> None:
     plt.close(figure)
 
 
-def _scores(folder: Path, found: dict[str, dict[str, Score]]) -> None:
+def _scores(folder: Path, found: dict[str, Scores]) -> None:
     """Four bars for each who plays, over all sites."""
     seconds = {name: sum(scores[name].seconds for scores in found.values()) for name in NAMES}
     best_wh = sum(scores[ORACLE].energy_wh for scores in found.values())
@@ -71,7 +71,10 @@ def _scores(folder: Path, found: dict[str, dict[str, Score]]) -> None:
             sum(value_of(scores[name]) for scores in found.values()) / (seconds[name] if by_time else 1)
             for name in NAMES
         ]
-        colours = [{OURS: _OURS_COLOUR, ORACLE: _ORACLE_COLOUR}.get(name, _PEER_COLOUR) for name in NAMES]
+        colours = [
+            {OURS: _OURS_COLOUR, ORACLE: _ORACLE_COLOUR, PATIENT: _ORACLE_COLOUR}.get(name, _PEER_COLOUR)
+            for name in NAMES
+        ]
         bars = axis.barh(list(NAMES), values, color=colours)
         axis.bar_label(bars, [f"{value:.1f}" if value < 1000 else f"{value:.0f}" for value in values], padding=2)
         axis.invert_yaxis()

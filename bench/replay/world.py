@@ -75,6 +75,8 @@ class MeterModel:
 
 
 LINKY = MeterModel("Linky, 1 s", 1, 1, whole_amperes=True)
+LINKY_STANDARD = MeterModel("Linky in standard mode, 1 s", 1, 1, whole_amperes=False)
+"""which tells the apparent power of each phase, to 1 VA"""
 P1 = MeterModel("P1, 10 s", 10, 1, whole_amperes=False)
 MODBUS = MeterModel("Modbus, 1 s", 1, 0, whole_amperes=False)
 

@@ -96,6 +96,7 @@ class LinkyInterpreter:
             currents_a=_in_phases(currents),
             subscribed_current_a=_subscribed_a(contract_va, groups),
             apparent_power_va=_apparent_power_va(groups),
+            apparent_powers_va=Phases(*_drawn_va(groups)),
             overrun=_overrun(currents, contract_va, groups),
             tariff_period=self._tariff.period if self._tariff is not None else None,
             voltages_v=_voltages(groups, len(currents)),
@@ -163,8 +164,7 @@ def _signed(currents: list[int], groups: _Groups) -> list[float]:
     """
     if len(currents) == 1:
         return [float(-currents[0] if _status(groups) & _INJECTING else currents[0])]
-    drawn_va = [_number(groups, f"SINSTS{phase}") for phase in (1, 2, 3)]
-    return [float(-a if va == 0 else a) for a, va in zip(currents, drawn_va, strict=True)]
+    return [float(-a if va == 0 else a) for a, va in zip(currents, _drawn_va(groups), strict=True)]
 
 
 def _tells_direction(groups: _Groups, phases: int) -> bool:
@@ -196,6 +196,11 @@ def _apparent_power_va(groups: _Groups) -> float | None:
     if drawn_va is None:
         drawn_va = _number(groups, "SINSTS")
     return None if drawn_va is None else float(drawn_va)
+
+
+def _drawn_va(groups: _Groups) -> list[float | None]:
+    """Of each of three phases, which standard mode tells."""
+    return [_number(groups, f"SINSTS{phase}") for phase in (1, 2, 3)]
 
 
 def _subscribed_a(contract_va: float | None, groups: _Groups) -> float | None:

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.replay.play import NAMES, ORACLE, OURS, SITES, replay
+from bench.replay.play import NAMES, ORACLE, OURS, PATIENT, SITES, replay
 from bench.replay.traces import HOUSES, Trace, days, from_csv
 from bench.replay.world import (
     BRISK,
     COMMON,
     LINKY,
+    LINKY_STANDARD,
     MODBUS,
     P1,
     SLOW_ONE,
@@ -101,6 +102,17 @@ def test_a_house_that_is_always_full_gives_nobody_anything() -> None:
         assert replay(FLAT, [steps((600, 38.0))], name).energy_wh < 100.0
 
 
+def test_the_patient_oracle_pauses_three_minutes_where_the_other_flaps() -> None:
+    """40 s in each 100 s leave nothing: who may flap charges in between, who must wait three minutes hardly does."""
+    house = steps((300, 5.0), *[(40, 38.0), (60, 5.0)] * 12, (300, 5.0))
+    flapping, patient = replay(FLAT, [house], ORACLE), replay(FLAT, [house], PATIENT, keep=True)
+    assert (flapping.pauses, flapping.trips, patient.trips) == (12, 0, 0)
+    assert patient.pauses <= 6
+    assert patient.energy_wh < flapping.energy_wh
+    zeros = "".join("0" if offered_a == 0.0 else "1" for offered_a in patient.offers).strip("0").split("1")
+    assert min(len(pause) for pause in zeros if pause) >= 180
+
+
 def test_whoever_ignores_the_house_trips() -> None:
     """The score sees a trip: 32 A of vehicle on a house of 26 A are 1.48 times a 9 kVA Linky's power."""
     site = replace(FLAT, limit_a=9000 / 230)
@@ -127,7 +139,7 @@ loads = st.lists(st.tuples(st.integers(1, 90), st.floats(0.0, 1.2)), min_size=1,
 
 
 @settings(max_examples=40, deadline=None)
-@given(loads, vehicles, st.sampled_from([LINKY, MODBUS]), st.integers(0, 5), st.sampled_from([1, 3]))
+@given(loads, vehicles, st.sampled_from([LINKY, LINKY_STANDARD, MODBUS]), st.integers(0, 5), st.sampled_from([1, 3]))
 def test_the_cut_off_of_a_linky_is_never_reached_through_our_doing(
     loads: list[tuple[int, float]], vehicle: VehicleModel, meter: MeterModel, reaction_s: int, phases: int
 ) -> None:

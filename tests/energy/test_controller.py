@@ -512,6 +512,51 @@ async def test_where_the_pilot_is_too_slow_the_contactor_opens() -> None:
     assert decision.current_a == 0.0
 
 
+@pytest.mark.parametrize(
+    ("house_a", "power_va", "left_a"),
+    [
+        (Phases(10.0, 12.0, 9.0), UNKNOWN, 28.0),  # whole amperes: one is kept
+        (Phases(10.0, 12.0, 9.0), Phases(2300.0, 2852.0, 2070.0), 28.5),  # 12.4 A, and a tenth is kept
+        (Phases(10.0, 18.0, 9.0), Phases(2300.0, 2852.0, 2070.0), 22.9),  # of two moments: the larger
+    ],
+)
+def test_apparent_power_per_phase_tells_more_than_whole_amperes(
+    house_a: Phases[float | None], power_va: Phases[float | None], left_a: float
+) -> None:
+    site = Site(Connection(3, 6.0, 41.0))
+    site.want()
+    site.decide()
+    site.controller.take_sample(GridSample(site.clock.now(), house_a, apparent_powers_va=power_va))
+    assert site.decision().current_a == pytest.approx(left_a)
+
+
+@pytest.mark.parametrize(
+    ("house_a", "cut_off_va", "period_s", "bridged_s"),
+    [
+        (40.0, 9000.0, 1.0, 120),  # 46 A of 39: 1.18 times
+        (42.0, 9000.0, 1.0, 10),  # 48 A: 1.23 times
+        (40.0, None, 1.0, 10),  # nobody knows what opens
+        (40.0, 9000.0, 10.0, 10),  # nobody sees what comes meanwhile
+    ],
+)
+async def test_a_mild_shortage_at_a_linky_is_bridged_for_two_minutes(
+    house_a: float, cut_off_va: float | None, period_s: float, bridged_s: int
+) -> None:
+    site = Site(Connection(1, 6.0, 39.0), phases=1)
+    site.want()
+    site.decide()
+    offered: list[float] = []
+    for second in range(200):
+        drawn_a = 0.0 if offered and offered[-1] == 0.0 else 6.0
+        site.want(draw_a=only_l1(drawn_a), offered_a=offered[-1] if offered else 6.0)
+        site.decide()
+        grid = Phases[float | None]((20.0 if second < 40 else house_a) + drawn_a, None, None)
+        site.controller.take_sample(GridSample(site.clock.now(), grid, 39.0, cut_off_va=cut_off_va, period_s=period_s))
+        offered.append(site.decision().current_a)
+        await site.pass_time(1)
+    assert bridged_s - 2 <= offered.index(0.0) - 40 <= bridged_s + 4
+
+
 async def test_at_twice_its_power_a_linky_leaves_the_vehicle_its_five_seconds() -> None:
     site = Site(Connection(1, 6.0, 60.0), phases=1)
     site.want(draw_a=only_l1(30.0), offered_a=30.0)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energy.pausing import (
+    MILD_PAUSE_AFTER_S,
     MOST_FAILURES,
     PAUSE_AFTER_S,
     RESUME_A,
@@ -47,6 +48,27 @@ def test_a_shortage_is_bridged_for_a_few_seconds_only(seconds: list[tuple[float,
         pause, allowed_a = let_pass(pause, left_a, charging, float(second))
         short_s = short_s + 1 if left_a < MINIMUM_A and allowed_a > left_a else 0
         assert short_s <= PAUSE_AFTER_S
+
+
+@given(lefts)
+def test_a_shortage_that_the_connection_bears_is_bridged_for_two_minutes_at_the_most(
+    seconds: list[tuple[float, bool]],
+) -> None:
+    pause, short_s = Pause(), 0
+    for second, (left_a, charging) in enumerate(seconds):
+        pause, allowed_a = let_pass(pause, left_a, charging, float(second), bridges_s=MILD_PAUSE_AFTER_S)
+        short_s = short_s + 1 if left_a < MINIMUM_A and allowed_a > left_a else 0
+        assert allowed_a in (0.0, MINIMUM_A) or allowed_a == left_a
+        assert short_s <= 120
+
+
+def test_a_shortage_that_gets_worse_is_bridged_no_longer() -> None:
+    pause, offers = Pause(), list[float]()
+    for second in range(40):
+        bridges_s = MILD_PAUSE_AFTER_S if second < 30 else PAUSE_AFTER_S
+        pause, allowed_a = let_pass(pause, 3.0, True, float(second), bridges_s=bridges_s)
+        offers.append(allowed_a)
+    assert offers == [MINIMUM_A] * 30 + [0.0] * 10
 
 
 @given(lefts)
@@ -123,6 +145,7 @@ def test_whether_there_is_enough_may_be_judged_elsewhere() -> None:
     [
         (Pause(), None),
         (Pause(short_since_s=90.0), 100.0),
+        (Pause(short_since_s=90.0, bridges_s=MILD_PAUSE_AFTER_S), 210.0),
         (Pause(paused_at_s=90.0), 280.0),
         (Pause(paused_at_s=90.0, enough_since_s=95.0), 275.0),
         (Pause(paused_at_s=90.0, enough_since_s=95.0, failures=1), 450.0),
