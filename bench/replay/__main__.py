@@ -110,7 +110,7 @@ def _traces(site: Site, seed: int, *, own: Trace | None, count: int) -> list[Tra
 def main() -> None:
     """Play and tell."""
     parser = argparse.ArgumentParser(description="Replay household loads against load managements.")
-    parser.add_argument("--days", type=int, default=2, help="days of each site and seed")
+    parser.add_argument("--days", type=int, default=1, help="days of each site and seed")
     parser.add_argument("--seeds", type=int, default=5, help="how many seeds, from 1 on")
     parser.add_argument("--site", help="only sites whose name contains this")
     parser.add_argument("--trace", type=Path, help="a CSV file in place of the synthetic houses: amperes of L1, L2, L3")

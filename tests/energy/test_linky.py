@@ -17,7 +17,7 @@ from pydantic import BaseModel, TypeAdapter
 from energy.grid import GridSample, ProfileStep, Tariff, TariffColour
 from energy.sources.linky_frame import LinkyInterpreter
 from energy.sources.tic import Group, LinkyParser, Mark, TicMode
-from metering.reading import Phases
+from metering.reading import UNKNOWN, Phases
 from station.simulation.linky import HouseReading, historique_frame, standard_frame
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -445,6 +445,13 @@ def test_short_frames_before_any_long_one_leave_the_contract_unknown() -> None:
 )
 def test_an_overrun_is_what_the_meter_says_or_its_figures_show(frame: bytes, overrun: bool) -> None:
     assert one(read_all(knowing(frame), frame)).overrun == overrun
+
+
+def test_standard_mode_tells_the_apparent_power_of_each_of_three_phases_and_historique_does_not() -> None:
+    house = HouseReading(Phases(3.4, 9.6, -2.0), subscribed_va=18000)
+    new, old = standard(house), historique(house)
+    assert one(read_all(knowing(new), new)).apparent_powers_va == Phases(782.0, 2208.0, 0.0)
+    assert one(read_all(knowing(old), old)).apparent_powers_va == UNKNOWN
 
 
 @pytest.mark.parametrize(
