@@ -29,6 +29,8 @@ _log = logging.getLogger(__name__)
 _RETRY_S: Final = 1.0
 _BUSY_S: Final = 60.0
 """an EVSE that charges is asked again so much later"""
+MOST_TESTS: Final = 500
+"""so many tests of an EVSE are kept as evidence, the newest: a year of daily ones and more"""
 _TRIPPED: Final = "tripped"
 _TEST: Final = "test"
 _TRIED: Final = "shunt-trip-tried"
@@ -63,6 +65,8 @@ class ResidualCurrentGuard:
         self._pulsed: set[int] = set()
         self.evidence: dict[int, Evidence] = {}
         """the last test of each EVSE that can be tested"""
+        self._kept: dict[int, list[str]] = {evse_id: [] for evse_id in evses}
+        """the names of the tests of each EVSE on disk, the oldest first"""
         self.shunt_trip_tried_at: datetime | None = None
         """when the coil was energised to see whether the breaker falls"""
 
@@ -81,6 +85,7 @@ class ResidualCurrentGuard:
             if evse is None:
                 continue
             if kind == _TEST:
+                self._kept[evse.id].append(name)
                 at, result = datetime.fromisoformat(when[0]), SelfTest(json.loads(text))
                 self.evidence[evse.id] = Evidence(evse.id, at, result)
                 evse.report_fault(Fault.RESIDUAL_MONITOR, result is SelfTest.FAILED)
@@ -170,8 +175,18 @@ class ResidualCurrentGuard:
             result,
         )
         evse.report_fault(Fault.RESIDUAL_MONITOR, result is SelfTest.FAILED)
-        await self._facts.save(f"{_TEST}/{evse_id}/{at.isoformat()}", json.dumps(result))
+        await self._keep(evse_id, f"{_TEST}/{evse_id}/{at.isoformat()}", json.dumps(result))
         return result
+
+    async def _keep(self, evse_id: int, name: str, result: str) -> None:
+        """Put a test to the others; the oldest are forgotten."""
+        await self._facts.save(name, result)
+        kept = self._kept[evse_id]
+        if name not in kept:
+            kept.append(name)
+        while len(kept) > MOST_TESTS:
+            await self._facts.remove(kept[0])
+            del kept[0]
 
     async def _follow(self, evse: Evse) -> None:
         """Latch on disk what the state has latched."""

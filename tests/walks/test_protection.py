@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 
 from energy.limit import LimitSource
 from station.model import Fault
+from station.protection import residual_current
 from tests.walk import walking
 from tests.walks.steps import charge, event, statuses
 from tests.walks.visit import TOKEN, visiting
@@ -81,6 +84,24 @@ async def test_the_monitor_is_tested_at_the_start_and_on_schedule_with_evidence(
         answer = await api.client.post(f"{TRIPPED}/test")
         assert (answer.status_code, answer.json()) == (200, {"result": "passed"})
         assert (await api.evse())["faults"] == []
+
+
+async def test_of_a_monitors_tests_the_newest_are_kept_over_power_cuts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(residual_current, "MOST_TESTS", 3)
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await walk.accepted()
+        for _ in range(2):
+            for _ in range(3):
+                await api.advance(5)
+                assert (await api.client.post(f"{TRIPPED}/test")).json() == {"result": "passed"}
+            await api.post("/api/sim/power", {"action": "cycle"})
+        newest = (await api.get(TRIPPED))["last_test"]["at"]
+    with contextlib.closing(sqlite3.connect(next(tmp_path.rglob("borne.sqlite")))) as database:
+        names = [name for (name,) in database.execute("SELECT name FROM facts WHERE name LIKE '%/test/1/%'")]
+    assert len(names) == 3
+    assert max(names).endswith(newest)
 
 
 async def test_nobody_who_charges_is_interrupted_by_a_test(tmp_path: Path) -> None:

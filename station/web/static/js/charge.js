@@ -10,6 +10,8 @@ import { known, t } from "./words.js";
 const role = document.documentElement.dataset.role;
 const isDriver = role !== "visitor";
 const cards = new Map();
+const MAY_CHARGE = new Set(["Charging", "SuspendedEV", "SuspendedEVSE"]);
+const SOON_MS = 120_000; // what changes all the time is not announced
 const NAMED = new Set(["user", "grid-operator"]); // limits whose setter has a name that people know
 let charges = new Map();
 
@@ -98,7 +100,7 @@ function ring(card, evse, state, charge) {
 }
 
 function figures(card, evse, charge, status) {
-  const running = charge?.charge ?? null;
+  const running = charge?.charge?.authorized || evse.charging_state !== "EVConnected" ? (charge?.charge ?? null) : null;
   show(card.figures, running !== null);
   if (running === null) return;
   say(card.energy, kilowattHours(running.energy_wh));
@@ -109,14 +111,15 @@ function figures(card, evse, charge, status) {
 
 function why(card, evse, status) {
   const limit = evse.limit;
-  const asks = limit !== null && evse.plugged && evse.charging_state !== "Idle" && evse.faults.length === 0;
+  const asks = limit !== null && MAY_CHARGE.has(evse.charging_state) && evse.faults.length === 0;
   show(card.why, asks);
   if (!asks) return;
   say(card.whyTitle, t(limit.current_a > 0 ? "why.title" : "why.title-none", { current: amps(limit.current_a) }));
   const house = fullest(status.grid, limit, evse.meter);
   say(card.whyText, t(house === null ? `why.${limit.source}` : "why.grid-now", { by: limit.by ?? "", ...house }));
-  show(card.whyNext, limit.next_change !== null);
-  if (limit.next_change !== null) {
+  const announced = limit.next_change !== null && new Date(limit.next_change) - new Date(status.clock.now) > SOON_MS;
+  show(card.whyNext, announced);
+  if (announced) {
     say(card.whyNext, t("why.next", { time: soon(limit.next_change, status.clock.now) }));
   }
   const most = Math.max(...evse.limits.map((one) => one.current_a), 1);
