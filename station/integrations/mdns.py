@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import socket
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class Announcement:
             OSError: there is no network.
         """
         while True:
-            addresses = self._addresses()
+            addresses = addresses_of(self._host)
             if not addresses:
                 raise OSError("mDNS: there is no address to be found at")
             await self._announce(addresses)
@@ -65,15 +64,17 @@ class Announcement:
         from zeroconf import Error, InterfaceChoice, IPVersion, ServiceInfo
         from zeroconf.asyncio import AsyncZeroconf
 
-        everywhere = ipaddress.ip_address(self._host).is_unspecified if _is_address(self._host) else False
-        interfaces = InterfaceChoice.Default if everywhere else list(addresses)
-        network = AsyncZeroconf(interfaces=interfaces, ip_version=IPVersion.V4Only)
+        # IPv6 has no interface of its own choice: each is named by an address of it.
+        interfaces = InterfaceChoice.Default if self._host == "0.0.0.0" else list(addresses)
+        families = {":" in address for address in addresses}
+        version = IPVersion.All if len(families) > 1 else IPVersion.V6Only if True in families else IPVersion.V4Only
+        network = AsyncZeroconf(interfaces=interfaces, ip_version=version)
         try:
             for kind in self._types:
                 info = ServiceInfo(
                     kind,
                     f"{self._name}.{kind}",
-                    addresses=[socket.inet_aton(address) for address in addresses],
+                    addresses=[ipaddress.ip_address(address).packed for address in addresses],
                     port=self._port,
                     properties=self._records,
                     server=f"{host_name(self._name)}.local.",
@@ -81,7 +82,7 @@ class Announcement:
                 registered = network.async_register_service(info, allow_name_change=True)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  # it yields nothing of use
                 await (await registered)
             _log.info("mDNS: announced as %s at %s", self._name, ", ".join(addresses))
-            while self._addresses() == addresses:
+            while addresses_of(self._host) == addresses:
                 await self._clock.sleep(_LOOK_AGAIN_S)
         except Error as error:
             raise OSError(f"mDNS: {error or type(error).__name__}") from error
@@ -89,14 +90,16 @@ class Announcement:
             await network.async_unregister_all_services()
             await network.async_close()
 
-    def _addresses(self) -> list[str]:
-        """The IPv4 addresses at which the page can be reached, in order."""
-        if _is_address(self._host) and not ipaddress.ip_address(self._host).is_unspecified:
-            return [self._host] if ":" not in self._host else []
-        import ifaddr
 
-        found = (address.ip for adapter in ifaddr.get_adapters() for address in adapter.ips)
-        return sorted(ip for ip in found if isinstance(ip, str) and not _is_loopback(ip))
+def addresses_of(host: str) -> list[str]:
+    """Where a page that listens at this address is reached, in order: at `::` by IPv4 as well as by IPv6."""
+    if _is_address(host) and not ipaddress.ip_address(host).is_unspecified:
+        return [host]
+    import ifaddr
+
+    ips = (address.ip for adapter in ifaddr.get_adapters() for address in adapter.ips)
+    found = {ip if isinstance(ip, str) else ip[0] for ip in ips if isinstance(ip, str) or ":" in host}
+    return sorted(ip for ip in found if not _is_loopback(ip))
 
 
 def _label(text: str) -> str:

@@ -12,7 +12,7 @@ from zeroconf import IPVersion, ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
 from station.configuration.installation_file import MdnsConfig
-from station.integrations.mdns import announces, records
+from station.integrations.mdns import addresses_of, announces, records
 from tests.csms import running_csms
 from tests.walk import Walk, configuration, powered
 
@@ -98,6 +98,33 @@ def test_it_is_announced_where_others_can_reach_it_unless_told_otherwise(
     host: str, enabled: bool | None, found: bool
 ) -> None:
     assert announces(MdnsConfig(enabled=enabled), host) is found
+
+
+def test_at_every_address_is_at_those_of_both_families_where_it_listens_at_both() -> None:
+    assert addresses_of("fd00::2") == ["fd00::2"]
+    assert addresses_of("192.168.1.20") == ["192.168.1.20"]
+    only_four, both = addresses_of("0.0.0.0"), addresses_of("::")
+    assert set(only_four) == {one for one in both if ":" not in one}
+    assert not {"127.0.0.1", "::1"} & set(both)
+
+
+async def test_a_browser_that_speaks_ipv6_alone_finds_the_page(tmp_path: Path) -> None:
+    six = [one for one in addresses_of("::") if ":" in one]
+    if not six:
+        pytest.skip("this machine has no address of IPv6")
+    config = configuration(tmp_path, None, http={"host": "::", "port": 0}, mdns={"name": "BORNE-SIX"})
+    async with running_csms() as csms, powered(config, csms) as walk:
+        network = AsyncZeroconf(interfaces=six, ip_version=IPVersion.V6Only)
+        phone = Phone(network)
+        browser = AsyncServiceBrowser(network.zeroconf, KINDS, handlers=[phone.heard])
+        try:
+            await until(walk, phone, {f"BORNE-SIX.{kind}" for kind in KINDS})
+            info = await phone.resolve(KINDS[0], "BORNE-SIX")
+            assert info.port == walk.application.web.port
+            assert {one.partition("%")[0] for one in info.parsed_scoped_addresses()} == set(addresses_of("::"))
+        finally:
+            await browser.async_cancel()
+            await network.async_close()
 
 
 def test_no_secret_is_told(tmp_path: Path) -> None:

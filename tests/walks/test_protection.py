@@ -98,7 +98,7 @@ async def test_of_a_monitors_tests_the_newest_are_kept_over_power_cuts(
                 assert (await api.client.post(f"{TRIPPED}/test")).json() == {"result": "passed"}
             await api.post("/api/sim/power", {"action": "cycle"})
         newest = (await api.get(TRIPPED))["last_test"]["at"]
-    with contextlib.closing(sqlite3.connect(next(tmp_path.rglob("borne.sqlite")))) as database:
+    with contextlib.closing(sqlite3.connect(tmp_path / "borne.sqlite")) as database:
         names = [name for (name,) in database.execute("SELECT name FROM facts WHERE name LIKE '%/test/1/%'")]
     assert len(names) == 3
     assert max(names).endswith(newest)

@@ -14,6 +14,8 @@ export const amps = (value) => (value === null ? "–" : united(tenths.format(va
 export const kilowatts = (watts) => (watts === null ? "–" : united(number(1, 1).format(watts / 1000), "kW"));
 export const kilowattHours = (wh) => (wh === null ? "–" : united(exact.format(wh / 1000), "kWh"));
 export const plain = (value, digits = 1) => number(digits).format(value);
+/** A number in a field, as people write it. */
+export const written = (value) => new Intl.NumberFormat(locale, { maximumFractionDigits: 6, useGrouping: false }).format(value);
 export const money = (amount, currency) => new Intl.NumberFormat(locale, { style: "currency", currency }).format(amount);
 
 export function duration(seconds) {

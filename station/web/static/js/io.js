@@ -7,6 +7,7 @@ import { look, on, watch } from "./live.js";
 import { known, t } from "./words.js";
 
 const EVERY_MS = 1500;
+const LONG_WORD = /\S{19}/; // an address, which may break anywhere
 let begun = false;
 
 export function openLive() {
@@ -111,6 +112,7 @@ export function facts(list, rows) {
   for (const [index, [name, value]] of rows.entries()) {
     const row = list.children[index] ?? list.appendChild(make("div", {}, make("dt", {}, name), make("dd", {})));
     say(row.firstChild, name);
+    row.lastChild.classList.toggle("long", typeof value === "string" && LONG_WORD.test(value));
     if (typeof value === "string") say(row.lastChild, value);
     else if (row.lastChild.firstElementChild?.isEqualNode(value) !== true) row.lastChild.replaceChildren(value);
   }

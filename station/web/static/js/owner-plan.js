@@ -2,7 +2,7 @@
 
 import { get, post, put, remove } from "./api.js";
 import { acting, find, make, say, show, toast } from "./dom.js";
-import { amps, day, plain, united } from "./format.js";
+import { amps, day, plain, united, written } from "./format.js";
 import { t } from "./words.js";
 
 // Schedule, limit and service
@@ -91,7 +91,7 @@ export async function openPrice() {
   show(find("#price-form"), true);
 }
 
-const trimmed = (amount) => String(Number(amount));
+const trimmed = (amount) => written(Number(amount));
 const amount = (text) => (text.trim() === "" ? "0" : text.trim().replace(",", "."));
 let periods = 0;
 
