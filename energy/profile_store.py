@@ -154,6 +154,8 @@ def _conflict(one: ChargingProfile, other: ChargingProfile) -> bool:
     """Whether nobody could say which of two profiles goes before the other."""
     if (one.purpose, one.stack_level) != (other.purpose, other.stack_level):
         return False
+    if one.purpose is Purpose.EXTERNAL_CONSTRAINTS:  # each of them is heeded, whoever has set it (SC.01)
+        return False
     if one.purpose is Purpose.TX:  # K01.FR.39
         return one.transaction_id == other.transaction_id
     if one.evse_id != other.evse_id:  # K01.FR.52, K01.FR.53

@@ -172,6 +172,14 @@ def test_what_came_with_a_start_takes_its_place_from_what_was_there() -> None:
     assert store(DEFAULT, OF_TX, with_start).all() == (DEFAULT, with_start)
 
 
+def test_constraints_of_different_setters_are_installed_beside_each_other() -> None:
+    """SC.01"""
+    operator = replace(DEFAULT, id=-1, purpose=Purpose.EXTERNAL_CONSTRAINTS, evse_id=0)
+    there = store(operator, replace(operator, id=-2))
+    there.install(replace(operator, valid_to=NOON))
+    assert {one.id for one in there.all()} == {-1, -2}
+
+
 def test_an_external_constraint_is_not_replaced_by_the_csms() -> None:
     """K01.FR.05"""
     external = replace(MAXIMUM, purpose=Purpose.EXTERNAL_CONSTRAINTS)

@@ -273,6 +273,27 @@ async def test_a_limit_of_the_grid_operator_holds_and_is_told_and_is_released(tm
         await walk.until(lambda: len(rates(walk)) == 2, within_s=15.0)
 
 
+async def test_limits_of_the_grid_operator_and_of_the_owner_hold_and_are_told_beside_each_other(tmp_path: Path) -> None:
+    """K11.FR.02, K11.FR.06, SC.01: none of them takes the other's place, or is told again and again."""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        impose(walk, 16.0, LimitSource.USER)
+        await walk.advance(5)
+        impose(walk, 10.0, lasts_s=300.0)
+        await walk.advance(120)
+        told = [one["chargingLimit"]["chargingLimitSource"] for one in walk.csms.sent("NotifyChargingLimit")]
+        assert told == ["EMS", "SO"]
+        assert walk.csms.sent("ClearedChargingLimit") == []
+        await walk.csms.call("GetChargingProfiles", {"requestId": 8, "chargingProfile": {}})
+        await walk.until(lambda: len(walk.csms.sent("ReportChargingProfiles")) == 2)
+        sources = {one["chargingLimitSource"] for one in walk.csms.sent("ReportChargingProfiles")}
+        assert sources == {"EMS", "SO"}
+        assert (await composite(walk, 1))[0] == (0, 10.0)
+        await walk.until(lambda: drawn_a(walk) == 16.0, within_s=300.0, step_s=5.0)
+        await walk.until(lambda: walk.csms.sent("ClearedChargingLimit") == [{"chargingLimitSource": "SO"}])
+        assert await composite(walk, 1) == [(0, 16.0)]
+
+
 async def test_a_limit_without_a_transaction_is_told_and_holds_for_the_next(tmp_path: Path) -> None:
     """K12.FR.01, K12.FR.02, K12.FR.04, K12.FR.05"""
     async with walking(tmp_path) as walk:
