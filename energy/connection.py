@@ -19,7 +19,7 @@ from energy.draw import NO_DRAW, Draw, DrawHistory, SampleAge
 from energy.failsafe import HOLD_S, LEAST_AFTER_S, PAUSE_AFTER_S, STALE_AFTER_S, Ladder, silence_s
 from energy.freshness import Freshness
 from energy.limit import LimitSource
-from energy.step_check import StepCheck
+from energy.step_check import CHECKED_PERIOD_S, StepCheck
 from energy.trip import CURVES, LINKY, Protection
 from metering.frozen import frozen
 from metering.reading import Phases
@@ -179,8 +179,8 @@ class ConnectionWatch:
 
     def _check_steps(self, sample: GridSample, now_s: float) -> None:
         """Whether the meter sees what our own vehicles do."""
-        if sample.period_s > PATIENT_PERIOD_S or sample.at_least:
-            return  # too much happens in a house from one sample to the next
+        if sample.period_s > CHECKED_PERIOD_S or sample.at_least:
+            return
         drawn = zip(self._draws.latest.bounds, sample.currents_a, strict=True)
         for index, ((least_a, most_a), grid_a) in enumerate(drawn):
             if index >= self.connection.phases or least_a != most_a or grid_a is None:

@@ -4,6 +4,10 @@ A clamp that is unplugged shows no error but no current, one that is not closed 
 somebody else's. Nothing but a step of our own tells them from a quiet house. The house moves too, so what the meter
 showed in the seconds before and after is compared, and a meter that missed one step is asked again with another, down
 to the safe current, before it counts as blind.
+
+A source that has something new every ten seconds only is not checked: in the half minute that two samples before and
+after a step take, a house does as much by itself. The slow ones are P1 ports, whose meter has no clamps: what the house
+draws goes through it. A Modbus meter is asked as often as its configuration says, which warns where that is too seldom.
 """
 
 from __future__ import annotations
@@ -13,6 +17,8 @@ from dataclasses import replace
 from energy.draw import OLDEST_S
 from metering.frozen import frozen
 
+CHECKED_PERIOD_S = 2.5
+"""a source that has something new so often is checked"""
 IDLE_A = 1.0
 START_A = 5.0
 """a vehicle that begins to charge makes a step of 6 A at least"""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from energy.grid import GridSample, GridSource, SourceError
 from energy.sources.house import THREE_PHASES, House
+from energy.step_check import CHECKED_PERIOD_S
 from metering.drivers.modbus import Buses, ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
 from metering.drivers.quantities import CURRENTS, POWERS, VOLTAGES, Quantity
 from metering.meter import MeterError
@@ -44,6 +45,8 @@ class ModbusConfig(BaseModel):
         Raises:
             MeterError: a billing meter uses the same wire with other settings.
         """
+        if self.every_s > CHECKED_PERIOD_S:
+            _log.warning("asked every %g s only, a grid meter is not checked for seeing the vehicles", self.every_s)
         buses = house.buses if house.buses is not None else Buses()
         return ModbusSource(self.meter.open(clock, buses, _WANTED), self.every_s, clock, house)
 

@@ -14,6 +14,7 @@ from energy.profile_store import ProfileStore
 from energy.step_check import StepCheck
 from metering.reading import Phases
 from tests import fakes
+from tests.energy.listening import configured
 
 
 def observe(check: StepCheck, seconds: range, own_a: float, grid_a: float, *, signed: bool = True) -> StepCheck:
@@ -162,3 +163,12 @@ async def test_a_kettle_that_goes_off_as_the_charge_begins_costs_a_moment_and_no
     seen = [(await site.live(1)).current_a for _ in range(180)]
     assert min(seen) == 8.0
     assert seen[-1] == 16.0
+
+
+@pytest.mark.parametrize(("every_s", "warned"), [(1.0, False), (2.5, False), (10.0, True)])
+def test_a_meter_that_is_asked_too_seldom_to_be_checked_is_said(
+    every_s: float, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    meter = {"type": "modbus-tcp", "model": "siemens-pac2200", "host": "127.0.0.1", "unit": 1}
+    configured({"type": "modbus", "meter": meter, "every_s": every_s}).open(fakes.clock())
+    assert ("is not checked for seeing the vehicles" in caplog.text) is warned
