@@ -1,0 +1,171 @@
+"""Each sample of each kind, damaged at each of its bytes and cut off at each: never half-believed.
+
+Samples are read as `borne decode` reads them. Which bit is turned changes from byte to byte, so that each is tried in
+each place of a telegram; tests/station/test_decode.py draws from all of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from energy.sources import linky_capture, p1_capture
+from metering.clock import SystemClock
+from metering.drivers import exchange, register_image
+from metering.drivers.models import MODELS, named
+from station import decode as decoding
+from tests.station.test_decode import SAMPLES, Json, expected, needs_samples
+
+KEYS = p1_capture.Keys(bytes.fromhex("AA" * 16))
+UNCHECKED = [name for name in expected("dsmr") if name[:2] in {"v2", "v3"}]
+CHECKED = [name for name in expected("dsmr") if name not in UNCHECKED]
+TEXTS = {"OPTARIF", "NGTF", "LTARF", "MSG1", "MSG2"}
+"""of a Linky; its check has six bits, so bit 6 of a character does not show there"""
+ENOUGH = 1500
+"""bytes of a stream that repeats itself"""
+
+pytestmark = needs_samples
+
+
+def flipped(good: bytes, bits: tuple[int, ...] = tuple(range(8))) -> Iterator[bytes]:
+    """The recording with one bit turned, in one byte after the other."""
+    for at in range(len(good)):
+        bad = bytearray(good)
+        bad[at] ^= 1 << bits[at % len(bits)]
+        yield bytes(bad)
+
+
+def with_parity(data: bytes) -> bytes:
+    """As a 7E1 wire looks to a port that reads 8N1."""
+    return bytes(byte | (0x80 if byte.bit_count() % 2 else 0) for byte in data)
+
+
+def telegrams(data: bytes) -> list[object]:
+    """What the believable telegrams of a P1 port say."""
+    told = (p1_capture.line(entry)["interpreted"] for entry in p1_capture.read(data, KEYS))
+    return [one for one in told if one is not None]
+
+
+def frames(data: bytes) -> list[Json]:
+    """The groups of each whole frame of a Linky."""
+    return [cast("Json", line["values"]) for line in linky_capture.lines(linky_capture.read(data)) if "values" in line]
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_no_bit_of_a_p1_telegram_with_a_checksum_can_be_turned_unseen(name: str) -> None:
+    good = (SAMPLES / "dsmr" / name).read_bytes()
+    whole = telegrams(good)
+    assert whole
+    for bad in flipped(good):
+        assert all(one in whole for one in telegrams(bad))
+
+
+@pytest.mark.parametrize("name", UNCHECKED)
+def test_no_bit_of_a_p1_telegram_without_one_can_be_turned_where_the_parity_came_along(name: str) -> None:
+    """Without parity a digit may become another: nothing on the wire could tell."""
+    good = (SAMPLES / "dsmr" / name).read_bytes()
+    whole = telegrams(good)
+    assert telegrams(with_parity(good)) == whole
+    for bad in flipped(with_parity(good)):
+        assert all(one in whole for one in telegrams(bad))
+
+
+@pytest.mark.parametrize("name", expected("dsmr"))
+def test_a_p1_telegram_that_is_cut_off_anywhere_says_nothing(name: str) -> None:
+    good = (SAMPLES / "dsmr" / name).read_bytes()
+    whole = telegrams(good)
+    for end in range(len(good)):
+        told = telegrams(good[:end])
+        assert told == whole[: len(told)]
+
+
+@pytest.mark.parametrize("name", expected("linky"))
+def test_no_bit_of_a_linky_can_be_turned_into_another_number(name: str) -> None:
+    stream = (SAMPLES / "linky" / name).read_bytes()
+    known: dict[str, list[object]] = {}
+    head = stream[: stream.index(b"\x02")]  # of a frame whose beginning was missed; a turned bit may begin one there
+    for frame in [*frames(stream), *frames(b"\x02" + head + b"\x03")]:
+        for label, value in frame.items():
+            known.setdefault(label, []).append(value)
+    good = stream[:ENOUGH]
+    for bad in flipped(good, tuple(range(7))):
+        for frame in frames(bad):
+            assert all(value in known[label] for label, value in frame.items() if label not in TEXTS)
+
+
+@pytest.mark.parametrize("name", expected("linky"))
+def test_a_linky_that_is_cut_off_anywhere_has_only_the_frames_that_were_whole(name: str) -> None:
+    good = (SAMPLES / "linky" / name).read_bytes()[:ENOUGH]
+    whole = frames(good)
+    for end in range(len(good)):
+        told = frames(good[:end])
+        assert len(told) == good[good.find(b"\x02") : end].count(b"\x03")
+        assert told == whole[: len(told)]
+
+
+@pytest.mark.parametrize("name", expected("modbus"))
+def test_a_register_that_is_missing_costs_the_values_that_stand_in_it_and_changes_none(name: str) -> None:
+    document = json.loads((SAMPLES / "modbus" / name).read_text())
+    words = {int(address): int(word, 16) for address, word in document["registers"].items()}
+    model = named(document["meter"])
+    assert model is not None
+    read = partial(register_image.read, model=MODELS[model], taken_at=SystemClock().now())
+    functions = frozenset(document.get("functions", [3, 4]))
+    whole = read(register_image.RegisterImage(functions, words))
+    assert whole is not None
+    told_whole = register_image.line(whole)
+    cost = 0
+    for missing in words:
+        rest = {address: word for address, word in words.items() if address != missing}
+        found = read(register_image.RegisterImage(functions, rest))
+        if found is None:  # the meter tells no longer where its registers are
+            continue
+        for key, value in register_image.line(found).items():
+            cost += value != told_whole[key]
+            assert value == told_whole[key] or value is None or is_poorer(value, told_whole[key])
+    assert cost > 0
+
+
+def is_poorer(row: object, whole: object) -> bool:
+    """Whether a row of phases is the whole one with some of them unknown."""
+    if not isinstance(row, list) or not isinstance(whole, list):
+        return False
+    pairs = zip(cast("list[object]", row), cast("list[object]", whole), strict=True)
+    return all(value is None or value == true for value, true in pairs)
+
+
+@pytest.mark.parametrize("name", expected("modbus"))
+def test_a_register_image_that_is_cut_off_is_no_image(name: str, tmp_path: Path) -> None:
+    text, file = (SAMPLES / "modbus" / name).read_text().rstrip(), tmp_path / name
+    for end in range(0, len(text), 17):
+        file.write_text(text[:end])
+        with pytest.raises(decoding.UsageError, match="is no JSON"):
+            decoding.decode(decoding.Request("modbus", file))
+
+
+def test_no_bit_of_a_response_on_a_serial_line_can_be_turned_and_none_be_missing() -> None:
+    recorded = json.loads((SAMPLES / "modbus" / "frames.json").read_text())["frames"]
+    responses = 0
+    for frame in recorded:
+        transport = exchange.Transport(frame["transport"])
+        if "response" not in frame:
+            continue
+        asked = exchange.read_request(bytes.fromhex(frame["request"]), transport)
+        good = bytes.fromhex(frame["response"])
+        damaged = [good[:end] for end in range(len(good))]
+        if transport is exchange.Transport.RTU and frame.get("valid", True):
+            damaged += [
+                bytes(b ^ (1 << bit if at == i else 0) for i, b in enumerate(good))
+                for at in range(len(good))
+                for bit in range(8)
+            ]
+        for bad in damaged:
+            responses += 1
+            with pytest.raises(exchange.FrameError):
+                exchange.read_response(bad, transport, asked)
+    assert responses > 100
