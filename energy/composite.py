@@ -6,9 +6,9 @@ that is told to others has whole seconds.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import chain, pairwise
 from typing import TypeAlias
@@ -165,19 +165,39 @@ def phases_over(profiles: Sequence[ChargingProfile], charge: Charge, begin: date
     return lowest([_stacked(stack, charge, begin, length, _phases) for stack in stacks])
 
 
-def station_limits_over(
-    profiles: Sequence[ChargingProfile], begin: datetime, length: timedelta, connected: int | None = None
-) -> list[Piece]:
-    """What ChargingStationMaxProfile and external constraints leave to all EVSEs at each moment of a span.
+def shared_over(
+    profiles: Sequence[ChargingProfile], begin: datetime, length: timedelta, *, switching: bool = False
+) -> tuple[list[Piece], list[Piece]]:
+    """What all EVSEs together may have over a span: amperes on each conductor, and watts; nothing where no limit is.
 
-    Each of the constraints is heeded, whoever has set it (SC.01). `connected` are the phases that all are on.
+    ChargingStationMaxProfile is meant for each conductor, so its watts are amperes (K01.FR.50), but where a board can
+    take phases away (`switching`). An external constraint in watts is one of power. Each of the constraints is heeded,
+    whoever has set it (SC.01).
     """
-    station = replace(STATION, phases=connected)
-    layers = [_stacked(_of_station(profiles), station, begin, length)]
-    layers += [
-        _stacked([one], station, begin, length) for one in profiles if one.purpose is Purpose.EXTERNAL_CONSTRAINTS
-    ]
-    return lowest(layers)
+    most = _of_station(profiles)
+    stacks = [[one] for one in profiles if one.purpose is Purpose.EXTERNAL_CONSTRAINTS]
+    currents: list[list[Piece]] = []
+    if switching:
+        stacks.append(most)
+    else:
+        currents.append(_stacked(most, STATION, begin, length))
+    currents += [_stacked(stack, STATION, begin, length, _told_a) for stack in stacks]
+    powers = [_stacked(stack, STATION, begin, length, _told_w) for stack in stacks]
+    return _limited(currents), _limited(powers)
+
+
+def _limited(layers: Sequence[Sequence[Piece]]) -> list[Piece]:
+    return [piece for piece in lowest(layers) if math.isfinite(piece[2])]
+
+
+def _told_a(period: Period, unit: RateUnit, _: int | None) -> float:
+    """The amperes of a period that is told in amperes."""
+    return period.limit if unit is RateUnit.A else math.inf
+
+
+def _told_w(period: Period, unit: RateUnit, _: int | None) -> float:
+    """The watts of a period that is told in watts."""
+    return period.limit if unit is RateUnit.W else math.inf
 
 
 def _phases(period: Period, _: RateUnit, connected: int | None) -> float:

@@ -15,9 +15,10 @@ from energy.composite import (
     Piece,
     limits_over,
     phases_over,
+    shared_over,
     slices,
-    station_limits_over,
 )
+from energy.sharing import Bound, alone_a, evenly_a
 from metering.frozen import frozen
 
 MOST_PIECES = 20_000
@@ -35,6 +36,8 @@ class Consumer:
     """what its hardware and its cable allow, amperes per phase"""
     wants: bool
     """a vehicle is there and may charge"""
+    loads: frozenset[int] = frozenset({0, 1, 2})
+    """the conductors of the connection that may feed it"""
 
 
 @frozen
@@ -46,11 +49,13 @@ class Level:
     phases: int
 
 
-class Divide(Protocol):
-    """Divides amperes per phase among EVSEs that want some."""
+class Share(Protocol):
+    """Divides what is bounded among EVSEs that want some, as `sharing.share`."""
 
-    def __call__(self, capacity_a: float, wanted_a: Mapping[int, float]) -> Mapping[int, float]:
-        """What each may have."""
+    def __call__(
+        self, bounds: Sequence[Bound], wanted_a: Mapping[int, float], order: Sequence[int], /
+    ) -> Mapping[int, float]:
+        """What each may have, amperes per phase."""
         ...
 
 
@@ -59,9 +64,10 @@ class Site:
     """The EVSEs of a station, and what they share."""
 
     consumers: Sequence[Consumer]
+    """the first served first"""
     local_a: float | None
     """what the station's own connection carries for all of them together, amperes per phase; None: no such limit"""
-    divide: Divide
+    share: Share
 
 
 def work(profiles: Iterable[ChargingProfile], length: timedelta) -> int:
@@ -79,8 +85,9 @@ def composite_schedule(
 ) -> list[Level]:
     """The expected schedule of an EVSE, or with EVSE 0 of the grid connection, from `begin` on (K08.FR.02, K08.FR.03).
 
-    An EVSE without a transaction counts as if one had just begun on it (K08.FR.06). It is never above any limit that
-    holds at a moment (K08.FR.04): a level begins and ends on the careful side of its exact moments.
+    What all have together is divided as the station divides it now; what counts of a vehicle is its EVSE. An EVSE
+    without a transaction counts as if one had just begun on it (K08.FR.06). It is never above any limit that holds at a
+    moment (K08.FR.04): a level begins and ends on the careful side of its exact moments.
     """
     length = timedelta(seconds=duration_s)
     whole = length // timedelta(microseconds=1)
@@ -89,30 +96,102 @@ def composite_schedule(
         for consumer in site.consumers
         if evse_id == 0 or consumer.wants or consumer.charge.evse_id == evse_id
     ]
-    all_on = {consumer.charge.phases for consumer in asked}
-    shared = station_limits_over(profiles, begin, length, all_on.pop() if len(all_on) == 1 else None)
-    # A layer of nothing but the whole span, so that every moment of it is in a slice.
-    layers: list[Sequence[Piece]] = [[(0, whole, 0.0)], shared]
-    layers += [limits_over(profiles, consumer.charge, begin, length) for consumer in asked]
     switching = [consumer for consumer in asked if consumer.charge.phases is not None]
+    # A layer of nothing but the whole span, so that every moment of it is in a slice.
+    currents, powers = shared_over(profiles, begin, length, switching=bool(switching))
+    layers: list[Sequence[Piece]] = [[(0, whole, 0.0)], currents]
+    layers += [limits_over(profiles, consumer.charge, begin, length) for consumer in asked]
     layers += [phases_over(profiles, consumer.charge, begin, length) for consumer in switching]
+    if powers:
+        layers.append(powers)
+    expected = _Expected(site, _conductors(asked), evse_id, unit)
     exact: list[Piece] = []
     counts: list[Piece] = []
-    for since, until, (_, capacity_a, *told) in slices(layers):
-        own, on = told[: len(asked)], told[len(asked) :]
-        known = [limit for limit in (capacity_a, site.local_a) if limit is not None]
+    for since, until, (_, current_a, *told) in slices(layers):
+        power_w = told[-1] if powers else None
         wanted_a = {
-            consumer.charge.evse_id: min(consumer.local_a, limit if limit is not None else consumer.local_a)
-            for consumer, limit in zip(asked, own, strict=True)
+            consumer.charge.evse_id: consumer.local_a if limit is None else min(consumer.local_a, limit)
+            for consumer, limit in zip(asked, told, strict=False)
         }
-        now = _on(asked, switching, on) if switching else asked
-        exact.append((since, until, _expected(site, now, evse_id, min(known, default=None), wanted_a, unit)))
+        now = _on(asked, switching, told[len(asked) :][: len(switching)]) if switching else asked
+        exact.append((since, until, expected.at(now, wanted_a, current_a, power_w)))
         if switching:
             counts.append((since, until, float(_most_phases(now, evse_id))))
     if not switching:
         phases = _most_phases(asked, evse_id)
         return [Level(since, limit, phases) for since, _, limit in in_whole_seconds(exact)]
     return _levels(exact, counts)
+
+
+@frozen
+class _Expected:
+    """What is expected of an EVSE, or of all, in the unit asked for."""
+
+    site: Site
+    conductors: Sequence[Mapping[int, float]]
+    """the EVSEs on each, as the weights of a bound"""
+    evse_id: int
+    unit: RateUnit
+
+    def at(
+        self, asked: Sequence[Consumer], wanted_a: Mapping[int, float], current_a: float | None, power_w: float | None
+    ) -> float:
+        """At a moment, when each conductor carries so many amperes, and all may have so many watts together."""
+        if current_a is None or (self.site.local_a is not None and self.site.local_a < current_a):
+            current_a = self.site.local_a
+        if self.evse_id == 0:
+            return self._total(asked, wanted_a, current_a, power_w)
+        return self._part(asked, wanted_a, current_a, power_w)
+
+    def _part(
+        self, asked: Sequence[Consumer], wanted_a: Mapping[int, float], current_a: float | None, power_w: float | None
+    ) -> float:
+        """What the EVSE is expected to draw, when what all have together is divided: the tightest limit first."""
+        limits = [[Bound(current_a, weights) for weights in self.conductors]] if current_a is not None else []
+        if power_w is not None:
+            limits.append([Bound(power_w, {one.charge.evse_id: LINE_VOLTAGE_V * one.phases for one in asked})])
+            limits.sort(key=lambda bounds: evenly_a(bounds, wanted_a))
+        for bounds in limits:
+            if len(asked) == 1:
+                wanted_a = {self.evse_id: min(wanted_a[self.evse_id], alone_a(bounds, self.evse_id))}
+            elif any(_wanted(wanted_a, bound) > bound.capacity for bound in bounds):
+                wanted_a = self.site.share(bounds, wanted_a, list(wanted_a))
+        if self.unit is RateUnit.A:
+            return wanted_a[self.evse_id]
+        return _in_unit(wanted_a[self.evse_id], _most_phases(asked, self.evse_id), self.unit)
+
+    def _total(
+        self, asked: Sequence[Consumer], wanted_a: Mapping[int, float], current_a: float | None, power_w: float | None
+    ) -> float:
+        """What all are expected to draw from the grid: in amperes, on the conductor that has most of it."""
+        most = _most_phases(asked, 0)
+        if self.unit is RateUnit.A:
+            drawn = max(sum(wanted_a[evse_id] for evse_id in conductor) for conductor in self.conductors)
+            limits = [current_a, None if power_w is None else power_w / (LINE_VOLTAGE_V * most)]
+        else:
+            drawn = sum(_in_unit(wanted_a[one.charge.evse_id], one.phases, self.unit) for one in asked)
+            limits = [None if current_a is None else _in_unit(current_a, _fed_by(asked, most), self.unit), power_w]
+        return min([drawn, *(limit for limit in limits if limit is not None)])
+
+
+def _wanted(wanted_a: Mapping[int, float], bound: Bound) -> float:
+    total = 0.0
+    for evse_id, weight in bound.weights.items():
+        total += wanted_a[evse_id] * weight
+    return total
+
+
+def _fed_by(asked: Sequence[Consumer], most: int) -> int:
+    """How many conductors feed them all: no more than one needs, unless it is known that others have theirs."""
+    if any(len(consumer.loads) != consumer.phases for consumer in asked):
+        return most
+    return len(frozenset[int]().union(*(consumer.loads for consumer in asked)))
+
+
+def _conductors(asked: Sequence[Consumer]) -> list[Mapping[int, float]]:
+    """The EVSEs that share a conductor, without conductors that others have among theirs: often one for all."""
+    loading = {frozenset(one.charge.evse_id for one in asked if phase in one.loads) for phase in range(3)}
+    return [dict.fromkeys(evse_ids, 1.0) for evse_ids in loading if not any(evse_ids < other for other in loading)]
 
 
 def _most_phases(asked: Sequence[Consumer], evse_id: int) -> int:
@@ -129,28 +208,6 @@ def _levels(exact: Sequence[Piece], counts: Sequence[Piece]) -> list[Level]:
     """Limits and phases in whole seconds; a level ends where one of them changes."""
     both = slices([in_whole_seconds(exact), in_whole_seconds(counts)])
     return [Level(since, limit or 0.0, int(phases or 0.0)) for since, _, (limit, phases) in both]
-
-
-def _expected(
-    site: Site,
-    asked: Sequence[Consumer],
-    evse_id: int,
-    capacity_a: float | None,
-    wanted_a: Mapping[int, float],
-    unit: RateUnit,
-) -> float:
-    """What is expected at one moment, in the unit asked for."""
-    if evse_id == 0:
-        total = sum(_in_unit(wanted_a[one.charge.evse_id], one.phases, unit) for one in asked)
-        if capacity_a is None:
-            return total
-        return min(total, _in_unit(capacity_a, max(consumer.phases for consumer in asked), unit))
-    mine_a = wanted_a[evse_id]
-    if capacity_a is not None:
-        alone = len(wanted_a) == 1
-        mine_a = min(mine_a, capacity_a if alone else site.divide(capacity_a, wanted_a)[evse_id])
-    phases = next(consumer.phases for consumer in asked if consumer.charge.evse_id == evse_id)
-    return _in_unit(mine_a, phases, unit)
 
 
 def _in_unit(current_a: float, phases: int, unit: RateUnit) -> float:

@@ -13,12 +13,12 @@ from energy.composite import amperes, limit_a, one_phase, station_period
 from energy.connection import LINE_VOLTAGE_V, Connection, ConnectionWatch, Left
 from energy.demand import Decision, Demand, SharedLimit
 from energy.draw import Draw
-from energy.house_share import HouseShare, Round, alone_a
+from energy.house_share import HouseShare, Round
 from energy.limit import Limit, LimitSource
 from energy.phase_switch import PhaseSwitches, on
 from energy.profile_store import ProfileStore
 from energy.rotation import Rotations
-from energy.sharing import MINIMUM_A, Bound, Policy, Turns, Waiting
+from energy.sharing import MINIMUM_A, Bound, Policy, Turns, Waiting, alone_a, evenly_a
 from energy.use import Uses
 from metering.reading import Phases
 
@@ -125,6 +125,22 @@ class Controller:
         now_s = self._clock.monotonic()
         return [self._switches.applied(demand, now_s) for demand in demands]
 
+    def in_order(self, demands: Sequence[Demand]) -> list[Demand]:
+        """The demands, the one that is served first first: those that want nothing as if they began to want now."""
+        known = {demand.evse_id: demand for demand in demands}
+        ready = sorted(demands, key=lambda demand: not demand.wants)
+        return [known[evse_id] for evse_id in self._turns.expected([self._waiting(demand) for demand in ready])]
+
+    def wired(self, demand: Demand) -> frozenset[int]:
+        """The grid phases that feed an EVSE, whatever its vehicle uses of them."""
+        return self._rotations.phases_of(replace(demand, shows_phases=False))
+
+    def share(
+        self, bounds: Sequence[Bound], wanted_a: Mapping[int, float], order: Sequence[int]
+    ) -> Mapping[int, float]:
+        """Divide among EVSEs as all limits are divided, as `sharing.share`."""
+        return self._uses.share(bounds, wanted_a, order)
+
     # What each EVSE may offer
 
     def see(self, demands: Sequence[Demand]) -> None:
@@ -153,7 +169,8 @@ class Controller:
         self._uses.note(demands, now_s)
         own = {demand.evse_id: self._own_limits(demand, now, now_s) for demand in demands}
         order = self._order(demands, own, now_s)
-        for shared in self._static_limits(demands, now):
+        # The tightest first: what it leaves to nobody is not kept for them by the others.
+        for shared in sorted(self._static_limits(demands, now), key=lambda one: evenly_a(one[0], order)):
             self._divide(shared, demands, own, order)
         opened = self._divide_grid(self.watch, demands, own, order) if self.watch is not None else frozenset[int]()
         decisions = {
@@ -210,12 +227,11 @@ class Controller:
         return min([*own, *(bound.capacity / sum(bound.weights.values()) for bound in mine)], default=math.inf)
 
     def _order(self, demands: Sequence[Demand], own: Mapping[int, list[Limit]], now_s: float) -> list[int]:
-        wanting = [
-            Waiting(one.evse_id, one.evse_id in self._served, one.priority, self._uses.sleeps(one.evse_id))
-            for one in demands
-            if one.wants and Decision.of(own[one.evse_id]).current_a > 0.0
-        ]
-        return self._turns.order(wanting, now_s)
+        wanting = [one for one in demands if one.wants and Decision.of(own[one.evse_id]).current_a > 0.0]
+        return self._turns.order([self._waiting(one) for one in wanting], now_s)
+
+    def _waiting(self, one: Demand) -> Waiting:
+        return Waiting(one.evse_id, one.evse_id in self._served, one.priority, self._uses.sleeps(one.evse_id))
 
     def _static_limits(self, demands: Sequence[Demand], now: datetime) -> list[tuple[list[Bound], SharedLimit]]:
         """The limits for all EVSEs together that do not come from the house's meter, as bounds."""

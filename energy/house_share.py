@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from energy.demand import Demand
 from energy.pausing import MILD_PAUSE_AFTER_S, PAUSE_AFTER_S, Pause, begin, let_pass
-from energy.sharing import MINIMUM_A, Bound
+from energy.sharing import MINIMUM_A, Bound, alone_a
 from energy.use import Uses
 from metering.frozen import frozen
 from metering.reading import Phases
@@ -136,14 +136,6 @@ class HouseShare:
 
     def _pause_of(self, evse_id: int) -> Pause:
         return self._pauses.get(evse_id, Pause())
-
-
-def alone_a(bounds: Sequence[Bound], evse_id: int) -> float:
-    """What an EVSE could have were it the only one; infinite where no bound concerns it."""
-    return min(
-        (max(0.0, bound.capacity) / weight for bound in bounds if (weight := bound.weights.get(evse_id, 0.0)) > 0.0),
-        default=math.inf,
-    )
 
 
 def _with(going: Sequence[int], evse_id: int, order: Sequence[int]) -> list[int]:

@@ -7,7 +7,8 @@ loads, volts times phases on a power.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 
 from metering.frozen import frozen
@@ -61,19 +62,45 @@ def share(
     return shares
 
 
-def share_evenly(capacity_a: float, wanted_a: Mapping[int, float], order: Sequence[int]) -> dict[int, float]:
-    """What `share` says of one conductor that all load, all the same: for schedules, which ask hundreds of times."""
+def alone_a(bounds: Sequence[Bound], evse_id: int) -> float:
+    """What an EVSE could have were it the only one; infinite where no bound concerns it."""
+    return min(
+        (max(0.0, bound.capacity) / weight for bound in bounds if (weight := bound.weights.get(evse_id, 0.0)) > 0.0),
+        default=math.inf,
+    )
+
+
+def evenly_a(bounds: Sequence[Bound], evse_ids: Iterable[int]) -> float:
+    """What each of these would have were all served alike, however little: the tighter of two limits comes first."""
+    among = list(evse_ids)
+    weighed = [(bound.capacity, sum(bound.weights.get(evse_id, 0.0) for evse_id in among)) for bound in bounds]
+    return min((capacity / weight for capacity, weight in weighed if weight > 0.0), default=math.inf)
+
+
+def share_conductor(
+    capacity_a: float, wanted_a: Mapping[int, float], order: Sequence[int], policy: Policy = Policy.FAIR
+) -> dict[int, float]:
+    """What `share` says of one conductor that all load: for schedules, which ask hundreds of times."""
     shares = dict.fromkeys(order, 0.0)
     left_a = capacity_a
+    served: list[int] = []
     for evse_id in order:
-        if wanted_a.get(evse_id, 0.0) >= MINIMUM_A and left_a >= MINIMUM_A - _NOTHING:
+        if left_a < MINIMUM_A - _NOTHING:
+            break
+        if wanted_a.get(evse_id, 0.0) >= MINIMUM_A:
             shares[evse_id] = MINIMUM_A
             left_a -= MINIMUM_A
-    served = sorted((evse_id for evse_id in order if shares[evse_id] > 0.0), key=lambda evse_id: wanted_a[evse_id])
-    for number, evse_id in enumerate(served):  # those that want least leave the rest to the others
-        more_a = max(0.0, min(wanted_a[evse_id] - MINIMUM_A, left_a / (len(served) - number)))
-        shares[evse_id] += more_a
-        left_a -= more_a
+            served.append(evse_id)
+    fair = policy is Policy.FAIR
+    if fair:
+        served.sort(key=wanted_a.__getitem__)  # those that want least leave the rest to the others
+    waiting = len(served)
+    for evse_id in served:
+        more_a = min(wanted_a[evse_id] - MINIMUM_A, left_a / waiting if fair else left_a)
+        waiting -= 1
+        if more_a > 0.0:
+            shares[evse_id] += more_a
+            left_a -= more_a
     return shares
 
 
@@ -148,8 +175,7 @@ class Turns:
     def order(self, wanting: Sequence[Waiting], now_s: float) -> list[int]:
         """The EVSEs that want energy, the first served first."""
         known = {one.evse_id: one for one in wanting}
-        self._queue = [evse_id for evse_id in self._queue if evse_id in known]
-        self._queue += [evse_id for evse_id in known if evse_id not in self._queue]
+        self._queue = self._queued(known)
         for one in wanting:
             if not one.served:
                 self._served_since_s.pop(one.evse_id, None)
@@ -157,11 +183,21 @@ class Turns:
                 self._served_since_s.setdefault(one.evse_id, now_s)
         self._served_since_s = {evse_id: at_s for evse_id, at_s in self._served_since_s.items() if evse_id in known}
         self._pass_on(known, now_s)
-        return sorted(self._queue, key=lambda evse_id: (known[evse_id].idle, -known[evse_id].priority))
+        return _by_right(self._queue, known)
+
+    def expected(self, wanting: Sequence[Waiting]) -> list[int]:
+        """The order were these the EVSEs that want energy; it takes no turn."""
+        known = {one.evse_id: one for one in wanting}
+        return _by_right(self._queued(known), known)
 
     def next_turn_s(self) -> float | None:
         """When the next of those that are served could have to give way."""
         return min((since_s + TURN_S for since_s in self._served_since_s.values()), default=None)
+
+    def _queued(self, known: Mapping[int, Waiting]) -> list[int]:
+        """Those that are known, newcomers last."""
+        queue = [evse_id for evse_id in self._queue if evse_id in known]
+        return queue + [evse_id for evse_id in known if evse_id not in queue]
 
     def _pass_on(self, known: Mapping[int, Waiting], now_s: float) -> None:
         """Whoever has been served for a turn goes behind those of the same priority that wait."""
@@ -171,3 +207,7 @@ class Turns:
                 self._queue.remove(evse_id)
                 self._queue.append(evse_id)
                 self._served_since_s[evse_id] = now_s
+
+
+def _by_right(queue: Sequence[int], known: Mapping[int, Waiting]) -> list[int]:
+    return sorted(queue, key=lambda evse_id: (known[evse_id].idle, -known[evse_id].priority))

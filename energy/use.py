@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from energy.demand import CHARGES_A, Demand
-from energy.sharing import MINIMUM_A, Bound, Policy, share, spread
+from energy.sharing import MINIMUM_A, Bound, Policy, share, share_conductor, spread
 
 _DRAWS_LESS_A = 1.5
 """a vehicle that draws so much less than its pilot allows does not use it"""
@@ -55,22 +55,25 @@ class Uses:
 
     def is_deaf(self, evse_id: int) -> bool:
         """Whether it draws more than it is offered, and has had time to follow."""
-        return self._lasts(self._uses[evse_id].deaf_since_s, _DEAF_S)
+        return self._lasts(self._use(evse_id).deaf_since_s, _DEAF_S)
 
     def sleeps(self, evse_id: int) -> bool:
         """Whether it has not drawn for long although it may: full, or asleep."""
-        return self._lasts(self._uses[evse_id].idle_since_s, _SLEEPS_S)
+        return self._lasts(self._use(evse_id).idle_since_s, _SLEEPS_S)
 
     def share(self, bounds: Sequence[Bound], wanted_a: Mapping[int, float], order: Sequence[int]) -> dict[int, float]:
         """First what each uses, then what nobody uses to those that could; as `sharing.share`."""
-        used = {evse_id: self._used_a(evse_id, wanted_a[evse_id]) for evse_id in order}
+        used = dict(wanted_a)
+        for evse_id in order:
+            use = self._uses.get(evse_id)
+            if use is not None and self._lasts(use.less_since_s, _DRAWS_LESS_S):
+                used[evse_id] = min(wanted_a[evse_id], max(MINIMUM_A, use.drawn_a + _SPARE_A))
+        if len(bounds) == 1 and used == wanted_a and (capacity_a := _alike_a(bounds[0], order)) is not None:
+            return share_conductor(capacity_a, used, order, self.policy)
         return spread(share(bounds, used, order, self.policy), bounds, wanted_a)
 
-    def _used_a(self, evse_id: int, wanted_a: float) -> float:
-        use = self._uses[evse_id]
-        if not self._lasts(use.less_since_s, _DRAWS_LESS_S):
-            return wanted_a
-        return min(wanted_a, max(MINIMUM_A, use.drawn_a + _SPARE_A))
+    def _use(self, evse_id: int) -> _Use:
+        return self._uses.get(evse_id) or _Use()
 
     def _lasts(self, since_s: float | None, seconds: float) -> bool:
         return since_s is not None and self._now_s - since_s >= seconds
@@ -80,3 +83,9 @@ def _since(since_s: float | None, so: bool, now_s: float) -> float | None:
     if not so:
         return None
     return now_s if since_s is None else since_s
+
+
+def _alike_a(bound: Bound, order: Sequence[int]) -> float | None:
+    """The amperes that a bound stands for where all weigh alike on it; None: they do not."""
+    weights = {bound.weights.get(evse_id, 0.0) for evse_id in order}
+    return bound.capacity / weights.pop() if len(weights) == 1 and 0.0 not in weights else None

@@ -9,13 +9,12 @@ from energy.charging_profile import RateUnit
 from energy.composite_schedule import MOST_PIECES, Consumer, Level, Site, composite_schedule, work
 from energy.limit import LimitSource
 from energy.profile_store import MOST_PERIODS, Refusal
-from energy.sharing import share_evenly
 from metering.frozen import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
-    from energy.controller import Demand
+    from energy.controller import Controller, Demand
     from metering.clock import Clock
     from station.limits.load_management import LoadManagement
 
@@ -53,25 +52,22 @@ def expected_schedule(
         return Refusal("ValueTooHigh", "the profiles have too many periods in so long a duration")
     # Schedules begin at whole seconds more often than not: then their levels are exact.
     begin = clock.now().replace(microsecond=0)
-    levels = composite_schedule(profiles, _site(load, demands), evse_id, begin, duration_s, unit)
+    levels = composite_schedule(profiles, site_of(load.controller, demands), evse_id, begin, duration_s, unit)
     if len(levels) > MOST_PERIODS:
         return Refusal("ValueTooHigh", f"the schedule has more than {MOST_PERIODS} periods in so long a duration")
     return Expected(begin, unit, levels)
 
 
-def _site(load: LoadManagement, demands: list[Demand]) -> Site:
-    order = [demand.charge.evse_id for demand in demands]
-
-    def divide(capacity_a: float, wanted_a: Mapping[int, float]) -> Mapping[int, float]:
-        return share_evenly(capacity_a, wanted_a, order)
-
+def site_of(controller: Controller, demands: Sequence[Demand]) -> Site:
+    """The EVSEs in the order in which the controller serves them, and how it divides what they share."""
     consumers = [
         Consumer(
             demand.charge,
             demand.phases,
             min(limit.current_a for limit in demand.own_limits if limit.source in _LASTING),
             demand.wants,
+            controller.wired(demand),
         )
-        for demand in demands
+        for demand in controller.in_order(demands)
     ]
-    return Site(consumers, load.controller.fixed_limit_a, divide)
+    return Site(consumers, controller.fixed_limit_a, controller.share)

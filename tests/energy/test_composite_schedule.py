@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
 from energy.composite import Charge, limit_a, limits_over, station_limit_a
 from energy.composite_schedule import Consumer, Level, Site, composite_schedule, in_whole_seconds, work
+from energy.sharing import share
 
 NOON = datetime(2026, 1, 12, 12, tzinfo=UTC)
 HORIZON_S = 400
@@ -21,14 +22,9 @@ LOCAL_A = 32.0
 TX = Charge(1, "tx", NOON)
 
 
-def evenly(capacity_a: float, wanted_a: Mapping[int, float]) -> Mapping[int, float]:
-    """A division for tests: everybody the same, whatever that is."""
-    return {evse_id: min(wanted, capacity_a / len(wanted_a)) for evse_id, wanted in wanted_a.items()}
-
-
 def site(*consumers: Consumer, local_a: float | None = None) -> Site:
     """A station with these EVSEs; with one that charges unless told otherwise."""
-    return Site(consumers or (Consumer(TX, 3, LOCAL_A, True),), local_a, evenly)
+    return Site(consumers or (Consumer(TX, 3, LOCAL_A, True),), local_a, share)
 
 
 def at(seconds: float) -> datetime:

@@ -1,0 +1,155 @@
+"""The composite schedule tells of limits of all EVSEs together as the controller divides them."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from energy.charging_profile import ChargingLimitSource, ChargingProfile, Kind, Period, Purpose, RateUnit, Schedule
+from energy.composite import Charge
+from energy.composite_schedule import composite_schedule
+from energy.controller import Controller, Demand, SharedLimit
+from energy.limit import Limit, LimitSource
+from energy.phases import NAMES, UNKNOWN_MAP, PhaseMap
+from energy.profile_store import ProfileStore
+from energy.sharing import Policy
+from metering.reading import UNKNOWN, Phases
+from station.limits.expected_schedule import site_of
+from tests import fakes
+
+FLOORED_A = 0.3
+"""the controller cuts each limit to a tenth of an ampere, a schedule only what it tells"""
+
+
+def station_profile(limit: float, unit: RateUnit, **changed: object) -> ChargingProfile:
+    """A limit of the whole station, from noon on."""
+    given: dict[str, object] = {"id": 1, "purpose": Purpose.STATION_MAX, "source": ChargingLimitSource.CSO} | changed
+    schedule = Schedule(1, unit, (Period(0, limit),), starts_at=fakes.NOON)
+    return ChargingProfile(evse_id=0, stack_level=0, kind=Kind.ABSOLUTE, schedule=schedule, **given)  # type: ignore[arg-type]
+
+
+def demand(evse_id: int, phases: int = 3, rating_a: float = 32.0, **changed: object) -> Demand:
+    """A vehicle that wants energy and does not draw yet."""
+    given: dict[str, object] = {"wants": True, "draw_a": UNKNOWN} | changed
+    limits = (Limit(rating_a, LimitSource.HARDWARE, fakes.NOON),)
+    return Demand(Charge(evse_id), phases, own_limits=limits, **given)  # type: ignore[arg-type]
+
+
+class Station:
+    """A controller with what it has to heed, as the station puts it together."""
+
+    def __init__(self, demands: list[Demand], policy: Policy = Policy.FAIR, selected_a: float | None = None) -> None:
+        self.demands = demands
+        self.store = ProfileStore({one.evse_id: one.phases for one in demands})
+        self.clock = fakes.clock()
+        self.controller = Controller(self.clock, self.store, None, station_limit_a=selected_a, policy=policy)
+
+    def limit(self, source: LimitSource, current_a: float | None = None, power_w: float | None = None) -> None:
+        """Somebody else than the CSMS limits: the controller heeds it, and it is a profile."""
+        self.controller.put_shared(source, SharedLimit(source, current_a, power_w))
+        unit, value = (RateUnit.A, current_a) if current_a is not None else (RateUnit.W, power_w or 0.0)
+        identity = -len(self.controller.shared)
+        self.store.install(station_profile(value, unit, id=identity, purpose=Purpose.EXTERNAL_CONSTRAINTS))
+
+    def given(self) -> dict[int, float]:
+        """What each EVSE may offer now."""
+        return {evse_id: one.current_a for evse_id, one in self.controller.decide(self.demands).items()}
+
+    def told(self, unit: RateUnit = RateUnit.A) -> dict[int, float]:
+        """What the composite schedule of each begins with; below 6 A nobody charges."""
+        site = site_of(self.controller, self.demands)
+        levels = {
+            one.evse_id: composite_schedule(self.store.in_force(), site, one.evse_id, fakes.NOON, 60, unit)[0].limit
+            for one in self.demands
+        }
+        return {evse_id: limit if limit >= 6.0 else 0.0 for evse_id, limit in levels.items()}
+
+
+demands = st.integers(1, 4).flatmap(
+    lambda count: st.tuples(
+        *[
+            st.builds(
+                demand,
+                st.just(number),
+                st.sampled_from([1, 3]),
+                st.sampled_from([10.0, 16.0, 32.0]),
+                rotation=st.sampled_from(NAMES).map(PhaseMap.named) | st.just(UNKNOWN_MAP),
+                priority=st.integers(0, 2),
+            )
+            for number in range(1, count + 1)
+        ]
+    ).map(list)
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    demands,
+    st.sampled_from(Policy),
+    st.none() | st.integers(6, 63),
+    st.none() | st.tuples(st.integers(0, 63), st.sampled_from(RateUnit)),
+    st.none() | st.integers(0, 63),
+    st.none() | st.integers(0, 200),
+)
+def test_what_is_told_of_now_is_what_each_evse_is_given(
+    wanting: list[Demand],
+    policy: Policy,
+    selected_a: int | None,
+    most: tuple[int, RateUnit] | None,
+    operator_a: int | None,
+    user_a: int | None,
+) -> None:
+    """K04.FR.05, K08.FR.02, K08.FR.04"""
+    station = Station(wanting, policy, selected_a)
+    if most is not None:
+        station.store.install(station_profile(most[0] * (690.0 if most[1] is RateUnit.W else 1.0), most[1]))
+    if operator_a is not None:
+        station.limit(LimitSource.OPERATOR, current_a=float(operator_a))
+    if user_a is not None:
+        station.limit(LimitSource.USER, power_w=230.0 * user_a)
+    given_a, told_a = station.given(), station.told()
+    for evse_id, current_a in given_a.items():
+        assert abs(told_a[evse_id] - current_a) <= FLOORED_A, (given_a, told_a)
+
+
+def test_the_first_who_came_has_all_it_can_use_where_the_station_says_so() -> None:
+    station = Station([demand(1), demand(2)], Policy.FIRST_COME)
+    station.store.install(station_profile(30.0, RateUnit.A))
+    assert station.given() == station.told() == {1: 24.0, 2: 6.0}
+
+
+def test_the_higher_priority_is_served_first() -> None:
+    station = Station([demand(1), demand(2, priority=1)])
+    station.store.install(station_profile(10.0, RateUnit.A))
+    assert station.given() == station.told() == {1: 0.0, 2: 10.0}
+
+
+def test_one_phase_evses_on_conductors_of_their_own_share_none() -> None:
+    one, other = (demand(number, 1, rotation=PhaseMap.named(name)) for number, name in ((1, "RST"), (2, "STR")))
+    station = Station([one, other])
+    station.store.install(station_profile(16.0, RateUnit.A))
+    assert station.given() == station.told() == {1: 16.0, 2: 16.0}
+
+
+def test_the_grid_operators_watts_are_divided_as_watts() -> None:
+    """Three phases go on at 6 A, one at what is left of the watts."""
+    station = Station([demand(1), demand(2, 1)])
+    station.limit(LimitSource.GRID_ORDER, power_w=7560.0)
+    assert station.given() == {1: 8.2, 2: 8.2}
+    assert station.told(RateUnit.W) == {1: 5670.0, 2: 1890.0}
+
+
+def test_a_vehicle_that_comes_is_told_of_as_if_it_began_to_want_now() -> None:
+    """K08.FR.06"""
+    station = Station([demand(1), demand(2, wants=False)])
+    station.store.install(station_profile(20.0, RateUnit.A))
+    assert station.given()[1] == 20.0
+    assert station.told() == {1: 20.0, 2: 10.0}
+
+
+async def test_what_a_vehicle_does_not_use_is_told_to_be_the_others() -> None:
+    station = Station([demand(1, draw_a=Phases[float | None].all(8.0), offered_a=16.0), demand(2)])
+    station.store.install(station_profile(32.0, RateUnit.A))
+    assert station.given() == station.told() == {1: 16.0, 2: 16.0}
+    await station.clock.advance(31.0)
+    assert station.given() == station.told() == {1: 10.0, 2: 22.0}
