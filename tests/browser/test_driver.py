@@ -41,6 +41,22 @@ async def test_anybody_sees_on_a_phone_whether_the_station_is_free(browser: Brow
         await visitor.reads("Plugged in")
 
 
+async def test_before_it_is_commissioned_nobody_is_told_that_it_is_free(browser: Browser, tmp_path: Path) -> None:
+    """A plug alone begins nothing, and the page says whose turn it is."""
+    async with (
+        walking(tmp_path, station={"identity": "BORNE-TEST", "commissioning": "required"}) as walk,
+        visiting(browser, walk) as visitor,
+    ):
+        await walk.accepted()
+        await walk.plug()
+        await visitor.go()
+        await visitor.reads("Not yet")
+        await visitor.reads("An installer has to set the station up first.")
+        await expect(visitor.page.locator("[data-why]").first).to_be_hidden()
+        await expect(visitor.page.locator("[data-figures]").first).to_be_hidden()
+        await visitor.audit()
+
+
 async def test_a_driver_reads_why_the_car_gets_so_little_and_stops(browser: Browser, tmp_path: Path) -> None:
     """The binding limit in plain words, power, energy and time; then the button."""
     async with walking(tmp_path, grid=GRID) as walk, visiting(browser, walk) as driver:
@@ -51,6 +67,8 @@ async def test_a_driver_reads_why_the_car_gets_so_little_and_stops(browser: Brow
         await driver.reads("of the 40 A that its connection carries")
         await driver.reads("kWh")
         await expect(driver.page.locator("#chart canvas")).to_be_visible()
+        await expect(driver.page.locator("#chart-limit")).to_have_text("40 A")
+        await expect(driver.page.locator("#chart-car")).to_have_text(f"{walk.evse.offered_a:.3g} A")
         await driver.page.get_by_text("All limits").click()
         await driver.reads("Connection of the house")
         await driver.audit()
