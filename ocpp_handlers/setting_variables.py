@@ -1,0 +1,170 @@
+"""The variables that are settings: one table says which component and variable each setting is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from ocpp_handlers.device_model import DataType, Mutability, Place, Variable
+from station.setting import (
+    Choice,
+    Currency,
+    Decimal,
+    Integer,
+    Members,
+    Moment,
+    Setting,
+    Switch,
+    Text,
+    TimeOffset,
+    TimeZone,
+    TxPoints,
+)
+from station.settings import Settings
+
+T = TypeVar("T")
+
+_S = Settings
+_SEQUENCES = {_S.time_source.name}
+_DATA_TYPES: Mapping[type, DataType] = {
+    Integer: DataType.INTEGER,
+    Decimal: DataType.DECIMAL,
+    Switch: DataType.BOOLEAN,
+    Choice: DataType.OPTION_LIST,
+    Members: DataType.MEMBER_LIST,
+    TxPoints: DataType.MEMBER_LIST,
+    Text: DataType.STRING,
+    Currency: DataType.STRING,
+    TimeZone: DataType.STRING,
+    TimeOffset: DataType.STRING,
+    Moment: DataType.DATE_TIME,
+}
+
+
+def _row(
+    component: str, name: str, setting: Setting[T], instance: str | None = None, *, unit: str | None = None
+) -> Callable[[Settings], Variable]:
+    """What makes the variable of a setting."""
+
+    def made(settings: Settings) -> Variable:
+        async def write(text: str) -> None:
+            await settings.change(setting, text)
+
+        return Variable(
+            Place(component),
+            name,
+            _data_type(setting),
+            Mutability.READ_WRITE,
+            read=lambda: settings.text_of(setting),
+            write=write,
+            override=lambda text: settings.override(setting, settings.parse(setting, text)),
+            restore=lambda: settings.restore(setting),
+            preset=lambda text: settings.preset(setting, settings.parse(setting, text)),
+            instance=instance,
+            unit=unit,
+            values=settings.choices_of(setting),
+            minimum=setting.bounds[0],
+            maximum=setting.bounds[1],
+        )
+
+    return made
+
+
+def _data_type(setting: Setting[T]) -> DataType:
+    if setting.name in _SEQUENCES:
+        return DataType.SEQUENCE_LIST
+    return _DATA_TYPES[type(setting)]
+
+
+_SETTINGS = (
+    _row("TxCtrlr", "EVConnectionTimeOut", _S.ev_connection_timeout_s, unit="s"),
+    _row("TxCtrlr", "TxStartPoint", _S.tx_start_points),
+    _row("TxCtrlr", "TxStopPoint", _S.tx_stop_points),
+    _row("TxCtrlr", "StopTxOnEVSideDisconnect", _S.stop_tx_on_ev_side_disconnect),
+    _row("TxCtrlr", "StopTxOnInvalidId", _S.stop_tx_on_invalid_id),
+    _row("TxCtrlr", "MaxEnergyOnInvalidId", _S.max_energy_on_invalid_id_wh, unit="Wh"),
+    _row("TxCtrlr", "TxBeforeAcceptedEnabled", _S.tx_before_accepted_enabled),
+    _row("TxCtrlr", "QueuedEventsLimit", _S.queued_events_limit),  # ours, as the next
+    _row("TxCtrlr", "RecordedEventsLimit", _S.recorded_events_limit),
+    _row("TxCtrlr", "EndRegisterWait", _S.end_register_wait_s, unit="s"),
+    _row("TxCtrlr", "RecordedTransactionsDays", _S.recorded_transactions_days, unit="d"),
+    _row("AuthCtrlr", "Enabled", _S.auth_enabled),
+    _row("AuthCtrlr", "DisableRemoteAuthorization", _S.disable_remote_authorization),
+    _row("AuthCtrlr", "MasterPassGroupId", _S.master_pass_group_id),
+    _row("AuthCtrlr", "AuthorizeRemoteStart", _S.authorize_remote_start),
+    _row("AuthCtrlr", "LocalAuthorizeOffline", _S.local_authorize_offline),
+    _row("AuthCtrlr", "LocalPreAuthorize", _S.local_pre_authorize),
+    _row("AuthCtrlr", "OfflineTxForUnknownIdEnabled", _S.offline_tx_for_unknown_id_enabled),
+    _row("AuthCacheCtrlr", "Enabled", _S.auth_cache_enabled),
+    _row("AuthCacheCtrlr", "LifeTime", _S.auth_cache_life_time_s, unit="s"),
+    _row("AuthCacheCtrlr", "Policy", _S.auth_cache_policy),
+    _row("AuthCacheCtrlr", "DisablePostAuthorize", _S.auth_cache_disable_post_authorize),
+    _row("OCPPCommCtrlr", "HeartbeatInterval", _S.heartbeat_interval_s, unit="s"),
+    _row("OCPPCommCtrlr", "OfflineThreshold", _S.offline_threshold_s, unit="s"),
+    _row("OCPPCommCtrlr", "MessageAttempts", _S.message_attempts, "TransactionEvent"),
+    _row("OCPPCommCtrlr", "MessageAttemptInterval", _S.message_attempt_interval_s, "TransactionEvent", unit="s"),
+    _row("OCPPCommCtrlr", "RetryBackOffRepeatTimes", _S.retry_back_off_repeat_times),
+    _row("OCPPCommCtrlr", "RetryBackOffRandomRange", _S.retry_back_off_random_range_s, unit="s"),
+    _row("OCPPCommCtrlr", "RetryBackOffWaitMinimum", _S.retry_back_off_wait_minimum_s, unit="s"),
+    _row("OCPPCommCtrlr", "WebSocketPingInterval", _S.web_socket_ping_interval_s, unit="s"),
+    _row("OCPPCommCtrlr", "NetworkProfileConnectionAttempts", _S.network_profile_connection_attempts),
+    _row("SecurityCtrlr", "OrganizationName", _S.organization_name),
+    _row("SecurityCtrlr", "AllowCSMSTLSWildcards", _S.allow_csms_tls_wildcards),
+    _row("ClockCtrlr", "TimeAdjustmentReportingThreshold", _S.time_adjustment_reporting_threshold_s, unit="s"),
+    _row("OCPPCommCtrlr", "UnlockOnEVSideDisconnect", _S.unlock_on_ev_side_disconnect),
+    _row("OCPPCommCtrlr", "ResetRetries", _S.reset_retries),
+    _row("ClockCtrlr", "TimeSource", _S.time_source),
+    _row("ClockCtrlr", "TimeZone", _S.time_zone),
+    _row("ClockCtrlr", "TimeOffset", _S.time_offset),
+    _row("ClockCtrlr", "TimeOffset", _S.time_offset_next_transition, "NextTransition"),
+    _row("ClockCtrlr", "NextTimeOffsetTransitionDateTime", _S.next_time_offset_transition),
+    _row("SampledDataCtrlr", "Enabled", _S.sampled_data_enabled),
+    _row("SampledDataCtrlr", "RegisterValuesWithoutPhases", _S.register_values_without_phases),
+    _row("SampledDataCtrlr", "TxStartedMeasurands", _S.sampled_tx_started_measurands),
+    _row("SampledDataCtrlr", "TxUpdatedMeasurands", _S.sampled_tx_updated_measurands),
+    _row("SampledDataCtrlr", "TxUpdatedInterval", _S.sampled_tx_updated_interval_s, unit="s"),
+    _row("SampledDataCtrlr", "TxEndedMeasurands", _S.sampled_tx_ended_measurands),
+    _row("SampledDataCtrlr", "TxEndedInterval", _S.sampled_tx_ended_interval_s, unit="s"),
+    _row("ChargingStation", "MinimumStatusDuration", _S.minimum_status_duration_s, unit="s"),
+    _row("ChargingStation", "AllowNewSessionsPendingFirmwareUpdate", _S.allow_new_sessions_pending_firmware_update),
+    _row("FirmwareCtrlr", "MostBytes", _S.firmware_most_bytes),  # ours: the size of an image
+    _row("AlignedDataCtrlr", "Enabled", _S.aligned_data_enabled),
+    _row("AlignedDataCtrlr", "Measurands", _S.aligned_measurands),
+    _row("AlignedDataCtrlr", "Interval", _S.aligned_interval_s, unit="s"),
+    _row("AlignedDataCtrlr", "TxEndedMeasurands", _S.aligned_tx_ended_measurands),
+    _row("AlignedDataCtrlr", "TxEndedInterval", _S.aligned_tx_ended_interval_s, unit="s"),
+    _row("AlignedDataCtrlr", "SendDuringIdle", _S.aligned_send_during_idle),
+    _row("TariffCostCtrlr", "Enabled", _S.tariff_enabled, "Tariff"),
+    _row("TariffCostCtrlr", "Enabled", _S.cost_enabled, "Cost"),
+    _row("TariffCostCtrlr", "Currency", _S.currency),
+    _row("TariffCostCtrlr", "TariffFallbackMessage", _S.tariff_fallback_message),
+    _row("TariffCostCtrlr", "TotalCostFallbackMessage", _S.total_cost_fallback_message),
+    _row("SmartChargingCtrlr", "Enabled", _S.smart_charging_enabled),
+    _row("SmartChargingCtrlr", "LimitChangeSignificance", _S.limit_change_significance_percent, unit="Percent"),
+    _row("SmartChargingCtrlr", "NotifyChargingLimitWithSchedules", _S.notify_charging_limit_with_schedules),
+)
+
+_OF_SIGNING = (
+    _row("SampledDataCtrlr", "SignReadings", _S.sampled_sign_readings),
+    _row("SampledDataCtrlr", "SignStartedReadings", _S.sampled_sign_started_readings),
+    _row("SampledDataCtrlr", "SignUpdatedReadings", _S.sampled_sign_updated_readings),
+    _row("AlignedDataCtrlr", "SignReadings", _S.aligned_sign_readings),
+    _row("AlignedDataCtrlr", "SignUpdatedReadings", _S.aligned_sign_updated_readings),
+    _row("OCPPCommCtrlr", "PublicKeyWithSignedMeterValue", _S.public_key_with_signed_meter_value),
+    _row("OCPPCommCtrlr", "PublicKeyFormat", _S.public_key_format),  # ours: many a CSMS expects the bare key
+)
+"""what only a station has that signs what its meters show (SampledDataCtrlr.SignReadings)
+
+Source: OCPP 2.0.1 part 2, 2.5 and 2.7; OCA note on signed meter values, 4.3.
+"""
+
+_UNITS = _row("SmartChargingCtrlr", "RateUnit", _S.charging_rate_units)
+
+
+def setting_variables(settings: Settings, *, signs: bool) -> Iterator[Variable]:
+    """The variables of a station that signs or does not, each bound to its setting."""
+    for made in (*_SETTINGS, *(_OF_SIGNING if signs else ())):
+        yield made(settings)
+    # the installation's, not the CSMS's
+    yield replace(_UNITS(settings), mutability=Mutability.READ_ONLY, write=None)
