@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from metering.clock import Clock
     from metering.drivers import Buses
     from metering.meter import Meter
-    from station.configuration.installation_file import EvseConfig
+    from station.configuration.charging_tables import EvseConfig
     from station.hardware import ReaderConfig
     from station.hardware.back_plate import BackPlate
     from station.hardware.board import Board

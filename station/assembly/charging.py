@@ -28,7 +28,7 @@ from station.tokens.reader_watch import ReaderWatch
 from station.tokens.token_store import TokenStore
 
 if TYPE_CHECKING:
-    from station.configuration.installation_file import EvseConfig
+    from station.configuration.charging_tables import EvseConfig
 
 
 _OVERHEAD = 1.25

@@ -30,7 +30,7 @@ from station.protection.residual_current import ResidualCurrentGuard
 from station.protection.tamper import Tamper
 
 if TYPE_CHECKING:
-    from station.configuration.installation_file import GridConfig
+    from station.configuration.charging_tables import GridConfig
 
 
 @frozen

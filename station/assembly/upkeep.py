@@ -31,7 +31,9 @@ from station.transfer.file_transfer import trusting
 if TYPE_CHECKING:
     from metering.clock import Clock
     from station.access.access import Access
-    from station.configuration.installation_file import Configuration, MqttConfig, StationConfig
+    from station.configuration.installation_file import Configuration
+    from station.configuration.network_tables import MqttConfig
+    from station.configuration.station_tables import StationConfig
     from station.integrations.mqtt import Mqtt
 
 

@@ -5,20 +5,17 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from station.billing.price import PeriodPrice, PriceList, period_name
 from station.configuration.document import RuleError
+from station.configuration.table import Table
 from station.identifiers import check_currency
 
 Money = Annotated[Decimal, Field(ge=0, le=10_000, decimal_places=5)]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
-
-
-class PeriodConfig(_Table):
+class PeriodConfig(Table):
     """[[prices.period]]: another price of energy in a tariff period of the grid meter."""
 
     name: Annotated[str, Field(min_length=1, max_length=50)]
@@ -26,7 +23,7 @@ class PeriodConfig(_Table):
     energy_per_kwh: Money
 
 
-class PricesConfig(_Table):
+class PricesConfig(Table):
     """[prices]: what the owner asks, taxes included, where no CSMS says what it costs."""
 
     currency: Annotated[str, AfterValidator(check_currency)] = "EUR"

@@ -12,7 +12,7 @@ from station.hardware.selector import POSITIONS
 if TYPE_CHECKING:
     from metering.clock import Clock
     from metering.drivers import Buses
-    from station.configuration.installation_file import EvseConfig
+    from station.configuration.charging_tables import EvseConfig
     from station.hardware.back_plate import BackPlate
     from station.hardware.board import Board
 

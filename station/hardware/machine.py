@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from energy.sources.dry_contact import DryContactConfig
     from metering.clock import Clock
     from metering.meter import Meter
-    from station.configuration.installation_file import EvseConfig
+    from station.configuration.charging_tables import EvseConfig
     from station.hardware import ReaderConfig, RealBoardConfig
     from station.hardware.board import Board
     from station.hardware.token_reader import TokenReader

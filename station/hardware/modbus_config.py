@@ -13,7 +13,7 @@ from station.hardware.modbus_controllers import CONTROLLERS, Controller, Control
 if TYPE_CHECKING:
     from metering.clock import Clock
     from metering.drivers import Buses
-    from station.configuration.installation_file import EvseConfig
+    from station.configuration.charging_tables import EvseConfig
     from station.hardware.back_plate import BackPlate
     from station.hardware.board import Board
 

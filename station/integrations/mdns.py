@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from metering.clock import Clock
-    from station.configuration.installation_file import Configuration, MdnsConfig
+    from station.configuration.installation_file import Configuration
+    from station.configuration.network_tables import MdnsConfig
 
 _log = logging.getLogger(__name__)
 

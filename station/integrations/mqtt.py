@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from aiomqtt import Client
 
     from energy.limit import Limit
-    from station.configuration.installation_file import MqttConfig
+    from station.configuration.network_tables import MqttConfig
     from station.evse import Evse
     from station.integrations.home_assistant import Shown
     from station.life import Life

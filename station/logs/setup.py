@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TextIO
 
 if TYPE_CHECKING:
-    from station.configuration.installation_file import LogConfig
+    from station.configuration.station_tables import LogConfig
 
 FRAMES: Final = "ocpp.frames"
 """the logger of OCPP messages as they go over the wire; silent unless asked for"""

@@ -21,7 +21,8 @@ from station.version import package_version
 if TYPE_CHECKING:
     from metering.clock import Clock
     from metering.meter import Meter
-    from station.configuration.installation_file import Configuration, EvseConfig
+    from station.configuration.charging_tables import EvseConfig
+    from station.configuration.installation_file import Configuration
     from station.evse import Evse
     from station.metrology.billing_meters import BillingMeters
     from station.metrology.bookkeeping import Bookkeeper

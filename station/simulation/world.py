@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from energy.sources import GridSourceConfig
     from energy.sources.dry_contact import DryContactConfig
     from metering.meter import Meter
-    from station.configuration.installation_file import Configuration, EvseConfig, SimulationConfig
+    from station.configuration.charging_tables import EvseConfig
+    from station.configuration.installation_file import Configuration
+    from station.configuration.simulation_tables import SimulationConfig
     from station.hardware import ReaderConfig
     from station.hardware.token_reader import TokenReader
     from station.simulation.linky import HouseReading, SimulatedLinky, TariffPeriod

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from station.configuration.installation_file import LogConfig
+from station.configuration.station_tables import LogConfig
 from station.logs.setup import FRAMES, setup, shorten
 
 UTC_MS = r"\d{4}-\d\d-\d\d%s\d\d:\d\d:\d\d\.\d{3}Z"

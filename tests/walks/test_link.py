@@ -25,7 +25,7 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from ocpp_handlers.connection import Connection
-from station.configuration.installation_file import LogConfig
+from station.configuration.station_tables import LogConfig
 from station.logs.setup import FRAMES, setup
 from station.network import NetworkProfile
 from station.security.certificates import TlsMaterial

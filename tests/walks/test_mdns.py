@@ -11,7 +11,7 @@ import pytest
 from zeroconf import IPVersion, ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
-from station.configuration.installation_file import MdnsConfig
+from station.configuration.network_tables import MdnsConfig
 from station.integrations.mdns import addresses_of, announces, records
 from tests.csms import running_csms
 from tests.walk import Walk, configuration, powered

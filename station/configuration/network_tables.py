@@ -1,0 +1,130 @@
+"""The tables about the network: the CSMS, the local page, a broker, the name in mDNS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+
+from station.access.passwords import check_code
+from station.configuration.document import RuleError
+from station.configuration.table import Count, FilePath, Name, Number, Table
+from station.identifiers import check_password, check_url
+
+SecurityProfile = Literal[0, 1, 2, 3]
+
+
+def _check_code(code: SecretStr) -> SecretStr:
+    check_code(code.get_secret_value())
+    return code
+
+
+class CsmsConfig(Table):
+    """[csms]: the management system; without it the station runs stand-alone."""
+
+    url: Annotated[str, AfterValidator(check_url)]
+    """without the identity, which is appended"""
+    password: SecretStr | None = None
+    """for HTTP basic authentication (A00.FR.205)"""
+    ca_file: FilePath | None = None
+    """PEM roots that the CSMS is checked against, in place of the system's, and revocation lists that count for it"""
+    certificate_file: FilePath | None = None
+    """PEM chain of the station; taken over once, since a certificate that the CSMS renews outlives it"""
+    key_file: FilePath | None = None
+    message_timeout_s: Annotated[Number, Field(gt=0)] = 30.0
+    security_profile: SecurityProfile = Field(default_factory=lambda given: _best(_profiles(given)))
+    """1 to 3 as OCPP numbers them (A00), 0 without any security; the best that the other keys allow"""
+
+    @field_validator("password")
+    @classmethod
+    def _is_a_password(cls, password: SecretStr | None) -> SecretStr | None:
+        if password is not None:
+            check_password(password.get_secret_value())
+        return password
+
+    @model_validator(mode="after")
+    def _fits_its_security_profile(self) -> CsmsConfig:
+        if self.key_file is None and self.certificate_file is not None:
+            raise RuleError(("key_file",), "is missing, while certificate_file is given")
+        if self.certificate_file is None and self.key_file is not None:
+            raise RuleError(("certificate_file",), "is missing, while key_file is given")
+        possible = _profiles(dict(self))
+        if not possible:
+            raise RuleError(
+                ("url",),
+                "wss:// needs a password (security profile 2) or certificate_file and key_file (security profile 3)",
+            )
+        if self.security_profile not in possible:
+            fitting = " or ".join(str(profile) for profile in possible)
+            raise RuleError(("security_profile",), f"must be {fitting} with these keys (is {self.security_profile})")
+        return self
+
+
+def _profiles(given: Mapping[str, object]) -> list[SecurityProfile]:
+    """The security profiles that the other keys of [csms] allow (A00)."""
+    has_password = given.get("password") is not None
+    if urlsplit(str(given.get("url"))).scheme != "wss":  # which may be written WSS
+        return [1] if has_password else [0]
+    profiles: list[SecurityProfile] = []
+    if has_password:
+        profiles.append(2)
+    if given.get("certificate_file") is not None:
+        profiles.append(3)
+    return profiles
+
+
+def _best(profiles: list[SecurityProfile]) -> SecurityProfile:
+    return profiles[-1] if profiles else 0  # a CSMS that allows none is refused
+
+
+class HttpConfig(Table):
+    """[http]: the local page and API."""
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Annotated[Count, Field(ge=0, le=65535)] = 8080
+    """0 takes any free port"""
+    names: tuple[Name, ...] = ()
+    """names with a dot by which browsers find the station, besides addresses and .local (against DNS rebinding)"""
+    installer_code: Annotated[SecretStr, AfterValidator(_check_code)] | None = None
+    """of the label: the installer sets a first password with it, once"""
+    service_code: Annotated[SecretStr, AfterValidator(_check_code)] | None = None
+    tls: bool = False
+    """https with the station's own certificate, or with the files below"""
+    certificate_file: FilePath | None = None
+    key_file: FilePath | None = None
+
+    @model_validator(mode="after")
+    def _has_both_files(self) -> HttpConfig:
+        if (self.certificate_file is None) is not (self.key_file is None):
+            missing = "key_file" if self.key_file is None else "certificate_file"
+            raise RuleError((missing,), "is missing: certificate_file and key_file belong together")
+        if self.certificate_file is not None and not self.tls:
+            raise RuleError(("tls",), "must be true with a certificate_file")
+        return self
+
+
+class MqttConfig(Table):
+    """[mqtt]: a broker that is told why which current is offered, and through which limits may come."""
+
+    host: Annotated[str, Field(min_length=1)]
+    port: Annotated[Count, Field(ge=1, le=65535)] = 1883
+    user: Name | None = None
+    password: SecretStr | None = None
+    tls: bool = False
+    topic: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^#+\s]+$")] = "borne"
+    """what the topics begin with; the identity follows"""
+    discovery: bool = True
+    """whether Home Assistant is told what there is; false takes back what it was told"""
+    discovery_prefix: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^#+\s]+$")] = "homeassistant"
+    """where Home Assistant listens for that"""
+
+
+class MdnsConfig(Table):
+    """[mdns]: whether the station is found in the local network, by _http._tcp and _ocpp._tcp."""
+
+    enabled: bool | None = None
+    """left out: where http.host lets others reach the page"""
+    name: Name | None = None
+    """what it is called there; the identity when left out"""

@@ -1,0 +1,41 @@
+"""The tables about what is simulated around the station."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from metering.drivers.models import ModelName
+from station.configuration.table import Count, Number, PhaseCount, Table
+
+
+class SimulatedLinkyConfig(Table):
+    """[simulation.linky]: the meter of the simulated house, on a pseudo-terminal."""
+
+    mode: Literal["historique", "standard"]
+    phases: PhaseCount
+    subscribed_va: Annotated[Count, Field(ge=1000, le=36_000)]
+    """the contract's power; a Linky serves up to 36 kVA"""
+
+
+class SimulatedP1Config(Table):
+    """[simulation.p1]: the meter of the simulated house, where the source's `device` is "simulated"."""
+
+    version: Literal["2.2", "4.2", "5.0", "BE"] = "5.0"
+    fuse_a: Annotated[Count, Field(ge=1, le=999)] = 999
+    """the threshold that a Belgian meter tells; 999: none"""
+
+
+class SimulationConfig(Table):
+    """[simulation]: the world around the simulated board."""
+
+    rate: Annotated[Number, Field(ge=0)] = 1.0
+    """virtual seconds per real second; 0 stands still until told to move"""
+    meter_transport: Literal["modbus-tcp", "modbus-rtu", "direct"] = "direct"
+    """the wire between the simulated circuit and its meter's driver"""
+    meter_model: ModelName = "eastron-sdm630"
+    linky: SimulatedLinkyConfig | None = None
+    p1: SimulatedP1Config = SimulatedP1Config()
+    seed: Count | None = None
+    """makes the noise of the simulated house repeatable"""
