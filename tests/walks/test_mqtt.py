@@ -17,6 +17,7 @@ import pytest
 from energy.grid import GridSample, Tariff
 from station.settings import Settings
 from tests.walk import Walk, walking
+from tests.walks.visit import visiting
 
 _BROKER = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
 pytestmark = pytest.mark.skipif(_BROKER is None, reason="the broker mosquitto is not installed")
@@ -132,6 +133,37 @@ async def test_the_broker_is_told_the_reason_and_brings_limits(tmp_path: Path) -
         await walk.advance(31)
         await until(walk, lambda: peer.reason()["offered_a"] == 32.0)
         assert peer.heard["limit/user"] == "null"
+
+
+async def test_status_log_broker_and_csms_tell_one_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One object for all of them; the CSMS has its own word for who limits, and the state that it leads to (K11)."""
+    caplog.set_level("INFO")
+    port = _free_port()
+    mqtt = {"host": "127.0.0.1", "port": port}
+    async with (
+        broker(tmp_path, port),
+        peering(port) as peer,
+        walking(tmp_path, mqtt=mqtt) as walk,
+        visiting(walk) as api,
+    ):
+        await walk.accepted()
+        await until(walk, lambda: peer.heard["online"] == "true")
+        await walk.plug(phases=3)
+        await walk.present()
+        await until(walk, lambda: peer.reason()["offered_a"] == 32.0)
+        await walk.advance(3)
+        await peer.order("limit/operator/set", {"current_a": 4, "for_s": 600})
+        await until(walk, lambda: peer.reason()["offered_a"] == 0.0)
+        reason = peer.reason()["reason"]
+        assert (reason["source"], reason["current_a"]) == ("grid-operator", 4.0)
+        assert reason["next_change"] is not None
+        assert reason == (await api.evse())["limit"] == (await api.get("/api/load-management"))["reasons"]["1"]
+        said = f"EVSE 1 may draw 0.0 A: {reason['source']}, {reason['words']}"
+        assert said in [record.getMessage() for record in caplog.records]
+        await until(walk, lambda: walk.csms.sent("NotifyChargingLimit"))
+        assert walk.csms.sent("NotifyChargingLimit")[-1]["chargingLimit"]["chargingLimitSource"] == "SO"
+        await until(walk, lambda: walk.events()[-1]["transactionInfo"]["chargingState"] == "SuspendedEVSE")
+        assert walk.events()[-1]["triggerReason"] == "ChargingStateChanged"
 
 
 @pytest.mark.parametrize("payload", ["{", "[]", "1", '{"amps": 3}', '{"current_a": -1}', "[" * 990, "x" * 1001])
