@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from energy.profile_store import Criteria
 from station.records.database import Database, StorageError, Value
 from station.tokens.admission import TokenOutcome
 from tests.csms import running_csms
 from tests.walk import Walk, configuration, powered, walking
-from tests.walks.steps import ask_stop, charge, event
+from tests.walks.steps import ask_stop, charge, event, variables
 
 
 def profile(limit: float = 10.0, *, unit: str = "A", **more: Any) -> dict[str, Any]:
@@ -269,6 +270,30 @@ async def test_clear_takes_what_matches_and_nothing_else(tmp_path: Path) -> None
         assert await clear(walk, chargingProfileCriteria={"stackLevel": 5, "evseId": 1}) == "Accepted"
         await walk.advance(2)
         assert drawn_a(walk) == 10.0
+
+
+async def test_offline_a_profile_of_the_transaction_holds_to_its_end_and_the_default_from_the_next_start_on(
+    tmp_path: Path,
+) -> None:
+    """K06.FR.01, K07.FR.01, K06.FR.02"""
+    rows = variables(AuthCtrlr__OfflineTxForUnknownIdEnabled=True)
+    async with walking(tmp_path, variable=rows) as walk:
+        identity = await charge(walk)
+        await install(walk, profile(9.0))
+        await install(walk, profile(20.0, id=2, chargingProfilePurpose="TxProfile", transactionId=identity))
+        await walk.until(lambda: drawn_a(walk) == 20.0)
+        walk.stack.cut()
+        await walk.advance(1800)
+        assert drawn_a(walk) == 20.0
+        await walk.present()
+        await walk.advance(5)
+        await walk.unplug()
+        await walk.plug()
+        await walk.present()
+        await walk.charging()
+        assert drawn_a(walk) == 9.0
+        assert await walk.life.load.profiles.clear(Criteria()) == 1
+        await walk.until(lambda: drawn_a(walk) == 32.0)
 
 
 async def test_default_profiles_survive_a_power_cycle_and_those_of_transactions_do_not(tmp_path: Path) -> None:
