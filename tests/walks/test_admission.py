@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from station.logs.setup import shorten
 from station.model import IdToken
 from station.tokens.admission import KeyCodeGuard, TokenOutcome
 from tests import fakes
@@ -409,7 +410,8 @@ async def test_a_test_bench_seeds_the_cache(tmp_path: Path) -> None:
         seed = {"token": CARD.value, "status": "Accepted", "group": "FLEET", "expiry": "2099-01-01T00:00:00Z"}
         assert (await api.client.put("/api/sim/auth/cache", json=seed)).status_code == 202
         (entry,) = await api.get("/api/auth/cache")
-        assert (entry["token"], entry["info"]["group_id"]["value"]) == (CARD.value.casefold(), "FLEET")
+        assert entry["token"] == shorten(CARD.value.casefold())
+        assert entry["info"]["group_id"]["value"] == shorten("FLEET")
         assert await walk.present() is TokenOutcome.AUTHORIZED
         assert walk.csms.sent("Authorize") == []
         assert (await api.client.put("/api/sim/auth/cache", json=seed | {"status": "Fine"})).status_code == 422

@@ -9,9 +9,10 @@ from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.responses import PlainTextResponse, Response
 
 from station.availability import OrderAnswer
-from station.model import EvseRef, StoppedReason, TriggerReason
+from station.model import EvseRef, IdToken, IdTokenInfo, StoppedReason, TriggerReason
+from station.tokens.authorization import shown
 from station.web.api.living import Command, Living, Wait, maybe_settle
-from station.web.api.status import Json, hidden, status
+from station.web.api.status import Json, status
 from station.web.door.visitor import visitor_of
 from station.web.door.visitor_view import status_for
 from station.web.host import Host
@@ -62,7 +63,7 @@ def _reading_routes(api: FastAPI, living: Living) -> None:
     async def cache() -> list[Json]:  # pyright: ignore[reportUnusedFunction]
         entries = living.life.station.tokens.entries()
         return [
-            {"token": hidden(token, kind), "type": kind, "info": dataclasses.asdict(info)}
+            {"token": shown(IdToken(token, kind)), "type": kind, "info": _told_of_token(info)}
             for (token, kind), info in entries
         ]
 
@@ -111,3 +112,9 @@ def _acting_routes(api: FastAPI, living: Living, host: Host) -> None:
             raise HTTPException(409, str(error)) from error
         await maybe_settle(host, wait)
         return {"accepted": True}
+
+
+def _told_of_token(info: IdTokenInfo) -> Json:
+    group = info.group_id
+    short = dataclasses.replace(group, value=shown(group), additional_info=()) if group is not None else None
+    return dataclasses.asdict(dataclasses.replace(info, group_id=short))

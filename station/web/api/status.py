@@ -70,11 +70,6 @@ async def status(host: Host) -> Json:
     return shown
 
 
-def hidden(token: str, kind: str) -> str:
-    """The text of an id token, of a key code nothing (C04.FR.04)."""
-    return "…" if kind == "KeyCode" else token
-
-
 def evse_status(evse: Evse, light: StatusLight | None) -> Json:
     """One EVSE."""
     state = evse.state
