@@ -1,24 +1,30 @@
 """How a document looks: one sheet of A4 with headings, facts, tables and codes, the same for all documents.
 
-The fonts are those that every reader of PDF has, with the characters of western European languages; others become a
-question mark. Everything that imports this is imported late: the library costs a second on small machines.
+The fonts are those that every reader of PDF has, with the characters of western European languages. A text with others,
+such as Polish, Greek or Cyrillic letters, is set in a font that comes along; what that lacks too is told by its number.
+Everything that imports this is imported late: the library costs a second on small machines.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Final, Literal
 
 import segno
 from fpdf import FPDF, XPos, YPos
 from fpdf.enums import MethodReturnValue, WrapMode
+from fpdf.fonts import TTFFont
 
 from metering.frozen import frozen
 
 _FONT: Final = "Helvetica"
 _MONO: Final = "Courier"
 _CHARACTERS: Final = "cp1252"
+_WIDE: Final = "dejavu"
+"""DejaVu Sans, cut down to the letters of Europe, currency signs and symbols (fonts/LICENSE)"""
+_FONTS: Final = Path(__file__).with_name("fonts")
 _INK, _QUIET, _LINE, _PAPER, _ACCENT, _ALARM = (
     (28, 32, 38),
     (105, 112, 122),
@@ -76,7 +82,7 @@ class Sheet:
             self._line(label, width - 8)
             pdf.set_xy(left + 4, top + 8.5)
             self._ink(_ACCENT, 16, "B")
-            while pdf.get_string_width(_plain(value)) > width - 8 and pdf.font_size_pt > 8:
+            while pdf.get_string_width(pdf.plain(value)) > width - 8 and pdf.font_size_pt > 8:
                 pdf.set_font_size(pdf.font_size_pt - 0.5)
             self._line(value, width - 8, 7)
         pdf.set_xy(_MARGIN, top + height + 2)
@@ -139,7 +145,7 @@ class Sheet:
         self._ink(_ALARM, 9.5, "B")
         pdf.set_draw_color(*_ALARM)
         pdf.multi_cell(
-            pdf.epw, 6, _plain(text), border=1, padding=(1, 3), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT
+            pdf.epw, 6, pdf.plain(text), border=1, padding=(1, 3), align="L", new_x=XPos.LMARGIN, new_y=YPos.NEXT
         )
 
     def coded(self, text: str, data: str, beside: Sequence[tuple[str, str]]) -> None:
@@ -163,7 +169,7 @@ class Sheet:
         for label, number in numbers:
             self._ink(_QUIET, 8)
             self._paragraph(label, width, 4)
-            pdf.set_font(_MONO, "", 6.5)
+            pdf.wish(_MONO, "", 6.5)
             pdf.set_text_color(*_INK)
             self._paragraph(number, width, 2.9)
             pdf.ln(0.6)
@@ -181,7 +187,7 @@ class Sheet:
 
     def attach(self, name: str, content: bytes, description: str) -> None:
         """Put a file into the document."""
-        self._pdf.embed_file(basename=name, bytes=content, desc=_plain(description), compress=True)
+        self._pdf.embed_file(basename=name, bytes=content, desc=description, compress=True)
 
     def made(self) -> bytes:
         """The document."""
@@ -196,7 +202,7 @@ class Sheet:
         pdf.set_y(12)
         for place, line in enumerate(imprint.aside):
             self._ink(_QUIET if place else _INK, 9, "" if place else "B")
-            pdf.cell(pdf.epw, 4.6, _plain(line), align="R", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
+            pdf.cell(pdf.epw, 4.6, pdf.plain(line), align="R", new_x=XPos.LMARGIN, new_y=YPos.NEXT)
         bottom = pdf.get_y()
         pdf.set_xy(_MARGIN, 12)
         self._ink(_INK, 20, "B")
@@ -220,7 +226,8 @@ class Sheet:
 
     def _fitting(self, text: str, width: float) -> str:
         """The text, or as much of its begin as the width holds."""
-        pdf, plain = self._pdf, _plain(text)
+        pdf = self._pdf
+        plain = pdf.plain(text)
         if pdf.get_string_width(plain) <= width:
             return plain
         while plain and pdf.get_string_width(f"{plain}…") > width:
@@ -252,7 +259,7 @@ class Sheet:
         pdf.multi_cell(
             width,
             height,
-            _plain(text),
+            pdf.plain(text),
             align="L",
             new_x=XPos.LMARGIN,
             new_y=YPos.NEXT,
@@ -262,7 +269,7 @@ class Sheet:
 
     def _ink(self, color: tuple[int, int, int], size: float, style: Literal["", "B"] = "") -> None:
         self._pdf.set_text_color(*color)
-        self._pdf.set_font(_FONT, style, size)
+        self._pdf.wish(_FONT, style, size)
 
 
 class _Pdf(FPDF):
@@ -273,28 +280,49 @@ class _Pdf(FPDF):
         self.core_fonts_encoding = _CHARACTERS
         self.c_margin = 0.0
         self._imprint = imprint
+        self._wished = _FONT
         self.set_margins(_MARGIN, 14, _MARGIN)
         self.set_auto_page_break(True, margin=18)
-        self.set_title(_plain(imprint.title))
+        self.set_title(imprint.title)
         self.set_lang(imprint.language)
         self.set_creator("borne")
         self.set_creation_date(imprint.created)
 
+    def wish(self, family: str, style: Literal["", "B"], size: float) -> None:
+        """What follows is set in this font, where it has the letters."""
+        self._wished = family
+        self.set_font(family, style, size)
+
+    def plain(self, text: str) -> str:
+        """The text on one line, in characters of the font that it chooses for what is set next."""
+        printable = "".join(letter if letter.isprintable() else " " for letter in text)
+        style, size = "B" if self.font_style == "B" else "", self.font_size_pt
+        try:
+            printable.encode(_CHARACTERS)
+        except UnicodeEncodeError:
+            known = self._wide_characters()
+            self.set_font(_WIDE, style, size)
+            return "".join(letter if ord(letter) in known else f"[U+{ord(letter):04X}]" for letter in printable)
+        if self.font_family == _WIDE:
+            self.set_font(self._wished, style, size)
+        return printable
+
+    def _wide_characters(self) -> Container[int]:
+        if _WIDE not in self.fonts:
+            self.add_font(_WIDE, "", _FONTS / "DejaVuSans.ttf")
+            self.add_font(_WIDE, "B", _FONTS / "DejaVuSans-Bold.ttf")
+        font = self.fonts[_WIDE]
+        return font.cmap if isinstance(font, TTFFont) else ()
+
     def footer(self) -> None:
         """What stands at the foot of each page."""
         self.set_y(-13)
-        self.set_font(_FONT, "", 7.5)
+        self.wish(_FONT, "", 7.5)
         self.set_text_color(*_QUIET)
-        self.cell(self.epw * 0.8, 4, _plain(self._imprint.foot))
+        self.cell(self.epw * 0.8, 4, self.plain(self._imprint.foot))
         page = self._imprint.page.format(self.page_no(), "{nb}")
-        self.cell(self.epw * 0.2, 4, _plain(page), align="R")
+        self.cell(self.epw * 0.2, 4, self.plain(page), align="R")
 
 
 def _next_filled(cells: Sequence[str], place: int) -> int:
     return next((after for after in range(place + 1, len(cells)) if cells[after]), len(cells))
-
-
-def _plain(text: str) -> str:
-    """The text in the characters that the fonts have, on one line."""
-    printable = "".join(letter if letter.isprintable() else " " for letter in text)
-    return printable.encode(_CHARACTERS, "replace").decode(_CHARACTERS)

@@ -28,6 +28,8 @@ from station.documents.words import Language, Words, span, words
 from tests.fakes import CARD, NOON
 from tests.station.documents_data import BILL, LINES, transaction
 
+WIDE = "Łódź Zażółć gęślą jaźń Ελληνικά Ω Київ Šťáva ő ₴ ₺ → ≤"
+WESTERN = "Crème brûlée Größe één œuvre € £ ¥ ß „“ – …"
 LANGUAGES: tuple[Language, ...] = ("en", "fr", "de", "nl")
 ISSUER = Issuer("BORNE-0001", "borne flex", "0001", "borne 0.1")
 KEY = bytes(range(91))
@@ -61,6 +63,31 @@ def texts(pdf: bytes) -> list[str]:
 def text(pdf: bytes) -> str:
     """All of it, in one line."""
     return " ".join(texts(pdf))
+
+
+def wide_texts(pdf: bytes) -> str:
+    """The text that is drawn in the font that comes along, by the map of its glyphs to characters."""
+    glyphs: dict[int, str] = {}
+    for one in streams(pdf):
+        if b"beginbfchar" in one:
+            for glyph, unit in re.findall(rb"<([0-9A-F]{4})> <([0-9A-F]{4})>", one):
+                glyphs[int(glyph, 16)] = chr(int(unit, 16))
+    drawn = (raw for one in streams(pdf) for raw in re.findall(rb"\(((?:\\.|[^\\()])*)\) Tj", one, re.DOTALL))
+    plain = [re.sub(rb"\\(.)", rb"\1", raw.replace(rb"\r", b"\r")) for raw in drawn]
+    pairs = [[int.from_bytes(raw[at : at + 2], "big") for at in range(0, len(raw), 2)] for raw in plain]
+    return " ".join("".join(glyphs[one] for one in text) for text in pairs if all(one in glyphs for one in text))
+
+
+def test_letters_of_all_europe_and_signs_of_currencies_are_drawn_and_what_no_font_has_is_told_by_its_number() -> None:
+    assert WESTERN in texts(receipt(transaction(meter_serial=WESTERN), ISSUER, None, occasion()))
+    drawn = wide_texts(receipt(transaction(meter_serial=f"{WIDE} 中"), ISSUER, None, occasion()))
+    assert WIDE in drawn
+    assert "[U+4E2D]" in drawn
+
+
+def test_every_word_of_every_language_is_in_the_fonts_that_every_reader_has() -> None:
+    for path in (Path(__file__).parents[2] / "station" / "documents" / "words").glob("*.toml"):
+        path.read_text(encoding="utf-8").encode("cp1252")
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
