@@ -111,7 +111,7 @@ def main() -> None:
     """Play and tell."""
     parser = argparse.ArgumentParser(description="Replay household loads against load managements.")
     parser.add_argument("--days", type=int, default=1, help="days of each site and seed")
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 1 on")
+    parser.add_argument("--seeds", type=int, default=5, help="how many seeds, from 1 on")
     parser.add_argument("--site", help="only sites whose name contains this")
     parser.add_argument("--trace", type=Path, help="a CSV file in place of the synthetic houses: amperes of L1, L2, L3")
     parser.add_argument("--docs", type=Path, help="where to write table.md and the pictures")
