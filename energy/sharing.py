@@ -190,10 +190,6 @@ class Turns:
         known = {one.evse_id: one for one in wanting}
         return _by_right(self._queued(known), known)
 
-    def next_turn_s(self) -> float | None:
-        """When the next of those that are served could have to give way."""
-        return min((since_s + TURN_S for since_s in self._served_since_s.values()), default=None)
-
     def _queued(self, known: Mapping[int, Waiting]) -> list[int]:
         """Those that are known, newcomers last."""
         queue = [evse_id for evse_id in self._queue if evse_id in known]

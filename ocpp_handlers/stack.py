@@ -73,8 +73,7 @@ class OcppStack:
         *,
         listen: FrameListener | None = None,
     ) -> None:
-        station, profiles, profiles_changed = life.station, life.load.profiles, life.load.poke
-        self._setup = setup
+        station = life.station
         self._station = station
         self._listen = listen
         self._clock = station.clock
@@ -104,6 +103,23 @@ class OcppStack:
         self._security_delivery = SecurityEventDelivery(life.security_events, self.link, station.settings, self._clock)
         self._charging_limits = ChargingLimits(self.link, life.external_limits, station.settings, station.clock)
         self._firmware = Firmware(self.link, life.firmware, self._clock)
+        self._signing = Signing(
+            self.link,
+            life.certificates,
+            station.settings,
+            self._clock,
+            who.serial_number or setup.access.identity,
+            self._use_new_certificate,
+        )
+        life.certificates.root_in_use = lambda: self.security_profile >= 2
+        self._answer(life, tariff)
+        self.connection = Connection(setup.access, self._serve, station.settings, self._clock, life.security_events)
+        station.connect(self._authorization)
+        self._take_samples()
+
+    def _answer(self, life: Life, tariff: Tariff) -> None:
+        """Every block takes the requests of the CSMS that are its own."""
+        station = self._station
         trigger = TriggerMessage(
             self.link,
             self.gate,
@@ -113,16 +129,7 @@ class OcppStack:
             station.evses,
             station.settings,
         )
-        self._signing = Signing(
-            self.link,
-            life.certificates,
-            station.settings,
-            self._clock,
-            who.serial_number or setup.access.identity,
-            self._use_new_certificate,
-        )
         self._signing.register_trigger(trigger)
-        life.certificates.root_in_use = lambda: self.security_profile >= 2
         trigger.on("FirmwareStatusNotification", self._firmware.trigger)
         diagnostics = Diagnostics(self.link, life.uploads, self._clock)
         trigger.on("LogStatusNotification", diagnostics.trigger)
@@ -133,7 +140,7 @@ class OcppStack:
             self._authorization,
             self._transactions,
             tariff,
-            RemoteControl(self.gate, station, profiles, profiles_changed),
+            RemoteControl(self.gate, station, life.load.profiles, life.load.poke),
             trigger,
             self._firmware,
             SmartCharging(self.link, station, life.load),
@@ -145,9 +152,6 @@ class OcppStack:
             self.data_transfer,
         ):
             block.register(self._handlers)
-        self.connection = Connection(setup.access, self._serve, station.settings, self._clock, life.security_events)
-        station.connect(self._authorization)
-        self._take_samples()
 
     async def run(self) -> None:
         """Keep the link until cancelled."""

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from energy.phases import STRAIGHT, PhaseMap
-from metering.frozen import frozen
 from metering.pulse import Pulse
 from metering.time_quality import TimeStatus
 from station.board_driver import BoardDriver
 from station.charging_time import ChargingTime
+from station.evse_endings import cause_of_faults, disconnected
+from station.evse_layout import EvseLayout
 from station.evse_state import (
     MINIMUM_CURRENT_A,
     NO_LOAD_A,
@@ -64,37 +64,8 @@ _log = logging.getLogger(__name__)
 _UNLOCK_S = 5.0
 """how long a lock may take to open"""
 
-_ENDING_FAULTS = {
-    Fault.GROUND_FAULT: StoppedReason.GROUND_FAULT,
-    Fault.DC_RESIDUAL_CURRENT: StoppedReason.GROUND_FAULT,
-    Fault.OVER_CURRENT: StoppedReason.OVERCURRENT_FAULT,
-    Fault.EMERGENCY_STOP: StoppedReason.EMERGENCY_STOP,
-    Fault.CONTACTOR_WELDED: StoppedReason.OTHER,
-    Fault.CONTACTOR_STUCK_OPEN: StoppedReason.OTHER,
-    Fault.POWER_SWITCH: StoppedReason.OTHER,
-}
-"""faults that end a transaction (E06.FR.16), and as what; the others only suspend it"""
-
 _LATCHED = frozenset({Fault.DC_RESIDUAL_CURRENT})
 """faults that stay when their cause is gone, until the service has looked (station/protection/residual_current.py)"""
-
-
-@frozen
-class EvseLayout:
-    """What an EVSE is made of."""
-
-    id: int
-    connector_id: int = 1
-    phases: int = 3
-    max_current_a: float = 32.0
-    connector_type: str = "sType2"
-    attached_cable: bool = False
-    rotation: PhaseMap | None = STRAIGHT
-    """which phases of the connection feed its terminals; None: to be learned"""
-    priority: int = 0
-    """the higher is served first where not all can be"""
-    start_button: bool = False
-    """where no authorization is wanted, a charge begins with this button instead of with the plug (C02)"""
 
 
 class Evse:
@@ -214,7 +185,8 @@ class Evse:
         elif ev_connected(after) and not ev_connected(self.state):
             cause = Cause(TriggerReason.CABLE_PLUGGED_IN)
         elif ev_connected(self.state) and not ev_connected(after):
-            after, cause = self._disconnected(after)
+            stops, unlocks = self._settings.stop_tx_on_ev_side_disconnect, self._settings.unlock_on_ev_side_disconnect
+            after, cause = disconnected(after, stops=stops, unlocks=unlocks)
         elif seen.bay_occupied is not before.bay_occupied:
             cause = Cause(TriggerReason.EV_DETECTED if seen.bay_occupied else TriggerReason.EV_DEPARTED)
         self._become(after, cause)
@@ -443,24 +415,8 @@ class Evse:
         if transaction is not None and transaction.id == event.transaction_id and not transaction.recorded:
             self._become(replace(self.state, transaction=replace(transaction, recorded=True)), None)
 
-    def _disconnected(self, after: EvseState) -> tuple[EvseState, Cause]:
-        """The vehicle is gone, with or without the cable (E09, E10)."""
-        if after.authorization is None or not self._settings.stop_tx_on_ev_side_disconnect:
-            return after, Cause(TriggerReason.EV_COMMUNICATION_LOST)
-        holder = after.authorization.id_token
-        keep = after.seen.cable_plugged and not self._settings.unlock_on_ev_side_disconnect  # E09.FR.03
-        after = replace(after, authorization=None, lock_held_for=holder if keep else None)
-        reason = StoppedReason.EV_DISCONNECTED
-        return after, Cause(TriggerReason.EV_COMMUNICATION_LOST, reason, deauthorizes=True)
-
     def _ending_cause(self, appeared: frozenset[Fault]) -> Cause | None:
-        for fault, reason in _ENDING_FAULTS.items():
-            if fault in appeared:
-                return Cause(TriggerReason.ABNORMAL_CONDITION, reason, deauthorizes=True, ends_transaction=True)
-        if Fault.METER in appeared and self.stop_on_meter_failure:
-            reason = StoppedReason.OTHER
-            return Cause(TriggerReason.ABNORMAL_CONDITION, reason, deauthorizes=True, ends_transaction=True)
-        return None
+        return cause_of_faults(appeared, meter_ends=self.stop_on_meter_failure)
 
     @property
     def _loaded(self) -> bool:

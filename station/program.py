@@ -238,9 +238,6 @@ class Program:
         unfinished.write_text(json.dumps(told), encoding="utf-8")
         unfinished.replace(path)
 
-    async def _serve(self) -> None:
-        await self.web.run(self._build_web, self._tls_files)
-
     async def _beat(self, manager: ServiceManager) -> None:
         from station.daemon.heartbeat import Heartbeat
 

@@ -13,7 +13,8 @@ from metering.sampling import Measurand
 from station.assembly.basis import Basis
 from station.availability import Availability
 from station.charging_station import ChargingStation
-from station.evse import Evse, EvseLayout
+from station.evse import Evse
+from station.evse_layout import EvseLayout
 from station.metrology.billing_meters import BillingMeters
 from station.metrology.meter_watch import MeterWatch
 from station.metrology.metrology import Desk, Metrology, sign

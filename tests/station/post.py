@@ -10,7 +10,8 @@ from pathlib import Path
 
 from energy.demand import Decision
 from metering.signed import Signatory
-from station.evse import Evse, EvseLayout
+from station.evse import Evse
+from station.evse_layout import EvseLayout
 from station.evse_state import Authorization
 from station.hardware.board import SAFE, Observation
 from station.metrology.meter_watch import MeterWatch

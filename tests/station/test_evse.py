@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from energy.demand import Decision
-from station.evse import EvseLayout
+from station.evse_layout import EvseLayout
 from station.evse_state import WIND_DOWN_S, Authorization, wants_energy
 from station.model import (
     ChargingState,

@@ -12,7 +12,8 @@ import pytest
 
 from metering.reading import Reading
 from metering.sampling import Context, Measurand, MeterValue, SampledValue
-from station.evse import Evse, EvseLayout
+from station.evse import Evse
+from station.evse_layout import EvseLayout
 from station.metrology.meter_watch import MeterWatch
 from station.model import EventType, StoppedReason, TransactionEvent, TriggerReason
 from station.records.database import Database, open_database

@@ -1,0 +1,24 @@
+"""What an EVSE is made of, as the installation file says it."""
+
+from __future__ import annotations
+
+from energy.phases import STRAIGHT, PhaseMap
+from metering.frozen import frozen
+
+
+@frozen
+class EvseLayout:
+    """What an EVSE is made of."""
+
+    id: int
+    connector_id: int = 1
+    phases: int = 3
+    max_current_a: float = 32.0
+    connector_type: str = "sType2"
+    attached_cable: bool = False
+    rotation: PhaseMap | None = STRAIGHT
+    """which phases of the connection feed its terminals; None: to be learned"""
+    priority: int = 0
+    """the higher is served first where not all can be"""
+    start_button: bool = False
+    """where no authorization is wanted, a charge begins with this button instead of with the plug (C02)"""
