@@ -14,6 +14,7 @@ from station.assembly.books import books
 from station.assembly.charging import charging
 from station.assembly.power import power
 from station.assembly.upkeep import access, firmware, lamps, log_uploads, mqtt, prune, publish
+from station.billing.retention import Retention
 from station.commissioning.activation import Activation
 from station.commissioning.record import CommissioningRecord
 from station.commissioning.site_settings import SiteSettings
@@ -151,9 +152,10 @@ async def _assembled(basis: Basis) -> Life:
 def _in_touch(basis: Basis, life: Life, firmware_version: str) -> list[Callable[[], Awaitable[None]]]:
     """The tasks that tell others, and those that keep what is stored within its bounds."""
     program, configuration, station = basis.program, basis.configuration, life.station
+    retention = Retention(life.transactions, basis.facts("retention"), life.time, basis.settings, basis.clock)
     watchers: list[Callable[[], Awaitable[None]]] = [
         StorageWatch(basis.storage, basis.security_events, basis.clock).run,
-        lambda: prune(basis.outbox, life.transactions, station.tokens, life.time, basis.settings, basis.clock),
+        lambda: prune(basis.outbox, retention, station.tokens, basis.settings, basis.clock),
         *(lambda evse=evse: publish(evse, program.feed) for evse in station.evses.values()),
     ]
     if configuration.mqtt is not None:

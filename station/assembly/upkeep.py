@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from metering.time_quality import TimeStatus
 from station.assembly.basis import Basis
-from station.billing.transaction_log import TransactionLog
+from station.billing.retention import Retention
 from station.charging_station import ChargingStation
 from station.evse import Evse
 from station.feed import Feed
@@ -20,7 +18,6 @@ from station.life import Life
 from station.light.light import Lamp, PageLight
 from station.logs.log_files import Logs, LogSources
 from station.logs.upload import LogUploads
-from station.metrology.time_keeper import TimeKeeper
 from station.records.outbox import Outbox
 from station.security.certificates import CertificateUse
 from station.settings import Settings
@@ -111,16 +108,13 @@ def mqtt(config: MqttConfig, who: StationConfig, life: Life) -> Mqtt:
     return Mqtt(config, shown, life)
 
 
-async def prune(
-    outbox: Outbox, log: TransactionLog, tokens: TokenStore, time: TimeKeeper, settings: Settings, clock: Clock
-) -> None:
+async def prune(outbox: Outbox, retention: Retention, tokens: TokenStore, settings: Settings, clock: Clock) -> None:
     """Keep the record, the log of transactions and the authorization cache within their bounds, once a day."""
     while True:
         await clock.sleep(86_400.0)
         await tokens.purge()
         await outbox.prune(settings.recorded_events_limit)
-        if time.status is TimeStatus.SYNCHRONIZED:  # any other clock may be years ahead, and would empty the log
-            await log.prune(clock.now() - timedelta(days=settings.recorded_transactions_days))
+        await retention.look()
 
 
 async def publish(evse: Evse, feed: Feed) -> None:

@@ -297,8 +297,19 @@ class TransactionLog:
                 [(moved(_moment(at), True), number) for number, at in rows],
             )
 
-    async def prune(self, before: datetime) -> None:
+    async def newest(self) -> int:
+        """The number of the newest transaction that there ever was; 0 before the first.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        rows = await self._database.rows("SELECT seq FROM sqlite_sequence WHERE name = 'transactions'")
+        return int(str(rows[0][0])) if rows else 0
+
+    async def prune(self, before: datetime, *, beyond: int = 0) -> None:
         """Forget what ended before this moment, by a clock that was synchronized or before something that was.
+
+        Of that only what has a number beyond `beyond`.
 
         A clock that was years behind dates what is new like something old: its word alone is not enough.
 
@@ -306,9 +317,9 @@ class TransactionLog:
             StorageError: not all of it is forgotten; call again.
         """
         await self._database.write(
-            "DELETE FROM transactions WHERE ended_at < ?1 AND number <="
+            "DELETE FROM transactions WHERE ended_at < ?1 AND number > ?3 AND number <="
             " (SELECT MAX(number) FROM transactions WHERE ended_at < ?1 AND end_time = ?2)",
-            (_utc(before), TimeStatus.SYNCHRONIZED.value),
+            (_utc(before), TimeStatus.SYNCHRONIZED.value, beyond),
         )
         await self._database.write(
             "DELETE FROM tariff_readings WHERE transaction_id NOT IN (SELECT transaction_id FROM transactions)"

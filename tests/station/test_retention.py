@@ -1,8 +1,10 @@
-"""What is old is forgotten only by a clock that is known to be right."""
+"""What is old is forgotten only by a clock that is known to be right, and whose time has passed."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,43 +14,130 @@ import pytest
 from metering.reading import RegisterReading
 from metering.time_quality import TimeSource, TimeStatus
 from station.assembly.upkeep import prune
+from station.billing.retention import Retention
 from station.billing.transaction_log import Search, TransactionLog
 from station.metrology.time_keeper import TimeKeeper
 from station.model import EventType, TriggerReason
 from station.records.database import open_database
+from station.records.fact_store import FactStore
 from station.records.outbox import Outbox
 from station.settings import Settings
+from station.simulation.clock import VirtualClock
 from station.tokens.token_store import TokenStore
 from tests import fakes
 
-AHEAD = timedelta(days=20_000)
-"""beyond what is kept by default"""
+KEPT_DAYS = 30
+DAY_S = 86_400.0
+YEARS = timedelta(days=14 * 365)
 
 
-@pytest.mark.parametrize(
-    ("source", "kept"), [(None, 1), (TimeSource.MACHINE, 1), (TimeSource.CSMS, 1), (TimeSource.NTP, 0)]
-)
-async def test_a_clock_that_is_years_ahead_empties_the_log_only_where_a_time_service_holds_it(
-    tmp_path: Path, source: TimeSource | None, kept: int
-) -> None:
-    clock, settings = fakes.clock(), Settings()
-    async with open_database(tmp_path / "db", clock) as database:
-        outbox, log, time = (
-            Outbox(database, clock),
-            TransactionLog(database),
-            TimeKeeper(clock, settings, lambda: False),
-        )
-        await outbox.append(fakes.event("one", EventType.STARTED, TriggerReason.CABLE_PLUGGED_IN))
-        end = fakes.event("one", EventType.ENDED, TriggerReason.STOP_AUTHORIZED)
-        register = RegisterReading(2000.0, fakes.NOON, TimeStatus.SYNCHRONIZED)
-        await outbox.append(replace(end, occurred_at=fakes.NOON, register=register))
-        clock.adjust(AHEAD)
+class Records:
+    """A log of transactions that is kept within its bounds."""
+
+    def __init__(self, outbox: Outbox, log: TransactionLog, time: TimeKeeper, clock: VirtualClock) -> None:
+        self.outbox, self.log, self.time, self.clock = outbox, log, time, clock
+
+    async def charge(self, identity: str) -> None:
+        """A transaction that begins and ends now."""
+        now = self.clock.now()
+        await self.outbox.append(fakes.event(identity, EventType.STARTED, TriggerReason.CABLE_PLUGGED_IN))
+        end = fakes.event(identity, EventType.ENDED, TriggerReason.STOP_AUTHORIZED)
+        register = RegisterReading(2000.0, now, TimeStatus.SYNCHRONIZED)
+        await self.outbox.append(replace(end, occurred_at=now, register=register))
+
+    async def pass_days(self, days: int) -> None:
+        """Days with a look each."""
+        for _ in range(days):
+            await self.clock.advance(DAY_S)
+            await self.clock.settle()
+
+    async def kept(self) -> set[str]:
+        """What is still there."""
+        return {one.transaction_id for one in (await self.log.find(Search())).transactions}
+
+
+@contextlib.asynccontextmanager
+async def keeping(path: Path, clock: VirtualClock, source: TimeSource | None) -> AsyncGenerator[Records]:
+    """A life of the station, in which somebody tells the time, or nobody."""
+    settings = Settings()
+    settings.override(Settings.recorded_transactions_days, KEPT_DAYS)
+    async with open_database(path / "db", clock) as database:
+        outbox, log = Outbox(database, clock), TransactionLog(database)
+        time = TimeKeeper(clock, settings, lambda: False)
         if source is TimeSource.MACHINE:
             time.begin(fakes.NOON)
         elif source is not None:
             time.heard(source, timedelta(0))
-        keeping = asyncio.create_task(prune(outbox, log, TokenStore(database, settings, clock), time, settings, clock))
-        await clock.advance(86_401.0)
-        keeping.cancel()
-        await asyncio.wait({keeping})
-        assert (await log.find(Search())).total == kept
+        retention = Retention(log, FactStore(database, "retention"), time, settings, clock)
+        running = asyncio.create_task(prune(outbox, retention, TokenStore(database, settings, clock), settings, clock))
+        await clock.advance(1.0)
+        try:
+            yield Records(outbox, log, time, clock)
+        finally:
+            running.cancel()
+            await asyncio.wait({running})
+
+
+@pytest.mark.parametrize(
+    ("source", "kept"),
+    [(None, {"one"}), (TimeSource.MACHINE, {"one"}), (TimeSource.CSMS, {"one"}), (TimeSource.NTP, set[str]())],
+)
+async def test_what_was_kept_for_long_enough_goes_where_a_time_service_holds_the_clock(
+    tmp_path: Path, source: TimeSource | None, kept: set[str]
+) -> None:
+    async with keeping(tmp_path, fakes.clock(), source) as it:
+        await it.pass_days(2)
+        await it.charge("one")
+        await it.pass_days(KEPT_DAYS - 1)
+        assert await it.kept() == {"one"}
+        await it.pass_days(3)
+        assert await it.kept() == kept
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_clock_that_jumps_by_years_deletes_nothing_whoever_vouches_for_it(
+    tmp_path: Path, restarted: bool
+) -> None:
+    """What is on record then is kept for the whole time once more, also when the clock is right again."""
+    clock = fakes.clock()
+    async with keeping(tmp_path, clock, TimeSource.NTP) as it:
+        await it.pass_days(2)
+        await it.charge("before")
+        if not restarted:
+            clock.adjust(YEARS)
+            it.time.heard(TimeSource.NTP, YEARS)
+            await it.charge("in 2040")
+            await it.pass_days(KEPT_DAYS - 1)
+            assert await it.kept() == {"before", "in 2040"}
+    if restarted:
+        clock.adjust(YEARS)
+    async with keeping(tmp_path, clock, TimeSource.NTP) as it:
+        await it.charge("later")
+        await it.pass_days(1)
+        assert {"before", "later"} <= await it.kept()
+        clock.adjust(-YEARS)
+        it.time.heard(TimeSource.NTP, -YEARS)
+        await it.pass_days(KEPT_DAYS - 1)
+        assert {"before", "later"} <= await it.kept()
+
+
+async def test_after_a_jump_what_is_on_record_goes_once_its_time_has_passed_again(tmp_path: Path) -> None:
+    clock = fakes.clock()
+    async with keeping(tmp_path, clock, TimeSource.NTP) as it:
+        await it.pass_days(2)
+        await it.charge("before")
+        clock.adjust(timedelta(days=60))
+        await it.pass_days(KEPT_DAYS + 3)
+        assert await it.kept() == set()
+        assert await it.log.newest() == 1
+
+
+async def test_a_log_from_before_anybody_looked_at_the_time_counts_as_new(tmp_path: Path) -> None:
+    """The first look may be by a clock that is years ahead."""
+    clock = fakes.clock()
+    async with keeping(tmp_path, clock, None) as it:
+        await it.charge("old")
+    clock.adjust(YEARS)
+    async with keeping(tmp_path, clock, TimeSource.NTP) as it:
+        await it.pass_days(KEPT_DAYS - 1)
+        assert await it.kept() == {"old"}

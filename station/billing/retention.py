@@ -1,0 +1,83 @@
+"""How long billed transactions are kept, by a clock that is known to be right and whose time was lived through."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final, cast
+
+from metering.frozen import frozen
+from metering.time_quality import TimeStatus
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from station.billing.transaction_log import TransactionLog
+    from station.metrology.time_keeper import TimeKeeper
+    from station.records.fact_store import FactStore
+    from station.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_EXPLAINED: Final = timedelta(days=31)
+"""between two looks; more is a clock that jumped, or a station that was away for as long"""
+_SLACK: Final = timedelta(hours=1)
+"""how far a clock may be set back and be the same"""
+
+
+@frozen
+class _Known:
+    """What is on disk of the time."""
+
+    seen: datetime
+    """when the clock was last looked at"""
+    jumped_at: datetime
+    """where it stood after it last jumped, or when it was first looked at"""
+    number: int
+    """the newest transaction then: how old it is, nobody knows"""
+
+
+class Retention:
+    """Forgets what has been kept for long enough.
+
+    A time service can be wrong by years, and then says with every right that all is old. So what is on record when
+    the time jumps counts as new: it is kept for the whole time once more, which has to pass while the station looks.
+    """
+
+    def __init__(
+        self, log: TransactionLog, facts: FactStore, time: TimeKeeper, settings: Settings, clock: Clock
+    ) -> None:
+        self._log = log
+        self._facts = facts
+        self._time = time
+        self._settings = settings
+        self._clock = clock
+
+    async def look(self) -> None:
+        """Forget what is old; to be called every day.
+
+        Raises:
+            StorageError: not all of it is forgotten; call again.
+        """
+        if self._time.status is not TimeStatus.SYNCHRONIZED:
+            return
+        now = self._clock.now()
+        known = await self._known()
+        if known is None or not -_SLACK <= now - known.seen <= _EXPLAINED:
+            if known is not None:
+                _log.warning("the time has jumped from %s to %s: records are kept for longer", known.seen, now)
+            known = _Known(now, now, await self._log.newest())
+        await self._keep(_Known(now, known.jumped_at, known.number))
+        before = now - timedelta(days=self._settings.recorded_transactions_days)
+        await self._log.prune(before, beyond=known.number if before < known.jumped_at else 0)
+
+    async def _known(self) -> _Known | None:
+        text = (await self._facts.load()).get("time")
+        if text is None:
+            return None
+        seen, jumped_at, number = cast("tuple[str, str, int]", tuple(json.loads(text)))
+        return _Known(datetime.fromisoformat(seen), datetime.fromisoformat(jumped_at), number)
+
+    async def _keep(self, known: _Known) -> None:
+        kept = (known.seen.isoformat(), known.jumped_at.isoformat(), known.number)
+        await self._facts.save("time", json.dumps(kept))
