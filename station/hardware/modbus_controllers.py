@@ -73,6 +73,34 @@ _LETTERS: Final = {ord(state.value): state for state in PilotState}
 _ERRORS: Final = frozenset({ord("E"), ord("F")})
 _LINE: Final = SerialLine(9600, "N", 1)
 
+
+def _phoenix(
+    name: str,
+    *,
+    unit: int,
+    at: int,
+    current_at: int,
+    enable_coil: int,
+    cable_at: tuple[int, int] | None = None,
+    state_shift: int = 0,
+) -> Controller:
+    """One of Phoenix Contact: the state is a letter in the input register `at`, the cable's rating stands behind it."""
+    return Controller(
+        name=f"Phoenix Contact {name}",
+        unit=unit,
+        line=_LINE,
+        blocks=(Block(4, at, 1 if cable_at is None else 2),),
+        state_at=(4, at),
+        states=_LETTERS,
+        failed=_ERRORS,
+        current_at=current_at,
+        single=True,
+        enable_coil=enable_coil,
+        cable_at=cable_at,
+        state_shift=state_shift,
+    )
+
+
 CONTROLLERS: Final[Mapping[str, Controller]] = {
     "simple-evse": Controller(
         name="SimpleEVSE",
@@ -88,42 +116,11 @@ CONTROLLERS: Final[Mapping[str, Controller]] = {
         pwm_at=((3, 1006), 2),
         cable_at=(3, 1003),
     ),
-    "phoenix-em-cp-pp-eth": Controller(
-        name="Phoenix Contact EM-CP-PP-ETH",
-        unit=180,
-        line=_LINE,
-        blocks=(Block(4, 100, 1),),
-        state_at=(4, 100),
-        states=_LETTERS,
-        failed=_ERRORS,
-        current_at=300,
-        single=True,
-        enable_coil=400,
+    "phoenix-em-cp-pp-eth": _phoenix("EM-CP-PP-ETH", unit=180, at=100, current_at=300, enable_coil=400),
+    "phoenix-ev-cc-eth": _phoenix(
+        "EV-CC-AC1-M3-…-ETH", unit=255, at=100, current_at=528, enable_coil=400, cable_at=(4, 101)
     ),
-    "phoenix-ev-cc-eth": Controller(
-        name="Phoenix Contact EV-CC-AC1-M3-…-ETH",
-        unit=255,
-        line=_LINE,
-        blocks=(Block(4, 100, 2),),
-        state_at=(4, 100),
-        states=_LETTERS,
-        failed=_ERRORS,
-        current_at=528,
-        single=True,
-        enable_coil=400,
-        cable_at=(4, 101),
-    ),
-    "phoenix-ev-cc-serial": Controller(
-        name="Phoenix Contact EV-CC-AC1-M3-…-SER",
-        unit=1,
-        line=_LINE,
-        blocks=(Block(4, 24000, 1),),
-        state_at=(4, 24000),
-        states=_LETTERS,
-        failed=_ERRORS,
-        current_at=22000,
-        single=True,
-        enable_coil=20000,
-        state_shift=8,
+    "phoenix-ev-cc-serial": _phoenix(
+        "EV-CC-AC1-M3-…-SER", unit=1, at=24000, current_at=22000, enable_coil=20000, state_shift=8
     ),
 }
