@@ -16,6 +16,7 @@ from station.commissioning.report import read_report
 from station.life import Life
 from tests.walk import Walk, walking
 from tests.walks.commissioned import PLAIN, commission, skip_test, try_step
+from tests.walks.test_grid_sources import SOURCES, TRI, grid, heard
 from tests.walks.visit import Api, visiting
 
 REQUIRED = {"identity": "BORNE-TEST", "serial_number": "0001", "commissioning": "required"}
@@ -102,6 +103,27 @@ async def test_the_grid_operators_contact_is_seen_both_ways_and_its_limit_follow
         both = await try_step(api, step="grid-contact", dims=True)
         assert (both["outcome"], both["settled"]) == ("passed", True), both
         assert both["evidence"]["dimmed"]["limited"] is True
+
+
+async def test_jumpers_that_do_not_fit_the_configured_meter_fail_its_test_until_they_are_moved(tmp_path: Path) -> None:
+    source = grid(SOURCES["modbus-rtu"])
+    async with (
+        walking(tmp_path, station=REQUIRED, grid=source, board={"jumpers": "3-4"}) as walk,
+        visiting(walk) as api,
+    ):
+        await api.post("/api/sim/grid", {"currents_a": TRI})
+        await heard(walk, api, TRI)
+        told = await try_step(api, step="meter", plausible=True)
+        assert told["outcome"] == "failed"
+        assert told["reason"] == (
+            "jumpers J1 and J2 stand on 3-4 (a Linky), "
+            "but a Modbus meter on RS-485 is configured: they must stand on 1-2"
+        )
+        (problem,) = told["problems"]
+        assert (problem["cause"], problem["values"]) == ("jumpers", {"position": "3-4", "expected": "1-2"})
+        await api.post("/api/sim/jumpers", {"position": "1-2"})
+        await heard(walk, api, TRI)
+        assert (await try_step(api, step="meter", plausible=True))["outcome"] == "passed"
 
 
 async def test_a_contact_of_the_wrong_polarity_is_found(tmp_path: Path) -> None:
