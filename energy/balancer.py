@@ -10,7 +10,9 @@ is answered at once.
 Down: the whole predicted excess, at once; what only a single sample of a fast source shows (a motor that starts) is
 waited out for that one second where the protection has seconds enough. Up: the room that the house left over all of
 the last 25 s, at most 4 A a step, at most every 5 s, after 30 s without overload. A load that comes and goes (a hob, an
-oven's thermostat) hence keeps the vehicle steady below its peaks in place of chasing it.
+oven's thermostat) hence keeps the vehicle steady below its peaks in place of chasing it. A source that speaks every ten
+seconds shows few of a hob's packets: the largest of the last quarter of an hour may come again unseen at any moment,
+and together with it no more is given than the protection bears for ever.
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ CALM_S = 30.0
 """how long there must have been no overload before more is given"""
 PEAK_S = 25.0
 """over which the house's peak counts: the packets of a hob come in every ten seconds"""
+RARE_PEAK_S = 900.0
+"""the same for what a source shows too seldom to show each packet: what it met once comes again unseen"""
 STEP_UP_A = 4.0
 """the most that is given at once"""
 STEP_UP_EVERY_S = 5.0
@@ -48,6 +52,8 @@ class Look:
     now_s: float
     overrun: bool = False
     """the meter itself speaks of an overload, or cannot measure so much: nothing more is given"""
+    bears_a: float | None = None
+    """what the protection bears for ever, at a source that speaks seldom: no peak of `RARE_PEAK_S` may exceed it"""
     patient: bool = False
     """the next sample comes soon enough to see whether a rise of the house lasts"""
 
@@ -63,7 +69,7 @@ class PhaseCapacity:
     house_a: float | None = None
     """what the house draws by the best estimate; None before the first sample"""
     peaks: tuple[tuple[float, float], ...] = ()
-    """moments and estimates that no later one exceeds, of the last `PEAK_S`"""
+    """moments and estimates that no later one exceeds, of the last `PEAK_S`, or `RARE_PEAK_S`"""
     low_a: float = math.inf
     """what the house drew at least by the last sample"""
 
@@ -74,11 +80,14 @@ def balance(before: PhaseCapacity, look: Look) -> PhaseCapacity:
     low_a, high_a = look.grid_a - look.most_draw_a, look.grid_a - look.least_draw_a
     lasting_a = min(low_a, before.low_a) if look.patient else low_a
     house_a = high_a if before.house_a is None else min(max(before.house_a, lasting_a), high_a)
-    peaks = (*(p for p in before.peaks if p[0] > now_s - PEAK_S and p[1] > house_a), (now_s, house_a))
+    kept_s = PEAK_S if look.bears_a is None else RARE_PEAK_S
+    peaks = (*(p for p in before.peaks if p[0] > now_s - kept_s and p[1] > house_a), (now_s, house_a))
     overloaded = look.overrun or house_a + max(look.offered_a, look.least_draw_a) > look.limit_a
     overloaded_at_s = now_s if overloaded else before.overloaded_at_s
     left_a = max(0.0, look.limit_a - house_a)
-    surely_a = max(0.0, look.limit_a - max(high_a, peaks[0][1]))
+    surely_a = max(0.0, look.limit_a - max(high_a, next(a for s, a in peaks if s > now_s - PEAK_S)))
+    if look.bears_a is not None:
+        surely_a = max(0.0, min(surely_a, look.bears_a - peaks[0][1]))
 
     def at(current_a: float, stepped_at_s: float = before.stepped_at_s) -> PhaseCapacity:
         return PhaseCapacity(current_a, overloaded_at_s, stepped_at_s, house_a, peaks, low_a)

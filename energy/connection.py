@@ -40,6 +40,8 @@ POWER_RESERVE_A = 0.1
 """apparent power by the meter that holds the contract itself: it is told to 10 VA, a pilot to 0.1 A"""
 MILD_LOAD = 1.2
 """so many times its cut-off power a Linky bears for ever (1.3 is where its filter opens)"""
+MILD_BREAKER_LOAD = 1.1
+"""so many times its rating a breaker bears for ever (IEC 60898-1: never opens at 1.13)"""
 LINE_VOLTAGE_V = 230.0
 """turns a contract's VA into amperes where the voltage is not measured; a setting of the area, no measurement"""
 PATIENT_PERIOD_S = 2.5
@@ -164,6 +166,7 @@ class ConnectionWatch:
                 tuple(self._offered_a)[index],
                 now_s,
                 sample.overrun or sample.at_least,
+                bears_a=self._bears_for_ever_a(limit_a, sample, reserves_a[index]),
                 patient=self._bears(index, grid_a[index], limit_a, sample),
             )
             after.append(balance(before, look) if index < self.connection.phases else before)
@@ -295,6 +298,13 @@ class ConnectionWatch:
         if self._cut_off_va is not None:
             return self._cut_off_va / self.connection.phases / LINE_VOLTAGE_V
         return self.connection.max_current_a or limit_a
+
+    def _bears_for_ever_a(self, limit_a: float, sample: GridSample, reserve_a: float) -> float | None:
+        """What a phase bears for ever, where the source speaks too seldom to show each packet of a load; else None."""
+        if sample.period_s <= PATIENT_PERIOD_S:
+            return None
+        load = MILD_LOAD if self._cut_off_va is not None else MILD_BREAKER_LOAD
+        return load * min(limit_a, self._rating_a(limit_a)) - reserve_a
 
     def _bears(self, index: int, grid_a: float, limit_a: float, sample: GridSample) -> bool:
         """Whether the protection bears this until the next sample has come and a vehicle has followed it."""

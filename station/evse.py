@@ -85,7 +85,7 @@ class Evse:
         self.state = EvseState(attached_cable=layout.attached_cable, metered=False)
         self.limits: tuple[Limit, ...] = ()
         self.changed = Pulse()
-        """fires after each change of the state"""
+        """fires after each change of the state, and when an end is on record"""
         self.contactor = ContactorCount()
         """what its contactor has done so far"""
         self.sampler: Sampler | None = None
@@ -414,6 +414,8 @@ class Evse:
         transaction = self.state.transaction
         if transaction is not None and transaction.id == event.transaction_id and not transaction.recorded:
             self._become(replace(self.state, transaction=replace(transaction, recorded=True)), None)
+        elif event.event_type is EventType.ENDED:
+            self.changed.fire()  # it may have waited for its meter, and others for it
 
     def _ending_cause(self, appeared: frozenset[Fault]) -> Cause | None:
         return cause_of_faults(appeared, meter_ends=self.stop_on_meter_failure)

@@ -56,10 +56,11 @@ async def asked_for(bench: Bench, id_token: Payload) -> None:
 
 
 async def is_cached(bench: Bench, id_token: Payload, status: str) -> None:
-    """Memory state: the cache holds this id token, with this status."""
+    """Memory state: the cache holds this id token, with this status; id tokens are shown shortened."""
     entries = await bench.station.get("/api/auth/cache")
     known = {(entry["token"].lower(), entry["type"]): entry["info"]["status"] for entry in entries}
-    assert known.get((id_token["idToken"].lower(), id_token["type"])) == status, known
+    whole = id_token["idToken"].lower()
+    assert known.get((f"{whole[:4]}…{whole[-2:]}", id_token["type"])) == status, known
 
 
 async def no_event(bench: Bench) -> None:

@@ -115,6 +115,30 @@ def test_a_motor_that_starts_is_waited_out_for_one_sample_where_there_is_time() 
     assert offers == [22.0, 22.0, 16.0]
 
 
+def test_a_packet_that_a_slow_meter_met_once_may_come_again_unseen_for_a_quarter_of_an_hour() -> None:
+    """Together with it no more flows than the protection bears; a meter that speaks each second forgets it sooner."""
+    bears_a = LIMIT_A * 1.1
+    slow = quick = calm(25.0, 5.0)
+    offers: list[float] = []
+    for second in range(0, 1000, 10):
+        house_a = 20.0 if second == 0 else 5.0
+        draw_a = min(slow.current_a, 25.0)
+        slow = balance(
+            slow,
+            replace(
+                look(house_a + draw_a, draw_a, offered_a=slow.current_a, now_s=float(second)),
+                bears_a=bears_a,
+            ),
+        )
+        quick = balance(
+            quick, look(house_a + quick.current_a, quick.current_a, offered_a=quick.current_a, now_s=float(second))
+        )
+        offers.append(slow.current_a)
+    assert offers[0] == 10.0
+    assert max(offers[:90]) == offers[89] == pytest.approx(bears_a - 20.0)
+    assert offers[-1] == quick.current_a == 25.0
+
+
 def test_a_house_that_exports_leaves_more_than_the_limit() -> None:
     assert balance(calm(40.0), look(-10.0, 0.0, now_s=0.0)).current_a == 40.0
 
