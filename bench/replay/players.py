@@ -55,7 +55,7 @@ class Ours:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._clock = StepClock()
-        connection = Connection(site.phases, 6.0, site.limit_a, breaker="C" if site.curve is LINKY else site.curve.name)
+        connection = Connection(site.phases, 6.0, site.limit_a, breaker="C" if site.curve == LINKY else site.curve.name)
         self.controller = Controller(self._clock, ProfileStore({1: 3}), connection)
         self._rating = (Limit(site.vehicle.max_a, LimitSource.HARDWARE, self._clock.now()),)
         self._offered_a = 0.0
@@ -68,7 +68,7 @@ class Ours:
         if told is not None:
             self.controller.see([demand])
             shown = _shown(told, site.phases)
-            linky = site.curve is LINKY
+            linky = site.curve == LINKY  # a copy in a process of the pool is the same curve
             tells_va = linky and (site.phases == 1 or not site.meter.whole_amperes)
             powers_va = shown.map(lambda a: a * VOLTS_V if tells_va and a is not None else None)
             sample = GridSample(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,6 +112,13 @@ def test_the_patient_oracle_pauses_three_minutes_where_the_other_flaps() -> None
     assert patient.energy_wh < flapping.energy_wh
     zeros = "".join("0" if offered_a == 0.0 else "1" for offered_a in patient.offers).strip("0").split("1")
     assert min(len(pause) for pause in zeros if pause) >= 180
+
+
+def test_a_site_that_was_carried_to_another_process_plays_as_it_did_before() -> None:
+    """Copies of the constants are no less what they are: a Linky still tells its cut-off."""
+    evening = [steps((60, 5.0), (90, 42.0), (600, 12.0))]
+    carried: Site = pickle.loads(pickle.dumps(FLAT))
+    assert replay(carried, evening, OURS) == replay(FLAT, evening, OURS)
 
 
 def test_whoever_ignores_the_house_trips() -> None:
