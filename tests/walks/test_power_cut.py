@@ -306,7 +306,7 @@ async def test_a_power_cut_at_any_moment_loses_nothing_and_bills_nothing_twice(t
             await endurance.station.aclose()
     assert endurance.cuts == len(Cut) + 2  # one of them fails twice
     assert len(endurance.interrupted) >= 2  # surely while charging, with and without a link
-    assert len(endurance.known) > len(endurance.interrupted)
+    assert set(endurance.interrupted) <= endurance.known  # how many came to their own end is chance
     assert csms.schema_faults == []
 
 
