@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import quote
@@ -19,6 +19,8 @@ from station.web.door.visitor import Visitor, visitor_of
 from station.web.words import COOKIE, LANGUAGES, catalogue, language_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jinja2 import Environment
 
     from station.web.host import Host
@@ -44,33 +46,7 @@ _MORE: Final = {"commissioning": _for_commissioning}
 def page_routes(api: FastAPI, host: Host) -> None:
     """Everything that a person reads."""
     api.mount("/static", StaticFiles(directory=_HERE / "static"))
-
-    def page(request: Request, name: str, **more: object) -> HTMLResponse:
-        visitor, language = visitor_of(request), language_of(request)
-        texts = catalogue(language)
-
-        def text(key: str, **values: object) -> str:
-            return texts[key].format(**values) if values else texts[key]
-
-        html = (
-            _templates()
-            .get_template(f"{name}.html")
-            .render(
-                t=text,
-                language=language,
-                languages=LANGUAGES,
-                page=name,
-                path=request.url.path,
-                places=[(path, word) for path, word in _PAGES.items() if _may(visitor, path)],
-                role=visitor.role.word,
-                signed_in=visitor.session is not None,
-                identity=host.configuration.station.identity,
-                version=package_version(),
-                **more,
-            )
-        )
-        return HTMLResponse(html, headers={"Content-Language": language, "Vary": "Accept-Language, Cookie"})
-
+    page = partial(_page, host)
     for path, name in _PAGES.items():
 
         async def place(request: Request, name: str = name) -> HTMLResponse:
@@ -78,10 +54,45 @@ def page_routes(api: FastAPI, host: Host) -> None:
 
         api.add_api_route(path, place, methods=["GET"], include_in_schema=False, response_class=HTMLResponse)
 
+    @api.get("/api/docs", include_in_schema=False)
+    async def documentation(request: Request) -> HTMLResponse:
+        return page(request, "docs", operations=_operations(api))
+
+    _entrance_routes(api, host, page)
+    _language_routes(api)
+
+
+def _page(host: Host, request: Request, name: str, **more: object) -> HTMLResponse:
+    """A page in the words of whoever asks, with the places where they may go."""
+    visitor, language = visitor_of(request), language_of(request)
+    texts = catalogue(language)
+
+    def text(key: str, **values: object) -> str:
+        return texts[key].format(**values) if values else texts[key]
+
+    html = (
+        _templates()
+        .get_template(f"{name}.html")
+        .render(
+            t=text,
+            language=language,
+            languages=LANGUAGES,
+            page=name,
+            path=request.url.path,
+            places=[(path, word) for path, word in _PAGES.items() if _may(visitor, path)],
+            role=visitor.role.word,
+            signed_in=visitor.session is not None,
+            identity=host.configuration.station.identity,
+            version=package_version(),
+            **more,
+        )
+    )
+    return HTMLResponse(html, headers={"Content-Language": language, "Vary": "Accept-Language, Cookie"})
+
+
+def _entrance_routes(api: FastAPI, host: Host, page: Callable[..., HTMLResponse]) -> None:
     @api.get("/sign-in", include_in_schema=False)
-    async def sign_in(  # pyright: ignore[reportUnusedFunction]  # the decorators register these
-        request: Request, role: str = "", to: str = "/"
-    ) -> Response:
+    async def sign_in(request: Request, role: str = "", to: str = "/") -> Response:
         if host.life is None:
             return RedirectResponse(f"/starting?to={quote(request.url.path)}", status_code=303)
         accounts = host.life.access.accounts
@@ -91,14 +102,14 @@ def page_routes(api: FastAPI, host: Host) -> None:
         return page(request, "sign-in", able=able, awaiting=awaiting, wanted=wanted, to=_own_path(to))
 
     @api.get("/first-password", include_in_schema=False)
-    async def first_password(request: Request, role: str = "installer", to: str = "/") -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
+    async def first_password(request: Request, role: str = "installer", to: str = "/") -> HTMLResponse:
         roles = [one.word for one in ACCOUNTS]
         return page(
             request, "first-password", able=roles, wanted=role if role in roles else "installer", to=_own_path(to)
         )
 
     @api.get("/starting", include_in_schema=False)
-    async def starting(request: Request, to: str = "/") -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def starting(request: Request, to: str = "/") -> Response:
         if host.life is not None:
             return RedirectResponse(_own_path(to), status_code=303)
         answer = page(request, "starting")
@@ -106,8 +117,10 @@ def page_routes(api: FastAPI, host: Host) -> None:
         answer.headers.update({"Retry-After": str(ASK_AGAIN_S), "Refresh": str(ASK_AGAIN_S)})
         return answer
 
+
+def _language_routes(api: FastAPI) -> None:
     @api.get("/language/{language}", include_in_schema=False)
-    async def choose_language(request: Request, language: str, to: Annotated[str, Query()] = "/") -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def choose_language(request: Request, language: str, to: Annotated[str, Query()] = "/") -> Response:
         if language not in LANGUAGES:
             raise HTTPException(404, "there is no such language")
         answer = RedirectResponse(_own_path(to), status_code=303)
@@ -116,14 +129,10 @@ def page_routes(api: FastAPI, host: Host) -> None:
         return answer
 
     @api.get("/words/{language}.json", include_in_schema=False)
-    async def words(language: str) -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
+    async def words(language: str) -> JSONResponse:
         if language not in LANGUAGES:
             raise HTTPException(404, "there is no such language")
         return JSONResponse(dict(catalogue(language)))
-
-    @api.get("/api/docs", include_in_schema=False)
-    async def documentation(request: Request) -> HTMLResponse:  # pyright: ignore[reportUnusedFunction]
-        return page(request, "docs", operations=_operations(api))
 
 
 @cache

@@ -17,7 +17,7 @@ Payload = dict[str, Any]
 
 _LONGEST_ID = 36
 _LONGEST_DESCRIPTION = 255
-_ERROR_CODES = frozenset(
+ERROR_CODES = frozenset(
     {
         "FormatViolation",
         "GenericError",
@@ -33,7 +33,7 @@ _ERROR_CODES = frozenset(
         "TypeConstraintViolation",
     }
 )
-"""part 4, 4.3"""
+"""part 4, §4.3, table 8"""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def fault_of(frame: Frame) -> str | None:
 def _fault_of_error(frame: Frame) -> str | None:
     """A CALLERROR has no schema, but a code of the table, a description that is not too long, and an object."""
     code, description = frame.payload["code"], frame.payload["description"]
-    if code not in _ERROR_CODES:
+    if code not in ERROR_CODES:
         return f"CALLERROR to {frame.action}: there is no code {code}"
     if not isinstance(description, str) or len(description) > _LONGEST_DESCRIPTION:
         return f"CALLERROR to {frame.action}: no description: {description!r}"

@@ -11,22 +11,7 @@ from hypothesis import strategies as st
 
 from ocpp_handlers import frame
 from ocpp_handlers.frame import Call, Error, Nonsense, Result
-
-ERROR_CODES = {
-    "FormatViolation",
-    "GenericError",
-    "InternalError",
-    "MessageTypeNotSupported",
-    "NotImplemented",
-    "NotSupported",
-    "OccurrenceConstraintViolation",
-    "PropertyConstraintViolation",
-    "ProtocolError",
-    "RpcFrameworkError",
-    "SecurityError",
-    "TypeConstraintViolation",
-}
-"""Part 4, table 8"""
+from tests.conformance.frames import ERROR_CODES
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

@@ -21,25 +21,10 @@ from ocpp.messages import (
 
 from ocpp_handlers import actions
 from ocpp_handlers.schema import SchemaFault, Schemas
+from tests.conformance.frames import ERROR_CODES
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ACTIONS = sorted(action.name for action in vars(actions).values() if isinstance(action, actions.Action))
-
-# Part 4 table 8
-ERROR_CODES = {
-    "FormatViolation",
-    "GenericError",
-    "InternalError",
-    "MessageTypeNotSupported",
-    "NotImplemented",
-    "NotSupported",
-    "OccurrenceConstraintViolation",
-    "PropertyConstraintViolation",
-    "ProtocolError",
-    "RpcFrameworkError",
-    "SecurityError",
-    "TypeConstraintViolation",
-}
 
 Schema = TypedDict(
     "Schema",

@@ -67,17 +67,17 @@ def account_routes(api: FastAPI, living: Living) -> None:
 
 def _session_routes(api: FastAPI, living: Living) -> None:
     @api.get("/api/session")
-    async def session(request: Request) -> Json:  # pyright: ignore[reportUnusedFunction]  # the decorators register these
+    async def session(request: Request) -> Json:
         return _told(visitor_of(request), (await _access(living)))
 
     @api.post("/api/session", status_code=201)
-    async def sign_in(request: Request, body: SignIn) -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def sign_in(request: Request, body: SignIn) -> Response:
         access, visitor = await _access(living), visitor_of(request)
         answer = await access.sign_in(_role(body.role), body.password.get_secret_value(), visitor.address)
         return _entered(request, access, answer, bearer=body.bearer, wrong="the password is wrong")
 
     @api.delete("/api/session")
-    async def sign_out(request: Request) -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def sign_out(request: Request) -> Response:
         visitor = visitor_of(request)
         if visitor.session is not None:
             (await _access(living)).sessions.end(visitor.session)
@@ -89,7 +89,7 @@ def _session_routes(api: FastAPI, living: Living) -> None:
 
 def _password_routes(api: FastAPI, living: Living) -> None:
     @api.get("/api/accounts")
-    async def accounts() -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def accounts() -> Json:
         kept = (await _access(living)).accounts
         return {
             role.word: {"has_password": kept.has_password(role), "awaits_code": kept.awaits_code(role)}
@@ -97,7 +97,7 @@ def _password_routes(api: FastAPI, living: Living) -> None:
         }
 
     @api.post("/api/accounts/{role}/first-password", status_code=201)
-    async def first_password(request: Request, role: RoleWord, body: FirstPassword) -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def first_password(request: Request, role: RoleWord, body: FirstPassword) -> Response:
         access, visitor = await _access(living), visitor_of(request)
         code, password = body.code.get_secret_value(), body.password.get_secret_value()
         try:
@@ -107,7 +107,7 @@ def _password_routes(api: FastAPI, living: Living) -> None:
         return _entered(request, access, answer, bearer=False, wrong="the code is wrong, or was used already")
 
     @api.put("/api/accounts/{role}/password", status_code=202)
-    async def change_password(request: Request, role: RoleWord, body: NewPassword) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def change_password(request: Request, role: RoleWord, body: NewPassword) -> Json:
         access, visitor = await _access(living), visitor_of(request)
         await _prove(access, visitor, body)
         meant = _lesser(visitor, role, or_own=True)
@@ -120,7 +120,7 @@ def _password_routes(api: FastAPI, living: Living) -> None:
         return {"accepted": True}
 
     @api.post("/api/accounts/{role}/code", status_code=201)
-    async def hand_on_code(request: Request, role: RoleWord) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def hand_on_code(request: Request, role: RoleWord) -> Json:
         meant = _lesser(visitor_of(request), role, or_own=False)
         code = await (await _access(living)).accounts.hand_on_code(meant)
         return {"code": code, "days": CODE_LASTS.days}
@@ -128,14 +128,14 @@ def _password_routes(api: FastAPI, living: Living) -> None:
 
 def _token_routes(api: FastAPI, living: Living) -> None:
     @api.get("/api/access-tokens")
-    async def tokens() -> list[Json]:  # pyright: ignore[reportUnusedFunction]
+    async def tokens() -> list[Json]:
         return [
             {"name": name, "role": token.role.word, "expires_at": token.expires_at.isoformat()}
             for name, token in (await _access(living)).tokens.all().items()
         ]
 
     @api.post("/api/access-tokens", status_code=201)
-    async def new_token(request: Request, body: NewToken) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def new_token(request: Request, body: NewToken) -> Json:
         meant = _lesser(visitor_of(request), body.role, or_own=True)
         try:
             secret = await (await _access(living)).new_token(body.name, meant, timedelta(days=body.days))
@@ -144,7 +144,7 @@ def _token_routes(api: FastAPI, living: Living) -> None:
         return {"name": body.name, "token": secret}
 
     @api.delete("/api/access-tokens/{name}", status_code=202)
-    async def revoke(request: Request, name: str) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def revoke(request: Request, name: str) -> Json:
         tokens = (await _access(living)).tokens
         found = tokens.all().get(name)
         if found is None:

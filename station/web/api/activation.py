@@ -11,7 +11,7 @@ from station.commissioning.activation import Activation, Stage
 from station.commissioning.installer_test import begin_test, end_test
 from station.commissioning.report import write_report
 from station.web.api.commissioning import hindrances
-from station.web.api.living import Command, Living, Wait, maybe_settle
+from station.web.api.living import Command, Living, Wait, accepted, maybe_settle
 from station.web.api.status import Json
 from station.web.host import Host
 
@@ -26,11 +26,11 @@ def activation_routes(api: FastAPI, living: Living, host: Host) -> None:
     """The life of a station until it serves the public."""
 
     @api.get("/api/commissioning")
-    async def state() -> Json:  # pyright: ignore[reportUnusedFunction]  # the decorators register these
+    async def state() -> Json:
         return _told(living.life.activation)
 
     @api.post("/api/commissioning", status_code=202)
-    async def commissioned(wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def commissioned(wait: Wait = None) -> Json:
         activation = living.life.activation
         if activation.stage is Stage.NOT_COMMISSIONED and (left := hindrances(living.life, host)):
             raise HTTPException(409, f"still to be done: {', '.join(left)}")
@@ -42,24 +42,22 @@ def activation_routes(api: FastAPI, living: Living, host: Host) -> None:
         return {"accepted": True} | _told(living.life.activation)
 
     @api.post("/api/commissioning/test-session", status_code=202)
-    async def test_session(body: TestSession | None = None, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def test_session(body: TestSession | None = None, wait: Wait = None) -> Json:
         evse = living.evse((body or TestSession()).evse)
         if living.life.activation.activated:
             raise HTTPException(409, "the station is activated: charge as everybody does")
         if not begin_test(living.life.station, evse):
             raise HTTPException(409, "the EVSE cannot be used now")
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)
 
     @api.delete("/api/commissioning/test-session", status_code=202)
-    async def end_of_test(body: TestSession | None = None, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def end_of_test(body: TestSession | None = None, wait: Wait = None) -> Json:
         if not end_test(living.life.station, living.evse((body or TestSession()).evse)):
             raise HTTPException(409, "no test session goes on there")
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)
 
     @api.post("/api/activation", status_code=202)
-    async def activate(wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def activate(wait: Wait = None) -> Json:
         if not await living.life.activation.activate():
             raise HTTPException(409, "the station is not commissioned yet")
         await maybe_settle(host, wait)

@@ -34,7 +34,7 @@ def card_routes(api: FastAPI, living: Living) -> None:
     """Everything below /api/cards."""
 
     @api.get("/api/cards")
-    async def cards() -> Json:  # pyright: ignore[reportUnusedFunction]  # the decorators register these
+    async def cards() -> Json:
         life = living.life
         return {
             "counts": life.connect is None,
@@ -46,11 +46,11 @@ def card_routes(api: FastAPI, living: Living) -> None:
         }
 
     @api.post("/api/cards", status_code=201)
-    async def add(body: Card) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def add(body: Card) -> Json:
         return {"name": await living.life.cards.add(IdToken(body.id_token, body.type), body.label)}
 
     @api.post("/api/cards/learning", status_code=202)
-    async def learn(body: Learning) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def learn(body: Learning) -> Json:
         try:
             living.life.cards.learn(body.label)
         except ValueError as error:
@@ -58,12 +58,12 @@ def card_routes(api: FastAPI, living: Living) -> None:
         return {"accepted": True, "for_s": LEARN_S}
 
     @api.delete("/api/cards/learning", status_code=202)
-    async def stop_learning() -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def stop_learning() -> Json:
         living.life.cards.stop_learning()
         return {"accepted": True}
 
     @api.delete("/api/cards/{name}", status_code=202)
-    async def remove(name: str) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def remove(name: str) -> Json:
         if not await living.life.cards.remove(name):
             raise HTTPException(404, "there is no such card")
         return {"accepted": True}

@@ -40,7 +40,7 @@ def certificate_routes(api: FastAPI, living: Living) -> None:
     """What the certificate store shows."""
 
     @api.get("/api/certificates")
-    async def certificates() -> list[Json]:  # pyright: ignore[reportUnusedFunction]  # the decorators register these
+    async def certificates() -> list[Json]:
         held = await living.life.certificates.all_pem()
         return [{"type": kind, "fallback": fallback, **describe(pem), "pem": pem} for kind, fallback, pem in held]
 
@@ -49,12 +49,12 @@ def certificate_seeding_routes(api: FastAPI, living: Living) -> None:
     """What a test bench puts into the certificate store, past its rules."""
 
     @api.put("/api/sim/certificates", status_code=202)
-    async def put(body: SeededCertificate) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def put(body: SeededCertificate) -> Json:
         await _carried_out(living.life.certificates.put(_use(body.type), body.pem))
         return {"accepted": True}
 
     @api.delete("/api/sim/certificates", status_code=202)
-    async def remove(body: ForgottenCertificate) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def remove(body: ForgottenCertificate) -> Json:
         removed = await _carried_out(living.life.certificates.remove(_use(body.type), body.pem))
         return {"accepted": True, "removed": removed or 0}
 

@@ -20,12 +20,12 @@ def charge_routes(api: FastAPI, living: Living) -> None:
     bills = _Bills()
 
     @api.get("/api/charges")
-    async def charges() -> list[Json]:  # pyright: ignore[reportUnusedFunction]  # the decorators register these
+    async def charges() -> list[Json]:
         life = living.life
         return [await _charge(life, evse, bills) for evse in life.station.evses.values()]
 
     @api.get("/api/history")
-    async def history(since_s: Annotated[float, Query(ge=0)] = 0.0) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def history(since_s: Annotated[float, Query(ge=0)] = 0.0) -> Json:
         life = living.life
         moments = life.history.since(since_s)
         grid = life.load.controller.watch

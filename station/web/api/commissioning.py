@@ -176,21 +176,21 @@ def commissioning_routes(api: FastAPI, living: Living, host: Host) -> None:
     """The steps, in any order and as often as wanted."""
 
     @api.get("/api/commissioning/steps")
-    async def steps() -> list[Json]:  # pyright: ignore[reportUnusedFunction]  # the decorators register these
+    async def steps() -> list[Json]:
         there, findings = _tests(living, host).installation, living.life.commissioning.findings
         return [_told(step, there, findings.get(step)) for step in Step]
 
     @api.get("/api/commissioning/card")
-    async def wiring_card() -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def wiring_card() -> Json:
         torques = [{"cross_section_mm2": size, "torque_nm": torque} for size, torque in TORQUES_NM.items()]
         return {"torques": torques, "cover_screws_nm": COVER_SCREWS_NM}
 
     @api.get("/api/commissioning/meter")
-    async def live_meter() -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def live_meter() -> Json:
         return dict(_tests(living, host).live_meter())
 
     @api.post("/api/commissioning/steps")
-    async def try_step(body: Given, request: Request) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def try_step(body: Given, request: Request) -> Json:
         tests, step = _tests(living, host), Step(body.step)
         _check_applies(step, tests.installation, living.life)
         trial = await _trial(body, tests, living)
@@ -198,7 +198,7 @@ def commissioning_routes(api: FastAPI, living: Living, host: Host) -> None:
         return _told(step, tests.installation, finding)
 
     @api.post("/api/commissioning/steps/{step}/skip")
-    async def skip(step: Step, body: Skip, request: Request) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def skip(step: Step, body: Skip, request: Request) -> Json:
         tests = _tests(living, host)
         _check_applies(step, tests.installation, living.life)
         if step not in SKIPPABLE:
@@ -207,7 +207,7 @@ def commissioning_routes(api: FastAPI, living: Living, host: Host) -> None:
         return _told(step, tests.installation, await tests.keep(step, trial, _who(request, living.life, None)))
 
     @api.post("/api/commissioning/shunt-trip", status_code=202)
-    async def energise_shunt_trip() -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def energise_shunt_trip() -> Json:
         _check_applies(Step.SHUNT_TRIP, _tests(living, host).installation, living.life)
         if not await living.life.residual.try_shunt_trip():
             raise HTTPException(409, "the shunt trip cannot be tried now: an EVSE is in use, or the coil does not obey")

@@ -25,7 +25,7 @@ def diagnosis_routes(api: FastAPI, living: Living) -> None:
     """Everything that only looks."""
 
     @api.get("/api/io")
-    async def inputs_and_outputs() -> Json:  # pyright: ignore[reportUnusedFunction]  # the decorators register these
+    async def inputs_and_outputs() -> Json:
         life = living.life
         order = life.grid_orders.order if life.grid_orders is not None else None
         jumpers = life.jumpers() if life.jumpers is not None else None
@@ -40,7 +40,7 @@ def diagnosis_routes(api: FastAPI, living: Living) -> None:
         }
 
     @api.get("/api/meter-frames")
-    async def meter_frames(since: Since = 0) -> list[Json]:  # pyright: ignore[reportUnusedFunction]
+    async def meter_frames(since: Since = 0) -> list[Json]:
         return [
             {
                 "number": chunk.number,
@@ -54,14 +54,14 @@ def diagnosis_routes(api: FastAPI, living: Living) -> None:
         ]
 
     @api.get("/api/frames")
-    async def frames(since: Since = 0) -> list[Json]:  # pyright: ignore[reportUnusedFunction]
+    async def frames(since: Since = 0) -> list[Json]:
         return [
             {"number": frame.number, "at": frame.at.isoformat(), "direction": frame.direction, "text": frame.text}
             for frame in living.life.frames.since(since)
         ]
 
     @api.get("/api/logs", response_class=PlainTextResponse)
-    async def log(  # pyright: ignore[reportUnusedFunction]
+    async def log(
         most: Annotated[int, Query(ge=1, le=_MOST_LINES)] = 500,
         having: Annotated[str, Query(max_length=100)] = "",
     ) -> PlainTextResponse:

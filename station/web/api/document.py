@@ -40,7 +40,7 @@ def document_routes(api: FastAPI, living: Living, host: Host) -> None:
             return Response(await asyncio.to_thread(draw), media_type="application/pdf", headers=attachment(name))
 
     @api.get("/api/transactions/{transaction_id}/receipt.pdf", response_class=Response)
-    async def receipt(transaction_id: str, lang: Lang = "en") -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def receipt(transaction_id: str, lang: Lang = "en") -> Response:
         life = living.life
         found = await life.transactions.get(transaction_id)
         if found is None:
@@ -55,7 +55,7 @@ def document_routes(api: FastAPI, living: Living, host: Host) -> None:
         return await drawn(draw, f"receipt-{found.number}.pdf")
 
     @api.get("/api/commissioning/report.pdf", response_class=Response)
-    async def commissioning(lang: Lang = "en") -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def commissioning(lang: Lang = "en") -> Response:
         found, issuer = await asyncio.to_thread(read_report, host.configuration), _issuer(host)
         if found is None:
             raise HTTPException(404, "the station was not commissioned step by step")
@@ -69,9 +69,7 @@ def document_routes(api: FastAPI, living: Living, host: Host) -> None:
         return await drawn(draw, "commissioning.pdf")
 
     @api.get("/api/monthly-report.pdf", response_class=Response)
-    async def report(  # pyright: ignore[reportUnusedFunction]
-        month: MonthText, token: Token = None, lang: Lang = "en"
-    ) -> Response:
+    async def report(month: MonthText, token: Token = None, lang: Lang = "en") -> Response:
         life = living.life
         wanted, charges = await _charges(life, month, token)
         shown = table.card(charges[0]) if token is not None and charges else token
@@ -85,7 +83,7 @@ def document_routes(api: FastAPI, living: Living, host: Host) -> None:
         return await drawn(draw, f"charges-{month}.pdf")
 
     @api.get("/api/monthly-report.csv", response_class=Response)
-    async def report_as_table(month: MonthText, token: Token = None) -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def report_as_table(month: MonthText, token: Token = None) -> Response:
         life = living.life
         _, charges = await _charges(life, month, token)
         text = table.heading() + table.rows(charges, zone(life.clock.now(), life.station.settings))

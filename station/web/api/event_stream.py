@@ -26,7 +26,7 @@ def event_routes(api: FastAPI, host: Host) -> None:
     listeners = 0
 
     @api.get("/api/events")
-    async def events(request: Request) -> StreamingResponse:  # pyright: ignore[reportUnusedFunction]  # the decorator registers it
+    async def events(request: Request) -> StreamingResponse:  # the decorator registers it
         visitor = visitor_of(request)
         if listeners >= _MOST_LISTENERS:
             raise HTTPException(503, f"{_MOST_LISTENERS} listen already")

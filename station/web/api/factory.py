@@ -29,7 +29,7 @@ def factory_routes(api: FastAPI, living: Living, host: Host) -> None:
     """Service alone may do this."""
 
     @api.post("/api/factory-reset", status_code=202)
-    async def reset(body: Confirmation, request: Request) -> Json:  # pyright: ignore[reportUnusedFunction]  # the decorators register these
+    async def reset(body: Confirmation, request: Request) -> Json:
         del body
         try:
             installed = await reset_to_factory(living.life, host.site_settings, visitor_of(request).words)
@@ -39,7 +39,7 @@ def factory_routes(api: FastAPI, living: Living, host: Host) -> None:
         return {"accepted": True}
 
     @api.get("/api/label.svg", response_class=Response)
-    async def label(code: bool = False) -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def label(code: bool = False) -> Response:
         """The identification label; with the installer's code only while that is good."""
         who = host.configuration.station
         shown = await _open_code(living.life, host) if code else None

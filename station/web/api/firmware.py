@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from station.firmware.brought import TooLargeError, bring
 from station.firmware.firmware import OrderAnswer
 from station.firmware.state import UpdateOrder
-from station.web.api.living import Command, Living, Wait, maybe_settle
+from station.web.api.living import Command, Living, Wait, accepted
 from station.web.api.status import Json
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def firmware_routes(api: FastAPI, living: Living, host: Host) -> None:
     """Everything of /api/firmware."""
 
     @api.get("/api/firmware")
-    async def firmware() -> Json:  # pyright: ignore[reportUnusedFunction]  # the decorators register these
+    async def firmware() -> Json:
         life = living.life
         update = life.firmware.record.update
         return {
@@ -52,7 +52,7 @@ def firmware_routes(api: FastAPI, living: Living, host: Host) -> None:
         }
 
     @api.put("/api/firmware/image", status_code=202)
-    async def image(request: Request) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def image(request: Request) -> Json:
         life = living.life
         most = life.station.settings.firmware_most_bytes
         try:
@@ -65,7 +65,7 @@ def firmware_routes(api: FastAPI, living: Living, host: Host) -> None:
             raise HTTPException(507, f"the image is not kept: {error.strerror}") from error
 
     @api.post("/api/firmware", status_code=202)
-    async def update(body: Signed, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def update(body: Signed, wait: Wait = None) -> Json:
         life = living.life
         if not life.firmware.brought.exists():
             raise HTTPException(409, "bring an image first: PUT /api/firmware/image")
@@ -77,5 +77,4 @@ def firmware_routes(api: FastAPI, living: Living, host: Host) -> None:
             await verdict.then()
         if verdict.answer not in {OrderAnswer.ACCEPTED, OrderAnswer.ACCEPTED_CANCELED}:
             raise HTTPException(409, verdict.info or verdict.answer.value)
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)

@@ -26,7 +26,7 @@ def grid_order_routes(api: FastAPI, living: Living) -> None:
         return found
 
     @api.get("/api/grid-orders")
-    async def grid_orders() -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def grid_orders() -> Json:
         record, order = orders().record, orders().order
         now = living.life.clock.now()
         midnight = datetime.combine(now.date(), time(), UTC)
@@ -40,6 +40,6 @@ def grid_order_routes(api: FastAPI, living: Living) -> None:
         }
 
     @api.get("/api/grid-orders.csv")
-    async def grid_orders_as_table() -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def grid_orders_as_table() -> Response:
         headers = {"Content-Disposition": 'attachment; filename="grid-orders.csv"'}
         return Response(as_csv(orders().record.entries), media_type="text/csv; charset=utf-8", headers=headers)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from station.evse import Evse
 from station.life import Life
+from station.web.api.status import Json
 from station.web.host import Host
 
 
@@ -47,3 +48,9 @@ async def maybe_settle(host: Host, wait: str | None) -> None:
     """Wait until the station has done all that follows from what was asked, where that is wanted."""
     if wait is not None:
         await host.clock.settle()
+
+
+async def accepted(host: Host, wait: str | None) -> Json:
+    """The answer to what the station will do, or has done where that is waited for."""
+    await maybe_settle(host, wait)
+    return {"accepted": True}

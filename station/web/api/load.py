@@ -11,7 +11,7 @@ from energy.limit import told
 from station.limits.priorities import HIGHEST
 from station.limits.shared_limits import LONGEST_S, USUAL_S, Setter, Wish
 from station.settings import Settings
-from station.web.api.living import Command, Living, Wait, maybe_settle
+from station.web.api.living import Command, Living, Wait, accepted, maybe_settle
 from station.web.api.status import Json
 from station.web.host import Host
 
@@ -46,9 +46,11 @@ class Priority(Command):
 
 def load_routes(api: FastAPI, living: Living, host: Host) -> None:
     """Everything below /api/load-management, and what a driver does about it."""
+    _limit_routes(api, living, host)
+    _wish_routes(api, living, host)
 
     @api.get("/api/load-management")
-    async def state() -> Json:  # pyright: ignore[reportUnusedFunction]  # the decorators register these
+    async def state() -> Json:
         life = living.life
         controller, settings = life.load.controller, life.station.settings
         watch = controller.watch
@@ -68,8 +70,10 @@ def load_routes(api: FastAPI, living: Living, host: Host) -> None:
             },
         }
 
+
+def _limit_routes(api: FastAPI, living: Living, host: Host) -> None:
     @api.put("/api/load-management/limits/{setter}", status_code=202)
-    async def limit(setter: Setter, body: Limiting, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def limit(setter: Setter, body: Limiting, wait: Wait = None) -> Json:
         if body.current_a is None and body.power_w is None:
             raise HTTPException(422, "current_a or power_w: one of them is needed")
         held = await living.life.shared_limits.put(
@@ -79,36 +83,34 @@ def load_routes(api: FastAPI, living: Living, host: Host) -> None:
         return {"accepted": True, "until": held.until.isoformat() if held.until is not None else None}
 
     @api.delete("/api/load-management/limits/{setter}", status_code=202)
-    async def no_limit(setter: Setter, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def no_limit(setter: Setter, wait: Wait = None) -> Json:
         await living.life.shared_limits.clear(setter)
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)
 
+
+def _wish_routes(api: FastAPI, living: Living, host: Host) -> None:
     @api.put("/api/load-management/tariff", status_code=202)
-    async def tariff(body: TariffPlan, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def tariff(body: TariffPlan, wait: Wait = None) -> Json:
         settings = living.life.station.settings
         await settings.change(Settings.tariff_departure, body.departure)
         await settings.change(Settings.tariff_energy_wh, str(body.energy_wh))
         await settings.change(Settings.tariff_mode, body.mode)
         living.life.load.poke()
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)
 
     @api.put("/api/load-management/priorities/{evse_id}", status_code=202)
-    async def priority(evse_id: int, body: Priority, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def priority(evse_id: int, body: Priority, wait: Wait = None) -> Json:
         load = living.life.load
         await load.priorities.change(living.evse(evse_id).id, body.priority)
         load.poke()
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)
 
     @api.post("/api/evses/{evse_id}/charge-now", status_code=202)
-    async def charge_now(evse_id: int, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def charge_now(evse_id: int, wait: Wait = None) -> Json:
         evse = living.evse(evse_id)
         if evse.state.authorization is None:
             raise HTTPException(409, "nobody charges here")
         if living.life.load.tariff is not None:
             living.life.load.tariff.charge_now(evse_id)
         living.life.load.poke()
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)

@@ -33,7 +33,7 @@ def metering_routes(api: FastAPI, living: Living) -> None:
     _record_routes(api, living)
 
     @api.post("/api/evses/{evse_id}/meter-exchange")
-    async def exchange(evse_id: int, body: Exchange) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def exchange(evse_id: int, body: Exchange) -> Json:
         evse = living.evse(evse_id)
         try:
             done = await living.life.metrology.meters.exchange(evse, body.by, body.reason)
@@ -47,7 +47,7 @@ def metering_routes(api: FastAPI, living: Living) -> None:
         }
 
     @api.get("/api/metering/journal")
-    async def journal(  # pyright: ignore[reportUnusedFunction]
+    async def journal(
         after: Annotated[int, Query(ge=0)] = 0, most: Annotated[int, Query(ge=1, le=5000)] = 500
     ) -> list[Json]:
         return await living.life.books.entries(after, most)
@@ -55,16 +55,16 @@ def metering_routes(api: FastAPI, living: Living) -> None:
 
 def _key_routes(api: FastAPI, living: Living) -> None:
     @api.get("/api/metering/public-keys")
-    async def public_keys() -> list[Json]:  # pyright: ignore[reportUnusedFunction]
+    async def public_keys() -> list[Json]:
         current = {one.key.fingerprint for one in living.life.metrology.signatures.values() if one.key is not None}
         return [_told(key, current=key.fingerprint in current) for key in await living.life.metrology.records.keys()]
 
     @api.get("/api/evses/{evse_id}/public-key")
-    async def public_key(evse_id: int) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def public_key(evse_id: int) -> Json:
         return _told(await _key(living, evse_id), current=True)
 
     @api.get("/api/evses/{evse_id}/public-key.svg")
-    async def public_key_as_qr_code(evse_id: int) -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def public_key_as_qr_code(evse_id: int) -> Response:
         import segno
 
         key = await _key(living, evse_id)
@@ -98,9 +98,7 @@ def _told(key: KnownKey, *, current: bool) -> Json:
 
 def _record_routes(api: FastAPI, living: Living) -> None:
     @api.get("/api/transactions/{transaction_id}/record", response_class=Response)
-    async def record(  # pyright: ignore[reportUnusedFunction]
-        transaction_id: str, form: Annotated[Literal["xml", "text"], Query()] = "xml"
-    ) -> Response:
+    async def record(transaction_id: str, form: Annotated[Literal["xml", "text"], Query()] = "xml") -> Response:
         found = await living.life.metrology.records.of(transaction_id)
         if not found:
             raise HTTPException(404, "nothing of such a transaction is signed")

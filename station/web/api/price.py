@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from pydantic import ConfigDict
 
 from station.configuration.price_table import PricesConfig
-from station.web.api.living import Living, Wait, maybe_settle
+from station.web.api.living import Living, Wait, accepted
 from station.web.api.status import Json
 from station.web.host import Host
 
@@ -23,22 +23,20 @@ def price_routes(api: FastAPI, living: Living, host: Host) -> None:
     """GET, PUT and DELETE of /api/prices."""
 
     @api.get("/api/prices")
-    async def prices() -> Json:  # pyright: ignore[reportUnusedFunction]  # the decorators register these
+    async def prices() -> Json:
         current = living.life.prices.current
         return {"prices": PricesConfig.of(current).model_dump(mode="json") if current is not None else None}
 
     @api.put("/api/prices", status_code=202)
-    async def change(body: NewPrices, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def change(body: NewPrices, wait: Wait = None) -> Json:
         life = living.life
         prices = body.as_list()
         if "currency" not in body.model_fields_set:
             prices = replace(prices, currency=life.station.settings.currency)
         await life.prices.change(prices)
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)
 
     @api.delete("/api/prices", status_code=202)
-    async def ask_nothing(wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def ask_nothing(wait: Wait = None) -> Json:
         await living.life.prices.change(None)
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI, HTTPException
 
 from station.model import Fault
-from station.web.api.living import Living, Wait, maybe_settle
+from station.web.api.living import Living, Wait, accepted
 from station.web.api.status import Json
 from station.web.host import Host
 
@@ -20,24 +20,23 @@ def residual_routes(api: FastAPI, host: Host, living: Living) -> None:
     """State, test and clearing."""
 
     @api.get("/api/evses/{evse_id}/residual-current")
-    async def show(evse_id: int) -> Json:  # pyright: ignore[reportUnusedFunction]  # the decorators register these
+    async def show(evse_id: int) -> Json:
         return residual_status(living.life.residual, living.evse(evse_id))
 
     @api.post("/api/evses/{evse_id}/residual-current/test")
-    async def test(evse_id: int) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def test(evse_id: int) -> Json:
         result = await living.life.residual.test(living.evse(evse_id).id)
         if result is None:
             raise HTTPException(409, "the monitor cannot be tested now: somebody uses this EVSE")
         return {"result": result.value}
 
     @api.delete("/api/evses/{evse_id}/residual-current", status_code=202)
-    async def clear(evse_id: int, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def clear(evse_id: int, wait: Wait = None) -> Json:
         try:
             await living.life.residual.clear(living.evse(evse_id).id)
         except ValueError as error:
             raise HTTPException(409, str(error)) from error
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)
 
 
 def residual_status(guard: ResidualCurrentGuard, evse: Evse) -> Json:

@@ -23,16 +23,16 @@ def settings_routes(api: FastAPI, living: Living, host: Host) -> None:
     turn = asyncio.Lock()
 
     @api.get("/api/commissioning/settings")
-    async def show() -> dict[str, object]:  # pyright: ignore[reportUnusedFunction]  # the decorators register these
+    async def show() -> dict[str, object]:
         return host.site_settings.shown
 
     @api.get("/api/commissioning/settings/in-force")
-    async def in_force() -> dict[str, object]:  # pyright: ignore[reportUnusedFunction]
+    async def in_force() -> dict[str, object]:
         """What counts now, from site or installation file."""
         return told_of(host.configuration)
 
     @api.patch("/api/commissioning/settings", status_code=202)
-    async def change(body: dict[str, JsonValue], wait: Wait = None) -> dict[str, object]:  # pyright: ignore[reportUnusedFunction]
+    async def change(body: dict[str, JsonValue], wait: Wait = None) -> dict[str, object]:
         """A JSON merge patch. The station begins a new life with it, as after a reset; `?wait=settled` awaits it."""
         async with turn:
             require_idle(living.life)

@@ -11,7 +11,7 @@ from fastapi.responses import PlainTextResponse, Response
 from station.availability import OrderAnswer
 from station.model import EvseRef, IdToken, IdTokenInfo, StoppedReason, TriggerReason
 from station.tokens.authorization import shown
-from station.web.api.living import Command, Living, Wait, maybe_settle
+from station.web.api.living import Command, Living, Wait, accepted, maybe_settle
 from station.web.api.status import Json, status
 from station.web.door.visitor import visitor_of
 from station.web.door.visitor_view import status_for
@@ -39,28 +39,28 @@ def station_routes(api: FastAPI, living: Living, host: Host) -> None:
 
 def _watching_routes(api: FastAPI, host: Host) -> None:
     @api.get("/healthz", response_class=PlainTextResponse)
-    async def alive() -> str:  # pyright: ignore[reportUnusedFunction]  # the decorators register these
+    async def alive() -> str:
         return "ok\n"
 
     @api.get("/metrics", response_class=PlainTextResponse)
-    async def prometheus() -> Response:  # pyright: ignore[reportUnusedFunction]
+    async def prometheus() -> Response:
         from station.web.api import metrics
 
         return Response(await metrics.text(host), media_type=metrics.CONTENT_TYPE)
 
     @api.get("/api/status")
-    async def whole_status(request: Request) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def whole_status(request: Request) -> Json:
         return status_for(visitor_of(request).role, await status(host))
 
 
 def _reading_routes(api: FastAPI, living: Living) -> None:
     @api.get("/api/variables")
-    async def variables() -> list[Json]:  # pyright: ignore[reportUnusedFunction]
+    async def variables() -> list[Json]:
         model = living.life.variables
         return [dataclasses.asdict(row) for row in model.rows()] if model is not None else []
 
     @api.get("/api/auth/cache")
-    async def cache() -> list[Json]:  # pyright: ignore[reportUnusedFunction]
+    async def cache() -> list[Json]:
         entries = living.life.station.tokens.entries()
         return [
             {"token": shown(IdToken(token, kind)), "type": kind, "info": _told_of_token(info)}
@@ -68,35 +68,34 @@ def _reading_routes(api: FastAPI, living: Living) -> None:
         ]
 
     @api.get("/api/security-events")
-    async def security_events(  # pyright: ignore[reportUnusedFunction]
+    async def security_events(
         most: Annotated[int, Query(ge=1, le=2000)] = 100,
     ) -> list[Json]:
         return [dataclasses.asdict(event) for event in await living.life.security_events.entries(most=most)]
 
     @api.get("/api/profiles")
-    async def profiles() -> list[Json]:  # pyright: ignore[reportUnusedFunction]
+    async def profiles() -> list[Json]:
         return [dataclasses.asdict(profile) for profile in living.life.load.profiles.store.all()]
 
 
 def _acting_routes(api: FastAPI, living: Living, host: Host) -> None:
     @api.post("/api/evses/{evse_id}/stop", status_code=202)
-    async def stop(evse_id: int, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def stop(evse_id: int, wait: Wait = None) -> Json:
         evse = living.evse(evse_id)
         if evse.state.authorization is None:
             raise HTTPException(409, "nobody charges here")
         evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL)
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)
 
     @api.post("/api/evses/{evse_id}/availability", status_code=202)
-    async def availability(evse_id: int, body: Operation, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def availability(evse_id: int, body: Operation, wait: Wait = None) -> Json:
         place = EvseRef(living.evse(evse_id).id)
         answer = await living.life.station.availability.order(place, operative=body.operative)
         await maybe_settle(host, wait)
         return {"accepted": True, "scheduled": answer is OrderAnswer.SCHEDULED}
 
     @api.post("/api/unlock", status_code=202)
-    async def unlock(body: Unlock | None = None, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def unlock(body: Unlock | None = None, wait: Wait = None) -> Json:
         evse = living.evse((body or Unlock()).evse)
         if evse.state.authorization is not None:
             raise HTTPException(409, "somebody charges here")
@@ -105,13 +104,12 @@ def _acting_routes(api: FastAPI, living: Living, host: Host) -> None:
         return {"accepted": True, "locked": evse.state.seen.locked}
 
     @api.delete("/api/tamper", status_code=202)
-    async def answer_for_tampering(wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def answer_for_tampering(wait: Wait = None) -> Json:
         try:
             await living.life.tamper.answer_for()
         except ValueError as error:
             raise HTTPException(409, str(error)) from error
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)
 
 
 def _told_of_token(info: IdTokenInfo) -> Json:

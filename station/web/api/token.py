@@ -10,7 +10,7 @@ from pydantic import Field
 
 from station.model import MOST_ADDITIONAL_INFO, IdToken
 from station.tokens.admission import TokenOutcome
-from station.web.api.living import Command, Living, Wait, maybe_settle
+from station.web.api.living import Command, Living, Wait, accepted
 from station.web.api.status import Json
 from station.web.host import Host
 
@@ -46,29 +46,28 @@ def token_routes(api: FastAPI, living: Living, host: Host) -> None:
     """Whoever wants to charge, or to stop others."""
 
     @api.post("/api/token", status_code=202)
-    async def present(token: Token, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def present(token: Token, wait: Wait = None) -> Json:
         if token.evse is not None:
             living.evse(token.evse)
         return await _told(host, _present(living, token, token.evse), wait)
 
     @api.post("/api/evses/{evse_id}/token", status_code=202)
-    async def present_at(evse_id: int, token: Token, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def present_at(evse_id: int, token: Token, wait: Wait = None) -> Json:
         return await _told(host, _present(living, token, living.evse(evse_id).id), wait)
 
     @api.post("/api/evses/{evse_id}/start-button", status_code=202)
-    async def start_button(evse_id: int, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def start_button(evse_id: int, wait: Wait = None) -> Json:
         evse, station = living.evse(evse_id), living.life.station
         if station.settings.auth_enabled and evse.state.lock_held_for is None:
             raise HTTPException(409, "charging here needs an id token")
         return await _told(host, station.admission.press_start(evse.id), wait)
 
     @api.post("/api/master-pass", status_code=202)
-    async def master_pass(body: Selection, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def master_pass(body: Selection, wait: Wait = None) -> Json:
         chosen = [living.evse(evse_id).id for evse_id in body.evses]
         if not living.life.station.admission.select(chosen):
             raise HTTPException(409, "no master pass was presented")
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)
 
 
 def _present(living: Living, token: Token, evse_id: int | None) -> asyncio.Future[TokenOutcome]:

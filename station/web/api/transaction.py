@@ -65,7 +65,7 @@ def transaction_routes(api: FastAPI, living: Living) -> None:
     """Everything of /api/transactions that is for programs."""
 
     @api.get("/api/transactions")
-    async def transactions(  # pyright: ignore[reportUnusedFunction]  # the decorators register these
+    async def transactions(
         wanted: Wanted,
         most: Annotated[int, Query(ge=1, le=1000)] = 100,
         skip: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
@@ -75,7 +75,7 @@ def transaction_routes(api: FastAPI, living: Living) -> None:
         return {"total": found.total, "transactions": [await _told(life, one) for one in found.transactions]}
 
     @api.get("/api/transactions.csv")
-    async def comma_separated(wanted: Wanted) -> StreamingResponse:  # pyright: ignore[reportUnusedFunction]
+    async def comma_separated(wanted: Wanted) -> StreamingResponse:
         life = living.life
         search = wanted.search(life)
 
@@ -88,7 +88,7 @@ def transaction_routes(api: FastAPI, living: Living) -> None:
         return StreamingResponse(lines(), media_type=table.MEDIA_TYPE, headers=attachment("transactions.csv"))
 
     @api.get("/api/transactions/{transaction_id}")
-    async def transaction(transaction_id: str) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def transaction(transaction_id: str) -> Json:
         life = living.life
         found = await life.transactions.get(transaction_id)
         if found is None:

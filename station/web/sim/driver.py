@@ -10,7 +10,7 @@ from pydantic import Field
 from station.hardware.pilot import UnratedCable, cable_limit_a
 from station.simulation.board import SimulatedBoard
 from station.simulation.vehicle import VOLTAGE_V, VehicleModel
-from station.web.api.living import Command, Wait, maybe_settle
+from station.web.api.living import Command, Wait, accepted
 from station.web.api.status import Json
 from station.web.host import Host
 
@@ -78,7 +78,7 @@ def driver_routes(api: FastAPI, host: Host) -> None:
     """Plug, unplug, and what the vehicle wants."""
 
     @api.post("/api/sim/evses/{evse_id}/plug", status_code=202)
-    async def plug(evse_id: int, body: Plug, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def plug(evse_id: int, body: Plug, wait: Wait = None) -> Json:
         board, ev = board_of(host, evse_id, body.connector), body.ev
         unrated = host.configuration.evse[evse_id - 1].cable_without_rating
         if ev.delay_s > 0.0:
@@ -88,37 +88,33 @@ def driver_routes(api: FastAPI, host: Host) -> None:
                 _plug(host, board, ev, unrated)
             except ValueError as error:
                 raise HTTPException(409, str(error)) from error
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)
 
     @api.post("/api/sim/evses/{evse_id}/unplug", status_code=202)
-    async def unplug(evse_id: int, body: Unplug | None = None, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def unplug(evse_id: int, body: Unplug | None = None, wait: Wait = None) -> Json:
         body = body or Unplug()
         board = board_of(host, evse_id, body.connector)
         try:
             board.unplug(keep_cable=body.ev_side)
         except ValueError as error:
             raise HTTPException(409, str(error)) from error
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)
 
     @api.post("/api/sim/evses/{evse_id}/vehicle", status_code=202)
-    async def vehicle(evse_id: int, body: VehicleWish, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def vehicle(evse_id: int, body: VehicleWish, wait: Wait = None) -> Json:
         board = board_of(host, evse_id)
         if board.vehicle is None:
             raise HTTPException(409, "no vehicle is plugged in")
         _wish(board, body)
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)
 
     @api.post("/api/sim/evses/{evse_id}/parking-bay", status_code=202)
-    async def parking_bay(evse_id: int, body: Bay, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def parking_bay(evse_id: int, body: Bay, wait: Wait = None) -> Json:
         board_of(host, evse_id).occupy_bay(body.occupied)
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)
 
     @api.get("/api/sim/evses/{evse_id}/circuit")
-    async def circuit(evse_id: int) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def circuit(evse_id: int) -> Json:
         return {"currents_a": list(board_of(host, evse_id).currents_a), "voltage_v": VOLTAGE_V}
 
 

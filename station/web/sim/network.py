@@ -26,7 +26,7 @@ def network_routes(api: FastAPI, living: Living) -> None:
     """Counts from the next boot on, past the rules about security profiles."""
 
     @api.put("/api/sim/network", status_code=202)
-    async def put(body: Csms) -> Json:  # pyright: ignore[reportUnusedFunction]  # the decorators register these
+    async def put(body: Csms) -> Json:
         life = living.life
         try:
             await life.network.put(NetworkProfile(body.url, body.security_profile, body.message_timeout_s))
@@ -37,7 +37,7 @@ def network_routes(api: FastAPI, living: Living) -> None:
         return {"accepted": True}
 
     @api.delete("/api/sim/network", status_code=202)
-    async def delete() -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def delete() -> Json:
         """The installation file's CSMS and password again."""
         await living.life.network.put(None)
         await living.life.credentials.forget()

@@ -58,7 +58,7 @@ def seed_routes(api: FastAPI, living: Living) -> None:
 
 def _cache_routes(api: FastAPI, living: Living) -> None:
     @api.put("/api/sim/auth/cache", status_code=202)
-    async def put(body: CachedToken) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def put(body: CachedToken) -> Json:
         group = IdToken(body.group, "Central") if body.group is not None else None
         expires_at = body.expiry
         if expires_at is not None and expires_at.tzinfo is None:
@@ -68,7 +68,7 @@ def _cache_routes(api: FastAPI, living: Living) -> None:
         return {"accepted": True}
 
     @api.delete("/api/sim/auth/cache", status_code=202)
-    async def forget(body: ForgottenToken) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def forget(body: ForgottenToken) -> Json:
         await living.life.station.tokens.forget(IdToken(body.token, body.type))
         return {"accepted": True}
 
@@ -81,7 +81,7 @@ def _transfer_routes(api: FastAPI, living: Living) -> None:
         return link.data_transfer
 
     @api.post("/api/sim/data-transfer")
-    async def send(body: Transfer) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def send(body: Transfer) -> Json:
         try:
             message = VendorMessage(body.vendor_id, body.message_id, _data(body), body.custom_data)
             answer = await vendors().send(message)
@@ -93,7 +93,7 @@ def _transfer_routes(api: FastAPI, living: Living) -> None:
         return told if answer.custom_data is None else told | {"custom_data": answer.custom_data}
 
     @api.put("/api/sim/data-transfer", status_code=202)
-    async def answer_with(body: TransferAnswer) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def answer_with(body: TransferAnswer) -> Json:
         try:
             answer = VendorAnswer(body.status, _data(body), body.custom_data)
             vendors().answer_with(body.vendor_id, body.message_id, answer)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from station.model import Fault
 from station.ports import VariableRow, Variables
-from station.web.api.living import Command, Living, Wait, maybe_settle
+from station.web.api.living import Command, Living, Wait, accepted
 from station.web.api.status import Json
 from station.web.host import Host
 from station.web.sim.driver import board_of
@@ -85,9 +85,14 @@ class VariableValue(VariableName):
 
 def station_routes(api: FastAPI, host: Host, living: Living) -> None:
     """Faults, power, the network, and values of the device model."""
+    _failing_routes(api, host)
+    _connected_routes(api, host, living)
+    _variable_routes(api, living)
 
+
+def _failing_routes(api: FastAPI, host: Host) -> None:
     @api.post("/api/sim/reader", status_code=202)
-    async def reader(body: Reader, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def reader(body: Reader, wait: Wait = None) -> Json:
         found = host.world.readers.get(body.name)
         if found is None:
             raise HTTPException(404, f'there is no simulated reader "{body.name}"')
@@ -95,41 +100,37 @@ def station_routes(api: FastAPI, host: Host, living: Living) -> None:
             found.fail(body.failing)
         if body.uid is not None:
             found.hold(body.uid)
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)
 
     @api.post("/api/sim/faults", status_code=202)
-    async def raise_fault(body: Failure, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def raise_fault(body: Failure, wait: Wait = None) -> Json:
         _break(host, body, True)
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)
 
     @api.delete("/api/sim/faults", status_code=202)
-    async def clear_fault(body: Failure, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def clear_fault(body: Failure, wait: Wait = None) -> Json:
         _break(host, body, False)
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)
 
     @api.post("/api/sim/lock", status_code=202)
-    async def lock(body: Lock, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def lock(body: Lock, wait: Wait = None) -> Json:
         _break(host, Failure(evse=body.evse, connector=body.connector, code=Fault.LOCK), body.failure)
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)
 
     @api.post("/api/sim/tamper", status_code=202)
-    async def tamper(body: Flap, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def tamper(body: Flap, wait: Wait = None) -> Json:
         host.world.back_plate.move_flap(body.open)
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)
 
     @api.post("/api/sim/residual-monitor", status_code=202)
-    async def residual_monitor(body: Monitor, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def residual_monitor(body: Monitor, wait: Wait = None) -> Json:
         board_of(host, body.evse).monitor_broken = body.broken
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)
 
+
+def _connected_routes(api: FastAPI, host: Host, living: Living) -> None:
     @api.post("/api/sim/csms-link", status_code=202)
-    async def csms_link(body: LinkState, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def csms_link(body: LinkState, wait: Wait = None) -> Json:
         link = living.life.link
         if link is None:
             raise HTTPException(409, "there is no CSMS")
@@ -137,19 +138,20 @@ def station_routes(api: FastAPI, host: Host, living: Living) -> None:
             link.cut()
         else:
             link.mend()
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)
 
     @api.post("/api/sim/power", status_code=202)
-    async def power(body: Power) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def power(body: Power) -> Json:
         if body.action in {"loss", "cycle"}:
             await host.lose_power()
         if body.action in {"restore", "cycle"}:
             await host.restore_power()
         return {"accepted": True}
 
+
+def _variable_routes(api: FastAPI, living: Living) -> None:
     @api.put("/api/sim/variables", status_code=202)
-    async def override(body: VariableValue) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def override(body: VariableValue) -> Json:
         try:
             _model(living).override(_row(body, body.value))
         except KeyError as error:
@@ -159,7 +161,7 @@ def station_routes(api: FastAPI, host: Host, living: Living) -> None:
         return {"accepted": True}
 
     @api.delete("/api/sim/variables", status_code=202)
-    async def restore(body: VariableName) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def restore(body: VariableName) -> Json:
         try:
             _model(living).restore(_row(body))
         except KeyError as error:

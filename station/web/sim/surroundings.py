@@ -14,7 +14,7 @@ from station.protection.jumpers import JumperPosition
 from station.simulation.board import MeterOverride
 from station.simulation.linky import TariffPeriod
 from station.simulation.trace import TraceError, read_trace
-from station.web.api.living import Command, Wait, maybe_settle
+from station.web.api.living import Command, Wait, accepted
 from station.web.api.status import Json
 from station.web.host import Host
 from station.web.sim.driver import board_of
@@ -87,18 +87,22 @@ class Time(Command):
 
 def surroundings_routes(api: FastAPI, host: Host) -> None:
     """Meter, grid, back plate, clock."""
+    _electricity_routes(api, host)
+    _housing_routes(api, host)
+    _clock_routes(api, host)
 
+
+def _electricity_routes(api: FastAPI, host: Host) -> None:
     @api.post("/api/sim/meter", status_code=202)
-    async def meter(body: Meter, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def meter(body: Meter, wait: Wait = None) -> Json:
         board = board_of(host, body.evse)
         board.meter = MeterOverride(body.energy_wh, body.power_w, body.current_a, body.voltage_v, body.noise or 0.0)
         if body.failure is not None:
             host.world.fail_meter(body.evse, body.failure)
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)
 
     @api.post("/api/sim/grid", status_code=202)
-    async def grid(body: Grid, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def grid(body: Grid, wait: Wait = None) -> Json:
         house, contacts = host.world.house, host.world.contacts
         if body.trace_file is not None:
             try:
@@ -123,31 +127,31 @@ def surroundings_routes(api: FastAPI, host: Host) -> None:
             contacts.closed = (False, False)
         if body.contact_failing is not None:
             contacts.failing = body.contact_failing
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)
 
+
+def _housing_routes(api: FastAPI, host: Host) -> None:
     @api.post("/api/sim/temperature", status_code=202)
-    async def temperature(body: Temperature, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def temperature(body: Temperature, wait: Wait = None) -> Json:
         boards = host.world.boards.values() if body.evse is None else [board_of(host, body.evse)]
         for board in boards:
             board.heat(body.celsius)
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)
 
     @api.post("/api/sim/selector", status_code=202)
-    async def selector(body: Selector, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def selector(body: Selector, wait: Wait = None) -> Json:
         host.world.back_plate.turn(body.position)
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)
 
     @api.post("/api/sim/jumpers", status_code=202)
-    async def jumpers(body: JumpersOrder, wait: Wait = None) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def jumpers(body: JumpersOrder, wait: Wait = None) -> Json:
         host.world.back_plate.plug_jumpers(body.position)
-        await maybe_settle(host, wait)
-        return {"accepted": True}
+        return await accepted(host, wait)
 
+
+def _clock_routes(api: FastAPI, host: Host) -> None:
     @api.post("/api/sim/clock")
-    async def clock(body: Time) -> Json:  # pyright: ignore[reportUnusedFunction]
+    async def clock(body: Time) -> Json:
         time = host.world.clock
         if (body.advance_s is None) == (body.rate is None):
             raise HTTPException(422, "advance_s or rate: one of them")
