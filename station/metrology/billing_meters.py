@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from station.evse import Evse
     from station.model import TransactionEvent
     from station.records.fact_store import FactStore
+
+_log = logging.getLogger(__name__)
 
 
 class ExchangeRefusedError(Exception):
@@ -65,13 +68,17 @@ class BillingMeters:
         self._foreign: set[int] = set()
 
     async def load(self) -> None:
-        """Take what is on disk.
+        """Take what is on disk. A meter of which that cannot be read is known by what it showed on the record only.
 
         Raises:
             StorageError: the disk cannot be read.
         """
         for evse, text in (await self._facts.load()).items():
-            kept = cast("dict[str, object]", json.loads(text))
+            try:
+                kept = cast("dict[str, object]", dict(json.loads(text)))
+            except (ValueError, TypeError) as error:
+                _log.error("what is known of the meter of EVSE %s cannot be read: %s", evse, error)
+                continue
             serial, exchanged, register = (kept.get(name) for name in ("serial_number", "exchanged_at", "register_wh"))
             self._known[int(evse)] = KnownMeter(
                 serial if isinstance(serial, str) else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ from metering.frozen import frozen
 if TYPE_CHECKING:
     from station.evse import Evse
     from station.records.fact_store import FactStore
+
+_log = logging.getLogger(__name__)
 
 
 @frozen
@@ -45,7 +48,10 @@ class ContactorRecord:
         """
         for name, text in (await self._facts.load()).items():
             if name.isdecimal() and (evse := self._evses.get(int(name))) is not None:
-                evse.contactor = ContactorCount(**json.loads(text))
+                try:
+                    evse.contactor = ContactorCount(**json.loads(text))
+                except (ValueError, TypeError) as error:
+                    _log.error("EVSE %d: the count of its contactor cannot be read and begins anew: %s", evse.id, error)
 
     async def run(self) -> None:
         """Save each change, until cancelled.

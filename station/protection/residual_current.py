@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from metering.frozen import frozen
 from station.hardware.board import BoardError, SelfTest
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from station.protection.protection import ProtectionConfig
     from station.records.fact_store import FactStore
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _RETRY_S: Final = 1.0
@@ -71,14 +72,13 @@ class ResidualCurrentGuard:
         """when the coil was energised to see whether the breaker falls"""
 
     async def load(self) -> None:
-        """Take what is latched, and the last tests, from the disk.
+        """Take what is latched, and the last tests, from the disk. A latch that cannot be read is one.
 
         Raises:
             StorageError: the disk cannot be read.
         """
         known = await self._facts.load()
-        if (tried := known.pop(_TRIED, "")) != "":
-            self.shunt_trip_tried_at = datetime.fromisoformat(tried)
+        self.shunt_trip_tried_at = _read(_TRIED, datetime.fromisoformat, known.pop(_TRIED, None))
         for name, text in sorted(known.items()):
             kind, number, *when = name.split("/")
             evse = self._evses.get(int(number))
@@ -86,10 +86,10 @@ class ResidualCurrentGuard:
                 continue
             if kind == _TEST:
                 self._kept[evse.id].append(name)
-                at, result = datetime.fromisoformat(when[0]), SelfTest(json.loads(text))
-                self.evidence[evse.id] = Evidence(evse.id, at, result)
-                evse.report_fault(Fault.RESIDUAL_MONITOR, result is SelfTest.FAILED)
-            elif json.loads(text):
+                if (result := _read(name, lambda text: SelfTest(json.loads(text)), text)) is not None:
+                    self.evidence[evse.id] = Evidence(evse.id, datetime.fromisoformat(when[0]), result)
+                    evse.report_fault(Fault.RESIDUAL_MONITOR, result is SelfTest.FAILED)
+            elif _read(name, json.loads, text) is not False:
                 self._latched.add(evse.id)
                 self._pulsed.add(evse.id)  # the breaker was closed again since: no second pulse
                 evse.report_fault(Fault.DC_RESIDUAL_CURRENT, True)
@@ -243,6 +243,15 @@ class ResidualCurrentGuard:
         finally:
             for wait in waits:
                 wait.cancel()
+
+
+def _read(name: str, parse: Callable[[str], T], text: str | None) -> T | None:
+    """What a fact says; None where there is none, or where it cannot be read."""
+    try:
+        return parse(text) if text is not None else None
+    except ValueError as error:
+        _log.error("what is saved as %s cannot be read: %s", name, error)
+        return None
 
 
 def _is_tripped(evse: Evse) -> bool:

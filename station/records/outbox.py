@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from metering.frozen import frozen
 from metering.pulse import Pulse
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from metering.clock import Clock
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _SETTLED_AT_ONCE = 64
@@ -145,15 +146,15 @@ class Outbox:
         self._arrived.clear()
         async with self._turn:
             await self._apply_corrections()
-            rows = await self._database.rows(
+            while rows := await self._database.rows(
                 "SELECT id, seq_no, offline, attempts, payload FROM events"
                 " WHERE settled_at IS NULL AND id > ? ORDER BY id LIMIT 1",
                 (self._last_id,),
-            )
-            if rows:
-                queued = _queued(rows[0])
-                self._handed_out = queued.id
-                return queued
+            ):
+                self._handed_out = int(str(rows[0][0]))
+                if queued := _readable(rows):
+                    return queued[0]
+                self._note_settled(self._handed_out, given_up=True)
         await self.flush()
         return None
 
@@ -193,11 +194,14 @@ class Outbox:
         Raises:
             StorageError: it is not noted on disk (it is noted in memory and with the next flush).
         """
-        self._last_id = queued.id
-        self._progress.fire()
-        self._settled.append((self._clock.now().isoformat(), int(given_up), queued.id))
+        self._note_settled(queued.id, given_up=given_up)
         if given_up or len(self._settled) >= _SETTLED_AT_ONCE:
             await self.flush()
+
+    def _note_settled(self, number: int, *, given_up: bool) -> None:
+        self._last_id = number
+        self._progress.fire()
+        self._settled.append((self._clock.now().isoformat(), int(given_up), number))
 
     async def failed(self, queued: Queued) -> None:
         """The CSMS did not accept it this time (E13).
@@ -247,7 +251,7 @@ class Outbox:
             "SELECT id, seq_no, offline, attempts, payload FROM events WHERE transaction_id = ? ORDER BY seq_no",
             (transaction_id,),
         )
-        return [_queued(row).event for row in rows]
+        return [queued.event for queued in _readable(rows)]
 
     async def transaction_ids(self, most: int = 100) -> list[str]:
         """The transactions on record, the newest first."""
@@ -281,7 +285,7 @@ class Outbox:
             " WHERE id > ? AND event_type IN ('Started', 'Ended') ORDER BY id LIMIT ?",
             (after, most),
         )
-        return [(queued.id, queued.event) for queued in map(_queued, rows)]
+        return [(queued.id, queued.event) for queued in _readable(rows)]
 
     def correct_times(self, after: int, correction: timedelta, until: datetime) -> None:
         """The clock was wrong by `correction` until `until`: so move what was recorded after the event of this number.
@@ -308,7 +312,7 @@ class Outbox:
                 "SELECT id, seq_no, offline, attempts, payload FROM events WHERE id > ? AND occurred_at <= ?",
                 (due.after, due.until.isoformat()),
             )
-            found = [_queued(row) for row in rows]
+            found = _readable(rows)
             moved = ((one.id, _moved(one.event, due.correction)) for one in found if one.id > self._handed_out)
             await self._database.write_many(
                 "UPDATE events SET occurred_at = ?, payload = ? WHERE id = ?",
@@ -328,7 +332,7 @@ class Outbox:
             "SELECT id, seq_no, offline, attempts, payload FROM events WHERE evse_id = ? ORDER BY id DESC LIMIT ?",
             (evse_id, most),
         )
-        return [_queued(row).event for row in reversed(rows)]
+        return [queued.event for queued in _readable(reversed(rows))]
 
     async def recorded_between(
         self, oldest: datetime | None, latest: datetime | None, most: int
@@ -343,7 +347,7 @@ class Outbox:
             " WHERE occurred_at >= ? AND occurred_at <= ? ORDER BY id DESC LIMIT ?",
             (oldest.isoformat() if oldest is not None else "", latest.isoformat() if latest is not None else "~", most),
         )
-        return [_queued(row).event for row in reversed(rows)]
+        return [queued.event for queued in _readable(reversed(rows))]
 
     async def keep_for_end(self, transaction_id: str, value: MeterValue) -> None:
         """Keep a sample that belongs into the Ended event; with too many of them every second one goes (E06.FR.13).
@@ -371,7 +375,7 @@ class Outbox:
         rows = await self._database.rows(
             "SELECT payload FROM ended_samples WHERE transaction_id = ? ORDER BY id", (transaction_id,)
         )
-        return [_meter_values().validate_json(str(row[0])) for row in rows]
+        return [value for row in rows if (value := _read(_meter_values(), row[0])) is not None]
 
     async def await_end(self, event: TransactionEvent) -> None:
         """A transaction has ended, and what its meter shows is not known yet: keep how it ended until it is recorded.
@@ -387,7 +391,7 @@ class Outbox:
     async def awaited_end(self, transaction_id: str) -> TransactionEvent | None:
         """How a transaction ended whose meter was silent then; None: it had not ended."""
         rows = await self._database.rows("SELECT payload FROM awaited_ends WHERE transaction_id = ?", (transaction_id,))
-        return _events().validate_json(str(rows[0][0])) if rows else None
+        return _read(_events(), rows[0][0]) if rows else None
 
     async def prune(self, keep_settled: int) -> None:
         """Forget settled events of ended transactions beyond the newest `keep_settled` events."""
@@ -413,8 +417,20 @@ def _moved(event: TransactionEvent, correction: timedelta) -> TransactionEvent:
     )
 
 
-def _queued(row: tuple[object, ...]) -> Queued:
-    identity, seq_no, offline, attempts, payload = row
-    event = _events().validate_json(str(payload))
-    recorded = replace(event, seq_no=int(str(seq_no)), offline=bool(offline))
-    return Queued(int(str(identity)), recorded, int(str(attempts)))
+def _readable(rows: Iterable[tuple[object, ...]]) -> list[Queued]:
+    """The events of these rows."""
+    found: list[Queued] = []
+    for identity, seq_no, offline, attempts, payload in rows:
+        if (event := _read(_events(), payload)) is not None:
+            recorded = replace(event, seq_no=int(str(seq_no)), offline=bool(offline))
+            found.append(Queued(int(str(identity)), recorded, int(str(attempts))))
+    return found
+
+
+def _read(kind: TypeAdapter[T], text: object) -> T | None:
+    """What is stored as JSON; None where flash memory has spoilt it: that hides nothing else, and stays on record."""
+    try:
+        return kind.validate_json(str(text))
+    except ValueError as error:
+        _log.error("something on the record of transactions cannot be read and is left out: %s", error)
+        return None

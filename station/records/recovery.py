@@ -66,14 +66,14 @@ async def _ends(outbox: Outbox, evses: Mapping[int, Evse], clock: Clock) -> list
     for attempt in itertools.count(1):
         try:
             identities = await outbox.open_transactions()
-            found = [await _left_behind(identity, outbox, evses, clock) for identity in identities]
+            left = [await _left_behind(identity, outbox, evses, clock) for identity in identities]
         except StorageError as error:
             _log.error("open transactions cannot be read: %s", error)
             if attempt == _ATTEMPTS:
                 raise
             await clock.sleep(_RETRY_S)
             continue
-        return [await _complete(one) for one in found if not _awaits_meter(one)]
+        return [await _complete(one) for one in left if one is not None and not _awaits_meter(one)]
     raise AssertionError("unreachable")
 
 
@@ -90,8 +90,10 @@ class _Left:
     """what its meter shows now"""
 
 
-async def _left_behind(transaction_id: str, outbox: Outbox, evses: Mapping[int, Evse], clock: Clock) -> _Left:
-    recorded = await outbox.events(transaction_id)
+async def _left_behind(transaction_id: str, outbox: Outbox, evses: Mapping[int, Evse], clock: Clock) -> _Left | None:
+    """What is known of a transaction; None where nothing of it can be read any more."""
+    if not (recorded := await outbox.events(transaction_id)):
+        return None
     evse = evses.get(recorded[0].evse_id)
     kept = await outbox.kept_for_end(transaction_id)
     awaited = await outbox.awaited_end(transaction_id)

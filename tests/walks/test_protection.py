@@ -45,6 +45,23 @@ async def test_a_dc_residual_current_is_latched_over_power_cuts_until_service_cl
         assert (await api.evse())["faults"] == []
 
 
+async def test_facts_that_flash_memory_has_spoilt_keep_no_station_from_starting(tmp_path: Path) -> None:
+    """The latch that cannot be read is one, to be cleared by service."""
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await charge(walk)
+        await api.post("/api/sim/faults", FAULT)
+        await api.client.request("DELETE", "/api/sim/faults", json=FAULT, params={"wait": "settled"})
+        await walk.application.lose_power()
+        with contextlib.closing(sqlite3.connect(tmp_path / "borne.sqlite")) as database:
+            spoilt = "name LIKE 'contactor/%' OR name LIKE 'meter/%' OR name LIKE 'residual-current/%'"
+            assert database.execute(f"UPDATE facts SET value = 'x{{' WHERE {spoilt}").rowcount >= 3
+            database.commit()
+        await walk.application.restore_power()
+        assert (await api.evse())["faults"] == ["dc-residual-current"]
+        await api.delete(TRIPPED)
+        assert (await api.evse())["faults"] == []
+
+
 @pytest.mark.parametrize("kind", ["none", "pulse", "hold"])
 async def test_the_shunt_trip_is_energised_as_local_rules_demand_it(tmp_path: Path, kind: str) -> None:
     protection = {"shunt_trip": kind, "shunt_trip_pulse_s": 2.0}

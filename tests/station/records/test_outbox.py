@@ -141,6 +141,20 @@ async def test_an_event_that_is_given_up_is_noted_at_once_and_stays_in_the_histo
         assert len(await outbox.events("bad")) == 1
 
 
+async def test_an_event_that_flash_memory_has_spoilt_holds_no_other_up_and_stays_on_record(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (outbox, database):
+        for name in ("one", "two", "three"):
+            await outbox.append(fakes.event(name))
+            await outbox.keep_for_end(name, VALUE)
+        for table in ("events", "ended_samples"):
+            await database.write(f"UPDATE {table} SET payload = '{{' || payload WHERE transaction_id = 'two'")
+        assert [one.transaction_id for one in await outbox.latest_of(1, 10)] == ["one", "three"]
+        assert [await outbox.kept_for_end(name) for name in ("one", "two")] == [[VALUE], []]
+        assert [one.transaction_id for one in await drain(outbox)] == ["one", "three"]
+        given_up = await database.rows("SELECT transaction_id FROM events WHERE given_up = 1")
+        assert given_up == [("two",)]
+
+
 async def test_flushes_at_the_same_time_note_every_answer_once(tmp_path: Path) -> None:
     """Whoever counts what waits flushes too; he must not forget an answer that came meanwhile."""
     async with opened(tmp_path) as (outbox, _):

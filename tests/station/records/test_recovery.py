@@ -93,6 +93,17 @@ async def test_a_meter_that_is_gone_is_represented_by_its_last_reading_on_record
         assert ended.meter_values[0].taken_at == fakes.NOON + timedelta(minutes=1)
 
 
+@pytest.mark.parametrize(("spoilt", "left"), [("seq_no = 0", ["Updated", "Ended"]), ("TRUE", [])])
+async def test_an_event_that_flash_memory_has_spoilt_keeps_no_station_from_starting(
+    tmp_path: Path, spoilt: str, left: list[str]
+) -> None:
+    async with started(tmp_path) as start:
+        await start.left_behind()
+        await start.database.write(f"UPDATE events SET payload = '{{' || payload WHERE {spoilt}")
+        await start.end()
+        assert [one.event_type for one in await start.outbox.events("tx")] == left
+
+
 async def test_the_samples_that_were_kept_for_the_end_come_with_it(tmp_path: Path) -> None:
     async with started(tmp_path) as start:
         await start.left_behind()
