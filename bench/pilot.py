@@ -68,7 +68,7 @@ async def _measured(program: Program, count: int, evses: int) -> list[float]:
     for _ in range(20):
         await _speak(program, _LOW_A)
         await program.world.clock.advance(1.0)
-    board.apply = noted  # type: ignore[method-assign]
+    board.apply = noted
     took_ms: list[float] = []
     while len(took_ms) < count:
         for house_a in (_HIGH_A, _LOW_A):

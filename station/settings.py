@@ -273,4 +273,4 @@ class Settings:
     def find(cls, name: str) -> Setting[object] | None:
         """The setting of that name; None when there is none."""
         found: object = cls.__dict__.get(name)
-        return found if isinstance(found, Setting) else None  # pyright: ignore[reportUnknownVariableType]
+        return found if isinstance(found, Setting) else None  # pyright: ignore[reportUnknownVariableType]  # of any type

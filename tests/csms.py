@@ -207,8 +207,8 @@ async def running_csms(csms: Csms | None = None, **options: Any) -> AsyncGenerat
         csms._serve,  # pyright: ignore[reportPrivateUsage]  # the server is its other half
         "127.0.0.1",
         csms.port,
-        select_subprotocol=csms._choose,  # pyright: ignore[reportPrivateUsage]
-        process_request=csms._greet,  # pyright: ignore[reportPrivateUsage]
+        select_subprotocol=csms._choose,  # pyright: ignore[reportPrivateUsage]  # its own class
+        process_request=csms._greet,  # pyright: ignore[reportPrivateUsage]  # the same
         ping_interval=None,
         **options,
     )

@@ -42,7 +42,7 @@ class Served:
 def _losing(served: Served, base: type[Any]) -> type[Any]:
     """A data connection that is lost after so many bytes."""
 
-    class Losing(base):  # type: ignore[misc]  # the library has no types
+    class Losing(base):
         """Counts what passes."""
 
         passed = 0
@@ -73,7 +73,7 @@ def ftp_server(folder: Path, *, certificate: Path | None = None) -> Generator[Se
     authorizer.add_user(USER, PASSWORD, str(folder), perm="elradfmw")
     base: type[Any] = FTPHandler if certificate is None else TLS_FTPHandler
 
-    class Handler(base):  # type: ignore[misc]  # the library has no types
+    class Handler(base):
         """Notes commands."""
 
         def pre_process_command(self, line: str, cmd: str, arg: str) -> None:

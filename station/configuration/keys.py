@@ -33,7 +33,7 @@ def keys(kind: object) -> dict[str, object]:
     for table in tables(kind):
         for name, field in table.model_fields.items():
             known = found.get(name)
-            found[name] = field.annotation if known is None else Union[known, field.annotation]  # noqa: UP007
+            found[name] = field.annotation if known is None else Union[known, field.annotation]  # noqa: UP007 - made at run time, of what was found
     return found
 
 

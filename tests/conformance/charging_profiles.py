@@ -106,9 +106,9 @@ async def check_reported(
 def _plain(value: Any) -> Any:
     """The same, with moments for the texts that mean them."""
     if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}  # pyright: ignore[reportUnknownVariableType]
+        return {name: _plain(one) for name, one in value.items()}  # pyright: ignore[reportUnknownVariableType]  # JSON
     if isinstance(value, list):
-        return [_plain(one) for one in value]  # pyright: ignore[reportUnknownVariableType]
+        return [_plain(one) for one in value]  # pyright: ignore[reportUnknownVariableType]  # JSON
     if isinstance(value, str) and value[:2] == "20" and value[10:11] == "T":
         return moment(value)
     return value

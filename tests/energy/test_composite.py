@@ -19,7 +19,7 @@ def profile(*periods: tuple[int, float], **changed: object) -> ChargingProfile:
     """An absolute default profile from noon, with periods of (start, amperes)."""
     schedule = Schedule(1, RateUnit.A, tuple(Period(start_s, limit) for start_s, limit in periods), starts_at=NOON)
     made = ChargingProfile(1, 1, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule)
-    return replace(made, **changed)  # type: ignore[arg-type]
+    return replace(made, **changed)
 
 
 def at(seconds: float) -> datetime:

@@ -36,7 +36,7 @@ def store(*installed: ChargingProfile) -> ProfileStore:
 
 def schedule(**changed: object) -> Schedule:
     """The schedule of a good profile, changed."""
-    return replace(SCHEDULE, **changed)  # type: ignore[arg-type]
+    return replace(SCHEDULE, **changed)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ tariffs = st.builds(
     contact_closed=st.none() | st.booleans(),
 )
 plans = st.builds(Plan, st.sampled_from(TariffMode), st.none() | st.times(), st.floats(0, 80_000))
-moments = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(PARIS))  # noqa: DTZ001
+moments = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(PARIS))  # noqa: DTZ001 - hypothesis adds the zone
 
 
 @pytest.mark.parametrize(

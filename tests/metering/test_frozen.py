@@ -122,7 +122,7 @@ def test_a_default_that_is_made_is_made_for_each() -> None:
 def test_what_is_missing_or_too_much_is_refused() -> None:
     for given in ((), (1, 2, 3)):
         with pytest.raises(TypeError, match="__init__"):
-            Point(*given)  # pyright: ignore[reportCallIssue]  # that is the point
+            Point(*given)
     with pytest.raises(TypeError, match="unexpected"):
         Ours(1, colour="red")  # pyright: ignore[reportCallIssue]  # the same
 

@@ -54,7 +54,7 @@ class Charge:
 
     def see(self, cause: Cause | None = None, **changed: object) -> Outcome:
         """The board sees something else."""
-        seen = replace(self.state.seen, **changed)  # type: ignore[arg-type]
+        seen = replace(self.state.seen, **changed)
         return self.become(replace(self.state, seen=seen), cause)
 
     def plug(self) -> Outcome:

@@ -39,4 +39,4 @@ def transaction(**changed: object) -> Transaction:
         PriceList(),
         BILL,
     )
-    return replace(made, **changed)  # type: ignore[arg-type]
+    return replace(made, **changed)

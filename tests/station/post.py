@@ -57,7 +57,7 @@ class Post:
 
     async def see(self, **changed: object) -> None:
         """The board sees something else."""
-        self.board.see(replace(self.board.seen, **changed))  # type: ignore[arg-type]
+        self.board.see(replace(self.board.seen, **changed))
         await self.clock.advance(0)
 
     async def obey(self) -> None:

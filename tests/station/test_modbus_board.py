@@ -84,7 +84,7 @@ async def on_tcp(model: str, **more: Any) -> AsyncGenerator[tuple[Device, Modbus
     device = Device(model)
     server = ModbusTcpServer(device.simulated, address=("127.0.0.1", 0))
     await server.listen()
-    port = server.transport.sockets[0].getsockname()[1]  # pyright: ignore
+    port = server.transport.sockets[0].getsockname()[1]  # pyright: ignore  # untyped there
     board = board_of({"model": model, "host": "127.0.0.1", "port": port, "timeout_s": 2.0}, **more)
     try:
         yield device, board

@@ -179,7 +179,7 @@ def test_an_open_contact_is_no_cable_at_all() -> None:
 def test_a_cable_never_gets_more_than_its_rating_or_than_what_is_configured(
     resistance_ohm: float, unrated: object
 ) -> None:
-    limit_a = cable_limit_a(resistance_ohm, unrated)  # pyright: ignore[reportArgumentType]
+    limit_a = cable_limit_a(resistance_ohm, unrated)  # pyright: ignore[reportArgumentType]  # a table
     rating = cable_rating(resistance_ohm)
     if limit_a is None:
         assert not cable_plugged(resistance_ohm)

@@ -226,7 +226,7 @@ async def test_from_a_sample_to_the_pilot_it_takes_milliseconds(tmp_path: Path) 
             ordered.append((time.perf_counter(), outputs.pilot_a))
             await apply(outputs)
 
-        walk.board.apply = noted  # type: ignore[method-assign]
+        walk.board.apply = noted
         house.loads_a = (25.0, 4.0, 4.0)
         await house.speak()
         await walk.advance(1)

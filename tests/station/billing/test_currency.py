@@ -61,6 +61,6 @@ def test_what_a_csms_tells_has_the_decimals_of_its_currency_in_api_and_table(cur
 def test_a_document_shows_the_decimals_of_a_currency_and_all_that_a_price_has(
     language: str, currency: str, shown: str
 ) -> None:
-    said = words(language)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    said = words(language)
     assert said.money(Decimal(12), currency) == shown
     assert said.money(Decimal("0.12345"), currency) == f"0{said.decimal_mark}12345 {currency}"

@@ -42,7 +42,7 @@ class Desk:
             occurred_at=at,
             register=RegisterReading(1000.5, at, TimeStatus.SYNCHRONIZED),
         )
-        await self.outbox.append(replace(event, **more))  # type: ignore[arg-type]
+        await self.outbox.append(replace(event, **more))
 
     async def end(
         self,

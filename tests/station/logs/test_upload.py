@@ -82,11 +82,11 @@ async def test_logs_that_were_cancelled_while_they_were_written_do_not_pile_up(
 ) -> None:
     """The thread that writes cannot be stopped; what it leaves goes when the next log is made."""
     writing = asyncio.Event()
-    loop, write = asyncio.get_running_loop(), logs._write  # pyright: ignore[reportPrivateUsage]
+    loop, write = asyncio.get_running_loop(), logs._write  # pyright: ignore[reportPrivateUsage]  # to be delayed
 
     def slow(*arguments: object) -> None:
         loop.call_soon_threadsafe(writing.set)
-        write(*arguments)  # type: ignore[arg-type]
+        write(*arguments)  # type: ignore[arg-type]  # passed on
 
     monkeypatch.setattr(logs, "_write", slow)
     for number in range(20):
