@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from metering.clock import Clock
 
+S = TypeVar("S")
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
@@ -375,7 +376,7 @@ class Outbox:
         rows = await self._database.rows(
             "SELECT payload FROM ended_samples WHERE transaction_id = ? ORDER BY id", (transaction_id,)
         )
-        return [value for row in rows if (value := _read(_meter_values(), row[0])) is not None]
+        return [value for row in rows if (value := _read(_meter_values().validate_json, str(row[0]))) is not None]
 
     async def await_end(self, event: TransactionEvent) -> None:
         """A transaction has ended, and what its meter shows is not known yet: keep how it ended until it is recorded.
@@ -391,7 +392,7 @@ class Outbox:
     async def awaited_end(self, transaction_id: str) -> TransactionEvent | None:
         """How a transaction ended whose meter was silent then; None: it had not ended."""
         rows = await self._database.rows("SELECT payload FROM awaited_ends WHERE transaction_id = ?", (transaction_id,))
-        return _read(_events(), rows[0][0]) if rows else None
+        return _read(_events().validate_json, str(rows[0][0])) if rows else None
 
     async def prune(self, keep_settled: int) -> None:
         """Forget settled events of ended transactions beyond the newest `keep_settled` events."""
@@ -419,18 +420,20 @@ def _moved(event: TransactionEvent, correction: timedelta) -> TransactionEvent:
 
 def _readable(rows: Iterable[tuple[object, ...]]) -> list[Queued]:
     """The events of these rows."""
-    found: list[Queued] = []
-    for identity, seq_no, offline, attempts, payload in rows:
-        if (event := _read(_events(), payload)) is not None:
-            recorded = replace(event, seq_no=int(str(seq_no)), offline=bool(offline))
-            found.append(Queued(int(str(identity)), recorded, int(str(attempts))))
-    return found
+    return [queued for row in rows if (queued := _read(_queued, row)) is not None]
 
 
-def _read(kind: TypeAdapter[T], text: object) -> T | None:
-    """What is stored as JSON; None where flash memory has spoilt it: that hides nothing else, and stays on record."""
+def _queued(row: tuple[object, ...]) -> Queued:
+    identity, seq_no, offline, attempts, payload = row
+    event = _events().validate_json(str(payload))
+    recorded = replace(event, seq_no=int(str(seq_no)), offline=bool(offline))
+    return Queued(int(str(identity)), recorded, int(str(attempts)))
+
+
+def _read(parse: Callable[[S], T], stored: S) -> T | None:
+    """What is stored; None where flash memory has spoilt it: that hides nothing else, and stays on record."""
     try:
-        return kind.validate_json(str(text))
+        return parse(stored)
     except ValueError as error:
         _log.error("something on the record of transactions cannot be read and is left out: %s", error)
         return None

@@ -74,15 +74,17 @@ class StationProcess:
         assert self._api is not None, "it is not ready"
         return self._api
 
-    def start(self, *, http_port: int = 0, full_disk: bool = False) -> None:
-        """Start it; does not wait."""
+    def start(self, *, http_port: int = 0, full_disk: bool = False, mistake: str = "") -> None:
+        """Start it; does not wait. `mistake` is a statement in Python that breaks its program before it begins."""
         assert self._process is None, "it runs"
         self._ready.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "station", "run", "--config", str(self._file)]
+        program = f"{mistake}\nimport runpy\nrunpy.run_module('station', run_name='__main__')"
+        command = [sys.executable, *(["-c", program] if mistake else ["-m", "station"])]
+        arguments = ["run", "--config", str(self._file), "--http-port", str(http_port)]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("BORNE_")}
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*command, "--http-port", str(http_port), "--ready-file", str(self._ready)],
+                [*command, *arguments, "--ready-file", str(self._ready)],
                 cwd=ROOT,
                 env=inherited,
                 stdout=subprocess.DEVNULL,

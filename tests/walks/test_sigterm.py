@@ -149,21 +149,12 @@ async def test_whatever_ends_the_station_leaves_the_board_safe(tmp_path: Path) -
 
 
 async def test_a_failure_that_nobody_foresaw_in_an_essential_task_ends_the_program(tmp_path: Path) -> None:
-    """It must not look as if it were well: here a record that nothing of ours can have written."""
+    """It must not look as if it were well: here with a mistake in the program itself."""
     station = StationProcess(tmp_path, None)
     try:
-        station.start()
-        await station.ready()
-        await stop(station)
-        with sqlite3.connect(station.storage / "borne.sqlite") as database:
-            database.execute(
-                "INSERT INTO events (transaction_id, seq_no, evse_id, event_type, occurred_at, offline, payload)"
-                " VALUES ('t', 0, 9, 'Started', '', 0, '\"no event\"')"
-            )
-        database.close()
-        station.start()
+        station.start(mistake="from station.limits.load_management import LoadManagement; LoadManagement.run = None")
         assert await station.ended() == 1
-        assert any("ValidationError" in line for line in station.plainly_said())
+        assert any("TypeError: 'NoneType' object is not callable" in line for line in station.plainly_said())
     finally:
         await station.aclose()
 

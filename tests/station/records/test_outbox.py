@@ -141,13 +141,16 @@ async def test_an_event_that_is_given_up_is_noted_at_once_and_stays_in_the_histo
         assert len(await outbox.events("bad")) == 1
 
 
-async def test_an_event_that_flash_memory_has_spoilt_holds_no_other_up_and_stays_on_record(tmp_path: Path) -> None:
+@pytest.mark.parametrize("spoilt", ["payload = '{' || payload", "payload = ''", "seq_no = ''"])
+async def test_an_event_that_flash_memory_has_spoilt_holds_no_other_up_and_stays_on_record(
+    tmp_path: Path, spoilt: str
+) -> None:
     async with opened(tmp_path) as (outbox, database):
         for name in ("one", "two", "three"):
             await outbox.append(fakes.event(name))
             await outbox.keep_for_end(name, VALUE)
-        for table in ("events", "ended_samples"):
-            await database.write(f"UPDATE {table} SET payload = '{{' || payload WHERE transaction_id = 'two'")
+        await database.write(f"UPDATE events SET {spoilt} WHERE transaction_id = 'two'")
+        await database.write("UPDATE ended_samples SET payload = '{' || payload WHERE transaction_id = 'two'")
         assert [one.transaction_id for one in await outbox.latest_of(1, 10)] == ["one", "three"]
         assert [await outbox.kept_for_end(name) for name in ("one", "two")] == [[VALUE], []]
         assert [one.transaction_id for one in await drain(outbox)] == ["one", "three"]
