@@ -54,9 +54,9 @@ class Settings:
     queued_events_limit = Integer(50_000, minimum=500, maximum=1_000_000)
     recorded_events_limit = Integer(100_000, minimum=1_000, maximum=10_000_000)
 
-    # Ten years and a little: as long as accounts are kept where that is longest.
     # A meter that starts again is back within half a minute; one that is broken must not keep a driver from the bill.
     end_register_wait_s = Integer(60, maximum=86_400)
+    # Ten years and a little: as long as accounts are kept where that is longest.
     recorded_transactions_days = Integer(3_660, minimum=30, maximum=36_600)
 
     # Authorization (AuthCtrlr, AuthCacheCtrlr)
