@@ -10,6 +10,7 @@ from playwright.async_api import Browser, Locator, expect
 from station.commissioning.activation import Stage
 from tests.browser.visitor import Visitor, visiting
 from tests.walk import Walk, walking
+from tests.walks.station_process import until
 
 CODE = "ABCD-EFGH-JKLM"
 REQUIRED: dict[str, Any] = {
@@ -142,6 +143,7 @@ async def charge(installer: Visitor, walk: Walk) -> None:
     await installer.reads("No energy flows")
     await walk.plug(phases=3)
     await press(installer, "Begin the session")
+    await until(lambda: walk.evse.state.authorization)
     await walk.charging()
     await walk.advance(20)
     await press(installer, "Check that energy flows")
@@ -149,6 +151,7 @@ async def charge(installer: Visitor, walk: Walk) -> None:
     await installer.audit()
     await installer.picture("commissioning-session")
     await press(installer, "End the session")
+    await until(lambda: walk.evse.state.authorization is None)
     await walk.until(lambda: sum(walk.board.currents_a) == 0)
 
 
