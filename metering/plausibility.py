@@ -18,7 +18,9 @@ _LARGEST_REGISTER_WH = 1e12
 """nine digits of kWh: no meter's display has more"""
 _WIDTHS_WH = (1e8, 1e9, 1e10)
 """where displays of five, six and seven digits of kWh begin again with zero"""
-_REGISTERS = tuple(f"energies_import_wh.{phase}" for phase in ("l1", "l2", "l3"))
+_PHASES = ("l1", "l2", "l3")
+_IMPORTS = tuple(f"energies_import_wh.{phase}" for phase in _PHASES)
+_EXPORTS = tuple(f"energies_export_wh.{phase}" for phase in _PHASES)
 _HEADROOM = 1.1
 """register and clock of the meter may be a little off"""
 _SURGE = 2.0
@@ -33,13 +35,6 @@ class Plausibility:
     register_step_wh: float = 100.0
     """the coarsest step in which registers count: 0.1 kWh"""
 
-    def refusal(self, previous: Reading | None, new: Reading) -> str | None:
-        """Why `new` cannot be believed after `previous`, as a sentence; None when it can."""
-        reason = self.impossible(new)
-        if reason is None and previous is not None:
-            reason = self.discontinuity(previous, new)
-        return reason
-
     def impossible(self, reading: Reading) -> str | None:
         """Why no meter of this circuit ever shows this reading; None when one may."""
         if reading.energy_import_wh is None:
@@ -49,17 +44,21 @@ class Plausibility:
                 return f"{name} shows {value:g}, which is not between {lowest:g} and {highest:g}."
         return None
 
-    def discontinuity(self, previous: Reading, new: Reading) -> str | None:
-        """Why `new` does not continue the registers of `previous`; None when it does."""
+    def discontinuity(self, previous: Reading, new: Reading, elapsed_s: float | None = None) -> str | None:
+        """Why `new` does not continue the registers of `previous`; None when it does.
+
+        `elapsed_s` is what passed between the two, whatever the wall time did; without it the wall time has to say.
+        """
         pairs = (
             ("energy_import_wh", previous.energy_import_wh, new.energy_import_wh),
             ("energy_export_wh", previous.energy_export_wh, new.energy_export_wh),
             ("reactive_import_varh", previous.reactive_import_varh, new.reactive_import_varh),
             ("reactive_export_varh", previous.reactive_export_varh, new.reactive_export_varh),
             ("apparent_vah", previous.apparent_vah, new.apparent_vah),
-            *zip(_REGISTERS, previous.energies_import_wh, new.energies_import_wh, strict=True),
+            *zip(_IMPORTS, previous.energies_import_wh, new.energies_import_wh, strict=True),
+            *zip(_EXPORTS, previous.energies_export_wh, new.energies_export_wh, strict=True),
         )
-        elapsed_h = (new.taken_at - previous.taken_at).total_seconds() / 3600.0
+        elapsed_h = _elapsed_h(previous, new, elapsed_s)
         most_wh = self.max_power_w * elapsed_h * _HEADROOM + self.register_step_wh
         for name, before_wh, after_wh in pairs:
             if before_wh is None or after_wh is None:
@@ -71,12 +70,12 @@ class Plausibility:
                 return f"{name} jumped from {before_wh:.10g} to {after_wh:.10g}; {most_wh:.0f} Wh are possible."
         return None
 
-    def rolled_over(self, previous: Reading, new: Reading) -> bool:
+    def rolled_over(self, previous: Reading, new: Reading, elapsed_s: float | None = None) -> bool:
         """Whether the import register is lower because its display has begun again with zero, and not by much."""
         before_wh, after_wh = previous.energy_import_wh, new.energy_import_wh
         if before_wh is None or after_wh is None:
             return False
-        elapsed_h = (new.taken_at - previous.taken_at).total_seconds() / 3600.0
+        elapsed_h = _elapsed_h(previous, new, elapsed_s)
         most_wh = self.max_power_w * max(0.0, elapsed_h) * _HEADROOM + self.register_step_wh
         # A lower register would have to have been within this of the top: nothing that a long silence may explain.
         most_wh = min(most_wh, self.max_power_w + self.register_step_wh)
@@ -95,17 +94,33 @@ class Plausibility:
         yield "frequency_hz", reading.frequency_hz, _LOWEST_FREQUENCY_HZ, _HIGHEST_FREQUENCY_HZ
         for name, values, lowest, highest in (
             ("energies_import_wh", reading.energies_import_wh, 0.0, _LARGEST_REGISTER_WH),
+            ("energies_export_wh", reading.energies_export_wh, 0.0, _LARGEST_REGISTER_WH),
             ("currents_a", reading.currents_a, -most_a, most_a),
             ("voltages_v", reading.voltages_v, 0.0, _HIGHEST_VOLTAGE_V),
             ("powers_w", reading.powers_w, -most_w, most_w),
             ("reactive_powers_var", reading.reactive_powers_var, -most_w, most_w),
         ):
-            for phase, value in zip(("l1", "l2", "l3"), values, strict=True):
+            for phase, value in zip(_PHASES, values, strict=True):
                 yield f"{name}.{phase}", value, lowest, highest
+
+
+@frozen
+class _Seen:
+    """A reading, and when it was taken in this life."""
+
+    reading: Reading
+    at_s: float | None = None
+    """seconds of the monotonic clock; None: in a life before"""
+
+    def elapsed_s(self, now_s: float) -> float | None:
+        """What has passed since; None where nobody counted."""
+        return now_s - self.at_s if self.at_s is not None else None
 
 
 class PlausibleMeter:
     """A meter whose readings are believed one after the other.
+
+    What the fuse allows is counted by `monotonic`, in seconds: a wall time that is set forward makes no room.
 
     A register that ran backwards or jumped is a glitch of the wire, or another meter. A glitch is over when
     the old count goes on. A count that goes on from the doubtful reading is another meter: it stays refused,
@@ -115,11 +130,12 @@ class PlausibleMeter:
     meter, whatever it shows.
     """
 
-    def __init__(self, meter: Meter, rules: Plausibility) -> None:
+    def __init__(self, meter: Meter, rules: Plausibility, monotonic: Callable[[], float]) -> None:
         self._meter = meter
         self._rules = rules
-        self._believed: Reading | None = None
-        self._doubtful: Reading | None = None
+        self._monotonic = monotonic
+        self._believed: _Seen | None = None
+        self._doubtful: _Seen | None = None
         self._serial_number: str | None = None
         self._confirmed = False
         """the doubt was confirmed by another reading"""
@@ -145,19 +161,19 @@ class PlausibleMeter:
     @property
     def believed(self) -> Reading | None:
         """The last reading that was believed; None before the first."""
-        return self._believed
+        return self._believed.reading if self._believed is not None else None
 
     @property
     def doubtful(self) -> Reading | None:
         """The last reading that does not continue the believed ones; None when nothing is in doubt."""
-        return self._doubtful
+        return self._doubtful.reading if self._doubtful is not None else None
 
     def trust(
         self, believed: Reading | None, doubtful: Reading | None = None, serial_number: str | None = None
     ) -> None:
         """Go on from what was on disk: the last believed reading, the doubt that was open, and of which meter."""
-        self._believed = believed
-        self._doubtful, self._confirmed = doubtful, doubtful is not None
+        self._believed = _Seen(believed) if believed is not None else None
+        self._doubtful, self._confirmed = _Seen(doubtful) if doubtful is not None else None, doubtful is not None
         self._serial_number = serial_number
 
     def accept_exchange(self) -> None:
@@ -199,32 +215,35 @@ class PlausibleMeter:
             raise
         if (reason := self._rules.impossible(reading)) is not None:
             raise RefusedReadingError(reason)
+        now_s = self._monotonic()
         if self._believed is not None:
-            reason = self._rules.discontinuity(self._believed, reading)
-            self._rolled_over = reason is not None and self._rules.rolled_over(self._believed, reading)
-        confirmed = self._continues_the_doubt(reading, fits=reason is None)
+            before, elapsed_s = self._believed.reading, self._believed.elapsed_s(now_s)
+            reason = self._rules.discontinuity(before, reading, elapsed_s)
+            self._rolled_over = reason is not None and self._rules.rolled_over(before, reading, elapsed_s)
+        confirmed = self._continues_the_doubt(reading, now_s, fits=reason is None)
         if confirmed and reason is None:
             reason = "The registers continue a doubtful count; nobody has said that the meter was exchanged."
         if self._rolled_over:
             reason = f"The register has rolled over: {reason}"
         if reason is not None:
-            self._doubtful = reading
+            self._doubtful = _Seen(reading, now_s)
             self._confirmed = confirmed
             foreign = confirmed and not self._rolled_over
             raise RefusedReadingError(reason, transient=not confirmed, foreign=foreign)
-        self._believed, self._doubtful, self._confirmed = reading, None, False
+        self._believed, self._doubtful, self._confirmed = _Seen(reading, now_s), None, False
         return reading
 
-    def _continues_the_doubt(self, reading: Reading, *, fits: bool) -> bool:
+    def _continues_the_doubt(self, reading: Reading, now_s: float, *, fits: bool) -> bool:
         """Whether a reading goes on from the doubtful one; `fits` says that it may go on from the believed one too.
 
         After a single doubtful reading it belongs to the nearer of the two: a small step back is soon made good.
         """
-        if self._doubtful is None or self._rules.discontinuity(self._doubtful, reading) is not None:
+        doubt, believed = self._doubtful, self._believed
+        if doubt is None or self._rules.discontinuity(doubt.reading, reading, doubt.elapsed_s(now_s)) is not None:
             return False
-        if not fits or self._confirmed or self._believed is None:
+        if not fits or self._confirmed or believed is None:
             return True
-        return _distance_wh(self._doubtful, reading) < _distance_wh(self._believed, reading)
+        return _distance_wh(doubt.reading, reading) < _distance_wh(believed.reading, reading)
 
     async def _identify(self) -> None:
         if self._identified or not isinstance(self._meter, IdentifiedMeter):
@@ -251,12 +270,19 @@ class PlausibleMeter:
         await self._meter.close()
 
 
+def _elapsed_h(previous: Reading, new: Reading, elapsed_s: float | None) -> float:
+    if elapsed_s is None:
+        elapsed_s = (new.taken_at - previous.taken_at).total_seconds()
+    return elapsed_s / 3600.0
+
+
 def _distance_wh(one: Reading, other: Reading) -> float:
     """By how much the registers of two readings differ at the most."""
     pairs = (
         (one.energy_import_wh, other.energy_import_wh),
         (one.energy_export_wh, other.energy_export_wh),
         *zip(one.energies_import_wh, other.energies_import_wh, strict=True),
+        *zip(one.energies_export_wh, other.energies_export_wh, strict=True),
     )
     return max(
         (abs(after - before) for before, after in pairs if before is not None and after is not None), default=0.0

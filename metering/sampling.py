@@ -143,10 +143,11 @@ def _exported(values: _Values) -> _Values:
         yield (max(0.0, -value) if value is not None else None), phase
 
 
-def _offered_power(reading: Reading, offered_a: float | None) -> float | None:
-    """What may be drawn at the voltages that there are; None where a phase's is not known."""
-    present = [voltage_v for voltage_v in reading.voltages_v if voltage_v is not None]
-    return sum(present) * offered_a if present and offered_a is not None else None
+def _offered_power(reading: Reading, offered: Phases[float]) -> float | None:
+    """What may be drawn at the voltages that there are; None where no phase's is known."""
+    pairs = zip(reading.voltages_v, offered, strict=True)
+    known = [voltage_v * current_a for voltage_v, current_a in pairs if voltage_v is not None]
+    return sum(known) if known else None
 
 
 def _power(reading: Reading) -> _Values:
@@ -198,22 +199,24 @@ def sample(
     measurands: Sequence[Measurand],
     context: Context,
     *,
-    offered_a: float | None = None,
+    offered: Phases[float] | None = None,
     registers_by_phase: bool = False,
     since: Reading | None = None,
 ) -> MeterValue | None:
     """The wanted measurands of a reading, on all phases (part 2, J 2.3); what the meter did not give is left out.
 
-    `registers_by_phase` tells the registers of the phases beside the total, where the meter has them. `since` is
-    the earlier reading that intervals count from; without it they are left out.
+    `offered` is what the pilot offers on each phase, amperes. `registers_by_phase` tells the registers of the phases
+    beside the total, where the meter has them. `since` is the earlier reading that intervals count from; without it
+    they are left out.
     Returns None when nothing is left: an empty MeterValue is not allowed.
     """
     samples: list[SampledValue] = []
     for measurand in measurands:
         if measurand is Measurand.CURRENT_OFFERED:
-            values, unit, decimals = _total(offered_a), "A", 1
+            values, unit, decimals = _total(max(offered) if offered is not None else None), "A", 1
         elif measurand is Measurand.POWER_OFFERED:
-            values, unit, decimals = _total(_offered_power(reading, offered_a)), "W", 1
+            most_w = _offered_power(reading, offered) if offered is not None else None
+            values, unit, decimals = _total(most_w), "W", 1
         elif measurand in _INTERVALS:
             register = _INTERVALS[measurand]
             unit, decimals, _ = _SOURCES[register]
@@ -231,7 +234,7 @@ def sample(
 
 def given_by(specimen: Reading) -> tuple[Measurand, ...]:
     """The measurands of a meter that can show what is known in this reading."""
-    found = sample(specimen, tuple(Measurand), Context.OTHER, offered_a=0.0, since=specimen)
+    found = sample(specimen, tuple(Measurand), Context.OTHER, offered=Phases[float].all(0.0), since=specimen)
     given = {one.measurand for one in found.samples} if found is not None else set[Measurand]()
     return tuple(measurand for measurand in Measurand if measurand in given)
 

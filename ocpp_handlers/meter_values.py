@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from ocpp_handlers import actions
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-MOST_WAITING = 5
-"""samples that wait for a CSMS that does not answer; those of transactions, and its own wishes, have their turn too"""
+MOST_WAITING = 2
+"""samples of an EVSE that wait for a CSMS that does not answer; those of transactions, and its own wishes, have their
+turn too"""
 
 
 class MeterValues:
@@ -26,13 +28,13 @@ class MeterValues:
     def __init__(self, link: Link, errands: Errands) -> None:
         self._link = link
         self._errands = errands
-        self._waiting = 0
+        self._waiting = Counter[int]()
 
     def report(self, evse_id: int, value: MeterValue) -> None:
         """J01.FR.02, J01.FR.14. Nobody bills by these: offline they are not kept, and a slow CSMS misses some."""
         if not self._link.online:
             return
-        if self._waiting >= MOST_WAITING:
+        if self._waiting[evse_id] >= MOST_WAITING:
             _log.debug("MeterValues of EVSE %d are not told: others still wait", evse_id)
             return
 
@@ -40,10 +42,10 @@ class MeterValues:
             try:
                 await self.send(evse_id, value)
             finally:
-                self._waiting -= 1
+                self._waiting[evse_id] -= 1
 
         if self._errands.start("MeterValues", tell):
-            self._waiting += 1
+            self._waiting[evse_id] += 1
 
     async def send(self, evse_id: int, value: MeterValue, *, requested: bool = False) -> None:
         """Send samples of an EVSE.

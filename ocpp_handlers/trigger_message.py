@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from metering.sampling import Context, Series
 from ocpp_handlers import actions
 from ocpp_handlers.session import Answer, Handlers
 from station.evse_state import all_faults
 from station.model import Fault
-from station.sampler import measured
 
 if TYPE_CHECKING:
     from ocpp_handlers import messages as m
@@ -112,20 +110,14 @@ class TriggerMessage:
         return "Accepted", report
 
     def _meter_values_now(self, evses: Sequence[Evse]) -> tuple[m.TriggerMessageStatusEnumType, Errand | None]:
-        metered = [evse for evse in evses if Fault.METER not in all_faults(evse.state)]
+        metered = [evse for evse in evses if evse.sampler is not None and Fault.METER not in all_faults(evse.state)]
         if not metered or not self._settings.aligned_measurands:
             return "Rejected", None  # F06.FR.10: nothing could be sent
 
         async def report() -> None:
             """F06.FR.06: the most recent measurements of what AlignedDataMeasurands names."""
             for evse in metered:
-                reading = await evse.meter.fresh()
-                wanted = self._settings.aligned_measurands
-                since = evse.meter.starts.since(Series.ALIGNED)
-                value = measured(
-                    reading, wanted, Context.TRIGGER, self._settings, offered_a=evse.offered_a, since=since
-                )
-                if value is not None:
+                if evse.sampler is not None and (value := await evse.sampler.aligned_now()) is not None:
                     await self._meter_values.send(evse.id, value, requested=True)
 
         return "Accepted", report

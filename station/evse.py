@@ -25,9 +25,8 @@ from station.evse_state import (
     connection_deadline_s,
     connector_status,
     ev_connected,
-    offer_a,
+    offers,
     settled,
-    wants_energy,
 )
 from station.hardware.board import Board, Observation, SelfTest
 from station.model import (
@@ -50,7 +49,7 @@ if TYPE_CHECKING:
     from energy.demand import Decision
     from energy.limit import Limit
     from metering.clock import Clock
-    from metering.reading import Reading
+    from metering.reading import Phases, Reading
     from metering.sampling import MeterValue
     from station.daemon.stint import Stint
     from station.metrology.meter_watch import MeterWatch
@@ -104,7 +103,7 @@ class Evse:
         self._clock = clock
         self._charging_time = ChargingTime(clock)
         self._draw = DrawWatch(clock)
-        recorder.offered_a = lambda: self.offered_a
+        recorder.offered = lambda: self.offered
         recorder.time_status = lambda: self.time_status()
         recorder.online = lambda: self.online()
         recorder.on_recorded = self._recorded
@@ -143,7 +142,12 @@ class Evse:
     @property
     def offered_a(self) -> float:
         """What the pilot offers now, amperes per phase."""
-        return offer_a(self.state) if wants_energy(self.state) else 0.0
+        return max(self.offered)
+
+    @property
+    def offered(self) -> Phases[float]:
+        """The same on each phase: none on those that the board has taken away."""
+        return offers(self.state, self.layout.phases)
 
     @property
     def alone(self) -> frozenset[int]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from metering.frozen import frozen
+from metering.reading import Phases
 from station.hardware.board import NOTHING_SEEN, Observation, Outputs
 from station.model import (
     ChargingState,
@@ -168,6 +169,15 @@ def offer_a(state: EvseState) -> float:
     """What may be offered: what the limits allow, and never more than the cable that is plugged in now."""
     cable_a = state.seen.cable_max_a
     return state.offered_a if cable_a is None else min(state.offered_a, cable_a)
+
+
+def offers(state: EvseState, wired: int) -> Phases[float]:
+    """What the pilot offers now on each phase, amperes; `wired` is how many phases the board has."""
+    current_a = offer_a(state) if wants_energy(state) else 0.0
+    if (state.seen.phases or wired) > 1:
+        return Phases[float].all(current_a)
+    only = state.seen.phase or 1
+    return Phases(*(current_a if phase == only else 0.0 for phase in (1, 2, 3)))
 
 
 def cable_held(state: EvseState) -> bool:

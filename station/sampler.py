@@ -14,7 +14,7 @@ from station.records.database import StorageError
 
 if TYPE_CHECKING:
     from metering.clock import Clock
-    from metering.reading import Reading
+    from metering.reading import Phases, Reading
     from station.metrology.meter_watch import MeterWatch
     from station.metrology.signing import Signing
     from station.records.outbox import Outbox
@@ -36,8 +36,8 @@ class Sampled(Protocol):
         ...
 
     @property
-    def offered_a(self) -> float:
-        """What the pilot offers now."""
+    def offered(self) -> Phases[float]:
+        """What the pilot offers now on each phase, amperes."""
         ...
 
     def sampled(self, trigger: TriggerReason, value: MeterValue | None) -> None:
@@ -122,6 +122,17 @@ class Sampler:
     def _signs_sampled(self) -> bool:
         return self._settings.sampled_sign_readings and self._settings.sampled_sign_updated_readings
 
+    async def aligned_now(self) -> MeterValue | None:
+        """What AlignedDataMeasurands names, because the CSMS asks for it (F06.FR.06); None when there is nothing."""
+        wanted = self._settings.aligned_measurands
+        return await self._take(wanted, Context.TRIGGER, Series.ALIGNED, sign=self._signs_aligned)
+
+    @property
+    def _signs_aligned(self) -> bool:
+        """J01.FR.21; within a transaction AlignedDataCtrlr.SignUpdatedReadings is asked too (OCA note)."""
+        idle = self._evse.transaction_id is None
+        return self._settings.aligned_sign_readings and (idle or self._settings.aligned_sign_updated_readings)
+
     async def _updated(self, transaction_id: str) -> None:
         wanted = self._settings.sampled_tx_updated_measurands
         value = await self._take(wanted, Context.SAMPLE_PERIODIC, Series.SAMPLED, sign=self._signs_sampled)
@@ -143,10 +154,8 @@ class Sampler:
     async def _clock_sample(self) -> None:
         if self._settings.aligned_send_during_idle and self.station_charges():
             return  # J01.FR.19, J01.FR.20: the setting is the station's, not an EVSE's
-        settings = self._settings
-        idle = self._evse.transaction_id is None
-        sign = settings.aligned_sign_readings and (idle or settings.aligned_sign_updated_readings)
-        value = await self._take(settings.aligned_measurands, Context.SAMPLE_CLOCK, Series.ALIGNED, sign=sign)
+        wanted = self._settings.aligned_measurands
+        value = await self._take(wanted, Context.SAMPLE_CLOCK, Series.ALIGNED, sign=self._signs_aligned)
         if value is None:
             return
         if self._evse.transaction_id is not None:
@@ -162,7 +171,7 @@ class Sampler:
         reading, since = await self._meter.fresh(), self._meter.starts.since(series)
         if reading is not None and context is not Context.TRIGGER:  # one that is asked for is none of the series
             self._meter.starts.took(series, reading)
-        value = measured(reading, measurands, context, self._settings, offered_a=self._evse.offered_a, since=since)
+        value = measured(reading, measurands, context, self._settings, offered=self._evse.offered, since=since)
         if value is None or reading is None or not sign or self.signing is None:
             return value
         if Measurand.ENERGY_IMPORT_REGISTER not in measurands:  # nothing else is signed
@@ -184,15 +193,15 @@ def measured(
     context: Context,
     settings: Settings,
     *,
-    offered_a: float | None = None,
+    offered: Phases[float] | None = None,
     since: Reading | None = None,
 ) -> MeterValue | None:
     """What a setting wants of a reading; None when there is nothing to tell.
 
-    `offered_a` is what the pilot offers, amperes per phase; `since` the reading with which the interval began.
+    `offered` is what the pilot offers on each phase, amperes; `since` the reading with which the interval began.
     """
     if reading is None:
         return None
     wanted = [Measurand(name) for name in measurands]
     by_phase = not settings.register_values_without_phases
-    return sample(reading, wanted, context, offered_a=offered_a, registers_by_phase=by_phase, since=since)
+    return sample(reading, wanted, context, offered=offered, registers_by_phase=by_phase, since=since)

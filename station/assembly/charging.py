@@ -89,7 +89,8 @@ async def _evse(config: EvseConfig, basis: Basis, desk: Desk, metrology: Metrolo
         priority=config.priority,
     )
     driver = site.open_meter(config)
-    meter = PlausibleMeter(driver, Plausibility(config.max_current_a * 230.0 * config.phases * _OVERHEAD))
+    rules = Plausibility(config.max_current_a * 230.0 * config.phases * _OVERHEAD)
+    meter = PlausibleMeter(driver, rules, clock.monotonic)
     metrology.meters.trust(config.id, meter, await outbox.latest_of(config.id))
     watch = MeterWatch(f"meter of EVSE {config.id}", meter, clock)
     evse = Evse(layout, site.board(config), watch, Recorder(outbox, watch, settings, clock), settings, clock)

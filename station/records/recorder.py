@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from metering.pulse import Pulse
-from metering.reading import Reading, RegisterReading
+from metering.reading import Phases, Reading, RegisterReading
 from metering.sampling import MOST_ENDED_VALUES, Context, MeterValue, Series, thin_out
 from metering.time_quality import TimeStatus
 from station.daemon.stint import Stint
@@ -57,7 +57,7 @@ class Recorder:
         self.signing: Signing | None = None
         """None: nothing is signed here"""
         self.writing = Stint("the record of transactions", clock, _WRITE_S)
-        self.offered_a: Callable[[], float] = lambda: 0.0
+        self.offered: Callable[[], Phases[float]] = lambda: Phases[float].all(0.0)
         """what the pilot offers now (Current.Offered)"""
         self.time_status: Callable[[], TimeStatus] = lambda: TimeStatus.UNKNOWN
         """how good the time is now"""
@@ -265,7 +265,7 @@ class Recorder:
     ) -> tuple[MeterValue, ...]:
         if not self._settings.sampled_data_enabled:
             return ()
-        value = measured(reading, measurands, context, self._settings, offered_a=self.offered_a(), since=since)
+        value = measured(reading, measurands, context, self._settings, offered=self.offered(), since=since)
         return (value,) if value is not None else ()
 
 

@@ -20,6 +20,7 @@ TRUTH = Reading(
     energy_import_wh=5_000_000.0,
     energy_export_wh=100.0,
     energies_import_wh=Phases(2_000_000.0, 1_500_000.0, 1_500_000.0),
+    energies_export_wh=Phases(50.0, 25.0, 25.0),
     power_w=11_000.0,
     currents_a=Phases(16.0, 16.0, 16.0),
     voltages_v=Phases(230.0, 230.0, 230.0),
@@ -32,6 +33,7 @@ class Liar:
     """Tells the truth until it is told what to say."""
 
     def __init__(self) -> None:
+        self.at_s = 0.0
         self.says: Callable[[], Reading] = lambda: TRUTH
         self.serial = "4711"
 
@@ -41,7 +43,13 @@ class Liar:
 
     async def read(self) -> Reading:
         """What it pretends to show."""
-        return self.says()
+        said = self.says()
+        self.at_s = (said.taken_at - START).total_seconds()
+        return said
+
+    def plausible(self) -> PlausibleMeter:
+        """Who is not to believe it."""
+        return PlausibleMeter(self, RULES, lambda: self.at_s)
 
     async def close(self) -> None:
         """There is no wire."""
@@ -72,6 +80,15 @@ LIES: dict[str, tuple[Reading, str]] = {
         later(energies_import_wh=Phases(2_000_000.0, 1_500_000.0, 1_900_000.0)),
         "energies_import_wh.l3 jumped",
     ),
+    "export of a phase back": (
+        later(energies_export_wh=Phases(50.0, 24.0, 25.0)),
+        "energies_export_wh.l2 ran backwards",
+    ),
+    "export of a phase ahead": (later(energies_export_wh=Phases(50.0, 25.0, 900.0)), "energies_export_wh.l3 jumped"),
+    "export of a phase not a number": (
+        later(energies_export_wh=Phases(math.nan, 25.0, 25.0)),
+        "energies_export_wh.l1 shows nan",
+    ),
     "words swapped: power": (later(power_w=4.7e8), "power_w shows"),
     "words swapped: current": (later(currents_a=Phases(16.0, 1e30, 16.0)), "currents_a.l2 shows"),
     "current beyond the circuit": (later(currents_a=Phases(16.0, 16.0, -2_000.0)), "currents_a.l3 shows"),
@@ -87,7 +104,7 @@ LIES: dict[str, tuple[Reading, str]] = {
 async def test_a_lie_is_refused_by_its_name_and_the_truth_is_believed_again(lie: str) -> None:
     said, named = LIES[lie]
     liar = Liar()
-    meter = PlausibleMeter(liar, RULES)
+    meter = liar.plausible()
     assert await meter.read() == TRUTH
     liar.says = lambda: said
     with pytest.raises(RefusedReadingError) as refused:
@@ -102,7 +119,7 @@ async def test_a_lie_is_refused_by_its_name_and_the_truth_is_believed_again(lie:
 
 async def test_a_lie_that_is_kept_up_is_a_foreign_meter() -> None:
     liar = Liar()
-    meter = PlausibleMeter(liar, RULES)
+    meter = liar.plausible()
     await meter.read()
     for seconds in (1.0, 2.0):
         liar.says = lambda seconds=seconds: later(seconds, energy_import_wh=10.0 + seconds)
@@ -114,7 +131,7 @@ async def test_a_lie_that_is_kept_up_is_a_foreign_meter() -> None:
 
 async def test_another_serial_number_is_another_meter_whatever_it_shows() -> None:
     liar = Liar()
-    meter = PlausibleMeter(liar, RULES)
+    meter = liar.plausible()
     await meter.read()
 
     def silent() -> Reading:
@@ -138,7 +155,7 @@ async def test_a_display_that_begins_again_is_known_for_what_it_is(digits: int) 
     full = replace(TRUTH, energy_import_wh=width - 10.0, energies_import_wh=Phases(None, None, None))
     liar = Liar()
     liar.says = lambda: full
-    meter = PlausibleMeter(liar, RULES)
+    meter = liar.plausible()
     await meter.read()
     over = replace(full, taken_at=START + timedelta(seconds=1), energy_import_wh=5.0)
     liar.says = lambda: over
@@ -153,7 +170,7 @@ async def test_a_display_that_begins_again_is_known_for_what_it_is(digits: int) 
 
 async def test_a_register_far_from_its_top_has_not_rolled_over() -> None:
     liar = Liar()
-    meter = PlausibleMeter(liar, RULES)
+    meter = liar.plausible()
     await meter.read()
     liar.says = lambda: later(86_400.0, energy_import_wh=5.0)
     with pytest.raises(RefusedReadingError, match="ran backwards"):
@@ -161,3 +178,15 @@ async def test_a_register_far_from_its_top_has_not_rolled_over() -> None:
     assert not meter.rolled_over
     meter.accept_roll_over()
     assert meter.believed == TRUTH
+
+
+@pytest.mark.parametrize("set_by_s", [-86_400.0, 86_400.0])
+async def test_a_wall_time_that_is_set_makes_no_room_for_a_jump(set_by_s: float) -> None:
+    liar = Liar()
+    meter = PlausibleMeter(liar, RULES, iter((0.0, 1.0, 2.0)).__next__)
+    await meter.read()
+    liar.says = lambda: later(set_by_s, energy_import_wh=5_200_000.0)
+    with pytest.raises(RefusedReadingError, match="energy_import_wh jumped"):
+        await meter.read()
+    liar.says = lambda: later(set_by_s, energy_import_wh=5_000_010.0)
+    assert await meter.read() == later(set_by_s, energy_import_wh=5_000_010.0)

@@ -549,7 +549,7 @@ async def test_a_meter_tells_its_serial_number_and_another_one_in_its_place_is_n
         driver = bench.meter(model=model)
         assert isinstance(driver, IdentifiedMeter)
         assert (await driver.identity()).serial_number == "20471103"
-        meter = PlausibleMeter(driver, Plausibility(22_000.0))
+        meter = PlausibleMeter(driver, Plausibility(22_000.0), bench.clock.monotonic)
         meter.trust(None, serial_number="20471104")
         with pytest.raises(RefusedReadingError, match="its serial number is 20471103, not 20471104"):
             await meter.read()
@@ -584,7 +584,9 @@ ALL = replace(
 
 async def test_a_sample_reads_everything_and_a_charge_what_it_needs(tmp_path: Path) -> None:
     async with bench_with("tcp", {126: ServedMeter(MODELS["siemens-pac2200"], lambda: ALL)}, tmp_path) as bench:
-        meter = PlausibleMeter(bench.meter(model="siemens-pac2200", unit=126), Plausibility(22_000.0))
+        meter = PlausibleMeter(
+            bench.meter(model="siemens-pac2200", unit=126), Plausibility(22_000.0), bench.clock.monotonic
+        )
         assert values_of(await meter.read_all()) == pytest.approx(values_of(ALL), rel=1e-6)
         needed = await meter.read()
         assert (needed.energy_import_wh, needed.reactive_import_varh) == (ALL.energy_import_wh, None)
@@ -627,10 +629,10 @@ async def test_only_what_the_table_names_can_be_sampled(
 async def test_a_variant_that_has_no_such_register_is_read_all_the_same(tmp_path: Path) -> None:
     meters = {1: ServedMeter(replace(MODELS["abb-b23"], serial_number=None), lambda: SHOWN)}
     async with bench_with("tcp", meters, tmp_path) as bench:
-        meter = PlausibleMeter(bench.meter(model="abb-b23"), Plausibility(22_000.0))
+        meter = PlausibleMeter(bench.meter(model="abb-b23"), Plausibility(22_000.0), bench.clock.monotonic)
         assert (await meter.read()).energy_import_wh == SHOWN.energy_import_wh
         assert meter.serial_number is None
-        known = PlausibleMeter(bench.meter(model="abb-b23"), Plausibility(22_000.0))
+        known = PlausibleMeter(bench.meter(model="abb-b23"), Plausibility(22_000.0), bench.clock.monotonic)
         known.trust(None, serial_number="20471103")
         with pytest.raises(MeterError):  # one that told it once and does not any more is to be explained
             await known.read()

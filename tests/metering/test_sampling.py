@@ -48,10 +48,10 @@ BEFORE = replace(FULL, energy_import_wh=1234.0, energy_export_wh=0.0, reactive_i
 
 
 def told(
-    reading: Reading, *measurands: Measurand, offered_a: float | None = None
+    reading: Reading, *measurands: Measurand, offered: Phases[float] | None = None
 ) -> list[tuple[float, str, str | None]]:
     """Value, unit and phase of the samples of a reading."""
-    value = sample(reading, measurands, Context.SAMPLE_PERIODIC, offered_a=offered_a, since=BEFORE)
+    value = sample(reading, measurands, Context.SAMPLE_PERIODIC, offered=offered, since=BEFORE)
     return [] if value is None else [(one.value, one.unit, one.phase) for one in value.samples]
 
 
@@ -82,10 +82,19 @@ def told(
 def test_each_measurand_has_its_unit_its_phases_and_its_decimals(
     measurand: Measurand, expected: list[tuple[float, str, str | None]]
 ) -> None:
-    assert told(FULL, measurand, offered_a=16.0) == [
+    assert told(FULL, measurand, offered=Phases[float].all(16.0)) == [
         (pytest.approx(value, abs=0.06), *rest) for value, *rest in expected
     ]
     assert sorted(Measurand) == sorted(set(Measurand))
+
+
+def test_what_is_offered_is_that_of_the_phases_that_are_there() -> None:
+    """A board that has taken two phases away offers the power of one."""
+    offered = Phases(0.0, 13.0, 0.0)
+    assert told(FULL, Measurand.CURRENT_OFFERED, Measurand.POWER_OFFERED, offered=offered) == [
+        (13.0, "A", None),
+        (13.0 * 229.0, "W", None),
+    ]
 
 
 @pytest.mark.parametrize("measurand", list(Measurand))

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from tests.walk import Walk, walking
-from tests.walks.steps import charge
+from tests.walks.steps import charge, variables
 from tests.walks.test_profiles import install, profile
+from tests.walks.test_samples import periodic, samples
 
 SWITCHING: dict[str, Any] = {"id": 1, "phases": 3, "max_current_a": 32.0, "phase_switching": True}
 
@@ -55,6 +56,20 @@ async def test_a_limit_in_watts_holds_through_both_changes_of_the_phases(tmp_pat
         await install(walk, watts(11_000.0))
         assert await most_w(walk, 900) <= 11_000.0
         assert tuple(walk.board.currents_a) == pytest.approx((15.94, 15.94, 15.94), abs=0.1)
+
+
+async def test_what_is_offered_on_one_phase_is_told_as_the_power_of_one(tmp_path: Path) -> None:
+    """Power.Offered (part 2, MeasurandEnumType)"""
+    rows = variables(
+        SampledDataCtrlr__TxUpdatedInterval=20,
+        SampledDataCtrlr__TxUpdatedMeasurands="Power.Offered,Current.Offered",
+    )
+    async with walking(tmp_path, evse=[SWITCHING], variable=rows) as walk:
+        await charge(walk)
+        await install(walk, watts(3000.0))
+        await walk.advance(70)
+        told = {sample["measurand"]: sample["value"] for sample in samples(periodic(walk)[-1])}
+        assert told == pytest.approx({"Power.Offered": 3000.0, "Current.Offered": 13.0}, rel=0.01)
 
 
 async def test_a_board_that_only_takes_two_away_does_not_choose_and_says_so(tmp_path: Path) -> None:

@@ -143,6 +143,14 @@ async def test_aligned_samples_without_a_transaction_are_meter_values(tmp_path: 
         assert walk.events() == []
 
 
+async def test_every_evse_of_a_large_station_tells_its_aligned_samples(tmp_path: Path) -> None:
+    """J01.FR.14: all of them at the same moment."""
+    evses = [{"id": number} for number in range(1, 9)]
+    async with walking(tmp_path, evse=evses, variable=variables(AlignedDataCtrlr__Interval=30)) as walk:
+        await walk.accepted()
+        await walk.until(lambda: {told["evseId"] for told in walk.csms.sent("MeterValues")} == set(range(1, 9)))
+
+
 async def test_send_during_idle_keeps_aligned_samples_out_of_a_transaction(tmp_path: Path) -> None:
     """J01.FR.19: idle EVSEs only; afterwards they come again."""
     rows = variables(AlignedDataCtrlr__Interval=30, AlignedDataCtrlr__SendDuringIdle=True)

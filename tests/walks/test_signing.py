@@ -171,6 +171,26 @@ def key_of(walk: Walk) -> Any:
     return read_key(key.spki.hex())
 
 
+async def test_signed_aligned_values_alone_have_the_signed_begin_and_end_told(tmp_path: Path) -> None:
+    """OCA note, 4.1.2; nothing is sampled of the end that could carry the signature."""
+    rows = variables(AlignedDataCtrlr__SignReadings=True, SampledDataCtrlr__TxEndedMeasurands="Voltage")
+    async with walking(tmp_path, variable=rows) as walk:
+        signed = signed_values(await finished(walk))
+        assert [context for context, _, _ in signed] == ["Transaction.Begin", "Transaction.End"]
+        assert [record_of(value).readings[0].reason for _, _, value in signed] == ["B", "L"]
+
+
+async def test_what_the_csms_asks_for_is_signed_too(tmp_path: Path) -> None:
+    """J01.FR.21, F06.FR.06."""
+    async with walking(tmp_path, variable=variables(AlignedDataCtrlr__SignReadings=True)) as walk:
+        await walk.accepted()
+        answer = await walk.csms.call("TriggerMessage", {"requestedMessage": "MeterValues"})
+        assert answer["status"] == "Accepted"
+        await walk.until(lambda: walk.csms.sent("MeterValues"))
+        ((context, _, value),) = signed_values(walk.csms.sent("MeterValues")[-1])
+        assert (context, record_of(value).readings[0].reason) == ("Trigger", None)
+
+
 async def test_a_sample_without_a_transaction_is_signed_as_one_of_the_meter_alone(tmp_path: Path) -> None:
     """J01.FR.21 with J01.FR.14: fiscal records have pages of their own and nobody they are assigned to."""
     rows = variables(AlignedDataCtrlr__SignReadings=True, AlignedDataCtrlr__Interval=60)
