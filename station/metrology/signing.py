@@ -199,12 +199,15 @@ class Signing:
 
     @property
     def _ends_signed(self) -> bool:
-        """Whether Ended carries the signed begin and end: with sampled or with aligned data (OCA note, 4.1.2)."""
+        """Whether Ended carries the signed begin and end: with sampled or with aligned data (OCA note, 4.1.2).
+
+        Not where the end is told without its register: what is aligned stands alone then (TC_J_04_CS).
+        """
         settings = self._settings
-        sampled = settings.sampled_data_enabled and settings.sampled_sign_readings
-        aligned = settings.aligned_data_enabled and settings.aligned_sign_readings
-        return (sampled and _REGISTER in settings.sampled_tx_ended_measurands) or (
-            aligned and _REGISTER in settings.aligned_tx_ended_measurands
+        return (
+            settings.sampled_data_enabled
+            and (settings.sampled_sign_readings or settings.aligned_sign_readings)
+            and _REGISTER in settings.sampled_tx_ended_measurands
         )
 
     async def end(self, event: TransactionEvent, fresh: Reading | None, last: Reading | None) -> list[SignedRecord]:
@@ -232,12 +235,9 @@ class Signing:
         begin = [_value(one, Context.TRANSACTION_BEGIN) for one in records if one.reason == Reason.BEGIN]
         end = next((one for one in records if one.reason not in (Reason.BEGIN, Reason.TARIFF)), None)
         signed = SignedValue(end.text) if end is not None else None
-        last = [value.with_signature(signed) for value in last]
-        if end is not None and not any(sample.signed for value in last for sample in value.samples):
-            last.append(_value(end, Context.TRANSACTION_END))  # the register is not among what is sampled of the end
         if begin:  # in place of the same without a signature
             kept = [one for one in kept if one.samples[0].context is not Context.TRANSACTION_BEGIN]
-        return [*begin, *kept, *last]
+        return [*begin, *kept, *(value.with_signature(signed) for value in last)]
 
     async def end_after_power_cut(
         self,

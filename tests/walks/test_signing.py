@@ -172,9 +172,8 @@ def key_of(walk: Walk) -> Any:
 
 
 async def test_signed_aligned_values_alone_have_the_signed_begin_and_end_told(tmp_path: Path) -> None:
-    """OCA note, 4.1.2; nothing is sampled of the end that could carry the signature."""
-    rows = variables(AlignedDataCtrlr__SignReadings=True, SampledDataCtrlr__TxEndedMeasurands="Voltage")
-    async with walking(tmp_path, variable=rows) as walk:
+    """OCA note, 4.1.2"""
+    async with walking(tmp_path, variable=variables(AlignedDataCtrlr__SignReadings=True)) as walk:
         signed = signed_values(await finished(walk))
         assert [context for context, _, _ in signed] == ["Transaction.Begin", "Transaction.End"]
         assert [record_of(value).readings[0].reason for _, _, value in signed] == ["B", "L"]
