@@ -27,22 +27,25 @@ from station.records.outbox import Outbox
 MONTH_AIM_MS = 20.0
 CSV_AIM_S = 10.0
 SIZE_AIM_MIB = 200.0
-_BEGIN = datetime(2016, 1, 1, tzinfo=UTC)
-_CARDS = [IdToken(f"04A3B2C1D5{number:02X}80", "ISO14443") for number in range(20)]
+BEGIN = datetime(2016, 1, 1, tzinfo=UTC)
+CARDS = [IdToken(f"04A3B2C1D5{number:02X}80", "ISO14443") for number in range(20)]
 _PRICES = PriceList("EUR", Decimal("0.30"), (PeriodPrice("HC", Decimal("0.20")),), Decimal(1))
 
 
-async def fill(database: Database, log: TransactionLog, count: int) -> None:
-    """Record so many transactions over ten years, each with its events, two tariff periods and a bill."""
+async def fill(database: Database, log: TransactionLog, count: int, *, first: int = 0) -> None:
+    """Record so many transactions over ten years, each with its events, two tariff periods and a bill.
+
+    `first` is the number of the first one, where there are some.
+    """
     outbox, apart = Outbox(database, SystemClock()), timedelta(days=3652) / count
     await Prices(FactStore(database, "prices")).load(_PRICES)
     await database.write("PRAGMA synchronous=OFF")  # only to fill it sooner
-    for number in range(count):
-        began, name, wh = _BEGIN + number * apart, f"{number:08x}-0000-4000-8000-000000000000", number * 12_000.0
+    for number in range(first, first + count):
+        began, name, wh = BEGIN + number * apart, f"{number:08x}-0000-4000-8000-000000000000", number * 12_000.0
         half, end = PeriodReading("HC", began + timedelta(hours=1), wh + 6_000.0), began + timedelta(hours=2)
         start = PeriodReading("HP", began, wh)
         begun = TransactionEvent(
-            name, 1 + number % 2, EventType.STARTED, TriggerReason.AUTHORIZED, began, id_token=_CARDS[number % 20]
+            name, 1 + number % 2, EventType.STARTED, TriggerReason.AUTHORIZED, began, id_token=CARDS[number % 20]
         )
         ended = replace(
             begun,
@@ -89,10 +92,10 @@ async def measure(count: int) -> None:
             await fill(database, log, count)
             size_mib = path.stat().st_size / 2**20
             _told(f"{count} transactions on disk, MiB", size_mib, SIZE_AIM_MIB)
-            since = _BEGIN + timedelta(days=3_000)
+            since = BEGIN + timedelta(days=3_000)
             month = Search(since, since + timedelta(days=31))
             _told("the first 100 of a month, ms", await _best_ms(lambda: log.find(month)), MONTH_AIM_MS)
-            card = replace(month, token=_CARDS[3].value)
+            card = replace(month, token=CARDS[3].value)
             _told("those of a card in a month, ms", await _best_ms(lambda: log.find(card)), MONTH_AIM_MS)
             _told("the newest 100 of all, ms", await _best_ms(lambda: log.find(Search())), MONTH_AIM_MS)
             begun = time.perf_counter()

@@ -1,0 +1,62 @@
+"""The log of ten years: it stays small, and nothing of it is found by reading all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from bench.records import BEGIN, CARDS, SIZE_AIM_MIB, fill
+from metering.clock import SystemClock
+from station.billing.transaction_log import Search, TransactionLog
+from station.records.database import Row, Value, open_database
+
+COUNT = 500
+TEN_YEARS = 50_000
+SINCE = BEGIN + timedelta(days=3_000)
+UNTIL = SINCE + timedelta(days=365)
+
+
+@pytest.mark.parametrize(
+    ("search", "bounds"),
+    [
+        (Search(SINCE, UNTIL), "transactions_by_time (began_at>? AND began_at<?)"),
+        (Search(SINCE, UNTIL, token=CARDS[3].value), "transactions_by_token (token=? AND began_at>? AND began_at<?)"),
+        (Search(token=CARDS[3].value), "transactions_by_token (token=?"),
+        (Search(evse_id=1), "transactions_by_evse (evse_id=?"),
+        (Search(), "transactions_by_time"),
+    ],
+)
+async def test_a_search_reads_what_it_is_about_and_sorts_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, search: Search, bounds: str
+) -> None:
+    async with open_database(tmp_path / "borne.sqlite", SystemClock()) as database:
+        log = TransactionLog(database)
+        await fill(database, log, COUNT)
+        plans: list[str] = []
+        read = database.rows
+
+        async def explained(sql: str, values: Sequence[Value] = ()) -> list[Row]:
+            plans.extend(str(row[3]) for row in await read(f"EXPLAIN QUERY PLAN {sql}", values))
+            return await read(sql, values)
+
+        monkeypatch.setattr(database, "rows", explained)
+        found = await log.find(search)
+        assert found.total > 0
+        told = [one async for page in log.pages(search) for one in page]
+        assert len(told) == found.total
+        assert len(plans) >= 3
+        assert all(bounds in plan for plan in plans), plans
+
+
+async def test_ten_years_fit(tmp_path: Path) -> None:
+    path = tmp_path / "borne.sqlite"
+    async with open_database(path, SystemClock()) as database:
+        log = TransactionLog(database)
+        await fill(database, log, COUNT // 10)
+        few = path.stat().st_size
+        await fill(database, log, COUNT, first=COUNT // 10)
+    grown = (path.stat().st_size - few) / COUNT
+    assert grown * TEN_YEARS < SIZE_AIM_MIB * 2**20
