@@ -286,18 +286,28 @@ def next_aligned(now: datetime, interval_s: int) -> datetime:
 
 
 def thin_out(values: Sequence[MeterValue], most: int) -> tuple[MeterValue, ...]:
-    """At most `most` values: intermediate ones go first (1st, 3rd, 5th …), never the ends (E06.FR.13).
+    """At most `most` values, or as many as a bill needs; which, `places_left` says (E06.FR.13)."""
+    return tuple(values[place] for place in places_left(values, most))
 
-    Nor do those go that belong to a bill: begin, end, and what divides tariff periods.
+
+def places_left(values: Sequence[MeterValue], most: int) -> list[int]:
+    """The places of at most `most` values: intermediate ones go first (1st, 3rd, 5th …), never the ends (E06.FR.13).
+
+    Nor do those go that belong to a bill: begin, end, and what divides tariff periods (J02.FR.20).
     """
-    kept = list(values)
-    while len(kept) > most:
-        samples = [place for place in range(1, len(kept) - 1) if _is_a_sample(kept[place])]
+    places = list(range(len(values)))
+    while len(places) > most:
+        samples = [place for place in places[1:-1] if _is_a_sample(values[place])]
         if not samples:
             break
         gone = set(samples[::2])
-        kept = [value for place, value in enumerate(kept) if place not in gone]
-    return tuple(kept)
+        places = [place for place in places if place not in gone]
+    return places
+
+
+def divides_a_bill(value: MeterValue) -> bool:
+    """Whether this is a reading with which one tariff period ends and the next begins."""
+    return all(one.context is Context.OTHER for one in value.samples)
 
 
 def _is_a_sample(value: MeterValue) -> bool:

@@ -182,7 +182,7 @@ class Sampler:
         if value is None:
             return
         try:
-            await self._outbox.keep_for_end(transaction_id, value)
+            await self._outbox.for_end.keep(transaction_id, value)
         except StorageError as error:
             _log.error("sample for the end of transaction %s is not on disk: %s", transaction_id, error)
 

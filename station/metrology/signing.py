@@ -191,7 +191,7 @@ class Signing:
         try:
             record = await self.signatures.between(transaction_id, reading, Reason.TARIFF)
             if record is not None and self._ends_signed:
-                await self._outbox.keep_for_end(transaction_id, _value(record, Context.OTHER))
+                await self._outbox.for_end.keep(transaction_id, _value(record, Context.OTHER))
         except UnsignedError as error:
             self._failed(error)
         except StorageError as error:

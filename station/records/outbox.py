@@ -8,35 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from metering.frozen import frozen
 from metering.pulse import Pulse
-from metering.sampling import MOST_ENDED_VALUES, MeterValue
 from station.model import SAMPLE_TRIGGERS, EventType, TransactionEvent
+from station.records import payloads
 from station.records.database import Database, StorageError
+from station.records.kept_for_end import KeptForEnd
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from pydantic import TypeAdapter
-
     from metering.clock import Clock
-
-S = TypeVar("S")
-T = TypeVar("T")
-_log = logging.getLogger(__name__)
 
 _SETTLED_AT_ONCE = 64
 """answers that are noted in one write; a power cut before it only means that as many are sent again"""
 _BOUND_AFTER = 64
 """events after which the length of the queue is looked at again"""
-_MOST_KEPT = 2 * MOST_ENDED_VALUES
-"""samples on disk for an Ended event; with more, every second one goes"""
 _SAMPLES = ", ".join(f"'{trigger}'" for trigger in sorted(SAMPLE_TRIGGERS))
 _THIN_OUT = f"""
     DELETE FROM events WHERE id IN (
@@ -48,20 +39,6 @@ _THIN_OUT = f"""
         ) WHERE place % 2 = 1
     ) RETURNING id
 """
-
-
-@cache
-def _events() -> TypeAdapter[TransactionEvent]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(TransactionEvent)
-
-
-@cache
-def _meter_values() -> TypeAdapter[MeterValue]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(MeterValue)
 
 
 @frozen
@@ -87,6 +64,7 @@ class Outbox:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self.for_end = KeptForEnd(database)
         self._settled: list[tuple[str, int, int]] = []
         self._last_id = 0
         self._since_bound = 0
@@ -128,7 +106,7 @@ class Outbox:
                 event.event_type.value,
                 event.occurred_at.isoformat(),
                 int(event.offline),
-                _events().dump_json(event).decode(),
+                payloads.of_event(event),
             ),
         )
         recorded = replace(event, seq_no=int(str(rows[0][0])))
@@ -317,10 +295,7 @@ class Outbox:
             moved = ((one.id, _moved(one.event, due.correction)) for one in found if one.id > self._handed_out)
             await self._database.write_many(
                 "UPDATE events SET occurred_at = ?, payload = ? WHERE id = ?",
-                [
-                    (event.occurred_at.isoformat(), _events().dump_json(event).decode(), number)
-                    for number, event in moved
-                ],
+                [(event.occurred_at.isoformat(), payloads.of_event(event), number) for number, event in moved],
             )
             self._corrections.pop(0)
             for event in (one.event for one in found):
@@ -350,50 +325,6 @@ class Outbox:
         )
         return [queued.event for queued in _readable(reversed(rows))]
 
-    async def keep_for_end(self, transaction_id: str, value: MeterValue) -> None:
-        """Keep a sample that belongs into the Ended event; with too many of them every second one goes (E06.FR.13).
-
-        Raises:
-            StorageError: it is not on disk.
-        """
-        await self._database.write(
-            "INSERT INTO ended_samples (transaction_id, payload) VALUES (?, ?)",
-            (transaction_id, _meter_values().dump_json(value).decode()),
-        )
-        counted = await self._database.rows(
-            "SELECT COUNT(*) FROM ended_samples WHERE transaction_id = ?", (transaction_id,)
-        )
-        if int(str(counted[0][0])) > _MOST_KEPT:
-            await self._database.write(
-                "DELETE FROM ended_samples WHERE id IN (SELECT id FROM"
-                " (SELECT id, ROW_NUMBER() OVER (ORDER BY id) AS place FROM ended_samples WHERE transaction_id = ?)"
-                " WHERE place % 2 = 0)",
-                (transaction_id,),
-            )
-
-    async def kept_for_end(self, transaction_id: str) -> list[MeterValue]:
-        """The samples kept for the Ended event, in order."""
-        rows = await self._database.rows(
-            "SELECT payload FROM ended_samples WHERE transaction_id = ? ORDER BY id", (transaction_id,)
-        )
-        return [value for row in rows if (value := _read(_meter_values().validate_json, str(row[0]))) is not None]
-
-    async def await_end(self, event: TransactionEvent) -> None:
-        """A transaction has ended, and what its meter shows is not known yet: keep how it ended until it is recorded.
-
-        Raises:
-            StorageError: it is not on disk.
-        """
-        await self._database.write(
-            "INSERT OR REPLACE INTO awaited_ends (transaction_id, payload) VALUES (?, ?)",
-            (event.transaction_id, _events().dump_json(event).decode()),
-        )
-
-    async def awaited_end(self, transaction_id: str) -> TransactionEvent | None:
-        """How a transaction ended whose meter was silent then; None: it had not ended."""
-        rows = await self._database.rows("SELECT payload FROM awaited_ends WHERE transaction_id = ?", (transaction_id,))
-        return _read(_events().validate_json, str(rows[0][0])) if rows else None
-
     async def prune(self, keep_settled: int) -> None:
         """Forget settled events of ended transactions beyond the newest `keep_settled` events."""
         await self._database.write(
@@ -402,9 +333,7 @@ class Outbox:
             " (SELECT transaction_id FROM events WHERE event_type = 'Ended' AND settled_at IS NOT NULL)",
             (keep_settled,),
         )
-        await self._database.write(
-            "DELETE FROM ended_samples WHERE transaction_id NOT IN (SELECT transaction_id FROM events)"
-        )
+        await self.for_end.prune()
 
 
 def _moved(event: TransactionEvent, correction: timedelta) -> TransactionEvent:
@@ -420,20 +349,11 @@ def _moved(event: TransactionEvent, correction: timedelta) -> TransactionEvent:
 
 def _readable(rows: Iterable[tuple[object, ...]]) -> list[Queued]:
     """The events of these rows."""
-    return [queued for row in rows if (queued := _read(_queued, row)) is not None]
+    return [queued for row in rows if (queued := payloads.read(_queued, row)) is not None]
 
 
 def _queued(row: tuple[object, ...]) -> Queued:
     identity, seq_no, offline, attempts, payload = row
-    event = _events().validate_json(str(payload))
+    event = payloads.event_of(payload)
     recorded = replace(event, seq_no=int(str(seq_no)), offline=bool(offline))
     return Queued(int(str(identity)), recorded, int(str(attempts)))
-
-
-def _read(parse: Callable[[S], T], stored: S) -> T | None:
-    """What is stored; None where flash memory has spoilt it: that hides nothing else, and stays on record."""
-    try:
-        return parse(stored)
-    except ValueError as error:
-        _log.error("something on the record of transactions cannot be read and is left out: %s", error)
-        return None

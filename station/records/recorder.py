@@ -190,7 +190,7 @@ class Recorder:
         first, self._first = self._first, ()
         try:
             for value in first:
-                await self._outbox.keep_for_end(transaction_id, value)
+                await self._outbox.for_end.keep(transaction_id, value)
         except StorageError as error:
             _log.error("the first sample for the end of transaction %s is not on disk: %s", transaction_id, error)
 
@@ -200,7 +200,7 @@ class Recorder:
         # The contactor is open: a meter that is silent now would show what it showed last.
         reading = fresh or shown
         try:
-            kept = await self._outbox.kept_for_end(event.transaction_id)
+            kept = await self._outbox.for_end.samples(event.transaction_id)
         except StorageError as error:
             _log.error("samples of transaction %s cannot be read: %s", event.transaction_id, error)
             kept = []
@@ -241,7 +241,7 @@ class Recorder:
         if self._awaits_meter:
             return
         try:
-            await self._outbox.await_end(event)
+            await self._outbox.for_end.await_end(event)
         except StorageError as error:
             _log.error("how transaction %s ended is not on disk: %s", event.transaction_id, error)
             return

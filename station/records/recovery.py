@@ -95,8 +95,8 @@ async def _left_behind(transaction_id: str, outbox: Outbox, evses: Mapping[int, 
     if not (recorded := await outbox.events(transaction_id)):
         return None
     evse = evses.get(recorded[0].evse_id)
-    kept = await outbox.kept_for_end(transaction_id)
-    awaited = await outbox.awaited_end(transaction_id)
+    kept = await outbox.for_end.samples(transaction_id)
+    awaited = await outbox.for_end.awaited_end(transaction_id)
     end = replace(awaited, offline=True) if awaited is not None else _power_lost(recorded, clock.now())
     return _Left(end, recorded, kept, evse, await _read_meter(evse))
 

@@ -148,11 +148,11 @@ async def test_an_event_that_flash_memory_has_spoilt_holds_no_other_up_and_stays
     async with opened(tmp_path) as (outbox, database):
         for name in ("one", "two", "three"):
             await outbox.append(fakes.event(name))
-            await outbox.keep_for_end(name, VALUE)
+            await outbox.for_end.keep(name, VALUE)
         await database.write(f"UPDATE events SET {spoilt} WHERE transaction_id = 'two'")
         await database.write("UPDATE ended_samples SET payload = '{' || payload WHERE transaction_id = 'two'")
         assert [one.transaction_id for one in await outbox.latest_of(1, 10)] == ["one", "three"]
-        assert [await outbox.kept_for_end(name) for name in ("one", "two")] == [[VALUE], []]
+        assert [await outbox.for_end.samples(name) for name in ("one", "two")] == [[VALUE], []]
         assert [one.transaction_id for one in await drain(outbox)] == ["one", "three"]
         given_up = await database.rows("SELECT transaction_id FROM events WHERE given_up = 1")
         assert given_up == [("two",)]
@@ -261,21 +261,10 @@ async def test_the_latest_events_of_an_evse_come_in_order(tmp_path: Path) -> Non
         assert await outbox.latest_of(9) == []
 
 
-async def test_samples_for_the_end_are_kept_in_order_for_each_transaction(tmp_path: Path) -> None:
-    values = [replace(VALUE, taken_at=fakes.NOON + timedelta(minutes=minute)) for minute in range(4)]
-    async with opened(tmp_path) as (outbox, _):
-        for value in values:
-            await outbox.keep_for_end("tx", value)
-        await outbox.keep_for_end("other", VALUE)
-    async with opened(tmp_path) as (outbox, _):
-        assert await outbox.kept_for_end("tx") == values
-        assert await outbox.kept_for_end("none") == []
-
-
 async def whole_transaction(outbox: Outbox, name: str) -> None:
     """A transaction from start to end, with a sample kept."""
     await outbox.append(fakes.event(name, EventType.STARTED))
-    await outbox.keep_for_end(name, VALUE)
+    await outbox.for_end.keep(name, VALUE)
     await outbox.append(fakes.event(name, EventType.ENDED))
 
 
@@ -368,14 +357,3 @@ async def test_a_long_absence_of_the_csms_thins_out_samples_and_nothing_else(tmp
         assert sum(event.trigger is TriggerReason.METER_VALUE_PERIODIC for event in kept) == 100
         assert await outbox.bound(100) == 0, "it looks again only after some more events"
         assert [event.seq_no for event in await drain(outbox)][:3] == [0, 2, 3], "a gap tells the CSMS of it"
-
-
-async def test_samples_for_the_end_stay_few_on_disk_however_long_the_transaction(tmp_path: Path) -> None:
-    """E06.FR.13"""
-    async with opened(tmp_path) as (outbox, _):
-        for minute in range(900):
-            await outbox.keep_for_end("tx", replace(VALUE, taken_at=fakes.NOON + timedelta(minutes=minute)))
-            assert len(await outbox.kept_for_end("tx")) <= 400
-        kept = await outbox.kept_for_end("tx")
-        assert kept[0].taken_at == fakes.NOON
-        assert kept[-1].taken_at == fakes.NOON + timedelta(minutes=899)

@@ -141,7 +141,7 @@ async def test_the_end_carries_the_samples_that_were_kept_for_it_thinned_out_but
     """E06.FR.13"""
     async with desk(tmp_path) as it:
         for minute in range(300):
-            await it.outbox.keep_for_end("tx", it.kept(float(minute), minute))
+            await it.outbox.for_end.keep("tx", it.kept(float(minute), minute))
         it.recorder.put(ENDED)
         await it.recorder.settled()
         (ended,) = await it.on_disk()

@@ -107,7 +107,7 @@ async def test_an_event_that_flash_memory_has_spoilt_keeps_no_station_from_start
 async def test_the_samples_that_were_kept_for_the_end_come_with_it(tmp_path: Path) -> None:
     async with started(tmp_path) as start:
         await start.left_behind()
-        await start.outbox.keep_for_end("tx", value(1500.0, 2))
+        await start.outbox.for_end.keep("tx", value(1500.0, 2))
         await start.end()
         ended = (await start.outbox.events("tx"))[-1]
         assert [one.samples[0].value for one in ended.meter_values] == [1500.0, 5000.0]

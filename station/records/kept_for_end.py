@@ -1,0 +1,85 @@
+"""What is kept on disk for the end of a transaction: the samples of its Ended event, and how it ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from metering.sampling import MOST_ENDED_VALUES, divides_a_bill, places_left
+from station.records import payloads
+
+if TYPE_CHECKING:
+    from metering.sampling import MeterValue
+    from station.model import TransactionEvent
+    from station.records.database import Database
+
+_MOST: Final = 2 * MOST_ENDED_VALUES
+"""samples on disk of one transaction; with more, every second one goes"""
+
+
+class KeptForEnd:
+    """Keeps samples and ends of transactions until their Ended event is recorded."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def keep(self, transaction_id: str, value: MeterValue) -> None:
+        """Keep a sample that belongs into the Ended event; with too many of them, intermediate ones go (E06.FR.13).
+
+        Raises:
+            StorageError: it is not on disk.
+        """
+        await self._database.write(
+            "INSERT INTO ended_samples (transaction_id, payload) VALUES (?, ?)",
+            (transaction_id, payloads.of_value(value)),
+        )
+        counted = await self._database.rows(
+            "SELECT COUNT(*) FROM ended_samples WHERE transaction_id = ?", (transaction_id,)
+        )
+        if int(str(counted[0][0])) > _MOST:
+            await self._thin_out(transaction_id)
+
+    async def samples(self, transaction_id: str) -> list[MeterValue]:
+        """The samples kept for the Ended event, in order."""
+        return [value for _, value in await self._numbered(transaction_id)]
+
+    async def _numbered(self, transaction_id: str) -> list[tuple[int, MeterValue]]:
+        rows = await self._database.rows(
+            "SELECT id, payload FROM ended_samples WHERE transaction_id = ? ORDER BY id", (transaction_id,)
+        )
+        read = ((int(str(number)), payloads.read(payloads.value_of, payload)) for number, payload in rows)
+        return [(number, value) for number, value in read if value is not None]
+
+    async def _thin_out(self, transaction_id: str) -> None:
+        """What a bill needs stays (J02.FR.20), unless so many tariff changes alone are more than is kept.
+
+        Then every second of those goes as well: that is a grid meter that is broken, and the signed records have all.
+        """
+        kept = await self._numbered(transaction_id)
+        values = [value for _, value in kept]
+        stay = set(places_left(values, _MOST))
+        if len(stay) > _MOST:
+            stay -= set([place for place in sorted(stay) if divides_a_bill(values[place])][-2::-2])
+        gone = [(number,) for place, (number, _) in enumerate(kept) if place not in stay]
+        await self._database.write_many("DELETE FROM ended_samples WHERE id = ?", gone)
+
+    async def await_end(self, event: TransactionEvent) -> None:
+        """A transaction has ended, and what its meter shows is not known yet: keep how it ended until it is recorded.
+
+        Raises:
+            StorageError: it is not on disk.
+        """
+        await self._database.write(
+            "INSERT OR REPLACE INTO awaited_ends (transaction_id, payload) VALUES (?, ?)",
+            (event.transaction_id, payloads.of_event(event)),
+        )
+
+    async def awaited_end(self, transaction_id: str) -> TransactionEvent | None:
+        """How a transaction ended whose meter was silent then; None: it had not ended."""
+        rows = await self._database.rows("SELECT payload FROM awaited_ends WHERE transaction_id = ?", (transaction_id,))
+        return payloads.read(payloads.event_of, rows[0][0]) if rows else None
+
+    async def prune(self) -> None:
+        """Forget the samples of transactions that are not on record any more."""
+        await self._database.write(
+            "DELETE FROM ended_samples WHERE transaction_id NOT IN (SELECT transaction_id FROM events)"
+        )

@@ -1,0 +1,83 @@
+"""What is kept for the end of a transaction: in order, few, and nothing less that a bill needs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from metering.sampling import Context, Measurand, MeterValue, SampledValue, SignedValue
+from station.records.database import open_database
+from station.records.outbox import Outbox
+from tests import fakes
+
+MOST = 400
+"""samples on disk of one transaction"""
+
+
+@contextlib.asynccontextmanager
+async def opened(path: Path) -> AsyncGenerator[Outbox]:
+    """An outbox on a disk."""
+    clock = fakes.clock()
+    async with open_database(path / "db", clock) as database:
+        yield Outbox(database, clock)
+
+
+def value(minute: int, context: Context = Context.SAMPLE_PERIODIC, *, signed: bool = False) -> MeterValue:
+    """A register of that minute."""
+    record = SignedValue(f"OCMF|{minute}") if signed else None
+    taken = SampledValue(float(minute), Measurand.ENERGY_IMPORT_REGISTER, context, "Wh", signed=record)
+    return MeterValue(fakes.NOON + timedelta(minutes=minute), (taken,))
+
+
+async def test_samples_are_kept_in_order_for_each_transaction(tmp_path: Path) -> None:
+    values = [value(minute) for minute in range(4)]
+    async with opened(tmp_path) as outbox:
+        for one in values:
+            await outbox.for_end.keep("tx", one)
+        await outbox.for_end.keep("other", value(9))
+    async with opened(tmp_path) as outbox:
+        assert await outbox.for_end.samples("tx") == values
+        assert await outbox.for_end.samples("none") == []
+
+
+async def test_samples_stay_few_on_disk_however_long_the_transaction(tmp_path: Path) -> None:
+    """E06.FR.13"""
+    async with opened(tmp_path) as outbox:
+        for minute in range(900):
+            await outbox.for_end.keep("tx", value(minute))
+            assert len(await outbox.for_end.samples("tx")) <= MOST
+        kept = await outbox.for_end.samples("tx")
+        assert kept[0] == value(0)
+        assert kept[-1] == value(899)
+        assert len(kept) >= MOST // 2
+
+
+@pytest.mark.parametrize("signed", [False, True])
+async def test_what_a_bill_needs_is_kept_however_long_the_transaction(tmp_path: Path, signed: bool) -> None:
+    """J02.FR.20: removing samples does not affect billing; signed ones of a rhythm are samples as the others."""
+    needed = [value(0, Context.TRANSACTION_BEGIN, signed=True)]
+    needed += [value(minute, Context.OTHER, signed=True) for minute in (1, 2, 150, 151, 700)]
+    minutes = {one.taken_at: one for one in needed}
+    async with opened(tmp_path) as outbox:
+        for minute in range(900):
+            sampled = value(minute, signed=signed)
+            await outbox.for_end.keep("tx", minutes.get(sampled.taken_at, sampled))
+        kept = await outbox.for_end.samples("tx")
+        assert [one for one in kept if one in needed] == needed
+        assert len(kept) <= MOST
+
+
+async def test_a_grid_meter_that_changes_the_tariff_all_the_time_fills_no_disk(tmp_path: Path) -> None:
+    async with opened(tmp_path) as outbox:
+        await outbox.for_end.keep("tx", value(0, Context.TRANSACTION_BEGIN))
+        await outbox.for_end.keep("tx", value(1))
+        for minute in range(2, 900):
+            await outbox.for_end.keep("tx", value(minute, Context.OTHER, signed=True))
+        kept = await outbox.for_end.samples("tx")
+        assert len(kept) <= MOST
+        assert kept[0] == value(0, Context.TRANSACTION_BEGIN)
+        assert kept[-1] == value(899, Context.OTHER, signed=True)
