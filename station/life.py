@@ -147,7 +147,7 @@ class Life:
         outbox = self.station.outbox
         for evse in self.station.evses.values():
             await evse.make_safe()
-        left = await end_open_transactions(outbox, self.station.evses, self.clock)
+        left = await end_open_transactions(outbox, self.station.evses, self.station.settings, self.clock)
         async with asyncio.TaskGroup() as group:
             group.create_task(record_ends(left, outbox, self.clock), name="recovery")
             group.create_task(self.station.run(), name="evses")

@@ -239,23 +239,6 @@ class Signing:
             kept = [one for one in kept if one.samples[0].context is not Context.TRANSACTION_BEGIN]
         return [*begin, *kept, *(value.with_signature(signed) for value in last)]
 
-    async def end_after_power_cut(
-        self,
-        event: TransactionEvent,
-        fresh: Reading | None,
-        last: Reading | None,
-        values: list[MeterValue],
-        *,
-        told: bool,
-    ) -> list[MeterValue]:
-        """What a transaction that a power cut ended tells, `values` with the last one at the end, signed as usual."""
-        records = await self.end(event, fresh, last)
-        kept, ends = values, list[MeterValue]()
-        if values and all(sample.context is Context.TRANSACTION_END for sample in values[-1].samples):
-            kept, ends = values[:-1], values[-1:]
-        keyed, _ = self.with_public_keys(tuple(self.end_values(records, kept, ends)), told=told)
-        return list(keyed)
-
     def with_public_keys(self, values: tuple[MeterValue, ...], *, told: bool) -> tuple[tuple[MeterValue, ...], bool]:
         """Values with the public key where it is wanted; `told` says that this transaction's values had it already.
 

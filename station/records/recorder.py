@@ -263,10 +263,26 @@ class Recorder:
     def _values(
         self, reading: Reading | None, measurands: tuple[str, ...], context: Context, since: Reading | None = None
     ) -> tuple[MeterValue, ...]:
-        if not self._settings.sampled_data_enabled:
-            return ()
-        value = measured(reading, measurands, context, self._settings, offered=self.offered(), since=since)
-        return (value,) if value is not None else ()
+        return sampled_values(reading, measurands, context, self._settings, offered=self.offered(), since=since)
+
+
+def sampled_values(
+    reading: Reading | None,
+    measurands: tuple[str, ...],
+    context: Context,
+    settings: Settings,
+    *,
+    offered: Phases[float],
+    since: Reading | None = None,
+) -> tuple[MeterValue, ...]:
+    """What an event tells of a reading; nothing without `measurands`, or where SampledDataCtrlr.Enabled is off.
+
+    `offered` is what the pilot offers on each phase, amperes; `since` the reading with which the interval began.
+    """
+    if not settings.sampled_data_enabled:
+        return ()
+    value = measured(reading, measurands, context, settings, offered=offered, since=since)
+    return (value,) if value is not None else ()
 
 
 def register_reading(fresh: Reading | None, last: Reading | None, time: TimeStatus) -> RegisterReading | None:

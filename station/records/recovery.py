@@ -11,26 +11,26 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from metering.frozen import frozen
-from metering.reading import Reading
+from metering.reading import Phases, Reading
 from metering.sampling import (
     MOST_ENDED_VALUES,
     REGISTER_DECIMALS,
     Context,
     Measurand,
     MeterValue,
-    sample,
     thin_out,
 )
 from metering.time_quality import TimeStatus
 from station.metrology.signing import was_key_told
 from station.model import EventType, StoppedReason, TransactionEvent, TriggerReason
 from station.records.database import StorageError
-from station.records.recorder import register_reading
+from station.records.recorder import register_reading, sampled_values
 
 if TYPE_CHECKING:
     from metering.clock import Clock
     from station.evse import Evse
     from station.records.outbox import Outbox
+    from station.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +40,9 @@ _RETRY_S = 2.0
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
-async def end_open_transactions(outbox: Outbox, evses: Mapping[int, Evse], clock: Clock) -> list[TransactionEvent]:
+async def end_open_transactions(
+    outbox: Outbox, evses: Mapping[int, Evse], settings: Settings, clock: Clock
+) -> list[TransactionEvent]:
     """End what is open on disk, before any EVSE starts something new.
 
     The contactor has been open since the cut, so the register now is the register at the end. Where the meter is
@@ -51,7 +53,7 @@ async def end_open_transactions(outbox: Outbox, evses: Mapping[int, Evse], clock
     Raises:
         StorageError: the records cannot be read.
     """
-    ends = await _ends(outbox, evses, clock)
+    ends = await _ends(outbox, evses, settings, clock)
     return [end for end in ends if not await _record(end, outbox)]
 
 
@@ -62,7 +64,7 @@ async def record_ends(ends: list[TransactionEvent], outbox: Outbox, clock: Clock
             await clock.sleep(_RETRY_S)
 
 
-async def _ends(outbox: Outbox, evses: Mapping[int, Evse], clock: Clock) -> list[TransactionEvent]:
+async def _ends(outbox: Outbox, evses: Mapping[int, Evse], settings: Settings, clock: Clock) -> list[TransactionEvent]:
     for attempt in itertools.count(1):
         try:
             identities = await outbox.open_transactions()
@@ -73,7 +75,7 @@ async def _ends(outbox: Outbox, evses: Mapping[int, Evse], clock: Clock) -> list
                 raise
             await clock.sleep(_RETRY_S)
             continue
-        return [await _complete(one) for one in left if one is not None and not _awaits_meter(one)]
+        return [await _complete(one, settings) for one in left if one is not None and not _awaits_meter(one)]
     raise AssertionError("unreachable")
 
 
@@ -127,17 +129,20 @@ def _awaits_meter(left: _Left) -> bool:
     return True
 
 
-async def _complete(left: _Left) -> TransactionEvent:
+async def _complete(left: _Left, settings: Settings) -> TransactionEvent:
     """The end with what the meter shows; of an EVSE that is gone with what is on record."""
     evse, shown = left.evse, last_register(left.recorded)
-    reading = left.reading or shown
-    last = _end_value(reading) if reading is not None else None
-    values = [*left.kept, *([last] if last is not None else [])]
+    wanted = settings.sampled_tx_ended_measurands  # E06.FR.11
+    offered = evse.offered if evse is not None else Phases[float].all(0.0)
+    last = sampled_values(left.reading or shown, wanted, Context.TRANSACTION_END, settings, offered=offered)
+    values = [*left.kept, *last]
     time_status = evse.time_status() if evse is not None else TimeStatus.UNKNOWN
     end = replace(left.end, register=register_reading(left.reading, shown, time_status))
     if evse is not None and evse.signing is not None:
         told = was_key_told(left.recorded)
-        values = await evse.signing.end_after_power_cut(end, left.reading, shown, values, told=told)
+        records = await evse.signing.end(end, left.reading, shown)
+        signed = evse.signing.end_values(records, left.kept, list(last))
+        values, _ = evse.signing.with_public_keys(tuple(signed), told=told)
     return replace(end, meter_values=thin_out(values, MOST_ENDED_VALUES))
 
 
@@ -159,10 +164,6 @@ async def _read_meter(evse: Evse | None) -> Reading | None:
             return await evse.meter.fresh()
     except TimeoutError:
         return None
-
-
-def _end_value(reading: Reading) -> MeterValue | None:
-    return sample(reading, [Measurand.ENERGY_IMPORT_REGISTER], Context.TRANSACTION_END)
 
 
 def last_register(recorded: list[TransactionEvent]) -> Reading | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from metering.reading import Reading
+from metering.reading import Phases, Reading
 from metering.sampling import Context, Measurand, MeterValue, SampledValue
 from station.evse import Evse
 from station.evse_layout import EvseLayout
@@ -20,6 +20,7 @@ from station.records.database import Database, open_database
 from station.records.outbox import Outbox
 from station.records.recorder import Recorder
 from station.records.recovery import end_open_transactions, last_register, least_register, record_ends
+from station.setting import Setting
 from station.settings import Settings
 from station.simulation.clock import VirtualClock
 from tests import fakes
@@ -38,7 +39,7 @@ class Start:
         self.clock, self.database = clock, database
         self.outbox = Outbox(database, clock)
         self.meter = fakes.FakeMeter(fakes.reading(5000.0))
-        settings = Settings()
+        self.settings = settings = Settings()
         watch = MeterWatch("meter", self.meter, clock)
         recorder = Recorder(self.outbox, watch, settings, clock)
         self.evses = {1: Evse(EvseLayout(1), fakes.FakeBoard(), watch, recorder, settings, clock)}
@@ -52,7 +53,7 @@ class Start:
 
     async def end(self) -> list[TransactionEvent]:
         """End what is open."""
-        return await end_open_transactions(self.outbox, self.evses, self.clock)
+        return await end_open_transactions(self.outbox, self.evses, self.settings, self.clock)
 
 
 @contextlib.asynccontextmanager
@@ -111,6 +112,45 @@ async def test_the_samples_that_were_kept_for_the_end_come_with_it(tmp_path: Pat
         await start.end()
         ended = (await start.outbox.events("tx"))[-1]
         assert [one.samples[0].value for one in ended.meter_values] == [1500.0, 5000.0]
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        (Settings.sampled_tx_ended_measurands, ()),
+        (Settings.sampled_data_enabled, False),
+    ],
+)
+async def test_where_the_csms_wants_nothing_with_the_end_the_books_have_the_register_all_the_same(
+    tmp_path: Path, setting: Setting[object], told: object
+) -> None:
+    """SampledDataCtrlr.TxEndedMeasurands: "when left empty, no sampled measurands SHALL be put into" it."""
+    async with started(tmp_path) as start:
+        await start.left_behind()
+        start.settings.override(setting, told)
+        await start.end()
+        ended = (await start.outbox.events("tx"))[-1]
+        assert ended.meter_values == ()
+        assert ended.register is not None
+        assert (ended.register.energy_import_wh, ended.register.substitute) == (5000.0, False)
+
+
+async def test_the_end_tells_the_measurands_that_are_configured(tmp_path: Path) -> None:
+    """E06.FR.11"""
+    async with started(tmp_path) as start:
+        await start.left_behind()
+        start.settings.override(Settings.sampled_tx_ended_measurands, ("Voltage", "Energy.Active.Import.Register"))
+        start.settings.override(Settings.register_values_without_phases, False)
+        by_phase = Phases[float | None](3000.0, 2000.0, 0.0)
+        start.meter.shows = replace(
+            fakes.reading(5000.0), energies_import_wh=by_phase, voltages_v=Phases[float | None].all(230.0)
+        )
+        await start.end()
+        (last,) = (await start.outbox.events("tx"))[-1].meter_values
+        told = [(one.measurand, one.phase, one.value) for one in last.samples if one.value]
+        register = Measurand.ENERGY_IMPORT_REGISTER
+        assert told[-3:] == [(register, None, 5000.0), (register, "L1", 3000.0), (register, "L2", 2000.0)]
+        assert [phase for measurand, phase, _ in told if measurand is Measurand.VOLTAGE] == ["L1-N", "L2-N", "L3-N"]
 
 
 async def test_every_open_transaction_is_ended_and_no_other_is_touched(tmp_path: Path) -> None:
