@@ -20,6 +20,7 @@ from station.billing.price import exact_wh
 from station.evse_state import all_faults
 from station.metrology.time_keeper import NOBODY_TOLD
 from station.model import EventType, Fault, TransactionEvent
+from station.records.corrections import Correction
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -75,7 +76,7 @@ class Bookkeeper:
         self._clock = clock
         self.signed_pages: Callable[[str], Awaitable[str | None]] = _none_signed
         """which pages of signed records a transaction has, such as T7,T8; None: none"""
-        self._booted_s = clock.monotonic()
+        self._booted_s, self._booted_at = clock.monotonic(), clock.now()
         self._notes: deque[Note] = deque(maxlen=_MOST_NOTES)
         self._due = asyncio.Event()
         self._cursor = 0
@@ -289,8 +290,10 @@ class Bookkeeper:
         }
         self.note(JournalEvent.CLOCK, details)
         if before.source in NOBODY_TOLD:
-            self._outbox.correct_times(self._first, correction, now - correction)
+            wrong = Correction(self._first, by=correction, since=self._booted_at, until=now - correction)
+            self._outbox.correct_times(wrong)
             self._corrections.append((correction, now - correction))
+        self._booted_at += correction
 
     async def _correct_times(self) -> None:
         """What this life recorded before anybody told it the time gets its right times."""

@@ -125,8 +125,8 @@ class Signatures:
         async with self._turn:
             return await self._prepare()
 
-    async def begin(self, subject: Subject, reading: Reading) -> None:
-        """Take the begin of a transaction.
+    async def begin(self, subject: Subject, reading: Reading) -> SignedRecord | None:
+        """Take the begin of a transaction; its record, or None where the meter signs begin and end in one.
 
         Raises:
             UnsignedError: it is not signed.
@@ -136,9 +136,12 @@ class Signatures:
             meter = self._means.meter
             if meter is not None:
                 await self._ask(meter.begin(subject, self._means.signatory().charge_point))
-            elif not any(one.reason == Reason.BEGIN for one in await self._of(subject.transaction_id)):
-                await self._sign(subject, self._read(reading, Reason.BEGIN))
+                return None
+            record = _first(await self._of(subject.transaction_id))
+            if record is None:
+                record = await self._sign(subject, self._read(reading, Reason.BEGIN))
                 self._base = _TimeBase(subject.transaction_id, self._offset(), self.time_status())
+            return record
 
     async def between(self, transaction_id: str, reading: Reading, reason: Reason) -> SignedRecord | None:
         """Sign a reading within a transaction; None where the meter signs, or where its begin is not signed.

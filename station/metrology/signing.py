@@ -123,7 +123,7 @@ class Signing:
         try:
             if reading is None:
                 raise UnsignedError("the meter is silent")
-            await self.signatures.begin(Subject(identity, holder_of(holder)), reading)
+            record = await self.signatures.begin(Subject(identity, holder_of(holder)), reading)
         except UnsignedError as error:
             self._failed(error)
             if self.required:
@@ -131,6 +131,7 @@ class Signing:
         else:
             self._failing = False
             self._begin = (identity, reading)
+            await self._keep(identity, record, Context.TRANSACTION_BEGIN, reading)
         if signature_due(self._evse.state):
             self._evse.begin_signed(identity, tell=self._tells_begin and self._begin is not None)
         return True
@@ -190,10 +191,17 @@ class Signing:
         """Sign the register where a tariff period of a transaction ends and the next begins."""
         try:
             record = await self.signatures.between(transaction_id, reading, Reason.TARIFF)
-            if record is not None and self._ends_signed:
-                await self._outbox.for_end.keep(transaction_id, _value(record, Context.OTHER))
         except UnsignedError as error:
             self._failed(error)
+        else:
+            await self._keep(transaction_id, record, Context.OTHER, reading)
+
+    async def _keep(self, transaction_id: str, record: SignedRecord | None, context: Context, reading: Reading) -> None:
+        """Keep a signed reading for the end, at the time of the station's clock: that of the record is never set."""
+        if record is None or not self._ends_signed:
+            return
+        try:
+            await self._outbox.for_end.keep(transaction_id, replace(_value(record, context), taken_at=reading.taken_at))
         except StorageError as error:
             _log.error("the signed register of transaction %s is not kept for its end: %s", transaction_id, error)
 
@@ -230,13 +238,15 @@ class Signing:
         self, records: Iterable[SignedRecord], kept: list[MeterValue], last: list[MeterValue]
     ) -> list[MeterValue]:
         """The values of an Ended event: the signed begin before what was sampled, the signed end with the last."""
-        if not self._ends_signed:
-            return [*kept, *last]
-        begin = [_value(one, Context.TRANSACTION_BEGIN) for one in records if one.reason == Reason.BEGIN]
-        end = next((one for one in records if one.reason not in (Reason.BEGIN, Reason.TARIFF)), None)
+        wanted = list(records) if self._ends_signed else []
+        begins = [one for one in kept if one.samples[0].context is Context.TRANSACTION_BEGIN]
+        begin = [one for one in begins if any(sample.signed is not None for sample in one.samples)] or [
+            _value(one, Context.TRANSACTION_BEGIN) for one in wanted if one.reason == Reason.BEGIN
+        ]
+        end = next((one for one in wanted if one.reason not in (Reason.BEGIN, Reason.TARIFF)), None)
         signed = SignedValue(end.text) if end is not None else None
         if begin:  # in place of the same without a signature
-            kept = [one for one in kept if one.samples[0].context is not Context.TRANSACTION_BEGIN]
+            kept = [one for one in kept if one not in begins]
         return [*begin, *kept, *(value.with_signature(signed) for value in last)]
 
     def with_public_keys(self, values: tuple[MeterValue, ...], *, told: bool) -> tuple[tuple[MeterValue, ...], bool]:

@@ -50,11 +50,20 @@ class Database:
         Raises:
             StorageError: as `write`.
         """
+        await self.write_together((sql, rows))
+
+    async def write_together(self, *writes: tuple[str, Iterable[Sequence[Value]]]) -> None:
+        """Execute each statement for each of its rows: all of them, or none.
+
+        Raises:
+            StorageError: as `write`.
+        """
         with _storage(), self._clock.wire():
             async with self._turn:
                 try:  # a cancelled BEGIN begins all the same
                     await self._connection.execute("BEGIN IMMEDIATE")
-                    await self._connection.executemany(sql, rows)
+                    for sql, rows in writes:
+                        await self._connection.executemany(sql, rows)
                     await self._connection.execute("COMMIT")
                 except BaseException:
                     with contextlib.suppress(sqlite3.Error):

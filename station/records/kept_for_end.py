@@ -8,9 +8,13 @@ from metering.sampling import MOST_ENDED_VALUES, divides_a_bill, places_left
 from station.records import payloads
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
     from metering.sampling import MeterValue
     from station.model import TransactionEvent
-    from station.records.database import Database
+    from station.records.corrections import Correction, Corrections
+    from station.records.database import Database, Value
 
 _MOST: Final = 2 * MOST_ENDED_VALUES
 """samples on disk of one transaction; with more, every second one goes"""
@@ -19,8 +23,9 @@ _MOST: Final = 2 * MOST_ENDED_VALUES
 class KeptForEnd:
     """Keeps samples and ends of transactions until their Ended event is recorded."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, corrections: Corrections) -> None:
         self._database = database
+        self._corrections = corrections
 
     async def keep(self, transaction_id: str, value: MeterValue) -> None:
         """Keep a sample that belongs into the Ended event; with too many of them, intermediate ones go (E06.FR.13).
@@ -28,10 +33,11 @@ class KeptForEnd:
         Raises:
             StorageError: it is not on disk.
         """
-        await self._database.write(
-            "INSERT INTO ended_samples (transaction_id, payload) VALUES (?, ?)",
-            (transaction_id, payloads.of_value(value)),
-        )
+        async with self._corrections.turn:
+            await self._database.write(
+                "INSERT INTO ended_samples (transaction_id, payload) VALUES (?, ?)",
+                (transaction_id, payloads.of_value(self._corrections.value(value))),
+            )
         counted = await self._database.rows(
             "SELECT COUNT(*) FROM ended_samples WHERE transaction_id = ?", (transaction_id,)
         )
@@ -68,15 +74,42 @@ class KeptForEnd:
         Raises:
             StorageError: it is not on disk.
         """
-        await self._database.write(
-            "INSERT OR REPLACE INTO awaited_ends (transaction_id, payload) VALUES (?, ?)",
-            (event.transaction_id, payloads.of_event(event)),
-        )
+        async with self._corrections.turn:
+            await self._database.write(
+                "INSERT OR REPLACE INTO awaited_ends (transaction_id, payload) VALUES (?, ?)",
+                (event.transaction_id, payloads.of_event(self._corrections.event(event))),
+            )
 
     async def awaited_end(self, transaction_id: str) -> TransactionEvent | None:
         """How a transaction ended whose meter was silent then; None: it had not ended."""
         rows = await self._database.rows("SELECT payload FROM awaited_ends WHERE transaction_id = ?", (transaction_id,))
         return payloads.read(payloads.event_of, rows[0][0]) if rows else None
+
+    async def corrected(self, due: Correction, now: datetime) -> list[tuple[str, list[Sequence[Value]]]]:
+        """What is to be written so that everything here has its right times: statements, each with its rows.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        samples = await self._database.rows(
+            "SELECT id, payload FROM ended_samples WHERE transaction_id NOT IN"
+            " (SELECT transaction_id FROM events WHERE event_type = 'Ended')"
+        )
+        values = ((number, payloads.read(payloads.value_of, payload)) for number, payload in samples)
+        ends = (
+            (identity, payloads.read(payloads.event_of, payload))
+            for identity, payload in await self._database.rows("SELECT transaction_id, payload FROM awaited_ends")
+        )
+        return [
+            (
+                "UPDATE ended_samples SET payload = ? WHERE id = ?",
+                [(payloads.of_value(due.value(value, now)), number) for number, value in values if value is not None],
+            ),
+            (
+                "UPDATE awaited_ends SET payload = ? WHERE transaction_id = ?",
+                [(payloads.of_event(due.event(end, now)), identity) for identity, end in ends if end is not None],
+            ),
+        ]
 
     async def prune(self) -> None:
         """Forget the samples of transactions that are not on record any more."""

@@ -16,11 +16,12 @@ from metering.frozen import frozen
 from metering.pulse import Pulse
 from station.model import SAMPLE_TRIGGERS, EventType, TransactionEvent
 from station.records import payloads
+from station.records.corrections import Correction, Corrections
 from station.records.database import Database, StorageError
 from station.records.kept_for_end import KeptForEnd
 
 if TYPE_CHECKING:
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from metering.clock import Clock
 
@@ -51,20 +52,14 @@ class Queued:
     """how often it was sent without being accepted"""
 
 
-@frozen
-class _Correction:
-    after: int
-    correction: timedelta
-    until: datetime
-
-
 class Outbox:
     """Appends events, gives the oldest one, notes what became of it."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self.for_end = KeptForEnd(database)
+        self._corrections = Corrections(clock)
+        self.for_end = KeptForEnd(database, self._corrections)
         self._settled: list[tuple[str, int, int]] = []
         self._last_id = 0
         self._since_bound = 0
@@ -72,10 +67,7 @@ class Outbox:
         self._progress = Pulse()
         self._handed_out = 0
         """the newest event that may have been sent in this life"""
-        self._corrections: list[_Correction] = []
         self._corrected: dict[str, bool] = {}
-        self._turn = asyncio.Lock()
-        """of who reads what is to be sent, and who corrects it"""
         self.on_append: list[Callable[[TransactionEvent], None]] = []
         """told of each event that is on disk"""
 
@@ -98,17 +90,19 @@ class Outbox:
             SELECT ?1, (SELECT COALESCE(MAX(seq_no) + 1, 0) FROM events WHERE transaction_id = ?1), ?2, ?3, ?4, ?5, ?6
             RETURNING seq_no
         """
-        rows = await self._database.rows(
-            insert,
-            (
-                event.transaction_id,
-                event.evse_id,
-                event.event_type.value,
-                event.occurred_at.isoformat(),
-                int(event.offline),
-                payloads.of_event(event),
-            ),
-        )
+        async with self._corrections.turn:
+            event = self._corrections.event(event)
+            rows = await self._database.rows(
+                insert,
+                (
+                    event.transaction_id,
+                    event.evse_id,
+                    event.event_type.value,
+                    event.occurred_at.isoformat(),
+                    int(event.offline),
+                    payloads.of_event(event),
+                ),
+            )
         recorded = replace(event, seq_no=int(str(rows[0][0])))
         self._since_bound += 1
         self._arrived.set()
@@ -123,7 +117,7 @@ class Outbox:
             StorageError: the disk cannot be read.
         """
         self._arrived.clear()
-        async with self._turn:
+        async with self._corrections.turn:
             await self._apply_corrections()
             while rows := await self._database.rows(
                 "SELECT id, seq_no, offline, attempts, payload FROM events"
@@ -266,12 +260,12 @@ class Outbox:
         )
         return [(queued.id, queued.event) for queued in _readable(rows)]
 
-    def correct_times(self, after: int, correction: timedelta, until: datetime) -> None:
-        """The clock was wrong by `correction` until `until`: so move what was recorded after the event of this number.
+    def correct_times(self, correction: Correction) -> None:
+        """The clock was wrong: so move what it gave its times to, here and in what is kept for the end.
 
         What was sent already stays as the CSMS has it. What is to be sent is corrected before.
         """
-        self._corrections.append(_Correction(after, correction, until))
+        self._corrections.due.append(correction)
 
     async def corrected(self) -> dict[str, bool]:
         """The transactions of which something was recorded with a wrong time, and whether it is their begin too.
@@ -279,26 +273,33 @@ class Outbox:
         Raises:
             StorageError: nothing is corrected yet; ask again.
         """
-        async with self._turn:
+        async with self._corrections.turn:
             await self._apply_corrections()
         found, self._corrected = self._corrected, {}
         return found
 
     async def _apply_corrections(self) -> None:
-        while self._corrections:
-            due = self._corrections[0]
+        while self._corrections.due:
+            due, now = self._corrections.due[0], self._clock.now()
             rows = await self._database.rows(
                 "SELECT id, seq_no, offline, attempts, payload FROM events WHERE id > ? AND occurred_at <= ?",
                 (due.after, due.until.isoformat()),
             )
-            found = _readable(rows)
-            moved = ((one.id, _moved(one.event, due.correction)) for one in found if one.id > self._handed_out)
-            await self._database.write_many(
-                "UPDATE events SET occurred_at = ?, payload = ? WHERE id = ?",
-                [(event.occurred_at.isoformat(), payloads.of_event(event), number) for number, event in moved],
+            both = [(one.id, one.event, due.event(one.event, now)) for one in _readable(rows)]
+            moved = [(number, event) for number, before, event in both if event != before]
+            await self._database.write_together(
+                (
+                    "UPDATE events SET occurred_at = ?, payload = ? WHERE id = ?",
+                    [
+                        (event.occurred_at.isoformat(), payloads.of_event(event), number)
+                        for number, event in moved
+                        if number > self._handed_out
+                    ],
+                ),
+                *await self.for_end.corrected(due, now),
             )
-            self._corrections.pop(0)
-            for event in (one.event for one in found):
+            self._corrections.applied()
+            for _, event in moved:
                 begun = event.event_type is EventType.STARTED
                 self._corrected[event.transaction_id] = begun or self._corrected.get(event.transaction_id, False)
 
@@ -334,17 +335,6 @@ class Outbox:
             (keep_settled,),
         )
         await self.for_end.prune()
-
-
-def _moved(event: TransactionEvent, correction: timedelta) -> TransactionEvent:
-    """An event as a clock that was right would have had it."""
-    register = event.register
-    return replace(
-        event,
-        occurred_at=event.occurred_at + correction,
-        meter_values=tuple(replace(value, taken_at=value.taken_at + correction) for value in event.meter_values),
-        register=replace(register, taken_at=register.taken_at + correction) if register is not None else None,
-    )
 
 
 def _readable(rows: Iterable[tuple[object, ...]]) -> list[Queued]:

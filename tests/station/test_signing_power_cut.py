@@ -24,7 +24,7 @@ from tests import fakes
 from tests.station import post as posts
 from tests.station.post import Post
 
-WRITES = 10
+WRITES = 11
 """of one charge"""
 
 
@@ -38,10 +38,10 @@ class Failing(Database):
         self._count()
         return await super().write(sql, values)
 
-    async def write_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
+    async def write_together(self, *writes: tuple[str, Iterable[Sequence[Value]]]) -> None:
         """One write, too."""
         self._count()
-        await super().write_many(sql, rows)
+        await super().write_together(*writes)
 
     async def rows(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
         """A query, or a write that returns something."""

@@ -1,0 +1,182 @@
+"""A clock that was wrong until somebody told the time: what it gave its times to is moved, once, wherever it is."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from metering.reading import RegisterReading
+from metering.sampling import Context, Measurand, MeterValue, SampledValue
+from metering.time_quality import TimeSource
+from station.model import EventType, TransactionEvent
+from station.records.corrections import Correction
+from station.records.database import Database, StorageError, open_database
+from station.records.outbox import Outbox
+from station.settings import Settings
+from station.simulation.clock import VirtualClock
+from tests import fakes
+from tests.station.desk import Desk, keeping
+from tests.station.post import post
+
+LATE, EARLY = timedelta(hours=12), timedelta(hours=-12)
+
+
+def at(minutes: float) -> datetime:
+    """So many minutes after the begin of this life, as its wrong clock had it."""
+    return fakes.NOON + timedelta(minutes=minutes)
+
+
+def value(minutes: float, context: Context = Context.SAMPLE_PERIODIC) -> MeterValue:
+    """A sample of that minute."""
+    return MeterValue(at(minutes), (SampledValue(1.0, Measurand.ENERGY_IMPORT_REGISTER, context, "Wh"),))
+
+
+class Station:
+    """A record, and a clock that is put right."""
+
+    def __init__(self, database: Database, clock: VirtualClock) -> None:
+        self.database, self.clock = database, clock
+        self.outbox = Outbox(database, clock)
+
+    def told(self, by: timedelta) -> None:
+        """Somebody tells the time."""
+        wrong = Correction(0, by, fakes.NOON, self.clock.now())
+        self.clock.adjust(by)
+        self.outbox.correct_times(wrong)
+
+    async def kept(self) -> list[datetime]:
+        """When the samples were taken that are kept for the end."""
+        return [one.taken_at for one in await self.outbox.for_end.samples("tx")]
+
+
+@contextlib.asynccontextmanager
+async def station(path: Path) -> AsyncGenerator[Station]:
+    """A record, ten minutes after the begin of its life."""
+    clock = fakes.clock()
+    async with open_database(path / "db", clock) as database:
+        await clock.advance(600)
+        yield Station(database, clock)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "by", "moved"),
+    [
+        (0, LATE, True),
+        (10, LATE, True),
+        (-1, LATE, False),  # of a life before this one
+        (-1, EARLY, False),
+        (11, LATE, False),
+        (12 * 60 + 11, LATE, False),  # of the clock that is right
+        (5, EARLY, True),
+        (10 - 12 * 60, EARLY, False),
+        (8, timedelta(minutes=-4), False),  # of the right clock, which has shown it since
+        (9.9, timedelta(minutes=-4), True),  # that has not come to it yet
+        (5, timedelta(minutes=-4), True),
+    ],
+)
+def test_a_time_is_moved_that_only_the_wrong_clock_has_shown(minutes: float, by: timedelta, moved: bool) -> None:
+    correction = Correction(0, by, at(0), until=at(10))
+    now = at(10) + by + timedelta(minutes=3)
+    assert correction.moment(at(minutes), now) == (at(minutes) + by if moved else at(minutes))
+
+
+@pytest.mark.parametrize("by", [LATE, EARLY, timedelta(minutes=-4), timedelta(minutes=4)])
+async def test_what_is_kept_for_the_end_is_moved_once(tmp_path: Path, by: timedelta) -> None:
+    async with station(tmp_path) as it:
+        await it.outbox.append(fakes.event("tx", EventType.STARTED))
+        for minutes in (-1, 0, 5):
+            await it.outbox.for_end.keep("tx", value(minutes))
+        await it.outbox.for_end.await_end(replace(fakes.event("tx", EventType.ENDED), occurred_at=at(9)))
+        it.told(by)
+        assert await it.outbox.corrected() == {"tx": True}
+        assert await it.outbox.corrected() == {}
+        await it.outbox.for_end.keep("tx", MeterValue(it.clock.now(), value(0).samples))
+        assert await it.kept() == [at(-1), at(0) + by, at(5) + by, it.clock.now()]
+        awaited = await it.outbox.for_end.awaited_end("tx")
+        assert awaited is not None
+        assert awaited.occurred_at == at(9) + by
+
+
+async def test_a_disk_that_refuses_a_part_of_it_gets_all_of_it_later_and_once(tmp_path: Path) -> None:
+    async with station(tmp_path) as it:
+        await it.outbox.append(replace(fakes.event("tx", EventType.STARTED), occurred_at=at(1)))
+        await it.outbox.for_end.keep("tx", value(1))
+        await it.database.write(
+            "CREATE TRIGGER refuses BEFORE UPDATE ON ended_samples BEGIN SELECT RAISE(ABORT, 'full'); END"
+        )
+        it.told(EARLY)
+        with pytest.raises(StorageError):
+            await it.outbox.corrected()
+        await it.database.write("DROP TRIGGER refuses")
+        await it.outbox.corrected()
+        assert [one.occurred_at for one in await it.outbox.events("tx")] == [at(1) + EARLY]
+        assert await it.kept() == [at(1) + EARLY]
+
+
+@pytest.mark.parametrize("by", [LATE, EARLY, timedelta(minutes=4), timedelta(minutes=-4)])
+async def test_what_comes_to_the_disk_late_is_moved_and_what_was_kept_there_is_not_moved_again(
+    tmp_path: Path, by: timedelta
+) -> None:
+    """As an end does that waited for its meter: it happened before, and its register was read after."""
+    async with station(tmp_path) as it:
+        await it.outbox.append(fakes.event("tx", EventType.STARTED))
+        await it.outbox.for_end.keep("tx", value(1))
+        in_memory = replace(fakes.event("tx", EventType.ENDED), occurred_at=at(9))
+        it.told(by)
+        await it.outbox.corrected()
+        await it.clock.advance(30)
+        await it.outbox.for_end.keep("tx", value(9, Context.OTHER))
+        last = MeterValue(it.clock.now(), value(0, Context.TRANSACTION_END).samples)
+        end = replace(
+            in_memory,
+            meter_values=(*await it.outbox.for_end.samples("tx"), last),
+            register=RegisterReading(1.0, it.clock.now()),
+        )
+        recorded = await it.outbox.append(end)
+        assert recorded == (await it.outbox.events("tx"))[-1]
+        assert recorded.occurred_at == at(9) + by
+        assert [one.taken_at for one in recorded.meter_values] == [at(1) + by, at(9) + by, it.clock.now()]
+        assert recorded.register is not None
+        assert recorded.register.taken_at == it.clock.now()
+
+
+def _times(event: TransactionEvent) -> list[tuple[datetime, Context]]:
+    return [(one.taken_at, one.samples[0].context) for one in event.meter_values]
+
+
+@pytest.mark.parametrize("by", [LATE, EARLY, timedelta(seconds=-30)])
+@pytest.mark.parametrize("signed", [False, True])
+async def test_a_charge_during_which_the_time_is_told_ends_with_times_that_follow_each_other(
+    tmp_path: Path, by: timedelta, signed: bool
+) -> None:
+    """The begin in the Ended event is the begin of the Started event; signed readings keep only their own time."""
+    async with post(tmp_path, signed=True) as it, keeping(Desk(it, tmp_path)) as desk:
+        it.meter.clock = it.clock
+        it.settings.override(Settings.sampled_sign_readings, signed)
+        await it.clock.advance(1)
+        await it.charge()
+        await it.clock.advance(100)
+        it.clock.adjust(by)
+        desk.time.heard(TimeSource.CSMS, by)
+        await it.clock.advance(100)
+        identity, signing = it.evse.transaction_id, it.evse.signing
+        assert identity is not None
+        assert signing is not None
+        divided_at = it.clock.now()
+        await signing.divide(identity, replace(fakes.reading(1400.0, 16.0), taken_at=divided_at))
+        await desk.end(2000.0)
+        events = await it.outbox.events(identity)
+        begins = {taken_at for event in events for taken_at, context in _times(event) if "Begin" in context}
+        assert len(begins) == 1
+        began = begins.pop()
+        assert fakes.NOON + by < began < fakes.NOON + by + timedelta(seconds=10)
+        first, *divided, last = _times(events[-1])
+        assert first == (began, Context.TRANSACTION_BEGIN)
+        assert divided == ([(divided_at, Context.OTHER)] if signed else [])
+        assert last[1] is Context.TRANSACTION_END
+        assert divided_at <= last[0] <= it.clock.now()
