@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from metering.frozen import frozen
 from station.model import EventType, IdToken
 from station.records.database import Database
+from station.records.payloads import READABLE
 from station.records.recovery import last_register
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ MOST_TRANSACTIONS = 500
 """in one report, the newest: some 150 messages to the CSMS"""
 _TRY_AGAIN_S = 3_600.0
 
-_OF_TOKEN = "lower(json_extract(payload, '$.id_token.value')) = ? AND json_extract(payload, '$.id_token.type') = ?"
+_VALUE = f"lower(json_extract({READABLE}, '$.id_token.value'))"
+_TYPE = f"json_extract({READABLE}, '$.id_token.type')"
+_OF_TOKEN = f"{_VALUE} = ? AND {_TYPE} = ?"
 _NEEDED = "(settled_at IS NULL OR transaction_id NOT IN (SELECT transaction_id FROM events WHERE event_type = 'Ended'))"
 """not taken by the CSMS, or of a transaction that goes on"""
 
@@ -111,10 +114,9 @@ class CustomerInformation:
             return {customer.id_token.key}
         identifier = (customer.identifier or "").casefold()
         rows = await self._database.rows(
-            "SELECT DISTINCT lower(json_extract(payload, '$.id_token.value')), json_extract(payload, '$.id_token.type')"
-            " FROM events WHERE json_extract(payload, '$.id_token') IS NOT NULL AND ("
-            " lower(json_extract(payload, '$.id_token.value')) = ?1 OR EXISTS ("
-            "  SELECT 1 FROM json_each(payload, '$.id_token.additional_info') AS info"
+            f"SELECT DISTINCT {_VALUE}, {_TYPE}"
+            f" FROM events WHERE {_VALUE} IS NOT NULL AND ({_VALUE} = ?1 OR EXISTS ("
+            f"  SELECT 1 FROM json_each({READABLE}, '$.id_token.additional_info') AS info"
             "  WHERE lower(json_extract(info.value, '$[0]')) = ?1))",
             (identifier,),
         )

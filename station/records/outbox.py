@@ -36,7 +36,7 @@ _THIN_OUT = f"""
             SELECT id, ROW_NUMBER() OVER (PARTITION BY transaction_id ORDER BY id) AS place
             FROM events
             WHERE settled_at IS NULL AND id > ? AND event_type = 'Updated'
-            AND json_extract(payload, '$.trigger') IN ({_SAMPLES})
+            AND json_extract({payloads.READABLE}, '$.trigger') IN ({_SAMPLES})
         ) WHERE place % 2 = 1
     ) RETURNING id
 """

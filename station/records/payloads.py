@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from metering.sampling import MeterValue
 from station.model import TransactionEvent
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
+
+
+READABLE: Final = "iif(json_valid(payload), payload, '{}')"
+"""the payload in a statement that looks into all of them: one that flash memory has spoilt does not end it"""
 
 
 @cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,19 @@ async def test_everything_that_is_stored_is_told(tmp_path: Path) -> None:
         assert await ask(walk, report=True, idToken=token(OTHER_CARD)) == ""  # N09.FR.06
         other_type = token() | {"type": "ISO15693"}
         assert await ask(walk, report=True, idToken=other_type) == ""
+
+
+async def test_what_flash_memory_has_spoilt_hides_nothing_else(tmp_path: Path) -> None:
+    """N09.FR.05, N10.FR.03: neither by a token nor by an identifier."""
+    async with walking(tmp_path) as walk:
+        transaction = await charge(walk)
+        await stop(walk)
+        with contextlib.closing(sqlite3.connect(tmp_path / "borne.sqlite")) as database, database:
+            database.execute("UPDATE events SET payload = '{' || payload WHERE event_type = 'Updated'")
+        assert transaction in await ask(walk, report=True, idToken=token())
+        assert transaction in await ask(walk, report=True, customerIdentifier=CARD.value)
+        await ask(walk, clear=True, idToken=token())
+        assert transaction not in await ask(walk, report=True, customerIdentifier=CARD.value)
 
 
 async def test_much_is_told_in_parts(tmp_path: Path) -> None:

@@ -357,3 +357,11 @@ async def test_a_long_absence_of_the_csms_thins_out_samples_and_nothing_else(tmp
         assert sum(event.trigger is TriggerReason.METER_VALUE_PERIODIC for event in kept) == 100
         assert await outbox.bound(100) == 0, "it looks again only after some more events"
         assert [event.seq_no for event in await drain(outbox)][:3] == [0, 2, 3], "a gap tells the CSMS of it"
+
+
+async def test_an_event_that_flash_memory_has_spoilt_does_not_end_the_thinning_out(tmp_path: Path) -> None:
+    async with opened(tmp_path) as (outbox, database):
+        for _ in range(200):
+            await outbox.append(fakes.event("tx"))
+        await database.write("UPDATE events SET payload = '{' || payload WHERE seq_no = 7")
+        assert await outbox.bound(100) == 100
