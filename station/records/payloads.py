@@ -18,7 +18,7 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
-READABLE: Final = "iif(json_valid(payload), payload, '{}')"
+READABLE: Final = "CASE WHEN json_valid(payload) THEN payload ELSE '{}' END"
 """the payload in a statement that looks into all of them: one that flash memory has spoilt does not end it"""
 
 
