@@ -49,6 +49,7 @@ class MeterState(StrEnum):
 
     GOOD = "G"
     TIMEOUT = "T"
+    EXCHANGED = "X"
 
 
 @frozen

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from metering.reading import Reading
 from metering.sampling import Context, Measurand, MeterValue, SampledValue, SignedValue
-from metering.signed import Holder, Reason, Subject
+from metering.signed import Holder, MeterState, Reason, Subject
 from station.evse_state import signature_due
 from station.metrology.signatures import UnsignedError
 from station.model import NOBODY, IdToken, StoppedReason, TransactionEvent
@@ -206,6 +206,11 @@ class Signing:
             _log.error("the signed register of transaction %s is not kept for its end: %s", transaction_id, error)
 
     @property
+    def _state_of_silence(self) -> MeterState:
+        """Why there is no reading that could be believed: the meter is silent, or another one than at the begin."""
+        return MeterState.TIMEOUT if self._evse.meter.foreign is None else MeterState.EXCHANGED
+
+    @property
     def _ends_signed(self) -> bool:
         """Whether Ended carries the signed begin and end: with sampled or with aligned data (OCA note, 4.1.2).
 
@@ -225,9 +230,8 @@ class Signing:
         if reading is None:
             return []
         try:
-            records = await self.signatures.end(
-                event.transaction_id, reading, end_of(event.stopped_reason), substitute=fresh is None
-            )
+            state = MeterState.GOOD if fresh is not None else self._state_of_silence
+            records = await self.signatures.end(event.transaction_id, reading, end_of(event.stopped_reason), state)
         except UnsignedError as error:
             self.may_end_later = self.signatures.by_meter and error.transient
             self._failed(error)
