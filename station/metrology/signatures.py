@@ -146,6 +146,9 @@ class Signatures:
     async def between(self, transaction_id: str, reading: Reading, reason: Reason) -> SignedRecord | None:
         """Sign a reading within a transaction; None where the meter signs, or where its begin is not signed.
 
+        A meter signs begin and end alone (the EM580 takes B, E and A), and a record of the station's key among its own
+        would be of two signers: what divides its tariff periods is read from it, and the receipt says so.
+
         Raises:
             UnsignedError: it is not signed.
         """
