@@ -8,6 +8,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Generator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final, Protocol
 
 _SETTLING_TURNS: Final = 40
@@ -44,6 +45,11 @@ class Clock(ABC):
     def behind_machine(self) -> timedelta:
         """How far this clock is behind the machine's own; nothing for one that has a time of its own."""
         return timedelta(0)
+
+    @property
+    def kept(self) -> bool:
+        """Whether the time went on while the power was off; so it is for a clock that has a time of its own."""
+        return True
 
     @contextlib.contextmanager
     def wire(self, patience_s: float = 5.0) -> Generator[None]:
@@ -91,14 +97,22 @@ def machine_time() -> datetime:
     return datetime.now(UTC)
 
 
+def has_real_time_clock(devices: Path = Path("/sys/class/rtc")) -> bool:
+    """Whether the machine has a clock of its own that goes on without power."""
+    return any(devices.glob("rtc*"))
+
+
 class SystemClock(Clock):
     """The machine's clock as it was at first, and elapsed time since: only `adjust` moves it, and never the machine's.
 
     Were it to follow when the machine's is set, what the CSMS has corrected already would be corrected twice.
     """
 
-    def __init__(self, machine: Callable[[], datetime] = machine_time) -> None:
+    def __init__(
+        self, machine: Callable[[], datetime] = machine_time, kept: Callable[[], bool] = has_real_time_clock
+    ) -> None:
         self._machine = machine
+        self._kept = kept
         self._begin = machine() - timedelta(seconds=self.monotonic())
 
     def now(self) -> datetime:
@@ -115,3 +129,7 @@ class SystemClock(Clock):
 
     def behind_machine(self) -> timedelta:
         return self._machine() - self.now()
+
+    @property
+    def kept(self) -> bool:
+        return self._kept()

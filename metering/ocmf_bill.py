@@ -32,6 +32,13 @@ _METER_STATES: Final[Mapping[str, str]] = {
     "E": "other error",
     "F": "read error",
 }
+_NEEDED: Final[Mapping[str, str]] = {
+    "MS": "the serial number of its meter",
+    "IS": "whether its user is known",
+    "IT": "how its user was identified",
+}
+"""what each record of a transaction tells, besides its number and its readings"""
+_PAGE = re.compile(r"(?P<context>[TF])(?P<number>0|[1-9][0-9]{0,17})", re.ASCII)
 _SAME_RECORDS: Final = ("MS", "GS", "ID", "IS")
 """what two records of one transaction have in common"""
 
@@ -80,7 +87,7 @@ def figures(readings: Iterable[OcmfReading]) -> tuple[Figure, ...]:
 
 
 def bill(records: Sequence[Record]) -> Bill:
-    """The bill of one transaction, whose records are given in order."""
+    """The bill of one transaction, whose records may come in any order: their numbers tell it."""
     readings = [reading for record in records for reading in record.readings]
     return Bill(figures(readings), tuple(_objections(records, readings)))
 
@@ -115,6 +122,7 @@ def _objections(records: Sequence[Record], readings: Sequence[OcmfReading]) -> I
             yield f"{key} stands twice in one object"
         if (level := record.text("IL")) in _WRONG_IDENTITY:
             yield f"the identification is {level} (IL)"
+        yield from _gaps(record)
     yield from _differences(records)
     register = billed_register(readings)
     if register is None:
@@ -134,6 +142,18 @@ def _objections(records: Sequence[Record], readings: Sequence[OcmfReading]) -> I
         yield from _faults(reading)
     if len(begins) == 1 and len(ends) == 1:
         yield from _pair(begins[0], ends[0])
+        yield from _disorder(records, begins[0], ends[0])
+
+
+def _gaps(record: Record) -> Iterator[str]:
+    page = record.text("PG")
+    if not page:
+        yield "a record has no number (PG)"
+    elif _page(record) is None:
+        yield f"{page} is no number of a record (PG)"
+    for key, what in _NEEDED.items():
+        if not record.text(key):
+            yield f"the record {page or 'without a number'} does not tell {what} ({key})"
 
 
 def _differences(records: Sequence[Record]) -> Iterator[str]:
@@ -141,24 +161,31 @@ def _differences(records: Sequence[Record]) -> Iterator[str]:
         for key in _SAME_RECORDS:
             if before.text(key) != after.text(key):
                 yield f"{key} differs between the records: {before.text(key)}, then {after.text(key)}"
-        if _page(after) is not None and _page(before) is not None and not _follows(before, after):
-            yield f"the pagination does not go on: {before.text('PG')}, then {after.text('PG')}"
+
+
+def _disorder(records: Sequence[Record], begin: OcmfReading, end: OcmfReading) -> Iterator[str]:
+    """Whatever the order of the file: the begin has the lowest number, the end the highest."""
+    places = sorted(
+        (end in record.readings, begin not in record.readings, page)
+        for record in records
+        if (page := _page(record)) is not None
+    )
+    for (*_, before), (*_, after) in pairwise(places):
+        if before[0] != after[0] or before[1] >= after[1]:
+            yield f"the pagination does not go on: {before[0]}{before[1]}, then {after[0]}{after[1]}"
 
 
 def _page(record: Record) -> tuple[str, int] | None:
-    text = record.text("PG") or ""
-    return (text[0], int(text[1:])) if re.fullmatch(r"[TF][0-9]{1,18}", text) else None
-
-
-def _follows(before: Record, after: Record) -> bool:
-    first, second = _page(before), _page(after)
-    return first is not None and second is not None and first[0] == second[0] and first[1] < second[1]
+    match = _PAGE.fullmatch(record.text("PG") or "")
+    return (match["context"], int(match["number"])) if match is not None else None
 
 
 def _faults(reading: OcmfReading) -> Iterator[str]:
     where = f"at the reading {reading.reason or ''}".rstrip()
     if reading.reason == "X":
         yield "the values are not usable from the reading X on"
+    if reading.time is None or reading.time.moment is None:
+        yield f"the time is not told {where} (TM)"
     if reading.value is None:
         yield f"RV is no number {where}"
     if reading.status is None:

@@ -78,6 +78,12 @@ class PublicKey:
         """Bytes of a coordinate."""
         return (len(self.point) - 1) // (2 if self.point[0] == 4 else 1)
 
+    @property
+    def identity(self) -> tuple[bytes, bool]:
+        """What is the same however the key is written: x, and whether y is odd."""
+        last = self.point[-1] if self.point[0] == 4 else self.point[0]
+        return self.point[1 : 1 + self.size], bool(last & 1)
+
 
 def read_key(text: str) -> PublicKey:
     """The key that a text means: SPKI, PEM, a point or bare coordinates; in hex, base64 or base32.

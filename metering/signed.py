@@ -20,7 +20,8 @@ FORMAT_VERSION: Final = "1.3"
 IMPORT_REGISTER: Final = "1-0:1.8.0"
 """OBIS: active energy import, total"""
 _LONGEST_ID: Final = 40
-_LONGEST_TARIFF: Final = 250
+LONGEST_TARIFF: Final = 250
+"""characters of TT"""
 _LONGEST_FIRMWARE: Final = 25
 _WATT_HOUR: Final = Decimal("0.001")
 """in kWh"""
@@ -49,6 +50,7 @@ class MeterState(StrEnum):
 
     GOOD = "G"
     TIMEOUT = "T"
+    EXCHANGED = "X"
 
 
 @frozen
@@ -135,7 +137,7 @@ def _assignment(subject: Subject) -> Mapping[str, Json]:
         fields["IF"] = list(holder.flags)
     fields |= {"IT": holder.kind, "ID": holder.value.encode()[:_LONGEST_ID].decode(errors="ignore")}
     if subject.tariff:
-        fields["TT"] = subject.tariff[:_LONGEST_TARIFF]
+        fields["TT"] = subject.tariff[:LONGEST_TARIFF]
     return fields
 
 

@@ -54,5 +54,8 @@ async def books(basis: Basis, charging: Charging, load: LoadManagement, firmware
     load.on_decided.append(keeper.look)
     told = PriceSources(billing, prices, transactions, outbox)
     cost = TariffAndCost(evses, told, basis.settings, clock, has_csms=configuration.csms is not None)
+    for evse in evses.values():
+        if evse.signing is not None:
+            evse.signing.tariff_of = cost.tariff_of
     watchers = [time.run, keeper.run, cost.run, lambda: metrology.run(clock)]
     return Books(time, prices, transactions, billing, cost, keeper, watchers)

@@ -273,14 +273,19 @@ class TariffAndCost:
         if account is not None and account.ended:
             del self._accounts[evse_id]
         self.display.clear(evse_id)
-        content = authorization.personal_message
-        if content is None:
-            text = self._settings.tariff_fallback_message
-            if not text and self._prices.current is not None:
-                text = in_words(self._prices.current)
-            content = MessageContent(text) if text else None
-        if content is not None:
+        if (content := self.tariff_of(authorization)) is not None:
             self._show_tariff(evse_id, content)
+
+    def tariff_of(self, authorization: Authorization) -> MessageContent | None:
+        """What somebody is told of the price: their tariff, or what holds for everybody; None: nothing."""
+        if not self._settings.tariff_enabled:
+            return None
+        if authorization.personal_message is not None:
+            return authorization.personal_message
+        text = self._settings.tariff_fallback_message
+        if not text and self._prices.current is not None:
+            text = in_words(self._prices.current)
+        return MessageContent(text) if text else None
 
     def _show_tariff(self, evse_id: int, content: MessageContent, transaction_id: str | None = None) -> None:
         if self._settings.tariff_enabled:

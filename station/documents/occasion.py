@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, tzinfo
+from decimal import Decimal
 
 from metering.frozen import frozen
 from station.documents.words import Language, Words, words
@@ -33,6 +34,8 @@ class Proof:
     fingerprint: str
     by_meter: bool
     """the meter signed; else the station"""
+    registers_wh: frozenset[Decimal]
+    """the registers that the records tell"""
 
 
 @frozen

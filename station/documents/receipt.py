@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from station.documents.layout import Column, Imprint, Sheet
@@ -39,6 +41,8 @@ def receipt(one: Transaction, issuer: Issuer, proof: Proof | None, occasion: Occ
     sheet.facts(_meter(one, occasion))
     sheet.section(words.signature, keeps_mm=58.0)
     _signature(sheet, proof, words)
+    if proof is not None and one.bill is not None and _unsigned_between(one.bill.lines, proof):
+        sheet.note(words.unsigned_between)
     return sheet.made()
 
 
@@ -144,6 +148,15 @@ def _signature(sheet: Sheet, proof: Proof | None, words: Words) -> None:
         [(words.fingerprint, proof.fingerprint), (words.public_key, proof.public_key.hex())],
     )
     sheet.prints([(f"{words.signature} {place}", _signed_part(one)) for place, one in enumerate(proof.records, 1)])
+
+
+def _unsigned_between(lines: Sequence[Line], proof: Proof) -> bool:
+    """Whether the energy of two prices is divided by a register that nobody has signed."""
+    energy = [line for line in lines if line.what == "energy"]
+    return any(
+        before.unit_price != after.unit_price and after.begin_wh not in proof.registers_wh
+        for before, after in pairwise(energy)
+    )
 
 
 def _signed_part(record: str) -> str:

@@ -61,6 +61,7 @@ class Words:
     signed_by_meter: str
     signed_by_station: str
     unsigned: str
+    unsigned_between: str
     public_key: str
     fingerprint: str
     how_to_check: str

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, TypeVar
 from metering.frozen import frozen
 from metering.journal import JournalError, JournalEvent, Note
 from station.billing.price import exact_wh
-from station.evse_state import all_faults
+from station.evse_state import all_faults, blocking_faults
+from station.metrology.fault_episodes import QUIET_S, FaultEpisodes
 from station.metrology.time_keeper import NOBODY_TOLD
 from station.model import EventType, Fault, TransactionEvent
 from station.records.corrections import Correction
@@ -44,6 +45,7 @@ _AT_ONCE = 50
 _MOST_NOTES = 2_000
 """notes that wait in memory for a disk that refuses; beyond that the oldest goes"""
 _PROVE_EVERY_S = 86_400.0
+# What touches the register itself is told as it comes and goes; a meter has failed only after seconds of silence.
 _WATCHED = {Fault.METER: (JournalEvent.METER_FAULT, JournalEvent.METER_RESTORED), Fault.TAMPER: (JournalEvent.TAMPER,)}
 
 
@@ -248,8 +250,9 @@ class Bookkeeper:
         await self._write_notes()
 
     async def _watch(self, evse: Evse) -> None:
-        """Faults of a meter, the tamper switch, and which meter it is."""
+        """Faults, the tamper switch, and which meter it is."""
         told: frozenset[Fault] = frozenset()
+        episodes = FaultEpisodes()
         while True:
             faults = all_faults(evse.state) & _WATCHED.keys()
             for fault in sorted(faults ^ told):
@@ -259,10 +262,12 @@ class Bookkeeper:
                 elif len(events) > 1:
                     self.note(events[1], {}, evse.id)
             told = faults
+            for event, details in episodes.look(blocking_faults(evse.state) - _WATCHED.keys(), self._clock.monotonic()):
+                self.note(event, details, evse.id)
             if (found := self._serial(evse.id)) is not None:
                 await self._meters.found(evse.id, found)
             await self._meters.look(evse)
-            await evse.changed.wait()
+            await evse.changed.wait_at_most(self._clock, QUIET_S)
 
     async def _prove(self) -> None:
         """Look at the whole journal from time to time."""

@@ -146,6 +146,9 @@ class Signatures:
     async def between(self, transaction_id: str, reading: Reading, reason: Reason) -> SignedRecord | None:
         """Sign a reading within a transaction; None where the meter signs, or where its begin is not signed.
 
+        A meter signs begin and end alone (the EM580 takes B, E and A), and a record of the station's key among its own
+        would be of two signers: what divides its tariff periods is read from it, and the receipt says so.
+
         Raises:
             UnsignedError: it is not signed.
         """
@@ -172,12 +175,12 @@ class Signatures:
             return await self._sign(None, self._read(reading, None))
 
     async def end(
-        self, transaction_id: str, reading: Reading, reason: Reason, *, substitute: bool = False
+        self, transaction_id: str, reading: Reading, reason: Reason, state: MeterState = MeterState.GOOD
     ) -> list[SignedRecord]:
         """Take the end of a transaction; its records that a bill needs, in order: begin, tariff changes, end.
 
-        `substitute` says that the meter is silent and the reading the last one before: the record says so too. Without
-        a begin there is nothing to end.
+        A `state` that is not good says that the reading is the last one before: the record says so too. Without a begin
+        there is nothing to end.
 
         Raises:
             UnsignedError: it is not signed.
@@ -191,7 +194,6 @@ class Signatures:
                     aborted = reason in (Reason.ABORT, Reason.POWER_FAILURE)
                     records.append(await self._end_by_meter(self._means.meter, transaction_id, aborted=aborted))
                 elif begin is not None:
-                    state = MeterState.TIMEOUT if substitute else MeterState.GOOD
                     signed = self._in_base(transaction_id, self._read(reading, reason, state))
                     records.append(await self._sign(_subject(begin, transaction_id), signed))
             return [one for one in records if one.reason != Reason.DURING]

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Final
 
 from metering.reading import Reading
 from metering.sampling import Context, Measurand, MeterValue, SampledValue, SignedValue
-from metering.signed import Holder, Reason, Subject
+from metering.signed import Holder, MeterState, Reason, Subject
 from station.evse_state import signature_due
 from station.metrology.signatures import UnsignedError
-from station.model import NOBODY, IdToken, StoppedReason, TransactionEvent
+from station.model import NOBODY, IdToken, MessageContent, StoppedReason, TransactionEvent
 from station.records.database import StorageError
 
 if TYPE_CHECKING:
     from metering.clock import Clock
     from metering.journal import Details
     from station.evse import Evse
+    from station.evse_state import Authorization
     from station.metrology.signatures import Signatures
     from station.metrology.signed_records import SignedRecord
     from station.records.outbox import Outbox
@@ -30,6 +31,8 @@ _log = logging.getLogger(__name__)
 
 _RETRY_S = 2.0
 _REGISTER: Final = Measurand.ENERGY_IMPORT_REGISTER
+_PLAIN: Final = frozenset({"ASCII", "UTF8"})
+"""formats of messages (MessageFormatEnumType)"""
 _KINDS: Final = {
     "ISO14443": ("ISO14443", "HEARSAY", ("RFID_PLAIN",)),
     "ISO15693": ("ISO15693", "HEARSAY", ("RFID_PLAIN",)),
@@ -85,6 +88,8 @@ class Signing:
         self._clock = clock
         self.on_unsigned: Callable[[Details, int], None] = lambda details, evse: None
         """told when a reading that was to be signed is not, until one is again"""
+        self.tariff_of: Callable[[Authorization], MessageContent | None] = lambda authorization: None
+        """what somebody is told of the price"""
         self._begin: tuple[str, Reading] | None = None
         self._failing = False
         self.may_end_later = False
@@ -123,7 +128,8 @@ class Signing:
         try:
             if reading is None:
                 raise UnsignedError("the meter is silent")
-            record = await self.signatures.begin(Subject(identity, holder_of(holder)), reading)
+            subject = Subject(identity, holder_of(holder), self._tariff(authorization))
+            record = await self.signatures.begin(subject, reading)
         except UnsignedError as error:
             self._failed(error)
             if self.required:
@@ -135,6 +141,11 @@ class Signing:
         if signature_due(self._evse.state):
             self._evse.begin_signed(identity, tell=self._tells_begin and self._begin is not None)
         return True
+
+    def _tariff(self, authorization: Authorization) -> str:
+        """TT, as far as it is a plain text."""
+        told = self.tariff_of(authorization)
+        return told.content if told is not None and told.format in _PLAIN else ""
 
     @property
     def _tells_begin(self) -> bool:
@@ -206,6 +217,11 @@ class Signing:
             _log.error("the signed register of transaction %s is not kept for its end: %s", transaction_id, error)
 
     @property
+    def _state_of_silence(self) -> MeterState:
+        """Why there is no reading that could be believed: the meter is silent, or another one than at the begin."""
+        return MeterState.TIMEOUT if self._evse.meter.foreign is None else MeterState.EXCHANGED
+
+    @property
     def _ends_signed(self) -> bool:
         """Whether Ended carries the signed begin and end: with sampled or with aligned data (OCA note, 4.1.2).
 
@@ -225,9 +241,8 @@ class Signing:
         if reading is None:
             return []
         try:
-            records = await self.signatures.end(
-                event.transaction_id, reading, end_of(event.stopped_reason), substitute=fresh is None
-            )
+            state = MeterState.GOOD if fresh is not None else self._state_of_silence
+            records = await self.signatures.end(event.transaction_id, reading, end_of(event.stopped_reason), state)
         except UnsignedError as error:
             self.may_end_later = self.signatures.by_meter and error.transient
             self._failed(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from metering.clock import machine_time
@@ -24,6 +24,8 @@ _CLOSE = timedelta(seconds=1)
 """a clock that is further from the machine's is not held by its time service"""
 NOBODY_TOLD = frozenset({TimeSource.NONE, TimeSource.MACHINE})
 """a clock as the machine has it: what it says may turn out to be wrong"""
+_EARLIEST = datetime(2024, 1, 1, tzinfo=UTC)
+"""before this program was written it cannot be"""
 _STA_UNSYNC = 0x0040
 """the kernel's clock is not synchronized (adjtimex(2))"""
 _TIME_ERROR = 5
@@ -78,10 +80,16 @@ class TimeKeeper:
         return self._quality.status
 
     def begin(self, latest_known: datetime | None) -> None:
-        """The station starts. `latest_known` is the newest time on its records: before that it cannot be."""
-        if latest_known is not None and self._clock.now() < latest_known:
-            _log.warning("the clock stands before the last entry of the record: the time is not known")
+        """The station starts. `latest_known` is the newest time on its records: before that it cannot be.
+
+        Nor is the time known where it stood still without power and nobody has told it since (mid-metering 8).
+        """
+        if self._clock.now() < max(latest_known or _EARLIEST, _EARLIEST):
+            _log.warning("the clock stands in the past: the time is not known")
             self._quality = UNKNOWN_TIME
+        elif not self._clock.kept and not self._synchronized():
+            _log.warning("the machine has no clock that goes on without power: the time is not known until it is told")
+            self._quality = TimeQuality(TimeStatus.UNKNOWN, TimeSource.MACHINE)
         else:
             self._quality = TimeQuality(TimeStatus.INFORMATIVE, TimeSource.MACHINE)
 

@@ -167,7 +167,10 @@ def as_json(checked: Checked) -> Figures:
 
 
 def _context(record: Record) -> str | None:
-    """The reading context that only one fits: begin readings alone, or end readings alone."""
+    """The reading context that only one fits: begin readings alone, or end readings alone.
+
+    A record with both is sent in either, and only the message or container round it says in which.
+    """
     reasons = {reading.reason for reading in record.readings}
     if reasons == {"B"}:
         return "Transaction.Begin"
@@ -221,7 +224,7 @@ def as_text(checked: Sequence[Checked]) -> Iterator[str]:
     for number, one in enumerate(checked, 1):
         yield from _record(one, f"record {number} of {len(checked)}: " if len(checked) > 1 else "")
     for transaction in _transactions(checked):
-        yield from _bill([one.record for one in transaction])
+        yield from _bill(transaction)
 
 
 def _record(one: Checked, title: str) -> Iterator[str]:
@@ -253,8 +256,9 @@ def _record(one: Checked, title: str) -> Iterator[str]:
         )
 
 
-def _bill(records: Sequence[Record]) -> Iterator[str]:
-    made = bill(records)
+def _bill(transaction: Sequence[Checked]) -> Iterator[str]:
+    made = bill([one.record for one in transaction])
+    objections = [*_unproven(transaction), *made.objections]
     for figure in made.figures:
         duration_s = figure.duration_s
         lasted = f" in {duration_s:.0f} s" if duration_s is not None else ""
@@ -262,12 +266,22 @@ def _bill(records: Sequence[Record]) -> Iterator[str]:
             f"{figure.register}: {_kwh(figure.begin.wh)} kWh to {_kwh(figure.end.wh)} kWh:"
             f" {_kwh(figure.wh)} kWh{lasted}"
         )
-    if made.objections:
+    if objections:
         yield "NOT BILLABLE:"
-        yield from (f"  {_printable(objection)}" for objection in made.objections)
+        yield from (f"  {_printable(objection)}" for objection in objections)
     elif made.figures:
         untimed = time_objection(made.figures[0])
         yield "billable by energy" + ("" if untimed is None else f", not by time: {untimed}")
+
+
+def _unproven(transaction: Sequence[Checked]) -> Iterator[str]:
+    """What stands against a bill whatever the records say: nobody vouches for one, or not the same for all."""
+    for one in transaction:
+        if not one.verdict.valid:
+            answer = "cannot be verified" if one.verdict.valid is None else "is not valid"
+            yield f"the signature of the record {one.record.text('PG') or 'without a number'} {answer}"
+    if len({one.key.identity for one in transaction if one.key is not None}) > 1:
+        yield "the records are signed with different keys"
 
 
 def _transactions(checked: Sequence[Checked]) -> list[list[Checked]]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metering.clock import Clock, SystemClock
+from metering.clock import Clock, SystemClock, has_real_time_clock
 from station.simulation.clock import VirtualClock
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
@@ -273,3 +274,11 @@ async def test_a_day_of_deadlines_takes_a_few_seconds() -> None:
     assert ticks == DAY_S
     assert time.monotonic() - began_s < 30.0
     ticking.cancel()
+
+
+def test_a_machine_keeps_the_time_without_power_when_it_has_a_clock_for_that(tmp_path: Path) -> None:
+    assert not has_real_time_clock(tmp_path / "none")
+    (tmp_path / "rtc0").mkdir()
+    assert has_real_time_clock(tmp_path)
+    assert VirtualClock().kept, "it has a time of its own"
+    assert not SystemClock(kept=lambda: False).kept

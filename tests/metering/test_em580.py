@@ -83,6 +83,14 @@ async def test_a_transaction_is_begun_ended_signed_and_given_up_only_when_it_is_
         assert (await meter.read()).energy_import_wh == register[0]
 
 
+async def test_a_long_tariff_leaves_the_transaction_its_place() -> None:
+    async with metering() as (meter, server):
+        await meter.begin(replace(SUBJECT, tariff="x" * 400), "STATION 1")
+        shown = server.text(0x6900, 126)
+        assert len(shown) == 250
+        assert shown.endswith("x<=>tx-4711")
+
+
 async def test_what_identifies_a_transaction_is_where_the_meter_wants_it() -> None:
     async with metering() as (meter, server):
         await meter.begin(SUBJECT, "STATION 1")

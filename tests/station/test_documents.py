@@ -34,7 +34,12 @@ LANGUAGES: tuple[Language, ...] = ("en", "fr", "de", "nl")
 ISSUER = Issuer("BORNE-0001", "borne flex", "0001", "borne 0.1")
 KEY = bytes(range(91))
 PROOF = Proof(
-    ('OCMF|{"PG":"T1"}|{"SD":"3044AA"}', 'OCMF|{"PG":"T2"}|{"SD":"3044BB"}'), b"<values/>" * 40, KEY, "3f:aa", False
+    ('OCMF|{"PG":"T1"}|{"SD":"3044AA"}', 'OCMF|{"PG":"T2"}|{"SD":"3044BB"}'),
+    b"<values/>" * 40,
+    KEY,
+    "3f:aa",
+    by_meter=False,
+    registers_wh=frozenset(map(Decimal, (1000, 13345, 21000))),
 )
 
 
@@ -76,6 +81,16 @@ def wide_texts(pdf: bytes) -> str:
     plain = [re.sub(rb"\\(.)", rb"\1", raw.replace(rb"\r", b"\r")) for raw in drawn]
     pairs = [[int.from_bytes(raw[at : at + 2], "big") for at in range(0, len(raw), 2)] for raw in plain]
     return " ".join("".join(glyphs[one] for one in text) for text in pairs if all(one in glyphs for one in text))
+
+
+def test_a_price_that_changed_at_a_register_that_is_not_signed_is_said() -> None:
+    said = words("en").unsigned_between
+    by_meter = replace(PROOF, by_meter=True, registers_wh=frozenset(map(Decimal, (1000, 21000))))
+    assert said in text(receipt(transaction(), ISSUER, by_meter, occasion()))
+    assert said not in text(receipt(transaction(), ISSUER, PROOF, occasion()))
+    one_price = tuple(replace(line, unit_price=Decimal("0.30")) for line in LINES)
+    same = transaction(bill=replace(BILL, lines=one_price))
+    assert said not in text(receipt(same, ISSUER, by_meter, occasion())), "it changed nothing"
 
 
 def test_letters_of_all_europe_and_signs_of_currencies_are_drawn_and_what_no_font_has_is_told_by_its_number() -> None:

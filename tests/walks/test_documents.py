@@ -31,6 +31,7 @@ async def test_a_receipt_carries_the_record_that_the_api_gives_and_the_key_of_th
         assert identity in drawn
         record = await api.client.get(f"/api/transactions/{identity}/record")
         assert record.content in streams(answer.content)
+        assert record.text.count('"TT":"0.30 CHF/kWh') == 2, "begin and end tell what was asked"
         key = await api.get("/api/evses/1/public-key")
         assert key["fingerprint"] in drawn
         assert CARD.value not in drawn

@@ -53,8 +53,8 @@ async def test_with_stop_the_transaction_ends_with_the_last_register_of_the_old_
         identity = ended["transactionInfo"]["transactionId"]
         text = (await api.client.get(f"/api/transactions/{identity}/record", params={"form": "text"})).text
         end = text.splitlines()[-1]
-        assert '"EF":"E"' in end  # nothing to bill by: the meter was not to be read
-        assert '"ST":"T"' in end
+        assert '"EF":"E"' in end  # nothing to bill by: what is there is no register of this transaction
+        assert '"ST":"X"' in end
 
 
 async def test_an_exchange_has_somebody_who_answers_for_it(tmp_path: Path) -> None:

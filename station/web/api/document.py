@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import FastAPI, HTTPException, Query
 from fastapi.responses import Response
 
+from metering.ocmf import parse
 from station.billing.transaction_log import Search
 from station.commissioning.report import read_report
 from station.documents import table
@@ -106,7 +107,10 @@ async def _proof(life: Life, transaction_id: str) -> Proof | None:
     key = keys[records[-1].fingerprint]
     texts = tuple(one.text for one in records)
     container = signed_container(records, keys).encode()
-    return Proof(texts, container, key.spki, key.fingerprint, by_meter=key.signer == "meter")
+    readings = [reading for text in texts for reading in parse(text.encode()).readings]
+    registers_wh = frozenset(reading.wh for reading in readings if reading.wh is not None)
+    by_meter = key.signer == "meter"
+    return Proof(texts, container, key.spki, key.fingerprint, by_meter=by_meter, registers_wh=registers_wh)
 
 
 def _issuer(host: Host) -> Issuer:

@@ -15,6 +15,7 @@ import pytest
 from metering.journal import JournalEntry, JournalError, JournalEvent, Note, RegisterJournal
 from metering.time_quality import TimeSource
 from station.billing.transaction_log import Search
+from station.metrology.fault_episodes import QUIET_S
 from station.model import Fault
 from tests import fakes
 from tests.station.desk import LINKY, VERSIONS, Desk, books, keeping
@@ -220,6 +221,26 @@ async def test_prices_software_faults_and_tampering_are_noted(tmp_path: Path) ->
         await desk.books.load({**VERSIONS, "program": "2"}, "PowerUp")
         (software,) = desk.entries(JournalEvent.SOFTWARE)
         assert (software.note.details["before_program"], software.note.details["program"]) == ("1", "2")
+
+
+async def test_a_fault_that_forbids_energy_is_noted_once_however_often_it_comes_and_when_it_has_stayed_away(
+    tmp_path: Path,
+) -> None:
+    async with books(tmp_path) as it:
+        evse, clock = it.post.evse, it.post.clock
+        evse.report_fault(Fault.READER, True)
+        for _ in range(100):
+            evse.report_fault(Fault.CONTACTOR_WELDED, True)
+            await clock.advance(1)
+            evse.report_fault(Fault.CONTACTOR_WELDED, False)
+            await clock.advance(1)
+        evse.report_fault(Fault.OVER_CURRENT, True)
+        await clock.advance(2 * QUIET_S)
+        assert [(entry.note.event, dict(entry.note.details)) for entry in it.entries()[1:]] == [
+            (JournalEvent.FAULT, {"fault": "contactor-welded"}),
+            (JournalEvent.FAULT, {"fault": "over-current"}),
+            (JournalEvent.FAULT_CLEARED, {"fault": "contactor-welded", "times": 100, "gone_s": 3601}),
+        ]
 
 
 @pytest.mark.parametrize("source", [TimeSource.CSMS, TimeSource.NTP])

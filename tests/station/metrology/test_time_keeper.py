@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from metering.clock import SystemClock, machine_time
 from metering.time_quality import TimeQuality, TimeSource, TimeStatus
@@ -56,6 +56,32 @@ def test_a_clock_that_stands_before_the_last_record_is_wrong() -> None:
     assert it.keeper.quality == TimeQuality(TimeStatus.UNKNOWN, TimeSource.NONE)
 
 
+def test_a_clock_that_stands_before_this_program_was_written_is_wrong() -> None:
+    it = Kept(VirtualClock(start=datetime(1970, 1, 1, tzinfo=UTC)))
+    it.keeper.begin(None)
+    assert it.keeper.quality == TimeQuality(TimeStatus.UNKNOWN, TimeSource.NONE)
+
+
+async def test_a_clock_that_stands_still_without_power_is_not_known_until_somebody_tells_it() -> None:
+    """mid-metering 8: never synchronised since boot is U, known from a clock with a battery is I."""
+    it = Machine(kept=False)
+    it.keeper.begin(machine_time() - DAY)
+    assert it.keeper.quality == TimeQuality(TimeStatus.UNKNOWN, TimeSource.MACHINE)
+    it.ahead = DAY
+    await it.look()
+    assert it.keeper.quality == INFORMATIVE_MACHINE, "somebody set the machine's clock"
+    it.keeper.begin(None)
+    it.keeper.heard(TimeSource.CSMS, timedelta(0))
+    assert it.keeper.quality == INFORMATIVE_CSMS
+    assert it.told[0][1].status is TimeStatus.UNKNOWN
+
+
+def test_a_clock_that_a_time_service_holds_needs_no_battery() -> None:
+    it = Machine(kept=False, held=True)
+    it.keeper.begin(None)
+    assert it.keeper.quality == INFORMATIVE_MACHINE
+
+
 def test_the_csms_makes_an_unknown_time_informative_and_a_correction_is_told_with_what_was_before() -> None:
     it = Kept()
     it.keeper.heard(TimeSource.CSMS, MINUTE)
@@ -102,11 +128,11 @@ async def test_a_time_service_that_loses_its_source_leaves_an_informative_time()
 class Machine:
     """A machine whose clock is set."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, kept: bool = True, held: bool = False) -> None:
         self.ahead = timedelta(0)
-        self.clock = SystemClock(lambda: machine_time() + self.ahead)
+        self.clock = SystemClock(lambda: machine_time() + self.ahead, lambda: kept)
         self.settings = Settings()
-        self.keeper = TimeKeeper(self.clock, self.settings, lambda: False)
+        self.keeper = TimeKeeper(self.clock, self.settings, lambda: held)
         self.told: list[tuple[timedelta, TimeQuality]] = []
         self.keeper.on_corrected.append(lambda correction, before: self.told.append((correction, before)))
 
