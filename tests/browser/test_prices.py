@@ -1,4 +1,4 @@
-"""What a driver reads of prices and costs on the page (block I)."""
+"""What a driver reads of prices and costs on the page, and with which key the bill can be checked (block I)."""
 
 from __future__ import annotations
 
@@ -136,3 +136,33 @@ async def test_passers_by_read_what_it_costs_but_not_what_one_driver_is_told(bro
         await visitor.go()
         await reads(visitor, "Cost so far", "€1.25")
         await expect(visitor.page.get_by_text("Mrs Smith")).to_have_count(0)
+
+
+@pytest.mark.parametrize(("viewport", "name"), [(PHONE, "phone"), (DESK, "desk")])
+async def test_anybody_finds_the_public_key_of_the_meter_as_qr_code_and_text(
+    browser: Browser, tmp_path: Path, viewport: dict[str, int], name: str
+) -> None:
+    """It is fetched when it is wanted, and shown in the dark as well."""
+    async with walking(tmp_path) as walk, visiting(browser, walk, viewport=viewport, scheme="dark") as visitor:
+        await walk.accepted()
+        asked: list[str] = []
+        visitor.page.on("request", lambda request: asked.append(request.url))
+        await visitor.go()
+        await visitor.reads("Ready to charge")
+        assert not any("public-key" in url for url in asked)
+        await visitor.page.get_by_text("Public key of the meter").click()
+        picture = visitor.page.get_by_role("img", name="The public key as a QR code")
+        await expect(picture).to_be_visible()
+        assert await picture.evaluate("async (image) => { await image.decode(); return image.naturalWidth; }") > 0
+        key = await walk.life.metrology.signatures[1].prepare()
+        await visitor.reads(key.spki.hex())
+        await visitor.audit()
+        await visitor.picture(f"public-key-{name}")
+
+
+async def test_a_meter_that_signs_nothing_has_no_key_to_show(browser: Browser, tmp_path: Path) -> None:
+    async with walking(tmp_path, evse=[{"signing": "none"}]) as walk, visiting(browser, walk) as visitor:
+        await walk.accepted()
+        await visitor.go()
+        await visitor.reads("Ready to charge")
+        await expect(visitor.page.get_by_text("Public key of the meter")).to_be_hidden()

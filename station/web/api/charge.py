@@ -48,6 +48,7 @@ async def _charge(life: Life, evse: Evse) -> Json:
         "start": _start(life, evse),
         "rating_a": evse.layout.max_current_a,
         "phases": evse.layout.phases,
+        "signs": evse.id in life.metrology.signatures,
         "charge": None,
     }
     if (transaction := evse.state.transaction) is None:

@@ -4,6 +4,7 @@ import { get, post } from "./api.js";
 import { drawHistory } from "./chart.js";
 import { acting, find, make, say, show, toast } from "./dom.js";
 import { amps, duration, kilowattHours, kilowatts, money, soon } from "./format.js";
+import { openKey } from "./key.js";
 import { look, watch } from "./live.js";
 import { known, t } from "./words.js";
 
@@ -52,6 +53,7 @@ function newCard(id) {
     look();
   });
   acting(place.start, () => start(id));
+  openKey(id, place);
   return { root, ...place };
 }
 
@@ -68,6 +70,7 @@ function update(card, evse, status) {
   figures(card, evse, charge, status);
   prices(card, evse);
   why(card, evse, status);
+  show(card.key, charge?.signs === true);
   actions(card, evse, charge, state);
 }
 
