@@ -37,7 +37,7 @@ _NEEDED: Final[Mapping[str, str]] = {
     "IS": "whether its user is known",
     "IT": "how its user was identified",
 }
-"""what each record of a transaction tells, besides its number and its readings"""
+"""what each record of a transaction has to tell (OCMF, table 2), and records of well-known stations do not"""
 _PAGE = re.compile(r"(?P<context>[TF])(?P<number>0|[1-9][0-9]{0,17})", re.ASCII)
 _SAME_RECORDS: Final = ("MS", "GS", "ID", "IS")
 """what two records of one transaction have in common"""
@@ -70,6 +70,8 @@ class Bill:
 
     figures: tuple[Figure, ...]
     objections: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
+    """what the format asks for and is not there: it stands against no figure"""
 
 
 def figures(readings: Iterable[OcmfReading]) -> tuple[Figure, ...]:
@@ -89,7 +91,8 @@ def figures(readings: Iterable[OcmfReading]) -> tuple[Figure, ...]:
 def bill(records: Sequence[Record]) -> Bill:
     """The bill of one transaction, whose records may come in any order: their numbers tell it."""
     readings = [reading for record in records for reading in record.readings]
-    return Bill(figures(readings), tuple(_objections(records, readings)))
+    remarks = [remark for record in records for remark in _left_out(record)]
+    return Bill(figures(readings), tuple(_objections(records, readings)), tuple(remarks))
 
 
 def billed_register(readings: Iterable[OcmfReading]) -> str | None:
@@ -122,7 +125,7 @@ def _objections(records: Sequence[Record], readings: Sequence[OcmfReading]) -> I
             yield f"{key} stands twice in one object"
         if (level := record.text("IL")) in _WRONG_IDENTITY:
             yield f"the identification is {level} (IL)"
-        yield from _gaps(record)
+        yield from _unnumbered(record)
     yield from _differences(records)
     register = billed_register(readings)
     if register is None:
@@ -145,15 +148,18 @@ def _objections(records: Sequence[Record], readings: Sequence[OcmfReading]) -> I
         yield from _disorder(records, begins[0], ends[0])
 
 
-def _gaps(record: Record) -> Iterator[str]:
+def _unnumbered(record: Record) -> Iterator[str]:
     page = record.text("PG")
     if not page:
         yield "a record has no number (PG)"
     elif _page(record) is None:
         yield f"{page} is no number of a record (PG)"
+
+
+def _left_out(record: Record) -> Iterator[str]:
     for key, what in _NEEDED.items():
         if not record.text(key):
-            yield f"the record {page or 'without a number'} does not tell {what} ({key})"
+            yield f"the record {record.text('PG') or 'without a number'} does not tell {what} ({key})"
 
 
 def _differences(records: Sequence[Record]) -> Iterator[str]:

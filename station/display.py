@@ -31,6 +31,8 @@ class Shown:
     since: datetime
     transaction_id: str | None = None
     """the transaction that it is about; None: none in particular"""
+    personal: bool = False
+    """meant for this driver alone"""
 
 
 class Display:
@@ -42,9 +44,17 @@ class Display:
         self._clock = clock
         self._shown: dict[tuple[int, Topic], Shown] = {}
 
-    def show(self, evse_id: int, topic: Topic, content: MessageContent, transaction_id: str | None = None) -> None:
+    def show(
+        self,
+        evse_id: int,
+        topic: Topic,
+        content: MessageContent,
+        transaction_id: str | None = None,
+        *,
+        personal: bool = False,
+    ) -> None:
         """Show this to the driver of an EVSE until something else, or nothing, is to be shown."""
-        self._shown[evse_id, topic] = Shown(topic, content, self._clock.now(), transaction_id)
+        self._shown[evse_id, topic] = Shown(topic, content, self._clock.now(), transaction_id, personal)
         self._changed(evse_id)
 
     def clear(self, evse_id: int, *topics: Topic) -> None:

@@ -63,6 +63,11 @@ class _Account:
     left: bool = False
     """the driver was gone when it ended"""
 
+    @property
+    def settled(self) -> bool:
+        """Whether it has ended, and its total is known or will not come in time."""
+        return self.ended and not self.awaits_total
+
 
 @frozen
 class PriceSources:
@@ -116,15 +121,15 @@ class TariffAndCost:
             StorageError: the records cannot be read.
         """
         account = self._accounts.get(evse.id)
-        if account is None or account.left or not self._settings.cost_enabled:
+        if account is None or account.left or not self._settings.cost_enabled or self._stands_in(account):
             return None
-        if account.told is not None and (account.total_told or not account.ended):
+        if account.told is not None:
             currency = self._settings.currency
             return Cost(account.transaction_id, rounded(account.told, currency), currency, account.total_told, True)
         bill = account.bill if account.ended else await self._billing.bill_so_far(evse)
-        if bill is None or bill.objection is not None or (account.ended and self._fallback):
+        if bill is None or bill.objection is not None:
             return None
-        return Cost(account.transaction_id, bill.total, bill.currency, account.ended, False)
+        return Cost(account.transaction_id, bill.total, bill.currency, account.settled, False)
 
     async def shown(self, evse: Evse) -> list[Shown]:
         """What the driver of an EVSE sees now, the cost by the owner's prices included.
@@ -132,7 +137,8 @@ class TariffAndCost:
         Raises:
             StorageError: as `cost`.
         """
-        messages = self.display.of(evse.id)
+        wanted = {Topic.TARIFF: self._settings.tariff_enabled, Topic.COST: self._settings.cost_enabled}
+        messages = [message for message in self.display.of(evse.id) if wanted[message.topic]]
         if all(message.topic is not Topic.COST for message in messages):
             cost = await self.cost(evse)
             if cost is not None and not cost.final:
@@ -146,7 +152,7 @@ class TariffAndCost:
         """The tariff of a running transaction is this (I01.FR.03, I06.FR.03)."""
         found = self._account_of(transaction_id)
         if found is not None and not found[1].ended:
-            self._show_tariff(found[0], content, transaction_id)
+            self.display.show(found[0], Topic.TARIFF, content, transaction_id, personal=True)
 
     def cost_told(self, transaction_id: str, amount: Decimal) -> None:
         """A transaction costs this so far, or did when it has ended (I02.FR.03, I02.FR.04)."""
@@ -225,11 +231,13 @@ class TariffAndCost:
     def _fallback(self) -> str:
         return self._settings.total_cost_fallback_message if self._has_csms else ""
 
+    def _stands_in(self, account: _Account) -> bool:
+        """Whether the fallback message takes the place of a total that nobody has told (I05.FR.02)."""
+        return account.settled and not account.total_told and bool(self._fallback)
+
     def _show_cost(self, evse_id: int, account: _Account) -> None:
         if account.left:
             self.display.clear(evse_id)
-            return
-        if not self._settings.cost_enabled:
             return
         text = self._cost_text(account)
         if text:
@@ -237,13 +245,11 @@ class TariffAndCost:
 
     def _cost_text(self, account: _Account) -> str:
         """What is shown of it now; empty: what is there stays."""
-        if account.told is not None and (account.total_told or not account.ended):
-            return money(account.told, self._settings.currency)
-        if not account.ended or account.awaits_total:
-            return ""
-        if self._fallback:
+        if self._stands_in(account):
             return self._fallback
-        bill = account.bill
+        if account.told is not None:
+            return money(account.told, self._settings.currency)
+        bill = account.bill if account.settled else None
         return money(bill.total, bill.currency) if bill is not None and bill.objection is None else ""
 
     async def _watch(self, evse: Evse) -> None:
@@ -273,23 +279,21 @@ class TariffAndCost:
         if account is not None and account.ended:
             del self._accounts[evse_id]
         self.display.clear(evse_id)
-        if (content := self.tariff_of(authorization)) is not None:
-            self._show_tariff(evse_id, content)
+        if (content := self._tariff_of(authorization)) is not None:
+            personal = authorization.personal_message is not None
+            self.display.show(evse_id, Topic.TARIFF, content, personal=personal)
 
     def tariff_of(self, authorization: Authorization) -> MessageContent | None:
         """What somebody is told of the price: their tariff, or what holds for everybody; None: nothing."""
-        if not self._settings.tariff_enabled:
-            return None
+        return self._tariff_of(authorization) if self._settings.tariff_enabled else None
+
+    def _tariff_of(self, authorization: Authorization) -> MessageContent | None:
         if authorization.personal_message is not None:
             return authorization.personal_message
         text = self._settings.tariff_fallback_message
         if not text and self._prices.current is not None:
             text = in_words(self._prices.current)
         return MessageContent(text) if text else None
-
-    def _show_tariff(self, evse_id: int, content: MessageContent, transaction_id: str | None = None) -> None:
-        if self._settings.tariff_enabled:
-            self.display.show(evse_id, Topic.TARIFF, content, transaction_id)
 
 
 def in_words(prices: PriceList) -> str:

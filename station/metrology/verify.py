@@ -272,6 +272,7 @@ def _bill(transaction: Sequence[Checked]) -> Iterator[str]:
     elif made.figures:
         untimed = time_objection(made.figures[0])
         yield "billable by energy" + ("" if untimed is None else f", not by time: {untimed}")
+    yield from (f"note: {_printable(remark)}" for remark in made.remarks)
 
 
 def _unproven(transaction: Sequence[Checked]) -> Iterator[str]:

@@ -287,7 +287,7 @@ async def test_anybody_can_check_the_record_of_a_transaction(tmp_path: Path) -> 
         assert key["hex"] in answer.text
         picture = await api.client.get("/api/evses/1/public-key.svg")
         assert picture.headers["content-type"].startswith("image/svg+xml")
-        assert picture.text.startswith("<svg")
+        assert picture.text.startswith('<svg xmlns="http://www.w3.org/2000/svg" viewBox='), "or no page shows it"
 
 
 async def test_who_wants_no_signatures_has_none(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from station.billing.tariff_and_cost import LINGER_S
-from tests.csms import Csms
+from tests.csms import NEVER, Csms
 from tests.walk import CARD, configuration, powered, walking
 from tests.walks.steps import ask_start, event, transaction_id, tx_points, variables
+from tests.walks.test_access import away
 from tests.walks.visit import TOKEN, Api, visiting
 
 FALLBACK = variables(
@@ -278,3 +279,54 @@ async def test_prices_of_the_csms_outweigh_the_owners(tmp_path: Path) -> None:
         assert (await seen(api))["cost"] == "9.99 EUR"
         assert transaction_id(walk) == identity
         assert CARD.value not in str((await api.evse())["display"])
+
+
+async def test_a_running_cost_of_the_csms_is_never_followed_by_a_total_of_the_owners_prices(tmp_path: Path) -> None:
+    """What the CSMS told last stays, and is no total until it says so."""
+    async with walking(tmp_path, telling(Updated={"totalCost": 7}), prices=PRICES) as walk, visiting(walk) as api:
+        identity = await charging(api)
+        await api.post("/api/evses/1/stop")
+        await api.advance(10)
+        cost = (await api.evse())["cost"]
+        assert (cost["amount"], cost["final"], cost["told_by"]) == ("7.00", False, "csms")
+        assert (await seen(api))["cost"] == "7.00 EUR"
+        await walk.csms.call("CostUpdated", {"totalCost": 8, "transactionId": identity})
+        cost = (await api.evse())["cost"]
+        assert (cost["amount"], cost["final"], cost["told_by"]) == ("8.00", True, "csms")
+
+
+async def test_the_owners_bill_is_no_total_while_the_one_of_the_csms_may_come(tmp_path: Path) -> None:
+    csms = telling()
+    async with walking(tmp_path, csms, prices=PRICES) as walk, visiting(walk) as api:
+        await charging(api)
+        csms.answers["TransactionEvent"] = lambda _: NEVER
+        await api.post("/api/evses/1/stop")
+        await api.advance(10)
+        assert (await api.evse())["cost"]["final"] is False
+
+
+async def test_what_is_switched_off_or_on_meanwhile_is_obeyed_at_once(tmp_path: Path) -> None:
+    """TariffCostCtrlr.Enabled"""
+    csms = telling(Authorize={"personalMessage": message("gold card")}, Updated={"totalCost": 1})
+    async with walking(tmp_path, csms) as walk, visiting(walk) as api:
+        await charging(api)
+        for value, both in (("false", {}), ("true", {"tariff": "gold card", "cost": "1.00 EUR"})):
+            for instance in ("Tariff", "Cost"):
+                await walk.set_variable("TariffCostCtrlr", "Enabled", value, instance)
+            assert await seen(api) == both
+            assert ((await api.evse())["cost"] is None) is (value == "false")
+
+
+async def test_passers_by_see_what_it_costs_but_not_what_one_driver_is_told(tmp_path: Path) -> None:
+    """As long as nobody has signed in; nor do they learn the transaction's id."""
+    csms = telling(Authorize={"personalMessage": message("Welcome, Mrs Smith")}, Updated={"totalCost": 1})
+    async with walking(tmp_path, csms) as walk, visiting(walk) as api, away(walk) as passer_by:
+        identity = await charging(api)
+        evse = (await passer_by.get("/api/status")).json()["evses"][0]
+        assert evse["cost"] == {"amount": "1.00", "currency": "EUR", "final": False, "told_by": "csms"}
+        assert [(one["topic"], one["content"]) for one in evse["display"]] == [("cost", "1.00 EUR")]
+        assert identity not in str(evse)
+    async with walking(tmp_path / "b", variable=FALLBACK) as walk, visiting(walk) as api, away(walk) as passer_by:
+        await charging(api)
+        (shown,) = (await passer_by.get("/api/status")).json()["evses"][0]["display"]
+        assert shown["content"] == "Ask the owner"

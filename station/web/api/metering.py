@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 from typing import Annotated, Literal
 
 from fastapi import FastAPI, HTTPException, Query
@@ -16,8 +17,6 @@ from station.metrology.signed_records import KnownKey
 from station.metrology.signing import told_key
 from station.web.api.living import Command, Living
 from station.web.api.status import Json
-
-_QR_MODULE = 4
 
 
 class Exchange(Command):
@@ -69,7 +68,9 @@ def _key_routes(api: FastAPI, living: Living) -> None:
 
         key = await _key(living, evse_id)
         code = segno.make(key.spki.hex().upper(), error="m", micro=False)
-        return Response(code.svg_inline(scale=_QR_MODULE, svgclass=None, lineclass=None), media_type="image/svg+xml")
+        picture = io.BytesIO()  # of no size of its own, and with its own white: dark pages show it too
+        code.save(picture, kind="svg", xmldecl=False, omitsize=True, light="#fff", svgclass=None, lineclass=None)
+        return Response(picture.getvalue(), media_type="image/svg+xml")
 
 
 async def _key(living: Living, evse_id: int) -> KnownKey:

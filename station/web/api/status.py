@@ -115,6 +115,7 @@ async def _told_of_cost(life: Life, evse: Evse) -> Json:
                 "language": shown.content.language,
                 "since": shown.since.isoformat(),
                 "transaction_id": shown.transaction_id,
+                "personal": shown.personal,
             }
             for shown in await life.tariff_and_cost.shown(evse)
         ],

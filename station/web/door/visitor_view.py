@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 _STATION: Final = frozenset(
     {"identity", "vendor", "model", "powered", "clock", "local_time", "stage", "light", "tamper", "evses"}
 )
-_EVSE_HIDDEN: Final = frozenset({"id_token", "transaction_id", "display", "cost"})
-_EVENT_HIDDEN: Final = frozenset({"transaction_id"})
+_HIDDEN: Final = frozenset({"id_token", "transaction_id"})
+"""of whatever happens at an EVSE"""
 _LEAST_FOR: Final = {"frame": Role.INSTALLER, "meter-frame": Role.INSTALLER}
 """kinds of happenings that not everybody sees; OCPP frames name cards and customers"""
 
@@ -25,8 +25,21 @@ def status_for(role: Role, shown: Json) -> Json:
         return shown
     seen = {key: value for key, value in shown.items() if key in _STATION}
     evses = cast("list[Json]", shown.get("evses", []))
-    seen["evses"] = [{key: value for key, value in evse.items() if key not in _EVSE_HIDDEN} for evse in evses]
+    seen["evses"] = [_evse(evse) for evse in evses]
     return seen
+
+
+def _evse(evse: Json) -> Json:
+    """As a display at the station shows it to all who stand there, but for what is told to one driver alone."""
+    messages, cost = cast("list[Json]", evse["display"]), cast("Json | None", evse["cost"])
+    return _public(evse) | {
+        "display": [_public(message) for message in messages if not message["personal"]],
+        "cost": _public(cost) if cost is not None else None,
+    }
+
+
+def _public(shown: Json) -> Json:
+    return {key: value for key, value in shown.items() if key not in _HIDDEN}
 
 
 def happening_for(role: Role, happening: Happening) -> Json | None:
@@ -35,4 +48,4 @@ def happening_for(role: Role, happening: Happening) -> Json | None:
         return None
     if role >= Role.DRIVER:
         return happening.data
-    return {key: value for key, value in happening.data.items() if key not in _EVENT_HIDDEN}
+    return _public(happening.data)

@@ -418,9 +418,6 @@ def test_one_wrong_value_of_a_container_is_enough(tmp_path: Path) -> None:
         ('"PG":"T1",', "", "a record has no number (PG)"),
         ('"T1"', '"X1"', "X1 is no number of a record (PG)"),
         ('"T1"', '"T01"', "T01 is no number of a record (PG)"),
-        ('"MS":"7",', "", "T1 does not tell the serial number of its meter (MS)"),
-        ('"IS":false,', "", "T1 does not tell whether its user is known (IS)"),
-        ('"IT":"NONE",', "", "T1 does not tell how its user was identified (IT)"),
         ('"TM":"2024-05-01T10:00:00,000+0200 S",', "", "the time is not told at the reading B (TM)"),
         ("T11:00:00,000+0200 S", "T11:00:00,000 S", "the time is not told at the reading E (TM)"),
     ],
@@ -430,6 +427,21 @@ def test_a_valid_signature_is_not_all_that_a_bill_needs(tmp_path: Path, change: 
     assert result.exit_code == 0  # it is signed; whether it can be billed is another matter
     assert "NOT BILLABLE" in result.stdout
     assert objection in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("left_out", "remark"),
+    [
+        ('"MS":"7",', "T1 does not tell the serial number of its meter (MS)"),
+        ('"IS":false,', "T1 does not tell whether its user is known (IS)"),
+        ('"IT":"NONE",', "T1 does not tell how its user was identified (IT)"),
+    ],
+)
+def test_what_well_known_stations_leave_out_is_said_and_stands_against_no_bill(
+    tmp_path: Path, left_out: str, remark: str
+) -> None:
+    result = run(put(tmp_path, signed(PAYLOAD.replace(left_out, "")), public().hex()))
+    assert f"\nbillable by energy\nnote: the record {remark}\n" in result.stdout
 
 
 def test_the_begin_and_end_of_different_meters_are_not_one_bill(tmp_path: Path) -> None:

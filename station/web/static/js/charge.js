@@ -4,6 +4,7 @@ import { get, post } from "./api.js";
 import { drawHistory } from "./chart.js";
 import { acting, find, make, say, show, toast } from "./dom.js";
 import { amps, duration, kilowattHours, kilowatts, money, soon } from "./format.js";
+import { openKey } from "./key.js";
 import { look, watch } from "./live.js";
 import { known, t } from "./words.js";
 
@@ -52,6 +53,7 @@ function newCard(id) {
     look();
   });
   acting(place.start, () => start(id));
+  openKey(id, place);
   return { root, ...place };
 }
 
@@ -66,7 +68,9 @@ function update(card, evse, status) {
   say(card.sentence, sentenceOf(state, evse, status.stage));
   ring(card, evse, state, charge);
   figures(card, evse, charge, status);
+  prices(card, evse);
   why(card, evse, status);
+  show(card.key, charge?.signs === true);
   actions(card, evse, charge, state);
 }
 
@@ -101,12 +105,32 @@ function ring(card, evse, state, charge) {
 
 function figures(card, evse, charge, status) {
   const running = charge?.charge?.authorized || evse.charging_state !== "EVConnected" ? (charge?.charge ?? null) : null;
-  show(card.figures, running !== null);
+  show(card.figures, running !== null || evse.cost !== null || evse.display.length > 0);
+  show(card.energyTile, running !== null);
+  show(card.timeTile, running !== null);
   if (running === null) return;
   say(card.energy, kilowattHours(running.energy_wh));
   say(card.time, duration((new Date(status.clock.now) - new Date(running.began_at)) / 1000));
-  show(card.costTile, running.cost !== null);
-  if (running.cost !== null) say(card.cost, money(running.cost.total, running.cost.currency));
+}
+
+/** What it costs and how that comes about; where there is no amount, what is told in its place. */
+function prices(card, evse) {
+  const { cost, display } = evse;
+  show(card.costTile, cost !== null);
+  if (cost !== null) {
+    say(card.costName, t(cost.final ? "charge.total" : "charge.cost"));
+    say(card.cost, money(cost.amount, cost.currency));
+  }
+  message(card.tariffTile, card.tariff, display.find((one) => one.topic === "tariff"));
+  message(card.totalTile, card.total, display.find((one) => one.topic === "cost" && cost === null));
+}
+
+/** A text from elsewhere, in whatever language; of HTML only what is between the tags. */
+function message(tile, place, told) {
+  show(tile, told !== undefined);
+  if (told === undefined) return;
+  place.lang = told.language ?? "";
+  say(place, told.format === "HTML" ? told.content.replace(/<[^>]*>/g, " ").trim() : told.content);
 }
 
 function why(card, evse, status) {
