@@ -52,9 +52,13 @@ class FakeMeter:
         self.closed = False
         self.clock: Clock | None = None
         """where there is one, readings are of now"""
+        self.takes_s = 0.0
+        """how long a reading takes, by that clock"""
 
     async def read(self) -> Reading:
         """What it was told to show."""
+        if self.clock is not None and self.takes_s:
+            await self.clock.sleep(self.takes_s)
         if self.shows is None:
             raise MeterError("silent")
         return self.shows if self.clock is None else replace(self.shows, taken_at=self.clock.now())

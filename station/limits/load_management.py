@@ -36,6 +36,8 @@ _DECIDE_AGAIN_S = 15.0
 """the next decision comes by then, or never"""
 _UNSETTLED_A = 1.0
 """a vehicle that draws so much more or less than offered may change at any moment: its meter is read with a sample"""
+_GLANCE_S = 0.3
+"""a meter that takes longer does not hold a sample up: what it showed last is reckoned with"""
 
 
 @frozen
@@ -82,6 +84,8 @@ class LoadManagement:
         self._ready_s: dict[int, float] = {}
         self._heat = {evse.id: Derating(evse.layout.max_current_a, around.temperatures) for evse in evses.values()}
         self._due = Pulse()
+        self._newest: GridSample | None = None
+        self._spoken = Pulse()
         self.waiting = Stint("the limits of the EVSEs", clock, _DECIDE_AGAIN_S)
         self.on_decided: list[Callable[[], None]] = []
         """told after each decision"""
@@ -100,6 +104,7 @@ class LoadManagement:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_deciding(), name="limits")
             group.create_task(self._keep_saving(), name="profiles")
+            group.create_task(self._keep_hearing(), name="grid-samples")
             for evse in self._evses.values():
                 group.create_task(self._follow(evse), name=f"demand-{evse.id}")
 
@@ -160,13 +165,23 @@ class LoadManagement:
         """
         if self._around.source is not None:
             async for sample in self._around.source.samples():
-                await self.hear(sample)
+                self._newest = sample  # one that still waits is old news
+                self._spoken.fire()
+
+    async def _keep_hearing(self) -> None:
+        while True:
+            if (sample := self._newest) is None:
+                await self._spoken.wait()
+                continue
+            self._newest = None
+            await self.hear(sample)
 
     async def hear(self, sample: GridSample) -> None:
         """A sample of the house. A vehicle that moves meanwhile must not be taken for a load of it: it is looked at."""
-        for evse in self._evses.values():
-            if _is_unsettled(evse):
-                await evse.meter.fresh()
+        async with asyncio.TaskGroup() as group:
+            for evse in self._evses.values():
+                if _is_unsettled(evse):
+                    group.create_task(evse.meter.glance(_GLANCE_S), name=f"glance-{evse.id}")
         self.take_sample(sample)
 
     def take_sample(self, sample: GridSample) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from metering.meter import Meter, MeterError, RefusedReadingError, ThoroughMeter
 from metering.plausibility import PlausibleMeter
+from metering.pulse import Pulse
 from metering.sampling import IntervalStarts, Measurand, given_by
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ class MeterWatch:
         self._meter = meter
         self._clock = clock
         self._turn = asyncio.Lock()
+        self._due = Pulse()
+        self._looked = Pulse()
+        """fires when a reading has come, or has failed"""
         self._good_s = clock.monotonic()
         self.latest: Reading | None = None
         self.starts = IntervalStarts()
@@ -80,9 +84,14 @@ class MeterWatch:
         try:
             while True:
                 await self._read(self._meter.read)
-                await self._clock.sleep(READ_EVERY_S)
+                await self._due.wait_at_most(self._clock, READ_EVERY_S)
         finally:
             await self._meter.close()
+
+    async def glance(self, within_s: float) -> None:
+        """Have `latest` read anew now; a meter that takes longer than this is not waited for, and not interrupted."""
+        self._due.fire()
+        await self._looked.wait_at_most(self._clock, within_s)
 
     async def fresh(self) -> Reading | None:
         """A reading of everything, taken now; None when the meter gives none that can be believed."""
@@ -95,6 +104,8 @@ class MeterWatch:
             except MeterError as error:
                 self._failed(error)
                 return None
+            finally:
+                self._looked.fire()
             self._succeeded(reading)
             return reading
 

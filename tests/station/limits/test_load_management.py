@@ -1,0 +1,100 @@
+"""What the house draws reaches the EVSE at once, however slow its meter is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from energy.controller import Connection, Controller
+from energy.grid import GridSample
+from energy.profile_store import ProfileStore
+from metering.reading import Phases
+from station.limits.load_management import Influences, LoadManagement
+from station.limits.priorities import Priorities
+from station.limits.profiles import Profiles
+from station.records.fact_store import FactStore
+from tests import fakes
+from tests.station.post import Post, post
+
+
+class _Talker:
+    """A grid meter that waits for nobody, as a Linky and a P1 port."""
+
+    def __init__(self) -> None:
+        self.told: asyncio.Queue[GridSample] = asyncio.Queue()
+
+    async def samples(self) -> AsyncGenerator[GridSample]:
+        while True:
+            yield await self.told.get()
+
+    def say(self, it: Post, current_a: float) -> GridSample:
+        """So much flows now, through each phase of the connection."""
+        sample = GridSample(it.clock.now(), Phases[float | None].all(current_a))
+        self.told.put_nowait(sample)
+        return sample
+
+
+@contextlib.asynccontextmanager
+async def balanced(path: Path) -> AsyncGenerator[tuple[Post, _Talker, LoadManagement]]:
+    """A vehicle of 16 A that is offered 32, and so may change at any moment, beside a house that speaks."""
+    talker = _Talker()
+    async with post(path) as it:
+        it.meter.clock = it.clock
+        store = ProfileStore({1: 3})
+        load = LoadManagement(
+            Controller(it.clock, store, Connection(3, 8.0, 40.0)),
+            {1: it.evse},
+            it.clock,
+            profiles=Profiles(store, None, it.settings, it.clock),
+            priorities=Priorities({1: 0}, FactStore(it.database, "priority")),
+            around=Influences(talker),
+        )
+        tasks = [asyncio.create_task(load.run()), asyncio.create_task(load.watch_grid())]
+        talker.say(it, 4.0)
+        await it.charge()
+        yield it, talker, load
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+@pytest.mark.parametrize("takes_s", [0.0, 0.2, 0.7, 1.2, 5.0])
+async def test_a_slow_billing_meter_holds_no_sample_of_the_house_up(tmp_path: Path, takes_s: float) -> None:
+    async with balanced(tmp_path) as (it, talker, _):
+        it.meter.takes_s = takes_s
+        for _ in range(60):
+            talker.say(it, 20.0)
+            await it.clock.advance(1)
+            assert it.evse.offered_a == 32.0
+        for _ in range(2):  # the first might be a motor that starts
+            talker.say(it, 50.0)
+            await it.clock.advance(1)
+        assert it.evse.offered_a == 6.0
+
+
+async def test_of_the_samples_that_wait_the_newest_is_heard(tmp_path: Path) -> None:
+    async with balanced(tmp_path) as (it, talker, load):
+        it.meter.takes_s = 5.0
+        await it.clock.advance(1)
+        heard: list[GridSample | None] = []
+        load.on_decided.append(lambda: heard.append(load.controller.last_sample))
+        first = talker.say(it, 21.0)
+        await it.clock.advance(0.1)
+        talker.say(it, 22.0)
+        await it.clock.advance(0.1)
+        last = talker.say(it, 23.0)
+        await it.clock.advance(0.5)
+        assert list(dict.fromkeys(heard)) == [first, last]
+
+
+async def test_a_vehicle_that_has_moved_is_looked_at_before_a_sample_counts(tmp_path: Path) -> None:
+    async with balanced(tmp_path) as (it, talker, _):
+        await it.clock.advance(0.5)
+        it.meter.shows = fakes.reading(1000.0, 31.5)
+        talker.say(it, 36.0)
+        await it.clock.advance(0)
+        assert it.evse.state.draw_a == 31.5
