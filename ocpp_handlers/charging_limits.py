@@ -31,7 +31,7 @@ class ChargingLimits:
         self._limits = limits
         self._settings = settings
         self._clock = clock
-        self._told: dict[ChargingLimitSource, ChargingProfile] = {}
+        self._told: dict[ChargingLimitSource, list[ChargingProfile]] = {}
 
     async def report(self) -> None:
         """Tell until the link ends.
@@ -65,43 +65,46 @@ class ChargingLimits:
             self._told.pop(source, None)
             await self._limits.note_announced(source, limits=False)
             return True
-        for source, profile in now.items():
+        for source, profiles in now.items():
             told = self._told.get(source)
-            if told is not None and not self._differs(told, profile):
+            if told is not None and not self._differ(told, profiles):
                 continue
-            await self._call_notify(profile)
-            self._told[source] = profile
+            await self._call_notify(source, profiles)
+            self._told[source] = profiles
             await self._limits.note_announced(source, limits=True)
             return True
         return False
+
+    def _differ(self, told: list[ChargingProfile], now: list[ChargingProfile]) -> bool:
+        if [profile.id for profile in told] != [profile.id for profile in now]:
+            return True
+        return any(self._differs(before, after) for before, after in zip(told, now, strict=True))
 
     def _differs(self, told: ChargingProfile, now: ChargingProfile) -> bool:
         """Whether a limit is another one by more than LimitChangeSignificance (K11.FR.02, K12.FR.02, SC.03)."""
         if told == now:
             return False
         before, after = told.schedule, now.schedule
-        alike = (
-            (before.unit, before.duration_s is None) == (after.unit, after.duration_s is None)
-            and told.grid_critical == now.grid_critical
-            and [period.start_s for period in before.periods] == [period.start_s for period in after.periods]
-        )
+        alike = (before.duration_s is None) == (after.duration_s is None) and [
+            period.start_s for period in before.periods
+        ] == [period.start_s for period in after.periods]
         if not alike:
             return True
         share = self._settings.limit_change_significance_percent / 100.0
         limits = zip(before.periods, after.periods, strict=True)
         return any(abs(new.limit - old.limit) > share * old.limit for old, new in limits)
 
-    async def _call_notify(self, profile: ChargingProfile) -> None:
-        limit: m.ChargingLimitType = {"chargingLimitSource": profile.source.value}
-        if profile.grid_critical is not None:
-            limit["isGridCritical"] = profile.grid_critical
+    async def _call_notify(self, source: ChargingLimitSource, profiles: list[ChargingProfile]) -> None:
+        limit: m.ChargingLimitType = {"chargingLimitSource": source.value}
+        if any(profile.grid_critical for profile in profiles):
+            limit["isGridCritical"] = True
         request: m.NotifyChargingLimitRequest = {"chargingLimit": limit}
         if self._settings.notify_charging_limit_with_schedules:  # K11.FR.03, K12.FR.03
-            request["chargingSchedule"] = [schedule_to_wire(profile.schedule)]
+            request["chargingSchedule"] = [schedule_to_wire(profile.schedule) for profile in profiles]
         try:
             await self._link.call(actions.NOTIFY_CHARGING_LIMIT, request)
         except RefusedError as error:  # a CSMS that does not take it now would not take it later
-            _log.warning("the CSMS is not told of the limit of %s: %s", profile.source, error)
+            _log.warning("the CSMS is not told of the limit of %s: %s", source, error)
 
     async def _call_cleared(self, source: ChargingLimitSource) -> None:
         try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 from energy.charging_profile import (
@@ -20,7 +21,6 @@ from energy.charging_profile import (
     RateUnit,
     Schedule,
 )
-from energy.composite import amperes
 from energy.limit import LimitSource
 from metering.pulse import Pulse
 from station.records.database import StorageError
@@ -42,8 +42,8 @@ _WHO = {
     LimitSource.USER: ChargingLimitSource.EMS,
 }
 """never the CSO (K11.FR.05, K12.FR.04)"""
-_IDS = {ChargingLimitSource.SYSTEM_OPERATOR: -1, ChargingLimitSource.EMS: -2}
-"""negative, so that no profile of the CSMS has one of them (K11.FR.06)"""
+_IDS = {key: -number for number, key in enumerate(product(_WHO, RateUnit), 1)}
+"""one for each limit and unit, as all of them hold (SC.01); negative: no profile of the CSMS has one (K11.FR.06)"""
 
 
 class ExternalLimits:
@@ -82,21 +82,20 @@ class ExternalLimits:
         except StorageError as error:
             _log.error("what the CSMS knows of the limit of %s is not saved: %s", source, error)
 
-    def all(self) -> dict[ChargingLimitSource, ChargingProfile]:
+    def all(self) -> dict[ChargingLimitSource, list[ChargingProfile]]:
         """The limits in force, by who has set them."""
-        found = (self._store.get(identity) for identity in _IDS.values())
-        return {profile.source: profile for profile in found if profile is not None}
+        found: dict[ChargingLimitSource, list[ChargingProfile]] = {}
+        for identity in _IDS.values():
+            if (profile := self._store.get(identity)) is not None:
+                found.setdefault(profile.source, []).append(profile)
+        return found
 
     def look(self) -> None:
         """Take over what has changed since the last look."""
-        wanted: dict[ChargingLimitSource, ChargingProfile] = {}
-        for one in self._told(self._clock.now()):
-            other = wanted.get(one.source)
-            if other is None or _amperes(one) < _amperes(other):  # the tightest has the word for its source
-                wanted[one.source] = one
-        known, changed = self.all(), False
-        for source, identity in _IDS.items():
-            before, after = known.get(source), wanted.get(source)
+        wanted = {profile.id: profile for profile in self._told(self._clock.now())}
+        changed = False
+        for identity in _IDS.values():
+            before, after = self._store.get(identity), wanted.get(identity)
             if after is None:
                 changed |= self._store.remove(identity) is not None
             elif before is None or not _same(before, after):
@@ -107,32 +106,26 @@ class ExternalLimits:
 
     def _told(self, now: datetime) -> Iterator[ChargingProfile]:
         for limit in self._controller.shared.values():
-            if (source := _WHO.get(limit.source)) is None:
-                continue
-            for unit, value in ((RateUnit.A, limit.current_a), (RateUnit.W, limit.power_w)):
-                if value is not None:
-                    yield _profile(source, limit, unit, Period(0, value, self._phases), now)
+            if limit.source in _WHO:
+                for unit, value in ((RateUnit.A, limit.current_a), (RateUnit.W, limit.power_w)):
+                    if value is not None:
+                        yield _profile(limit, unit, Period(0, value, self._phases), now)
 
 
-def _profile(
-    source: ChargingLimitSource, limit: SharedLimit, unit: RateUnit, period: Period, now: datetime
-) -> ChargingProfile:
+def _profile(limit: SharedLimit, unit: RateUnit, period: Period, now: datetime) -> ChargingProfile:
     lasts_s = math.ceil((limit.until - now).total_seconds()) if limit.until is not None else None
+    identity = _IDS[limit.source, unit]
     return ChargingProfile(
-        _IDS[source],
+        identity,
         0,
         0,
         Purpose.EXTERNAL_CONSTRAINTS,
         Kind.ABSOLUTE,
-        Schedule(1, unit, (period,), now, lasts_s),
+        Schedule(-identity, unit, (period,), now, lasts_s),
         valid_to=limit.until,
-        source=source,
+        source=_WHO[limit.source],
         grid_critical=True if limit.source is LimitSource.GRID_ORDER else None,
     )
-
-
-def _amperes(profile: ChargingProfile) -> float:
-    return amperes(profile.schedule.periods[0], profile.schedule.unit)
 
 
 def _same(before: ChargingProfile, after: ChargingProfile) -> bool:

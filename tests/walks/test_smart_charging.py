@@ -294,6 +294,51 @@ async def test_limits_of_the_grid_operator_and_of_the_owner_hold_and_are_told_be
         assert await composite(walk, 1) == [(0, 16.0)]
 
 
+async def test_of_two_limits_of_one_source_each_is_counted_for_as_long_as_it_holds(tmp_path: Path) -> None:
+    """K08.FR.04, SC.01: the operator's 6 A for a quarter of an hour beside an order of 4830 W, which is 7 A."""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        impose(walk, 6.0, lasts_s=900.0)
+        order = SharedLimit(LimitSource.GRID_ORDER, power_w=4830.0, plus_surplus=True)
+        walk.life.load.controller.put_shared("grid-order", order)
+        walk.life.load.poke()
+        await walk.until(lambda: drawn_a(walk) == 6.0)
+        (first, then) = await composite(walk, 1, 3600)
+        assert (first, then[1]) == ((0, 6.0), 7.0)
+        await walk.advance(900)
+        assert drawn_a(walk) == 7.0
+        assert await composite(walk, 1, 3600) == [(0, 7.0)]
+
+
+@pytest.mark.parametrize(("power_w", "expected_a"), [(4830.0, 7.0), (20_000.0, 10.0)])
+async def test_of_a_limit_in_both_units_the_tighter_is_expected(
+    tmp_path: Path, power_w: float, expected_a: float
+) -> None:
+    """K08.FR.04"""
+    rows = variables(SmartChargingCtrlr__NotifyChargingLimitWithSchedules=True)
+    async with walking(tmp_path, variable=rows) as walk:
+        await walk.accepted()
+        limit = SharedLimit(LimitSource.USER, current_a=10.0, power_w=power_w)
+        walk.life.load.controller.put_shared("user", limit)
+        walk.life.load.poke()
+        await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
+        schedules = walk.csms.sent("NotifyChargingLimit")[0]["chargingSchedule"]
+        assert len({schedule["id"] for schedule in schedules}) == 2
+        told = [(one["chargingRateUnit"], one["chargingSchedulePeriod"][0]["limit"]) for one in schedules]
+        assert told == [("A", 10.0), ("W", power_w)]
+        assert await composite(walk, 1) == [(0, expected_a)]
+
+
+async def test_amperes_hold_for_an_evse_of_one_phase_whatever_watts_it_may_have(tmp_path: Path) -> None:
+    """K08.FR.04: 4830 W are 21 A on one phase, and 7 A on three."""
+    async with walking(tmp_path, evse=[{"id": 1, "phases": 3}, {"id": 2, "phases": 1}]) as walk:
+        await walk.accepted()
+        limit = SharedLimit(LimitSource.USER, current_a=10.0, power_w=4830.0)
+        walk.life.load.controller.put_shared("user", limit)
+        await walk.advance(2)
+        assert await composite(walk, 2) == [(0, 10.0)]
+
+
 async def test_a_limit_without_a_transaction_is_told_and_holds_for_the_next(tmp_path: Path) -> None:
     """K12.FR.01, K12.FR.02, K12.FR.04, K12.FR.05"""
     async with walking(tmp_path) as walk:
