@@ -9,6 +9,8 @@ Below `{topic}/{identity}/`:
 - `grid` (retained): what the house draws; `online` (retained, with a last will): true or false;
 - `limit/operator/set` and `limit/user/set`: `{"current_a": 10, "for_s": 600}` or `{"power_w": 4200}`; empty: no limit;
 - `limit/{operator|user}` (retained): what holds; `limit/{…}/error`: why the last order was refused.
+
+An order that the broker kept (`retain`) is ignored: it would come back at each connection, long after its time.
 """
 
 from __future__ import annotations
@@ -53,6 +55,8 @@ class Mqtt:
         self._root = f"{config.topic}/{shown.identity}"
         self._news = asyncio.Event()
         self._told: dict[str, str] = {}
+        self._ignored: set[str] = set()
+        """topics whose kept order has been said to be ignored"""
 
     async def run(self) -> None:
         """Connect, tell and listen; ends with the broker's error, for whoever restarts it.
@@ -94,8 +98,13 @@ class Mqtt:
 
     async def _listen(self, client: Client) -> None:
         async for message in client.messages:
-            payload = bytes(message.payload)
-            match str(message.topic).removeprefix(f"{self._root}/").split("/"):
+            payload, topic = bytes(message.payload), str(message.topic).removeprefix(f"{self._root}/")
+            if message.retain:
+                if topic not in self._ignored:
+                    self._ignored.add(topic)
+                    _log.warning("MQTT: %s: an order that the broker kept (retain) is ignored", topic)
+                continue
+            match topic.split("/"):
                 case ["limit", name, "set"]:
                     await self._obey(client, name, payload)
                 case ["pause", "set"]:

@@ -196,6 +196,22 @@ async def test_a_broker_that_comes_late_or_is_gone_for_a_while_is_found_again(tm
         await walk.charging()
 
 
+async def test_an_order_that_the_broker_kept_does_not_come_back_with_each_connection(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = _free_port()
+    mqtt = {"host": "127.0.0.1", "port": port}
+    async with broker(tmp_path, port), peering(port) as peer:
+        for topic, order in (("limit/user/set", '{"current_a": 0}'), ("pause/set", "ON")):
+            await peer.client.publish(f"{ROOT}/{topic}", order, qos=1, retain=True)
+        async with walking(tmp_path, mqtt=mqtt) as walk:
+            await until(walk, lambda: "limit/user/set: an order that the broker kept" in caplog.text)
+            await until(walk, lambda: "pause/set: an order that the broker kept" in caplog.text)
+            assert walk.life.load.controller.shared == {}
+            await peer.client.publish(f"{ROOT}/limit/user/set", '{"current_a": 9}', qos=1, retain=True)  # now it is new
+            await until(walk, lambda: "user" in walk.life.load.controller.shared)
+
+
 CONFIG = "homeassistant/device/borne_BORNE-TEST/config"
 
 
