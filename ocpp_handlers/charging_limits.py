@@ -90,6 +90,8 @@ class ChargingLimits:
         ] == [period.start_s for period in after.periods]
         if not alike:
             return True
+        if self._settings.notify_charging_limit_with_schedules and told.valid_to != now.valid_to:
+            return True
         share = self._settings.limit_change_significance_percent / 100.0
         limits = zip(before.periods, after.periods, strict=True)
         return any(abs(new.limit - old.limit) > share * old.limit for old, new in limits)

@@ -367,6 +367,22 @@ async def test_with_schedules_the_limit_is_told_as_it_was_set(tmp_path: Path) ->
         assert await composite(walk, 0) == [(0, 32.0)]
 
 
+@pytest.mark.parametrize(("schedules", "told"), [(True, [60, 3600, 120]), (False, [None])])
+async def test_with_schedules_another_end_of_a_limit_is_told(
+    tmp_path: Path, schedules: bool, told: list[int | None]
+) -> None:
+    """K11.FR.03, K12.FR.03; where it is not told when a limit ends, one that is renewed is no news."""
+    rows = variables(SmartChargingCtrlr__NotifyChargingLimitWithSchedules=schedules)
+    async with walking(tmp_path, variable=rows) as walk:
+        await walk.accepted()
+        for lasts_s in (60, 3600, 120):
+            await walk.life.shared_limits.put(Setter.USER, Wish(current_a=10.0, for_s=lasts_s))
+            await walk.advance(30)
+        sent = walk.csms.sent("NotifyChargingLimit")
+        assert [one["chargingSchedule"][0]["duration"] if schedules else None for one in sent] == told
+        assert walk.csms.sent("ClearedChargingLimit") == []
+
+
 async def test_a_change_that_is_not_significant_is_not_told(tmp_path: Path) -> None:
     """SC.03, LimitChangeSignificance; a limit that is only renewed is no change at all."""
     rows = variables(SmartChargingCtrlr__LimitChangeSignificance=10)
