@@ -76,9 +76,10 @@ async def power(basis: Basis, evses: Mapping[int, Evse]) -> Power:
     shared = SharedLimits(load.controller, basis.facts("shared-limit"), clock, load.poke)
     await shared.load()
     history, rates = LoadHistory(load.controller, evses, clock), ChargingRates(evses, basis.settings, clock)
+    load.on_deciding.append(shared.look)
     load.on_decided += [history.look, external.look, rates.look]
     plate = _back_plate_watch(basis, load, tamper)
-    watchers = [residual.run, contactors.run, plate.run]
+    watchers = [residual.run, contactors.run, plate.run, shared.run]
     if grid_orders is not None:
         grid_orders.powers = lambda: _powers(load, evses)
         watchers += [load.watch_orders, grid_orders.run]

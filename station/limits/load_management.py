@@ -87,6 +87,8 @@ class LoadManagement:
         self._newest: GridSample | None = None
         self._spoken = Pulse()
         self.waiting = Stint("the limits of the EVSEs", clock, _DECIDE_AGAIN_S)
+        self.on_deciding: list[Callable[[], None]] = []
+        """told before each decision"""
         self.on_decided: list[Callable[[], None]] = []
         """told after each decision"""
 
@@ -197,6 +199,8 @@ class LoadManagement:
         return [self._demand(evse) for evse in self._evses.values()]
 
     def _decide(self) -> None:
+        for tell in self.on_deciding:
+            tell()
         for evse_id, decision in self.controller.decide(self.demands()).items():
             evse, binding = self._evses[evse_id], decision.binding
             if decision.phases not in {None, evse.state.phases}:

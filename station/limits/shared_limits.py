@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, cast
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, cast
 from energy.controller import Controller, SharedLimit
 from energy.limit import LimitSource
 from metering.frozen import frozen
+from metering.pulse import Pulse
+from station.records.database import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +26,8 @@ _log = logging.getLogger(__name__)
 USUAL_S = 900.0
 """a limit without a time-out ends after a quarter of an hour: whoever set it may be gone"""
 LONGEST_S = 86_400.0
+_CORRECTED_S = 1.0
+"""a wall time that differs by so much from elapsed time has been corrected"""
 
 
 class Setter(StrEnum):
@@ -71,13 +76,19 @@ def checked(given: object) -> Wish:
 
 
 class SharedLimits:
-    """Puts the limits into force, saves them, and tells of the change."""
+    """Puts the limits into force, saves them, and tells of the change.
+
+    They end by elapsed time; the wall time at which they do is for those who ask, and for the disk.
+    """
 
     def __init__(self, controller: Controller, facts: FactStore, clock: Clock, changed: Callable[[], None]) -> None:
         self._controller = controller
         self._facts = facts
         self._clock = clock
         self._changed = changed
+        self._held: dict[Setter, tuple[SharedLimit, float]] = {}
+        """and when each ends (Clock.monotonic)"""
+        self._moved = Pulse()
 
     async def load(self) -> None:
         """Put into force what was set before the restart and has not ended.
@@ -92,8 +103,31 @@ class SharedLimits:
             except (ValueError, TypeError, KeyError) as error:
                 _log.error("the saved limit of %s cannot be read and is left out: %s", name, error)
                 continue
-            if limit is not None and limit.holds(self._clock.now()):
-                self._controller.put_shared(setter, limit)
+            if limit is not None and limit.until is not None and limit.holds(now := self._clock.now()):
+                self._hold(setter, limit, min((limit.until - now).total_seconds(), LONGEST_S))
+
+    async def run(self) -> None:
+        """Save anew what ends at another wall time since the clock was corrected; until cancelled."""
+        while True:
+            await self._moved.wait()
+            for setter in Setter:
+                if setter not in self._held:
+                    continue
+                try:
+                    await self._facts.save(setter, json.dumps(_text(self._held[setter][0])))
+                except StorageError as error:
+                    _log.error("the limit of %s is saved with the time before the correction: %s", setter, error)
+
+    def look(self) -> None:
+        """Before each decision: the wall times at which the limits end follow a corrected clock."""
+        now, now_s = self._clock.now(), self._clock.monotonic()
+        for setter, (limit, ends_s) in list(self._held.items()):
+            until = now + timedelta(seconds=ends_s - now_s)
+            if ends_s <= now_s:
+                self._release(setter)
+            elif limit.until is None or abs((until - limit.until).total_seconds()) >= _CORRECTED_S:
+                self._hold(setter, replace(limit, until=until), ends_s - now_s)
+                self._moved.fire()
 
     async def put(self, setter: Setter, wish: Wish) -> SharedLimit:
         """From now on this holds, in place of what the same setter asked for before.
@@ -103,7 +137,7 @@ class SharedLimits:
         """
         until = self._clock.now() + timedelta(seconds=wish.for_s)
         limit = SharedLimit(_SOURCES[setter], wish.current_a, wish.power_w, until=until, by=wish.by)
-        self._controller.put_shared(setter, limit)
+        self._hold(setter, limit, wish.for_s)
         self._changed()
         _log.info("%s limits all EVSEs: %s A, %s W, until %s", setter, wish.current_a, wish.power_w, until)
         await self._facts.save(setter, json.dumps(_text(limit)))
@@ -115,10 +149,18 @@ class SharedLimits:
         Raises:
             StorageError: it would come back with a restart.
         """
-        self._controller.put_shared(setter, None)
+        self._release(setter)
         self._changed()
         _log.info("%s limits no more", setter)
         await self._facts.save(setter, "null")
+
+    def _hold(self, setter: Setter, limit: SharedLimit, for_s: float) -> None:
+        self._held[setter] = (limit, self._clock.monotonic() + for_s)
+        self._controller.put_shared(setter, limit)
+
+    def _release(self, setter: Setter) -> None:
+        self._held.pop(setter, None)
+        self._controller.put_shared(setter, None)
 
     def shown(self) -> dict[str, object]:
         """What holds now, in plain JSON values."""

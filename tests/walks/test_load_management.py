@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,26 @@ async def test_a_limit_through_the_api_holds_until_its_time_is_over_also_over_a_
         await walk.advance(600)
         assert (await api.get("/api/load-management"))["limits"] == {}
         assert (await api.get("/api/load-management"))["reasons"]["1"]["source"] != "user"
+
+
+@pytest.mark.parametrize("correction", [timedelta(hours=1), timedelta(seconds=-400), timedelta(days=-1)])
+async def test_a_limit_through_the_api_lasts_as_long_as_asked_whatever_the_wall_time_is_corrected_to(
+    tmp_path: Path, correction: timedelta
+) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await api.put("/api/load-management/limits/user", {"current_a": 10, "for_s": 900})
+        await walk.advance(100)
+        walk.application.clock.adjust(correction)
+        await walk.advance(2)
+        reason = (await api.evse())["limit"]
+        left_s = (datetime.fromisoformat(reason["next_change"]) - walk.application.clock.now()).total_seconds()
+        assert (reason["source"], left_s) == ("user", pytest.approx(798.0, abs=1.0))
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        await walk.advance(790)
+        assert (await api.evse())["limit"]["source"] == "user"
+        await walk.advance(10)
+        assert (await api.get("/api/load-management"))["limits"] == {}
 
 
 async def test_a_limit_that_was_taken_back_does_not_come_back(tmp_path: Path) -> None:
