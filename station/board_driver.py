@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Protocol
 
 from station.daemon.stint import Stint
-from station.evse_state import EvseState, next_change_s, outputs
+from station.evse_state import EvseState, ev_connected, next_change_s, outputs, switches_phases
 from station.hardware.board import SAFE, Board, BoardError, Observation, SelfTest
 from station.model import Fault
 
@@ -25,6 +25,9 @@ _CONTACTOR_S = 3.0
 """a contactor that is still closed so long after it had to open is welded; one still open is stuck"""
 _LOCK_S = 3.0
 """a lock that is not where it was ordered to be so long after is broken"""
+
+_PHASES_S = 10.0
+"""relays of phases that have not moved so long after their order, with the contactor open, are broken"""
 
 
 class Driven(Protocol):
@@ -73,6 +76,7 @@ class BoardDriver:
         self._contradiction: Fault | None = None
         self._contradicted_since_s = 0.0
         self._lock_differs_since_s: float | None = None
+        self._phases_differ_since_s: float | None = None
         self._repeat = False
         self.applying = Stint(f"the board of EVSE {evse.id}", clock, _APPLY_S)
 
@@ -151,6 +155,8 @@ class BoardDriver:
             due.append(self._contradicted_since_s + _CONTACTOR_S)
         if self._lock_differs_since_s is not None and Fault.LOCK not in state.faults:
             due.append(self._lock_differs_since_s + _LOCK_S)
+        if self._phases_differ_since_s is not None and Fault.POWER_SWITCH not in state.faults:
+            due.append(self._phases_differ_since_s + _PHASES_S)
         due_s = min((moment_s for moment_s in due if moment_s is not None), default=None)
         if due_s is None:
             await self._evse.changed.wait()
@@ -164,6 +170,8 @@ class BoardDriver:
         blind = bool(state.faults & {Fault.BOARD, Fault.BOARD_SILENT})
         self._compare_contactor(None if blind else ordered.contactor, now_s)
         self._compare_lock(as_ordered=ordered.lock is state.seen.locked or blind, now_s=now_s)
+
+        self._compare_phases(as_ordered=not switches_phases(state) or state.seen.contactor_closed or blind, now_s=now_s)
 
     def _compare_contactor(self, ordered: bool | None, now_s: float) -> None:
         """One that is closed against orders is welded, in a transaction or not; one that does not close is stuck.
@@ -188,6 +196,20 @@ class BoardDriver:
             self._lock_differs_since_s = now_s
         elif now_s - self._lock_differs_since_s >= _LOCK_S:
             self._evse.report_fault(Fault.LOCK, True)
+
+    def _compare_phases(self, *, as_ordered: bool, now_s: float) -> None:
+        """Relays that do not connect the phases that the limits are reckoned for are broken until they do.
+
+        The end of a charge brings another order, so that the vehicle has to leave first.
+        """
+        if as_ordered:
+            self._phases_differ_since_s = None
+            if not ev_connected(self._evse.state):
+                self._evse.report_fault(Fault.POWER_SWITCH, False)
+        elif self._phases_differ_since_s is None:
+            self._phases_differ_since_s = now_s
+        elif now_s - self._phases_differ_since_s >= _PHASES_S:
+            self._evse.report_fault(Fault.POWER_SWITCH, True)
 
     def _fails(self, fault: Fault, error: BoardError) -> None:
         known = fault in self._evse.state.faults

@@ -9,7 +9,7 @@ import pytest
 
 from tests.walk import Walk, walking
 from tests.walks.steps import charge, variables
-from tests.walks.test_profiles import install, profile
+from tests.walks.test_profiles import clear, install, profile
 from tests.walks.test_samples import periodic, samples
 
 SWITCHING: dict[str, Any] = {"id": 1, "phases": 3, "max_current_a": 32.0, "phase_switching": True}
@@ -99,3 +99,42 @@ async def test_a_board_that_chooses_uses_the_phase_that_the_csms_names(tmp_path:
         await install(walk, watts(2300.0, numberPhases=1, phaseToUse=3))
         await walk.advance(20)
         assert tuple(walk.board.currents_a) == pytest.approx((0.0, 0.0, 10.0), abs=0.1)
+
+
+async def test_relays_that_do_not_move_are_a_fault_and_the_next_vehicle_has_the_phases_that_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """K01.FR.43; E06.FR.16: limits are reckoned for the phases that were ordered, so that no others may be used."""
+    async with walking(tmp_path, evse=[SWITCHING]) as walk:
+        await charge(walk)
+        monkeypatch.setattr("station.simulation.board._SWITCHING_S", 1e6)
+        await install(walk, watts(3000.0, numberPhases=1))
+        await walk.until(lambda: sum(walk.board.currents_a) == 0.0)
+        await walk.advance(8)
+        assert walk.evse.state.faults == frozenset()
+        await walk.until(lambda: walk.csms.sent("StatusNotification")[-1]["connectorStatus"] == "Faulted")
+        await walk.until(lambda: walk.events()[-1]["eventType"] == "Ended")
+        assert walk.events()[-1]["transactionInfo"]["stoppedReason"] == "Other"
+        await clear(walk)
+        await walk.unplug()
+        await walk.until(lambda: walk.csms.sent("StatusNotification")[-1]["connectorStatus"] == "Available")
+        await walk.plug()
+        await walk.present()
+        await walk.until(lambda: tuple(walk.board.currents_a) == (32.0, 32.0, 32.0))
+
+
+async def test_relays_that_do_not_move_back_are_a_fault_until_they_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with walking(tmp_path, evse=[SWITCHING]) as walk:
+        await charge(walk)
+        await install(walk, watts(3000.0, numberPhases=1))
+        await walk.advance(20)
+        assert walk.board.currents_a.l1 > 0.0
+        monkeypatch.setattr("station.simulation.board._SWITCHING_S", 30.0)
+        await walk.present()
+        await walk.until(lambda: not walk.board.locked)
+        await walk.unplug()
+        await clear(walk)
+        await walk.until(lambda: walk.csms.sent("StatusNotification")[-1]["connectorStatus"] == "Faulted")
+        await walk.until(lambda: walk.csms.sent("StatusNotification")[-1]["connectorStatus"] == "Available")
