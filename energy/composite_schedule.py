@@ -92,7 +92,9 @@ def composite_schedule(
     length = timedelta(seconds=duration_s)
     whole = length // timedelta(microseconds=1)
     asked = [
-        consumer if consumer.wants else replace(consumer, charge=replace(consumer.charge, started_at=begin))
+        consumer
+        if consumer.wants or consumer.charge.transaction_id is not None
+        else replace(consumer, charge=replace(consumer.charge, started_at=begin))
         for consumer in site.consumers
         if evse_id == 0 or consumer.wants or consumer.charge.evse_id == evse_id
     ]

@@ -224,9 +224,10 @@ class LoadManagement:
             self.profiles.forget(evse.id)
         # Elapsed time, not wall time: a corrected clock must not switch a Relative profile off (K01.FR.42).
         now_s = self._clock.monotonic()
-        ready_s = self._ready_s.setdefault(evse.id, now_s) if wants else now_s
-        if not wants:
+        # A vehicle that comes back to its transaction goes on where it was.
+        if not wants and evse.transaction_id is None:
             self._ready_s.pop(evse.id, None)
+        ready_s = self._ready_s.setdefault(evse.id, now_s) if wants else self._ready_s.get(evse.id, now_s)
         started_at = self._clock.now() - timedelta(seconds=now_s - ready_s)
         latest = evse.meter.latest
         return Demand(

@@ -243,6 +243,32 @@ async def test_the_profile_of_a_start_counts_before_energy_makes_it_a_transactio
         assert drawn_a(walk) == 9.0
 
 
+async def test_a_vehicle_that_comes_back_to_its_transaction_goes_on_where_its_schedule_was(tmp_path: Path) -> None:
+    """K01.FR.42: a Relative schedule begins when the station is first ready to deliver energy, once a transaction."""
+    rows = tx_points("Authorized", "Authorized", TxCtrlr__StopTxOnEVSideDisconnect=False)
+    async with walking(tmp_path, variable=rows) as walk:
+        await charge(walk)
+        periods = [{"startPeriod": 0, "limit": 20.0}, {"startPeriod": 600, "limit": 8.0}]
+        wire = profile(20.0, chargingProfilePurpose="TxProfile", transactionId=walk.evse.transaction_id)
+        wire["chargingSchedule"][0]["chargingSchedulePeriod"] = periods
+        assert await install(walk, wire) == {"status": "Accepted"}
+        await walk.advance(700)
+        await walk.unplug(ev_side=True)
+        await walk.advance(30)
+        assert await composite(walk, 1) == [(0, 8.0)]
+        await walk.plug()
+        await walk.until(lambda: drawn_a(walk) == 8.0)
+        assert await composite(walk, 1) == [(0, 8.0)]
+        await walk.present()
+        await walk.until(lambda: walk.evse.transaction_id is None)
+        await walk.advance(3)
+        await walk.present()
+        await walk.charging()
+        wire["transactionId"] = walk.evse.transaction_id
+        assert await install(walk, wire) == {"status": "Accepted"}
+        assert (await composite(walk, 1))[0] == (0, 20.0)
+
+
 # What others limit
 
 
