@@ -26,6 +26,10 @@ class UsageError(Exception):
     """The file cannot be read, or what was asked makes no sense; one sentence."""
 
 
+class _NoRecordingError(Exception):
+    """What stands in the file has not the form of a recording, and why."""
+
+
 @frozen
 class Decoded:
     """What a recording says."""
@@ -68,7 +72,10 @@ def decode(request: Request) -> Decoded:
         data = request.file.read_bytes()
     except OSError as error:
         raise UsageError(f"{request.file}: cannot be read: {error.strerror}") from None
-    return kind(request, data)
+    try:
+        return kind(request, data)
+    except _NoRecordingError as error:
+        return Decoded((), str(error))
 
 
 def _linky(request: Request, data: bytes) -> Decoded:
@@ -124,10 +131,10 @@ def _modbus(request: Request, data: bytes) -> Decoded:
     from metering.drivers import register_image
     from metering.drivers.models import MODELS, named
 
-    document = _document(request.file, data)
+    document = _document(data)
     if "frames" in document:
         return _frames(request, document["frames"])
-    image = _image(request.file, document)
+    image = _image(document)
     wanted = request.model if request.model is not None else document.get("meter")
     model = named(wanted) if isinstance(wanted, str) else None
     now = SystemClock().now()
@@ -153,16 +160,16 @@ def _frames(request: Request, frames: object) -> Decoded:
     if model is None and request.model is not None:
         raise UsageError(f"--model: {request.model} is not known; must be one of {', '.join(MODELS)}")
     if not isinstance(frames, list):
-        raise UsageError(f"{request.file}: is no recording of frames: `frames` must be a list")
+        raise _NoRecordingError("it is no recording of frames: `frames` must be a list")
     table = MODELS[model] if model is not None else None
     recorded = cast("list[object]", frames)
-    lines = tuple(_frame(request.file, number, one, table) for number, one in enumerate(recorded, start=1))
+    lines = tuple(_frame(number, one, table) for number, one in enumerate(recorded, start=1))
     if any("words" in line or "exception" in line for line in lines):
         return Decoded(lines)
     return Decoded(lines, "no response in it is whole and answers its request")
 
 
-def _frame(file: Path, number: int, recorded: object, table: MeterModel | None) -> Json:
+def _frame(number: int, recorded: object, table: MeterModel | None) -> Json:
     """One request, its response where there is one, and what that says; nothing of a frame that is damaged."""
     from metering.drivers import exchange
 
@@ -171,8 +178,8 @@ def _frame(file: Path, number: int, recorded: object, table: MeterModel | None) 
         transport = exchange.Transport(told["transport"])
         request, response = bytes.fromhex(told["request"]), bytes.fromhex(told.get("response", ""))
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise UsageError(
-            f"{file}: is no recording of frames: frame {number} needs `transport`, rtu or tcp, and `request` in hex"
+        raise _NoRecordingError(
+            f"it is no recording of frames: frame {number} needs `transport`, rtu or tcp, and `request` in hex"
         ) from None
     line: Json = {"name": told["name"]} if "name" in told else {}
     try:
@@ -206,17 +213,17 @@ def _answer(block: Block, answered: Answered, layout: str | None, table: MeterMo
     return line | {"values": {name: value for name, value in register_image.line(finding).items() if value is not None}}
 
 
-def _document(file: Path, data: bytes) -> Mapping[str, object]:
+def _document(data: bytes) -> Mapping[str, object]:
     try:
         document: object = json.loads(data)
-    except ValueError:
-        raise UsageError(f"{file}: is no JSON") from None
+    except (ValueError, RecursionError):
+        raise _NoRecordingError("it is no JSON") from None
     if not isinstance(document, dict):
-        raise UsageError(f"{file}: is no register image: it must be an object with `registers`, or with `frames`")
+        raise _NoRecordingError("it is no register image: it must be an object with `registers`, or with `frames`")
     return cast("dict[str, object]", document)
 
 
-def _image(file: Path, document: Mapping[str, object]) -> RegisterImage:
+def _image(document: Mapping[str, object]) -> RegisterImage:
     from metering.drivers.register_image import RegisterImage
 
     try:
@@ -224,9 +231,9 @@ def _image(file: Path, document: Mapping[str, object]) -> RegisterImage:
         words = {_address(address): int(word, 16) for address, word in registers.items()}
         functions = frozenset(cast("list[int]", document.get("functions", [3, 4])))
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise UsageError(f"{file}: is no register image: `registers` must map addresses to words in hex") from None
+        raise _NoRecordingError("it is no register image: `registers` must map addresses to words in hex") from None
     if any(not 0 <= word <= 0xFFFF for word in words.values()):
-        raise UsageError(f"{file}: is no register image: a word has four hexadecimal digits")
+        raise _NoRecordingError("it is no register image: a word has four hexadecimal digits")
     return RegisterImage(functions, words)
 
 

@@ -165,26 +165,45 @@ def test_wrong_usage_is_one_sentence_and_exit_2(arguments: list[str], sentence: 
 @pytest.mark.parametrize(
     ("content", "arguments", "sentence"),
     [
-        (b"{}", ["--model", "sdm630"], "is no register image"),
-        (b"[1]", ["--model", "sdm630"], "is no register image"),
-        (b"\x02", ["--model", "sdm630"], "is no JSON"),
         (b'{"registers": {"0": "4366"}}', [], "--model: is needed"),
         (b'{"registers": {"0": "4366"}}', ["--model", "water clock"], "water clock is not known"),
-        (b'{"registers": {"0": "14366"}}', ["--model", "sdm630"], "four hexadecimal digits"),
-        (b'{"frames": {}}', [], "`frames` must be a list"),
-        (b'{"frames": [{"transport": "rtu"}]}', [], "frame 1 needs `transport`"),
-        (b'{"frames": [{"transport": "rtu", "request": "0G"}]}', [], "frame 1 needs `transport`"),
-        (b'{"frames": ["01 04"]}', [], "frame 1 needs `transport`"),
         (b'{"frames": []}', ["--model", "water clock"], "water clock is not known"),
     ],
 )
-def test_what_is_no_register_image_is_exit_2(
+def test_registers_of_a_meter_that_nobody_knows_are_exit_2(
     tmp_path: Path, content: bytes, arguments: list[str], sentence: str
 ) -> None:
     file = tmp_path / "image.json"
     file.write_bytes(content)
     result = run("modbus", file, *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
+    assert sentence in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "it is no JSON"),
+        (b"\x02", "it is no JSON"),
+        (b"garbage", "it is no JSON"),
+        (b"[" * 100_000, "it is no JSON"),
+        (b"{}", "it is no register image"),
+        (b"[1]", "it is no register image"),
+        (b'{"registers": {"0": "14366"}}', "four hexadecimal digits"),
+        (b'{"frames": {}}', "`frames` must be a list"),
+        (b'{"frames": [{"transport": "rtu"}]}', "frame 1 needs `transport`"),
+        (b'{"frames": [{"transport": "rtu", "request": "0G"}]}', "frame 1 needs `transport`"),
+        (b'{"frames": ["01 04"]}', "frame 1 needs `transport`"),
+    ],
+)
+@pytest.mark.parametrize("model", [[], ["--model", "sdm630"]])
+def test_what_is_no_recording_of_registers_is_exit_1_and_why(
+    tmp_path: Path, content: bytes, sentence: str, model: list[str]
+) -> None:
+    file = tmp_path / "image.json"
+    file.write_bytes(content)
+    result = run("modbus", file, *model)
+    assert (result.exit_code, result.stdout) == (1, "")
     assert sentence in result.stderr
 
 
