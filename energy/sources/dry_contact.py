@@ -65,6 +65,8 @@ class DryContactConfig(BaseModel):
     line: Annotated[int, Field(ge=0, le=1023)]
     opposite_line: Annotated[int, Field(ge=0, le=1023)] | None = None
     """the other contact of a changeover relay: exactly one of the two is closed, unless a wire is broken"""
+    unsupervised: bool = False
+    """somebody answers for a wire that ends an order when it breaks: "closed-dims" without `opposite_line`"""
     devices: Annotated[int, Field(ge=1, le=100)] = 1
     """controllable devices behind this limit, this station's EVSEs among them"""
     limit_w: Annotated[float, Field(ge=MINIMUM_W)] | None = None

@@ -262,6 +262,7 @@ type = "simulated"
 #chip = "/dev/gpiochip0"                # or "simulated"
 #line = 17
 #opposite_line = 27                     # the other contact of a changeover relay: then a broken wire shows
+#unsupervised = false                   # true: "closed-dims" without opposite_line, where a broken wire ends an order
 #devices = 1                            # controllable devices behind this limit
 #limit_w = 4200                         # as the operator states it; else reckoned from devices
 #debounce_s = 0.3

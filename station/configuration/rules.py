@@ -26,6 +26,7 @@ def check(whole: Configuration) -> None:
     _lamps_fit_the_evses(whole)
     _evses_fit_the_grid(whole)
     _simulated_linky_is_the_grid_source(whole)
+    _a_broken_wire_ends_no_order(whole)
     _readers_have_an_evse(whole)
     check_hardware(whole)
     _variables_have_a_place(whole)
@@ -72,6 +73,13 @@ def _simulated_linky_is_the_grid_source(whole: Configuration) -> None:
     if simulated.phases != whole.grid.phases:
         key = ("simulation", "linky", "phases")
         raise RuleError(key, f"must be {whole.grid.phases}, as grid.phases is (is {simulated.phases})")
+
+
+def _a_broken_wire_ends_no_order(whole: Configuration) -> None:
+    contact = whole.grid_order
+    if contact is not None and not contact.supervised and not contact.unsupervised:
+        why = 'is missing: with polarity = "closed-dims" a broken wire would look like no order'
+        raise RuleError(("grid_order", "opposite_line"), f"{why} (or set unsupervised = true)")
 
 
 def _readers_have_an_evse(whole: Configuration) -> None:

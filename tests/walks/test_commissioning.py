@@ -20,7 +20,7 @@ from tests.walks.test_grid_sources import SOURCES, TRI, grid, heard
 from tests.walks.visit import Api, visiting
 
 REQUIRED = {"identity": "BORNE-TEST", "serial_number": "0001", "commissioning": "required"}
-CONTACT = {"type": "dry-contact", "polarity": "closed-dims", "chip": "simulated", "line": 1}
+CONTACT = {"type": "dry-contact", "polarity": "closed-dims", "chip": "simulated", "line": 1, "opposite_line": 2}
 
 
 async def step(api: Api, name: str) -> dict[str, Any]:

@@ -224,6 +224,11 @@ RULES = {
         "station.toml:7: grid.source.meter.model: Eastron SDM72D-M does not show each of three phases, "
         "so none can be limited by it",
     ),
+    "a contact whose broken wire would end an order": (
+        "[grid_order]\ntype = 'dry-contact'\npolarity = 'closed-dims'\nline = 17",
+        'station.toml:3: grid_order.opposite_line: is missing: with polarity = "closed-dims" a broken wire would look'
+        " like no order (or set unsupervised = true)",
+    ),
     "a contact without a polarity": (
         "[grid_order]\ntype = 'dry-contact'\nline = 17",
         "station.toml:3: grid_order.polarity: is missing",
@@ -292,6 +297,19 @@ def test_a_refusal_names_file_line_and_key(file: Path, text: str, sentence: str)
     # A bare key must stand before the first table.
     whole = f"{text}\n{STATION}" if text.startswith("evse =") else f"{STATION}{text}"
     assert refusal(file, whole) == sentence
+
+
+@pytest.mark.parametrize(
+    "contact",
+    [
+        'polarity = "open-dims"',
+        'polarity = "closed-dims"\nunsupervised = true',
+        'polarity = "closed-dims"\nopposite_line = 18',
+    ],
+    ids=str,
+)
+def test_a_contact_may_be_supervised_in_several_ways_or_somebody_answers_for_it(file: Path, contact: str) -> None:
+    assert loaded(file, f'{STATION}[grid_order]\ntype = "dry-contact"\nline = 17\n{contact}').grid_order is not None
 
 
 @pytest.mark.parametrize(

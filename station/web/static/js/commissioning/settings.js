@@ -33,7 +33,8 @@ function fill(form) {
   for (const field of form.elements) {
     if (field.name === "" || field.dataset.secret !== undefined) continue;
     const one = at(present, field.name.split("."));
-    if (one !== undefined && one !== null) field.value = String(one);
+    if (field.type === "checkbox") field.checked = one === true;
+    else if (one !== undefined && one !== null) field.value = String(one);
     else if (field.dataset.nothing !== undefined) field.value = "";
   }
   applied.get(form)();
