@@ -68,7 +68,7 @@ class DryContactConfig(BaseModel):
     unsupervised: bool = False
     """somebody answers for a wire that ends an order when it breaks: "closed-dims" without `opposite_line`"""
     devices: Annotated[int, Field(ge=1, le=100)] = 1
-    """controllable devices behind this limit, this station's EVSEs among them"""
+    """controllable devices that this station steers, which are its EVSEs: what a heat pump keeps is not theirs"""
     limit_w: Annotated[float, Field(ge=MINIMUM_W)] | None = None
     """as the grid operator states it; reckoned from `devices` when absent"""
     debounce_s: Annotated[float, Field(ge=0.1, le=2.0)] = 0.3
@@ -76,7 +76,7 @@ class DryContactConfig(BaseModel):
 
     @property
     def ordered_w(self) -> float:
-        """What an order leaves to all controllable devices together."""
+        """What an order leaves to the devices together."""
         return self.limit_w if self.limit_w is not None else minimum_w(self.devices)
 
     @property

@@ -263,8 +263,8 @@ type = "simulated"
 #line = 17
 #opposite_line = 27                     # the other contact of a changeover relay: then a broken wire shows
 #unsupervised = false                   # true: "closed-dims" without opposite_line, where a broken wire ends an order
-#devices = 1                            # controllable devices behind this limit
-#limit_w = 4200                         # as the operator states it; else reckoned from devices
+#devices = 1                            # EVSEs behind this limit; a heat pump has its own, and is not counted
+#limit_w = 4200                         # as the operator or an energy manager states it; else reckoned from devices
 #debounce_s = 0.3
 
 # A broker that is told why which current is offered, and through which limits may come.

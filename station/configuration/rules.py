@@ -27,6 +27,7 @@ def check(whole: Configuration) -> None:
     _evses_fit_the_grid(whole)
     _simulated_linky_is_the_grid_source(whole)
     _a_broken_wire_ends_no_order(whole)
+    _the_share_of_other_devices_is_theirs(whole)
     _readers_have_an_evse(whole)
     check_hardware(whole)
     _variables_have_a_place(whole)
@@ -80,6 +81,14 @@ def _a_broken_wire_ends_no_order(whole: Configuration) -> None:
     if contact is not None and not contact.supervised and not contact.unsupervised:
         why = 'is missing: with polarity = "closed-dims" a broken wire would look like no order'
         raise RuleError(("grid_order", "opposite_line"), f"{why} (or set unsupervised = true)")
+
+
+def _the_share_of_other_devices_is_theirs(whole: Configuration) -> None:
+    """BK6-22-300, annex 1: what n devices keep together is for an energy manager that steers all of them."""
+    contact = whole.grid_order
+    if contact is not None and contact.devices > len(whole.evse):
+        most = f"must be at most {len(whole.evse)}, the EVSEs: others keep what is theirs"
+        raise RuleError(("grid_order", "devices"), f"{most} (is {contact.devices})")
 
 
 def _readers_have_an_evse(whole: Configuration) -> None:

@@ -229,6 +229,10 @@ RULES = {
         'station.toml:3: grid_order.opposite_line: is missing: with polarity = "closed-dims" a broken wire would look'
         " like no order (or set unsupervised = true)",
     ),
+    "a contact that gives the part of a heat pump to the EVSEs": (
+        "[[evse]]\n[grid_order]\ntype = 'dry-contact'\npolarity = 'open-dims'\nline = 17\ndevices = 2",
+        "station.toml:8: grid_order.devices: must be at most 1, the EVSEs: others keep what is theirs (is 2)",
+    ),
     "a contact without a polarity": (
         "[grid_order]\ntype = 'dry-contact'\nline = 17",
         "station.toml:3: grid_order.polarity: is missing",
