@@ -97,7 +97,7 @@ class OcppStack:
         self._problems = Problems(self.link, station.evses.values(), self._clock)
         self._tariff_and_cost = life.tariff_and_cost
         tariff = Tariff(life.tariff_and_cost)
-        self._transactions = Transactions(self.link, station, tariff)
+        self._transactions = Transactions(self.link, station, tariff, life.load.priorities)
         self._meter_values = MeterValues(self.link, self._errands)
         self._delivery = Delivery(station.outbox, station.settings, self._clock)
         self._security_delivery = SecurityEventDelivery(life.security_events, self.link, station.settings, self._clock)

@@ -6,23 +6,26 @@ from typing import TYPE_CHECKING
 
 from ocpp_handlers import actions
 from ocpp_handlers.session import Answer, Handlers
-from ocpp_handlers.translate import event_to_wire, id_token_info_from_wire
+from ocpp_handlers.translate import charging_priority_from_wire, event_to_wire, id_token_info_from_wire
+from station.model import EventType
 
 if TYPE_CHECKING:
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
     from ocpp_handlers.tariff import Tariff
     from station.charging_station import ChargingStation
+    from station.limits.priorities import Priorities
     from station.model import TransactionEvent
 
 
 class Transactions:
     """Sends recorded events; tells the CSMS what is still to come."""
 
-    def __init__(self, link: Link, station: ChargingStation, tariff: Tariff) -> None:
+    def __init__(self, link: Link, station: ChargingStation, tariff: Tariff, priorities: Priorities) -> None:
         self._link = link
         self._tariff = tariff
         self._station = station
+        self._priorities = priorities
 
     def register(self, handlers: Handlers) -> None:
         """Answer what the CSMS asks of this block."""
@@ -35,7 +38,14 @@ class Transactions:
             NoAnswerError: it was not accepted.
         """
         answer = await self._link.call(actions.TRANSACTION_EVENT, event_to_wire(event))
-        if (info := answer.get("idTokenInfo")) is not None:
+        info = answer.get("idTokenInfo")
+        if "chargingPriority" in answer:
+            priority = charging_priority_from_wire(answer["chargingPriority"])
+            self._priorities.order(event.evse_id, event.transaction_id, priority, overrules=True)
+        elif info is not None and "chargingPriority" in info and event.event_type is not EventType.ENDED:
+            priority = charging_priority_from_wire(info["chargingPriority"])
+            self._priorities.order(event.evse_id, event.transaction_id, priority, overrules=False)
+        if info is not None:
             await self._station.answered(event, id_token_info_from_wire(info))
         self._tariff.answered(event, answer)
 

@@ -90,7 +90,13 @@ def id_token_info_from_wire(wire: m.IdTokenInfoType) -> IdTokenInfo:
         expires_at,
         tuple(int(evse_id) for evse_id in wire.get("evseId", ())[:_MOST_EVSES] if abs(evse_id) <= _LARGEST),
         message_content_from_wire(wire["personalMessage"]) if "personalMessage" in wire else None,
+        charging_priority_from_wire(wire.get("chargingPriority", 0)),
     )
+
+
+def charging_priority_from_wire(priority: int) -> int:
+    """chargingPriority, from −9 to 9; what is beyond counts as the end of the range."""
+    return max(-9, min(9, priority))
 
 
 def message_content_from_wire(wire: m.MessageContentType) -> MessageContent:

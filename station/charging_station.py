@@ -174,7 +174,7 @@ class ChargingStation:
         """
         evse = self.evses[evse_id]
         try:
-            group_id, message = group_id or self._authorizer.group_of(id_token), None
+            group_id, message, priority = group_id or self._authorizer.group_of(id_token), None, 0
             # C03.FR.01, C05.FR.01: the CSMS need not be asked of what it made up itself.
             if self.settings.authorize_remote_start and id_token.type not in CSMS_MADE:
                 info = await self._authorizer.decide(id_token)
@@ -182,6 +182,7 @@ class ChargingStation:
                     _log.info("remote start of %s: not authorized", shown(id_token))
                     return False
                 group_id, message = info.group_id or group_id, info.personal_message
+                priority = info.charging_priority
             if self._authorizer.is_master_pass(group_id):  # C16.FR.03
                 _log.info("remote start of %s: a master pass starts nothing", shown(id_token))
                 return False
@@ -189,7 +190,13 @@ class ChargingStation:
                 return False
             if not self.activated():
                 return False
-            authorization = Authorization(id_token, group_id, remote_start_id=remote_start_id, personal_message=message)
+            authorization = Authorization(
+                id_token,
+                group_id,
+                remote_start_id=remote_start_id,
+                personal_message=message,
+                charging_priority=priority,
+            )
             evse.authorize(authorization, TriggerReason.REMOTE_START)
             return True
         finally:

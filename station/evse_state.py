@@ -51,6 +51,8 @@ class Authorization:
     remote_start_id: int | None = None
     personal_message: MessageContent | None = None
     """what its holder is to be told, such as the tariff (I01)"""
+    charging_priority: int = 0
+    """what the CSMS has told of its token: −9 to 9, the higher is served first"""
 
 
 @frozen

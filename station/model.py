@@ -216,6 +216,8 @@ class IdTokenInfo:
     """the EVSEs it may use; empty means all (C01.FR.19)"""
     personal_message: MessageContent | None = None
     """what its holder is to be told, such as the tariff (I01)"""
+    charging_priority: int = 0
+    """of its charge in the eyes of the CSMS, −9 to 9; the higher is served first (IdTokenInfoType)"""
 
     @property
     def accepted(self) -> bool:

@@ -239,9 +239,14 @@ class LoadManagement:
             offered_a=evse.offered_a,
             read_at_s=evse.meter.read_at_s,
             rotation=evse.layout.rotation,
-            priority=self.priorities.of(evse.id),
+            priority=self._priority(evse),
             alone=evse.alone,
         )
+
+    def _priority(self, evse: Evse) -> int:
+        authorization = evse.state.authorization
+        of_token = authorization.charging_priority if authorization is not None else 0
+        return self.priorities.of_charge(evse.id, evse.transaction_id, of_token)
 
     def _own_limits(self, evse: Evse, *, wants: bool) -> tuple[Limit, ...]:
         limits = [Limit(evse.layout.max_current_a, LimitSource.HARDWARE, self._since)]

@@ -1,9 +1,14 @@
-"""Which EVSE is served first where not all can be: as installed, until the owner says something else."""
+"""Which EVSE is served first where not all can be: as installed, until the owner says something else.
+
+The CSMS may raise or lower a charge by its chargingPriority (IdTokenInfoType, TransactionEventResponse).
+"""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Final
+
+from metering.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +20,16 @@ _log = logging.getLogger(__name__)
 HIGHEST: Final = 9
 
 
+@frozen
+class _Order:
+    """What the CSMS says of one transaction."""
+
+    transaction_id: str
+    priority: int
+    overrules: bool
+    """said of the transaction itself, not of its token"""
+
+
 class Priorities:
     """A number from 0 to `HIGHEST` for each EVSE; the higher is served first."""
 
@@ -22,6 +37,7 @@ class Priorities:
         self._installed = installed
         self._now = dict(installed)
         self._facts = facts
+        self._orders: dict[int, _Order] = {}
 
     async def load(self) -> None:
         """Take up what the owner has said before.
@@ -38,6 +54,18 @@ class Priorities:
     def of(self, evse_id: int) -> int:
         """That of one EVSE."""
         return self._now[evse_id]
+
+    def of_charge(self, evse_id: int, transaction_id: str | None, of_token: int) -> int:
+        """That of the charge on an EVSE, with what the CSMS has said of it, or of its token when it was authorized."""
+        told = self._orders.get(evse_id)
+        ordered = told.priority if told is not None and told.transaction_id == transaction_id else of_token
+        return self._now[evse_id] + ordered
+
+    def order(self, evse_id: int, transaction_id: str, priority: int, *, overrules: bool) -> None:
+        """The CSMS says how important a transaction is to it, from −9 to 9: by itself, which overrules its token."""
+        told = self._orders.get(evse_id)
+        if overrules or told is None or told.transaction_id != transaction_id or not told.overrules:
+            self._orders[evse_id] = _Order(transaction_id, priority, overrules)
 
     async def change(self, evse_id: int, priority: int) -> None:
         """From now on this one.

@@ -169,7 +169,15 @@ class Admission:
             return TokenOutcome.BUSY  # things changed while the CSMS was thinking
         if (authorization := evse.state.authorization) is not None:
             return _stop_as_group(evse, authorization, id_token, info.group_id)
-        return _start(evse, Authorization(id_token, info.group_id, personal_message=info.personal_message))
+        return _start(
+            evse,
+            Authorization(
+                id_token,
+                info.group_id,
+                personal_message=info.personal_message,
+                charging_priority=info.charging_priority,
+            ),
+        )
 
     def _chosen(self, id_token: IdToken, evse_id: int | None, info: IdTokenInfo) -> Evse | None:
         """The EVSE of an accepted token: a vehicle waits there, or its group charges there, or it is free."""

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from tests.walk import CARD, OTHER_CARD, Walk, walking
+import pytest
+
+from station.limits.shared_limits import Setter, Wish
+from station.simulation.vehicle import VehicleModel
+from tests.csms import Rule, running_csms
+from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
+from tests.walks.steps import tx_points
 from tests.walks.visit import visiting
 
 EVSES = [{"id": 1}, {"id": 2, "priority": 1}]
@@ -38,3 +45,54 @@ async def test_the_higher_number_is_served_first_at_once_and_after_a_restart(tmp
         await api.post("/api/sim/power", {"action": "cycle"})
         await walk.accepted()
         assert (await api.get("/api/load-management"))["priorities"] == {"1": 0, "2": 1}
+
+
+def _answering(of_token: int | None, of_transaction: int | None = None) -> Rule:
+    """A CSMS that says how important a charge of CARD is to it."""
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        if (card := request.get("idToken")) is None or card["idToken"] != CARD.value:
+            return {"idTokenInfo": {"status": "Accepted"}} if card is not None else {}
+        info = {"status": "Accepted"} | ({"chargingPriority": of_token} if of_token is not None else {})
+        of_this = {"chargingPriority": of_transaction} if of_transaction is not None and "seqNo" in request else {}
+        return {"idTokenInfo": info} | of_this
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("of_token", "of_transaction", "served"),
+    [(None, None, 2), (-9, None, 2), (2, None, 1), (-1, 2, 1), (9, -1, 2), (None, 99, 1)],
+)
+@pytest.mark.parametrize("point", ["Authorized", "EnergyTransfer"])
+async def test_the_csms_raises_and_lowers_a_charge_beside_what_the_owner_has_said(
+    tmp_path: Path, of_token: int | None, of_transaction: int | None, served: int, point: str
+) -> None:
+    """IdTokenInfoType and TransactionEventResponse: default 0, the higher is more important, the latter overrules."""
+    async with running_csms() as csms:
+        csms.answers["Authorize"] = csms.answers["TransactionEvent"] = _answering(of_token, of_transaction)
+        rows = tx_points(point, "EVConnected")
+        config = configuration(tmp_path, csms.url, evse=EVSES, variable=rows)
+        async with powered(config, csms) as walk, visiting(walk) as api:
+            await walk.accepted()
+            await walk.life.shared_limits.put(Setter.USER, Wish(current_a=20.0, for_s=80_000.0))
+            for evse_id, card in ((1, CARD), (2, OTHER_CARD)):
+                walk.application.world.boards[evse_id].plug(VehicleModel())
+                await walk.settle()
+                await walk.until(walk.life.station.present(card, evse_id).done)
+            await walk.advance(10)
+            await walk.life.shared_limits.put(Setter.USER, Wish(current_a=10.0, for_s=80_000.0))
+            await walk.until(lambda: [e.offered_a > 0.0 for e in walk.life.station.evses.values()].count(True) == 1)
+            assert walk.life.station.evses[served].offered_a == 10.0
+            assert (await api.get("/api/load-management"))["priorities"] == {"1": 0, "2": 1}
+
+
+async def test_what_the_csms_says_of_one_transaction_does_not_hold_for_the_next(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk:
+        priorities = walk.life.load.priorities
+        priorities.order(1, "one", 5, overrules=True)
+        priorities.order(1, "one", -5, overrules=False)
+        assert priorities.of_charge(1, "one", 0) == 5
+        assert priorities.of_charge(1, "two", -3) == -3
+        priorities.order(1, "two", 1, overrules=False)
+        assert priorities.of_charge(1, "two", -3) == 1

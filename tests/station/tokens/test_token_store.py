@@ -97,7 +97,7 @@ async def test_a_cache_that_is_switched_off_neither_learns_nor_answers() -> None
     assert store.find(fakes.OTHER_CARD) is None
 
 
-FULL_BYTES = 800
+FULL_BYTES = 900
 """room for four entries of the next tests, and not for five"""
 
 
