@@ -206,20 +206,42 @@ async def test_a_vehicle_that_shows_to_be_faster_than_reckoned_waits_again(tmp_p
         assert (register.energy_import_wh or 0.0) > 0.0
 
 
-async def test_after_a_blackout_vehicles_wait_for_a_random_time_and_after_a_reboot_they_do_not(tmp_path: Path) -> None:
+async def waits(api: Any) -> list[str]:
+    """Until when EVSE 1 waits because of the blackout; empty: it does not."""
+    return [one["next_change"] for one in (await api.evse())["limits"] if one["source"] == "restart-delay"]
+
+
+async def test_after_a_blackout_vehicles_wait_for_a_random_time(tmp_path: Path) -> None:
     async with walking(tmp_path, grid={**GRID, "restart_delay_max_s": 600}) as walk, visiting(walk) as api:
         house = House(walk)
         await walk.accepted()
-        waits: list[str] = []
+        told: list[str] = []
         for _ in range(4):
             await walk.application.lose_power()
             await walk.application.restore_power()
             await house.live(2)
-            limits = (await api.evse())["limits"]
-            waits += [one["next_change"] for one in limits if one["source"] == "restart-delay"]
-        assert len(set(waits)) > 1
+            told += await waits(api)
+        assert len(set(told)) > 1
         await house.live(601)
-        assert [one for one in (await api.evse())["limits"] if one["source"] == "restart-delay"] == []
+        assert await waits(api) == []
+
+
+async def test_after_a_reboot_vehicles_do_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def longest(_: float, most_s: float) -> float:
+        return most_s
+
+    monkeypatch.setattr("random.uniform", longest)
+    async with walking(tmp_path, grid={**GRID, "restart_delay_max_s": 600}) as walk, visiting(walk) as api:
+        house = House(walk)
+        await walk.accepted()
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        await house.live(2)
+        assert await waits(api) != []
+        assert await walk.csms.call("Reset", {"type": "Immediate"}) == {"status": "Accepted"}
+        await walk.until(lambda: walk.csms.sent("BootNotification")[-1]["reason"] == "RemoteReset")
+        await house.live(2)
+        assert await waits(api) == []
 
 
 async def test_a_silent_meter_ends_in_a_pause(tmp_path: Path) -> None:
