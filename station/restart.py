@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from metering.frozen import frozen
+from station.evse_state import Withheld
 from station.model import BootReason, ConnectorStatus, StoppedReason, TriggerReason
 
 if TYPE_CHECKING:
@@ -113,8 +114,6 @@ class Restart:
         self._reason = reason
         _log.info("restart scheduled")
         for evse in self._evses.values():
-            if evse.connector_status is ConnectorStatus.AVAILABLE and not _in_use(evse):
-                evse.withhold(True)
             evse.changed.fire()
 
     async def now(self) -> None:
@@ -135,6 +134,8 @@ class Restart:
     async def follow(self, evse: Evse) -> None:
         """Carry out what is scheduled once nothing hinders it (B12.FR.03, B12.FR.07), until cancelled."""
         while True:
+            if self.scheduled and evse.connector_status is ConnectorStatus.AVAILABLE and not _in_use(evse):
+                evse.withhold(Withheld.RESTART, True)
             if self.scheduled or evse.id in self._due:
                 await evse.changed.wait_at_most(self._clock, _LOOK_AGAIN_S)
             else:
@@ -155,11 +156,11 @@ class Restart:
             if not await self._end(evse):  # B12.FR.08
                 _log.warning("EVSE %d: its transaction could not be ended; it is not reset", evse.id)
                 return
-            evse.withhold(True)
+            evse.withhold(Withheld.RESET, True)
             evse.forget()
             await self._clock.sleep(_EVSE_RESET_S)
         finally:
-            evse.withhold(False)  # B12.FR.06: what is ordered out of service stays so
+            evse.withhold(Withheld.RESET, False)  # B12.FR.06: what is ordered out of service stays so
             self._under_way.discard(evse.id)
 
     async def _end(self, *evses: Evse) -> bool:

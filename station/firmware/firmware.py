@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from metering.frozen import frozen
 from metering.pulse import Pulse
 from station.daemon.supervision import contained
+from station.evse_state import Withheld
 from station.firmware.signature import decode_signature, fault_of_signing_certificate, is_signed
 from station.firmware.state import FirmwareStatus, Step, Update, UpdateOrder, cancelable, next_step
 from station.hardware.updater import Activation, ImageError, InstallError
@@ -401,14 +402,14 @@ class Firmware:
         """Every EVSE that nobody uses is out of service."""
         self._withholds = True
         for evse in self._around.evses.values():
-            if not evse.state.withheld and not _in_use(evse):
-                evse.withhold(True)
+            if not _in_use(evse):
+                evse.withhold(Withheld.FIRMWARE, True)
 
     def _release(self) -> None:
         if self._withholds:
             self._withholds = False
             for evse in self._around.evses.values():
-                evse.withhold(False)
+                evse.withhold(Withheld.FIRMWARE, False)
 
 
 _INSTALLING = frozenset({FirmwareStatus.INSTALLING, FirmwareStatus.INSTALL_REBOOTING})

@@ -164,6 +164,22 @@ async def test_a_scheduled_installation_is_cancelled_by_the_next_order(tmp_path:
         assert await update(walk, maker.order(3, image())) == "Accepted"  # the last one has ended: nothing to cancel
 
 
+async def test_an_evse_that_is_reset_while_an_installation_waits_stays_out_of_use(tmp_path: Path, maker: Maker) -> None:
+    """L01.FR.07."""
+    async with walking(tmp_path / "storage", evse=[{"id": 1}, {"id": 2}]) as walk:
+        await walk.accepted()
+        await maker.is_trusted(walk)
+        await walk.plug()
+        await walk.present()
+        await walk.charging()
+        assert await update(walk, maker.order(1, image())) == "Accepted"
+        free = walk.life.station.evses[2]
+        await walk.until(lambda: free.connector_status == "Unavailable")
+        assert (await walk.csms.call("Reset", {"type": "Immediate", "evseId": 2}))["status"] == "Accepted"
+        await walk.advance(20)
+        assert free.connector_status == "Unavailable"
+
+
 async def test_an_activation_cannot_be_cancelled_nor_reset(tmp_path: Path, maker: Maker) -> None:
     """L01.FR.27, B11.FR.06."""
     async with walking(tmp_path / "storage") as walk:

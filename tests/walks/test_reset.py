@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from station.model import ConnectorStatus, Fault
+from station.simulation.vehicle import VehicleModel
 from tests.csms import NEVER, Csms
-from tests.walk import Walk, walking
+from tests.walk import OTHER_CARD, Walk, walking
 
 EVSE_1 = {"evseId": 1}
 
@@ -166,6 +167,33 @@ async def test_while_a_reset_is_scheduled_free_evses_are_out_of_use_and_nobody_s
         await walk.present()
         await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
         await walk.until(lambda: _statuses(walk, 2)[-1] == "Available")
+
+
+async def test_an_evse_that_is_reset_while_the_station_is_to_restart_stays_out_of_use(tmp_path: Path) -> None:
+    """B12, scenario 3a: that its own reset is over is no reason to offer it again."""
+    async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
+        await _charge(walk)
+        assert (await _reset(walk, "OnIdle"))["status"] == "Scheduled"
+        await walk.until(lambda: _statuses(walk, 2)[-1] == "Unavailable")
+        assert (await _reset(walk, "Immediate", evseId=2))["status"] == "Accepted"
+        await walk.advance(20)
+        assert _statuses(walk, 2) == ["Available", "Unavailable"]
+
+
+async def test_an_evse_that_becomes_free_while_a_reset_is_scheduled_is_out_of_use_too(tmp_path: Path) -> None:
+    """B12, scenario 3a."""
+    async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
+        await _charge(walk)
+        walk.application.world.boards[2].plug(VehicleModel())
+        outcome = walk.life.station.present(OTHER_CARD, 2)
+        await walk.until(outcome.done)
+        await walk.until(lambda: walk.life.station.evses[2].state.transaction is not None)
+        assert (await _reset(walk, "OnIdle"))["status"] == "Scheduled"
+        await walk.present()
+        await walk.advance(5)
+        await walk.unplug()
+        await walk.until(lambda: _statuses(walk, 1)[-1] == "Unavailable")
+        assert len(walk.csms.sent("BootNotification")) == 1
 
 
 async def test_what_the_csms_does_not_answer_before_a_reset_is_sent_after_it(tmp_path: Path) -> None:
