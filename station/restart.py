@@ -67,7 +67,8 @@ class Restart:
         self._clock = clock
         self._reboot = reboot
         self._reason = BootReason.REMOTE_RESET
-        self._going = False
+        self.under_way = False
+        """whether it has begun: nothing that may not be interrupted may begin any more"""
         self._due: set[int] = set()
         """EVSEs whose reset waits for their transaction to end"""
         self._under_way: set[int] = set()
@@ -85,7 +86,7 @@ class Restart:
 
     def ask(self, evse_id: int | None, *, on_idle: bool) -> Verdict:
         """Whether the station, or one EVSE, will be reset; None is the whole station."""
-        if (hindrance := next(filter(None, (veto() for veto in self.vetoes)), None)) is not None:
+        if (hindrance := self._hindrance()) is not None:
             return Verdict(ResetAnswer.REJECTED, hindrance)  # B11.FR.06, B12.FR.10
         if evse_id is not None:
             return self._ask_evse(evse_id, on_idle=on_idle)
@@ -118,9 +119,9 @@ class Restart:
 
     async def now(self) -> None:
         """End what still runs, because of the reset, and restart once all ends are on disk (B12.FR.04)."""
-        if self._going:
+        if self.under_way:
             return
-        self.scheduled = self._going = True
+        self.scheduled = self.under_way = True
         _log.info("restart")
         tries = 1 + self._settings.reset_retries
         for number in range(1, tries + 1):
@@ -129,6 +130,8 @@ class Restart:
             _log.warning("not all transactions could be ended before the restart (try %d of %d)", number, tries)
         if self.online() and not await self._outbox.delivered(within_s=_DELIVERY_S):
             _log.info("the CSMS has not answered everything; the rest is sent after the restart")  # B12.FR.05
+        while self._hindrance() is not None:  # it may have begun meanwhile (B11.FR.06, B12.FR.10)
+            await self._clock.sleep(_LOOK_AGAIN_S)
         self._reboot(self._reason)
 
     async def follow(self, evse: Evse) -> None:
@@ -172,6 +175,9 @@ class Restart:
         except TimeoutError:
             return False
         return True
+
+    def _hindrance(self) -> str | None:
+        return next(filter(None, (veto() for veto in self.vetoes)), None)
 
     def _busy(self) -> bool:
         """Whether the station is not idle (B11, errata 2025-09 2.14)."""

@@ -52,6 +52,7 @@ def firmware(basis: Basis, station: ChargingStation) -> Firmware:
         roots=lambda: certificates.trusted(CertificateUse.MANUFACTURER_ROOT),
         trust=trusting(certificates),
         reboot=basis.program.reboot,
+        restarting=lambda: station.restart.under_way,
         allow_unsigned=config.allow_unsigned,
     )
     made = Firmware(FirmwareRecord(basis.database), around, station.settings, clock)

@@ -180,6 +180,27 @@ async def test_an_evse_that_is_reset_while_an_installation_waits_stays_out_of_us
         assert free.connector_status == "Unavailable"
 
 
+async def test_no_installation_begins_that_a_restart_would_interrupt(tmp_path: Path, maker: Maker) -> None:
+    """B11.FR.06: it waits for the restart, although nobody charges any more."""
+    csms = Csms()
+    async with walking(tmp_path / "storage", csms) as walk:
+        await walk.accepted()
+        await maker.is_trusted(walk)
+        await walk.plug()
+        await walk.present()
+        await walk.charging()
+        assert await update(walk, maker.order(1, image())) == "Accepted"
+        await walk.until(lambda: "InstallScheduled" in statuses(walk, 1))
+        csms.answers["TransactionEvent"] = lambda _: NEVER  # the end is not answered: the restart waits for that
+        record = walk.life.firmware.record
+        assert (await csms.call("Reset", {"type": "Immediate"}))["status"] == "Accepted"
+        await walk.until(lambda: len(csms.sent("BootNotification")) == 2, within_s=120.0)
+        assert record.update is not None
+        assert record.update.status == "InstallScheduled"
+        del csms.answers["TransactionEvent"]
+        await walk.until(lambda: "Installed" in statuses(walk, 1), within_s=120.0)
+
+
 async def test_an_activation_cannot_be_cancelled_nor_reset(tmp_path: Path, maker: Maker) -> None:
     """L01.FR.27, B11.FR.06."""
     async with walking(tmp_path / "storage") as walk:

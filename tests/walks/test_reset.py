@@ -134,6 +134,20 @@ async def test_what_may_not_be_interrupted_rejects_every_reset(tmp_path: Path) -
             assert (await _reset(walk, kind, **EVSE_1))["status"] == "Rejected"
 
 
+async def test_what_has_begun_meanwhile_and_may_not_be_interrupted_delays_the_restart(tmp_path: Path) -> None:
+    """B11.FR.06, B12.FR.10."""
+    installing: list[bool] = []
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        walk.life.station.restart.vetoes.append(lambda: "FwUpdateInProgress" if installing else None)
+        assert (await _reset(walk, "Immediate"))["status"] == "Accepted"
+        installing.append(True)
+        await walk.advance(120)
+        assert len(walk.csms.sent("BootNotification")) == 1
+        installing.clear()
+        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+
+
 async def test_what_goes_on_delays_a_reset_on_idle_and_not_an_immediate_one(tmp_path: Path) -> None:
     """B11, errata 2025-09 2.14."""
     uploading = True
