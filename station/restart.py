@@ -76,13 +76,21 @@ class Restart:
         self.online: Callable[[], bool] = lambda: False
         """whether the CSMS can be told anything"""
         self.scheduled = False
-        """whether the station restarts as soon as it can (B12.FR.01); nobody may start anything until then"""
+        """whether the station restarts as soon as it can (B12.FR.01)"""
         self.resettable = set(evses)
         """the EVSEs that can be reset alone (EVSE.AllowReset, B11.FR.10)"""
         self.delays: list[Callable[[], bool]] = []
         """each says whether something goes on that a reset on idle waits for, such as an upload (B11, errata)"""
         self.vetoes: list[Callable[[], str | None]] = []
         """each names, as a reasonCode, what goes on that no reset may interrupt (B11.FR.06, B12.FR.10)"""
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody may start: it restarts now, or once all who use it have left (B12, scenario 3a).
+
+        While the restart waits for an upload or the like, the station serves as ever.
+        """
+        return self.under_way or (self.scheduled and not self._delayed())
 
     def ask(self, evse_id: int | None, *, on_idle: bool) -> Verdict:
         """Whether the station, or one EVSE, will be reset; None is the whole station."""
@@ -110,7 +118,7 @@ class Restart:
         return Verdict(ResetAnswer.ACCEPTED, then=lambda: self._reset_evse(evse))  # B11.FR.08, B12.FR.02
 
     def schedule(self, reason: BootReason = BootReason.SCHEDULED_RESET) -> None:
-        """Restart as soon as nothing hinders it; nobody new may start until then (B12, scenario 3a)."""
+        """Restart as soon as nothing hinders it."""
         self.scheduled = True
         self._reason = reason
         _log.info("restart scheduled")
@@ -137,8 +145,7 @@ class Restart:
     async def follow(self, evse: Evse) -> None:
         """Carry out what is scheduled once nothing hinders it (B12.FR.03, B12.FR.07), until cancelled."""
         while True:
-            if self.scheduled and evse.connector_status is ConnectorStatus.AVAILABLE and not _in_use(evse):
-                evse.withhold(Withheld.RESTART, True)
+            self._keep_from_use(evse)
             if self.scheduled or evse.id in self._due:
                 await evse.changed.wait_at_most(self._clock, _LOOK_AGAIN_S)
             else:
@@ -147,6 +154,13 @@ class Restart:
                 await self.now()
             elif evse.id in self._due and not _in_use(evse):
                 await self._reset_evse(evse)
+
+    def _keep_from_use(self, evse: Evse) -> None:
+        """B12, scenario 3a: what is Available becomes Unavailable."""
+        if not self.closed:
+            evse.withhold(Withheld.RESTART, False)
+        elif evse.connector_status is ConnectorStatus.AVAILABLE and not _in_use(evse):
+            evse.withhold(Withheld.RESTART, True)
 
     async def _reset_evse(self, evse: Evse) -> None:
         """Begin an EVSE anew: nothing of before counts but what is ordered and what the meter shows."""
@@ -181,7 +195,10 @@ class Restart:
 
     def _busy(self) -> bool:
         """Whether the station is not idle (B11, errata 2025-09 2.14)."""
-        return any(_in_use(evse) for evse in self._evses.values()) or any(delay() for delay in self.delays)
+        return any(_in_use(evse) for evse in self._evses.values()) or self._delayed()
+
+    def _delayed(self) -> bool:
+        return any(delay() for delay in self.delays)
 
 
 def _in_use(evse: Evse) -> bool:

@@ -67,7 +67,7 @@ def log_uploads(basis: Basis, station: ChargingStation) -> LogUploads:
     logs = Logs(sources, basis.storage / "uploads", basis.configuration.station.identity, basis.clock)
     logs.tidy()
     uploads = LogUploads(logs, basis.clock, trusting(basis.certificates))
-    station.restart.delays.append(lambda: uploads.uploading is not None)
+    station.restart.delays.append(lambda: uploads.busy)
     return uploads
 
 

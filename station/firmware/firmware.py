@@ -109,6 +109,7 @@ class Firmware:
         self._answered = asyncio.Event()
         self._answered.set()
         self._withholds = False
+        self._pausing = False
         self.online: Callable[[], bool] = lambda: False
         """whether the CSMS can be told anything"""
         self.boots_anew = False
@@ -131,9 +132,12 @@ class Firmware:
 
     @property
     def working(self) -> bool:
-        """Whether something goes on that a reset on idle should wait for (B11, errata 2025-09 2.14)."""
+        """Whether something goes on that a reset on idle should wait for (B11, errata 2025-09 2.14).
+
+        The next attempt to download is not: it may be days away, and is made after the reset as well.
+        """
         update = self.record.update
-        if update is None or update.finished:
+        if update is None or update.finished or self._pausing:
             return False
         return update.status not in (None, FirmwareStatus.DOWNLOAD_SCHEDULED, FirmwareStatus.INSTALL_SCHEDULED)
 
@@ -292,7 +296,11 @@ class Firmware:
             return await asyncio.to_thread(images.take, self.brought, image)
         for attempt in range(1, order.attempts + 1):
             if attempt > 1:
-                await self._clock.sleep(order.pause_s)
+                self._pausing = True
+                try:
+                    await self._clock.sleep(order.pause_s)
+                finally:
+                    self._pausing = False
             failure = await contained(
                 download(
                     order.location,

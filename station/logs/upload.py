@@ -74,6 +74,7 @@ class LogUploads:
         self._tls = tls
         self._wanted: LogOrder | None = None
         self._uploading: asyncio.Task[UploadStatus] | None = None
+        self._pausing = False
         self._orders: asyncio.Queue[LogOrder] = asyncio.Queue()
         self.tell: Callable[[int, UploadStatus], Awaitable[None]] = _tell_nobody
         """tells the CSMS how far the upload of a request is"""
@@ -82,6 +83,11 @@ class LogUploads:
     def uploading(self) -> int | None:
         """The requestId of the upload that goes on, assembling and pauses included; None when there is none."""
         return self._wanted.request_id if self._wanted is not None else None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a reset on idle should wait: not for the next attempt, which may be days away (B11, errata 2.14)."""
+        return self._wanted is not None and not self._pausing
 
     @property
     def overrun(self) -> bool:
@@ -160,7 +166,11 @@ class LogUploads:
         while (status := await self._attempt(order, path)) is not UploadStatus.UPLOADED and attempt < retries:
             attempt += 1
             due_s = max(due_s + interval_s, self._clock.monotonic() + _SHORTEST_PAUSE_S)
-            await self._clock.sleep(due_s - self._clock.monotonic())
+            self._pausing = True
+            try:
+                await self._clock.sleep(due_s - self._clock.monotonic())
+            finally:
+                self._pausing = False
         return status
 
     async def _attempt(self, order: LogOrder, path: Path) -> UploadStatus:

@@ -237,6 +237,22 @@ async def test_the_download_is_tried_as_often_as_ordered(tmp_path: Path, maker: 
         assert statuses(walk, 1) == THE_WAY
 
 
+async def test_a_reset_on_idle_does_not_wait_for_the_next_attempt_to_download(tmp_path: Path, maker: Maker) -> None:
+    """B11, errata 2025-09 2.14: the update goes on after it."""
+    async with walking(tmp_path / "storage") as walk:
+        await walk.accepted()
+        await maker.is_trusted(walk)
+        order = maker.order(1, content := image()) | {"retries": 100, "retryInterval": 3600}
+        maker.files.files.clear()
+        assert await update(walk, order) == "Accepted"
+        await walk.until(lambda: maker.files.asked)
+        await walk.advance(30)
+        maker.files.files["image"] = content
+        await walk.csms.call("Reset", {"type": "OnIdle"})
+        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+        await walk.until(lambda: "Installed" in statuses(walk, 1), within_s=120.0)
+
+
 async def test_an_image_beyond_the_bound_is_not_taken(tmp_path: Path, maker: Maker) -> None:
     """FirmwareCtrlr.MostBytes keeps the disk free."""
     async with walking(tmp_path / "storage") as walk:

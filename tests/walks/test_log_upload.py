@@ -266,3 +266,13 @@ async def test_https_believes_the_root_of_the_csms(tmp_path: Path) -> None:
         await walk.accepted()
         await get_log(walk, f"{server.url}/", retries=0)
         await ended(walk, "UploadFailure")
+
+
+async def test_a_reset_on_idle_does_not_wait_for_the_next_attempt_to_upload(tmp_path: Path) -> None:
+    """B11, errata 2025-09 2.14."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await get_log(walk, "http://127.0.0.1:1/", retries=100, retryInterval=3600)
+        await walk.advance(30)
+        assert (await walk.csms.call("Reset", {"type": "OnIdle"}))["status"] == "Accepted"
+        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)

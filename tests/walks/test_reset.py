@@ -149,19 +149,23 @@ async def test_what_has_begun_meanwhile_and_may_not_be_interrupted_delays_the_re
 
 
 async def test_what_goes_on_delays_a_reset_on_idle_and_not_an_immediate_one(tmp_path: Path) -> None:
-    """B11, errata 2025-09 2.14."""
+    """B11, errata 2025-09 2.14; while that is all it waits for, the station serves (B12, scenario 3a)."""
     uploading = True
     async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
         await walk.accepted()
         walk.life.station.restart.delays.append(lambda: uploading)
         assert (await _reset(walk, "OnIdle"))["status"] == "Scheduled"
-        await walk.until(lambda: _statuses(walk, 1)[-1] == _statuses(walk, 2)[-1] == "Unavailable")
         await walk.advance(60)
         assert len(walk.csms.sent("BootNotification")) == 1
+        assert _statuses(walk, 1) == _statuses(walk, 2) == ["Available"]
+        await _charge(walk)
+        assert _statuses(walk, 2) == ["Available"]
         uploading = False
+        await walk.until(lambda: _statuses(walk, 2)[-1] == "Unavailable")
+        await walk.present()
         await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
         assert walk.csms.sent("BootNotification")[-1]["reason"] == "ScheduledReset"
-        await walk.until(lambda: _statuses(walk, 1)[-1] == "Available")
+        await walk.until(lambda: _statuses(walk, 2)[-1] == "Available")
         walk.life.station.restart.delays.append(lambda: True)
         assert (await _reset(walk, "Immediate"))["status"] == "Accepted"
         await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 3)
