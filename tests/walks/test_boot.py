@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from station.tokens.admission import TokenOutcome
-from tests.csms import Csms, Refuse
+from tests.csms import NEVER, Csms, Refuse
 from tests.walk import Walk, walking
 
 ID_TOKEN = {"idToken": "04A3B2C1D5E680", "type": "ISO14443"}
@@ -167,6 +168,22 @@ async def test_after_a_triggered_boot_notification_the_next_one_says_why_the_sta
         assert answer["status"] == "Accepted"
         await walk.until(lambda: len(answers.asked) == 3, within_s=90)
         assert [boot["reason"] for boot in csms.sent("BootNotification")] == ["PowerUp", "Triggered", "PowerUp"]
+
+
+async def test_a_boot_notification_that_is_asked_for_while_one_is_under_way_is_sent_after_it(tmp_path: Path) -> None:
+    """B02.FR.04, F06.FR.04: the answer to the one under way does not make the station forget."""
+    csms = Csms()
+    csms.answers["BootNotification"] = lambda _: NEVER
+    async with walking(tmp_path, csms) as walk:
+        await walk.until(lambda: csms.calls)
+        answer = await csms.call("TriggerMessage", {"requestedMessage": "BootNotification"})
+        assert answer["status"] == "Accepted"
+        pending = {"currentTime": csms.now().isoformat(), "interval": 600, "status": "Pending"}
+        csms.answers["BootNotification"] = lambda _: pending
+        await csms.send_raw(json.dumps([3, csms.calls[0].id, pending]))
+        await walk.until(lambda: len(csms.sent("BootNotification")) == 2)
+        await walk.advance(590)
+        assert [boot["reason"] for boot in csms.sent("BootNotification")] == ["PowerUp", "Triggered"]
 
 
 async def test_the_sim_card_of_a_mobile_link_is_told(tmp_path: Path) -> None:
