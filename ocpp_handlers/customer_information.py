@@ -55,6 +55,8 @@ class CustomerInformation:
             return Answer({"status": "Invalid"})
         if not request["report"] and not request["clear"]:
             return Answer({"status": "Rejected"})
+        if not self._link.accepted:  # N09.FR.03, N10.FR.05: what it knows could not be told (B02.FR.02)
+            return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "CSNotAccepted"}})
         if self._under_way >= MOST_AT_ONCE:  # N09.FR.03, N10.FR.05
             return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfMemory"}})
         try:
@@ -94,7 +96,7 @@ class CustomerInformation:
                 "generatedAt": timestamps.encode(self._clock.now()),
                 "data": part,
             }
-            await self._link.call(actions.NOTIFY_CUSTOMER_INFORMATION, told, requested=True)
+            await self._link.call(actions.NOTIFY_CUSTOMER_INFORMATION, told)
 
 
 def _customer(request: m.CustomerInformationRequest) -> Customer | None:

@@ -146,6 +146,39 @@ async def test_while_pending_nothing_is_started_or_stopped_remotely(tmp_path: Pa
         assert walk.board.outputs.contactor
 
 
+async def test_while_pending_only_reports_and_triggers_let_the_station_send(tmp_path: Path) -> None:
+    """B02.FR.02. What cannot be told is not promised (N09.FR.03, N10.FR.05); of a log the end is told later."""
+    async with _answered(tmp_path, "Pending", 300) as (walk, csms, answers):
+        log = {
+            "logType": "DiagnosticsLog",
+            "requestId": 1,
+            "retries": 0,
+            "log": {"remoteLocation": "http://127.0.0.1:1/"},
+        }
+        assert (await csms.call("GetLog", log))["status"] == "Accepted"
+        not_accepted = {"reasonCode": "CSNotAccepted"}
+        customer = {"requestId": 2, "report": True, "clear": True, "idToken": ID_TOKEN}
+        answer = await csms.call("CustomerInformation", customer)
+        assert answer == {"status": "Rejected", "statusInfo": not_accepted}
+        schedule = {"id": 1, "chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 10}]}
+        profile = {
+            "id": 1,
+            "stackLevel": 0,
+            "chargingProfilePurpose": "TxDefaultProfile",
+            "chargingProfileKind": "Relative",
+            "chargingSchedule": [schedule],
+        }
+        kept = await csms.call("SetChargingProfile", {"evseId": 0, "chargingProfile": profile})
+        assert kept["status"] == "Accepted"
+        answer = await csms.call("GetChargingProfiles", {"requestId": 3, "chargingProfile": {}})
+        assert answer == {"status": "NoProfiles", "statusInfo": not_accepted}
+        await walk.advance(60)
+        assert {received.action for received in csms.calls} == {"BootNotification"}
+        answers.status = "Accepted"
+        await walk.until(lambda: csms.sent("LogStatusNotification"), within_s=300)
+        assert [told["status"] for told in csms.sent("LogStatusNotification")] == ["UploadFailure"]
+
+
 async def test_while_rejected_every_call_of_the_csms_is_a_security_error(tmp_path: Path) -> None:
     """B03.FR.08."""
     async with _answered(tmp_path, "Rejected", 300) as (_, csms, _):
