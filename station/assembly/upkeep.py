@@ -66,7 +66,7 @@ def log_uploads(basis: Basis, station: ChargingStation) -> LogUploads:
     sources = LogSources(basis.log, basis.security_events, basis.outbox, basis.program)
     logs = Logs(sources, basis.storage / "uploads", basis.configuration.station.identity, basis.clock)
     logs.tidy()
-    uploads = LogUploads(logs, basis.clock, trusting(basis.certificates))
+    uploads = LogUploads(logs, basis.facts("log-upload"), basis.clock, trusting(basis.certificates))
     station.restart.delays.append(lambda: uploads.busy)
     return uploads
 
