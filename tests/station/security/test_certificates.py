@@ -49,6 +49,8 @@ ttZ6
 """
 """a root of 2048 bits, made with openssl: nobody else signs so any more"""
 
+_ODD = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "odd")])
+
 
 class Storage:
     """A store on a disk of its own, and what it reports."""
@@ -75,6 +77,15 @@ class Storage:
     def check_roots(self) -> None:
         """AdditionalRootCertificateCheck is true."""
         self.settings.override(Settings.additional_root_certificate_check, True)
+
+    def no_authority(self) -> Issued:
+        """A certificate of the CSMS root that says nothing of its being an authority."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        now = self.clock.now()
+        builder = x509.CertificateBuilder().subject_name(_ODD).issuer_name(self.pki.root.certificate.subject)
+        builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
+        builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=365))
+        return Issued(builder.sign(self.pki.root.key, hashes.SHA256()), key)
 
     async def reported(self) -> list[str]:
         """The types of the security events so far."""
@@ -105,8 +116,7 @@ def _hash(issued: Issued, issuer: Issued) -> CertificateHash:
 
 def _self_signed(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, on: Storage, *, ca: bool = True) -> str:
     """A root with something about it that is not as it should be."""
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "odd")])
-    now = on.clock.now()
+    name, now = _ODD, on.clock.now()
     signed = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -401,7 +411,18 @@ async def test_where_the_renewed_certificate_does_not_work_the_old_one_is_used_a
 
 
 @pytest.mark.parametrize(
-    "what", ["text", "other key", "expired", "future", "stranger's", "other subject", "none asked for", "broken chain"]
+    "what",
+    [
+        "text",
+        "other key",
+        "expired",
+        "future",
+        "stranger's",
+        "other subject",
+        "none asked for",
+        "no authority",
+        "broken chain",
+    ],
 )
 async def test_an_invalid_signed_certificate_is_refused_and_reported(on: Storage, what: str) -> None:
     """A02.FR.06, A02.FR.07."""
@@ -423,6 +444,9 @@ async def test_an_invalid_signed_certificate_is_refused_and_reported(on: Storage
             await on.store.new_request(OWNER)
             csr = _same_key_other_name(on.folder / "station" / "pending.pem")
             signed = pki.sign_csr(csr)
+        case "no authority":  # RFC 5280 §6.1.4 k: it does not say that it is one
+            between = on.no_authority()
+            signed = pki.sign_csr(csr, issuer=between) + between.pem
         case "none asked for":
             (on.folder / "station" / "pending.pem").unlink()
         case _:
