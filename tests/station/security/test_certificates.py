@@ -477,6 +477,17 @@ async def test_a_chain_over_an_intermediate_authority_is_taken(on: Storage) -> N
     assert await on.store.take_signed(signed + between.pem) is None
 
 
+@pytest.mark.parametrize(("asked", "taken"), [("", True), ("borne", False)])
+async def test_the_authority_may_add_an_organization_and_change_none(on: Storage, asked: str, taken: bool) -> None:
+    """A00.FR.509."""
+    await _with_certificate(on)
+    csr = await on.store.new_request(Owner("0000001", asked))
+    organization = x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "Operator")
+    subject = x509.Name([organization, x509.NameAttribute(x509.NameOID.COMMON_NAME, "0000001")])
+    refused = await on.store.take_signed(on.pki.sign_csr(csr, subject=subject))
+    assert (refused is None) is taken
+
+
 async def test_too_long_a_chain_is_refused_without_an_alarm(on: Storage) -> None:
     """A02.FR.16."""
     await _with_certificate(on)
