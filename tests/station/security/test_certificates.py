@@ -222,6 +222,19 @@ async def test_the_root_that_the_link_rests_on_is_not_deleted_while_there_is_no_
     assert await on.store.delete(_hash(first, first)) is None
 
 
+async def test_a_root_of_two_uses_is_deleted_for_the_one_that_the_link_does_not_rest_on(on: Storage) -> None:
+    """M04.FR.02, M04.FR.03."""
+    root = on.pki.root
+    for use in (CSMS, MAKER):
+        await on.store.install(use, root.pem)
+    on.store.root_in_use = lambda: True
+    assert await on.store.delete(_hash(root, root)) is None
+    assert (await on.names(CSMS), await on.names(MAKER)) == ({_serial(root)}, set())
+    refused = await on.store.delete(_hash(root, root))
+    assert isinstance(refused, Refusal)
+    assert refused.fault is Fault.IN_USE
+
+
 async def test_a_full_disk_is_a_failure_and_changes_nothing(on: Storage) -> None:
     """M05.FR.03."""
     on.folder.write_text("a file where the folder should be")
