@@ -107,7 +107,7 @@ class TlsMaterial:
     roots: str
     """PEM of the roots to believe, which end a chain wherever they stand in it; may be empty with the system's"""
     system_roots: bool = False
-    """whether the system's roots are believed too: where no root was ever chosen for this station"""
+    """whether the system's roots are believed too: the installation file names none, and more than one root counts"""
     revocations: Path | None = None
     """PEM file of revocation lists: every CSMS certificate must then be covered by one, and not be on it"""
     station: Path | None = None

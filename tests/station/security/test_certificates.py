@@ -331,10 +331,12 @@ async def test_the_roots_of_the_installation_file_are_taken_over_once(on: Storag
     assert await on.names() == {_serial(third)}
 
 
-async def test_the_system_s_roots_are_believed_only_where_nobody_chose_any(on: Storage) -> None:
+async def test_the_system_s_roots_are_believed_unless_the_installer_chose_others_or_only_one_root_counts(
+    on: Storage,
+) -> None:
     material = await on.store.tls_material(client_certificate=False)
     assert (material.roots, material.system_roots) == ("", True)
-    await on.store.install(CSMS, on.pki.root.pem)
+    await on.store.install(CSMS, on.pki.root.pem)  # a CSMS that a public authority vouches for is not shut out by it
     assert (await on.store.tls_material(client_certificate=False)).system_roots
     on.check_roots()  # M05.FR.09: one root, and no other
     assert not (await on.store.tls_material(client_certificate=False)).system_roots
