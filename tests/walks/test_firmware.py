@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
+from datetime import timedelta
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -273,6 +274,33 @@ async def test_a_station_that_is_told_to_takes_unsigned_firmware(tmp_path: Path,
         assert await update(walk, update_request(1, maker.files.url("image"), PAST)) == "Accepted"
         await walk.until(lambda: "Installed" in statuses(walk, 1), within_s=120.0)
         assert statuses(walk, 1) == [status for status in THE_WAY if status != "SignatureVerified"]
+
+
+async def test_unsigned_firmware_waits_for_its_date_and_then_for_the_end_of_a_charge(
+    tmp_path: Path, maker: Maker
+) -> None:
+    """L02.FR.02, L02.FR.03, L02.FR.10, L02.FR.17, L02.FR.22."""
+    async with walking(tmp_path / "storage", firmware={"type": "simulated", "allow_unsigned": True}) as walk:
+        await walk.accepted()
+        await walk.plug()
+        await walk.present()
+        await walk.charging()
+        maker.files.files["image"] = image()
+        order = update_request(1, maker.files.url("image"), PAST)
+        order["firmware"]["installDateTime"] = (walk.csms.now() + timedelta(hours=1)).isoformat()
+        assert await update(walk, order) == "Accepted"
+        await walk.until(lambda: "InstallScheduled" in statuses(walk, 1))
+        before = len(walk.csms.sent("FirmwareStatusNotification"))
+        await walk.csms.call("TriggerMessage", {"requestedMessage": "FirmwareStatusNotification"})
+        await walk.until(lambda: len(walk.csms.sent("FirmwareStatusNotification")) > before)
+        waits = ["Downloading", "Downloaded", "InstallScheduled", "InstallScheduled"]
+        assert statuses(walk, 1) == waits
+        await walk.advance(4000)
+        assert sum(walk.board.currents_a) > 0
+        assert statuses(walk, 1) == waits
+        await walk.present()
+        await walk.until(lambda: "Installed" in statuses(walk, 1), within_s=120.0)
+        assert statuses(walk, 1) == [*waits, "Installing", "InstallRebooting", "Installed"]
 
 
 async def test_a_missing_signature_is_an_invalid_one(tmp_path: Path, maker: Maker) -> None:
