@@ -129,9 +129,10 @@ class Boot:
                 raise
             except NoAnswerError as error:
                 _log.warning("no answer to BootNotification: %s", error)
-                await self._again.wait_at_most(self._clock, _NO_ANSWER_WAIT_S)
+                await self._wait(_NO_ANSWER_WAIT_S)
                 continue
             self._take(answer)
+        self._triggered = False
 
     def ask_again(self) -> None:
         """The CSMS wants another BootNotification now (TriggerMessage, B02.FR.04)."""
@@ -145,8 +146,11 @@ class Boot:
 
     async def _until_due(self) -> None:
         """B02.FR.04, B02.FR.08, B03.FR.02, B03.FR.06: not before the interval is over, also on the next link."""
-        wait_s = self._due_s - self._clock.monotonic()
-        if wait_s > 0:
+        await self._wait(self._due_s - self._clock.monotonic())
+
+    async def _wait(self, wait_s: float) -> None:
+        """No longer than until the CSMS asks for a BootNotification, which it may have done before its last answer."""
+        if wait_s > 0 and not self._triggered:
             await self._again.wait_at_most(self._clock, wait_s)
 
     async def beat(self, session: Session) -> None:

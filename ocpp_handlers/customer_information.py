@@ -27,6 +27,7 @@ _LONGEST_PART = 512
 """NotifyCustomerInformationRequest.data"""
 _CLEARED = "The data of this customer has been cleared."
 _STILL_NEEDED = "{} records that are not delivered yet, or of a transaction that goes on, will be cleared afterwards."
+_SIGNED = "{} signed records are kept: they prove what was billed."
 _NOTHING = ""
 """TC_N_62_CS: data is empty where nothing is found"""
 
@@ -54,6 +55,8 @@ class CustomerInformation:
             return Answer({"status": "Invalid"})
         if not request["report"] and not request["clear"]:
             return Answer({"status": "Rejected"})
+        if not self._link.accepted:  # N09.FR.03, N10.FR.05: what it knows could not be told (B02.FR.02)
+            return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "CSNotAccepted"}})
         if self._under_way >= MOST_AT_ONCE:  # N09.FR.03, N10.FR.05
             return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfMemory"}})
         try:
@@ -66,10 +69,11 @@ class CustomerInformation:
     async def _carry_out(self, customer: Customer | None, *, report: bool, clear: bool) -> str:
         """N09.FR.05, N09.FR.06, N10.FR.03, N10.FR.04, N10.FR.06: what the CSMS is told."""
         told = await self._customers.report(customer) if report and customer is not None else _NOTHING
-        needed = await self._customers.clear(customer) if clear and customer is not None else 0
-        if report:
-            return told
-        return f"{_CLEARED} {_STILL_NEEDED.format(needed)}" if needed else _CLEARED
+        kept = await self._customers.clear(customer) if clear and customer is not None else None
+        if report or kept is None:
+            return told if report else _CLEARED
+        left = [text.format(count) for text, count in ((_STILL_NEEDED, kept.needed), (_SIGNED, kept.signed)) if count]
+        return " ".join([_CLEARED, *left])
 
     def _errand(self, request_id: int, parts: Sequence[str]) -> Errand:
         async def send() -> None:
@@ -92,7 +96,7 @@ class CustomerInformation:
                 "generatedAt": timestamps.encode(self._clock.now()),
                 "data": part,
             }
-            await self._link.call(actions.NOTIFY_CUSTOMER_INFORMATION, told, requested=True)
+            await self._link.call(actions.NOTIFY_CUSTOMER_INFORMATION, told)
 
 
 def _customer(request: m.CustomerInformationRequest) -> Customer | None:

@@ -80,13 +80,14 @@ class Diagnostics:
     async def tell(self, request_id: int, status: UploadStatus) -> None:
         """N01.FR.07 to N01.FR.10, N01.FR.20. A CSMS that refuses to hear it is not told again.
 
-        An upload does not wait for a CSMS that is away; its end is told when the CSMS is back.
+        An upload does not wait for a CSMS that is away, or that has not accepted the station yet: GetLog is not among
+        what lets it send (B02.FR.02). Its end is told when the CSMS is there.
         """
         given_up_s = self._clock.monotonic() + (0.0 if status is UploadStatus.UPLOADING else _TELL_FOR_S)
         told: m.LogStatusNotificationRequest = {"status": status.value, "requestId": request_id}
         while True:
             try:
-                await self._link.call(actions.LOG_STATUS_NOTIFICATION, told, requested=True)
+                await self._link.call(actions.LOG_STATUS_NOTIFICATION, told)
                 return
             except NoAnswerError as error:
                 if isinstance(error, RefusedError) or self._clock.monotonic() >= given_up_s:

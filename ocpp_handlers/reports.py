@@ -28,6 +28,8 @@ _LISTS = frozenset({DataType.OPTION_LIST, DataType.SEQUENCE_LIST, DataType.MEMBE
 _CONDITION = frozenset({"availabilitystate", "available", "enabled", "active", "problem", "operational", "tripped"})
 """variables that tell the availability and the condition of the station (B07.FR.09)"""
 _SWITCHES = {"Active": "active", "Available": "available", "Enabled": "enabled", "Problem": "problem"}
+_WITHOUT_SWITCH = {"Active": {"true"}, "Available": {"true"}, "Enabled": {"true"}, "Problem": {"false"}}
+"""what counts for a component that has no such variable (B08.FR.07 to B08.FR.10)"""
 
 
 class Reports:
@@ -76,16 +78,19 @@ class Reports:
         return Answer({"status": "Accepted"}, self._errand(int(request["requestId"]), chosen))
 
     def _components_that(self, criteria: Iterable[m.ComponentCriterionEnumType]) -> set[object]:
-        """The components that fit one of the criteria (B08.FR.07–B08.FR.10, B08.FR.13)."""
-        switches: dict[object, dict[str, str]] = {}
+        """The components that fit one of the criteria (B08.FR.07–B08.FR.10, B08.FR.13).
+
+        A switch may have instances; one that is true is enough.
+        """
+        switches: dict[object, dict[str, set[str]]] = {}
         for variable, *_ in self._model.variables():
             found = switches.setdefault(variable.place.key, {})
             if variable.name.casefold() in _SWITCHES.values():
-                found[variable.name.casefold()] = variable.read()
+                found.setdefault(variable.name.casefold(), set()).add(variable.read())
         return {
             key
             for key, found in switches.items()
-            if any(found.get(_SWITCHES[one], "false" if one == "Problem" else "true") == "true" for one in criteria)
+            if any("true" in found.get(_SWITCHES[one], _WITHOUT_SWITCH[one]) for one in criteria)
         }
 
     def _errand(self, request_id: int, variables: Sequence[tuple[Variable, ...]]) -> Errand:

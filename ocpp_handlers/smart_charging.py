@@ -105,6 +105,8 @@ class SmartCharging:
         found = self._profiles.store.matching(criteria)
         if not found:
             return Answer({"status": "NoProfiles"})
+        if not self._link.accepted:  # they could not be reported (B02.FR.02)
+            return Answer({"status": "NoProfiles", "statusInfo": {"reasonCode": "CSNotAccepted"}})
         if self._under_way >= MOST_AT_ONCE:
             return Answer({"status": "NoProfiles", "statusInfo": {"reasonCode": "OutOfMemory"}})
         return Answer({"status": "Accepted"}, self._report(whole(request["requestId"], "requestId"), found))
@@ -152,7 +154,7 @@ class SmartCharging:
                         "tbc": number < len(parts),
                         "chargingProfile": [profile_to_wire(profile) for profile in part],
                     }
-                    await self._link.call(actions.REPORT_CHARGING_PROFILES, report, requested=True)
+                    await self._link.call(actions.REPORT_CHARGING_PROFILES, report)
             except NoAnswerError as error:
                 _log.warning("report %d of charging profiles is not complete: %s", request_id, error)
             finally:

@@ -120,7 +120,7 @@ async def _assembled(basis: Basis) -> Life:
         tamper=flows.tamper,
         log=basis.log,
         uploads=log_uploads(basis, station),
-        customers=CustomerInformation(station.tokens, basis.outbox, basis.database, clock),
+        customers=CustomerInformation(station.tokens, charges.cards, basis.outbox, basis.database, clock),
         firmware=update,
         external_limits=flows.external_limits,
         shared_limits=flows.shared_limits,

@@ -136,7 +136,7 @@ class ChargingStation:
     @property
     def _may_start(self) -> bool:
         """B02.FR.03, B03.FR.01: before the CSMS accepts the station only where TxBeforeAcceptedEnabled says so."""
-        if self.restart.scheduled or not self.activated():
+        if self.restart.closed or not self.activated():
             return False
         return self.csms.accepted_once or self.settings.tx_before_accepted_enabled
 
@@ -144,7 +144,7 @@ class ChargingStation:
 
     def check_start(self, evse_id: int | None) -> StartResult:
         """Whether a remote start can be done. `start` does it, after the answer has left."""
-        if self.restart.scheduled:
+        if self.restart.closed:
             return StartResult(StartAnswer.REJECTED, reason="the station is about to restart")
         if not self.activated():
             return StartResult(StartAnswer.REJECTED, reason="the station is not activated yet")
@@ -186,7 +186,7 @@ class ChargingStation:
             if self._authorizer.is_master_pass(group_id):  # C16.FR.03
                 _log.info("remote start of %s: a master pass starts nothing", shown(id_token))
                 return False
-            if evse.state.authorization is not None or not usable(evse) or self.restart.scheduled:
+            if evse.state.authorization is not None or not usable(evse) or self.restart.closed:
                 return False
             if not self.activated():
                 return False

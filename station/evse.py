@@ -21,6 +21,7 @@ from station.evse_state import (
     Authorization,
     Cause,
     EvseState,
+    Withheld,
     blocking_faults,
     connection_deadline_s,
     connector_status,
@@ -310,9 +311,10 @@ class Evse:
             after = replace(after, authorization=None)
         self._become(after, None)
 
-    def withhold(self, withheld: bool) -> None:
-        """Keep everybody from it because of a reset, or no longer; a transaction is to have ended before."""
-        self._become(replace(self.state, withheld=withheld), None)
+    def withhold(self, why: Withheld, withheld: bool) -> None:
+        """Keep everybody from it for a reason, or no longer for this one; a transaction is to have ended before."""
+        reasons = self.state.withheld | {why} if withheld else self.state.withheld - {why}
+        self._become(replace(self.state, withheld=reasons), None)
 
     def sleep(self, dormant: bool) -> None:
         """Serve nobody but the installer, or the public; a transaction that runs is let finish."""

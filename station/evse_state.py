@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
+from enum import Enum, auto
 
 from metering.frozen import frozen
 from metering.reading import Phases
@@ -39,6 +40,17 @@ _HARMLESS = frozenset({Fault.READER, Fault.LOCK})
 """faults that forbid no energy"""
 _PATIENT = frozenset({Fault.METER, Fault.STORAGE, Fault.TAMPER, Fault.OVER_TEMPERATURE})
 """faults that leave the vehicle its time to stop drawing; all others are emergencies: the contactor opens under load"""
+
+
+class Withheld(Enum):
+    """Why an EVSE is kept from everybody for now; whoever gives a reason takes that one back and no other."""
+
+    RESET = auto()
+    """it is being reset (B11.FR.08)"""
+    RESTART = auto()
+    """the station restarts once nobody uses it (B12, scenario 3a)"""
+    FIRMWARE = auto()
+    """firmware is about to be installed (L01.FR.07)"""
 
 
 @frozen
@@ -130,8 +142,8 @@ class EvseState:
     """on which, where that is one of three and the board can choose"""
     cut: bool = False
     """the connection is about to trip: the contactor opens under load, the pilot is too slow"""
-    withheld: bool = False
-    """nobody may use it until a reset is done (B11.FR.08, B12)"""
+    withheld: frozenset[Withheld] = frozenset()
+    """while there is any reason nobody may use it"""
     dormant: bool = False
     """not activated yet: only an installer's test begins anything"""
     signs: bool = False

@@ -89,7 +89,7 @@ class _Kept:
 
 @dataclass(slots=True)
 class _InForce:
-    """What this life dials, as it was at its boot."""
+    """What this life dials, as it was at its boot or when the link was last lost."""
 
     slots: dict[int, NetworkProfile] = field(default_factory=dict[int, NetworkProfile])
     priority: tuple[int, ...] = ()
@@ -132,7 +132,7 @@ class NetworkProfiles:
 
     @property
     def priority(self) -> tuple[int, ...]:
-        """The slots in the order in which the next boot tries them (NetworkConfigurationPriority)."""
+        """The slots in the order in which they are tried after the next boot or loss (NetworkConfigurationPriority)."""
         return self._kept.priority
 
     @property
@@ -223,10 +223,12 @@ class NetworkProfiles:
     def attempts(self, begin_with: int | None = None) -> Iterator[int]:
         """The slot of each attempt to connect, for ever (B10.FR.03, B10.FR.04, B10.FR.07, B10.FR.08, B10.FR.09).
 
-        After a boot in the order of priority; after a connection loss beginning with the slot that was connected.
-        When all have failed, the one that worked last is tried as often, also when it is not among them any more: a
-        mistake in a new profile shuts nobody out. Then all again.
+        After a boot in the order of priority; after a connection loss in what is the order by then, but beginning with
+        the slot that was connected. When all have failed, the one that worked last is tried as often, also when it is
+        not among them any more: a mistake in a new profile shuts nobody out. Then all again.
         """
+        if begin_with is not None:
+            self._take_order(begin_with)
         while order := self._order(begin_with):
             for slot in order:
                 yield from self._repeated(slot)
@@ -259,6 +261,12 @@ class NetworkProfiles:
             except StorageError as error:
                 _log.error("the network profile that works is not noted on disk: %s", error)
         return switched
+
+    def _take_order(self, connected: int) -> None:
+        """B10.FR.03 with errata 2.13; what was connected and what worked last are replaced by a boot only (B09)."""
+        force = self._in_force
+        stay = {slot: profile for slot, profile in force.slots.items() if slot in {connected, force.last_good}}
+        force.priority, force.slots = self._kept.priority, {**self._kept.slots, **stay}
 
     def _order(self, begin_with: int | None) -> list[int]:
         force = self._in_force

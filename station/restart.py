@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from metering.frozen import frozen
+from station.evse_state import Withheld
 from station.model import BootReason, ConnectorStatus, StoppedReason, TriggerReason
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ class Restart:
         self._clock = clock
         self._reboot = reboot
         self._reason = BootReason.REMOTE_RESET
-        self._going = False
+        self.under_way = False
+        """whether it has begun: nothing that may not be interrupted may begin any more"""
         self._due: set[int] = set()
         """EVSEs whose reset waits for their transaction to end"""
         self._under_way: set[int] = set()
@@ -74,7 +76,7 @@ class Restart:
         self.online: Callable[[], bool] = lambda: False
         """whether the CSMS can be told anything"""
         self.scheduled = False
-        """whether the station restarts as soon as it can (B12.FR.01); nobody may start anything until then"""
+        """whether the station restarts as soon as it can (B12.FR.01)"""
         self.resettable = set(evses)
         """the EVSEs that can be reset alone (EVSE.AllowReset, B11.FR.10)"""
         self.delays: list[Callable[[], bool]] = []
@@ -82,9 +84,17 @@ class Restart:
         self.vetoes: list[Callable[[], str | None]] = []
         """each names, as a reasonCode, what goes on that no reset may interrupt (B11.FR.06, B12.FR.10)"""
 
+    @property
+    def closed(self) -> bool:
+        """Whether nobody may start: it restarts now, or once all who use it have left (B12, scenario 3a).
+
+        While the restart waits for an upload or the like, the station serves as ever.
+        """
+        return self.under_way or (self.scheduled and not self._delayed())
+
     def ask(self, evse_id: int | None, *, on_idle: bool) -> Verdict:
         """Whether the station, or one EVSE, will be reset; None is the whole station."""
-        if (hindrance := next(filter(None, (veto() for veto in self.vetoes)), None)) is not None:
+        if (hindrance := self._hindrance()) is not None:
             return Verdict(ResetAnswer.REJECTED, hindrance)  # B11.FR.06, B12.FR.10
         if evse_id is not None:
             return self._ask_evse(evse_id, on_idle=on_idle)
@@ -108,20 +118,18 @@ class Restart:
         return Verdict(ResetAnswer.ACCEPTED, then=lambda: self._reset_evse(evse))  # B11.FR.08, B12.FR.02
 
     def schedule(self, reason: BootReason = BootReason.SCHEDULED_RESET) -> None:
-        """Restart as soon as nothing hinders it; nobody new may start until then (B12, scenario 3a)."""
+        """Restart as soon as nothing hinders it."""
         self.scheduled = True
         self._reason = reason
         _log.info("restart scheduled")
         for evse in self._evses.values():
-            if evse.connector_status is ConnectorStatus.AVAILABLE and not _in_use(evse):
-                evse.withhold(True)
             evse.changed.fire()
 
     async def now(self) -> None:
         """End what still runs, because of the reset, and restart once all ends are on disk (B12.FR.04)."""
-        if self._going:
+        if self.under_way:
             return
-        self.scheduled = self._going = True
+        self.scheduled = self.under_way = True
         _log.info("restart")
         tries = 1 + self._settings.reset_retries
         for number in range(1, tries + 1):
@@ -130,11 +138,14 @@ class Restart:
             _log.warning("not all transactions could be ended before the restart (try %d of %d)", number, tries)
         if self.online() and not await self._outbox.delivered(within_s=_DELIVERY_S):
             _log.info("the CSMS has not answered everything; the rest is sent after the restart")  # B12.FR.05
+        while self._hindrance() is not None:  # it may have begun meanwhile (B11.FR.06, B12.FR.10)
+            await self._clock.sleep(_LOOK_AGAIN_S)
         self._reboot(self._reason)
 
     async def follow(self, evse: Evse) -> None:
         """Carry out what is scheduled once nothing hinders it (B12.FR.03, B12.FR.07), until cancelled."""
         while True:
+            self._keep_from_use(evse)
             if self.scheduled or evse.id in self._due:
                 await evse.changed.wait_at_most(self._clock, _LOOK_AGAIN_S)
             else:
@@ -143,6 +154,13 @@ class Restart:
                 await self.now()
             elif evse.id in self._due and not _in_use(evse):
                 await self._reset_evse(evse)
+
+    def _keep_from_use(self, evse: Evse) -> None:
+        """B12, scenario 3a: what is Available becomes Unavailable."""
+        if not self.closed:
+            evse.withhold(Withheld.RESTART, False)
+        elif evse.connector_status is ConnectorStatus.AVAILABLE and not _in_use(evse):
+            evse.withhold(Withheld.RESTART, True)
 
     async def _reset_evse(self, evse: Evse) -> None:
         """Begin an EVSE anew: nothing of before counts but what is ordered and what the meter shows."""
@@ -155,11 +173,11 @@ class Restart:
             if not await self._end(evse):  # B12.FR.08
                 _log.warning("EVSE %d: its transaction could not be ended; it is not reset", evse.id)
                 return
-            evse.withhold(True)
+            evse.withhold(Withheld.RESET, True)
             evse.forget()
             await self._clock.sleep(_EVSE_RESET_S)
         finally:
-            evse.withhold(False)  # B12.FR.06: what is ordered out of service stays so
+            evse.withhold(Withheld.RESET, False)  # B12.FR.06: what is ordered out of service stays so
             self._under_way.discard(evse.id)
 
     async def _end(self, *evses: Evse) -> bool:
@@ -172,9 +190,15 @@ class Restart:
             return False
         return True
 
+    def _hindrance(self) -> str | None:
+        return next(filter(None, (veto() for veto in self.vetoes)), None)
+
     def _busy(self) -> bool:
         """Whether the station is not idle (B11, errata 2025-09 2.14)."""
-        return any(_in_use(evse) for evse in self._evses.values()) or any(delay() for delay in self.delays)
+        return any(_in_use(evse) for evse in self._evses.values()) or self._delayed()
+
+    def _delayed(self) -> bool:
+        return any(delay() for delay in self.delays)
 
 
 def _in_use(evse: Evse) -> bool:

@@ -153,7 +153,7 @@ class Members(Setting[tuple[str, ...]]):
         self.bounds = (None, len(",".join(self.choices)))  # of the text: no member may be named twice
 
     def parse(self, text: str) -> tuple[str, ...]:
-        words = tuple(word for word in (part.strip() for part in text.split(",")) if word)
+        words = tuple(part.strip() for part in text.split(",")) if text.strip() else ()
         for word in words:
             if word not in self.choices:
                 raise ValueError(f"{word[:50]!r} is not one of {', '.join(self.choices)}")

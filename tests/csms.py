@@ -44,6 +44,7 @@ class Received:
 
     action: str
     payload: Payload
+    id: str
 
 
 @dataclass
@@ -161,7 +162,7 @@ class Csms:
     async def _answer(self, identity: str, action: str, payload: Payload) -> None:
         if (fault := self._schemas.fault_of_request(action, payload)) is not None:
             self.schema_faults.append(f"{action}: {fault.description}")
-        received = Received(action, payload)
+        received = Received(action, payload, identity)
         self.calls.append(received)
         self._unread.append(received)
         self._news.set()

@@ -37,7 +37,7 @@ class HostileCsms(Csms):
         if sent is None:
             await super()._answer(identity, action, payload)
             return
-        self.calls.append(Received(action, payload))
+        self.calls.append(Received(action, payload, identity))
         for text in sent:
             await self.send_raw(text)
 

@@ -52,6 +52,7 @@ def firmware(basis: Basis, station: ChargingStation) -> Firmware:
         roots=lambda: certificates.trusted(CertificateUse.MANUFACTURER_ROOT),
         trust=trusting(certificates),
         reboot=basis.program.reboot,
+        restarting=lambda: station.restart.under_way,
         allow_unsigned=config.allow_unsigned,
     )
     made = Firmware(FirmwareRecord(basis.database), around, station.settings, clock)
@@ -65,8 +66,8 @@ def log_uploads(basis: Basis, station: ChargingStation) -> LogUploads:
     sources = LogSources(basis.log, basis.security_events, basis.outbox, basis.program)
     logs = Logs(sources, basis.storage / "uploads", basis.configuration.station.identity, basis.clock)
     logs.tidy()
-    uploads = LogUploads(logs, basis.clock, trusting(basis.certificates))
-    station.restart.delays.append(lambda: uploads.uploading is not None)
+    uploads = LogUploads(logs, basis.facts("log-upload"), basis.clock, trusting(basis.certificates))
+    station.restart.delays.append(lambda: uploads.busy)
     return uploads
 
 

@@ -22,7 +22,7 @@ LONGEST_S: Final = 900.0
 def begin_test(station: ChargingStation, evse: Evse) -> bool:
     """Let the installer charge; False when the EVSE cannot be used, or the station is activated already."""
     state = evse.state
-    ordered_off = not state.in_service or state.withheld or station.restart.scheduled
+    ordered_off = not state.in_service or state.withheld or station.restart.closed
     if state.authorization is not None or ordered_off or not able(evse) or station.activated():
         return False
     _log.info("EVSE %d: test session", evse.id)

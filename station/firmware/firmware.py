@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from metering.frozen import frozen
 from metering.pulse import Pulse
 from station.daemon.supervision import contained
+from station.evse_state import Withheld
+from station.firmware import images
 from station.firmware.signature import decode_signature, fault_of_signing_certificate, is_signed
 from station.firmware.state import FirmwareStatus, Step, Update, UpdateOrder, cancelable, next_step
 from station.hardware.updater import Activation, ImageError, InstallError
@@ -87,6 +89,8 @@ class Surroundings:
     trust: Trust
     """TLS for the server that the image comes from"""
     reboot: Callable[[BootReason], None]
+    restarting: Callable[[], bool]
+    """whether the station restarts for another reason right now; an installation begins after that"""
     allow_unsigned: bool = False
     """whether non-secure updates (L02) are carried out; a station that can verify signatures should not"""
 
@@ -105,6 +109,7 @@ class Firmware:
         self._answered = asyncio.Event()
         self._answered.set()
         self._withholds = False
+        self._pausing = False
         self.online: Callable[[], bool] = lambda: False
         """whether the CSMS can be told anything"""
         self.boots_anew = False
@@ -127,9 +132,12 @@ class Firmware:
 
     @property
     def working(self) -> bool:
-        """Whether something goes on that a reset on idle should wait for (B11, errata 2025-09 2.14)."""
+        """Whether something goes on that a reset on idle should wait for (B11, errata 2025-09 2.14).
+
+        The next attempt to download is not: it may be days away, and is made after the reset as well.
+        """
         update = self.record.update
-        if update is None or update.finished:
+        if update is None or update.finished or self._pausing:
             return False
         return update.status not in (None, FirmwareStatus.DOWNLOAD_SCHEDULED, FirmwareStatus.INSTALL_SCHEDULED)
 
@@ -270,7 +278,7 @@ class Firmware:
             status = await steps[next_step(update)](update, image)
             update = await self.record.enter(update, status)
         self._release()
-        await asyncio.to_thread(_clear, self._around.folder, None)
+        await asyncio.to_thread(images.clear, self._around.folder, None)
 
     async def _download(self, update: Update, image: Path) -> FirmwareStatus:
         """L01.FR.13, L01.FR.30. Fetching disturbs no transaction, and does not wait for one."""
@@ -280,15 +288,19 @@ class Firmware:
             await self._until(order.retrieve_at)
         await self.record.enter(update, FirmwareStatus.DOWNLOADING)
         try:
-            await asyncio.to_thread(_clear, self._around.folder, image)
+            await asyncio.to_thread(images.clear, self._around.folder, image)
         except OSError as error:
             _log.error("no place for the image: %s", error.strerror)
             return FirmwareStatus.DOWNLOAD_FAILED
         if order.location is None:
-            return await asyncio.to_thread(_take, self.brought, image)
+            return await asyncio.to_thread(images.take, self.brought, image)
         for attempt in range(1, order.attempts + 1):
             if attempt > 1:
-                await self._clock.sleep(order.pause_s)
+                self._pausing = True
+                try:
+                    await self._clock.sleep(order.pause_s)
+                finally:
+                    self._pausing = False
             failure = await contained(
                 download(
                     order.location,
@@ -378,8 +390,11 @@ class Firmware:
                     await self.record.wait_told()
 
     async def _wait_for_idle(self, update: Update) -> Update:
-        """L01.FR.06, L01.FR.07, L01.FR.33, L01.FR.34: until all transactions have ended and none is about to begin."""
-        while any(_in_use(evse) for evse in self._around.evses.values()):
+        """L01.FR.06, L01.FR.07, L01.FR.33, L01.FR.34: until all transactions have ended and none is about to begin.
+
+        Nor does an installation begin that a restart would interrupt (B11.FR.06).
+        """
+        while self._around.restarting() or any(_in_use(evse) for evse in self._around.evses.values()):
             if update.status is not FirmwareStatus.INSTALL_SCHEDULED:
                 update = await self.record.enter(update, FirmwareStatus.INSTALL_SCHEDULED)
                 await self._tell(_TELL_SOON_S)
@@ -401,14 +416,14 @@ class Firmware:
         """Every EVSE that nobody uses is out of service."""
         self._withholds = True
         for evse in self._around.evses.values():
-            if not evse.state.withheld and not _in_use(evse):
-                evse.withhold(True)
+            if not _in_use(evse):
+                evse.withhold(Withheld.FIRMWARE, True)
 
     def _release(self) -> None:
         if self._withholds:
             self._withholds = False
             for evse in self._around.evses.values():
-                evse.withhold(False)
+                evse.withhold(Withheld.FIRMWARE, False)
 
 
 _INSTALLING = frozenset({FirmwareStatus.INSTALLING, FirmwareStatus.INSTALL_REBOOTING})
@@ -422,26 +437,3 @@ def _refused(reason_code: str, info: str) -> OrderVerdict:
 
 def _in_use(evse: Evse) -> bool:
     return evse.state.transaction is not None or evse.state.authorization is not None
-
-
-def _take(brought: Path, image: Path) -> FirmwareStatus:
-    """The image that was brought; after a power cut it may have been taken already."""
-    try:
-        if brought.exists():
-            brought.replace(image)
-        return FirmwareStatus.DOWNLOADED if image.exists() else FirmwareStatus.DOWNLOAD_FAILED
-    except OSError as error:
-        _log.error("the image cannot be taken: %s", error.strerror)
-        return FirmwareStatus.DOWNLOAD_FAILED
-
-
-def _clear(folder: Path, keep: Path | None) -> None:
-    """Make a folder for images, with none in it but `keep`.
-
-    Raises:
-        OSError: the disk refuses.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for image in folder.glob("image-*"):
-        if image != keep:
-            image.unlink(missing_ok=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +23,8 @@ _log = logging.getLogger(__name__)
 _IMAGE_IS_BAD = 65
 """the exit status by which a command says so (EX_DATAERR of sysexits.h)"""
 _LONGEST_REASON = 200
+_GONE_S = 5.0
+"""a killed command is gone by then; what it started and let go of may hold its standard error for longer"""
 
 
 @frozen
@@ -102,7 +106,9 @@ class Installer:
         """A command's exit status, and the last line that it said on its standard error."""
         pipe, nothing = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
         try:
-            process = await asyncio.create_subprocess_exec(*command, stdin=nothing, stdout=nothing, stderr=pipe)
+            process = await asyncio.create_subprocess_exec(
+                *command, stdin=nothing, stdout=nothing, stderr=pipe, start_new_session=True
+            )
         except OSError as error:
             raise InstallError(f"{command[0]} cannot be started: {error.strerror}") from error
         try:
@@ -113,7 +119,9 @@ class Installer:
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
+                    os.killpg(process.pid, signal.SIGKILL)  # with all that it started
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_GONE_S):
+                        await process.wait()
         lines = said.decode("utf-8", "replace").strip().splitlines()
         return process.returncode or 0, lines[-1][:_LONGEST_REASON] if lines else ""

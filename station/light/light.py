@@ -124,7 +124,7 @@ class StatusLight:
                 charge=charge_of(past),
                 installing=status is FirmwareStatus.INSTALLING,
                 activated=life.activation.activated,
-                available=state.operative and not life.station.restart.scheduled,
+                available=state.operative and not life.station.restart.closed,
                 online=life.connect is None or life.station.csms.online,
                 reserved=evse.connector_status is ConnectorStatus.RESERVED,
             )

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from station.daemon.supervision import contained
+from station.records.database import StorageError
 from station.transfer.file_transfer import Failure, Location, TransferError, Trust, upload
 
 if TYPE_CHECKING:
     from metering.clock import Clock
     from station.logs.log_files import LogKind, Logs, Span
+    from station.records.fact_store import FactStore
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ class UploadStatus(StrEnum):
     ACCEPTED_CANCELED = "AcceptedCanceled"
 
 
+_UPLOADING = UploadStatus.UPLOADING
 _STATUSES = {
     Failure.BAD_MESSAGE: UploadStatus.BAD_MESSAGE,
     Failure.PERMISSION_DENIED: UploadStatus.PERMISSION_DENIED,
@@ -66,15 +69,19 @@ class LogOrder:
 
 
 class LogUploads:
-    """Carries out the orders of the CSMS, in their order."""
+    """Carries out the orders of the CSMS, in their order, and tells how they go; telling holds up no upload."""
 
-    def __init__(self, logs: Logs, clock: Clock, tls: Trust) -> None:
+    def __init__(self, logs: Logs, facts: FactStore, clock: Clock, tls: Trust) -> None:
         self.logs = logs
+        self._facts = facts
+        """how far the uploads are whose end the CSMS has not heard, by their requests"""
         self._clock = clock
         self._tls = tls
         self._wanted: LogOrder | None = None
         self._uploading: asyncio.Task[UploadStatus] | None = None
+        self._pausing = False
         self._orders: asyncio.Queue[LogOrder] = asyncio.Queue()
+        self._untold: asyncio.Queue[tuple[int, UploadStatus]] = asyncio.Queue()
         self.tell: Callable[[int, UploadStatus], Awaitable[None]] = _tell_nobody
         """tells the CSMS how far the upload of a request is"""
 
@@ -84,9 +91,14 @@ class LogUploads:
         return self._wanted.request_id if self._wanted is not None else None
 
     @property
+    def busy(self) -> bool:
+        """Whether a reset on idle should wait: not for the next attempt, which may be days away (B11, errata 2.14)."""
+        return self._wanted is not None and not self._pausing
+
+    @property
     def overrun(self) -> bool:
         """Whether no order is taken for now."""
-        return self._orders.qsize() >= MOST_ORDERS
+        return self._orders.qsize() + self._untold.qsize() >= MOST_ORDERS
 
     @staticmethod
     def fault_of_url(url: str) -> str | None:
@@ -108,6 +120,12 @@ class LogUploads:
 
     async def run(self) -> None:
         """Carry out orders until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._work(), name="log-uploads")
+            group.create_task(self._tell_all(), name="log-uploads-told")
+
+    async def _work(self) -> None:
+        await self._take_up()
         while True:
             order = await self._orders.get()
             try:
@@ -118,12 +136,37 @@ class LogUploads:
             finally:
                 if self._wanted is order:
                     self._wanted = None
-            await self.tell(order.request_id, status)
+            await self._note(order.request_id, status)
+
+    async def _take_up(self) -> None:
+        """N01.FR.10: an upload that the end of the last life cut off has failed; what was not told yet is told now."""
+        left: dict[str, str] = {}
+        with contextlib.suppress(StorageError):
+            left = await self._facts.load()
+        for request_id, kept in left.items():
+            status = UploadStatus(kept)
+            await self._note(int(request_id), UploadStatus.UPLOAD_FAILURE if status is _UPLOADING else status)
+
+    async def _note(self, request_id: int, status: UploadStatus) -> None:
+        """How far an upload is: on disk, as far as that takes it, and then for the CSMS."""
+        try:
+            await self._facts.save(str(request_id), status)
+        except StorageError as error:
+            _log.error("log upload %d, %s, is not told after a power cut: %s", request_id, status, error)
+        self._untold.put_nowait((request_id, status))
+
+    async def _tell_all(self) -> None:
+        while True:
+            request_id, status = await self._untold.get()
+            await self.tell(request_id, status)
+            if status is not _UPLOADING:
+                with contextlib.suppress(StorageError):
+                    await self._facts.remove(str(request_id))
 
     async def _carry_out(self, order: LogOrder) -> UploadStatus:
         if self._wanted is not order:
             return UploadStatus.ACCEPTED_CANCELED
-        await self.tell(order.request_id, UploadStatus.UPLOADING)  # N01.FR.08
+        await self._note(order.request_id, _UPLOADING)  # N01.FR.08
         if self._wanted is not order:
             return UploadStatus.ACCEPTED_CANCELED
         try:
@@ -160,7 +203,11 @@ class LogUploads:
         while (status := await self._attempt(order, path)) is not UploadStatus.UPLOADED and attempt < retries:
             attempt += 1
             due_s = max(due_s + interval_s, self._clock.monotonic() + _SHORTEST_PAUSE_S)
-            await self._clock.sleep(due_s - self._clock.monotonic())
+            self._pausing = True
+            try:
+                await self._clock.sleep(due_s - self._clock.monotonic())
+            finally:
+                self._pausing = False
         return status
 
     async def _attempt(self, order: LogOrder, path: Path) -> UploadStatus:

@@ -2,7 +2,7 @@
 
 A customer is known by id tokens. The authorization cache forgets them at once. The record of transactions keeps
 what was charged, without whose it was; but an event that the CSMS has not taken yet, or of a transaction that goes
-on, is billing data, and is made anonymous as soon as it is neither.
+on, is billing data, and is made anonymous as soon as it is neither. Signed records are told and stay (docs/adr/0010).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from metering.frozen import frozen
 from station.model import EventType, IdToken
+from station.records import signed_traces
 from station.records.database import Database
 from station.records.payloads import READABLE
 from station.records.recovery import last_register
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from metering.clock import Clock
     from station.model import TransactionEvent
     from station.records.outbox import Outbox
+    from station.tokens.own_cards import OwnCards
     from station.tokens.token_store import Key, TokenStore
 
 _log = logging.getLogger(__name__)
@@ -32,8 +34,6 @@ _TRY_AGAIN_S = 3_600.0
 _VALUE = f"lower(json_extract({READABLE}, '$.id_token.value'))"
 _TYPE = f"json_extract({READABLE}, '$.id_token.type')"
 _OF_TOKEN = f"{_VALUE} = ? AND {_TYPE} = ?"
-_NEEDED = "(settled_at IS NULL OR transaction_id NOT IN (SELECT transaction_id FROM events WHERE event_type = 'Ended'))"
-"""not taken by the CSMS, or of a transaction that goes on"""
 
 
 @frozen
@@ -44,11 +44,22 @@ class Customer:
     identifier: str | None = None
 
 
+@frozen
+class Kept:
+    """What is left of a customer who has been cleared."""
+
+    needed: int
+    """events that are cleared as soon as nobody needs them with the customer's token"""
+    signed: int
+    """signed records, which stay"""
+
+
 class CustomerInformation:
     """Finds and clears what is stored of a customer."""
 
-    def __init__(self, tokens: TokenStore, outbox: Outbox, database: Database, clock: Clock) -> None:
+    def __init__(self, tokens: TokenStore, cards: OwnCards, outbox: Outbox, database: Database, clock: Clock) -> None:
         self._tokens = tokens
+        self._cards = cards
         self._outbox = outbox
         self._database = database
         self._clock = clock
@@ -62,9 +73,13 @@ class CustomerInformation:
         keys = await self._keys(customer)
         cached = [(key, info) for key, info in self._tokens.entries() if key in keys]
         lines = [f"Authorization cache: {_named(*key)}, {info.status.value}" for key, info in cached]
+        cards = [card for card in self._cards.all().values() if card.id_token.key in keys]
+        lines += [f"Owner's card: {_named(*card.id_token.key)}, {card.label}" for card in cards]
         transactions = await self._transactions(keys)
         lines += [_line(transaction_id, await self._outbox.events(transaction_id)) for transaction_id in transactions]
         lines += await self._logged(keys, transactions)
+        if signed := await self._signed(keys):
+            lines.append(f"Signed records: {signed}, kept as proof of what was billed")
         return "\n".join(lines)
 
     async def _logged(self, keys: Collection[Key], told: Collection[str]) -> list[str]:
@@ -83,8 +98,11 @@ class CustomerInformation:
             ]
         return lines
 
-    async def clear(self, customer: Customer) -> int:
-        """Forget a customer, besides what is still needed; returns how many events are.
+    async def _signed(self, keys: Collection[Key]) -> int:
+        return sum([await signed_traces.count_records(self._database, key) for key in keys])
+
+    async def clear(self, customer: Customer) -> Kept:
+        """Forget a customer, besides what is still needed and what is signed.
 
         Raises:
             StorageError: nothing of the record is cleared, or not all of it.
@@ -95,8 +113,9 @@ class CustomerInformation:
         needed = 0
         for key in keys:
             await self._tokens.forget(IdToken(*key))
+            await self._cards.forget(IdToken(*key))
             needed += await self._make_anonymous(key, now)
-        return needed
+        return Kept(needed, await self._signed(keys))
 
     async def run(self) -> None:
         """Forget what was needed when it was to be forgotten, until cancelled."""
@@ -121,6 +140,7 @@ class CustomerInformation:
             (identifier,),
         )
         cached = {key for key, _ in self._tokens.entries() if key[0] == identifier}
+        cached |= {card.id_token.key for card in self._cards.all().values() if card.id_token.key[0] == identifier}
         return cached | {(str(token), str(kind)) for token, kind in rows}
 
     async def _transactions(self, keys: Collection[Key]) -> list[str]:
@@ -138,7 +158,7 @@ class CustomerInformation:
         """Take a token out of the events that nobody needs with it; the others are noted. Returns their number."""
         await self._database.write(
             "UPDATE events SET payload = json_set(payload, '$.id_token', NULL)"
-            f" WHERE {_OF_TOKEN} AND occurred_at <= ? AND NOT {_NEEDED}",
+            f" WHERE {_OF_TOKEN} AND occurred_at <= ? AND NOT {signed_traces.NEEDED}",
             (*key, asked_at),
         )
         await self._database.write(
@@ -147,10 +167,11 @@ class CustomerInformation:
             f" (SELECT 1 FROM events WHERE events.transaction_id = transactions.transaction_id AND {_OF_TOKEN})",
             (*key, asked_at, *key),
         )
+        copies = await signed_traces.forget_copies(self._database, key, asked_at)
         rows = await self._database.rows(
             f"SELECT COUNT(*) FROM events WHERE {_OF_TOKEN} AND occurred_at <= ?", (*key, asked_at)
         )
-        if needed := int(str(rows[0][0])):
+        if needed := max(int(str(rows[0][0])), copies):
             await self._database.write(
                 "INSERT INTO customers_to_forget (token, type, asked_at) VALUES (?, ?, ?)"
                 " ON CONFLICT (token, type) DO UPDATE SET asked_at = excluded.asked_at",

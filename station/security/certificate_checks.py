@@ -131,8 +131,10 @@ def require_valid_at(certificate: Certificate, moment: datetime) -> None:
         raise UnfitError("is not valid yet")
 
 
-def require_authority(certificate: Certificate, below: int = 0) -> None:
+def require_authority(certificate: Certificate, below: int = 0, *, anchor: bool = True) -> None:
     """It may sign certificates, with `below` other authorities beneath it (RFC 5280 §4.2.1.3, §4.2.1.9).
+
+    A root that somebody trusts need not say that it is an authority; any other one must (§6.1.4 k).
 
     Raises:
         UnfitError: it may not.
@@ -143,7 +145,7 @@ def require_authority(certificate: Certificate, below: int = 0) -> None:
         constraints = certificate.extensions.get_extension_for_class(BasicConstraints).value
     except ExtensionNotFound:
         constraints = None
-    if constraints is not None and not constraints.ca:
+    if not (constraints.ca if constraints is not None else anchor):
         raise UnfitError("does not belong to a certificate authority")
     if constraints is not None and constraints.path_length is not None and below > constraints.path_length:
         raise UnfitError("does not allow so long a chain")
@@ -188,7 +190,7 @@ def require_chain(chain: Sequence[Certificate], roots: Sequence[Certificate], mo
     for below, (certificate, issuer) in enumerate(pairwise(chain)):
         if not is_issued_by(certificate, issuer):
             raise UnfitError("is no chain: each certificate must be signed by the next")
-        require_authority(issuer, below)
+        require_authority(issuer, below, anchor=issuer in roots)
     last = chain[-1]
     if last in roots:
         return

@@ -107,7 +107,7 @@ class TlsMaterial:
     roots: str
     """PEM of the roots to believe, which end a chain wherever they stand in it; may be empty with the system's"""
     system_roots: bool = False
-    """whether the system's roots are believed too: where no root was ever chosen for this station"""
+    """whether the system's roots are believed too: the installation file names none, and more than one root counts"""
     revocations: Path | None = None
     """PEM file of revocation lists: every CSMS certificate must then be covered by one, and not be on it"""
     station: Path | None = None
@@ -399,13 +399,13 @@ class Certificates:
         return None
 
     def _delete(self, named: CertificateHash) -> Refusal | None:
-        for root in self._roots.of():
-            if root.hash(named.algorithm) == named:
-                if self._is_rested_on(root):  # M04.FR.03
-                    return Refusal(Fault.IN_USE, "is the CSMS root certificate that the link rests on")
-                self._roots.drop(root)
-                _log.info("%s deleted: serial number %s", root.use, named.serial_number)
-                return None
+        found = [root for root in self._roots.of() if root.hash(named.algorithm) == named]
+        free = [root for root in found if not self._is_rested_on(root)]  # M04.FR.03; for another use
+        for root in free:
+            self._roots.drop(root)
+            _log.info("%s deleted: serial number %s", root.use, named.serial_number)
+        if found:
+            return None if free else Refusal(Fault.IN_USE, "is the root certificate that the link rests on")
         if any(is_named(own, named) for own in self._station.all()):
             return Refusal(Fault.IN_USE, "is the charging station certificate")  # M04.FR.06
         return Refusal(Fault.NOT_FOUND, "is not installed")  # M04.FR.04

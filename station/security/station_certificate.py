@@ -240,5 +240,8 @@ def _request_of(pending: str) -> CertificateSigningRequest:
 def _require_answers(certificate: Certificate, request: CertificateSigningRequest) -> None:
     if certificate.public_key() != request.public_key():
         raise UnfitError("is not for the key of the request")
-    if name_parts(certificate.subject) != name_parts(request.subject):  # A00.FR.509, A00.FR.511
+    organization, common = name_parts(request.subject)
+    signed_organization, signed_common = name_parts(certificate.subject)
+    # A00.FR.509, A00.FR.511; whose station it is the authority may add where the request could not say it.
+    if signed_common != common or organization not in {None, signed_organization}:
         raise UnfitError("is not for this station: its subject is not the one of the request")

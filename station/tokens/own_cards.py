@@ -143,6 +143,15 @@ class OwnCards:
             await self._facts.save(name, "")
             self._cards.pop(name, None)
 
+    async def forget(self, id_token: IdToken) -> None:
+        """A card may not charge any more, if it is one of the owner's (N10.FR.03).
+
+        Raises:
+            StorageError: it may, after the next start.
+        """
+        for name in [name for name, card in self._cards.items() if card.id_token.key == id_token.key]:
+            await self.remove(name)
+
     async def remove(self, name: str) -> bool:
         """It may not charge any more; False: there is none of that name.
 

@@ -100,15 +100,17 @@ class Pki:
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         return Issued(builder.sign(issuer.key, hashes.SHA256()), key)
 
-    def sign_csr(self, csr_pem: str, *, issuer: Issued | None = None, days: float = 365) -> str:
-        """The certificate that a certificate authority makes of a station's CSR, PEM."""
+    def sign_csr(
+        self, csr_pem: str, *, issuer: Issued | None = None, days: float = 365, subject: x509.Name | None = None
+    ) -> str:
+        """The certificate that a certificate authority makes of a station's CSR, PEM; `subject`: another one."""
         issuer = issuer or self.root
         csr = x509.load_pem_x509_csr(csr_pem.encode())
         assert csr.is_signature_valid
         now = datetime.now(UTC)
         builder = (
             x509.CertificateBuilder()
-            .subject_name(csr.subject)
+            .subject_name(subject or csr.subject)
             .issuer_name(issuer.certificate.subject)
             .public_key(csr.public_key())
             .serial_number(x509.random_serial_number())

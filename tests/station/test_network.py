@@ -242,6 +242,19 @@ async def test_a_lost_connection_is_first_sought_where_it_was(tmp_path: Path) ->
         assert first(parts.network.attempts(2), 5) == [2, 3, 1, 2, 2]
 
 
+async def test_after_a_lost_connection_the_order_is_the_one_that_was_set_last(tmp_path: Path) -> None:
+    """B10.FR.03 with errata 2.13; the profile that was connected is not replaced before a reboot (B09, remark)."""
+    async with booted(tmp_path) as parts:
+        network = parts.network
+        parts.settings.override(Settings.network_profile_connection_attempts, 1)
+        await network.connected(1)
+        await network.store(1, replace(PLAIN, url="ws://elsewhere"))
+        await network.store(2, replace(PLAIN, url="ws://two"))
+        await network.prioritise("2,1")
+        tried = [(slot, network.profile) for slot in islice(network.attempts(1), 3)]
+        assert tried == [(1, PLAIN), (2, replace(PLAIN, url="ws://two")), (1, PLAIN)]
+
+
 async def test_it_is_known_whether_the_csms_may_be_another_one(tmp_path: Path) -> None:
     """B10.FR.10; M05.FR.14 and M05.FR.15 make a difference of it too."""
     await three_slots(tmp_path, last_good=1)

@@ -91,7 +91,17 @@ def nonsense_for(setting: Setting[object]) -> list[str]:
         return ["", "yes", "1", "0", "on", "truee", "None"]
     if isinstance(setting, Members):
         first = setting.choices[0]
-        return ["x", first.lower() + "x", f"{first},x", f"{first},{first}", f"{first};{first}", "x" * 5000]
+        return [
+            "x",
+            first.lower() + "x",
+            f"{first},x",
+            f"{first},{first}",
+            f"{first};{first}",
+            f"{first},",
+            f",{first}",
+            ",",
+            "x" * 5000,
+        ]
     raise AssertionError(f"{setting.name}: a kind of setting that this test does not know")
 
 

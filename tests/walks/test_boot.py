@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from station.tokens.admission import TokenOutcome
-from tests.csms import Csms, Refuse
+from tests.csms import NEVER, Csms, Refuse
 from tests.walk import Walk, walking
 
 ID_TOKEN = {"idToken": "04A3B2C1D5E680", "type": "ISO14443"}
@@ -145,6 +146,39 @@ async def test_while_pending_nothing_is_started_or_stopped_remotely(tmp_path: Pa
         assert walk.board.outputs.contactor
 
 
+async def test_while_pending_only_reports_and_triggers_let_the_station_send(tmp_path: Path) -> None:
+    """B02.FR.02. What cannot be told is not promised (N09.FR.03, N10.FR.05); of a log the end is told later."""
+    async with _answered(tmp_path, "Pending", 300) as (walk, csms, answers):
+        log = {
+            "logType": "DiagnosticsLog",
+            "requestId": 1,
+            "retries": 0,
+            "log": {"remoteLocation": "http://127.0.0.1:1/"},
+        }
+        assert (await csms.call("GetLog", log))["status"] == "Accepted"
+        not_accepted = {"reasonCode": "CSNotAccepted"}
+        customer = {"requestId": 2, "report": True, "clear": True, "idToken": ID_TOKEN}
+        answer = await csms.call("CustomerInformation", customer)
+        assert answer == {"status": "Rejected", "statusInfo": not_accepted}
+        schedule = {"id": 1, "chargingRateUnit": "A", "chargingSchedulePeriod": [{"startPeriod": 0, "limit": 10}]}
+        profile = {
+            "id": 1,
+            "stackLevel": 0,
+            "chargingProfilePurpose": "TxDefaultProfile",
+            "chargingProfileKind": "Relative",
+            "chargingSchedule": [schedule],
+        }
+        kept = await csms.call("SetChargingProfile", {"evseId": 0, "chargingProfile": profile})
+        assert kept["status"] == "Accepted"
+        answer = await csms.call("GetChargingProfiles", {"requestId": 3, "chargingProfile": {}})
+        assert answer == {"status": "NoProfiles", "statusInfo": not_accepted}
+        await walk.advance(60)
+        assert {received.action for received in csms.calls} == {"BootNotification"}
+        answers.status = "Accepted"
+        await walk.until(lambda: csms.sent("LogStatusNotification"), within_s=300)
+        assert [told["status"] for told in csms.sent("LogStatusNotification")] == ["UploadFailure"]
+
+
 async def test_while_rejected_every_call_of_the_csms_is_a_security_error(tmp_path: Path) -> None:
     """B03.FR.08."""
     async with _answered(tmp_path, "Rejected", 300) as (_, csms, _):
@@ -167,6 +201,22 @@ async def test_after_a_triggered_boot_notification_the_next_one_says_why_the_sta
         assert answer["status"] == "Accepted"
         await walk.until(lambda: len(answers.asked) == 3, within_s=90)
         assert [boot["reason"] for boot in csms.sent("BootNotification")] == ["PowerUp", "Triggered", "PowerUp"]
+
+
+async def test_a_boot_notification_that_is_asked_for_while_one_is_under_way_is_sent_after_it(tmp_path: Path) -> None:
+    """B02.FR.04, F06.FR.04: the answer to the one under way does not make the station forget."""
+    csms = Csms()
+    csms.answers["BootNotification"] = lambda _: NEVER
+    async with walking(tmp_path, csms) as walk:
+        await walk.until(lambda: csms.calls)
+        answer = await csms.call("TriggerMessage", {"requestedMessage": "BootNotification"})
+        assert answer["status"] == "Accepted"
+        pending = {"currentTime": csms.now().isoformat(), "interval": 600, "status": "Pending"}
+        csms.answers["BootNotification"] = lambda _: pending
+        await csms.send_raw(json.dumps([3, csms.calls[0].id, pending]))
+        await walk.until(lambda: len(csms.sent("BootNotification")) == 2)
+        await walk.advance(590)
+        assert [boot["reason"] for boot in csms.sent("BootNotification")] == ["PowerUp", "Triggered"]
 
 
 async def test_the_sim_card_of_a_mobile_link_is_told(tmp_path: Path) -> None:

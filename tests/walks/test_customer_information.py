@@ -9,11 +9,19 @@ from typing import Any
 
 import pytest
 
+from station.model import TransactionEvent
 from tests.csms import NEVER, Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking
-from tests.walks.steps import ask_start, charge, event, token
+from tests.walks.steps import ask_start, charge, event, token, variables
 
 CERTIFICATE = {"hashAlgorithm": "SHA256", "issuerNameHash": "a", "issuerKeyHash": "b", "serialNumber": "1"}
+SIGNED = "Signed records: 2, kept as proof of what was billed"
+"""what is left of a customer whose transaction was signed when it began and when it ended"""
+
+
+def values(event: TransactionEvent) -> list[float]:
+    """The values of an event."""
+    return [sample.value for value in event.meter_values for sample in value.samples]
 
 
 async def ask(walk: Walk, *, report: bool = False, clear: bool = False, **customer: Any) -> str:
@@ -93,12 +101,47 @@ async def test_what_is_cleared_is_gone_and_the_transaction_stays(tmp_path: Path)
         await walk.advance(60.0)
         said = await ask(walk, report=True, clear=True, idToken=token())
         assert transaction in said
-        assert await ask(walk, report=True, idToken=token()) == ""
+        assert await ask(walk, report=True, idToken=token()) == SIGNED
         assert walk.life.station.tokens.entries() == []
         events = await walk.life.station.outbox.events(transaction)
         assert events[-1].event_type == "Ended"
         assert {one.id_token for one in events} == {None}
-        assert await ask(walk, clear=True, idToken=token()) == "The data of this customer has been cleared."
+        assert await ask(walk, clear=True, idToken=token()) == (
+            "The data of this customer has been cleared. 2 signed records are kept: they prove what was billed."
+        )
+        assert await ask(walk, clear=True, idToken=token(OTHER_CARD)) == "The data of this customer has been cleared."
+
+
+async def test_only_signed_records_still_name_a_customer_who_was_cleared(tmp_path: Path) -> None:
+    """N10.FR.06: with signed samples the token was in every event and in what was kept for the last one."""
+    async with walking(tmp_path, variable=variables(SampledDataCtrlr__SignReadings=True)) as walk:
+        transaction = await charge(walk)
+        await walk.advance(600.0)
+        await stop(walk)
+        await walk.advance(60.0)
+        before = await walk.life.station.outbox.events(transaction)
+        await ask(walk, clear=True, idToken=token())
+        with contextlib.closing(sqlite3.connect(tmp_path / "borne.sqlite")) as database:
+            tables = [str(name) for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            rows = [(table, str(row)) for table in tables for row in database.execute(f"SELECT * FROM {table}")]
+        naming = {table for table, row in rows if CARD.value.casefold() in row.casefold()}
+        assert naming == {"signed_records"}
+        after = await walk.life.station.outbox.events(transaction)
+        assert [values(event) for event in after] == [values(event) for event in before]
+        assert await ask(walk, report=True, idToken=token() | {"type": "ISO15693"}) == ""
+
+
+async def test_the_owners_own_card_is_told_and_cleared(tmp_path: Path) -> None:
+    """N09.FR.05, N10.FR.03."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await walk.life.cards.add(CARD, "Anna")
+        anna = f"Owner's card: ISO14443 {CARD.value.casefold()}, Anna"
+        assert await ask(walk, report=True, idToken=token()) == anna
+        assert await ask(walk, report=True, customerIdentifier=CARD.value) == anna
+        await ask(walk, clear=True, idToken=token())
+        assert walk.life.cards.all() == {}
+        assert await ask(walk, report=True, idToken=token()) == ""
 
 
 async def test_what_is_not_delivered_is_cleared_when_it_is(tmp_path: Path) -> None:
@@ -118,7 +161,7 @@ async def test_what_is_not_delivered_is_cleared_when_it_is(tmp_path: Path) -> No
         assert ended["idToken"]["idToken"] == CARD.value
         await walk.advance(3600.0)
         assert {one.id_token for one in await walk.life.station.outbox.events(transaction)} == {None}
-        assert await ask(walk, report=True, idToken=token()) == ""
+        assert await ask(walk, report=True, idToken=token()) == SIGNED
 
 
 async def test_a_running_transaction_is_left_alone_and_its_end_is_not_forgotten(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
+from datetime import timedelta
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,43 @@ async def test_a_scheduled_installation_is_cancelled_by_the_next_order(tmp_path:
         assert await update(walk, maker.order(3, image())) == "Accepted"  # the last one has ended: nothing to cancel
 
 
+async def test_an_evse_that_is_reset_while_an_installation_waits_stays_out_of_use(tmp_path: Path, maker: Maker) -> None:
+    """L01.FR.07."""
+    async with walking(tmp_path / "storage", evse=[{"id": 1}, {"id": 2}]) as walk:
+        await walk.accepted()
+        await maker.is_trusted(walk)
+        await walk.plug()
+        await walk.present()
+        await walk.charging()
+        assert await update(walk, maker.order(1, image())) == "Accepted"
+        free = walk.life.station.evses[2]
+        await walk.until(lambda: free.connector_status == "Unavailable")
+        assert (await walk.csms.call("Reset", {"type": "Immediate", "evseId": 2}))["status"] == "Accepted"
+        await walk.advance(20)
+        assert free.connector_status == "Unavailable"
+
+
+async def test_no_installation_begins_that_a_restart_would_interrupt(tmp_path: Path, maker: Maker) -> None:
+    """B11.FR.06: it waits for the restart, although nobody charges any more."""
+    csms = Csms()
+    async with walking(tmp_path / "storage", csms) as walk:
+        await walk.accepted()
+        await maker.is_trusted(walk)
+        await walk.plug()
+        await walk.present()
+        await walk.charging()
+        assert await update(walk, maker.order(1, image())) == "Accepted"
+        await walk.until(lambda: "InstallScheduled" in statuses(walk, 1))
+        csms.answers["TransactionEvent"] = lambda _: NEVER  # the end is not answered: the restart waits for that
+        record = walk.life.firmware.record
+        assert (await csms.call("Reset", {"type": "Immediate"}))["status"] == "Accepted"
+        await walk.until(lambda: len(csms.sent("BootNotification")) == 2, within_s=120.0)
+        assert record.update is not None
+        assert record.update.status == "InstallScheduled"
+        del csms.answers["TransactionEvent"]
+        await walk.until(lambda: "Installed" in statuses(walk, 1), within_s=120.0)
+
+
 async def test_an_activation_cannot_be_cancelled_nor_reset(tmp_path: Path, maker: Maker) -> None:
     """L01.FR.27, B11.FR.06."""
     async with walking(tmp_path / "storage") as walk:
@@ -200,6 +238,22 @@ async def test_the_download_is_tried_as_often_as_ordered(tmp_path: Path, maker: 
         assert statuses(walk, 1) == THE_WAY
 
 
+async def test_a_reset_on_idle_does_not_wait_for_the_next_attempt_to_download(tmp_path: Path, maker: Maker) -> None:
+    """B11, errata 2025-09 2.14: the update goes on after it."""
+    async with walking(tmp_path / "storage") as walk:
+        await walk.accepted()
+        await maker.is_trusted(walk)
+        order = maker.order(1, content := image()) | {"retries": 100, "retryInterval": 3600}
+        maker.files.files.clear()
+        assert await update(walk, order) == "Accepted"
+        await walk.until(lambda: maker.files.asked)
+        await walk.advance(30)
+        maker.files.files["image"] = content
+        await walk.csms.call("Reset", {"type": "OnIdle"})
+        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+        await walk.until(lambda: "Installed" in statuses(walk, 1), within_s=120.0)
+
+
 async def test_an_image_beyond_the_bound_is_not_taken(tmp_path: Path, maker: Maker) -> None:
     """FirmwareCtrlr.MostBytes keeps the disk free."""
     async with walking(tmp_path / "storage") as walk:
@@ -220,6 +274,33 @@ async def test_a_station_that_is_told_to_takes_unsigned_firmware(tmp_path: Path,
         assert await update(walk, update_request(1, maker.files.url("image"), PAST)) == "Accepted"
         await walk.until(lambda: "Installed" in statuses(walk, 1), within_s=120.0)
         assert statuses(walk, 1) == [status for status in THE_WAY if status != "SignatureVerified"]
+
+
+async def test_unsigned_firmware_waits_for_its_date_and_then_for_the_end_of_a_charge(
+    tmp_path: Path, maker: Maker
+) -> None:
+    """L02.FR.02, L02.FR.03, L02.FR.10, L02.FR.17, L02.FR.22."""
+    async with walking(tmp_path / "storage", firmware={"type": "simulated", "allow_unsigned": True}) as walk:
+        await walk.accepted()
+        await walk.plug()
+        await walk.present()
+        await walk.charging()
+        maker.files.files["image"] = image()
+        order = update_request(1, maker.files.url("image"), PAST)
+        order["firmware"]["installDateTime"] = (walk.csms.now() + timedelta(hours=1)).isoformat()
+        assert await update(walk, order) == "Accepted"
+        await walk.until(lambda: "InstallScheduled" in statuses(walk, 1))
+        before = len(walk.csms.sent("FirmwareStatusNotification"))
+        await walk.csms.call("TriggerMessage", {"requestedMessage": "FirmwareStatusNotification"})
+        await walk.until(lambda: len(walk.csms.sent("FirmwareStatusNotification")) > before)
+        waits = ["Downloading", "Downloaded", "InstallScheduled", "InstallScheduled"]
+        assert statuses(walk, 1) == waits
+        await walk.advance(4000)
+        assert sum(walk.board.currents_a) > 0
+        assert statuses(walk, 1) == waits
+        await walk.present()
+        await walk.until(lambda: "Installed" in statuses(walk, 1), within_s=120.0)
+        assert statuses(walk, 1) == [*waits, "Installing", "InstallRebooting", "Installed"]
 
 
 async def test_a_missing_signature_is_an_invalid_one(tmp_path: Path, maker: Maker) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from ocpp_handlers import timestamps
 from tests.conformance.pki import Pki
-from tests.csms import Csms, Refuse
+from tests.csms import NEVER, Csms, Refuse
 from tests.file_server import FileServer, serving
 from tests.transfer_servers import ftp_server, sftp_server
 from tests.walk import CARD, Walk, walking
@@ -266,3 +266,46 @@ async def test_https_believes_the_root_of_the_csms(tmp_path: Path) -> None:
         await walk.accepted()
         await get_log(walk, f"{server.url}/", retries=0)
         await ended(walk, "UploadFailure")
+
+
+async def test_a_reset_on_idle_does_not_wait_for_the_next_attempt_to_upload(tmp_path: Path) -> None:
+    """B11, errata 2025-09 2.14."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await get_log(walk, "http://127.0.0.1:1/", retries=100, retryInterval=3600)
+        await walk.advance(30)
+        assert (await walk.csms.call("Reset", {"type": "OnIdle"}))["status"] == "Accepted"
+        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+
+
+@pytest.mark.parametrize("cut", [True, False])
+async def test_an_upload_that_a_restart_or_a_power_cut_ends_has_failed(tmp_path: Path, cut: bool) -> None:
+    """N01.FR.10."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await get_log(walk, "http://127.0.0.1:1/", requestId=7, retries=5, retryInterval=60)
+        await walk.until(lambda: told(walk) == [("Uploading", 7)])
+        if cut:
+            await walk.application.lose_power()
+            await walk.application.restore_power()
+        else:
+            assert (await walk.csms.call("Reset", {"type": "Immediate"}))["status"] == "Accepted"
+        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+        await walk.until(lambda: len(told(walk)) > 1)
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 3)
+        await walk.advance(600)
+        assert told(walk) == [("Uploading", 7), ("UploadFailure", 7)]
+
+
+async def test_a_csms_that_answers_no_status_gets_the_next_log_all_the_same(tmp_path: Path) -> None:
+    """N01.FR.12."""
+    csms = Csms()
+    csms.answers["LogStatusNotification"] = lambda _: NEVER
+    async with serving() as server, walking(tmp_path, csms) as walk:
+        await walk.accepted()
+        await get_log(walk, "http://127.0.0.1:1/", requestId=1, retries=0)
+        await walk.advance(60)
+        await get_log(walk, f"{server.url}/", requestId=2)
+        await walk.until(lambda: server.files)

@@ -106,6 +106,27 @@ async def test_a_report_with_nothing_in_it_is_an_empty_result_set(tmp_path: Path
         assert (await walk.csms.call("GetReport", problem))["status"] == "EmptyResultSet"
 
 
+@pytest.mark.parametrize(
+    ("tariff", "cost", "status"),
+    [
+        ("true", "false", "Accepted"),
+        ("false", "true", "Accepted"),
+        ("false", "false", "EmptyResultSet"),
+    ],
+)
+async def test_a_component_is_enabled_where_one_instance_of_its_switch_is(
+    tmp_path: Path, tariff: str, cost: str, status: str
+) -> None:
+    """B08.FR.09."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await walk.set_variable("TariffCostCtrlr", "Enabled", tariff, instance="Tariff")
+        await walk.set_variable("TariffCostCtrlr", "Enabled", cost, instance="Cost")
+        asked = [{"component": {"name": "TariffCostCtrlr"}}]
+        request = {"requestId": 14, "componentCriteria": ["Enabled"], "componentVariable": asked}
+        assert (await walk.csms.call("GetReport", request))["status"] == status
+
+
 @pytest.mark.parametrize("evse", [None, {"id": 1}, {"id": 1, "connectorId": 1}])
 async def test_an_order_out_of_service_is_reported_and_outlives_a_power_cut(
     tmp_path: Path, evse: dict[str, int] | None

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from station.model import ConnectorStatus, Fault
+from station.simulation.vehicle import VehicleModel
 from tests.csms import NEVER, Csms
-from tests.walk import Walk, walking
+from tests.walk import OTHER_CARD, Walk, walking
 
 EVSE_1 = {"evseId": 1}
 
@@ -133,20 +134,38 @@ async def test_what_may_not_be_interrupted_rejects_every_reset(tmp_path: Path) -
             assert (await _reset(walk, kind, **EVSE_1))["status"] == "Rejected"
 
 
+async def test_what_has_begun_meanwhile_and_may_not_be_interrupted_delays_the_restart(tmp_path: Path) -> None:
+    """B11.FR.06, B12.FR.10."""
+    installing: list[bool] = []
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        walk.life.station.restart.vetoes.append(lambda: "FwUpdateInProgress" if installing else None)
+        assert (await _reset(walk, "Immediate"))["status"] == "Accepted"
+        installing.append(True)
+        await walk.advance(120)
+        assert len(walk.csms.sent("BootNotification")) == 1
+        installing.clear()
+        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+
+
 async def test_what_goes_on_delays_a_reset_on_idle_and_not_an_immediate_one(tmp_path: Path) -> None:
-    """B11, errata 2025-09 2.14."""
+    """B11, errata 2025-09 2.14; while that is all it waits for, the station serves (B12, scenario 3a)."""
     uploading = True
     async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
         await walk.accepted()
         walk.life.station.restart.delays.append(lambda: uploading)
         assert (await _reset(walk, "OnIdle"))["status"] == "Scheduled"
-        await walk.until(lambda: _statuses(walk, 1)[-1] == _statuses(walk, 2)[-1] == "Unavailable")
         await walk.advance(60)
         assert len(walk.csms.sent("BootNotification")) == 1
+        assert _statuses(walk, 1) == _statuses(walk, 2) == ["Available"]
+        await _charge(walk)
+        assert _statuses(walk, 2) == ["Available"]
         uploading = False
+        await walk.until(lambda: _statuses(walk, 2)[-1] == "Unavailable")
+        await walk.present()
         await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
         assert walk.csms.sent("BootNotification")[-1]["reason"] == "ScheduledReset"
-        await walk.until(lambda: _statuses(walk, 1)[-1] == "Available")
+        await walk.until(lambda: _statuses(walk, 2)[-1] == "Available")
         walk.life.station.restart.delays.append(lambda: True)
         assert (await _reset(walk, "Immediate"))["status"] == "Accepted"
         await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 3)
@@ -166,6 +185,33 @@ async def test_while_a_reset_is_scheduled_free_evses_are_out_of_use_and_nobody_s
         await walk.present()
         await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
         await walk.until(lambda: _statuses(walk, 2)[-1] == "Available")
+
+
+async def test_an_evse_that_is_reset_while_the_station_is_to_restart_stays_out_of_use(tmp_path: Path) -> None:
+    """B12, scenario 3a: that its own reset is over is no reason to offer it again."""
+    async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
+        await _charge(walk)
+        assert (await _reset(walk, "OnIdle"))["status"] == "Scheduled"
+        await walk.until(lambda: _statuses(walk, 2)[-1] == "Unavailable")
+        assert (await _reset(walk, "Immediate", evseId=2))["status"] == "Accepted"
+        await walk.advance(20)
+        assert _statuses(walk, 2) == ["Available", "Unavailable"]
+
+
+async def test_an_evse_that_becomes_free_while_a_reset_is_scheduled_is_out_of_use_too(tmp_path: Path) -> None:
+    """B12, scenario 3a."""
+    async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
+        await _charge(walk)
+        walk.application.world.boards[2].plug(VehicleModel())
+        outcome = walk.life.station.present(OTHER_CARD, 2)
+        await walk.until(outcome.done)
+        await walk.until(lambda: walk.life.station.evses[2].state.transaction is not None)
+        assert (await _reset(walk, "OnIdle"))["status"] == "Scheduled"
+        await walk.present()
+        await walk.advance(5)
+        await walk.unplug()
+        await walk.until(lambda: _statuses(walk, 1)[-1] == "Unavailable")
+        assert len(walk.csms.sent("BootNotification")) == 1
 
 
 async def test_what_the_csms_does_not_answer_before_a_reset_is_sent_after_it(tmp_path: Path) -> None:

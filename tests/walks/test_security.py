@@ -13,6 +13,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
+from station.records.database import StorageError
 from station.security.security_events import SecurityEventType
 from tests.csms import NEVER, Answer, Csms, Refuse, running_csms
 from tests.walk import Walk, configuration, powered, walking
@@ -273,6 +274,22 @@ async def test_a_redirect_is_not_followed(tmp_path: Path, status: int) -> None:
 
 
 # Network profiles (B09, B10)
+
+
+async def test_a_network_profile_that_the_disk_does_not_take_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B09.FR.03."""
+
+    async def full(*_: object) -> None:
+        raise StorageError("no space left on device")
+
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        monkeypatch.setattr("station.network.save_fact", full)
+        answer = await set_network_profile(walk.csms, 2, "ws://elsewhere/", securityProfile=0)
+        assert answer == {"status": "Failed", "statusInfo": {"reasonCode": "OutOfStorage"}}
+        assert set(walk.life.network.slots) == {1}
 
 
 async def set_network_profile(csms: Csms, slot: int, url: str, **changed: Any) -> dict[str, Any]:

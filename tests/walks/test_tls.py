@@ -115,6 +115,8 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
+_NO_CHECK_TIME = 0x200000
+"""X509_V_FLAG_NO_CHECK_TIME of OpenSSL: a CSMS that lets expired certificates pass"""
 LOOPBACK = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
 
 
@@ -225,6 +227,21 @@ async def test_the_station_shows_its_certificate_in_profile_3(tmp_path: Path, tr
         assert x509.load_der_x509_certificate(shown) == own
         assert "Authorization" not in walk.csms.headers[0]
         assert walk.stack.security_profile == 3
+
+
+async def test_the_station_shows_its_certificate_also_when_that_has_expired(tmp_path: Path, trusted: Authority) -> None:
+    """A00.FR.430: whether that will do is for the CSMS to decide."""
+    owners = Authority(tmp_path, "owners-root")
+    station = owners.issue("0001", valid_for=-DAY)
+    server = _server(trusted.issue("csms", LOOPBACK), clients=owners.file)
+    server.verify_flags |= _NO_CHECK_TIME
+    files = {"certificate_file": str(station.certificate), "key_file": str(station.key)}
+    async with _walking(tmp_path, server, ca_file=str(trusted.file), **files) as walk:
+        await walk.accepted()
+        shown = _tls_of(walk.csms).getpeercert(binary_form=True)
+        assert shown is not None
+        own = x509.load_pem_x509_certificate(station.certificate.read_bytes())
+        assert x509.load_der_x509_certificate(shown) == own
 
 
 async def test_files_that_are_mended_are_read_at_the_next_dial(tmp_path: Path, trusted: Authority) -> None:

@@ -15,7 +15,8 @@ from station.logs import log_files as logs
 from station.logs.log_files import LogKind, Logs, LogSources, Span
 from station.logs.store import LogStore
 from station.logs.upload import LogOrder, LogUploads, UploadStatus
-from station.records.database import open_database
+from station.records.database import Database, open_database
+from station.records.fact_store import FactStore
 from station.records.outbox import Outbox
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.simulation.clock import VirtualClock
@@ -26,12 +27,13 @@ from tests.fakes import clock
 class Desk:
     """Uploads of a security log that nobody takes, and what the CSMS is told."""
 
-    def __init__(self, folder: Path, clock: VirtualClock, events: SecurityEvents, outbox: Outbox) -> None:
+    def __init__(self, folder: Path, database: Database, clock: VirtualClock) -> None:
+        events, outbox = SecurityEvents(database, clock), Outbox(database, clock)
         self.clock = clock
         self.folder = folder / "uploads"
         sources = LogSources(LogStore(folder / "log", clock), events, outbox, cast("Host", None))
         self.logs = Logs(sources, self.folder, "id", clock)
-        self.uploads = LogUploads(self.logs, clock, ssl.create_default_context)
+        self.uploads = LogUploads(self.logs, FactStore(database, "log-upload"), clock, ssl.create_default_context)
         self.uploads.tell = self._tell
         self.told: list[tuple[int, UploadStatus]] = []
 
@@ -62,7 +64,7 @@ async def desk(tmp_path: Path) -> AsyncGenerator[Desk]:
     async with open_database(tmp_path / "borne.sqlite", time) as database:
         events = SecurityEvents(database, time)
         await events.report(SecurityEventType.STARTUP_OF_THE_DEVICE)
-        made = Desk(tmp_path, time, events, Outbox(database, time))
+        made = Desk(tmp_path, database, time)
         working = asyncio.create_task(made.uploads.run())
         yield made
         working.cancel()

@@ -49,6 +49,8 @@ ttZ6
 """
 """a root of 2048 bits, made with openssl: nobody else signs so any more"""
 
+_ODD = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "odd")])
+
 
 class Storage:
     """A store on a disk of its own, and what it reports."""
@@ -75,6 +77,15 @@ class Storage:
     def check_roots(self) -> None:
         """AdditionalRootCertificateCheck is true."""
         self.settings.override(Settings.additional_root_certificate_check, True)
+
+    def no_authority(self) -> Issued:
+        """A certificate of the CSMS root that says nothing of its being an authority."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        now = self.clock.now()
+        builder = x509.CertificateBuilder().subject_name(_ODD).issuer_name(self.pki.root.certificate.subject)
+        builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
+        builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=365))
+        return Issued(builder.sign(self.pki.root.key, hashes.SHA256()), key)
 
     async def reported(self) -> list[str]:
         """The types of the security events so far."""
@@ -105,8 +116,7 @@ def _hash(issued: Issued, issuer: Issued) -> CertificateHash:
 
 def _self_signed(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, on: Storage, *, ca: bool = True) -> str:
     """A root with something about it that is not as it should be."""
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "odd")])
-    now = on.clock.now()
+    name, now = _ODD, on.clock.now()
     signed = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -212,6 +222,19 @@ async def test_the_root_that_the_link_rests_on_is_not_deleted_while_there_is_no_
     assert await on.store.delete(_hash(first, first)) is None
 
 
+async def test_a_root_of_two_uses_is_deleted_for_the_one_that_the_link_does_not_rest_on(on: Storage) -> None:
+    """M04.FR.02, M04.FR.03."""
+    root = on.pki.root
+    for use in (CSMS, MAKER):
+        await on.store.install(use, root.pem)
+    on.store.root_in_use = lambda: True
+    assert await on.store.delete(_hash(root, root)) is None
+    assert (await on.names(CSMS), await on.names(MAKER)) == ({_serial(root)}, set())
+    refused = await on.store.delete(_hash(root, root))
+    assert isinstance(refused, Refusal)
+    assert refused.fault is Fault.IN_USE
+
+
 async def test_a_full_disk_is_a_failure_and_changes_nothing(on: Storage) -> None:
     """M05.FR.03."""
     on.folder.write_text("a file where the folder should be")
@@ -308,10 +331,12 @@ async def test_the_roots_of_the_installation_file_are_taken_over_once(on: Storag
     assert await on.names() == {_serial(third)}
 
 
-async def test_the_system_s_roots_are_believed_only_where_nobody_chose_any(on: Storage) -> None:
+async def test_the_system_s_roots_are_believed_unless_the_installer_chose_others_or_only_one_root_counts(
+    on: Storage,
+) -> None:
     material = await on.store.tls_material(client_certificate=False)
     assert (material.roots, material.system_roots) == ("", True)
-    await on.store.install(CSMS, on.pki.root.pem)
+    await on.store.install(CSMS, on.pki.root.pem)  # a CSMS that a public authority vouches for is not shut out by it
     assert (await on.store.tls_material(client_certificate=False)).system_roots
     on.check_roots()  # M05.FR.09: one root, and no other
     assert not (await on.store.tls_material(client_certificate=False)).system_roots
@@ -401,7 +426,18 @@ async def test_where_the_renewed_certificate_does_not_work_the_old_one_is_used_a
 
 
 @pytest.mark.parametrize(
-    "what", ["text", "other key", "expired", "future", "stranger's", "other subject", "none asked for", "broken chain"]
+    "what",
+    [
+        "text",
+        "other key",
+        "expired",
+        "future",
+        "stranger's",
+        "other subject",
+        "none asked for",
+        "no authority",
+        "broken chain",
+    ],
 )
 async def test_an_invalid_signed_certificate_is_refused_and_reported(on: Storage, what: str) -> None:
     """A02.FR.06, A02.FR.07."""
@@ -423,6 +459,9 @@ async def test_an_invalid_signed_certificate_is_refused_and_reported(on: Storage
             await on.store.new_request(OWNER)
             csr = _same_key_other_name(on.folder / "station" / "pending.pem")
             signed = pki.sign_csr(csr)
+        case "no authority":  # RFC 5280 §6.1.4 k: it does not say that it is one
+            between = on.no_authority()
+            signed = pki.sign_csr(csr, issuer=between) + between.pem
         case "none asked for":
             (on.folder / "station" / "pending.pem").unlink()
         case _:
@@ -451,6 +490,17 @@ async def test_a_chain_over_an_intermediate_authority_is_taken(on: Storage) -> N
     signed = on.pki.sign_csr(await on.store.new_request(OWNER), issuer=between)
     assert isinstance(await on.store.take_signed(signed), Refusal)  # nothing tells who signed the one in between
     assert await on.store.take_signed(signed + between.pem) is None
+
+
+@pytest.mark.parametrize(("asked", "taken"), [("", True), ("borne", False)])
+async def test_the_authority_may_add_an_organization_and_change_none(on: Storage, asked: str, taken: bool) -> None:
+    """A00.FR.509."""
+    await _with_certificate(on)
+    csr = await on.store.new_request(Owner("0000001", asked))
+    organization = x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "Operator")
+    subject = x509.Name([organization, x509.NameAttribute(x509.NameOID.COMMON_NAME, "0000001")])
+    refused = await on.store.take_signed(on.pki.sign_csr(csr, subject=subject))
+    assert (refused is None) is taken
 
 
 async def test_too_long_a_chain_is_refused_without_an_alarm(on: Storage) -> None:

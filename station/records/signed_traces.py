@@ -1,0 +1,74 @@
+"""Where signed text names a customer: the records that prove what was billed, and their copies in events and samples.
+
+The records stay as they are: with another text their signature would be worth nothing (docs/adr/0010). A copy is needed
+no longer than the CSMS needs the event that carries it; then it goes, and the register that it signed stays.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from station.metrology.signing import holder_of
+from station.model import IdToken
+from station.records import payloads
+
+if TYPE_CHECKING:
+    from station.records.database import Database
+    from station.tokens.token_store import Key
+
+NEEDED = "(settled_at IS NULL OR transaction_id NOT IN (SELECT transaction_id FROM events WHERE event_type = 'Ended'))"
+"""an event that the CSMS has not taken, or of a transaction that goes on"""
+_NAMES = "instr(lower({}), ?) AND instr(lower({}), ?)"
+_COPIES = _NAMES.format("payload", "payload")
+_RECORDS = _NAMES.format("record", "record")
+_NEEDED_SAMPLE = f"transaction_id IN (SELECT transaction_id FROM events WHERE {NEEDED})"
+
+
+async def count_records(database: Database, key: Key) -> int:
+    """How many signed records name a token.
+
+    Raises:
+        StorageError: the disk cannot be read.
+    """
+    rows = await database.rows(f"SELECT COUNT(*) FROM signed_records WHERE {_RECORDS}", _marks(key))
+    return int(str(rows[0][0]))
+
+
+async def forget_copies(database: Database, key: Key, asked_at: str) -> int:
+    """Take signed text that names a token out of what nobody needs with it; returns how many events still need it.
+
+    Raises:
+        StorageError: not all of it is taken out.
+    """
+    marks = tuple(json.dumps(mark)[1:-1] for mark in _marks(key))
+    samples = await database.rows(
+        f"SELECT payload, id FROM ended_samples WHERE {_COPIES} AND NOT {_NEEDED_SAMPLE}", marks
+    )
+    values = [(payloads.read(payloads.value_of, text), number) for text, number in samples]
+    events = await database.rows(
+        f"SELECT payload, id FROM events WHERE {_COPIES} AND occurred_at <= ? AND NOT {NEEDED}", (*marks, asked_at)
+    )
+    signed = [(payloads.read(payloads.event_of, text), number) for text, number in events]
+    bare = [
+        (replace(event, meter_values=tuple(value.with_signature(None) for value in event.meter_values)), number)
+        for event, number in signed
+        if event is not None
+    ]
+    await database.write_together(
+        (
+            "UPDATE ended_samples SET payload = ? WHERE id = ?",
+            [(payloads.of_value(one.with_signature(None)), number) for one, number in values if one is not None],
+        ),
+        ("UPDATE events SET payload = ? WHERE id = ?", [(payloads.of_event(one), number) for one, number in bare]),
+    )
+    left = await database.rows(
+        f"SELECT COUNT(*) FROM events WHERE {_COPIES} AND occurred_at <= ? AND {NEEDED}", (*marks, asked_at)
+    )
+    return int(str(left[0][0]))
+
+
+def _marks(key: Key) -> tuple[str, str]:
+    """What OCMF says of it, in lower case: its kind (IT) and its value (ID)."""
+    return f'"it":"{holder_of(IdToken(*key)).kind}"'.lower(), f'"id":{json.dumps(key[0])}'.lower()
