@@ -63,6 +63,8 @@ class Answer(Generic[ResponseT]):
 
     response: ResponseT
     then: Errand | None = None
+    otherwise: Callable[[], None] = lambda: None
+    """takes back what the errand was to do, where the answer does not leave or the errand will not be done"""
 
 
 class Handlers:
@@ -221,15 +223,25 @@ class Session:
             _log.info("%s is refused: %s %s", call.action[:50], answer.code, answer.description)
             await self._send(answer)
             return
+        follows = False
+        try:
+            follows = await self._leaves(call, answer) and (
+                answer.then is None or self._errands.start(call.action, answer.then)
+            )
+        finally:
+            if not follows:
+                answer.otherwise()
+
+    async def _leaves(self, call: Call, answer: Answer[object]) -> bool:
+        """Send an answer; False where a CALLERROR has to take its place."""
         try:
             text = frame.encode(Result(call.id, answer.response))
         except ValueError as error:  # what is echoed, customData for one, can be read and yet not be written: 1e999
             _log.warning("the answer to %s cannot be written: %s", call.action, error)
             await self._send(Error(call.id, "FormatViolation", f"the answer cannot be written: {error}"))
-            return
+            return False
         await self._send_text(text)
-        if answer.then is not None:
-            self._errands.start(call.action, answer.then)
+        return True
 
     async def _outcome(self, call: Call) -> Answer[object] | Error:
         if (refusal := self._gate.refusal_to_answer(call.action)) is not None:

@@ -167,6 +167,10 @@ class ChargingStation:
         """A start on this EVSE was accepted and is about to be carried out: no second one meanwhile."""
         self._starting.add(evse_id)
 
+    def forgo(self, evse_id: int) -> None:
+        """It is not carried out after all: the next one may come."""
+        self._starting.discard(evse_id)
+
     async def start(self, id_token: IdToken, group_id: IdToken | None, evse_id: int, remote_start_id: int) -> bool:
         """Start as requested (F01, F02), asking the CSMS first where AuthorizeRemoteStart says so.
 
@@ -193,7 +197,7 @@ class ChargingStation:
             evse.authorize(authorization, TriggerReason.REMOTE_START)
             return True
         finally:
-            self._starting.discard(evse_id)
+            self.forgo(evse_id)
 
     def evse_of_transaction(self, transaction_id: str) -> Evse | None:
         """The EVSE on which a transaction is running; None when it is not running (F03.FR.08)."""

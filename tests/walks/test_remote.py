@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +153,39 @@ async def test_an_evse_that_waits_for_a_cable_rejects_a_second_start(tmp_path: P
         await walk.plug()
         started = await event(walk, "Started", "RemoteStart")
         assert started["transactionInfo"]["remoteStartId"] == 1
+
+
+async def test_after_an_answer_that_did_not_leave_the_evse_takes_the_next_start(tmp_path: Path) -> None:
+    """F01.FR.02, F02.FR.10: the CSMS closes the link while it asks; what it was not told is not waited for."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        request = {"idToken": token(), "remoteStartId": 1, "evseId": 1}
+        await walk.csms.send_raw(json.dumps([2, "lost", "RequestStartTransaction", request]))
+        await walk.csms.close()
+        await walk.until(lambda: walk.csms.connections > 1 and walk.csms.connected)
+        await walk.settle()
+        assert walk.evse.authorized is None
+        assert (await ask_start(walk, remote_start_id=2))["status"] == "Accepted"
+        await event(walk, "Started", "RemoteStart", remoteStartId=2)
+
+
+async def test_a_start_that_nobody_has_time_for_keeps_no_other_out(tmp_path: Path) -> None:
+    """F01.FR.02, F02.FR.10: more errands than can be remembered."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        gate = asyncio.Event()
+
+        async def wait() -> None:
+            await gate.wait()
+
+        errands = walk.stack._errands  # pyright: ignore[reportPrivateUsage]  # a CSMS could fill it only slowly
+        while errands.start("wait", wait):
+            await walk.settle()
+        await ask_start(walk, remote_start_id=1)
+        gate.set()
+        await walk.settle()
+        assert (await ask_start(walk, remote_start_id=2))["status"] == "Accepted"
+        await event(walk, "Started", "RemoteStart", remoteStartId=2)
 
 
 @pytest.mark.parametrize("trouble", ["faulted", "unavailable", "unknown"])
