@@ -51,7 +51,7 @@ class RemoteControl:
         evse_id = request.get("evseId")
         if evse_id is not None and evse_id not in self._station.evses:
             return _rejected("UnknownEvse", f"evseId {evse_id} does not exist")
-        result = self._station.check_start(evse_id)
+        result = self._station.check_start(evse_id, id_token)
         if result.answer is StartAnswer.REJECTED or result.evse_id is None:
             return _rejected("Rejected", result.reason or "")
         chosen = result.evse_id

@@ -9,7 +9,7 @@ import pytest
 
 from station.tokens.admission import TokenOutcome
 from tests.walk import CARD, OTHER_CARD, Walk, walking
-from tests.walks.steps import ask_stop, charge, event, statuses, token, transaction_id, tx_points
+from tests.walks.steps import ask_start, ask_stop, charge, event, statuses, token, transaction_id, tx_points
 
 ATTACHED = [{"attached_cable": True}]
 
@@ -159,6 +159,21 @@ async def test_a_cable_that_stays_locked_waits_for_its_holder(tmp_path: Path) ->
         await walk.until(lambda: not walk.board.locked)
         await walk.unplug()
         await walk.until(lambda: statuses(walk)[-1] == "Available")
+
+
+async def test_a_cable_that_stays_locked_is_nobody_elses(tmp_path: Path) -> None:
+    """E09.FR.03: no other card and no remote start takes its place; they go to the next EVSE."""
+    rows = tx_points("EVConnected,Authorized", "Authorized", OCPPCommCtrlr__UnlockOnEVSideDisconnect=False)
+    async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}], variable=rows) as walk:
+        await charge(walk)
+        await walk.unplug(ev_side=True)
+        await event(walk, "Ended", "EVCommunicationLost")
+        assert await walk.present(OTHER_CARD) is TokenOutcome.REJECTED
+        assert (await ask_start(walk, card=OTHER_CARD))["status"] == "Rejected"
+        assert (await ask_start(walk, card=OTHER_CARD, evse_id=None))["status"] == "Accepted"
+        assert walk.life.station.evses[2].authorized == OTHER_CARD
+        assert walk.board.locked
+        assert (await ask_start(walk))["status"] == "Accepted"  # the holder may charge on
 
 
 async def test_reconnected_after_a_deauthorizing_disconnect_gets_no_energy(tmp_path: Path) -> None:
