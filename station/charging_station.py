@@ -235,8 +235,9 @@ def _hindrance(evse: Evse, id_token: IdToken) -> str | None:
     """Why a token cannot start a charge here remotely; None: it can."""
     if not usable(evse):  # F01.FR.23, F02.FR.25
         return f"it is {evse.connector_status}"
-    if evse.state.authorization is not None:  # F01.FR.24, F02.FR.26
-        return "it has an authorized transaction"
+    transaction = evse.state.transaction
+    if evse.state.authorization is not None or (transaction is not None and transaction.holder is not None):
+        return "it has a transaction that has been authorized"  # F01.FR.24, F02.FR.26
     if not may_hold(evse, id_token):
         return "it is kept for somebody else"
     return None

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from station.model import Fault
+from station.model import Fault, IdToken
 from station.tokens.admission import TokenOutcome
 from tests.csms import Csms
-from tests.walk import OTHER_CARD, walking
+from tests.walk import CARD, OTHER_CARD, walking
 from tests.walks.steps import (
     GROUP,
     answering,
@@ -142,6 +142,20 @@ async def test_an_evse_that_is_in_use_rejects(tmp_path: Path) -> None:
         assert answer["status"] == "Rejected"
         assert sum(walk.board.currents_a) > 0
         assert len(walk.events()) == told
+
+
+@pytest.mark.parametrize("card", [CARD, OTHER_CARD])
+async def test_a_transaction_that_has_been_authorized_is_matched_with_no_start(tmp_path: Path, card: IdToken) -> None:
+    """F01.FR.24, F02.FR.26: its authorization has ended, it goes on; the next EVSE is free."""
+    rows = tx_points("EVConnected", "EVConnected")
+    async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}], variable=rows) as walk:
+        await charge(walk)
+        assert await walk.present() is TokenOutcome.STOPPED
+        await event(walk, "Updated", "StopAuthorized")
+        assert (await ask_start(walk, card=card))["status"] == "Rejected"
+        assert (await ask_start(walk, card=card, evse_id=None))["status"] == "Accepted"
+        assert walk.evse.authorized is None
+        assert walk.life.station.evses[2].authorized == card
 
 
 async def test_an_evse_that_waits_for_a_cable_rejects_a_second_start(tmp_path: Path) -> None:
