@@ -167,7 +167,12 @@ def _update(state: EvseState, cause: Cause, rules: Rules, now: datetime) -> Outc
 
 def _end(state: EvseState, cause: Cause, rules: Rules, now: datetime) -> Outcome:
     outcome = _tell(state, EventType.ENDED, cause, rules, now)
-    ended = replace(outcome.state, transaction=None, authorization=None, untold=None, signed_id=None)
+    kept_for = state.lock_held_for
+    if cause.trigger is TriggerReason.EV_COMMUNICATION_LOST and state.authorization is not None:
+        kept_for = state.authorization.id_token  # E10.FR.01: who is authorized fetches the cable with the token
+    ended = replace(
+        outcome.state, transaction=None, authorization=None, untold=None, signed_id=None, lock_held_for=kept_for
+    )
     return Outcome(ended, outcome.events)
 
 

@@ -161,6 +161,29 @@ async def test_a_cable_that_stays_locked_waits_for_its_holder(tmp_path: Path) ->
         await walk.until(lambda: statuses(walk)[-1] == "Available")
 
 
+@pytest.mark.parametrize("stop", ["EVConnected,Authorized", "PowerPathClosed", "EnergyTransfer"])
+@pytest.mark.parametrize("unlocks", [True, False])
+async def test_a_cable_waits_for_its_holder_although_the_transaction_has_ended(
+    tmp_path: Path, stop: str, unlocks: bool
+) -> None:
+    """E10.FR.01: whatever the stop points are, and UnlockOnEVSideDisconnect is of E09."""
+    rows = tx_points(
+        "EVConnected,Authorized",
+        stop,
+        TxCtrlr__StopTxOnEVSideDisconnect=False,
+        OCPPCommCtrlr__UnlockOnEVSideDisconnect=unlocks,
+    )
+    async with walking(tmp_path, variable=rows) as walk:
+        await charge(walk)
+        await walk.unplug(ev_side=True)
+        await event(walk, "Ended", "EVCommunicationLost", stoppedReason="EVDisconnected")
+        await walk.advance(30)
+        assert walk.board.locked
+        assert await walk.present(OTHER_CARD) is TokenOutcome.REJECTED
+        assert await walk.present() is TokenOutcome.UNLOCKED
+        await walk.until(lambda: not walk.board.locked)
+
+
 async def test_a_cable_that_stays_locked_is_nobody_elses(tmp_path: Path) -> None:
     """E09.FR.03: no other card and no remote start takes its place; they go to the next EVSE."""
     rows = tx_points("EVConnected,Authorized", "Authorized", OCPPCommCtrlr__UnlockOnEVSideDisconnect=False)
