@@ -12,7 +12,15 @@ from datetime import datetime
 from enum import StrEnum
 
 from metering.frozen import frozen
-from station.evse_state import Cause, EvseState, OpenTransaction, all_faults, energy_flows, ev_connected
+from station.evse_state import (
+    Cause,
+    EvseState,
+    OpenTransaction,
+    all_faults,
+    blocking_faults,
+    energy_flows,
+    ev_connected,
+)
 from station.model import (
     ChargingState,
     EventType,
@@ -99,7 +107,7 @@ def react(
 ) -> Outcome:
     """What a change from `before` to `after` means for the transaction on this EVSE."""
     if cause is None and after.charging_state is not before.charging_state:
-        cause = Cause(TriggerReason.CHARGING_STATE_CHANGED)
+        cause = Cause(_own_trigger(after))
     gained, lost = points(after) - points(before), points(before) - points(after)
     transaction = after.transaction
     if transaction is None:
@@ -131,6 +139,13 @@ def react(
     if cause.trigger is TriggerReason.DEAUTHORIZED and _still_flows(after):
         return Outcome(replace(after, transaction=replace(transaction, refused=cause)))
     return _update(after, cause, rules, now)
+
+
+def _own_trigger(state: EvseState) -> TriggerReason:
+    """Why a charging state is reached that nobody asked for; a fault is the more specific reason (E02.FR.17)."""
+    if blocking_faults(state) and state.charging_state is not ChargingState.CHARGING:
+        return TriggerReason.ABNORMAL_CONDITION
+    return TriggerReason.CHARGING_STATE_CHANGED
 
 
 def _ends(cause: Cause, state: EvseState, rules: Rules) -> bool:
