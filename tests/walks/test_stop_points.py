@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from station.model import Fault
 from station.tokens.admission import TokenOutcome
 from tests.walk import CARD, OTHER_CARD, Walk, walking
 from tests.walks.steps import ask_start, ask_stop, charge, event, statuses, token, transaction_id, tx_points
@@ -266,6 +267,23 @@ async def test_an_attached_cable_that_is_not_plugged_in_again_times_out(tmp_path
         await walk.plug()
         await walk.advance(10)
         assert nothing_flows(walk)
+
+
+async def test_an_authorization_whose_vehicle_left_with_its_cable_times_out(tmp_path: Path) -> None:
+    """C01.FR.26, E03.FR.05: a lock that did not close let the cable go; the next one may come."""
+    rows = tx_points(
+        "Authorized", "Authorized", TxCtrlr__StopTxOnEVSideDisconnect=False, TxCtrlr__EVConnectionTimeOut=30
+    )
+    async with walking(tmp_path, variable=rows) as walk:
+        await walk.accepted()
+        walk.board.raise_fault(Fault.LOCK)
+        await walk.plug()
+        await walk.present()
+        await walk.advance(5)
+        await walk.unplug()
+        await walk.advance(31)
+        await event(walk, "Ended", "EVConnectTimeout", stoppedReason="Timeout")
+        assert (await ask_start(walk, card=OTHER_CARD))["status"] == "Accepted"
 
 
 async def test_a_socket_waits_for_the_holder_without_end(tmp_path: Path) -> None:
