@@ -295,6 +295,15 @@ async def test_a_time_that_cannot_be_is_ignored(tmp_path: Path, nonsense: str) -
         assert clock.now() - began == timedelta(seconds=clock.monotonic())
 
 
+async def test_a_triggered_heartbeat_tells_the_time_too(tmp_path: Path) -> None:
+    """G02.FR.06."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        walk.csms.answers["Heartbeat"] = lambda _: {"currentTime": "2031-01-01T00:00:00Z"}
+        await walk.csms.call("TriggerMessage", {"requestedMessage": "Heartbeat"})
+        await walk.until(lambda: walk.application.clock.now().year == 2031)
+
+
 async def test_without_heartbeat_as_a_source_the_clock_stays(tmp_path: Path) -> None:
     """B01.FR.06: only where TimeSource says so."""
     csms = Csms()
