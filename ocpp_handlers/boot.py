@@ -76,6 +76,11 @@ class BootGate:
             return True
         return requested and self.state is BootState.PENDING
 
+    async def decided(self) -> None:
+        """Wait until the CSMS has answered a BootNotification: before that nothing else is sent (B01.FR.08)."""
+        while self.state is BootState.UNKNOWN:
+            await self.changed.wait()
+
     def refusal_to_answer(self, action: str) -> Error | None:
         """B03.FR.08: a CSMS that rejected the station has nothing to ask; before that it may (B02.FR.01)."""
         del action

@@ -97,6 +97,10 @@ class Gate(Protocol):
         """Whether a CALL may be sent now; `requested`: the CSMS has asked for it."""
         ...
 
+    async def decided(self) -> None:
+        """Wait until the CSMS has said what it thinks of the station."""
+        ...
+
 
 class Wire(Protocol):
     """The websocket, as far as a session needs it."""
@@ -170,6 +174,8 @@ class Session:
         Raises:
             NoAnswerError: refused, too late, not allowed now, or the link has ended.
         """
+        if requested:
+            await self._gate.decided()  # F06.FR.10, B07.FR.04: what was asked for too early comes later
         async with self._turn:
             if self._ended:
                 raise LinkLostError("the link ended")
