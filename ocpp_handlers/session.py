@@ -185,11 +185,12 @@ class Session:
             answer = await self._ask(Call(str(uuid.uuid4()), action.name, request))
         if isinstance(answer, Error):
             raise RefusedError(answer.code, answer.description)
-        fault = self._schemas.fault_of_response(action.name, answer.payload)
+        payload = self._schemas.without_surplus(action.name, answer.payload)
+        fault = self._schemas.fault_of_response(action.name, payload)
         if fault is not None:
             _log.warning("answer to %s is not valid: %s", action.name, fault.description)
             raise RefusedError(fault.code, fault.description)
-        return cast("ResponseT", answer.payload)
+        return cast("ResponseT", payload)
 
     async def _ask(self, call: Call) -> Result | Error:
         answer: asyncio.Future[Result | Error] = asyncio.get_running_loop().create_future()
