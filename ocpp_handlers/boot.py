@@ -76,6 +76,11 @@ class BootGate:
             return True
         return requested and self.state is BootState.PENDING
 
+    async def decided(self) -> None:
+        """Wait until the CSMS has answered a BootNotification: before that nothing else is sent (B01.FR.08)."""
+        while self.state is BootState.UNKNOWN:
+            await self.changed.wait()
+
     def refusal_to_answer(self, action: str) -> Error | None:
         """B03.FR.08: a CSMS that rejected the station has nothing to ask; before that it may (B02.FR.01)."""
         del action
@@ -178,12 +183,12 @@ class Boot:
         except NoAnswerError as error:
             _log.warning("no answer to Heartbeat: %s", error)
         else:
-            self._tell_time(answer["currentTime"])
+            self.heed_time(answer["currentTime"])
 
     def _take(self, answer: m.BootNotificationResponse) -> None:
         """What the answer means."""
         interval_s = min(int(answer["interval"]), _LONGEST_WAIT_S)
-        self._tell_time(answer["currentTime"])
+        self.heed_time(answer["currentTime"])
         if answer["status"] == "Accepted" and interval_s > 0:  # B01.FR.04
             setting = type(self._settings).heartbeat_interval_s
             self._settings.override(setting, min(interval_s, _LONGEST_HEARTBEAT_S))
@@ -208,7 +213,8 @@ class Boot:
         self._triggered = False
         return {"reason": reason.value, "chargingStation": station}
 
-    def _tell_time(self, text: str) -> None:
+    def heed_time(self, text: str) -> None:
+        """Take the time of the CSMS, as it says it, for what it is worth (B01.FR.06, G02.FR.06)."""
         try:
             moment = timestamps.decode(text)
         except ValueError as error:

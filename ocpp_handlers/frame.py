@@ -14,6 +14,7 @@ Payload: TypeAlias = dict[str, object]
 UNREADABLE_ID = "-1"
 """the message id of a CALLERROR to a frame whose own cannot be read (§4.2.3)"""
 _LONGEST_ID = 36
+_LARGEST_EXACT = 2**53
 _CALL, _RESULT, _ERROR = 2, 3, 4
 
 
@@ -60,7 +61,7 @@ def decode(text: str | bytes) -> Frame:
     if isinstance(text, bytes):
         return _refuse(UNREADABLE_ID, "RpcFrameworkError", "a binary frame")
     try:
-        parts = json.loads(text, parse_constant=_no_constant)
+        parts = json.loads(text, parse_constant=_no_constant, parse_float=_number)
     except (ValueError, RecursionError) as error:
         return _refuse(UNREADABLE_ID, "RpcFrameworkError", f"not JSON: {type(error).__name__}")
     if not isinstance(parts, list) or len(cast("list[object]", parts)) < 2:
@@ -172,6 +173,12 @@ def _is_text(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _number(text: str) -> float:
+    """A number with a point. JSON schema takes 1.0 for an integer, and some libraries write integers so."""
+    value = float(text)
+    return int(value) if value.is_integer() and abs(value) <= _LARGEST_EXACT else value
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -51,7 +51,7 @@ class RemoteControl:
         evse_id = request.get("evseId")
         if evse_id is not None and evse_id not in self._station.evses:
             return _rejected("UnknownEvse", f"evseId {evse_id} does not exist")
-        result = self._station.check_start(evse_id)
+        result = self._station.check_start(evse_id, id_token)
         if result.answer is StartAnswer.REJECTED or result.evse_id is None:
             return _rejected("Rejected", result.reason or "")
         chosen = result.evse_id
@@ -76,7 +76,7 @@ class RemoteControl:
         response: m.RequestStartTransactionResponse = {"status": "Accepted"}
         if result.transaction_id is not None:  # F01.FR.13
             response["transactionId"] = result.transaction_id
-        return Answer(response, start)
+        return Answer(response, start, otherwise=lambda: self._station.forgo(chosen))
 
     async def request_stop(self, request: m.RequestStopTransactionRequest) -> Answer[m.RequestStopTransactionResponse]:
         """F03."""

@@ -45,6 +45,23 @@ class Schemas:
         """What is wrong with the payload of a CALLRESULT to this action; None when nothing is."""
         return self._fault(f"{action}Response", payload)
 
+    def without_surplus(self, action: str, payload: object) -> object:
+        """The payload of a CALLRESULT without nulls and fields that the schema does not know, taken out in place.
+
+        Many a CSMS writes `"idTokenInfo": null` for what is absent, or adds a field of its own.
+        """
+        try:
+            errors = list(self._validator(f"{action}Response").iter_errors(payload))
+        except ValueError:
+            return payload  # `fault_of_response` says why
+        for path in [path for error in errors for path in _surplus(error)]:
+            parent = payload
+            for step in path[:-1]:
+                parent = cast("dict[str | int, object]", parent)[step]
+            if isinstance(parent, dict):  # not a null in a list
+                cast("dict[str | int, object]", parent).pop(path[-1], None)
+        return payload
+
     def _fault(self, message: str, payload: object) -> SchemaFault | None:
         if message not in self._files:
             return SchemaFault("NotImplemented", "OCPP 2.0.1 has no such action.")
@@ -89,6 +106,19 @@ def _path(error: ValidationError) -> list[str | int]:
             return [*error.instance_path, unexpected[0]]
         case _:
             return error.instance_path
+
+
+def _surplus(error: ValidationError) -> list[list[str | int]]:
+    """The paths of the fields that this error is about and that can be left out."""
+    from jsonschema_rs import ValidationErrorKind as Kind
+
+    match error.kind:
+        case Kind.AdditionalProperties(unexpected):
+            return [[*error.instance_path, name] for name in unexpected]
+        case Kind.Type() if error.instance is None and error.instance_path:
+            return [error.instance_path]
+        case _:
+            return []
 
 
 def _position(error: ValidationError, payload: object) -> list[int]:

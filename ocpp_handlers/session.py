@@ -63,6 +63,8 @@ class Answer(Generic[ResponseT]):
 
     response: ResponseT
     then: Errand | None = None
+    otherwise: Callable[[], None] = lambda: None
+    """takes back what the errand was to do, where the answer does not leave or the errand will not be done"""
 
 
 class Handlers:
@@ -93,6 +95,10 @@ class Gate(Protocol):
 
     def may_send(self, action: str, *, requested: bool) -> bool:
         """Whether a CALL may be sent now; `requested`: the CSMS has asked for it."""
+        ...
+
+    async def decided(self) -> None:
+        """Wait until the CSMS has said what it thinks of the station."""
         ...
 
 
@@ -168,6 +174,8 @@ class Session:
         Raises:
             NoAnswerError: refused, too late, not allowed now, or the link has ended.
         """
+        if requested:
+            await self._gate.decided()  # F06.FR.10, B07.FR.04: what was asked for too early comes later
         async with self._turn:
             if self._ended:
                 raise LinkLostError("the link ended")
@@ -177,11 +185,12 @@ class Session:
             answer = await self._ask(Call(str(uuid.uuid4()), action.name, request))
         if isinstance(answer, Error):
             raise RefusedError(answer.code, answer.description)
-        fault = self._schemas.fault_of_response(action.name, answer.payload)
+        payload = self._schemas.without_surplus(action.name, answer.payload)
+        fault = self._schemas.fault_of_response(action.name, payload)
         if fault is not None:
             _log.warning("answer to %s is not valid: %s", action.name, fault.description)
             raise RefusedError(fault.code, fault.description)
-        return cast("ResponseT", answer.payload)
+        return cast("ResponseT", payload)
 
     async def _ask(self, call: Call) -> Result | Error:
         answer: asyncio.Future[Result | Error] = asyncio.get_running_loop().create_future()
@@ -221,15 +230,25 @@ class Session:
             _log.info("%s is refused: %s %s", call.action[:50], answer.code, answer.description)
             await self._send(answer)
             return
+        follows = False
+        try:
+            follows = await self._leaves(call, answer) and (
+                answer.then is None or self._errands.start(call.action, answer.then)
+            )
+        finally:
+            if not follows:
+                answer.otherwise()
+
+    async def _leaves(self, call: Call, answer: Answer[object]) -> bool:
+        """Send an answer; False where a CALLERROR has to take its place."""
         try:
             text = frame.encode(Result(call.id, answer.response))
         except ValueError as error:  # what is echoed, customData for one, can be read and yet not be written: 1e999
             _log.warning("the answer to %s cannot be written: %s", call.action, error)
             await self._send(Error(call.id, "FormatViolation", f"the answer cannot be written: {error}"))
-            return
+            return False
         await self._send_text(text)
-        if answer.then is not None:
-            self._errands.start(call.action, answer.then)
+        return True
 
     async def _outcome(self, call: Call) -> Answer[object] | Error:
         if (refusal := self._gate.refusal_to_answer(call.action)) is not None:

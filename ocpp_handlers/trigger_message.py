@@ -98,7 +98,8 @@ class TriggerMessage:
 
     def _heartbeat(self) -> tuple[m.TriggerMessageStatusEnumType, Errand | None]:
         async def beat() -> None:
-            await self._link.call(actions.HEARTBEAT, {}, requested=True)
+            answer = await self._link.call(actions.HEARTBEAT, {}, requested=True)
+            self._boot.heed_time(answer["currentTime"])
 
         return "Accepted", beat
 

@@ -21,7 +21,7 @@ from station.model import (
     TriggerReason,
 )
 from station.ports import Csms, NoCsms
-from station.tokens.admission import Admission, usable
+from station.tokens.admission import Admission, may_hold, usable
 from station.tokens.authorization import Authorizer, shown
 
 if TYPE_CHECKING:
@@ -142,30 +142,29 @@ class ChargingStation:
 
     # Remote start and stop (F01–F03)
 
-    def check_start(self, evse_id: int | None) -> StartResult:
+    def check_start(self, evse_id: int | None, id_token: IdToken) -> StartResult:
         """Whether a remote start can be done. `start` does it, after the answer has left."""
         if self.restart.closed:
             return StartResult(StartAnswer.REJECTED, reason="the station is about to restart")
         if not self.activated():
             return StartResult(StartAnswer.REJECTED, reason="the station is not activated yet")
-        if evse_id is None:
-            free = [e for e in self.evses.values() if e.state.authorization is None and e.id not in self._starting]
-            candidates = [evse for evse in free if usable(evse)]
-            candidates.sort(key=lambda evse: not ev_connected(evse.state))  # F01.FR.20
-            evse = candidates[0] if candidates else None
-        else:
-            evse = self.evses.get(evse_id)
-        if evse is None:
-            return StartResult(StartAnswer.REJECTED, reason="no EVSE can be used")
-        if not usable(evse):  # F01.FR.23, F02.FR.25
-            return StartResult(StartAnswer.REJECTED, reason=f"EVSE is {evse.connector_status}")
-        if evse.state.authorization is not None or evse.id in self._starting:  # F01.FR.24, F02.FR.26
-            return StartResult(StartAnswer.REJECTED, reason="EVSE has an authorized transaction")
-        return StartResult(StartAnswer.ACCEPTED, evse.id, evse.transaction_id)
+        meant = [evse for evse in self.evses.values() if evse_id in {None, evse.id}]
+        meant.sort(key=lambda evse: not ev_connected(evse.state))  # F01.FR.20
+        reason = "there is no such EVSE"
+        for evse in meant:
+            hindrance = _hindrance(evse, id_token) if evse.id not in self._starting else "it is about to start"
+            if hindrance is None:
+                return StartResult(StartAnswer.ACCEPTED, evse.id, evse.transaction_id)
+            reason = f"EVSE {evse.id}: {hindrance}"
+        return StartResult(StartAnswer.REJECTED, reason=reason)
 
     def promise(self, evse_id: int) -> None:
         """A start on this EVSE was accepted and is about to be carried out: no second one meanwhile."""
         self._starting.add(evse_id)
+
+    def forgo(self, evse_id: int) -> None:
+        """It is not carried out after all: the next one may come."""
+        self._starting.discard(evse_id)
 
     async def start(self, id_token: IdToken, group_id: IdToken | None, evse_id: int, remote_start_id: int) -> bool:
         """Start as requested (F01, F02), asking the CSMS first where AuthorizeRemoteStart says so.
@@ -186,9 +185,7 @@ class ChargingStation:
             if self._authorizer.is_master_pass(group_id):  # C16.FR.03
                 _log.info("remote start of %s: a master pass starts nothing", shown(id_token))
                 return False
-            if evse.state.authorization is not None or not usable(evse) or self.restart.closed:
-                return False
-            if not self.activated():
+            if _hindrance(evse, id_token) is not None or self.restart.closed or not self.activated():
                 return False
             authorization = Authorization(
                 id_token,
@@ -200,7 +197,7 @@ class ChargingStation:
             evse.authorize(authorization, TriggerReason.REMOTE_START)
             return True
         finally:
-            self._starting.discard(evse_id)
+            self.forgo(evse_id)
 
     def evse_of_transaction(self, transaction_id: str) -> Evse | None:
         """The EVSE on which a transaction is running; None when it is not running (F03.FR.08)."""
@@ -239,3 +236,15 @@ class ChargingStation:
             evse.end_authorization(TriggerReason.DEAUTHORIZED, StoppedReason.DE_AUTHORIZED, keep_locked=True)
         else:  # E05.FR.02, E05.FR.03
             evse.refuse_energy(beyond_wh=self.settings.max_energy_on_invalid_id_wh)
+
+
+def _hindrance(evse: Evse, id_token: IdToken) -> str | None:
+    """Why a token cannot start a charge here remotely; None: it can."""
+    if not usable(evse):  # F01.FR.23, F02.FR.25
+        return f"it is {evse.connector_status}"
+    transaction = evse.state.transaction
+    if evse.state.authorization is not None or (transaction is not None and transaction.holder is not None):
+        return "it has a transaction that has been authorized"  # F01.FR.24, F02.FR.26
+    if not may_hold(evse, id_token):
+        return "it is kept for somebody else"
+    return None

@@ -104,6 +104,7 @@ class Evse:
         self._clock = clock
         self._charging_time = ChargingTime(clock)
         self._draw = DrawWatch(clock)
+        self._unlock_until_s = -_UNLOCK_S
         recorder.offered = lambda: self.offered
         recorder.time_status = lambda: self.time_status()
         recorder.online = lambda: self.online()
@@ -232,13 +233,15 @@ class Evse:
     async def unlock(self) -> bool:
         """Let the cable go, whoever it was kept for; returns whether the lock opened (F05.FR.04, F05.FR.06).
 
-        The order goes out again even where the lock seems to be open, with or without a cable.
+        The order goes out again even where the lock seems to be open, with or without a cable. Whoever asks again
+        soon waits no longer than who asked first: a flood of these would keep the CSMS from being heard.
         """
         cause = Cause(TriggerReason.UNLOCK_COMMAND) if self.state.transaction is not None else None  # E02.FR.17
         self._become(replace(self.state, lock_held_for=None), cause)
         self._driver.repeat()
-        given_up_s = self._clock.monotonic() + _UNLOCK_S
-        while self.state.seen.locked and (left_s := given_up_s - self._clock.monotonic()) > 0:
+        if (now_s := self._clock.monotonic()) >= self._unlock_until_s + _UNLOCK_S:
+            self._unlock_until_s = now_s + _UNLOCK_S
+        while self.state.seen.locked and (left_s := self._unlock_until_s - self._clock.monotonic()) > 0:
             await self.changed.wait_at_most(self._clock, left_s)
         return not self.state.seen.locked and Fault.LOCK not in self.state.seen.faults
 
@@ -288,13 +291,8 @@ class Evse:
         faults = self.state.faults | {fault} if present else self.state.faults - {fault}
         if faults == self.state.faults:
             return
-        _log.log(
-            logging.WARNING if present else logging.INFO,
-            "EVSE %d: %s %s",
-            self.id,
-            fault,
-            "found" if present else "gone",
-        )
+        level, what = (logging.WARNING, "found") if present else (logging.INFO, "gone")
+        _log.log(level, "EVSE %d: %s %s", self.id, fault, what)
         after = replace(self.state, faults=faults)
         ending = self._ending_cause(frozenset({fault})) if present else None
         if ending is not None:

@@ -353,7 +353,7 @@ def connection_deadline_s(state: EvseState, timeout_s: float) -> float | None:
     """When an authorization without a vehicle ends (C01.FR.26, E03.FR.05, E10.FR.02); None: never."""
     if state.authorization is None or ev_connected(state):
         return None
-    if state.connection_lost_s is not None and not state.attached_cable:
+    if state.connection_lost_s is not None and state.seen.cable_plugged and not state.attached_cable:
         return None  # E10.FR.01: a cable in the socket waits for its holder
     since_s = state.authorization.since_s if state.connection_lost_s is None else state.connection_lost_s
     return since_s + timeout_s

@@ -12,7 +12,15 @@ from datetime import datetime
 from enum import StrEnum
 
 from metering.frozen import frozen
-from station.evse_state import Cause, EvseState, OpenTransaction, all_faults, energy_flows, ev_connected
+from station.evse_state import (
+    Cause,
+    EvseState,
+    OpenTransaction,
+    all_faults,
+    blocking_faults,
+    energy_flows,
+    ev_connected,
+)
 from station.model import (
     ChargingState,
     EventType,
@@ -99,7 +107,7 @@ def react(
 ) -> Outcome:
     """What a change from `before` to `after` means for the transaction on this EVSE."""
     if cause is None and after.charging_state is not before.charging_state:
-        cause = Cause(TriggerReason.CHARGING_STATE_CHANGED)
+        cause = Cause(_own_trigger(after))
     gained, lost = points(after) - points(before), points(before) - points(after)
     transaction = after.transaction
     if transaction is None:
@@ -131,6 +139,13 @@ def react(
     if cause.trigger is TriggerReason.DEAUTHORIZED and _still_flows(after):
         return Outcome(replace(after, transaction=replace(transaction, refused=cause)))
     return _update(after, cause, rules, now)
+
+
+def _own_trigger(state: EvseState) -> TriggerReason:
+    """Why a charging state is reached that nobody asked for; a fault is the more specific reason (E02.FR.17)."""
+    if blocking_faults(state) and state.charging_state is not ChargingState.CHARGING:
+        return TriggerReason.ABNORMAL_CONDITION
+    return TriggerReason.CHARGING_STATE_CHANGED
 
 
 def _ends(cause: Cause, state: EvseState, rules: Rules) -> bool:
@@ -167,7 +182,12 @@ def _update(state: EvseState, cause: Cause, rules: Rules, now: datetime) -> Outc
 
 def _end(state: EvseState, cause: Cause, rules: Rules, now: datetime) -> Outcome:
     outcome = _tell(state, EventType.ENDED, cause, rules, now)
-    ended = replace(outcome.state, transaction=None, authorization=None, untold=None, signed_id=None)
+    kept_for = state.lock_held_for
+    if cause.trigger is TriggerReason.EV_COMMUNICATION_LOST and state.authorization is not None:
+        kept_for = state.authorization.id_token  # E10.FR.01: who is authorized fetches the cable with the token
+    ended = replace(
+        outcome.state, transaction=None, authorization=None, untold=None, signed_id=None, lock_held_for=kept_for
+    )
     return Outcome(ended, outcome.events)
 
 

@@ -254,7 +254,7 @@ class Admission:
     def _meant(self, id_token: IdToken, evse_id: int | None, allowed: tuple[int, ...] = ()) -> Evse | None:
         """The EVSE that a token is meant for: named, or plugged and waiting, or the first free one (C01.FR.21)."""
         candidates = [evse for evse in self._within(evse_id) if (not allowed or evse.id in allowed) and usable(evse)]
-        free = [evse for evse in candidates if evse.state.authorization is None and _may_hold(evse, id_token)]
+        free = [evse for evse in candidates if evse.state.authorization is None and may_hold(evse, id_token)]
         plugged = sorted((evse for evse in free if ev_connected(evse.state)), key=lambda evse: evse.id in self._served)
         return next(iter([*plugged, *free, *candidates]), None)
 
@@ -308,14 +308,16 @@ def is_nobody(id_token: IdToken | None) -> bool:
     return id_token is not None and id_token.type == NOBODY.type
 
 
-def _may_hold(evse: Evse, id_token: IdToken) -> bool:
-    """C01.FR.23: one transaction has one holder."""
-    holder = evse.state.transaction.holder if evse.state.transaction is not None else None
-    return holder is None or id_token.same_as(holder)
+def may_hold(evse: Evse, id_token: IdToken) -> bool:
+    """One transaction has one holder (C01.FR.23), and so has a cable kept in its socket (E05.FR.11, E09.FR.03)."""
+    state = evse.state
+    holder = state.transaction.holder if state.transaction is not None else None
+    kept_for = None if state.attached_cable or is_nobody(state.lock_held_for) else state.lock_held_for
+    return all(other is None or id_token.same_as(other) for other in (holder, kept_for))
 
 
 def _start(evse: Evse, authorization: Authorization) -> TokenOutcome:
-    if not _may_hold(evse, authorization.id_token):
+    if not may_hold(evse, authorization.id_token):
         return TokenOutcome.REJECTED
     evse.authorize(authorization, TriggerReason.AUTHORIZED)
     return TokenOutcome.AUTHORIZED

@@ -18,7 +18,7 @@ JSON_VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=20,
 )
-IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=36)
+IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=36).filter(lambda text: text != "-1")
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
 
@@ -88,6 +88,12 @@ def _refusal(text: str | bytes) -> tuple[str, str]:
 def test_a_call_whose_id_cannot_be_read_is_refused_with_minus_one(text: str | bytes) -> None:
     """Part 4, §4.2.3."""
     assert _refusal(text) == ("-1", "RpcFrameworkError")
+
+
+def test_a_whole_number_with_a_point_is_an_integer() -> None:
+    call = frame.decode('[2, "1", "Any", [1.0, 1e2, -0.0, 1.5, 1e300]]')
+    assert isinstance(call, Call)
+    assert repr(call.payload) == "[1, 100, 0, 1.5, 1e+300]"
 
 
 def test_an_id_has_at_most_36_characters() -> None:

@@ -405,3 +405,26 @@ def test_whatever_comes_off_the_wire_a_fault_is_a_code_of_the_table_and_one_shor
         assert fault.code in ERROR_CODES
         assert fault.description.isprintable()
         assert 0 < len(fault.description) <= 255
+
+
+def test_what_is_too_much_in_an_answer_is_left_out_and_nothing_else(schemas: Schemas) -> None:
+    group = {"idToken": "F", "type": "Central", "colour": None}
+    custom = {"vendorId": "V", "kept": None}
+    info = {"status": "Accepted", "groupIdToken": group, "evseId": None, "customData": custom}
+    assert schemas.without_surplus("Authorize", {"idTokenInfo": info, "foreign": {"a": [None]}}) == {
+        "idTokenInfo": {
+            "status": "Accepted",
+            "groupIdToken": {"idToken": "F", "type": "Central"},
+            "customData": {"vendorId": "V", "kept": None},
+        }
+    }
+
+
+@pytest.mark.parametrize("payload", [None, [], {"idTokenInfo": None}, {"idTokenInfo": {"evseId": [None]}}])
+def test_what_an_answer_lacks_it_lacks_still(schemas: Schemas, payload: object) -> None:
+    assert schemas.fault_of_response("Authorize", schemas.without_surplus("Authorize", payload)) is not None
+
+
+@given(payload=st.fixed_dictionaries({}, optional={"idTokenInfo": JSON, "customData": JSON}) | JSON)
+def test_whatever_an_answer_is_it_can_be_relieved(schemas: Schemas, payload: object) -> None:
+    schemas.without_surplus("Authorize", payload)

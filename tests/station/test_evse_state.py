@@ -319,13 +319,15 @@ def test_an_authorization_without_a_vehicle_ends_after_the_timeout() -> None:
     assert connection_deadline_s(settled(state, READY, 60.0), 120.0) is None
 
 
-@pytest.mark.parametrize(("attached", "deadline_s"), [(True, 220.0), (False, None)])
+@pytest.mark.parametrize(
+    ("attached", "cable", "deadline_s"), [(True, False, 220.0), (False, True, None), (False, False, 220.0)]
+)
 def test_a_vehicle_that_left_has_the_timeout_to_come_back_unless_its_cable_waits(
-    attached: bool, deadline_s: float | None
+    attached: bool, cable: bool, deadline_s: float | None
 ) -> None:
-    """E10.FR.01, E10.FR.02"""
+    """C01.FR.26, E10.FR.01, E10.FR.02"""
     before = replace(READY, attached_cable=attached)
-    gone = replace(before, seen=replace(before.seen, pilot=PilotState.A, cable_plugged=not attached))
+    gone = replace(before, seen=replace(before.seen, pilot=PilotState.A, cable_plugged=cable))
     state = settled(before, gone, 100.0)
     assert connection_deadline_s(state, 120.0) == deadline_s
     back = settled(state, before, 110.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ EVSE_1 = {"id": 1}
 CONNECTOR_1 = {"id": 1, "connectorId": 1}
 
 
-async def order(walk: Walk, status: str, place: dict[str, int] | None = None) -> str:
+async def order(walk: Walk, status: str, place: Mapping[str, float] | None = None) -> str:
     """ChangeAvailability of an EVSE or connector, or of the station; the status answered."""
     request = {"operationalStatus": status} | ({"evse": place} if place is not None else {})
     answer = await walk.csms.call("ChangeAvailability", request)
@@ -35,6 +35,15 @@ async def test_a_scheduled_order_shows_itself_when_the_vehicle_leaves_and_never_
         await walk.unplug()
         await event(walk, "Ended", "EVCommunicationLost")
         assert statuses(walk) == ["Available", "Occupied", "Unavailable"]
+
+
+@pytest.mark.parametrize("place", [{"id": 1.0}, {"id": 1, "connectorId": 1.0}])
+async def test_an_integer_may_be_written_with_a_point(tmp_path: Path, place: dict[str, float]) -> None:
+    """G03.FR.02, G04.FR.02: JSON schema calls 1.0 an integer, and Gson writes it so."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        assert await order(walk, "Inoperative", place) == "Accepted"
+        assert statuses(walk)[-1] == "Unavailable"
 
 
 async def test_a_scheduled_order_can_be_taken_back(tmp_path: Path) -> None:

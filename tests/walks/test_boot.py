@@ -132,6 +132,22 @@ async def test_before_the_first_answer_the_csms_is_answered_as_while_pending(tmp
         assert (await csms.call("RequestStartTransaction", start))["status"] == "Rejected"
 
 
+async def test_what_is_asked_for_before_the_first_answer_comes_after_it(tmp_path: Path) -> None:
+    """B01.FR.08, B07.FR.04, F06.FR.10: what was Accepted is sent, once something may be sent."""
+    csms = Csms()
+    csms.answers["BootNotification"] = lambda _: Refuse("InternalError")
+    async with walking(tmp_path, csms) as walk:
+        await walk.until(lambda: csms.sent("BootNotification"))
+        report = {"requestId": 5, "reportBase": "ConfigurationInventory"}
+        assert (await csms.call("GetBaseReport", report))["status"] == "Accepted"
+        assert (await csms.call("TriggerMessage", {"requestedMessage": "Heartbeat"}))["status"] == "Accepted"
+        await walk.advance(5)
+        assert {received.action for received in csms.calls} == {"BootNotification"}
+        Answers(csms, "Pending", 300)
+        await walk.until(lambda: csms.sent("NotifyReport") and not csms.sent("NotifyReport")[-1]["tbc"])
+        await walk.until(lambda: csms.sent("Heartbeat"))
+
+
 async def test_while_pending_nothing_is_started_or_stopped_remotely(tmp_path: Path) -> None:
     """B02.FR.05; a local charge runs on, B02.FR.03."""
     rows = [{"component": "AuthCtrlr", "variable": "OfflineTxForUnknownIdEnabled", "value": "true"}]
@@ -343,6 +359,15 @@ async def test_a_time_that_cannot_be_is_ignored(tmp_path: Path, nonsense: str) -
         await walk.advance(200)
         assert len(csms.sent("Heartbeat")) >= 3
         assert clock.now() - began == timedelta(seconds=clock.monotonic())
+
+
+async def test_a_triggered_heartbeat_tells_the_time_too(tmp_path: Path) -> None:
+    """G02.FR.06."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        walk.csms.answers["Heartbeat"] = lambda _: {"currentTime": "2031-01-01T00:00:00Z"}
+        await walk.csms.call("TriggerMessage", {"requestedMessage": "Heartbeat"})
+        await walk.until(lambda: walk.application.clock.now().year == 2031)
 
 
 async def test_without_heartbeat_as_a_source_the_clock_stays(tmp_path: Path) -> None:

@@ -102,6 +102,8 @@ async def test_the_cable_of_a_refused_card_stays_locked_until_its_holder_comes(t
         await refused(walk)
         await event(walk, "Ended", "Deauthorized")
         await walk.advance(30)
+        walk.csms.answers["Authorize"] = answering("Accepted")
+        assert await walk.present(OTHER_CARD) is TokenOutcome.REJECTED
         assert walk.board.locked
         assert await walk.present() is TokenOutcome.UNLOCKED
         await walk.until(lambda: not walk.board.locked)

@@ -68,7 +68,7 @@ async def test_with_ev_connected_as_the_only_stop_point_a_fault_still_ends_what_
 
 @pytest.mark.parametrize("fault", SUSPENDING)
 async def test_a_passing_fault_suspends_the_transaction_and_it_goes_on(tmp_path: Path, fault: Fault) -> None:
-    """SuspendedEVSE with the contactor open, Faulted; afterwards Charging in the same transaction."""
+    """E02.FR.17: AbnormalCondition, SuspendedEVSE, the contactor open; then Charging in the same transaction."""
     async with walking(tmp_path) as walk:
         identity = await charge(walk)
         board, vehicle = walk.board, walk.board.vehicle
@@ -77,7 +77,7 @@ async def test_a_passing_fault_suspends_the_transaction_and_it_goes_on(tmp_path:
             vehicle.break_diode(True)
         else:
             board.raise_fault(fault)
-        await event(walk, "Updated", "ChargingStateChanged", chargingState="SuspendedEVSE")
+        await event(walk, "Updated", "AbnormalCondition", chargingState="SuspendedEVSE")
         await walk.until(lambda: statuses(walk)[-1] == "Faulted")
         await contactor_open(walk)
         told = len(walk.events())
@@ -88,8 +88,22 @@ async def test_a_passing_fault_suspends_the_transaction_and_it_goes_on(tmp_path:
         await walk.charging()
         await walk.until(lambda: statuses(walk)[-1] == "Occupied")
         await walk.until(lambda: len(walk.events()) > told)
-        assert walk.events()[-1]["transactionInfo"]["chargingState"] == "Charging"
+        await event(walk, "Updated", "ChargingStateChanged", chargingState="Charging")
         assert transaction_id(walk) == identity
+
+
+@pytest.mark.parametrize("fault", SUSPENDING)
+async def test_a_passing_fault_ends_a_transaction_that_ends_with_the_energy(tmp_path: Path, fault: Fault) -> None:
+    """E06.FR.16: AbnormalCondition, Other, with EnergyTransfer as stop point."""
+    async with walking(tmp_path, variable=tx_points("EVConnected,Authorized", "EnergyTransfer")) as walk:
+        await charge(walk)
+        vehicle = walk.board.vehicle
+        assert vehicle is not None
+        if fault is Fault.DIODE:
+            vehicle.break_diode(True)
+        else:
+            walk.board.raise_fault(fault)
+        await event(walk, "Ended", "AbnormalCondition", stoppedReason="Other")
 
 
 @pytest.mark.parametrize("fault", HARMLESS)

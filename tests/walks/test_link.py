@@ -399,3 +399,13 @@ async def test_an_error_that_nobody_foresaw_does_not_keep_the_station_from_its_o
         await walk.application.lose_power()
         await walk.application.restore_power()
         await walk.until(lambda: second.connected, within_s=300.0)
+
+
+async def test_messages_are_compressed_where_the_csms_can(tmp_path: Path) -> None:
+    """Part 4, §3.3 (RFC 7692): permessage-deflate is offered, and what follows is understood."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        assert "permessage-deflate" in walk.csms.headers[0]["Sec-WebSocket-Extensions"]
+        websocket = walk.csms._websocket  # pyright: ignore[reportPrivateUsage]  # what the handshake agreed on
+        assert websocket is not None
+        assert [type(one).__name__ for one in websocket.protocol.extensions] == ["PerMessageDeflate"]

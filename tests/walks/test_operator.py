@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from station.model import Fault
 from tests.csms import NEVER, Csms
 from tests.walk import Walk, walking
+from tests.walks.steps import charge
 
 
 async def _report(walk: Walk, action: str, request: dict[str, Any]) -> list[dict[str, Any]]:
@@ -263,6 +265,27 @@ async def test_a_lock_that_is_stuck_cannot_be_opened(tmp_path: Path) -> None:
         await walk.settle()
         answer = await walk.csms.call("UnlockConnector", {"evseId": 1, "connectorId": 1})
         assert answer["status"] == "UnlockFailed"
+
+
+async def test_a_flood_of_unlocks_for_a_stuck_lock_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """F05.FR.05: the first one waits for the lock, those behind it no longer; a later one tries it anew."""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        walk.board.raise_fault(Fault.LOCK)
+        await walk.present()
+        await walk.advance(10)
+        assert walk.board.locked
+        unlock = ("UnlockConnector", {"evseId": 1, "connectorId": 1})
+        asking = [asyncio.create_task(walk.csms.call(*unlock)) for _ in range(10)]
+        await walk.until(lambda: all(one.done() for one in asking), within_s=6)
+        assert {one.result()["status"] for one in asking} == {"UnlockFailed"}
+        await walk.advance(10)
+        again = asyncio.create_task(walk.csms.call(*unlock))
+        await walk.advance(2)
+        assert not again.done()
+        walk.board.clear_fault(Fault.LOCK)
+        await walk.until(again.done)
+        assert again.result()["status"] == "Unlocked"
 
 
 async def test_a_reset_without_a_transaction_boots_the_station_anew(tmp_path: Path) -> None:

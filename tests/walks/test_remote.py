@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from station.model import Fault
+from station.model import Fault, IdToken
 from station.tokens.admission import TokenOutcome
 from tests.csms import Csms
-from tests.walk import OTHER_CARD, walking
+from tests.walk import CARD, OTHER_CARD, walking
 from tests.walks.steps import (
     GROUP,
     answering,
@@ -142,6 +144,20 @@ async def test_an_evse_that_is_in_use_rejects(tmp_path: Path) -> None:
         assert len(walk.events()) == told
 
 
+@pytest.mark.parametrize("card", [CARD, OTHER_CARD])
+async def test_a_transaction_that_has_been_authorized_is_matched_with_no_start(tmp_path: Path, card: IdToken) -> None:
+    """F01.FR.24, F02.FR.26: its authorization has ended, it goes on; the next EVSE is free."""
+    rows = tx_points("EVConnected", "EVConnected")
+    async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}], variable=rows) as walk:
+        await charge(walk)
+        assert await walk.present() is TokenOutcome.STOPPED
+        await event(walk, "Updated", "StopAuthorized")
+        assert (await ask_start(walk, card=card))["status"] == "Rejected"
+        assert (await ask_start(walk, card=card, evse_id=None))["status"] == "Accepted"
+        assert walk.evse.authorized is None
+        assert walk.life.station.evses[2].authorized == card
+
+
 async def test_an_evse_that_waits_for_a_cable_rejects_a_second_start(tmp_path: Path) -> None:
     """F02.FR.26: authorized, although nothing has started yet."""
     async with walking(tmp_path, variable=tx_points("EVConnected", "Authorized")) as walk:
@@ -151,6 +167,39 @@ async def test_an_evse_that_waits_for_a_cable_rejects_a_second_start(tmp_path: P
         await walk.plug()
         started = await event(walk, "Started", "RemoteStart")
         assert started["transactionInfo"]["remoteStartId"] == 1
+
+
+async def test_after_an_answer_that_did_not_leave_the_evse_takes_the_next_start(tmp_path: Path) -> None:
+    """F01.FR.02, F02.FR.10: the CSMS closes the link while it asks; what it was not told is not waited for."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        request = {"idToken": token(), "remoteStartId": 1, "evseId": 1}
+        await walk.csms.send_raw(json.dumps([2, "lost", "RequestStartTransaction", request]))
+        await walk.csms.close()
+        await walk.until(lambda: walk.csms.connections > 1 and walk.csms.connected)
+        await walk.settle()
+        assert walk.evse.authorized is None
+        assert (await ask_start(walk, remote_start_id=2))["status"] == "Accepted"
+        await event(walk, "Started", "RemoteStart", remoteStartId=2)
+
+
+async def test_a_start_that_nobody_has_time_for_keeps_no_other_out(tmp_path: Path) -> None:
+    """F01.FR.02, F02.FR.10: more errands than can be remembered."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        gate = asyncio.Event()
+
+        async def wait() -> None:
+            await gate.wait()
+
+        errands = walk.stack._errands  # pyright: ignore[reportPrivateUsage]  # a CSMS could fill it only slowly
+        while errands.start("wait", wait):
+            await walk.settle()
+        await ask_start(walk, remote_start_id=1)
+        gate.set()
+        await walk.settle()
+        assert (await ask_start(walk, remote_start_id=2))["status"] == "Accepted"
+        await event(walk, "Started", "RemoteStart", remoteStartId=2)
 
 
 @pytest.mark.parametrize("trouble", ["faulted", "unavailable", "unknown"])

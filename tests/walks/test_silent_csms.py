@@ -56,7 +56,7 @@ async def test_each_bound_is_a_variable(tmp_path: Path) -> None:
             ("OCPPCommCtrlr", "ErrandsLimit", None, "200"),
             ("OCPPCommCtrlr", "ReportsLimit", None, "4"),
             ("OCPPCommCtrlr", "ReportsLimit", "CustomerInformation", "4"),
-            ("AlignedDataCtrlr", "QueuedValuesLimit", None, "5"),
+            ("AlignedDataCtrlr", "QueuedValuesLimit", None, "2"),
             ("SecurityCtrlr", "LogEntriesLimit", None, "2000"),
             ("SecurityCtrlr", "QueuedEventsLimit", None, "10000"),
             ("FirmwareCtrlr", "QueuedStatusesLimit", None, "200"),

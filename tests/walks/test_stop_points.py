@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from station.model import Fault
 from station.tokens.admission import TokenOutcome
 from tests.walk import CARD, OTHER_CARD, Walk, walking
-from tests.walks.steps import ask_stop, charge, event, statuses, token, transaction_id, tx_points
+from tests.walks.steps import ask_start, ask_stop, charge, event, statuses, token, transaction_id, tx_points
 
 ATTACHED = [{"attached_cable": True}]
 
@@ -161,6 +162,44 @@ async def test_a_cable_that_stays_locked_waits_for_its_holder(tmp_path: Path) ->
         await walk.until(lambda: statuses(walk)[-1] == "Available")
 
 
+@pytest.mark.parametrize("stop", ["EVConnected,Authorized", "PowerPathClosed", "EnergyTransfer"])
+@pytest.mark.parametrize("unlocks", [True, False])
+async def test_a_cable_waits_for_its_holder_although_the_transaction_has_ended(
+    tmp_path: Path, stop: str, unlocks: bool
+) -> None:
+    """E10.FR.01: whatever the stop points are, and UnlockOnEVSideDisconnect is of E09."""
+    rows = tx_points(
+        "EVConnected,Authorized",
+        stop,
+        TxCtrlr__StopTxOnEVSideDisconnect=False,
+        OCPPCommCtrlr__UnlockOnEVSideDisconnect=unlocks,
+    )
+    async with walking(tmp_path, variable=rows) as walk:
+        await charge(walk)
+        await walk.unplug(ev_side=True)
+        await event(walk, "Ended", "EVCommunicationLost", stoppedReason="EVDisconnected")
+        await walk.advance(30)
+        assert walk.board.locked
+        assert await walk.present(OTHER_CARD) is TokenOutcome.REJECTED
+        assert await walk.present() is TokenOutcome.UNLOCKED
+        await walk.until(lambda: not walk.board.locked)
+
+
+async def test_a_cable_that_stays_locked_is_nobody_elses(tmp_path: Path) -> None:
+    """E09.FR.03: no other card and no remote start takes its place; they go to the next EVSE."""
+    rows = tx_points("EVConnected,Authorized", "Authorized", OCPPCommCtrlr__UnlockOnEVSideDisconnect=False)
+    async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}], variable=rows) as walk:
+        await charge(walk)
+        await walk.unplug(ev_side=True)
+        await event(walk, "Ended", "EVCommunicationLost")
+        assert await walk.present(OTHER_CARD) is TokenOutcome.REJECTED
+        assert (await ask_start(walk, card=OTHER_CARD))["status"] == "Rejected"
+        assert (await ask_start(walk, card=OTHER_CARD, evse_id=None))["status"] == "Accepted"
+        assert walk.life.station.evses[2].authorized == OTHER_CARD
+        assert walk.board.locked
+        assert (await ask_start(walk))["status"] == "Accepted"  # the holder may charge on
+
+
 async def test_reconnected_after_a_deauthorizing_disconnect_gets_no_energy(tmp_path: Path) -> None:
     """E09.FR.01: if the EV is reconnected, energy transfer is not allowed until authorized once again."""
     async with walking(tmp_path, variable=tx_points("EVConnected,Authorized", "Authorized")) as walk:
@@ -228,6 +267,23 @@ async def test_an_attached_cable_that_is_not_plugged_in_again_times_out(tmp_path
         await walk.plug()
         await walk.advance(10)
         assert nothing_flows(walk)
+
+
+async def test_an_authorization_whose_vehicle_left_with_its_cable_times_out(tmp_path: Path) -> None:
+    """C01.FR.26, E03.FR.05: a lock that did not close let the cable go; the next one may come."""
+    rows = tx_points(
+        "Authorized", "Authorized", TxCtrlr__StopTxOnEVSideDisconnect=False, TxCtrlr__EVConnectionTimeOut=30
+    )
+    async with walking(tmp_path, variable=rows) as walk:
+        await walk.accepted()
+        walk.board.raise_fault(Fault.LOCK)
+        await walk.plug()
+        await walk.present()
+        await walk.advance(5)
+        await walk.unplug()
+        await walk.advance(31)
+        await event(walk, "Ended", "EVConnectTimeout", stoppedReason="Timeout")
+        assert (await ask_start(walk, card=OTHER_CARD))["status"] == "Accepted"
 
 
 async def test_a_socket_waits_for_the_holder_without_end(tmp_path: Path) -> None:
