@@ -92,6 +92,7 @@ class ConnectionWatch:
         self._freshness = Freshness(STALE_AFTER_S)
         self._subscribed_a: float | None = None
         self._cut_off_va: float | None = None
+        self._voltage_v = LINE_VOLTAGE_V
         self._fuse_a: float | None = None
         self._limiter_w: float | None = None
         self._fine = False
@@ -118,7 +119,7 @@ class ConnectionWatch:
     @property
     def limit_a(self) -> float | None:
         """What it carries per phase, as told by the meter and the installer; None: nobody told."""
-        known = [self._subscribed_a, self.connection.max_current_a, self._fuse_a]
+        known = [self._subscribed_a, self._cut_off_a, self.connection.max_current_a, self._fuse_a]
         if self._limiter_w is not None:
             known.append(self._limiter_w / self.connection.phases / LINE_VOLTAGE_V)
         return min((limit for limit in known if limit is not None), default=None)
@@ -251,6 +252,7 @@ class ConnectionWatch:
         """What not every frame repeats: short ones leave the contract out."""
         self._subscribed_a = sample.subscribed_current_a or self._subscribed_a
         self._cut_off_va = sample.cut_off_va or sample.subscribed_va or self._cut_off_va
+        self._voltage_v = max(LINE_VOLTAGE_V, *(voltage_v or 0.0 for voltage_v in sample.voltages_v))
         self._fuse_a, self._limiter_w = sample.fuse_a, sample.limiter_w
         self._fine |= any(current_a is not None and not current_a.is_integer() for current_a in sample.currents_a)
 
@@ -293,11 +295,14 @@ class ConnectionWatch:
         clipped = sample.at_least and grid_a[index] >= max(grid_a)
         return max(grid_a[index], limit_a + 1.0) if clipped else grid_a[index]
 
+    @property
+    def _cut_off_a(self) -> float | None:
+        """The amperes per phase of a Linky's cut-off power, which may be below the contract's (a power limitation)."""
+        return self._cut_off_va / self.connection.phases / self._voltage_v if self._cut_off_va is not None else None
+
     def _rating_a(self, limit_a: float) -> float:
         """The amperes that the protection's loads are multiples of."""
-        if self._cut_off_va is not None:
-            return self._cut_off_va / self.connection.phases / LINE_VOLTAGE_V
-        return self.connection.max_current_a or limit_a
+        return self._cut_off_a or self.connection.max_current_a or limit_a
 
     def _bears_for_ever_a(self, limit_a: float, sample: GridSample, reserve_a: float) -> float | None:
         """What a phase bears for ever, where the source speaks too seldom to show each packet of a load; else None."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from energy.limit import Limit, LimitSource
 from energy.pausing import RESUME_AFTER_S
 from energy.phases import PhaseMap
 from energy.profile_store import ProfileStore
+from energy.trip import LINKY, Protection
 from metering.reading import UNKNOWN, Phases
 from station.simulation.clock import VirtualClock
 from tests import fakes
@@ -161,6 +163,45 @@ def test_the_subscribed_current_that_the_meter_tells_counts_when_it_is_the_small
     site.sample(10.0, subscribed_current_a=31.0)
     assert site.controller.grid_limit_a == 31.0
     assert site.decision().current_a == pytest.approx(20.0)
+
+
+@pytest.mark.parametrize(
+    ("told", "limit_a"),
+    [
+        ({"subscribed_current_a": 39.1, "cut_off_va": 6900.0}, 30.0),  # a Linky whose power was limited
+        ({"subscribed_current_a": 30.0, "cut_off_va": 9000.0}, 30.0),
+        ({"cut_off_va": 7200.0, "voltages_v": Phases(240.0, None, None)}, 30.0),
+        ({"fuse_a": 30.0}, 30.0),  # Belgium
+        ({"limiter_w": 6900.0}, 30.0),
+        ({}, 41.0),
+    ],
+)
+def test_the_tightest_of_what_meter_and_installer_tell_is_the_limit(told: dict[str, Any], limit_a: float) -> None:
+    site = Site(replace(HOUSE, phases=1), phases=1)
+    site.want()
+    site.decide()
+    sample = GridSample(site.clock.now(), only_l1(10.5), **told)
+    site.controller.take_sample(sample)
+    assert site.controller.grid_limit_a == pytest.approx(limit_a)
+    assert site.decision().current_a == pytest.approx(limit_a - 10.75, abs=0.06)  # a quarter is kept
+
+
+async def test_a_linky_whose_cut_off_power_is_below_the_contract_never_opens_for_the_vehicle() -> None:
+    site = Site(Connection(1, 6.0), phases=1)
+    site.want()
+    drawn_a, linky, offered = 0.0, Protection(LINKY), [0.0]
+    for _ in range(900):
+        flows_a = 5.0 + drawn_a
+        linky = linky.after(flows_a * 230.0 / 6000.0, 1.0)
+        assert not linky.tripped
+        site.want(draw_a=only_l1(drawn_a), offered_a=offered[-1])
+        site.controller.see(list(site.demands.values()))
+        told = GridSample(site.clock.now(), only_l1(flows_a), 39.1, flows_a * 230.0, subscribed_va=9e3, cut_off_va=6e3)
+        site.controller.take_sample(told)
+        offered.append(site.decision().current_a)
+        drawn_a = offered[-2]
+        await site.pass_time(1)
+    assert offered[-1] == pytest.approx(6000 / 230 - 5.0, abs=0.2)
 
 
 def test_a_sample_without_a_phase_of_the_house_changes_nothing() -> None:
