@@ -205,9 +205,12 @@ class ConnectionWatch:
             return Left(Phases[float].all(ladder.unheard_a(waiting_s)), LimitSource.FAILSAFE, next_s)
         silent_s = self._silent_s
         currents = Phases(*(ladder.limit_a(one.current_a, silent_s) for one in self._capacity))
+        doubted = bool(self.doubted_phases)
+        if doubted:  # such a phase has what it shows at least, and nobody knows what more
+            currents = currents.map(lambda a: min(a, ladder.safe_a))
         if silent_s <= HOLD_S:
-            if self.doubted_phases:  # such a phase has what it shows at least, and nobody knows what more
-                return Left(currents.map(lambda a: min(a, ladder.safe_a)), LimitSource.BLIND_METER)
+            if doubted:
+                return Left(currents, LimitSource.BLIND_METER)
             return Left(currents, LimitSource.GRID, self._next_step_s())
         rung_s = ladder.next_rung_s(silent_s)
         return Left(currents, LimitSource.FAILSAFE, None if rung_s is None else now_s + rung_s - silent_s)

@@ -114,15 +114,21 @@ class Site:
         return decision
 
     def look(self) -> Decision:
-        rating = (Limit(16.0, LimitSource.HARDWARE, fakes.NOON),)
-        draw = Phases[float | None].all(self.drawn_a)
-        demand = Demand(Charge(1), 3, self.wants, draw, rating, self.drawn_a)
-        self.controller.see([demand])
+        self.controller.see([self.demand])
         flows: list[float | None] = [self.house_a + self.drawn_a] * 3
         if self.unplugged:
             flows[1] = 0.0
         self.controller.take_sample(GridSample(self.clock.now(), Phases(*flows)))
-        decision = self.controller.decide([demand])[1]
+        return self.decide()
+
+    @property
+    def demand(self) -> Demand:
+        rating = (Limit(16.0, LimitSource.HARDWARE, fakes.NOON),)
+        draw = Phases[float | None].all(self.drawn_a)
+        return Demand(Charge(1), 3, self.wants, draw, rating, self.drawn_a)
+
+    def decide(self) -> Decision:
+        decision = self.controller.decide([self.demand])[1]
         self.drawn_a = decision.current_a if self.wants else 0.0
         return decision
 
@@ -139,6 +145,19 @@ async def test_a_clamp_that_is_unplugged_is_found_when_the_charge_begins_and_lea
     assert binding is not None
     assert binding.source is LimitSource.BLIND_METER
     assert binding.words == "grid meter does not see the vehicle"
+
+
+async def test_a_blind_meter_that_falls_silent_too_raises_nothing() -> None:
+    site = Site()
+    site.unplugged = True
+    await site.live(20)
+    site.wants = True
+    offered = [(await site.live(60)).current_a]
+    for _ in range(700):
+        await site.clock.advance(1.0)
+        offered.append(site.decide().current_a)
+    assert offered[0] == 8.0
+    assert offered == sorted(offered, reverse=True)
 
 
 async def test_a_clamp_that_is_plugged_in_again_is_believed_after_the_next_step() -> None:
