@@ -19,7 +19,7 @@ from energy.draw import NO_DRAW, Draw, DrawHistory, SampleAge
 from energy.failsafe import HOLD_S, LEAST_AFTER_S, PAUSE_AFTER_S, STALE_AFTER_S, Ladder, silence_s
 from energy.freshness import Freshness
 from energy.limit import LimitSource
-from energy.step_check import CHECKED_PERIOD_S, StepCheck
+from energy.step_check import SAME_A, StepCheck, checkable
 from energy.trip import CURVES, LINKY, Protection
 from metering.frozen import frozen
 from metering.reading import Phases
@@ -105,6 +105,7 @@ class ConnectionWatch:
         self._protection: list[Protection] = []
         self._over_since_s: list[float | None] = [None, None, None]
         self._steps = [StepCheck(connection.safe_current_a) for _ in range(3)]
+        self._unseen = False
 
     @property
     def last_sample(self) -> GridSample | None:
@@ -179,15 +180,24 @@ class ConnectionWatch:
     @property
     def doubted_phases(self) -> frozenset[int]:
         """The grid phases, 0 to 2, on which the meter did not see a step of our own vehicles."""
+        if self._unseen:  # on one of them, and nobody knows on which
+            return frozenset(range(self.connection.phases))
         return frozenset(index for index, step in enumerate(self._steps) if step.doubted)
+
+    def miss(self, unseen: bool) -> None:
+        """Whether the meter saw the step of a vehicle, whose phase nobody knows, on none of them."""
+        if unseen is not self._unseen:
+            self._unseen = unseen
+            seen = "no phase shows" if unseen else "a phase shows again"
+            _log.warning("grid meter: %s what a vehicle draws whose phase is not known", seen)
 
     def _check_steps(self, sample: GridSample, now_s: float) -> None:
         """Whether the meter sees what our own vehicles do."""
-        if sample.period_s > CHECKED_PERIOD_S or sample.at_least:
+        if not checkable(sample):
             return
         drawn = zip(self._draws.latest.bounds, sample.currents_a, strict=True)
         for index, ((least_a, most_a), grid_a) in enumerate(drawn):
-            if index >= self.connection.phases or least_a != most_a or grid_a is None:
+            if index >= self.connection.phases or most_a - least_a > SAME_A or grid_a is None:
                 continue
             before = self._steps[index]
             after = self._steps[index] = before.observe(least_a, grid_a, now_s, signed=sample.signed)

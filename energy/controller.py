@@ -52,7 +52,9 @@ class Controller:
         self._uses = Uses(policy)
         self._house_share = HouseShare(self._uses)
         self._switches = PhaseSwitches()
-        self._rotations = Rotations(connection.phases if connection is not None else 3)
+        self._rotations = (
+            Rotations(connection.phases, connection.safe_current_a) if connection is not None else Rotations(3)
+        )
         self._served: set[int] = set()
         self._demands: Sequence[Demand] = ()
         self._since: dict[tuple[int, LimitSource, str | None], tuple[float, datetime]] = {}
@@ -79,9 +81,9 @@ class Controller:
     def take_sample(self, sample: GridSample) -> None:
         """A fresh sample of the house connection: the control law moves on by one step."""
         if self.watch is not None and self.watch.take(sample):
-            grid_a = sample.currents_a.map(lambda current_a: current_a or 0.0)
             for demand in self._demands:
-                self._rotations.learn(demand, grid_a, self._clock.monotonic())
+                self._rotations.learn(demand, sample, self._clock.monotonic())
+            self.watch.miss(self._rotations.unseen)
 
     # What others may know
 

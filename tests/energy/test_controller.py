@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -413,6 +414,22 @@ async def test_a_steady_vehicle_is_stepped_until_its_phase_is_known(phase: int) 
     assert site.controller.rotation_of(site.demands[1]).grid_phases(frozenset({0})) == {phase}
     assert LimitSource.LEARNING in sources
     assert LimitSource.LEARNING not in sources[90:]
+
+
+async def test_a_vehicle_whose_phase_cannot_be_told_is_stepped_eight_times_and_then_left_alone() -> None:
+    site = Site()
+    site.demands[1] = replace(on(1, phases=1), rotation=None)
+    offered, drawn_a = [0.0], 0.0
+    for second in range(600):
+        site.want(draw_a=only_l1(drawn_a), offered_a=offered[-1])
+        site.controller.see(list(site.demands.values()))
+        site.sample(5.0 + drawn_a)  # all three move alike
+        offered.append(site.decision().current_a)
+        drawn_a = offered[-1] if second > 5 else 0.0
+        await site.pass_time(1)
+    steps = [second for second, (before, after) in enumerate(pairwise(offered)) if after <= before - 3.0]
+    assert len(steps) == 8
+    assert steps[-1] < 300
 
 
 def test_one_phase_vehicles_keep_the_unbalance_within_its_bound() -> None:
