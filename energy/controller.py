@@ -271,15 +271,13 @@ class Controller:
         return self._conductors(demands, amperes(period, unit))
 
     def _unbalanced(self, demands: Sequence[Demand], unbalance_a: float) -> list[Bound]:
-        """So many amperes more on each phase than one-phase vehicles draw on the emptiest of the others."""
-        single = {d.evse_id: self._rotations.phases_of(d) for d in demands if len(d.terminals) < 3}
-        drawn = [0.0, 0.0, 0.0]
-        for demand in demands:
-            for phase in single.get(demand.evse_id, ()):
-                drawn[phase] += demand.most_a
+        """So many amperes more on each phase than one-phase vehicles surely draw on the emptiest of the others."""
+        alone = [demand for demand in demands if len(demand.terminals) < 3]
+        single = {demand.evse_id: self._rotations.phases_of(demand) for demand in alone}
+        surely = [tuple(self.rotation_of(demand).to_grid(demand.currents_a)[0]) for demand in alone]
         bounds: list[Bound] = []
         for phase in range(3):
-            others_a = min(drawn[other] for other in range(3) if other != phase)
+            others_a = min(sum(drawn_a[other] for drawn_a in surely) for other in range(3) if other != phase)
             weights = {evse_id: 1.0 for evse_id, phases in single.items() if phase in phases}
             bounds.append(Bound(unbalance_a + others_a, weights))
         return bounds

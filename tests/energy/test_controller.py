@@ -444,6 +444,28 @@ def test_one_phase_vehicles_keep_the_unbalance_within_its_bound() -> None:
     assert site.decision().current_a == 32.0
 
 
+def test_what_a_one_phase_vehicle_may_draw_on_any_phase_balances_nothing() -> None:
+    site = Site(replace(HOUSE, unbalance_a=20.0, max_current_a=81.0), evses=2)
+    site.demands = {1: replace(on(1, phases=1), rotation=None)}
+    site.decide()
+    site.sample(1.0)
+    site.want(draw_a=only_l1(20.0), offered_a=20.0)
+    assert unbalanced_a(site.decision()) == 20.0
+    known = [
+        replace(on(evse_id, phases=1, rotation=rotation), draw_a=only_l1(12.0), offered_a=12.0)
+        for evse_id, rotation in ((2, "STR"), (3, "TRS"))
+    ]
+    site.demands |= {demand.evse_id: demand for demand in known}
+    site.demands[1] = replace(site.demands[1], rotation=PhaseMap.named("RST"))
+    assert unbalanced_a(site.decision()) == 32.0
+
+
+def unbalanced_a(decision: Decision) -> float | None:
+    """What the unbalance of the phases allows."""
+    found = [limit.current_a for limit in decision.limits if limit.source is LimitSource.UNBALANCE]
+    return min(found, default=None)
+
+
 # Limits for all EVSEs together
 
 
