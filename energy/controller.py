@@ -18,7 +18,7 @@ from energy.limit import Limit, LimitSource
 from energy.phase_switch import PhaseSwitches, on
 from energy.profile_store import ProfileStore
 from energy.rotation import Rotations
-from energy.sharing import MINIMUM_A, Bound, Policy, Turns, Waiting, alone_a, evenly_a
+from energy.sharing import MINIMUM_A, Bound, Policy, Turns, Waiting, after_others, alone_a, evenly_a, without
 from energy.use import Uses
 from metering.reading import Phases
 
@@ -289,13 +289,19 @@ class Controller:
         own: dict[int, list[Limit]],
         order: Sequence[int],
     ) -> None:
-        """Add to each EVSE's limits its part of a shared one; where nobody else wants any, that is all of it."""
+        """Add to each EVSE's limits its part of a shared one; where nobody else wants any, that is all of it.
+
+        It holds at any moment (K04.FR.05): what vehicles draw that may not, or not so much any more, is not there yet.
+        """
         bounds, limit = shared
         wanted = {evse_id: Decision.of(own[evse_id]).current_a for evse_id in order}
-        shares = self._uses.share(bounds, wanted, order)
+        drawn = {demand.evse_id: demand.most_a for demand in demands}
+        left = without(bounds, {evse_id: drawn_a for evse_id, drawn_a in drawn.items() if evse_id not in order})
+        shares = self._uses.share(left, wanted, order) if len(order) > 1 else {one: alone_a(left, one) for one in order}
+        shares = after_others(shares, left, drawn, {demand.evse_id: demand.offered_a for demand in demands})
         for demand in demands:
             evse_id = demand.evse_id
-            mine_a = shares[evse_id] if evse_id in shares and len(order) > 1 else alone_a(bounds, evse_id)
+            mine_a = shares[evse_id] if evse_id in shares else alone_a(bounds, evse_id)
             if math.isfinite(mine_a):
                 own[evse_id].append(self._limit(evse_id, _floor(mine_a), limit.source, limit.until, limit.by))
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from energy.demand import Demand
 from energy.pausing import MILD_PAUSE_AFTER_S, PAUSE_AFTER_S, Pause, begin, let_pass
-from energy.sharing import MINIMUM_A, Bound, alone_a
+from energy.sharing import MINIMUM_A, Bound, alone_a, without
 from energy.use import Uses
 from metering.frozen import frozen
 from metering.reading import Phases
@@ -39,14 +39,11 @@ class Round:
     @property
     def bounds(self) -> list[Bound]:
         """What is left on each phase, without what flows to vehicles that have no right to it any more."""
-        found: list[Bound] = []
-        for phase, left_a in enumerate(self.left_a):
-            weights = {evse_id: 1.0 for evse_id, phases in self.loaded.items() if phase in phases}
-            taken_a = sum(
-                one.most_a for one in self.demands if one.evse_id not in self.wanted_a and one.evse_id in weights
-            )
-            found.append(Bound(left_a - taken_a, weights))
-        return found
+        bounds = [
+            Bound(left_a, {evse_id: 1.0 for evse_id, phases in self.loaded.items() if phase in phases})
+            for phase, left_a in enumerate(self.left_a)
+        ]
+        return without(bounds, {one.evse_id: one.most_a for one in self.demands if one.evse_id not in self.wanted_a})
 
     @property
     def charging(self) -> frozenset[int]:

@@ -483,6 +483,59 @@ def test_a_power_limit_counts_phases_and_is_divided() -> None:
     assert currents[2] == pytest.approx(8.2)
 
 
+def draws(current_a: float, *, offered_a: float) -> dict[str, Any]:
+    """A vehicle that draws so much, and is offered so much."""
+    return {"draw_a": Phases[float | None].all(current_a), "offered_a": offered_a}
+
+
+def selected(*, evses: int) -> Site:
+    """A selector at 32 A for all EVSEs together."""
+    site = Site(None, evses=evses)
+    site.controller.select(32.0)
+    for evse_id in site.demands:
+        site.want(evse_id)
+    return site
+
+
+@pytest.mark.parametrize(("still_a", "left_a"), [(0.0, 32.0), (16.0, 16.0), (32.0, 0.0)])
+def test_a_limit_for_all_holds_while_a_vehicle_draws_that_may_not_any_more(still_a: float, left_a: float) -> None:
+    """K04.FR.05, at any moment"""
+    site = selected(evses=2)
+    site.want(1, wants=False, **draws(still_a, offered_a=0.0))
+    decisions = site.decide()
+    assert decisions[2].current_a == left_a
+    told = {limit.source: limit.current_a for limit in decisions[1].limits}
+    assert told[LimitSource.SELECTOR] == 32.0  # what the other draws is its own
+
+
+def test_a_limit_in_watts_holds_while_a_vehicle_draws_that_may_not_any_more() -> None:
+    site = Site(None, evses=2)
+    site.controller.put_shared("user", SharedLimit(LimitSource.USER, power_w=11_040.0))
+    site.want(1, wants=False, **draws(8.0, offered_a=0.0))
+    site.want(2)
+    assert site.decision(2).current_a == 8.0
+
+
+def test_a_newcomer_waits_until_the_others_have_given_way() -> None:
+    site = selected(evses=2)
+    site.want(1, **draws(32.0, offered_a=32.0))
+    currents = {one: decision.current_a for one, decision in site.decide().items()}
+    assert currents == {1: 16.0, 2: 0.0}
+    site.want(1, **draws(24.0, offered_a=16.0))
+    assert [decision.current_a for decision in site.decide().values()] == [16.0, 8.0]
+    site.want(1, **draws(16.0, offered_a=16.0))
+    assert [decision.current_a for decision in site.decide().values()] == [16.0, 16.0]
+
+
+def test_where_all_have_to_give_way_none_is_kept_below_its_share() -> None:
+    site = selected(evses=2)
+    for evse_id in (1, 2):
+        site.want(evse_id, **draws(24.0, offered_a=24.0))
+    assert [decision.current_a for decision in site.decide().values()] == [16.0, 16.0]
+    site.want(2, **draws(0.0, offered_a=16.0))  # offered already: it is not taken back for the moment
+    assert [decision.current_a for decision in site.decide().values()] == [16.0, 16.0]
+
+
 def test_dimmed_to_4_2_kw_three_phases_go_on_at_6_a_and_one_phase_at_18() -> None:
     """EnWG §14a, by the nominal voltage"""
     site = Site(None)
