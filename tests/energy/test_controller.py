@@ -623,8 +623,48 @@ async def test_who_waits_gets_a_turn() -> None:
     site.sample(30.0)
     assert [d.current_a for d in site.decide().values()] == pytest.approx([10.0, 0.0])
     site.want(1, draw_a=Phases[float | None].all(10.0), offered_a=10.0)
-    currents = await settle(site, 901, house_a=30.0)
-    assert currents == pytest.approx([0.0, 10.0])
+    await settle(site, 899, house_a=30.0)
+    assert [d.current_a for d in site.decide().values()] == pytest.approx([10.0, 0.0])
+    currents = await settle(site, 2, house_a=30.0)
+    assert currents == [0.0, 0.0]  # as long as the first has not followed
+    site.want(1, draw_a=Phases[float | None].all(0.0), offered_a=0.0)
+    assert [d.current_a for d in site.decide().values()] == pytest.approx([0.0, 10.0])
+
+
+async def follow(site: Site, seconds: int, *, house_a: float, after_s: int = 2) -> list[list[float]]:
+    """Let time pass with vehicles that follow; returns what each was offered, second by second."""
+    orders = [[demand.offered_a for demand in site.demands.values()]] * after_s
+    for _ in range(seconds):
+        for evse_id, drawn_a in zip(site.demands, orders[-after_s], strict=True):
+            wants = site.demands[evse_id].wants
+            site.want(evse_id, wants=wants, **draws(drawn_a, offered_a=orders[-1][evse_id - 1]))
+        could = await settle(site, 1, house_a=house_a)
+        orders.append([a if one.wants else 0.0 for a, one in zip(could, site.demands.values(), strict=True)])
+    return orders[after_s:]
+
+
+@pytest.mark.parametrize(("left_a", "resumes"), [(7.4, False), (7.6, True)])
+async def test_a_pause_ends_where_there_is_more_than_the_least_with_something_to_spare(
+    left_a: float, resumes: bool
+) -> None:
+    site = Site()
+    site.want()
+    await follow(site, 20, house_a=10.0)
+    assert (await follow(site, 30, house_a=45.0))[-1] == [0.0]
+    offered = await follow(site, 600, house_a=41.0 - 0.25 - left_a)  # a quarter is kept
+    assert ([left_a] in [[round(current_a, 1) for current_a in one] for one in offered]) is resumes
+
+
+async def test_when_a_pause_ends_the_other_gives_way_at_once_and_is_not_bridged() -> None:
+    site = Site(evses=2)
+    site.want(1)
+    await follow(site, 30, house_a=10.0)
+    await follow(site, 30, house_a=45.0)
+    site.want(2)
+    offered = await follow(site, 600, house_a=32.84)
+    assert [0.0, 7.9] in offered
+    assert offered[-1] == [7.9, 0.0]
+    assert max(sum(one) for one in offered) == 7.9
 
 
 # The budget
