@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from energy.charging_profile import Purpose, RateUnit
-from energy.composite import amperes, limit_a, one_phase, station_period
+from energy.composite import amperes, limit_a, next_change, next_station_change, one_phase, station_period
 from energy.connection import LINE_VOLTAGE_V, Connection, ConnectionWatch, Left
 from energy.demand import Decision, Demand, SharedLimit
 from energy.draw import Draw
@@ -193,7 +193,8 @@ class Controller:
         evse_id = demand.evse_id
         limits = list(demand.own_limits)
         if (profile_a := limit_a(self._profiles.in_force(), demand.charge, now)) is not None:
-            limits.append(self._limit(evse_id, profile_a, LimitSource.CHARGING_PROFILE))
+            changes = next_change(self._profiles.in_force(), demand.charge, now)
+            limits.append(self._limit(evse_id, profile_a, LimitSource.CHARGING_PROFILE, changes))
         if self._uses.is_deaf(evse_id):
             limits.append(self._limit(evse_id, MINIMUM_A, LimitSource.VEHICLE))  # the contactor is the next step
         probe_a = self._rotations.probe_a(demand, now_s) if self.last_sample is not None else None
@@ -241,7 +242,8 @@ class Controller:
         if self._station_limit_a is not None:  # one breaker, however many EVSEs hang on it
             found.append((self._conductors(demands, self._station_limit_a), SharedLimit(LimitSource.SELECTOR)))
         if (told := station_period(self._profiles.in_force(), now)) is not None:  # K04.FR.05
-            profile = SharedLimit(LimitSource.CHARGING_PROFILE, by=Purpose.STATION_MAX.value)
+            until = next_station_change(self._profiles.in_force(), now)
+            profile = SharedLimit(LimitSource.CHARGING_PROFILE, until=until, by=Purpose.STATION_MAX.value)
             found.append((self._bounds_of(*told, demands), profile))
         for limit in self.shared.values():
             bounds: list[Bound] = []

@@ -95,7 +95,8 @@ def test_a_charging_profile_is_a_limit_like_the_others_and_keeps_the_moment_sinc
     schedule = Schedule(1, RateUnit.A, (Period(0, 10.0), Period(60, 20.0)), starts_at=fakes.NOON)
     site.profiles.install(ChargingProfile(1, 0, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule))
     site.want()
-    assert site.decision().binding == Limit(10.0, LimitSource.CHARGING_PROFILE, fakes.NOON)
+    soon = fakes.NOON + timedelta(seconds=60)
+    assert site.decision().binding == Limit(10.0, LimitSource.CHARGING_PROFILE, fakes.NOON, soon)
 
 
 async def test_a_limit_tells_since_when_it_has_its_value() -> None:
@@ -554,6 +555,22 @@ def test_what_the_house_produces_may_be_added_to_a_dimmed_power() -> None:
     site.decide()
     site.controller.take_sample(GridSample(site.clock.now(), Phases(-3.0, -3.0, -3.0), power_w=-2070.0, signed=True))
     assert site.decision().current_a == pytest.approx((4200 + 2070) / 690, abs=0.1)
+
+
+async def test_of_a_silent_meter_nobody_knows_what_the_house_produces() -> None:
+    site = Site()
+    site.demands = {1: on(1, phases=3)}
+    order = SharedLimit(LimitSource.GRID_ORDER, power_w=4200.0, plus_surplus=True)
+    site.controller.put_shared("grid-order", order)
+    site.decide()
+    exported = GridSample(site.clock.now(), Phases(-9.0, -9.0, -9.0), power_w=-6210.0, signed=True)
+    site.controller.take_sample(exported)
+    told: list[float] = []
+    for _ in range(10):
+        told += [one.current_a for one in site.decision().limits if one.source is LimitSource.GRID_ORDER]
+        await site.pass_time(1)
+    assert told[:5] == [pytest.approx((4200 + 6210) / 690, abs=0.1)] * 5
+    assert told[6:] == [6.0] * 4
 
 
 async def test_a_limit_with_a_time_out_ends_by_itself_and_says_when() -> None:
