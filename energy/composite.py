@@ -21,6 +21,8 @@ LINE_VOLTAGE_V = 230.0
 """the set voltage of the area, not a measured one (K01.FR.50)"""
 
 RECURRENCE = {Recurrency.DAILY: timedelta(days=1), Recurrency.WEEKLY: timedelta(weeks=1)}
+_AHEAD = timedelta(weeks=1)
+"""so far a change of a limit is foreseen"""
 _MICROSECOND = timedelta(microseconds=1)
 _SECOND = 1_000_000
 
@@ -90,6 +92,30 @@ def phases_used(period: Period, connected: int | None) -> int:
     if connected is None:
         return period.phase_count
     return connected if period.phase_count >= ALL_PHASES else 1
+
+
+def next_change(profiles: Iterable[ChargingProfile], charge: Charge, now: datetime) -> datetime | None:
+    """When what `limit_a` says may change next: a period ends, or a profile that goes before it begins to speak.
+
+    None: not within a week.
+    """
+    return _next_change(ranked(profiles, charge), charge, now)
+
+
+def next_station_change(profiles: Iterable[ChargingProfile], now: datetime) -> datetime | None:
+    """The same of `station_period`."""
+    return _next_change(_of_station(profiles), STATION, now)
+
+
+def _next_change(ordered: Iterable[ChargingProfile], charge: Charge, now: datetime) -> datetime | None:
+    latest = _AHEAD // _MICROSECOND
+    soonest = latest
+    for profile in ordered:
+        since, until, _ = next(_pieces(profile, charge, now, 0, latest), (latest, latest, None))
+        soonest = min(soonest, since or until)
+        if since == 0:
+            break
+    return now + soonest * _MICROSECOND if soonest < latest else None
 
 
 def active_period(profile: ChargingProfile, charge: Charge, now: datetime) -> Period | None:

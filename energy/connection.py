@@ -19,7 +19,7 @@ from energy.draw import NO_DRAW, Draw, DrawHistory, SampleAge
 from energy.failsafe import HOLD_S, LEAST_AFTER_S, PAUSE_AFTER_S, STALE_AFTER_S, Ladder, silence_s
 from energy.freshness import Freshness
 from energy.limit import LimitSource
-from energy.step_check import CHECKED_PERIOD_S, StepCheck
+from energy.step_check import SAME_A, StepCheck, checkable
 from energy.trip import CURVES, LINKY, Protection
 from metering.frozen import frozen
 from metering.reading import Phases
@@ -92,6 +92,7 @@ class ConnectionWatch:
         self._freshness = Freshness(STALE_AFTER_S)
         self._subscribed_a: float | None = None
         self._cut_off_va: float | None = None
+        self._voltage_v = LINE_VOLTAGE_V
         self._fuse_a: float | None = None
         self._limiter_w: float | None = None
         self._fine = False
@@ -104,6 +105,7 @@ class ConnectionWatch:
         self._protection: list[Protection] = []
         self._over_since_s: list[float | None] = [None, None, None]
         self._steps = [StepCheck(connection.safe_current_a) for _ in range(3)]
+        self._unseen = False
 
     @property
     def last_sample(self) -> GridSample | None:
@@ -118,7 +120,7 @@ class ConnectionWatch:
     @property
     def limit_a(self) -> float | None:
         """What it carries per phase, as told by the meter and the installer; None: nobody told."""
-        known = [self._subscribed_a, self.connection.max_current_a, self._fuse_a]
+        known = [self._subscribed_a, self._cut_off_a, self.connection.max_current_a, self._fuse_a]
         if self._limiter_w is not None:
             known.append(self._limiter_w / self.connection.phases / LINE_VOLTAGE_V)
         return min((limit for limit in known if limit is not None), default=None)
@@ -178,15 +180,24 @@ class ConnectionWatch:
     @property
     def doubted_phases(self) -> frozenset[int]:
         """The grid phases, 0 to 2, on which the meter did not see a step of our own vehicles."""
+        if self._unseen:  # on one of them, and nobody knows on which
+            return frozenset(range(self.connection.phases))
         return frozenset(index for index, step in enumerate(self._steps) if step.doubted)
+
+    def miss(self, unseen: bool) -> None:
+        """Whether the meter saw the step of a vehicle, whose phase nobody knows, on none of them."""
+        if unseen is not self._unseen:
+            self._unseen = unseen
+            seen = "no phase shows" if unseen else "a phase shows again"
+            _log.warning("grid meter: %s what a vehicle draws whose phase is not known", seen)
 
     def _check_steps(self, sample: GridSample, now_s: float) -> None:
         """Whether the meter sees what our own vehicles do."""
-        if sample.period_s > CHECKED_PERIOD_S or sample.at_least:
+        if not checkable(sample):
             return
         drawn = zip(self._draws.latest.bounds, sample.currents_a, strict=True)
         for index, ((least_a, most_a), grid_a) in enumerate(drawn):
-            if index >= self.connection.phases or least_a != most_a or grid_a is None:
+            if index >= self.connection.phases or most_a - least_a > SAME_A or grid_a is None:
                 continue
             before = self._steps[index]
             after = self._steps[index] = before.observe(least_a, grid_a, now_s, signed=sample.signed)
@@ -204,9 +215,12 @@ class ConnectionWatch:
             return Left(Phases[float].all(ladder.unheard_a(waiting_s)), LimitSource.FAILSAFE, next_s)
         silent_s = self._silent_s
         currents = Phases(*(ladder.limit_a(one.current_a, silent_s) for one in self._capacity))
+        doubted = bool(self.doubted_phases)
+        if doubted:  # such a phase has what it shows at least, and nobody knows what more
+            currents = currents.map(lambda a: min(a, ladder.safe_a))
         if silent_s <= HOLD_S:
-            if self.doubted_phases:  # such a phase has what it shows at least, and nobody knows what more
-                return Left(currents.map(lambda a: min(a, ladder.safe_a)), LimitSource.BLIND_METER)
+            if doubted:
+                return Left(currents, LimitSource.BLIND_METER)
             return Left(currents, LimitSource.GRID, self._next_step_s())
         rung_s = ladder.next_rung_s(silent_s)
         return Left(currents, LimitSource.FAILSAFE, None if rung_s is None else now_s + rung_s - silent_s)
@@ -251,6 +265,7 @@ class ConnectionWatch:
         """What not every frame repeats: short ones leave the contract out."""
         self._subscribed_a = sample.subscribed_current_a or self._subscribed_a
         self._cut_off_va = sample.cut_off_va or sample.subscribed_va or self._cut_off_va
+        self._voltage_v = max(LINE_VOLTAGE_V, *(voltage_v or 0.0 for voltage_v in sample.voltages_v))
         self._fuse_a, self._limiter_w = sample.fuse_a, sample.limiter_w
         self._fine |= any(current_a is not None and not current_a.is_integer() for current_a in sample.currents_a)
 
@@ -293,11 +308,14 @@ class ConnectionWatch:
         clipped = sample.at_least and grid_a[index] >= max(grid_a)
         return max(grid_a[index], limit_a + 1.0) if clipped else grid_a[index]
 
+    @property
+    def _cut_off_a(self) -> float | None:
+        """The amperes per phase of a Linky's cut-off power, which may be below the contract's (a power limitation)."""
+        return self._cut_off_va / self.connection.phases / self._voltage_v if self._cut_off_va is not None else None
+
     def _rating_a(self, limit_a: float) -> float:
         """The amperes that the protection's loads are multiples of."""
-        if self._cut_off_va is not None:
-            return self._cut_off_va / self.connection.phases / LINE_VOLTAGE_V
-        return self.connection.max_current_a or limit_a
+        return self._cut_off_a or self.connection.max_current_a or limit_a
 
     def _bears_for_ever_a(self, limit_a: float, sample: GridSample, reserve_a: float) -> float | None:
         """What a phase bears for ever, where the source speaks too seldom to show each packet of a load; else None."""

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from energy.charging_profile import Purpose, RateUnit
-from energy.composite import amperes, limit_a, one_phase, station_period
+from energy.composite import amperes, limit_a, next_change, next_station_change, one_phase, station_period
 from energy.connection import LINE_VOLTAGE_V, Connection, ConnectionWatch, Left
 from energy.demand import Decision, Demand, SharedLimit
 from energy.draw import Draw
@@ -18,7 +18,7 @@ from energy.limit import Limit, LimitSource
 from energy.phase_switch import PhaseSwitches, on
 from energy.profile_store import ProfileStore
 from energy.rotation import Rotations
-from energy.sharing import MINIMUM_A, Bound, Policy, Turns, Waiting, alone_a, evenly_a
+from energy.sharing import MINIMUM_A, Bound, Policy, Turns, Waiting, after_others, alone_a, evenly_a, without
 from energy.use import Uses
 from metering.reading import Phases
 
@@ -52,7 +52,9 @@ class Controller:
         self._uses = Uses(policy)
         self._house_share = HouseShare(self._uses)
         self._switches = PhaseSwitches()
-        self._rotations = Rotations(connection.phases if connection is not None else 3)
+        self._rotations = (
+            Rotations(connection.phases, connection.safe_current_a) if connection is not None else Rotations(3)
+        )
         self._served: set[int] = set()
         self._demands: Sequence[Demand] = ()
         self._since: dict[tuple[int, LimitSource, str | None], tuple[float, datetime]] = {}
@@ -79,9 +81,9 @@ class Controller:
     def take_sample(self, sample: GridSample) -> None:
         """A fresh sample of the house connection: the control law moves on by one step."""
         if self.watch is not None and self.watch.take(sample):
-            grid_a = sample.currents_a.map(lambda current_a: current_a or 0.0)
             for demand in self._demands:
-                self._rotations.learn(demand, grid_a, self._clock.monotonic())
+                self._rotations.learn(demand, sample, self._clock.monotonic())
+            self.watch.miss(self._rotations.unseen)
 
     # What others may know
 
@@ -191,7 +193,8 @@ class Controller:
         evse_id = demand.evse_id
         limits = list(demand.own_limits)
         if (profile_a := limit_a(self._profiles.in_force(), demand.charge, now)) is not None:
-            limits.append(self._limit(evse_id, profile_a, LimitSource.CHARGING_PROFILE))
+            changes = next_change(self._profiles.in_force(), demand.charge, now)
+            limits.append(self._limit(evse_id, profile_a, LimitSource.CHARGING_PROFILE, changes))
         if self._uses.is_deaf(evse_id):
             limits.append(self._limit(evse_id, MINIMUM_A, LimitSource.VEHICLE))  # the contactor is the next step
         probe_a = self._rotations.probe_a(demand, now_s) if self.last_sample is not None else None
@@ -239,7 +242,8 @@ class Controller:
         if self._station_limit_a is not None:  # one breaker, however many EVSEs hang on it
             found.append((self._conductors(demands, self._station_limit_a), SharedLimit(LimitSource.SELECTOR)))
         if (told := station_period(self._profiles.in_force(), now)) is not None:  # K04.FR.05
-            profile = SharedLimit(LimitSource.CHARGING_PROFILE, by=Purpose.STATION_MAX.value)
+            until = next_station_change(self._profiles.in_force(), now)
+            profile = SharedLimit(LimitSource.CHARGING_PROFILE, until=until, by=Purpose.STATION_MAX.value)
             found.append((self._bounds_of(*told, demands), profile))
         for limit in self.shared.values():
             bounds: list[Bound] = []
@@ -269,15 +273,13 @@ class Controller:
         return self._conductors(demands, amperes(period, unit))
 
     def _unbalanced(self, demands: Sequence[Demand], unbalance_a: float) -> list[Bound]:
-        """So many amperes more on each phase than one-phase vehicles draw on the emptiest of the others."""
-        single = {d.evse_id: self._rotations.phases_of(d) for d in demands if len(d.terminals) < 3}
-        drawn = [0.0, 0.0, 0.0]
-        for demand in demands:
-            for phase in single.get(demand.evse_id, ()):
-                drawn[phase] += demand.most_a
+        """So many amperes more on each phase than one-phase vehicles surely draw on the emptiest of the others."""
+        alone = [demand for demand in demands if len(demand.terminals) < 3]
+        single = {demand.evse_id: self._rotations.phases_of(demand) for demand in alone}
+        surely = [tuple(self.rotation_of(demand).to_grid(demand.currents_a)[0]) for demand in alone]
         bounds: list[Bound] = []
         for phase in range(3):
-            others_a = min(drawn[other] for other in range(3) if other != phase)
+            others_a = min(sum(drawn_a[other] for drawn_a in surely) for other in range(3) if other != phase)
             weights = {evse_id: 1.0 for evse_id, phases in single.items() if phase in phases}
             bounds.append(Bound(unbalance_a + others_a, weights))
         return bounds
@@ -289,13 +291,19 @@ class Controller:
         own: dict[int, list[Limit]],
         order: Sequence[int],
     ) -> None:
-        """Add to each EVSE's limits its part of a shared one; where nobody else wants any, that is all of it."""
+        """Add to each EVSE's limits its part of a shared one; where nobody else wants any, that is all of it.
+
+        It holds at any moment (K04.FR.05): what vehicles draw that may not, or not so much any more, is not there yet.
+        """
         bounds, limit = shared
         wanted = {evse_id: Decision.of(own[evse_id]).current_a for evse_id in order}
-        shares = self._uses.share(bounds, wanted, order)
+        drawn = {demand.evse_id: demand.most_a for demand in demands}
+        left = without(bounds, {evse_id: drawn_a for evse_id, drawn_a in drawn.items() if evse_id not in order})
+        shares = self._uses.share(left, wanted, order) if len(order) > 1 else {one: alone_a(left, one) for one in order}
+        shares = after_others(shares, left, drawn, {demand.evse_id: demand.offered_a for demand in demands})
         for demand in demands:
             evse_id = demand.evse_id
-            mine_a = shares[evse_id] if evse_id in shares and len(order) > 1 else alone_a(bounds, evse_id)
+            mine_a = shares[evse_id] if evse_id in shares else alone_a(bounds, evse_id)
             if math.isfinite(mine_a):
                 own[evse_id].append(self._limit(evse_id, _floor(mine_a), limit.source, limit.until, limit.by))
 

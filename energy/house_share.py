@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from energy.demand import Demand
 from energy.pausing import MILD_PAUSE_AFTER_S, PAUSE_AFTER_S, Pause, begin, let_pass
-from energy.sharing import MINIMUM_A, Bound, alone_a
+from energy.sharing import MINIMUM_A, Bound, after_others, alone_a, without
 from energy.use import Uses
 from metering.frozen import frozen
 from metering.reading import Phases
@@ -39,19 +39,11 @@ class Round:
     @property
     def bounds(self) -> list[Bound]:
         """What is left on each phase, without what flows to vehicles that have no right to it any more."""
-        found: list[Bound] = []
-        for phase, left_a in enumerate(self.left_a):
-            weights = {evse_id: 1.0 for evse_id, phases in self.loaded.items() if phase in phases}
-            taken_a = sum(
-                one.most_a for one in self.demands if one.evse_id not in self.wanted_a and one.evse_id in weights
-            )
-            found.append(Bound(left_a - taken_a, weights))
-        return found
-
-    @property
-    def charging(self) -> frozenset[int]:
-        """The EVSEs whose vehicles draw and may."""
-        return frozenset(demand.evse_id for demand in self.demands if demand.wants and demand.charges)
+        bounds = [
+            Bound(left_a, {evse_id: 1.0 for evse_id, phases in self.loaded.items() if phase in phases})
+            for phase, left_a in enumerate(self.left_a)
+        ]
+        return without(bounds, {one.evse_id: one.most_a for one in self.demands if one.evse_id not in self.wanted_a})
 
 
 @frozen
@@ -71,10 +63,13 @@ class HouseShare:
     def __init__(self, uses: Uses) -> None:
         self._uses = uses
         self._pauses: dict[int, Pause] = {}
+        self._given_a: dict[int, float] = {}
 
     def divide(self, round_: Round) -> dict[int, Part]:
         """The part of each EVSE; of one that wants nothing, what it could have."""
         bounds = round_.bounds
+        for evse_id in round_.order:  # a pause that ends leaves less to the others, at once
+            self._wait(evse_id, round_, bounds)
         shares = self._shares(round_, bounds)
         parts: dict[int, Part] = {}
         for demand in round_.demands:
@@ -85,21 +80,36 @@ class HouseShare:
                 self._pauses.pop(evse_id, None)  # the next vehicle does not inherit a wait
                 free_a = min((tuple(round_.left_a)[phase] for phase in round_.loaded[evse_id]), default=math.inf)
                 parts[evse_id] = Part(max(0.0, free_a))
-        return parts
+        self._given_a = self._in_turn(round_, bounds, parts)
+        return {
+            evse_id: replace(part, current_a=self._given_a.get(evse_id, part.current_a))
+            for evse_id, part in parts.items()
+        }
+
+    def _wait(self, evse_id: int, round_: Round, bounds: list[Bound]) -> None:
+        """Whether the pause of one that pauses ends now."""
+        pause = self._pause_of(evse_id)
+        if pause.paused:
+            enough = self._would_fit(evse_id, round_, bounds)
+            self._pauses[evse_id], _ = let_pass(pause, MINIMUM_A, charging=False, now_s=round_.now_s, enough=enough)
+
+    def _in_turn(self, round_: Round, bounds: list[Bound], parts: Mapping[int, Part]) -> dict[int, float]:
+        """What is given of the parts of those that want some: no more before the others have fallen."""
+        given = {evse_id: parts[evse_id].current_a for evse_id in round_.order}
+        drawn = {demand.evse_id: demand.most_a for demand in round_.demands}
+        return after_others(given, bounds, drawn, {demand.evse_id: demand.offered_a for demand in round_.demands})
 
     def _part(self, demand: Demand, round_: Round, bounds: list[Bound], shares: Mapping[int, float]) -> Part:
         evse_id, now_s = demand.evse_id, round_.now_s
         pause = self._pause_of(evse_id)
         open_now = demand.charges and bool(round_.urgent & round_.loaded[evse_id])
-        if open_now:
+        if pause.paused or open_now:
             pause, allowed_a = pause if pause.paused else begin(pause, now_s), 0.0
         else:
             mine_a = shares[evse_id] if len(round_.order) > 1 else alone_a(bounds, evse_id)
-            bridged = demand.charges and not self._gave_way(evse_id, round_, bounds)
-            enough = pause.paused and self._would_fit(evse_id, round_, bounds)
+            bridged = self._goes_on(demand) and not self._gave_way(evse_id, round_, bounds)
             bridges_s = MILD_PAUSE_AFTER_S if round_.loaded[evse_id] <= round_.mild else PAUSE_AFTER_S
-            left_a = max(0.0, mine_a)
-            pause, allowed_a = let_pass(pause, left_a, bridged, now_s, enough=enough, bridges_s=bridges_s)
+            pause, allowed_a = let_pass(pause, max(0.0, mine_a), bridged, now_s, bridges_s=bridges_s)
         self._pauses[evse_id] = pause
         return Part(allowed_a, pause.next_change_s(now_s), open_now)
 
@@ -107,21 +117,26 @@ class HouseShare:
         """The share of each; while a vehicle that charges is short, all that charge have the least until that ends."""
         going = self._going(round_.order)
         shares = self._uses.share(bounds, round_.wanted_a, going)
-        short = [evse_id for evse_id in going if shares[evse_id] < MINIMUM_A and evse_id in round_.charging]
+        charging = self._charging(round_)
+        short = [evse_id for evse_id in going if shares[evse_id] < MINIMUM_A and evse_id in charging]
         if len(going) > 1 and any(not self._gave_way(evse_id, round_, bounds) for evse_id in short):
             shares = {evse_id: min(current_a, MINIMUM_A) for evse_id, current_a in shares.items()}
-        for evse_id in round_.order:
-            if evse_id not in shares:  # one that pauses: what it would have
-                shares[evse_id] = self._uses.share(bounds, round_.wanted_a, _with(going, evse_id, round_.order))[
-                    evse_id
-                ]
         return shares
+
+    def _goes_on(self, demand: Demand) -> bool:
+        """Whether its vehicle draws and was given something before: what has been told to stop is not bridged."""
+        return demand.charges and self._given_a.get(demand.evse_id, MINIMUM_A) >= MINIMUM_A
+
+    def _charging(self, round_: Round) -> frozenset[int]:
+        """The EVSEs whose vehicles draw and may."""
+        return frozenset(demand.evse_id for demand in round_.demands if demand.wants and self._goes_on(demand))
 
     def _gave_way(self, evse_id: int, round_: Round, bounds: list[Bound]) -> bool:
         """Whether there would be enough for it, were it not somebody else's turn: that is no shortage to bridge."""
         if len(round_.order) < 2:
             return False
-        at_it = [one for one in self._going(round_.order) if one in round_.charging]
+        charging = self._charging(round_)
+        at_it = [one for one in self._going(round_.order) if one in charging]
         return evse_id in at_it and self._uses.share(bounds, round_.wanted_a, at_it)[evse_id] >= MINIMUM_A
 
     def _would_fit(self, evse_id: int, round_: Round, bounds: list[Bound]) -> bool:

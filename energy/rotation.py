@@ -1,13 +1,20 @@
-"""Finds out which grid phases feed an EVSE whose rotation nobody has noted: its vehicle's current is stepped."""
+"""Finds out which grid phases feed an EVSE whose rotation nobody has noted: its vehicle's current is stepped.
+
+Until then nobody knows where its steps have to show; but where no phase shows them, one has no clamp that sees.
+"""
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from energy.demand import Demand
 from energy.phases import STRAIGHT, UNKNOWN_MAP, Learner, PhaseMap
 from energy.sharing import MINIMUM_A
-from metering.reading import Phases
+from energy.step_check import StepCheck, checkable
+
+if TYPE_CHECKING:
+    from energy.grid import GridSample
 
 _PROBE_A = 4.0
 _PROBE_EVERY_S = 24.0
@@ -19,8 +26,10 @@ _MOST_PROBES = 8
 class Rotations:
     """What is known of each EVSE's phases."""
 
-    def __init__(self, connection_phases: int) -> None:
+    def __init__(self, connection_phases: int, safe_a: float = math.inf) -> None:
         self._connection_phases = connection_phases
+        self._unlearned = tuple(StepCheck(safe_a, one_of_many=True) for _ in range(connection_phases))
+        self._steps: dict[int, tuple[StepCheck, ...]] = {}
         self._learners: dict[int, Learner] = {}
         self._probes: dict[int, tuple[float, float]] = {}
 
@@ -37,17 +46,33 @@ class Rotations:
         """The grid phases that its vehicle loads, or would load."""
         return self.of(demand).grid_phases(demand.terminals)
 
-    def learn(self, demand: Demand, grid_a: Phases[float], now_s: float) -> None:
-        """Watch which phase of the house moves with its vehicle."""
-        if demand.rotation is None:
-            learner = self._learners.get(demand.evse_id, Learner())
-            self._learners[demand.evse_id] = learner.observe(demand.currents_a, grid_a, now_s)
+    def learn(self, demand: Demand, sample: GridSample, now_s: float) -> None:
+        """Watch which phase of the house moves with its vehicle, and whether any does."""
+        if demand.rotation is not None or self._connection_phases == 1:
+            return
+        grid_a = sample.currents_a.map(lambda current_a: current_a or 0.0)
+        learner = self._learners.get(demand.evse_id, Learner())
+        self._learners[demand.evse_id] = learner.observe(demand.currents_a, grid_a, now_s)
+        if demand.charges and self._knows(demand):
+            self._steps.pop(demand.evse_id, None)
+        elif checkable(sample):
+            steps = zip(self._steps.get(demand.evse_id, self._unlearned), grid_a, strict=False)
+            self._steps[demand.evse_id] = tuple(
+                step.observe(demand.most_a, shown_a, now_s, signed=sample.signed) for step, shown_a in steps
+            )
+
+    @property
+    def unseen(self) -> bool:
+        """Whether the steps of a vehicle, whose phase is not known, have shown on none."""
+        return any(all(step.doubted for step in steps) for steps in self._steps.values())
+
+    def _knows(self, demand: Demand) -> bool:
+        return len(self.phases_of(demand)) == len(demand.terminals)
 
     def probe_a(self, demand: Demand, now_s: float) -> float | None:
         """What a vehicle may draw for the moment, so that its phase shows; None: there is nothing to learn."""
         evse_id = demand.evse_id
-        known = len(self.phases_of(demand)) == len(demand.terminals)
-        if demand.rotation is not None or known or not demand.wants:
+        if demand.rotation is not None or self._knows(demand) or not demand.wants:
             self._probes.pop(evse_id, None)
             return None
         if evse_id not in self._probes and demand.most_a >= MINIMUM_A + _PROBE_A:

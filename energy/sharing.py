@@ -18,6 +18,8 @@ MINIMUM_A = 6.0
 TURN_S = 900.0
 """how long an EVSE is served before one that waits comes first"""
 _NOTHING = 1e-9
+_CLASS_A = 0.5
+"""a vehicle that draws so much more than it may still follows: what meters and pilots differ by"""
 
 
 class Policy(StrEnum):
@@ -75,6 +77,36 @@ def evenly_a(bounds: Sequence[Bound], evse_ids: Iterable[int]) -> float:
     among = list(evse_ids)
     weighed = [(bound.capacity, sum(bound.weights.get(evse_id, 0.0) for evse_id in among)) for bound in bounds]
     return min((capacity / weight for capacity, weight in weighed if weight > 0.0), default=math.inf)
+
+
+def without(bounds: Sequence[Bound], drawn_a: Mapping[int, float]) -> list[Bound]:
+    """What bounds leave when these EVSEs draw so much of them: vehicles that have no right to it, or not any more."""
+    taken = [sum(bound.weights.get(evse_id, 0.0) * drawn_a[evse_id] for evse_id in drawn_a) for bound in bounds]
+    return [Bound(bound.capacity - used, bound.weights) for bound, used in zip(bounds, taken, strict=True)]
+
+
+def after_others(
+    shares: Mapping[int, float], bounds: Sequence[Bound], drawn_a: Mapping[int, float], offered_a: Mapping[int, float]
+) -> dict[int, float]:
+    """Shares of which none rises before the others have fallen: a vehicle may take 5 s to follow (IEC 61851-1).
+
+    Args:
+        shares: what each will have, amperes per phase.
+        bounds: what all together must keep, in the meantime as well.
+        drawn_a: what each draws.
+        offered_a: what each is offered now.
+    """
+    falling = {evse_id: drawn_a[evse_id] for evse_id in shares if drawn_a[evse_id] > shares[evse_id] + _CLASS_A}
+    patient = dict(shares)
+    for bound in bounds if falling else ():
+        flows = [bound.weights.get(evse_id, 0.0) * current_a for evse_id, current_a in {**shares, **falling}.items()]
+        excess = sum(flows) - bound.capacity
+        for evse_id, current_a in shares.items():
+            weight = bound.weights.get(evse_id, 0.0)
+            if weight > 0.0 and excess > 0.0 and evse_id not in falling:
+                held_a = max(drawn_a[evse_id], offered_a[evse_id])
+                patient[evse_id] = min(patient[evse_id], max(held_a, current_a - excess / weight))
+    return patient
 
 
 def share_conductor(

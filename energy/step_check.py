@@ -13,9 +13,13 @@ draws goes through it. A Modbus meter is asked as often as its configuration say
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from energy.draw import OLDEST_S
 from metering.frozen import frozen
+
+if TYPE_CHECKING:
+    from energy.grid import GridSample
 
 CHECKED_PERIOD_S = 2.5
 """a source that has something new so often is checked"""
@@ -28,7 +32,8 @@ LOOKS_S = 4.0
 """so long the meter is watched before and after a step"""
 WITHIN_S = 40.0
 """what the house does in more time than this drowns the step"""
-_SAME_A = 0.5
+SAME_A = 0.5
+"""currents that differ by no more are alike"""
 _SEEN = 0.6
 """of a step at least so much must show"""
 _COARSE_A = 1.5
@@ -73,6 +78,8 @@ class StepCheck:
 
     safe_a: float
     """what the EVSEs may draw whatever the house does"""
+    one_of_many: bool = False
+    """the vehicle may be on another phase as well: one that stands still is never taken for its own"""
     suspect_a: float | None = None
     """the meter missed a step, and we drew this after it"""
     blind: bool = False
@@ -97,7 +104,7 @@ class StepCheck:
     def observe(self, own_a: float, grid_a: float, now_s: float, *, signed: bool) -> StepCheck:
         """What our EVSEs draw of the phase when a sample comes, and what it shows."""
         level = self.level
-        if level is None or abs(own_a - level.own_a) > _SAME_A:
+        if level is None or abs(own_a - level.own_a) > SAME_A:
             keep = level is not None and level.known and (level.own_a < IDLE_A or self.suspect_a is not None)
             return replace(self, before=level if keep else self.before, level=Level(own_a, now_s))
         level = level.after(grid_a, now_s)
@@ -107,7 +114,7 @@ class StepCheck:
         after = replace(after, before=None)  # what we change while it charges answers the house, and proves nothing
         if now_s - self.before.shown[-1][0] > WITHIN_S or not self._counts(level.own_a - self.before.own_a):
             return after
-        if _seen(self.before, level, signed=signed):
+        if self._seen(self.before, level, signed=signed):
             return replace(after, suspect_a=None, blind=False)
         return replace(after, suspect_a=level.own_a, blind=self.suspect_a is not None)
 
@@ -117,18 +124,22 @@ class StepCheck:
             return abs(step_a) >= START_A
         return abs(step_a) >= PROVES_A and (step_a > 0.0 or self.doubted)
 
+    def _seen(self, before: Level, after: Level, *, signed: bool) -> bool:
+        """Whether a step shows: as the largest movement, in its direction, between what was shown before and after.
 
-def _seen(before: Level, after: Level, *, signed: bool) -> bool:
-    """Whether a step shows: as the largest movement, in its direction, between what was shown before and after.
+        Of a source without a direction nobody knows whether the house drew or fed back before.
+        """
+        step_a = after.own_a - before.own_a
+        rise_a, fall_a = after.most_a - before.least_a, before.most_a - after.least_a
+        least_a = _SEEN * abs(step_a)
+        if (rise_a if step_a > 0.0 else fall_a) >= least_a:
+            return True
+        if signed or self.one_of_many:
+            return not signed and max(rise_a, fall_a) >= least_a
+        fed_back = (abs(step_a - before.least_a), abs(step_a - before.most_a))
+        return min(fed_back) - _COARSE_A <= after.most_a and after.least_a <= max(fed_back) + _COARSE_A
 
-    Of a source without a direction nobody knows whether the house drew or fed back before.
-    """
-    step_a = after.own_a - before.own_a
-    rise_a, fall_a = after.most_a - before.least_a, before.most_a - after.least_a
-    moved_a = rise_a if step_a > 0.0 else fall_a
-    if moved_a >= _SEEN * abs(step_a):
-        return True
-    if signed:
-        return False
-    fed_back = (abs(step_a - before.least_a), abs(step_a - before.most_a))
-    return min(fed_back) - _COARSE_A <= after.most_a and after.least_a <= max(fed_back) + _COARSE_A
+
+def checkable(sample: GridSample) -> bool:
+    """Whether the source is fast enough, and tells enough, to be checked by this sample."""
+    return sample.period_s <= CHECKED_PERIOD_S and not sample.at_least

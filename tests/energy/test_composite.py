@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
-from energy.composite import Charge, amperes, limit_a, limits_over, station_limit_a
+from energy.composite import Charge, amperes, limit_a, limits_over, next_change, next_station_change, station_limit_a
 
 MONDAY = datetime(2026, 1, 12, tzinfo=UTC)
 NOON = MONDAY + timedelta(hours=12)
@@ -59,6 +59,27 @@ def test_the_higher_stack_level_goes_first_and_leaves_the_word_when_it_is_over()
     for profiles in ([low, high], [high, low]):
         assert limit_a(profiles, ON_ONE, at(30)) == 25.0
         assert limit_a(profiles, ON_ONE, at(60)) == 10.0
+
+
+@pytest.mark.parametrize(
+    ("second", "changes"), [(-60, 0), (0, 30), (30, 100), (99, 100), (100, 600), (600, 700), (700, None)]
+)
+def test_a_limit_may_change_when_its_period_ends_or_another_profile_begins(second: int, changes: int | None) -> None:
+    low = profile((0, 10.0), (600, 16.0), (700, 20.0))
+    high = profile((0, 25.0), id=2, stack_level=1, valid_from=at(30), valid_to=at(100))
+    much_later = profile((0, 6.0), id=3, stack_level=2, valid_from=at(10**7))
+    profiles = [low, high, much_later]
+    expected = at(changes) if changes is not None else None
+    assert next_change(profiles, ON_ONE, at(second)) == expected
+    of_station = [replace(one, purpose=Purpose.STATION_MAX, evse_id=0) for one in profiles]
+    assert next_station_change(of_station, at(second)) == expected
+
+
+def test_a_daily_profile_may_change_when_it_begins_again() -> None:
+    daily = profile((0, 10.0), kind=Kind.RECURRING)
+    daily = replace(daily, schedule=replace(daily.schedule, duration_s=60), recurrency=Recurrency.DAILY)
+    assert next_change([daily], ON_ONE, at(30)) == at(60)
+    assert next_change([daily], ON_ONE, at(60)) == at(86_400)
 
 
 def test_a_profile_for_evse_0_counts_for_each_and_one_for_another_for_none() -> None:

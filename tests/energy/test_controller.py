@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from energy.limit import Limit, LimitSource
 from energy.pausing import RESUME_AFTER_S
 from energy.phases import PhaseMap
 from energy.profile_store import ProfileStore
+from energy.trip import LINKY, Protection
 from metering.reading import UNKNOWN, Phases
 from station.simulation.clock import VirtualClock
 from tests import fakes
@@ -92,7 +95,8 @@ def test_a_charging_profile_is_a_limit_like_the_others_and_keeps_the_moment_sinc
     schedule = Schedule(1, RateUnit.A, (Period(0, 10.0), Period(60, 20.0)), starts_at=fakes.NOON)
     site.profiles.install(ChargingProfile(1, 0, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule))
     site.want()
-    assert site.decision().binding == Limit(10.0, LimitSource.CHARGING_PROFILE, fakes.NOON)
+    soon = fakes.NOON + timedelta(seconds=60)
+    assert site.decision().binding == Limit(10.0, LimitSource.CHARGING_PROFILE, fakes.NOON, soon)
 
 
 async def test_a_limit_tells_since_when_it_has_its_value() -> None:
@@ -161,6 +165,45 @@ def test_the_subscribed_current_that_the_meter_tells_counts_when_it_is_the_small
     site.sample(10.0, subscribed_current_a=31.0)
     assert site.controller.grid_limit_a == 31.0
     assert site.decision().current_a == pytest.approx(20.0)
+
+
+@pytest.mark.parametrize(
+    ("told", "limit_a"),
+    [
+        ({"subscribed_current_a": 39.1, "cut_off_va": 6900.0}, 30.0),  # a Linky whose power was limited
+        ({"subscribed_current_a": 30.0, "cut_off_va": 9000.0}, 30.0),
+        ({"cut_off_va": 7200.0, "voltages_v": Phases(240.0, None, None)}, 30.0),
+        ({"fuse_a": 30.0}, 30.0),  # Belgium
+        ({"limiter_w": 6900.0}, 30.0),
+        ({}, 41.0),
+    ],
+)
+def test_the_tightest_of_what_meter_and_installer_tell_is_the_limit(told: dict[str, Any], limit_a: float) -> None:
+    site = Site(replace(HOUSE, phases=1), phases=1)
+    site.want()
+    site.decide()
+    sample = GridSample(site.clock.now(), only_l1(10.5), **told)
+    site.controller.take_sample(sample)
+    assert site.controller.grid_limit_a == pytest.approx(limit_a)
+    assert site.decision().current_a == pytest.approx(limit_a - 10.75, abs=0.06)  # a quarter is kept
+
+
+async def test_a_linky_whose_cut_off_power_is_below_the_contract_never_opens_for_the_vehicle() -> None:
+    site = Site(Connection(1, 6.0), phases=1)
+    site.want()
+    drawn_a, linky, offered = 0.0, Protection(LINKY), [0.0]
+    for _ in range(900):
+        flows_a = 5.0 + drawn_a
+        linky = linky.after(flows_a * 230.0 / 6000.0, 1.0)
+        assert not linky.tripped
+        site.want(draw_a=only_l1(drawn_a), offered_a=offered[-1])
+        site.controller.see(list(site.demands.values()))
+        told = GridSample(site.clock.now(), only_l1(flows_a), 39.1, flows_a * 230.0, subscribed_va=9e3, cut_off_va=6e3)
+        site.controller.take_sample(told)
+        offered.append(site.decision().current_a)
+        drawn_a = offered[-2]
+        await site.pass_time(1)
+    assert offered[-1] == pytest.approx(6000 / 230 - 5.0, abs=0.2)
 
 
 def test_a_sample_without_a_phase_of_the_house_changes_nothing() -> None:
@@ -374,6 +417,22 @@ async def test_a_steady_vehicle_is_stepped_until_its_phase_is_known(phase: int) 
     assert LimitSource.LEARNING not in sources[90:]
 
 
+async def test_a_vehicle_whose_phase_cannot_be_told_is_stepped_eight_times_and_then_left_alone() -> None:
+    site = Site()
+    site.demands[1] = replace(on(1, phases=1), rotation=None)
+    offered, drawn_a = [0.0], 0.0
+    for second in range(600):
+        site.want(draw_a=only_l1(drawn_a), offered_a=offered[-1])
+        site.controller.see(list(site.demands.values()))
+        site.sample(5.0 + drawn_a)  # all three move alike
+        offered.append(site.decision().current_a)
+        drawn_a = offered[-1] if second > 5 else 0.0
+        await site.pass_time(1)
+    steps = [second for second, (before, after) in enumerate(pairwise(offered)) if after <= before - 3.0]
+    assert len(steps) == 8
+    assert steps[-1] < 300
+
+
 def test_one_phase_vehicles_keep_the_unbalance_within_its_bound() -> None:
     site = Site(replace(HOUSE, unbalance_a=20.0, max_current_a=81.0), evses=2)
     site.demands = {1: on(1, phases=1)}
@@ -384,6 +443,28 @@ def test_one_phase_vehicles_keep_the_unbalance_within_its_bound() -> None:
     assert (binding.source, binding.current_a) == (LimitSource.UNBALANCE, 20.0)
     site.demands = {1: on(1, phases=3)}
     assert site.decision().current_a == 32.0
+
+
+def test_what_a_one_phase_vehicle_may_draw_on_any_phase_balances_nothing() -> None:
+    site = Site(replace(HOUSE, unbalance_a=20.0, max_current_a=81.0), evses=2)
+    site.demands = {1: replace(on(1, phases=1), rotation=None)}
+    site.decide()
+    site.sample(1.0)
+    site.want(draw_a=only_l1(20.0), offered_a=20.0)
+    assert unbalanced_a(site.decision()) == 20.0
+    known = [
+        replace(on(evse_id, phases=1, rotation=rotation), draw_a=only_l1(12.0), offered_a=12.0)
+        for evse_id, rotation in ((2, "STR"), (3, "TRS"))
+    ]
+    site.demands |= {demand.evse_id: demand for demand in known}
+    site.demands[1] = replace(site.demands[1], rotation=PhaseMap.named("RST"))
+    assert unbalanced_a(site.decision()) == 32.0
+
+
+def unbalanced_a(decision: Decision) -> float | None:
+    """What the unbalance of the phases allows."""
+    found = [limit.current_a for limit in decision.limits if limit.source is LimitSource.UNBALANCE]
+    return min(found, default=None)
 
 
 # Limits for all EVSEs together
@@ -401,6 +482,59 @@ def test_a_power_limit_counts_phases_and_is_divided() -> None:
     assert 690 * currents[1] + 230 * currents[2] <= 7560.0
     assert currents[1] == pytest.approx(8.2)
     assert currents[2] == pytest.approx(8.2)
+
+
+def draws(current_a: float, *, offered_a: float) -> dict[str, Any]:
+    """A vehicle that draws so much, and is offered so much."""
+    return {"draw_a": Phases[float | None].all(current_a), "offered_a": offered_a}
+
+
+def selected(*, evses: int) -> Site:
+    """A selector at 32 A for all EVSEs together."""
+    site = Site(None, evses=evses)
+    site.controller.select(32.0)
+    for evse_id in site.demands:
+        site.want(evse_id)
+    return site
+
+
+@pytest.mark.parametrize(("still_a", "left_a"), [(0.0, 32.0), (16.0, 16.0), (32.0, 0.0)])
+def test_a_limit_for_all_holds_while_a_vehicle_draws_that_may_not_any_more(still_a: float, left_a: float) -> None:
+    """K04.FR.05, at any moment"""
+    site = selected(evses=2)
+    site.want(1, wants=False, **draws(still_a, offered_a=0.0))
+    decisions = site.decide()
+    assert decisions[2].current_a == left_a
+    told = {limit.source: limit.current_a for limit in decisions[1].limits}
+    assert told[LimitSource.SELECTOR] == 32.0  # what the other draws is its own
+
+
+def test_a_limit_in_watts_holds_while_a_vehicle_draws_that_may_not_any_more() -> None:
+    site = Site(None, evses=2)
+    site.controller.put_shared("user", SharedLimit(LimitSource.USER, power_w=11_040.0))
+    site.want(1, wants=False, **draws(8.0, offered_a=0.0))
+    site.want(2)
+    assert site.decision(2).current_a == 8.0
+
+
+def test_a_newcomer_waits_until_the_others_have_given_way() -> None:
+    site = selected(evses=2)
+    site.want(1, **draws(32.0, offered_a=32.0))
+    currents = {one: decision.current_a for one, decision in site.decide().items()}
+    assert currents == {1: 16.0, 2: 0.0}
+    site.want(1, **draws(24.0, offered_a=16.0))
+    assert [decision.current_a for decision in site.decide().values()] == [16.0, 8.0]
+    site.want(1, **draws(16.0, offered_a=16.0))
+    assert [decision.current_a for decision in site.decide().values()] == [16.0, 16.0]
+
+
+def test_where_all_have_to_give_way_none_is_kept_below_its_share() -> None:
+    site = selected(evses=2)
+    for evse_id in (1, 2):
+        site.want(evse_id, **draws(24.0, offered_a=24.0))
+    assert [decision.current_a for decision in site.decide().values()] == [16.0, 16.0]
+    site.want(2, **draws(0.0, offered_a=16.0))  # offered already: it is not taken back for the moment
+    assert [decision.current_a for decision in site.decide().values()] == [16.0, 16.0]
 
 
 def test_dimmed_to_4_2_kw_three_phases_go_on_at_6_a_and_one_phase_at_18() -> None:
@@ -421,6 +555,22 @@ def test_what_the_house_produces_may_be_added_to_a_dimmed_power() -> None:
     site.decide()
     site.controller.take_sample(GridSample(site.clock.now(), Phases(-3.0, -3.0, -3.0), power_w=-2070.0, signed=True))
     assert site.decision().current_a == pytest.approx((4200 + 2070) / 690, abs=0.1)
+
+
+async def test_of_a_silent_meter_nobody_knows_what_the_house_produces() -> None:
+    site = Site()
+    site.demands = {1: on(1, phases=3)}
+    order = SharedLimit(LimitSource.GRID_ORDER, power_w=4200.0, plus_surplus=True)
+    site.controller.put_shared("grid-order", order)
+    site.decide()
+    exported = GridSample(site.clock.now(), Phases(-9.0, -9.0, -9.0), power_w=-6210.0, signed=True)
+    site.controller.take_sample(exported)
+    told: list[float] = []
+    for _ in range(10):
+        told += [one.current_a for one in site.decision().limits if one.source is LimitSource.GRID_ORDER]
+        await site.pass_time(1)
+    assert told[:5] == [pytest.approx((4200 + 6210) / 690, abs=0.1)] * 5
+    assert told[6:] == [6.0] * 4
 
 
 async def test_a_limit_with_a_time_out_ends_by_itself_and_says_when() -> None:
@@ -490,8 +640,48 @@ async def test_who_waits_gets_a_turn() -> None:
     site.sample(30.0)
     assert [d.current_a for d in site.decide().values()] == pytest.approx([10.0, 0.0])
     site.want(1, draw_a=Phases[float | None].all(10.0), offered_a=10.0)
-    currents = await settle(site, 901, house_a=30.0)
-    assert currents == pytest.approx([0.0, 10.0])
+    await settle(site, 899, house_a=30.0)
+    assert [d.current_a for d in site.decide().values()] == pytest.approx([10.0, 0.0])
+    currents = await settle(site, 2, house_a=30.0)
+    assert currents == [0.0, 0.0]  # as long as the first has not followed
+    site.want(1, draw_a=Phases[float | None].all(0.0), offered_a=0.0)
+    assert [d.current_a for d in site.decide().values()] == pytest.approx([0.0, 10.0])
+
+
+async def follow(site: Site, seconds: int, *, house_a: float, after_s: int = 2) -> list[list[float]]:
+    """Let time pass with vehicles that follow; returns what each was offered, second by second."""
+    orders = [[demand.offered_a for demand in site.demands.values()]] * after_s
+    for _ in range(seconds):
+        for evse_id, drawn_a in zip(site.demands, orders[-after_s], strict=True):
+            wants = site.demands[evse_id].wants
+            site.want(evse_id, wants=wants, **draws(drawn_a, offered_a=orders[-1][evse_id - 1]))
+        could = await settle(site, 1, house_a=house_a)
+        orders.append([a if one.wants else 0.0 for a, one in zip(could, site.demands.values(), strict=True)])
+    return orders[after_s:]
+
+
+@pytest.mark.parametrize(("left_a", "resumes"), [(7.4, False), (7.6, True)])
+async def test_a_pause_ends_where_there_is_more_than_the_least_with_something_to_spare(
+    left_a: float, resumes: bool
+) -> None:
+    site = Site()
+    site.want()
+    await follow(site, 20, house_a=10.0)
+    assert (await follow(site, 30, house_a=45.0))[-1] == [0.0]
+    offered = await follow(site, 600, house_a=41.0 - 0.25 - left_a)  # a quarter is kept
+    assert ([left_a] in [[round(current_a, 1) for current_a in one] for one in offered]) is resumes
+
+
+async def test_when_a_pause_ends_the_other_gives_way_at_once_and_is_not_bridged() -> None:
+    site = Site(evses=2)
+    site.want(1)
+    await follow(site, 30, house_a=10.0)
+    await follow(site, 30, house_a=45.0)
+    site.want(2)
+    offered = await follow(site, 600, house_a=32.84)
+    assert [0.0, 7.9] in offered
+    assert offered[-1] == [7.9, 0.0]
+    assert max(sum(one) for one in offered) == 7.9
 
 
 # The budget

@@ -10,6 +10,7 @@ from energy.composite import Charge
 from energy.controller import Connection, Controller, Decision, Demand
 from energy.grid import GridSample
 from energy.limit import Limit, LimitSource
+from energy.phases import STRAIGHT, PhaseMap
 from energy.profile_store import ProfileStore
 from energy.step_check import StepCheck
 from metering.reading import Phases
@@ -105,6 +106,10 @@ class Site:
         self.drawn_a = 0.0
         self.wants = False
         self.house_a = 5.5
+        self.draws = (1.0, 1.0, 1.0)
+        """of what it is offered, at the terminals"""
+        self.rotation: PhaseMap | None = STRAIGHT
+        """what is known of it; where it is not, it is STR"""
 
     async def live(self, seconds: int) -> Decision:
         decision = self.look()
@@ -114,15 +119,28 @@ class Site:
         return decision
 
     def look(self) -> Decision:
-        rating = (Limit(16.0, LimitSource.HARDWARE, fakes.NOON),)
-        draw = Phases[float | None].all(self.drawn_a)
-        demand = Demand(Charge(1), 3, self.wants, draw, rating, self.drawn_a)
-        self.controller.see([demand])
-        flows: list[float | None] = [self.house_a + self.drawn_a] * 3
+        self.controller.see([self.demand])
+        flows: list[float | None] = [self.house_a] * 3
+        for part, phase in zip(self.draws, (self.rotation or PhaseMap.named("STR")).terminals, strict=True):
+            flows[phase or 0] = self.house_a + part * self.drawn_a
         if self.unplugged:
             flows[1] = 0.0
         self.controller.take_sample(GridSample(self.clock.now(), Phases(*flows)))
-        decision = self.controller.decide([demand])[1]
+        return self.decide()
+
+    @property
+    def demand(self) -> Demand:
+        rating = (Limit(16.0, LimitSource.HARDWARE, fakes.NOON),)
+        draw = Phases[float | None](*(part * self.drawn_a for part in self.draws))
+        return Demand(Charge(1), 3, self.wants, draw, rating, self.drawn_a, rotation=self.rotation)
+
+    @property
+    def doubted(self) -> bool:
+        watch = self.controller.watch
+        return watch is not None and bool(watch.doubted_phases)
+
+    def decide(self) -> Decision:
+        decision = self.controller.decide([self.demand])[1]
         self.drawn_a = decision.current_a if self.wants else 0.0
         return decision
 
@@ -139,6 +157,56 @@ async def test_a_clamp_that_is_unplugged_is_found_when_the_charge_begins_and_lea
     assert binding is not None
     assert binding.source is LimitSource.BLIND_METER
     assert binding.words == "grid meter does not see the vehicle"
+
+
+@pytest.mark.parametrize(
+    ("draws", "rotation"),
+    [
+        ((1.0, 0.0, 0.0), PhaseMap.named("STR")),
+        ((1.0, 0.0, 0.0), None),  # one phase, and nobody knows which: none shows it
+        ((1.0, 0.98, 0.99), PhaseMap.named("STR")),
+        ((1.0, 0.98, 0.99), None),  # about the same on all, wherever they are
+    ],
+)
+async def test_an_unplugged_clamp_is_found_whatever_is_known_of_the_phases(
+    draws: tuple[float, float, float], rotation: PhaseMap | None
+) -> None:
+    site = Site()
+    site.draws, site.rotation, site.unplugged = draws, rotation, True
+    await site.live(20)
+    site.wants = True
+    decision = await site.live(60)
+    assert decision.current_a == 8.0
+    site.wants = site.unplugged = False
+    await site.live(20)
+    site.wants = True
+    assert (await site.live(60)).current_a > 8.0
+
+
+async def test_the_step_of_a_vehicle_whose_phase_is_not_known_may_show_on_any() -> None:
+    site = Site()
+    site.draws, site.rotation = (1.0, 0.0, 0.0), None
+    await site.live(20)
+    site.wants = True
+    for _ in range(240):
+        await site.live(1)
+        assert not site.doubted
+    site.wants = False
+    await site.live(20)
+    assert not site.doubted
+
+
+async def test_a_blind_meter_that_falls_silent_too_raises_nothing() -> None:
+    site = Site()
+    site.unplugged = True
+    await site.live(20)
+    site.wants = True
+    offered = [(await site.live(60)).current_a]
+    for _ in range(700):
+        await site.clock.advance(1.0)
+        offered.append(site.decide().current_a)
+    assert offered[0] == 8.0
+    assert offered == sorted(offered, reverse=True)
 
 
 async def test_a_clamp_that_is_plugged_in_again_is_believed_after_the_next_step() -> None:
