@@ -7,6 +7,7 @@ monitor that is tested; where local rules demand it, the breaker upstream is tri
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from metering.frozen import frozen
+from metering.pulse import Pulse
 from station.hardware.board import BoardError, SelfTest
 from station.model import Fault
 
@@ -28,6 +30,8 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _RETRY_S: Final = 1.0
+_LATCHED_WITHIN_S: Final = 0.3
+"""so long the trip upstream, which takes the station's own power, waits for the latch to be on disk"""
 _BUSY_S: Final = 60.0
 """an EVSE that charges is asked again so much later"""
 MOST_TESTS: Final = 500
@@ -63,6 +67,7 @@ class ResidualCurrentGuard:
         self._config = config
         self._clock = clock
         self._latched: set[int] = set()
+        self._kept_latch = Pulse()
         self._pulsed: set[int] = set()
         self.evidence: dict[int, Evidence] = {}
         """the last test of each EVSE that can be tested"""
@@ -199,6 +204,7 @@ class ResidualCurrentGuard:
     async def _save_latch(self, evse_id: int, latched: bool) -> None:
         await self._facts.save(f"{_TRIPPED}/{evse_id}", json.dumps(latched))
         (self._latched.add if latched else self._latched.discard)(evse_id)
+        self._kept_latch.fire()
 
     async def _keep_testing(self, evse: Evse) -> None:
         """At the start, then at the interval; where somebody charges, soon after."""
@@ -214,6 +220,8 @@ class ResidualCurrentGuard:
             return
         energised: bool | None = None
         while True:
+            if self.wants_trip and not energised:
+                await self._await_latches()
             wanted = self.wants_trip
             if wanted is not energised:
                 energised = wanted if await self._energise(wanted) else None
@@ -224,6 +232,13 @@ class ResidualCurrentGuard:
                 await self._clock.sleep(_RETRY_S)
             else:
                 await self._any_change()
+
+    async def _await_latches(self) -> None:
+        """Wait until what has tripped is latched on disk; one that is slow or refuses stops no trip."""
+        with contextlib.suppress(TimeoutError):
+            async with self._clock.timeout(_LATCHED_WITHIN_S):
+                while any(_is_tripped(evse) and evse.id not in self._latched for evse in self._evses.values()):
+                    await self._kept_latch.wait()
 
     async def _energise(self, energised: bool) -> bool:
         try:

@@ -12,6 +12,7 @@ import pytest
 from energy.limit import LimitSource
 from station.model import Fault
 from station.protection import residual_current
+from station.records.fact_store import FactStore
 from tests.walk import walking
 from tests.walks.steps import charge, event, statuses
 from tests.walks.visit import TOKEN, visiting
@@ -81,6 +82,34 @@ async def test_the_shunt_trip_is_energised_as_local_rules_demand_it(tmp_path: Pa
         assert plate.shunt_trip is False
         await api.post("/api/sim/faults", FAULT)
         assert plate.shunt_trip is (kind != "none")
+
+
+@pytest.mark.parametrize("slow_s", [0.1, 1e6])
+async def test_the_trip_that_takes_the_stations_power_waits_for_the_latch_but_not_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow_s: float
+) -> None:
+    async with walking(tmp_path, protection={"shunt_trip": "pulse"}) as walk:
+        await walk.accepted()
+        clock, plate, save = walk.application.world.clock, walk.application.world.back_plate, FactStore.save
+        order: list[str] = []
+
+        async def slow(self: FactStore, name: str, value: str) -> None:
+            if name == "tripped/1":
+                await clock.sleep(slow_s)
+            await save(self, name, value)
+            order.append(name)
+
+        async def energise(energised: bool) -> None:
+            order.append(f"coil {energised}")
+
+        monkeypatch.setattr(FactStore, "save", slow)
+        monkeypatch.setattr(plate, "energise_shunt_trip", energise)
+        walk.board.raise_fault(Fault.DC_RESIDUAL_CURRENT)
+        await walk.settle()
+        assert not walk.board.outputs.contactor
+        assert order == []
+        await walk.until(lambda: order[-1:] == ["coil True"], within_s=0.5, step_s=0.05)
+        assert order == (["tripped/1", "coil True"] if slow_s < 1 else ["coil True"])
 
 
 async def test_the_monitor_is_tested_at_the_start_and_on_schedule_with_evidence(tmp_path: Path) -> None:
