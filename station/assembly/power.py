@@ -79,6 +79,8 @@ async def power(basis: Basis, evses: Mapping[int, Evse]) -> Power:
     load.on_decided += [history.look, external.look, rates.look]
     plate = _back_plate_watch(basis, load, tamper)
     watchers = [residual.run, contactors.run, plate.run]
+    if protection.shunt_trip != "none":
+        watchers.append(residual.drive_shunt_trip)
     if grid_orders is not None:
         grid_orders.powers = lambda: _powers(load, evses)
         watchers += [load.watch_orders, grid_orders.run]

@@ -12,6 +12,7 @@ import pytest
 from energy.limit import LimitSource
 from station.model import Fault
 from station.protection import residual_current
+from station.records.database import StorageError
 from station.records.fact_store import FactStore
 from tests.walk import walking
 from tests.walks.steps import charge, event, statuses
@@ -110,6 +111,33 @@ async def test_the_trip_that_takes_the_stations_power_waits_for_the_latch_but_no
         assert order == []
         await walk.until(lambda: order[-1:] == ["coil True"], within_s=0.5, step_s=0.05)
         assert order == (["tripped/1", "coil True"] if slow_s < 1 else ["coil True"])
+
+
+async def test_a_disk_that_refuses_hinders_neither_the_shunt_trip_nor_the_end_of_its_pulse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the disk takes it again, the fault is latched there and the evidence of the tests kept."""
+    protection = {"shunt_trip": "pulse", "monitor_test_every_h": 1}
+    async with walking(tmp_path, protection=protection) as walk, visiting(walk) as api:
+        await walk.accepted()
+        plate, save = walk.application.world.back_plate, FactStore.save
+
+        async def refuses(self: FactStore, name: str, value: str) -> None:
+            if name.startswith(("tripped/", "test/")):
+                raise StorageError("disk full")
+            await save(self, name, value)
+
+        monkeypatch.setattr(FactStore, "save", refuses)
+        await walk.advance(3 * 3600)
+        walk.board.raise_fault(Fault.DC_RESIDUAL_CURRENT)
+        await walk.until(lambda: plate.shunt_trip, within_s=1.0, step_s=0.1)
+        await walk.until(lambda: not plate.shunt_trip, within_s=1.5, step_s=0.1)
+        walk.board.clear_fault(Fault.DC_RESIDUAL_CURRENT)
+        monkeypatch.setattr(FactStore, "save", save)
+        await walk.advance(61)
+        await api.post("/api/sim/power", {"action": "cycle"})
+        assert (await api.evse())["faults"] == ["dc-residual-current"]
+        assert plate.trips == 1
 
 
 async def test_the_monitor_is_tested_at_the_start_and_on_schedule_with_evidence(tmp_path: Path) -> None:
