@@ -141,15 +141,18 @@ class ResidualCurrentGuard:
         """Somebody of the service has looked at it.
 
         Raises:
-            ValueError: the monitor still tells the fault.
+            ValueError: the monitor still tells the fault, or tells it again.
             StorageError: it stays latched.
         """
         evse = self._evses[evse_id]
         if Fault.DC_RESIDUAL_CURRENT in evse.state.seen.faults:
             raise ValueError("the monitor still tells a DC residual current")
         await self._save_latch(evse_id, False)
-        evse.report_fault(Fault.DC_RESIDUAL_CURRENT, False)
         self._pulsed.discard(evse_id)
+        if Fault.DC_RESIDUAL_CURRENT in evse.state.seen.faults:  # a new one, while the disk wrote
+            evse.changed.fire()  # it is latched and trips as any other
+            raise ValueError("the monitor tells a DC residual current again")
+        evse.report_fault(Fault.DC_RESIDUAL_CURRENT, False)
 
     async def try_shunt_trip(self) -> bool:
         """Energise the coil as at a fault, so that the breaker upstream falls; False: in use, or it does not obey.

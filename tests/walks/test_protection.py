@@ -140,6 +140,34 @@ async def test_a_disk_that_refuses_hinders_neither_the_shunt_trip_nor_the_end_of
         assert plate.trips == 1
 
 
+async def test_a_trip_while_the_last_one_is_being_cleared_is_latched_and_trips_the_breaker_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with walking(tmp_path, protection={"shunt_trip": "pulse"}) as walk, visiting(walk) as api:
+        await walk.accepted()
+        plate, save = walk.application.world.back_plate, FactStore.save
+        await api.post("/api/sim/faults", FAULT)
+        await api.client.request("DELETE", "/api/sim/faults", json=FAULT, params={"wait": "settled"})
+        await walk.advance(5)
+        assert plate.trips == 1
+
+        async def trips_meanwhile(self: FactStore, name: str, value: str) -> None:
+            if (name, value) == ("tripped/1", "false"):
+                walk.board.raise_fault(Fault.DC_RESIDUAL_CURRENT)
+                await walk.until(lambda: walk.evse.state.seen.faults, within_s=0.5, step_s=0.1)
+            await save(self, name, value)
+
+        monkeypatch.setattr(FactStore, "save", trips_meanwhile)
+        answer = await api.client.delete(TRIPPED)
+        assert (answer.status_code, answer.json()["detail"]) == (409, "the monitor tells a DC residual current again")
+        await walk.advance(5)
+        walk.board.clear_fault(Fault.DC_RESIDUAL_CURRENT)
+        await walk.advance(5)
+        await api.post("/api/sim/power", {"action": "cycle"})
+        assert (await api.evse())["faults"] == ["dc-residual-current"]
+        assert plate.trips == 2
+
+
 async def test_the_monitor_is_tested_at_the_start_and_on_schedule_with_evidence(tmp_path: Path) -> None:
     async with walking(tmp_path, protection={"monitor_test_every_h": 1}) as walk, visiting(walk) as api:
         await walk.accepted()
