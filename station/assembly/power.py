@@ -62,7 +62,7 @@ async def power(basis: Basis, evses: Mapping[int, Evse]) -> Power:
     back_plate, protection = basis.program.site.back_plate, basis.configuration.protection
     residual = ResidualCurrentGuard(evses, back_plate, basis.facts("residual-current"), protection, clock)
     await residual.load()
-    tamper = Tamper(evses.values(), basis.database, basis.security_events)
+    tamper = Tamper(evses.values(), basis.database, basis.security_events, clock)
     tamper.flap_open = lambda: back_plate.seen.flap_open
     await tamper.load()
     external = ExternalLimits(
@@ -78,7 +78,7 @@ async def power(basis: Basis, evses: Mapping[int, Evse]) -> Power:
     history, rates = LoadHistory(load.controller, evses, clock), ChargingRates(evses, basis.settings, clock)
     load.on_decided += [history.look, external.look, rates.look]
     plate = _back_plate_watch(basis, load, tamper)
-    watchers = [residual.run, contactors.run, plate.run]
+    watchers = [residual.run, contactors.run, tamper.run, plate.run]
     if protection.shunt_trip != "none":
         watchers.append(residual.drive_shunt_trip)
     if grid_orders is not None:

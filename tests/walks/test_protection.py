@@ -11,8 +11,8 @@ import pytest
 
 from energy.limit import LimitSource
 from station.model import Fault
-from station.protection import residual_current
-from station.records.database import StorageError
+from station.protection import residual_current, tamper
+from station.records.database import Database, StorageError
 from station.records.fact_store import FactStore
 from tests.walk import walking
 from tests.walks.steps import charge, event, statuses
@@ -61,6 +61,64 @@ async def test_facts_that_flash_memory_has_spoilt_keep_no_station_from_starting(
         await walk.application.restore_power()
         assert (await api.evse())["faults"] == ["dc-residual-current"]
         await api.delete(TRIPPED)
+        assert (await api.evse())["faults"] == []
+
+
+async def test_a_tamper_alarm_that_the_disk_refuses_is_brought_there_later_and_outlives_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with walking(tmp_path, board={"selector_a": 16}) as walk, visiting(walk) as api:
+        await walk.accepted()
+        save = tamper.save_fact
+
+        async def refuses(database: Database, name: str, value: str) -> None:
+            del database, name, value
+            raise StorageError("disk full")
+
+        monkeypatch.setattr(tamper, "save_fact", refuses)
+        await api.post("/api/sim/tamper", {"open": True})
+        await api.post("/api/sim/selector", {"position": "32"})
+        await api.advance(5)
+        assert walk.life.load.controller.station_limit_a == 32.0  # the back plate is followed all the same
+        monkeypatch.setattr(tamper, "save_fact", save)
+        await api.advance(11)
+        await api.post("/api/sim/tamper", {"open": False})
+        await api.post("/api/sim/power", {"action": "cycle"})
+        assert (await api.evse())["faults"] == ["tamper"]
+
+
+async def test_an_alarm_that_is_answered_for_while_the_flap_opens_again_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await walk.accepted()
+        save = tamper.save_fact
+        await api.post("/api/sim/tamper", {"open": True})
+        await api.post("/api/sim/tamper", {"open": False})
+
+        async def opens_meanwhile(database: Database, name: str, value: str) -> None:
+            walk.application.world.back_plate.move_flap(value == "none")
+            await save(database, name, value)
+
+        monkeypatch.setattr(tamper, "save_fact", opens_meanwhile)
+        answer = await api.client.delete("/api/tamper")
+        assert (answer.status_code, answer.json()["detail"]) == (409, "the flap is open again")
+        await walk.settle()
+        await api.post("/api/sim/power", {"action": "cycle"})
+        assert (await api.evse())["faults"] == ["tamper"]
+
+
+async def test_what_cannot_be_read_of_a_tamper_alarm_is_one(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await api.post("/api/sim/tamper", {"open": True})
+        await api.post("/api/sim/tamper", {"open": False})
+        await walk.application.lose_power()
+        with contextlib.closing(sqlite3.connect(tmp_path / "borne.sqlite")) as database:
+            assert database.execute("UPDATE facts SET value = 'alar\x7f' WHERE name = 'tamper'").rowcount == 1
+            database.commit()
+        await walk.application.restore_power()
+        assert (await api.evse())["faults"] == ["tamper"]
+        await api.delete("/api/tamper")
         assert (await api.evse())["faults"] == []
 
 
