@@ -62,7 +62,7 @@ async def power(basis: Basis, evses: Mapping[int, Evse]) -> Power:
     back_plate, protection = basis.program.site.back_plate, basis.configuration.protection
     residual = ResidualCurrentGuard(evses, back_plate, basis.facts("residual-current"), protection, clock)
     await residual.load()
-    tamper = Tamper(evses.values(), basis.database, basis.security_events)
+    tamper = Tamper(evses.values(), basis.database, basis.security_events, clock)
     tamper.flap_open = lambda: back_plate.seen.flap_open
     await tamper.load()
     external = ExternalLimits(
@@ -79,7 +79,9 @@ async def power(basis: Basis, evses: Mapping[int, Evse]) -> Power:
     load.on_deciding.append(shared.look)
     load.on_decided += [history.look, external.look, rates.look]
     plate = _back_plate_watch(basis, load, tamper)
-    watchers = [residual.run, contactors.run, plate.run, shared.run]
+    watchers = [residual.run, contactors.run, tamper.run, plate.run, shared.run]
+    if protection.shunt_trip != "none":
+        watchers.append(residual.drive_shunt_trip)
     if grid_orders is not None:
         grid_orders.powers = lambda: _powers(load, evses)
         watchers += [load.watch_orders, grid_orders.run]

@@ -35,11 +35,7 @@ class BackPlateWatch:
         return Jumpers(self._plate.seen.jumpers, self._expected)
 
     async def run(self) -> None:
-        """Follow until cancelled; when it cannot be followed any more, the selector counts as unreadable.
-
-        Raises:
-            StorageError: an alarm is in force, but a power cut would end it.
-        """
+        """Follow until cancelled; when it cannot be followed any more, the selector counts as unreadable."""
         try:
             async for seen in self._plate.views():
                 self._load.select(selected_a(seen.selector))

@@ -7,6 +7,7 @@ monitor that is tested; where local rules demand it, the breaker upstream is tri
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Callable, Mapping
@@ -14,8 +15,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from metering.frozen import frozen
+from metering.pulse import Pulse
 from station.hardware.board import BoardError, SelfTest
 from station.model import Fault
+from station.records.database import StorageError
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -28,8 +31,12 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _RETRY_S: Final = 1.0
+_LATCHED_WITHIN_S: Final = 0.3
+"""so long the trip upstream, which takes the station's own power, waits for the latch to be on disk"""
+_REFUSED_S: Final = 10.0
+"""a disk that does not take the latch is asked again so much later"""
 _BUSY_S: Final = 60.0
-"""an EVSE that charges is asked again so much later"""
+"""an EVSE that charges is tested so much later, and one whose test the disk does not take"""
 MOST_TESTS: Final = 500
 """so many tests of an EVSE are kept as evidence, the newest: a year of daily ones and more"""
 _TRIPPED: Final = "tripped"
@@ -63,6 +70,7 @@ class ResidualCurrentGuard:
         self._config = config
         self._clock = clock
         self._latched: set[int] = set()
+        self._kept_latch = Pulse()
         self._pulsed: set[int] = set()
         self.evidence: dict[int, Evidence] = {}
         """the last test of each EVSE that can be tested"""
@@ -95,16 +103,28 @@ class ResidualCurrentGuard:
                 evse.report_fault(Fault.DC_RESIDUAL_CURRENT, True)
 
     async def run(self) -> None:
-        """Watch and test until cancelled.
-
-        Raises:
-            StorageError: what was found is in force, but a power cut would end it.
-        """
+        """Latch and test until cancelled; a disk that refuses is asked again."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._drive_shunt_trip())
             for evse in self._evses.values():
                 group.create_task(self._follow(evse))
                 group.create_task(self._keep_testing(evse))
+
+    async def drive_shunt_trip(self) -> None:
+        """Give the coil what is wanted, until cancelled: level-triggered, and whatever becomes of the disk."""
+        energised: bool | None = None
+        while True:
+            if self.wants_trip and not energised:
+                await self._await_latches()
+            wanted = self.wants_trip
+            if wanted is not energised:
+                energised = wanted if await self._energise(wanted) else None
+            if wanted and energised and self._config.shunt_trip == "pulse":
+                await self._clock.sleep(self._config.shunt_trip_pulse_s)
+                self._pulsed |= {evse.id for evse in self._evses.values() if _is_tripped(evse)}
+            elif energised is None:
+                await self._clock.sleep(_RETRY_S)
+            else:
+                await self._any_change()
 
     @property
     def wants_trip(self) -> bool:
@@ -121,15 +141,18 @@ class ResidualCurrentGuard:
         """Somebody of the service has looked at it.
 
         Raises:
-            ValueError: the monitor still tells the fault.
+            ValueError: the monitor still tells the fault, or tells it again.
             StorageError: it stays latched.
         """
         evse = self._evses[evse_id]
         if Fault.DC_RESIDUAL_CURRENT in evse.state.seen.faults:
             raise ValueError("the monitor still tells a DC residual current")
         await self._save_latch(evse_id, False)
-        evse.report_fault(Fault.DC_RESIDUAL_CURRENT, False)
         self._pulsed.discard(evse_id)
+        if Fault.DC_RESIDUAL_CURRENT in evse.state.seen.faults:  # a new one, while the disk wrote
+            evse.changed.fire()  # it is latched and trips as any other
+            raise ValueError("the monitor tells a DC residual current again")
+        evse.report_fault(Fault.DC_RESIDUAL_CURRENT, False)
 
     async def try_shunt_trip(self) -> bool:
         """Energise the coil as at a fault, so that the breaker upstream falls; False: in use, or it does not obey.
@@ -192,38 +215,37 @@ class ResidualCurrentGuard:
         """Latch on disk what the state has latched."""
         while True:
             if _is_tripped(evse) and evse.id not in self._latched:
-                await self._save_latch(evse.id, True)
+                try:
+                    await self._save_latch(evse.id, True)
+                except StorageError as error:
+                    _log.error("EVSE %d: its DC residual current is not latched on disk: %s", evse.id, error)
+                    await self._clock.sleep(_REFUSED_S)
             else:
                 await evse.changed.wait()
 
     async def _save_latch(self, evse_id: int, latched: bool) -> None:
         await self._facts.save(f"{_TRIPPED}/{evse_id}", json.dumps(latched))
         (self._latched.add if latched else self._latched.discard)(evse_id)
+        self._kept_latch.fire()
 
     async def _keep_testing(self, evse: Evse) -> None:
-        """At the start, then at the interval; where somebody charges, soon after."""
+        """At the start, then at the interval; where somebody charges or the disk refuses, soon after."""
         while True:
-            result = await self.test(evse.id)
+            try:
+                result = await self.test(evse.id)
+            except StorageError as error:
+                _log.error("EVSE %d: the test of its residual-current monitor is not kept: %s", evse.id, error)
+                result = None
             if result is SelfTest.ABSENT:
                 return
             await self._clock.sleep(self._config.monitor_test_every_h * 3600.0 if result is not None else _BUSY_S)
 
-    async def _drive_shunt_trip(self) -> None:
-        """Level-triggered: what is wanted is given to the coil until it has it."""
-        if self._config.shunt_trip == "none":
-            return
-        energised: bool | None = None
-        while True:
-            wanted = self.wants_trip
-            if wanted is not energised:
-                energised = wanted if await self._energise(wanted) else None
-            if wanted and energised and self._config.shunt_trip == "pulse":
-                await self._clock.sleep(self._config.shunt_trip_pulse_s)
-                self._pulsed |= {evse.id for evse in self._evses.values() if _is_tripped(evse)}
-            elif energised is None:
-                await self._clock.sleep(_RETRY_S)
-            else:
-                await self._any_change()
+    async def _await_latches(self) -> None:
+        """Wait until what has tripped is latched on disk; one that is slow or refuses stops no trip."""
+        with contextlib.suppress(TimeoutError):
+            async with self._clock.timeout(_LATCHED_WITHIN_S):
+                while any(_is_tripped(evse) and evse.id not in self._latched for evse in self._evses.values()):
+                    await self._kept_latch.wait()
 
     async def _energise(self, energised: bool) -> bool:
         try:

@@ -2,73 +2,108 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from metering.pulse import Pulse
 from station.model import Fault
+from station.records.database import StorageError
 from station.records.fact_store import save_fact
 from station.security.security_events import SecurityEvents, SecurityEventType
 
 if TYPE_CHECKING:
+    from metering.clock import Clock
     from station.evse import Evse
     from station.records.database import Database
 
 _log = logging.getLogger(__name__)
 
-_FACT = "tamper"
+_FACT: Final = "tamper"
+_ALARM: Final = "alarm"
+_NONE: Final = "none"
+_REFUSED_S: Final = 10.0
+"""a disk that does not take the alarm is asked again so much later"""
 
 
 class Tamper:
     """Remembers an opening, across power cuts, until somebody answers for it."""
 
-    def __init__(self, evses: Iterable[Evse], database: Database, security_events: SecurityEvents) -> None:
+    def __init__(
+        self, evses: Iterable[Evse], database: Database, security_events: SecurityEvents, clock: Clock
+    ) -> None:
         self._evses = tuple(evses)
         self._database = database
         self._security_events = security_events
+        self._clock = clock
         self.flap_open: Callable[[], bool] = lambda: False
         """whether the flap is open now"""
         self.alarm = False
         """the station was opened, and nobody has answered for it"""
+        self._kept = False
+        """whether the alarm is on disk"""
+        self._turn = asyncio.Lock()  # what is written last is what is in force
+        self._opened = Pulse()
 
     async def load(self) -> None:
-        """Take the alarm that is on disk.
+        """Take the alarm that is on disk. What cannot be read is one.
 
         Raises:
             StorageError: the disk cannot be read.
         """
         rows = await self._database.rows("SELECT value FROM facts WHERE name = ?", (_FACT,))
-        if rows and rows[0][0] == "alarm":
-            self._raise_alarm(True)
+        word = rows[0][0] if rows else _NONE
+        if word not in {_ALARM, _NONE}:
+            _log.error("whether the station was opened cannot be read: it counts as opened")
+        self._kept = word == _ALARM
+        self._raise_alarm(word != _NONE)
+
+    async def run(self) -> None:
+        """Bring the alarm to the disk, until cancelled; one that refuses is asked again."""
+        while True:
+            async with self._turn:
+                refused = self.alarm and not self._kept and not await self._keep_alarm()
+            if refused:
+                await self._clock.sleep(_REFUSED_S)
+            else:
+                await self._opened.wait()
 
     async def opened(self) -> None:
-        """The station is being opened: no energy from now on, and the CSMS learns it (TamperDetectionActivated).
-
-        Raises:
-            StorageError: the alarm is in force, but a power cut would end it.
-        """
+        """The station is being opened: no energy from now on, and the CSMS learns it (TamperDetectionActivated)."""
         if self.alarm:
             return
         self._raise_alarm(True)
+        self._opened.fire()
         await self._security_events.report(SecurityEventType.TAMPER_DETECTION_ACTIVATED)
-        await self._save("alarm")
 
     async def answer_for(self) -> None:
         """Somebody who may do so has looked at it.
 
         Raises:
-            ValueError: the flap is still open.
+            ValueError: the flap is still open, or open again.
             StorageError: the alarm stays.
         """
-        if self.flap_open():
-            raise ValueError("the flap is still open")
-        await self._save("none")
-        self._raise_alarm(False)
+        async with self._turn:
+            if self.flap_open():
+                raise ValueError("the flap is still open")
+            await save_fact(self._database, _FACT, _NONE)
+            self._kept = False
+            if self.flap_open():  # while the disk wrote
+                self._opened.fire()
+                raise ValueError("the flap is open again")
+            self._raise_alarm(False)
 
     def _raise_alarm(self, alarm: bool) -> None:
         self.alarm = alarm
         for evse in self._evses:
             evse.report_fault(Fault.TAMPER, alarm)
 
-    async def _save(self, value: str) -> None:
-        await save_fact(self._database, _FACT, value)
+    async def _keep_alarm(self) -> bool:
+        try:
+            await save_fact(self._database, _FACT, _ALARM)
+        except StorageError as error:
+            _log.error("the alarm is in force, but a power cut would end it: %s", error)
+            return False
+        self._kept = True
+        return True

@@ -11,7 +11,9 @@ import pytest
 
 from energy.limit import LimitSource
 from station.model import Fault
-from station.protection import residual_current
+from station.protection import residual_current, tamper
+from station.records.database import Database, StorageError
+from station.records.fact_store import FactStore
 from tests.walk import walking
 from tests.walks.steps import charge, event, statuses
 from tests.walks.visit import TOKEN, visiting
@@ -62,6 +64,64 @@ async def test_facts_that_flash_memory_has_spoilt_keep_no_station_from_starting(
         assert (await api.evse())["faults"] == []
 
 
+async def test_a_tamper_alarm_that_the_disk_refuses_is_brought_there_later_and_outlives_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with walking(tmp_path, board={"selector_a": 16}) as walk, visiting(walk) as api:
+        await walk.accepted()
+        save = tamper.save_fact
+
+        async def refuses(database: Database, name: str, value: str) -> None:
+            del database, name, value
+            raise StorageError("disk full")
+
+        monkeypatch.setattr(tamper, "save_fact", refuses)
+        await api.post("/api/sim/tamper", {"open": True})
+        await api.post("/api/sim/selector", {"position": "32"})
+        await api.advance(5)
+        assert walk.life.load.controller.station_limit_a == 32.0  # the back plate is followed all the same
+        monkeypatch.setattr(tamper, "save_fact", save)
+        await api.advance(11)
+        await api.post("/api/sim/tamper", {"open": False})
+        await api.post("/api/sim/power", {"action": "cycle"})
+        assert (await api.evse())["faults"] == ["tamper"]
+
+
+async def test_an_alarm_that_is_answered_for_while_the_flap_opens_again_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await walk.accepted()
+        save = tamper.save_fact
+        await api.post("/api/sim/tamper", {"open": True})
+        await api.post("/api/sim/tamper", {"open": False})
+
+        async def opens_meanwhile(database: Database, name: str, value: str) -> None:
+            walk.application.world.back_plate.move_flap(value == "none")
+            await save(database, name, value)
+
+        monkeypatch.setattr(tamper, "save_fact", opens_meanwhile)
+        answer = await api.client.delete("/api/tamper")
+        assert (answer.status_code, answer.json()["detail"]) == (409, "the flap is open again")
+        await walk.settle()
+        await api.post("/api/sim/power", {"action": "cycle"})
+        assert (await api.evse())["faults"] == ["tamper"]
+
+
+async def test_what_cannot_be_read_of_a_tamper_alarm_is_one(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await api.post("/api/sim/tamper", {"open": True})
+        await api.post("/api/sim/tamper", {"open": False})
+        await walk.application.lose_power()
+        with contextlib.closing(sqlite3.connect(tmp_path / "borne.sqlite")) as database:
+            assert database.execute("UPDATE facts SET value = 'alar\x7f' WHERE name = 'tamper'").rowcount == 1
+            database.commit()
+        await walk.application.restore_power()
+        assert (await api.evse())["faults"] == ["tamper"]
+        await api.delete("/api/tamper")
+        assert (await api.evse())["faults"] == []
+
+
 @pytest.mark.parametrize("kind", ["none", "pulse", "hold"])
 async def test_the_shunt_trip_is_energised_as_local_rules_demand_it(tmp_path: Path, kind: str) -> None:
     protection = {"shunt_trip": kind, "shunt_trip_pulse_s": 2.0}
@@ -81,6 +141,89 @@ async def test_the_shunt_trip_is_energised_as_local_rules_demand_it(tmp_path: Pa
         assert plate.shunt_trip is False
         await api.post("/api/sim/faults", FAULT)
         assert plate.shunt_trip is (kind != "none")
+
+
+@pytest.mark.parametrize("slow_s", [0.1, 1e6])
+async def test_the_trip_that_takes_the_stations_power_waits_for_the_latch_but_not_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow_s: float
+) -> None:
+    async with walking(tmp_path, protection={"shunt_trip": "pulse"}) as walk:
+        await walk.accepted()
+        clock, plate, save = walk.application.world.clock, walk.application.world.back_plate, FactStore.save
+        order: list[str] = []
+
+        async def slow(self: FactStore, name: str, value: str) -> None:
+            if name == "tripped/1":
+                await clock.sleep(slow_s)
+            await save(self, name, value)
+            order.append(name)
+
+        async def energise(energised: bool) -> None:
+            order.append(f"coil {energised}")
+
+        monkeypatch.setattr(FactStore, "save", slow)
+        monkeypatch.setattr(plate, "energise_shunt_trip", energise)
+        walk.board.raise_fault(Fault.DC_RESIDUAL_CURRENT)
+        await walk.settle()
+        assert not walk.board.outputs.contactor
+        assert order == []
+        await walk.until(lambda: order[-1:] == ["coil True"], within_s=0.5, step_s=0.05)
+        assert order == (["tripped/1", "coil True"] if slow_s < 1 else ["coil True"])
+
+
+async def test_a_disk_that_refuses_hinders_neither_the_shunt_trip_nor_the_end_of_its_pulse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the disk takes it again, the fault is latched there and the evidence of the tests kept."""
+    protection = {"shunt_trip": "pulse", "monitor_test_every_h": 1}
+    async with walking(tmp_path, protection=protection) as walk, visiting(walk) as api:
+        await walk.accepted()
+        plate, save = walk.application.world.back_plate, FactStore.save
+
+        async def refuses(self: FactStore, name: str, value: str) -> None:
+            if name.startswith(("tripped/", "test/")):
+                raise StorageError("disk full")
+            await save(self, name, value)
+
+        monkeypatch.setattr(FactStore, "save", refuses)
+        await walk.advance(3 * 3600)
+        walk.board.raise_fault(Fault.DC_RESIDUAL_CURRENT)
+        await walk.until(lambda: plate.shunt_trip, within_s=1.0, step_s=0.1)
+        await walk.until(lambda: not plate.shunt_trip, within_s=1.5, step_s=0.1)
+        walk.board.clear_fault(Fault.DC_RESIDUAL_CURRENT)
+        monkeypatch.setattr(FactStore, "save", save)
+        await walk.advance(61)
+        await api.post("/api/sim/power", {"action": "cycle"})
+        assert (await api.evse())["faults"] == ["dc-residual-current"]
+        assert plate.trips == 1
+
+
+async def test_a_trip_while_the_last_one_is_being_cleared_is_latched_and_trips_the_breaker_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with walking(tmp_path, protection={"shunt_trip": "pulse"}) as walk, visiting(walk) as api:
+        await walk.accepted()
+        plate, save = walk.application.world.back_plate, FactStore.save
+        await api.post("/api/sim/faults", FAULT)
+        await api.client.request("DELETE", "/api/sim/faults", json=FAULT, params={"wait": "settled"})
+        await walk.advance(5)
+        assert plate.trips == 1
+
+        async def trips_meanwhile(self: FactStore, name: str, value: str) -> None:
+            if (name, value) == ("tripped/1", "false"):
+                walk.board.raise_fault(Fault.DC_RESIDUAL_CURRENT)
+                await walk.until(lambda: walk.evse.state.seen.faults, within_s=0.5, step_s=0.1)
+            await save(self, name, value)
+
+        monkeypatch.setattr(FactStore, "save", trips_meanwhile)
+        answer = await api.client.delete(TRIPPED)
+        assert (answer.status_code, answer.json()["detail"]) == (409, "the monitor tells a DC residual current again")
+        await walk.advance(5)
+        walk.board.clear_fault(Fault.DC_RESIDUAL_CURRENT)
+        await walk.advance(5)
+        await api.post("/api/sim/power", {"action": "cycle"})
+        assert (await api.evse())["faults"] == ["dc-residual-current"]
+        assert plate.trips == 2
 
 
 async def test_the_monitor_is_tested_at_the_start_and_on_schedule_with_evidence(tmp_path: Path) -> None:
