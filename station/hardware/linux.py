@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from metering.frozen import frozen
 from station.hardware import pilot, sysfs
+from station.hardware.attempts import Attempts
 from station.hardware.board import NOTHING_SEEN, SAFE, BoardError, Observation, Outputs, SelfTest
 from station.hardware.gpio import Lines
 from station.hardware.linux_lock import LinuxLock
@@ -96,22 +97,28 @@ class LinuxBoard:
     async def apply(self, outputs: Outputs) -> None:
         """Bring the outputs to this state: the contactor goes first when it opens, last when it closes.
 
+        Each part is tried whatever becomes of the others; the contactor closes only when all else has been done.
+
         Raises:
             BoardError: a line or the PWM is gone, or the contactor may not close now.
         """
         if outputs.contactor and self._testing:
             raise BoardError("the residual-current monitor is being tested")
-        try:
-            if not outputs.contactor:
+        attempts = Attempts()
+        if not outputs.contactor:
+            with attempts:
                 self._lines.write("close", False)
+        with attempts:
             self._pwm.set(0.0 if outputs.pilot_fault else pilot.duty_cycle(outputs.pilot_a))
+        with attempts:
             self._lock.order(outputs.lock, self._lines)
-            if not outputs.contactor and not self._seen.contactor_closed:
+        if not outputs.contactor and not self._seen.contactor_closed:
+            with attempts:
                 self._phases.order(outputs.phases, self._lines)
-            if outputs.contactor:
+        if outputs.contactor and not attempts.failed:
+            with attempts:
                 self._lines.write("close", True)
-        except (OSError, ValueError) as error:
-            raise BoardError(f"{error}") from error
+        attempts.conclude()
         self._outputs = outputs
 
     async def test_residual_monitor(self) -> SelfTest:
@@ -143,13 +150,16 @@ class LinuxBoard:
         Raises:
             BoardError: a line or the PWM is gone.
         """
-        try:
+        attempts = Attempts()
+        with attempts:
             self._lines.write("close", False)
+        with attempts:
             self._pwm.set(pilot.STEADY)
+        with attempts:
             await self._lock.finish(self._lines)
+        with attempts:
             self._lines.close()
-        except OSError as error:
-            raise BoardError(f"{error}") from error
+        attempts.conclude()
 
     async def _becomes(self, tripped: bool, within_s: float) -> bool:
         """Whether the monitor's contact comes to this state in time."""

@@ -281,6 +281,38 @@ async def test_a_chip_that_is_gone_is_a_board_error_and_its_return_is_enough(tmp
     assert not bench.chips.active[FEEDBACK]
 
 
+async def test_without_its_lines_the_pilot_still_pauses_tells_the_fault_and_rests(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        charging, duties = Outputs(16.0, contactor=True), list[float]()
+        for order in (Outputs(), Outputs(pilot_fault=True)):
+            await rig.board.apply(charging)
+            rig.bench.chips.missing = True
+            with pytest.raises(BoardError, match="No such device"):
+                await rig.board.apply(order)
+            duties.append(rig.bench.duty)
+            rig.bench.chips.missing = False
+        await rig.board.apply(charging)
+        rig.bench.chips.missing = True
+        with pytest.raises(BoardError, match="No such device"):
+            await rig.board.close()
+        assert [*duties, rig.bench.duty] == [1.0, 0.0, 1.0]
+
+
+async def test_without_its_pwm_the_contactor_opens_and_does_not_close_and_the_cable_is_let_go(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        await rig.board.apply(CHARGING)
+        duty = rig.bench.pwm / "pwm0" / "duty_cycle"
+        duty.unlink()
+        duty.mkdir()
+        with pytest.raises(BoardError, match="duty_cycle"):
+            await rig.board.apply(SAFE)
+        assert not rig.bench.chips.active[CONTACTOR]
+        assert rig.bench.chips.active[OPEN]
+        with pytest.raises(BoardError, match="duty_cycle"):
+            await rig.board.apply(CHARGING)
+        assert not rig.bench.chips.active[CONTACTOR]
+
+
 async def test_a_converter_that_is_gone_is_a_board_error(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     board = board_of(bench, fakes.clock())
