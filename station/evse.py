@@ -26,6 +26,7 @@ from station.evse_state import (
     connector_status,
     ev_connected,
     offers,
+    pilot_behind,
     settled,
 )
 from station.hardware.board import Board, Observation, SelfTest
@@ -36,7 +37,6 @@ from station.model import (
     EvseRef,
     Fault,
     IdToken,
-    PilotState,
     StoppedReason,
     TransactionEvent,
     TriggerReason,
@@ -177,8 +177,7 @@ class Evse:
     def observe(self, seen: Observation) -> None:
         """The board sees something else than before."""
         before = self.state.seen
-        if seen.pilot is PilotState.F:  # our own −12 V hides the vehicle: it is as it was while its cable is there
-            seen = replace(seen, pilot=before.pilot if seen.cable_plugged else PilotState.A)
+        seen = replace(seen, pilot=pilot_behind(seen, before.pilot))
         if seen == before:
             return
         self.contactor = self.contactor.after(before.contactor_closed, seen.contactor_closed, load=self._loaded)

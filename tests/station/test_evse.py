@@ -243,6 +243,38 @@ async def test_a_blind_board_keeps_the_contactor_open_until_it_sees_again(tmp_pa
         assert not orders[-1]
 
 
+async def test_a_pilot_at_minus_12_v_that_nobody_ordered_opens_the_contactor_and_is_a_fault(tmp_path: Path) -> None:
+    """The stage that makes the pilot is dead. No −12 V is ordered then: behind those nobody would see it return."""
+    async with post(tmp_path) as it:
+        await it.charge()
+        await it.see(pilot=PilotState.F)
+        assert not it.board.commands[-1].contactor
+        await it.obey()
+        await it.clock.advance(2)
+        assert it.evse.state.faults == {Fault.PILOT}
+        assert not it.board.commands[-1].pilot_fault
+        await it.see(pilot=PilotState.C)
+        assert it.evse.state.faults == frozenset()
+        assert it.board.commands[-1].contactor
+        assert it.evse.state.transaction is not None
+
+
+async def test_minus_12_v_that_were_ordered_are_no_fault_until_the_board_had_time_to_end_them(tmp_path: Path) -> None:
+    async with post(tmp_path) as it:
+        await it.charge()
+        it.evse.report_fault(Fault.GROUND_FAULT, True)
+        await it.clock.advance(0)
+        await it.see(pilot=PilotState.F, contactor_closed=False)
+        await it.clock.advance(60)
+        assert it.evse.state.faults == {Fault.GROUND_FAULT}
+        it.evse.report_fault(Fault.GROUND_FAULT, False)
+        await it.clock.advance(1.9)
+        assert it.evse.state.faults == frozenset()
+        assert not it.board.commands[-1].contactor, "nobody has seen the vehicle yet"
+        await it.clock.advance(0.2)
+        assert it.evse.state.faults == {Fault.PILOT}
+
+
 async def test_a_contactor_that_is_closed_without_an_order_is_welded_in_a_transaction_or_not(tmp_path: Path) -> None:
     async with post(tmp_path) as it:
         await it.see(contactor_closed=True)
