@@ -77,6 +77,8 @@ class LinuxBoard:
         self._unrated: pilot.UnratedCable = unrated
         self._pwm = sysfs.Pwm(wiring.pilot.pwm)
         self._outputs = SAFE
+        self._waves = False
+        self._no_diode = False
         self._seen = NOTHING_SEEN
         self._testing = False
 
@@ -109,7 +111,7 @@ class LinuxBoard:
             with attempts:
                 self._lines.write("close", False)
         with attempts:
-            self._pwm.set(0.0 if outputs.pilot_fault else pilot.duty_cycle(outputs.pilot_a))
+            self._signal(outputs)
         with attempts:
             self._lock.order(outputs.lock, self._lines)
         if not outputs.contactor and not self._seen.contactor_closed:
@@ -120,6 +122,17 @@ class LinuxBoard:
                 self._lines.write("close", True)
         attempts.conclude()
         self._outputs = outputs
+
+    def _signal(self, outputs: Outputs) -> None:
+        """Bring the pilot to what is ordered.
+
+        Raises:
+            OSError: the PWM is gone.
+            ValueError: a pilot cannot signal this current.
+        """
+        self._waves = False
+        self._pwm.set(0.0 if outputs.pilot_fault else pilot.duty_cycle(outputs.pilot_a))
+        self._waves = outputs.pilot_a is not None and not outputs.pilot_fault
 
     async def test_residual_monitor(self) -> SelfTest:
         """Press the monitor's test input: it has to trip in time, and to come back after.
@@ -173,12 +186,12 @@ class LinuxBoard:
     async def _look(self) -> Observation:
         try:
             self._lock.tend(self._lines)
-            active = self._lines.read()
+            active, waves = self._lines.read(), self._waves
             with self._clock.wire():
                 measured = await asyncio.to_thread(self._measure)
         except OSError as error:
             raise BoardError(f"{error}") from error
-        self._seen = self._judge(active, measured)
+        self._seen = self._judge(active, measured, waves=waves)
         return self._seen
 
     def _measure(self) -> _Measured:
@@ -190,15 +203,17 @@ class LinuxBoard:
             sysfs.celsius(wiring.temperature) if wiring.temperature is not None else None,
         )
 
-    def _judge(self, active: frozenset[str], measured: _Measured) -> Observation:
+    def _judge(self, active: frozenset[str], measured: _Measured, *, waves: bool) -> Observation:
+        """What this look says; `waves`: whether the pilot did when it began."""
         state = pilot.state_of(measured.high_v, self._seen.pilot)
-        waves = self._outputs.pilot_a is not None and not self._outputs.pilot_fault
+        # Two looks in a row: in one, the offer may end before the negative half is measured.
+        doubted, self._no_diode = self._no_diode, waves and pilot.diode_fault(measured.low_v, state)
         faults = {
             Fault.DC_RESIDUAL_CURRENT: "residual" in active and not self._testing,
             Fault.EMERGENCY_STOP: "emergency-stop" in active,
             Fault.OVER_TEMPERATURE: "too-hot" in active,
             Fault.POWER_SWITCH: self._phases.broken(active),
-            Fault.DIODE: waves and pilot.diode_fault(measured.low_v, state),
+            Fault.DIODE: doubted and self._no_diode,
         }
         if measured.proximity_ohm is not None:
             plugged = pilot.cable_plugged(measured.proximity_ohm)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 import pytest
 
+from station.hardware import sysfs
 from station.hardware.board import SAFE, BoardError, Observation, Outputs, SelfTest
 from station.hardware.linux import LinuxBoard
 from station.hardware.linux_back_plate import LinuxBackPlate
-from station.hardware.linux_config import LinuxBoardConfig
+from station.hardware.linux_config import AnalogInput, LinuxBoardConfig
 from station.model import Fault, PilotState
 from station.simulation.clock import VirtualClock
 from tests import fakes
@@ -139,6 +141,52 @@ async def test_a_missing_diode_is_found_while_the_pilot_waves_and_only_then(tmp_
         assert not rig.seen.faults
         await rig.board.apply(Outputs(pilot_a=16.0))
         await rig.until(lambda: rig.seen.faults == frozenset({Fault.DIODE}))
+
+
+async def test_a_diode_is_missing_when_two_looks_in_a_row_say_so(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        await rig.board.apply(Outputs(pilot_a=16.0))
+        rig.bench.pilot(6.0)
+        await rig.until(lambda: rig.seen.pilot is PilotState.C)
+        rig.bench.pilot(6.0, -6.0)
+        await rig.clock.advance(0.05)
+        assert not rig.seen.faults
+        rig.bench.pilot(6.0)
+        await rig.clock.advance(0.05)
+        rig.bench.pilot(6.0, -6.0)
+        await rig.clock.advance(0.05)
+        assert not rig.seen.faults
+        await rig.clock.advance(0.05)
+        assert rig.seen.faults == {Fault.DIODE}
+
+
+@pytest.mark.parametrize(("first", "then"), [(None, 16.0), (16.0, None)])
+async def test_an_offer_that_begins_or_ends_within_a_look_makes_no_diode_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: float | None, then: float | None
+) -> None:
+    """A steady pilot has no negative half."""
+    async with rigged(tmp_path) as rig:
+        rig.bench.pilot(9.0, -12.0 if first else 9.0)
+        await rig.board.apply(Outputs(pilot_a=first))
+        await rig.until(lambda: rig.seen.pilot is PilotState.B)
+        measuring, go_on, measure = threading.Event(), threading.Event(), sysfs.volts
+
+        def slowly(channel: AnalogInput) -> float:
+            measuring.set()
+            assert go_on.wait(10)
+            return 9.0 if channel.channel < 2 else measure(channel)
+
+        monkeypatch.setattr(sysfs, "volts", slowly)
+        moved = asyncio.create_task(rig.clock.advance(0.05))
+        await asyncio.to_thread(measuring.wait, 10)
+        await rig.board.apply(Outputs(pilot_a=then))
+        rig.bench.pilot(9.0, -12.0 if then else 9.0)
+        go_on.set()
+        await moved
+        monkeypatch.setattr(sysfs, "volts", measure)
+        assert not rig.seen.faults
+        await rig.clock.advance(0.2)
+        assert not rig.seen.faults
 
 
 @pytest.mark.parametrize(("resistance_ohm", "cable_max_a"), [(1500, 13), (680, 20), (220, 32), (100, 63), (1000, 13)])
