@@ -18,6 +18,7 @@ from station.evse_layout import EvseLayout
 from station.evse_state import (
     MINIMUM_CURRENT_A,
     NO_LOAD_A,
+    UNTIL_UNPLUGGED,
     Authorization,
     Cause,
     EvseState,
@@ -63,8 +64,8 @@ _log = logging.getLogger(__name__)
 _UNLOCK_S = 5.0
 """how long a lock may take to open"""
 
-_LATCHED = frozenset({Fault.DC_RESIDUAL_CURRENT})
-"""faults that stay when their cause is gone, until the service has looked (station/protection/residual_current.py)"""
+_LATCHED = frozenset({Fault.DC_RESIDUAL_CURRENT, Fault.DIODE})
+"""faults that stay when the board sees them no more: until the service has looked, or until the vehicle is gone"""
 
 
 class Evse:
@@ -193,8 +194,8 @@ class Evse:
         elif seen.bay_occupied is not before.bay_occupied:
             cause = Cause(TriggerReason.EV_DETECTED if seen.bay_occupied else TriggerReason.EV_DEPARTED)
         self._become(after, cause)
-        if not ev_connected(self.state):
-            self.report_fault(Fault.OVER_CURRENT, False)  # the vehicle that did not follow is gone
+        if not ev_connected(self.state) and self.state.faults & UNTIL_UNPLUGGED:
+            self._become(replace(self.state, faults=self.state.faults - UNTIL_UNPLUGGED), None)
 
     def authorize(self, authorization: Authorization, trigger: TriggerReason) -> None:
         """Somebody may charge here from now on (E02.FR.20, F01.FR.19)."""
@@ -319,7 +320,7 @@ class Evse:
 
     def forget(self) -> None:
         """Begin anew, as after power-up (B11.FR.08): latched faults are looked for again, the cable is let go."""
-        latched = {Fault.OVER_CURRENT, Fault.CONTACTOR_WELDED, Fault.CONTACTOR_STUCK_OPEN}
+        latched = {*UNTIL_UNPLUGGED, Fault.CONTACTOR_WELDED, Fault.CONTACTOR_STUCK_OPEN}
         after = replace(
             self.state, faults=self.state.faults - latched, authorization=None, lock_held_for=None, untold=None
         )

@@ -37,7 +37,9 @@ _CONNECTED = frozenset({PilotState.B, PilotState.C, PilotState.D})
 _TAKING = frozenset({PilotState.C, PilotState.D})
 _HARMLESS = frozenset({Fault.READER, Fault.LOCK})
 """faults that forbid no energy"""
-_SEEN_IN_THE_PILOT = frozenset({Fault.PILOT})
+UNTIL_UNPLUGGED = frozenset({Fault.OVER_CURRENT, Fault.DIODE})
+"""faults of a vehicle, which stay until it is gone"""
+_SEEN_IN_THE_PILOT = UNTIL_UNPLUGGED | {Fault.PILOT}
 """faults that end with what the pilot shows: it is steady meanwhile, −12 V would hide that"""
 _PATIENT = frozenset({Fault.METER, Fault.STORAGE, Fault.TAMPER, Fault.OVER_TEMPERATURE})
 """faults that leave the vehicle its time to stop drawing; all others are emergencies: the contactor opens under load"""

@@ -126,7 +126,7 @@ async def test_a_contactor_that_does_not_open_is_called_welded_and_the_transacti
         (Fault.DC_RESIDUAL_CURRENT, StoppedReason.GROUND_FAULT),
         (Fault.OVER_CURRENT, StoppedReason.OVERCURRENT_FAULT),
         (Fault.EMERGENCY_STOP, StoppedReason.EMERGENCY_STOP),
-        (Fault.DIODE, None),
+        (Fault.RESIDUAL_MONITOR, None),
     ],
 )
 async def test_an_emergency_opens_the_contactor_at_once_and_some_end_the_transaction(
@@ -294,6 +294,24 @@ async def test_a_vehicle_that_draws_more_than_offered_is_cut_off_until_it_leaves
         await it.obey()
         assert it.evse.state.faults == {Fault.OVER_CURRENT}
         assert it.recorded[-1].stopped_reason is StoppedReason.OVERCURRENT_FAULT
+        await it.see(pilot=PilotState.A, cable_plugged=False)
+        assert it.evse.state.faults == frozenset()
+
+
+async def test_a_vehicle_without_a_diode_gets_nothing_until_it_leaves(tmp_path: Path) -> None:
+    """The diode shows only while the pilot waves: an end of that is no mend, and closing again would never end."""
+    async with post(tmp_path) as it:
+        await it.charge()
+        closed = len(it.board.commands)
+        await it.see(faults=frozenset({Fault.DIODE}))
+        await it.obey()
+        await it.see(faults=frozenset())
+        await it.clock.advance(60)
+        assert it.evse.state.faults == {Fault.DIODE}
+        assert it.evse.connector_status is ConnectorStatus.FAULTED
+        since = it.board.commands[closed:]
+        assert not any(order.contactor or order.pilot_a for order in since)
+        assert not any(order.pilot_fault for order in since), "behind −12 V nobody sees an attached cable leave"
         await it.see(pilot=PilotState.A, cable_plugged=False)
         assert it.evse.state.faults == frozenset()
 

@@ -31,7 +31,7 @@ from station.model import ChargingState, ConnectorStatus, Fault, PilotState, Tri
 from tests import fakes
 
 PATIENT = [Fault.METER, Fault.OVER_TEMPERATURE, Fault.STORAGE, Fault.TAMPER]
-SEEN_IN_THE_PILOT = {Fault.PILOT}
+SEEN_IN_THE_PILOT = {Fault.PILOT, Fault.DIODE, Fault.OVER_CURRENT}
 EMERGENCIES = sorted(set(Fault) - {Fault.READER, Fault.LOCK, *PATIENT})
 CONNECTED = {PilotState.B, PilotState.C, PilotState.D}
 TAKING = {PilotState.C, PilotState.D}
