@@ -7,6 +7,7 @@ pilot leaves state C, when the residual-current monitor trips, and when this pro
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final
 
@@ -80,7 +81,7 @@ class LinuxBoard:
         self._waves = False
         self._no_diode = False
         self._seen = NOTHING_SEEN
-        self._testing = False
+        self._tested_until_s = 0.0
 
     async def observations(self) -> AsyncGenerator[Observation]:
         """What is seen, first at once and then after each change.
@@ -145,17 +146,24 @@ class LinuxBoard:
             return SelfTest.ABSENT
         if self._outputs.contactor or self._seen.contactor_closed:
             raise BoardError("the monitor is not tested while the contactor is closed")
-        self._testing = True
+        self._tested_until_s = math.inf
         try:
-            self._lines.write("test", True)
-            tripped = await self._becomes(True, residual.trips_within_s)
-            self._lines.write("test", False)
+            try:
+                self._lines.write("test", True)
+                tripped = await self._becomes(True, residual.trips_within_s)
+            finally:  # one that is broken off leaves the monitor its time as well
+                self._tested_until_s = self._clock.monotonic() + residual.recovers_within_s
+                self._lines.write("test", False)
             recovered = await self._becomes(False, residual.recovers_within_s)
         except OSError as error:
             raise BoardError(f"{error}") from error
-        finally:
-            self._testing = False
+        self._tested_until_s = self._clock.monotonic()
         return SelfTest.PASSED if tripped and recovered else SelfTest.FAILED
+
+    @property
+    def _testing(self) -> bool:
+        """Whether a trip of the monitor belongs to its test."""
+        return self._clock.monotonic() < self._tested_until_s
 
     async def close(self) -> None:
         """Contactor open, pilot steady, lines let go; the lock ends its movement before.
@@ -186,12 +194,12 @@ class LinuxBoard:
     async def _look(self) -> Observation:
         try:
             self._lock.tend(self._lines)
-            active, waves = self._lines.read(), self._waves
+            active, waves, testing = self._lines.read(), self._waves, self._testing
             with self._clock.wire():
                 measured = await asyncio.to_thread(self._measure)
         except OSError as error:
             raise BoardError(f"{error}") from error
-        self._seen = self._judge(active, measured, waves=waves)
+        self._seen = self._judge(active, measured, waves=waves, testing=testing)
         return self._seen
 
     def _measure(self) -> _Measured:
@@ -203,13 +211,13 @@ class LinuxBoard:
             sysfs.celsius(wiring.temperature) if wiring.temperature is not None else None,
         )
 
-    def _judge(self, active: frozenset[str], measured: _Measured, *, waves: bool) -> Observation:
-        """What this look says; `waves`: whether the pilot did when it began."""
+    def _judge(self, active: frozenset[str], measured: _Measured, *, waves: bool, testing: bool) -> Observation:
+        """What this look says; `waves`, `testing`: whether the pilot did and the monitor was when it began."""
         state = pilot.state_of(measured.high_v, self._seen.pilot)
         # Two looks in a row: in one, the offer may end before the negative half is measured.
         doubted, self._no_diode = self._no_diode, waves and pilot.diode_fault(measured.low_v, state)
         faults = {
-            Fault.DC_RESIDUAL_CURRENT: "residual" in active and not self._testing,
+            Fault.DC_RESIDUAL_CURRENT: "residual" in active and not testing,
             Fault.EMERGENCY_STOP: "emergency-stop" in active,
             Fault.OVER_TEMPERATURE: "too-hot" in active,
             Fault.POWER_SWITCH: self._phases.broken(active),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,7 @@ from tests.linux_double import (
     OPEN,
     SHUNT,
     SHUT,
+    TEST,
     TRIPPED,
     Bench,
 )
@@ -58,6 +59,15 @@ class Rig:
                 return
             await self.clock.advance(0.05)
         raise AssertionError(f"not so within two seconds; seen: {self.seen}")
+
+
+class _Unheld(VirtualClock):
+    """A clock that does not wait for wires: time passes while one is asked."""
+
+    @contextlib.contextmanager
+    def wire(self, patience_s: float = 5.0) -> Generator[None]:
+        del patience_s
+        yield
 
 
 def board_of(bench: Bench, clock: VirtualClock, **changes: object) -> LinuxBoard:
@@ -286,6 +296,49 @@ async def test_the_monitor_tests_itself_without_a_fault_being_told(tmp_path: Pat
             await rig.clock.advance(0.05)
             faults |= rig.seen.faults
         assert (await testing, faults) == (SelfTest.PASSED, set())
+
+
+async def test_a_look_that_began_during_a_test_tells_no_residual_current_when_it_ends_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, bench = _Unheld(start=fakes.NOON), Bench(tmp_path)
+    board = board_of(bench, clock)
+    bench.chips.on_output = lambda line, active: bench.put(TRIPPED, True) if line == TEST and active else None
+    measuring, go_on, measure = threading.Event(), threading.Event(), sysfs.volts
+
+    def slowly(channel: AnalogInput) -> float:
+        measuring.set()
+        assert go_on.wait(10)
+        return measure(channel)
+
+    monkeypatch.setattr(sysfs, "volts", slowly)
+    testing = asyncio.create_task(board.test_residual_monitor())
+    await clock.settle()
+    looking = asyncio.create_task(anext(board.observations()))
+    await asyncio.to_thread(measuring.wait, 10)
+    bench.put(TRIPPED, False)
+    await clock.advance(0.1)
+    assert testing.result() is SelfTest.PASSED
+    go_on.set()
+    assert not (await looking).faults
+
+
+async def test_a_test_that_is_broken_off_ends_and_its_trip_is_no_fault(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        rig.bench.chips.on_output = lambda line, active: None  # a slow monitor
+        testing = asyncio.create_task(rig.board.test_residual_monitor())
+        await rig.clock.advance(0.1)
+        testing.cancel()
+        await asyncio.wait([testing])
+        assert not rig.bench.chips.active[TEST]
+        rig.bench.put(TRIPPED, True)
+        await rig.clock.advance(1.9)
+        assert not rig.seen.faults
+        rig.bench.put(TRIPPED, False)
+        await rig.clock.advance(0.2)
+        rig.bench.put(TRIPPED, True)
+        await rig.clock.advance(0.1)
+        assert rig.seen.faults == {Fault.DC_RESIDUAL_CURRENT}
 
 
 async def test_a_monitor_that_does_not_trip_has_failed(tmp_path: Path) -> None:
