@@ -19,7 +19,7 @@ _NOMINAL_V = 230.0
 """for the power that an EVSE is made for; what flows is measured"""
 _RESIDUAL = frozenset({Fault.GROUND_FAULT, Fault.DC_RESIDUAL_CURRENT})
 _CONTACTOR = frozenset({Fault.CONTACTOR_WELDED, Fault.CONTACTOR_STUCK_OPEN, Fault.POWER_SWITCH})
-_PILOT = frozenset({Fault.DIODE, Fault.BOARD, Fault.BOARD_SILENT})
+_PILOT = frozenset({Fault.DIODE, Fault.PILOT, Fault.BOARD, Fault.BOARD_SILENT})
 
 
 @frozen

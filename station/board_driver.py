@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from station.daemon.stint import Stint
 from station.evse_state import EvseState, ev_connected, next_change_s, outputs, switches_phases
 from station.hardware.board import SAFE, Board, BoardError, Observation, SelfTest
-from station.model import Fault
+from station.model import Fault, PilotState
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -25,7 +25,8 @@ _CONTACTOR_S = 3.0
 """a contactor that is still closed so long after it had to open is welded; one still open is stuck"""
 _LOCK_S = 3.0
 """a lock that is not where it was ordered to be so long after is broken"""
-
+_PILOT_S = 2.0
+"""a pilot that is at −12 V so long without an order, or after it, is lost"""
 _PHASES_S = 10.0
 """relays of phases that have not moved so long after their order, with the contactor open, are broken"""
 
@@ -66,6 +67,30 @@ class Driven(Protocol):
         ...
 
 
+class _Contradiction:
+    """What the board shows against its orders: a fault when it takes too long, until it is as ordered."""
+
+    def __init__(self, fault: Fault, within_s: float) -> None:
+        self._fault = fault
+        self._within_s = within_s
+        self._since_s: float | None = None
+
+    def due_s(self, faults: frozenset[Fault]) -> float | None:
+        """When it becomes a fault; None: it is one, or there is none."""
+        return self._since_s + self._within_s if self._since_s is not None and self._fault not in faults else None
+
+    def judge(self, evse: Driven, now_s: float, *, as_ordered: bool, latched: bool = False) -> None:
+        """Report the fault, or its end; one that is `latched` does not end yet."""
+        if as_ordered:
+            self._since_s = None
+            if not latched:
+                evse.report_fault(self._fault, False)
+        elif self._since_s is None:
+            self._since_s = now_s
+        elif now_s - self._since_s >= self._within_s:
+            evse.report_fault(self._fault, True)
+
+
 class BoardDriver:
     """The only one that touches the board."""
 
@@ -75,8 +100,11 @@ class BoardDriver:
         self._clock = clock
         self._contradiction: Fault | None = None
         self._contradicted_since_s = 0.0
-        self._lock_differs_since_s: float | None = None
-        self._phases_differ_since_s: float | None = None
+        self._lock = _Contradiction(Fault.LOCK, _LOCK_S)
+        self._pilot = _Contradiction(Fault.PILOT, _PILOT_S)
+        self._phases = _Contradiction(Fault.POWER_SWITCH, _PHASES_S)
+        self._at_minus_12_v = False
+        self._ordered = SAFE
         self._repeat = False
         self.applying = Stint(f"the board of EVSE {evse.id}", clock, _APPLY_S)
 
@@ -121,7 +149,7 @@ class BoardDriver:
                 if wanted == applied and not self._repeat:
                     await self._wait_for_change()
                     continue
-                self._repeat = False
+                self._repeat, self._ordered = False, wanted
                 try:
                     with self.applying:
                         await self._board.apply(wanted)
@@ -142,21 +170,29 @@ class BoardDriver:
             try:
                 async for seen in self._board.observations():
                     self._evse.report_fault(Fault.BOARD_SILENT, False)
-                    self._evse.observe(seen)
+                    self._see(seen)
                 self._fails(Fault.BOARD_SILENT, BoardError("it tells nothing any more"))
             except BoardError as error:
                 self._fails(Fault.BOARD_SILENT, error)
             await self._clock.sleep(_RETRY_S)
 
+    def _see(self, seen: Observation) -> None:
+        at_minus_12_v = seen.pilot is PilotState.F  # behind it the EVSE sees the vehicle as it was
+        self._evse.observe(seen)
+        if at_minus_12_v is not self._at_minus_12_v:
+            self._at_minus_12_v = at_minus_12_v
+            self._evse.changed.fire()
+
     async def _wait_for_change(self) -> None:
         state, now_s = self._evse.state, self._clock.monotonic()
-        due = [next_change_s(state, now_s, self._evse.connection_timeout_s)]
+        due = [
+            next_change_s(state, now_s, self._evse.connection_timeout_s),
+            self._lock.due_s(state.faults),
+            self._pilot.due_s(state.faults),
+            self._phases.due_s(state.faults),
+        ]
         if self._contradiction is not None and self._contradiction not in state.faults:
             due.append(self._contradicted_since_s + _CONTACTOR_S)
-        if self._lock_differs_since_s is not None and Fault.LOCK not in state.faults:
-            due.append(self._lock_differs_since_s + _LOCK_S)
-        if self._phases_differ_since_s is not None and Fault.POWER_SWITCH not in state.faults:
-            due.append(self._phases_differ_since_s + _PHASES_S)
         due_s = min((moment_s for moment_s in due if moment_s is not None), default=None)
         if due_s is None:
             await self._evse.changed.wait()
@@ -169,9 +205,13 @@ class BoardDriver:
         ordered = outputs(state, now_s)
         blind = bool(state.faults & {Fault.BOARD, Fault.BOARD_SILENT})
         self._compare_contactor(None if blind else ordered.contactor, now_s)
-        self._compare_lock(as_ordered=ordered.lock is state.seen.locked or blind, now_s=now_s)
+        self._lock.judge(self._evse, now_s, as_ordered=ordered.lock is state.seen.locked or blind)  # G05
+        pilot_as_ordered = self._ordered.pilot_fault or not self._at_minus_12_v or blind
+        self._pilot.judge(self._evse, now_s, as_ordered=pilot_as_ordered)
 
-        self._compare_phases(as_ordered=not switches_phases(state) or state.seen.contactor_closed or blind, now_s=now_s)
+        # The limits are reckoned for the phases that were ordered. The end of a charge orders others: it is no proof.
+        switched = not switches_phases(state) or state.seen.contactor_closed or blind
+        self._phases.judge(self._evse, now_s, as_ordered=switched, latched=ev_connected(state))
 
     def _compare_contactor(self, ordered: bool | None, now_s: float) -> None:
         """One that is closed against orders is welded, in a transaction or not; one that does not close is stuck.
@@ -186,30 +226,6 @@ class BoardDriver:
             self._contradiction, self._contradicted_since_s = contradiction, now_s
         elif contradiction is not None and now_s - self._contradicted_since_s >= _CONTACTOR_S:
             self._evse.report_fault(contradiction, True)
-
-    def _compare_lock(self, *, as_ordered: bool, now_s: float) -> None:
-        """One that does not follow is broken until it does (G05)."""
-        if as_ordered:
-            self._lock_differs_since_s = None
-            self._evse.report_fault(Fault.LOCK, False)
-        elif self._lock_differs_since_s is None:
-            self._lock_differs_since_s = now_s
-        elif now_s - self._lock_differs_since_s >= _LOCK_S:
-            self._evse.report_fault(Fault.LOCK, True)
-
-    def _compare_phases(self, *, as_ordered: bool, now_s: float) -> None:
-        """Relays that do not connect the phases that the limits are reckoned for are broken until they do.
-
-        The end of a charge brings another order, so that the vehicle has to leave first.
-        """
-        if as_ordered:
-            self._phases_differ_since_s = None
-            if not ev_connected(self._evse.state):
-                self._evse.report_fault(Fault.POWER_SWITCH, False)
-        elif self._phases_differ_since_s is None:
-            self._phases_differ_since_s = now_s
-        elif now_s - self._phases_differ_since_s >= _PHASES_S:
-            self._evse.report_fault(Fault.POWER_SWITCH, True)
 
     def _fails(self, fault: Fault, error: BoardError) -> None:
         known = fault in self._evse.state.faults

@@ -18,6 +18,7 @@ from station.evse_layout import EvseLayout
 from station.evse_state import (
     MINIMUM_CURRENT_A,
     NO_LOAD_A,
+    UNTIL_UNPLUGGED,
     Authorization,
     Cause,
     EvseState,
@@ -27,6 +28,7 @@ from station.evse_state import (
     connector_status,
     ev_connected,
     offers,
+    pilot_behind,
     settled,
 )
 from station.hardware.board import Board, Observation, SelfTest
@@ -37,7 +39,6 @@ from station.model import (
     EvseRef,
     Fault,
     IdToken,
-    PilotState,
     StoppedReason,
     TransactionEvent,
     TriggerReason,
@@ -64,8 +65,8 @@ _log = logging.getLogger(__name__)
 _UNLOCK_S = 5.0
 """how long a lock may take to open"""
 
-_LATCHED = frozenset({Fault.DC_RESIDUAL_CURRENT})
-"""faults that stay when their cause is gone, until the service has looked (station/protection/residual_current.py)"""
+_LATCHED = frozenset({Fault.DC_RESIDUAL_CURRENT, Fault.DIODE})
+"""faults that stay when the board sees them no more: until the service has looked, or until the vehicle is gone"""
 
 
 class Evse:
@@ -179,8 +180,7 @@ class Evse:
     def observe(self, seen: Observation) -> None:
         """The board sees something else than before."""
         before = self.state.seen
-        if seen.pilot is PilotState.F:  # our own −12 V hides the vehicle: it is as it was while its cable is there
-            seen = replace(seen, pilot=before.pilot if seen.cable_plugged else PilotState.A)
+        seen = replace(seen, pilot=pilot_behind(seen, before.pilot))
         if seen == before:
             return
         self.contactor = self.contactor.after(before.contactor_closed, seen.contactor_closed, load=self._loaded)
@@ -196,8 +196,8 @@ class Evse:
         elif seen.bay_occupied is not before.bay_occupied:
             cause = Cause(TriggerReason.EV_DETECTED if seen.bay_occupied else TriggerReason.EV_DEPARTED)
         self._become(after, cause)
-        if not ev_connected(self.state):
-            self.report_fault(Fault.OVER_CURRENT, False)  # the vehicle that did not follow is gone
+        if not ev_connected(self.state) and self.state.faults & UNTIL_UNPLUGGED:
+            self._become(replace(self.state, faults=self.state.faults - UNTIL_UNPLUGGED), None)
 
     def authorize(self, authorization: Authorization, trigger: TriggerReason) -> None:
         """Somebody may charge here from now on (E02.FR.20, F01.FR.19)."""
@@ -320,7 +320,7 @@ class Evse:
 
     def forget(self) -> None:
         """Begin anew, as after power-up (B11.FR.08): latched faults are looked for again, the cable is let go."""
-        latched = {Fault.OVER_CURRENT, Fault.CONTACTOR_WELDED, Fault.CONTACTOR_STUCK_OPEN}
+        latched = {*UNTIL_UNPLUGGED, Fault.CONTACTOR_WELDED, Fault.CONTACTOR_STUCK_OPEN}
         after = replace(
             self.state, faults=self.state.faults - latched, authorization=None, lock_held_for=None, untold=None
         )

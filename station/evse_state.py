@@ -38,6 +38,10 @@ _CONNECTED = frozenset({PilotState.B, PilotState.C, PilotState.D})
 _TAKING = frozenset({PilotState.C, PilotState.D})
 _HARMLESS = frozenset({Fault.READER, Fault.LOCK})
 """faults that forbid no energy"""
+UNTIL_UNPLUGGED = frozenset({Fault.OVER_CURRENT, Fault.DIODE})
+"""faults of a vehicle, which stay until it is gone"""
+_SEEN_IN_THE_PILOT = UNTIL_UNPLUGGED | {Fault.PILOT}
+"""faults that end with what the pilot shows: it is steady meanwhile, −12 V would hide that"""
 _PATIENT = frozenset({Fault.METER, Fault.STORAGE, Fault.TAMPER, Fault.OVER_TEMPERATURE})
 """faults that leave the vehicle its time to stop drawing; all others are emergencies: the contactor opens under load"""
 
@@ -164,6 +168,18 @@ class EvseState:
         return (self.in_service and not self.withheld and public) or self.transaction is not None
 
 
+def pilot_behind(seen: Observation, before: PilotState) -> PilotState:
+    """The pilot as it would be without −12 V, which hides the vehicle.
+
+    It is there as long as its cable is, but takes nothing.
+    """
+    if seen.pilot is not PilotState.F:
+        return seen.pilot
+    if not seen.cable_plugged:
+        return PilotState.A
+    return PilotState.B if before in _TAKING else before
+
+
 def ev_connected(state: EvseState) -> bool:
     """Whether a vehicle is at the other end of the cable."""
     return state.seen.pilot in _CONNECTED
@@ -257,7 +273,7 @@ def outputs(state: EvseState, now_s: float) -> Outputs:
     closed = state.seen.pilot in _TAKING and (wanted or _still_under_load(state, now_s)) and not faults - _PATIENT
     return Outputs(
         pilot_a=offer_a(state) if wanted else None,
-        pilot_fault=bool(faults) and state.seen.cable_plugged and not closed,
+        pilot_fault=bool(faults - _SEEN_IN_THE_PILOT) and state.seen.cable_plugged and not closed,
         contactor=closed,
         lock=_lock(state),
         phases=state.phases if not state.seen.contactor_closed else state.seen.phases,

@@ -42,6 +42,8 @@ class Fault(StrEnum):
     RESIDUAL_MONITOR = "residual-monitor-failure"
     """the residual-current monitor failed its test"""
     DIODE = "diode-fault"
+    PILOT = "pilot-failure"
+    """the pilot is at −12 V although nobody ordered that"""
     EMERGENCY_STOP = "emergency-stop"
     POWER_SWITCH = "power-switch-failure"
     LOCK = "lock-failure"

@@ -7,11 +7,13 @@ pilot leaves state C, when the residual-current monitor trips, and when this pro
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final
 
 from metering.frozen import frozen
 from station.hardware import pilot, sysfs
+from station.hardware.attempts import Attempts
 from station.hardware.board import NOTHING_SEEN, SAFE, BoardError, Observation, Outputs, SelfTest
 from station.hardware.gpio import Lines
 from station.hardware.linux_lock import LinuxLock
@@ -76,8 +78,10 @@ class LinuxBoard:
         self._unrated: pilot.UnratedCable = unrated
         self._pwm = sysfs.Pwm(wiring.pilot.pwm)
         self._outputs = SAFE
+        self._waves = False
+        self._no_diode = False
         self._seen = NOTHING_SEEN
-        self._testing = False
+        self._tested_until_s = 0.0
 
     async def observations(self) -> AsyncGenerator[Observation]:
         """What is seen, first at once and then after each change.
@@ -96,23 +100,40 @@ class LinuxBoard:
     async def apply(self, outputs: Outputs) -> None:
         """Bring the outputs to this state: the contactor goes first when it opens, last when it closes.
 
+        Each part is tried whatever becomes of the others; the contactor closes only when all else has been done.
+
         Raises:
             BoardError: a line or the PWM is gone, or the contactor may not close now.
         """
         if outputs.contactor and self._testing:
             raise BoardError("the residual-current monitor is being tested")
-        try:
-            if not outputs.contactor:
+        attempts = Attempts()
+        if not outputs.contactor:
+            with attempts:
                 self._lines.write("close", False)
-            self._pwm.set(0.0 if outputs.pilot_fault else pilot.duty_cycle(outputs.pilot_a))
+        with attempts:
+            self._signal(outputs)
+        with attempts:
             self._lock.order(outputs.lock, self._lines)
-            if not outputs.contactor and not self._seen.contactor_closed:
+        if not outputs.contactor and not self._seen.contactor_closed:
+            with attempts:
                 self._phases.order(outputs.phases, self._lines)
-            if outputs.contactor:
+        if outputs.contactor and not attempts.failed:
+            with attempts:
                 self._lines.write("close", True)
-        except (OSError, ValueError) as error:
-            raise BoardError(f"{error}") from error
+        attempts.conclude()
         self._outputs = outputs
+
+    def _signal(self, outputs: Outputs) -> None:
+        """Bring the pilot to what is ordered.
+
+        Raises:
+            OSError: the PWM is gone.
+            ValueError: a pilot cannot signal this current.
+        """
+        self._waves = False
+        self._pwm.set(0.0 if outputs.pilot_fault else pilot.duty_cycle(outputs.pilot_a))
+        self._waves = outputs.pilot_a is not None and not outputs.pilot_fault
 
     async def test_residual_monitor(self) -> SelfTest:
         """Press the monitor's test input: it has to trip in time, and to come back after.
@@ -125,17 +146,24 @@ class LinuxBoard:
             return SelfTest.ABSENT
         if self._outputs.contactor or self._seen.contactor_closed:
             raise BoardError("the monitor is not tested while the contactor is closed")
-        self._testing = True
+        self._tested_until_s = math.inf
         try:
-            self._lines.write("test", True)
-            tripped = await self._becomes(True, residual.trips_within_s)
-            self._lines.write("test", False)
+            try:
+                self._lines.write("test", True)
+                tripped = await self._becomes(True, residual.trips_within_s)
+            finally:  # one that is broken off leaves the monitor its time as well
+                self._tested_until_s = self._clock.monotonic() + residual.recovers_within_s
+                self._lines.write("test", False)
             recovered = await self._becomes(False, residual.recovers_within_s)
         except OSError as error:
             raise BoardError(f"{error}") from error
-        finally:
-            self._testing = False
+        self._tested_until_s = self._clock.monotonic()
         return SelfTest.PASSED if tripped and recovered else SelfTest.FAILED
+
+    @property
+    def _testing(self) -> bool:
+        """Whether a trip of the monitor belongs to its test."""
+        return self._clock.monotonic() < self._tested_until_s
 
     async def close(self) -> None:
         """Contactor open, pilot steady, lines let go; the lock ends its movement before.
@@ -143,13 +171,16 @@ class LinuxBoard:
         Raises:
             BoardError: a line or the PWM is gone.
         """
-        try:
+        attempts = Attempts()
+        with attempts:
             self._lines.write("close", False)
+        with attempts:
             self._pwm.set(pilot.STEADY)
+        with attempts:
             await self._lock.finish(self._lines)
+        with attempts:
             self._lines.close()
-        except OSError as error:
-            raise BoardError(f"{error}") from error
+        attempts.conclude()
 
     async def _becomes(self, tripped: bool, within_s: float) -> bool:
         """Whether the monitor's contact comes to this state in time."""
@@ -163,12 +194,12 @@ class LinuxBoard:
     async def _look(self) -> Observation:
         try:
             self._lock.tend(self._lines)
-            active = self._lines.read()
+            active, waves, testing = self._lines.read(), self._waves, self._testing
             with self._clock.wire():
                 measured = await asyncio.to_thread(self._measure)
         except OSError as error:
             raise BoardError(f"{error}") from error
-        self._seen = self._judge(active, measured)
+        self._seen = self._judge(active, measured, waves=waves, testing=testing)
         return self._seen
 
     def _measure(self) -> _Measured:
@@ -180,15 +211,17 @@ class LinuxBoard:
             sysfs.celsius(wiring.temperature) if wiring.temperature is not None else None,
         )
 
-    def _judge(self, active: frozenset[str], measured: _Measured) -> Observation:
+    def _judge(self, active: frozenset[str], measured: _Measured, *, waves: bool, testing: bool) -> Observation:
+        """What this look says; `waves`, `testing`: whether the pilot did and the monitor was when it began."""
         state = pilot.state_of(measured.high_v, self._seen.pilot)
-        waves = self._outputs.pilot_a is not None and not self._outputs.pilot_fault
+        # Two looks in a row: in one, the offer may end before the negative half is measured.
+        doubted, self._no_diode = self._no_diode, waves and pilot.diode_fault(measured.low_v, state)
         faults = {
-            Fault.DC_RESIDUAL_CURRENT: "residual" in active and not self._testing,
+            Fault.DC_RESIDUAL_CURRENT: "residual" in active and not testing,
             Fault.EMERGENCY_STOP: "emergency-stop" in active,
             Fault.OVER_TEMPERATURE: "too-hot" in active,
             Fault.POWER_SWITCH: self._phases.broken(active),
-            Fault.DIODE: waves and pilot.diode_fault(measured.low_v, state),
+            Fault.DIODE: doubted and self._no_diode,
         }
         if measured.proximity_ohm is not None:
             plugged = pilot.cable_plugged(measured.proximity_ohm)

@@ -126,7 +126,7 @@ async def test_a_contactor_that_does_not_open_is_called_welded_and_the_transacti
         (Fault.DC_RESIDUAL_CURRENT, StoppedReason.GROUND_FAULT),
         (Fault.OVER_CURRENT, StoppedReason.OVERCURRENT_FAULT),
         (Fault.EMERGENCY_STOP, StoppedReason.EMERGENCY_STOP),
-        (Fault.DIODE, None),
+        (Fault.RESIDUAL_MONITOR, None),
     ],
 )
 async def test_an_emergency_opens_the_contactor_at_once_and_some_end_the_transaction(
@@ -243,6 +243,38 @@ async def test_a_blind_board_keeps_the_contactor_open_until_it_sees_again(tmp_pa
         assert not orders[-1]
 
 
+async def test_a_pilot_at_minus_12_v_that_nobody_ordered_opens_the_contactor_and_is_a_fault(tmp_path: Path) -> None:
+    """The stage that makes the pilot is dead. No −12 V is ordered then: behind those nobody would see it return."""
+    async with post(tmp_path) as it:
+        await it.charge()
+        await it.see(pilot=PilotState.F)
+        assert not it.board.commands[-1].contactor
+        await it.obey()
+        await it.clock.advance(2)
+        assert it.evse.state.faults == {Fault.PILOT}
+        assert not it.board.commands[-1].pilot_fault
+        await it.see(pilot=PilotState.C)
+        assert it.evse.state.faults == frozenset()
+        assert it.board.commands[-1].contactor
+        assert it.evse.state.transaction is not None
+
+
+async def test_minus_12_v_that_were_ordered_are_no_fault_until_the_board_had_time_to_end_them(tmp_path: Path) -> None:
+    async with post(tmp_path) as it:
+        await it.charge()
+        it.evse.report_fault(Fault.GROUND_FAULT, True)
+        await it.clock.advance(0)
+        await it.see(pilot=PilotState.F, contactor_closed=False)
+        await it.clock.advance(60)
+        assert it.evse.state.faults == {Fault.GROUND_FAULT}
+        it.evse.report_fault(Fault.GROUND_FAULT, False)
+        await it.clock.advance(1.9)
+        assert it.evse.state.faults == frozenset()
+        assert not it.board.commands[-1].contactor, "nobody has seen the vehicle yet"
+        await it.clock.advance(0.2)
+        assert it.evse.state.faults == {Fault.PILOT}
+
+
 async def test_a_contactor_that_is_closed_without_an_order_is_welded_in_a_transaction_or_not(tmp_path: Path) -> None:
     async with post(tmp_path) as it:
         await it.see(contactor_closed=True)
@@ -262,6 +294,24 @@ async def test_a_vehicle_that_draws_more_than_offered_is_cut_off_until_it_leaves
         await it.obey()
         assert it.evse.state.faults == {Fault.OVER_CURRENT}
         assert it.recorded[-1].stopped_reason is StoppedReason.OVERCURRENT_FAULT
+        await it.see(pilot=PilotState.A, cable_plugged=False)
+        assert it.evse.state.faults == frozenset()
+
+
+async def test_a_vehicle_without_a_diode_gets_nothing_until_it_leaves(tmp_path: Path) -> None:
+    """The diode shows only while the pilot waves: an end of that is no mend, and closing again would never end."""
+    async with post(tmp_path) as it:
+        await it.charge()
+        closed = len(it.board.commands)
+        await it.see(faults=frozenset({Fault.DIODE}))
+        await it.obey()
+        await it.see(faults=frozenset())
+        await it.clock.advance(60)
+        assert it.evse.state.faults == {Fault.DIODE}
+        assert it.evse.connector_status is ConnectorStatus.FAULTED
+        since = it.board.commands[closed:]
+        assert not any(order.contactor or order.pilot_a for order in since)
+        assert not any(order.pilot_fault for order in since), "behind −12 V nobody sees an attached cable leave"
         await it.see(pilot=PilotState.A, cable_plugged=False)
         assert it.evse.state.faults == frozenset()
 

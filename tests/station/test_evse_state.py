@@ -31,6 +31,7 @@ from station.model import ChargingState, ConnectorStatus, Fault, PilotState, Tri
 from tests import fakes
 
 PATIENT = [Fault.METER, Fault.OVER_TEMPERATURE, Fault.STORAGE, Fault.TAMPER]
+SEEN_IN_THE_PILOT = {Fault.PILOT, Fault.DIODE, Fault.OVER_CURRENT}
 EMERGENCIES = sorted(set(Fault) - {Fault.READER, Fault.LOCK, *PATIENT})
 CONNECTED = {PilotState.B, PilotState.C, PilotState.D}
 TAKING = {PilotState.C, PilotState.D}
@@ -142,7 +143,8 @@ def test_the_pilot_is_steady_or_offers_at_least_6_a_and_never_more_than_the_limi
 def test_the_pilot_tells_a_fault_only_to_somebody_and_offers_nothing_meanwhile(state: EvseState, now_s: float) -> None:
     """Not while the vehicle is asked to end its draw, so that the contactor opens without load."""
     told = outputs(state, now_s)
-    assert told.pilot_fault is (bool(blocking_faults(state)) and state.seen.cable_plugged and not told.contactor)
+    faults = blocking_faults(state) - SEEN_IN_THE_PILOT
+    assert told.pilot_fault is (bool(faults) and state.seen.cable_plugged and not told.contactor)
     assert not (told.pilot_fault and told.pilot_a is not None)
 
 
@@ -272,7 +274,7 @@ def test_an_emergency_opens_the_contactor_under_load(fault: Fault) -> None:
         state = settled(CHARGING, faulty, 100.0)
         assert not outputs(state, 100.0).contactor
         assert outputs(state, 100.0).pilot_a is None
-        assert outputs(state, 100.0).pilot_fault
+        assert outputs(state, 100.0).pilot_fault is (fault not in SEEN_IN_THE_PILOT)
         assert connector_status(state) is ConnectorStatus.FAULTED
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+import threading
+from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 
 import pytest
 
+from station.hardware import sysfs
 from station.hardware.board import SAFE, BoardError, Observation, Outputs, SelfTest
 from station.hardware.linux import LinuxBoard
 from station.hardware.linux_back_plate import LinuxBackPlate
-from station.hardware.linux_config import LinuxBoardConfig
+from station.hardware.linux_config import AnalogInput, LinuxBoardConfig
 from station.model import Fault, PilotState
 from station.simulation.clock import VirtualClock
 from tests import fakes
@@ -27,6 +29,7 @@ from tests.linux_double import (
     OPEN,
     SHUNT,
     SHUT,
+    TEST,
     TRIPPED,
     Bench,
 )
@@ -56,6 +59,15 @@ class Rig:
                 return
             await self.clock.advance(0.05)
         raise AssertionError(f"not so within two seconds; seen: {self.seen}")
+
+
+class _Unheld(VirtualClock):
+    """A clock that does not wait for wires: time passes while one is asked."""
+
+    @contextlib.contextmanager
+    def wire(self, patience_s: float = 5.0) -> Generator[None]:
+        del patience_s
+        yield
 
 
 def board_of(bench: Bench, clock: VirtualClock, **changes: object) -> LinuxBoard:
@@ -139,6 +151,52 @@ async def test_a_missing_diode_is_found_while_the_pilot_waves_and_only_then(tmp_
         assert not rig.seen.faults
         await rig.board.apply(Outputs(pilot_a=16.0))
         await rig.until(lambda: rig.seen.faults == frozenset({Fault.DIODE}))
+
+
+async def test_a_diode_is_missing_when_two_looks_in_a_row_say_so(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        await rig.board.apply(Outputs(pilot_a=16.0))
+        rig.bench.pilot(6.0)
+        await rig.until(lambda: rig.seen.pilot is PilotState.C)
+        rig.bench.pilot(6.0, -6.0)
+        await rig.clock.advance(0.05)
+        assert not rig.seen.faults
+        rig.bench.pilot(6.0)
+        await rig.clock.advance(0.05)
+        rig.bench.pilot(6.0, -6.0)
+        await rig.clock.advance(0.05)
+        assert not rig.seen.faults
+        await rig.clock.advance(0.05)
+        assert rig.seen.faults == {Fault.DIODE}
+
+
+@pytest.mark.parametrize(("first", "then"), [(None, 16.0), (16.0, None)])
+async def test_an_offer_that_begins_or_ends_within_a_look_makes_no_diode_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: float | None, then: float | None
+) -> None:
+    """A steady pilot has no negative half."""
+    async with rigged(tmp_path) as rig:
+        rig.bench.pilot(9.0, -12.0 if first else 9.0)
+        await rig.board.apply(Outputs(pilot_a=first))
+        await rig.until(lambda: rig.seen.pilot is PilotState.B)
+        measuring, go_on, measure = threading.Event(), threading.Event(), sysfs.volts
+
+        def slowly(channel: AnalogInput) -> float:
+            measuring.set()
+            assert go_on.wait(10)
+            return 9.0 if channel.channel < 2 else measure(channel)
+
+        monkeypatch.setattr(sysfs, "volts", slowly)
+        moved = asyncio.create_task(rig.clock.advance(0.05))
+        await asyncio.to_thread(measuring.wait, 10)
+        await rig.board.apply(Outputs(pilot_a=then))
+        rig.bench.pilot(9.0, -12.0 if then else 9.0)
+        go_on.set()
+        await moved
+        monkeypatch.setattr(sysfs, "volts", measure)
+        assert not rig.seen.faults
+        await rig.clock.advance(0.2)
+        assert not rig.seen.faults
 
 
 @pytest.mark.parametrize(("resistance_ohm", "cable_max_a"), [(1500, 13), (680, 20), (220, 32), (100, 63), (1000, 13)])
@@ -240,6 +298,49 @@ async def test_the_monitor_tests_itself_without_a_fault_being_told(tmp_path: Pat
         assert (await testing, faults) == (SelfTest.PASSED, set())
 
 
+async def test_a_look_that_began_during_a_test_tells_no_residual_current_when_it_ends_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, bench = _Unheld(start=fakes.NOON), Bench(tmp_path)
+    board = board_of(bench, clock)
+    bench.chips.on_output = lambda line, active: bench.put(TRIPPED, True) if line == TEST and active else None
+    measuring, go_on, measure = threading.Event(), threading.Event(), sysfs.volts
+
+    def slowly(channel: AnalogInput) -> float:
+        measuring.set()
+        assert go_on.wait(10)
+        return measure(channel)
+
+    monkeypatch.setattr(sysfs, "volts", slowly)
+    testing = asyncio.create_task(board.test_residual_monitor())
+    await clock.settle()
+    looking = asyncio.create_task(anext(board.observations()))
+    await asyncio.to_thread(measuring.wait, 10)
+    bench.put(TRIPPED, False)
+    await clock.advance(0.1)
+    assert testing.result() is SelfTest.PASSED
+    go_on.set()
+    assert not (await looking).faults
+
+
+async def test_a_test_that_is_broken_off_ends_and_its_trip_is_no_fault(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        rig.bench.chips.on_output = lambda line, active: None  # a slow monitor
+        testing = asyncio.create_task(rig.board.test_residual_monitor())
+        await rig.clock.advance(0.1)
+        testing.cancel()
+        await asyncio.wait([testing])
+        assert not rig.bench.chips.active[TEST]
+        rig.bench.put(TRIPPED, True)
+        await rig.clock.advance(1.9)
+        assert not rig.seen.faults
+        rig.bench.put(TRIPPED, False)
+        await rig.clock.advance(0.2)
+        rig.bench.put(TRIPPED, True)
+        await rig.clock.advance(0.1)
+        assert rig.seen.faults == {Fault.DC_RESIDUAL_CURRENT}
+
+
 async def test_a_monitor_that_does_not_trip_has_failed(tmp_path: Path) -> None:
     async with rigged(tmp_path) as rig:
         rig.bench.monitor_broken = True
@@ -279,6 +380,38 @@ async def test_a_chip_that_is_gone_is_a_board_error_and_its_return_is_enough(tmp
     bench.chips.missing = False
     await board.apply(SAFE)
     assert not bench.chips.active[FEEDBACK]
+
+
+async def test_without_its_lines_the_pilot_still_pauses_tells_the_fault_and_rests(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        charging, duties = Outputs(16.0, contactor=True), list[float]()
+        for order in (Outputs(), Outputs(pilot_fault=True)):
+            await rig.board.apply(charging)
+            rig.bench.chips.missing = True
+            with pytest.raises(BoardError, match="No such device"):
+                await rig.board.apply(order)
+            duties.append(rig.bench.duty)
+            rig.bench.chips.missing = False
+        await rig.board.apply(charging)
+        rig.bench.chips.missing = True
+        with pytest.raises(BoardError, match="No such device"):
+            await rig.board.close()
+        assert [*duties, rig.bench.duty] == [1.0, 0.0, 1.0]
+
+
+async def test_without_its_pwm_the_contactor_opens_and_does_not_close_and_the_cable_is_let_go(tmp_path: Path) -> None:
+    async with rigged(tmp_path) as rig:
+        await rig.board.apply(CHARGING)
+        duty = rig.bench.pwm / "pwm0" / "duty_cycle"
+        duty.unlink()
+        duty.mkdir()
+        with pytest.raises(BoardError, match="duty_cycle"):
+            await rig.board.apply(SAFE)
+        assert not rig.bench.chips.active[CONTACTOR]
+        assert rig.bench.chips.active[OPEN]
+        with pytest.raises(BoardError, match="duty_cycle"):
+            await rig.board.apply(CHARGING)
+        assert not rig.bench.chips.active[CONTACTOR]
 
 
 async def test_a_converter_that_is_gone_is_a_board_error(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ ENDING = {
     Fault.POWER_SWITCH: "Other",
     Fault.CONTACTOR_WELDED: "Other",
 }
-SUSPENDING = [Fault.OVER_TEMPERATURE, Fault.BOARD, Fault.STORAGE, Fault.DIODE]
+SUSPENDING = [Fault.OVER_TEMPERATURE, Fault.BOARD, Fault.STORAGE]
 HARMLESS = [Fault.READER, Fault.LOCK]
 
 
@@ -38,7 +38,7 @@ async def test_a_dangerous_fault_ends_the_transaction_at_once(tmp_path: Path, fa
         walk.board.raise_fault(fault)
         await walk.settle()
         assert not walk.board.outputs.contactor  # at once, whatever the vehicle draws
-        assert walk.board.outputs.pilot_fault  # state F
+        assert walk.board.outputs.pilot_fault is (fault is not Fault.OVER_CURRENT)  # state F
         ended = await event(walk, "Ended", "AbnormalCondition")
         assert ended["transactionInfo"]["stoppedReason"] == ENDING[fault]
         await walk.until(lambda: statuses(walk)[-1] == "Faulted")
@@ -71,20 +71,12 @@ async def test_a_passing_fault_suspends_the_transaction_and_it_goes_on(tmp_path:
     """E02.FR.17: AbnormalCondition, SuspendedEVSE, the contactor open; then Charging in the same transaction."""
     async with walking(tmp_path) as walk:
         identity = await charge(walk)
-        board, vehicle = walk.board, walk.board.vehicle
-        assert vehicle is not None
-        if fault is Fault.DIODE:
-            vehicle.break_diode(True)
-        else:
-            board.raise_fault(fault)
+        walk.board.raise_fault(fault)
         await event(walk, "Updated", "AbnormalCondition", chargingState="SuspendedEVSE")
         await walk.until(lambda: statuses(walk)[-1] == "Faulted")
         await contactor_open(walk)
         told = len(walk.events())
-        if fault is Fault.DIODE:
-            vehicle.break_diode(False)
-        else:
-            board.clear_fault(fault)
+        walk.board.clear_fault(fault)
         await walk.charging()
         await walk.until(lambda: statuses(walk)[-1] == "Occupied")
         await walk.until(lambda: len(walk.events()) > told)
@@ -97,12 +89,7 @@ async def test_a_passing_fault_ends_a_transaction_that_ends_with_the_energy(tmp_
     """E06.FR.16: AbnormalCondition, Other, with EnergyTransfer as stop point."""
     async with walking(tmp_path, variable=tx_points("EVConnected,Authorized", "EnergyTransfer")) as walk:
         await charge(walk)
-        vehicle = walk.board.vehicle
-        assert vehicle is not None
-        if fault is Fault.DIODE:
-            vehicle.break_diode(True)
-        else:
-            walk.board.raise_fault(fault)
+        walk.board.raise_fault(fault)
         await event(walk, "Ended", "AbnormalCondition", stoppedReason="Other")
 
 
