@@ -305,7 +305,7 @@ async def test_a_vehicle_without_a_diode_gets_nothing_until_it_leaves(tmp_path: 
         closed = len(it.board.commands)
         await it.see(faults=frozenset({Fault.DIODE}))
         await it.obey()
-        await it.see(faults=frozenset())
+        await it.see(faults=frozenset[Fault]())
         await it.clock.advance(60)
         assert it.evse.state.faults == {Fault.DIODE}
         assert it.evse.connector_status is ConnectorStatus.FAULTED
