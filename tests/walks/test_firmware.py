@@ -165,8 +165,10 @@ async def test_a_scheduled_installation_is_cancelled_by_the_next_order(tmp_path:
         assert await update(walk, maker.order(3, image())) == "Accepted"  # the last one has ended: nothing to cancel
 
 
-async def test_an_evse_that_is_reset_while_an_installation_waits_stays_out_of_use(tmp_path: Path, maker: Maker) -> None:
-    """L01.FR.07."""
+async def test_an_update_that_is_cancelled_frees_no_evse_while_the_station_is_to_restart(
+    tmp_path: Path, maker: Maker
+) -> None:
+    """B12, scenario 3a."""
     async with walking(tmp_path / "storage", evse=[{"id": 1}, {"id": 2}]) as walk:
         await walk.accepted()
         await maker.is_trusted(walk)
@@ -176,7 +178,9 @@ async def test_an_evse_that_is_reset_while_an_installation_waits_stays_out_of_us
         assert await update(walk, maker.order(1, image())) == "Accepted"
         free = walk.life.station.evses[2]
         await walk.until(lambda: free.connector_status == "Unavailable")
-        assert (await walk.csms.call("Reset", {"type": "Immediate", "evseId": 2}))["status"] == "Accepted"
+        assert (await walk.csms.call("Reset", {"type": "OnIdle"}))["status"] == "Scheduled"
+        later = maker.order(2, image(), retrieveDateTime="2090-01-01T00:00:00Z")
+        assert await update(walk, later) == "AcceptedCanceled"
         await walk.advance(20)
         assert free.connector_status == "Unavailable"
 

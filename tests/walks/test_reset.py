@@ -137,15 +137,20 @@ async def test_what_may_not_be_interrupted_rejects_every_reset(tmp_path: Path) -
 async def test_what_has_begun_meanwhile_and_may_not_be_interrupted_delays_the_restart(tmp_path: Path) -> None:
     """B11.FR.06, B12.FR.10."""
     installing: list[bool] = []
-    async with walking(tmp_path) as walk:
-        await walk.accepted()
+    csms = Csms()
+    async with walking(tmp_path, csms) as walk:
+        await _charge(walk)
         walk.life.station.restart.vetoes.append(lambda: "FwUpdateInProgress" if installing else None)
+        csms.answers["TransactionEvent"] = lambda _: NEVER  # the restart waits a while for the answer to the end
         assert (await _reset(walk, "Immediate"))["status"] == "Accepted"
+        await walk.until(lambda: walk.events()[-1]["eventType"] == "Ended")
         installing.append(True)
-        await walk.advance(120)
-        assert len(walk.csms.sent("BootNotification")) == 1
+        for _ in range(120):
+            await walk.advance(1)
+            await walk.settle()
+        assert len(csms.sent("BootNotification")) == 1
         installing.clear()
-        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2)
+        await walk.until(lambda: len(csms.sent("BootNotification")) == 2)
 
 
 async def test_what_goes_on_delays_a_reset_on_idle_and_not_an_immediate_one(tmp_path: Path) -> None:
