@@ -108,6 +108,11 @@ class BoardDriver:
         self._repeat = False
         self.applying = Stint(f"the board of EVSE {evse.id}", clock, _APPLY_S)
 
+    @property
+    def stints(self) -> tuple[Stint, ...]:
+        """What goes on at the board and has to come to an end."""
+        return (self.applying, self._board.looking) if self._board.looking is not None else (self.applying,)
+
     def repeat(self) -> None:
         """Give the board its orders once more, whether or not they changed."""
         self._repeat = True

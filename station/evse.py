@@ -163,7 +163,7 @@ class Evse:
     @property
     def stints(self) -> tuple[Stint, ...]:
         """What goes on here and has to come to an end."""
-        return self._driver.applying, self._recorder.writing
+        return *self._driver.stints, self._recorder.writing
 
     @property
     def connector_status(self) -> ConnectorStatus:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from energy.demand import Decision
+from station.daemon.stint import Stint
 from station.evse_layout import EvseLayout
 from station.evse_state import WIND_DOWN_S, Authorization, wants_energy
 from station.model import (
@@ -314,6 +315,14 @@ async def test_a_vehicle_without_a_diode_gets_nothing_until_it_leaves(tmp_path: 
         assert not any(order.pilot_fault for order in since), "behind −12 V nobody sees an attached cable leave"
         await it.see(pilot=PilotState.A, cable_plugged=False)
         assert it.evse.state.faults == frozenset()
+
+
+async def test_the_watchdog_knows_of_a_look_at_the_board(tmp_path: Path) -> None:
+    async with post(tmp_path) as it:
+        it.board.looking = Stint("a look", it.clock, 10.0)
+        with it.board.looking:
+            await it.clock.advance(11)
+            assert [stint.name for stint in it.evse.stints if stint.overdue] == ["a look"]
 
 
 async def test_a_thin_cable_limits_the_offer_at_once(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from station.hardware import sysfs
+from station.hardware import linux, sysfs
 from station.hardware.board import SAFE, BoardError, Observation, Outputs, SelfTest
 from station.hardware.linux import LinuxBoard
 from station.hardware.linux_back_plate import LinuxBackPlate
@@ -423,6 +423,48 @@ async def test_a_converter_that_is_gone_is_a_board_error(tmp_path: Path) -> None
     (bench.converter / "in_voltage0_raw").unlink()
     with pytest.raises(BoardError, match="in_voltage0_raw"):
         await anext(board.observations())
+
+
+async def test_a_converter_that_hangs_is_a_board_error_and_holds_one_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linux, "_MEASURES_WITHIN_S", 0.05)
+    bench, go_on, measure, asked = Bench(tmp_path), threading.Event(), sysfs.volts, list[str]()
+    board = board_of(bench, fakes.clock())
+
+    def hang(channel: AnalogInput) -> float:
+        asked.append("pilot" if channel.channel == 0 else "other")
+        assert go_on.wait(10)
+        return 9.0 if asked.count("pilot") == 1 else measure(channel)
+
+    monkeypatch.setattr(sysfs, "volts", hang)
+    for _ in range(3):
+        with pytest.raises(BoardError, match="do not answer"):
+            await anext(board.observations())
+    assert asked == ["pilot"]
+    go_on.set()
+    assert (await anext(board.observations())).pilot is PilotState.A, "what was asked too long ago says nothing of now"
+
+
+async def test_a_look_that_never_ends_is_overdue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, bench = _Unheld(start=fakes.NOON), Bench(tmp_path)
+    board, measuring, go_on = board_of(bench, clock), threading.Event(), threading.Event()
+
+    def hang(channel: AnalogInput) -> float:
+        del channel
+        measuring.set()
+        assert go_on.wait(10)
+        return 12.0
+
+    monkeypatch.setattr(sysfs, "volts", hang)
+    looking = asyncio.create_task(anext(board.observations()))
+    await asyncio.to_thread(measuring.wait, 10)
+    assert not board.looking.overdue
+    await clock.advance(16)
+    assert board.looking.overdue
+    go_on.set()
+    await looking
+    assert not board.looking.overdue
 
 
 async def test_what_a_pilot_cannot_signal_opens_the_contactor(tmp_path: Path) -> None:
