@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from energy.demand import Decision
+from station import board_driver
 from station.daemon.stint import Stint
 from station.evse_layout import EvseLayout
 from station.evse_state import WIND_DOWN_S, Authorization, wants_energy
@@ -282,6 +283,21 @@ async def test_a_contactor_that_is_closed_without_an_order_is_welded_in_a_transa
         await it.clock.advance(5)
         assert it.evse.state.faults == {Fault.CONTACTOR_WELDED}
         assert it.evse.connector_status is ConnectorStatus.FAULTED
+
+
+async def test_a_contactor_that_is_welded_at_the_start_is_found_before_anybody_may_close_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(board_driver, "_SAFE_WITHIN_S", 0.02)
+    async with post(tmp_path) as it:
+        await it.see(contactor_closed=True)
+        await it.evse.make_safe()
+        assert it.evse.state.faults == {Fault.CONTACTOR_WELDED}
+        it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
+        it.evse.offer(Decision(16.0, ()))
+        await it.see(pilot=PilotState.C, cable_plugged=True)
+        await it.clock.advance(10)
+        assert not any(order.contactor or order.pilot_a for order in it.board.commands)
 
 
 async def test_a_vehicle_that_draws_more_than_offered_is_cut_off_until_it_leaves(tmp_path: Path) -> None:
