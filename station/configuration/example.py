@@ -96,7 +96,8 @@ type = "simulated"
 #  bias = "pull-up"                     # or "pull-down", "disabled", "as-is"
 #  [board.selector]
 #  lines = [{line = 22}, {line = 23}, {line = 24}, {line = 25}]    # bits, the least one first
-#  positions = ["32", "25", "20", "16", "12", "8", "X", "Y", "Z"]  # what is printed for 0, 1, 2, …
+#  positions = ["Z", "32", "25", "20", "16", "12", "8", "X", "Y"]  # what is printed for 0, 1, 2, …; where all lines are
+#                                       # inactive, or all active, a plug may be off: 8, X, Y or Z, which are 8 A
 #  [board.jumpers]
 #  lines = [{line = 30}, {line = 31}, {line = 32}, {line = 33}, {line = 34}]   # 1-2, 3-4, 5-6, 7-8, 9-10
 #  [[board.evse]]                       # one for each EVSE

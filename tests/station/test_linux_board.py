@@ -9,12 +9,13 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from station.hardware import linux, sysfs
 from station.hardware.board import SAFE, BoardError, Observation, Outputs, SelfTest
 from station.hardware.linux import LinuxBoard
 from station.hardware.linux_back_plate import LinuxBackPlate
-from station.hardware.linux_config import AnalogInput, LinuxBoardConfig
+from station.hardware.linux_config import AnalogInput, LinuxBoardConfig, SelectorWiring
 from station.model import Fault, PilotState
 from station.simulation.clock import VirtualClock
 from tests import fakes
@@ -534,7 +535,9 @@ async def plated(bench: Bench, **changes: object) -> AsyncGenerator[tuple[LinuxB
             await following
 
 
-@pytest.mark.parametrize(("number", "position"), [(0, "32"), (3, "16"), (5, "8"), (6, "X"), (9, None), (15, None)])
+@pytest.mark.parametrize(
+    ("number", "position"), [(0, "Z"), (1, "32"), (4, "16"), (6, "8"), (7, "X"), (9, None), (15, None)]
+)
 async def test_the_bits_of_the_selector_are_a_printed_position_or_nothing(
     tmp_path: Path, number: int, position: str | None
 ) -> None:
@@ -544,14 +547,31 @@ async def test_the_bits_of_the_selector_are_a_printed_position_or_nothing(
         assert plate.seen.selector == position
 
 
+@pytest.mark.parametrize(
+    ("lines", "positions", "number"),
+    [
+        (4, ("32", "25", "20", "16", "12", "8", "X", "Y", "Z"), "number 0 .* inactive"),
+        (2, ("8", "16", "20", "32"), "number 3 .* active"),
+    ],
+)
+def test_a_selector_whose_plug_is_off_must_not_allow_more_than_8_a(
+    lines: int, positions: tuple[str, ...], number: str
+) -> None:
+    table = {"lines": [{"line": line} for line in range(lines)], "positions": positions}
+    with pytest.raises(ValidationError, match=rf"positions\n.*{number}"):
+        SelectorWiring.model_validate(table)
+    with pytest.raises(ValidationError, match=r"positions\n.*required"):
+        SelectorWiring.model_validate({"lines": table["lines"]})
+
+
 async def test_a_selector_that_is_being_turned_is_believed_when_it_stands(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    bench.turn(3)
+    bench.turn(4)
     async with plated(bench) as (plate, clock):
-        bench.turn(0)  # between 16 and 12 A all bits bounce
+        bench.turn(7)  # between 16 and 12 A all bits bounce
         await clock.advance(0.2)
         assert plate.seen.selector == "16"
-        bench.turn(4)
+        bench.turn(5)
         await clock.advance(0.2)
         assert plate.seen.selector == "16"
         await clock.advance(0.2)
