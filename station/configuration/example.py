@@ -57,6 +57,7 @@ id = 1                                  # 1, 2, 3 in order
 phases = 3                              # or 1
 max_current_a = 32                      # rating per phase, 6 to 80
 #attached_cable = false
+#ventilation = false                    # true: the place has it; else a vehicle that asks for it (state D) gets nothing
 #phase_rotation = "RST"                 # the connection's phases at L1, L2, L3; or "learn"
 #phase_switching = false                # the simulated board can take L2 and L3 away: one phase where three lack 6 A
 #phase_choice = false                   # it can also choose which one is left, as charging profiles may ask
