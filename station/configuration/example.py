@@ -147,6 +147,7 @@ type = "simulated"
 #brightness = 1.0                       # share of the most that they can do
 
 # In place of the simulated board: controllers on Modbus, one for each EVSE. The same goes with it as with "linux".
+# Contactor and lock are not seen: the first is inferred from state and offer, the second is believed (docs/deploy.md).
 #  [board]
 #  type = "modbus"
 #  selector_a = 16                      # the current selector or the breaker: nothing here can read it
