@@ -40,6 +40,8 @@ class LimitSource(StrEnum):
     """a cheaper hour is waited for"""
     VEHICLE = "vehicle"
     """the vehicle does not follow its pilot"""
+    VENTILATION = "ventilation"
+    """the vehicle asks for ventilation, which the place has not"""
     LEARNING = "learning"
     """its current is stepped to find out which phase it loads"""
     RESTART_DELAY = "restart-delay"
@@ -61,6 +63,7 @@ WORDS = {
     LimitSource.CHARGING_PROFILE: "the CSMS's profile",
     LimitSource.TARIFF: "waiting for a cheaper hour",
     LimitSource.VEHICLE: "the vehicle does not follow",
+    LimitSource.VENTILATION: "the vehicle asks for ventilation",
     LimitSource.LEARNING: "finding out which phase the vehicle loads",
     LimitSource.RESTART_DELAY: "waiting after a blackout",
 }

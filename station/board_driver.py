@@ -108,21 +108,33 @@ class BoardDriver:
         self._repeat = False
         self.applying = Stint(f"the board of EVSE {evse.id}", clock, _APPLY_S)
 
+    @property
+    def stints(self) -> tuple[Stint, ...]:
+        """What goes on at the board and has to come to an end."""
+        return (self.applying, self._board.looking) if self._board.looking is not None else (self.applying,)
+
     def repeat(self) -> None:
         """Give the board its orders once more, whether or not they changed."""
         self._repeat = True
         self._evse.changed.fire()
 
     async def make_safe(self) -> None:
-        """Before anything else: contactor open, and seen to be open, whatever the board was told in another life."""
+        """Before anything else: contactor open, and seen to be open, whatever the board was told in another life.
+
+        One that stays closed is welded, before anybody may order it to be closed.
+        """
+        closed = False
         try:
             await self._board.apply(SAFE)
             async with asyncio.timeout(_SAFE_WITHIN_S):  # real time: a wire is being waited for
                 async for seen in self._board.observations():
-                    if not seen.contactor_closed:
+                    closed = seen.contactor_closed
+                    if not closed:
                         return
         except (BoardError, TimeoutError) as error:
             _log.error("EVSE %d: the contactor is not known to be open: %s", self._evse.id, error or "no word of it")
+        if closed:
+            self._evse.report_fault(Fault.CONTACTOR_WELDED, True)
 
     async def test_residual_monitor(self) -> SelfTest:
         """Let the board test its monitor.

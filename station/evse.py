@@ -83,7 +83,7 @@ class Evse:
     ) -> None:
         self.layout = layout
         self.meter = meter
-        self.state = EvseState(attached_cable=layout.attached_cable, metered=False)
+        self.state = EvseState(attached_cable=layout.attached_cable, ventilation=layout.ventilation, metered=False)
         self.limits: tuple[Limit, ...] = ()
         self.changed = Pulse()
         """fires after each change of the state, and when an end is on record"""
@@ -163,7 +163,7 @@ class Evse:
     @property
     def stints(self) -> tuple[Stint, ...]:
         """What goes on here and has to come to an end."""
-        return self._driver.applying, self._recorder.writing
+        return *self._driver.stints, self._recorder.writing
 
     @property
     def connector_status(self) -> ConnectorStatus:

@@ -16,6 +16,8 @@ class EvseLayout:
     max_current_a: float = 32.0
     connector_type: str = "sType2"
     attached_cable: bool = False
+    ventilation: bool = False
+    """the place is ventilated for vehicles whose batteries gas"""
     rotation: PhaseMap | None = STRAIGHT
     """which phases of the connection feed its terminals; None: to be learned"""
     priority: int = 0

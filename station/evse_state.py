@@ -118,6 +118,10 @@ class EvseState:
     in_service: bool = True
     """what is ordered (G03); a transaction that runs is let finish first, see `operative`"""
     attached_cable: bool = False
+    ventilation: bool = False
+    """the place has it"""
+    unventilated: bool = False
+    """the vehicle has asked for ventilation that there is not; without an offer it does not ask, and yet needs it"""
     authorization: Authorization | None = None
     transaction: OpenTransaction | None = None
     offered_a: float = 0.0
@@ -210,6 +214,11 @@ def offers(state: EvseState, wired: int) -> Phases[float]:
     return Phases(*(current_a if phase == only else 0.0 for phase in (1, 2, 3)))
 
 
+def lacks_ventilation(state: EvseState) -> bool:
+    """Whether the vehicle gets nothing, until it is gone, because it asks for ventilation (IEC 61851-1 table A.4)."""
+    return state.unventilated or (state.seen.pilot is PilotState.D and not state.ventilation)
+
+
 def cable_held(state: EvseState) -> bool:
     """Whether nobody can pull the cable out of the station: it is attached, or locked in its socket."""
     return state.attached_cable or state.seen.locked
@@ -237,6 +246,7 @@ def wants_energy(state: EvseState) -> bool:
         and not blocking_faults(state)
         and state.operative
         and not state.halting
+        and not lacks_ventilation(state)
         and state.metered
         and not state.testing
         and (state.signed_id is not None or not state.signs or energy_flows(state))
@@ -346,6 +356,7 @@ def _about_to_offer(state: EvseState) -> bool:
 
 def settled(before: EvseState, after: EvseState, now_s: float) -> EvseState:
     """`after` with everything in it that follows from the change: the charging state and what time decides."""
+    after = replace(after, unventilated=ev_connected(after) and lacks_ventilation(after))
     wanted, wants = wants_energy(before), wants_energy(after)
     if wants and not wanted:
         after = replace(after, grace_until_s=now_s + READY_GRACE_S, wanted_until_s=None)

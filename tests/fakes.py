@@ -11,6 +11,7 @@ from metering.clock import Clock
 from metering.meter import MeterError
 from metering.pulse import Pulse
 from metering.reading import Phases, Reading
+from station.daemon.stint import Stint
 from station.hardware.board import BoardError, Observation, Outputs, SelfTest
 from station.model import AuthorizationStatus, EventType, IdToken, IdTokenInfo, TransactionEvent, TriggerReason
 from station.ports import NoAnswerError
@@ -76,6 +77,7 @@ class FakeBoard:
         self.commands: list[Outputs] = []
         self.fails = False
         self.lock_follows = True
+        self.looking: Stint | None = None
         self._changed = Pulse()
 
     async def observations(self) -> AsyncIterator[Observation]:

@@ -109,6 +109,7 @@ class Bench:
         for name in ("period", "duty_cycle", "enable"):
             (self.pwm / "pwm0" / name).write_text("0\n")
         (root / "temperature").write_text("21300\n")
+        self.turn(1)
         self.pilot(12.0)
         self.cable(float("inf"))
 
@@ -140,7 +141,7 @@ class Bench:
         self.chips.active[line] = active
 
     def turn(self, number: int) -> None:
-        """The current selector stands on the position of this number."""
+        """The current selector stands on the position of this number, from 1 (32 A); 0: its plug is off."""
         for bit, line in enumerate(SELECTOR):
             self.put(line, bool(number >> bit & 1))
 
@@ -157,7 +158,10 @@ class Bench:
         converter = str(self.converter)
         return {
             "type": "linux",
-            "selector": {"lines": [{"line": line} for line in SELECTOR]},
+            "selector": {
+                "lines": [{"line": line} for line in SELECTOR],
+                "positions": ["Z", "32", "25", "20", "16", "12", "8", "X", "Y"],
+            },
             "jumpers": {"lines": [{"line": line} for line in JUMPERS]},
             "flap": {"line": FLAP, "active_low": True, "bias": "pull-up"},
             "shunt_trip": {"line": SHUNT},

@@ -84,6 +84,7 @@ async def _evse(config: EvseConfig, basis: Basis, desk: Desk, metrology: Metrolo
         max_current_a=config.max_current_a,
         connector_type=config.connector_type,
         attached_cable=config.attached_cable,
+        ventilation=config.ventilation,
         start_button=config.start_button,
         rotation=None if config.phase_rotation == "learn" else PhaseMap.named(config.phase_rotation),
         priority=config.priority,

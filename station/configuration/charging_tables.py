@@ -23,6 +23,8 @@ class EvseConfig(Table):
     max_current_a: Annotated[Number, Field(ge=6, le=80)] = 32.0
     """rating per phase; IEC 61851-1 A.2 signals 6 to 80 A"""
     attached_cable: bool = False
+    ventilation: bool = False
+    """the place is ventilated; where it is not, a vehicle that asks for it gets no energy (state D)"""
     start_button: bool = False
     """with AuthCtrlr.Enabled = false a charge begins with this button, without one with the plug (C02)"""
     phase_rotation: Literal["RST", "RTS", "SRT", "STR", "TRS", "TSR", "learn"] = "RST"

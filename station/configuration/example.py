@@ -57,6 +57,7 @@ id = 1                                  # 1, 2, 3 in order
 phases = 3                              # or 1
 max_current_a = 32                      # rating per phase, 6 to 80
 #attached_cable = false
+#ventilation = false                    # true: the place has it; else a vehicle that asks for it (state D) gets nothing
 #phase_rotation = "RST"                 # the connection's phases at L1, L2, L3; or "learn"
 #phase_switching = false                # the simulated board can take L2 and L3 away: one phase where three lack 6 A
 #phase_choice = false                   # it can also choose which one is left, as charging profiles may ask
@@ -96,7 +97,8 @@ type = "simulated"
 #  bias = "pull-up"                     # or "pull-down", "disabled", "as-is"
 #  [board.selector]
 #  lines = [{line = 22}, {line = 23}, {line = 24}, {line = 25}]    # bits, the least one first
-#  positions = ["32", "25", "20", "16", "12", "8", "X", "Y", "Z"]  # what is printed for 0, 1, 2, …
+#  positions = ["Z", "32", "25", "20", "16", "12", "8", "X", "Y"]  # what is printed for 0, 1, 2, …; where all lines are
+#                                       # inactive, or all active, a plug may be off: 8, X, Y or Z, which are 8 A
 #  [board.jumpers]
 #  lines = [{line = 30}, {line = 31}, {line = 32}, {line = 33}, {line = 34}]   # 1-2, 3-4, 5-6, 7-8, 9-10
 #  [[board.evse]]                       # one for each EVSE
@@ -145,6 +147,7 @@ type = "simulated"
 #brightness = 1.0                       # share of the most that they can do
 
 # In place of the simulated board: controllers on Modbus, one for each EVSE. The same goes with it as with "linux".
+# Contactor and lock are not seen: the first is inferred from state and offer, the second is believed (docs/deploy.md).
 #  [board]
 #  type = "modbus"
 #  selector_a = 16                      # the current selector or the breaker: nothing here can read it

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from metering.frozen import frozen
 from station.model import Fault, PilotState
+
+if TYPE_CHECKING:
+    from station.daemon.stint import Stint
 
 
 class BoardError(Exception):
@@ -80,6 +83,11 @@ class Board(Protocol):
         Raises:
             BoardError: the board is gone.
         """
+        ...
+
+    @property
+    def looking(self) -> Stint | None:
+        """The look that goes on and has to come to an end; None: what changes tells itself."""
         ...
 
     async def apply(self, outputs: Outputs) -> None:

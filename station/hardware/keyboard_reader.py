@@ -77,7 +77,7 @@ class KeyboardReader:
         try:
             yield None
             while True:
-                await _readable(device)
+                await self._readable(device)
                 for digits in typing.feed(self._read(device)):
                     yield digits
         finally:
@@ -97,6 +97,19 @@ class KeyboardReader:
                 os.close(device)
                 raise ReaderError(f"{self._config.device}: not to be had for us alone: {error.strerror}") from error
         return device
+
+    async def _readable(self, device: int) -> None:
+        """Wait until there is something to read."""
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = loop.create_future()
+        try:
+            loop.add_reader(device, lambda: ready.done() or ready.set_result(None))
+        except OSError as error:  # epoll takes no regular files
+            raise ReaderError(f"{self._config.device}: not a device to wait for: {error.strerror}") from error
+        try:
+            await ready
+        finally:
+            loop.remove_reader(device)
 
     def _read(self, device: int) -> bytes:
         try:
@@ -145,14 +158,3 @@ class Typing:
         if not digits.isdecimal() or int(digits) >= 1 << 32:
             return None
         return f"{int(digits):08X}"
-
-
-async def _readable(device: int) -> None:
-    """Wait until there is something to read."""
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(device, lambda: ready.done() or ready.set_result(None))
-    try:
-        await ready
-    finally:
-        loop.remove_reader(device)

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final
 
 from metering.frozen import frozen
+from station.daemon.stint import Stint
 from station.hardware import pilot, sysfs
 from station.hardware.attempts import Attempts
 from station.hardware.board import NOTHING_SEEN, SAFE, BoardError, Observation, Outputs, SelfTest
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from station.hardware.linux_config import LinuxEvse, ProximityWiring
 
 _LOOK_EVERY_S: Final = 0.05
+_MEASURES_WITHIN_S: Final = 1.0
+"""real time; converters that take longer show nothing of now"""
+_LOOK_S: Final = 15.0
+"""a look that takes longer than this does not come back"""
 _STEPS_PER_DEGREE: Final = 2
 """a temperature is told in half degrees, so that noise is no news"""
 _WITH_VEHICLE: Final = frozenset({PilotState.B, PilotState.C, PilotState.D})
@@ -82,6 +87,8 @@ class LinuxBoard:
         self._no_diode = False
         self._seen = NOTHING_SEEN
         self._tested_until_s = 0.0
+        self._measuring: asyncio.Future[_Measured] | None = None
+        self.looking = Stint(f"a look at the board with its pilot on {wiring.pilot.pwm.path}", clock, _LOOK_S)
 
     async def observations(self) -> AsyncGenerator[Observation]:
         """What is seen, first at once and then after each change.
@@ -91,7 +98,8 @@ class LinuxBoard:
         """
         told: Observation | None = None
         while True:
-            seen = await self._look()
+            with self.looking:
+                seen = await self._look()
             if seen != told:
                 told = seen
                 yield seen
@@ -195,12 +203,30 @@ class LinuxBoard:
         try:
             self._lock.tend(self._lines)
             active, waves, testing = self._lines.read(), self._waves, self._testing
-            with self._clock.wire():
-                measured = await asyncio.to_thread(self._measure)
+            measured = await self._measured()
         except OSError as error:
             raise BoardError(f"{error}") from error
         self._seen = self._judge(active, measured, waves=waves, testing=testing)
         return self._seen
+
+    async def _measured(self) -> _Measured:
+        """What the converters show now; one that hangs keeps one thread, and no second one is sent after it.
+
+        Raises:
+            BoardError: they take too long.
+            OSError: one is gone.
+        """
+        while True:
+            late = self._measuring is not None
+            measuring = self._measuring = self._measuring or asyncio.ensure_future(asyncio.to_thread(self._measure))
+            with self._clock.wire():
+                done, _ = await asyncio.wait({measuring}, timeout=_MEASURES_WITHIN_S)
+            if not done:
+                raise BoardError("the converters do not answer")
+            self._measuring = None
+            measured = measuring.result()
+            if not late:
+                return measured
 
     def _measure(self) -> _Measured:
         wiring = self._wiring

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from station.hardware.selector import POSITIONS
+from station.hardware.selector import LEAST_A, selected_a
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -141,8 +141,19 @@ class SelectorWiring(_Table):
 
     lines: Annotated[tuple[GpioLine, ...], Field(min_length=1, max_length=8)]
     """the bits of the number, the least one first"""
-    positions: tuple[Literal["32", "25", "20", "16", "12", "8", "X", "Y", "Z"], ...] = POSITIONS
-    """what is printed for 0, 1, 2, …"""
+    positions: tuple[Literal["32", "25", "20", "16", "12", "8", "X", "Y", "Z"], ...]
+    """what is printed for 0, 1, 2, …; a number without a position is 8 A, one that never occurs may be called Z"""
+
+    @field_validator("positions")
+    @classmethod
+    def _a_wire_that_is_off_allows_the_least(cls, positions: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """A plug that is off, or a common wire that is cut, leaves all lines inactive or all active."""
+        most = (1 << len(info.data.get("lines", ()))) - 1
+        for number, lines in ((0, "inactive"), (most, "active")):
+            if number < len(positions) and selected_a(positions[number]) > LEAST_A:
+                off = f"all lines are {lines} when a plug is off"
+                raise ValueError(f"number {number} must be 8, X, Y or Z, not {positions[number]}: {off}")
+        return positions
 
 
 class JumperWiring(_Table):

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final
 
 from metering.meter import MeterError
+from station.daemon.stint import Stint
 from station.hardware.board import NOTHING_SEEN, SAFE, BoardError, Observation, Outputs, SelfTest
 from station.model import Fault, PilotState
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from station.hardware.modbus_config import ModbusEvse
 
 _LOOK_EVERY_S: Final = 0.5
+_LOOK_S: Final = 60.0
+"""a look that takes longer than this, with others on the wire, does not come back"""
 _TAKING: Final = frozenset({PilotState.C, PilotState.D})
 _WITH_VEHICLE: Final = frozenset({PilotState.B, PilotState.C, PilotState.D})
 
@@ -33,6 +36,7 @@ class ModbusBoard:
         self._attached_cable = attached_cable
         self._outputs = SAFE
         self._seen = NOTHING_SEEN
+        self.looking = Stint(f"a look at {self}", clock, _LOOK_S)
 
     def __str__(self) -> str:
         return f"{self._controller.name} (unit {self._unit}) on {self._bus.wire.place}"
@@ -45,7 +49,8 @@ class ModbusBoard:
         """
         told: Observation | None = None
         while True:
-            self._seen = await self._look()
+            with self.looking:
+                self._seen = await self._look()
             if self._seen != told:
                 told = self._seen
                 yield told

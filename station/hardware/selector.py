@@ -6,9 +6,10 @@ from typing import Final
 
 POSITIONS: Final = ("32", "25", "20", "16", "12", "8", "X", "Y", "Z")
 """as printed; X, Y and Z are reserved"""
-_LEAST_A = 8.0
+LEAST_A: Final = 8.0
+"""what a position allows that cannot be read"""
 
 
 def selected_a(position: str | None) -> float:
     """Amperes per phase that a position allows; one that is reserved or cannot be read allows the least."""
-    return float(position) if position in POSITIONS and position.isdigit() else _LEAST_A
+    return float(position) if position in POSITIONS and position.isdigit() else LEAST_A

@@ -17,7 +17,7 @@ from metering.pulse import Pulse
 from metering.reading import UNKNOWN
 from station.daemon.stint import Stint
 from station.evse import Evse
-from station.evse_state import ev_connected
+from station.evse_state import ev_connected, lacks_ventilation
 from station.limits.derating import Derating, Range
 
 if TYPE_CHECKING:
@@ -252,6 +252,8 @@ class LoadManagement:
         limits = [Limit(evse.layout.max_current_a, LimitSource.HARDWARE, self._since)]
         if evse.state.seen.cable_max_a is not None:
             limits.append(Limit(evse.state.seen.cable_max_a, LimitSource.CABLE, self._since))
+        if lacks_ventilation(evse.state):
+            limits.append(Limit(0.0, LimitSource.VENTILATION, self._since))
         if (hot := self._heat[evse.id].limit(evse.state.seen.temperature_c, self._clock.now())) is not None:
             limits.append(hot)
         if self._around.tariff is not None and (waits := self._around.tariff.limit_of(evse, wants=wants)) is not None:

@@ -73,6 +73,7 @@ class SimulatedBoard:
         self.monitor_broken = False
         """the residual-current monitor does not trip when it is tested"""
         self.contactor_operations = 0
+        self.looking = None
 
     # Board
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from energy.demand import Decision
+from station import board_driver
+from station.daemon.stint import Stint
 from station.evse_layout import EvseLayout
 from station.evse_state import WIND_DOWN_S, Authorization, wants_energy
 from station.model import (
@@ -283,6 +285,21 @@ async def test_a_contactor_that_is_closed_without_an_order_is_welded_in_a_transa
         assert it.evse.connector_status is ConnectorStatus.FAULTED
 
 
+async def test_a_contactor_that_is_welded_at_the_start_is_found_before_anybody_may_close_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(board_driver, "_SAFE_WITHIN_S", 0.02)
+    async with post(tmp_path) as it:
+        await it.see(contactor_closed=True)
+        await it.evse.make_safe()
+        assert it.evse.state.faults == {Fault.CONTACTOR_WELDED}
+        it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
+        it.evse.offer(Decision(16.0, ()))
+        await it.see(pilot=PilotState.C, cable_plugged=True)
+        await it.clock.advance(10)
+        assert not any(order.contactor or order.pilot_a for order in it.board.commands)
+
+
 async def test_a_vehicle_that_draws_more_than_offered_is_cut_off_until_it_leaves(tmp_path: Path) -> None:
     """IEC 61851-1: a vehicle follows the pilot within 5 s."""
     async with post(tmp_path) as it:
@@ -314,6 +331,14 @@ async def test_a_vehicle_without_a_diode_gets_nothing_until_it_leaves(tmp_path: 
         assert not any(order.pilot_fault for order in since), "behind −12 V nobody sees an attached cable leave"
         await it.see(pilot=PilotState.A, cable_plugged=False)
         assert it.evse.state.faults == frozenset()
+
+
+async def test_the_watchdog_knows_of_a_look_at_the_board(tmp_path: Path) -> None:
+    async with post(tmp_path) as it:
+        it.board.looking = Stint("a look", it.clock, 10.0)
+        with it.board.looking:
+            await it.clock.advance(11)
+            assert [stint.name for stint in it.evse.stints if stint.overdue] == ["a look"]
 
 
 async def test_a_thin_cable_limits_the_offer_at_once(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from station.evse_state import (
     settled,
     wants_energy,
 )
-from station.hardware.board import SAFE, Observation
+from station.hardware.board import NOTHING_SEEN, SAFE, Observation
 from station.model import ChargingState, ConnectorStatus, Fault, PilotState, TriggerReason
 from tests import fakes
 
@@ -62,6 +62,7 @@ states = st.builds(
     faults=st.just(frozenset[Fault]()) | faults,
     in_service=st.sampled_from([True, True, True, False]),
     attached_cable=st.booleans(),
+    ventilation=st.booleans(),
     authorization=authorizations,
     transaction=transactions,
     offered_a=st.sampled_from([0.0, 5.9, 6.0, 16.0, 32.0]) | st.floats(0, 80),
@@ -224,9 +225,26 @@ def test_nothing_seen_is_the_safe_state() -> None:
 
 @pytest.mark.parametrize(("pilot", "closed"), [(pilot, pilot in TAKING) for pilot in PilotState])
 def test_the_contactor_follows_the_pilot_while_energy_is_wanted(pilot: PilotState, closed: bool) -> None:
-    state = replace(READY, seen=replace(READY.seen, pilot=pilot))
+    state = replace(READY, seen=replace(READY.seen, pilot=pilot), ventilation=True)
     assert outputs(state, 0.0).contactor is closed
     assert (outputs(state, 0.0).pilot_a == 16.0) is (pilot in CONNECTED)
+
+
+def test_a_vehicle_that_asks_for_ventilation_where_there_is_none_gets_nothing_until_it_is_gone() -> None:
+    asks = replace(READY, seen=replace(READY.seen, pilot=PilotState.D))
+    state = settled(READY, asks, 100.0)
+    assert (outputs(asks, 100.0), state.charging_state) == (outputs(state, 100.0), ChargingState.SUSPENDED_EVSE)
+    assert (outputs(state, 100.0).contactor, outputs(state, 100.0).pilot_a) == (False, None)
+    asks_no_more = settled(state, replace(state, seen=replace(state.seen, pilot=PilotState.B)), 101.0)
+    assert not wants_energy(asks_no_more), "it would ask again with the next offer, and so forth"
+    gone = settled(asks_no_more, replace(asks_no_more, seen=NOTHING_SEEN), 102.0)
+    assert wants_energy(settled(gone, replace(gone, seen=READY.seen), 103.0))
+
+
+def test_a_vehicle_that_asks_for_ventilation_while_it_charges_has_its_time_to_stop_drawing() -> None:
+    state = settled(CHARGING, replace(CHARGING, seen=replace(CHARGING.seen, pilot=PilotState.D)), 100.0)
+    assert (outputs(state, 100.0).contactor, outputs(state, 100.0).pilot_a) == (True, None)
+    assert not outputs(state, 100.0 + WIND_DOWN_S).contactor
 
 
 @pytest.mark.parametrize(

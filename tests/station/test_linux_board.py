@@ -9,12 +9,13 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from station.hardware import sysfs
+from station.hardware import linux, sysfs
 from station.hardware.board import SAFE, BoardError, Observation, Outputs, SelfTest
 from station.hardware.linux import LinuxBoard
 from station.hardware.linux_back_plate import LinuxBackPlate
-from station.hardware.linux_config import AnalogInput, LinuxBoardConfig
+from station.hardware.linux_config import AnalogInput, LinuxBoardConfig, SelectorWiring
 from station.model import Fault, PilotState
 from station.simulation.clock import VirtualClock
 from tests import fakes
@@ -425,6 +426,48 @@ async def test_a_converter_that_is_gone_is_a_board_error(tmp_path: Path) -> None
         await anext(board.observations())
 
 
+async def test_a_converter_that_hangs_is_a_board_error_and_holds_one_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linux, "_MEASURES_WITHIN_S", 0.05)
+    bench, go_on, measure, asked = Bench(tmp_path), threading.Event(), sysfs.volts, list[str]()
+    board = board_of(bench, fakes.clock())
+
+    def hang(channel: AnalogInput) -> float:
+        asked.append("pilot" if channel.channel == 0 else "other")
+        assert go_on.wait(10)
+        return 9.0 if asked.count("pilot") == 1 else measure(channel)
+
+    monkeypatch.setattr(sysfs, "volts", hang)
+    for _ in range(3):
+        with pytest.raises(BoardError, match="do not answer"):
+            await anext(board.observations())
+    assert asked == ["pilot"]
+    go_on.set()
+    assert (await anext(board.observations())).pilot is PilotState.A, "what was asked too long ago says nothing of now"
+
+
+async def test_a_look_that_never_ends_is_overdue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, bench = _Unheld(start=fakes.NOON), Bench(tmp_path)
+    board, measuring, go_on = board_of(bench, clock), threading.Event(), threading.Event()
+
+    def hang(channel: AnalogInput) -> float:
+        del channel
+        measuring.set()
+        assert go_on.wait(10)
+        return 12.0
+
+    monkeypatch.setattr(sysfs, "volts", hang)
+    looking = asyncio.create_task(anext(board.observations()))
+    await asyncio.to_thread(measuring.wait, 10)
+    assert not board.looking.overdue
+    await clock.advance(16)
+    assert board.looking.overdue
+    go_on.set()
+    await looking
+    assert not board.looking.overdue
+
+
 async def test_what_a_pilot_cannot_signal_opens_the_contactor(tmp_path: Path) -> None:
     async with rigged(tmp_path) as rig:
         with pytest.raises(BoardError, match="6 to 80 A"):
@@ -492,7 +535,9 @@ async def plated(bench: Bench, **changes: object) -> AsyncGenerator[tuple[LinuxB
             await following
 
 
-@pytest.mark.parametrize(("number", "position"), [(0, "32"), (3, "16"), (5, "8"), (6, "X"), (9, None), (15, None)])
+@pytest.mark.parametrize(
+    ("number", "position"), [(0, "Z"), (1, "32"), (4, "16"), (6, "8"), (7, "X"), (9, None), (15, None)]
+)
 async def test_the_bits_of_the_selector_are_a_printed_position_or_nothing(
     tmp_path: Path, number: int, position: str | None
 ) -> None:
@@ -502,14 +547,31 @@ async def test_the_bits_of_the_selector_are_a_printed_position_or_nothing(
         assert plate.seen.selector == position
 
 
+@pytest.mark.parametrize(
+    ("lines", "positions", "number"),
+    [
+        (4, ("32", "25", "20", "16", "12", "8", "X", "Y", "Z"), "number 0 .* inactive"),
+        (2, ("8", "16", "20", "32"), "number 3 .* active"),
+    ],
+)
+def test_a_selector_whose_plug_is_off_must_not_allow_more_than_8_a(
+    lines: int, positions: tuple[str, ...], number: str
+) -> None:
+    table = {"lines": [{"line": line} for line in range(lines)], "positions": positions}
+    with pytest.raises(ValidationError, match=rf"positions\n.*{number}"):
+        SelectorWiring.model_validate(table)
+    with pytest.raises(ValidationError, match=r"positions\n.*required"):
+        SelectorWiring.model_validate({"lines": table["lines"]})
+
+
 async def test_a_selector_that_is_being_turned_is_believed_when_it_stands(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    bench.turn(3)
+    bench.turn(4)
     async with plated(bench) as (plate, clock):
-        bench.turn(0)  # between 16 and 12 A all bits bounce
+        bench.turn(7)  # between 16 and 12 A all bits bounce
         await clock.advance(0.2)
         assert plate.seen.selector == "16"
-        bench.turn(4)
+        bench.turn(5)
         await clock.advance(0.2)
         assert plate.seen.selector == "16"
         await clock.advance(0.2)

@@ -182,6 +182,15 @@ async def test_a_device_that_cannot_be_had_alone_is_refused(tmp_path: Path) -> N
         await first(KeyboardReaderConfig(type="keyboard", device=str(tmp_path / "x")).open(SystemClock()).reads())
 
 
+async def test_a_file_that_cannot_be_waited_for_is_a_reader_error(tmp_path: Path) -> None:
+    file = tmp_path / "event0"
+    file.write_bytes(typed("04A3B2C1D5E680"))
+    reads = KeyboardReaderConfig(type="keyboard", device=str(file), exclusive=False).open(SystemClock()).reads()
+    assert await first(reads) is None
+    with pytest.raises(ReaderError, match="not a device to wait for"):
+        await first(reads)
+
+
 # --- the watch
 
 

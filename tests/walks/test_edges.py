@@ -11,6 +11,8 @@ from station.model import Fault
 from station.simulation.vehicle import VehicleModel
 from tests.csms import NEVER, Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking
+from tests.walks.steps import event
+from tests.walks.visit import visiting
 
 TOKEN = {"idToken": CARD.value, "type": CARD.type}
 
@@ -192,7 +194,7 @@ async def test_a_start_while_a_transaction_is_ending_is_refused_rather_than_forg
 
 async def test_the_simulated_board_shows_every_pilot_state_of_a_charge(tmp_path: Path) -> None:
     """IEC 61851-1 table A.4: A to D as the vehicle is, E for a short circuit, F for the station's own fault."""
-    async with walking(tmp_path) as walk:
+    async with walking(tmp_path, evse=[{"ventilation": True}]) as walk:
         await walk.accepted()
         shown = [await _shown(walk)]
         await walk.plug(ventilation=True)
@@ -209,6 +211,25 @@ async def test_the_simulated_board_shows_every_pilot_state_of_a_charge(tmp_path:
         await walk.settle()
         shown.append(await _shown(walk))
         assert shown == ["A", "B", "D", "E", "F"]
+
+
+async def test_a_vehicle_that_asks_for_ventilation_waits_where_there_is_none_and_is_told_why(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await walk.plug(ventilation=True)
+        await walk.present()
+        await event(walk, "Updated", "ChargingStateChanged", chargingState="SuspendedEVSE")
+        await walk.advance(60)
+        shown = await api.evse()
+        assert (shown["charging_state"], shown["limit"]["source"]) == ("SuspendedEVSE", "ventilation")
+        assert shown["light"]["reason"] == "waiting-for-power"
+        assert (walk.board.contactor_operations, shown["faults"]) == (0, [])
+        await walk.present()
+        await event(walk, "Ended", "StopAuthorized")
+        await walk.unplug()
+        await walk.present()
+        await walk.plug()
+        await walk.charging()
 
 
 async def test_a_pilot_at_minus_12_v_is_no_vehicle_that_left(tmp_path: Path) -> None:

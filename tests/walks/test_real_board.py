@@ -86,7 +86,7 @@ async def powered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bench: Bench)
 async def test_a_charge_on_a_linux_board_from_plug_to_unplug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pilot offers what cable and selector allow, the cable is locked, the contactor follows state C."""
     bench = Bench(tmp_path / "bench")
-    bench.turn(1)  # 25 A
+    bench.turn(2)  # 25 A
     async with powered(tmp_path, monkeypatch, bench) as station:
         await station.until(lambda: station.evse.state.metered)
         bench.cable(680.0)  # 20 A
@@ -95,7 +95,7 @@ async def test_a_charge_on_a_linux_board_from_plug_to_unplug(tmp_path: Path, mon
         assert not bench.chips.active[CONTACTOR]
         bench.pilot(6.0)
         await station.until(lambda: bench.chips.active[CONTACTOR])
-        bench.turn(3)  # 16 A, while it charges
+        bench.turn(4)  # 16 A, while it charges
         await station.until(lambda: bench.duty == pytest.approx(16 / 60, abs=1e-4))
         bench.turn(12)  # no position at all
         await station.until(lambda: bench.duty == pytest.approx(8 / 60, abs=1e-4))
