@@ -253,7 +253,8 @@ async def test_the_phase_of_one_phase_vehicles_is_learnt_while_one_charges(tmp_p
         await walk.plug(phases=1)
         await api.post("/api/commissioning/test-session", {"evse": 1})
         await walk.charging()
-        for _ in range(200):
+        for second in range(1, 901):  # a probe in whose seconds the house moves too is repeated
             await walk.advance(1)
-        told = await try_step(api, step="phases")
+            if second % 50 == 0 and (told := await try_step(api, step="phases"))["outcome"] == "passed":
+                break
         assert (told["outcome"], told["evidence"]) == ("passed", {"evse_1": "L1 = L1"}), told
