@@ -89,10 +89,11 @@ class SharedLimits:
             try:
                 setter = Setter(name)
                 limit = _saved(setter, json.loads(text))
+                holds = limit is not None and limit.holds(self._clock.now())
             except (ValueError, TypeError, KeyError) as error:
                 _log.error("the saved limit of %s cannot be read and is left out: %s", name, error)
                 continue
-            if limit is not None and limit.holds(self._clock.now()):
+            if holds:
                 self._controller.put_shared(setter, limit)
 
     async def put(self, setter: Setter, wish: Wish) -> SharedLimit:
