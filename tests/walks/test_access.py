@@ -144,6 +144,17 @@ async def test_guessing_a_password_becomes_slow_and_is_logged(tmp_path: Path) ->
         assert len(failed) == 4
 
 
+async def test_a_lesser_password_makes_guessing_a_greater_one_no_faster(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk, away(walk) as client:
+        await walk.accepted()
+        await give_password(walk, Role.DRIVER, Role.INSTALLER)
+        answers: list[int] = []
+        for number in range(5):
+            assert (await enter(client, "driver")).status_code == 201
+            answers.append((await enter(client, "installer", f"guess number {number}")).status_code)
+        assert answers == [403, 403, 403, 403, 429]
+
+
 async def test_the_cookie_is_kept_from_scripts_and_other_pages_and_ends_with_the_session(tmp_path: Path) -> None:
     """HttpOnly, SameSite=Strict; without the CSRF token it changes nothing."""
     async with walking(tmp_path) as walk, away(walk) as client:
