@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from station.evse import Evse
 from station.records.database import Database
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from station.model import EvseRef
 
 _log = logging.getLogger(__name__)
+
+_OPERATIVE: Final = "operative"
+_INOPERATIVE: Final = "inoperative"
 
 
 class OrderAnswer(StrEnum):
@@ -35,13 +38,18 @@ class Availability:
     async def load(self) -> None:
         """Take the orders that are on disk (G03.FR.08, G04.FR.09; B01.FR.07, B11.FR.02, G01.FR.02).
 
+        One that cannot be read may be an order out of service, and counts as one until the next order.
+
         Raises:
             StorageError: the disk cannot be read.
         """
         if self._database is None:
             return
         rows = await self._database.rows("SELECT name, value FROM facts WHERE name LIKE 'availability/%'")
-        self._inoperative = {str(name) for name, value in rows if value == "inoperative"}
+        for name, value in rows:
+            if value not in {_OPERATIVE, _INOPERATIVE}:
+                _log.error("the order %s cannot be read: out of service until the next one", name)
+        self._inoperative = {str(name) for name, value in rows if value != _OPERATIVE}
         self._apply()
 
     def exists(self, place: EvseRef | None) -> bool:
@@ -61,7 +69,7 @@ class Availability:
         """
         name = _name(place)
         if self._database is not None:
-            await save_fact(self._database, name, "operative" if operative else "inoperative")
+            await save_fact(self._database, name, _OPERATIVE if operative else _INOPERATIVE)
         if operative:
             self._inoperative.discard(name)
         else:

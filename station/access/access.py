@@ -72,9 +72,9 @@ class Access:
 
     async def sign_in(self, role: Role, password: str, address: str) -> Answer:
         """Begin a session with a password."""
-        if (too_soon := self._too_soon(address)) is not None:
+        if (too_soon := self._too_soon(role, address)) is not None:
             return too_soon
-        self._guard.note(address, self._clock.monotonic(), right=False)  # many at once count too
+        self._guard.note(role, address, self._clock.monotonic(), right=False)  # many at once count too
         if not await self.accounts.check(role, password):
             await self._refused(role, address)
             return None
@@ -87,9 +87,9 @@ class Access:
             ValueError: it may not be a password, and why.
             StorageError: nothing has changed.
         """
-        if (too_soon := self._too_soon(address)) is not None:
+        if (too_soon := self._too_soon(role, address)) is not None:
             return too_soon
-        self._guard.note(address, self._clock.monotonic(), right=False)
+        self._guard.note(role, address, self._clock.monotonic(), right=False)
         if not await self.accounts.exchange(role, code, password):
             await self._refused(role, address)
             return None
@@ -133,12 +133,12 @@ class Access:
 
     async def confirm(self, role: Role, password: str, address: str) -> TooSoon | bool:
         """Whether somebody who is signed in knows the password too."""
-        if (too_soon := self._too_soon(address)) is not None:
+        if (too_soon := self._too_soon(role, address)) is not None:
             return too_soon
-        self._guard.note(address, self._clock.monotonic(), right=False)
+        self._guard.note(role, address, self._clock.monotonic(), right=False)
         right = await self.accounts.check(role, password)
         if right:
-            self._guard.note(address, self._clock.monotonic(), right=True)
+            self._guard.note(role, address, self._clock.monotonic(), right=True)
         else:
             await self._refused(role, address)
         return right
@@ -156,12 +156,12 @@ class Access:
         """Somebody changed something."""
         await self._events.report(SecurityEventType.LOCAL_CHANGE, f"{who}: {what}, from {address}")
 
-    def _too_soon(self, address: str) -> TooSoon | None:
-        wait_s = self._guard.wait_s(address, self._clock.monotonic())
+    def _too_soon(self, role: Role, address: str) -> TooSoon | None:
+        wait_s = self._guard.wait_s(role, address, self._clock.monotonic())
         return TooSoon(wait_s) if wait_s > 0.0 else None
 
     async def _accepted(self, role: Role, address: str) -> SignedIn:
-        self._guard.note(address, self._clock.monotonic(), right=True)
+        self._guard.note(role, address, self._clock.monotonic(), right=True)
         secret, session = self.sessions.begin(role)
         if role > Role.DRIVER:  # to charge is no maintenance
             await self._events.report(SecurityEventType.MAINTENANCE_LOGIN_ACCEPTED, f"{role.word}, from {address}")

@@ -1,12 +1,19 @@
-"""Makes guessing slow: whoever is wrong waits, twice as long each time, and the memory of it is bounded. Pure."""
+"""Makes guessing slow: whoever is wrong waits, twice as long each time, and the memory of it is bounded. Pure.
+
+Each role is counted for itself: who knows a lesser password may guess no faster at a greater one.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-_MOST_SOURCES = 256
+if TYPE_CHECKING:
+    from station.access.accounts import Role
+
+_MOST_SOURCES = 1024
 _FREE = 3
 """wrong passwords that anybody may mistype"""
 _FIRST_S = 2.0
@@ -31,19 +38,19 @@ class SignInGuard:
     """Who has to wait before the next password is looked at."""
 
     def __init__(self) -> None:
-        self._sources: OrderedDict[str, _Tries] = OrderedDict()
+        self._sources: OrderedDict[tuple[Role, str], _Tries] = OrderedDict()
         self._overall = _Tries()
 
-    def wait_s(self, address: str, now_s: float) -> float:
-        """So long is no password from this address looked at; 0: now."""
-        tries = self._sources.get(_source(address))
+    def wait_s(self, role: Role, address: str, now_s: float) -> float:
+        """So long is no password of this role from this address looked at; 0: now."""
+        tries = self._sources.get((role, _source(address)))
         own_s = tries.open_at_s - now_s if tries is not None else 0.0
         trusted = tries is not None and tries.right
         return max(0.0, own_s, 0.0 if trusted else self._overall.open_at_s - now_s)
 
-    def note(self, address: str, now_s: float, *, right: bool) -> None:
+    def note(self, role: Role, address: str, now_s: float, *, right: bool) -> None:
         """A password is being looked at, which counts as wrong until it was right: many at once are many tries."""
-        source = _source(address)
+        source = (role, _source(address))
         tries = self._sources.pop(source, None) or _Tries()
         self._sources[source] = tries
         while len(self._sources) > _MOST_SOURCES:

@@ -75,8 +75,12 @@ class Retention:
         text = (await self._facts.load()).get("time")
         if text is None:
             return None
-        seen, jumped_at, number = cast("tuple[str, str, int]", tuple(json.loads(text)))
-        return _Known(datetime.fromisoformat(seen), datetime.fromisoformat(jumped_at), number)
+        try:
+            seen, jumped_at, number = cast("tuple[str, str, int]", tuple(json.loads(text)))
+            return _Known(datetime.fromisoformat(seen), datetime.fromisoformat(jumped_at), int(number))
+        except (ValueError, TypeError) as error:
+            _log.error("when the time was last looked at cannot be read: records are kept for longer: %s", error)
+            return None
 
     async def _keep(self, known: _Known) -> None:
         kept = (known.seen.isoformat(), known.jumped_at.isoformat(), known.number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -42,14 +42,14 @@ class Activation:
         self.on_change: Callable[[], None] = lambda: None
 
     async def load(self) -> None:
-        """Take what is on disk.
+        """Take what is on disk; what cannot be read is to be done again.
 
         Raises:
             StorageError: the disk cannot be read.
         """
         known = await self._facts.load()
-        self.commissioned_at = _moment(known.get("commissioned"))
-        self.activated_at = _moment(known.get("activated"))
+        self.commissioned_at = _moment("commissioned", known)
+        self.activated_at = _moment("activated", known)
 
     @property
     def stage(self) -> Stage:
@@ -108,5 +108,9 @@ class Activation:
         self.on_change()
 
 
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+def _moment(name: str, known: Mapping[str, str]) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text) if (text := known.get(name)) else None
+    except ValueError as error:
+        _log.error("when the station was %s cannot be read: it is to be done again: %s", name, error)
+        return None

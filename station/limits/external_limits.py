@@ -10,7 +10,7 @@ import logging
 import math
 from dataclasses import replace
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from energy.charging_profile import (
     ChargingLimitSource,
@@ -44,6 +44,8 @@ _WHO = {
 """never the CSO (K11.FR.05, K12.FR.04)"""
 _IDS = {key: -number for number, key in enumerate(product(_WHO, RateUnit), 1)}
 """one for each limit and unit, as all of them hold (SC.01); negative: no profile of the CSMS has one (K11.FR.06)"""
+_ANNOUNCED: Final = "announced"
+_CLEARED: Final = "cleared"
 
 
 class ExternalLimits:
@@ -64,13 +66,18 @@ class ExternalLimits:
         """who limits, as far as the CSMS knows; through power cuts, so that it learns of a release meanwhile"""
 
     async def load(self) -> None:
-        """Take what the CSMS knew before the restart.
+        """Take what the CSMS knew before the restart; where that cannot be read, it is told of the release once more.
 
         Raises:
             StorageError: the disk cannot be read.
         """
         known = await self._facts.load()
-        self.announced = {source for source in ChargingLimitSource if known.get(source.value) == "announced"}
+        for source in ChargingLimitSource:
+            word = known.get(source.value, _CLEARED)
+            if word not in {_ANNOUNCED, _CLEARED}:
+                _log.error("whether the CSMS knows of the limit of %s cannot be read", source)
+            if word != _CLEARED:
+                self.announced.add(source)
 
     async def note_announced(self, source: ChargingLimitSource, *, limits: bool) -> None:
         """The CSMS knows now that this one limits, or does not any more (K12.FR.02, K13.FR.02)."""
@@ -78,7 +85,7 @@ class ExternalLimits:
             return
         self.announced ^= {source}
         try:
-            await self._facts.save(source.value, "announced" if limits else "cleared")
+            await self._facts.save(source.value, _ANNOUNCED if limits else _CLEARED)
         except StorageError as error:
             _log.error("what the CSMS knows of the limit of %s is not saved: %s", source, error)
 

@@ -100,11 +100,12 @@ class SharedLimits:
             try:
                 setter = Setter(name)
                 limit = _saved(setter, json.loads(text))
+                left_s = _left_s(limit, self._clock.now())
             except (ValueError, TypeError, KeyError) as error:
                 _log.error("the saved limit of %s cannot be read and is left out: %s", name, error)
                 continue
-            if limit is not None and limit.until is not None and limit.holds(now := self._clock.now()):
-                self._hold(setter, limit, min((limit.until - now).total_seconds(), LONGEST_S))
+            if limit is not None and left_s > 0.0:
+                self._hold(setter, limit, min(left_s, LONGEST_S))
 
     async def run(self) -> None:
         """Save anew what ends at another wall time since the clock was corrected; until cancelled."""
@@ -183,6 +184,11 @@ def _text(limit: SharedLimit) -> dict[str, object]:
         "until": limit.until.isoformat() if limit.until is not None else None,
         "by": limit.by,
     }
+
+
+def _left_s(limit: SharedLimit | None, now: datetime) -> float:
+    """How long a saved limit holds yet, in seconds."""
+    return (limit.until - now).total_seconds() if limit is not None and limit.until is not None else 0.0
 
 
 def _saved(setter: Setter, told: object) -> SharedLimit | None:

@@ -75,16 +75,9 @@ class BillingMeters:
         """
         for evse, text in (await self._facts.load()).items():
             try:
-                kept = cast("dict[str, object]", dict(json.loads(text)))
+                self._known[int(evse)] = _read(json.loads(text))
             except (ValueError, TypeError) as error:
                 _log.error("what is known of the meter of EVSE %s cannot be read: %s", evse, error)
-                continue
-            serial, exchanged, register = (kept.get(name) for name in ("serial_number", "exchanged_at", "register_wh"))
-            self._known[int(evse)] = KnownMeter(
-                serial if isinstance(serial, str) else None,
-                exchanged if isinstance(exchanged, str) else None,
-                register if isinstance(register, int | float) else None,
-            )
 
     def trust(self, evse_id: int, meter: PlausibleMeter, recorded: Iterable[TransactionEvent]) -> None:
         """Tell a meter's guard what the meter showed before."""
@@ -175,6 +168,19 @@ class BillingMeters:
     async def _keep(self, evse_id: int, known: KnownMeter) -> None:
         await self._facts.save(str(evse_id), json.dumps(asdict(known)))
         self._known[evse_id] = known
+
+
+def _read(told: object) -> KnownMeter:
+    """Raises ValueError or TypeError where it is none."""
+    if not isinstance(told, dict):
+        raise TypeError(f"{type(told).__name__} is no object")
+    kept = cast("dict[str, object]", told)
+    serial, exchanged, register = (kept.get(name) for name in ("serial_number", "exchanged_at", "register_wh"))
+    return KnownMeter(
+        serial if isinstance(serial, str) else None,
+        datetime.fromisoformat(exchanged).isoformat() if isinstance(exchanged, str) else None,
+        register if isinstance(register, int | float) else None,
+    )
 
 
 def _shown(energy_wh: float | None) -> str | None:

@@ -40,6 +40,8 @@ _BUSY_S: Final = 60.0
 MOST_TESTS: Final = 500
 """so many tests of an EVSE are kept as evidence, the newest: a year of daily ones and more"""
 _TRIPPED: Final = "tripped"
+_YES: Final = "true"
+_NO: Final = "false"
 _TEST: Final = "test"
 _TRIED: Final = "shunt-trip-tried"
 
@@ -97,7 +99,7 @@ class ResidualCurrentGuard:
                 if (result := _read(name, lambda text: SelfTest(json.loads(text)), text)) is not None:
                     self.evidence[evse.id] = Evidence(evse.id, datetime.fromisoformat(when[0]), result)
                     evse.report_fault(Fault.RESIDUAL_MONITOR, result is SelfTest.FAILED)
-            elif _read(name, json.loads, text) is not False:
+            elif _read(name, _is_latched, text) is not False:
                 self._latched.add(evse.id)
                 self._pulsed.add(evse.id)  # the breaker was closed again since: no second pulse
                 evse.report_fault(Fault.DC_RESIDUAL_CURRENT, True)
@@ -224,7 +226,7 @@ class ResidualCurrentGuard:
                 await evse.changed.wait()
 
     async def _save_latch(self, evse_id: int, latched: bool) -> None:
-        await self._facts.save(f"{_TRIPPED}/{evse_id}", json.dumps(latched))
+        await self._facts.save(f"{_TRIPPED}/{evse_id}", _YES if latched else _NO)
         (self._latched.add if latched else self._latched.discard)(evse_id)
         self._kept_latch.fire()
 
@@ -274,6 +276,12 @@ def _read(name: str, parse: Callable[[str], T], text: str | None) -> T | None:
     except ValueError as error:
         _log.error("what is saved as %s cannot be read: %s", name, error)
         return None
+
+
+def _is_latched(text: str) -> bool:
+    if text not in {_YES, _NO}:
+        raise ValueError("it counts as latched")
+    return text == _YES
 
 
 def _is_tripped(evse: Evse) -> bool:

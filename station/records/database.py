@@ -123,6 +123,7 @@ async def _connect(path: Path) -> aiosqlite.Connection:
 async def _logging_ahead(path: Path, locking_mode: str) -> aiosqlite.Connection:
     # Autocommit (isolation_level None): one statement is one transaction, one hop to the thread, one sync.
     connection = await aiosqlite.connect(path, isolation_level=None)
+    connection.text_factory = _text
     try:
         await connection.execute(f"PRAGMA locking_mode={locking_mode}")
         await connection.execute("PRAGMA journal_mode=WAL")
@@ -130,6 +131,11 @@ async def _logging_ahead(path: Path, locking_mode: str) -> aiosqlite.Connection:
         await connection.close()
         raise
     return connection
+
+
+def _text(raw: bytes) -> str:
+    """One spoilt text hides no others."""
+    return raw.decode(errors="replace")
 
 
 async def _migrate(connection: aiosqlite.Connection) -> None:

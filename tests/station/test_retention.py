@@ -19,7 +19,7 @@ from station.billing.transaction_log import Search, TransactionLog
 from station.metrology.time_keeper import TimeKeeper
 from station.model import EventType, TriggerReason
 from station.records.database import open_database
-from station.records.fact_store import FactStore
+from station.records.fact_store import FactStore, save_fact
 from station.records.outbox import Outbox
 from station.settings import Settings
 from station.simulation.clock import VirtualClock
@@ -92,6 +92,24 @@ async def test_what_was_kept_for_long_enough_goes_where_a_time_service_holds_the
         assert await it.kept() == {"one"}
         await it.pass_days(3)
         assert await it.kept() == kept
+
+
+@pytest.mark.parametrize("spoilt", ["x{", "null", "7", '["x", "y", 1]'])
+async def test_where_it_cannot_be_read_when_the_time_was_looked_at_records_are_kept_for_longer(
+    tmp_path: Path, spoilt: str
+) -> None:
+    clock = fakes.clock()
+    async with keeping(tmp_path, clock, TimeSource.NTP) as it:
+        await it.pass_days(2)
+        await it.charge("one")
+        await it.pass_days(KEPT_DAYS - 1)
+    async with open_database(tmp_path / "db", clock) as database:
+        await save_fact(database, "retention/time", spoilt)
+    async with keeping(tmp_path, clock, TimeSource.NTP) as it:
+        await it.pass_days(KEPT_DAYS - 1)
+        assert await it.kept() == {"one"}
+        await it.pass_days(3)
+        assert await it.kept() == set()
 
 
 @pytest.mark.parametrize("restarted", [False, True])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,17 @@ async def test_guessing_a_password_becomes_slow_and_is_logged(tmp_path: Path) ->
         assert len(failed) == 4
 
 
+async def test_a_lesser_password_makes_guessing_a_greater_one_no_faster(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk, away(walk) as client:
+        await walk.accepted()
+        await give_password(walk, Role.DRIVER, Role.INSTALLER)
+        answers: list[int] = []
+        for number in range(5):
+            assert (await enter(client, "driver")).status_code == 201
+            answers.append((await enter(client, "installer", f"guess number {number}")).status_code)
+        assert answers == [403, 403, 403, 403, 429]
+
+
 async def test_the_cookie_is_kept_from_scripts_and_other_pages_and_ends_with_the_session(tmp_path: Path) -> None:
     """HttpOnly, SameSite=Strict; without the CSRF token it changes nothing."""
     async with walking(tmp_path) as walk, away(walk) as client:
@@ -248,6 +260,17 @@ async def test_a_script_comes_in_with_a_bearer_token(tmp_path: Path) -> None:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as here:
             assert (await here.get("/metrics")).status_code == 200
             assert (await here.get("/metrics", headers=script)).status_code == 401
+
+
+async def test_nobody_replaces_the_access_token_of_a_greater_role_by_its_name(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk, away(walk) as client:
+        await walk.accepted()
+        await give_password(walk, Role.OWNER)
+        secret = await walk.life.access.new_token("fleet", Role.SERVICE, timedelta(days=1))
+        await enter(client, "owner")
+        answer = await client.post("/api/access-tokens", json={"name": "fleet", "role": "driver"})
+        assert answer.status_code == 403
+        assert walk.life.access.tokens.find(secret) is not None
 
 
 async def test_another_password_ends_the_sessions_of_the_old_one(tmp_path: Path) -> None:

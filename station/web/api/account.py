@@ -136,9 +136,12 @@ def _token_routes(api: FastAPI, living: Living) -> None:
 
     @api.post("/api/access-tokens", status_code=201)
     async def new_token(request: Request, body: NewToken) -> Json:
-        meant = _lesser(visitor_of(request), body.role, or_own=True)
+        access, visitor = await _access(living), visitor_of(request)
+        meant = _lesser(visitor, body.role, or_own=True)
+        if (replaced := access.tokens.all().get(body.name)) is not None:
+            _lesser(visitor, replaced.role.word, or_own=True)
         try:
-            secret = await (await _access(living)).new_token(body.name, meant, timedelta(days=body.days))
+            secret = await access.new_token(body.name, meant, timedelta(days=body.days))
         except ValueError as error:
             raise HTTPException(409, str(error)) from error
         return {"name": body.name, "token": secret}

@@ -1,0 +1,88 @@
+"""Facts that flash memory has spoilt: each is said in the log, and none keeps the station from starting."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from station.access.accounts import Role
+from station.billing.price import PriceList
+from station.limits.shared_limits import Setter, Wish
+from station.model import EvseRef
+from tests.walk import OTHER_CARD, Walk, walking
+from tests.walks.commissioned import commission
+from tests.walks.steps import charge
+from tests.walks.visit import Api, visiting
+
+REQUIRED = {"identity": "BORNE-TEST", "serial_number": "0001", "commissioning": "required"}
+SAID = {
+    "access-token": "access token script cannot be read",
+    "account": "account of the owner cannot be read",
+    "activation": "when the station was activated cannot be read",
+    "availability": "order availability/evse/1 cannot be read",
+    "card": "owner's cards cannot be read",
+    "commissioning": "at the step site cannot be read",
+    "contactor": "count of its contactor cannot be read",
+    "external-limit": "limit of SO cannot be read",
+    "meter": "the meter of EVSE 1 cannot be read",
+    "network": "network profiles cannot be read",
+    "prices": "price list cannot be read",
+    "priority": "priority of EVSE 1 cannot be read",
+    "residual-current": "tripped/1 cannot be read",
+    "shared-limit": "limit of operator cannot be read",
+    "tamper": "opened cannot be read",
+}
+"""for each kind of fact, words of the line in the log"""
+QUIET = {"signing-key"}
+"""kinds of which any text may be right: a key that is another than before is noted in the journal"""
+
+
+async def fill(walk: Walk, api: Api) -> None:
+    """Do something of each kind that is kept as a fact."""
+    await walk.accepted()
+    await commission(api)
+    await api.post("/api/activation")
+    await charge(walk)
+    await walk.life.access.ready()
+    await walk.life.access.accounts.change(Role.OWNER, "correct horse battery")
+    await walk.life.access.new_token("script", Role.OWNER, timedelta(days=2))
+    await walk.life.cards.add(OTHER_CARD, "mine")
+    await walk.life.prices.change(PriceList("EUR", Decimal("0.30"), (), Decimal("1.00")))
+    await walk.life.load.priorities.change(1, 2)
+    await walk.life.shared_limits.put(Setter.OPERATOR, Wish(current_a=10.0, for_s=86_400.0))
+    await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
+    await walk.life.station.availability.order(EvseRef(1), operative=False)
+    await api.post("/api/sim/tamper", {"open": True})
+    await api.post("/api/sim/tamper", {"open": False})
+    await api.post("/api/sim/faults", {"code": "dc-residual-current"})
+    await api.client.request("DELETE", "/api/sim/faults", json={"code": "dc-residual-current"})
+    await walk.advance(5)
+
+
+@pytest.mark.parametrize("spoilt", ["x{", "null", "-7", "[]", b"\xff\xfe{"])
+async def test_no_fact_that_flash_memory_has_spoilt_keeps_the_station_from_starting(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, spoilt: str | bytes
+) -> None:
+    async with walking(tmp_path, station=REQUIRED) as walk, visiting(walk) as api:
+        await fill(walk, api)
+        await walk.application.lose_power()
+        with contextlib.closing(sqlite3.connect(tmp_path / "borne.sqlite")) as database:
+            kinds = {str(name).partition("/")[0] for (name,) in database.execute("SELECT name FROM facts")}
+            assert kinds == SAID.keys() | QUIET
+            database.execute("UPDATE facts SET value = CAST(? AS TEXT)", (spoilt,))
+            database.commit()
+        caplog.set_level(logging.WARNING)
+        caplog.clear()
+        await walk.application.restore_power()
+        await walk.life.access.ready()
+        await walk.advance(30)
+        for kind in SAID.keys() - ({"shared-limit"} if spoilt == "null" else set()):  # which is none
+            assert SAID[kind] in caplog.text, kind
+        assert (await api.evse())["faults"] == ["dc-residual-current", "tamper"]
+        assert (await api.get("/api/commissioning"))["stage"] == "not-commissioned"
