@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from metering.frozen import frozen
 from station.access.accounts import ACCOUNTS, Role
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from station.access.accounts import Accounts
     from station.access.sessions import AccessTokens, Session, Sessions
     from station.security.security_events import SecurityEvents
+
+
+_AN_HOUR_S: Final = 3600.0
 
 
 @frozen
@@ -57,6 +60,8 @@ class Access:
         self._guard = SignInGuard()
         self._turn = asyncio.Lock()
         self._loaded = False
+        self._told_at_s: dict[tuple[str, str, str], float] = {}
+        """when what is repeated was told, in the last hour"""
 
     async def ready(self) -> None:
         """Take what is on disk, once.
@@ -152,8 +157,17 @@ class Access:
         """
         return await self.tokens.add(name, AccessToken(role, self._clock.now() + lasts))
 
-    async def note_change(self, who: str, what: str, address: str) -> None:
-        """Somebody changed something."""
+    async def note_change(self, who: str, what: str, address: str, *, repeats: str | None = None) -> None:
+        """Somebody changed something; of what a script repeats all day, as `repeats` names it, one in an hour is told.
+
+        The log rolls, and what else somebody changed would be washed out.
+        """
+        if repeats is not None:
+            now_s, key = self._clock.monotonic(), (who, repeats, address)
+            told = {one: at_s for one, at_s in self._told_at_s.items() if now_s - at_s < _AN_HOUR_S}
+            self._told_at_s = told if key in told else told | {key: now_s}
+            if key in told:
+                return
         await self._events.report(SecurityEventType.LOCAL_CHANGE, f"{who}: {what}, from {address}")
 
     def _too_soon(self, role: Role, address: str) -> TooSoon | None:

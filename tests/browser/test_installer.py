@@ -76,6 +76,19 @@ async def test_service_tests_the_residual_current_monitor_and_clears_what_it_fou
         assert Fault.DC_RESIDUAL_CURRENT not in walk.evse.state.faults
 
 
+async def test_service_resets_a_contactor_that_was_mended(browser: Browser, tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk, visiting(browser, walk) as service:
+        await walk.accepted()
+        await service.sign_in(Role.SERVICE, to="/installer")
+        await service.reads("Residual-current monitor")
+        mended = service.page.get_by_role("button", name="It is mended")
+        await expect(mended).to_be_hidden()
+        walk.evse.report_fault(Fault.CONTACTOR_STUCK_OPEN, True)
+        await mended.click()
+        await expect(mended).to_be_hidden()
+        assert not walk.evse.state.faults
+
+
 async def test_an_installer_reads_the_raw_bytes_of_a_meter(browser: Browser, tmp_path: Path) -> None:
     """Requests and answers on Modbus, beside what was understood."""
     async with walking(tmp_path, grid=GRID) as walk, visiting(browser, walk) as installer:

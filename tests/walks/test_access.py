@@ -273,6 +273,23 @@ async def test_nobody_replaces_the_access_token_of_a_greater_role_by_its_name(tm
         assert walk.life.access.tokens.find(secret) is not None
 
 
+async def test_a_limit_that_an_automation_repeats_does_not_wash_out_the_security_log(tmp_path: Path) -> None:
+    """One of each setter is told in an hour, and every other change."""
+    async with walking(tmp_path) as walk, away(walk) as client:
+        await walk.accepted()
+        await give_password(walk, Role.OWNER)
+        await enter(client, "owner")
+        limits = "/api/load-management/limits"
+        for _ in range(21):
+            for setter in ("user", "operator"):
+                assert (await client.put(f"{limits}/{setter}", json={"current_a": 10})).status_code == 202
+            assert (await client.put("/api/load-management/priorities/1", json={"priority": 1})).status_code == 202
+            await walk.advance(200)
+        told = [info.split(",")[0] for kind, info in await log_of(walk) if kind == "LocalChange"]
+        assert told.count("owner: PUT /api/load-management/limits/{setter}") == 4
+        assert told.count("owner: PUT /api/load-management/priorities/{evse_id}") == 21
+
+
 async def test_another_password_ends_the_sessions_of_the_old_one(tmp_path: Path) -> None:
     """But not the one that changed it; and one's own password is asked for."""
     async with walking(tmp_path) as walk, away(walk) as client, away(walk) as elsewhere:

@@ -339,6 +339,29 @@ async def test_a_contactor_that_does_not_close_ends_the_transaction_and_is_told_
         assert ended["transactionInfo"]["stoppedReason"] == "Other"
 
 
+async def test_a_contactor_that_was_mended_is_reset_by_the_service_and_one_that_was_not_faults_again(
+    tmp_path: Path,
+) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await walk.accepted()
+        walk.board.stuck_open = True
+        for _ in range(2):
+            await walk.present()
+            await walk.plug()
+            await walk.until(lambda: statuses(walk)[-1] == "Faulted", within_s=30)
+            await walk.unplug()
+            await walk.advance(5)
+            await api.delete("/api/evses/1/faults")
+            await walk.until(lambda: statuses(walk)[-1] == "Available")
+        walk.board.stuck_open = False
+        await walk.present()
+        await walk.plug()
+        await walk.charging()
+        assert (await api.client.delete("/api/evses/1/faults")).status_code == 409
+        log = [event.info for event in await walk.life.security_events.entries()]
+        assert log.count("this machine: DELETE /api/evses/{evse_id}/faults, from 127.0.0.1") == 2
+
+
 async def test_a_cable_without_a_rating_gets_what_is_configured_for_it(tmp_path: Path) -> None:
     evse = [{"cable_without_rating": 13}]
     async with walking(tmp_path, evse=evse) as walk, visiting(walk) as api:

@@ -103,6 +103,15 @@ def _acting_routes(api: FastAPI, living: Living, host: Host) -> None:
         await maybe_settle(host, wait)
         return {"accepted": True, "locked": evse.state.seen.locked}
 
+    @api.delete("/api/evses/{evse_id}/faults", status_code=202)
+    async def begin_anew(evse_id: int, wait: Wait = None) -> Json:
+        """Somebody has mended the contactor: latched faults are looked for again, as after power-up."""
+        evse = living.evse(evse_id)
+        if evse.state.transaction is not None or evse.state.authorization is not None:
+            raise HTTPException(409, "somebody charges here")
+        evse.forget()
+        return await accepted(host, wait)
+
     @api.delete("/api/tamper", status_code=202)
     async def answer_for_tampering(wait: Wait = None) -> Json:
         try:

@@ -67,7 +67,8 @@ class Gate:
             if message["type"] == "http.response.start":
                 _put_headers(message, request)
                 if changes and access is not None and message["status"] < 400 and _is_told(rule):
-                    await access.note_change(visitor.words, _action(request, rule), visitor.address)
+                    action, repeats = _action(request, rule), _repeats(request)
+                    await access.note_change(visitor.words, action, visitor.address, repeats=repeats)
             await send(message)
 
         await (refusal or self._app)(scope, receive, leave)
@@ -161,6 +162,12 @@ def _action(request: Request, rule: Rule) -> str:
     """What was done, without what the path names: that may be a card."""
     route: object = request.scope.get("route")
     return f"{request.method} {getattr(route, 'path', rule.path)}"
+
+
+def _repeats(request: Request) -> str | None:
+    """What a home automation does every few seconds: it limits, and limits no more."""
+    repeated = request.url.path.startswith("/api/load-management/limits/")
+    return f"{request.method} {request.url.path}" if repeated else None
 
 
 def _put_headers(message: Message, request: Request) -> None:

@@ -85,6 +85,7 @@ LEAST_ROLES: Final[tuple[tuple[str, str, Role], ...]] = (
     ("POST", "/api/evses/*/meter-exchange", _INSTALLER),
     # Service
     ("DELETE", "/api/evses/*/residual-current", _SERVICE),
+    ("DELETE", "/api/evses/*/faults", _SERVICE),
     ("*", "/api/firmware", _SERVICE),
     ("PUT", "/api/firmware/image", _SERVICE),
     ("POST", "/api/factory-reset", _SERVICE),

@@ -7,6 +7,7 @@ import { look, on, watch } from "./live.js";
 import { known, t } from "./words.js";
 
 const EVERY_MS = 1500;
+const MENDED = ["contactor-welded", "contactor-stuck-open", "over-current"]; // latched until somebody has mended it
 const LONG_WORD = /\S{19}/; // an address, which may break anywhere
 let begun = false;
 
@@ -48,13 +49,16 @@ async function step() {
     if (card === null) place.append((card = newCard(evse.evse)));
     const monitor = await get(`/api/evses/${evse.evse}/residual-current`);
     facts(find("dl", card), [...lines(evse), [t("io.residual"), sayMonitor(monitor)]]);
-    show(find("[data-clear]", card), monitor.tripped && document.documentElement.dataset.role === "service");
+    const service = document.documentElement.dataset.role === "service";
+    show(find("[data-clear]", card), service && monitor.tripped);
+    show(find("[data-mended]", card), service && evse.faults.some((one) => MENDED.includes(one)));
   }
 }
 
 function newCard(id) {
   const test = make("button", { type: "button" }, t("io.test-residual"));
   const clear = make("button", { type: "button", class: "danger", "data-clear": true }, t("io.clear-residual"));
+  const mended = make("button", { type: "button", class: "danger", "data-mended": true }, t("io.mended"));
   acting(test, async () => {
     const { result } = await post(`/api/evses/${id}/residual-current/test`);
     toast(t("io.tested", { result: t(`residual.${result}`) }));
@@ -64,12 +68,16 @@ function newCard(id) {
     await remove(`/api/evses/${id}/residual-current`);
     await step();
   });
+  acting(mended, async () => {
+    await remove(`/api/evses/${id}/faults`);
+    await step();
+  });
   return make(
     "article",
     { class: "card", "data-evse": id },
     make("h2", {}, t("charge.evse", { number: id })),
     make("dl", { class: "facts" }),
-    make("div", { class: "row" }, test, clear),
+    make("div", { class: "row" }, test, clear, mended),
   );
 }
 
