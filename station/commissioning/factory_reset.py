@@ -43,6 +43,7 @@ async def reset_to_factory(life: Life, settings: SiteSettings, who: str) -> Conf
     await life.prices.forget()
     await life.load.priorities.forget()
     await life.commissioning.clear()
+    await life.residual.forget_try()
     await life.access.forget_everybody()
     try:
         await asyncio.to_thread(remove_report, configuration)

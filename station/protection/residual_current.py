@@ -177,6 +177,15 @@ class ResidualCurrentGuard:
                 await self._energise(False)
         return True
 
+    async def forget_try(self) -> None:
+        """The coil has not been tried: somebody else commissions the station, perhaps at another breaker.
+
+        Raises:
+            StorageError: it counts as tried.
+        """
+        await self._facts.remove(_TRIED)
+        self.shunt_trip_tried_at = None
+
     async def test(self, evse_id: int) -> SelfTest | None:
         """Test the monitor of an EVSE and keep the evidence; None: somebody uses it, or it cannot be asked.
 

@@ -64,7 +64,7 @@ class Admission:
         self.takes: Callable[[IdToken], Awaitable[bool]] = _nobody_takes
         """whether a presented token is for somebody else, who wants to know it"""
         self.deciding = Stint("the decision on a token", clock, _DECIDE_S)
-        self.sign = CardSign(clock)
+        self.sign = CardSign(evses, clock)
         """what the driver is told of the card meanwhile"""
         authorizer.on_no_answer = self.sign.unanswered
         self._evses = evses

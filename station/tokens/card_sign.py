@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from station.light.indicator import Card
@@ -17,26 +18,26 @@ TIMED_OUT_S: Final = 10.0
 
 
 class CardSign:
-    """The card that was presented last, as long as something is to be told of it."""
+    """The card that was presented last at each EVSE, as long as something is to be told of it."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, evse_ids: Iterable[int], clock: Clock) -> None:
         self.on_change: Callable[[], None] = lambda: None
         self.on_refused: Callable[[int | None], None] = lambda evse_id: None
         """told when the account of a card is not accepted, with the EVSE that was meant"""
         self._clock = clock
-        self._card = Card.NONE
+        self._cards = dict.fromkeys(evse_ids, Card.NONE)
+        self._fades: dict[int, TimerHandle] = {}
         self._evse_id: int | None = None
         self._answered = True
-        self._fades: TimerHandle | None = None
 
     def at(self, evse_id: int) -> Card:
         """What is to be told at an EVSE."""
-        return self._card if self._evse_id in {None, evse_id} else Card.NONE
+        return self._cards[evse_id]
 
     def asked(self, evse_id: int | None) -> None:
         """A card is being looked at; None: it may be meant for any EVSE."""
         self._evse_id, self._answered = evse_id, True
-        self._show(Card.ASKED)
+        self._show(evse_id, Card.ASKED)
 
     def unanswered(self) -> None:
         """Whoever was asked did not answer."""
@@ -50,20 +51,21 @@ class CardSign:
     def decided(self, *, rejected: bool) -> None:
         """The decision about it has been taken."""
         if not rejected:
-            self._show(Card.NONE)
+            self._show(self._evse_id, Card.NONE)
         elif self._answered:
-            self._show(Card.REJECTED, REJECTED_S)
+            self._show(self._evse_id, Card.REJECTED, REJECTED_S)
         else:
-            self._show(Card.TIMED_OUT, TIMED_OUT_S)
+            self._show(self._evse_id, Card.TIMED_OUT, TIMED_OUT_S)
 
     def expired(self, evse_id: int) -> None:
         """Somebody was authorised, and no vehicle came in time."""
-        self._evse_id = evse_id
-        self._show(Card.TIMED_OUT, TIMED_OUT_S)
+        self._show(evse_id, Card.TIMED_OUT, TIMED_OUT_S)
 
-    def _show(self, card: Card, for_s: float | None = None) -> None:
-        if self._fades is not None:
-            self._fades.cancel()
-        self._fades = self._clock.call_later(for_s, lambda: self._show(Card.NONE)) if for_s is not None else None
-        self._card = card
+    def _show(self, evse_id: int | None, card: Card, for_s: float | None = None) -> None:
+        for place in [evse_id] if evse_id is not None else list(self._cards):
+            if (fades := self._fades.pop(place, None)) is not None:
+                fades.cancel()
+            self._cards[place] = card
+            if for_s is not None:
+                self._fades[place] = self._clock.call_later(for_s, partial(self._show, place, Card.NONE))
         self.on_change()

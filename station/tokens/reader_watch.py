@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from station.hardware.token_reader import ReaderError, UnusableUidError, id_token
 from station.model import Fault
 from station.tokens.authorization import shown
+from station.tokens.pace import Pace
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -21,10 +22,6 @@ _log = logging.getLogger(__name__)
 _RETRY_S: Final = 2.0
 _HELD_S: Final = 1.5
 """a card that is read again so soon is still the one that was held to the reader"""
-_BURST: Final = 5
-"""so many cards may come one after the other"""
-_EVERY_S: Final = 3.0
-"""then one in this time: nobody tries numbers faster"""
 
 
 class ReaderWatch:
@@ -46,8 +43,7 @@ class ReaderWatch:
         self._reversed_bytes = reversed_bytes
         self._failing = False
         self._held: tuple[str, float] | None = None
-        self._spare = float(_BURST)
-        self._counted_s = clock.monotonic()
+        self._pace = Pace(clock)
 
     async def run(self) -> None:
         """Follow until cancelled; a reader that is gone is a fault, and asked for again and again."""
@@ -68,12 +64,9 @@ class ReaderWatch:
         self._held = (digits, now_s)
         if held is not None and held[0] == digits and now_s - held[1] < _HELD_S:
             return
-        self._spare = min(float(_BURST), self._spare + (now_s - self._counted_s) / _EVERY_S)
-        self._counted_s = now_s
-        if self._spare < 1.0:
+        if not self._pace.allows():
             _log.warning("%s: too many cards at once; one is not looked at", self._reader)
             return
-        self._spare -= 1.0
         try:
             token = id_token(digits, reversed_bytes=self._reversed_bytes)
         except UnusableUidError as error:

@@ -290,6 +290,19 @@ async def test_a_limit_that_an_automation_repeats_does_not_wash_out_the_security
         assert told.count("owner: PUT /api/load-management/priorities/{evse_id}") == 21
 
 
+async def test_a_driver_tries_card_numbers_no_faster_than_at_the_reader(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk, away(walk) as client:
+        await walk.accepted()
+        await give_password(walk, Role.DRIVER)
+        await enter(client, "driver")
+        cards = [{"id_token": f"04A3B2C1D5E6{number:02}"} for number in range(10)]
+        answers = [(await client.post("/api/evses/1/token", json=card)).status_code for card in cards]
+        assert answers == [202] * 5 + [429] * 5
+        await walk.advance(3)
+        assert (await client.post("/api/token", json=cards[0])).status_code == 202
+        assert (await client.post("/api/token", json=cards[1])).status_code == 429
+
+
 async def test_another_password_ends_the_sessions_of_the_old_one(tmp_path: Path) -> None:
     """But not the one that changed it; and one's own password is asked for."""
     async with walking(tmp_path) as walk, away(walk) as client, away(walk) as elsewhere:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from station.access.accounts import Role
 from tests.walk import Walk, walking
-from tests.walks.commissioned import commission
+from tests.walks.commissioned import commission, try_step
 from tests.walks.visit import Api, visiting
 
 REQUIRED = {"identity": "BORNE-TEST", "serial_number": "0001", "commissioning": "required"}
@@ -66,6 +66,18 @@ async def test_a_contactor_that_does_not_open_forbids_the_reset(tmp_path: Path) 
         asked = await reset_while_time_passes(walk, api, status=409)
         assert "contactor" in asked["detail"]
         assert walk.application.life is life
+
+
+async def test_after_a_reset_the_shunt_trip_is_to_be_tried_again(tmp_path: Path) -> None:
+    async with walking(tmp_path, station=REQUIRED, protection={"shunt_trip": "pulse"}) as walk, visiting(walk) as api:
+        await walk.accepted()
+        trying = asyncio.create_task(walk.life.residual.try_shunt_trip())
+        await walk.until(trying.done)
+        before = walk.life
+        await reset_while_time_passes(walk, api, status=202)
+        await walk.until(lambda: walk.application.life is not None and walk.application.life is not before)
+        told = await try_step(api, step="shunt-trip", tripped=True)
+        assert told["reason"] == "energise the coil first"
 
 
 async def reset_while_time_passes(walk: Walk, api: Api, *, status: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from station.model import EvseRef, Fault
 from station.tokens.admission import TokenOutcome
 from tests.csms import NEVER, running_csms
 from tests.station.test_leds import led, shown
-from tests.walk import OTHER_CARD, Walk, configuration, powered, walking
+from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
 from tests.walks.commissioned import commission
 from tests.walks.steps import answering, ask_start, variables
 from tests.walks.visit import visiting
@@ -83,6 +83,24 @@ async def test_a_refused_card_is_yellow_for_three_seconds(tmp_path: Path) -> Non
         assert now(walk) == (Colour.YELLOW, Pattern.BLINKING)
         await walk.advance(0.2)
         assert now(walk) == AVAILABLE
+
+
+async def test_a_refusal_at_one_evse_is_shown_for_its_time_whatever_is_presented_at_another(tmp_path: Path) -> None:
+    async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
+        await walk.accepted()
+        light, station = walk.life.light, walk.life.station
+        assert light is not None
+        walk.csms.answers["Authorize"] = answering("Invalid")
+        refused = station.present(OTHER_CARD, 1)
+        await walk.until(refused.done, step_s=0.0)
+        await walk.advance(1)
+        walk.csms.answers["Authorize"] = answering("Accepted")
+        accepted = station.present(CARD, 2)
+        await walk.until(accepted.done, step_s=0.0)
+        assert light.of(1).reason is Reason.CARD_REJECTED
+        assert light.of(2).reason is not Reason.CARD_REJECTED
+        await walk.advance(2.1)
+        assert light.of(1).reason is Reason.AVAILABLE
 
 
 async def test_a_card_blinks_green_while_the_csms_thinks_and_orange_when_it_never_answers(tmp_path: Path) -> None:

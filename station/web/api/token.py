@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Literal
 
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI, HTTPException, Request
 from pydantic import Field
 
+from station.access.accounts import Role
 from station.model import MOST_ADDITIONAL_INFO, IdToken
 from station.tokens.admission import TokenOutcome
+from station.tokens.pace import Pace
 from station.web.api.living import Command, Living, Wait, accepted
 from station.web.api.status import Json
+from station.web.door.visitor import visitor_of
 from station.web.host import Host
 
 IdTokenType = Literal["ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress"]
@@ -44,16 +47,25 @@ class Selection(Command):
 
 def token_routes(api: FastAPI, living: Living, host: Host) -> None:
     """Whoever wants to charge, or to stop others."""
+    pace = Pace(host.clock)
+
+    def slowly(request: Request) -> None:
+        """A driver, whose password many may know, tries numbers no faster here than at the reader."""
+        if visitor_of(request).role <= Role.DRIVER and not pace.allows():
+            raise HTTPException(429, "too many tokens at once; try again soon")
 
     @api.post("/api/token", status_code=202)
-    async def present(token: Token, wait: Wait = None) -> Json:
+    async def present(request: Request, token: Token, wait: Wait = None) -> Json:
         if token.evse is not None:
             living.evse(token.evse)
+        slowly(request)
         return await _told(host, _present(living, token, token.evse), wait)
 
     @api.post("/api/evses/{evse_id}/token", status_code=202)
-    async def present_at(evse_id: int, token: Token, wait: Wait = None) -> Json:
-        return await _told(host, _present(living, token, living.evse(evse_id).id), wait)
+    async def present_at(request: Request, evse_id: int, token: Token, wait: Wait = None) -> Json:
+        evse = living.evse(evse_id)
+        slowly(request)
+        return await _told(host, _present(living, token, evse.id), wait)
 
     @api.post("/api/evses/{evse_id}/start-button", status_code=202)
     async def start_button(evse_id: int, wait: Wait = None) -> Json:
