@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -301,6 +301,29 @@ async def test_a_driver_tries_card_numbers_no_faster_than_at_the_reader(tmp_path
         await walk.advance(3)
         assert (await client.post("/api/token", json=cards[0])).status_code == 202
         assert (await client.post("/api/token", json=cards[1])).status_code == 429
+
+
+async def test_listeners_who_are_not_signed_in_leave_room_for_the_others(tmp_path: Path) -> None:
+    async with (
+        walking(tmp_path) as walk,
+        away(walk) as stranger,
+        away(walk) as driver,
+        contextlib.AsyncExitStack() as streams,
+    ):
+        await walk.accepted()
+        await give_password(walk, Role.DRIVER)
+        await enter(driver, "driver")
+
+        begun: list[AsyncIterator[bytes]] = []
+
+        async def listen(client: httpx.AsyncClient) -> int:
+            stream = await streams.enter_async_context(client.stream("GET", "/api/events"))
+            begun.append(stream.aiter_raw())
+            await anext(begun[-1])
+            return stream.status_code
+
+        assert [await listen(stranger) for _ in range(9)] == [200] * 8 + [503]
+        assert await listen(driver) == 200
 
 
 async def test_another_password_ends_the_sessions_of_the_old_one(tmp_path: Path) -> None:

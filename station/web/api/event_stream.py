@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import StreamingResponse
 
+from station.access.accounts import Role
 from station.web.door.visitor import visitor_of
 from station.web.door.visitor_view import happening_for
 
@@ -17,23 +18,29 @@ if TYPE_CHECKING:
     from station.web.host import Host
 
 _MOST_LISTENERS: Final = 32
+_MOST_STRANGERS: Final = 8
+"""of these so many may be listeners who are not signed in: they leave room for the others"""
 _SIGN_OF_LIFE_S: Final = 15.0
 """real seconds; a proxy or a phone gives a silent connection up"""
 
 
 def event_routes(api: FastAPI, host: Host) -> None:
     """`/api/events`."""
-    listeners = 0
+    listeners = strangers = 0
 
     @api.get("/api/events")
     async def events(request: Request) -> StreamingResponse:  # the decorator registers it
         visitor = visitor_of(request)
+        strange = visitor.role is Role.VISITOR
+        if strange and strangers >= _MOST_STRANGERS:
+            raise HTTPException(503, f"{_MOST_STRANGERS} who are not signed in listen already")
         if listeners >= _MOST_LISTENERS:
             raise HTTPException(503, f"{_MOST_LISTENERS} listen already")
 
         async def stream() -> AsyncGenerator[str]:
-            nonlocal listeners
+            nonlocal listeners, strangers
             listeners += 1
+            strangers += strange
             try:
                 with host.feed.listening() as queue:
                     yield ": listening\n\n"
@@ -47,5 +54,6 @@ def event_routes(api: FastAPI, host: Host) -> None:
                             yield f"event: {happening.kind}\ndata: {json.dumps(data)}\n\n"
             finally:
                 listeners -= 1
+                strangers -= strange
 
         return StreamingResponse(stream(), media_type="text/event-stream")
