@@ -39,6 +39,7 @@ identity = "BORNE-0001"                 # as the CSMS knows it: a-z A-Z 0-9 * - 
 #host = "127.0.0.1"
 #port = 8080                            # 0: any free port
 #names = ["station.example"]            # names with a dot under which browsers find it, besides *.local
+#trust_loopback = true                  # false behind a proxy on this machine that adds no forwarding header
 #installer_code = "ABCD-EFGH-JKLM"      # of the label: sets the installer's password, once
 #service_code = "NPQR-STUV-WXYZ"        # the same for service
 #tls = false                            # true: https, with the station's own certificate or these files

@@ -87,6 +87,8 @@ class HttpConfig(Table):
     """0 takes any free port"""
     names: tuple[Name, ...] = ()
     """names with a dot by which browsers find the station, besides addresses and .local (against DNS rebinding)"""
+    trust_loopback: bool = True
+    """whether this machine itself is service without signing in; false where a proxy on it tells nothing of others"""
     installer_code: Annotated[SecretStr, AfterValidator(_check_code)] | None = None
     """of the label: the installer sets a first password with it, once"""
     service_code: Annotated[SecretStr, AfterValidator(_check_code)] | None = None

@@ -326,6 +326,18 @@ async def test_listeners_who_are_not_signed_in_leave_room_for_the_others(tmp_pat
         assert await listen(driver) == 200
 
 
+async def test_where_the_machine_itself_is_not_trusted_it_signs_in_like_anybody(tmp_path: Path) -> None:
+    """Behind a proxy on it that does not say that it forwards."""
+    async with walking(tmp_path, http={"port": 0, "trust_loopback": False}) as walk:
+        await walk.accepted()
+        await give_password(walk, Role.SERVICE)
+        here = f"http://127.0.0.1:{walk.application.web.port}"
+        async with httpx.AsyncClient(base_url=here, timeout=20, trust_env=False) as client:
+            assert (await client.get("/metrics")).status_code == 401
+            assert (await enter(client, "service")).status_code == 201
+            assert (await client.get("/metrics")).status_code == 200
+
+
 async def test_another_password_ends_the_sessions_of_the_old_one(tmp_path: Path) -> None:
     """But not the one that changed it; and one's own password is asked for."""
     async with walking(tmp_path) as walk, away(walk) as client, away(walk) as elsewhere:

@@ -48,6 +48,7 @@ class Gate:
         self._app = app
         self._host = host
         self._names = host.configuration.http.names
+        self._trusts_loopback = host.configuration.http.trust_loopback
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or answer it here."""
@@ -56,7 +57,7 @@ class Gate:
         request = Request(scope)
         life = self._host.life
         access = life.access if life is not None and await _is_ready(life.access) else None
-        visitor = admit(request, access)
+        visitor = admit(request, access, trusts_loopback=self._trusts_loopback)
         rule = rule_for(request.method, request.url.path)
         refusal = self._stranger(request) or _unasked(request, visitor)
         if refusal is None and visitor.role < rule.least:

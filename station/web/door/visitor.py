@@ -47,9 +47,9 @@ def visitor_of(request: Request) -> Visitor:
     return found if isinstance(found, Visitor) else Visitor(Role.VISITOR, "")
 
 
-def admit(request: HTTPConnection, access: Access | None) -> Visitor:
-    """Find out who asks, and keep it with the request."""
-    visitor = _recognized(request, access)
+def admit(request: HTTPConnection, access: Access | None, *, trusts_loopback: bool = True) -> Visitor:
+    """Find out who asks, and keep it with the request; `trusts_loopback`: this machine itself need not sign in."""
+    visitor = _recognized(request, access, trusts_loopback=trusts_loopback)
     request.scope[_KEY] = visitor
     return visitor
 
@@ -74,7 +74,7 @@ def is_own_name(name: str, names: tuple[str, ...]) -> bool:
     return True
 
 
-def _recognized(request: HTTPConnection, access: Access | None) -> Visitor:
+def _recognized(request: HTTPConnection, access: Access | None, *, trusts_loopback: bool) -> Visitor:
     address = request.client.host if request.client is not None else ""
     if access is not None:
         kind, _, secret = request.headers.get("authorization", "").partition(" ")
@@ -87,7 +87,7 @@ def _recognized(request: HTTPConnection, access: Access | None) -> Visitor:
         cookie = request.cookies.get(SECURE_COOKIE if request.url.scheme == "https" else COOKIE)
         if cookie is not None and (session := access.sessions.find(cookie)) is not None:
             return Visitor(session.role, address, session=session, by_cookie=True)
-    if _is_local(request, address):
+    if trusts_loopback and _is_local(request, address):
         return Visitor(Role.SERVICE, address, local=True)
     return Visitor(Role.VISITOR, address)
 
