@@ -294,13 +294,21 @@ class Controller:
         """Add to each EVSE's limits its part of a shared one; where nobody else wants any, that is all of it.
 
         It holds at any moment (K04.FR.05): what vehicles draw that may not, or not so much any more, is not there yet.
+        But whoever has a share has the least current at once and keeps it while another stops: no charge is broken off,
+        and a newcomer's is told as such at once (Part 6, EnergyTransferStarted). That is 6 A too much for each, for the
+        5 s of IEC 61851-1 as a rule.
         """
         bounds, limit = shared
         wanted = {evse_id: Decision.of(own[evse_id]).current_a for evse_id in order}
         drawn = {demand.evse_id: demand.most_a for demand in demands}
-        left = without(bounds, {evse_id: drawn_a for evse_id, drawn_a in drawn.items() if evse_id not in order})
+        taken = {evse_id: drawn_a for evse_id, drawn_a in drawn.items() if evse_id not in order}
+        left = [
+            replace(free, capacity=max(free.capacity, min(bound.capacity, MINIMUM_A * bound.weight_of(order))))
+            for bound, free in zip(bounds, without(bounds, taken), strict=True)
+        ]
         shares = self._uses.share(left, wanted, order) if len(order) > 1 else {one: alone_a(left, one) for one in order}
-        shares = after_others(shares, left, drawn, {demand.evse_id: demand.offered_a for demand in demands})
+        offered = {demand.evse_id: demand.offered_a for demand in demands}
+        shares = after_others(shares, left, drawn, offered, least_a=MINIMUM_A)
         for demand in demands:
             evse_id = demand.evse_id
             mine_a = shares[evse_id] if evse_id in shares else alone_a(bounds, evse_id)

@@ -38,6 +38,10 @@ class Bound:
     capacity: float
     weights: Mapping[int, float]
 
+    def weight_of(self, evse_ids: Iterable[int]) -> float:
+        """What one ampere of each of these takes together."""
+        return sum(self.weights.get(evse_id, 0.0) for evse_id in evse_ids)
+
 
 def share(
     bounds: Sequence[Bound], wanted_a: Mapping[int, float], order: Sequence[int], policy: Policy = Policy.FAIR
@@ -86,7 +90,11 @@ def without(bounds: Sequence[Bound], drawn_a: Mapping[int, float]) -> list[Bound
 
 
 def after_others(
-    shares: Mapping[int, float], bounds: Sequence[Bound], drawn_a: Mapping[int, float], offered_a: Mapping[int, float]
+    shares: Mapping[int, float],
+    bounds: Sequence[Bound],
+    drawn_a: Mapping[int, float],
+    offered_a: Mapping[int, float],
+    least_a: float = 0.0,
 ) -> dict[int, float]:
     """Shares of which none rises before the others have fallen: a vehicle may take 5 s to follow (IEC 61851-1).
 
@@ -95,6 +103,7 @@ def after_others(
         bounds: what all together must keep, in the meantime as well.
         drawn_a: what each draws.
         offered_a: what each is offered now.
+        least_a: what one that has a share gets of it at once, amperes.
     """
     falling = {evse_id: drawn_a[evse_id] for evse_id in shares if drawn_a[evse_id] > shares[evse_id] + _CLASS_A}
     patient = dict(shares)
@@ -104,7 +113,7 @@ def after_others(
         for evse_id, current_a in shares.items():
             weight = bound.weights.get(evse_id, 0.0)
             if weight > 0.0 and excess > 0.0 and evse_id not in falling:
-                held_a = max(drawn_a[evse_id], offered_a[evse_id])
+                held_a = max(drawn_a[evse_id], offered_a[evse_id], min(least_a, current_a))
                 patient[evse_id] = min(patient[evse_id], max(held_a, current_a - excess / weight))
     return patient
 

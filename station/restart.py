@@ -144,22 +144,24 @@ class Restart:
 
     async def follow(self, evse: Evse) -> None:
         """Carry out what is scheduled once nothing hinders it (B12.FR.03, B12.FR.07), until cancelled."""
+        calm = True
         while True:
-            self._keep_from_use(evse)
+            self._keep_from_use(evse, calm=calm)
             if self.scheduled or evse.id in self._due:
-                await evse.changed.wait_at_most(self._clock, _LOOK_AGAIN_S)
+                calm = not await evse.changed.wait_at_most(self._clock, _LOOK_AGAIN_S)
             else:
                 await evse.changed.wait()
+                calm = True
             if self.scheduled and not self._busy():
                 await self.now()
             elif evse.id in self._due and not _in_use(evse):
                 await self._reset_evse(evse)
 
-    def _keep_from_use(self, evse: Evse) -> None:
-        """B12, scenario 3a: what is Available becomes Unavailable."""
+    def _keep_from_use(self, evse: Evse, *, calm: bool) -> None:
+        """B12, scenario 3a: what is Available becomes Unavailable; who has just left is told first (TC_B_41_CS)."""
         if not self.closed:
             evse.withhold(Withheld.RESTART, False)
-        elif evse.connector_status is ConnectorStatus.AVAILABLE and not _in_use(evse):
+        elif calm and evse.connector_status is ConnectorStatus.AVAILABLE and not _in_use(evse):
             evse.withhold(Withheld.RESTART, True)
 
     async def _reset_evse(self, evse: Evse) -> None:

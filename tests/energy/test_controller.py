@@ -498,9 +498,9 @@ def selected(*, evses: int) -> Site:
     return site
 
 
-@pytest.mark.parametrize(("still_a", "left_a"), [(0.0, 32.0), (16.0, 16.0), (32.0, 0.0)])
-def test_a_limit_for_all_holds_while_a_vehicle_draws_that_may_not_any_more(still_a: float, left_a: float) -> None:
-    """K04.FR.05, at any moment"""
+@pytest.mark.parametrize(("still_a", "left_a"), [(0.0, 32.0), (16.0, 16.0), (32.0, 6.0)])
+def test_a_limit_for_all_counts_a_vehicle_that_may_not_draw_any_more(still_a: float, left_a: float) -> None:
+    """K04.FR.05; but for the least current, with which nobody's charge is broken off."""
     site = selected(evses=2)
     site.want(1, wants=False, **draws(still_a, offered_a=0.0))
     decisions = site.decide()
@@ -517,11 +517,11 @@ def test_a_limit_in_watts_holds_while_a_vehicle_draws_that_may_not_any_more() ->
     assert site.decision(2).current_a == 8.0
 
 
-def test_a_newcomer_waits_until_the_others_have_given_way() -> None:
+def test_a_newcomer_has_the_least_until_the_others_have_given_way() -> None:
     site = selected(evses=2)
     site.want(1, **draws(32.0, offered_a=32.0))
     currents = {one: decision.current_a for one, decision in site.decide().items()}
-    assert currents == {1: 16.0, 2: 0.0}
+    assert currents == {1: 16.0, 2: 6.0}
     site.want(1, **draws(24.0, offered_a=16.0))
     assert [decision.current_a for decision in site.decide().values()] == [16.0, 8.0]
     site.want(1, **draws(16.0, offered_a=16.0))
