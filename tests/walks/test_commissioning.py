@@ -250,11 +250,15 @@ async def test_the_phase_of_one_phase_vehicles_is_learnt_while_one_charges(tmp_p
         await walk.until(lambda: walk.life.load.controller.last_sample)
         told = await try_step(api, step="phases")
         assert (told["outcome"], told["problems"][0]["cause"]) == ("failed", "phases-unknown"), told
-        await walk.plug(phases=1)
-        await api.post("/api/commissioning/test-session", {"evse": 1})
-        await walk.charging()
-        for second in range(1, 901):  # a probe in whose seconds the house moves too is repeated
-            await walk.advance(1)
-            if second % 50 == 0 and (told := await try_step(api, step="phases"))["outcome"] == "passed":
+        for _ in range(4):  # a vehicle whose steps went under with telegrams that came late is followed by the next one
+            await walk.plug(phases=1)
+            await api.post("/api/commissioning/test-session", {"evse": 1})
+            await walk.charging()
+            for _ in range(250):
+                await walk.advance(1)
+            told = await try_step(api, step="phases")
+            if told["outcome"] == "passed":
                 break
+            await walk.unplug()
+            await walk.advance(10)
         assert (told["outcome"], told["evidence"]) == ("passed", {"evse_1": "L1 = L1"}), told
