@@ -88,8 +88,8 @@ class Peer:
 
 async def until(walk: Walk, what: Callable[[], object]) -> None:
     """The broker's time is real, the station's is not."""
-    for _ in range(200):
-        await walk.advance(0.2)
+    for _ in range(400):
+        await walk.advance(0.1)
         await asyncio.sleep(0.02)
         with contextlib.suppress(KeyError):
             if what():
