@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,6 +12,7 @@ from metering.frozen import frozen
 from metering.time_quality import TimeStatus
 from station.billing.currency import rounded
 from station.billing.price import Bill, PeriodReading, PriceList, exact_wh
+from station.records import payloads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _NUMBER, _BEGAN_AT = 1, 5
 """their places among the columns"""
-_log = logging.getLogger(__name__)
 
 _COLUMNS = (
     "transaction_id, number, evse_id, token, token_type, began_at, ended_at, stopped_reason, begin_wh, begin_read_at,"
@@ -380,14 +379,7 @@ def _transaction(row: Row) -> Transaction:
 
 
 def _read(kind: TypeAdapter[T], text: Value) -> T | None:
-    """What is stored as JSON; one damaged line must not hide the others."""
-    if text is None:
-        return None
-    try:
-        return kind.validate_json(str(text))
-    except ValueError:
-        _log.error("prices or a bill in the log of transactions cannot be read")
-        return None
+    return payloads.read(kind.validate_json, str(text)) if text is not None else None
 
 
 def _register(columns: list[Value]) -> RegisterShown:
