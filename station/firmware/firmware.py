@@ -276,9 +276,10 @@ class Firmware:
         }
         while not update.finished:
             status = await steps[next_step(update)](update, image)
+            if status.final:
+                await asyncio.to_thread(images.discard, self._around.folder)  # so no power cut leaves one
             update = await self.record.enter(update, status)
         self._release()
-        await asyncio.to_thread(images.clear, self._around.folder, None)
 
     async def _download(self, update: Update, image: Path) -> FirmwareStatus:
         """L01.FR.13, L01.FR.30. Fetching disturbs no transaction, and does not wait for one."""

@@ -31,3 +31,11 @@ def clear(folder: Path, keep: Path | None) -> None:
     for image in folder.glob("image-*"):
         if image != keep:
             image.unlink(missing_ok=True)
+
+
+def discard(folder: Path) -> None:
+    """Drop every image, as far as the disk allows: the next update tries again."""
+    try:
+        clear(folder, None)
+    except OSError as error:
+        _log.error("the image cannot be removed: %s", error.strerror)
