@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from energy.grid import GridSample, GridSource, SourceError
 from energy.sources.house import THREE_PHASES, House
+from energy.sources.stillness import STILL_AFTER_S, Stillness
 from energy.step_check import CHECKED_PERIOD_S
 from metering.drivers.modbus import Buses, ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
 from metering.drivers.quantities import CURRENTS, POWERS, VOLTAGES, Quantity
@@ -52,7 +53,10 @@ class ModbusConfig(BaseModel):
 
 
 class ModbusSource:
-    """The samples of a Modbus meter. A reading that fails gives none: the caller judges the age of what it has."""
+    """The samples of a Modbus meter. A reading that fails gives none: the caller judges the age of what it has.
+
+    Nor does one that shows what the readings of half a minute have shown.
+    """
 
     def __init__(self, meter: Meter, every_s: float, clock: Clock, house: House) -> None:
         self._meter = meter
@@ -67,11 +71,15 @@ class ModbusSource:
             SourceError: the meter is another one than the configured, or has no such registers.
         """
         failing = False
+        stillness = Stillness()
         try:
             while True:
                 began_s = self._clock.monotonic()
                 try:
                     reading = await self._meter.read()
+                    stillness = stillness.after(reading, began_s)
+                    if stillness.stands(began_s):
+                        raise MeterError(f"shows the same for {STILL_AFTER_S:g} s: it does not measure any more")
                 except MeterError as error:
                     if not error.transient:
                         raise SourceError(f"modbus: {error}") from error

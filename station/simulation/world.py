@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -88,6 +89,7 @@ class World:
         self.linky: SimulatedLinky | None = None
         self.p1: SimulatedP1 | None = None
         self._grid_server: MeterServer | None = None
+        self._grid_stands: Reading | None = None
         self._registers: list[EnergyRegister] = []
         self._running = AsyncExitStack()
         for evse in configuration.evse:
@@ -234,6 +236,16 @@ class World:
             self._grid_server.fault = Garbled() if noise else None
         return True
 
+    def freeze_grid_meter(self, freezes: bool) -> bool:
+        """Make the simulated grid meter answer with what it showed last, or measure again; false: this one cannot."""
+        if self.p1 is not None:
+            self.p1.repeating = freezes
+            return True
+        self._grid_stands = None
+        if self._grid_server is not None and freezes:
+            self._grid_stands = self._grid_reading()
+        return self._grid_server is not None
+
     def _meter_server(self, board: SimulatedBoard) -> MeterServer:
         from metering.drivers.models import MODELS
         from station.simulation.meter_server import SerialMeterServer, ServedMeter, TcpFraming, TcpMeterServer
@@ -268,8 +280,11 @@ class World:
 
     def _grid_reading(self) -> Reading:
         """What a meter at the house connection shows: currents without a sign, powers with one."""
+        if self._grid_stands is not None:
+            return self._grid_stands
         currents = self.house.currents_a
-        powers = currents.map(lambda current_a: current_a * VOLTAGE_V)
+        voltage_v = VOLTAGE_V + 0.5 * math.sin(self.clock.monotonic())  # a grid never stands still
+        powers = currents.map(lambda current_a: current_a * voltage_v)
         single = self.house.phases == 1
         return Reading(
             taken_at=self.clock.now(),
@@ -277,7 +292,7 @@ class World:
             energy_export_wh=0.0,
             power_w=sum(powers),
             currents_a=Phases(abs(currents.l1), *((None, None) if single else (abs(currents.l2), abs(currents.l3)))),
-            voltages_v=Phases(VOLTAGE_V, *((None, None) if single else (VOLTAGE_V, VOLTAGE_V))),
+            voltages_v=Phases(voltage_v, *((None, None) if single else (voltage_v, voltage_v))),
             powers_w=Phases(powers.l1, *((None, None) if single else (powers.l2, powers.l3))),
             frequency_hz=50.0,
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import tempfile
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from energy.freshness import Freshness
 from energy.grid import GridSource, SourceError
 from energy.sources.house import House
 from energy.sources.p1_cipher import AUTHENTICATION_KEY
+from energy.sources.stillness import STILL_AFTER_S
 from energy.sources.tic import TicMode
 from metering.clock import Clock, SystemClock
 from metering.drivers.models import MODELS, ModelName
@@ -141,6 +143,7 @@ class ModbusOnWire:
     transport: str
     house: HouseReading = HOUSE
     server: MeterServer = field(init=False)
+    frozen: Reading | None = None
 
     def __post_init__(self) -> None:
         meters = {1: ServedMeter(MODELS[self.model], self.show)}
@@ -151,8 +154,10 @@ class ModbusOnWire:
             self.server = TcpMeterServer(meters, framing, self.clock)
 
     def show(self) -> Reading:
+        if self.frozen is not None:
+            return self.frozen
         l1, l2, l3 = self.house.amperes
-        currents, volts = Phases(l1, l2, l3), self.house.voltage_v
+        currents, volts = Phases(l1, l2, l3), self.house.voltage_v + 0.5 * math.sin(self.clock.monotonic())
         return Reading(
             self.clock.now(),
             power_w=sum(currents) * volts,
@@ -441,6 +446,26 @@ async def test_a_telegram_that_comes_again_and_again_becomes_stale(name: str) ->
         assert len(heard.samples) == count
         meter.meter.repeating = False
         await heard.more()
+
+
+@pytest.mark.parametrize("name", [name for name in METERS if name.startswith("modbus")])
+async def test_a_meter_that_answers_but_measures_no_more_becomes_stale(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with connected(name) as (meter, clock, heard):
+        assert isinstance(meter, ModbusOnWire)
+        await heard.more()
+        await clock.sleep(2 * STILL_AFTER_S)
+        assert not heard.stale, "the house may stand still, the grid does not"
+        meter.frozen = meter.show()
+        await clock.sleep(STILL_AFTER_S - 5.0)
+        assert not heard.stale
+        await clock.sleep(20.0)
+        assert heard.stale
+        assert caplog.text.count("it does not measure any more") == 1
+        meter.frozen = None
+        await heard.more()
+        assert not heard.stale
 
 
 @each

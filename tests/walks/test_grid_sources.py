@@ -61,6 +61,24 @@ async def test_the_house_is_seen_through_its_meter_and_a_silent_meter_is_told(tm
         await heard(walk, api, [1.0, 1.0, 1.0])
 
 
+@pytest.mark.parametrize("kind", SOURCES)
+async def test_a_charge_does_not_trust_a_meter_that_shows_the_same_for_ever(tmp_path: Path, kind: str) -> None:
+    """It answers, so that nothing is silent; the house's next load would not be seen."""
+    source = grid(SOURCES[kind], safe_current_a=8)
+    async with walking(tmp_path, grid=source) as walk, visiting(walk) as api:
+        await api.post("/api/sim/grid", {"currents_a": TRI})
+        await heard(walk, api, TRI)
+        await charge(walk)
+        await walk.until(lambda: min(walk.board.currents_a) > 15.0, within_s=600)
+        await walk.advance(60)
+        assert min(walk.board.currents_a) > 15.0, "a quiet house is no reason"
+        await api.post("/api/sim/grid", {"frozen": True})
+        await walk.until(lambda: max(walk.board.currents_a) <= 8.0, within_s=90)
+        assert (await api.evse())["limit"]["source"] == "failsafe"
+        await api.post("/api/sim/grid", {"frozen": False})
+        await walk.until(lambda: min(walk.board.currents_a) > 15.0, within_s=900)
+
+
 async def test_an_order_of_the_grid_operator_limits_the_charge_and_is_recorded(tmp_path: Path) -> None:
     """EnWG §14a: 4.2 kW for one device; three phases of 6 A are 4.14 kW."""
     order = {"type": "dry-contact", "polarity": "closed-dims", "chip": "simulated", "line": 17, "opposite_line": 27}

@@ -60,6 +60,8 @@ class Grid(Command):
     silence: bool | None = None
     noise: Annotated[float, Field(ge=0, le=1)] | None = None
     """bit flips per byte on the meter's wire; on Modbus anything but 0 spoils every answer"""
+    frozen: bool | None = None
+    """the meter answers with what it showed last, whatever the house does"""
     tariff_period: TariffPeriod | None = None
     """of a Linky, as historique mode writes it"""
     tomorrow: Literal["----", "BLEU", "BLAN", "ROUG"] | None = None
@@ -119,6 +121,8 @@ def _electricity_routes(api: FastAPI, host: Host) -> None:
         disturbs = body.silence is not None or body.noise is not None
         if disturbs and not host.world.disturb_grid_meter(silence=body.silence, noise=body.noise):
             raise HTTPException(409, "the house has no simulated meter")
+        if body.frozen is not None and not host.world.freeze_grid_meter(body.frozen):
+            raise HTTPException(409, "the house has no simulated meter that could freeze")
         period, tomorrow = host.world.tariff
         host.world.tariff = (body.tariff_period or period, body.tomorrow or tomorrow)
         if body.contact is not None:
