@@ -632,6 +632,17 @@ async def test_a_vehicle_that_does_not_follow_is_told_to_take_the_least() -> Non
     assert (binding.source, binding.current_a) == (LimitSource.VEHICLE, 6.0)
 
 
+async def test_a_vehicle_that_takes_its_5_s_for_each_of_many_steps_follows() -> None:
+    """IEC 61851-1"""
+    site = Site(None)
+    offered = [32.0] * 6
+    for second in range(24):
+        offered.append(max(8.0, 31.0 - second))
+        site.want(draw_a=Phases[float | None].all(offered[-6]), offered_a=offered[-1])
+        assert site.decision().current_a == 32.0
+        await site.pass_time(1)
+
+
 async def test_who_waits_gets_a_turn() -> None:
     site = Site(evses=2)
     for evse_id in (1, 2):
