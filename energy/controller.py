@@ -15,10 +15,11 @@ from energy.demand import Decision, Demand, SharedLimit
 from energy.draw import Draw
 from energy.house_share import HouseShare, Round
 from energy.limit import Limit, LimitSource
+from energy.limit_share import LimitShare
 from energy.phase_switch import PhaseSwitches, on
 from energy.profile_store import ProfileStore
 from energy.rotation import Rotations
-from energy.sharing import MINIMUM_A, Bound, Policy, Turns, Waiting, after_others, alone_a, evenly_a, without
+from energy.sharing import MINIMUM_A, Bound, Policy, Turns, Waiting, alone_a, evenly_a
 from energy.use import Uses
 from metering.reading import Phases
 
@@ -51,6 +52,7 @@ class Controller:
         self._turns = Turns()
         self._uses = Uses(policy)
         self._house_share = HouseShare(self._uses)
+        self._limit_shares: dict[LimitSource, LimitShare] = {}
         self._switches = PhaseSwitches()
         self._rotations = (
             Rotations(connection.phases, connection.safe_current_a) if connection is not None else Rotations(3)
@@ -291,24 +293,11 @@ class Controller:
         own: dict[int, list[Limit]],
         order: Sequence[int],
     ) -> None:
-        """Add to each EVSE's limits its part of a shared one; where nobody else wants any, that is all of it.
-
-        It holds at any moment (K04.FR.05): what vehicles draw that may not, or not so much any more, is not there yet.
-        But whoever has a share has the least current at once and keeps it while another stops: no charge is broken off,
-        and a newcomer's is told as such at once (Part 6, EnergyTransferStarted). That is 6 A too much for each, for the
-        5 s of IEC 61851-1 as a rule.
-        """
+        """Add to each EVSE's limits its part of a shared one; where nobody else wants any, that is all of it."""
         bounds, limit = shared
         wanted = {evse_id: Decision.of(own[evse_id]).current_a for evse_id in order}
-        drawn = {demand.evse_id: demand.most_a for demand in demands}
-        taken = {evse_id: drawn_a for evse_id, drawn_a in drawn.items() if evse_id not in order}
-        left = [
-            replace(free, capacity=max(free.capacity, min(bound.capacity, MINIMUM_A * bound.weight_of(order))))
-            for bound, free in zip(bounds, without(bounds, taken), strict=True)
-        ]
-        shares = self._uses.share(left, wanted, order) if len(order) > 1 else {one: alone_a(left, one) for one in order}
-        offered = {demand.evse_id: demand.offered_a for demand in demands}
-        shares = after_others(shares, left, drawn, offered, least_a=MINIMUM_A)
+        divided = self._limit_shares.setdefault(limit.source, LimitShare(self._uses))
+        shares = divided.divide(bounds, demands, wanted, self._clock.monotonic())
         for demand in demands:
             evse_id = demand.evse_id
             mine_a = shares[evse_id] if evse_id in shares else alone_a(bounds, evse_id)

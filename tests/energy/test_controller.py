@@ -509,6 +509,40 @@ def test_a_limit_for_all_counts_a_vehicle_that_may_not_draw_any_more(still_a: fl
     assert told[LimitSource.SELECTOR] == 32.0  # what the other draws is its own
 
 
+async def test_who_draws_without_a_right_for_a_minute_keeps_the_others_waiting_until_it_stops() -> None:
+    """K04.FR.05: a contactor that is welded never ends what is 6 A too much for a moment."""
+    site = selected(evses=3)
+    site.want(1, wants=False, **draws(24.0, offered_a=0.0))
+    for evse_id in (2, 3):
+        site.want(evse_id, **draws(6.0, offered_a=6.0))
+    assert await most_of(site, 50) == [6.0, 6.0]
+    assert await most_of(site, 20) == [6.0, 0.0]
+    site.want(3, **draws(0.0, offered_a=0.0))
+    assert await most_of(site, 20) == [8.0, 0.0]
+    site.want(1, wants=False, **draws(0.0, offered_a=0.0))
+    assert [site.decision(evse_id).current_a for evse_id in (2, 3)] == [16.0, 16.0]
+    site.want(1, wants=False, **draws(24.0, offered_a=0.0))  # the next time it has its time again
+    assert await most_of(site, 50) == [6.0, 6.0]
+
+
+async def test_what_hardly_shows_of_a_vehicle_that_is_done_pauses_nobody() -> None:
+    site = selected(evses=3)
+    site.controller.select(12.0)
+    site.want(1, wants=False, **draws(0.9, offered_a=0.0))
+    for evse_id in (2, 3):
+        site.want(evse_id, **draws(6.0, offered_a=6.0))
+    await most_of(site, 90)
+    assert await most_of(site, 90) == [6.0, 6.0]
+
+
+async def most_of(site: Site, seconds: int) -> list[float]:
+    """Let time pass; returns what the second and the third may have in the end."""
+    for _ in range(seconds):
+        site.decide()
+        await site.pass_time(1)
+    return [site.decision(evse_id).current_a for evse_id in (2, 3)]
+
+
 def test_a_limit_in_watts_holds_while_a_vehicle_draws_that_may_not_any_more() -> None:
     site = Site(None, evses=2)
     site.controller.put_shared("user", SharedLimit(LimitSource.USER, power_w=11_040.0))
