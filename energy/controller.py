@@ -21,7 +21,7 @@ from energy.profile_store import ProfileStore
 from energy.rotation import Rotations
 from energy.sharing import MINIMUM_A, Bound, Policy, Turns, Waiting, alone_a, evenly_a
 from energy.use import Uses
-from metering.reading import Phases
+from metering.reading import UNKNOWN, Phases
 
 if TYPE_CHECKING:
     from energy.charging_profile import Period
@@ -161,7 +161,9 @@ class Controller:
                 most[phase] += tuple(all_)[phase]
             for phase in self._rotations.phases_of(demand):
                 offered[phase] += demand.offered_a
-        read_at_s = min((now_s if one.read_at_s is None else one.read_at_s for one in demands), default=now_s)
+        # Where the contactor is open nothing is drawn, whatever has become of the meter there.
+        shown = [one.read_at_s for one in demands if one.draw_a != UNKNOWN]
+        read_at_s = min((at_s for at_s in shown if at_s is not None), default=now_s)
         self.watch.see(Draw(Phases(*least), Phases(*most)), read_at_s, Phases(*offered))
 
     def decide(self, demands: Sequence[Demand]) -> dict[int, Decision]:

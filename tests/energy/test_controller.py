@@ -656,6 +656,25 @@ async def test_a_full_vehicle_does_not_keep_another_waiting() -> None:
     assert [d.current_a for d in site.decide().values()] == pytest.approx([0.0, 10.0])
 
 
+@pytest.mark.parametrize("other_fails", [False, True])
+async def test_where_the_meter_of_an_idle_evse_has_failed_no_excess_is_subtracted_twice_at_the_others(
+    other_fails: bool,
+) -> None:
+    """Samples and vehicle are both 2 s late."""
+    site = Site(evses=2)
+    offered, drawn = [0.0] * 3, [0.0] * 3
+    for second in range(80):
+        drawn.append(offered[-3])
+        site.want(1, **draws(drawn[-1], offered_a=offered[-1]), read_at_s=site.clock.monotonic())
+        read_at_s = -100.0 if other_fails else site.clock.monotonic()
+        site.want(2, wants=False, read_at_s=read_at_s)
+        site.controller.see(list(site.demands.values()))
+        site.sample((10.0 if second < 60 else 20.0) + drawn[-3])
+        offered.append(site.decision().current_a)
+        await site.pass_time(1)
+    assert set(offered[50:]) == {30.0, 20.0}
+
+
 async def test_a_vehicle_that_does_not_follow_is_told_to_take_the_least() -> None:
     site = Site(None)
     site.want(offered_a=10.0, draw_a=Phases[float | None].all(16.0))
