@@ -16,7 +16,7 @@ from energy.draw import Draw
 from energy.house_share import HouseShare, Round
 from energy.limit import Limit, LimitSource
 from energy.limit_share import LimitShare
-from energy.phase_switch import PhaseSwitches, on
+from energy.phase_switch import PhaseSwitches, on, still
 from energy.profile_store import ProfileStore
 from energy.rotation import Rotations
 from energy.sharing import MINIMUM_A, Bound, Policy, Turns, Waiting, alone_a, evenly_a
@@ -176,7 +176,8 @@ class Controller:
         own = {demand.evse_id: self._own_limits(demand, now, now_s) for demand in demands}
         order = self._order(demands, own, now_s)
         # The tightest first: what it leaves to nobody is not kept for them by the others.
-        for shared in sorted(self._static_limits(demands, now), key=lambda one: evenly_a(one[0], order)):
+        static = self._static_limits([still(demand) for demand in demands], now)
+        for shared in sorted(static, key=lambda one: evenly_a(one[0], order)):
             self._divide(shared, demands, own, order)
         opened = self._divide_grid(self.watch, demands, own, order) if self.watch is not None else frozenset[int]()
         decisions = {

@@ -562,6 +562,22 @@ def test_a_newcomer_has_the_least_until_the_others_have_given_way() -> None:
     assert [decision.current_a for decision in site.decide().values()] == [16.0, 16.0]
 
 
+@pytest.mark.parametrize("most", [{"current_a": 32.0}, {"power_w": 22_080.0}])
+def test_the_phases_that_a_board_is_to_take_away_are_not_given_to_another_while_they_are_loaded(
+    most: dict[str, float],
+) -> None:
+    """K04.FR.05; the contactor opens within 6 s of the order."""
+    site = Site(None, evses=2)
+    site.controller.put_shared("user", SharedLimit(LimitSource.USER, **most))
+    schedule = Schedule(1, RateUnit.A, (Period(0, 32.0, 1),), starts_at=fakes.NOON)
+    site.profiles.install(ChargingProfile(1, 1, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule))
+    site.want(1, **draws(32.0, offered_a=32.0), alone=frozenset({1}))
+    site.demands[2] = on(2, phases=1, rotation="STR")
+    assert [(one.phases, one.current_a) for one in site.decide().values()][1] == (None, 6.0)
+    site.want(1, draw_a=UNKNOWN, offered_a=0.0)
+    assert [(one.phases, one.current_a) for one in site.decide().values()] == [(1, 32.0), (None, 32.0)]
+
+
 def test_where_all_have_to_give_way_none_is_kept_below_its_share() -> None:
     site = selected(evses=2)
     for evse_id in (1, 2):
