@@ -543,6 +543,12 @@ async def most_of(site: Site, seconds: int) -> list[float]:
     return [site.decision(evse_id).current_a for evse_id in (2, 3)]
 
 
+def test_a_meter_of_an_evse_that_is_wired_backwards_makes_no_room_for_the_others() -> None:
+    site = selected(evses=2)
+    site.want(1, wants=False, **draws(-16.0, offered_a=0.0))
+    assert site.decision(2).current_a == 16.0
+
+
 def test_a_limit_in_watts_holds_while_a_vehicle_draws_that_may_not_any_more() -> None:
     site = Site(None, evses=2)
     site.controller.put_shared("user", SharedLimit(LimitSource.USER, power_w=11_040.0))
@@ -564,7 +570,7 @@ def test_a_newcomer_has_the_least_until_the_others_have_given_way() -> None:
 
 @pytest.mark.parametrize("most", [{"current_a": 32.0}, {"power_w": 22_080.0}])
 def test_the_phases_that_a_board_is_to_take_away_are_not_given_to_another_while_they_are_loaded(
-    most: dict[str, float],
+    most: dict[str, Any],
 ) -> None:
     """K04.FR.05; the contactor opens within 6 s of the order."""
     site = Site(None, evses=2)
