@@ -433,6 +433,23 @@ async def test_a_vehicle_whose_phase_cannot_be_told_is_stepped_eight_times_and_t
     assert steps[-1] < 300
 
 
+async def test_a_vehicle_whose_steps_were_lost_is_stepped_again_after_an_hour() -> None:
+    site = Site(replace(HOUSE, safe_current_a=12.0))
+    site.demands[1] = replace(on(1, phases=1), rotation=None)
+    offered, drawn_a = [0.0], 0.0
+    for second in range(3900):
+        site.want(draw_a=only_l1(drawn_a), offered_a=offered[-1])
+        site.controller.see(list(site.demands.values()))
+        lost = second < 300  # its clamp is not closed yet
+        site.sample(5.0, 5.0, 5.0 + (0.0 if lost else drawn_a))
+        offered.append(site.decision().current_a)
+        drawn_a = offered[-1] if second > 15 else 0.0
+        await site.pass_time(1)
+    assert site.controller.rotation_of(site.demands[1]).grid_phases(frozenset({0})) == {2}
+    assert offered[3500] == 12.0
+    assert offered[-1] == 32.0
+
+
 def test_one_phase_vehicles_keep_the_unbalance_within_its_bound() -> None:
     site = Site(replace(HOUSE, unbalance_a=20.0, max_current_a=81.0), evses=2)
     site.demands = {1: on(1, phases=1)}
