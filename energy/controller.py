@@ -173,13 +173,10 @@ class Controller:
         self._choose_phases(self._demands, now)
         demands = self._demands = self.on_phases(self._demands)  # before the limits: on more phases the amperes fall
         self._uses.note(demands, now_s)
-        own = {demand.evse_id: self._own_limits(demand, now, now_s) for demand in demands}
-        order = self._order(demands, own, now_s)
-        # The tightest first: what it leaves to nobody is not kept for them by the others.
-        static = self._static_limits([still(demand) for demand in demands], now)
-        for shared in sorted(static, key=lambda one: evenly_a(one[0], order)):
-            self._divide(shared, demands, own, order)
-        opened = self._divide_grid(self.watch, demands, own, order) if self.watch is not None else frozenset[int]()
+        left_out = self._house_share.left_out
+        own, opened = self._divided(demands, now, now_s)
+        if left_out - self._house_share.left_out:  # there is one more to share everything with
+            own, opened = self._divided(demands, now, now_s)
         decisions = {
             one.evse_id: replace(
                 Decision.of(own[one.evse_id], open_now=one.evse_id in opened),
@@ -192,6 +189,25 @@ class Controller:
         told = {(evse_id, limit.source, limit.by) for evse_id, limits in own.items() for limit in limits}
         self._since = {key: since for key, since in self._since.items() if key in told}
         return decisions
+
+    def _divided(
+        self, demands: Sequence[Demand], now: datetime, now_s: float
+    ) -> tuple[dict[int, list[Limit]], frozenset[int]]:
+        """The limits of each EVSE, and those whose contactor has to open at once.
+
+        Of what is not the house's nothing is kept for one that gets nothing of the house.
+        """
+        own = {demand.evse_id: self._own_limits(demand, now, now_s) for demand in demands}
+        order = self._order(demands, own, now_s)
+        left_out = self._house_share.left_out
+        going = [evse_id for evse_id in order if evse_id not in left_out]
+        static = self._static_limits([still(demand) for demand in demands], now)
+        # The tightest first: what it leaves to nobody is not kept for them by the others.
+        for shared in sorted(static, key=lambda one: evenly_a(one[0], going)):
+            self._divide(shared, demands, own, going)
+        if self.watch is None:
+            return own, frozenset()
+        return own, self._divide_grid(self.watch, demands, own, order)
 
     def _own_limits(self, demand: Demand, now: datetime, now_s: float) -> list[Limit]:
         """What limits this EVSE alone."""

@@ -775,6 +775,29 @@ async def test_a_pause_ends_where_there_is_more_than_the_least_with_something_to
     assert ([left_a] in [[round(current_a, 1) for current_a in one] for one in offered]) is resumes
 
 
+@pytest.mark.parametrize("full_from_s", [0, 20])
+@pytest.mark.parametrize("both_a", [10.0, 20.0])
+async def test_what_all_may_have_is_not_kept_for_one_that_waits_for_the_house(both_a: float, full_from_s: int) -> None:
+    """Its phase is full, that of the other is not; and when it goes on both keep the limit again, at any moment."""
+    site = Site(evses=2)
+    site.controller.put_shared("user", SharedLimit(LimitSource.USER, power_w=230.0 * both_a))
+    site.demands = {1: replace(on(1, phases=1), priority=1), 2: on(2, phases=1, rotation="STR")}
+    site.decide()
+    told, drawn = [[0.0, 0.0]], [[0.0, 0.0]] * 3
+    for second in range(500):
+        for evse_id in (1, 2):
+            drawn_a, offered_a = drawn[-1][evse_id - 1], told[-1][evse_id - 1]
+            site.want(evse_id, draw_a=only_l1(drawn_a), offered_a=offered_a)
+        site.controller.see(list(site.demands.values()))
+        site.sample((38.0 if full_from_s <= second < 200 else 5.0) + drawn[-1][0], 5.0 + drawn[-1][1], 5.0)
+        told.append([decision.current_a for decision in site.decide().values()])
+        drawn.append(told[-3] if second > 3 else [0.0, 0.0])  # they follow 2 s late
+        assert sum(drawn[-1]) <= both_a or sum(drawn[-8]) <= both_a >= sum(drawn[-1]) - 6.0
+        await site.pass_time(1)
+    assert told[100] == [0.0, both_a]
+    assert told[-1] == ([10.0, 0.0] if both_a == 10.0 else [10.0, 10.0])
+
+
 async def test_when_a_pause_ends_the_other_gives_way_at_once_and_is_not_bridged() -> None:
     site = Site(evses=2)
     site.want(1)
