@@ -20,6 +20,7 @@ from energy.failsafe import HOLD_S, LEAST_AFTER_S, PAUSE_AFTER_S, STALE_AFTER_S,
 from energy.freshness import Freshness
 from energy.limit import LimitSource
 from energy.step_check import SAME_A, StepCheck, checkable
+from energy.surplus import house_w
 from energy.trip import CURVES, LINKY, Protection
 from metering.frozen import frozen
 from metering.reading import Phases
@@ -100,6 +101,7 @@ class ConnectionWatch:
         self._draws = DrawHistory()
         self._sample_age = SampleAge()
         self._drawn_then = NO_DRAW
+        self._house_w: float | None = None
         self._offered_a = Phases(0.0, 0.0, 0.0)
         self._grid_a = [0.0, 0.0, 0.0]
         self._protection: list[Protection] = []
@@ -128,11 +130,9 @@ class ConnectionWatch:
     @property
     def surplus_w(self) -> float:
         """What the house produces beyond its own need, without our EVSEs; 0 where the source cannot tell."""
-        sample = self.last_sample
-        if sample is None or sample.power_w is None or self._silent_s > HOLD_S:
+        if self._house_w is None or self._silent_s > HOLD_S:
             return 0.0
-        ours_w = sum(self._drawn_then.least_a) * LINE_VOLTAGE_V
-        return max(0.0, ours_w - sample.power_w)
+        return max(0.0, -self._house_w)
 
     @property
     def heat(self) -> float | None:
@@ -159,6 +159,8 @@ class ConnectionWatch:
         silent_s = self._silent_s
         self._sample_age.learn(self._draws, grid_a, now_s)
         drawn = self._sample_age.drawn_then(self._draws, now_s)
+        before_w = self._house_w if silent_s <= HOLD_S else None
+        self._house_w = house_w(before_w, sample.power_w, drawn, LINE_VOLTAGE_V)
         after: list[PhaseCapacity] = []
         for index, before in enumerate(self._resumed(silent_s, now_s)):
             look = Look(

@@ -15,12 +15,13 @@ from energy.demand import Decision, Demand, SharedLimit
 from energy.draw import Draw
 from energy.house_share import HouseShare, Round
 from energy.limit import Limit, LimitSource
-from energy.phase_switch import PhaseSwitches, on
+from energy.limit_share import LimitShare
+from energy.phase_switch import PhaseSwitches, on, still
 from energy.profile_store import ProfileStore
 from energy.rotation import Rotations
-from energy.sharing import MINIMUM_A, Bound, Policy, Turns, Waiting, after_others, alone_a, evenly_a, without
+from energy.sharing import MINIMUM_A, Bound, Policy, Turns, Waiting, alone_a, evenly_a
 from energy.use import Uses
-from metering.reading import Phases
+from metering.reading import UNKNOWN, Phases
 
 if TYPE_CHECKING:
     from energy.charging_profile import Period
@@ -51,6 +52,7 @@ class Controller:
         self._turns = Turns()
         self._uses = Uses(policy)
         self._house_share = HouseShare(self._uses)
+        self._limit_shares: dict[LimitSource, LimitShare] = {}
         self._switches = PhaseSwitches()
         self._rotations = (
             Rotations(connection.phases, connection.safe_current_a) if connection is not None else Rotations(3)
@@ -159,7 +161,9 @@ class Controller:
                 most[phase] += tuple(all_)[phase]
             for phase in self._rotations.phases_of(demand):
                 offered[phase] += demand.offered_a
-        read_at_s = min((now_s if one.read_at_s is None else one.read_at_s for one in demands), default=now_s)
+        # Where the contactor is open nothing is drawn, whatever has become of the meter there.
+        shown = [one.read_at_s for one in demands if one.draw_a != UNKNOWN]
+        read_at_s = min((at_s for at_s in shown if at_s is not None), default=now_s)
         self.watch.see(Draw(Phases(*least), Phases(*most)), read_at_s, Phases(*offered))
 
     def decide(self, demands: Sequence[Demand]) -> dict[int, Decision]:
@@ -169,12 +173,10 @@ class Controller:
         self._choose_phases(self._demands, now)
         demands = self._demands = self.on_phases(self._demands)  # before the limits: on more phases the amperes fall
         self._uses.note(demands, now_s)
-        own = {demand.evse_id: self._own_limits(demand, now, now_s) for demand in demands}
-        order = self._order(demands, own, now_s)
-        # The tightest first: what it leaves to nobody is not kept for them by the others.
-        for shared in sorted(self._static_limits(demands, now), key=lambda one: evenly_a(one[0], order)):
-            self._divide(shared, demands, own, order)
-        opened = self._divide_grid(self.watch, demands, own, order) if self.watch is not None else frozenset[int]()
+        left_out = self._house_share.left_out
+        own, opened = self._divided(demands, now, now_s)
+        if left_out - self._house_share.left_out:  # there is one more to share everything with
+            own, opened = self._divided(demands, now, now_s)
         decisions = {
             one.evse_id: replace(
                 Decision.of(own[one.evse_id], open_now=one.evse_id in opened),
@@ -187,6 +189,25 @@ class Controller:
         told = {(evse_id, limit.source, limit.by) for evse_id, limits in own.items() for limit in limits}
         self._since = {key: since for key, since in self._since.items() if key in told}
         return decisions
+
+    def _divided(
+        self, demands: Sequence[Demand], now: datetime, now_s: float
+    ) -> tuple[dict[int, list[Limit]], frozenset[int]]:
+        """The limits of each EVSE, and those whose contactor has to open at once.
+
+        Of what is not the house's nothing is kept for one that gets nothing of the house.
+        """
+        own = {demand.evse_id: self._own_limits(demand, now, now_s) for demand in demands}
+        order = self._order(demands, own, now_s)
+        left_out = self._house_share.left_out
+        going = [evse_id for evse_id in order if evse_id not in left_out]
+        static = self._static_limits([still(demand) for demand in demands], now)
+        # The tightest first: what it leaves to nobody is not kept for them by the others.
+        for shared in sorted(static, key=lambda one: evenly_a(one[0], going)):
+            self._divide(shared, demands, own, going)
+        if self.watch is None:
+            return own, frozenset()
+        return own, self._divide_grid(self.watch, demands, own, order)
 
     def _own_limits(self, demand: Demand, now: datetime, now_s: float) -> list[Limit]:
         """What limits this EVSE alone."""
@@ -291,24 +312,11 @@ class Controller:
         own: dict[int, list[Limit]],
         order: Sequence[int],
     ) -> None:
-        """Add to each EVSE's limits its part of a shared one; where nobody else wants any, that is all of it.
-
-        It holds at any moment (K04.FR.05): what vehicles draw that may not, or not so much any more, is not there yet.
-        But whoever has a share has the least current at once and keeps it while another stops: no charge is broken off,
-        and a newcomer's is told as such at once (Part 6, EnergyTransferStarted). That is 6 A too much for each, for the
-        5 s of IEC 61851-1 as a rule.
-        """
+        """Add to each EVSE's limits its part of a shared one; where nobody else wants any, that is all of it."""
         bounds, limit = shared
         wanted = {evse_id: Decision.of(own[evse_id]).current_a for evse_id in order}
-        drawn = {demand.evse_id: demand.most_a for demand in demands}
-        taken = {evse_id: drawn_a for evse_id, drawn_a in drawn.items() if evse_id not in order}
-        left = [
-            replace(free, capacity=max(free.capacity, min(bound.capacity, MINIMUM_A * bound.weight_of(order))))
-            for bound, free in zip(bounds, without(bounds, taken), strict=True)
-        ]
-        shares = self._uses.share(left, wanted, order) if len(order) > 1 else {one: alone_a(left, one) for one in order}
-        offered = {demand.evse_id: demand.offered_a for demand in demands}
-        shares = after_others(shares, left, drawn, offered, least_a=MINIMUM_A)
+        divided = self._limit_shares.setdefault(limit.source, LimitShare(self._uses))
+        shares = divided.divide(bounds, demands, wanted, self._clock.monotonic())
         for demand in demands:
             evse_id = demand.evse_id
             mine_a = shares[evse_id] if evse_id in shares else alone_a(bounds, evse_id)

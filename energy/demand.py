@@ -55,8 +55,8 @@ class Demand:
 
     @property
     def currents_a(self) -> Phases[float]:
-        """What it draws, as far as that is known."""
-        return self.draw_a.map(lambda current_a: current_a or 0.0)
+        """What it draws, as far as that is known; a meter that is wired backwards shows it below zero."""
+        return self.draw_a.map(lambda current_a: abs(current_a or 0.0))
 
     @property
     def most_a(self) -> float:

@@ -64,6 +64,12 @@ class HouseShare:
         self._uses = uses
         self._pauses: dict[int, Pause] = {}
         self._given_a: dict[int, float] = {}
+        self._waiting: frozenset[int] = frozenset()
+
+    @property
+    def left_out(self) -> frozenset[int]:
+        """The EVSEs that get nothing of it although their other limits would let them: they pause, or wait to begin."""
+        return self._waiting | {evse_id for evse_id, pause in self._pauses.items() if pause.paused}
 
     def divide(self, round_: Round) -> dict[int, Part]:
         """The part of each EVSE; of one that wants nothing, what it could have."""
@@ -71,6 +77,7 @@ class HouseShare:
         for evse_id in round_.order:  # a pause that ends leaves less to the others, at once
             self._wait(evse_id, round_, bounds)
         shares = self._shares(round_, bounds)
+        self._waiting = self._that_wait(round_, bounds, shares)
         parts: dict[int, Part] = {}
         for demand in round_.demands:
             evse_id = demand.evse_id
@@ -106,12 +113,22 @@ class HouseShare:
         if pause.paused or open_now:
             pause, allowed_a = pause if pause.paused else begin(pause, now_s), 0.0
         else:
-            mine_a = shares[evse_id] if len(round_.order) > 1 else alone_a(bounds, evse_id)
+            mine_a = self._share_of(evse_id, round_, bounds, shares)
             bridged = self._goes_on(demand) and not self._gave_way(evse_id, round_, bounds)
             bridges_s = MILD_PAUSE_AFTER_S if round_.loaded[evse_id] <= round_.mild else PAUSE_AFTER_S
             pause, allowed_a = let_pass(pause, max(0.0, mine_a), bridged, now_s, bridges_s=bridges_s)
         self._pauses[evse_id] = pause
         return Part(allowed_a, pause.next_change_s(now_s), open_now)
+
+    @staticmethod
+    def _share_of(evse_id: int, round_: Round, bounds: list[Bound], shares: Mapping[int, float]) -> float:
+        return shares[evse_id] if len(round_.order) > 1 else alone_a(bounds, evse_id)
+
+    def _that_wait(self, round_: Round, bounds: list[Bound], shares: Mapping[int, float]) -> frozenset[int]:
+        """Those whose vehicles could begin by all other limits, and not by what the house leaves to them."""
+        idle = {demand.evse_id for demand in round_.demands if not demand.charges}
+        able = [one for one in self._going(round_.order) if one in idle and round_.wanted_a[one] >= MINIMUM_A]
+        return frozenset(one for one in able if self._share_of(one, round_, bounds, shares) < MINIMUM_A)
 
     def _shares(self, round_: Round, bounds: list[Bound]) -> dict[int, float]:
         """The share of each; while a vehicle that charges is short, all that charge have the least until that ends."""

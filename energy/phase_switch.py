@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from energy.charging_profile import Period
-from energy.demand import Demand
+from energy.demand import CHARGES_A, Demand
 from energy.pausing import PAUSE_AFTER_S, RESUME_A, RESUME_AFTER_S
 from energy.sharing import MINIMUM_A
 from metering.frozen import frozen
@@ -92,3 +92,9 @@ class PhaseSwitches:
 def on(demand: Demand, phases: int) -> Demand:
     """The demand were the vehicle on so many phases: limits in watts are then others in amperes."""
     return replace(demand, phases=phases, charge=replace(demand.charge, phases=phases))
+
+
+def still(demand: Demand) -> Demand:
+    """The demand as long as its vehicle draws on phases that were taken away: that ends when the contactor opens."""
+    drawn = {terminal for terminal, current_a in enumerate(demand.currents_a) if current_a >= CHARGES_A}
+    return on(demand, 3) if demand.switches and drawn - demand.terminals else demand

@@ -21,6 +21,8 @@ _PROBE_EVERY_S = 24.0
 _PROBE_S = 12.0
 _MOST_PROBES = 8
 """to learn its phase a vehicle is told to take so much less, for so long, so often: down, where it is always allowed"""
+_AGAIN_S = 3600.0
+"""when that did not help, as the house was restless or its meter silent, it is tried again"""
 
 
 class Rotations:
@@ -75,8 +77,8 @@ class Rotations:
         if demand.rotation is not None or self._knows(demand) or not demand.wants:
             self._probes.pop(evse_id, None)
             return None
-        if evse_id not in self._probes and demand.most_a >= MINIMUM_A + _PROBE_A:
-            self._probes[evse_id] = (now_s, demand.most_a - _PROBE_A)
-        began_s, probe_a = self._probes.get(evse_id, (now_s, math.inf))
+        began_s, probe_a = self._probes.get(evse_id, (now_s - _AGAIN_S, math.inf))
+        if now_s - began_s >= _AGAIN_S and demand.most_a >= MINIMUM_A + _PROBE_A:
+            began_s, probe_a = self._probes[evse_id] = (now_s, demand.most_a - _PROBE_A)
         cycle, second = divmod(now_s - began_s, _PROBE_EVERY_S)
-        return probe_a if cycle < _MOST_PROBES and second < _PROBE_S and math.isfinite(probe_a) else None
+        return probe_a if cycle < _MOST_PROBES and second < _PROBE_S else None

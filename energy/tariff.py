@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 
 from energy.grid import Tariff, TariffColour
@@ -92,8 +92,8 @@ def judge(
     needs_h = (plan.energy_wh - charged_wh) / power_w
     if needs_h >= 24.0:
         return Verdict(True)
-    latest = _next(plan.departure, local) - timedelta(hours=needs_h) - _RESERVE
-    if local >= latest:
+    latest = _before(_next(plan.departure, local), timedelta(hours=needs_h) + _RESERVE)
+    if local.astimezone(UTC) >= latest:
         return Verdict(True)
     return Verdict(False, min(latest, begins) if begins is not None else latest)
 
@@ -105,6 +105,11 @@ def _announced(tariff: Tariff | None, local: datetime) -> datetime | None:
     if at is None:
         return None
     return (local + timedelta(days=1)).replace(hour=at.hour, minute=at.minute, second=0, microsecond=0)
+
+
+def _before(moment: datetime, span: timedelta) -> datetime:
+    """So much earlier as time passes: when summer time begins, the clock on the wall leaves one hour out."""
+    return (moment.astimezone(UTC) - span).astimezone(moment.tzinfo)
 
 
 def _next(at: time, local: datetime) -> datetime:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from energy.demand import CHARGES_A, Demand
+from energy.following import TOLERANCE_A, Offers
 from energy.sharing import MINIMUM_A, Bound, Policy, share, share_conductor, spread
 
 _DRAWS_LESS_A = 1.5
@@ -16,9 +17,8 @@ _SPARE_A = 2.0
 """what it keeps above its draw, to show that it would take more"""
 _SLEEPS_S = 60.0
 """a vehicle that draws nothing for so long although it may is full or asleep: it is served last"""
-_DEAF_A = 1.5
 _DEAF_S = 5.0
-"""a vehicle that draws so much more than offered for so long does not follow (IEC 61851-1)"""
+"""a vehicle that draws more than offered for so long, and more than all that was offered in it, does not follow"""
 
 
 @dataclass(slots=True)
@@ -28,7 +28,8 @@ class _Use:
     drawn_a: float = 0.0
     less_since_s: float | None = None
     idle_since_s: float | None = None
-    deaf_since_s: float | None = None
+    more_since_s: float | None = None
+    offers: Offers = field(default_factory=Offers)
 
     def note(self, demand: Demand, now_s: float) -> None:
         """What it does now."""
@@ -36,7 +37,8 @@ class _Use:
         offers = demand.wants and offered_a >= MINIMUM_A
         self.less_since_s = _since(self.less_since_s, offers and self.drawn_a < offered_a - _DRAWS_LESS_A, now_s)
         self.idle_since_s = _since(self.idle_since_s, offers and self.drawn_a < CHARGES_A, now_s)
-        self.deaf_since_s = _since(self.deaf_since_s, offers and self.drawn_a > offered_a + _DEAF_A, now_s)
+        self.more_since_s = _since(self.more_since_s, offers and self.drawn_a > offered_a + TOLERANCE_A, now_s)
+        self.offers = self.offers.after(offered_a, now_s)
 
 
 class Uses:
@@ -55,7 +57,8 @@ class Uses:
 
     def is_deaf(self, evse_id: int) -> bool:
         """Whether it draws more than it is offered, and has had time to follow."""
-        return self._lasts(self._use(evse_id).deaf_since_s, _DEAF_S)
+        use = self._use(evse_id)
+        return self._lasts(use.more_since_s, _DEAF_S) and use.offers.exceeded_by(use.drawn_a)
 
     def sleeps(self, evse_id: int) -> bool:
         """Whether it has not drawn for long although it may: full, or asleep."""

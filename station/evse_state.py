@@ -264,6 +264,13 @@ def wants_energy(state: EvseState) -> bool:
     )
 
 
+def barred(state: EvseState) -> bool:
+    """Whether energy waits for something else than a limit, and for more than a moment: no share is kept for it."""
+    refused = state.transaction is not None and state.transaction.energy_refused
+    unlocked = Fault.LOCK in all_faults(state) and not cable_held(state) and not energy_flows(state)
+    return bool(blocking_faults(state)) or refused or unlocked
+
+
 def signature_due(state: EvseState) -> bool:
     """Whether the begin of a transaction is to be signed now: after the authorization, before energy flows."""
     transaction = state.transaction

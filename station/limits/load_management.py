@@ -17,7 +17,7 @@ from metering.pulse import Pulse
 from metering.reading import UNKNOWN
 from station.daemon.stint import Stint
 from station.evse import Evse
-from station.evse_state import ev_connected, lacks_ventilation
+from station.evse_state import barred, ev_connected, lacks_ventilation
 from station.limits.derating import Derating, Range
 
 if TYPE_CHECKING:
@@ -219,23 +219,23 @@ class LoadManagement:
     def _demand(self, evse: Evse) -> Demand:
         state = evse.state
         self.profiles.follow(evse.id, evse.transaction_id)
-        wants = _wants(evse)
+        here = _is_here(evse)
         if evse.state.authorization is None:
             self.profiles.forget(evse.id)
         # Elapsed time, not wall time: a corrected clock must not switch a Relative profile off (K01.FR.42).
         now_s = self._clock.monotonic()
         # A vehicle that comes back to its transaction goes on where it was.
-        if not wants and evse.transaction_id is None:
+        if not here and evse.transaction_id is None:
             self._ready_s.pop(evse.id, None)
-        ready_s = self._ready_s.setdefault(evse.id, now_s) if wants else self._ready_s.get(evse.id, now_s)
+        ready_s = self._ready_s.setdefault(evse.id, now_s) if here else self._ready_s.get(evse.id, now_s)
         started_at = self._clock.now() - timedelta(seconds=now_s - ready_s)
         latest = evse.meter.latest
         return Demand(
             charge=Charge(evse.id, self.profiles.transaction_of(evse.id, evse.transaction_id), started_at),
             phases=evse.layout.phases,
-            wants=wants,
+            wants=_wants(evse),
             draw_a=latest.currents_a if latest is not None and state.seen.contactor_closed else UNKNOWN,
-            own_limits=self._own_limits(evse, wants=wants),
+            own_limits=self._own_limits(evse, here=here),
             offered_a=evse.offered_a,
             read_at_s=evse.meter.read_at_s,
             rotation=evse.layout.rotation,
@@ -248,7 +248,7 @@ class LoadManagement:
         of_token = authorization.charging_priority if authorization is not None else 0
         return self.priorities.of_charge(evse.id, evse.transaction_id, of_token)
 
-    def _own_limits(self, evse: Evse, *, wants: bool) -> tuple[Limit, ...]:
+    def _own_limits(self, evse: Evse, *, here: bool) -> tuple[Limit, ...]:
         limits = [Limit(evse.layout.max_current_a, LimitSource.HARDWARE, self._since)]
         if evse.state.seen.cable_max_a is not None:
             limits.append(Limit(evse.state.seen.cable_max_a, LimitSource.CABLE, self._since))
@@ -256,7 +256,7 @@ class LoadManagement:
             limits.append(Limit(0.0, LimitSource.VENTILATION, self._since))
         if (hot := self._heat[evse.id].limit(evse.state.seen.temperature_c, self._clock.now())) is not None:
             limits.append(hot)
-        if self._around.tariff is not None and (waits := self._around.tariff.limit_of(evse, wants=wants)) is not None:
+        if self._around.tariff is not None and (waits := self._around.tariff.limit_of(evse, wants=here)) is not None:
             limits.append(waits)
         if (wait_s := self._begins_s - self._clock.monotonic()) > 0.0:
             begins = self._clock.now() + timedelta(seconds=wait_s)
@@ -270,6 +270,11 @@ def _is_unsettled(evse: Evse) -> bool:
     return evse.state.seen.contactor_closed and differs and evse.meter.error is None
 
 
-def _wants(evse: Evse) -> bool:
-    """Whether a vehicle is there and may charge."""
+def _is_here(evse: Evse) -> bool:
+    """Whether a vehicle is there, and somebody who may charge it."""
     return ev_connected(evse.state) and evse.state.authorization is not None
+
+
+def _wants(evse: Evse) -> bool:
+    """Whether it would charge with what it is given: who waits for the end of a fault leaves its share to others."""
+    return _is_here(evse) and not barred(evse.state)

@@ -69,17 +69,18 @@ class TariffSteering:
             self._since.pop(evse.id, None)
             return None
         latest = evse.meter.latest
-        register_wh = (latest.energy_import_wh if latest is not None else None) or 0.0
+        register_wh = latest.energy_import_wh if latest is not None else None
+        # Before the first reading nobody knows where the register stands; nothing can have been charged then.
+        charged_wh = register_wh - self._began_wh.setdefault(evse.id, register_wh) if register_wh is not None else 0.0
         drawn_w = (latest.power_w if latest is not None else None) or 0.0
         self._drawn_w[evse.id] = max(self._drawn_w.get(evse.id, 0.0), drawn_w)
-        began_wh = self._began_wh.setdefault(evse.id, register_wh)
         known = self._clock.monotonic() - self._told_s < _KNOWN_FOR_S
         verdict = judge(
             plan,
             self._tariff if known else None,
             self._local,
             self._hours,
-            charged_wh=register_wh - began_wh,
+            charged_wh=charged_wh,
             power_w=self._drawn_w[evse.id] or _UNKNOWN_W,
         )
         if verdict.allowed:

@@ -433,6 +433,23 @@ async def test_a_vehicle_whose_phase_cannot_be_told_is_stepped_eight_times_and_t
     assert steps[-1] < 300
 
 
+async def test_a_vehicle_whose_steps_were_lost_is_stepped_again_after_an_hour() -> None:
+    site = Site(replace(HOUSE, safe_current_a=12.0))
+    site.demands[1] = replace(on(1, phases=1), rotation=None)
+    offered, drawn_a = [0.0], 0.0
+    for second in range(3900):
+        site.want(draw_a=only_l1(drawn_a), offered_a=offered[-1])
+        site.controller.see(list(site.demands.values()))
+        lost = second < 300  # its clamp is not closed yet
+        site.sample(5.0, 5.0, 5.0 + (0.0 if lost else drawn_a))
+        offered.append(site.decision().current_a)
+        drawn_a = offered[-1] if second > 15 else 0.0
+        await site.pass_time(1)
+    assert site.controller.rotation_of(site.demands[1]).grid_phases(frozenset({0})) == {2}
+    assert offered[3500] == 12.0
+    assert offered[-1] == 32.0
+
+
 def test_one_phase_vehicles_keep_the_unbalance_within_its_bound() -> None:
     site = Site(replace(HOUSE, unbalance_a=20.0, max_current_a=81.0), evses=2)
     site.demands = {1: on(1, phases=1)}
@@ -509,6 +526,46 @@ def test_a_limit_for_all_counts_a_vehicle_that_may_not_draw_any_more(still_a: fl
     assert told[LimitSource.SELECTOR] == 32.0  # what the other draws is its own
 
 
+async def test_who_draws_without_a_right_for_a_minute_keeps_the_others_waiting_until_it_stops() -> None:
+    """K04.FR.05: a contactor that is welded never ends what is 6 A too much for a moment."""
+    site = selected(evses=3)
+    site.want(1, wants=False, **draws(24.0, offered_a=0.0))
+    for evse_id in (2, 3):
+        site.want(evse_id, **draws(6.0, offered_a=6.0))
+    assert await most_of(site, 50) == [6.0, 6.0]
+    assert await most_of(site, 20) == [6.0, 0.0]
+    site.want(3, **draws(0.0, offered_a=0.0))
+    assert await most_of(site, 20) == [8.0, 0.0]
+    site.want(1, wants=False, **draws(0.0, offered_a=0.0))
+    assert [site.decision(evse_id).current_a for evse_id in (2, 3)] == [16.0, 16.0]
+    site.want(1, wants=False, **draws(24.0, offered_a=0.0))  # the next time it has its time again
+    assert await most_of(site, 50) == [6.0, 6.0]
+
+
+async def test_what_hardly_shows_of_a_vehicle_that_is_done_pauses_nobody() -> None:
+    site = selected(evses=3)
+    site.controller.select(12.0)
+    site.want(1, wants=False, **draws(0.9, offered_a=0.0))
+    for evse_id in (2, 3):
+        site.want(evse_id, **draws(6.0, offered_a=6.0))
+    await most_of(site, 90)
+    assert await most_of(site, 90) == [6.0, 6.0]
+
+
+async def most_of(site: Site, seconds: int) -> list[float]:
+    """Let time pass; returns what the second and the third may have in the end."""
+    for _ in range(seconds):
+        site.decide()
+        await site.pass_time(1)
+    return [site.decision(evse_id).current_a for evse_id in (2, 3)]
+
+
+def test_a_meter_of_an_evse_that_is_wired_backwards_makes_no_room_for_the_others() -> None:
+    site = selected(evses=2)
+    site.want(1, wants=False, **draws(-16.0, offered_a=0.0))
+    assert site.decision(2).current_a == 16.0
+
+
 def test_a_limit_in_watts_holds_while_a_vehicle_draws_that_may_not_any_more() -> None:
     site = Site(None, evses=2)
     site.controller.put_shared("user", SharedLimit(LimitSource.USER, power_w=11_040.0))
@@ -526,6 +583,22 @@ def test_a_newcomer_has_the_least_until_the_others_have_given_way() -> None:
     assert [decision.current_a for decision in site.decide().values()] == [16.0, 8.0]
     site.want(1, **draws(16.0, offered_a=16.0))
     assert [decision.current_a for decision in site.decide().values()] == [16.0, 16.0]
+
+
+@pytest.mark.parametrize("most", [{"current_a": 32.0}, {"power_w": 22_080.0}])
+def test_the_phases_that_a_board_is_to_take_away_are_not_given_to_another_while_they_are_loaded(
+    most: dict[str, Any],
+) -> None:
+    """K04.FR.05; the contactor opens within 6 s of the order."""
+    site = Site(None, evses=2)
+    site.controller.put_shared("user", SharedLimit(LimitSource.USER, **most))
+    schedule = Schedule(1, RateUnit.A, (Period(0, 32.0, 1),), starts_at=fakes.NOON)
+    site.profiles.install(ChargingProfile(1, 1, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule))
+    site.want(1, **draws(32.0, offered_a=32.0), alone=frozenset({1}))
+    site.demands[2] = on(2, phases=1, rotation="STR")
+    assert [(one.phases, one.current_a) for one in site.decide().values()][1] == (None, 6.0)
+    site.want(1, draw_a=UNKNOWN, offered_a=0.0)
+    assert [(one.phases, one.current_a) for one in site.decide().values()] == [(1, 32.0), (None, 32.0)]
 
 
 def test_where_all_have_to_give_way_none_is_kept_below_its_share() -> None:
@@ -622,6 +695,25 @@ async def test_a_full_vehicle_does_not_keep_another_waiting() -> None:
     assert [d.current_a for d in site.decide().values()] == pytest.approx([0.0, 10.0])
 
 
+@pytest.mark.parametrize("other_fails", [False, True])
+async def test_where_the_meter_of_an_idle_evse_has_failed_no_excess_is_subtracted_twice_at_the_others(
+    other_fails: bool,
+) -> None:
+    """Samples and vehicle are both 2 s late."""
+    site = Site(evses=2)
+    offered, drawn = [0.0] * 3, [0.0] * 3
+    for second in range(80):
+        drawn.append(offered[-3])
+        site.want(1, **draws(drawn[-1], offered_a=offered[-1]), read_at_s=site.clock.monotonic())
+        read_at_s = -100.0 if other_fails else site.clock.monotonic()
+        site.want(2, wants=False, read_at_s=read_at_s)
+        site.controller.see(list(site.demands.values()))
+        site.sample((10.0 if second < 60 else 20.0) + drawn[-3])
+        offered.append(site.decision().current_a)
+        await site.pass_time(1)
+    assert set(offered[50:]) == {30.0, 20.0}
+
+
 async def test_a_vehicle_that_does_not_follow_is_told_to_take_the_least() -> None:
     site = Site(None)
     site.want(offered_a=10.0, draw_a=Phases[float | None].all(16.0))
@@ -630,6 +722,17 @@ async def test_a_vehicle_that_does_not_follow_is_told_to_take_the_least() -> Non
     binding = site.decision().binding
     assert binding is not None
     assert (binding.source, binding.current_a) == (LimitSource.VEHICLE, 6.0)
+
+
+async def test_a_vehicle_that_takes_its_5_s_for_each_of_many_steps_follows() -> None:
+    """IEC 61851-1"""
+    site = Site(None)
+    offered = [32.0] * 6
+    for second in range(24):
+        offered.append(max(8.0, 31.0 - second))
+        site.want(draw_a=Phases[float | None].all(offered[-6]), offered_a=offered[-1])
+        assert site.decision().current_a == 32.0
+        await site.pass_time(1)
 
 
 async def test_who_waits_gets_a_turn() -> None:
@@ -670,6 +773,29 @@ async def test_a_pause_ends_where_there_is_more_than_the_least_with_something_to
     assert (await follow(site, 30, house_a=45.0))[-1] == [0.0]
     offered = await follow(site, 600, house_a=41.0 - 0.25 - left_a)  # a quarter is kept
     assert ([left_a] in [[round(current_a, 1) for current_a in one] for one in offered]) is resumes
+
+
+@pytest.mark.parametrize("full_from_s", [0, 20])
+@pytest.mark.parametrize("both_a", [10.0, 20.0])
+async def test_what_all_may_have_is_not_kept_for_one_that_waits_for_the_house(both_a: float, full_from_s: int) -> None:
+    """Its phase is full, that of the other is not; and when it goes on both keep the limit again, at any moment."""
+    site = Site(evses=2)
+    site.controller.put_shared("user", SharedLimit(LimitSource.USER, power_w=230.0 * both_a))
+    site.demands = {1: replace(on(1, phases=1), priority=1), 2: on(2, phases=1, rotation="STR")}
+    site.decide()
+    told, drawn = [[0.0, 0.0]], [[0.0, 0.0]] * 3
+    for second in range(500):
+        for evse_id in (1, 2):
+            drawn_a, offered_a = drawn[-1][evse_id - 1], told[-1][evse_id - 1]
+            site.want(evse_id, draw_a=only_l1(drawn_a), offered_a=offered_a)
+        site.controller.see(list(site.demands.values()))
+        site.sample((38.0 if full_from_s <= second < 200 else 5.0) + drawn[-1][0], 5.0 + drawn[-1][1], 5.0)
+        told.append([decision.current_a for decision in site.decide().values()])
+        drawn.append(told[-3] if second > 3 else [0.0, 0.0])  # they follow 2 s late
+        assert sum(drawn[-1]) <= both_a or sum(drawn[-8]) <= both_a >= sum(drawn[-1]) - 6.0
+        await site.pass_time(1)
+    assert told[100] == [0.0, both_a]
+    assert told[-1] == ([10.0, 0.0] if both_a == 10.0 else [10.0, 10.0])
 
 
 async def test_when_a_pause_ends_the_other_gives_way_at_once_and_is_not_bridged() -> None:

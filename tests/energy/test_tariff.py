@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta, timezone
+from datetime import UTC, datetime, time, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -95,3 +96,25 @@ def test_a_meter_that_does_not_tell_forbids_nothing_and_the_next_change_is_ahead
     if told.next_change is not None:
         assert told.next_change > local
         assert not told.allowed
+
+
+@pytest.mark.parametrize(
+    ("day", "begins"),
+    [
+        (datetime(2026, 3, 28, 20), datetime(2026, 3, 28, 22, 45, tzinfo=UTC)),  # noqa: DTZ001 - on the wall
+        (datetime(2026, 10, 24, 20), datetime(2026, 10, 24, 23, 45, tzinfo=UTC)),  # noqa: DTZ001 - on the wall
+        (datetime(2026, 7, 1, 20), datetime(2026, 7, 1, 22, 45, tzinfo=UTC)),  # noqa: DTZ001 - on the wall
+    ],
+)
+def test_a_night_in_which_summer_time_begins_or_ends_has_an_hour_less_or_more_to_charge_in(
+    day: datetime, begins: datetime
+) -> None:
+    """Six hours of charging before 7, and a quarter of an hour in reserve."""
+    paris = ZoneInfo("Europe/Paris")
+    plan = Plan(OFF_PEAK, time(7), 42_000.0)
+    waits = verdict(plan, day.replace(tzinfo=paris))
+    assert not waits.allowed
+    assert waits.next_change is not None
+    assert waits.next_change.astimezone(UTC) == begins
+    assert not verdict(plan, (begins - timedelta(minutes=1)).astimezone(paris)).allowed
+    assert verdict(plan, begins.astimezone(paris)).allowed

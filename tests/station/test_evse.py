@@ -315,6 +315,32 @@ async def test_a_vehicle_that_draws_more_than_offered_is_cut_off_until_it_leaves
         assert it.evse.state.faults == frozenset()
 
 
+@pytest.mark.parametrize("follows", [True, False])
+async def test_an_offer_that_falls_again_and_again_makes_no_fault_of_a_vehicle_that_takes_its_5_s(
+    tmp_path: Path, follows: bool
+) -> None:
+    """IEC 61851-1; one load of the house comes after the other, or its meter is silent."""
+    async with post(tmp_path) as it:
+        await it.charge(32.0)
+        offered = [32.0] * 6
+        for second in range(24):
+            offered.append(max(6.0, 31.0 - second))
+            it.evse.offer(Decision(offered[-1], ()))
+            it.meter.shows = fakes.reading(1100.0, offered[-6] if follows else 32.0)
+            await it.clock.advance(1)
+        assert (Fault.OVER_CURRENT in it.evse.state.faults) is not follows
+
+
+async def test_a_vehicle_that_does_not_follow_one_step_is_cut_off_as_soon_as_ever(tmp_path: Path) -> None:
+    async with post(tmp_path) as it:
+        await it.charge(32.0)
+        it.evse.offer(Decision(16.0, ()))
+        it.meter.shows = fakes.reading(1100.0, 32.0)
+        await it.clock.advance(9)
+        assert it.board.commands[-1].contactor
+        await it.until_open(within_s=3)
+
+
 async def test_a_vehicle_without_a_diode_gets_nothing_until_it_leaves(tmp_path: Path) -> None:
     """The diode shows only while the pilot waves: an end of that is no mend, and closing again would never end."""
     async with post(tmp_path) as it:

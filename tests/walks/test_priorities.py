@@ -47,6 +47,23 @@ async def test_the_higher_number_is_served_first_at_once_and_after_a_restart(tmp
         assert (await api.get("/api/load-management"))["priorities"] == {"1": 0, "2": 1}
 
 
+async def test_a_charge_that_a_fault_holds_up_leaves_its_share_to_the_others(tmp_path: Path) -> None:
+    async with walking(tmp_path, evse=EVSES) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await api.put("/api/load-management/limits/user", SCARCE)
+        for evse_id, card in ((1, CARD), (2, OTHER_CARD)):
+            await api.post(f"/api/sim/evses/{evse_id}/plug", {"ev": {"phases": 3}})
+            await api.post(f"/api/evses/{evse_id}/token", {"id_token": card.value, "type": card.type})
+        await walk.advance(20)
+        assert await offered(walk) == [0.0, 10.0]
+        walk.application.world.fail_meter(2, True)
+        await walk.advance(20)
+        assert await offered(walk) == [10.0, 0.0]
+        walk.application.world.fail_meter(2, False)
+        await walk.advance(20)
+        assert await offered(walk) == [0.0, 10.0]
+
+
 def _answering(of_token: int | None, of_transaction: int | None = None) -> Rule:
     """A CSMS that says how important a charge of CARD is to it."""
 

@@ -1,0 +1,32 @@
+"""When each EVSE may charge by the tariff: what its meter has counted of the charge."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from energy.grid import GridSample, Tariff
+from station.limits.tariff_steering import TariffSteering
+from station.settings import Settings
+from tests import fakes
+from tests.station.post import post
+
+
+async def test_a_charge_that_began_before_its_meter_was_read_is_ready_at_the_departure(tmp_path: Path) -> None:
+    """A vehicle that is plugged in while the station starts; its register has counted for years."""
+    async with post(tmp_path) as it:
+        await it.settings.change(Settings.tariff_mode, "off-peak")
+        await it.settings.change(Settings.tariff_departure, f"{fakes.NOON + timedelta(hours=2):%H:%M}")
+        await it.settings.change(Settings.tariff_energy_wh, "3680")
+        steering = TariffSteering(it.settings, it.clock)
+        steering.hear(GridSample(it.clock.now(), tariff=Tariff(off_peak=False)))
+        it.evse.meter.latest = None
+        early = steering.limit_of(it.evse, wants=True)
+        assert early is not None
+        it.evse.meter.latest = fakes.reading(9_000_000.0)
+        waits = steering.limit_of(it.evse, wants=True)
+        assert waits is not None
+        assert early.next_change == waits.next_change == fakes.NOON + timedelta(minutes=45)
+        await it.clock.advance(46 * 60)
+        steering.hear(GridSample(it.clock.now(), tariff=Tariff(off_peak=False)))
+        assert steering.limit_of(it.evse, wants=True) is None
