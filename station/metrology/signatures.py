@@ -335,8 +335,15 @@ def _ends(record: SignedRecord) -> bool:
 
 
 def _subject(begin: SignedRecord, transaction_id: str) -> Subject:
-    """Who the begin was signed for: the end is signed for the same."""
-    record = ocmf.parse(begin.text.encode())
+    """Who the begin was signed for: the end is signed for the same.
+
+    Raises:
+        UnsignedError: flash memory has spoilt the begin.
+    """
+    try:
+        record = ocmf.parse(begin.text.encode())
+    except RecordError as error:
+        raise UnsignedError(f"the record of the begin {error}", transient=False) from error
     flags = record.fields.get("IF")
     holder = Holder(
         record.text("IT") or "NONE",

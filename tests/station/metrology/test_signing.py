@@ -155,3 +155,23 @@ async def test_a_mark_that_cannot_be_read_or_is_behind_leaves_the_count_to_the_d
     mark.mkdir()
     assert (await pages_of_a_charge(tmp_path))[6:] == ["T5", "F3", "T6"]
     assert mark.is_dir()
+
+
+async def test_no_byte_of_a_signed_record_or_of_a_key_that_flash_memory_has_spoilt_keeps_a_charge_from_ending(
+    tmp_path: Path,
+) -> None:
+    for column, table in (("taken_at", "signed_records"), ("record", "signed_records"), ("since", "signing_keys")):
+        folder = tmp_path / column
+        folder.mkdir()
+        async with post(folder, signed=True) as it:
+            await it.charge()
+            identity, signing = it.evse.transaction_id, it.evse.signing
+            assert identity is not None
+            assert signing is not None
+            await it.database.write(f"UPDATE {table} SET {column} = replace({column}, '-', 'q')")
+            await it.database.write(f"UPDATE {table} SET {column} = replace({column}, '|', 'q')")
+            await signing.signatures.load()
+            await ended(it)
+            assert it.told[-1] == ("Ended", "StopAuthorized")
+            assert len(await it.records.keys()) == 1
+            assert len(await it.records.of(identity)) == {"taken_at": 0, "record": 1, "since": 2}[column]
