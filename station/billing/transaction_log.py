@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pydantic import TypeAdapter
 
-    from station.records.database import Database, Row, Value
+    from station.records.database import Database, Row, Statement, Value
 
 T = TypeVar("T")
 _NUMBER, _BEGAN_AT = 1, 5
@@ -266,9 +266,19 @@ class TransactionLog:
         Raises:
             StorageError: it is not on disk.
         """
+        await self._database.write_together(*await self.corrected(transaction_id, correction, until, begun=begun))
+
+    async def corrected(
+        self, transaction_id: str, correction: timedelta, until: datetime, *, begun: bool
+    ) -> list[Statement]:
+        """What is to be written to correct it: with the events in one write, so that the two never differ.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
         found = await self.get(transaction_id)
         if found is None:
-            return
+            return []
 
         def moved(at: datetime | None, of_begin: bool) -> str | None:
             if at is None:
@@ -282,19 +292,18 @@ class TransactionLog:
             moved(found.ended_at, False),
             moved(found.end.read_at, False),
         )
-        await self._database.write(
-            "UPDATE transactions SET began_at = ?, begin_read_at = ?, ended_at = ?, end_read_at = ?, corrected_s = ?"
-            " WHERE transaction_id = ?",
-            (*times, corrected_s, transaction_id),
+        rows = await self._database.rows(
+            "SELECT id, at FROM tariff_readings WHERE transaction_id = ?", (transaction_id,)
         )
-        if begun:  # else its periods began in another life
-            rows = await self._database.rows(
-                "SELECT id, at FROM tariff_readings WHERE transaction_id = ?", (transaction_id,)
-            )
-            await self._database.write_many(
-                "UPDATE tariff_readings SET at = ? WHERE id = ?",
-                [(moved(_moment(at), True), number) for number, at in rows],
-            )
+        return [
+            (
+                "UPDATE transactions SET began_at = ?, begin_read_at = ?, ended_at = ?, end_read_at = ?,"
+                " corrected_s = ? WHERE transaction_id = ?",
+                [(*times, corrected_s, transaction_id)],
+            ),
+            # Of a begin in another life its periods began there too: they stay.
+            ("UPDATE tariff_readings SET at = ? WHERE id = ?", [(moved(_moment(at), True), one) for one, at in rows]),
+        ]
 
     async def newest(self) -> int:
         """The number of the newest transaction that there ever was; 0 before the first.

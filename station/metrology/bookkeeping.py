@@ -90,7 +90,10 @@ class Bookkeeper:
         self._opened = False
         self._versions: dict[str, str] = {}
         self._reason = ""
-        self._corrections: list[tuple[timedelta, datetime]] = []
+        sources.outbox.corrected_besides = lambda transaction, correction, begun: sources.log.corrected(
+            transaction, correction.by, correction.until, begun=begun
+        )
+        sources.outbox.on_corrected = self._times_corrected
         sources.outbox.on_append.append(lambda _: self._due.set())
         sources.time.on_corrected.append(self._corrected)
         sources.prices.on_change = lambda new: self.note(JournalEvent.PRICES, _told(new))
@@ -297,20 +300,16 @@ class Bookkeeper:
         if before.source in NOBODY_TOLD:
             wrong = Correction(self._first, by=correction, since=self._booted_at, until=now - correction)
             self._outbox.correct_times(wrong)
-            self._corrections.append((correction, now - correction))
         self._booted_at += correction
 
     async def _correct_times(self) -> None:
-        """What this life recorded before anybody told it the time gets its right times."""
-        while self._corrections:
-            correction, until = self._corrections[0]
-            for transaction_id, begun in (await self._outbox.corrected()).items():
-                await self._log.correct(transaction_id, correction, until, begun=begun)
-                seconds = round(correction.total_seconds(), 3)
-                details: Details = {"transaction": transaction_id, "correction_s": seconds}
-                self.note(JournalEvent.TIME_CORRECTED, details)
-            self._corrections.pop(0)
-            await self._write_notes()
+        """What this life recorded before anybody told it the time gets its right times, in the log too."""
+        await self._outbox.corrected()
+        await self._write_notes()
+
+    def _times_corrected(self, transaction_id: str, correction: Correction) -> None:
+        seconds = round(correction.by.total_seconds(), 3)
+        self.note(JournalEvent.TIME_CORRECTED, {"transaction": transaction_id, "correction_s": seconds})
 
     # Small things
 

@@ -278,3 +278,30 @@ async def test_a_clock_that_somebody_had_set_moves_no_transaction(tmp_path: Path
         found = await it.only()
         assert (found.began_at, found.corrected_s) == (fakes.NOON, None)
         assert len(it.entries(JournalEvent.CLOCK)) == 1
+
+
+async def test_a_disk_that_refuses_the_right_times_gets_them_later_in_the_log_too(tmp_path: Path) -> None:
+    """Twice: the machine's clock was set, and then the CSMS has told the time."""
+    async with post(tmp_path) as it:
+        desk = Desk(it, tmp_path)
+        await desk.books.load(VERSIONS, "PowerUp")
+        await it.charge()
+        await it.database.write(
+            "CREATE TRIGGER refuses BEFORE UPDATE OF began_at ON transactions BEGIN SELECT RAISE(ABORT, 'full'); END"
+        )
+        for source, days in ((TimeSource.MACHINE, 50), (TimeSource.CSMS, 30)):
+            it.clock.adjust(timedelta(days=days))
+            desk.time.heard(source, timedelta(days=days))
+        with pytest.raises(ExceptionGroup):
+            await desk.books.run()
+        assert (await desk.only()).began_at == fakes.NOON
+        assert (await it.outbox.events((await desk.only()).transaction_id))[0].occurred_at == fakes.NOON
+        await it.database.write("DROP TRIGGER refuses")
+        running = asyncio.create_task(desk.books.run())
+        await it.clock.advance(1)
+        found = await desk.only()
+        assert (found.began_at, found.corrected_s) == (fakes.NOON + timedelta(days=80), 80 * 86_400.0)
+        assert (await it.outbox.events(found.transaction_id))[0].occurred_at == found.began_at
+        assert len(desk.entries(JournalEvent.TIME_CORRECTED)) == 2
+        running.cancel()
+        await asyncio.wait({running})
