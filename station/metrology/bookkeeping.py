@@ -160,6 +160,7 @@ class Bookkeeper:
         Raises:
             JournalError, StorageError: the disk refuses; nothing is forgotten, so the caller tries again later.
         """
+        await self._follow_tariff()
         await self._open()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep(), name="bookkeeping")
@@ -191,10 +192,10 @@ class Bookkeeper:
     async def _keep(self) -> None:
         while True:
             self._due.clear()
+            await self._follow_tariff()
             await self._write_notes()
             await self._correct_times()
             await self._follow_events()
-            await self._follow_tariff()
             await self._due.wait()
 
     async def _write_notes(self) -> None:
@@ -242,7 +243,8 @@ class Bookkeeper:
         }
 
     async def _follow_tariff(self) -> None:
-        for evse_id, transaction_id, begins in await self._billing.follow_tariff():
+        """Whatever becomes of the journal: what divides the energy of two prices is read now or never."""
+        async for evse_id, transaction_id, begins in self._billing.follow_tariff():
             register_wh = exact_wh(begins.energy_wh)
             details: Details = {
                 "transaction": transaction_id,
@@ -250,7 +252,6 @@ class Bookkeeper:
                 "register_wh": str(register_wh) if register_wh is not None else None,
             }
             self.note(JournalEvent.TARIFF, details, evse_id)
-        await self._write_notes()
 
     async def _watch(self, evse: Evse) -> None:
         """Faults, the tamper switch, and which meter it is."""

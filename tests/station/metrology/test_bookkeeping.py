@@ -199,6 +199,32 @@ async def test_a_journal_on_a_disk_that_refuses_is_no_reason_not_to_charge_and_i
         await asyncio.wait({running})
 
 
+async def test_a_journal_that_refuses_leaves_each_tariff_period_its_own_register_and_price(tmp_path: Path) -> None:
+    """On a full disk the database often takes what the journal cannot: the bill is that of the hours that were."""
+    blocked = tmp_path / "register-journal.jsonl"
+    blocked.mkdir()
+    async with post(tmp_path) as it:
+        desk = Desk(it, tmp_path)
+        await desk.prices.load(LINKY)
+        await desk.books.load(VERSIONS, "PowerUp")
+        desk.period = "HC"
+        await it.charge()
+        await desk.tell("HP", 2000.0)
+        with pytest.raises(JournalError):
+            await desk.books.run()
+        await desk.tell("HC", 3000.0)
+        blocked.rmdir()
+        running = asyncio.create_task(desk.books.run())
+        await it.clock.advance(1)
+        await desk.end(5000.0)
+        ((_, bill),) = desk.billed
+        energy = [(line.period, str(line.quantity)) for line in bill.lines if line.what == "energy"]
+        assert energy == [("HC", "1.000"), ("HP", "1.000"), ("HC", "2.000")]
+        assert [entry.note.details["period"] for entry in desk.entries(JournalEvent.TARIFF)] == ["HP", "HC"]
+        running.cancel()
+        await asyncio.wait({running})
+
+
 async def test_prices_software_faults_and_tampering_are_noted(tmp_path: Path) -> None:
     async with books(tmp_path) as it:
         await it.prices.change(LINKY)
