@@ -16,7 +16,7 @@ from metering.clock import SystemClock
 from metering.drivers.modbus_meter import IdentifiedModbusMeter
 from metering.drivers.registers import Block
 from metering.meter import MeterError
-from metering.signed import LONGEST_TARIFF, Holder, Subject
+from metering.signed import LONGEST_TARIFF, NAMED_BY, Holder, Subject
 
 _log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ class Em580(IdentifiedModbusMeter):
             _log.warning("%s: gives up a record that nobody took (%s)", self, state.name)
             await self.confirm()
         await self._set_clock()
-        identity = f"<=>{subject.transaction_id}"  # whole, however long the tariff is
+        identity = f"{NAMED_BY}{subject.transaction_id}"  # whole, however long the tariff is
         tariff = subject.tariff[: LONGEST_TARIFF - len(identity)]
         await self._write(_TARIFF_TEXT[0], _text(tariff + identity, _TARIFF_TEXT[1]))
         await self._write(_IDENTIFICATION, _identification(subject.holder))
