@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from station.billing.tariff_and_cost import LINGER_S
+from station.limits.tariff_steering import TARIFF_KNOWN_FOR_S
 from tests.csms import NEVER, Csms
 from tests.walk import CARD, configuration, powered, walking
+from tests.walks.house import GRID, House
 from tests.walks.steps import ask_start, event, transaction_id, tx_points, variables
 from tests.walks.test_access import away
 from tests.walks.visit import TOKEN, Api, visiting
@@ -330,3 +332,19 @@ async def test_passers_by_see_what_it_costs_but_not_what_one_driver_is_told(tmp_
         await charging(api)
         (shown,) = (await passer_by.get("/api/status")).json()["evses"][0]["display"]
         assert shown["content"] == "Ask the owner"
+
+
+async def test_a_grid_meter_that_has_fallen_silent_tells_no_tariff_period_any_more(tmp_path: Path) -> None:
+    """Else all that is charged after it would have the price of the hour in which it fell silent."""
+    async with walking(tmp_path, grid=GRID) as walk, visiting(walk) as api:
+        house = House(walk, tariff_period="HC..")
+        await walk.accepted()
+        await house.live(2)
+        await api.put("/api/prices", PRICES | {"period": [{"name": "HC", "energy_per_kwh": 0.20}]})
+        await walk.plug()
+        await walk.present()
+        await house.live(10)
+        identity = str((await api.evse())["transaction_id"])
+        await walk.advance(TARIFF_KNOWN_FOR_S + 10)
+        told = (await api.get(f"/api/transactions/{identity}"))["periods"]
+        assert [one["period"] for one in told] == ["HC..", None]
