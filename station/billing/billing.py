@@ -70,16 +70,18 @@ class Billing:
     async def ended(self, event: TransactionEvent) -> Bill | None:
         """A transaction is at its end: what it cost; None where nothing had a price.
 
+        A bill that was made stays: what it was made of is not kept as long.
+
         Raises:
             StorageError: the bill is not on disk; call again.
         """
-        register = event.register
+        register, found = event.register, await self._log.get(event.transaction_id)
         end_wh = register.energy_import_wh if register is not None else None
-        cost = await self._bill(event.transaction_id, end_wh, event.lasted_s)
-        if cost is not None:
+        cost = found.bill if found is not None else None
+        if cost is None and (cost := await self._bill(event.transaction_id, end_wh, event.lasted_s)) is not None:
             await self._log.note_bill(event.transaction_id, cost)
-            if self.on_billed is not None:
-                self.on_billed(event.transaction_id, cost)
+        if cost is not None and self.on_billed is not None:
+            self.on_billed(event.transaction_id, cost)
         return cost
 
     async def follow_tariff(self) -> AsyncGenerator[tuple[int, str, PeriodReading]]:

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,7 +17,7 @@ from metering.journal import JournalEntry, JournalError, JournalEvent, Note, Reg
 from metering.time_quality import TimeSource
 from station.billing.transaction_log import Search
 from station.metrology.fault_episodes import QUIET_S
-from station.model import Fault
+from station.model import Fault, PilotState
 from tests import fakes
 from tests.station.desk import LINKY, VERSIONS, Desk, books, keeping
 from tests.station.post import post
@@ -223,6 +224,22 @@ async def test_a_journal_that_refuses_leaves_each_tariff_period_its_own_register
         assert [entry.note.details["period"] for entry in desk.entries(JournalEvent.TARIFF)] == ["HP", "HC"]
         running.cancel()
         await asyncio.wait({running})
+
+
+async def test_a_bill_that_was_made_stays_where_the_books_go_through_old_events_again(tmp_path: Path) -> None:
+    """As they do beside another database: events of the charge are pruned by then, and with them how long it idled."""
+    async with books(tmp_path) as it:
+        await it.prices.load(replace(LINKY, idle_per_hour=Decimal(6)))
+        await it.post.charge()
+        await it.post.see(pilot=PilotState.B)
+        await it.post.obey()
+        await it.post.clock.advance(3600)
+        await it.end(3000.0)
+        ((_, bill),) = it.billed
+        assert [line.what for line in bill.lines] == ["energy", "time", "idle"]
+        await it.post.database.write("DELETE FROM events WHERE event_type = 'Updated'")
+        assert await it.billing.ended(it.post.recorded[-1]) == bill
+        assert (await it.only()).bill == bill
 
 
 async def test_prices_software_faults_and_tampering_are_noted(tmp_path: Path) -> None:
