@@ -347,7 +347,9 @@ def _where(search: Search) -> tuple[str, list[Value]]:
             values.append(value)
     if search.token is not None:
         head, ellipsis, tail = search.token.partition("…")
-        if ellipsis:
+        if search.token == "…":  # all that is shown of a key code, and of what is too short for more
+            conditions.append("(token_type = 'KeyCode' OR length(token) < 3)")
+        elif ellipsis:
             conditions.append("substr(token, 1, ?) = ? COLLATE NOCASE AND substr(token, ?) = ? COLLATE NOCASE")
             values += [len(head), head, -len(tail) if tail else 1_000, tail]
         else:

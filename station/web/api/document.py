@@ -96,7 +96,11 @@ async def _charges(life: Life, text: str, token: str | None) -> tuple[Month, lis
     """What ended of what began in a month, of one card or of all, the oldest first."""
     month, here = Month.named(text), zone(life.clock.now(), life.station.settings)
     search = Search(month.begin(here), month.end(here), token, ongoing=False)
-    return month, [one async for page in life.transactions.pages(search) for one in page]
+    found = [one async for page in life.transactions.pages(search) for one in page]
+    cards = {((one.token or "").casefold(), one.token_type) for one in found}
+    if token is not None and "…" in token and len(cards) > 1:  # nobody pays for another one's card
+        raise HTTPException(409, f"token: {len(cards)} cards of this month are shown as {token}; give a whole number")
+    return month, found
 
 
 async def _proof(life: Life, transaction_id: str) -> Proof | None:

@@ -134,6 +134,8 @@ async def test_a_search_by_a_shortened_token_finds_the_cards_that_are_shown_so(t
         assert await it.found(Search(token="04A3…80")) == ["one"]
         assert await it.found(Search(token="04a3…80")) == ["one"]
         assert await it.found(Search(token="____…80")) == [], "no wildcards"
+        await it.begin("code", id_token=IdToken("1234", "KeyCode"))
+        assert await it.found(Search(token="…")) == ["code"], "of which nothing is shown"
 
 
 async def test_a_search_in_another_time_zone_means_the_same_moment(tmp_path: Path) -> None:
