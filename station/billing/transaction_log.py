@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _NUMBER, _BEGAN_AT = 1, 5
 """their places among the columns"""
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 _COLUMNS = (
     "transaction_id, number, evse_id, token, token_type, began_at, ended_at, stopped_reason, begin_wh, begin_read_at,"
@@ -177,7 +178,7 @@ class TransactionLog:
             f"SELECT {_COLUMNS} FROM transactions {where} ORDER BY began_at DESC, number DESC LIMIT ? OFFSET ?",
             (*values, most, skip),
         )
-        return Found(int(str(counted[0][0])), [_transaction(row) for row in rows])
+        return Found(int(str(counted[0][0])), _readable(rows))
 
     async def pages(self, search: Search, size: int = 250) -> AsyncGenerator[list[Transaction]]:
         """All transactions that fit, the oldest first; each page is read when it is asked for.
@@ -194,27 +195,25 @@ class TransactionLog:
                 (*values, *after, size),
             )
             if rows:
-                yield [_transaction(row) for row in rows]
+                yield _readable(rows)
             if len(rows) < size:
                 return
             after = (rows[-1][_BEGAN_AT], rows[-1][_NUMBER])
 
     async def get(self, transaction_id: str) -> Transaction | None:
-        """One of them; None: it is not on record."""
+        """One of them; None: it is not on record, or cannot be read."""
         rows = await self._database.rows(
             f"SELECT {_COLUMNS} FROM transactions WHERE transaction_id = ?", (transaction_id,)
         )
-        return _transaction(rows[0]) if rows else None
+        return next(iter(_readable(rows)), None)
 
     async def periods(self, transaction_id: str) -> list[PeriodReading]:
         """Where its tariff periods begin; the first is where it begins itself."""
         rows = await self._database.rows(
             "SELECT period, at, energy_wh FROM tariff_readings WHERE transaction_id = ? ORDER BY id", (transaction_id,)
         )
-        return [
-            PeriodReading(str(period) or None, _moment(at), None if energy_wh is None else float(str(energy_wh)))
-            for period, at, energy_wh in rows
-        ]
+        # One that cannot be read divides all the same: nobody is asked for what lies on both sides of it.
+        return [payloads.read(_period, row) or PeriodReading(None, _NEVER, None) for row in rows]
 
     async def begin_period(self, transaction_id: str, reading: PeriodReading) -> None:
         """A tariff period begins within a transaction.
@@ -302,7 +301,10 @@ class TransactionLog:
                 [(*times, corrected_s, transaction_id)],
             ),
             # Of a begin in another life its periods began there too: they stay.
-            ("UPDATE tariff_readings SET at = ? WHERE id = ?", [(moved(_moment(at), True), one) for one, at in rows]),
+            (
+                "UPDATE tariff_readings SET at = ? WHERE id = ?",
+                [(moved(at, True), one) for one, text in rows if (at := payloads.read(_moment, text)) is not None],
+            ),
         ]
 
     async def newest(self) -> int:
@@ -363,6 +365,15 @@ def _where(search: Search) -> tuple[str, list[Value]]:
 def _utc(moment: datetime | None) -> str | None:
     """As the log holds it, where moments are compared as text."""
     return moment.astimezone(UTC).isoformat() if moment is not None else None
+
+
+def _readable(rows: list[Row]) -> list[Transaction]:
+    return [one for row in rows if (one := payloads.read(_transaction, row)) is not None]
+
+
+def _period(row: Row) -> PeriodReading:
+    period, at, energy_wh = row
+    return PeriodReading(str(period) or None, _moment(at), None if energy_wh is None else float(str(energy_wh)))
 
 
 def _transaction(row: Row) -> Transaction:
