@@ -314,11 +314,12 @@ class Outbox:
                 self._corrected[identity] = begun or self._corrected.get(identity, False)
                 self.on_corrected(identity, due)
 
-    async def latest_of(self, evse_id: int, most: int = 50) -> list[TransactionEvent]:
-        """The newest events of an EVSE, in order."""
+    async def latest_of(self, evse_id: int, most: int = 50, *, after: int = 0) -> list[TransactionEvent]:
+        """The newest events of an EVSE, in order, of those that were recorded after the event of a number."""
         rows = await self._database.rows(
-            "SELECT id, seq_no, offline, attempts, payload FROM events WHERE evse_id = ? ORDER BY id DESC LIMIT ?",
-            (evse_id, most),
+            "SELECT id, seq_no, offline, attempts, payload FROM events WHERE evse_id = ? AND id > ?"
+            " ORDER BY id DESC LIMIT ?",
+            (evse_id, after, most),
         )
         return [queued.event for queued in _readable(reversed(rows))]
 
