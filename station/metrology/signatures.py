@@ -135,7 +135,7 @@ class Signatures:
             await self._prepare()
             meter = self._means.meter
             if meter is not None:
-                await self._ask(meter.begin(subject, self._means.signatory().charge_point))
+                await self._ask(meter.begin(subject, self._means.signatory().charge_point, self.time_status()))
                 return None
             record = _first(await self._of(subject.transaction_id))
             if record is None:

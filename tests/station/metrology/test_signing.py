@@ -12,6 +12,7 @@ from metering.meter import MeterError
 from metering.ocmf_bill import bill
 from metering.sampling import Context
 from metering.signed import Reason, Signatory, Subject
+from metering.time_quality import TimeStatus
 from station.evse_state import Authorization
 from station.metrology.signatures import Means, Signatures, UnsignedError
 from station.metrology.signing import end_of, holder_of
@@ -193,7 +194,7 @@ class ForgetfulMeter:
         """Some key."""
         return b"key"
 
-    async def begin(self, subject: Subject, charge_point: str) -> None:
+    async def begin(self, subject: Subject, charge_point: str, time: TimeStatus) -> None:
         """Take the begin, unless the wire is broken."""
         if self.refuses:
             raise MeterError("silent")
