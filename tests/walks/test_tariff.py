@@ -162,6 +162,41 @@ async def test_offline_at_the_end_the_fallback_is_shown_and_a_total_that_comes_l
         assert str(found.told.amount if found.told is not None else "") == "2.5"
 
 
+async def test_a_running_cost_that_comes_after_the_end_is_no_total(tmp_path: Path) -> None:
+    """The CSMS answers late to what happened before the end: with what the charge had cost by then (I02.FR.04)."""
+    rows = FALLBACK + variables(SampledDataCtrlr__TxUpdatedInterval=5)
+    async with walking(tmp_path, telling(Updated={"totalCost": 1}), variable=rows) as walk, visiting(walk) as api:
+        identity = await charging(api)
+        await api.post("/api/sim/csms-link", {"state": "down"})
+        await api.advance(12)
+        await api.post("/api/evses/1/stop")
+        await api.advance(10)
+        await api.post("/api/sim/csms-link", {"state": "up"})
+        await event(walk, "Ended", "StopAuthorized")
+        await api.advance(5)
+        found = await walk.life.transactions.get(identity)
+        assert found is not None
+        assert found.told is None
+        assert (await seen(api))["cost"] == "See your bill"
+
+
+async def test_a_total_that_the_csms_tells_when_the_driver_has_left_is_in_the_log(tmp_path: Path) -> None:
+    csms = telling(Ended={"totalCost": 2.5})
+    async with walking(tmp_path, csms) as walk, visiting(walk) as api:
+        identity = await charging(api)
+        await api.post("/api/evses/1/stop")
+        await api.advance(10)
+        await api.post("/api/sim/evses/1/unplug")
+        await api.advance(2 * LINGER_S)
+        assert await walk.csms.call("CostUpdated", {"totalCost": 3, "transactionId": identity}) == {}
+        await api.advance(1)
+        found = await walk.life.transactions.get(identity)
+        assert found is not None
+        assert found.cost is not None
+        assert str(found.cost.amount) == "3.00"
+        assert await seen(api) == {}
+
+
 async def test_a_driver_who_has_driven_off_is_shown_nothing(tmp_path: Path) -> None:
     """I03.FR.05: the transaction ends where the parking bay is left."""
     rows = tx_points("ParkingBayOccupancy", "ParkingBayOccupancy") + FALLBACK
