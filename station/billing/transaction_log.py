@@ -15,7 +15,7 @@ from station.billing.price import Bill, PeriodReading, PriceList, exact_wh
 from station.records import payloads
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from pydantic import TypeAdapter
 
@@ -265,12 +265,18 @@ class TransactionLog:
         Raises:
             StorageError: it is not on disk.
         """
-        await self._database.write_together(*await self.corrected(transaction_id, correction, until, begun=begun))
+
+        def right(at: datetime) -> datetime:
+            return at + correction if at <= until else at
+
+        await self._database.write_together(*await self.corrected(transaction_id, correction, right, begun=begun))
 
     async def corrected(
-        self, transaction_id: str, correction: timedelta, until: datetime, *, begun: bool
+        self, transaction_id: str, correction: timedelta, right: Callable[[datetime], datetime], *, begun: bool
     ) -> list[Statement]:
         """What is to be written to correct it: with the events in one write, so that the two never differ.
+
+        `right` gives a time as a clock that was right would have had it.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -282,7 +288,7 @@ class TransactionLog:
         def moved(at: datetime | None, of_begin: bool) -> str | None:
             if at is None:
                 return None
-            return (at + correction if at <= until and (begun or not of_begin) else at).isoformat()
+            return (right(at) if begun or not of_begin else at).isoformat()
 
         corrected_s = (found.corrected_s or 0.0) + correction.total_seconds()
         times = (

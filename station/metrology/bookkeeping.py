@@ -91,7 +91,7 @@ class Bookkeeper:
         self._versions: dict[str, str] = {}
         self._reason = ""
         sources.outbox.corrected_besides = lambda transaction, correction, begun: sources.log.corrected(
-            transaction, correction.by, correction.until, begun=begun
+            transaction, correction.by, lambda at: correction.moment(at, clock.now()), begun=begun
         )
         sources.outbox.on_corrected = self._times_corrected
         sources.outbox.on_append.append(lambda _: self._due.set())

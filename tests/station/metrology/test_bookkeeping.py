@@ -348,3 +348,25 @@ async def test_a_disk_that_refuses_the_right_times_gets_them_later_in_the_log_to
         assert len(desk.entries(JournalEvent.TIME_CORRECTED)) == 2
         running.cancel()
         await asyncio.wait({running})
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=40), timedelta(minutes=4)])
+async def test_an_end_that_the_right_clock_has_timed_stays_where_the_wrong_one_was_ahead(
+    tmp_path: Path, ahead: timedelta
+) -> None:
+    """It comes to the disk before the correction does."""
+    async with post(tmp_path) as it:
+        desk = Desk(it, tmp_path)
+        await desk.books.load(VERSIONS, "PowerUp")
+        await it.charge()
+        await it.clock.advance(3600)
+        it.clock.adjust(-ahead)
+        desk.time.heard(TimeSource.CSMS, -ahead)
+        await desk.end(2000.0)
+        ended_at = it.recorded[-1].occurred_at
+        running = asyncio.create_task(desk.books.run())
+        await it.clock.advance(1)
+        found = await desk.only()
+        assert (found.began_at, found.ended_at) == (fakes.NOON - ahead, ended_at)
+        running.cancel()
+        await asyncio.wait({running})
