@@ -379,7 +379,9 @@ def _readable(rows: list[Row]) -> list[Transaction]:
 
 def _period(row: Row) -> PeriodReading:
     period, at, energy_wh = row
-    return PeriodReading(str(period) or None, _moment(at), None if energy_wh is None else float(str(energy_wh)))
+    register_wh = None if energy_wh is None else float(str(energy_wh))
+    exact_wh(register_wh)  # one bit more or less makes a number that no register shows
+    return PeriodReading(str(period) or None, _moment(at), register_wh)
 
 
 def _transaction(row: Row) -> Transaction:

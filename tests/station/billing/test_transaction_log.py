@@ -199,15 +199,15 @@ async def test_a_line_that_flash_memory_has_spoilt_hides_no_other(tmp_path: Path
         assert await it.log.get("spoilt") is None
 
 
-@pytest.mark.parametrize("column", ["at", "energy_wh"])
+@pytest.mark.parametrize(("column", "spoilt"), [("at", "'1q'"), ("energy_wh", "'1q'"), ("energy_wh", "1e300")])
 async def test_a_register_between_two_periods_that_flash_memory_has_spoilt_is_one_that_was_not_read(
-    tmp_path: Path, column: str
+    tmp_path: Path, column: str, spoilt: str
 ) -> None:
     async with desk(tmp_path) as it:
         await it.begin("tx")
         for period, register_wh in (("HP", 1000.0), ("HC", 2000.0)):
             await it.log.begin_period("tx", PeriodReading(period, fakes.NOON, register_wh))
-        await it.database.write(f"UPDATE tariff_readings SET {column} = '1q' WHERE period = 'HC'")
+        await it.database.write(f"UPDATE tariff_readings SET {column} = {spoilt} WHERE period = 'HC'")
         assert [one.energy_wh for one in await it.log.periods("tx")] == [1000.0, None]
         await it.log.correct("tx", HOUR, fakes.NOON, begun=True)
         assert (await it.log.periods("tx"))[0].at == fakes.NOON + HOUR
