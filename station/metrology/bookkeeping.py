@@ -73,6 +73,7 @@ class Bookkeeper:
         self._outbox = sources.outbox
         self._billing = sources.billing
         self._evses = sources.evses
+        self._prices = sources.prices
         self._time = sources.time
         self._meters = sources.meters
         self._clock = clock
@@ -127,6 +128,7 @@ class Bookkeeper:
         if before is not None and before != self._versions:
             old = {f"before_{name}": value for name, value in before.items()}
             self.note(JournalEvent.SOFTWARE, {**self._versions, **old})
+        await self._prices.tell()  # the installation file may ask another one than before
         if self.journal.damaged is not None:
             self._found_damaged(self.journal.damaged)
         self._opened = True

@@ -370,3 +370,32 @@ async def test_an_end_that_the_right_clock_has_timed_stays_where_the_wrong_one_w
         assert (found.began_at, found.ended_at) == (fakes.NOON - ahead, ended_at)
         running.cancel()
         await asyncio.wait({running})
+
+
+async def test_prices_that_the_installation_file_asks_are_noted_once_and_again_when_it_asks_others(
+    tmp_path: Path,
+) -> None:
+    noted: list[str] = []
+    for installed in (None, LINKY, LINKY, replace(LINKY, time_per_hour=Decimal(2)), None):
+        async with post(tmp_path) as it:
+            desk = Desk(it, tmp_path)
+            await desk.prices.load(installed)
+            async with keeping(desk):
+                noted.append(",".join(str(entry.note.details["prices"]) for entry in desk.entries(JournalEvent.PRICES)))
+    before, first, again, other, nothing = noted
+    assert before == ""
+    assert first == again
+    assert '"time_per_hour":"1.00"' in first
+    assert other.startswith(first)
+    assert '"time_per_hour":"2"' in other
+    assert nothing == f"{other},None"
+
+
+async def test_a_disk_that_refuses_to_note_which_prices_were_told_stops_nobody(tmp_path: Path) -> None:
+    async with post(tmp_path) as it:
+        desk = Desk(it, tmp_path)
+        await desk.prices.load(LINKY)
+        await it.database.rows("PRAGMA query_only=1")
+        await desk.books.load(VERSIONS, "PowerUp")
+        await it.database.rows("PRAGMA query_only=0")
+        assert len(desk.entries(JournalEvent.PRICES)) == 1
