@@ -9,6 +9,7 @@ from metering.reading import Reading
 
 if TYPE_CHECKING:
     from metering.signed import Subject
+    from metering.time_quality import TimeStatus
 
 
 class MeterError(Exception):
@@ -82,8 +83,10 @@ class SigningMeter(Protocol):
         """
         ...
 
-    async def begin(self, subject: Subject, charge_point: str) -> None:
+    async def begin(self, subject: Subject, charge_point: str, time: TimeStatus) -> None:
         """Take the begin of a transaction, before energy flows. What was open before is ended as aborted.
+
+        `time` says how good the station's time is: a clock that nobody has set is not handed on to the meter.
 
         Raises:
             MeterError: silence, or the meter refuses.

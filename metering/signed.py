@@ -19,6 +19,8 @@ FORMAT_VERSION: Final = "1.3"
 """the newest that the verifiers in use accept"""
 IMPORT_REGISTER: Final = "1-0:1.8.0"
 """OBIS: active energy import, total"""
+NAMED_BY: Final = "<=>"
+"""what stands in TT before the id of the transaction, in records of meters that have no better place for it"""
 _LONGEST_ID: Final = 40
 LONGEST_TARIFF: Final = 250
 """characters of TT"""

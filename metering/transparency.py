@@ -108,12 +108,19 @@ def _root(data: bytes) -> Element:
     """The document. What stands behind its last tag is not part of it: such files are about."""
     from xml.etree import ElementTree
 
-    if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-        raise RecordError("its XML has a document type, which no container has")
-    whole = data[: data.rfind(b">") + 1].lstrip()
+    class Plain(ElementTree.TreeBuilder):
+        """Ends where a document type begins, in whatever encoding: without one there is nothing that could expand."""
+
+        def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
+            raise RecordError("its XML has a document type, which no container has")
+
+    parser = ElementTree.XMLParser(target=Plain())
     try:
-        return ElementTree.fromstring(whole)  # without a document type there is nothing that could expand
+        parser.feed(data[: data.rfind(b">") + 1].lstrip())
+        return parser.close()
     except (ElementTree.ParseError, ValueError, LookupError) as error:
+        if isinstance(error, RecordError):
+            raise
         raise RecordError(f"its XML cannot be read: {error}") from error
 
 

@@ -54,7 +54,7 @@ class Tariff:
         if event.event_type is EventType.ENDED:
             self._shows.end_answered(event.transaction_id, amount)
         elif amount is not None:
-            self._shows.cost_told(event.transaction_id, amount)
+            self._shows.running_cost_told(event.transaction_id, amount)
 
 
 def _amount(number: float) -> Decimal | None:

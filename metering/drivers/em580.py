@@ -16,7 +16,8 @@ from metering.clock import SystemClock
 from metering.drivers.modbus_meter import IdentifiedModbusMeter
 from metering.drivers.registers import Block
 from metering.meter import MeterError
-from metering.signed import LONGEST_TARIFF, Holder, Subject
+from metering.signed import LONGEST_TARIFF, NAMED_BY, Holder, Subject
+from metering.time_quality import TimeStatus
 
 _log = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ class Em580(IdentifiedModbusMeter):
             raise MeterError(f"{self}: what should be its public key is none", transient=False)
         return data[:size]
 
-    async def begin(self, subject: Subject, charge_point: str) -> None:
+    async def begin(self, subject: Subject, charge_point: str, time: TimeStatus) -> None:
         """Take the begin of a transaction; one that is open is aborted, a record that nobody took is given up.
 
         Raises:
@@ -110,8 +111,9 @@ class Em580(IdentifiedModbusMeter):
         if state is not State.NOT_READY:
             _log.warning("%s: gives up a record that nobody took (%s)", self, state.name)
             await self.confirm()
-        await self._set_clock()
-        identity = f"<=>{subject.transaction_id}"  # whole, however long the tariff is
+        if time is not TimeStatus.UNKNOWN:
+            await self._set_clock(synchronized=time is TimeStatus.SYNCHRONIZED)
+        identity = f"{NAMED_BY}{subject.transaction_id}"  # whole, however long the tariff is
         tariff = subject.tariff[: LONGEST_TARIFF - len(identity)]
         await self._write(_TARIFF_TEXT[0], _text(tariff + identity, _TARIFF_TEXT[1]))
         await self._write(_IDENTIFICATION, _identification(subject.holder))
@@ -165,8 +167,11 @@ class Em580(IdentifiedModbusMeter):
     async def _command(self, letter: str) -> None:
         await self._write(_COMMAND, (ord(letter),))
 
-    async def _set_clock(self) -> None:
-        """Set the meter's clock where it is off: before a transaction, never inside one."""
+    async def _set_clock(self, *, synchronized: bool) -> None:
+        """Set the meter's clock where it is off: before a transaction, never inside one.
+
+        The meter signs with the letter S that its clock is synchronized: it is told so by whoever vouches for it only.
+        """
         words = await self._words(_UTC, 4)
         low_first, now_s = words[::-1], self._clock.now().timestamp()
         # Which register comes first, a clock that is set shows by itself.
@@ -177,7 +182,7 @@ class Em580(IdentifiedModbusMeter):
         wanted = [int(now_s) >> shift & 0xFFFF for shift in (48, 32, 16, 0)]
         await self._write(_LOCAL_OFFSET, (0,))
         await self._write(_UTC, wanted if big else wanted[::-1])
-        await self._write(_TIME_SYNCHRONIZED, (1,))
+        await self._write(_TIME_SYNCHRONIZED, (int(synchronized),))
 
     async def _words(self, address: int, count: int) -> list[int]:
         words: list[int] = []

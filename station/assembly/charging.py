@@ -55,7 +55,7 @@ async def charging(basis: Basis) -> Charging:
     """
     configuration, database, clock = basis.configuration, basis.database, basis.clock
     settings, outbox = basis.settings, basis.outbox
-    metrology = Metrology(BillingMeters(basis.facts("meter"), clock), SignedRecords(database, clock))
+    metrology = Metrology(BillingMeters(basis.facts("meter"), basis.outbox, clock), SignedRecords(database, clock))
     metrology.meters.on_foreign = lambda evse_id, reason: basis.security_events.report(
         SecurityEventType.TAMPER_DETECTION_ACTIVATED, f"EVSE {evse_id}: {reason}"
     )
@@ -92,7 +92,7 @@ async def _evse(config: EvseConfig, basis: Basis, desk: Desk, metrology: Metrolo
     driver = site.open_meter(config)
     rules = Plausibility(config.max_current_a * 230.0 * config.phases * _OVERHEAD)
     meter = PlausibleMeter(driver, rules, clock.monotonic)
-    metrology.meters.trust(config.id, meter, await outbox.latest_of(config.id))
+    await metrology.meters.trust(config.id, meter)
     watch = MeterWatch(f"meter of EVSE {config.id}", meter, clock)
     evse = Evse(layout, site.board(config), watch, Recorder(outbox, watch, settings, clock), settings, clock)
     evse.sampler = Sampler(evse, watch, outbox, settings, clock)

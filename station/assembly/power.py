@@ -21,7 +21,7 @@ from station.limits.load_management import Influences, LoadManagement
 from station.limits.priorities import Priorities
 from station.limits.profiles import Profiles
 from station.limits.shared_limits import SharedLimits
-from station.limits.tariff_steering import TariffSteering
+from station.limits.tariff_steering import TARIFF_KNOWN_FOR_S, TariffSteering
 from station.model import BootReason
 from station.protection.back_plate_watch import BackPlateWatch
 from station.protection.contactor_count import ContactorRecord
@@ -89,9 +89,10 @@ async def power(basis: Basis, evses: Mapping[int, Evse]) -> Power:
 
 
 def tariff_period(load: LoadManagement) -> str | None:
-    """The tariff period that the grid meter tells."""
-    sample = load.controller.last_sample
-    return sample.tariff_period if sample is not None else None
+    """The tariff period that the grid meter tells; None: it tells none, or has been silent for too long."""
+    sample, age_s = load.controller.last_sample, load.controller.sample_age_s
+    known = sample is not None and age_s is not None and age_s < TARIFF_KNOWN_FOR_S
+    return sample.tariff_period if sample is not None and known else None
 
 
 async def _grid_orders(basis: Basis) -> GridOrders | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from station.billing.price import Charge, PeriodReading, bill, idle_time
-from station.model import ChargingState
+from station.model import ChargingState, EventType
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -31,50 +32,70 @@ class Billing:
         self._evses = evses
         self._clock = clock
         self._period: str | None = None
+        self._begins: deque[tuple[TransactionEvent, str | None]] = deque()
+        """begins of this life on their way to the disk, with the tariff period of that moment"""
+        outbox.on_append.append(self._recorded)
 
     @property
     def period_changed(self) -> bool:
         """Whether the grid meter tells another tariff period than was last followed."""
         return self.tariff_period() != self._period
 
+    def _recorded(self, event: TransactionEvent) -> None:
+        if event.event_type is EventType.STARTED:
+            self._begins.append((event, self.tariff_period()))
+
     async def begun(self, event: TransactionEvent) -> None:
         """A transaction is on record: its first period begins with its own register.
+
+        Of one that began in another life nobody knows in which tariff period that was.
 
         Raises:
             StorageError: it is not on disk; call again.
         """
+        await self._write_begins()
+        await self._begin(event, None)
+
+    async def _write_begins(self) -> None:
+        while self._begins:
+            await self._begin(*self._begins[0])
+            self._begins.popleft()
+
+    async def _begin(self, event: TransactionEvent, period: str | None) -> None:
         if not await self._log.periods(event.transaction_id):
             register_wh = event.register.energy_import_wh if event.register is not None else None
-            period = PeriodReading(self.tariff_period(), event.occurred_at, register_wh)
-            await self._log.begin_period(event.transaction_id, period)
+            first = PeriodReading(period, event.occurred_at, register_wh)
+            await self._log.begin_period(event.transaction_id, first)
 
     async def ended(self, event: TransactionEvent) -> Bill | None:
         """A transaction is at its end: what it cost; None where nothing had a price.
 
+        A bill that was made stays: what it was made of is not kept as long.
+
         Raises:
             StorageError: the bill is not on disk; call again.
         """
-        register = event.register
+        register, found = event.register, await self._log.get(event.transaction_id)
         end_wh = register.energy_import_wh if register is not None else None
-        cost = await self._bill(event.transaction_id, end_wh, event.lasted_s)
-        if cost is not None:
+        cost = found.bill if found is not None else None
+        if cost is None and (cost := await self._bill(event.transaction_id, end_wh, event.lasted_s)) is not None:
             await self._log.note_bill(event.transaction_id, cost)
-            if self.on_billed is not None:
-                self.on_billed(event.transaction_id, cost)
+        if cost is not None and self.on_billed is not None:
+            self.on_billed(event.transaction_id, cost)
         return cost
 
-    async def follow_tariff(self) -> list[tuple[int, str, PeriodReading]]:
+    async def follow_tariff(self) -> AsyncGenerator[tuple[int, str, PeriodReading]]:
         """Where the grid meter tells another period, each running transaction gets a register of its own there.
 
-        Returns (EVSE, transaction, reading) of those.
+        Yields (EVSE, transaction, reading) of each that is on disk.
 
         Raises:
             StorageError: not all of them are on disk; call again.
         """
+        await self._write_begins()
         if not self.period_changed:
-            return []
+            return
         period = self.tariff_period()
-        begun: list[tuple[int, str, PeriodReading]] = []
         for evse in self._evses.values():
             if (transaction := evse.state.transaction) is None or not transaction.recorded:
                 continue
@@ -87,9 +108,8 @@ class Billing:
             await self._log.begin_period(transaction.id, begins)
             if evse.signing is not None and reading is not None:
                 await evse.signing.divide(transaction.id, reading)
-            begun.append((evse.id, transaction.id, begins))
+            yield evse.id, transaction.id, begins
         self._period = period
-        return begun
 
     async def bill_so_far(self, evse: Evse) -> Bill | None:
         """What the running transaction of an EVSE costs until now; None: there is none, or nothing has a price.

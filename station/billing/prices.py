@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from station.billing.transaction_log import price_list_from, price_list_text
+from station.records.database import StorageError
 
 if TYPE_CHECKING:
     from station.billing.price import PriceList
@@ -16,6 +17,8 @@ _log = logging.getLogger(__name__)
 
 # A transaction's begin copies one of these in the same write (migration 7): their names are known there.
 _OWNERS, _INSTALLED = "list", "installed"
+_TOLD = "told"
+"""what the register journal was told of last"""
 
 
 class Prices:
@@ -25,6 +28,7 @@ class Prices:
         self._facts = facts
         self.current: PriceList | None = None
         self.on_change: Callable[[PriceList | None], None] | None = None
+        self._told = ""
 
     async def load(self, installed: PriceList | None = None) -> None:
         """Take what the owner has said, which outweighs what the installation file says.
@@ -36,7 +40,7 @@ class Prices:
         text = _text(installed)
         if kept.get(_INSTALLED, "") != text:
             await self._facts.save(_INSTALLED, text)
-        self.current = installed
+        self.current, self._told = installed, kept.get(_TOLD, "")
         if (owners := kept.get(_OWNERS)) is not None:
             self.current = None
             try:
@@ -52,8 +56,19 @@ class Prices:
         """
         await self._facts.save(_OWNERS, _text(prices))
         self.current = prices
+        await self.tell()
+
+    async def tell(self) -> None:
+        """Say which prices are in force where others were when that was said last, also in a life before this one."""
+        if (text := _text(self.current)) == self._told:
+            return
+        self._told = text
         if self.on_change is not None:
-            self.on_change(prices)
+            self.on_change(self.current)
+        try:
+            await self._facts.save(_TOLD, text)
+        except StorageError as error:
+            _log.error("which prices the journal knows is not on disk, and will be told again: %s", error)
 
     async def forget(self) -> None:
         """What the installation file says counts again, from the next start on.

@@ -34,6 +34,8 @@ LINGER_S = 60.0
 """how long the last message stays for a driver who has unplugged; then the next one shall not read it"""
 MOST_COST = Decimal(1_000_000_000)
 """more than this is no cost of a charge"""
+_MOST_TOTALS = 100
+"""costs that wait for a disk that refuses; those that an end is answered with come beside them"""
 
 
 @frozen
@@ -155,16 +157,20 @@ class TariffAndCost:
             self.display.show(found[0], Topic.TARIFF, content, transaction_id, personal=True)
 
     def cost_told(self, transaction_id: str, amount: Decimal) -> None:
-        """A transaction costs this so far, or did when it has ended (I02.FR.03, I02.FR.04)."""
+        """A transaction costs this so far, or did when it has ended (I02.FR.03)."""
         found = self._account_of(transaction_id)
-        if found is None:
-            return
-        evse_id, account = found
-        account.told = amount
-        account.total_told = account.ended
-        if account.ended:
-            self._note_total(transaction_id, amount)
-        self._show_cost(evse_id, account)
+        if found is not None:
+            evse_id, account = found
+            account.told, account.total_told = amount, account.ended
+            self._show_cost(evse_id, account)
+        if (found is None or found[1].ended) and len(self._totals) < _MOST_TOTALS:
+            self._note_total(transaction_id, amount)  # its driver has left, or nobody here knows it: nor does the log
+
+    def running_cost_told(self, transaction_id: str, amount: Decimal) -> None:
+        """A transaction had cost this when something happened in it (I02.FR.04); once it has ended that is no total."""
+        found = self._account_of(transaction_id)
+        if found is not None and not found[1].ended:
+            self.cost_told(transaction_id, amount)
 
     def end_answered(self, transaction_id: str, total: Decimal | None) -> None:
         """The CSMS has taken the end of a transaction, and tells its total or does not (I03.FR.03).

@@ -15,15 +15,16 @@ from station.billing.price import Bill, PeriodReading, PriceList, exact_wh
 from station.records import payloads
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from pydantic import TypeAdapter
 
-    from station.records.database import Database, Row, Value
+    from station.records.database import Database, Row, Statement, Value
 
 T = TypeVar("T")
 _NUMBER, _BEGAN_AT = 1, 5
 """their places among the columns"""
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 _COLUMNS = (
     "transaction_id, number, evse_id, token, token_type, began_at, ended_at, stopped_reason, begin_wh, begin_read_at,"
@@ -177,7 +178,7 @@ class TransactionLog:
             f"SELECT {_COLUMNS} FROM transactions {where} ORDER BY began_at DESC, number DESC LIMIT ? OFFSET ?",
             (*values, most, skip),
         )
-        return Found(int(str(counted[0][0])), [_transaction(row) for row in rows])
+        return Found(int(str(counted[0][0])), _readable(rows))
 
     async def pages(self, search: Search, size: int = 250) -> AsyncGenerator[list[Transaction]]:
         """All transactions that fit, the oldest first; each page is read when it is asked for.
@@ -194,27 +195,25 @@ class TransactionLog:
                 (*values, *after, size),
             )
             if rows:
-                yield [_transaction(row) for row in rows]
+                yield _readable(rows)
             if len(rows) < size:
                 return
             after = (rows[-1][_BEGAN_AT], rows[-1][_NUMBER])
 
     async def get(self, transaction_id: str) -> Transaction | None:
-        """One of them; None: it is not on record."""
+        """One of them; None: it is not on record, or cannot be read."""
         rows = await self._database.rows(
             f"SELECT {_COLUMNS} FROM transactions WHERE transaction_id = ?", (transaction_id,)
         )
-        return _transaction(rows[0]) if rows else None
+        return next(iter(_readable(rows)), None)
 
     async def periods(self, transaction_id: str) -> list[PeriodReading]:
         """Where its tariff periods begin; the first is where it begins itself."""
         rows = await self._database.rows(
             "SELECT period, at, energy_wh FROM tariff_readings WHERE transaction_id = ? ORDER BY id", (transaction_id,)
         )
-        return [
-            PeriodReading(str(period) or None, _moment(at), None if energy_wh is None else float(str(energy_wh)))
-            for period, at, energy_wh in rows
-        ]
+        # One that cannot be read divides all the same: nobody is asked for what lies on both sides of it.
+        return [payloads.read(_period, row) or PeriodReading(None, _NEVER, None) for row in rows]
 
     async def begin_period(self, transaction_id: str, reading: PeriodReading) -> None:
         """A tariff period begins within a transaction.
@@ -266,14 +265,30 @@ class TransactionLog:
         Raises:
             StorageError: it is not on disk.
         """
+
+        def right(at: datetime) -> datetime:
+            return at + correction if at <= until else at
+
+        await self._database.write_together(*await self.corrected(transaction_id, correction, right, begun=begun))
+
+    async def corrected(
+        self, transaction_id: str, correction: timedelta, right: Callable[[datetime], datetime], *, begun: bool
+    ) -> list[Statement]:
+        """What is to be written to correct it: with the events in one write, so that the two never differ.
+
+        `right` gives a time as a clock that was right would have had it.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
         found = await self.get(transaction_id)
         if found is None:
-            return
+            return []
 
         def moved(at: datetime | None, of_begin: bool) -> str | None:
             if at is None:
                 return None
-            return (at + correction if at <= until and (begun or not of_begin) else at).isoformat()
+            return (right(at) if begun or not of_begin else at).isoformat()
 
         corrected_s = (found.corrected_s or 0.0) + correction.total_seconds()
         times = (
@@ -282,19 +297,21 @@ class TransactionLog:
             moved(found.ended_at, False),
             moved(found.end.read_at, False),
         )
-        await self._database.write(
-            "UPDATE transactions SET began_at = ?, begin_read_at = ?, ended_at = ?, end_read_at = ?, corrected_s = ?"
-            " WHERE transaction_id = ?",
-            (*times, corrected_s, transaction_id),
+        rows = await self._database.rows(
+            "SELECT id, at FROM tariff_readings WHERE transaction_id = ?", (transaction_id,)
         )
-        if begun:  # else its periods began in another life
-            rows = await self._database.rows(
-                "SELECT id, at FROM tariff_readings WHERE transaction_id = ?", (transaction_id,)
-            )
-            await self._database.write_many(
+        return [
+            (
+                "UPDATE transactions SET began_at = ?, begin_read_at = ?, ended_at = ?, end_read_at = ?,"
+                " corrected_s = ? WHERE transaction_id = ?",
+                [(*times, corrected_s, transaction_id)],
+            ),
+            # Of a begin in another life its periods began there too: they stay.
+            (
                 "UPDATE tariff_readings SET at = ? WHERE id = ?",
-                [(moved(_moment(at), True), number) for number, at in rows],
-            )
+                [(moved(at, True), one) for one, text in rows if (at := payloads.read(_moment, text)) is not None],
+            ),
+        ]
 
     async def newest(self) -> int:
         """The number of the newest transaction that there ever was; 0 before the first.
@@ -338,7 +355,9 @@ def _where(search: Search) -> tuple[str, list[Value]]:
             values.append(value)
     if search.token is not None:
         head, ellipsis, tail = search.token.partition("…")
-        if ellipsis:
+        if search.token == "…":  # all that is shown of a key code, and of what is too short for more
+            conditions.append("(token_type = 'KeyCode' OR length(token) < 3)")
+        elif ellipsis:
             conditions.append("substr(token, 1, ?) = ? COLLATE NOCASE AND substr(token, ?) = ? COLLATE NOCASE")
             values += [len(head), head, -len(tail) if tail else 1_000, tail]
         else:
@@ -352,6 +371,17 @@ def _where(search: Search) -> tuple[str, list[Value]]:
 def _utc(moment: datetime | None) -> str | None:
     """As the log holds it, where moments are compared as text."""
     return moment.astimezone(UTC).isoformat() if moment is not None else None
+
+
+def _readable(rows: list[Row]) -> list[Transaction]:
+    return [one for row in rows if (one := payloads.read(_transaction, row)) is not None]
+
+
+def _period(row: Row) -> PeriodReading:
+    period, at, energy_wh = row
+    register_wh = None if energy_wh is None else float(str(energy_wh))
+    exact_wh(register_wh)  # one bit more or less makes a number that no register shows
+    return PeriodReading(str(period) or None, _moment(at), register_wh)
 
 
 def _transaction(row: Row) -> Transaction:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from station.evse import Evse
     from station.settings import Settings
 
-_KNOWN_FOR_S = 900.0
+TARIFF_KNOWN_FOR_S = 900.0
 """what a meter that has been silent for so long told of prices may not be so any more"""
 _UNKNOWN_W = 16.0 * 230.0
 """one phase of 16 A: what a vehicle is reckoned to charge with until it has drawn, so that it begins early enough"""
@@ -74,7 +74,7 @@ class TariffSteering:
         charged_wh = register_wh - self._began_wh.setdefault(evse.id, register_wh) if register_wh is not None else 0.0
         drawn_w = (latest.power_w if latest is not None else None) or 0.0
         self._drawn_w[evse.id] = max(self._drawn_w.get(evse.id, 0.0), drawn_w)
-        known = self._clock.monotonic() - self._told_s < _KNOWN_FOR_S
+        known = self._clock.monotonic() - self._told_s < TARIFF_KNOWN_FOR_S
         verdict = judge(
             plan,
             self._tariff if known else None,

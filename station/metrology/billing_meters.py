@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from metering.journal import Details
     from metering.plausibility import PlausibleMeter
     from station.evse import Evse
-    from station.model import TransactionEvent
     from station.records.fact_store import FactStore
+    from station.records.outbox import Outbox
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +39,8 @@ class KnownMeter:
     """what was recorded before this is of another meter"""
     register_wh: float | None = None
     """what it showed then"""
+    after_event: int | None = None
+    """the newest event then: it says what was recorded before whatever clocks said; None: noted by an older program"""
 
 
 @frozen
@@ -56,8 +58,9 @@ class Exchange:
 class BillingMeters:
     """Remembers meters, and lets them be exchanged."""
 
-    def __init__(self, facts: FactStore, clock: Clock) -> None:
+    def __init__(self, facts: FactStore, outbox: Outbox, clock: Clock) -> None:
         self._facts = facts
+        self._outbox = outbox
         self._clock = clock
         self._known: dict[int, KnownMeter] = {}
         self.note: Callable[[JournalEvent, Details, int], None] = lambda event, details, evse: None
@@ -79,11 +82,18 @@ class BillingMeters:
             except (ValueError, TypeError) as error:
                 _log.error("what is known of the meter of EVSE %s cannot be read: %s", evse, error)
 
-    def trust(self, evse_id: int, meter: PlausibleMeter, recorded: Iterable[TransactionEvent]) -> None:
-        """Tell a meter's guard what the meter showed before."""
+    async def trust(self, evse_id: int, meter: PlausibleMeter) -> None:
+        """Tell a meter's guard what the meter showed before.
+
+        Raises:
+            StorageError: the records cannot be read.
+        """
         known = self._known.get(evse_id, KnownMeter())
         since = datetime.fromisoformat(known.exchanged_at) if known.exchanged_at is not None else None
-        believed = least_register([event for event in recorded if since is None or event.occurred_at >= since])
+        recorded = await self._outbox.latest_of(evse_id, after=known.after_event or 0)
+        if since is not None and known.after_event is None:
+            recorded = [event for event in recorded if event.occurred_at >= since]
+        believed = least_register(recorded)
         if believed is None and since is not None and known.register_wh is not None:
             believed = Reading(since, energy_import_wh=known.register_wh)
         meter.trust(believed, serial_number=known.serial_number)
@@ -126,7 +136,8 @@ class BillingMeters:
             self.note(JournalEvent.METER_ROLLED_OVER, details, evse.id)
             known = self._known.get(evse.id, KnownMeter())
             shown = reading.energy_import_wh if reading is not None else None
-            await self._keep(evse.id, replace(known, exchanged_at=self._clock.now().isoformat(), register_wh=shown))
+            now, newest = self._clock.now().isoformat(), await self._outbox.newest()
+            await self._keep(evse.id, replace(known, exchanged_at=now, register_wh=shown, after_event=newest))
 
     async def exchange(self, evse: Evse, by: str, reason: str) -> Exchange:
         """Believe another meter from now on; `by` answers for it.
@@ -143,8 +154,8 @@ class BillingMeters:
         known = self._known.get(evse.id, KnownMeter())
         if old_serial is None:
             old_serial = known.serial_number
-        now = self._clock.now().isoformat()
-        await self._keep(evse.id, KnownMeter(exchanged_at=now))
+        now, newest = self._clock.now().isoformat(), await self._outbox.newest()
+        await self._keep(evse.id, KnownMeter(exchanged_at=now, after_event=newest))
         await evse.meter.accept_exchange()
         reading = await evse.meter.fresh()
         done = Exchange(
@@ -162,7 +173,7 @@ class BillingMeters:
             "new_register_wh": _shown(done.new_register_wh),
         }
         self.note(JournalEvent.METER_EXCHANGE, details, evse.id)
-        await self._keep(evse.id, KnownMeter(done.new_serial, now, done.new_register_wh))
+        await self._keep(evse.id, KnownMeter(done.new_serial, now, done.new_register_wh, newest))
         return done
 
     async def _keep(self, evse_id: int, known: KnownMeter) -> None:
@@ -175,11 +186,13 @@ def _read(told: object) -> KnownMeter:
     if not isinstance(told, dict):
         raise TypeError(f"{type(told).__name__} is no object")
     kept = cast("dict[str, object]", told)
-    serial, exchanged, register = (kept.get(name) for name in ("serial_number", "exchanged_at", "register_wh"))
+    names = ("serial_number", "exchanged_at", "register_wh", "after_event")
+    serial, exchanged, register, newest = (kept.get(name) for name in names)
     return KnownMeter(
         serial if isinstance(serial, str) else None,
         datetime.fromisoformat(exchanged).isoformat() if isinstance(exchanged, str) else None,
         register if isinstance(register, int | float) else None,
+        newest if isinstance(newest, int) else None,
     )
 
 

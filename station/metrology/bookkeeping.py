@@ -73,6 +73,7 @@ class Bookkeeper:
         self._outbox = sources.outbox
         self._billing = sources.billing
         self._evses = sources.evses
+        self._prices = sources.prices
         self._time = sources.time
         self._meters = sources.meters
         self._clock = clock
@@ -90,7 +91,10 @@ class Bookkeeper:
         self._opened = False
         self._versions: dict[str, str] = {}
         self._reason = ""
-        self._corrections: list[tuple[timedelta, datetime]] = []
+        sources.outbox.corrected_besides = lambda transaction, correction, begun: sources.log.corrected(
+            transaction, correction.by, lambda at: correction.moment(at, clock.now()), begun=begun
+        )
+        sources.outbox.on_corrected = self._times_corrected
         sources.outbox.on_append.append(lambda _: self._due.set())
         sources.time.on_corrected.append(self._corrected)
         sources.prices.on_change = lambda new: self.note(JournalEvent.PRICES, _told(new))
@@ -124,6 +128,7 @@ class Bookkeeper:
         if before is not None and before != self._versions:
             old = {f"before_{name}": value for name, value in before.items()}
             self.note(JournalEvent.SOFTWARE, {**self._versions, **old})
+        await self._prices.tell()  # the installation file may ask another one than before
         if self.journal.damaged is not None:
             self._found_damaged(self.journal.damaged)
         self._opened = True
@@ -157,6 +162,7 @@ class Bookkeeper:
         Raises:
             JournalError, StorageError: the disk refuses; nothing is forgotten, so the caller tries again later.
         """
+        await self._follow_tariff()
         await self._open()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep(), name="bookkeeping")
@@ -188,10 +194,10 @@ class Bookkeeper:
     async def _keep(self) -> None:
         while True:
             self._due.clear()
+            await self._follow_tariff()
             await self._write_notes()
             await self._correct_times()
             await self._follow_events()
-            await self._follow_tariff()
             await self._due.wait()
 
     async def _write_notes(self) -> None:
@@ -239,7 +245,8 @@ class Bookkeeper:
         }
 
     async def _follow_tariff(self) -> None:
-        for evse_id, transaction_id, begins in await self._billing.follow_tariff():
+        """Whatever becomes of the journal: what divides the energy of two prices is read now or never."""
+        async for evse_id, transaction_id, begins in self._billing.follow_tariff():
             register_wh = exact_wh(begins.energy_wh)
             details: Details = {
                 "transaction": transaction_id,
@@ -247,7 +254,6 @@ class Bookkeeper:
                 "register_wh": str(register_wh) if register_wh is not None else None,
             }
             self.note(JournalEvent.TARIFF, details, evse_id)
-        await self._write_notes()
 
     async def _watch(self, evse: Evse) -> None:
         """Faults, the tamper switch, and which meter it is."""
@@ -297,20 +303,16 @@ class Bookkeeper:
         if before.source in NOBODY_TOLD:
             wrong = Correction(self._first, by=correction, since=self._booted_at, until=now - correction)
             self._outbox.correct_times(wrong)
-            self._corrections.append((correction, now - correction))
         self._booted_at += correction
 
     async def _correct_times(self) -> None:
-        """What this life recorded before anybody told it the time gets its right times."""
-        while self._corrections:
-            correction, until = self._corrections[0]
-            for transaction_id, begun in (await self._outbox.corrected()).items():
-                await self._log.correct(transaction_id, correction, until, begun=begun)
-                seconds = round(correction.total_seconds(), 3)
-                details: Details = {"transaction": transaction_id, "correction_s": seconds}
-                self.note(JournalEvent.TIME_CORRECTED, details)
-            self._corrections.pop(0)
-            await self._write_notes()
+        """What this life recorded before anybody told it the time gets its right times, in the log too."""
+        await self._outbox.corrected()
+        await self._write_notes()
+
+    def _times_corrected(self, transaction_id: str, correction: Correction) -> None:
+        seconds = round(correction.by.total_seconds(), 3)
+        self.note(JournalEvent.TIME_CORRECTED, {"transaction": transaction_id, "correction_s": seconds})
 
     # Small things
 

@@ -18,7 +18,7 @@ from metering.frozen import frozen
 from metering.meter import MeterError
 from metering.ocmf import RecordError
 from metering.ocmf_signer import fingerprint
-from metering.signed import Holder, MeterState, Reason, Signatory, SignedReading, Subject, payload
+from metering.signed import NAMED_BY, Holder, MeterState, Reason, Signatory, SignedReading, Subject, payload
 from metering.time_quality import TimeStatus
 from station.billing.price import exact_wh
 from station.metrology.signed_records import KnownKey, SignedRecord
@@ -135,7 +135,7 @@ class Signatures:
             await self._prepare()
             meter = self._means.meter
             if meter is not None:
-                await self._ask(meter.begin(subject, self._means.signatory().charge_point))
+                await self._ask(meter.begin(subject, self._means.signatory().charge_point, self.time_status()))
                 return None
             record = _first(await self._of(subject.transaction_id))
             if record is None:
@@ -307,6 +307,8 @@ class Signatures:
             await self._ask(meter.confirm())
         except UnsignedError as error:  # the next begin does it
             _log.warning("EVSE %d: the meter does not forget its record: %s", self._evse_id, error)
+        if record.transaction_id != transaction_id:  # kept where it belongs; of this one it has begun nothing
+            raise UnsignedError(f"the meter has signed transaction {record.transaction_id}", transient=False)
         return record
 
     async def _of(self, transaction_id: str) -> list[SignedRecord]:
@@ -335,8 +337,15 @@ def _ends(record: SignedRecord) -> bool:
 
 
 def _subject(begin: SignedRecord, transaction_id: str) -> Subject:
-    """Who the begin was signed for: the end is signed for the same."""
-    record = ocmf.parse(begin.text.encode())
+    """Who the begin was signed for: the end is signed for the same.
+
+    Raises:
+        UnsignedError: flash memory has spoilt the begin.
+    """
+    try:
+        record = ocmf.parse(begin.text.encode())
+    except RecordError as error:
+        raise UnsignedError(f"the record of the begin {error}", transient=False) from error
     flags = record.fields.get("IF")
     holder = Holder(
         record.text("IT") or "NONE",
@@ -348,7 +357,9 @@ def _subject(begin: SignedRecord, transaction_id: str) -> Subject:
 
 
 def _of_meter(data: bytes, evse_id: int, key: str, transaction_id: str, now: datetime) -> SignedRecord:
+    """A record as its meter gave it: of the transaction that it names, else of the one that has ended."""
     record = ocmf.parse(data)
+    _, named, identity = (record.text("TT") or "").rpartition(NAMED_BY)
     page = record.text("PG") or ""
     last = record.readings[-1] if record.readings else None
     moment = last.time.moment if last is not None and last.time is not None else None
@@ -358,7 +369,7 @@ def _of_meter(data: bytes, evse_id: int, key: str, transaction_id: str, now: dat
         key,
         page[:1],
         int(page[1:]),
-        transaction_id,
+        identity if named else transaction_id,
         (last.reason if last is not None else None) or "",
         moment or now,
         float(wh) if wh is not None else None,

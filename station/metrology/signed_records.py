@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from metering.frozen import frozen
+from station.records.payloads import read
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -44,7 +46,8 @@ class KnownKey:
     signer: str
     """station or meter"""
     spki: bytes
-    since: datetime
+    since: datetime | None
+    """None: flash memory has spoilt it, which keeps no key from being used"""
 
 
 class SignedRecords:
@@ -98,7 +101,7 @@ class SignedRecords:
         rows = await self._database.rows(
             f"SELECT {_COLUMNS} FROM signed_records WHERE transaction_id = ? ORDER BY number", (transaction_id,)
         )
-        return [_record(row) for row in rows]
+        return _readable(rows)
 
     async def after(self, number: int, most: int) -> list[SignedRecord]:
         """The records that were kept after the one of a number.
@@ -109,7 +112,7 @@ class SignedRecords:
         rows = await self._database.rows(
             f"SELECT {_COLUMNS} FROM signed_records WHERE number > ? ORDER BY number LIMIT ?", (number, most)
         )
-        return [_record(row) for row in rows]
+        return _readable(rows)
 
     async def keys(self) -> list[KnownKey]:
         """Every key that there ever was, the oldest first.
@@ -121,7 +124,7 @@ class SignedRecords:
             "SELECT fingerprint, evse_id, signer, spki, since FROM signing_keys ORDER BY rowid"
         )
         return [
-            KnownKey(str(name), int(str(evse_id)), str(signer), _bytes(spki), datetime.fromisoformat(str(since)))
+            KnownKey(str(name), int(str(evse_id)), str(signer), _bytes(spki), read(datetime.fromisoformat, str(since)))
             for name, evse_id, signer, spki, since in rows
         ]
 
@@ -133,8 +136,12 @@ class SignedRecords:
         """
         await self._database.write(
             "INSERT OR IGNORE INTO signing_keys (fingerprint, evse_id, signer, spki, since) VALUES (?, ?, ?, ?, ?)",
-            (key.fingerprint, key.evse_id, key.signer, key.spki, key.since.isoformat()),
+            (key.fingerprint, key.evse_id, key.signer, key.spki, (key.since or self._clock.now()).isoformat()),
         )
+
+
+def _readable(rows: Iterable[Row]) -> list[SignedRecord]:
+    return [record for row in rows if (record := read(_record, row)) is not None]
 
 
 def _record(row: Row) -> SignedRecord:

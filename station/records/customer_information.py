@@ -136,7 +136,9 @@ class CustomerInformation:
             f"SELECT DISTINCT {_VALUE}, {_TYPE}"
             f" FROM events WHERE {_VALUE} IS NOT NULL AND ({_VALUE} = ?1 OR EXISTS ("
             f"  SELECT 1 FROM json_each({READABLE}, '$.id_token.additional_info') AS info"
-            "  WHERE lower(json_extract(info.value, '$[0]')) = ?1))",
+            "  WHERE lower(json_extract(info.value, '$[0]')) = ?1))"
+            # The log outlives the events.
+            " UNION SELECT lower(token), token_type FROM transactions WHERE token = ?1 COLLATE NOCASE",
             (identifier,),
         )
         cached = {key for key, _ in self._tokens.entries() if key[0] == identifier}

@@ -20,6 +20,8 @@ _log = logging.getLogger(__name__)
 
 Value = str | int | float | bytes | None
 Row = tuple[Value, ...]
+Statement = tuple[str, Iterable[Sequence[Value]]]
+"""SQL, and the values of each time that it is executed"""
 
 
 class StorageError(Exception):
@@ -52,7 +54,7 @@ class Database:
         """
         await self.write_together((sql, rows))
 
-    async def write_together(self, *writes: tuple[str, Iterable[Sequence[Value]]]) -> None:
+    async def write_together(self, *writes: Statement) -> None:
         """Execute each statement for each of its rows: all of them, or none.
 
         Raises:

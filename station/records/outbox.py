@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from metering.clock import Clock
+    from station.records.database import Statement
 
 _SETTLED_AT_ONCE = 64
 """answers that are noted in one write; a power cut before it only means that as many are sent again"""
@@ -70,6 +71,10 @@ class Outbox:
         self._corrected: dict[str, bool] = {}
         self.on_append: list[Callable[[TransactionEvent], None]] = []
         """told of each event that is on disk"""
+        self.corrected_besides: Callable[[str, Correction, bool], Awaitable[list[Statement]]] = _nothing
+        """what else is written with a correction of a transaction, which may be that of its begin"""
+        self.on_corrected: Callable[[str, Correction], None] = lambda transaction, correction: None
+        """told of each transaction of which times were corrected, once that is on disk"""
 
     async def check(self) -> None:
         """See that the record can be read, before anybody counts on it.
@@ -287,6 +292,11 @@ class Outbox:
             )
             both = [(one.id, one.event, due.event(one.event, now)) for one in _readable(rows)]
             moved = [(number, event) for number, before, event in both if event != before]
+            found: dict[str, bool] = {}
+            for _, event in moved:
+                begun = event.event_type is EventType.STARTED
+                found[event.transaction_id] = begun or found.get(event.transaction_id, False)
+            besides = [await self.corrected_besides(identity, due, begun) for identity, begun in found.items()]
             await self._database.write_together(
                 (
                     "UPDATE events SET occurred_at = ?, payload = ? WHERE id = ?",
@@ -297,17 +307,19 @@ class Outbox:
                     ],
                 ),
                 *await self.for_end.corrected(due, now),
+                *(statement for statements in besides for statement in statements),
             )
             self._corrections.applied()
-            for _, event in moved:
-                begun = event.event_type is EventType.STARTED
-                self._corrected[event.transaction_id] = begun or self._corrected.get(event.transaction_id, False)
+            for identity, begun in found.items():
+                self._corrected[identity] = begun or self._corrected.get(identity, False)
+                self.on_corrected(identity, due)
 
-    async def latest_of(self, evse_id: int, most: int = 50) -> list[TransactionEvent]:
-        """The newest events of an EVSE, in order."""
+    async def latest_of(self, evse_id: int, most: int = 50, *, after: int = 0) -> list[TransactionEvent]:
+        """The newest events of an EVSE, in order, of those that were recorded after the event of a number."""
         rows = await self._database.rows(
-            "SELECT id, seq_no, offline, attempts, payload FROM events WHERE evse_id = ? ORDER BY id DESC LIMIT ?",
-            (evse_id, most),
+            "SELECT id, seq_no, offline, attempts, payload FROM events WHERE evse_id = ? AND id > ?"
+            " ORDER BY id DESC LIMIT ?",
+            (evse_id, after, most),
         )
         return [queued.event for queued in _readable(reversed(rows))]
 
@@ -335,6 +347,11 @@ class Outbox:
             (keep_settled,),
         )
         await self.for_end.prune()
+
+
+async def _nothing(transaction_id: str, correction: Correction, begun: bool) -> list[Statement]:
+    del transaction_id, correction, begun
+    return []
 
 
 def _readable(rows: Iterable[tuple[object, ...]]) -> list[Queued]:

@@ -68,6 +68,6 @@ def read(parse: Callable[[S], T], stored: S) -> T | None:
     """What is stored; None where flash memory has spoilt it: that hides nothing else, and stays on record."""
     try:
         return parse(stored)
-    except ValueError as error:
+    except (ValueError, ArithmeticError) as error:  # the latter of numbers that are none
         _log.error("something on the record of transactions cannot be read and is left out: %s", error)
         return None

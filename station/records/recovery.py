@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -91,6 +91,12 @@ class _Left:
     reading: Reading | None
     """what its meter shows now"""
 
+    @property
+    def shown(self) -> Reading | None:
+        """What its meter showed last: samples that were kept for the end may be newer than the last event."""
+        found = (last_register(self.recorded), _last_register_of(self.kept))
+        return max((one for one in found if one is not None), key=_register_wh, default=None)
+
 
 async def _left_behind(transaction_id: str, outbox: Outbox, evses: Mapping[int, Evse], clock: Clock) -> _Left | None:
     """What is known of a transaction; None where nothing of it can be read any more."""
@@ -125,13 +131,13 @@ def _awaits_meter(left: _Left) -> bool:
     signing = left.evse.signing
     if left.reading is not None and not (signing is not None and signing.signatures.by_meter):
         return False
-    left.evse.end_later(left.end, last_register(left.recorded), key_told=was_key_told(left.recorded))
+    left.evse.end_later(left.end, left.shown, key_told=was_key_told(left.recorded))
     return True
 
 
 async def _complete(left: _Left, settings: Settings) -> TransactionEvent:
     """The end with what the meter shows; of an EVSE that is gone with what is on record."""
-    evse, shown = left.evse, last_register(left.recorded)
+    evse, shown = left.evse, left.shown
     wanted = settings.sampled_tx_ended_measurands  # E06.FR.11
     offered = evse.offered if evse is not None else Phases[float].all(0.0)
     last = sampled_values(left.reading or shown, wanted, Context.TRANSACTION_END, settings, offered=offered)
@@ -171,11 +177,21 @@ def last_register(recorded: list[TransactionEvent]) -> Reading | None:
     for event in reversed(recorded):
         if event.register is not None:
             return Reading(event.register.taken_at, energy_import_wh=event.register.energy_import_wh)
-        for value in reversed(event.meter_values):
-            for taken in value.samples:
-                if taken.measurand is Measurand.ENERGY_IMPORT_REGISTER and taken.phase is None:
-                    return Reading(value.taken_at, energy_import_wh=taken.value)
+        if (found := _last_register_of(event.meter_values)) is not None:
+            return found
     return None
+
+
+def _last_register_of(values: Sequence[MeterValue]) -> Reading | None:
+    for value in reversed(values):
+        for taken in value.samples:
+            if taken.measurand is Measurand.ENERGY_IMPORT_REGISTER and taken.phase is None:
+                return Reading(value.taken_at, energy_import_wh=taken.value)
+    return None
+
+
+def _register_wh(reading: Reading) -> float:
+    return reading.energy_import_wh or 0.0
 
 
 def least_register(recorded: list[TransactionEvent]) -> Reading | None:

@@ -20,6 +20,7 @@ from metering.ocmf_keys import read_key
 from metering.ocmf_signature import verify
 from metering.reading import Phases, Reading
 from metering.signed import Holder, Subject
+from metering.time_quality import TimeStatus
 from tests.metering.em580_server import SERIAL, Em580Server, serving
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -68,7 +69,7 @@ async def test_a_transaction_is_begun_ended_signed_and_given_up_only_when_it_is_
         assert isinstance(meter, SigningMeter)
         key = read_key((await meter.public_key()).hex())
         assert (await meter.public_key(), key.curve) == (server.spki, "brainpoolp384r1")
-        await meter.begin(SUBJECT, "STATION 1")
+        await meter.begin(SUBJECT, "STATION 1", TimeStatus.SYNCHRONIZED)
         register[0] += 12_300.0
         record = await meter.end()
         assert await meter.end() == record  # until it is confirmed
@@ -85,7 +86,7 @@ async def test_a_transaction_is_begun_ended_signed_and_given_up_only_when_it_is_
 
 async def test_a_long_tariff_leaves_the_transaction_its_place() -> None:
     async with metering() as (meter, server):
-        await meter.begin(replace(SUBJECT, tariff="x" * 400), "STATION 1")
+        await meter.begin(replace(SUBJECT, tariff="x" * 400), "STATION 1", TimeStatus.SYNCHRONIZED)
         shown = server.text(0x6900, 126)
         assert len(shown) == 250
         assert shown.endswith("x<=>tx-4711")
@@ -93,7 +94,7 @@ async def test_a_long_tariff_leaves_the_transaction_its_place() -> None:
 
 async def test_what_identifies_a_transaction_is_where_the_meter_wants_it() -> None:
     async with metering() as (meter, server):
-        await meter.begin(SUBJECT, "STATION 1")
+        await meter.begin(SUBJECT, "STATION 1", TimeStatus.SYNCHRONIZED)
         assert [server.words[0x7000 + at] for at in range(7)] == [1, 1, 1, 1, 0, 0, 3]
         assert server.text(0x7007, 20) == "04A3B2C1D5E680"
         assert (server.words[0x701B], server.text(0x701C, 20)) == (1, "STATION 1")
@@ -102,26 +103,36 @@ async def test_what_identifies_a_transaction_is_where_the_meter_wants_it() -> No
         assert server.words[0x7060] == 1
 
 
+@pytest.mark.parametrize(("time", "told"), [(TimeStatus.INFORMATIVE, 0), (TimeStatus.UNKNOWN, None)])
+async def test_a_time_that_nobody_vouches_for_is_not_signed_as_synchronized(time: TimeStatus, told: int | None) -> None:
+    """mid-metering: a clock of the CSMS is informative; one that was never set is nothing to set another one by."""
+    async with metering() as (meter, server):
+        await meter.begin(SUBJECT, "STATION 1", time)
+        assert server.state == 1
+        assert server.words.get(0x7060) == told
+        assert server.clock_s == (int(NOW.timestamp()) if told is not None else 0)
+
+
 async def test_the_clock_is_left_alone_where_it_is_right() -> None:
     async with metering() as (meter, server):
-        await meter.begin(SUBJECT, "STATION 1")
+        await meter.begin(SUBJECT, "STATION 1", TimeStatus.SYNCHRONIZED)
         await meter.end()
         server.written.clear()
-        await meter.begin(SUBJECT, "STATION 1")
+        await meter.begin(SUBJECT, "STATION 1", TimeStatus.SYNCHRONIZED)
         assert 0x7032 not in server.written
 
 
 async def test_what_a_power_cut_left_open_is_aborted_before_the_next_begin() -> None:
     async with metering() as (meter, server):
-        await meter.begin(SUBJECT, "STATION 1")
-        await meter.begin(replace(SUBJECT, transaction_id="tx-2"), "STATION 1")
+        await meter.begin(SUBJECT, "STATION 1", TimeStatus.SYNCHRONIZED)
+        await meter.begin(replace(SUBJECT, transaction_id="tx-2"), "STATION 1", TimeStatus.SYNCHRONIZED)
         assert (server.state, server.page) == (1, 1)
         assert "tx-2" in (ocmf.parse(await meter.end()).text("TT") or "")
 
 
 async def test_an_aborted_transaction_says_so() -> None:
     async with metering() as (meter, _):
-        await meter.begin(SUBJECT, "STATION 1")
+        await meter.begin(SUBJECT, "STATION 1", TimeStatus.SYNCHRONIZED)
         assert ocmf.parse(await meter.end(aborted=True)).readings[-1].reason == "A"
 
 
@@ -129,7 +140,7 @@ async def test_what_goes_wrong_is_said() -> None:
     async with metering() as (meter, server):
         with pytest.raises(MeterError, match="no transaction was begun"):
             await meter.end()
-        await meter.begin(SUBJECT, "STATION 1")
+        await meter.begin(SUBJECT, "STATION 1", TimeStatus.SYNCHRONIZED)
         server.corrupt = True
         with pytest.raises(MeterError, match="corrupted"):
             await meter.end()
@@ -145,7 +156,7 @@ async def test_what_goes_wrong_is_said() -> None:
 async def test_nothing_but_what_belongs_to_transactions_and_the_clock_is_written() -> None:
     """MID annex I, 8.1: nothing connected may change the measuring result."""
     async with metering() as (meter, server):
-        await meter.begin(SUBJECT, "STATION 1")
+        await meter.begin(SUBJECT, "STATION 1", TimeStatus.SYNCHRONIZED)
         await meter.end()
         await meter.confirm()
         assert all(0x6900 <= address < 0x697E or 0x7000 <= address <= 0x7100 for address in server.written)

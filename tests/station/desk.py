@@ -39,7 +39,7 @@ class Desk:
         self.billing.tariff_period = lambda: self.period
         self.billed: list[tuple[str, Bill]] = []
         self.billing.on_billed = lambda transaction, bill: self.billed.append((transaction, bill))
-        meters = BillingMeters(FactStore(it.database, "meter"), it.clock)
+        meters = BillingMeters(FactStore(it.database, "meter"), it.outbox, it.clock)
         around = Sources(it.outbox, self.log, self.billing, {1: it.evse}, self.prices, self.time, meters)
         self.books = Bookkeeper(RegisterJournal(path), around, it.clock)
 

@@ -78,6 +78,23 @@ async def test_what_flash_memory_has_spoilt_hides_nothing_else(tmp_path: Path) -
         assert transaction not in await ask(walk, report=True, customerIdentifier=CARD.value)
 
 
+async def test_an_identifier_finds_what_only_the_log_of_transactions_still_knows(tmp_path: Path) -> None:
+    """N09.FR.05, N10.FR.03: the events are pruned, and the authorization cache has forgotten the card."""
+    async with walking(tmp_path) as walk:
+        transaction = await charge(walk)
+        await stop(walk)
+        await walk.advance(5)
+        await walk.life.station.outbox.flush()
+        await walk.life.station.outbox.prune(0)
+        assert (await walk.csms.call("ClearCache", {}))["status"] == "Accepted"
+        assert transaction in await ask(walk, report=True, customerIdentifier=CARD.value.lower())
+        await ask(walk, clear=True, customerIdentifier=CARD.value)
+        left = await walk.life.transactions.get(transaction)
+        assert left is not None
+        assert left.token is None
+        assert transaction not in await ask(walk, report=True, customerIdentifier=CARD.value)
+
+
 async def test_much_is_told_in_parts(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()

@@ -63,6 +63,20 @@ async def test_the_report_of_a_month_is_that_of_one_card_as_table_and_as_documen
         assert "Nobody charged" in text(empty.content)
 
 
+async def test_a_report_of_a_card_as_it_is_shown_is_refused_where_another_card_is_shown_so_too(tmp_path: Path) -> None:
+    """Cards of one maker begin with 04 and often end with 80: one would pay for the other."""
+    async with walking(tmp_path, prices=PRICES) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await charge(api)
+        await charge(api, "04A3FFFFFFFF80")
+        query = {"month": f"{walk.application.clock.now():%Y-%m}", "token": "04A3…80"}
+        for kind in ("csv", "pdf"):
+            answer = await api.client.get(f"/api/monthly-report.{kind}", params=query)
+            assert (answer.status_code, "2 cards" in answer.text) == (409, True)
+            whole = await api.client.get(f"/api/monthly-report.{kind}", params=query | {"token": CARD.value})
+            assert whole.status_code == 200
+
+
 @pytest.mark.parametrize("month", ["2026", "2026-13", "2026-00", "1999-01", "2026-1", "", "2026-01-01"])
 async def test_a_month_that_is_none_is_refused(tmp_path: Path, month: str) -> None:
     async with walking(tmp_path) as walk, visiting(walk) as api:

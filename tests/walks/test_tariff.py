@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from station.billing.tariff_and_cost import LINGER_S
+from station.limits.tariff_steering import TARIFF_KNOWN_FOR_S
 from tests.csms import NEVER, Csms
 from tests.walk import CARD, configuration, powered, walking
+from tests.walks.house import GRID, House
 from tests.walks.steps import ask_start, event, transaction_id, tx_points, variables
 from tests.walks.test_access import away
 from tests.walks.visit import TOKEN, Api, visiting
@@ -158,6 +160,41 @@ async def test_offline_at_the_end_the_fallback_is_shown_and_a_total_that_comes_l
         found = await walk.life.transactions.get(identity)
         assert found is not None
         assert str(found.told.amount if found.told is not None else "") == "2.5"
+
+
+async def test_a_running_cost_that_comes_after_the_end_is_no_total(tmp_path: Path) -> None:
+    """The CSMS answers late to what happened before the end: with what the charge had cost by then (I02.FR.04)."""
+    rows = FALLBACK + variables(SampledDataCtrlr__TxUpdatedInterval=5)
+    async with walking(tmp_path, telling(Updated={"totalCost": 1}), variable=rows) as walk, visiting(walk) as api:
+        identity = await charging(api)
+        await api.post("/api/sim/csms-link", {"state": "down"})
+        await api.advance(12)
+        await api.post("/api/evses/1/stop")
+        await api.advance(10)
+        await api.post("/api/sim/csms-link", {"state": "up"})
+        await event(walk, "Ended", "StopAuthorized")
+        await api.advance(5)
+        found = await walk.life.transactions.get(identity)
+        assert found is not None
+        assert found.told is None
+        assert (await seen(api))["cost"] == "See your bill"
+
+
+async def test_a_total_that_the_csms_tells_when_the_driver_has_left_is_in_the_log(tmp_path: Path) -> None:
+    csms = telling(Ended={"totalCost": 2.5})
+    async with walking(tmp_path, csms) as walk, visiting(walk) as api:
+        identity = await charging(api)
+        await api.post("/api/evses/1/stop")
+        await api.advance(10)
+        await api.post("/api/sim/evses/1/unplug")
+        await api.advance(2 * LINGER_S)
+        assert await walk.csms.call("CostUpdated", {"totalCost": 3, "transactionId": identity}) == {}
+        await api.advance(1)
+        found = await walk.life.transactions.get(identity)
+        assert found is not None
+        assert found.cost is not None
+        assert str(found.cost.amount) == "3.00"
+        assert await seen(api) == {}
 
 
 async def test_a_driver_who_has_driven_off_is_shown_nothing(tmp_path: Path) -> None:
@@ -330,3 +367,19 @@ async def test_passers_by_see_what_it_costs_but_not_what_one_driver_is_told(tmp_
         await charging(api)
         (shown,) = (await passer_by.get("/api/status")).json()["evses"][0]["display"]
         assert shown["content"] == "Ask the owner"
+
+
+async def test_a_grid_meter_that_has_fallen_silent_tells_no_tariff_period_any_more(tmp_path: Path) -> None:
+    """Else all that is charged after it would have the price of the hour in which it fell silent."""
+    async with walking(tmp_path, grid=GRID) as walk, visiting(walk) as api:
+        house = House(walk, tariff_period="HC..")
+        await walk.accepted()
+        await house.live(2)
+        await api.put("/api/prices", PRICES | {"period": [{"name": "HC", "energy_per_kwh": 0.20}]})
+        await walk.plug()
+        await walk.present()
+        await house.live(10)
+        identity = str((await api.evse())["transaction_id"])
+        await walk.advance(TARIFF_KNOWN_FOR_S + 10)
+        told = (await api.get(f"/api/transactions/{identity}"))["periods"]
+        assert [one["period"] for one in told] == ["HC..", None]

@@ -17,6 +17,7 @@ from station.documents.occasion import Issuer, Month, Occasion, Proof
 from station.documents.words import Language
 from station.local_time import zone
 from station.metrology.signed_container import signed_container
+from station.records import payloads
 from station.version import package_version
 from station.web.api.transaction import attachment
 from station.web.words import catalogue
@@ -95,7 +96,11 @@ async def _charges(life: Life, text: str, token: str | None) -> tuple[Month, lis
     """What ended of what began in a month, of one card or of all, the oldest first."""
     month, here = Month.named(text), zone(life.clock.now(), life.station.settings)
     search = Search(month.begin(here), month.end(here), token, ongoing=False)
-    return month, [one async for page in life.transactions.pages(search) for one in page]
+    found = [one async for page in life.transactions.pages(search) for one in page]
+    cards = {((one.token or "").casefold(), one.token_type) for one in found}
+    if token is not None and "…" in token and len(cards) > 1:  # nobody pays for another one's card
+        raise HTTPException(409, f"token: {len(cards)} cards of this month are shown as {token}; give a whole number")
+    return month, found
 
 
 async def _proof(life: Life, transaction_id: str) -> Proof | None:
@@ -107,7 +112,8 @@ async def _proof(life: Life, transaction_id: str) -> Proof | None:
     key = keys[records[-1].fingerprint]
     texts = tuple(one.text for one in records)
     container = signed_container(records, keys).encode()
-    readings = [reading for text in texts for reading in parse(text.encode()).readings]
+    parsed = (payloads.read(parse, text.encode()) for text in texts)
+    readings = [reading for record in parsed if record is not None for reading in record.readings]
     registers_wh = frozenset(reading.wh for reading in readings if reading.wh is not None)
     by_meter = key.signer == "meter"
     return Proof(texts, container, key.spki, key.fingerprint, by_meter=by_meter, registers_wh=registers_wh)

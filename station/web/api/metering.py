@@ -89,7 +89,7 @@ def _told(key: KnownKey, *, current: bool) -> Json:
         "evse": key.evse_id,
         "signer": key.signer,
         "fingerprint": key.fingerprint,
-        "since": key.since.isoformat(),
+        "since": key.since.isoformat() if key.since is not None else None,
         "current": current,
         "hex": key.spki.hex(),
         "base64": base64.b64encode(key.spki).decode(),

@@ -134,6 +134,8 @@ async def test_a_search_by_a_shortened_token_finds_the_cards_that_are_shown_so(t
         assert await it.found(Search(token="04A3…80")) == ["one"]
         assert await it.found(Search(token="04a3…80")) == ["one"]
         assert await it.found(Search(token="____…80")) == [], "no wildcards"
+        await it.begin("code", id_token=IdToken("1234", "KeyCode"))
+        assert await it.found(Search(token="…")) == ["code"], "of which nothing is shown"
 
 
 async def test_a_search_in_another_time_zone_means_the_same_moment(tmp_path: Path) -> None:
@@ -182,6 +184,33 @@ async def test_a_line_whose_prices_cannot_be_read_is_a_line_all_the_same(tmp_pat
         found = await it.log.get("tx")
         assert found is not None
         assert (found.prices, found.bill) == (None, None)
+
+
+@pytest.mark.parametrize("column", ["began_at", "told_cost", "begin_wh", "lasted_s", "end_read_at"])
+async def test_a_line_that_flash_memory_has_spoilt_hides_no_other(tmp_path: Path, column: str) -> None:
+    async with desk(tmp_path) as it:
+        for name in ("spoilt", "whole"):
+            await it.begin(name)
+            await it.end(name)
+        await it.database.write(f"UPDATE transactions SET {column} = '1q' WHERE transaction_id = 'spoilt'")
+        assert await it.found() == ["whole"]
+        pages = [page async for page in it.log.pages(Search())]
+        assert [one.transaction_id for page in pages for one in page] == ["whole"]
+        assert await it.log.get("spoilt") is None
+
+
+@pytest.mark.parametrize(("column", "spoilt"), [("at", "'1q'"), ("energy_wh", "'1q'"), ("energy_wh", "1e300")])
+async def test_a_register_between_two_periods_that_flash_memory_has_spoilt_is_one_that_was_not_read(
+    tmp_path: Path, column: str, spoilt: str
+) -> None:
+    async with desk(tmp_path) as it:
+        await it.begin("tx")
+        for period, register_wh in (("HP", 1000.0), ("HC", 2000.0)):
+            await it.log.begin_period("tx", PeriodReading(period, fakes.NOON, register_wh))
+        await it.database.write(f"UPDATE tariff_readings SET {column} = {spoilt} WHERE period = 'HC'")
+        assert [one.energy_wh for one in await it.log.periods("tx")] == [1000.0, None]
+        await it.log.correct("tx", HOUR, fakes.NOON, begun=True)
+        assert (await it.log.periods("tx"))[0].at == fakes.NOON + HOUR
 
 
 async def test_which_meter_counted_is_noted_once(tmp_path: Path) -> None:

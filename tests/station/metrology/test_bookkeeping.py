@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,7 +17,7 @@ from metering.journal import JournalEntry, JournalError, JournalEvent, Note, Reg
 from metering.time_quality import TimeSource
 from station.billing.transaction_log import Search
 from station.metrology.fault_episodes import QUIET_S
-from station.model import Fault
+from station.model import Fault, PilotState
 from tests import fakes
 from tests.station.desk import LINKY, VERSIONS, Desk, books, keeping
 from tests.station.post import post
@@ -199,6 +200,48 @@ async def test_a_journal_on_a_disk_that_refuses_is_no_reason_not_to_charge_and_i
         await asyncio.wait({running})
 
 
+async def test_a_journal_that_refuses_leaves_each_tariff_period_its_own_register_and_price(tmp_path: Path) -> None:
+    """On a full disk the database often takes what the journal cannot: the bill is that of the hours that were."""
+    blocked = tmp_path / "register-journal.jsonl"
+    blocked.mkdir()
+    async with post(tmp_path) as it:
+        desk = Desk(it, tmp_path)
+        await desk.prices.load(LINKY)
+        await desk.books.load(VERSIONS, "PowerUp")
+        desk.period = "HC"
+        await it.charge()
+        await desk.tell("HP", 2000.0)
+        with pytest.raises(JournalError):
+            await desk.books.run()
+        await desk.tell("HC", 3000.0)
+        blocked.rmdir()
+        running = asyncio.create_task(desk.books.run())
+        await it.clock.advance(1)
+        await desk.end(5000.0)
+        ((_, bill),) = desk.billed
+        energy = [(line.period, str(line.quantity)) for line in bill.lines if line.what == "energy"]
+        assert energy == [("HC", "1.000"), ("HP", "1.000"), ("HC", "2.000")]
+        assert [entry.note.details["period"] for entry in desk.entries(JournalEvent.TARIFF)] == ["HP", "HC"]
+        running.cancel()
+        await asyncio.wait({running})
+
+
+async def test_a_bill_that_was_made_stays_where_the_books_go_through_old_events_again(tmp_path: Path) -> None:
+    """As they do beside another database: events of the charge are pruned by then, and with them how long it idled."""
+    async with books(tmp_path) as it:
+        await it.prices.load(replace(LINKY, idle_per_hour=Decimal(6)))
+        await it.post.charge()
+        await it.post.see(pilot=PilotState.B)
+        await it.post.obey()
+        await it.post.clock.advance(3600)
+        await it.end(3000.0)
+        ((_, bill),) = it.billed
+        assert [line.what for line in bill.lines] == ["energy", "time", "idle"]
+        await it.post.database.write("DELETE FROM events WHERE event_type = 'Updated'")
+        assert await it.billing.ended(it.post.recorded[-1]) == bill
+        assert (await it.only()).bill == bill
+
+
 async def test_prices_software_faults_and_tampering_are_noted(tmp_path: Path) -> None:
     async with books(tmp_path) as it:
         await it.prices.change(LINKY)
@@ -278,3 +321,81 @@ async def test_a_clock_that_somebody_had_set_moves_no_transaction(tmp_path: Path
         found = await it.only()
         assert (found.began_at, found.corrected_s) == (fakes.NOON, None)
         assert len(it.entries(JournalEvent.CLOCK)) == 1
+
+
+async def test_a_disk_that_refuses_the_right_times_gets_them_later_in_the_log_too(tmp_path: Path) -> None:
+    """Twice: the machine's clock was set, and then the CSMS has told the time."""
+    async with post(tmp_path) as it:
+        desk = Desk(it, tmp_path)
+        await desk.books.load(VERSIONS, "PowerUp")
+        await it.charge()
+        await it.database.write(
+            "CREATE TRIGGER refuses BEFORE UPDATE OF began_at ON transactions BEGIN SELECT RAISE(ABORT, 'full'); END"
+        )
+        for source, days in ((TimeSource.MACHINE, 50), (TimeSource.CSMS, 30)):
+            it.clock.adjust(timedelta(days=days))
+            desk.time.heard(source, timedelta(days=days))
+        with pytest.raises(ExceptionGroup):
+            await desk.books.run()
+        assert (await desk.only()).began_at == fakes.NOON
+        assert (await it.outbox.events((await desk.only()).transaction_id))[0].occurred_at == fakes.NOON
+        await it.database.write("DROP TRIGGER refuses")
+        running = asyncio.create_task(desk.books.run())
+        await it.clock.advance(1)
+        found = await desk.only()
+        assert (found.began_at, found.corrected_s) == (fakes.NOON + timedelta(days=80), 80 * 86_400.0)
+        assert (await it.outbox.events(found.transaction_id))[0].occurred_at == found.began_at
+        assert len(desk.entries(JournalEvent.TIME_CORRECTED)) == 2
+        running.cancel()
+        await asyncio.wait({running})
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=40), timedelta(minutes=4)])
+async def test_an_end_that_the_right_clock_has_timed_stays_where_the_wrong_one_was_ahead(
+    tmp_path: Path, ahead: timedelta
+) -> None:
+    """It comes to the disk before the correction does."""
+    async with post(tmp_path) as it:
+        desk = Desk(it, tmp_path)
+        await desk.books.load(VERSIONS, "PowerUp")
+        await it.charge()
+        await it.clock.advance(3600)
+        it.clock.adjust(-ahead)
+        desk.time.heard(TimeSource.CSMS, -ahead)
+        await desk.end(2000.0)
+        ended_at = it.recorded[-1].occurred_at
+        running = asyncio.create_task(desk.books.run())
+        await it.clock.advance(1)
+        found = await desk.only()
+        assert (found.began_at, found.ended_at) == (fakes.NOON - ahead, ended_at)
+        running.cancel()
+        await asyncio.wait({running})
+
+
+async def test_prices_that_the_installation_file_asks_are_noted_once_and_again_when_it_asks_others(
+    tmp_path: Path,
+) -> None:
+    noted: list[str] = []
+    for installed in (None, LINKY, LINKY, replace(LINKY, time_per_hour=Decimal(2)), None):
+        async with post(tmp_path) as it:
+            desk = Desk(it, tmp_path)
+            await desk.prices.load(installed)
+            async with keeping(desk):
+                noted.append(",".join(str(entry.note.details["prices"]) for entry in desk.entries(JournalEvent.PRICES)))
+    before, first, again, other, nothing = noted
+    assert before == ""
+    assert first == again
+    assert '"time_per_hour":"1.00"' in first
+    assert other.startswith(first)
+    assert '"time_per_hour":"2"' in other
+    assert nothing == f"{other},None"
+
+
+async def test_a_disk_that_refuses_to_note_which_prices_were_told_stops_nobody(tmp_path: Path) -> None:
+    async with post(tmp_path) as it:
+        desk = Desk(it, tmp_path)
+        await desk.prices.load(LINKY)
+        await it.database.rows("PRAGMA query_only=1")
+        await desk.books.load(VERSIONS, "PowerUp")
+        await it.database.rows("PRAGMA query_only=0")
+        assert len(desk.entries(JournalEvent.PRICES)) == 1

@@ -8,11 +8,17 @@ from pathlib import Path
 import pytest
 
 from metering import ocmf
+from metering.meter import MeterError
 from metering.ocmf_bill import bill
 from metering.sampling import Context
+from metering.signed import Reason, Signatory, Subject
+from metering.time_quality import TimeStatus
 from station.evse_state import Authorization
+from station.metrology.signatures import Means, Signatures, UnsignedError
 from station.metrology.signing import end_of, holder_of
+from station.metrology.signing_key import SigningKey
 from station.model import IdToken, PilotState, StoppedReason, TriggerReason
+from station.records.fact_store import FactStore
 from station.settings import Settings
 from tests import fakes
 from tests.station.post import Post, post
@@ -155,3 +161,75 @@ async def test_a_mark_that_cannot_be_read_or_is_behind_leaves_the_count_to_the_d
     mark.mkdir()
     assert (await pages_of_a_charge(tmp_path))[6:] == ["T5", "F3", "T6"]
     assert mark.is_dir()
+
+
+async def test_no_byte_of_a_signed_record_or_of_a_key_that_flash_memory_has_spoilt_keeps_a_charge_from_ending(
+    tmp_path: Path,
+) -> None:
+    for column, table in (("taken_at", "signed_records"), ("record", "signed_records"), ("since", "signing_keys")):
+        folder = tmp_path / column
+        folder.mkdir()
+        async with post(folder, signed=True) as it:
+            await it.charge()
+            identity, signing = it.evse.transaction_id, it.evse.signing
+            assert identity is not None
+            assert signing is not None
+            await it.database.write(f"UPDATE {table} SET {column} = replace({column}, '-', 'q')")
+            await it.database.write(f"UPDATE {table} SET {column} = replace({column}, '|', 'q')")
+            await signing.signatures.load()
+            await ended(it)
+            assert it.told[-1] == ("Ended", "StopAuthorized")
+            assert len(await it.records.keys()) == 1
+            assert len(await it.records.of(identity)) == {"taken_at": 0, "record": 1, "since": 2}[column]
+
+
+class ForgetfulMeter:
+    """A meter that signs, and gives up its record only when it is asked for one, as the EM580 does."""
+
+    def __init__(self) -> None:
+        self.open: str | None = None
+        self.refuses = False
+
+    async def public_key(self) -> bytes:
+        """Some key."""
+        return b"key"
+
+    async def begin(self, subject: Subject, charge_point: str, time: TimeStatus) -> None:
+        """Take the begin, unless the wire is broken."""
+        if self.refuses:
+            raise MeterError("silent")
+        self.open = subject.transaction_id
+
+    async def end(self, *, aborted: bool = False) -> bytes:
+        """The record of what is open."""
+        if self.refuses or self.open is None:
+            raise MeterError("no transaction was begun", transient=False)
+        end = '{"TM":"2026-11-25T12:00:00,000+0000 S","TX":"E","RV":9,"RI":"1-0:1.8.0","RU":"kWh","ST":"G"}'
+        return f'OCMF|{{"PG":"T1","TT":"0.30<=>{self.open}","RD":[{end}]}}|{{}}'.encode()
+
+    async def confirm(self) -> None:
+        """Forget it."""
+        self.open = None
+
+
+async def test_a_record_that_a_meter_still_has_of_another_transaction_is_kept_as_that_ones_and_signs_no_other(
+    tmp_path: Path,
+) -> None:
+    """The meter was silent when the first one ended, and the second one ended before the meter had begun it."""
+    async with post(tmp_path) as it:
+        meter, where = ForgetfulMeter(), Signatory("borne", "1-1", "0", "fake", "4711", "0", "STATION 1")
+        facts = FactStore(it.database, "signing-key")
+        signatures = Signatures(
+            1, Means(SigningKey(tmp_path / "pem"), meter, it.records, facts, lambda: where), it.clock
+        )
+        await signatures.begin(Subject("first"), fakes.reading(1000.0))
+        meter.refuses = True
+        with pytest.raises(UnsignedError):
+            await signatures.end("first", fakes.reading(9000.0), Reason.END)
+        with pytest.raises(UnsignedError):
+            await signatures.begin(Subject("second"), fakes.reading(9000.0))
+        meter.refuses = False
+        with pytest.raises(UnsignedError, match="first"):
+            await signatures.end("second", fakes.reading(9000.0), Reason.END)
+        assert [one.page for one in await it.records.of("first")] == [1]
+        assert await it.records.of("second") == []

@@ -274,6 +274,9 @@ def test_a_key_off_its_curve_verifies_nothing(tmp_path: Path) -> None:
         b"<values><value><signedData format='EDL'>OCMF|{}|{}</signedData></value></values>",
         b"<values><value><signedData>nothing</signedData></value></values>",
         b"<!DOCTYPE v [<!ENTITY a 'b'>]><values><value><signedData>&a;</signedData></value></values>",
+        "<!DOCTYPE v [<!ENTITY a 'b'>]><values><value><signedData>&a;</signedData></value></values>".encode(
+            "utf-16-le"
+        ),
         b"<values><value>",
     ],
 )
@@ -283,6 +286,13 @@ def test_what_cannot_be_read_is_refused_in_one_sentence(tmp_path: Path, record: 
     assert result.stdout == ""
     assert len(result.stderr.splitlines()) == 1
     assert run(tmp_path / "not-there").exit_code == 2
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le"])
+def test_a_document_type_is_refused_in_every_encoding_before_anything_can_expand(tmp_path: Path, encoding: str) -> None:
+    xml = "<!DOCTYPE v [<!ENTITY a 'b'>]><values><value><signedData>&a;</signedData></value></values>"
+    result = run(put(tmp_path, xml.encode(encoding)))
+    assert (result.exit_code, "document type" in result.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(

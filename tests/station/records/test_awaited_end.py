@@ -125,7 +125,7 @@ async def test_the_next_charge_begins_after_the_end_that_waits(tmp_path: Path) -
 async def test_the_meter_is_not_exchanged_before_the_end_is_on_record(tmp_path: Path) -> None:
     async with post(tmp_path) as it:
         await silent_end(it)
-        meters = BillingMeters(FactStore(it.database, "meter"), it.clock)
+        meters = BillingMeters(FactStore(it.database, "meter"), it.outbox, it.clock)
         with pytest.raises(ExchangeRefusedError, match="waits for what this meter shows"):
             await meters.exchange(it.evse, "installer", "it is silent")
         await it.clock.advance(WAIT_S)

@@ -94,6 +94,18 @@ async def test_a_meter_that_is_gone_is_represented_by_its_last_reading_on_record
         assert ended.meter_values[0].taken_at == fakes.NOON + timedelta(minutes=1)
 
 
+async def test_a_silent_meter_is_represented_by_the_newest_of_what_is_kept_for_the_end_too(tmp_path: Path) -> None:
+    """Else the register would go back within one event, and a CSMS would bill less than was told it before."""
+    async with started(tmp_path) as start:
+        await start.left_behind(evse_id=7)
+        await start.outbox.for_end.keep("tx", value(2500.0, 2))
+        await start.end()
+        ended = (await start.outbox.events("tx"))[-1]
+        assert [one.samples[0].value for one in ended.meter_values] == [2500.0, 2500.0]
+        assert ended.register is not None
+        assert (ended.register.energy_import_wh, ended.register.substitute) == (2500.0, True)
+
+
 @pytest.mark.parametrize(("spoilt", "left"), [("seq_no = 0", ["Updated", "Ended"]), ("TRUE", [])])
 async def test_an_event_that_flash_memory_has_spoilt_keeps_no_station_from_starting(
     tmp_path: Path, spoilt: str, left: list[str]
