@@ -13,6 +13,7 @@ from station.model import ConnectorStatus, Fault
 from station.simulation.vehicle import VehicleModel
 from tests.csms import NEVER, Csms
 from tests.walk import OTHER_CARD, Walk, walking
+from tests.walks.steps import event, tx_points
 
 EVSE_1 = {"evseId": 1}
 
@@ -69,6 +70,16 @@ async def test_an_immediate_reset_of_an_evse_ends_its_transaction_and_leaves_the
         assert ended["transactionInfo"]["stoppedReason"] == "ImmediateReset"
         await walk.advance(10)
         assert walk.evse.connector_status is ConnectorStatus.OCCUPIED
+
+
+async def test_an_immediate_reset_is_the_reason_also_where_the_driver_has_stopped_before(tmp_path: Path) -> None:
+    """B12.FR.04, B12.FR.08: with EVConnected as the only stop point the transaction goes on until then."""
+    async with walking(tmp_path, variable=tx_points("Authorized", "EVConnected")) as walk:
+        await _charge(walk)
+        await walk.present()
+        await event(walk, "Updated", "StopAuthorized")
+        assert (await _reset(walk, "Immediate", **EVSE_1))["status"] == "Accepted"
+        await event(walk, "Ended", "ResetCommand", stoppedReason="ImmediateReset")
 
 
 async def test_a_reset_of_an_evse_on_idle_waits_for_its_transaction(tmp_path: Path) -> None:
