@@ -48,6 +48,8 @@ class Verdict:
     """why it is rejected: a reasonCode of the standard's appendix"""
     then: Errand | None = None
     """carries it out, once the answer has left"""
+    otherwise: Callable[[], None] = lambda: None
+    """takes it back, where the answer does not leave"""
 
 
 class Restart:
@@ -101,9 +103,13 @@ class Restart:
         if on_idle and self._busy():
             self.schedule()
             return Verdict(ResetAnswer.SCHEDULED)  # B11.FR.07, B12.FR.01
-        self.scheduled = True
-        self._reason = BootReason.REMOTE_RESET
-        return Verdict(ResetAnswer.ACCEPTED, then=self.now)  # B11.FR.03, B12.FR.02
+        before = self.scheduled, self._reason
+        self.scheduled, self._reason = True, BootReason.REMOTE_RESET  # nobody starts any more
+
+        def take_back() -> None:
+            self.scheduled, self._reason = before
+
+        return Verdict(ResetAnswer.ACCEPTED, then=self.now, otherwise=take_back)  # B11.FR.03, B12.FR.02
 
     def _ask_evse(self, evse_id: int, *, on_idle: bool) -> Verdict:
         evse = self._evses.get(evse_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import weakref
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from station.model import ConnectorStatus, Fault
 from station.simulation.vehicle import VehicleModel
+from station.tokens.admission import TokenOutcome
 from tests.csms import NEVER, Csms
 from tests.walk import OTHER_CARD, Walk, walking
 from tests.walks.steps import event, tx_points
@@ -243,6 +245,23 @@ async def test_what_the_csms_does_not_answer_before_a_reset_is_sent_after_it(tmp
         await walk.until(lambda: len(walk.events()) > before)
         again = [event for event in walk.events()[before:] if event["eventType"] == "Ended"]
         assert [event["triggerReason"] for event in again] == ["ResetCommand"]
+
+
+async def test_a_reset_whose_answer_did_not_leave_keeps_nobody_out(tmp_path: Path) -> None:
+    """B12.FR.02: the CSMS closes the link while it asks; neither the charge that runs nor the next one hears of it."""
+    async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
+        await _charge(walk)
+        await walk.csms.send_raw(json.dumps([2, "lost", "Reset", {"type": "Immediate"}]))
+        await walk.csms.close()
+        await walk.until(lambda: walk.csms.connections > 1 and walk.csms.connected)
+        await walk.advance(60)
+        assert _statuses(walk, 2) == ["Available"]
+        walk.application.world.boards[2].plug(VehicleModel())
+        outcome = walk.life.station.present(OTHER_CARD, 2)
+        await walk.until(outcome.done)
+        assert outcome.result() is TokenOutcome.AUTHORIZED
+        assert sum(walk.board.currents_a) > 0
+        assert len(walk.csms.sent("BootNotification")) == 1
 
 
 async def test_a_station_that_is_reset_every_night_keeps_nothing_of_the_lives_before(tmp_path: Path) -> None:
