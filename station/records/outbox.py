@@ -74,10 +74,14 @@ class Outbox:
     async def check(self) -> None:
         """See that the record can be read, before anybody counts on it.
 
+        Without power there was no link: what waited then is offline for the CSMS (E11.FR.07).
+
         Raises:
             StorageError: it cannot.
         """
         await self._database.rows("SELECT id FROM events ORDER BY id DESC LIMIT 1")
+        with contextlib.suppress(StorageError):  # a full disk is no reason not to start
+            await self.mark_offline()
 
     async def append(self, event: TransactionEvent) -> TransactionEvent:
         """Record an event for good; returns it with its number (E02.FR.07, E11.FR.01).

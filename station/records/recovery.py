@@ -53,17 +53,8 @@ async def end_open_transactions(
     Raises:
         StorageError: the records cannot be read.
     """
-    await _mark_offline(outbox)
     ends = await _ends(outbox, evses, settings, clock)
     return [end for end in ends if not await _record(end, outbox)]
-
-
-async def _mark_offline(outbox: Outbox) -> None:
-    """E11.FR.07: without power there was no link either, and what was in the queue then has waited since."""
-    try:
-        await outbox.mark_offline()
-    except StorageError as error:
-        _log.error("queued events could not be marked as offline: %s", error)
 
 
 async def record_ends(ends: list[TransactionEvent], outbox: Outbox, clock: Clock) -> None:

@@ -75,18 +75,6 @@ async def test_an_open_transaction_ends_with_what_the_meter_shows_now(tmp_path: 
         assert (taken.value, taken.context) == (5000.0, Context.TRANSACTION_END)
 
 
-async def test_what_was_in_the_queue_when_the_power_failed_is_told_as_offline(tmp_path: Path) -> None:
-    """E11.FR.07: as when a link is lost, also what a transaction has told that had ended by then."""
-    async with started(tmp_path) as start:
-        await start.left_behind("ended")
-        await start.outbox.append(fakes.event("ended", EventType.ENDED))
-        await start.left_behind("open")
-    async with started(tmp_path) as start:
-        assert await start.end() == []
-        queued = [*await start.outbox.events("ended"), *await start.outbox.events("open")]
-        assert [event.offline for event in queued] == [True] * 6
-
-
 async def test_it_is_ended_once_however_often_the_station_starts(tmp_path: Path) -> None:
     for _ in range(3):
         async with started(tmp_path) as start:
