@@ -81,8 +81,12 @@ class Availability:
         return Answer({"status": answer.value}, confirm if answer is OrderAnswer.ACCEPTED else None)
 
     async def watch(self, evse: Evse) -> None:
-        """Notice each change of an EVSE's status until cancelled."""
+        """Notice each change of an EVSE's status until cancelled; the first one is what its board finds."""
+        while not evse.looked_at:
+            await evse.changed.wait()
         self._seen[evse.id] = evse.connector_status
+        self._waiting.extend(found for found in self._untold() if found.evse_id == evse.id)
+        self._changed.fire()
         while True:
             await evse.changed.wait()
             change = await self._lasting(evse)
@@ -126,11 +130,11 @@ class Availability:
                 self._waiting.extend(self._untold())
 
     def _untold(self) -> list[_Change]:
-        """The statuses that the CSMS did not take, as they are now."""
+        """The statuses that the CSMS did not take, as they are now, of the EVSEs of which one is known (B01.FR.05)."""
         return [
-            _Change(evse.id, status, self._clock.now())
-            for evse in self._evses.values()
-            if self._told.get(evse.id) is not (status := self._seen.get(evse.id, evse.connector_status))
+            _Change(evse_id, status, self._clock.now())
+            for evse_id, status in self._seen.items()
+            if self._told.get(evse_id) is not status
         ]
 
     async def report_now(self, evse: Evse) -> None:

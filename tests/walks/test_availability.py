@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from station.records.database import Database, StorageError, Value
+from station.records.outbox import Outbox
 from tests.walk import Walk, walking
 from tests.walks.steps import ask_start, charge, event, statuses, tx_points, variables
 
@@ -213,3 +215,25 @@ async def test_how_long_an_absence_is_does_not_depend_on_the_time_that_is_set_me
         await walk.until(lambda: walk.csms.connected)
         await walk.advance(5)
         assert len(walk.csms.sent("StatusNotification")) - before == told
+
+
+async def test_what_a_connector_is_after_a_power_cut_is_told_once_its_board_has_looked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B01.FR.05: the CSMS is there sooner than a slow disk has told which transactions were open."""
+    read = Outbox.open_transactions
+
+    async def read_slowly(outbox: Outbox) -> list[str]:
+        await asyncio.sleep(0.2)
+        return await read(outbox)
+
+    async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
+        await charge(walk)
+        await walk.application.lose_power()
+        monkeypatch.setattr(Outbox, "open_transactions", read_slowly)
+        before = len(walk.csms.sent("StatusNotification"))
+        await walk.application.restore_power()
+        await walk.until(lambda: len(walk.csms.sent("StatusNotification")) == before + 2)
+        await walk.advance(20)
+        told = {(one["evseId"], one["connectorStatus"]) for one in walk.csms.sent("StatusNotification")[before:]}
+        assert told == {(1, "Occupied"), (2, "Available")}
