@@ -217,23 +217,48 @@ async def test_how_long_an_absence_is_does_not_depend_on_the_time_that_is_set_me
         assert len(walk.csms.sent("StatusNotification")) - before == told
 
 
+async def power_cut(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Off and on, with the CSMS there sooner than the disk tells what the cut has left open: when that event is set."""
+    told, read = asyncio.Event(), Outbox.open_transactions
+
+    async def read_later(outbox: Outbox) -> list[str]:
+        await told.wait()
+        return await read(outbox)
+
+    monkeypatch.setattr(Outbox, "open_transactions", read_later)
+    await walk.application.lose_power()
+    await walk.application.restore_power()
+    await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2 and walk.stack.boot_status == "Accepted")
+    await walk.settle()
+    return told
+
+
 async def test_what_a_connector_is_after_a_power_cut_is_told_once_its_board_has_looked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """B01.FR.05: the CSMS is there sooner than a slow disk has told which transactions were open."""
-    read = Outbox.open_transactions
-
-    async def read_slowly(outbox: Outbox) -> list[str]:
-        await asyncio.sleep(0.2)
-        return await read(outbox)
-
+    """B01.FR.05."""
     async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
         await charge(walk)
-        await walk.application.lose_power()
-        monkeypatch.setattr(Outbox, "open_transactions", read_slowly)
         before = len(walk.csms.sent("StatusNotification"))
-        await walk.application.restore_power()
+        (await power_cut(walk, monkeypatch)).set()
         await walk.until(lambda: len(walk.csms.sent("StatusNotification")) == before + 2)
         await walk.advance(20)
         told = {(one["evseId"], one["connectorStatus"]) for one in walk.csms.sent("StatusNotification")[before:]}
         assert told == {(1, "Occupied"), (2, "Available")}
+
+
+async def test_no_remote_start_comes_before_the_end_of_what_a_power_cut_has_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E01.FR.14: with a silent meter the next one would begin first; and nobody knows yet where a vehicle is."""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        before = len(walk.events())
+        told = await power_cut(walk, monkeypatch)
+        assert (await ask_start(walk, remote_start_id=1))["status"] == "Rejected"
+        told.set()
+        await event(walk, "Ended", "AbnormalCondition")
+        assert (await ask_start(walk, remote_start_id=2))["status"] == "Accepted"
+        await walk.charging()
+        await event(walk, "Updated", "RemoteStart", remoteStartId=2)
+        assert [one["eventType"] for one in walk.events()[before:]][:3] == ["Ended", "Started", "Updated"]
