@@ -74,6 +74,7 @@ class Availability:
 
         async def confirm() -> None:
             for evse in self._orders.meant_by(place):
+                await evse.looked()
                 if evse.connector_status is before[evse.id] and self._link.online:
                     await self._tell(self._now(evse))
 
@@ -82,8 +83,7 @@ class Availability:
 
     async def watch(self, evse: Evse) -> None:
         """Notice each change of an EVSE's status until cancelled; the first one is what its board finds."""
-        while not evse.looked_at:
-            await evse.changed.wait()
+        await evse.looked()
         self._seen[evse.id] = evse.connector_status
         self._waiting.extend(found for found in self._untold() if found.evse_id == evse.id)
         self._changed.fire()
@@ -143,6 +143,7 @@ class Availability:
         Raises:
             LinkLostError: the session has ended.
         """
+        await evse.looked()  # F06.FR.09
         await self._tell(self._now(evse), requested=True)
 
     async def _tell(self, change: _Change, *, requested: bool = False) -> None:

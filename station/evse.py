@@ -477,6 +477,11 @@ class Evse:
         """Before anything else: the contactor is open, whatever the board was told in another life."""
         await self._driver.make_safe()
 
+    async def looked(self) -> None:
+        """Wait until its board has told anything, or failed."""
+        while not self.looked_at:
+            await self.changed.wait()
+
     async def run(self) -> None:
         """Work until cancelled; whatever ends this leaves the contactor open."""
         async with asyncio.TaskGroup() as group:

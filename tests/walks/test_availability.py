@@ -236,12 +236,16 @@ async def power_cut(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> asyncio.Even
 async def test_what_a_connector_is_after_a_power_cut_is_told_once_its_board_has_looked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """B01.FR.05."""
+    """B01.FR.05, F06.FR.09, F06.FR.10: also where the CSMS asks for it."""
     async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
         await charge(walk)
         before = len(walk.csms.sent("StatusNotification"))
-        (await power_cut(walk, monkeypatch)).set()
-        await walk.until(lambda: len(walk.csms.sent("StatusNotification")) == before + 2)
+        looks = await power_cut(walk, monkeypatch)
+        for ask in ({"requestedMessage": "StatusNotification"}, {"requestedMessage": "Heartbeat"}):
+            assert (await walk.csms.call("TriggerMessage", ask))["status"] == "Accepted"
+        await walk.csms.expect("Heartbeat")
+        looks.set()
+        await walk.until(lambda: len(walk.csms.sent("StatusNotification")) == before + 4)
         await walk.advance(20)
         told = {(one["evseId"], one["connectorStatus"]) for one in walk.csms.sent("StatusNotification")[before:]}
         assert told == {(1, "Occupied"), (2, "Available")}
