@@ -165,7 +165,7 @@ class Admission:
         evse = self._chosen(id_token, evse_id, info)
         if evse is None:
             return TokenOutcome.REJECTED
-        if evse.state.authorization is not running[evse.id]:
+        if not _same(evse.state.authorization, running[evse.id]):
             return TokenOutcome.BUSY  # things changed while the CSMS was thinking
         if (authorization := evse.state.authorization) is not None:
             return _stop_as_group(evse, authorization, id_token, info.group_id)
@@ -342,6 +342,13 @@ def _stop_as_group(evse: Evse, running: Authorization, id_token: IdToken, group_
 
 def _stoppable(evse: Evse) -> bool:
     return evse.state.authorization is not None or evse.state.lock_held_for is not None
+
+
+def _same(one: Authorization | None, other: Authorization | None) -> bool:
+    """Whether it is one authorization; of which group it is may have been told meanwhile."""
+    if one is None or other is None:
+        return one is other
+    return (one.id_token, one.since_s) == (other.id_token, other.since_s)
 
 
 def _same_group(running: Authorization, group: IdToken | None) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from station.tokens.admission import TokenOutcome
-from tests.csms import Csms
+from tests.csms import NEVER, Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking
 from tests.walks.steps import (
     GROUP,
@@ -276,6 +277,25 @@ async def test_the_group_of_the_answer_to_an_event_counts_too(tmp_path: Path) ->
         await charge(walk)
         csms.answers["Authorize"] = answering("Accepted", GROUP)
         assert await walk.present(OTHER_CARD) is TokenOutcome.STOPPED
+
+
+async def test_a_card_of_the_group_counts_while_the_csms_is_being_told_of_the_first(tmp_path: Path) -> None:
+    """C09.FR.03: the answer to an event says whose group it is once more, while the second card is looked at."""
+    csms = Csms()
+    csms.answers["Authorize"] = answering("Accepted", GROUP)
+    async with walking(tmp_path, csms, variable=tx_points("Authorized", "Authorized")) as walk:
+        await walk.accepted()
+        csms.answers["TransactionEvent"] = lambda _: NEVER
+        await walk.present()
+        await walk.until(walk.events)
+        second = walk.life.station.present(OTHER_CARD, 1)
+        await walk.settle()
+        csms.answers["TransactionEvent"] = answering("Accepted", GROUP)
+        answer = {"idTokenInfo": {"status": "Accepted", "groupIdToken": GROUP}}
+        await csms.send_raw(json.dumps([3, csms.calls[-1].id, answer]))
+        await walk.until(second.done)
+        assert second.result() is TokenOutcome.STOPPED
+        assert (await event(walk, "Ended", "StopAuthorized"))["idToken"] == token(OTHER_CARD)
 
 
 async def test_another_card_is_refused_and_does_not_disturb_the_charge(tmp_path: Path) -> None:
