@@ -298,6 +298,26 @@ async def test_a_card_of_the_group_counts_while_the_csms_is_being_told_of_the_fi
         assert (await event(walk, "Ended", "StopAuthorized"))["idToken"] == token(OTHER_CARD)
 
 
+async def test_a_card_that_is_held_again_while_the_csms_thinks_does_not_stop_what_it_starts(tmp_path: Path) -> None:
+    """C01.FR.03, E07.FR.01: only one that is presented during an authorized transaction ends it."""
+    csms = Csms()
+    csms.answers["Authorize"] = lambda _: NEVER
+    async with walking(tmp_path, csms) as walk:
+        await walk.accepted()
+        await walk.plug()
+        first = walk.life.station.present(CARD, 1)
+        await walk.until(lambda: csms.sent("Authorize"))
+        await walk.advance(2)
+        again = walk.life.station.present(CARD, 1)
+        await walk.advance(2)
+        asked = next(one for one in csms.calls if one.action == "Authorize")
+        await csms.send_raw(json.dumps([3, asked.id, {"idTokenInfo": {"status": "Accepted"}}]))
+        await walk.until(again.done)
+        assert first.result() is again.result() is TokenOutcome.AUTHORIZED
+        await walk.charging()
+        assert await walk.present() is TokenOutcome.STOPPED
+
+
 async def test_another_card_is_refused_and_does_not_disturb_the_charge(tmp_path: Path) -> None:
     """C01.FR.22, E07: accepted or not, a card of no group ends nothing."""
     async with walking(tmp_path) as walk:
