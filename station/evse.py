@@ -209,7 +209,11 @@ class Evse:
         """Somebody may charge here from now on (E02.FR.20, F01.FR.19)."""
         cause = Cause(trigger, id_token=authorization.id_token, remote_start_id=authorization.remote_start_id)
         authorization = replace(authorization, since_s=self._clock.monotonic())
-        self._become(replace(self.state, authorization=authorization, lock_held_for=None), cause)
+        transaction = self.state.transaction
+        if transaction is not None:  # what was said of an earlier authorization does not hold for this one
+            transaction = replace(transaction, energy_refused=False, energy_limit_wh=None)
+        after = replace(self.state, authorization=authorization, lock_held_for=None, transaction=transaction)
+        self._become(after, cause)
 
     def end_authorization(
         self,

@@ -129,6 +129,22 @@ async def test_without_stop_on_invalid_id_the_energy_stops_and_the_transaction_g
         await event(walk, "Ended", "StopAuthorized")
 
 
+async def test_a_card_that_is_accepted_after_all_gets_energy_in_the_same_transaction(tmp_path: Path) -> None:
+    """E05.FR.02: what the CSMS has refused once is not refused when it accepts the card that is presented anew."""
+    rows = tx_points("EVConnected", "EVConnected", TxCtrlr__StopTxOnInvalidId=False)
+    async with walking(tmp_path, refusing(), variable=rows) as walk:
+        await walk.accepted()
+        await walk.plug()
+        await walk.present()
+        await event(walk, "Updated", "ChargingStateChanged", chargingState="SuspendedEVSE")
+        assert await walk.present() is TokenOutcome.STOPPED
+        walk.csms.answers["TransactionEvent"] = answering("Accepted")
+        await walk.advance(10)
+        assert await walk.present() is TokenOutcome.AUTHORIZED
+        await walk.charging()
+        transaction_id(walk)
+
+
 async def test_a_refused_card_gets_the_energy_that_max_energy_on_invalid_id_allows(tmp_path: Path) -> None:
     """E05.FR.03, E05.FR.02: energy flows until MaxEnergyOnInvalidId is reached, then SuspendedEVSE."""
     rows = tx_points(
