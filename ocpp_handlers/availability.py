@@ -74,6 +74,7 @@ class Availability:
 
         async def confirm() -> None:
             for evse in self._orders.meant_by(place):
+                await evse.looked()
                 if evse.connector_status is before[evse.id] and self._link.online:
                     await self._tell(self._now(evse))
 
@@ -81,8 +82,11 @@ class Availability:
         return Answer({"status": answer.value}, confirm if answer is OrderAnswer.ACCEPTED else None)
 
     async def watch(self, evse: Evse) -> None:
-        """Notice each change of an EVSE's status until cancelled."""
+        """Notice each change of an EVSE's status until cancelled; the first one is what its board finds."""
+        await evse.looked()
         self._seen[evse.id] = evse.connector_status
+        self._waiting.extend(found for found in self._untold() if found.evse_id == evse.id)
+        self._changed.fire()
         while True:
             await evse.changed.wait()
             change = await self._lasting(evse)
@@ -126,11 +130,11 @@ class Availability:
                 self._waiting.extend(self._untold())
 
     def _untold(self) -> list[_Change]:
-        """The statuses that the CSMS did not take, as they are now."""
+        """The statuses that the CSMS did not take, as they are now, of the EVSEs of which one is known (B01.FR.05)."""
         return [
-            _Change(evse.id, status, self._clock.now())
-            for evse in self._evses.values()
-            if self._told.get(evse.id) is not (status := self._seen.get(evse.id, evse.connector_status))
+            _Change(evse_id, status, self._clock.now())
+            for evse_id, status in self._seen.items()
+            if self._told.get(evse_id) is not status
         ]
 
     async def report_now(self, evse: Evse) -> None:
@@ -139,6 +143,7 @@ class Availability:
         Raises:
             LinkLostError: the session has ended.
         """
+        await evse.looked()  # F06.FR.09
         await self._tell(self._now(evse), requested=True)
 
     async def _tell(self, change: _Change, *, requested: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
@@ -59,7 +60,8 @@ class Delivery:
                 raise  # the link failed, not the message: this does not count
             except (RefusedError, TimedOutError, NoAnswerError) as error:
                 attempts += 1
-                await self._outbox.failed(queued)
+                with contextlib.suppress(StorageError):  # then it counts as long as the link lasts
+                    await self._outbox.failed(queued)
                 _log.warning("event %s/%s is not accepted: %s", queued.event.transaction_id, queued.event.seq_no, error)
             else:
                 await self._outbox.settle(queued)

@@ -10,7 +10,6 @@ from ocpp_handlers.device_model import AttributeType, DeviceModel, Missing, Muta
 from ocpp_handlers.message_size import check_size
 from ocpp_handlers.session import Answer, Handlers
 from station.records.database import StorageError
-from station.restart import ResetAnswer
 
 if TYPE_CHECKING:
     from ocpp_handlers import messages as m
@@ -50,7 +49,7 @@ class Provisioning:
         answer: m.ResetResponse = {"status": verdict.answer.value}
         if verdict.reason is not None:
             answer["statusInfo"] = {"reasonCode": verdict.reason}
-        return Answer(answer, verdict.then if verdict.answer is ResetAnswer.ACCEPTED else None)
+        return Answer(answer, verdict.then, otherwise=verdict.otherwise)
 
     def _get(self, item: m.GetVariableDataType) -> m.GetVariableResultType:
         result: m.GetVariableResultType = {

@@ -80,7 +80,7 @@ class OcppStack:
         self._schemas = Schemas()
         self._errands = Errands()
         self._handlers = Handlers()
-        self._offline_since: datetime | None = None
+        self._offline_since_s: float | None = None
         self._invalid_reported_s: float | None = None
         self._security_events = life.security_events
         self._network = setup.access.network
@@ -238,7 +238,7 @@ class OcppStack:
         finally:
             self.link.session = None
             self._tariff_and_cost.link_lost()
-            self._offline_since = self._clock.now()
+            self._offline_since_s = self._clock.monotonic()
             await self._mark_offline()
 
     async def _speak(self, session: Session) -> None:
@@ -265,10 +265,10 @@ class OcppStack:
             await self.connection.reconnect()
 
     def _offline_too_long(self) -> bool:
-        """B04.FR.01: after a long absence all statuses are told anew."""
-        if self._offline_since is None:
+        """B04.FR.01: after a long absence all statuses are told anew, however the time was set meanwhile."""
+        if self._offline_since_s is None:
             return True
-        offline_s = (self._clock.now() - self._offline_since).total_seconds()
+        offline_s = self._clock.monotonic() - self._offline_since_s
         return offline_s > self._station.settings.offline_threshold_s
 
     async def _mark_offline(self) -> None:

@@ -240,6 +240,8 @@ class ChargingStation:
 
 def _hindrance(evse: Evse, id_token: IdToken) -> str | None:
     """Why a token cannot start a charge here remotely; None: it can."""
+    if not evse.looked_at:  # nor has what a power cut left behind been ended yet, which comes first (E01.FR.14)
+        return "nobody knows yet what is connected"
     if not usable(evse):  # F01.FR.23, F02.FR.25
         return f"it is {evse.connector_status}"
     transaction = evse.state.transaction

@@ -68,6 +68,9 @@ _UNLOCK_S = 5.0
 _LATCHED = frozenset({Fault.DC_RESIDUAL_CURRENT, Fault.DIODE})
 """faults that stay when the board sees them no more: until the service has looked, or until the vehicle is gone"""
 
+_BLIND = frozenset({Fault.BOARD, Fault.BOARD_SILENT})
+"""faults that are all that is known of an EVSE"""
+
 
 class Evse:
     """One EVSE. Everything that changes it is synchronous, hence atomic; tasks carry out what follows."""
@@ -85,6 +88,8 @@ class Evse:
         self.meter = meter
         self.state = EvseState(attached_cable=layout.attached_cable, ventilation=layout.ventilation, metered=False)
         self.limits: tuple[Limit, ...] = ()
+        self.looked_at = False
+        """whether its board has told anything, or failed: before that nobody knows its status"""
         self.changed = Pulse()
         """fires after each change of the state, and when an end is on record"""
         self.contactor = ContactorCount()
@@ -179,6 +184,7 @@ class Evse:
 
     def observe(self, seen: Observation) -> None:
         """The board sees something else than before."""
+        self._note_look()
         before = self.state.seen
         seen = replace(seen, pilot=pilot_behind(seen, before.pilot))
         if seen == before:
@@ -203,7 +209,11 @@ class Evse:
         """Somebody may charge here from now on (E02.FR.20, F01.FR.19)."""
         cause = Cause(trigger, id_token=authorization.id_token, remote_start_id=authorization.remote_start_id)
         authorization = replace(authorization, since_s=self._clock.monotonic())
-        self._become(replace(self.state, authorization=authorization, lock_held_for=None), cause)
+        transaction = self.state.transaction
+        if transaction is not None:  # what was said of an earlier authorization does not hold for this one
+            transaction = replace(transaction, energy_refused=False, energy_limit_wh=None)
+        after = replace(self.state, authorization=authorization, lock_held_for=None, transaction=transaction)
+        self._become(after, cause)
 
     def end_authorization(
         self,
@@ -291,6 +301,8 @@ class Evse:
         faults = self.state.faults | {fault} if present else self.state.faults - {fault}
         if faults == self.state.faults:
             return
+        if fault in _BLIND:
+            self._note_look()
         level, what = (logging.WARNING, "found") if present else (logging.INFO, "gone")
         _log.log(level, "EVSE %d: %s %s", self.id, fault, what)
         after = replace(self.state, faults=faults)
@@ -372,6 +384,11 @@ class Evse:
         await self._recorder.settled()
 
     # What follows
+
+    def _note_look(self) -> None:
+        if not self.looked_at:
+            self.looked_at = True
+            self.changed.fire()
 
     def _become(self, after: EvseState, cause: Cause | None) -> None:
         """The one place where the state changes."""
@@ -463,6 +480,11 @@ class Evse:
     async def make_safe(self) -> None:
         """Before anything else: the contactor is open, whatever the board was told in another life."""
         await self._driver.make_safe()
+
+    async def looked(self) -> None:
+        """Wait until its board has told anything, or failed."""
+        while not self.looked_at:
+            await self.changed.wait()
 
     async def run(self) -> None:
         """Work until cancelled; whatever ends this leaves the contactor open."""

@@ -48,6 +48,8 @@ class Verdict:
     """why it is rejected: a reasonCode of the standard's appendix"""
     then: Errand | None = None
     """carries it out, once the answer has left"""
+    otherwise: Callable[[], None] = lambda: None
+    """takes it back, where the answer does not leave"""
 
 
 class Restart:
@@ -101,9 +103,13 @@ class Restart:
         if on_idle and self._busy():
             self.schedule()
             return Verdict(ResetAnswer.SCHEDULED)  # B11.FR.07, B12.FR.01
-        self.scheduled = True
-        self._reason = BootReason.REMOTE_RESET
-        return Verdict(ResetAnswer.ACCEPTED, then=self.now)  # B11.FR.03, B12.FR.02
+        before = self.scheduled, self._reason
+        self.scheduled, self._reason = True, BootReason.REMOTE_RESET  # nobody starts any more
+
+        def take_back() -> None:
+            self.scheduled, self._reason = before
+
+        return Verdict(ResetAnswer.ACCEPTED, then=self.now, otherwise=take_back)  # B11.FR.03, B12.FR.02
 
     def _ask_evse(self, evse_id: int, *, on_idle: bool) -> Verdict:
         evse = self._evses.get(evse_id)
@@ -144,24 +150,27 @@ class Restart:
 
     async def follow(self, evse: Evse) -> None:
         """Carry out what is scheduled once nothing hinders it (B12.FR.03, B12.FR.07), until cancelled."""
-        calm = True
+        free_since_s: float | None = None
         while True:
-            self._keep_from_use(evse, calm=calm)
+            if not _free(evse):
+                free_since_s = None
+            elif free_since_s is None:
+                free_since_s = self._clock.monotonic()
+            self._keep_from_use(evse, free_since_s)
             if self.scheduled or evse.id in self._due:
-                calm = not await evse.changed.wait_at_most(self._clock, _LOOK_AGAIN_S)
+                await evse.changed.wait_at_most(self._clock, _LOOK_AGAIN_S)
             else:
                 await evse.changed.wait()
-                calm = True
             if self.scheduled and not self._busy():
                 await self.now()
             elif evse.id in self._due and not _in_use(evse):
                 await self._reset_evse(evse)
 
-    def _keep_from_use(self, evse: Evse, *, calm: bool) -> None:
+    def _keep_from_use(self, evse: Evse, free_since_s: float | None) -> None:
         """B12, scenario 3a: what is Available becomes Unavailable; who has just left is told first (TC_B_41_CS)."""
         if not self.closed:
             evse.withhold(Withheld.RESTART, False)
-        elif calm and evse.connector_status is ConnectorStatus.AVAILABLE and not _in_use(evse):
+        elif free_since_s is not None and self._clock.monotonic() - free_since_s >= _LOOK_AGAIN_S:
             evse.withhold(Withheld.RESTART, True)
 
     async def _reset_evse(self, evse: Evse) -> None:
@@ -201,6 +210,11 @@ class Restart:
 
     def _delayed(self) -> bool:
         return any(delay() for delay in self.delays)
+
+
+def _free(evse: Evse) -> bool:
+    """Whether somebody might come and use an EVSE."""
+    return evse.connector_status is ConnectorStatus.AVAILABLE and not _in_use(evse)
 
 
 def _in_use(evse: Evse) -> bool:

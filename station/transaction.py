@@ -129,8 +129,7 @@ def react(
     transaction = _note_stop_cause(transaction, cause)
     after = replace(after, transaction=transaction)
     if lost & rules.stop_events or _ends(cause, after, rules):
-        reason = transaction.stop_cause or cause.stopped_reason or _reason_of(lost, after)
-        cause = replace(cause, stopped_reason=reason)
+        cause = replace(cause, stopped_reason=_stopped_reason(transaction, cause) or _reason_of(lost, after))
         if energy_flows(after):
             # The end of authorization first stops the energy, then ends the transaction (2.6.6.2).
             ending = replace(transaction, ending=cause)
@@ -247,6 +246,13 @@ def _note_stop_cause(transaction: OpenTransaction, cause: Cause) -> OpenTransact
     if cause.trigger in _AUTHORIZATIONS:
         return replace(transaction, stop_cause=None)
     return transaction
+
+
+def _stopped_reason(transaction: OpenTransaction, cause: Cause) -> StoppedReason | None:
+    """Why a transaction ends, as far as somebody has said so."""
+    if cause.trigger is TriggerReason.RESET_COMMAND:
+        return cause.stopped_reason  # B12.FR.04, B12.FR.08: whatever had begun to end it before
+    return transaction.stop_cause or cause.stopped_reason
 
 
 def _reason_of(lost: frozenset[TxPoint], state: EvseState) -> StoppedReason:

@@ -79,10 +79,14 @@ class Outbox:
     async def check(self) -> None:
         """See that the record can be read, before anybody counts on it.
 
+        Without power there was no link: what waited then is offline for the CSMS (E11.FR.07).
+
         Raises:
             StorageError: it cannot.
         """
         await self._database.rows("SELECT id FROM events ORDER BY id DESC LIMIT 1")
+        with contextlib.suppress(StorageError):  # a full disk is no reason not to start
+            await self.mark_offline()
 
     async def append(self, event: TransactionEvent) -> TransactionEvent:
         """Record an event for good; returns it with its number (E02.FR.07, E11.FR.01).
@@ -139,8 +143,8 @@ class Outbox:
     async def bound(self, most: int) -> int:
         """Keep the queue to `most` events: of each transaction the 1st, 3rd, 5th … sample goes (E04.FR.07, E04.FR.08).
 
-        Starts, ends and what happened in between stay, however many they are. Looks at the queue now and then
-        only. Returns how many events went.
+        Starts, ends and what happened in between stay, however many they are, and the event that is being sent: its
+        number would be given once more (E01.FR.07). Looks at the queue now and then only. Returns how many events went.
 
         Raises:
             StorageError: as `append`.
@@ -150,7 +154,7 @@ class Outbox:
         self._since_bound = 0
         if await self.waiting() <= most:
             return 0
-        return len(await self._database.rows(_THIN_OUT, (self._last_id,)))
+        return len(await self._database.rows(_THIN_OUT, (max(self._last_id, self._handed_out),)))
 
     async def wait(self) -> None:
         """Wait until an event may have come since `oldest` was last asked."""

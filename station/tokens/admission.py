@@ -50,6 +50,7 @@ class TokenOutcome(StrEnum):
 class _Presented:
     id_token: IdToken
     evse_id: int | None
+    at_s: float
     settled: asyncio.Future[TokenOutcome]
 
 
@@ -86,7 +87,7 @@ class Admission:
         """A token is held to the reader; the decision comes later, in the order of presentation."""
         settled: asyncio.Future[TokenOutcome] = asyncio.get_running_loop().create_future()
         try:
-            self._presented.put_nowait(_Presented(id_token, evse_id, settled))
+            self._presented.put_nowait(_Presented(id_token, evse_id, self._clock.monotonic(), settled))
         except asyncio.QueueFull:
             _log.warning("too many tokens at once; one is not looked at")
             settled.set_result(TokenOutcome.BUSY)
@@ -102,7 +103,7 @@ class Admission:
             presented = await self._presented.get()
             self.sign.asked(presented.evse_id)
             with self.deciding:
-                outcome = await self._decide(presented.id_token, presented.evse_id)
+                outcome = await self._decide(presented)
             self.sign.decided(rejected=outcome in {TokenOutcome.REJECTED, TokenOutcome.BUSY})
             _log.info("token %s: %s", shown(presented.id_token), outcome)
             if not presented.settled.done():
@@ -132,7 +133,8 @@ class Admission:
         self._stop_all(id_token, (self._evses[evse_id] for evse_id in evse_ids))
         return True
 
-    async def _decide(self, id_token: IdToken, evse_id: int | None) -> TokenOutcome:
+    async def _decide(self, presented: _Presented) -> TokenOutcome:
+        id_token, evse_id = presented.id_token, presented.evse_id
         if id_token == NOBODY and evse_id is not None:
             return self._press(self._evses[evse_id])
         if id_token.type in CSMS_MADE:
@@ -140,6 +142,8 @@ class Admission:
         if await self.takes(id_token):
             return TokenOutcome.LEARNED
         if (evse := self._in_use_by(id_token, evse_id)) is not None:
+            if _is_answered(presented, evse.state.authorization):
+                return TokenOutcome.AUTHORIZED
             return _stop_or_unlock(evse, id_token)
         if id_token.type != "KeyCode":
             return await self._ask(id_token, evse_id)
@@ -165,7 +169,7 @@ class Admission:
         evse = self._chosen(id_token, evse_id, info)
         if evse is None:
             return TokenOutcome.REJECTED
-        if evse.state.authorization is not running[evse.id]:
+        if not _same(evse.state.authorization, running[evse.id]):
             return TokenOutcome.BUSY  # things changed while the CSMS was thinking
         if (authorization := evse.state.authorization) is not None:
             return _stop_as_group(evse, authorization, id_token, info.group_id)
@@ -323,6 +327,11 @@ def _start(evse: Evse, authorization: Authorization) -> TokenOutcome:
     return TokenOutcome.AUTHORIZED
 
 
+def _is_answered(presented: _Presented, running: Authorization | None) -> bool:
+    """Whether a token was held to the reader again while it was looked at: it ends nothing yet (C01.FR.03)."""
+    return running is not None and presented.id_token.same_as(running.id_token) and running.since_s > presented.at_s
+
+
 def _stop_or_unlock(evse: Evse, id_token: IdToken) -> TokenOutcome:
     if evse.state.authorization is None:
         evse.release_lock()  # E05.FR.11, E09.FR.03
@@ -342,6 +351,13 @@ def _stop_as_group(evse: Evse, running: Authorization, id_token: IdToken, group_
 
 def _stoppable(evse: Evse) -> bool:
     return evse.state.authorization is not None or evse.state.lock_held_for is not None
+
+
+def _same(one: Authorization | None, other: Authorization | None) -> bool:
+    """Whether it is one authorization; of which group it is may have been told meanwhile."""
+    if one is None or other is None:
+        return one is other
+    return (one.id_token, one.since_s) == (other.id_token, other.since_s)
 
 
 def _same_group(running: Authorization, group: IdToken | None) -> bool:

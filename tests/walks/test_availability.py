@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from station.records.database import Database, StorageError, Value
+from station.records.outbox import Outbox
 from tests.walk import Walk, walking
 from tests.walks.steps import ask_start, charge, event, statuses, tx_points, variables
 
@@ -194,3 +197,72 @@ async def test_without_a_minimum_every_status_is_told_at_once(tmp_path: Path) ->
         await walk.plug()
         await walk.unplug()
         assert statuses(walk) == ["Available", "Occupied", "Available"]
+
+
+@pytest.mark.parametrize(("away_s", "told"), [(300, 1), (20, 0)])
+async def test_how_long_an_absence_is_does_not_depend_on_the_time_that_is_set_meanwhile(
+    tmp_path: Path, away_s: float, told: int
+) -> None:
+    """B04.FR.01, B04.FR.02: a time service is found, or lost and another found, before the CSMS is."""
+    async with walking(tmp_path, variable=variables(OCPPCommCtrlr__OfflineThreshold=200)) as walk:
+        await walk.accepted()
+        walk.stack.cut()
+        await walk.until(lambda: not walk.csms.connected)
+        walk.life.clock.adjust(timedelta(hours=-1 if told else 1))
+        await walk.advance(away_s)
+        before = len(walk.csms.sent("StatusNotification"))
+        walk.stack.mend()
+        await walk.until(lambda: walk.csms.connected)
+        await walk.advance(5)
+        assert len(walk.csms.sent("StatusNotification")) - before == told
+
+
+async def power_cut(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Off and on, with the CSMS there sooner than the disk tells what the cut has left open: when that event is set."""
+    told, read = asyncio.Event(), Outbox.open_transactions
+
+    async def read_later(outbox: Outbox) -> list[str]:
+        await told.wait()
+        return await read(outbox)
+
+    monkeypatch.setattr(Outbox, "open_transactions", read_later)
+    await walk.application.lose_power()
+    await walk.application.restore_power()
+    await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2 and walk.stack.boot_status == "Accepted")
+    await walk.settle()
+    return told
+
+
+async def test_what_a_connector_is_after_a_power_cut_is_told_once_its_board_has_looked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B01.FR.05, F06.FR.09, F06.FR.10: also where the CSMS asks for it."""
+    async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
+        await charge(walk)
+        before = len(walk.csms.sent("StatusNotification"))
+        looks = await power_cut(walk, monkeypatch)
+        for ask in ({"requestedMessage": "StatusNotification"}, {"requestedMessage": "Heartbeat"}):
+            assert (await walk.csms.call("TriggerMessage", ask))["status"] == "Accepted"
+        await walk.csms.expect("Heartbeat")
+        looks.set()
+        await walk.until(lambda: len(walk.csms.sent("StatusNotification")) == before + 4)
+        await walk.advance(20)
+        told = {(one["evseId"], one["connectorStatus"]) for one in walk.csms.sent("StatusNotification")[before:]}
+        assert told == {(1, "Occupied"), (2, "Available")}
+
+
+async def test_no_remote_start_comes_before_the_end_of_what_a_power_cut_has_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E01.FR.14: with a silent meter the next one would begin first; and nobody knows yet where a vehicle is."""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        before = len(walk.events())
+        told = await power_cut(walk, monkeypatch)
+        assert (await ask_start(walk, remote_start_id=1))["status"] == "Rejected"
+        told.set()
+        await event(walk, "Ended", "AbnormalCondition")
+        assert (await ask_start(walk, remote_start_id=2))["status"] == "Accepted"
+        await walk.charging()
+        await event(walk, "Updated", "RemoteStart", remoteStartId=2)
+        assert [one["eventType"] for one in walk.events()[before:]][:3] == ["Ended", "Started", "Updated"]

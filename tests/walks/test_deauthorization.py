@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from station.tokens.admission import TokenOutcome
-from tests.csms import Csms
+from tests.csms import NEVER, Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking
 from tests.walks.steps import (
     GROUP,
@@ -126,6 +127,22 @@ async def test_without_stop_on_invalid_id_the_energy_stops_and_the_transaction_g
         assert "Ended" not in [kind for kind, _ in walk.told()]
         await walk.present()
         await event(walk, "Ended", "StopAuthorized")
+
+
+async def test_a_card_that_is_accepted_after_all_gets_energy_in_the_same_transaction(tmp_path: Path) -> None:
+    """E05.FR.02: what the CSMS has refused once is not refused when it accepts the card that is presented anew."""
+    rows = tx_points("EVConnected", "EVConnected", TxCtrlr__StopTxOnInvalidId=False)
+    async with walking(tmp_path, refusing(), variable=rows) as walk:
+        await walk.accepted()
+        await walk.plug()
+        await walk.present()
+        await event(walk, "Updated", "ChargingStateChanged", chargingState="SuspendedEVSE")
+        assert await walk.present() is TokenOutcome.STOPPED
+        walk.csms.answers["TransactionEvent"] = answering("Accepted")
+        await walk.advance(10)
+        assert await walk.present() is TokenOutcome.AUTHORIZED
+        await walk.charging()
+        transaction_id(walk)
 
 
 async def test_a_refused_card_gets_the_energy_that_max_energy_on_invalid_id_allows(tmp_path: Path) -> None:
@@ -276,6 +293,45 @@ async def test_the_group_of_the_answer_to_an_event_counts_too(tmp_path: Path) ->
         await charge(walk)
         csms.answers["Authorize"] = answering("Accepted", GROUP)
         assert await walk.present(OTHER_CARD) is TokenOutcome.STOPPED
+
+
+async def test_a_card_of_the_group_counts_while_the_csms_is_being_told_of_the_first(tmp_path: Path) -> None:
+    """C09.FR.03: the answer to an event says whose group it is once more, while the second card is looked at."""
+    csms = Csms()
+    csms.answers["Authorize"] = answering("Accepted", GROUP)
+    async with walking(tmp_path, csms, variable=tx_points("Authorized", "Authorized")) as walk:
+        await walk.accepted()
+        csms.answers["TransactionEvent"] = lambda _: NEVER
+        await walk.present()
+        await walk.until(walk.events)
+        second = walk.life.station.present(OTHER_CARD, 1)
+        await walk.settle()
+        csms.answers["TransactionEvent"] = answering("Accepted", GROUP)
+        answer = {"idTokenInfo": {"status": "Accepted", "groupIdToken": GROUP}}
+        await csms.send_raw(json.dumps([3, csms.calls[-1].id, answer]))
+        await walk.until(second.done)
+        assert second.result() is TokenOutcome.STOPPED
+        assert (await event(walk, "Ended", "StopAuthorized"))["idToken"] == token(OTHER_CARD)
+
+
+async def test_a_card_that_is_held_again_while_the_csms_thinks_does_not_stop_what_it_starts(tmp_path: Path) -> None:
+    """C01.FR.03, E07.FR.01: only one that is presented during an authorized transaction ends it."""
+    csms = Csms()
+    csms.answers["Authorize"] = lambda _: NEVER
+    async with walking(tmp_path, csms) as walk:
+        await walk.accepted()
+        await walk.plug()
+        first = walk.life.station.present(CARD, 1)
+        await walk.until(lambda: csms.sent("Authorize"))
+        await walk.advance(2)
+        again = walk.life.station.present(CARD, 1)
+        await walk.advance(2)
+        asked = next(one for one in csms.calls if one.action == "Authorize")
+        await csms.send_raw(json.dumps([3, asked.id, {"idTokenInfo": {"status": "Accepted"}}]))
+        await walk.until(again.done)
+        assert first.result() is again.result() is TokenOutcome.AUTHORIZED
+        await walk.charging()
+        assert await walk.present() is TokenOutcome.STOPPED
 
 
 async def test_another_card_is_refused_and_does_not_disturb_the_charge(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from station.records.database import StorageError
+from station.records.outbox import Outbox, Queued
 from tests.csms import NEVER, Answer, Csms, Refuse
 from tests.walk import Walk, walking
 from tests.walks.steps import Event, tx_points
@@ -68,6 +70,26 @@ async def test_an_event_is_given_up_after_message_attempts(tmp_path: Path, answe
         await walk.until(lambda: walk.told()[-1] == ("Ended", "EVCommunicationLost"))
         assert walk.events()[-1]["seqNo"] == 1
         assert await walk.life.station.outbox.waiting() == 0
+
+
+async def test_an_event_is_given_up_also_where_the_disk_does_not_note_its_attempts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E13.FR.03, E13.FR.04: a full disk does not let one event that the CSMS refuses block all others."""
+
+    async def full(outbox: Outbox, queued: Queued) -> None:
+        raise StorageError("disk full")
+
+    monkeypatch.setattr(Outbox, "failed", full)
+    csms = Csms()
+    stubborn = Stubborn(csms, Refuse("InternalError"), refusals=100)
+    async with walking(tmp_path, csms, variable=rows()) as walk:
+        await plugged(walk, stubborn)
+        await walk.until(lambda: len(stubborn.came_s.get(0, [])) == ATTEMPTS, within_s=120)
+        await walk.unplug()
+        await walk.until(lambda: 1 in stubborn.came_s)
+        first, second, third = stubborn.came_s[0]
+        assert third - second == pytest.approx(2 * (second - first), abs=1.1)
 
 
 @pytest.mark.parametrize(("answer", "patience_s"), [(NEVER, TIMEOUT_S), (Refuse("GenericError"), 0.0)])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 from station.tokens.admission import TokenOutcome
-from tests.csms import NEVER, Answer, Csms, Rule
-from tests.walk import Walk, walking
+from tests.csms import NEVER, Answer, Csms, Rule, running_csms
+from tests.walk import Walk, configuration, powered, walking
 from tests.walks.steps import Event, ask_stop, charge, event, transaction_id, tx_points, variables
 
 
@@ -112,6 +114,27 @@ async def test_what_the_csms_had_not_taken_when_the_link_broke_becomes_offline(t
         suspended = [one for one in walk.events() if one["transactionInfo"].get("chargingState") == "SuspendedEV"]
         assert [one.get("offline", False) for one in suspended] == [False, True]
         assert len({one["seqNo"] for one in suspended}) == 1
+
+
+async def test_what_the_csms_had_not_taken_when_the_power_failed_becomes_offline(tmp_path: Path) -> None:
+    """E11.FR.07: without power there is no link either, and nobody has had the time to note that."""
+    async with running_csms() as csms:
+        csms.answers["TransactionEvent"] = lambda _: NEVER
+        config = configuration(tmp_path, csms.url)
+        async with powered(config, csms) as walk:
+            await walk.accepted()
+            await walk.plug()
+            await walk.until(walk.events)
+            assert "offline" not in walk.events()[0]
+        with contextlib.closing(sqlite3.connect(tmp_path / "borne.sqlite")) as database, database:
+            database.execute("UPDATE events SET offline = 0")  # as a power cut leaves them
+        del csms.answers["TransactionEvent"]
+        before = len(csms.sent("TransactionEvent"))
+        async with powered(config, csms) as walk:
+            await walk.until(lambda: len(walk.events()) > before)
+            await queue_empty(walk)
+            left = [one for one in walk.events()[before:] if one["seqNo"] <= 1]
+            assert [one.get("offline") for one in left[:2]] == [True, True]
 
 
 async def test_two_transactions_offline_come_one_after_the_other(tmp_path: Path) -> None:

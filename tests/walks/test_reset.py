@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import weakref
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import pytest
 
 from station.model import ConnectorStatus, Fault
 from station.simulation.vehicle import VehicleModel
+from station.tokens.admission import TokenOutcome
 from tests.csms import NEVER, Csms
 from tests.walk import OTHER_CARD, Walk, walking
+from tests.walks.steps import event, tx_points
 
 EVSE_1 = {"evseId": 1}
 
@@ -69,6 +72,16 @@ async def test_an_immediate_reset_of_an_evse_ends_its_transaction_and_leaves_the
         assert ended["transactionInfo"]["stoppedReason"] == "ImmediateReset"
         await walk.advance(10)
         assert walk.evse.connector_status is ConnectorStatus.OCCUPIED
+
+
+async def test_an_immediate_reset_is_the_reason_also_where_the_driver_has_stopped_before(tmp_path: Path) -> None:
+    """B12.FR.04, B12.FR.08: with EVConnected as the only stop point the transaction goes on until then."""
+    async with walking(tmp_path, variable=tx_points("Authorized", "EVConnected")) as walk:
+        await _charge(walk)
+        await walk.present()
+        await event(walk, "Updated", "StopAuthorized")
+        assert (await _reset(walk, "Immediate", **EVSE_1))["status"] == "Accepted"
+        await event(walk, "Ended", "ResetCommand", stoppedReason="ImmediateReset")
 
 
 async def test_a_reset_of_an_evse_on_idle_waits_for_its_transaction(tmp_path: Path) -> None:
@@ -215,7 +228,10 @@ async def test_an_evse_that_becomes_free_while_a_reset_is_scheduled_is_out_of_us
         await walk.present()
         await walk.advance(5)
         await walk.unplug()
-        await walk.until(lambda: _statuses(walk, 1)[-1] == "Unavailable")
+        for second in range(12):
+            walk.board.meter.current_a = 0.01 * (second % 2)  # a meter that is never still
+            await walk.advance(1)
+        assert _statuses(walk, 1)[-2:] == ["Available", "Unavailable"]
         assert len(walk.csms.sent("BootNotification")) == 1
 
 
@@ -232,6 +248,23 @@ async def test_what_the_csms_does_not_answer_before_a_reset_is_sent_after_it(tmp
         await walk.until(lambda: len(walk.events()) > before)
         again = [event for event in walk.events()[before:] if event["eventType"] == "Ended"]
         assert [event["triggerReason"] for event in again] == ["ResetCommand"]
+
+
+async def test_a_reset_whose_answer_did_not_leave_keeps_nobody_out(tmp_path: Path) -> None:
+    """B12.FR.02: the CSMS closes the link while it asks; neither the charge that runs nor the next one hears of it."""
+    async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
+        await _charge(walk)
+        await walk.csms.send_raw(json.dumps([2, "lost", "Reset", {"type": "Immediate"}]))
+        await walk.csms.close()
+        await walk.until(lambda: walk.csms.connections > 1 and walk.csms.connected)
+        await walk.advance(60)
+        assert _statuses(walk, 2) == ["Available"]
+        walk.application.world.boards[2].plug(VehicleModel())
+        outcome = walk.life.station.present(OTHER_CARD, 2)
+        await walk.until(outcome.done)
+        assert outcome.result() is TokenOutcome.AUTHORIZED
+        assert sum(walk.board.currents_a) > 0
+        assert len(walk.csms.sent("BootNotification")) == 1
 
 
 async def test_a_station_that_is_reset_every_night_keeps_nothing_of_the_lives_before(tmp_path: Path) -> None:

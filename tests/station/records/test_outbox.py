@@ -359,6 +359,17 @@ async def test_a_long_absence_of_the_csms_thins_out_samples_and_nothing_else(tmp
         assert [event.seq_no for event in await drain(outbox)][:3] == [0, 2, 3], "a gap tells the CSMS of it"
 
 
+async def test_the_number_of_a_sample_that_is_being_sent_is_not_given_to_another_event(tmp_path: Path) -> None:
+    """E01.FR.07: a CSMS takes the second event of that number for a repetition, though it were the end."""
+    async with opened(tmp_path) as (outbox, _):
+        await outbox.append(fakes.event("slow"))
+        sent = (await next_of(outbox)).event
+        for _ in range(200):
+            await outbox.append(fakes.event("fast"))
+        assert await outbox.bound(100) == 100
+        assert (await outbox.append(fakes.event("slow", EventType.ENDED))).seq_no != sent.seq_no
+
+
 async def test_an_event_that_flash_memory_has_spoilt_does_not_end_the_thinning_out(tmp_path: Path) -> None:
     async with opened(tmp_path) as (outbox, database):
         for _ in range(200):
