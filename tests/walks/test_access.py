@@ -368,6 +368,23 @@ async def test_frames_are_told_to_installers_only(tmp_path: Path) -> None:
         assert told == ["", "event: evse", 'data: {"id": 1, "connector_status": "Occupied"}']
 
 
+async def test_a_script_listens_no_longer_than_its_token_is_good(tmp_path: Path) -> None:
+    """Frames name cards: whoever lost the right to see them sees no further one."""
+    async with walking(tmp_path) as walk, away(walk) as client:
+        await walk.accepted()
+        await give_password(walk, Role.OWNER)
+        secret = await walk.life.access.new_token("script", Role.INSTALLER, timedelta(days=1))
+        script = {"Authorization": f"Bearer {secret}"}
+        async with client.stream("GET", "/api/events", headers=script) as stream:
+            lines = stream.aiter_lines()
+            assert await anext(lines) == ": listening"
+            walk.application.feed.publish("frame", direction="out", text="[2]")
+            assert [line async for line in _first_lines(lines, 2)] == ["", "event: frame"]
+            await walk.life.access.tokens.revoke("script")
+            walk.application.feed.publish("frame", direction="out", text="[3]")
+            assert "[3]" not in "".join([line async for line in lines])
+
+
 async def _first_lines(lines: Any, count: int) -> AsyncGenerator[str]:
     for _ in range(count):
         yield await anext(lines)
