@@ -16,6 +16,7 @@ from station.access.accounts import Role
 from station.web.application import build
 from station.web.door.permissions import OTHERS, rule_for
 from tests.walk import Walk, walking
+from tests.walks.visit import visiting
 
 LABEL = "ABCD-EFGH-JKLM"
 PASSWORD = "correct horse battery"
@@ -224,6 +225,21 @@ async def test_every_answer_carries_the_security_headers(tmp_path: Path) -> None
             assert headers["referrer-policy"] == "no-referrer"
             assert headers["cache-control"] == "no-store"
             assert "server" not in headers
+
+
+async def test_a_failure_that_nobody_foresaw_carries_them_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await walk.accepted()
+
+        async def broken(*_: object, **__: object) -> None:
+            raise RuntimeError("nobody foresaw this")
+
+        monkeypatch.setattr(walk.life.security_events, "entries", broken)
+        answer = await api.client.get("/api/security-events")
+        assert (answer.status_code, answer.json()) == (500, {"detail": "the station has failed at this"})
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-store"
 
 
 async def test_a_body_that_is_too_large_or_of_no_told_length_is_not_read(tmp_path: Path) -> None:
