@@ -67,6 +67,26 @@ async def test_a_selector_above_the_breaker_hinders_the_end_until_it_is_turned_d
         assert (await api.post("/api/commissioning"))["stage"] == "commissioned"
 
 
+async def test_what_is_changed_after_the_end_is_to_be_finished_again_before_the_owner_activates(tmp_path: Path) -> None:
+    """The report tells the station that is handed over, not the one that was there before."""
+    async with walking(tmp_path, station=REQUIRED) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await api.post("/api/sim/selector", {"position": "25"})
+        await commission(api)
+        await api.post("/api/sim/selector", {"position": "32"})
+        refused = await api.post("/api/activation", status=409)
+        assert refused["detail"] == "still to be done: breaker"
+        refused = await api.post("/api/commissioning", status=409)
+        assert refused["detail"] == "still to be done: breaker"
+        told = await try_step(api, step="breaker", rating_a=40, curve="B")
+        assert told["settled"]
+        assert (await api.post("/api/commissioning"))["stage"] == "commissioned"
+        report = read_report(walk.application.configuration)
+        assert report is not None
+        assert report.told["selector_a"] == 32.0
+        assert (await api.post("/api/activation"))["stage"] == "activated"
+
+
 async def test_a_monitor_that_fails_its_test_hinders_the_end_and_cannot_be_left_out(tmp_path: Path) -> None:
     async with walking(tmp_path, station=REQUIRED) as walk, visiting(walk) as api:
         await walk.accepted()
