@@ -220,7 +220,7 @@ def lacks_ventilation(state: EvseState) -> bool:
 
 
 def cable_there(state: EvseState) -> bool:
-    """Whether there is a cable: a socket with its proximity contact open has none, whatever the pilot shows (annex B)."""
+    """Whether there is a cable: a socket with its proximity contact open has none, whatever the pilot shows."""
     return state.attached_cable or state.seen.cable_plugged
 
 
