@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 
@@ -25,4 +26,4 @@ def test_no_line_of_the_label_leaves_it_and_none_is_too_small_to_read(identity: 
         assert float(size) >= 2.0, text
         assert below is None or below <= 34
     heights = [float(y) for y, _, _ in rows]
-    assert min(b - a for a, b in zip(heights, heights[1:], strict=False)) >= 3.4
+    assert min(b - a for a, b in pairwise(heights)) >= 3.4
