@@ -16,6 +16,7 @@ from station.commissioning.report import read_report
 from station.life import Life
 from tests.walk import Walk, walking
 from tests.walks.commissioned import PLAIN, commission, skip_test, try_step
+from tests.walks.house import GRID, House
 from tests.walks.test_grid_sources import SOURCES, TRI, grid, heard
 from tests.walks.visit import Api, visiting
 
@@ -144,6 +145,31 @@ async def test_jumpers_that_do_not_fit_the_configured_meter_fail_its_test_until_
         await api.post("/api/sim/jumpers", {"position": "1-2"})
         await heard(walk, api, TRI)
         assert (await try_step(api, step="meter", plausible=True))["outcome"] == "passed"
+
+
+async def test_clamps_are_tested_phase_by_phase_where_no_load_has_all_three(tmp_path: Path) -> None:
+    clamps = {"type": "ct", "clamps": [{"channel": at} for at in range(3)], "path": str(tmp_path / "none")}
+    async with walking(tmp_path, station=REQUIRED, grid=GRID | {"source": clamps}) as walk, visiting(walk) as api:
+        await walk.accepted()
+        house = House(walk)
+
+        async def with_load(*load_a: float) -> dict[str, Any]:
+            house.loads_a = (4.0 + load_a[0], 4.0 + load_a[1], 4.0 + load_a[2])
+            await house.live(2)
+            named = {"load": "named", "name": "oven", "currents_a": [*load_a], "arrows_checked": True}
+            return await try_step(api, step="clamps", **named)
+
+        await house.live(2)
+        assert (await with_load(9, 0, 0))["reason"] == "look at the clamps without the load first"
+        house.loads_a = (4.0, 4.0, 4.0)
+        await house.live(2)
+        assert (await try_step(api, step="clamps", load="none"))["outcome"] == "begun"
+        told = await with_load(9, 0, 0)
+        assert (told["outcome"], told["settled"]) == ("begun", False)
+        assert [problem["cause"] for problem in told["problems"]] == ["clamps-unseen"]
+        assert (await with_load(0, 9, 0))["outcome"] == "begun"
+        told = await with_load(0, 0, 9)
+        assert (told["outcome"], told["evidence"]["clamps_seen"]) == ("passed", [1, 2, 3])
 
 
 async def test_a_contact_of_the_wrong_polarity_is_found(tmp_path: Path) -> None:

@@ -33,9 +33,9 @@ function told(step) {
 }
 
 function reasons(step) {
-  if (step.outcome === "begun") return [make("p", {}, t("commissioning.begun"))];
+  if (step.outcome === "begun" && step.problems.length === 0) return [make("p", {}, t("commissioning.begun"))];
   if (step.outcome === "skipped") return [make("p", {}, t("commissioning.skipped", { reason: step.reason }))];
-  return step.problems.map((problem) => make("p", { class: "problem" }, why(problem)));
+  return step.problems.map((problem) => make("p", { class: step.outcome === "begun" ? "note" : "problem" }, why(problem)));
 }
 
 function why(problem) {
