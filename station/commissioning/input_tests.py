@@ -129,8 +129,10 @@ class CommissioningTests:
         now_a = [current_a if current_a is not None else 0.0 for current_a in sample.currents_a]
         before = self._clamps_begun()
         if load_a is None:
-            kept: Evidence = {"clamps_seen": [*clamps_seen(before)]} if before is not None else {}
-            return Trial(Outcome.BEGUN, {"without_a": [*now_a], "car_a": [*self._car_a()]} | kept)
+            evidence: Evidence = {"without_a": [*now_a], "car_a": [*self._car_a()]}
+            if before is not None:
+                evidence["clamps_seen"] = [*clamps_seen(before)]
+            return Trial(Outcome.BEGUN, evidence)
         if before is None:
             first = "look at the clamps without the load first"
             return Trial.failed({}, Problem(Cause.CLAMPS_WITHOUT_FIRST, first))

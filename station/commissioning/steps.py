@@ -261,13 +261,13 @@ def clamps_left(trial: Trial, first: Evidence, load_a: list[float], clamps: int)
         return trial
     moved = [number for number, one_a in enumerate(load_a, 1) if one_a >= _LEAST_STEP_A]
     seen = sorted({*moved, *clamps_seen(first)})
-    evidence = trial.evidence | {"clamps_seen": [*seen]}
+    evidence: Evidence = {**trial.evidence, "clamps_seen": [*seen]}
     left = [number for number in range(1, clamps + 1) if number not in seen]
     if not left:
         return Trial(Outcome.PASSED, evidence)
     listed = ", ".join(map(str, left))
     unseen = Problem(Cause.CLAMPS_UNSEEN, f"no load was seen yet on the phase of CT {listed}", {"clamps": listed})
-    return Trial(Outcome.BEGUN, evidence | {"car_a": first.get("car_a")}, unseen.sentence, (unseen,))
+    return Trial(Outcome.BEGUN, {**evidence, "car_a": first.get("car_a")}, unseen.sentence, (unseen,))
 
 
 def clamps_seen(kept: Evidence) -> list[int]:
