@@ -211,3 +211,17 @@ async def test_what_was_changed_after_the_end_is_shown_as_left_to_do(browser: Br
         await installer.reads("Everything is done.")
         await press(installer, "Finish commissioning")
         await installer.reads("Its owner has to activate it.")
+
+
+async def test_at_a_station_that_serves_already_no_step_offers_what_would_be_refused(
+    browser: Browser, tmp_path: Path
+) -> None:
+    async with walking(tmp_path) as walk, visiting(browser, walk, local=True) as installer:
+        await walk.accepted()
+        await installer.go("/commissioning#wiring")
+        await expect(installer.page.locator("#wiring [data-absent]")).to_contain_text("needs no commissioning")
+        await expect(installer.page.locator("#wiring form")).to_be_hidden()
+        await installer.go("/commissioning#test-session")
+        await expect(installer.page.locator("#session-begin")).to_be_hidden()
+        await installer.audit()
+        await installer.picture("commissioning-not-required")
