@@ -219,6 +219,11 @@ def lacks_ventilation(state: EvseState) -> bool:
     return state.unventilated or (state.seen.pilot is PilotState.D and not state.ventilation)
 
 
+def cable_there(state: EvseState) -> bool:
+    """Whether there is a cable: a socket with its proximity contact open has none, whatever the pilot shows."""
+    return state.attached_cable or state.seen.cable_plugged
+
+
 def cable_held(state: EvseState) -> bool:
     """Whether nobody can pull the cable out of the station: it is attached, or locked in its socket."""
     return state.attached_cable or state.seen.locked
@@ -241,6 +246,7 @@ def wants_energy(state: EvseState) -> bool:
     transaction = state.transaction
     return (
         ev_connected(state)
+        and cable_there(state)
         and state.authorization is not None
         and (cable_held(state) or energy_flows(state))  # G05.FR.01: no start with a cable that is not locked
         and not blocking_faults(state)
@@ -302,6 +308,7 @@ def _still_under_load(state: EvseState, now_s: float) -> bool:
     """The pilot has asked the vehicle to stop; a contactor lives longer when it waits for that."""
     return (
         state.seen.contactor_closed
+        and cable_there(state)
         and not state.cut
         and state.wanted_until_s is not None
         and now_s < state.wanted_until_s + (HALT_S if state.halting else WIND_DOWN_S)

@@ -10,9 +10,10 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from station.daemon.service_manager import ServiceManager, boot_reason
+from station.daemon.stint import Stint
 from station.daemon.supervision import keep_running
 from station.feed import Feed
 from station.model import BootReason
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from station.simulation.world import World
     from station.site import Site
     from station.web.tls import TlsFiles
+
+_RENEWED_S: Final = 60.0
+"""a life that has not ended for the next one after this time does not"""
 
 
 class StartError(Exception):
@@ -72,6 +76,7 @@ class Program:
         self._boot_reason = boot_reason(os.environ)
         self._manager = ServiceManager.of(os.environ)
         self._sessions: Sessions | None = None
+        self.renewal = Stint("the end of a life, or the begin of the next one", site.clock, _RENEWED_S)
 
     @property
     def clock(self) -> Clock:
@@ -193,6 +198,7 @@ class Program:
         async with contextlib.AsyncExitStack() as stack:
             life = await self._begin(stack)
             self.life = life
+            self.renewal.end()
             living = asyncio.create_task(life.run(), name="life")
             self._alive.set()
             self._dead.clear()
@@ -207,6 +213,8 @@ class Program:
                     await life.halt()
             finally:
                 self.life = None
+                if not self._power_lost.is_set():  # else nobody knows when it comes back
+                    self.renewal.begin()
                 self._alive.clear()
                 if self._power_lost.is_set():
                     self._boot_reason = BootReason.POWER_UP
@@ -242,7 +250,7 @@ class Program:
         from station.daemon.heartbeat import Heartbeat
 
         await self.begun()
-        await Heartbeat(manager, lambda: self.life).run()
+        await Heartbeat(manager, lambda: self.life, self.renewal).run()
 
     def _build_web(self) -> ASGIApp:
         from station.web.application import build

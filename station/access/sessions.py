@@ -173,6 +173,10 @@ class AccessTokens:
                 return token
         return None
 
+    def holds(self, token: AccessToken) -> bool:
+        """Whether a token that was found is still good."""
+        return token in self.all().values()
+
 
 def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode(errors="replace")).hexdigest()

@@ -64,12 +64,12 @@ class Activation:
         return self.stage is Stage.ACTIVATED
 
     async def commission(self) -> None:
-        """The installer is done; the owner is next. What was done before stays done.
+        """The installer is done, or done once more; the owner is next. A station that is activated stays so.
 
         Raises:
             StorageError: it is not saved, and not done.
         """
-        if self.commissioned_at is None:
+        if self.commissioned_at is None or self.activated_at is None:
             self.commissioned_at = await self._save("commissioned")
             self._tell()
 

@@ -35,8 +35,11 @@ async def reset_to_factory(life: Life, settings: SiteSettings, who: str) -> Conf
         StorageError: not all is reset; try again.
     """
     await life.activation.begin_anew()
-    for evse in life.station.evses.values():
-        await _end(evse, life)
+    evses = tuple(life.station.evses.values())
+    for evse in evses:
+        _end(evse)
+    for evse in evses:
+        await _opened(evse, life)
     configuration = settings.in_force()
     await life.cards.clear()
     await life.station.tokens.clear()
@@ -56,10 +59,18 @@ async def reset_to_factory(life: Life, settings: SiteSettings, who: str) -> Conf
     return installed
 
 
-async def _end(evse: Evse, life: Life) -> None:
-    """End what goes on at an EVSE, and see its contactor open."""
-    if evse.state.authorization is not None:
+def _end(evse: Evse) -> None:
+    """End what goes on at an EVSE: a transaction too that outlives its authorization while the vehicle is there."""
+    if evse.state.authorization is not None or evse.transaction_id is not None:
         evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, ends_transaction=True)
+
+
+async def _opened(evse: Evse, life: Life) -> None:
+    """See its contactor open, and its transaction end.
+
+    Raises:
+        NotSafeError: in time they do not.
+    """
     deadline_s = life.clock.monotonic() + _OPENS_WITHIN_S
     while evse.state.seen.contactor_closed or evse.transaction_id is not None:
         left_s = deadline_s - life.clock.monotonic()

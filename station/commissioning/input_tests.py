@@ -15,6 +15,8 @@ from station.commissioning.steps import (
     Step,
     Trial,
     basis,
+    clamps_left,
+    clamps_seen,
     clamps_trial,
     contact_trial,
 )
@@ -121,15 +123,29 @@ class CommissioningTests:
         sample = self._life.load.controller.last_sample
         if sample is None or (self._life.load.controller.sample_age_s or 0.0) > _FRESH_S:
             return Trial.failed({}, Problem(Cause.CLAMPS_SILENT, "the current transformers show nothing"))
+        clamps = self.installation.clamps
+        if None in list(sample.currents_a)[:clamps]:
+            return Trial.failed({}, Problem(Cause.CLAMPS_SILENT, "a current transformer shows nothing"))
         now_a = [current_a if current_a is not None else 0.0 for current_a in sample.currents_a]
+        before = self._clamps_begun()
         if load_a is None:
-            return Trial(Outcome.BEGUN, {"without_a": [*now_a], "car_a": [*self._car_a()]})
-        before = self._life.commissioning.findings.get(Step.CLAMPS)
-        if before is None or before.trial.outcome is not Outcome.BEGUN:
+            evidence: Evidence = {"without_a": [*now_a], "car_a": [*self._car_a()]}
+            if before is not None:
+                evidence["clamps_seen"] = [*clamps_seen(before)]
+            return Trial(Outcome.BEGUN, evidence)
+        if before is None:
             first = "look at the clamps without the load first"
             return Trial.failed({}, Problem(Cause.CLAMPS_WITHOUT_FIRST, first))
-        without_a = _numbers(before.trial.evidence["without_a"])
-        return clamps_trial(without_a, now_a, load_a, signed=any(current_a < 0.0 for current_a in now_a))
+        signed = any(current_a < 0.0 for current_a in now_a)
+        trial = clamps_trial(_numbers(before["without_a"]), now_a, load_a, signed=signed)
+        return clamps_left(trial, before, load_a, clamps)
+
+    def _clamps_begun(self) -> Evidence | None:
+        """The look without the load, with what was seen since; None: it is to be made, of these clamps."""
+        before = self._life.commissioning.findings.get(Step.CLAMPS)
+        if before is None or before.trial.outcome is not Outcome.BEGUN:
+            return None
+        return before.trial.evidence if before.basis == basis(Step.CLAMPS, self.installation) else None
 
     def car_load_a(self) -> list[float]:
         """What the vehicles draw more than at the first look, on each phase of the connection."""

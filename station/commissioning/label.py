@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from html import escape
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 _WIDTH_MM: Final = 80
 _HEIGHT_MM: Final = 36
 _CODE_MM: Final = 30.0
+_TEXT_MM: Final = 41.0
+"""what is left beside the code for a line of text"""
+_LONGEST: Final = 28
+"""characters: a text with more goes on in the next line, since smaller letters could not be read"""
+_CAPITAL: Final = 0.72
+"""the width of a capital letter, for a height of 1"""
 
 
 @frozen
@@ -55,13 +62,22 @@ def label_svg(label: Label) -> str:
         if module
     )
     lines = [("", label.identity), ("serial", label.serial_number), ("", label.address), ("code", label.code)]
-    texts = [f"{name} {value}".strip() for name, value in lines if value is not None]
+    whole = [f"{name} {value}".strip() for name, value in lines if value is not None]
+    texts = [(part, len(parts[0])) for parts in map(_parts, whole) for part in parts]
+    apart = min(7.0, 25.0 / max(1, len(texts) - 1))
     rows = "".join(
-        f'<text x="37" y="{8 + place * 7}" font-size="{3.4 if len(text) < 24 else 2.1}">{escape(text)}</text>'
-        for place, text in enumerate(texts)
+        f'<text x="37" y="{8 + place * apart:.2f}" font-size="{min(3.4, _TEXT_MM / (_CAPITAL * longest)):.2f}">'
+        f"{escape(text)}</text>"
+        for place, (text, longest) in enumerate(texts)
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH_MM}mm" height="{_HEIGHT_MM}mm" '
         f'viewBox="0 0 {_WIDTH_MM} {_HEIGHT_MM}" font-family="sans-serif">'
         f'<rect width="{_WIDTH_MM}" height="{_HEIGHT_MM}" fill="#fff"/><path d="{dark}"/>{rows}</svg>'
     )
+
+
+def _parts(text: str) -> list[str]:
+    """A text in lines of about the same length."""
+    length = math.ceil(len(text) / math.ceil(len(text) / _LONGEST))
+    return [text[at : at + length] for at in range(0, len(text), length)]

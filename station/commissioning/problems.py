@@ -26,6 +26,7 @@ class Cause(StrEnum):
     METER_IMPLAUSIBLE = "meter-implausible"
     CLAMPS_SILENT = "clamps-silent"
     CLAMPS_WITHOUT_FIRST = "clamps-without-first"
+    CLAMPS_UNSEEN = "clamps-unseen"
     LOAD_TOO_SMALL = "load-too-small"
     CLAMP_REVERSED = "clamp-reversed"
     CLAMP_OTHER_PHASE = "clamp-other-phase"

@@ -251,6 +251,31 @@ def clamps_trial(before_a: list[float], after_a: list[float], load_a: list[float
     return Trial.failed(evidence, *wrong) if wrong else Trial(Outcome.PASSED, evidence)
 
 
+def clamps_left(trial: Trial, first: Evidence, load_a: list[float], clamps: int) -> Trial:
+    """A trial of the clamps that passed, while a load on the phase of each of them has yet to be seen.
+
+    A clamp that is not plugged in moves with no load either. `first`: the look without a load, with the clamps that
+    have moved since then; it counts for the loads that follow.
+    """
+    if trial.outcome is not Outcome.PASSED:
+        return trial
+    moved = [number for number, one_a in enumerate(load_a, 1) if one_a >= _LEAST_STEP_A]
+    seen = sorted({*moved, *clamps_seen(first)})
+    evidence: Evidence = {**trial.evidence, "clamps_seen": [*seen]}
+    left = [number for number in range(1, clamps + 1) if number not in seen]
+    if not left:
+        return Trial(Outcome.PASSED, evidence)
+    listed = ", ".join(map(str, left))
+    unseen = Problem(Cause.CLAMPS_UNSEEN, f"no load was seen yet on the phase of CT {listed}", {"clamps": listed})
+    return Trial(Outcome.BEGUN, {**evidence, "car_a": first.get("car_a")}, unseen.sentence, (unseen,))
+
+
+def clamps_seen(kept: Evidence) -> list[int]:
+    """The clamps that have moved with a load, by number."""
+    seen = kept.get("clamps_seen")
+    return [number for number in seen if isinstance(number, int)] if isinstance(seen, list) else []
+
+
 def _clamp_fault(number: int, moved_a: float, load_a: float) -> Problem | None:
     """What is wrong with a clamp; None: nothing."""
     tolerance_a = max(_LEAST_STEP_A / 2, abs(load_a) / 2)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from station.daemon.service_manager import ServiceManager
+    from station.daemon.stint import Stint
     from station.life import Life
 
 _log = logging.getLogger(__name__)
@@ -24,8 +25,10 @@ class Heartbeat:
     contactor, and the next run recovers from the disk.
     """
 
-    def __init__(self, manager: ServiceManager, life: Callable[[], Life | None]) -> None:
+    def __init__(self, manager: ServiceManager, life: Callable[[], Life | None], renewal: Stint) -> None:
+        """`renewal`: what goes on between two lives, when there is none."""
         self._manager = manager
+        self._renewal = renewal
         self._life = life
         self._told = ""
         self._hanging: list[str] = []
@@ -42,7 +45,8 @@ class Heartbeat:
     def beat(self) -> None:
         """Once."""
         life = self._life()
-        hanging = [stint.name for stint in life.stints() if stint.overdue] if life is not None else []
+        stints = life.stints() if life is not None else [self._renewal]
+        hanging = [stint.name for stint in stints if stint.overdue]
         if hanging != self._hanging:
             self._hanging = hanging
             level = logging.CRITICAL if hanging else logging.WARNING

@@ -24,11 +24,19 @@ class Stint:
         """Whether it goes on for longer than it may."""
         return self._since_s is not None and self._clock.monotonic() - self._since_s > self._most_s
 
-    def __enter__(self) -> None:
+    def begin(self) -> None:
+        """It begins now; for what no block can hold."""
         self._since_s = self._clock.monotonic()
+
+    def end(self) -> None:
+        """It has come to its end."""
+        self._since_s = None
+
+    def __enter__(self) -> None:
+        self.begin()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         del kind, error, trace
-        self._since_s = None
+        self.end()

@@ -41,6 +41,8 @@ class LinuxBackPlate:
         )
         self._clock = clock
         self._failing = False
+        self._energised = False
+        """what was ordered of the shunt trip last"""
         self.seen = NOTHING_READ
 
     async def views(self) -> AsyncGenerator[BackPlateView]:
@@ -63,6 +65,7 @@ class LinuxBackPlate:
         """
         if not self._lines.has("shunt-trip"):
             raise BoardError("no shunt trip is wired")
+        self._energised = energised
         try:
             self._lines.write("shunt-trip", energised)
         except OSError as error:
@@ -82,6 +85,8 @@ class LinuxBackPlate:
     def _look(self) -> BackPlateView:
         try:
             active = self._lines.read()
+            if self._failing and self._energised:  # lines that are requested anew begin at rest
+                self._lines.write("shunt-trip", True)
         except OSError as error:
             if not self._failing:
                 _log.error("the back plate cannot be read: %s", error)

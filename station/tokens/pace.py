@@ -30,3 +30,8 @@ class Pace:
             return False
         self._spare -= 1.0
         return True
+
+    @property
+    def wait_s(self) -> float:
+        """After how long one more may be looked at, where the last one was not."""
+        return max(0.0, 1.0 - self._spare) * _EVERY_S

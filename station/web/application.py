@@ -28,7 +28,7 @@ from station.web.api.settings import settings_routes
 from station.web.api.station import station_routes
 from station.web.api.token import token_routes
 from station.web.api.transaction import transaction_routes
-from station.web.door.gate import Gate
+from station.web.door.gate import HEADERS, Gate
 from station.web.host import Host
 from station.web.pages import page_routes
 
@@ -44,6 +44,7 @@ def build(host: Host) -> FastAPI:
     )
     api.add_middleware(Gate, host=host)
     api.add_exception_handler(StorageError, _storage_failed)
+    api.add_exception_handler(Exception, _failed)
     living = Living(host)
     page_routes(api, host)
     event_routes(api, host)
@@ -86,3 +87,9 @@ def _upkeep_routes(api: FastAPI, living: Living, host: Host) -> None:
 async def _storage_failed(request: Request, error: Exception) -> JSONResponse:
     del request
     return JSONResponse({"detail": f"the disk refuses: {error}"}, status_code=503)
+
+
+async def _failed(request: Request, error: Exception) -> JSONResponse:
+    """What nobody foresaw is answered outside the door: with its headers all the same. The log has the rest."""
+    del request, error
+    return JSONResponse({"detail": "the station has failed at this"}, 500, HEADERS | {"Cache-Control": "no-store"})

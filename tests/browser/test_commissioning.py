@@ -10,7 +10,9 @@ from playwright.async_api import Browser, Locator, expect
 from station.commissioning.activation import Stage
 from tests.browser.visitor import Visitor, visiting
 from tests.walk import Walk, walking
+from tests.walks.commissioned import commission, try_step
 from tests.walks.station_process import until
+from tests.walks.visit import visiting as api_of
 
 CODE = "ABCD-EFGH-JKLM"
 REQUIRED: dict[str, Any] = {
@@ -169,3 +171,57 @@ async def hand_over(installer: Visitor, walk: Walk) -> None:
     await installer.audit()
     await installer.picture("commissioning-end")
     assert walk.life.activation.stage is Stage.COMMISSIONED
+
+
+async def test_a_setting_that_is_refused_is_named_in_every_language(browser: Browser, tmp_path: Path) -> None:
+    async with (
+        walking(tmp_path, **REQUIRED) as walk,
+        visiting(browser, walk, locale="fr-FR", local=True) as installer,
+    ):
+        await walk.accepted()
+        await installer.go("/commissioning#network")
+        await installer.page.get_by_text("Régler l’opérateur").click()
+        address = installer.page.locator("#network-url")
+        await address.fill("http://csms.example/ocpp")
+        await installer.page.locator("#network-settings button[type=submit]").click()
+        await installer.reads("du CSMS » est refusé")
+        await expect(address).to_be_focused()
+        installer.wrong.clear()  # the browser notes the refusal itself
+
+
+async def test_what_was_changed_after_the_end_is_shown_as_left_to_do(browser: Browser, tmp_path: Path) -> None:
+    async with (
+        walking(tmp_path, **REQUIRED) as walk,
+        api_of(walk) as api,
+        visiting(browser, walk, local=True) as installer,
+    ):
+        await walk.accepted()
+        await api.post("/api/sim/selector", {"position": "25"})
+        await commission(api)
+        await installer.go("/commissioning#end")
+        await installer.reads("Its owner has to activate it.")
+        await api.post("/api/sim/selector", {"position": "32"})
+        await installer.reads("Still to be done:")
+        left = installer.page.locator("#end-left a")
+        await expect(left).to_have_text(["Breaker"])
+        await installer.audit()
+        await expect(installer.page.locator("#end-code")).to_be_hidden()
+        await walk.advance(5)
+        await try_step(api, step="breaker", rating_a=32, curve="C")
+        await installer.reads("Everything is done.")
+        await press(installer, "Finish commissioning")
+        await installer.reads("Its owner has to activate it.")
+
+
+async def test_at_a_station_that_serves_already_no_step_offers_what_would_be_refused(
+    browser: Browser, tmp_path: Path
+) -> None:
+    async with walking(tmp_path) as walk, visiting(browser, walk, local=True) as installer:
+        await walk.accepted()
+        await installer.go("/commissioning#wiring")
+        await expect(installer.page.locator("#wiring [data-absent]")).to_contain_text("needs no commissioning")
+        await expect(installer.page.locator("#wiring form")).to_be_hidden()
+        await installer.go("/commissioning#test-session")
+        await expect(installer.page.locator("#session-begin")).to_be_hidden()
+        await installer.audit()
+        await installer.picture("commissioning-not-required")

@@ -366,6 +366,17 @@ def test_nothing_is_offered_before_the_cable_is_locked_in_its_socket() -> None:
     assert wants_energy(replace(CHARGING, seen=replace(CHARGING.seen, locked=False))), "a charge that runs goes on"
 
 
+def test_a_socket_whose_proximity_contact_opens_under_load_has_no_cable_and_gets_no_energy() -> None:
+    """IEC 61851-1 annex B: the plug may be on its way out, and nobody knows any more what the cable carries."""
+    thin = replace(CHARGING, seen=replace(CHARGING.seen, cable_max_a=13.0), offered_a=32.0)
+    assert outputs(thin, 100.0).pilot_a == 13.0
+    pulled = settled(thin, replace(thin, seen=replace(thin.seen, cable_plugged=False, cable_max_a=None)), 100.0)
+    told = outputs(pulled, 100.0)
+    assert (told.contactor, told.pilot_a) == (False, None)
+    attached = replace(CHARGING, attached_cable=True, seen=replace(CHARGING.seen, cable_plugged=False))
+    assert outputs(attached, 100.0).contactor, "an attached cable has no such contact"
+
+
 def test_the_lock_waits_for_its_holder_and_for_nobody_once_the_cable_is_gone() -> None:
     """E05.FR.11, E09.FR.03"""
     held = replace(READY, authorization=None, lock_held_for=fakes.CARD)

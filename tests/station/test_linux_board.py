@@ -620,6 +620,25 @@ async def test_a_plate_that_cannot_be_read_tells_no_position_and_raises_no_alarm
         assert plate.seen.selector == "32"
 
 
+async def test_a_shunt_trip_that_is_held_is_energised_again_when_its_chip_is_back(tmp_path: Path) -> None:
+    """A station on another phase, or behind a breaker that was closed again, lives on: service has not cleared it."""
+    bench = Bench(tmp_path)
+    async with plated(bench) as (plate, clock):
+        await plate.energise_shunt_trip(True)
+        bench.chips.missing = True
+        await clock.advance(0.5)
+        bench.chips.active[SHUNT] = False  # the driver of the chip lets it fall
+        bench.chips.missing = False
+        await clock.advance(0.5)
+        assert bench.chips.active[SHUNT]
+        await plate.energise_shunt_trip(False)
+        bench.chips.missing = True
+        await clock.advance(0.5)
+        bench.chips.missing = False
+        await clock.advance(0.5)
+        assert not bench.chips.active[SHUNT]
+
+
 async def test_without_a_shunt_trip_there_is_none_to_energise(tmp_path: Path) -> None:
     async with plated(Bench(tmp_path), shunt_trip=None) as (plate, _):
         with pytest.raises(BoardError, match="no shunt trip"):

@@ -16,6 +16,7 @@ from station.access.accounts import Role
 from station.web.application import build
 from station.web.door.permissions import OTHERS, rule_for
 from tests.walk import Walk, walking
+from tests.walks.visit import visiting
 
 LABEL = "ABCD-EFGH-JKLM"
 PASSWORD = "correct horse battery"
@@ -226,6 +227,21 @@ async def test_every_answer_carries_the_security_headers(tmp_path: Path) -> None
             assert "server" not in headers
 
 
+async def test_a_failure_that_nobody_foresaw_carries_them_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await walk.accepted()
+
+        async def broken(*_: object, **__: object) -> None:
+            raise RuntimeError("nobody foresaw this")
+
+        monkeypatch.setattr(walk.life.security_events, "entries", broken)
+        answer = await api.client.get("/api/security-events")
+        assert (answer.status_code, answer.json()) == (500, {"detail": "the station has failed at this"})
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-store"
+
+
 async def test_a_body_that_is_too_large_or_of_no_told_length_is_not_read(tmp_path: Path) -> None:
     """Nobody fills the memory of the station."""
 
@@ -300,7 +316,8 @@ async def test_a_driver_tries_card_numbers_no_faster_than_at_the_reader(tmp_path
         assert answers == [202] * 5 + [429] * 5
         await walk.advance(3)
         assert (await client.post("/api/token", json=cards[0])).status_code == 202
-        assert (await client.post("/api/token", json=cards[1])).status_code == 429
+        refused = await client.post("/api/token", json=cards[1])
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "3")
 
 
 async def test_listeners_who_are_not_signed_in_leave_room_for_the_others(tmp_path: Path) -> None:
@@ -347,6 +364,10 @@ async def test_another_password_ends_the_sessions_of_the_old_one(tmp_path: Path)
         await enter(elsewhere, "owner")
         body = {"password": "another good one", "own": "not my password"}
         assert (await client.put("/api/accounts/owner/password", json=body)).status_code == 403
+        while (answer := await client.put("/api/accounts/owner/password", json=body)).status_code == 403:
+            pass
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "2"), "the page says how long it takes"
+        await walk.advance(2)
         body["own"] = PASSWORD
         assert (await client.put("/api/accounts/owner/password", json=body)).status_code == 202
         assert (await client.get("/api/transactions")).status_code == 200
@@ -366,6 +387,23 @@ async def test_frames_are_told_to_installers_only(tmp_path: Path) -> None:
             walk.application.feed.publish("evse", id=1, transaction_id="secret", connector_status="Occupied")
             told = [line async for line in _first_lines(lines, 3)]
         assert told == ["", "event: evse", 'data: {"id": 1, "connector_status": "Occupied"}']
+
+
+async def test_a_script_listens_no_longer_than_its_token_is_good(tmp_path: Path) -> None:
+    """Frames name cards: whoever lost the right to see them sees no further one."""
+    async with walking(tmp_path) as walk, away(walk) as client:
+        await walk.accepted()
+        await give_password(walk, Role.OWNER)
+        secret = await walk.life.access.new_token("script", Role.INSTALLER, timedelta(days=1))
+        script = {"Authorization": f"Bearer {secret}"}
+        async with client.stream("GET", "/api/events", headers=script) as stream:
+            lines = stream.aiter_lines()
+            assert await anext(lines) == ": listening"
+            walk.application.feed.publish("frame", direction="out", text="[2]")
+            assert [line async for line in _first_lines(lines, 2)] == ["", "event: frame"]
+            await walk.life.access.tokens.revoke("script")
+            walk.application.feed.publish("frame", direction="out", text="[3]")
+            assert "[3]" not in "".join([line async for line in lines])
 
 
 async def _first_lines(lines: Any, count: int) -> AsyncGenerator[str]:

@@ -16,6 +16,7 @@ from station.commissioning.report import read_report
 from station.life import Life
 from tests.walk import Walk, walking
 from tests.walks.commissioned import PLAIN, commission, skip_test, try_step
+from tests.walks.house import GRID, House
 from tests.walks.test_grid_sources import SOURCES, TRI, grid, heard
 from tests.walks.visit import Api, visiting
 
@@ -65,6 +66,26 @@ async def test_a_selector_above_the_breaker_hinders_the_end_until_it_is_turned_d
         await api.post("/api/sim/selector", {"position": "16"})
         await try_step(api, step="breaker", rating_a=16, curve="C")
         assert (await api.post("/api/commissioning"))["stage"] == "commissioned"
+
+
+async def test_what_is_changed_after_the_end_is_to_be_finished_again_before_the_owner_activates(tmp_path: Path) -> None:
+    """The report tells the station that is handed over, not the one that was there before."""
+    async with walking(tmp_path, station=REQUIRED) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await api.post("/api/sim/selector", {"position": "25"})
+        await commission(api)
+        await api.post("/api/sim/selector", {"position": "32"})
+        refused = await api.post("/api/activation", status=409)
+        assert refused["detail"] == "still to be done: breaker"
+        refused = await api.post("/api/commissioning", status=409)
+        assert refused["detail"] == "still to be done: breaker"
+        told = await try_step(api, step="breaker", rating_a=40, curve="B")
+        assert told["settled"]
+        assert (await api.post("/api/commissioning"))["stage"] == "commissioned"
+        report = read_report(walk.application.configuration)
+        assert report is not None
+        assert report.told["selector_a"] == 32.0
+        assert (await api.post("/api/activation"))["stage"] == "activated"
 
 
 async def test_a_monitor_that_fails_its_test_hinders_the_end_and_cannot_be_left_out(tmp_path: Path) -> None:
@@ -124,6 +145,31 @@ async def test_jumpers_that_do_not_fit_the_configured_meter_fail_its_test_until_
         await api.post("/api/sim/jumpers", {"position": "1-2"})
         await heard(walk, api, TRI)
         assert (await try_step(api, step="meter", plausible=True))["outcome"] == "passed"
+
+
+async def test_clamps_are_tested_phase_by_phase_where_no_load_has_all_three(tmp_path: Path) -> None:
+    clamps = {"type": "ct", "clamps": [{"channel": at} for at in range(3)], "path": str(tmp_path / "none")}
+    async with walking(tmp_path, station=REQUIRED, grid=GRID | {"source": clamps}) as walk, visiting(walk) as api:
+        await walk.accepted()
+        house = House(walk)
+
+        async def with_load(*load_a: float) -> dict[str, Any]:
+            house.loads_a = (4.0 + load_a[0], 4.0 + load_a[1], 4.0 + load_a[2])
+            await house.live(2)
+            named = {"load": "named", "name": "oven", "currents_a": [*load_a], "arrows_checked": True}
+            return await try_step(api, step="clamps", **named)
+
+        await house.live(2)
+        assert (await with_load(9, 0, 0))["reason"] == "look at the clamps without the load first"
+        house.loads_a = (4.0, 4.0, 4.0)
+        await house.live(2)
+        assert (await try_step(api, step="clamps", load="none"))["outcome"] == "begun"
+        told = await with_load(9, 0, 0)
+        assert (told["outcome"], told["settled"]) == ("begun", False)
+        assert [problem["cause"] for problem in told["problems"]] == ["clamps-unseen"]
+        assert (await with_load(0, 9, 0))["outcome"] == "begun"
+        told = await with_load(0, 0, 9)
+        assert (told["outcome"], told["evidence"]["clamps_seen"]) == ("passed", [1, 2, 3])
 
 
 async def test_a_contact_of_the_wrong_polarity_is_found(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from typing import Any, cast
 from station.access.accounts import Role
 from tests.walk import Walk, walking
 from tests.walks.commissioned import commission, try_step
-from tests.walks.visit import Api, visiting
+from tests.walks.steps import tx_points
+from tests.walks.visit import TOKEN, Api, visiting
 
 REQUIRED = {"identity": "BORNE-TEST", "serial_number": "0001", "commissioning": "required"}
 CODE = "ABCD-EFGH-JKLM"
@@ -51,6 +52,40 @@ async def test_a_reset_opens_the_contactor_keeps_the_bill_and_forgets_people_and
         assert (charge["stopped_reason"], charge["energy_wh"] > 0.0) == ("Local", True)
         told = [event["info"] for event in await api.get("/api/security-events")]
         assert "factory reset by this machine" in told
+
+
+async def test_a_reset_ends_a_transaction_that_waits_for_its_vehicle_to_leave(tmp_path: Path) -> None:
+    """With EVConnected as the only stop point it outlives the authorization."""
+    points = tx_points("EVConnected,Authorized", "EVConnected")
+    async with walking(tmp_path, station=REQUIRED, variable=points) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await commission(api)
+        await api.post("/api/activation")
+        await walk.plug(phases=3)
+        await walk.present()
+        await walk.charging()
+        await api.post("/api/evses/1/stop")
+        await walk.until(lambda: not walk.evse.state.seen.contactor_closed)
+        assert walk.evse.transaction_id is not None
+        before = walk.life
+        await reset_while_time_passes(walk, api, status=202)
+        await walk.until(lambda: walk.application.life is not None and walk.application.life is not before)
+
+
+async def test_a_contactor_that_does_not_open_keeps_no_other_evse_charging(tmp_path: Path) -> None:
+    """Nobody charges, although the reset is refused."""
+    two = [{"id": 1}, {"id": 2}]
+    async with walking(tmp_path, station=REQUIRED, evse=two) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await commission(api)
+        await api.post("/api/activation")
+        for evse_id in (1, 2):
+            await api.post(f"/api/sim/evses/{evse_id}/plug", {"ev": {"phases": 1}})
+            await api.post(f"/api/evses/{evse_id}/token", TOKEN)
+            await walk.until(lambda evse_id=evse_id: walk.life.station.evses[evse_id].state.seen.contactor_closed)
+        walk.board.welded = True
+        await reset_while_time_passes(walk, api, status=409)
+        assert not walk.life.station.evses[2].state.seen.contactor_closed
 
 
 async def test_a_contactor_that_does_not_open_forbids_the_reset(tmp_path: Path) -> None:

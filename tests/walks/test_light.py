@@ -373,7 +373,7 @@ async def test_before_activation_nothing_begins_a_transaction_and_the_csms_sees_
         assert walk.csms.sent("TransactionEvent") == []
         assert walk.csms.sent("StatusNotification")[-1]["connectorStatus"] == "Unavailable"
         assert walk.evse.state.transaction is None
-        await walk.life.activation.commission()
+        await commission(api)
         await api.post("/api/activation")
         await walk.until(lambda: walk.csms.sent("StatusNotification")[-1]["connectorStatus"] == "Occupied")
         assert await walk.present() is TokenOutcome.AUTHORIZED

@@ -133,7 +133,7 @@ async def test_a_station_whose_essential_task_hangs_is_not_called_alive(
         assert manager is not None
         async with walking(tmp_path) as walk:
             await walk.accepted()
-            heart = Heartbeat(manager, lambda: walk.application.life)
+            heart = Heartbeat(manager, lambda: walk.application.life, walk.application.renewal)
             heart.beat()
             assert "WATCHDOG=1" in heard(wire)
             with monkeypatch.context() as patch:
@@ -148,13 +148,44 @@ async def test_a_station_whose_essential_task_hangs_is_not_called_alive(
                 assert heard(wire) == [f"STATUS=hanging: {name}"]
 
 
+async def test_a_life_that_does_not_end_for_the_next_one_is_not_called_alive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other settings begin a new life; a board that hangs then has its contactor who knows where."""
+    with listening(tmp_path / "notify") as wire:
+        manager = ServiceManager.of({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "20000000"})
+        assert manager is not None
+        async with walking(tmp_path) as walk:
+            await walk.accepted()
+            program, comes_back = walk.application, asyncio.Event()
+            heart = Heartbeat(manager, lambda: program.life, program.renewal)
+
+            async def apply(outputs: Outputs) -> None:
+                del outputs
+                await comes_back.wait()
+
+            with monkeypatch.context() as patch:
+                patch.setattr(walk.board, "apply", apply)
+                program.live_anew(program.configuration)
+                await until(lambda: program.life is None)
+                heart.beat()
+                assert "WATCHDOG=1" in heard(wire)
+                await walk.advance(120)
+                heart.beat()
+                assert heard(wire) == ["STATUS=hanging: the end of a life, or the begin of the next one"]
+            comes_back.set()
+            await program.begun()
+            heart.beat()
+            assert "WATCHDOG=1" in heard(wire)
+
+
 async def test_an_hour_of_rest_and_a_charge_are_no_reason_for_alarm(tmp_path: Path) -> None:
     with listening(tmp_path / "notify") as wire:
         manager = ServiceManager.of({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "20000000"})
         assert manager is not None
         async with walking(tmp_path) as walk:
             await walk.accepted()
-            heart = Heartbeat(manager, lambda: walk.application.life)
+            heart = Heartbeat(manager, lambda: walk.application.life, walk.application.renewal)
             await walk.advance(3600)
             heart.beat()
             assert heard(wire) == ["WATCHDOG=1", "STATUS=available; 0 of 1 EVSEs in a transaction; CSMS connected"]

@@ -200,7 +200,8 @@ async def _prove(access: Access, visitor: Visitor, body: NewPassword) -> None:
     own = body.own.get_secret_value() if body.own is not None else ""
     answer = await access.confirm(visitor.role, own, visitor.address)
     if isinstance(answer, TooSoon):
-        raise HTTPException(429, f"too many wrong ones; try again in {math.ceil(answer.wait_s)} s")
+        wait_s = math.ceil(answer.wait_s)
+        raise HTTPException(429, f"too many wrong ones; try again in {wait_s} s", {"Retry-After": str(wait_s)})
     if not answer:
         raise HTTPException(403, "own: the password is wrong")
 

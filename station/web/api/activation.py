@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, HTTPException
 
@@ -14,6 +15,9 @@ from station.web.api.commissioning import hindrances
 from station.web.api.living import Command, Living, Wait, accepted, maybe_settle
 from station.web.api.status import Json
 from station.web.host import Host
+
+if TYPE_CHECKING:
+    from station.life import Life
 
 
 class TestSession(Command):
@@ -32,9 +36,8 @@ def activation_routes(api: FastAPI, living: Living, host: Host) -> None:
     @api.post("/api/commissioning", status_code=202)
     async def commissioned(wait: Wait = None) -> Json:
         activation = living.life.activation
-        if activation.stage is Stage.NOT_COMMISSIONED and (left := hindrances(living.life, host)):
-            raise HTTPException(409, f"still to be done: {', '.join(left)}")
-        if activation.stage is Stage.NOT_COMMISSIONED:
+        if not activation.activated:  # also once more, after a step was done again: the report tells how it is now
+            _require_all_done(living.life, host)
             await write_report(living.life, host.configuration, host.site_settings.shown)
         await activation.commission()
         await living.life.access.close_label(Role.INSTALLER)
@@ -58,10 +61,18 @@ def activation_routes(api: FastAPI, living: Living, host: Host) -> None:
 
     @api.post("/api/activation", status_code=202)
     async def activate(wait: Wait = None) -> Json:
+        if living.life.activation.stage is Stage.COMMISSIONED:
+            _require_all_done(living.life, host)  # a selector that was turned since opens its step again
         if not await living.life.activation.activate():
             raise HTTPException(409, "the station is not commissioned yet")
         await maybe_settle(host, wait)
         return {"accepted": True} | _told(living.life.activation)
+
+
+def _require_all_done(life: Life, host: Host) -> None:
+    """409 while a step is open."""
+    if left := hindrances(life, host):
+        raise HTTPException(409, f"still to be done: {', '.join(left)}")
 
 
 def _told(activation: Activation) -> Json:

@@ -272,7 +272,7 @@ def _clamps(body: Clamps, tests: CommissioningTests) -> Trial:
     load_a = body.currents_a if body.load == "named" and body.currents_a is not None else tests.car_load_a()
     trial = tests.clamps(load_a)
     evidence = trial.evidence | {"load": body.name or body.load, "arrows_checked": body.arrows_checked}
-    if trial.outcome is Outcome.PASSED and not trial.evidence["signed"] and not body.arrows_checked:
+    if trial.outcome is not Outcome.FAILED and not trial.evidence["signed"] and not body.arrows_checked:
         unchecked = Problem(Cause.ARROWS_UNCHECKED, "these clamps tell no direction: check their arrows")
         return Trial.failed(evidence, unchecked)
     return replace(trial, evidence=evidence)

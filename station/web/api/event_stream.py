@@ -11,7 +11,8 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import StreamingResponse
 
 from station.access.accounts import Role
-from station.web.door.visitor import visitor_of
+from station.records.database import StorageError
+from station.web.door.visitor import Visitor, visitor_of
 from station.web.door.visitor_view import happening_for
 
 if TYPE_CHECKING:
@@ -44,16 +45,33 @@ def event_routes(api: FastAPI, host: Host) -> None:
             try:
                 with host.feed.listening() as queue:
                     yield ": listening\n\n"
-                    while visitor.session is None or visitor.session.lives(host.clock.monotonic()):
+                    while True:
                         try:
                             happening = await asyncio.wait_for(queue.get(), _SIGN_OF_LIFE_S)
                         except TimeoutError:
+                            happening = None
+                        if not await _still_may(visitor, host):
+                            return
+                        if happening is None:
                             yield ": still here\n\n"
-                            continue
-                        if (data := happening_for(visitor.role, happening)) is not None:
+                        elif (data := happening_for(visitor.role, happening)) is not None:
                             yield f"event: {happening.kind}\ndata: {json.dumps(data)}\n\n"
             finally:
                 listeners -= 1
                 strangers -= strange
 
         return StreamingResponse(stream(), media_type="text/event-stream")
+
+
+async def _still_may(visitor: Visitor, host: Host) -> bool:
+    """Whether what the listener came in with is still good: a session ends, an access token expires or is revoked."""
+    if visitor.session is not None:
+        return visitor.session.lives(host.clock.monotonic())
+    if visitor.token is None or host.life is None:
+        return True
+    access = host.life.access
+    try:
+        await access.ready()  # a new life has its own, from the disk
+    except StorageError:
+        return False
+    return access.tokens.holds(visitor.token)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Annotated, Literal
 
 from fastapi import FastAPI, HTTPException, Request
@@ -52,7 +53,9 @@ def token_routes(api: FastAPI, living: Living, host: Host) -> None:
     def slowly(request: Request) -> None:
         """A driver, whose password many may know, tries numbers no faster here than at the reader."""
         if visitor_of(request).role <= Role.DRIVER and not pace.allows():
-            raise HTTPException(429, "too many tokens at once; try again soon")
+            wait_s = math.ceil(pace.wait_s)
+            detail = f"too many tokens at once; try again in {wait_s} s"
+            raise HTTPException(429, detail, {"Retry-After": str(wait_s)})
 
     @api.post("/api/token", status_code=202)
     async def present(request: Request, token: Token, wait: Wait = None) -> Json:

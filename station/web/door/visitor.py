@@ -12,7 +12,7 @@ from station.access.accounts import Role
 
 if TYPE_CHECKING:
     from station.access.access import Access
-    from station.access.sessions import Session
+    from station.access.sessions import AccessToken, Session
 
 COOKIE = "borne_session"
 SECURE_COOKIE = "__Host-borne_session"
@@ -34,6 +34,8 @@ class Visitor:
     """at the machine itself, without having signed in"""
     session: Session | None = None
     by_cookie: bool = False
+    token: AccessToken | None = None
+    """what a script showed"""
 
     @property
     def words(self) -> str:
@@ -82,7 +84,7 @@ def _recognized(request: HTTPConnection, access: Access | None, *, trusts_loopba
             if (session := access.sessions.find(secret.strip())) is not None:
                 return Visitor(session.role, address, session=session)
             if (token := access.tokens.find(secret.strip())) is not None:
-                return Visitor(token.role, address)
+                return Visitor(token.role, address, token=token)
             return Visitor(Role.VISITOR, address)  # who shows a wrong key is not let in as somebody else
         cookie = request.cookies.get(SECURE_COOKIE if request.url.scheme == "https" else COOKIE)
         if cookie is not None and (session := access.sessions.find(cookie)) is not None:

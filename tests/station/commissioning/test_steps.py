@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from station.commissioning.problems import Evidence
 from station.commissioning.steps import (
     SKIPPABLE,
     TORQUES_NM,
@@ -18,6 +19,7 @@ from station.commissioning.steps import (
     Trial,
     basis,
     breaker_trial,
+    clamps_left,
     clamps_trial,
     contact_trial,
     inapplicable,
@@ -143,6 +145,23 @@ def test_clamps_that_move_with_their_load_pass() -> None:
 def test_a_clamp_that_is_turned_round_swapped_or_of_another_kind_is_named(after_a: list[float], why: str) -> None:
     trial = clamps_trial([1.0, 2.0, 3.0], after_a, [10.0, 0.0, 0.0], signed=True)
     assert (trial.outcome, trial.reason) == (Outcome.FAILED, why)
+
+
+def test_each_clamp_has_to_move_with_a_load_of_its_own_phase() -> None:
+    """One that is not plugged in moves with no load either: the house would draw on a phase that nobody sees."""
+    first: Evidence = {"without_a": [1.0, 2.0, 3.0], "car_a": [0.0, 0.0, 0.0]}
+    one = clamps_left(
+        clamps_trial([1.0, 2.0, 3.0], [11.0, 2.0, 3.0], [10.0, 0.0, 0.0], signed=True), first, [10.0, 0.0, 0.0], 3
+    )
+    assert (one.outcome, one.reason) == (Outcome.BEGUN, "no load was seen yet on the phase of CT 2, 3")
+    others_a = [0.0, 8.0, 8.0]
+    loose = clamps_trial([1.0, 2.0, 3.0], [1.0, 10.0, 3.0], others_a, signed=True)
+    assert clamps_left(loose, one.evidence, others_a, 3).reason == "CT3 shows 0.0 A of a load of 8.0 A"
+    whole = clamps_trial([1.0, 2.0, 3.0], [1.0, 10.0, 11.0], others_a, signed=True)
+    assert clamps_left(whole, one.evidence, others_a, 3).outcome is Outcome.PASSED
+    alone_a = [10.0, 0.0, 0.0]
+    single = clamps_trial([1.0, 0.0, 0.0], [11.0, 0.0, 0.0], alone_a, signed=True)
+    assert clamps_left(single, first, alone_a, 1).outcome is Outcome.PASSED, "a house with one phase has one clamp"
 
 
 def test_a_load_that_drowns_in_the_noise_proves_nothing() -> None:

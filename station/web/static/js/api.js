@@ -42,14 +42,14 @@ async function ask(method, path, body, headers = {}) {
     throw new Refusal(0, t("error.unreachable"), null);
   }
   const told = answer.headers.get("Content-Type")?.includes("json") ? await answer.json() : await answer.text();
-  if (!answer.ok) throw new Refusal(answer.status, sentence(answer.status, told), told);
+  if (!answer.ok) throw new Refusal(answer.status, sentence(answer, told), told);
   return told;
 }
 
-function sentence(status, told) {
+function sentence({ status, headers }, told) {
   if (status === 401) return t("error.signed-out");
   if (status === 503 && told?.starting === true) return t("error.starting");
-  if (status === 429) return t("error.wait", { seconds: told.wait_s ?? "?" });
+  if (status === 429) return t("error.wait", { seconds: headers.get("Retry-After") ?? "?" });
   const detail = told?.detail;
   if (Array.isArray(detail)) return detail.map((one) => `${one.loc.at(-1)}: ${one.msg}`).join("; ");
   if (typeof detail !== "string") return t("error.status", { status });

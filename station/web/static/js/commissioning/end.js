@@ -9,12 +9,12 @@ import { load, standing, watchSteps } from "./steps.js";
 export function endStep() {
   watchSteps((steps, state) => {
     const left = steps.filter((one) => !one.settled);
-    const done = state.stage !== "not-commissioned";
-    say(find("#end-text"), t(words(state, left)));
+    const done = state.stage === "activated" || (state.stage === "commissioned" && left.length === 0 && !later(steps, state));
+    say(find("#end-text"), t(words(state, left, done)));
     find("#end-left").replaceChildren(...(done ? [] : left.map(item)));
     show(find("#end-finish"), !done && left.length === 0);
     show(find("#end-after"), done && state.commissioned_at !== null);
-    show(find("#end-owner"), state.stage === "commissioned");
+    show(find("#end-owner"), done && state.stage === "commissioned");
   });
   acting(find("#end-finish"), async () => {
     say(find("#end-problem"), "");
@@ -34,10 +34,13 @@ export function endStep() {
   });
 }
 
-function words(state, left) {
+/** Whether a step was done again after the report was signed. */
+const later = (steps, state) => steps.some((one) => one.at !== null && new Date(one.at) > new Date(state.commissioned_at));
+
+function words(state, left, done) {
   if (!state.required) return "end.not-required";
   if (state.stage === "activated") return "end.activated";
-  if (state.stage === "commissioned") return "end.commissioned";
+  if (done) return "end.commissioned";
   return left.length === 0 ? "end.ready" : "end.left";
 }
 

@@ -7,12 +7,14 @@ import { t } from "../words.js";
 import { measured, value } from "./evidence.js";
 import { standing } from "./steps.js";
 
-/** Show it in the step's section, where it differs from what stands there. */
-export function showOutcome(section, step) {
+/** Show it in the step's section, where it differs from what stands there; at a station that serves nothing is tried. */
+export function showOutcome(section, step, state) {
   const absent = step.inapplicable !== null;
-  say(find("[data-absent]", section), absent ? t(`absent.${step.step}`) : "");
-  show(find("[data-absent]", section), absent);
-  for (const part of section.querySelectorAll("[data-test]")) show(part, !absent);
+  const over = state.stage === "activated";
+  const note = absent ? `absent.${step.step}` : state.required ? "end.activated" : "end.not-required";
+  say(find("[data-absent]", section), absent || over ? t(note) : "");
+  show(find("[data-absent]", section), absent || over);
+  for (const part of section.querySelectorAll("[data-test]")) show(part, !absent && !over);
   const place = find("[data-outcome]", section);
   const now = JSON.stringify([step.outcome, step.at, step.settled, absent]);
   if (place.dataset.shown === now) return;
@@ -33,9 +35,9 @@ function told(step) {
 }
 
 function reasons(step) {
-  if (step.outcome === "begun") return [make("p", {}, t("commissioning.begun"))];
+  if (step.outcome === "begun" && step.problems.length === 0) return [make("p", {}, t("commissioning.begun"))];
   if (step.outcome === "skipped") return [make("p", {}, t("commissioning.skipped", { reason: step.reason }))];
-  return step.problems.map((problem) => make("p", { class: "problem" }, why(problem)));
+  return step.problems.map((problem) => make("p", { class: step.outcome === "begun" ? "note" : "problem" }, why(problem)));
 }
 
 function why(problem) {

@@ -80,8 +80,10 @@ function difference(form) {
 function refusal(error, form) {
   if (error.status === 409) return t("settings.busy");
   if (error.status !== 422) return error.message;
-  const field = [...form.elements].find((one) => one.name !== "" && error.message.startsWith(one.name));
+  const detail = error.body?.detail; // in every language the same; the message may have words before it
+  if (typeof detail !== "string") return error.message;
+  const field = [...form.elements].find((one) => one.name !== "" && detail.startsWith(one.name));
   const label = field?.labels[0]?.textContent ?? null;
   field?.focus();
-  return label === null ? t("settings.refused", { detail: error.message }) : t("settings.refused-field", { field: label, detail: error.message });
+  return label === null ? t("settings.refused", { detail }) : t("settings.refused-field", { field: label, detail });
 }

@@ -17,7 +17,7 @@ export function way(opened) {
   watchSteps((steps, state) => {
     names = [...steps.map((one) => one.step), END];
     list(steps);
-    for (const step of steps) showOutcome(find(`#${step.step}`), step);
+    for (const step of steps) showOutcome(find(`#${step.step}`), step, state);
     progress(steps, state);
   });
   const go = (focus) => {
