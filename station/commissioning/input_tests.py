@@ -21,6 +21,7 @@ from station.commissioning.steps import (
     contact_trial,
 )
 from station.hardware.board import SelfTest
+from station.model import Fault
 
 if TYPE_CHECKING:
     from station.configuration.installation_file import Configuration
@@ -195,10 +196,14 @@ class CommissioningTests:
     async def residual(self, *, external: bool) -> Trial:
         """The self-test of every monitor; `external`: where there is none, a device of type B upstream protects."""
         evidence: Evidence = {"external_type_b": external}
-        for evse_id in self._life.station.evses:
+        for evse_id, evse in self._life.station.evses.items():
             result = await self._life.residual.test(evse_id)
             evidence[f"evse_{evse_id}"] = result.value if result is not None else "busy"
-            if (problem := _monitor_problem(evse_id, result, external=external)) is not None:
+            problem = _monitor_problem(evse_id, result, external=external)
+            if problem is None and Fault.DC_RESIDUAL_CURRENT in evse.state.faults:
+                tripped = f"the monitor of EVSE {evse_id} has found a residual current, which nobody has cleared yet"
+                problem = Problem(Cause.MONITOR_TRIPPED, tripped, {"evse": evse_id})
+            if problem is not None:
                 return Trial.failed(evidence, problem)
         return Trial(Outcome.PASSED, evidence)
 

@@ -40,6 +40,7 @@ class Cause(StrEnum):
     SAFE_CURRENT_TOO_HIGH = "safe-current-too-high"
     EVSE_BUSY = "evse-busy"
     MONITOR_FAILED = "monitor-failed"
+    MONITOR_TRIPPED = "monitor-tripped"
     MONITOR_ABSENT = "monitor-absent"
     COIL_FIRST = "coil-first"
     BREAKER_STAYS = "breaker-stays"

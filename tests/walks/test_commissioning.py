@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from station.commissioning.report import read_report
 from station.life import Life
+from station.model import Fault
 from tests.walk import Walk, walking
 from tests.walks.commissioned import PLAIN, commission, skip_test, try_step
 from tests.walks.house import GRID, House
@@ -97,6 +98,21 @@ async def test_a_monitor_that_fails_its_test_hinders_the_end_and_cannot_be_left_
         await api.post("/api/commissioning/steps/residual/skip", {"reason": "late"}, status=409)
         walk.board.monitor_broken = False
         assert (await try_step(api, step="residual"))["evidence"]["evse_1"] == "passed"
+
+
+async def test_a_residual_current_that_nobody_has_cleared_is_no_passed_monitor(tmp_path: Path) -> None:
+    async with walking(tmp_path, station=REQUIRED) as walk, visiting(walk) as api:
+        await walk.accepted()
+        walk.board.raise_fault(Fault.DC_RESIDUAL_CURRENT)
+        await walk.advance(1)
+        walk.board.clear_fault(Fault.DC_RESIDUAL_CURRENT)
+        await walk.advance(1)
+        told = await try_step(api, step="residual")
+        assert (told["outcome"], told["evidence"]["evse_1"]) == ("failed", "passed")
+        assert told["problems"][0]["cause"] == "monitor-tripped"
+        await api.delete("/api/evses/1/residual-current")
+        await walk.advance(1)
+        assert (await try_step(api, step="residual"))["outcome"] == "passed"
 
 
 async def test_the_test_session_is_evidence_when_energy_flows(tmp_path: Path) -> None:
