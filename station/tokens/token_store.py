@@ -26,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 MOST_BYTES = 262_144
 """what the cache may hold (AuthCacheCtrlr.Storage): about a thousand tokens, a small part of any flash memory"""
+_CORRECTED = timedelta(hours=1)
+"""a clock that is set back by less was not wrong, but drifted"""
 _OVERHEAD_BYTES = 100
 """of a row besides its texts: its three times, its count and its place in the index"""
 
@@ -120,10 +122,13 @@ class TokenStore:
 
     async def remember(self, id_token: IdToken, info: IdTokenInfo) -> None:
         """Keep what was just heard of a token (C10.FR.01, C10.FR.04, C10.FR.05, C12.FR.06)."""
-        # C02.FR.03, C03.FR.02, C05.FR.02: the CSMS made those up for one use.
-        if self._settings.auth_cache_enabled and id_token.type not in CSMS_MADE:
-            # I04: what charging costs is asked of the CSMS each time, or not known.
-            await self.put(id_token, replace(info, personal_message=None))
+        if id_token.type in CSMS_MADE:  # C02.FR.03, C03.FR.02, C05.FR.02: for one use
+            return
+        if not self._settings.auth_cache_enabled:
+            await self.forget(id_token)  # what was known of it before is no longer so when the cache is used again
+            return
+        # I04: what charging costs is asked of the CSMS each time, or not known.
+        await self.put(id_token, replace(info, personal_message=None))
 
     async def put(self, id_token: IdToken, info: IdTokenInfo) -> None:
         """Put an entry into the cache, whether it is in use or not; others make room for it (C10.FR.07)."""
@@ -144,7 +149,8 @@ class TokenStore:
 
     async def forget(self, id_token: IdToken) -> None:
         """Forget one token."""
-        await self._drop([id_token.key])
+        if id_token.key in self._entries:
+            await self._drop([id_token.key])
 
     async def purge(self) -> None:
         """Forget what is too old (C10.FR.10, C10.FR.13)."""
@@ -165,9 +171,11 @@ class TokenStore:
         return [(key, entry.info) for key, entry in self._entries.items() if not self._expired(entry)]
 
     def _expired(self, entry: _Entry) -> bool:
-        life = timedelta(seconds=self._settings.auth_cache_life_time_s)
+        life, now = timedelta(seconds=self._settings.auth_cache_life_time_s), self._clock.now()
+        if entry.updated_at > now + _CORRECTED:  # by a clock that was ahead: nobody knows how old it is
+            return True
         expires_at = entry.info.expires_at
-        return self._clock.now() >= (expires_at if expires_at is not None else entry.updated_at + life)
+        return now >= (expires_at if expires_at is not None else entry.updated_at + life)
 
     def _too_many(self, newest: Key) -> list[Key]:
         """Those that must go so that the newest has room."""

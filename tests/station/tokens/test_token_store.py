@@ -101,6 +101,33 @@ FULL_BYTES = 900
 """room for four entries of the next tests, and not for five"""
 
 
+async def test_what_is_heard_while_the_cache_is_off_ends_what_was_known_before(tmp_path: Path) -> None:
+    """A card that was blocked meanwhile must not be taken for the accepted one of before."""
+    settings, clock = Settings(), fakes.clock()
+    async with open_database(tmp_path / "db", clock) as database:
+        store = TokenStore(database, settings, clock)
+        await store.remember(fakes.CARD, ACCEPTED)
+        await store.remember(fakes.OTHER_CARD, ACCEPTED)
+        settings.override(Settings.auth_cache_enabled, False)
+        await store.remember(fakes.CARD, BLOCKED)
+        settings.override(Settings.auth_cache_enabled, True)
+        assert store.find(fakes.CARD) is None
+        assert store.find(fakes.OTHER_CARD) == ACCEPTED
+        again = TokenStore(database, settings, clock)
+        await again.load()
+        assert again.find(fakes.CARD) is None
+
+
+@pytest.mark.parametrize(("back", "known"), [(timedelta(minutes=30), True), (timedelta(days=365), False)])
+async def test_what_a_clock_that_was_ahead_has_stored_is_no_longer_believed(back: timedelta, known: bool) -> None:
+    """C10.FR.10: it would outlive its life time by as much as the clock was wrong."""
+    clock = fakes.clock()
+    store = TokenStore(None, Settings(), clock)
+    await store.remember(fakes.CARD, ACCEPTED)
+    clock.adjust(-back)
+    assert (store.find(fakes.CARD) is not None) is known
+
+
 def card(number: int) -> IdToken:
     """One of several cards."""
     return IdToken(f"0{number}", "ISO14443")
