@@ -290,6 +290,21 @@ async def test_a_change_ends_what_was_in_force_for_a_moment() -> None:
     assert settings.heartbeat_interval_s == 50
 
 
+async def test_where_nobody_sees_who_parks_no_transaction_begins_or_ends_with_that() -> None:
+    """B05.FR.08: valuesList is what a CSMS may choose from; what was saved of others gives way."""
+    settings = Settings()
+    settings.preset(Settings.tx_start_points, ("ParkingBayOccupancy",))
+    settings.preset(Settings.tx_stop_points, ("ParkingBayOccupancy", "Authorized"))
+    settings.withdraw_parking_bay()
+    assert settings.tx_start_points == ("EVConnected", "Authorized")
+    assert settings.tx_stop_points == ("Authorized",)
+    for setting in (Settings.tx_start_points, Settings.tx_stop_points):
+        assert "ParkingBayOccupancy" not in settings.choices_of(setting)
+        with pytest.raises(ValueError, match="'ParkingBayOccupancy' is not seen by a sensor here"):
+            await settings.change(setting, "ParkingBayOccupancy,Authorized")
+        await settings.change(setting, "EVConnected")
+
+
 async def test_only_measurands_that_the_meters_give_are_accepted_and_in_force() -> None:
     """SampledDataCtrlr.TxUpdatedMeasurands: its valuesList is what a CSMS may choose from."""
     settings, setting = Settings(), Settings.sampled_tx_updated_measurands
