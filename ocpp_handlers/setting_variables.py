@@ -18,6 +18,7 @@ from station.setting import (
     Switch,
     Text,
     TimeOffset,
+    TimeSources,
     TimeZone,
     TxPoints,
 )
@@ -26,7 +27,6 @@ from station.settings import Settings
 T = TypeVar("T")
 
 _S = Settings
-_SEQUENCES = {_S.time_source.name}
 _DATA_TYPES: Mapping[type, DataType] = {
     Integer: DataType.INTEGER,
     Decimal: DataType.DECIMAL,
@@ -34,6 +34,7 @@ _DATA_TYPES: Mapping[type, DataType] = {
     Choice: DataType.OPTION_LIST,
     Members: DataType.MEMBER_LIST,
     TxPoints: DataType.MEMBER_LIST,
+    TimeSources: DataType.SEQUENCE_LIST,
     Text: DataType.STRING,
     Currency: DataType.STRING,
     TimeZone: DataType.STRING,
@@ -72,8 +73,6 @@ def _row(
 
 
 def _data_type(setting: Setting[T]) -> DataType:
-    if setting.name in _SEQUENCES:
-        return DataType.SEQUENCE_LIST
     return _DATA_TYPES[type(setting)]
 
 
@@ -171,4 +170,4 @@ def setting_variables(settings: Settings, *, signs: bool, sockets: bool) -> Iter
         yield made(settings)
     yield _OF_SOCKETS(settings) if sockets else _OF_FIXED_CABLES
     # the installation's, not the CSMS's
-    yield replace(_UNITS(settings), mutability=Mutability.READ_ONLY, write=None)
+    yield replace(_UNITS(settings), mutability=Mutability.READ_ONLY)

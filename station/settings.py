@@ -23,6 +23,7 @@ from station.setting import (
     Text,
     TimeOfDay,
     TimeOffset,
+    TimeSources,
     TimeZone,
     TxPoints,
 )
@@ -87,7 +88,7 @@ class Settings:
     unlock_on_ev_side_disconnect = Switch(True)
     reset_retries = Integer(1, maximum=10)
     time_adjustment_reporting_threshold_s = Integer(20, minimum=1, maximum=86_400)
-    time_source = Members(("Heartbeat",), ("Heartbeat", "NTP", "RealTimeClock"))
+    time_source = TimeSources(("Heartbeat",), ("Heartbeat", "NTP", "RealTimeClock"))
 
     # Local time, for whoever reads the local page (ClockCtrlr)
     time_zone = TimeZone("")

@@ -261,6 +261,13 @@ def test_points_that_never_come_are_refused(text: str, why: str) -> None:
             setting.parse(text)
 
 
+def test_a_clock_that_nobody_sets_is_refused() -> None:
+    """TimeSource, B05.FR.07: with an empty list the time would never be corrected again (B01.FR.06)."""
+    with pytest.raises(ValueError, match="must name a source"):
+        Settings.time_source.parse(" ")
+    assert Settings.time_source.parse("NTP, Heartbeat") == ("NTP", "Heartbeat")
+
+
 async def test_what_is_saved_outweighs_the_installation_file_and_a_moment_outweighs_both(tmp_path: Path) -> None:
     """B05.FR.10: what the CSMS has set is not undone by the installation file at the next boot."""
     setting, told = Settings.heartbeat_interval_s, list[str]()
