@@ -39,6 +39,8 @@ class Nameplate:
     iccid: str | None = None
     """of the SIM card of a mobile link (ModemType)"""
     imsi: str | None = None
+    has_reader: bool = False
+    """whether a token reader is fitted"""
     feed_phases: int | None = None
     """of the house's connection; None where nothing is known of it"""
     feed_fuse_a: float | None = None
@@ -70,9 +72,10 @@ def _station(station: ChargingStation, plate: Nameplate) -> Iterator[Variable]:
     ):
         if text is not None:
             yield told(place, name, DataType.STRING, lambda text=text: text, constant=True)
-    reader = Place("TokenReader")
-    yield _there(reader)
-    yield told(reader, "Problem", DataType.BOOLEAN, lambda: _truth(any(_has(evse, Fault.READER) for evse in evses)))
+    if plate.has_reader:
+        reader = Place("TokenReader")
+        yield _there(reader)
+        yield told(reader, "Problem", DataType.BOOLEAN, lambda: _truth(any(_has(evse, Fault.READER) for evse in evses)))
 
 
 def _link(plate: Nameplate, connected: Callable[[], bool]) -> Iterator[Variable]:
