@@ -12,6 +12,8 @@ from metering.frozen import frozen
 MOST_PROFILES = 100
 MOST_PERIODS = 1024
 HIGHEST_STACK_LEVEL = 100
+RESERVED_IDS = range(-6, 0)
+"""of what others than the CSMS limit: one of its profiles among them would give way to their limits"""
 _ONLY_PHASE = frozenset({1})
 """of an EVSE with one phase: its own first, as its installer has wired it"""
 
@@ -140,8 +142,9 @@ class ProfileStore:
         if not 0 <= profile.stack_level <= HIGHEST_STACK_LEVEL:
             return Refusal("InvalidStackLevel", f"stackLevel {profile.stack_level} is not 0 to {HIGHEST_STACK_LEVEL}")
         known = self._profiles.get(profile.id)
-        if known is not None and known.purpose is Purpose.EXTERNAL_CONSTRAINTS:  # K01.FR.05
-            return Refusal("InvalidProfile", f"profile {profile.id} is an external constraint")
+        constrains = known is not None and known.purpose is Purpose.EXTERNAL_CONSTRAINTS
+        if constrains or profile.id in RESERVED_IDS:  # K01.FR.05
+            return Refusal("InvalidProfile", f"id {profile.id} is kept for external constraints")
         if known is None and len(self._profiles) >= MOST_PROFILES:
             return Refusal("TooManyElements", f"{MOST_PROFILES} profiles are installed already")
         for other in self.all():

@@ -55,7 +55,7 @@ def _bound(
         data_type,
         Mutability.READ_WRITE if writable else Mutability.READ_ONLY,
         read=lambda: settings.text_of(setting),
-        write=write if writable else None,
+        write=write,
         override=lambda text: settings.override(setting, setting.parse(text)),
         restore=lambda: settings.restore(setting),
         preset=lambda text: settings.preset(setting, setting.parse(text)),

@@ -33,6 +33,10 @@ class ChargingLimits:
         self._clock = clock
         self._told: dict[ChargingLimitSource, list[ChargingProfile]] = {}
 
+    def begin_anew(self) -> None:
+        """The CSMS may be another one than before, which knows of no limit (B10.FR.10, K11.FR.02)."""
+        self._told.clear()
+
     async def report(self) -> None:
         """Tell until the link ends.
 

@@ -85,14 +85,19 @@ def _password(life: Life, identity: str) -> Variable:
 
 
 def _downgrade(settings: Settings) -> Variable:
-    """The installer's decision, which the CSMS may see but not take (A00.FR.005)."""
+    """The installer's decision, which the CSMS may see but not take, unless he leaves it to it (A00.FR.005)."""
     setting = Settings.allow_security_profile_downgrade
+
+    async def write(text: str) -> None:
+        await settings.change(setting, text)
+
     return Variable(
         _SECURITY,
         "AllowSecurityProfileDowngrade",
         DataType.BOOLEAN,
         Mutability.READ_ONLY,
         lambda: settings.text_of(setting),
+        write=write,
         override=lambda text: settings.override(setting, setting.parse(text)),
         restore=lambda: settings.restore(setting),
         preset=lambda text: settings.preset(setting, setting.parse(text)),

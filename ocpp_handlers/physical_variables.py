@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from metering.frozen import frozen
 from ocpp_handlers.device_model import DataType, Place, Variable, told
 from station.evse_state import all_faults, ev_connected
+from station.hardware.board import Sensor
 from station.model import ConnectorStatus, Fault
 
 if TYPE_CHECKING:
@@ -19,6 +20,11 @@ _NOMINAL_V = 230.0
 """for the power that an EVSE is made for; what flows is measured"""
 _RESIDUAL = frozenset({Fault.GROUND_FAULT, Fault.DC_RESIDUAL_CURRENT})
 _CONTACTOR = frozenset({Fault.CONTACTOR_WELDED, Fault.CONTACTOR_STUCK_OPEN, Fault.POWER_SWITCH})
+_SENSORS = {
+    "EmergencyStopSensor": Sensor.EMERGENCY_STOP,
+    "BayOccupancySensor": Sensor.BAY,
+    "TemperatureSensor": Sensor.TEMPERATURE,
+}
 _PILOT = frozenset({Fault.DIODE, Fault.PILOT, Fault.BOARD, Fault.BOARD_SILENT})
 
 
@@ -33,6 +39,8 @@ class Nameplate:
     iccid: str | None = None
     """of the SIM card of a mobile link (ModemType)"""
     imsi: str | None = None
+    has_reader: bool = False
+    """whether a token reader is fitted"""
     feed_phases: int | None = None
     """of the house's connection; None where nothing is known of it"""
     feed_fuse_a: float | None = None
@@ -64,9 +72,10 @@ def _station(station: ChargingStation, plate: Nameplate) -> Iterator[Variable]:
     ):
         if text is not None:
             yield told(place, name, DataType.STRING, lambda text=text: text, constant=True)
-    reader = Place("TokenReader")
-    yield _there(reader)
-    yield told(reader, "Problem", DataType.BOOLEAN, lambda: _truth(any(_has(evse, Fault.READER) for evse in evses)))
+    if plate.has_reader:
+        reader = Place("TokenReader")
+        yield _there(reader)
+        yield told(reader, "Problem", DataType.BOOLEAN, lambda: _truth(any(_has(evse, Fault.READER) for evse in evses)))
 
 
 def _link(plate: Nameplate, connected: Callable[[], bool]) -> Iterator[Variable]:
@@ -127,7 +136,7 @@ def _connector(evse: Evse) -> Iterator[Variable]:
 
 
 def _parts(evse: Evse) -> Iterator[Variable]:
-    """What the board and the meter of an EVSE tell of its parts."""
+    """What the board and the meter of an EVSE tell of its parts; of a sensor that is not there, nothing."""
     for component, name, read in (
         ("PowerContactor", "Active", lambda: evse.state.seen.contactor_closed),
         ("PowerContactor", "Problem", lambda: _has(evse, *_CONTACTOR)),
@@ -140,9 +149,10 @@ def _parts(evse: Evse) -> Iterator[Variable]:
         ("TemperatureSensor", "Active", lambda: _has(evse, Fault.OVER_TEMPERATURE)),
         ("FiscalMetering", "Problem", lambda: _has(evse, Fault.METER)),
     ):
-        place = Place(component, evse_id=evse.id)
-        yield _there(place)
-        yield told(place, name, DataType.BOOLEAN, lambda read=read: _truth(read()))
+        if _SENSORS.get(component) in {None, *evse.sensors}:
+            place = Place(component, evse_id=evse.id)
+            yield _there(place)
+            yield told(place, name, DataType.BOOLEAN, lambda read=read: _truth(read()))
     operations = Place("PowerContactor", evse_id=evse.id)
     yield told(operations, "Count", DataType.INTEGER, lambda: str(evse.contactor.closed))
     pilot, meter = Place("CPPWMController", evse_id=evse.id), Place("FiscalMetering", evse_id=evse.id)
@@ -151,8 +161,9 @@ def _parts(evse: Evse) -> Iterator[Variable]:
     yield told(meter, "EnergyExportRegister", DataType.DECIMAL, lambda: _export_text(evse), unit="Wh")
     if evse.signing is not None:  # OCA note on signed meter values, 4.3.2
         yield told(meter, "PublicKey", DataType.STRING, evse.signing.public_key_text)
-    sensor = Place("TemperatureSensor", evse_id=evse.id)
-    yield told(sensor, "Temperature", DataType.DECIMAL, lambda: _temperature_text(evse), unit="Celsius")
+    if Sensor.TEMPERATURE in evse.sensors:
+        sensor = Place("TemperatureSensor", evse_id=evse.id)
+        yield told(sensor, "Temperature", DataType.DECIMAL, lambda: _temperature_text(evse), unit="Celsius")
 
 
 def _there(place: Place) -> Variable:

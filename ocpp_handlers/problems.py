@@ -52,6 +52,10 @@ class Problems:
         self._told: dict[_Part, bool] = {}
         self._ids = itertools.count(1)
 
+    def begin_anew(self) -> None:
+        """The CSMS may be another one than before, which knows of no problem (B10.FR.10)."""
+        self._told.clear()
+
     async def report(self) -> None:
         """Tell each change, and what changed while there was no link, until the link ends.
 

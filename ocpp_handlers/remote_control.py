@@ -45,7 +45,7 @@ class RemoteControl:
     ) -> Answer[m.RequestStartTransactionResponse]:
         """F01, F02; before the station is accepted nothing starts remotely (B02.FR.05)."""
         if not self._gate.accepted:
-            return _rejected("NotAccepted", "the station is not accepted yet")
+            return _rejected("CSNotAccepted", "the station is not accepted yet")
         id_token = id_token_from_wire(request["idToken"])
         group = request.get("groupIdToken")
         evse_id = request.get("evseId")
@@ -53,7 +53,7 @@ class RemoteControl:
             return _rejected("UnknownEvse", f"evseId {evse_id} does not exist")
         result = self._station.check_start(evse_id, id_token)
         if result.answer is StartAnswer.REJECTED or result.evse_id is None:
-            return _rejected("Rejected", result.reason or "")
+            return _rejected("Unspecified", result.reason or "")
         chosen = result.evse_id
         profile: ChargingProfile | None = None
         wire = request.get("chargingProfile")
@@ -81,8 +81,10 @@ class RemoteControl:
     async def request_stop(self, request: m.RequestStopTransactionRequest) -> Answer[m.RequestStopTransactionResponse]:
         """F03."""
         transaction_id = request["transactionId"]
-        if not self._gate.accepted or not self._station.is_ongoing(transaction_id):  # B02.FR.05, F03.FR.08
-            return Answer({"status": "Rejected"})
+        if not self._gate.accepted:  # B02.FR.05
+            return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "CSNotAccepted"}})
+        if not self._station.is_ongoing(transaction_id):  # F03.FR.08
+            return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "TxNotFound"}})
 
         async def stop() -> None:
             evse = self._station.evse_of_transaction(transaction_id)  # None: it is ending already

@@ -136,14 +136,15 @@ def _fits(
     connector_id: int | None,
 ) -> Iterator[bool]:
     yield component["name"].casefold() == variable.place.component.casefold()
-    if (instance := component.get("instance")) is not None:
+    if instance := component.get("instance"):  # an empty one is none, as in B06.FR.15
         yield instance.casefold() == (variable.place.instance or "").casefold()
     if evse is not None:
         yield evse["id"] == evse_id
         yield "connectorId" not in evse or evse["connectorId"] == connector_id
     if named is not None:
         yield named["name"].casefold() == variable.name.casefold()
-        yield "instance" not in named or named["instance"].casefold() == (variable.instance or "").casefold()
+        if instance := named.get("instance"):
+            yield instance.casefold() == (variable.instance or "").casefold()
 
 
 def _described(variable: tuple[Variable, ...]) -> m.ReportDataType:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from ocpp_handlers.device_model import DataType, Mutability, Place, Variable
+from ocpp_handlers.device_model import DataType, Mutability, Place, Variable, told
 from station.setting import (
     Choice,
     Currency,
@@ -18,6 +18,7 @@ from station.setting import (
     Switch,
     Text,
     TimeOffset,
+    TimeSources,
     TimeZone,
     TxPoints,
 )
@@ -26,7 +27,6 @@ from station.settings import Settings
 T = TypeVar("T")
 
 _S = Settings
-_SEQUENCES = {_S.time_source.name}
 _DATA_TYPES: Mapping[type, DataType] = {
     Integer: DataType.INTEGER,
     Decimal: DataType.DECIMAL,
@@ -34,6 +34,7 @@ _DATA_TYPES: Mapping[type, DataType] = {
     Choice: DataType.OPTION_LIST,
     Members: DataType.MEMBER_LIST,
     TxPoints: DataType.MEMBER_LIST,
+    TimeSources: DataType.SEQUENCE_LIST,
     Text: DataType.STRING,
     Currency: DataType.STRING,
     TimeZone: DataType.STRING,
@@ -72,8 +73,6 @@ def _row(
 
 
 def _data_type(setting: Setting[T]) -> DataType:
-    if setting.name in _SEQUENCES:
-        return DataType.SEQUENCE_LIST
     return _DATA_TYPES[type(setting)]
 
 
@@ -112,7 +111,6 @@ _SETTINGS = (
     _row("SecurityCtrlr", "OrganizationName", _S.organization_name),
     _row("SecurityCtrlr", "AllowCSMSTLSWildcards", _S.allow_csms_tls_wildcards),
     _row("ClockCtrlr", "TimeAdjustmentReportingThreshold", _S.time_adjustment_reporting_threshold_s, unit="s"),
-    _row("OCPPCommCtrlr", "UnlockOnEVSideDisconnect", _S.unlock_on_ev_side_disconnect),
     _row("OCPPCommCtrlr", "ResetRetries", _S.reset_retries),
     _row("ClockCtrlr", "TimeSource", _S.time_source),
     _row("ClockCtrlr", "TimeZone", _S.time_zone),
@@ -159,12 +157,17 @@ _OF_SIGNING = (
 Source: OCPP 2.0.1 part 2, 2.5 and 2.7; OCA note on signed meter values, 4.3.
 """
 
+_UNLOCK = "UnlockOnEVSideDisconnect"
+_OF_SOCKETS = _row("OCPPCommCtrlr", _UNLOCK, _S.unlock_on_ev_side_disconnect)
+_OF_FIXED_CABLES = told(Place("OCPPCommCtrlr"), _UNLOCK, DataType.BOOLEAN, lambda: "false", constant=True)
+"""part 2, 2.1.12: of a station with nothing but fixed cables it SHALL be ReadOnly and false"""
 _UNITS = _row("SmartChargingCtrlr", "RateUnit", _S.charging_rate_units)
 
 
-def setting_variables(settings: Settings, *, signs: bool) -> Iterator[Variable]:
-    """The variables of a station that signs or does not, each bound to its setting."""
+def setting_variables(settings: Settings, *, signs: bool, sockets: bool) -> Iterator[Variable]:
+    """The variables of a station that signs or does not, and has a socket or none, each bound to its setting."""
     for made in (*_SETTINGS, *(_OF_SIGNING if signs else ())):
         yield made(settings)
+    yield _OF_SOCKETS(settings) if sockets else _OF_FIXED_CABLES
     # the installation's, not the CSMS's
-    yield replace(_UNITS(settings), mutability=Mutability.READ_ONLY, write=None)
+    yield replace(_UNITS(settings), mutability=Mutability.READ_ONLY)

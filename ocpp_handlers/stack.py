@@ -229,6 +229,8 @@ class OcppStack:
         self.link.session = session
         if self.connection.switched:  # B10.FR.10
             self._boot.begin_anew()
+            self._charging_limits.begin_anew()
+            self._problems.begin_anew()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(session.run(), name="session")

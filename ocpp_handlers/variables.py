@@ -42,8 +42,10 @@ class Facts:
 def device_model(settings: Settings, facts: Facts) -> DeviceModel:
     """Everything that the CSMS may ask for."""
     physical = physical_variables(facts.station, facts.plate, facts.connected)
-    signs = any(evse.signing is not None for evse in facts.station.evses.values())
-    bound = setting_variables(settings, signs=signs)
+    evses = facts.station.evses.values()
+    signs = any(evse.signing is not None for evse in evses)
+    sockets = any(not evse.layout.attached_cable for evse in evses)
+    bound = setting_variables(settings, signs=signs, sockets=sockets)
     return DeviceModel([*bound, *_fixed(facts), *authorization.variables(facts.station.tokens), *physical])
 
 

@@ -188,6 +188,7 @@ async def _describe(life: Life, program: Program, database: Database) -> None:
             firmware_version=life.firmware.version or who.firmware_version,
             iccid=who.iccid,
             imsi=who.imsi,
+            has_reader=bool(configuration.reader),
             feed_phases=grid.phases if grid is not None else None,
             feed_fuse_a=grid.max_current_a if grid is not None else None,
         ),

@@ -85,6 +85,8 @@ class Evse:
         clock: Clock,
     ) -> None:
         self.layout = layout
+        self.sensors = board.sensors
+        """what it sees besides its connector"""
         self.meter = meter
         self.state = EvseState(attached_cable=layout.attached_cable, ventilation=layout.ventilation, metered=False)
         self.limits: tuple[Limit, ...] = ()

@@ -175,6 +175,16 @@ class TxPoints(Members):
         return points
 
 
+class TimeSources(Members):
+    """Who may set the clock, the first one first (SequenceList); without any it would drift for good."""
+
+    def parse(self, text: str) -> tuple[str, ...]:
+        sources = super().parse(text)
+        if not sources:
+            raise ValueError("must name a source")
+        return sources
+
+
 class TimeZone(Setting[str]):
     """A time zone of the IANA database, such as Europe/Oslo; empty: none is set."""
 

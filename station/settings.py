@@ -23,6 +23,7 @@ from station.setting import (
     Text,
     TimeOfDay,
     TimeOffset,
+    TimeSources,
     TimeZone,
     TxPoints,
 )
@@ -36,6 +37,7 @@ _log = logging.getLogger(__name__)
 # As a stop point DataSigned has no meaning at all (part 2, 2.6.6.2; E06.FR.05 was removed by the errata).
 _TX_POINTS = ("ParkingBayOccupancy", "EVConnected", "Authorized", "PowerPathClosed", "EnergyTransfer")
 _START_POINTS = (*_TX_POINTS[:3], "DataSigned", *_TX_POINTS[3:])
+_PARKING_BAY = _TX_POINTS[0]
 _MEASURANDS = tuple(Measurand)
 _REGISTER = (Measurand.ENERGY_IMPORT_REGISTER,)
 
@@ -86,7 +88,7 @@ class Settings:
     unlock_on_ev_side_disconnect = Switch(True)
     reset_retries = Integer(1, maximum=10)
     time_adjustment_reporting_threshold_s = Integer(20, minimum=1, maximum=86_400)
-    time_source = Members(("Heartbeat",), ("Heartbeat", "NTP", "RealTimeClock"))
+    time_source = TimeSources(("Heartbeat",), ("Heartbeat", "NTP", "RealTimeClock"))
 
     # Local time, for whoever reads the local page (ClockCtrlr)
     time_zone = TimeZone("")
@@ -167,15 +169,22 @@ class Settings:
         self._saved: dict[str, object] = {}
         self._presets: dict[str, object] = {}
         self._watchers: list[Callable[[str], None]] = []
-        self._offered: tuple[str, ...] = _MEASURANDS
+        self._offered: dict[tuple[str, ...], tuple[str, ...]] = {}
+        """of lists of words, those that mean something here: others are refused, and not in force where they were
+        saved or usual"""
 
     def offer_measurands(self, measurands: Sequence[str]) -> None:
-        """Only these can be sampled here: others are refused, and not in force where they were saved or usual."""
-        self._offered = tuple(measurands)
+        """Only these can be sampled here."""
+        self._offered[_MEASURANDS] = tuple(measurands)
+
+    def withdraw_parking_bay(self) -> None:
+        """Nobody sees here who parks: a transaction would never start with that, or never end (part 2, 2.6.6)."""
+        for points in (_START_POINTS, _TX_POINTS):
+            self._offered[points] = tuple(point for point in points if point != _PARKING_BAY)
 
     def choices_of(self, setting: Setting[T]) -> tuple[str, ...]:
         """The words that a setting allows here, where it allows only some."""
-        return self._offered if setting.choices == _MEASURANDS else setting.choices
+        return self._offered.get(setting.choices, setting.choices)
 
     def parse(self, setting: Setting[T], text: str) -> T:
         """The value that a text means here.
@@ -184,16 +193,19 @@ class Settings:
             ValueError: why it is none.
         """
         value = setting.parse(text)
-        if setting.choices == _MEASURANDS:
+        if (offered := self._offered.get(setting.choices)) is not None:
             for name in cast("tuple[str, ...]", value):
-                if name not in self._offered:
-                    raise ValueError(f"{name!r} is not given by the meter; it gives {', '.join(self._offered)}")
+                if name not in offered:
+                    by = "given by the meter" if setting.choices == _MEASURANDS else "seen by a sensor here"
+                    raise ValueError(f"{name!r} is not {by}; there is {', '.join(offered)}")
         return value
 
     def _in_force(self, setting: Setting[T], value: T) -> T:
-        if setting.choices != _MEASURANDS:
+        if (offered := self._offered.get(setting.choices)) is None:
             return value
-        given = tuple(name for name in cast("tuple[str, ...]", value) if name in self._offered)
+        given = tuple(name for name in cast("tuple[str, ...]", value) if name in offered)
+        if not given and setting.choices != _MEASURANDS:
+            return setting.default
         return cast("T", given)
 
     def value_of(self, setting: Setting[T]) -> T:

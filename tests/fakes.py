@@ -12,7 +12,7 @@ from metering.meter import MeterError
 from metering.pulse import Pulse
 from metering.reading import Phases, Reading
 from station.daemon.stint import Stint
-from station.hardware.board import BoardError, Observation, Outputs, SelfTest
+from station.hardware.board import BoardError, Observation, Outputs, SelfTest, Sensor
 from station.model import AuthorizationStatus, EventType, IdToken, IdTokenInfo, TransactionEvent, TriggerReason
 from station.ports import NoAnswerError
 from station.simulation.clock import VirtualClock
@@ -78,6 +78,7 @@ class FakeBoard:
         self.fails = False
         self.lock_follows = True
         self.looking: Stint | None = None
+        self.sensors = frozenset(Sensor)
         self._changed = Pulse()
 
     async def observations(self) -> AsyncIterator[Observation]:

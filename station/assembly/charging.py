@@ -15,6 +15,7 @@ from station.availability import Availability
 from station.charging_station import ChargingStation
 from station.evse import Evse
 from station.evse_layout import EvseLayout
+from station.hardware.board import Sensor
 from station.metrology.billing_meters import BillingMeters
 from station.metrology.meter_watch import MeterWatch
 from station.metrology.metrology import Desk, Metrology, sign
@@ -64,6 +65,8 @@ async def charging(basis: Basis) -> Charging:
     evses = {config.id: await _evse(config, basis, desk, metrology) for config in configuration.evse}
     given = {measurand for evse in evses.values() for measurand in evse.meter.measurands()}
     settings.offer_measurands([measurand for measurand in Measurand if measurand in given])
+    if not all(Sensor.BAY in evse.sensors for evse in evses.values()):
+        settings.withdraw_parking_bay()
     tokens = TokenStore(database, settings, clock)
     await tokens.load()
     with contextlib.suppress(StorageError):  # a full disk is no reason not to start; it is tried again

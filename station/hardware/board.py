@@ -74,8 +74,23 @@ class SelfTest(StrEnum):
     """there is no monitor that can be tested from here"""
 
 
+class Sensor(StrEnum):
+    """What some boards have and others lack."""
+
+    BAY = "bay"
+    """tells whether something stands in the parking bay"""
+    EMERGENCY_STOP = "emergency-stop"
+    TEMPERATURE = "temperature"
+    """a thermal switch, or a thermometer"""
+
+
 class Board(Protocol):
     """The hardware of one EVSE. Its own controller opens the contactor when this program falls silent."""
+
+    @property
+    def sensors(self) -> frozenset[Sensor]:
+        """Those that are there; what the others would see is never told."""
+        ...
 
     def observations(self) -> AsyncIterator[Observation]:
         """Yield what the board sees, first at once and then after each change.

@@ -15,7 +15,7 @@ from metering.frozen import frozen
 from station.daemon.stint import Stint
 from station.hardware import pilot, sysfs
 from station.hardware.attempts import Attempts
-from station.hardware.board import NOTHING_SEEN, SAFE, BoardError, Observation, Outputs, SelfTest
+from station.hardware.board import NOTHING_SEEN, SAFE, BoardError, Observation, Outputs, SelfTest, Sensor
 from station.hardware.gpio import Lines
 from station.hardware.linux_lock import LinuxLock
 from station.hardware.linux_phases import LinuxPhases
@@ -89,6 +89,17 @@ class LinuxBoard:
         self._tested_until_s = 0.0
         self._measuring: asyncio.Future[_Measured] | None = None
         self.looking = Stint(f"a look at the board with its pilot on {wiring.pilot.pwm.path}", clock, _LOOK_S)
+
+    @property
+    def sensors(self) -> frozenset[Sensor]:
+        """Those that are wired."""
+        wiring = self._wiring
+        found = {
+            Sensor.BAY: wiring.bay is not None,
+            Sensor.EMERGENCY_STOP: wiring.emergency_stop is not None,
+            Sensor.TEMPERATURE: wiring.too_hot is not None or wiring.temperature is not None,
+        }
+        return frozenset(sensor for sensor, wired in found.items() if wired)
 
     async def observations(self) -> AsyncGenerator[Observation]:
         """What is seen, first at once and then after each change.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from metering.meter import MeterError
 from station.daemon.stint import Stint
-from station.hardware.board import NOTHING_SEEN, SAFE, BoardError, Observation, Outputs, SelfTest
+from station.hardware.board import NOTHING_SEEN, SAFE, BoardError, Observation, Outputs, SelfTest, Sensor
 from station.model import Fault, PilotState
 
 if TYPE_CHECKING:
@@ -40,6 +40,11 @@ class ModbusBoard:
 
     def __str__(self) -> str:
         return f"{self._controller.name} (unit {self._unit}) on {self._bus.wire.place}"
+
+    @property
+    def sensors(self) -> frozenset[Sensor]:
+        """The controller tells of none."""
+        return frozenset()
 
     async def observations(self) -> AsyncGenerator[Observation]:
         """What the controller tells, first at once and then after each change.

@@ -22,6 +22,7 @@ from energy.charging_profile import (
     Schedule,
 )
 from energy.limit import LimitSource
+from energy.profile_store import RESERVED_IDS
 from metering.pulse import Pulse
 from station.records.database import StorageError
 
@@ -42,8 +43,8 @@ _WHO = {
     LimitSource.USER: ChargingLimitSource.EMS,
 }
 """never the CSO (K11.FR.05, K12.FR.04)"""
-_IDS = {key: -number for number, key in enumerate(product(_WHO, RateUnit), 1)}
-"""one for each limit and unit, as all of them hold (SC.01); negative: no profile of the CSMS has one (K11.FR.06)"""
+_IDS = dict(zip(product(_WHO, RateUnit), reversed(RESERVED_IDS), strict=True))
+"""one for each limit and unit, as all of them hold (SC.01); no profile of the CSMS has one (K11.FR.06)"""
 _ANNOUNCED: Final = "announced"
 _CLEARED: Final = "cleared"
 

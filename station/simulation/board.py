@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from metering.pulse import Pulse
 from metering.reading import UNKNOWN, Phases, Reading
-from station.hardware.board import BoardError, Observation, Outputs, SelfTest
+from station.hardware.board import BoardError, Observation, Outputs, SelfTest, Sensor
 from station.model import Fault, PilotState
 from station.simulation.vehicle import VOLTAGE_V, Vehicle, VehicleModel
 
@@ -76,6 +76,11 @@ class SimulatedBoard:
         self.looking = None
 
     # Board
+
+    @property
+    def sensors(self) -> frozenset[Sensor]:
+        """All that there may be."""
+        return frozenset(Sensor)
 
     async def observations(self) -> AsyncIterator[Observation]:
         """What the board sees, first at once and then after each change."""

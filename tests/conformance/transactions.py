@@ -31,7 +31,9 @@ async def stop_points(bench: Bench, points: str) -> None:
 async def on_ev_side_disconnect(bench: Bench, *, stop: bool, unlock: bool | None = None) -> None:
     """Configuration state: StopTxOnEVSideDisconnect, and UnlockOnEVSideDisconnect where the case names it."""
     await bench.configure("TxCtrlr", "StopTxOnEVSideDisconnect", str(stop).lower())
-    if unlock is not None:
+    if unlock is False and bench.setup.attached_cable:  # it is ReadOnly then
+        assert await bench.get_variable("OCPPCommCtrlr", "UnlockOnEVSideDisconnect") == "false"
+    elif unlock is not None:
         await bench.configure("OCPPCommCtrlr", "UnlockOnEVSideDisconnect", str(unlock).lower())
 
 

@@ -186,6 +186,12 @@ def test_an_external_constraint_is_not_replaced_by_the_csms() -> None:
     assert reason_against(store(external), replace(DEFAULT, id=external.id)) == "InvalidProfile"
 
 
+@pytest.mark.parametrize(("identity", "reason"), [(-1, "InvalidProfile"), (-6, "InvalidProfile"), (-7, None)])
+def test_ids_of_external_constraints_are_theirs_also_while_there_is_none(identity: int, reason: str | None) -> None:
+    """K01.FR.05"""
+    assert reason_against(store(), replace(DEFAULT, id=identity)) == reason
+
+
 def test_with_smart_charging_switched_off_only_external_constraints_count() -> None:
     external = replace(MAXIMUM, id=-1, purpose=Purpose.EXTERNAL_CONSTRAINTS)
     there = store(DEFAULT, MAXIMUM, external)

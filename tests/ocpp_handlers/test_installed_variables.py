@@ -91,6 +91,41 @@ async def test_what_is_told_becomes_writable_where_the_installer_says_so(databas
     assert find(model, KNOWN, "Fixed").read() == "as told"
 
 
+@pytest.mark.parametrize(
+    ("component", "name", "value"),
+    [
+        ("SecurityCtrlr", "AllowSecurityProfileDowngrade", "true"),
+        ("SecurityCtrlr", "AdditionalRootCertificateCheck", "true"),
+        ("SecurityCtrlr", "MaxCertificateChainSize", "5000"),
+        ("SmartChargingCtrlr", "RateUnit", "A"),
+    ],
+)
+async def test_a_setting_that_the_installer_leaves_to_the_csms_is_changed_by_what_it_writes(
+    tmp_path: Path, component: str, name: str, value: str
+) -> None:
+    """B05.FR.10: also after a power cut; what no setting takes is refused (B05.FR.07)."""
+    csms = Csms()
+    rows = [{"component": component, "variable": name, "mutability": "ReadWrite"}]
+    async with walking(tmp_path, csms, variable=rows) as walk:
+        await walk.accepted()
+        item = {"component": {"name": component}, "variable": {"name": name}, "attributeValue": "nonsense"}
+        (refused,) = (await csms.call("SetVariables", {"setVariableData": [item]}))["setVariableResult"]
+        assert refused["attributeStatus"] == "Rejected"
+        await walk.set_variable(component, name, value)
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        await walk.until(lambda: len(csms.sent("BootNotification")) == 2)
+        await walk.settle()
+        settings = walk.life.station.settings
+        in_force = {
+            "AllowSecurityProfileDowngrade": settings.allow_security_profile_downgrade,
+            "AdditionalRootCertificateCheck": settings.additional_root_certificate_check,
+            "MaxCertificateChainSize": settings.max_certificate_chain_size,
+            "RateUnit": settings.charging_rate_units,
+        }
+        assert in_force[name] == {"true": True, "5000": 5000, "A": ("A",)}[value]
+
+
 async def test_the_installers_variables_are_reported_written_and_outlive_a_power_cut(tmp_path: Path) -> None:
     """B05.FR.10, B07.FR.11; a setting that was made ReadOnly is refused (B05.FR.09)."""
     rows = [

@@ -137,3 +137,35 @@ async def test_every_component_that_can_be_touched_is_available(model: DeviceMod
     available = {variable.place for variable in model if variable.name == "Available"}
     assert places - available == set()
     assert len(places) > 10
+
+
+@pytest.mark.parametrize("fitted", [True, False])
+async def test_a_token_reader_is_told_where_one_is_fitted(tmp_path: Path, fitted: bool) -> None:
+    """Part 2, Available: a component that is not there is not reported (B07.FR.08)."""
+    readers = [{"type": "simulated", "name": "front"}] if fitted else []
+    async with walking(tmp_path, reader=readers) as walk:
+        await walk.accepted()
+        asked = {"requestId": 1, "componentVariable": [{"component": {"name": "TokenReader"}}]}
+        answer = await walk.csms.call("GetReport", asked)
+        assert answer["status"] == ("Accepted" if fitted else "EmptyResultSet")
+
+
+@pytest.mark.parametrize(
+    ("attached", "value", "status"),
+    [((True, True), "false", "Rejected"), ((True, False), "true", "Accepted"), ((False, False), "true", "Accepted")],
+)
+async def test_a_station_with_nothing_but_fixed_cables_has_none_to_unlock(
+    tmp_path: Path, attached: tuple[bool, bool], value: str, status: str
+) -> None:
+    """Part 2, 2.1.12: its UnlockOnEVSideDisconnect SHALL be ReadOnly and false."""
+    evses = [
+        {"id": number, "attached_cable": cable, "connector_type": "cType2" if cable else "sType2"}
+        for number, cable in enumerate(attached, 1)
+    ]
+    named = {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "UnlockOnEVSideDisconnect"}}
+    async with walking(tmp_path, evse=evses) as walk:
+        await walk.accepted()
+        (told,) = (await walk.csms.call("GetVariables", {"getVariableData": [named]}))["getVariableResult"]
+        request = {"setVariableData": [{**named, "attributeValue": "true"}]}
+        (written,) = (await walk.csms.call("SetVariables", request))["setVariableResult"]
+        assert (told["attributeValue"], written["attributeStatus"]) == (value, status)

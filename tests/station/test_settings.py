@@ -261,6 +261,13 @@ def test_points_that_never_come_are_refused(text: str, why: str) -> None:
             setting.parse(text)
 
 
+def test_a_clock_that_nobody_sets_is_refused() -> None:
+    """TimeSource, B05.FR.07: with an empty list the time would never be corrected again (B01.FR.06)."""
+    with pytest.raises(ValueError, match="must name a source"):
+        Settings.time_source.parse(" ")
+    assert Settings.time_source.parse("NTP, Heartbeat") == ("NTP", "Heartbeat")
+
+
 async def test_what_is_saved_outweighs_the_installation_file_and_a_moment_outweighs_both(tmp_path: Path) -> None:
     """B05.FR.10: what the CSMS has set is not undone by the installation file at the next boot."""
     setting, told = Settings.heartbeat_interval_s, list[str]()
@@ -288,6 +295,21 @@ async def test_a_change_ends_what_was_in_force_for_a_moment() -> None:
     await settings.change(Settings.heartbeat_interval_s, "50")
     settings.restore(Settings.heartbeat_interval_s)
     assert settings.heartbeat_interval_s == 50
+
+
+async def test_where_nobody_sees_who_parks_no_transaction_begins_or_ends_with_that() -> None:
+    """B05.FR.08: valuesList is what a CSMS may choose from; what was saved of others gives way."""
+    settings = Settings()
+    settings.preset(Settings.tx_start_points, ("ParkingBayOccupancy",))
+    settings.preset(Settings.tx_stop_points, ("ParkingBayOccupancy", "Authorized"))
+    settings.withdraw_parking_bay()
+    assert settings.tx_start_points == ("EVConnected", "Authorized")
+    assert settings.tx_stop_points == ("Authorized",)
+    for setting in (Settings.tx_start_points, Settings.tx_stop_points):
+        assert "ParkingBayOccupancy" not in settings.choices_of(setting)
+        with pytest.raises(ValueError, match="'ParkingBayOccupancy' is not seen by a sensor here"):
+            await settings.change(setting, "ParkingBayOccupancy,Authorized")
+        await settings.change(setting, "EVConnected")
 
 
 async def test_only_measurands_that_the_meters_give_are_accepted_and_in_force() -> None:

@@ -153,12 +153,14 @@ async def test_while_pending_nothing_is_started_or_stopped_remotely(tmp_path: Pa
     rows = [{"component": "AuthCtrlr", "variable": "OfflineTxForUnknownIdEnabled", "value": "true"}]
     async with _answered(tmp_path, "Pending", 300, variable=rows) as (walk, csms, _):
         start = {"idToken": ID_TOKEN, "remoteStartId": 1, "evseId": 1}
-        assert (await csms.call("RequestStartTransaction", start))["status"] == "Rejected"
+        answer = await csms.call("RequestStartTransaction", start)
+        assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Rejected", "CSNotAccepted")
         await walk.plug()
         assert await walk.present() is TokenOutcome.AUTHORIZED
         await walk.charging()
         stop = {"transactionId": walk.evse.transaction_id}
-        assert (await csms.call("RequestStopTransaction", stop))["status"] == "Rejected"
+        answer = await csms.call("RequestStopTransaction", stop)
+        assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Rejected", "CSNotAccepted")
         assert walk.board.outputs.contactor
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from station.model import Fault
-from tests.csms import Csms, Refuse
+from station.network import NetworkProfile
+from tests.csms import Csms, Refuse, running_csms
 from tests.walk import Walk, walking
 from tests.walks.steps import ask_stop, charge, event, statuses, tx_points
 
@@ -154,6 +155,21 @@ async def test_a_lock_that_fails_offline_is_told_afterwards_and_a_csms_that_take
         await walk.until(lambda: lock_problems(walk) == [("true", False)])
         await walk.advance(3600)
         assert len(csms.sent("NotifyEvent")) == 1
+
+
+async def test_another_csms_hears_of_a_lock_that_has_failed(tmp_path: Path) -> None:
+    """B10.FR.10, G05.FR.02"""
+    async with running_csms() as other, walking(tmp_path) as walk:
+        await walk.accepted()
+        await walk.life.network.store(2, NetworkProfile(other.url, 0, 30.0))
+        await walk.life.network.prioritise("1,2")
+        walk.board.raise_fault(Fault.LOCK)
+        await walk.until(lambda: lock_problems(walk) == [("true", False)])
+        walk.csms.http_status = 503
+        await walk.csms.close()
+        await walk.until(lambda: other.sent("NotifyEvent"), within_s=600.0, step_s=5.0)
+        (told,) = other.sent("NotifyEvent")[0]["eventData"]
+        assert (told["component"]["name"], told["actualValue"]) == ("ConnectorPlugRetentionLock", "true")
 
 
 async def test_a_lock_that_fails_during_a_charge_does_not_end_it_but_keeps_the_cable(tmp_path: Path) -> None:

@@ -77,6 +77,37 @@ async def test_a_report_is_limited_to_what_was_asked(tmp_path: Path) -> None:
         assert [row["component"]["evse"] for row in rows] == [{"id": 1, "connectorId": 1}]
 
 
+@pytest.mark.parametrize(
+    ("component", "variable", "places"),
+    [
+        ({"name": "Fan"}, {}, {("a", 1, None), ("b", 1, None), ("b", 2, None), ("b", 2, 1)}),
+        ({"name": "Fan", "instance": ""}, {}, {("a", 1, None), ("b", 1, None), ("b", 2, None), ("b", 2, 1)}),
+        ({"name": "Fan", "instance": "B"}, {}, {("b", 1, None), ("b", 2, None), ("b", 2, 1)}),
+        ({"name": "Fan", "evse": {"id": 2}}, {}, {("b", 2, None), ("b", 2, 1)}),
+        ({"name": "Fan", "evse": {"id": 2, "connectorId": 1}}, {}, {("b", 2, 1)}),
+        ({"name": "Fan", "evse": {"id": 1}, "instance": "b"}, {"variable": {"name": "speed"}}, {("b", 1, None)}),
+        ({"name": "Fan"}, {"variable": {"name": "Speed", "instance": ""}}, {("a", 1, None), ("b", 1, None)}),
+        ({"name": "Fan"}, {"variable": {"name": "Speed", "instance": "Most"}}, {("a", 1, None)}),
+    ],
+)
+async def test_what_a_report_is_not_asked_for_by_name_does_not_matter(
+    tmp_path: Path, component: dict[str, Any], variable: dict[str, Any], places: set[tuple[str, int, int | None]]
+) -> None:
+    """B08.FR.21 to B08.FR.25"""
+    fan = {"component": "Fan", "value": "3", "mutability": "ReadOnly"}
+    rows = [
+        {**fan, "component_instance": "a", "evse": 1, "variable": "Speed", "instance": "Most"},
+        {**fan, "component_instance": "b", "evse": 1, "variable": "Speed"},
+        {**fan, "component_instance": "b", "evse": 2, "variable": "Noise"},
+        {**fan, "component_instance": "b", "evse": 2, "connector": 1, "variable": "Noise"},
+    ]
+    async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}], variable=rows) as walk:
+        await walk.accepted()
+        asked = {"requestId": 12, "componentVariable": [{"component": component, **variable}]}
+        told = [row["component"] for row in await _report(walk, "GetReport", asked)]
+        assert {(one["instance"], one["evse"]["id"], one["evse"].get("connectorId")) for one in told} == places
+
+
 async def test_more_reports_at_once_than_can_be_are_rejected(tmp_path: Path) -> None:
     """B07.FR.13, B08.FR.16: a CSMS that asks on and on without taking what it gets fills no memory."""
     csms = Csms()

@@ -14,6 +14,7 @@ import pytest
 
 from metering.clock import SystemClock
 from metering.drivers.models import MODELS
+from ocpp_handlers.device_model import DeviceModel, Place, Variable
 from station.app import application
 from station.configuration.installation_file import Configuration
 from station.hardware.machine import Machine
@@ -122,6 +123,29 @@ async def test_there_is_no_simulated_world_around_a_real_board(tmp_path: Path, m
             assert not [path for path in paths if path.startswith("/api/sim")]
             answer = await client.post("/api/evses/1/stop", params={"wait": "settled"})
             assert answer.status_code == 409
+
+
+@pytest.mark.parametrize("wired", [True, False])
+async def test_the_device_model_has_the_sensors_that_are_wired_and_the_points_that_they_tell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wired: bool
+) -> None:
+    """Part 2, 2.6.6: with a point that nobody sees no transaction would start, or none would end."""
+    bench = Bench(tmp_path / "bench")
+    table = bench.table()
+    for name in () if wired else ("bay", "emergency_stop", "too_hot", "temperature"):
+        del table["evse"][0][name]
+    monkeypatch.setattr(bench, "table", lambda: table)
+    async with powered(tmp_path, monkeypatch, bench) as station:
+        assert station.program.life is not None
+        model = station.program.life.variables
+        assert isinstance(model, DeviceModel)
+        sensors = {one.place.component for one in model if one.place.component.endswith("Sensor")}
+        assert sensors == ({"BayOccupancySensor", "EmergencyStopSensor", "TemperatureSensor"} if wired else set())
+        for name in ("TxStartPoint", "TxStopPoint"):
+            point = model.find(Place("TxCtrlr"), name)
+            assert isinstance(point, Variable)
+            assert ("ParkingBayOccupancy" in point.values) is wired
+            assert "Authorized" in point.values
 
 
 async def test_an_opened_flap_blocks_the_station_until_somebody_answers_for_it(

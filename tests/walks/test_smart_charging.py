@@ -11,6 +11,7 @@ import pytest
 from energy.controller import SharedLimit
 from energy.limit import LimitSource
 from station.limits.shared_limits import Setter, Wish
+from station.network import NetworkProfile
 from station.simulation.vehicle import VehicleModel
 from tests.csms import NEVER, Refuse, running_csms
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
@@ -458,6 +459,34 @@ async def test_what_changed_while_the_link_was_down_is_told_when_it_is_back(tmp_
         await walk.until(lambda: walk.csms.sent("ClearedChargingLimit") == [{"chargingLimitSource": "EMS"}])
         await walk.until(lambda: len(walk.csms.sent("NotifyChargingLimit")) == 2)
         assert walk.csms.sent("NotifyChargingLimit")[1]["chargingLimit"]["chargingLimitSource"] == "SO"
+
+
+async def test_another_csms_hears_of_the_limit_that_is_in_force(tmp_path: Path) -> None:
+    """B10.FR.10, K12.FR.02"""
+    async with running_csms() as other, walking(tmp_path) as walk:
+        await walk.accepted()
+        await walk.life.network.store(2, NetworkProfile(other.url, 0, 30.0))
+        await walk.life.network.prioritise("1,2")
+        impose(walk, 9.0)
+        await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
+        walk.csms.http_status = 503
+        await walk.csms.close()
+        await walk.until(lambda: other.sent("NotifyChargingLimit"), within_s=600.0, step_s=5.0)
+        assert other.sent("NotifyChargingLimit") == walk.csms.sent("NotifyChargingLimit")
+
+
+@pytest.mark.parametrize(("offered", "unit"), [("A", "W"), ("W", "A")])
+async def test_a_unit_that_is_not_offered_is_refused(tmp_path: Path, offered: str, unit: str) -> None:
+    """K01.FR.26, K08.FR.07; without a unit the composite schedule is in the one that is."""
+    async with walking(tmp_path, variable=variables(SmartChargingCtrlr__RateUnit=offered)) as walk:
+        await walk.accepted()
+        answer = await install(walk, profile(9.0, unit=unit))
+        assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Rejected", "UnsupportedRateUnit")
+        request = {"evseId": 1, "duration": 300}
+        answer = await walk.csms.call("GetCompositeSchedule", {**request, "chargingRateUnit": unit})
+        assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Rejected", "UnsupportedRateUnit")
+        answer = await walk.csms.call("GetCompositeSchedule", request)
+        assert answer["schedule"]["chargingRateUnit"] == offered
 
 
 async def test_a_csms_that_takes_no_such_news_is_not_asked_again(tmp_path: Path) -> None:
