@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from html import escape
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
@@ -20,6 +21,7 @@ _TEXT_MM: Final = 41.0
 """what is left beside the code for a line of text"""
 _LONGEST: Final = 28
 """characters: a text with more goes on in the next line, since smaller letters could not be read"""
+_MARK: Final = re.compile(r"(?=/)|[ .:-]")
 _CAPITAL: Final = 0.72
 """the width of a capital letter, for a height of 1"""
 
@@ -63,7 +65,7 @@ def label_svg(label: Label) -> str:
     )
     lines = [("", label.identity), ("serial", label.serial_number), ("", label.address), ("code", label.code)]
     whole = [f"{name} {value}".strip() for name, value in lines if value is not None]
-    texts = [(part, len(parts[0])) for parts in map(_parts, whole) for part in parts]
+    texts = [(part, max(map(len, parts))) for parts in map(_parts, whole) for part in parts]
     apart = min(7.0, 25.0 / max(1, len(texts) - 1))
     rows = "".join(
         f'<text x="37" y="{8 + place * apart:.2f}" font-size="{min(3.4, _TEXT_MM / (_CAPITAL * longest)):.2f}">'
@@ -78,6 +80,13 @@ def label_svg(label: Label) -> str:
 
 
 def _parts(text: str) -> list[str]:
-    """A text in lines of about the same length."""
-    length = math.ceil(len(text) / math.ceil(len(text) / _LONGEST))
-    return [text[at : at + length] for at in range(0, len(text), length)]
+    """A text in as few lines as hold it, broken where it is read apart if there is such a place: before a slash, after
+    a mark."""
+    parts: list[str] = []
+    for left in range(math.ceil(len(text) / _LONGEST), 1, -1):
+        least = max(1, len(text) - (left - 1) * _LONGEST)
+        marks = [found.end() for found in _MARK.finditer(text, 0, _LONGEST + 1) if least <= found.end() <= _LONGEST]
+        at = max(marks, default=math.ceil(len(text) / left))
+        parts.append(text[:at])
+        text = text[at:]
+    return [*parts, text]
