@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import ssl
 from collections.abc import Collection, Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +18,7 @@ from station.security import private_files
 from station.security.certificate_checks import (
     CertificateHash,
     HashAlgorithm,
+    UnfitError,
     fingerprint,
     hash_of,
     issuer_among,
@@ -58,11 +60,14 @@ class Root:
     @property
     def certificate(self) -> Certificate:
         """The certificate."""
-        return parse(self.pem)[0]
+        return parse(self.own_pem)[0]
 
     def hash(self, algorithm: HashAlgorithm = "SHA256") -> CertificateHash | None:
-        """Its name in OCPP; None when its issuer was never there."""
-        certificates = parse(self.pem)
+        """Its name in OCPP; None when its issuer was never there, or is damaged."""
+        try:
+            certificates = parse(self.pem)
+        except UnfitError:
+            return None
         issuer = issuer_among(certificates[0], certificates)
         return hash_of(certificates[0], issuer, algorithm) if issuer is not None else None
 
@@ -91,11 +96,11 @@ class RootCertificates:
         """
         for (use, fallback), folder in self._folders.items():
             for file in sorted(folder.glob("*.pem")):
-                pem = private_files.read(file) or ""
-                if _END in pem:  # to read it takes a library that a start can do without
-                    self._roots[file] = Root(use, file, pem, fallback)
+                root = Root(use, file, private_files.read(file) or "", fallback)
+                if _is_whole(root):
+                    self._roots[file] = root
                 else:
-                    _log.error("%s is no certificate", file)
+                    _log.error("%s is not the certificate that was saved there", file)
 
     def of(self, uses: Collection[CertificateUse] = tuple(CertificateUse)) -> list[Root]:
         """The roots of these uses, fallbacks too."""
@@ -181,3 +186,15 @@ class RootCertificates:
     def revocations(self) -> Path | None:
         """The revocation lists of the installation file; None where it has none."""
         return self._revocations if self._revocations.exists() else None
+
+
+def _is_whole(root: Root) -> bool:
+    """Whether it is still what its file is named by; told without the library that could read it, which a start can do
+    without. One spoilt root in the text would keep the TLS library from taking any."""
+    if _END not in root.pem:
+        return False
+    try:
+        der = ssl.PEM_cert_to_DER_cert(root.own_pem)
+    except ValueError:  # not even the form of one
+        return False
+    return hashlib.sha256(der).hexdigest() == root.file.stem
