@@ -129,7 +129,18 @@ async def test_a_refusal_has_its_kind(server: FileServer, source: Path, status: 
 
 @pytest.mark.parametrize(
     "url",
-    ["", "nonsense", "gopher://x/y", "http:///path", "http://host:port/", "ftp://h/a%0d%0aDELE%20b", "http://h/a b"],
+    [
+        "",
+        "nonsense",
+        "gopher://x/y",
+        "http:///path",
+        "http://host:port/",
+        "ftp://h/a%0d%0aDELE%20b",
+        "http://h/a b",
+        "sftp://a..b/x",
+        f"sftp://{'a' * 70}.example/x",
+        "http://xn--a/x",
+    ],
 )
 async def test_what_is_no_url_of_ours_is_said_so(source: Path, url: str) -> None:
     with pytest.raises(TransferError) as caught:
@@ -205,6 +216,14 @@ async def test_a_redirect_may_not_lead_out_of_tls(tmp_path: Path, source: Path, 
         with pytest.raises(TransferError, match="redirect"):
             await upload(source, f"{secure.url}/log.gz", name="x", clock=clock, tls=lambda: trust)
     assert server.requests == []
+
+
+@pytest.mark.parametrize("where", ["https:////[ +", "http://xn--a/", "//[::1%é]/"])
+async def test_a_redirect_to_no_url_is_a_failure(source: Path, server: FileServer, where: str) -> None:
+    server.redirects["/log.gz"] = where
+    with pytest.raises(TransferError) as caught:
+        await bring(source, f"{server.url}/log.gz")
+    assert caught.value.failure is Failure.BAD_LOCATION
 
 
 @pytest.mark.parametrize("path", ["log.gz", "", "sub/", "sub"])
