@@ -168,6 +168,8 @@ class RootCertificates:
         before = set(marks[1:])
         digest = hashlib.sha256(text.encode()).hexdigest()
         if marks[:1] == [digest]:
+            if self._revocations.exists():  # flash memory may have spoilt it, and then nobody would be reached
+                self._keep_revocations(text)
             return
         found = {fingerprint(one): one for one in sorted(parse(text), key=lambda one: one.subject != one.issuer)}
         for root in self.of({CertificateUse.CSMS_ROOT}):
@@ -176,11 +178,15 @@ class RootCertificates:
         for mark, certificate in found.items():
             if mark not in before:
                 self.save(CertificateUse.CSMS_ROOT, certificate)
-        if revocations := revocation_lists(text):
-            private_files.write(self._revocations, revocations)
-        else:
-            private_files.remove(self._revocations)
+        self._keep_revocations(text)
         private_files.write(self._seeded, "\n".join([digest, *found]))
+
+    def _keep_revocations(self, text: str) -> None:
+        lists = revocation_lists(text)
+        if not lists:
+            private_files.remove(self._revocations)
+        elif lists != private_files.read(self._revocations):
+            private_files.write(self._revocations, lists)
 
     @property
     def revocations(self) -> Path | None:

@@ -348,6 +348,23 @@ async def test_the_system_s_roots_are_believed_unless_the_installer_chose_others
         await store.tls_material(client_certificate=False)
 
 
+@pytest.mark.parametrize("damage", [b"\xff" * 8, b"AAAAAAAA"])
+async def test_a_spoilt_revocation_list_is_taken_from_the_installation_file_again(on: Storage, damage: bytes) -> None:
+    """Else no CSMS would be believed any more."""
+    root = on.pki.root
+    builder = x509.CertificateRevocationListBuilder().issuer_name(root.certificate.subject)
+    builder = builder.last_update(on.clock.now()).next_update(on.clock.now() + timedelta(days=1))
+    crl = builder.sign(root.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+    seed = Seed(ca_file=on.pki.file("roots.pem", root.pem + crl))
+    await on.reopen(seed)
+    kept = on.folder / "revocations.pem"
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:100] + damage + whole[108:])
+    material = await (await on.reopen(seed)).tls_material(client_certificate=False)
+    assert material.revocations == kept
+    assert kept.read_bytes() == whole
+
+
 async def test_a_revocation_list_counts_until_it_expires(on: Storage) -> None:
     now, root = on.clock.now(), on.pki.root
     builder = x509.CertificateRevocationListBuilder().issuer_name(root.certificate.subject)
