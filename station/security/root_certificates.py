@@ -84,6 +84,8 @@ class RootCertificates:
         self._seeded = folder / "seeded"
         self._revocations = folder / "revocations.pem"
         self._roots: dict[Path, Root] = {}
+        self._spoilt: set[str] = set()
+        """fingerprints of the CSMS roots whose files are damaged"""
 
     def __len__(self) -> int:
         return len(self._roots)
@@ -101,6 +103,8 @@ class RootCertificates:
                     self._roots[file] = root
                 else:
                     _log.error("%s is not the certificate that was saved there", file)
+                    if (use, fallback) == (CertificateUse.CSMS_ROOT, False):
+                        self._spoilt.add(file.stem)
 
     def of(self, uses: Collection[CertificateUse] = tuple(CertificateUse)) -> list[Root]:
         """The roots of these uses, fallbacks too."""
@@ -157,7 +161,7 @@ class RootCertificates:
 
     def take_over(self, ca_file: Path) -> None:
         """Take over the roots of the installation file when it has changed: those that are new in it come, those that
-        are gone from it go, and what the CSMS has deleted stays deleted.
+        are gone from it go, and what the CSMS has deleted stays deleted. What is damaged is taken from it again.
 
         Raises:
             OSError: the disk refuses.
@@ -165,9 +169,9 @@ class RootCertificates:
         """
         text = ca_file.read_text(encoding="utf-8")
         marks = (private_files.read(self._seeded) or "").split()  # of the file, then of each root in it
-        before = set(marks[1:])
+        before = set(marks[1:]) - self._spoilt
         digest = hashlib.sha256(text.encode()).hexdigest()
-        if marks[:1] == [digest]:
+        if marks[:1] == [digest] and not self._spoilt:
             if self._revocations.exists():  # flash memory may have spoilt it, and then nobody would be reached
                 self._keep_revocations(text)
             return
@@ -180,6 +184,7 @@ class RootCertificates:
                 self.save(CertificateUse.CSMS_ROOT, certificate)
         self._keep_revocations(text)
         private_files.write(self._seeded, "\n".join([digest, *found]))
+        self._spoilt.clear()
 
     def _keep_revocations(self, text: str) -> None:
         lists = revocation_lists(text)

@@ -644,6 +644,20 @@ async def test_a_root_with_a_spoilt_line_keeps_no_other_from_being_believed(on: 
     assert await on.store.install(CSMS, on.pki.make_root("third").pem) is None
 
 
+async def test_a_spoilt_root_of_the_installation_file_is_taken_from_it_again(on: Storage) -> None:
+    """Else nobody would be believed any more; what the CSMS has deleted stays deleted all the same."""
+    first, second = on.pki.root, on.pki.make_root("second")
+    seed = Seed(ca_file=on.pki.file("roots.pem", first.pem + second.pem))
+    await on.reopen(seed)
+    assert await on.store.delete(_hash(second, second)) is None
+    (file,) = (on.folder / "csms-roots").iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(whole.replace(whole[100:108], b"AAAAAAAA"))
+    await on.reopen(seed)
+    assert await on.names() == {_serial(first)}
+    assert file.read_bytes() == whole
+
+
 async def test_a_spoilt_issuer_beside_a_root_hides_no_other_root(on: Storage) -> None:
     first, other = on.pki.root, on.pki.make_root("other")
     await on.store.install(CSMS, first.pem)
