@@ -126,8 +126,11 @@ _SECRET_FIELDS = {"apn": ("apnPassword", "simPin"), "vpn": ("password", "key")}
 _KEY_CODE = "KeyCode"
 _PERHAPS_SECRET = re.compile(rf'{_SECRET.pattern}|"apn"|"vpn"|{_KEY_CODE}|\\u', re.IGNORECASE)
 """what a secret stands beside; an escaped character may be part of such a word"""
-_USER_INFO = re.compile(r'(:(?:\\?/){2})[^"/\\\s]*@')
-"""what stands before the host of a URL, for which GetLog and UpdateFirmware have no other place (N01.FR.17)"""
+_USER_INFO = re.compile(r'(:(?:\\?/){2})(?:[^"/\\\s]|\\[^/])*@')
+"""what stands before the host of a URL, for which GetLog and UpdateFirmware have no other place (N01.FR.17): as JSON
+writes it, where a character of a password may be escaped"""
+_USER_INFO_READ = re.compile(r"(://)[^/\s]*@")
+"""the same once JSON is read"""
 
 
 def without_secrets(text: str) -> str:
@@ -143,9 +146,11 @@ def without_secrets(text: str) -> str:
 
 
 def _masked(node: object) -> object:
-    """The same, with the value of each attribute of a secret variable masked, and each key code."""
+    """The same, with the value of each attribute of a secret variable masked, each key code and each user of a URL."""
     if isinstance(node, list):
         return [_masked(item) for item in cast("list[object]", node)]
+    if isinstance(node, str):
+        return _USER_INFO_READ.sub(r"\1***@", node)
     if not isinstance(node, dict):
         return node
     fields = cast("Payload", node)

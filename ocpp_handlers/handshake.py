@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import ssl
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -68,6 +69,8 @@ class CheckedHandshake(ssl.SSLObject):
         """That a name of the certificate is the CSMS's own, after the library found that one of them fits."""
         names = _names_of(self.getpeercert() or {})
         host = (self.server_hostname or "").casefold()
+        if _is_address(host):  # which no wildcard fits
+            return
         if host not in names and any("*" in name for name in names):
             raise ssl.SSLCertVerificationError(1, "the CSMS shows a wildcard certificate")
 
@@ -99,6 +102,14 @@ def event_of(error: BaseException) -> SecurityEventType | None:
             case _:
                 cause = cause.__cause__ or cause.__context__
     return None
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _names_of(certificate: Mapping[str, object]) -> frozenset[str]:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from jsonschema_rs import ValidationError, ValidationErrorKind, Validator
 
 MAX_DESCRIPTION = 255  # Part 4 table 7, errorDescription
+_MOST_PARTS = 2_000
+"""of a payload whose faults are all looked at: the library makes an object of each before it gives the first, and those
+of one frame of a hostile CSMS would take a gigabyte, and a quarter of a minute in which nothing else is done"""
 
 
 @frozen
@@ -51,7 +54,7 @@ class Schemas:
         Many a CSMS writes `"idTokenInfo": null` for what is absent, or adds a field of its own.
         """
         try:
-            errors = list(self._validator(f"{action}Response").iter_errors(payload))
+            errors = _errors(self._validator(f"{action}Response"), payload)
         except ValueError:
             return payload  # `fault_of_response` says why
         for path in [path for error in errors for path in _surplus(error)]:
@@ -69,7 +72,7 @@ class Schemas:
         try:
             if validator.is_valid(payload):
                 return None
-            errors = list(validator.iter_errors(payload))
+            errors = _errors(validator, payload)
         except ValueError as error:
             # Half a surrogate pair ("\ud800" is no character), arrays in arrays without end, or, in an answer
             # of ours, an object that JSON does not have.
@@ -93,6 +96,36 @@ def _schema_folder() -> Path:
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError("the ocpp package, which brings the schemas of OCPP 2.0.1, is not installed")
     return Path(spec.origin).parent / "v201" / "schemas"
+
+
+def _errors(validator: Validator, payload: object) -> list[ValidationError]:
+    """What is wrong with a payload: all of it, or of a large one what the library finds first.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    from jsonschema_rs import ValidationError
+
+    if not _is_large(payload):
+        return list(validator.iter_errors(payload))
+    try:
+        validator.validate(payload)
+    except ValidationError as error:
+        return [error]
+    return []
+
+
+def _is_large(payload: object) -> bool:
+    """Whether it has more parts than _MOST_PARTS; no more of them are looked at."""
+    waiting, seen = [payload], 0
+    while waiting and seen <= _MOST_PARTS:
+        node = waiting.pop()
+        if isinstance(node, dict | list):
+            parts = cast("dict[str, object] | list[object]", node)
+            seen += len(parts)
+            if seen <= _MOST_PARTS:
+                waiting.extend(parts.values() if isinstance(parts, dict) else parts)
+    return seen > _MOST_PARTS
 
 
 def _path(error: ValidationError) -> list[str | int]:

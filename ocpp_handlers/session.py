@@ -194,6 +194,7 @@ class Session:
 
     async def _ask(self, call: Call) -> Result | Error:
         answer: asyncio.Future[Result | Error] = asyncio.get_running_loop().create_future()
+        answer.add_done_callback(_heed)
         self._open = (call.id, answer)
         try:
             with self._clock.wire(_WIRE_PATIENCE_S):
@@ -293,3 +294,9 @@ class Session:
         _frames.debug("%s %s", direction, shown)
         if self._listen is not None:
             self._listen(direction, shown)
+
+
+def _heed(answer: asyncio.Future[Result | Error]) -> None:
+    """That the link has ended is no failure of its own where the call has ended before, for a reason of its own."""
+    if not answer.cancelled():
+        answer.exception()

@@ -11,7 +11,7 @@ import contextlib
 import copy
 import logging
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncGenerator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,10 @@ _FILES = 3
 """so many of them: some weeks of an ordinary station"""
 STORAGE_BYTES = _FILES * _MOST_BYTES
 _LONGEST_LINE = 4_096
+_MOST_ALIKE = 100
+"""lines in an hour that one place in the program writes: a CSMS that goes on sending nonsense, for one, would else have
+the weeks of others washed out in a quarter of an hour, and the flash memory worn"""
+_AN_HOUR_S = 3_600.0
 _STAMP = "%Y-%m-%d %H:%M:%S.%f"
 _STAMP_LENGTH = len("2026-03-01 12:00:00.000Z")
 
@@ -47,16 +51,32 @@ class LogStore(logging.Handler):
         self._clock = clock
         self._most_bytes = most_bytes
         self._waiting: deque[str] = deque(maxlen=_MOST_WAITING)
+        self._alike: Counter[tuple[str, int]] = Counter()
+        """how many lines each place in the program has written in this hour"""
+        self._hour_began_s = clock.monotonic()
         self._file_lock = threading.Lock()
         self._failing = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take a record, from any thread. Frames are left out: they name customers and cards in full."""
-        if record.name == FRAMES:
+        if record.name == FRAMES or (over := self._over(record)) > 0:
             return
         stamped = copy.copy(record)  # its own time is the machine's, which may never have been set
         stamped.created = self._clock.now().timestamp()
-        self._waiting.append(self.format(stamped)[:_LONGEST_LINE])
+        line = self.format(stamped)[:_LONGEST_LINE]
+        self._waiting.append(f"{line} … more of these are left out for up to an hour" if over == 0 else line)
+
+    def _over(self, record: logging.LogRecord) -> int:
+        """How far a record is beyond what its place may write in an hour. Whoever asks for DEBUG wants all of it."""
+        if record.levelno <= logging.DEBUG:
+            return -1
+        now_s = self._clock.monotonic()
+        if now_s - self._hour_began_s >= _AN_HOUR_S:
+            self._hour_began_s = now_s
+            self._alike.clear()
+        place = (record.pathname, record.lineno)
+        self._alike[place] += 1
+        return self._alike[place] - _MOST_ALIKE
 
     @contextlib.asynccontextmanager
     async def attached(self) -> AsyncGenerator[LogStore]:

@@ -62,8 +62,9 @@ class Credentials:
             StorageError: it is not saved, and the old one stays.
         """
         check_password(text)
-        shown = self.password
-        await self._keep(_Kept(text, shown if shown != text else None, self._fingerprint))
+        kept = self._kept  # of two changes in a row the first was never tried: what has worked is still the one before
+        proved = (kept.previous or kept.password) if kept is not None else None
+        await self._keep(_Kept(text, proved if proved != text else None, self._fingerprint))
         self._show_previous = False
 
     def override(self, text: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import ssl
 from collections.abc import Collection, Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +18,7 @@ from station.security import private_files
 from station.security.certificate_checks import (
     CertificateHash,
     HashAlgorithm,
+    UnfitError,
     fingerprint,
     hash_of,
     issuer_among,
@@ -58,11 +60,14 @@ class Root:
     @property
     def certificate(self) -> Certificate:
         """The certificate."""
-        return parse(self.pem)[0]
+        return parse(self.own_pem)[0]
 
     def hash(self, algorithm: HashAlgorithm = "SHA256") -> CertificateHash | None:
-        """Its name in OCPP; None when its issuer was never there."""
-        certificates = parse(self.pem)
+        """Its name in OCPP; None when its issuer was never there, or is damaged."""
+        try:
+            certificates = parse(self.pem)
+        except UnfitError:
+            return None
         issuer = issuer_among(certificates[0], certificates)
         return hash_of(certificates[0], issuer, algorithm) if issuer is not None else None
 
@@ -79,6 +84,8 @@ class RootCertificates:
         self._seeded = folder / "seeded"
         self._revocations = folder / "revocations.pem"
         self._roots: dict[Path, Root] = {}
+        self._spoilt: set[str] = set()
+        """fingerprints of the CSMS roots whose files are damaged"""
 
     def __len__(self) -> int:
         return len(self._roots)
@@ -91,11 +98,13 @@ class RootCertificates:
         """
         for (use, fallback), folder in self._folders.items():
             for file in sorted(folder.glob("*.pem")):
-                pem = private_files.read(file) or ""
-                if _END in pem:  # to read it takes a library that a start can do without
-                    self._roots[file] = Root(use, file, pem, fallback)
+                root = Root(use, file, private_files.read(file) or "", fallback)
+                if _is_whole(root):
+                    self._roots[file] = root
                 else:
-                    _log.error("%s is no certificate", file)
+                    _log.error("%s is not the certificate that was saved there", file)
+                    if (use, fallback) == (CertificateUse.CSMS_ROOT, False):
+                        self._spoilt.add(file.stem)
 
     def of(self, uses: Collection[CertificateUse] = tuple(CertificateUse)) -> list[Root]:
         """The roots of these uses, fallbacks too."""
@@ -152,7 +161,7 @@ class RootCertificates:
 
     def take_over(self, ca_file: Path) -> None:
         """Take over the roots of the installation file when it has changed: those that are new in it come, those that
-        are gone from it go, and what the CSMS has deleted stays deleted.
+        are gone from it go, and what the CSMS has deleted stays deleted. What is damaged is taken from it again.
 
         Raises:
             OSError: the disk refuses.
@@ -160,9 +169,11 @@ class RootCertificates:
         """
         text = ca_file.read_text(encoding="utf-8")
         marks = (private_files.read(self._seeded) or "").split()  # of the file, then of each root in it
-        before = set(marks[1:])
+        before = set(marks[1:]) - self._spoilt
         digest = hashlib.sha256(text.encode()).hexdigest()
-        if marks[:1] == [digest]:
+        if marks[:1] == [digest] and not self._spoilt:
+            if self._revocations.exists():  # flash memory may have spoilt it, and then nobody would be reached
+                self._keep_revocations(text)
             return
         found = {fingerprint(one): one for one in sorted(parse(text), key=lambda one: one.subject != one.issuer)}
         for root in self.of({CertificateUse.CSMS_ROOT}):
@@ -171,13 +182,30 @@ class RootCertificates:
         for mark, certificate in found.items():
             if mark not in before:
                 self.save(CertificateUse.CSMS_ROOT, certificate)
-        if revocations := revocation_lists(text):
-            private_files.write(self._revocations, revocations)
-        else:
-            private_files.remove(self._revocations)
+        self._keep_revocations(text)
         private_files.write(self._seeded, "\n".join([digest, *found]))
+        self._spoilt.clear()
+
+    def _keep_revocations(self, text: str) -> None:
+        lists = revocation_lists(text)
+        if not lists:
+            private_files.remove(self._revocations)
+        elif lists != private_files.read(self._revocations):
+            private_files.write(self._revocations, lists)
 
     @property
     def revocations(self) -> Path | None:
         """The revocation lists of the installation file; None where it has none."""
         return self._revocations if self._revocations.exists() else None
+
+
+def _is_whole(root: Root) -> bool:
+    """Whether it is still what its file is named by; told without the library that could read it, which a start can do
+    without. One spoilt root in the text would keep the TLS library from taking any."""
+    if _END not in root.pem:
+        return False
+    try:
+        der = ssl.PEM_cert_to_DER_cert(root.own_pem)
+    except ValueError:  # not even the form of one
+        return False
+    return hashlib.sha256(der).hexdigest() == root.file.stem

@@ -113,7 +113,7 @@ async def _connected(location: Location, tls: ssl.SSLContext) -> AsyncGenerator[
             await control.log_in(location, secure_first=context is not None and not implicit)
             yield control
         finally:
-            writer.transport.abort()  # without a QUIT: what was sent is known to be there
+            control.hang_up()
     except (OSError, TimeoutError, EOFError) as error:
         raise broken(error) from error
     except ValueError as error:  # a line without an end
@@ -128,20 +128,23 @@ class _Data:
     port: int
     context: ssl.SSLContext | None
     resumed: bool
+    plain: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+    """its two directions before TLS begins; kept, since a writer that nobody keeps closes its connection"""
     writer: asyncio.StreamWriter | None = None
-    reader: asyncio.StreamReader | None = None
 
     async def connect(self) -> None:
         async with asyncio.timeout(CONNECT_S):
-            self.reader, self.writer = await asyncio.open_connection(self.host, self.port)
+            self.plain = await asyncio.open_connection(self.host, self.port)
+        self.writer = self.plain[1]
 
     async def streams(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Its two directions, once the server has said that it begins: only then it speaks TLS."""
-        if self.reader is None or self.writer is None:
+        if self.plain is None:
             raise TransferError(Failure.FAILED, "no data connection")
+        reader, self.writer = self.plain
         if self.context is not None:
-            await _in_time(self.writer.start_tls(self.context, server_hostname=self.host))
-        return self.reader, self.writer
+            reader, self.writer = await _in_time(_secured(self.writer, self.context, self.host))
+        return reader, self.writer
 
 
 class _Control:
@@ -153,6 +156,8 @@ class _Control:
         self._host = host
         self._reader = reader
         self._writer = writer
+        self._plain = writer
+        """before TLS begins; kept, since a writer that nobody keeps closes its connection"""
         self._context = context
 
     async def log_in(self, location: Location, *, secure_first: bool) -> None:
@@ -160,7 +165,7 @@ class _Control:
         if secure_first:
             await self.command("AUTH TLS")
             if self._context is not None:
-                await _in_time(self._writer.start_tls(self._context, server_hostname=self._host))
+                self._reader, self._writer = await _in_time(_secured(self._writer, self._context, self._host))
         code, _ = await self.command(f"USER {location.user or 'anonymous'}", "23")
         if code // 100 == 3:
             await self.command(f"PASS {location.password or ''}")
@@ -168,6 +173,10 @@ class _Control:
             await self.command("PBSZ 0")
             await self.command("PROT P")
         await self.command("TYPE I")
+
+    def hang_up(self) -> None:
+        """End it, without a QUIT: what was sent is known to be there."""
+        self._writer.transport.abort()
 
     async def command(self, line: str, wanted: str = "2") -> tuple[int, str]:
         """Send a command; the reply must begin with one of the digits that are wanted."""
@@ -250,6 +259,25 @@ class _Control:
         if not line.endswith(b"\n"):
             raise EOFError("the server has closed the connection")
         return line.decode("utf-8", "replace").rstrip("\r\n")
+
+
+async def _secured(
+    plain: asyncio.StreamWriter, context: ssl.SSLContext, host: str
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Both directions from here on, in TLS, and with a buffer of their own.
+
+    What lies in the old one was sent without protection, perhaps by somebody in between, and must not count as said
+    within (as CVE-2021-22947 told of curl).
+    """
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(loop=loop)
+    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+    await plain.drain()
+    transport = await loop.start_tls(plain.transport, protocol, context, server_hostname=host)
+    if transport is None:
+        raise EOFError("the server has closed the connection")
+    protocol.connection_made(transport)
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
 def _port(number: int) -> int:

@@ -133,7 +133,10 @@ async def _answer(
                 finally:
                     await response.aclose()
             raise TransferError(Failure.BAD_MESSAGE, f"more than {_MOST_REDIRECTS} redirects")
-    except httpx.InvalidURL as error:
+    except (
+        httpx.InvalidURL,
+        ValueError,
+    ) as error:  # a URL of the CSMS or of a redirect, which httpx takes apart itself
         raise TransferError(Failure.BAD_LOCATION, str(error)) from error
     except (httpx.HTTPError, OSError) as error:
         raise broken(error) from error

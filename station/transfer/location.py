@@ -100,6 +100,10 @@ class Location:
         texts = (url, path, user or "", password or "")
         if not parts.hostname or not all(text.isprintable() for text in texts) or " " in url:
             raise TransferError(Failure.BAD_LOCATION, "not a URL with a host")
+        try:
+            parts.hostname.encode("idna")  # as whoever asks for its address will do
+        except UnicodeError as error:
+            raise TransferError(Failure.BAD_LOCATION, "no host can have that name") from error
         bare = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query, ""))
         return Location(
             parts.scheme, parts.hostname, _PORTS[parts.scheme] if port is None else port, path, bare, user, password

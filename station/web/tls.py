@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,12 +37,21 @@ def tls_files(host: Host) -> TlsFiles | None:
     if http.certificate_file is not None:
         return TlsFiles(http.certificate_file, http.key_file)
     own = host.life.certificates.own_file if host.life is not None else None
-    if own is not None:
+    if own is not None and _is_whole(own):
         return TlsFiles(own)
     made = Path(host.configuration.station.storage) / "page.pem"
-    if not made.exists():
+    if not _is_whole(made):
         private_files.write(made, _self_signed(host.configuration.station.identity, host.clock.now()))
     return TlsFiles(made)
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether a key and its certificate are there, and flash memory has spoilt neither."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(file)
+    except OSError:  # which an ssl.SSLError is too
+        return False
+    return True
 
 
 def _self_signed(identity: str, now: datetime.datetime) -> str:

@@ -69,13 +69,17 @@ class Pki:
         host: str = "localhost",
         days: int = 365,
         begins_in_days: int | None = None,
+        address: str | None = None,
     ) -> Issued:
-        """A CSMS's certificate for a host name; negative `days`: expired; `begins_in_days`: not valid yet."""
+        """A CSMS's certificate for a host name, and perhaps an IP address; negative `days`: expired; `begins_in_days`:
+        not valid yet."""
         issuer = issuer or self.root
         key = ec.generate_private_key(ec.SECP256R1())
         names: list[x509.GeneralName] = [x509.DNSName(host)]
         if host == "localhost":
-            names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+            address = "127.0.0.1"
+        if address is not None:
+            names.append(x509.IPAddress(ipaddress.ip_address(address)))
         builder = self._builder(host, key.public_key(), days=days, begins_in_days=begins_in_days)
         builder = builder.issuer_name(issuer.certificate.subject)
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)

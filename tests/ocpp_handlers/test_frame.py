@@ -235,6 +235,15 @@ def test_the_user_of_a_url_is_not_shown(slash: str) -> None:
     assert json.loads(shown)[3]["log"]["remoteLocation"] == "ftp://***@host:21/logs/a@b"
 
 
+@pytest.mark.parametrize("secret", ['se\\"cret', "se\\u0026cret", "se\\\\cret"])
+@pytest.mark.parametrize("at", ["@", "\\u0040"])
+def test_the_user_of_a_url_is_not_shown_however_json_writes_it(secret: str, at: str) -> None:
+    """System.Text.Json, for one, escapes & and +."""
+    url = f"ftp://bob:{secret}{at}host/logs"
+    shown = frame.without_secrets(f'[2,"1","GetLog",{{"log":{{"remoteLocation":"{url}"}}}}]')
+    assert json.loads(shown)[3]["log"]["remoteLocation"] == "ftp://***@host/logs"
+
+
 @pytest.mark.parametrize("name", ["BasicAuthPassword", "basicauthPASSWORD", "WifiPassphrase", "VpnSecret"])
 def test_the_value_of_a_secret_variable_is_not_shown(name: str) -> None:
     """Those of vendors too: the installation file may make a variable WriteOnly, which only the device model knows."""

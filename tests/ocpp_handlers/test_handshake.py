@@ -36,8 +36,9 @@ async def shake_hands(
     pki: Pki,
     server: ssl.SSLContext,
     kind: type[CheckedHandshake] = CheckedHandshake,
+    host: str = HOST,
 ) -> None:
-    """Connect to a CSMS with this TLS that is called HOST; raises what the station finds wrong."""
+    """Connect to a CSMS with this TLS that is called HOST, or so; raises what the station finds wrong."""
     context = context_of(TlsMaterial(pki.root.pem))
     context.sslobject_class = kind
 
@@ -48,7 +49,7 @@ async def shake_hands(
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=server) as listening:
         port = listening.sockets[0].getsockname()[1]
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=HOST)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=host)
         try:
             assert await reader.read(5) == b"hello"
         finally:
@@ -83,6 +84,14 @@ async def test_a_wildcard_is_believed_where_that_is_allowed_and_only_where_it_fi
     await shake_hands(pki, pki.server_context(pki.server(host="*.example.com")), LenientHandshake)
     with pytest.raises(ssl.SSLCertVerificationError):
         await shake_hands(pki, pki.server_context(pki.server(host="*.example.org")), LenientHandshake)
+
+
+async def test_an_address_of_the_certificate_is_believed_beside_a_wildcard(pki: Pki) -> None:
+    """RFC 9110 §4.3.5: a wildcard never stands for an address."""
+    for address in ("127.0.0.1", "::1"):
+        await shake_hands(pki, pki.server_context(pki.server(host="*.example.com", address=address)), host=address)
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await shake_hands(pki, pki.server_context(pki.server(host="*.example.com")), host=address)
 
 
 @pytest.mark.parametrize(

@@ -438,3 +438,13 @@ async def test_the_page_may_be_served_over_tls(tmp_path: Path) -> None:
             assert "Secure" in cookie
             assert (await client.get("/api/transactions")).status_code == 200
         assert (tmp_path / "page.pem").stat().st_mode & 0o777 == 0o600
+
+
+async def test_the_page_is_served_over_tls_although_flash_memory_has_spoilt_its_key(tmp_path: Path) -> None:
+    (tmp_path / "page.pem").write_text("-----BEGIN PRIVATE KEY-----\nx", encoding="utf-8")
+    async with walking(tmp_path, http={"tls": True}) as walk:
+        await walk.accepted()
+        address = f"https://127.0.0.1:{walk.application.web.port}"
+        async with httpx.AsyncClient(base_url=address, trust_env=False, verify=False, timeout=5.0) as client:
+            assert (await client.get("/healthz")).status_code == 200
+    assert (tmp_path / "page.pem").stat().st_mode & 0o777 == 0o600

@@ -92,6 +92,28 @@ async def test_the_files_stay_small_and_the_newest_lines_are_kept(
     assert kept == [f"{number:03d}" for number in range(100 - len(kept), 100)]
 
 
+async def test_one_line_again_and_again_does_not_wash_out_the_others(
+    log: logging.Logger, tmp_path: Path, time: VirtualClock
+) -> None:
+    """A CSMS that sends nonsense all day is no reason to lose what happened to the hardware."""
+    store = LogStore(tmp_path / "log", time, most_bytes=100_000)
+    async with store.attached():
+        log.info("the contactor is welded")
+        for _ in range(24):
+            for number in range(500):
+                log.warning("nonsense %d", number)
+                if number % 250 == 0:
+                    await store.flush_to_disk()
+            log.info("still here")
+            await time.advance(3_600.0)
+        await store.flush_to_disk()
+    said = [line.split(": ", 1)[1] for line in store.between(None, None)]
+    assert said[0] == "the contactor is welded"
+    assert said.count("still here") == 24
+    assert said.count("nonsense 0") == 24
+    assert said.count("nonsense 99 … more of these are left out for up to an hour") == 24
+
+
 async def test_a_disk_that_refuses_costs_nothing_but_old_lines(
     log: logging.Logger, store: LogStore, tmp_path: Path
 ) -> None:

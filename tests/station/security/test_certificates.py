@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.ocsp import OCSPRequestBuilder
 
+from ocpp_handlers.tls import context_of
 from station.records.database import open_database
 from station.security.certificate_checks import CertificateHash
 from station.security.certificates import MOST_CERTIFICATES, Certificates, CertificateUse, Fault, Refusal, Seed
@@ -347,6 +348,23 @@ async def test_the_system_s_roots_are_believed_unless_the_installer_chose_others
         await store.tls_material(client_certificate=False)
 
 
+@pytest.mark.parametrize("damage", [b"\xff" * 8, b"AAAAAAAA"])
+async def test_a_spoilt_revocation_list_is_taken_from_the_installation_file_again(on: Storage, damage: bytes) -> None:
+    """Else no CSMS would be believed any more."""
+    root = on.pki.root
+    builder = x509.CertificateRevocationListBuilder().issuer_name(root.certificate.subject)
+    builder = builder.last_update(on.clock.now()).next_update(on.clock.now() + timedelta(days=1))
+    crl = builder.sign(root.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+    seed = Seed(ca_file=on.pki.file("roots.pem", root.pem + crl))
+    await on.reopen(seed)
+    kept = on.folder / "revocations.pem"
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:100] + damage + whole[108:])
+    material = await (await on.reopen(seed)).tls_material(client_certificate=False)
+    assert material.revocations == kept
+    assert kept.read_bytes() == whole
+
+
 async def test_a_revocation_list_counts_until_it_expires(on: Storage) -> None:
     now, root = on.clock.now(), on.pki.root
     builder = x509.CertificateRevocationListBuilder().issuer_name(root.certificate.subject)
@@ -607,6 +625,52 @@ async def test_a_damaged_file_takes_no_other_root_away(on: Storage) -> None:
     damaged.write_bytes(b"\xff\x00" * 300)
     assert (await on.reopen()).count == 1
     assert (await on.store.tls_material(client_certificate=False)).roots in {first.pem, second.pem}
+
+
+@pytest.mark.parametrize("damage", ["A" * 64, "é" * 64])
+async def test_a_root_with_a_spoilt_line_keeps_no_other_from_being_believed(on: Storage, damage: str) -> None:
+    first, second = on.pki.root, on.pki.make_root("second")
+    await on.store.install(CSMS, first.pem)
+    await on.store.install(CSMS, second.pem)
+    damaged, whole = sorted((on.folder / "csms-roots").iterdir())
+    lines = damaged.read_text(encoding="utf-8").splitlines(keepends=True)
+    damaged.write_text("".join([*lines[:2], f"{damage}\n", *lines[3:]]), encoding="utf-8")
+    await on.reopen()
+    context_of(await on.store.tls_material(client_certificate=False))  # takes what it is given
+    assert [root.public_bytes(serialization.Encoding.PEM).decode() for root in on.store.trusted(CSMS)] == [
+        whole.read_text(encoding="utf-8")
+    ]
+    assert len(await on.store.installed({CSMS})) == 1
+    assert await on.store.install(CSMS, on.pki.make_root("third").pem) is None
+
+
+async def test_a_spoilt_root_of_the_installation_file_is_taken_from_it_again(on: Storage) -> None:
+    """Else nobody would be believed any more; what the CSMS has deleted stays deleted all the same."""
+    first, second = on.pki.root, on.pki.make_root("second")
+    seed = Seed(ca_file=on.pki.file("roots.pem", first.pem + second.pem))
+    await on.reopen(seed)
+    assert await on.store.delete(_hash(second, second)) is None
+    (file,) = (on.folder / "csms-roots").iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(whole.replace(whole[100:108], b"AAAAAAAA"))
+    await on.reopen(seed)
+    assert await on.names() == {_serial(first)}
+    assert file.read_bytes() == whole
+
+
+async def test_a_spoilt_issuer_beside_a_root_hides_no_other_root(on: Storage) -> None:
+    first, other = on.pki.root, on.pki.make_root("other")
+    await on.store.install(CSMS, first.pem)
+    await on.store.install(CSMS, on.pki.make_root("second", signed_by=first).pem)
+    await on.store.install(CSMS, other.pem)
+    for file in (on.folder / "csms-roots").iterdir():
+        text = file.read_text(encoding="utf-8")
+        if text.count("BEGIN") == 2:
+            head, tail = text[:-200], text[-200:]
+            file.write_text(head + tail.replace(tail[:60], "A" * 60, 1), encoding="utf-8")
+    await on.reopen()
+    assert await on.names() == {_serial(first), _serial(other)}
+    assert await on.store.delete(_hash(other, other)) is None
 
 
 _ECDSA_WITH_SHA256 = bytes.fromhex("06082a8648ce3d040302")

@@ -66,6 +66,18 @@ async def test_the_former_password_is_tried_in_turn_until_one_of_them_works(tmp_
     assert credentials(tmp_path).password == INSTALLED
 
 
+async def test_of_two_changes_in_a_row_the_one_that_was_never_tried_is_no_way_back(tmp_path: Path) -> None:
+    """Else nobody would be reached any more where the CSMS has heard of neither."""
+    await credentials(tmp_path).change(FIRST)
+    kept = credentials(tmp_path)
+    await kept.change(SECOND)
+    kept.refused()
+    assert kept.password == INSTALLED
+    await kept.change(INSTALLED)
+    kept.refused()
+    assert kept.password == INSTALLED
+
+
 async def test_once_the_new_password_has_worked_the_former_one_is_gone_from_disk(tmp_path: Path) -> None:
     kept = credentials(tmp_path)
     await kept.change(FIRST)

@@ -129,7 +129,18 @@ async def test_a_refusal_has_its_kind(server: FileServer, source: Path, status: 
 
 @pytest.mark.parametrize(
     "url",
-    ["", "nonsense", "gopher://x/y", "http:///path", "http://host:port/", "ftp://h/a%0d%0aDELE%20b", "http://h/a b"],
+    [
+        "",
+        "nonsense",
+        "gopher://x/y",
+        "http:///path",
+        "http://host:port/",
+        "ftp://h/a%0d%0aDELE%20b",
+        "http://h/a b",
+        "sftp://a..b/x",
+        f"sftp://{'a' * 70}.example/x",
+        "http://xn--a/x",
+    ],
 )
 async def test_what_is_no_url_of_ours_is_said_so(source: Path, url: str) -> None:
     with pytest.raises(TransferError) as caught:
@@ -207,6 +218,14 @@ async def test_a_redirect_may_not_lead_out_of_tls(tmp_path: Path, source: Path, 
     assert server.requests == []
 
 
+@pytest.mark.parametrize("where", ["https:////[ +", "http://xn--a/", "//[::1%é]/"])
+async def test_a_redirect_to_no_url_is_a_failure(source: Path, server: FileServer, where: str) -> None:
+    server.redirects["/log.gz"] = where
+    with pytest.raises(TransferError) as caught:
+        await bring(source, f"{server.url}/log.gz")
+    assert caught.value.failure is Failure.BAD_LOCATION
+
+
 @pytest.mark.parametrize("path", ["log.gz", "", "sub/", "sub"])
 async def test_ftp_brings_a_file_to_where_the_url_says(tmp_path: Path, source: Path, path: str) -> None:
     folder = tmp_path / "ftp"
@@ -264,6 +283,61 @@ async def test_ftps_protects_both_connections(tmp_path: Path, source: Path) -> N
             await bring(source, served.url("log.gz", "ftps"))
         await download(served.url("log.gz", "ftps"), tmp_path / "fw", most_bytes=MOST, clock=clock, tls=lambda: trust)
     assert (tmp_path / "fw").read_bytes() == CONTENT
+
+
+@contextlib.asynccontextmanager
+async def intercepted(
+    pki: Pki, replies: dict[str, str], *, ahead: bytes = b""
+) -> AsyncGenerator[tuple[str, list[str]]]:
+    """An FTPS server with somebody in between, who says `ahead` in the clear just before TLS begins, and INJECTED on
+    the data connection; its URL, and the commands that came within TLS."""
+    heard: list[str] = []
+    trusted = pki.server_context(pki.server())
+
+    async def data(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"INJECTED")
+        await writer.start_tls(trusted)
+        writer.write(b"right")
+        writer.close()
+
+    async def control(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hello\r\n")
+        await reader.readline()
+        writer.write(b"234 go on\r\n" + ahead)
+        await writer.start_tls(trusted)
+        while line := (await reader.readline()).decode().strip():
+            heard.append(line)
+            for reply in replies.get(line.split()[0], "200 fine").splitlines():
+                writer.write(f"{reply}\r\n".encode())
+        writer.close()
+
+    data_server = await asyncio.start_server(data, "127.0.0.1", 0)
+    control_server = await asyncio.start_server(control, "127.0.0.1", 0)
+    replies.setdefault("EPSV", f"229 here (|||{data_server.sockets[0].getsockname()[1]}|)")
+    yield f"ftps://127.0.0.1:{control_server.sockets[0].getsockname()[1]}/fw", heard
+    data_server.close()
+    control_server.close()
+
+
+async def test_what_came_before_tls_is_no_answer_within_it(tmp_path: Path) -> None:
+    """Somebody in between could answer in the server's place."""
+    pki = Pki(tmp_path)
+    trust = ssl.create_default_context(cadata=pki.root.pem)
+    clock = VirtualClock(rate=1000.0)
+    ahead = b"230 in\r\n200 fine\r\n200 fine\r\n200 fine\r\n"
+    async with intercepted(pki, {"USER": "530 no"}, ahead=ahead) as (url, heard):
+        with pytest.raises(TransferError, match="530"):
+            await download(url, tmp_path / "fw", most_bytes=MOST, clock=clock, tls=lambda: trust)
+    assert heard == ["USER anonymous"]
+
+
+async def test_what_came_before_tls_is_no_part_of_a_file(tmp_path: Path) -> None:
+    pki = Pki(tmp_path)
+    trust = ssl.create_default_context(cadata=pki.root.pem)
+    clock = VirtualClock(rate=1000.0)
+    async with intercepted(pki, {"RETR": "150 here it comes\n226 done", "SIZE": "500 what"}) as (url, _):
+        await download(url, tmp_path / "fw", most_bytes=MOST, clock=clock, tls=lambda: trust)
+    assert (tmp_path / "fw").read_bytes() == b"right"
 
 
 @pytest.mark.parametrize("path", ["log.gz", "", "sub/", "sub"])

@@ -1,0 +1,69 @@
+"""A session with a CSMS over one wire, and what becomes of a call when the wire ends."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from typing import Any
+
+from websockets.exceptions import ConnectionClosedError
+
+from ocpp_handlers import actions
+from ocpp_handlers.frame import Error
+from ocpp_handlers.schema import Schemas
+from ocpp_handlers.session import Handlers, LinkLostError, Session
+from station.daemon.supervision import Errands
+from tests import fakes
+
+
+class Open:
+    """A gate that lets everything pass."""
+
+    def refusal_to_answer(self, action: str) -> Error | None:
+        del action
+        return None
+
+    def may_send(self, action: str, *, requested: bool) -> bool:
+        del action, requested
+        return True
+
+    async def decided(self) -> None:
+        pass
+
+
+class EndingWire:
+    """It ends for who reads, and only then for who writes."""
+
+    def __init__(self) -> None:
+        self.sending = asyncio.Event()
+        self.read_end = asyncio.Event()
+        self.write_end = asyncio.Event()
+
+    async def send(self, message: str) -> None:
+        del message
+        self.sending.set()
+        await self.write_end.wait()
+        raise ConnectionClosedError(None, None)
+
+    async def recv(self) -> str | bytes:
+        await self.read_end.wait()
+        raise ConnectionClosedError(None, None)
+
+
+async def test_a_call_that_ends_with_the_link_leaves_no_failure_that_nobody_foresaw() -> None:
+    wire, clock = EndingWire(), fakes.clock()
+    session = Session(wire, Handlers(), Open(), Schemas(), Errands(), clock, timeout_s=30.0)
+    unforeseen: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: unforeseen.append(told))
+    reading = asyncio.create_task(session.run())
+    calling = asyncio.create_task(session.call(actions.HEARTBEAT, {}))
+    await wire.sending.wait()
+    wire.read_end.set()
+    await asyncio.wait([reading])
+    wire.write_end.set()
+    ended = await asyncio.gather(reading, calling, return_exceptions=True)
+    assert [type(error) for error in ended] == [ConnectionClosedError, LinkLostError]
+    del reading, calling, ended
+    await clock.advance(60.0)  # by then nobody remembers the call
+    gc.collect()
+    assert unforeseen == []
