@@ -259,24 +259,12 @@ class TransactionLog:
             (str(told.amount), told.currency, transaction_id),
         )
 
-    async def correct(self, transaction_id: str, correction: timedelta, until: datetime, *, begun: bool) -> None:
-        """Its times were wrong by this until then, as the wrong clock had it; `begun`: that of its begin too.
-
-        Raises:
-            StorageError: it is not on disk.
-        """
-
-        def right(at: datetime) -> datetime:
-            return at + correction if at <= until else at
-
-        await self._database.write_together(*await self.corrected(transaction_id, correction, right, begun=begun))
-
     async def corrected(
         self, transaction_id: str, correction: timedelta, right: Callable[[datetime], datetime], *, begun: bool
     ) -> list[Statement]:
         """What is to be written to correct it: with the events in one write, so that the two never differ.
 
-        `right` gives a time as a clock that was right would have had it.
+        `right` gives a time as a clock that was right would have had it; `begun`: that of its begin was wrong too.
 
         Raises:
             StorageError: the disk cannot be read.
