@@ -8,7 +8,8 @@ from collections.abc import AsyncGenerator
 from decimal import Decimal
 from pathlib import Path
 
-from metering.journal import JournalEntry, JournalEvent, RegisterJournal
+from metering.journal import RegisterJournal
+from metering.journal_entry import JournalEntry, JournalEvent
 from station.billing.billing import Billing
 from station.billing.price import Bill, PeriodPrice, PriceList
 from station.billing.prices import Prices
