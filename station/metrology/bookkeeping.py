@@ -375,6 +375,6 @@ def _asked(cost: Bill | None) -> Details:
 
 
 def _told(prices: PriceList | None) -> Details:
-    from station.billing.transaction_log import price_list_text
+    from station.billing.transaction_rows import price_list_text
 
     return {"prices": price_list_text(prices) if prices is not None else None}

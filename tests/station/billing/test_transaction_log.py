@@ -15,7 +15,8 @@ from metering.reading import RegisterReading
 from metering.time_quality import TimeStatus
 from station.billing.price import Bill, Line, PeriodPrice, PeriodReading, PriceList
 from station.billing.prices import Prices
-from station.billing.transaction_log import Search, TransactionLog, price_list_from, price_list_text
+from station.billing.transaction_log import Search, TransactionLog
+from station.billing.transaction_rows import price_list_from, price_list_text
 from station.model import EventType, IdToken, StoppedReason, TriggerReason
 from station.records.database import Database, open_database
 from station.records.fact_store import FactStore
