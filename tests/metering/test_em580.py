@@ -159,4 +159,5 @@ async def test_nothing_but_what_belongs_to_transactions_and_the_clock_is_written
         await meter.begin(SUBJECT, "STATION 1", TimeStatus.SYNCHRONIZED)
         await meter.end()
         await meter.confirm()
+        assert server.written
         assert all(0x6900 <= address < 0x697E or 0x7000 <= address <= 0x7100 for address in server.written)
