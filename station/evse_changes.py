@@ -6,9 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from metering.frozen import frozen
-from station.evse_endings import cause_of_faults, disconnected
 from station.evse_state import UNTIL_UNPLUGGED, Authorization, Cause, EvseState, ev_connected
-from station.model import Fault, TriggerReason
+from station.model import Fault, StoppedReason, TriggerReason
 
 if TYPE_CHECKING:
     from metering.reading import Reading
@@ -16,6 +15,16 @@ if TYPE_CHECKING:
 
 _LATCHED = frozenset({Fault.DC_RESIDUAL_CURRENT, Fault.DIODE})
 """faults that stay when the board sees them no more: until the service has looked, or until the vehicle is gone"""
+_ENDING_FAULTS = {
+    Fault.GROUND_FAULT: StoppedReason.GROUND_FAULT,
+    Fault.DC_RESIDUAL_CURRENT: StoppedReason.GROUND_FAULT,
+    Fault.OVER_CURRENT: StoppedReason.OVERCURRENT_FAULT,
+    Fault.EMERGENCY_STOP: StoppedReason.EMERGENCY_STOP,
+    Fault.CONTACTOR_WELDED: StoppedReason.OTHER,
+    Fault.CONTACTOR_STUCK_OPEN: StoppedReason.OTHER,
+    Fault.POWER_SWITCH: StoppedReason.OTHER,
+}
+"""faults that end a transaction (E06.FR.16), and as what; the others only suspend it"""
 
 
 @frozen
@@ -33,12 +42,12 @@ class Endings:
 def observed(before: EvseState, seen: Observation, endings: Endings) -> tuple[EvseState, Cause | None]:
     """The board sees something else than before."""
     after = replace(before, seen=seen, faults=before.faults | (seen.faults & _LATCHED))
-    if ending := cause_of_faults(seen.faults - before.seen.faults, meter_ends=endings.meter):
+    if ending := _cause_of_faults(seen.faults - before.seen.faults, meter_ends=endings.meter):
         return replace(after, authorization=None), ending
     if ev_connected(after) and not ev_connected(before):
         return after, Cause(TriggerReason.CABLE_PLUGGED_IN)
     if ev_connected(before) and not ev_connected(after):
-        return disconnected(after, stops=endings.disconnection, unlocks=endings.unlocks)
+        return _disconnected(after, stops=endings.disconnection, unlocks=endings.unlocks)
     if seen.bay_occupied is not before.seen.bay_occupied:
         return after, Cause(TriggerReason.EV_DETECTED if seen.bay_occupied else TriggerReason.EV_DEPARTED)
     return after, None
@@ -48,7 +57,7 @@ def fault_reported(before: EvseState, fault: Fault, present: bool, endings: Endi
     """The station found a fault, or that it is gone."""
     faults = before.faults | {fault} if present else before.faults - {fault}
     after = replace(before, faults=faults)
-    if present and (ending := cause_of_faults(frozenset({fault}), meter_ends=endings.meter)):
+    if present and (ending := _cause_of_faults(frozenset({fault}), meter_ends=endings.meter)):
         return replace(after, authorization=None), ending
     return after, None
 
@@ -89,3 +98,26 @@ def begun_anew(before: EvseState) -> EvseState:
     """As after power-up (B11.FR.08): latched faults are looked for again, the cable is let go."""
     latched = {*UNTIL_UNPLUGGED, Fault.CONTACTOR_WELDED, Fault.CONTACTOR_STUCK_OPEN}
     return replace(before, faults=before.faults - latched, authorization=None, lock_held_for=None, untold=None)
+
+
+def _cause_of_faults(appeared: frozenset[Fault], *, meter_ends: bool) -> Cause | None:
+    """As what these faults end a transaction; None: they suspend it at the most."""
+    reason = next((reason for fault, reason in _ENDING_FAULTS.items() if fault in appeared), None)
+    if reason is None and meter_ends and Fault.METER in appeared:
+        reason = StoppedReason.OTHER
+    if reason is None:
+        return None
+    return Cause(TriggerReason.ABNORMAL_CONDITION, reason, deauthorizes=True, ends_transaction=True)
+
+
+def _disconnected(after: EvseState, *, stops: bool, unlocks: bool) -> tuple[EvseState, Cause]:
+    """The vehicle is gone, with or without the cable (E09, E10).
+
+    `stops` is StopTxOnEVSideDisconnect, `unlocks` UnlockOnEVSideDisconnect.
+    """
+    if after.authorization is None or not stops:
+        return after, Cause(TriggerReason.EV_COMMUNICATION_LOST)
+    holder = after.authorization.id_token
+    keep = after.seen.cable_plugged and not unlocks  # E09.FR.03
+    after = replace(after, authorization=None, lock_held_for=holder if keep else None)
+    return after, Cause(TriggerReason.EV_COMMUNICATION_LOST, StoppedReason.EV_DISCONNECTED, deauthorizes=True)
