@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test conformance-report check bench replay lock compose-check clean
+.PHONY: demo test conformance-report check bench replay lock clean
 
 demo: $(VENV)/.ready
 	$(BIN)/borne demo $(ARGS)

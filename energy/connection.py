@@ -90,7 +90,7 @@ class ConnectionWatch:
         self._clock = clock
         self.connection = connection
         self._begun_s = clock.monotonic()
-        self._freshness = Freshness(STALE_AFTER_S)
+        self._freshness = Freshness()
         self._subscribed_a: float | None = None
         self._cut_off_va: float | None = None
         self._voltage_v = LINE_VOLTAGE_V

@@ -1,4 +1,4 @@
-"""Whether what a grid source last said still counts: silence is not zero, and a repetition is silence."""
+"""How old what a grid source last said is: a repetition is silence. What silence means, `failsafe` says."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ class Freshness:
     `now_s` is Clock.monotonic() throughout, so that setting the wall clock ages nothing.
     """
 
-    stale_after_s: float = 10.0
     last: GridSample | None = None
     fresh_at_s: float | None = None
     """when the last sample came whose time stamp was not a repetition"""
@@ -32,8 +31,3 @@ class Freshness:
     def age_s(self, now_s: float) -> float | None:
         """Seconds since the last fresh sample; None when there was none."""
         return None if self.fresh_at_s is None else now_s - self.fresh_at_s
-
-    def is_stale(self, now_s: float) -> bool:
-        """Whether the last sample is too old to act on; true when there was none."""
-        age_s = self.age_s(now_s)
-        return age_s is None or age_s > self.stale_after_s

@@ -14,250 +14,26 @@ import contextlib
 import errno
 import hashlib
 import io
-import json
 import logging
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import Final
 
-from metering.frozen import frozen
-from metering.time_quality import TimeQuality, TimeSource, TimeStatus
+from metering.journal_entry import Details, JournalEntry, JournalEvent, Note, parse
+from metering.journal_proof import HEAD_NAME, Verdict, named_by, verify
 
 _log = logging.getLogger(__name__)
 
 FILE_NAME: Final = "register-journal.jsonl"
-HEAD_NAME: Final = "register-journal.head"
 
-_NOTHING: Final = "0" * 64
-_LINE = re.compile(rb'(\{.+),"hash":"([0-9a-f]{64})"\}')
-_HEAD = re.compile(rb"([1-9][0-9]{0,14}) ([0-9a-f]{64})\n")
 _TAIL_BYTES: Final = 65_536
 """a first look back from the end; entries are much shorter"""
 
 
 class JournalError(Exception):
     """The journal cannot be read or written. Trying again may help."""
-
-
-class JournalEvent(StrEnum):
-    """What an entry records."""
-
-    BOOT = "boot"
-    """the program started: its versions"""
-    SOFTWARE = "software"
-    """another version than before"""
-    BEGIN = "begin"
-    """of a transaction, with the register"""
-    END = "end"
-    TARIFF = "tariff"
-    """another tariff period within a transaction, with the register that divides them"""
-    PRICES = "prices"
-    """another price list"""
-    METER_FOUND = "meter-found"
-    """which meter it is: its serial number, where it tells that"""
-    METER_FAULT = "meter-fault"
-    """silent, or refused as not believable"""
-    METER_RESTORED = "meter-restored"
-    METER_REFUSED = "meter-refused"
-    """a single reading was not believable; the one before still counts"""
-    METER_ROLLED_OVER = "meter-rolled-over"
-    """its display has begun again with zero, and counts on from there"""
-    METER_EXCHANGE = "meter-exchange"
-    """somebody answers for another meter in this place"""
-    SIGNING_KEY = "signing-key"
-    """another key signs the readings of an EVSE, or the first one"""
-    UNSIGNED = "unsigned"
-    """a reading that was to be signed is not"""
-    CLOCK = "clock"
-    """the wall time was corrected"""
-    TIME_CORRECTED = "time-corrected"
-    """the times of a transaction that began without a known time"""
-    TAMPER = "tamper"
-    FAULT = "fault"
-    """of an EVSE, one that forbids energy"""
-    FAULT_CLEARED = "fault-cleared"
-    """it has stayed away: how often it came, and how long ago it went"""
-    TORN = "torn"
-    """what stands before this line is what a power cut left of a write"""
-    RECORDS_REPLACED = "records-replaced"
-    """the database of the transactions is another one than before"""
-    DAMAGED = "damaged"
-    """the journal was found damaged, and goes on from what there is"""
-
-
-Details = Mapping[str, "str | int | float | bool | None"]
-
-
-@frozen
-class Note:
-    """What is to be recorded; number, hashes and boot are added by the journal."""
-
-    event: JournalEvent
-    at: datetime
-    time: TimeQuality
-    details: Details
-    evse: int | None = None
-    since_boot_s: float = 0.0
-    """seconds since this boot: with the boot's number it outlives a clock that was wrong"""
-
-
-@frozen
-class JournalEntry:
-    """One line of the journal."""
-
-    number: int
-    boot: int
-    note: Note
-    previous: str
-    """the hash of the entry before"""
-    hash: str
-    """SHA-256 of the line's text up to here, in hex"""
-
-    @classmethod
-    def following(cls, number: int, last: JournalEntry | None, boot: int, note: Note) -> JournalEntry:
-        """The entry of a note after the last one, which had this number (0: there was none)."""
-        number += 1
-        previous = _NOTHING if last is None else last.hash
-        text = _text(number, boot, note, previous)
-        return cls(number, boot, note, previous, hashlib.sha256(text).hexdigest())
-
-    def line(self) -> bytes:
-        """The entry as it stands in the file, without the end of the line."""
-        return _text(self.number, self.boot, self.note, self.previous) + f',"hash":"{self.hash}"}}'.encode()
-
-    def told(self) -> dict[str, object]:
-        """The entry in plain JSON values."""
-        return cast("dict[str, object]", json.loads(self.line()))
-
-
-def _text(number: int, boot: int, note: Note, previous: str) -> bytes:
-    told = {
-        "number": number,
-        "at": note.at.isoformat(),
-        "time": {"status": note.time.status.value, "source": note.time.source.value},
-        "boot": boot,
-        "since_boot_s": round(note.since_boot_s, 3),
-        "event": note.event.value,
-        "evse": note.evse,
-        "details": dict(note.details),
-        "previous": previous,
-    }
-    return json.dumps(told, separators=(",", ":"), ensure_ascii=True, allow_nan=False)[:-1].encode()
-
-
-def parse(line: bytes) -> JournalEntry | None:
-    """The entry of a line; None when it is none, or when a byte of it was changed."""
-    found = _LINE.fullmatch(line)
-    if found is None or hashlib.sha256(found[1]).hexdigest().encode() != found[2]:
-        return None
-    try:
-        told = json.loads(line)
-        note = Note(
-            JournalEvent(told["event"]),
-            datetime.fromisoformat(told["at"]),
-            TimeQuality(TimeStatus(told["time"]["status"]), TimeSource(told["time"]["source"])),
-            told["details"],
-            told["evse"],
-            told["since_boot_s"],
-        )
-        return JournalEntry(told["number"], told["boot"], note, told["previous"], str(told["hash"]))
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
-@frozen
-class Verdict:
-    """What a look at the whole journal found."""
-
-    entries: int
-    """how many are proven, from the first on"""
-    broken: str | None = None
-    """where and how it is broken, as a sentence; None: it is whole"""
-    line: int | None = None
-    """the line of the file that does not fit"""
-    number: int | None = None
-    """the entry that was expected there"""
-    unfinished: int = 0
-    """bytes at the end that a power cut left; the next start accounts for them"""
-
-
-def verify(
-    journal: bytes | BinaryIO, head: bytes | None, heed: Callable[[JournalEntry], None] | None = None
-) -> Verdict:
-    """Look at every byte of a journal and of its head; of a file no more than a line is in memory at a time.
-
-    Args:
-        journal: the file, or what is in it.
-        head: the file that names the last entry; None when it is not there.
-        heed: called with each proven entry, in order.
-    """
-    named = _named(head) if head is not None else None
-    last: JournalEntry | None = None
-    at_head: str | None = None
-    torn: list[bytes] = []
-    place, rest = 0, b""
-    for raw in io.BytesIO(journal) if isinstance(journal, bytes) else journal:
-        if not raw.endswith(b"\n"):
-            rest = raw
-            break
-        place, line = place + 1, raw[:-1]
-        entry = parse(line)
-        if entry is None:
-            torn.append(line)
-            continue
-        expected, previous = (last.number + 1, last.hash) if last is not None else (1, _NOTHING)
-        if torn or entry.note.event is JournalEvent.TORN:
-            if not _accounts_for(entry, b"\n".join(torn)):
-                return Verdict(expected - 1, "is not as it was written", max(1, place - len(torn)), expected)
-            torn = []
-        if entry.number != expected or entry.previous != previous:
-            return Verdict(expected - 1, f"holds entry {entry.number}: entries are missing or moved", place, expected)
-        last = entry
-        if named is not None and named[0] == entry.number:
-            at_head = entry.hash
-        if heed is not None:
-            heed(last)
-    unfinished = b"\n".join((*torn, rest))
-    return _at_the_end(last, at_head, unfinished, head, place + 1 - len(torn))
-
-
-def _at_the_end(
-    last: JournalEntry | None, at_head: str | None, unfinished: bytes, head: bytes | None, place: int
-) -> Verdict:
-    """The entries are whole up to their end: whether it is the end. `at_head`: the hash of the entry that it names."""
-    count = last.number if last is not None else 0
-    if head is None:
-        if count > 1:  # the head is written after the first entry
-            return Verdict(count, f"{HEAD_NAME} is missing: nobody can say whether entries are missing at the end")
-        return Verdict(count, unfinished=len(unfinished))
-    named = _named(head)
-    if named is None:
-        return Verdict(count, f"{HEAD_NAME} is not as it was written")
-    if named[0] > count:
-        what = "is not as it was written" if unfinished else "is missing, and so may be more at the end"
-        return Verdict(count, what, place, count + 1)
-    if at_head != named[1]:
-        return Verdict(count, f"{HEAD_NAME} does not fit entry {named[0]}")
-    if parse(unfinished[:-1]) is not None:  # the end of this line was there before what follows it
-        return Verdict(count, "is not as it was written", place, count + 1)
-    return Verdict(count, unfinished=len(unfinished))
-
-
-def _named(head: bytes) -> tuple[int, str] | None:
-    """Number and hash of the entry that a head names; None when it names none."""
-    found = _HEAD.fullmatch(head)
-    return (int(found[1]), found[2].decode()) if found is not None else None
-
-
-def _accounts_for(entry: JournalEntry, torn: bytes) -> bool:
-    return (
-        entry.note.event is JournalEvent.TORN and entry.note.details.get("sha256") == hashlib.sha256(torn).hexdigest()
-    )
 
 
 class RegisterJournal:
@@ -286,7 +62,7 @@ class RegisterJournal:
         self._find_end()
         self.boot = self.last.boot + 1 if self.last is not None else 1
         self._number = self.last.number if self.last is not None else 0
-        named = _named(head) if head is not None else None
+        named = named_by(head) if head is not None else None
         if named is None:
             if head is not None or self._number > 1:
                 self.damaged = f"{HEAD_NAME} is missing or is not as it was written"
@@ -312,7 +88,7 @@ class RegisterJournal:
             digest = hashlib.sha256(self._torn).hexdigest()
             details: Details = {"bytes": len(self._torn), "sha256": digest}
             self._write(replace(note, event=JournalEvent.TORN, details=details, evse=None))
-        if self.last is not None and self._is_there(note, self.last):  # of a write that failed at its very end
+        if self.last is not None and self.last.holds(note):  # of a write that failed at its very end
             self._confirm(self.last)
             return self.last
         return self._write(note)
@@ -376,10 +152,6 @@ class RegisterJournal:
         self.last, self._number, self._torn, self._cut_off = entry, entry.number, b"", False
         self._name_last(entry)
         return entry
-
-    def _is_there(self, note: Note, last: JournalEntry) -> bool:
-        text = _text(last.number, last.boot, note, last.previous)
-        return hashlib.sha256(text).hexdigest() == last.hash
 
     def _confirm(self, entry: JournalEntry) -> None:
         try:

@@ -105,7 +105,11 @@ def message_content_from_wire(wire: m.MessageContentType) -> MessageContent:
 
 
 def event_to_wire(event: TransactionEvent) -> m.TransactionEventRequest:
-    """TransactionEventRequest of a recorded event."""
+    """TransactionEventRequest of a recorded event.
+
+    Raises:
+        ValueError: it has no number: it was not recorded.
+    """
     if event.seq_no is None:
         raise ValueError("an event is sent only after it was recorded")
     wire: m.TransactionEventRequest = {

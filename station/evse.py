@@ -1,4 +1,7 @@
-"""One EVSE at work: its state, what changes it, and what follows for the record. Its board has a driver of its own."""
+"""One EVSE at work: the one place where its state changes, and what follows for the record.
+
+What an event makes of the state, `evse_changes` says; the board has a driver of its own.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from metering.pulse import Pulse
 from metering.time_quality import TimeStatus
+from station import evse_changes
 from station.board_driver import BoardDriver
 from station.charging_time import ChargingTime
-from station.evse_endings import cause_of_faults, disconnected
 from station.evse_layout import EvseLayout
 from station.evse_state import (
     MINIMUM_CURRENT_A,
@@ -64,9 +67,6 @@ _log = logging.getLogger(__name__)
 
 _UNLOCK_S = 5.0
 """how long a lock may take to open"""
-
-_LATCHED = frozenset({Fault.DC_RESIDUAL_CURRENT, Fault.DIODE})
-"""faults that stay when the board sees them no more: until the service has looked, or until the vehicle is gone"""
 
 _BLIND = frozenset({Fault.BOARD, Fault.BOARD_SILENT})
 """faults that are all that is known of an EVSE"""
@@ -192,18 +192,7 @@ class Evse:
         if seen == before:
             return
         self.contactor = self.contactor.after(before.contactor_closed, seen.contactor_closed, load=self._loaded)
-        after = replace(self.state, seen=seen, faults=self.state.faults | (seen.faults & _LATCHED))
-        cause: Cause | None = None
-        if ending := self._ending_cause(seen.faults - before.faults):
-            after, cause = replace(after, authorization=None), ending
-        elif ev_connected(after) and not ev_connected(self.state):
-            cause = Cause(TriggerReason.CABLE_PLUGGED_IN)
-        elif ev_connected(self.state) and not ev_connected(after):
-            stops, unlocks = self._settings.stop_tx_on_ev_side_disconnect, self._settings.unlock_on_ev_side_disconnect
-            after, cause = disconnected(after, stops=stops, unlocks=unlocks)
-        elif seen.bay_occupied is not before.bay_occupied:
-            cause = Cause(TriggerReason.EV_DETECTED if seen.bay_occupied else TriggerReason.EV_DEPARTED)
-        self._become(after, cause)
+        self._become(*evse_changes.observed(self.state, seen, self._endings))
         if not ev_connected(self.state) and self.state.faults & UNTIL_UNPLUGGED:
             self._become(replace(self.state, faults=self.state.faults - UNTIL_UNPLUGGED), None)
 
@@ -211,11 +200,7 @@ class Evse:
         """Somebody may charge here from now on (E02.FR.20, F01.FR.19)."""
         cause = Cause(trigger, id_token=authorization.id_token, remote_start_id=authorization.remote_start_id)
         authorization = replace(authorization, since_s=self._clock.monotonic())
-        transaction = self.state.transaction
-        if transaction is not None:  # what was said of an earlier authorization does not hold for this one
-            transaction = replace(transaction, energy_refused=False, energy_limit_wh=None)
-        after = replace(self.state, authorization=authorization, lock_held_for=None, transaction=transaction)
-        self._become(after, cause)
+        self._become(evse_changes.authorized(self.state, authorization), cause)
 
     def end_authorization(
         self,
@@ -277,14 +262,10 @@ class Evse:
 
         `beyond_wh` is how much energy it may still have; 0 stops it at once.
         """
-        if (transaction := self.state.transaction) is None:
+        if self.state.transaction is None:
             return
-        register = self.meter.latest.energy_import_wh if self.meter.latest is not None else None
-        if beyond_wh > 0.0 and register is not None:
-            transaction = replace(transaction, energy_limit_wh=register + beyond_wh)
-        else:
-            transaction = replace(transaction, energy_refused=True)
-        self._become(replace(self.state, transaction=transaction), None)
+        register_wh = self.meter.latest.energy_import_wh if self.meter.latest is not None else None
+        self._become(evse_changes.energy_refused(self.state, register_wh, beyond_wh=beyond_wh), None)
 
     def offer(self, decision: Decision) -> None:
         """The limits now allow this current, on so many phases where the board can switch them.
@@ -300,18 +281,13 @@ class Evse:
 
     def report_fault(self, fault: Fault, present: bool) -> None:
         """The station found a fault, or that it is gone."""
-        faults = self.state.faults | {fault} if present else self.state.faults - {fault}
-        if faults == self.state.faults:
+        if present is (fault in self.state.faults):
             return
         if fault in _BLIND:
             self._note_look()
         level, what = (logging.WARNING, "found") if present else (logging.INFO, "gone")
         _log.log(level, "EVSE %d: %s %s", self.id, fault, what)
-        after = replace(self.state, faults=faults)
-        ending = self._ending_cause(frozenset({fault})) if present else None
-        if ending is not None:
-            after = replace(after, authorization=None)
-        self._become(after, ending)
+        self._become(*evse_changes.fault_reported(self.state, fault, present, self._endings))
 
     def set_in_service(self, in_service: bool) -> None:
         """Take the EVSE into or out of service (G03); a transaction that runs is let finish first.
@@ -334,11 +310,7 @@ class Evse:
 
     def forget(self) -> None:
         """Begin anew, as after power-up (B11.FR.08): latched faults are looked for again, the cable is let go."""
-        latched = {*UNTIL_UNPLUGGED, Fault.CONTACTOR_WELDED, Fault.CONTACTOR_STUCK_OPEN}
-        after = replace(
-            self.state, faults=self.state.faults - latched, authorization=None, lock_held_for=None, untold=None
-        )
-        self._become(after, None)
+        self._become(evse_changes.begun_anew(self.state), None)
         self._driver.repeat()
 
     def sampled(self, trigger: TriggerReason, value: MeterValue | None) -> None:
@@ -440,8 +412,11 @@ class Evse:
         elif event.event_type is EventType.ENDED:
             self.changed.fire()  # it may have waited for its meter, and others for it
 
-    def _ending_cause(self, appeared: frozenset[Fault]) -> Cause | None:
-        return cause_of_faults(appeared, meter_ends=self.stop_on_meter_failure)
+    @property
+    def _endings(self) -> evse_changes.Endings:
+        disconnection = self._settings.stop_tx_on_ev_side_disconnect
+        unlocks = self._settings.unlock_on_ev_side_disconnect
+        return evse_changes.Endings(self.stop_on_meter_failure, disconnection, unlocks)
 
     @property
     def _loaded(self) -> bool:
@@ -450,18 +425,8 @@ class Evse:
         return latest is not None and any((current_a or 0.0) >= NO_LOAD_A for current_a in latest.currents_a)
 
     def _metered(self, reading: Reading) -> None:
-        currents = [abs(current_a) for current_a in reading.currents_a if current_a is not None]
-        draw_a = max(currents, default=None)
-        transaction = self.state.transaction
-        after = replace(self.state, draw_a=draw_a, metered=True)
-        if (
-            transaction is not None
-            and transaction.energy_limit_wh is not None
-            and reading.energy_import_wh is not None
-            and reading.energy_import_wh >= transaction.energy_limit_wh
-        ):
-            refused = replace(transaction, energy_refused=True, energy_limit_wh=None)
-            after = replace(after, transaction=refused)  # E05.FR.03: the grace is used up
+        after = evse_changes.metered(self.state, reading)
+        draw_a = after.draw_a
         self._become(after, None)
         if self._draw.exceeds(draw_a, self.offered_a):
             _log.error("EVSE %d: the vehicle draws %.1f A where %.1f A are offered", self.id, draw_a, self.offered_a)

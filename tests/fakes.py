@@ -15,6 +15,7 @@ from station.daemon.stint import Stint
 from station.hardware.board import BoardError, Observation, Outputs, SelfTest, Sensor
 from station.model import AuthorizationStatus, EventType, IdToken, IdTokenInfo, TransactionEvent, TriggerReason
 from station.ports import NoAnswerError
+from station.records.outbox import Outbox
 from station.simulation.clock import VirtualClock
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
@@ -36,6 +37,12 @@ def event(
 ) -> TransactionEvent:
     """An event with nothing but what it needs."""
     return TransactionEvent(transaction_id, evse_id, event_type, trigger, NOON)
+
+
+async def transaction_ids(outbox: Outbox) -> list[str]:
+    """The transactions on record, the newest first."""
+    recorded = [event for _, event in await outbox.begun_and_ended(0, 1_000)]
+    return [event.transaction_id for event in reversed(recorded) if event.event_type is EventType.STARTED]
 
 
 def reading(energy_wh: float = 1000.0, current_a: float = 0.0) -> Reading:

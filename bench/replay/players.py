@@ -1,4 +1,4 @@
-"""Who plays: this project's controller, the rules of its peers as the design brief restates them, and an oracle.
+"""Who plays: this project's controller, its peers, restated as rules, and two oracles.
 
 The peers are restated from one table (loop, down, up, stop and resume, stale meter); what the table leaves open is
 chosen in their favour and said here: each acts once on a sample, takes the vehicle's own draw from the EVSE's meter,

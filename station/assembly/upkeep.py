@@ -93,6 +93,7 @@ def lamps(configuration: Configuration, feed: Feed) -> list[Lamp]:
 
 
 def mqtt(config: MqttConfig, who: StationConfig, life: Life) -> Mqtt:
+    """What tells a home automation of the station over MQTT, and takes its limits."""
     from station.integrations.home_assistant import Shown  # a station without a broker does not pay for it
     from station.integrations.mqtt import Mqtt
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from station.billing.transaction_log import price_list_from, price_list_text
+from station.billing.transaction_rows import price_list_from, price_list_text
 from station.records.database import StorageError
 
 if TYPE_CHECKING:

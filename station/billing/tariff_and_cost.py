@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from metering.frozen import frozen
 from station.billing.currency import money, rounded
-from station.billing.transaction_log import ToldCost
+from station.billing.logged_transaction import ToldCost
 from station.display import Display, Shown, Topic
 from station.evse_state import ev_connected
 from station.model import EventType, MessageContent, TransactionEvent, TriggerReason

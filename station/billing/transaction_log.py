@@ -4,138 +4,21 @@ from __future__ import annotations
 
 from dataclasses import field
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from functools import cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from metering.frozen import frozen
 from metering.time_quality import TimeStatus
-from station.billing.currency import rounded
-from station.billing.price import Bill, PeriodReading, PriceList, exact_wh
+from station.billing.logged_transaction import ToldCost, Transaction
+from station.billing.price import Bill, PeriodReading
+from station.billing.transaction_rows import BEGAN_AT, COLUMNS, NUMBER, bill_text, moment, period_of, readable
 from station.records import payloads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from pydantic import TypeAdapter
+    from station.records.database import Database, Statement, Value
 
-    from station.records.database import Database, Row, Statement, Value
-
-T = TypeVar("T")
-_NUMBER, _BEGAN_AT = 1, 5
-"""their places among the columns"""
 _NEVER = datetime.min.replace(tzinfo=UTC)
-
-_COLUMNS = (
-    "transaction_id, number, evse_id, token, token_type, began_at, ended_at, stopped_reason, begin_wh, begin_read_at,"
-    " begin_time, begin_substitute, end_wh, end_read_at, end_time, end_substitute, charging_s, corrected_s,"
-    " meter_serial, prices, bill, told_cost, told_currency, lasted_s"
-)
-
-
-@cache
-def _bills() -> TypeAdapter[Bill]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Bill)
-
-
-@cache
-def _price_lists() -> TypeAdapter[PriceList]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(PriceList)
-
-
-def price_list_from(text: str) -> PriceList:
-    """A price list as it is stored.
-
-    Raises:
-        ValueError: it is none.
-    """
-    return _price_lists().validate_json(text)
-
-
-def price_list_text(prices: PriceList) -> str:
-    """A price list as it is stored."""
-    return _price_lists().dump_json(prices).decode()
-
-
-@frozen
-class RegisterShown:
-    """A register at one end of a transaction, as it was recorded."""
-
-    energy_wh: Decimal | None
-    """None: the meter was not read"""
-    read_at: datetime | None
-    time: str | None
-    """how good the time is, in the letters of OCMF; None: not recorded"""
-    substitute: bool
-    """the meter was silent then: nothing to bill by"""
-
-
-@frozen
-class ToldCost:
-    """What somebody says that a transaction cost in all."""
-
-    amount: Decimal
-    currency: str
-
-
-@frozen
-class Transaction:
-    """One transaction of the log."""
-
-    transaction_id: str
-    number: int
-    evse_id: int
-    token: str | None
-    token_type: str | None
-    began_at: datetime
-    ended_at: datetime | None
-    stopped_reason: str | None
-    begin: RegisterShown
-    end: RegisterShown
-    charging_s: int | None
-    corrected_s: float | None
-    """it was recorded with a time that nobody had vouched for, and so much was added later"""
-    meter_serial: str | None
-    prices: PriceList | None
-    bill: Bill | None
-    told: ToldCost | None = None
-    lasted_s: float | None = None
-    """as a clock measured it that nobody sets; None: it runs, or was recorded before that was measured"""
-
-    @property
-    def cost(self) -> ToldCost | None:
-        """What it cost in all: as the CSMS said, else by the owner's prices.
-
-        None: nothing had a price, it runs, or something speaks against asking anybody for it.
-        """
-        if self.told is not None:
-            return ToldCost(rounded(self.told.amount, self.told.currency), self.told.currency)
-        if self.bill is None or self.bill.objection is not None:
-            return None
-        return ToldCost(self.bill.total, self.bill.currency)
-
-    @property
-    def objection(self) -> str | None:
-        """Why nothing can be asked from anybody, as a sentence; None: nothing speaks against it."""
-        return self.bill.objection if self.bill is not None and self.told is None else None
-
-    @property
-    def energy_wh(self) -> Decimal | None:
-        """What was charged: register less register; None while one of them is not known."""
-        if self.begin.energy_wh is None or self.end.energy_wh is None:
-            return None
-        return self.end.energy_wh - self.begin.energy_wh
-
-    @property
-    def duration(self) -> timedelta | None:
-        """How long it lasted, however the wall time was set; one that a power cut ended: until its last event."""
-        if self.lasted_s is not None:
-            return timedelta(seconds=self.lasted_s)
-        return self.ended_at - self.began_at if self.ended_at is not None else None
 
 
 @frozen
@@ -175,10 +58,10 @@ class TransactionLog:
         where, values = _where(search)
         counted = await self._database.rows(f"SELECT COUNT(*) FROM transactions {where}", values)
         rows = await self._database.rows(
-            f"SELECT {_COLUMNS} FROM transactions {where} ORDER BY began_at DESC, number DESC LIMIT ? OFFSET ?",
+            f"SELECT {COLUMNS} FROM transactions {where} ORDER BY began_at DESC, number DESC LIMIT ? OFFSET ?",
             (*values, most, skip),
         )
-        return Found(int(str(counted[0][0])), _readable(rows))
+        return Found(int(str(counted[0][0])), readable(rows))
 
     async def pages(self, search: Search, size: int = 250) -> AsyncGenerator[list[Transaction]]:
         """All transactions that fit, the oldest first; each page is read when it is asked for.
@@ -190,22 +73,22 @@ class TransactionLog:
         after: tuple[Value, Value] = ("", 0)
         while True:
             rows = await self._database.rows(
-                f"SELECT {_COLUMNS} FROM transactions {where or 'WHERE TRUE'} AND (began_at, number) > (?, ?)"
+                f"SELECT {COLUMNS} FROM transactions {where or 'WHERE TRUE'} AND (began_at, number) > (?, ?)"
                 " ORDER BY began_at, number LIMIT ?",
                 (*values, *after, size),
             )
             if rows:
-                yield _readable(rows)
+                yield readable(rows)
             if len(rows) < size:
                 return
-            after = (rows[-1][_BEGAN_AT], rows[-1][_NUMBER])
+            after = (rows[-1][BEGAN_AT], rows[-1][NUMBER])
 
     async def get(self, transaction_id: str) -> Transaction | None:
         """One of them; None: it is not on record, or cannot be read."""
         rows = await self._database.rows(
-            f"SELECT {_COLUMNS} FROM transactions WHERE transaction_id = ?", (transaction_id,)
+            f"SELECT {COLUMNS} FROM transactions WHERE transaction_id = ?", (transaction_id,)
         )
-        return next(iter(_readable(rows)), None)
+        return next(iter(readable(rows)), None)
 
     async def periods(self, transaction_id: str) -> list[PeriodReading]:
         """Where its tariff periods begin; the first is where it begins itself."""
@@ -213,7 +96,7 @@ class TransactionLog:
             "SELECT period, at, energy_wh FROM tariff_readings WHERE transaction_id = ? ORDER BY id", (transaction_id,)
         )
         # One that cannot be read divides all the same: nobody is asked for what lies on both sides of it.
-        return [payloads.read(_period, row) or PeriodReading(None, _NEVER, None) for row in rows]
+        return [payloads.read(period_of, row) or PeriodReading(None, _NEVER, None) for row in rows]
 
     async def begin_period(self, transaction_id: str, reading: PeriodReading) -> None:
         """A tariff period begins within a transaction.
@@ -245,7 +128,7 @@ class TransactionLog:
         """
         await self._database.write(
             "UPDATE transactions SET bill = ? WHERE transaction_id = ?",
-            (_bills().dump_json(bill).decode(), transaction_id),
+            (bill_text(bill), transaction_id),
         )
 
     async def note_told(self, transaction_id: str, told: ToldCost) -> None:
@@ -259,24 +142,12 @@ class TransactionLog:
             (str(told.amount), told.currency, transaction_id),
         )
 
-    async def correct(self, transaction_id: str, correction: timedelta, until: datetime, *, begun: bool) -> None:
-        """Its times were wrong by this until then, as the wrong clock had it; `begun`: that of its begin too.
-
-        Raises:
-            StorageError: it is not on disk.
-        """
-
-        def right(at: datetime) -> datetime:
-            return at + correction if at <= until else at
-
-        await self._database.write_together(*await self.corrected(transaction_id, correction, right, begun=begun))
-
     async def corrected(
         self, transaction_id: str, correction: timedelta, right: Callable[[datetime], datetime], *, begun: bool
     ) -> list[Statement]:
         """What is to be written to correct it: with the events in one write, so that the two never differ.
 
-        `right` gives a time as a clock that was right would have had it.
+        `right` gives a time as a clock that was right would have had it; `begun`: that of its begin was wrong too.
 
         Raises:
             StorageError: the disk cannot be read.
@@ -309,7 +180,7 @@ class TransactionLog:
             # Of a begin in another life its periods began there too: they stay.
             (
                 "UPDATE tariff_readings SET at = ? WHERE id = ?",
-                [(moved(at, True), one) for one, text in rows if (at := payloads.read(_moment, text)) is not None],
+                [(moved(at, True), one) for one, text in rows if (at := payloads.read(moment, text)) is not None],
             ),
         ]
 
@@ -371,60 +242,3 @@ def _where(search: Search) -> tuple[str, list[Value]]:
 def _utc(moment: datetime | None) -> str | None:
     """As the log holds it, where moments are compared as text."""
     return moment.astimezone(UTC).isoformat() if moment is not None else None
-
-
-def _readable(rows: list[Row]) -> list[Transaction]:
-    return [one for row in rows if (one := payloads.read(_transaction, row)) is not None]
-
-
-def _period(row: Row) -> PeriodReading:
-    period, at, energy_wh = row
-    register_wh = None if energy_wh is None else float(str(energy_wh))
-    exact_wh(register_wh)  # one bit more or less makes a number that no register shows
-    return PeriodReading(str(period) or None, _moment(at), register_wh)
-
-
-def _transaction(row: Row) -> Transaction:
-    (identity, number, evse_id, token, kind, began_at, ended_at, reason, *registers), tail = row[:16], row[16:]
-    charging_s, corrected_s, serial, prices, bill, told_cost, told_currency, lasted_s = tail
-    return Transaction(
-        str(identity),
-        int(str(number)),
-        int(str(evse_id)),
-        _text(token),
-        _text(kind),
-        _moment(began_at),
-        _moment(ended_at) if ended_at is not None else None,
-        _text(reason),
-        _register(registers[:4]),
-        _register(registers[4:]),
-        int(str(charging_s)) if charging_s is not None else None,
-        float(str(corrected_s)) if corrected_s is not None else None,
-        _text(serial),
-        _read(_price_lists(), prices),
-        _read(_bills(), bill),
-        ToldCost(Decimal(str(told_cost)), str(told_currency)) if told_cost is not None else None,
-        float(str(lasted_s)) if lasted_s is not None else None,
-    )
-
-
-def _read(kind: TypeAdapter[T], text: Value) -> T | None:
-    return payloads.read(kind.validate_json, str(text)) if text is not None else None
-
-
-def _register(columns: list[Value]) -> RegisterShown:
-    energy_wh, read_at, time, substitute = columns
-    return RegisterShown(
-        exact_wh(float(str(energy_wh))) if energy_wh is not None else None,
-        _moment(read_at) if read_at is not None else None,
-        _text(time),
-        bool(substitute),
-    )
-
-
-def _text(value: Value) -> str | None:
-    return str(value) if value is not None else None
-
-
-def _moment(value: Value) -> datetime:
-    return datetime.fromisoformat(str(value))

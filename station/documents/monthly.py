@@ -13,7 +13,7 @@ from station.documents.receipt import imprint
 from station.documents.table import card
 
 if TYPE_CHECKING:
-    from station.billing.transaction_log import Transaction
+    from station.billing.logged_transaction import Transaction
     from station.documents.occasion import Issuer, Month, Occasion
     from station.documents.words import Words
 

@@ -12,8 +12,8 @@ from station.documents.table import card
 from station.documents.words import Words, span
 
 if TYPE_CHECKING:
+    from station.billing.logged_transaction import RegisterShown, Transaction
     from station.billing.price import Line
-    from station.billing.transaction_log import RegisterShown, Transaction
     from station.documents.occasion import Issuer, Occasion, Proof
 
 

@@ -13,7 +13,7 @@ from station.model import IdToken
 from station.tokens.authorization import shown
 
 if TYPE_CHECKING:
-    from station.billing.transaction_log import Transaction
+    from station.billing.logged_transaction import Transaction
 
 MEDIA_TYPE: Final = "text/csv; charset=utf-8"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +14,13 @@ from metering.pulse import Pulse
 from station.daemon.supervision import contained
 from station.evse_state import Withheld
 from station.firmware import images
-from station.firmware.signature import decode_signature, fault_of_signing_certificate, is_signed
+from station.firmware.orders import OrderAnswer, OrderRules, OrderVerdict, refusal_of, refused
+from station.firmware.signature import decode_signature, is_signed
 from station.firmware.state import FirmwareStatus, Step, Update, UpdateOrder, cancelable, next_step
 from station.hardware.updater import Activation, ImageError, InstallError
 from station.model import BootReason
 from station.security.security_events import SecurityEventType
-from station.transfer.file_transfer import Failure, Location, TransferError, download
+from station.transfer.file_transfer import Failure, TransferError, download
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
     from metering.clock import Clock
-    from station.daemon.supervision import Errand
     from station.evse import Evse
     from station.firmware.record import FirmwareRecord
     from station.hardware.updater import Updater
@@ -51,27 +50,6 @@ _OUT_OF_SERVICE_S = 2.0
 """EVSEs that are taken out of service have so long to obey, and the CSMS to hear of it, before the installation"""
 _MACHINE_S = 600.0
 """a machine that was told to reboot and has not done so by then does not do it"""
-
-
-class OrderAnswer(StrEnum):
-    """UpdateFirmwareStatusEnumType, without RevokedCertificate: nothing tells the station of a maker's revocations."""
-
-    ACCEPTED = "Accepted"
-    REJECTED = "Rejected"
-    ACCEPTED_CANCELED = "AcceptedCanceled"
-    INVALID_CERTIFICATE = "InvalidCertificate"
-
-
-@frozen
-class OrderVerdict:
-    """The answer to an order."""
-
-    answer: OrderAnswer
-    reason_code: str | None = None
-    """why it is refused: a reasonCode of the standard's appendix"""
-    info: str = ""
-    then: Errand | None = None
-    """what is to be done once the answer has left"""
 
 
 @frozen
@@ -170,14 +148,14 @@ class Firmware:
             StorageError: it could not be saved and is not carried out.
         """
         with self._clock.wire():  # in a thread: it loads a library, and calculates
-            refusal = await asyncio.to_thread(self._refusal, order)
+            refusal = await asyncio.to_thread(self._refusal_of, order)
         if refusal is not None:
             return refusal
         async with self._turn:
             last = self.record.update
             ongoing = last is not None and not last.finished
             if last is not None and not cancelable(last, installation=self._around.updater.may_interrupt):
-                return _refused("FwUpdateInProgress", "the update under way cannot be cancelled")  # L01.FR.27
+                return refused("FwUpdateInProgress", "the update under way cannot be cancelled")  # L01.FR.27
             await self._stop()
             self._answered.clear()
             await self.record.begin(order)
@@ -186,41 +164,10 @@ class Firmware:
         _log.info("firmware update, request %s: %s", order.request_id, answer)
         return OrderVerdict(answer, then=self._begin)
 
-    def _refusal(self, order: UpdateOrder) -> OrderVerdict | None:
-        """What is wrong with an order before anything is fetched."""
-        if order.unsigned and not self._around.allow_unsigned:
-            return _refused("MissingParam", "firmware must be signed")
-        if not order.unsigned and (refusal := self._certificate_refusal(order)) is not None:
-            return refusal
-        try:
-            if order.signature is not None:
-                decode_signature(order.signature)
-        except ValueError as error:
-            report = self._reporting(SecurityEventType.INVALID_FIRMWARE_SIGNATURE, str(error))
-            return OrderVerdict(OrderAnswer.REJECTED, "InvalidValue", str(error), report)
-        try:
-            if order.location is not None:
-                Location.parse(order.location)
-        except TransferError as error:
-            return _refused("InvalidURL", str(error))
-        return None
-
-    def _certificate_refusal(self, order: UpdateOrder) -> OrderVerdict | None:
-        """L01.FR.02, L01.FR.21, L01.FR.22."""
-        why: str | None = "is missing"
-        if order.signing_certificate is not None:
-            why = fault_of_signing_certificate(order.signing_certificate, self._around.roots(), self._clock.now())
-        if why is None:
-            return None
-        info = f"the signing certificate {why}"
-        report = self._reporting(SecurityEventType.INVALID_FIRMWARE_SIGNING_CERTIFICATE, info)
-        return OrderVerdict(OrderAnswer.INVALID_CERTIFICATE, "InvalidCertificate", info, report)
-
-    def _reporting(self, kind: SecurityEventType, info: str) -> Errand:
-        async def report() -> None:
-            await self._around.security_events.report(kind, info)
-
-        return report
+    def _refusal_of(self, order: UpdateOrder) -> OrderVerdict | None:
+        around = self._around
+        rules = OrderRules(around.allow_unsigned, around.roots(), self._clock.now())
+        return refusal_of(order, rules, around.security_events)
 
     async def _begin(self) -> None:
         self._answered.set()
@@ -430,10 +377,6 @@ class Firmware:
 _INSTALLING = frozenset({FirmwareStatus.INSTALLING, FirmwareStatus.INSTALL_REBOOTING})
 _HOPELESS = frozenset({Failure.BAD_LOCATION, Failure.TOO_LARGE, Failure.NOT_SUPPORTED})
 """failures that another attempt would not change"""
-
-
-def _refused(reason_code: str, info: str) -> OrderVerdict:
-    return OrderVerdict(OrderAnswer.REJECTED, reason_code, info)
 
 
 def _in_use(evse: Evse) -> bool:

@@ -15,15 +15,12 @@ from station.model import PilotState
 LEAST_A: Final = 6.0
 MOST_A: Final = 80.0
 """what a pilot can signal"""
-DIGITAL_DUTY: Final = 0.05
-"""asks for digital communication; a vehicle that cannot speak takes nothing"""
 STEADY: Final = 1.0
 """the pilot rests at +12 V: no energy is offered"""
 
 _KNEE_A: Final = 51.0
 """up to here an ampere is a sixtieth of the duty cycle"""
 _KNEE_DUTY: Final = 0.85
-_MOST_DUTY: Final = 0.96
 _READ_UNTIL: Final = 0.97
 """table A.8: a vehicle takes more for 80 A, and yet more for no offer"""
 

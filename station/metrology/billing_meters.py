@@ -10,14 +10,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
 from metering.frozen import frozen
-from metering.journal import JournalEvent
+from metering.journal_entry import JournalEvent
 from metering.reading import Reading
 from station.billing.price import exact_wh
 from station.records.recovery import least_register
 
 if TYPE_CHECKING:
     from metering.clock import Clock
-    from metering.journal import Details
+    from metering.journal_entry import Details
     from metering.plausibility import PlausibleMeter
     from station.evse import Evse
     from station.records.fact_store import FactStore

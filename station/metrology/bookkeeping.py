@@ -15,7 +15,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from metering.frozen import frozen
-from metering.journal import JournalError, JournalEvent, Note
+from metering.journal import JournalError
+from metering.journal_entry import JournalEvent, Note
 from station.billing.price import exact_wh
 from station.evse_state import all_faults, blocking_faults
 from station.metrology.fault_episodes import QUIET_S, FaultEpisodes
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from metering.clock import Clock
-    from metering.journal import Details, RegisterJournal
+    from metering.journal import RegisterJournal
+    from metering.journal_entry import Details
     from metering.time_quality import TimeQuality
     from station.billing.billing import Billing
     from station.billing.price import Bill, PriceList
@@ -373,6 +375,6 @@ def _asked(cost: Bill | None) -> Details:
 
 
 def _told(prices: PriceList | None) -> Details:
-    from station.billing.transaction_log import price_list_text
+    from station.billing.transaction_rows import price_list_text
 
     return {"prices": price_list_text(prices) if prices is not None else None}

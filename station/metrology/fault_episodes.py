@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from metering.journal import JournalEvent
+from metering.journal_entry import JournalEvent
 
 if TYPE_CHECKING:
-    from metering.journal import Details
+    from metering.journal_entry import Details
     from station.model import Fault
 
 QUIET_S: Final = 3600.0

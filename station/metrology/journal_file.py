@@ -7,7 +7,8 @@ from pathlib import Path
 
 from metering import journal
 from metering.frozen import frozen
-from metering.journal import FILE_NAME, HEAD_NAME
+from metering.journal import FILE_NAME
+from metering.journal_proof import HEAD_NAME
 
 
 class UnreadableError(Exception):

@@ -27,7 +27,7 @@ from station.records.database import StorageError
 
 if TYPE_CHECKING:
     from metering.clock import Clock
-    from metering.journal import Details
+    from metering.journal_entry import Details
     from metering.meter import SigningMeter
     from metering.reading import Reading
     from station.metrology.signed_records import SignedRecords

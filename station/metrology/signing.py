@@ -19,7 +19,7 @@ from station.records.database import StorageError
 
 if TYPE_CHECKING:
     from metering.clock import Clock
-    from metering.journal import Details
+    from metering.journal_entry import Details
     from station.evse import Evse
     from station.evse_state import Authorization
     from station.metrology.signatures import Signatures

@@ -82,7 +82,7 @@ class TimeKeeper:
     def begin(self, latest_known: datetime | None) -> None:
         """The station starts. `latest_known` is the newest time on its records: before that it cannot be.
 
-        Nor is the time known where it stood still without power and nobody has told it since (mid-metering 8).
+        Nor is the time known where it stood still without power and nobody has told it since (OCMF: U).
         """
         if self._clock.now() < max(latest_known or _EARLIEST, _EARLIEST):
             _log.warning("the clock stands in the past: the time is not known")

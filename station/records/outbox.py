@@ -235,13 +235,6 @@ class Outbox:
         )
         return [queued.event for queued in _readable(rows)]
 
-    async def transaction_ids(self, most: int = 100) -> list[str]:
-        """The transactions on record, the newest first."""
-        rows = await self._database.rows(
-            "SELECT transaction_id FROM events WHERE event_type = 'Started' ORDER BY id DESC LIMIT ?", (most,)
-        )
-        return [str(row[0]) for row in rows]
-
     async def open_transactions(self) -> list[str]:
         """Transactions that were started and never ended, the oldest first."""
         rows = await self._database.rows(

@@ -90,7 +90,11 @@ class VirtualClock(Clock):
         return deadline
 
     def run(self, rate: float) -> None:
-        """Let time flow by itself, `rate` virtual seconds per real second; 0 stops it."""
+        """Let time flow by itself, `rate` virtual seconds per real second; 0 stops it.
+
+        Raises:
+            ValueError: the rate is negative.
+        """
         if rate < 0.0:
             raise ValueError("rate: must not be negative")
         self._stop()
@@ -98,7 +102,11 @@ class VirtualClock(Clock):
         self._flow()
 
     async def advance(self, seconds: float) -> None:
-        """Move time on by `seconds`; returns when all that fell due has happened and settled."""
+        """Move time on by `seconds`; returns when all that fell due has happened and settled.
+
+        Raises:
+            ValueError: time does not go back.
+        """
         if seconds < 0.0:
             raise ValueError("advance_s: time does not go back")
         async with self._advancing:

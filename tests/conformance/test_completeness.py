@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from tests.conformance.cases import NOT_APPLICABLE, Profile, written
+from tests.shared import SHARED
 
 _HERE = Path(__file__).parent
-_CASES = Path(os.environ.get("BORNE_SHARED", _HERE.parents[2] / "shared")) / "spec" / "test_cases_cs.csv"
+_CASES = SHARED / "spec" / "test_cases_cs.csv"
 _PROFILES = set(get_args(Profile))
 _NOT_BEGUN = "TC_O_"
 """display messages, the other half of Advanced User Interface"""

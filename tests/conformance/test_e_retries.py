@@ -31,6 +31,8 @@ async def _before_a_message_fails(bench: Bench) -> float:
 async def _sent(bench: Bench, for_s: float) -> list[Frame]:
     """Every transmission, in that time, of the TransactionEvent that comes next."""
     first = await bench.expect("TransactionEvent")
+    assert first["triggerReason"] in {"SignedDataReceived", "ChargingStateChanged"}, first
+    assert first["transactionInfo"]["transactionId"] == bench.session().transaction_id, first
     for _ in range(round(for_s / _STEP_S)):  # in steps as fine as the times that are asserted
         await bench.advance(_STEP_S)
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import TypeAdapter
 
+from energy.failsafe import STALE_AFTER_S
 from energy.freshness import Freshness
 from energy.grid import GridSample, GridSource, SourceError
 from energy.sources import GridSourceConfig
@@ -93,7 +94,9 @@ class Listener:
 
     @property
     def stale(self) -> bool:
-        return self.freshness.is_stale(self._clock.monotonic())
+        """Whether the last word that was new is too old to act on, or there was none."""
+        age_s = self.freshness.age_s(self._clock.monotonic())
+        return age_s is None or age_s > STALE_AFTER_S
 
 
 @contextlib.asynccontextmanager

@@ -1,10 +1,8 @@
-"""When the last word of a grid source still counts."""
+"""How old the last word of a grid source is."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-
-import pytest
 
 from energy.freshness import Freshness
 from energy.grid import GridSample
@@ -17,25 +15,17 @@ def sample(after_s: float = 0.0, current_a: float = 5.0) -> GridSample:
     return GridSample(taken_at=NOON + timedelta(seconds=after_s), currents_a=Phases(current_a, None, None))
 
 
-def test_a_source_that_never_spoke_is_stale() -> None:
+def test_a_source_that_never_spoke_has_no_age() -> None:
     silent = Freshness()
-    assert silent.is_stale(now_s=0.0)
     assert silent.last is None
     assert silent.age_s(now_s=0.0) is None
-
-
-@pytest.mark.parametrize(("now_s", "stale"), [(100.0, False), (110.0, False), (110.1, True), (1e6, True)])
-def test_a_sample_counts_for_as_long_as_it_is_told_to(now_s: float, stale: bool) -> None:
-    heard = Freshness(stale_after_s=10.0).after(sample(), now_s=100.0)
-    assert heard.is_stale(now_s) is stale
-    assert heard.age_s(now_s) == now_s - 100.0
 
 
 def test_each_new_time_stamp_makes_it_fresh_again() -> None:
     heard = Freshness()
     for second in range(60):
         heard = heard.after(sample(second), now_s=float(second))
-    assert not heard.is_stale(now_s=65.0)
+    assert heard.age_s(now_s=65.0) == 6.0
     assert heard.last == sample(59)
 
 
@@ -44,7 +34,6 @@ def test_a_time_stamp_that_repeats_does_not_make_it_fresh() -> None:
     for second in range(12):
         heard = heard.after(sample(), now_s=float(second))
     assert heard.age_s(now_s=12.0) == 12.0
-    assert heard.is_stale(now_s=12.0)
 
 
 def test_the_values_of_a_repeated_time_stamp_are_the_newer_ones() -> None:
@@ -53,14 +42,8 @@ def test_the_values_of_a_repeated_time_stamp_are_the_newer_ones() -> None:
     assert heard.age_s(now_s=1.0) == 1.0
 
 
-def test_a_clock_that_was_set_back_does_not_make_the_source_stale() -> None:
+def test_a_clock_that_was_set_back_makes_no_source_older() -> None:
     heard = Freshness().after(sample(), now_s=0.0)
     for second in range(1, 20):
         heard = heard.after(sample(second - 3600), now_s=float(second))
-    assert not heard.is_stale(now_s=20.0)
-
-
-def test_silence_after_speech_becomes_stale_and_speech_ends_it() -> None:
-    heard = Freshness().after(sample(), now_s=0.0)
-    assert heard.is_stale(now_s=11.0)
-    assert not heard.after(sample(11.0), now_s=11.0).is_stale(now_s=11.0)
+    assert heard.age_s(now_s=20.0) == 1.0

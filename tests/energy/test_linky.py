@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tracemalloc
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, time, timedelta
@@ -19,9 +18,10 @@ from energy.sources.linky_frame import LinkyInterpreter
 from energy.sources.tic import Group, LinkyParser, Mark, TicMode
 from metering.reading import UNKNOWN, Phases
 from station.simulation.linky import HouseReading, historique_frame, standard_frame
+from tests.shared import SHARED
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SAMPLES = Path(os.environ.get("BORNE_SHARED", REPOSITORY.parent / "shared")) / "meters/samples/linky"
+SAMPLES = SHARED / "meters/samples/linky"
 NOON = datetime(2026, 1, 15, 12, 0, 0, tzinfo=UTC)
 
 reproducible = settings(derandomize=True, max_examples=200, deadline=None)

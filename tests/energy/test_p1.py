@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import cast
 
 import pytest
@@ -20,8 +18,8 @@ from energy.sources.p1_cipher import AUTHENTICATION_KEY, Decryptor, Parsed, Unfi
 from energy.sources.p1_interpreter import P1Interpreter
 from energy.sources.p1_telegram import Telegram, TelegramParser, crc16
 from metering.reading import UNKNOWN, Phases
+from tests.shared import SHARED
 
-SHARED = Path(os.environ.get("BORNE_SHARED", Path(__file__).parents[3] / "shared"))
 SAMPLES = SHARED / "meters" / "samples" / "dsmr"
 NOON = datetime(2026, 1, 15, 12, 0, 0, tzinfo=UTC)
 KEY = bytes.fromhex("AA" * 16)

@@ -105,7 +105,7 @@ async def test_what_identifies_a_transaction_is_where_the_meter_wants_it() -> No
 
 @pytest.mark.parametrize(("time", "told"), [(TimeStatus.INFORMATIVE, 0), (TimeStatus.UNKNOWN, None)])
 async def test_a_time_that_nobody_vouches_for_is_not_signed_as_synchronized(time: TimeStatus, told: int | None) -> None:
-    """mid-metering: a clock of the CSMS is informative; one that was never set is nothing to set another one by."""
+    """OCMF: a clock of the CSMS is informative; one that was never set is nothing to set another one by."""
     async with metering() as (meter, server):
         await meter.begin(SUBJECT, "STATION 1", time)
         assert server.state == 1
@@ -159,4 +159,5 @@ async def test_nothing_but_what_belongs_to_transactions_and_the_clock_is_written
         await meter.begin(SUBJECT, "STATION 1", TimeStatus.SYNCHRONIZED)
         await meter.end()
         await meter.confirm()
+        assert server.written
         assert all(0x6900 <= address < 0x697E or 0x7000 <= address <= 0x7100 for address in server.written)

@@ -11,16 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metering.journal import (
-    FILE_NAME,
-    HEAD_NAME,
-    JournalEntry,
-    JournalError,
-    JournalEvent,
-    Note,
-    RegisterJournal,
-    verify,
-)
+from metering.journal import FILE_NAME, JournalError, RegisterJournal
+from metering.journal_entry import JournalEntry, JournalEvent, Note
+from metering.journal_proof import HEAD_NAME, verify
 from metering.time_quality import TimeQuality, TimeSource, TimeStatus
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)

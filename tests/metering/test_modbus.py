@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Generator, Mapping
@@ -46,9 +45,9 @@ from station.simulation.meter_server import (
     TcpFraming,
     TcpMeterServer,
 )
+from tests.shared import SHARED
 
 ROOT = Path(__file__).parents[2]
-SHARED = Path(os.environ.get("BORNE_SHARED", ROOT.parent / "shared"))
 SAMPLES = SHARED / "meters" / "samples" / "modbus"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import cast, get_args
 
 import pytest
@@ -33,8 +31,8 @@ from metering.drivers.registers import (
     mismatch,
 )
 from metering.reading import UNKNOWN, Phases, Reading
+from tests.shared import SHARED
 
-SHARED = Path(os.environ.get("BORNE_SHARED", Path(__file__).parents[3] / "shared"))
 SAMPLES = SHARED / "meters" / "samples" / "modbus"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 IMAGES: dict[ModelName, str] = {

@@ -6,16 +6,16 @@ The table is read where it lies (BORNE_SHARED); without it these tests have noth
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
 
 from ocpp_handlers.device_model import DataType, DeviceModel, Mutability, Variable
+from tests.shared import SHARED
 from tests.walk import walking
 
-_TABLE = Path(os.environ.get("BORNE_SHARED", Path(__file__).parents[3] / "shared")) / "spec" / "variables.csv"
+_TABLE = SHARED / "spec" / "variables.csv"
 _BLOCKS_WE_LACK = {"DisplayMessageCtrlr", "ISO15118Ctrlr", "LocalAuthListCtrlr", "MonitoringCtrlr"}
 """the variables of these are required where their functional block is supported only"""
 _LISTS = {DataType.OPTION_LIST, DataType.SEQUENCE_LIST, DataType.MEMBER_LIST}

@@ -8,11 +8,13 @@ from collections.abc import AsyncGenerator
 from decimal import Decimal
 from pathlib import Path
 
-from metering.journal import JournalEntry, JournalEvent, RegisterJournal
+from metering.journal import RegisterJournal
+from metering.journal_entry import JournalEntry, JournalEvent
 from station.billing.billing import Billing
+from station.billing.logged_transaction import Transaction
 from station.billing.price import Bill, PeriodPrice, PriceList
 from station.billing.prices import Prices
-from station.billing.transaction_log import Search, Transaction, TransactionLog
+from station.billing.transaction_log import Search, TransactionLog
 from station.metrology.billing_meters import BillingMeters
 from station.metrology.bookkeeping import Bookkeeper, Sources
 from station.metrology.time_keeper import TimeKeeper

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
+from station.billing.logged_transaction import RegisterShown, Transaction
 from station.billing.price import Bill, Line, PriceList
-from station.billing.transaction_log import RegisterShown, Transaction
 from tests.fakes import CARD, NOON
 
 LINES = (

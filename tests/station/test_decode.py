@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -16,8 +15,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from station.cli import commands
+from tests.shared import SHARED
 
-SHARED = Path(os.environ.get("BORNE_SHARED", Path(__file__).parents[3] / "shared"))
 SAMPLES = SHARED / "meters" / "samples"
 Json = dict[str, object]
 

@@ -19,8 +19,8 @@ import segno
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from station.billing.logged_transaction import Transaction
 from station.billing.price import Bill
-from station.billing.transaction_log import Transaction
 from station.documents.monthly import Sums, billable, monthly_report, sums
 from station.documents.occasion import Issuer, Month, Occasion, Proof
 from station.documents.receipt import receipt

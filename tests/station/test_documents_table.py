@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from station.billing.transaction_log import ToldCost
+from station.billing.logged_transaction import ToldCost
 from station.documents import table
 from tests.fakes import CARD
 from tests.station.documents_data import BILL, transaction

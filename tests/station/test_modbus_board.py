@@ -241,10 +241,9 @@ async def test_a_controller_on_a_serial_line(model: str) -> None:
     device = Device(model)
     with Line() as (ours, theirs):
         server = ModbusSerialServer(device.simulated, framer=FramerType.RTU, port=theirs, baudrate=9600)
-        serving = asyncio.create_task(server.serve_forever())
         board = board_of({"model": model, "device": ours, "timeout_s": 2.0})
         try:
-            await asyncio.sleep(0.1)
+            await server.serve_forever(background=True)
             await board.apply(CHARGING)
             assert device.words[device.table.current_at] == 16
             device.state("C")
@@ -254,7 +253,6 @@ async def test_a_controller_on_a_serial_line(model: str) -> None:
             await board.close()
         finally:
             await server.shutdown()
-            await serving
 
 
 @pytest.mark.parametrize("table", [{}, {"host": "x", "device": "/dev/x"}])

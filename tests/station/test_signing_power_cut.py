@@ -148,5 +148,5 @@ async def test_between_any_two_writes(cut: int, tmp_path: Path, monkeypatch: pyt
             assert await it.outbox.open_transactions() == []
             assert it.evse.signing is not None
             key = await it.evse.signing.signatures.prepare()
-            for identity in await it.outbox.transaction_ids():
+            for identity in await fakes.transaction_ids(it.outbox):
                 check(await it.records.of(identity), await it.outbox.events(identity), key.spki)

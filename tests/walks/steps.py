@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from station.model import IdToken
-from tests.csms import Answer
+from station.tokens.admission import TokenOutcome
+from tests.csms import Answer, Csms
 from tests.walk import CARD, Walk
 
 Event = dict[str, Any]
@@ -88,6 +89,20 @@ def answering(status: str, group: dict[str, str] | None = None) -> Callable[[Eve
     if group is not None:
         info["groupIdToken"] = group
     return lambda payload: {"idTokenInfo": info} if "idToken" in payload else {}
+
+
+def fleet() -> Csms:
+    """A CSMS to which all cards are of one group."""
+    csms = Csms()
+    csms.answers["Authorize"] = csms.answers["TransactionEvent"] = answering("Accepted", GROUP)
+    return csms
+
+
+async def show(walk: Walk, card: IdToken, evse_id: int | None = None) -> TokenOutcome:
+    """Hold a card to the reader of an EVSE, or to the one that serves them all."""
+    outcome = walk.life.station.present(card, evse_id)
+    await walk.until(outcome.done)
+    return outcome.result()
 
 
 async def charge(walk: Walk) -> str:

@@ -14,7 +14,7 @@ from station.tokens.admission import KeyCodeGuard, TokenOutcome
 from tests import fakes
 from tests.csms import Answer, Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking
-from tests.walks.steps import GROUP, answering, ask_start, charge, event, transaction_id, tx_points, variables
+from tests.walks.steps import GROUP, answering, ask_start, charge, event, show, transaction_id, tx_points, variables
 from tests.walks.visit import visiting
 
 OPEN_TO_ALL = variables(AuthCtrlr__Enabled=False)
@@ -265,9 +265,9 @@ async def test_of_two_evses_the_one_that_the_token_itself_started_is_stopped(tmp
     csms.answers["Authorize"] = csms.answers["TransactionEvent"] = answering("Accepted", GROUP)
     async with walking(tmp_path, csms, evse=TWO_EVSES) as walk:
         await walk.accepted()
-        await _at(walk, OTHER_CARD, 1)
-        await _at(walk, CARD, 2)
-        assert await _at(walk, CARD, None) is TokenOutcome.STOPPED
+        await show(walk, OTHER_CARD, 1)
+        await show(walk, CARD, 2)
+        assert await show(walk, CARD, None) is TokenOutcome.STOPPED
         assert walk.life.station.evses[1].authorized == OTHER_CARD
         assert walk.life.station.evses[2].authorized is None
 
@@ -278,15 +278,9 @@ async def test_a_token_that_may_use_one_evse_only_gets_that_one(tmp_path: Path) 
     csms.answers["Authorize"] = lambda _: {"idTokenInfo": {"status": "Accepted", "evseId": [2]}}
     async with walking(tmp_path, csms, evse=TWO_EVSES) as walk:
         await walk.accepted()
-        assert await _at(walk, CARD, 1) is TokenOutcome.REJECTED
-        assert await _at(walk, CARD, None) is TokenOutcome.AUTHORIZED
+        assert await show(walk, CARD, 1) is TokenOutcome.REJECTED
+        assert await show(walk, CARD, None) is TokenOutcome.AUTHORIZED
         assert walk.life.station.evses[2].authorized == CARD
-
-
-async def _at(walk: Walk, card: IdToken, evse_id: int | None) -> TokenOutcome:
-    outcome = walk.life.station.present(card, evse_id)
-    await walk.until(outcome.done)
-    return outcome.result()
 
 
 # The master pass (C16)
@@ -301,7 +295,7 @@ async def both_charge(walk: Walk) -> None:
     """Two cars, two cards."""
     await walk.accepted()
     for evse_id, card in ((1, CARD), (2, OTHER_CARD)):
-        assert await _at(walk, card, evse_id) is TokenOutcome.AUTHORIZED
+        assert await show(walk, card, evse_id) is TokenOutcome.AUTHORIZED
     assert [evse.authorized for evse in walk.life.station.evses.values()] == [CARD, OTHER_CARD]
 
 
@@ -309,7 +303,7 @@ async def test_without_a_display_a_master_pass_stops_everything(tmp_path: Path) 
     """C16.FR.02, C16.FR.07, C16.FR.08"""
     async with walking(tmp_path, authorities(), evse=TWO_EVSES, variable=masters()) as walk:
         await both_charge(walk)
-        assert await _at(walk, MASTER, 1) is TokenOutcome.STOPPED
+        assert await show(walk, MASTER, 1) is TokenOutcome.STOPPED
         await walk.until(lambda: walk.told().count(("Ended", "StopAuthorized")) == 2)
         for told in (one for one in walk.events() if one["eventType"] == "Ended"):
             assert told["transactionInfo"]["stoppedReason"] == "MasterPass"
@@ -364,7 +358,7 @@ async def test_with_a_display_the_holder_of_a_master_pass_chooses(tmp_path: Path
     async with walking(tmp_path, authorities(), **more) as walk, visiting(walk) as api:
         await both_charge(walk)
         await api.post("/api/master-pass", {"evses": [1]}, status=409)
-        assert await _at(walk, MASTER, 1) is TokenOutcome.SELECT
+        assert await show(walk, MASTER, 1) is TokenOutcome.SELECT
         assert (await api.get("/api/status"))["master_pass_selects"] is True
         await api.post("/api/master-pass", {"evses": [3]}, status=404)
         await api.post("/api/master-pass", {"evses": [2]})
@@ -380,7 +374,7 @@ async def test_whoever_does_not_choose_in_time_stops_nothing(tmp_path: Path) -> 
     more: dict[str, Any] = {"station": {"master_pass_selection": True}, "evse": TWO_EVSES, "variable": masters()}
     async with walking(tmp_path, authorities(), **more) as walk, visiting(walk) as api:
         await both_charge(walk)
-        assert await _at(walk, MASTER, 1) is TokenOutcome.SELECT
+        assert await show(walk, MASTER, 1) is TokenOutcome.SELECT
         await walk.advance(61)
         await api.post("/api/master-pass", {"evses": [1, 2]}, status=409)
 

@@ -17,6 +17,7 @@ from tests.walks.steps import (
     answering,
     charge,
     event,
+    fleet,
     token,
     transaction_id,
     tx_points,
@@ -28,13 +29,6 @@ def refusing() -> Csms:
     """A CSMS that authorizes every card, and refuses it once it is in a transaction."""
     csms = Csms()
     csms.answers["TransactionEvent"] = lambda told: INVALID if "idToken" in told else {}
-    return csms
-
-
-def fleet() -> Csms:
-    """A CSMS to which all cards are of one group."""
-    csms = Csms()
-    csms.answers["Authorize"] = csms.answers["TransactionEvent"] = answering("Accepted", GROUP)
     return csms
 
 

@@ -25,7 +25,7 @@ async def exchanged(walk: Walk) -> None:
 
 
 async def test_another_meter_stops_the_energy_and_the_csms_is_told(tmp_path: Path) -> None:
-    """mid-metering: another serial is an exchange; A04: the tamper detection of part 2, appendix 1."""
+    """Another serial is an exchange; A04: the tamper detection of part 2, appendix 1."""
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await charge(walk)
         await exchanged(walk)

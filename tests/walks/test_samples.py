@@ -248,7 +248,9 @@ async def test_a_silent_meter_leaves_values_out_and_invents_none(tmp_path: Path)
         walk.application.world.fail_meter(1, False)
         await walk.advance(10)
         await walk.until(lambda: len(periodic(walk)) > told)
-        assert all(one["value"] > 0 for one in samples(periodic(walk)[-1]) if one["measurand"] == REGISTER)
+        registers = [one["value"] for one in samples(periodic(walk)[-1]) if one["measurand"] == REGISTER]
+        assert registers
+        assert min(registers) > 0
 
 
 async def test_the_registers_of_the_phases_come_where_they_are_wanted(tmp_path: Path) -> None:

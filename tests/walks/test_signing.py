@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from metering import ocmf
-from metering.journal import JournalEvent, RegisterJournal
+from metering.journal import RegisterJournal
+from metering.journal_entry import JournalEvent
 from metering.ocmf import Record
 from metering.ocmf_bill import bill
 from metering.ocmf_keys import read_key

@@ -75,7 +75,7 @@ async def test_the_record_of_the_meter_is_told_once_with_the_end(tmp_path: Path)
 
 
 async def test_without_a_begin_of_the_meter_no_energy_flows(tmp_path: Path) -> None:
-    """mid-metering 3: where billing is on, the contactor waits for the begin."""
+    """Where billing is on, the contactor waits for the begin."""
     async with metered(tmp_path) as (walk, server):
         await walk.accepted()
         await walk.plug()

@@ -12,24 +12,10 @@ from station.simulation.vehicle import VehicleModel
 from station.tokens.admission import TokenOutcome
 from tests.csms import NEVER, Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking
-from tests.walks.steps import GROUP, answering, ask_start, event, tx_points, variables
+from tests.walks.steps import ask_start, event, fleet, show, tx_points, variables
 
 TWO_EVSES: dict[str, Any] = {"evse": [{"id": 1}, {"id": 2}]}
 THIRD_CARD = IdToken("04CCCCCCCCCC80", "ISO14443")
-
-
-def fleet() -> Csms:
-    """A CSMS to whom all cards are of one group."""
-    csms = Csms()
-    csms.answers["Authorize"] = csms.answers["TransactionEvent"] = answering("Accepted", GROUP)
-    return csms
-
-
-async def show(walk: Walk, card: IdToken, evse_id: int | None = None) -> TokenOutcome:
-    """Hold a card to the reader of an EVSE, or to the one that serves them all."""
-    outcome = walk.life.station.present(card, evse_id)
-    await walk.until(outcome.done)
-    return outcome.result()
 
 
 def holders(walk: Walk) -> list[IdToken | None]:

@@ -23,7 +23,7 @@ from station.web.api.transaction import attachment
 from station.web.words import catalogue
 
 if TYPE_CHECKING:
-    from station.billing.transaction_log import Transaction
+    from station.billing.logged_transaction import Transaction
     from station.life import Life
     from station.web.api.living import Living
     from station.web.host import Host

@@ -9,7 +9,7 @@ from pydantic import Field
 from starlette.requests import ClientDisconnect
 
 from station.firmware.brought import TooLargeError, bring
-from station.firmware.firmware import OrderAnswer
+from station.firmware.orders import OrderAnswer
 from station.firmware.state import UpdateOrder
 from station.web.api.living import Command, Living, Wait, accepted
 from station.web.api.status import Json

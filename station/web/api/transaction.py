@@ -18,8 +18,8 @@ from station.tokens.authorization import shown
 from station.web.api.status import Json
 
 if TYPE_CHECKING:
+    from station.billing.logged_transaction import RegisterShown, Transaction
     from station.billing.price import Bill
-    from station.billing.transaction_log import RegisterShown, Transaction
     from station.life import Life
     from station.model import IdToken, TransactionEvent
     from station.web.api.living import Living

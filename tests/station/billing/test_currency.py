@@ -10,8 +10,8 @@ from decimal import Decimal
 import pytest
 
 from station.billing.currency import money, rounded
+from station.billing.logged_transaction import ToldCost
 from station.billing.price import Charge, PeriodReading, PriceList, bill
-from station.billing.transaction_log import ToldCost
 from station.documents import table
 from station.documents.words import words
 from tests.fakes import NOON

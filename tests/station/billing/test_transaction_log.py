@@ -15,7 +15,8 @@ from metering.reading import RegisterReading
 from metering.time_quality import TimeStatus
 from station.billing.price import Bill, Line, PeriodPrice, PeriodReading, PriceList
 from station.billing.prices import Prices
-from station.billing.transaction_log import Search, TransactionLog, price_list_from, price_list_text
+from station.billing.transaction_log import Search, TransactionLog
+from station.billing.transaction_rows import price_list_from, price_list_text
 from station.model import EventType, IdToken, StoppedReason, TriggerReason
 from station.records.database import Database, open_database
 from station.records.fact_store import FactStore
@@ -64,6 +65,15 @@ class Desk:
     async def found(self, search: Search | None = None) -> list[str]:
         """The ids that a search finds."""
         return [one.transaction_id for one in (await self.log.find(search or Search())).transactions]
+
+
+async def correct(it: Desk, transaction_id: str, correction: timedelta, until: datetime, *, begun: bool) -> None:
+    """Its times were wrong by this until then, as the wrong clock had it."""
+
+    def right(at: datetime) -> datetime:
+        return at + correction if at <= until else at
+
+    await it.database.write_together(*await it.log.corrected(transaction_id, correction, right, begun=begun))
 
 
 @contextlib.asynccontextmanager
@@ -209,7 +219,7 @@ async def test_a_register_between_two_periods_that_flash_memory_has_spoilt_is_on
             await it.log.begin_period("tx", PeriodReading(period, fakes.NOON, register_wh))
         await it.database.write(f"UPDATE tariff_readings SET {column} = {spoilt} WHERE period = 'HC'")
         assert [one.energy_wh for one in await it.log.periods("tx")] == [1000.0, None]
-        await it.log.correct("tx", HOUR, fakes.NOON, begun=True)
+        await correct(it, "tx", HOUR, fakes.NOON, begun=True)
         assert (await it.log.periods("tx"))[0].at == fakes.NOON + HOUR
 
 
@@ -229,7 +239,7 @@ async def test_what_was_recorded_with_a_wrong_clock_is_moved_and_nothing_else(tm
         await it.begin("begun")
         await it.log.begin_period("begun", PeriodReading("HC", fakes.NOON, 1000.0))
         await it.end("begun", fakes.NOON + 30 * HOUR)
-        await it.log.correct("begun", 24 * HOUR, fakes.NOON + HOUR, begun=True)
+        await correct(it, "begun", 24 * HOUR, fakes.NOON + HOUR, begun=True)
         found = await it.log.get("begun")
         assert found is not None
         assert (found.began_at, found.ended_at) == (fakes.NOON + 24 * HOUR, fakes.NOON + 30 * HOUR)
@@ -238,11 +248,11 @@ async def test_what_was_recorded_with_a_wrong_clock_is_moved_and_nothing_else(tm
         assert [one.at for one in await it.log.periods("begun")] == [fakes.NOON + 24 * HOUR]
         await it.begin("ended")
         await it.end("ended", fakes.NOON - 99 * HOUR)
-        await it.log.correct("ended", 200 * HOUR, fakes.NOON, begun=False)
+        await correct(it, "ended", 200 * HOUR, fakes.NOON, begun=False)
         found = await it.log.get("ended")
         assert found is not None
         assert (found.began_at, found.ended_at) == (fakes.NOON, fakes.NOON + 101 * HOUR)
-        await it.log.correct("never", HOUR, fakes.NOON, begun=True)
+        await correct(it, "never", HOUR, fakes.NOON, begun=True)
 
 
 async def test_what_is_older_than_it_is_kept_goes_with_its_periods_and_what_goes_on_stays(tmp_path: Path) -> None:

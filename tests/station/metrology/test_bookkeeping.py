@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from metering.journal import JournalEntry, JournalError, JournalEvent, Note, RegisterJournal
+from metering.journal import JournalError, RegisterJournal
+from metering.journal_entry import JournalEntry, JournalEvent, Note
 from metering.time_quality import TimeSource
 from station.billing.transaction_log import Search
 from station.metrology.fault_episodes import QUIET_S

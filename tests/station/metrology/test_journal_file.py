@@ -8,7 +8,9 @@ from pathlib import Path
 
 from typer.testing import CliRunner, Result
 
-from metering.journal import FILE_NAME, HEAD_NAME, JournalEvent, Note, RegisterJournal
+from metering.journal import FILE_NAME, RegisterJournal
+from metering.journal_entry import JournalEvent, Note
+from metering.journal_proof import HEAD_NAME
 from metering.time_quality import TimeQuality, TimeSource, TimeStatus
 from station.cli import commands
 

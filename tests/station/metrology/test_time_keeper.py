@@ -63,7 +63,7 @@ def test_a_clock_that_stands_before_this_program_was_written_is_wrong() -> None:
 
 
 async def test_a_clock_that_stands_still_without_power_is_not_known_until_somebody_tells_it() -> None:
-    """mid-metering 8: never synchronised since boot is U, known from a clock with a battery is I."""
+    """OCMF, time status: never synchronised since boot is U, known from a clock with a battery is I."""
     it = Machine(kept=False)
     it.keeper.begin(machine_time() - DAY)
     assert it.keeper.quality == TimeQuality(TimeStatus.UNKNOWN, TimeSource.MACHINE)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import os
 import warnings
 from pathlib import Path
 
@@ -21,8 +20,9 @@ from typer.testing import CliRunner, Result
 from metering.transparency import Enclosed, container
 from station.cli import commands
 from station.metrology.verify import UnreadableError, check
+from tests.shared import SHARED
 
-SAMPLES = Path(os.environ.get("BORNE_SHARED", Path(__file__).parents[4] / "shared")) / "meters" / "samples" / "ocmf"
+SAMPLES = SHARED / "meters" / "samples" / "ocmf"
 _TOLD = SAMPLES / "expected.json"
 EXPECTED: dict[str, dict[str, object]] = (
     {name: one for name, one in json.loads(_TOLD.read_text()).items() if not name.startswith("_")}

@@ -42,7 +42,9 @@ async def silent_end(it: Post) -> datetime:
 
 async def ends(it: Post) -> list[TransactionEvent]:
     """The ends that are on record."""
-    events = [event for identity in await it.outbox.transaction_ids() for event in await it.outbox.events(identity)]
+    events = [
+        event for identity in await fakes.transaction_ids(it.outbox) for event in await it.outbox.events(identity)
+    ]
     return [event for event in events if event.event_type is EventType.ENDED]
 
 
@@ -109,12 +111,12 @@ async def test_the_next_charge_begins_after_the_end_that_waits(tmp_path: Path) -
         await it.see(pilot=PilotState.C, cable_plugged=True)
         it.evse.authorize(Authorization(fakes.CARD), TriggerReason.AUTHORIZED)
         await it.clock.advance(10)
-        assert len(await it.outbox.transaction_ids()) == 1
+        assert len(await fakes.transaction_ids(it.outbox)) == 1
         assert not it.board.commands[-1].contactor
         it.meter.shows = fakes.reading(1700.0)
         await it.clock.advance(2)
         assert it.board.commands[-1].contactor
-        last_id, first_id = await it.outbox.transaction_ids()
+        last_id, first_id = await fakes.transaction_ids(it.outbox)
         (end,), begin = await ends(it), (await it.outbox.events(last_id))[0]
         assert end.transaction_id == first_id
         assert end.register is not None
@@ -224,7 +226,7 @@ async def test_between_any_two_writes_of_a_signed_charge_with_a_silent_end(
             await it.clock.advance(10)
             assert await it.outbox.open_transactions() == []
             events = await ends(it)
-            assert len(events) == len(await it.outbox.transaction_ids())
+            assert len(events) == len(await fakes.transaction_ids(it.outbox))
             for event in events:
                 assert event.register is not None
                 assert (event.register.energy_import_wh, event.register.substitute) == (

@@ -249,8 +249,6 @@ async def test_open_transactions_are_those_that_started_and_did_not_end(tmp_path
         await outbox.append(fakes.event("one"))
         await outbox.append(fakes.event("two", EventType.ENDED))
         assert await outbox.open_transactions() == ["one", "three"]
-        assert await outbox.transaction_ids() == ["three", "two", "one"]
-        assert await outbox.transaction_ids(most=1) == ["three"]
 
 
 async def test_the_latest_events_of_an_evse_come_in_order(tmp_path: Path) -> None:

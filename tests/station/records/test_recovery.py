@@ -78,7 +78,7 @@ async def test_an_open_transaction_ends_with_what_the_meter_shows_now(tmp_path: 
 async def test_it_is_ended_once_however_often_the_station_starts(tmp_path: Path) -> None:
     for _ in range(3):
         async with started(tmp_path) as start:
-            if not await start.outbox.transaction_ids():
+            if not await fakes.transaction_ids(start.outbox):
                 await start.left_behind()
             await start.end()
             kinds = [event.event_type for event in await start.outbox.events("tx")]

@@ -113,4 +113,4 @@ async def test_whoever_waits_is_told_of_a_new_event(tmp_path: Path) -> None:
         await asyncio.sleep(0)
         assert not waiting.done()
         await events.report(CRITICAL)
-        await asyncio.wait_for(waiting, 1)
+        await asyncio.wait_for(waiting, 30)

@@ -56,13 +56,15 @@ async def bring(source: Path, url: str) -> None:
 
 
 @contextlib.asynccontextmanager
-async def saying(greeting: bytes) -> AsyncGenerator[int]:
-    """The port of a server that says this and nothing more."""
+async def saying(greeting: bytes, reached: asyncio.Event | None = None) -> AsyncGenerator[int]:
+    """The port of a server that says this and nothing more; `reached` is set when somebody connects."""
     connections: list[asyncio.StreamWriter] = []
 
     def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connections.append(writer)
         writer.write(greeting)
+        if reached is not None:
+            reached.set()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     yield server.sockets[0].getsockname()[1]
@@ -382,14 +384,16 @@ async def test_nobody_there_is_a_failure(source: Path, scheme: str) -> None:
 @pytest.mark.parametrize("scheme", ["http", "ftp", "sftp"])
 async def test_a_transfer_is_cancelled_at_once(source: Path, scheme: str) -> None:
     """A server that accepts the connection and never says a word."""
-    async with saying(b"") as port:
+    reached = asyncio.Event()
+    async with saying(b"", reached) as port:
         bringing = asyncio.create_task(bring(source, f"{scheme}://127.0.0.1:{port}/x"))
-        await asyncio.sleep(0.2)
+        async with asyncio.timeout(20.0):
+            await reached.wait()
         began_s = time.monotonic()
         bringing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await bringing
-        assert time.monotonic() - began_s < 0.5
+        assert time.monotonic() - began_s < 10.0  # whoever waits for the server waits for 30 s
 
 
 async def test_a_server_that_speaks_nonsense_is_a_bad_message(source: Path) -> None:

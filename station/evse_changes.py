@@ -1,0 +1,123 @@
+"""What an event makes of an EVSE's state, before what follows from it: one function an event. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from metering.frozen import frozen
+from station.evse_state import UNTIL_UNPLUGGED, Authorization, Cause, EvseState, ev_connected
+from station.model import Fault, StoppedReason, TriggerReason
+
+if TYPE_CHECKING:
+    from metering.reading import Reading
+    from station.hardware.board import Observation
+
+_LATCHED = frozenset({Fault.DC_RESIDUAL_CURRENT, Fault.DIODE})
+"""faults that stay when the board sees them no more: until the service has looked, or until the vehicle is gone"""
+_ENDING_FAULTS = {
+    Fault.GROUND_FAULT: StoppedReason.GROUND_FAULT,
+    Fault.DC_RESIDUAL_CURRENT: StoppedReason.GROUND_FAULT,
+    Fault.OVER_CURRENT: StoppedReason.OVERCURRENT_FAULT,
+    Fault.EMERGENCY_STOP: StoppedReason.EMERGENCY_STOP,
+    Fault.CONTACTOR_WELDED: StoppedReason.OTHER,
+    Fault.CONTACTOR_STUCK_OPEN: StoppedReason.OTHER,
+    Fault.POWER_SWITCH: StoppedReason.OTHER,
+}
+"""faults that end a transaction (E06.FR.16), and as what; the others only suspend it"""
+
+
+@frozen
+class Endings:
+    """What ends a charge here besides what always does."""
+
+    meter: bool
+    """a meter that fails"""
+    disconnection: bool
+    """the vehicle disconnects (StopTxOnEVSideDisconnect)"""
+    unlocks: bool
+    """and whether its cable is let go then (UnlockOnEVSideDisconnect)"""
+
+
+def observed(before: EvseState, seen: Observation, endings: Endings) -> tuple[EvseState, Cause | None]:
+    """The board sees something else than before."""
+    after = replace(before, seen=seen, faults=before.faults | (seen.faults & _LATCHED))
+    if ending := _cause_of_faults(seen.faults - before.seen.faults, meter_ends=endings.meter):
+        return replace(after, authorization=None), ending
+    if ev_connected(after) and not ev_connected(before):
+        return after, Cause(TriggerReason.CABLE_PLUGGED_IN)
+    if ev_connected(before) and not ev_connected(after):
+        return _disconnected(after, stops=endings.disconnection, unlocks=endings.unlocks)
+    if seen.bay_occupied is not before.seen.bay_occupied:
+        return after, Cause(TriggerReason.EV_DETECTED if seen.bay_occupied else TriggerReason.EV_DEPARTED)
+    return after, None
+
+
+def fault_reported(before: EvseState, fault: Fault, present: bool, endings: Endings) -> tuple[EvseState, Cause | None]:
+    """The station found a fault, or that it is gone."""
+    faults = before.faults | {fault} if present else before.faults - {fault}
+    after = replace(before, faults=faults)
+    if present and (ending := _cause_of_faults(frozenset({fault}), meter_ends=endings.meter)):
+        return replace(after, authorization=None), ending
+    return after, None
+
+
+def authorized(before: EvseState, authorization: Authorization) -> EvseState:
+    """Somebody may charge from now on; what was said of an earlier authorization does not hold for this one."""
+    transaction = before.transaction
+    if transaction is not None:
+        transaction = replace(transaction, energy_refused=False, energy_limit_wh=None)
+    return replace(before, authorization=authorization, lock_held_for=None, transaction=transaction)
+
+
+def energy_refused(before: EvseState, register_wh: float | None, *, beyond_wh: float) -> EvseState:
+    """The CSMS does not accept the id but lets the transaction run (E05.FR.02, E05.FR.03).
+
+    `beyond_wh` is how much energy it may still have from `register_wh` on; without either there is none any more.
+    """
+    if (transaction := before.transaction) is None:
+        return before
+    if beyond_wh > 0.0 and register_wh is not None:
+        return replace(before, transaction=replace(transaction, energy_limit_wh=register_wh + beyond_wh))
+    return replace(before, transaction=replace(transaction, energy_refused=True))
+
+
+def metered(before: EvseState, reading: Reading) -> EvseState:
+    """The meter was read: the draw is known, and the grace of a refused id may be used up (E05.FR.03)."""
+    currents = [abs(current_a) for current_a in reading.currents_a if current_a is not None]
+    after = replace(before, draw_a=max(currents, default=None), metered=True)
+    transaction, register_wh = before.transaction, reading.energy_import_wh
+    if transaction is None or transaction.energy_limit_wh is None or register_wh is None:
+        return after
+    if register_wh < transaction.energy_limit_wh:
+        return after
+    return replace(after, transaction=replace(transaction, energy_refused=True, energy_limit_wh=None))
+
+
+def begun_anew(before: EvseState) -> EvseState:
+    """As after power-up (B11.FR.08): latched faults are looked for again, the cable is let go."""
+    latched = {*UNTIL_UNPLUGGED, Fault.CONTACTOR_WELDED, Fault.CONTACTOR_STUCK_OPEN}
+    return replace(before, faults=before.faults - latched, authorization=None, lock_held_for=None, untold=None)
+
+
+def _cause_of_faults(appeared: frozenset[Fault], *, meter_ends: bool) -> Cause | None:
+    """As what these faults end a transaction; None: they suspend it at the most."""
+    reason = next((reason for fault, reason in _ENDING_FAULTS.items() if fault in appeared), None)
+    if reason is None and meter_ends and Fault.METER in appeared:
+        reason = StoppedReason.OTHER
+    if reason is None:
+        return None
+    return Cause(TriggerReason.ABNORMAL_CONDITION, reason, deauthorizes=True, ends_transaction=True)
+
+
+def _disconnected(after: EvseState, *, stops: bool, unlocks: bool) -> tuple[EvseState, Cause]:
+    """The vehicle is gone, with or without the cable (E09, E10).
+
+    `stops` is StopTxOnEVSideDisconnect, `unlocks` UnlockOnEVSideDisconnect.
+    """
+    if after.authorization is None or not stops:
+        return after, Cause(TriggerReason.EV_COMMUNICATION_LOST)
+    holder = after.authorization.id_token
+    keep = after.seen.cable_plugged and not unlocks  # E09.FR.03
+    after = replace(after, authorization=None, lock_held_for=holder if keep else None)
+    return after, Cause(TriggerReason.EV_COMMUNICATION_LOST, StoppedReason.EV_DISCONNECTED, deauthorizes=True)

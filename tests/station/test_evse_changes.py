@@ -1,0 +1,103 @@
+"""What an event makes of an EVSE's state: a table of moments, without a board, a meter or a clock."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from station.evse_changes import Endings, authorized, begun_anew, energy_refused, fault_reported, metered, observed
+from station.evse_state import Authorization, Cause, EvseState, OpenTransaction
+from station.hardware.board import NOTHING_SEEN, Observation
+from station.model import Fault, PilotState, StoppedReason, TriggerReason
+from tests import fakes
+
+NONE = Endings(meter=False, disconnection=False, unlocks=False)
+UNPLUGGED = replace(NOTHING_SEEN, pilot=PilotState.A)
+PLUGGED = replace(NOTHING_SEEN, pilot=PilotState.B, cable_plugged=True)
+CHARGING = EvseState(
+    seen=replace(PLUGGED, pilot=PilotState.C),
+    authorization=Authorization(fakes.CARD),
+    transaction=OpenTransaction("tx", fakes.NOON),
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "seen", "trigger"),
+    [
+        (UNPLUGGED, PLUGGED, TriggerReason.CABLE_PLUGGED_IN),
+        (PLUGGED, UNPLUGGED, TriggerReason.EV_COMMUNICATION_LOST),
+        (UNPLUGGED, replace(UNPLUGGED, bay_occupied=True), TriggerReason.EV_DETECTED),
+        (replace(UNPLUGGED, bay_occupied=True), UNPLUGGED, TriggerReason.EV_DEPARTED),
+        (PLUGGED, replace(PLUGGED, pilot=PilotState.C), None),
+    ],
+)
+def test_what_the_board_sees_has_its_trigger_reason(
+    before: Observation, seen: Observation, trigger: TriggerReason | None
+) -> None:
+    after, cause = observed(EvseState(seen=before), seen, NONE)
+    assert after.seen == seen
+    assert (cause.trigger if cause is not None else None) is trigger
+
+
+def test_a_residual_current_that_the_board_sees_no_more_stays_on_record() -> None:
+    leaking = replace(CHARGING.seen, faults=frozenset({Fault.DC_RESIDUAL_CURRENT}))
+    after, cause = observed(CHARGING, leaking, NONE)
+    assert cause == Cause(
+        TriggerReason.ABNORMAL_CONDITION, StoppedReason.GROUND_FAULT, deauthorizes=True, ends_transaction=True
+    )
+    assert after.authorization is None
+    gone, cause = observed(after, CHARGING.seen, NONE)
+    assert gone.faults == {Fault.DC_RESIDUAL_CURRENT}
+    assert cause is None
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_a_vehicle_that_disconnects_ends_the_authorization_where_the_setting_says_so(stops: bool) -> None:
+    after, cause = observed(CHARGING, replace(PLUGGED, pilot=PilotState.A), Endings(False, stops, unlocks=False))
+    assert (after.authorization is None) is stops
+    assert cause is not None
+    assert cause.stopped_reason is (StoppedReason.EV_DISCONNECTED if stops else None)
+    assert after.lock_held_for == (fakes.CARD if stops else None)  # E09.FR.03
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_meter_that_fails_ends_a_transaction_only_where_the_setting_says_so(ends: bool) -> None:
+    after, cause = fault_reported(CHARGING, Fault.METER, True, Endings(ends, False, False))
+    assert after.faults == {Fault.METER}
+    assert (cause is not None) is ends
+    assert (after.authorization is None) is ends
+    gone, cause = fault_reported(after, Fault.METER, False, Endings(ends, False, False))
+    assert (gone.faults, cause) == (frozenset(), None)
+
+
+@pytest.mark.parametrize(
+    ("register_wh", "beyond_wh", "limit_wh", "refused"),
+    [(1000.0, 500.0, 1500.0, False), (1000.0, 0.0, None, True), (None, 500.0, None, True)],
+)
+def test_a_refused_id_has_its_grace_only_where_a_register_counts_it(
+    register_wh: float | None, beyond_wh: float, limit_wh: float | None, refused: bool
+) -> None:
+    """E05.FR.02, E05.FR.03"""
+    after = energy_refused(CHARGING, register_wh, beyond_wh=beyond_wh).transaction
+    assert after is not None
+    assert (after.energy_limit_wh, after.energy_refused) == (limit_wh, refused)
+
+
+def test_the_grace_is_used_up_at_its_register_and_a_new_authorization_knows_nothing_of_it() -> None:
+    graced = energy_refused(CHARGING, 1000.0, beyond_wh=500.0)
+    assert metered(graced, fakes.reading(1499.9, 16.0)).transaction == graced.transaction
+    spent = metered(graced, fakes.reading(1500.0, 16.0))
+    assert spent.draw_a == 16.0
+    assert spent.transaction is not None
+    assert spent.transaction.energy_refused
+    anew = authorized(spent, Authorization(fakes.OTHER_CARD)).transaction
+    assert anew is not None
+    assert (anew.energy_limit_wh, anew.energy_refused) == (None, False)
+
+
+def test_beginning_anew_forgets_what_was_latched_and_keeps_what_goes_on() -> None:
+    latched = frozenset({Fault.OVER_CURRENT, Fault.DIODE, Fault.CONTACTOR_WELDED, Fault.METER})
+    after = begun_anew(replace(CHARGING, faults=latched, lock_held_for=fakes.CARD))
+    assert after.faults == {Fault.METER}
+    assert (after.authorization, after.lock_held_for) == (None, None)
