@@ -16,8 +16,7 @@ from tests.csms import NEVER, Csms, running_csms
 from tests.walk import walking
 from tests.walks.station_process import ROOT, StationProcess, until
 
-STOPS_WITHIN_S = 10.0
-"""what a container is given before it is killed"""
+STOPS_WITHIN_S = 5.0
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 
 
