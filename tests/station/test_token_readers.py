@@ -131,6 +131,15 @@ def test_a_line_with_another_key_in_it_is_left_out() -> None:
     assert typing.feed(pressed(28)) == []
 
 
+def test_a_number_of_which_the_kernel_has_lost_a_key_is_left_out() -> None:
+    """A card of ten decimal digits is more events than an input device keeps, while the program is busy."""
+    lost, typing = struct.pack("llHHi", 0, 0, 0, 3, 0), Typing(decimal=True)
+    assert typing.feed(typed("0077939649")) == ["04A543C1"]
+    assert typing.feed(lost + typed("7939649")) == []
+    assert typing.feed(pressed(KEYS["0"]) + lost + typed("939649")) == []
+    assert typing.feed(typed("0077939649")) == ["04A543C1"]
+
+
 # --- over real files
 
 
