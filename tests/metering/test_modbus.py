@@ -380,6 +380,20 @@ async def test_a_dead_neighbour_does_not_keep_a_meter_from_being_read(bench: Ben
     await alive.close()
 
 
+async def test_however_many_neighbours_are_dead_a_meter_is_read(bench: Bench) -> None:
+    """Each of them keeps the wire for as long as its answer is waited for; that is no time of this meter."""
+    dead = [bench.meter(unit=unit, timeout_s=0.2) for unit in (7, 8, 9, 10)]
+    alive = bench.meter(timeout_s=0.2)
+    silences = [asyncio.create_task(failure(meter)) for meter in dead]
+    await bench.clock.sleep(0.0)
+    assert await alive.read() == SHOWN
+    for unit, silence in zip((7, 8, 9, 10), silences, strict=True):
+        assert f"(unit {unit}) on" in str(await silence)
+        assert "gives no answer within 0.2 s" in str(await silence), "its own time is counted, and no other"
+    for meter in (*dead, alive):
+        await meter.close()
+
+
 async def test_a_host_name_that_cannot_be_is_refused_for_good() -> None:
     meter = ModbusTcpMeter(model="abb-b23", host="meter..local").open(StoppedClock(), Buses())
     error = await failure(meter)
