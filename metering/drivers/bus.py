@@ -87,6 +87,7 @@ class Bus:
         self.connections = 0
         """how many connections were made so far"""
         self._client: Client | None = None
+        self._heard_before = b""
         self._turn = asyncio.Lock()
         self._real = SystemClock()
         self._users: set[object] = set()
@@ -249,7 +250,10 @@ class Bus:
         return answer
 
     def _heard(self, sending: bool, data: bytes) -> bytes:
-        self._tap.heard(self.wire.place, machine_time(), data, sent=sending)
+        """Let the tap hear it; pymodbus tells of what came with all that came before it of an answer."""
+        news = data if sending else data.removeprefix(self._heard_before)
+        self._heard_before = b"" if sending else data
+        self._tap.heard(self.wire.place, machine_time(), news, sent=sending)
         return data
 
     def _hang_up(self) -> None:

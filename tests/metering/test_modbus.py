@@ -22,6 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from metering.clock import SystemClock
 from metering.drivers import Buses, MeterConfig
+from metering.drivers.exchange import crc
 from metering.drivers.modbus import ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
 from metering.drivers.models import MODELS, ModelName
 from metering.drivers.quantities import values_of
@@ -392,6 +393,33 @@ async def test_however_many_neighbours_are_dead_a_meter_is_read(bench: Bench) ->
         assert "gives no answer within 0.2 s" in str(await silence), "its own time is counted, and no other"
     for meter in (*dead, alive):
         await meter.close()
+
+
+async def test_the_tap_hears_each_byte_once_in_however_many_pieces_it_comes() -> None:
+    """As from a serial line, of which the kernel gives a few bytes at a time."""
+    sent: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while asked := await reader.readexactly(8):
+                words = bytes([asked[0], asked[1], 2 * asked[5], *bytes(2 * asked[5])])
+                sent.append(words + crc(words))
+                for at in range(0, len(sent[-1]), 3):
+                    writer.write(sent[-1][at : at + 3])
+                    await writer.drain()
+                    await asyncio.sleep(0.001)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        buses, clock = Buses(), SystemClock()
+        meter = ModbusRtuOverTcpMeter(model="eastron-sdm72d-m", host="127.0.0.1", port=port).open(clock, buses)
+        for _ in range(3):
+            await meter.read()
+        await meter.close()
+    heard = [chunk.data for chunk in buses.tap.since(0) if not chunk.sent]
+    assert len(heard) > len(sent)
+    assert b"".join(heard) == b"".join(sent)
 
 
 async def test_a_host_name_that_cannot_be_is_refused_for_good() -> None:
