@@ -89,6 +89,8 @@ class Bus:
         self._client: Client | None = None
         self._heard_before = b""
         self._turn = asyncio.Lock()
+        self._readers = asyncio.Lock()
+        """held by the one whose reading is next; so an order waits for one reading, however many are wanted"""
         self._real = SystemClock()
         self._users: set[object] = set()
 
@@ -112,7 +114,7 @@ class Bus:
         """
         words: dict[Place, int] = {}
         try:
-            async with self._turn, self._real.timeout(within_s):
+            async with self._readers, self._turn, self._real.timeout(within_s):
                 for block in wanted:
                     answer = await self._request(who, unit, block)
                     words.update(((block.function, block.address + at), word) for at, word in enumerate(answer))
@@ -160,7 +162,7 @@ class Bus:
         try:
             block, left_s = next(steps), within_s
             while True:  # many steps: between them others have their turns
-                async with self._turn, self._real.timeout(left_s):
+                async with self._readers, self._turn, self._real.timeout(left_s):
                     began_s = self._real.monotonic()
                     words = await self._look(who, unit, block)
                 left_s -= self._real.monotonic() - began_s
@@ -177,7 +179,7 @@ class Bus:
             MeterError: it is silent.
         """
         try:
-            async with self._turn, self._real.timeout(within_s):
+            async with self._readers, self._turn, self._real.timeout(within_s):
                 return await self._look(who, unit, block)
         except TimeoutError:
             raise MeterError(f"{who}: gives no answer within {within_s:g} s") from None

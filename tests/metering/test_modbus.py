@@ -22,6 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from metering.clock import SystemClock
 from metering.drivers import Buses, MeterConfig
+from metering.drivers.bus import tcp_wire
 from metering.drivers.exchange import crc
 from metering.drivers.modbus import ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
 from metering.drivers.models import MODELS, ModelName
@@ -393,6 +394,23 @@ async def test_however_many_neighbours_are_dead_a_meter_is_read(bench: Bench) ->
         assert "gives no answer within 0.2 s" in str(await silence), "its own time is counted, and no other"
     for meter in (*dead, alive):
         await meter.close()
+
+
+async def test_an_order_goes_before_the_readings_that_wait() -> None:
+    """A controller on the wire of many meters has to stop a vehicle now."""
+    async with TcpMeterServer({}, RtuFraming(), SystemClock()) as server:
+        buses = Buses()
+        settings = {"model": "eastron-sdm630", "host": "127.0.0.1", "port": server.port, "timeout_s": 0.2}
+        dead = [ModbusRtuOverTcpMeter.model_validate({**settings, "unit": unit}) for unit in (7, 8, 9)]
+        meters = [config.open(StoppedClock(), buses) for config in dead]
+        silences = [asyncio.create_task(failure(meter)) for meter in meters]
+        await asyncio.sleep(0.05)
+        with pytest.raises(MeterError, match="no answer"):
+            await buses.on(tcp_wire("127.0.0.1", server.port, rtu=True)).write("board", 1, 1000, (0,), 0.4)
+        await asyncio.gather(*silences)
+        assert [chunk.data[0] for chunk in buses.tap.since(0) if chunk.sent] == [7, 1, 8, 9]
+        for meter in meters:
+            await meter.close()
 
 
 async def test_the_tap_hears_each_byte_once_in_however_many_pieces_it_comes() -> None:
