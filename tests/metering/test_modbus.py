@@ -427,7 +427,10 @@ async def test_the_tap_hears_each_byte_once_in_however_many_pieces_it_comes() ->
                     await writer.drain()
                     await asyncio.sleep(0.001)
         writer.close()
+        await writer.wait_closed()
+        over.set()
 
+    over = asyncio.Event()
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         buses, clock = Buses(), SystemClock()
@@ -435,6 +438,7 @@ async def test_the_tap_hears_each_byte_once_in_however_many_pieces_it_comes() ->
         for _ in range(3):
             await meter.read()
         await meter.close()
+        await over.wait()
     heard = [chunk.data for chunk in buses.tap.since(0) if not chunk.sent]
     assert len(heard) > len(sent)
     assert b"".join(heard) == b"".join(sent)
