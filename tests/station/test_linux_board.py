@@ -126,6 +126,21 @@ async def test_an_inverting_stage_gets_the_other_part_of_the_period(tmp_path: Pa
     assert bench.duty == 0.0
 
 
+async def test_a_channel_that_udev_hands_over_a_moment_after_its_export_is_no_failure(tmp_path: Path) -> None:
+    """At a cold boot; else nothing would be known of the contactor before the first charge."""
+    bench = Bench(tmp_path)
+    made, hidden = bench.pwm / "pwm0", bench.pwm / "later"
+    made.rename(hidden)
+    udev = threading.Timer(0.1, hidden.rename, (made,))
+    udev.start()
+    try:
+        await board_of(bench, fakes.clock()).apply(SAFE)
+    finally:
+        udev.join()
+    assert (bench.pwm / "export").read_text() == "0"
+    assert bench.duty == 1.0
+
+
 async def test_the_contactor_closes_last_and_opens_first(tmp_path: Path) -> None:
     async with rigged(tmp_path) as rig:
         duties: list[tuple[bool, float]] = []
