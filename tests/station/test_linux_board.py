@@ -569,6 +569,25 @@ async def test_phases_are_switched_while_the_contactor_is_open_and_seen_where_th
     await asyncio.wait([following])
 
 
+@pytest.mark.parametrize("phases", [3, None])
+async def test_the_relay_of_the_phases_is_where_it_was_ordered_when_its_chip_is_back(
+    tmp_path: Path, phases: int | None
+) -> None:
+    """Else each charge after that would be a fault of the relay."""
+    bench = Bench(tmp_path)
+    evse = bench.table()["evse"][0] | {"phases": {"connect": {"line": 40}, "feedback": {"line": 41}}}
+    board = board_of(bench, fakes.clock(), evse=[evse])
+    await board.apply(Outputs(phases=3))
+    bench.chips.missing = True
+    with pytest.raises(BoardError):
+        await anext(board.observations())
+    bench.chips.missing = False
+    await anext(board.observations())
+    assert not bench.chips.active[40], "lines that are requested anew begin at rest"
+    await board.apply(Outputs(phases=phases))
+    assert bench.chips.active[40]
+
+
 async def test_letting_go_leaves_everything_at_rest(tmp_path: Path) -> None:
     async with rigged(tmp_path) as rig:
         await rig.board.apply(CHARGING)
