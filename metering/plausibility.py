@@ -110,10 +110,10 @@ class _Seen:
 
     reading: Reading
     at_s: float | None = None
-    """seconds of the monotonic clock; None: in a life before"""
+    """seconds of the monotonic clock when it was asked for; None: in a life before"""
 
     def elapsed_s(self, now_s: float) -> float | None:
-        """What has passed since; None where nobody counted."""
+        """What has passed since, at the most; None where nobody counted."""
         return now_s - self.at_s if self.at_s is not None else None
 
 
@@ -209,13 +209,13 @@ class PlausibleMeter:
     async def _believable(self, read: Callable[[], Awaitable[Reading]]) -> Reading:
         try:
             await self._identify()
-            reading = await read()
+            asked_s = self._monotonic()  # the register was read at some moment from now on
+            reading, now_s = await read(), self._monotonic()
         except MeterError:
             self._identified = False  # whoever answers next may be another one
             raise
         if (reason := self._rules.impossible(reading)) is not None:
             raise RefusedReadingError(reason)
-        now_s = self._monotonic()
         if self._believed is not None:
             before, elapsed_s = self._believed.reading, self._believed.elapsed_s(now_s)
             reason = self._rules.discontinuity(before, reading, elapsed_s)
@@ -226,11 +226,11 @@ class PlausibleMeter:
         if self._rolled_over:
             reason = f"The register has rolled over: {reason}"
         if reason is not None:
-            self._doubtful = _Seen(reading, now_s)
+            self._doubtful = _Seen(reading, asked_s)
             self._confirmed = confirmed
             foreign = confirmed and not self._rolled_over
             raise RefusedReadingError(reason, transient=not confirmed, foreign=foreign)
-        self._believed, self._doubtful, self._confirmed = _Seen(reading, now_s), None, False
+        self._believed, self._doubtful, self._confirmed = _Seen(reading, asked_s), None, False
         return reading
 
     def _continues_the_doubt(self, reading: Reading, now_s: float, *, fits: bool) -> bool:

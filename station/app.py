@@ -18,6 +18,7 @@ from station.billing.retention import Retention
 from station.commissioning.activation import Activation
 from station.commissioning.record import CommissioningRecord
 from station.commissioning.site_settings import SiteSettings
+from station.daemon.event_loop import StationLoop
 from station.feed import Feed
 from station.hardware import SimulatedBoardConfig
 from station.integrations.mdns import Announcement, announces
@@ -50,7 +51,8 @@ def run(configuration: Configuration, *, http_port: int | None, ready_file: Path
         program = application(configuration, http_port=http_port, environ=os.environ)
         await program.run_until_told(ready_file)
 
-    asyncio.run(live())
+    with asyncio.Runner(loop_factory=StationLoop) as runner:
+        runner.run(live())
 
 
 def application(

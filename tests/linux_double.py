@@ -15,7 +15,8 @@ CHIP = "/dev/gpiochip0"
 class Chips:
     """The lines of one chip, as a meter on the terminals would see them; `on_output` is what hangs on the outputs."""
 
-    def __init__(self, lines: int = 64) -> None:
+    def __init__(self, path: str = CHIP, lines: int = 64) -> None:
+        self.path = path
         self.active: dict[int, bool] = dict.fromkeys(range(lines), False)
         """by line: whether it is active, whatever the level is"""
         self.settings: dict[int, LineSettings] = {}
@@ -33,7 +34,7 @@ class Chips:
     ) -> Request:
         """As gpiod.request_lines."""
         assert consumer == "borne"
-        if path != CHIP or self.missing:
+        if path != self.path or self.missing:
             raise FileNotFoundError(2, "No such file or directory", path)
         wanted: dict[int, LineSettings] = {}
         for those, settings in config.items():

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from energy.sources.iio import Capture
+from tests.energy.fake_converter import HZ, FakeConverter
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 ANALYZE = shutil.which("systemd-analyze")
@@ -55,3 +59,25 @@ def test_the_users_can_be_made() -> None:
 def test_udev_understands_the_rules() -> None:
     done = run(str(UDEVADM), "verify", "--resolve-names=never", str(DEPLOY / "60-borne.rules"))
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_service_may_write_all_that_current_transformers_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no capability, and what the kernel shows of a converter belongs to root until a rule of udev has run."""
+    converter, written, write = FakeConverter(tmp_path), set[Path](), Path.write_text
+
+    def note(self: Path, text: str) -> int:
+        written.add(self)
+        return write(self, text)
+
+    monkeypatch.setattr(Path, "write_text", note)
+    with Capture(converter.path, converter.node, (0, 1, 2), HZ):
+        pass
+    converter.close()
+    for line in (DEPLOY / "60-borne.rules").read_text(encoding="utf-8").splitlines():
+        if line.startswith('SUBSYSTEM=="iio"') and (command := re.search(r"/bin/sh -c '(.+)'", line)):
+            script = command[1].replace("/sys%p", str(converter.path)).replace("$$", "$")
+            assert run("/bin/sh", "-c", script.replace("chgrp gpio", f"chgrp {os.getgid()}")).returncode == 0
+    assert {file.name for file in written} >= {"enable", "length", "sampling_frequency", "in_voltage0_en"}
+    assert [file for file in written if not file.stat().st_mode & 0o020] == []

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # what reckons is loaded by who opens the converter: another 
     from energy.sources.iio import Capture, Channel
     from energy.sources.rms import Converter, Fault, Window
     from metering.clock import Clock
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -115,25 +117,16 @@ class CtSource:
         capture = Capture(config.path, node, tuple(clamp.channel for clamp in config.clamps), config.sampling_hz)
         try:
             with self._clock.wire(_PATIENCE_S):
-                await asyncio.to_thread(capture.__enter__)
+                await _to_its_end(capture.__enter__)
             while True:
                 with self._clock.wire(_PATIENCE_S):
-                    second = await self._next(capture)
+                    second = await _to_its_end(lambda: self._second(capture))
                 self._tell(second.faults)
                 yield self._sample(second)
         except (OSError, ValueError) as error:
             raise SourceError(f"ct: {config.path.name}: {error}") from error
         finally:
             capture.__exit__()
-
-    async def _next(self, capture: Capture) -> _Second:
-        """The next second. A thread cannot be stopped: who is cancelled waits for it, lest it read a closed file."""
-        reading = asyncio.ensure_future(asyncio.to_thread(self._second, capture))
-        try:
-            return await asyncio.shield(reading)
-        except asyncio.CancelledError:
-            await asyncio.wait([reading])
-            raise
 
     def _second(self, capture: Capture) -> _Second:
         from energy.sources.rms import measure
@@ -164,6 +157,17 @@ class CtSource:
             elif fault is None and before is not None:
                 _log.info("current transformer %d: shows a current again", number)
         self._told = tuple(faults)
+
+
+async def _to_its_end(work: Callable[[], T]) -> T:
+    """What work gives that waits for the converter. A thread cannot be stopped: who is cancelled waits for it, lest it
+    read a closed file, or open one that nobody closes (a converter has one reader at a time)."""
+    working = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait([working])
+        raise
 
 
 def _converter(channel: Channel, clamp: ClampConfig) -> Converter:

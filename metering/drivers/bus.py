@@ -76,7 +76,8 @@ class Wire:
 class Bus:
     """The one client of a wire: one request at a time, connected when needed, hung up after a failure.
 
-    What happens on a wire takes real time, whatever the clock of the station says.
+    What happens on a wire takes real time, whatever the clock of the station says. Nobody's time runs while others
+    have their turns: silent neighbours make a meter slow, and not silent.
     """
 
     def __init__(self, wire: Wire, tap: Wiretap) -> None:
@@ -86,7 +87,10 @@ class Bus:
         self.connections = 0
         """how many connections were made so far"""
         self._client: Client | None = None
+        self._heard_before = b""
         self._turn = asyncio.Lock()
+        self._readers = asyncio.Lock()
+        """held by the one whose reading is next; so an order waits for one reading, however many are wanted"""
         self._real = SystemClock()
         self._users: set[object] = set()
 
@@ -103,14 +107,14 @@ class Bus:
                 self._hang_up()
 
     async def read(self, who: str, unit: int, wanted: Iterable[Block], within_s: float) -> Registers:
-        """Read blocks of registers for `who`.
+        """Read blocks of registers for `who`, in one turn.
 
         Raises:
             MeterError: not all of them came within `within_s`.
         """
         words: dict[Place, int] = {}
         try:
-            async with self._real.timeout(within_s):
+            async with self._readers, self._turn, self._real.timeout(within_s):
                 for block in wanted:
                     answer = await self._request(who, unit, block)
                     words.update(((block.function, block.address + at), word) for at, word in enumerate(answer))
@@ -140,7 +144,7 @@ class Bus:
 
     async def _order(self, who: str, unit: int, asked: Written | Switched, within_s: float) -> None:
         try:
-            async with self._real.timeout(within_s):
+            async with self._turn, self._real.timeout(within_s):
                 answer = await self._exchange(who, unit, asked)
         except TimeoutError:
             raise MeterError(f"{who}: nothing is confirmed after {within_s:g} s") from None
@@ -156,10 +160,13 @@ class Bus:
             MeterError: it is silent, or does not come to an end within `within_s`.
         """
         try:
-            async with self._real.timeout(within_s):
-                block = next(steps)
-                while True:
-                    block = steps.send(await self._look(who, unit, block))
+            block, left_s = next(steps), within_s
+            while True:  # many steps: between them others have their turns
+                async with self._readers, self._turn, self._real.timeout(left_s):
+                    began_s = self._real.monotonic()
+                    words = await self._look(who, unit, block)
+                left_s -= self._real.monotonic() - began_s
+                block = steps.send(words)
         except StopIteration as found:
             return found.value
         except TimeoutError:
@@ -172,7 +179,7 @@ class Bus:
             MeterError: it is silent.
         """
         try:
-            async with self._real.timeout(within_s):
+            async with self._readers, self._turn, self._real.timeout(within_s):
                 return await self._look(who, unit, block)
         except TimeoutError:
             raise MeterError(f"{who}: gives no answer within {within_s:g} s") from None
@@ -194,16 +201,15 @@ class Bus:
 
     async def _exchange(self, who: str, unit: int, block: Block | Written | Switched) -> ModbusPDU:
         answered = False
-        async with self._turn:
-            try:
-                client = await self._connected(who)
-                await self._real.sleep(self.wire.silence_s)
-                answer = await self._ask(client, who, unit, block)
-                answered = True
-                return answer
-            finally:
-                if not answered:  # what comes late must not be taken for the answer to the next request
-                    self._hang_up()
+        try:
+            client = await self._connected(who)
+            await self._real.sleep(self.wire.silence_s)
+            answer = await self._ask(client, who, unit, block)
+            answered = True
+            return answer
+        finally:
+            if not answered:  # what comes late must not be taken for the answer to the next request
+                self._hang_up()
 
     async def _connected(self, who: str) -> Client:
         if self._client is not None and not self._client.connected:
@@ -246,7 +252,10 @@ class Bus:
         return answer
 
     def _heard(self, sending: bool, data: bytes) -> bytes:
-        self._tap.heard(self.wire.place, machine_time(), data, sent=sending)
+        """Let the tap hear it; pymodbus tells of what came with all that came before it of an answer."""
+        news = data if sending else data.removeprefix(self._heard_before)
+        self._heard_before = b"" if sending else data
+        self._tap.heard(self.wire.place, machine_time(), news, sent=sending)
         return data
 
     def _hang_up(self) -> None:

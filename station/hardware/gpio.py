@@ -38,7 +38,10 @@ RequestLines = Callable[[str, "dict[Iterable[int | str] | int | str, LineSetting
 
 
 class Lines:
-    """Inputs and outputs by name. They are requested at the first use, and again after a failure."""
+    """Inputs and outputs by name. The lines of a chip are requested at their first use, and again after a failure.
+
+    Each chip stands for itself: one that is gone keeps no output of another from being driven.
+    """
 
     def __init__(
         self,
@@ -50,6 +53,8 @@ class Lines:
         self._outputs = {name: line for name, line in outputs.items() if line is not None}
         self._request_lines = request_lines or _request_lines
         self._requests: dict[str, LineRequest] = {}
+        self._used: set[str] = set()
+        """chips of which lines were requested, whether or not they are held now"""
 
     def has(self, name: str) -> bool:
         """Whether there is such a line."""
@@ -61,54 +66,75 @@ class Lines:
         Raises:
             OSError: a chip is missing, or a line is taken.
         """
-        from gpiod.line import Value
+        chips = sorted({line.chip for line in self._inputs.values()})
+        return frozenset(name for chip in chips for name in self._active_of(chip))
 
-        active: set[str] = set()
-        for chip, request in self._open().items():
-            names = [name for name, line in self._inputs.items() if line.chip == chip]
-            values = self._guarded(lambda r=request, n=names: r.get_values([self._inputs[name].line for name in n]))
-            active.update(name for name, value in zip(names, values, strict=True) if value is Value.ACTIVE)
-        return frozenset(active)
+    def is_active(self, name: str) -> bool:
+        """Whether an input is active now; the chips of others do not matter.
+
+        Raises:
+            OSError: its chip is missing, or a line is taken.
+        """
+        line = self._inputs.get(name)
+        return line is not None and name in self._active_of(line.chip)
 
     def write(self, name: str, active: bool) -> None:
         """Set an output; where there is none of this name nothing happens.
 
         Raises:
-            OSError: a chip is missing, or a line is taken.
+            OSError: its chip is missing, or a line is taken.
         """
         from gpiod.line import Value
 
         line = self._outputs.get(name)
         if line is None:
             return
-        request, value = self._open()[line.chip], Value.ACTIVE if active else Value.INACTIVE
-        self._guarded(lambda: request.set_values({line.line: value}))
+        value = Value.ACTIVE if active else Value.INACTIVE
+        self._use(line.chip, lambda request: request.set_values({line.line: value}))
 
     def close(self) -> None:
         """Bring the outputs to rest and let go of all lines; harmless when that is done.
 
         Raises:
-            OSError: an output could not be brought to rest.
+            OSError: an output could not be brought to rest; each was tried.
         """
-        if not self._requests:
-            return
-        try:
-            for name in self._outputs:
-                self.write(name, False)
-        finally:
-            self._let_go()
+        failure: OSError | None = None
+        for name, line in self._outputs.items():
+            try:
+                if line.chip in self._used:
+                    self.write(name, False)
+            except OSError as error:
+                failure = failure or error
+        self._used.clear()
+        for chip in list(self._requests):
+            self._let_go(chip)
+        if failure is not None:
+            raise failure
 
-    def _open(self) -> dict[str, LineRequest]:
-        """The requests by chip, made when there are none."""
-        if not self._requests:
-            chips = {line.chip for line in (*self._inputs.values(), *self._outputs.values())}
-            for chip in sorted(chips):
-                try:
-                    self._requests[chip] = self._request_lines(chip, self._settings(chip), "borne")
-                except OSError as error:
-                    self._let_go()
-                    raise OSError(f"{chip}: {error.strerror or error}") from error
-        return self._requests
+    def _active_of(self, chip: str) -> list[str]:
+        """The names of the inputs of a chip that are active now."""
+        from gpiod.line import Value
+
+        names = [name for name, line in self._inputs.items() if line.chip == chip]
+        values = self._use(chip, lambda request: request.get_values([self._inputs[name].line for name in names]))
+        return [name for name, value in zip(names, values, strict=True) if value is Value.ACTIVE]
+
+    def _use(self, chip: str, use: Callable[[LineRequest], T]) -> T:
+        """What a use of the lines of a chip gives; after a failure they are requested anew."""
+        if chip not in self._requests:
+            try:
+                self._requests[chip] = self._request_lines(chip, self._settings(chip), "borne")
+            except OSError as error:
+                raise OSError(f"{chip}: {error.strerror or error}") from error
+            self._used.add(chip)
+        try:
+            return use(self._requests[chip])
+        except OSError:
+            self._let_go(chip)
+            raise
+
+    def _let_go(self, chip: str) -> None:
+        self._requests.pop(chip).release()
 
     def _settings(self, chip: str) -> dict[Iterable[int | str] | int | str, LineSettings | None]:
         import gpiod
@@ -126,19 +152,6 @@ class Lines:
                         output_value=Value.INACTIVE,
                     )
         return settings
-
-    def _guarded(self, use: Callable[[], T]) -> T:
-        """What a use of the lines gives; after a failure they are requested anew."""
-        try:
-            return use()
-        except OSError:
-            self._let_go()
-            raise
-
-    def _let_go(self) -> None:
-        requests, self._requests = self._requests, {}
-        for request in requests.values():
-            request.release()
 
 
 def _request_lines(

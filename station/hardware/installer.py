@@ -7,9 +7,10 @@ import contextlib
 import logging
 import os
 import signal
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from metering.frozen import frozen
 from station.hardware.updater import Activation, ImageError, InstallError
@@ -23,8 +24,9 @@ _log = logging.getLogger(__name__)
 _IMAGE_IS_BAD = 65
 """the exit status by which a command says so (EX_DATAERR of sysexits.h)"""
 _LONGEST_REASON = 200
+_TAIL_BYTES = 4096
 _GONE_S = 5.0
-"""a killed command is gone by then; what it started and let go of may hold its standard error for longer"""
+"""a killed command is gone by then"""
 
 
 @frozen
@@ -103,25 +105,46 @@ class Installer:
         return Activation.RUNNING if status == 0 else Activation.ROLLED_BACK
 
     async def _run(self, command: Sequence[str]) -> tuple[int, str]:
-        """A command's exit status, and the last line that it said on its standard error."""
-        pipe, nothing = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *command, stdin=nothing, stdout=nothing, stderr=pipe, start_new_session=True
-            )
-        except OSError as error:
-            raise InstallError(f"{command[0]} cannot be started: {error.strerror}") from error
-        try:
-            async with self._clock.timeout(self._commands.most_s):
-                _, said = await process.communicate()
-        except TimeoutError:
-            raise InstallError(f"{command[0]} took longer than {self._commands.most_s:g} s") from None
-        finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)  # with all that it started
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_GONE_S):
-                        await process.wait()
-        lines = said.decode("utf-8", "replace").strip().splitlines()
-        return process.returncode or 0, lines[-1][:_LONGEST_REASON] if lines else ""
+        """A command's exit status, and the last line that it said on its standard error.
+
+        Which is a file: a pipe would be open for as long as what it started and let go of lives.
+        """
+        nothing = asyncio.subprocess.DEVNULL
+        with _errors() as errors:
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *command, stdin=nothing, stdout=nothing, stderr=errors, start_new_session=True
+                )
+            except OSError as error:
+                raise InstallError(f"{command[0]} cannot be started: {error.strerror}") from error
+            try:
+                async with self._clock.timeout(self._commands.most_s):
+                    status = await process.wait()
+            except TimeoutError:
+                raise InstallError(f"{command[0]} took longer than {self._commands.most_s:g} s") from None
+            finally:
+                if process.returncode is None:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(process.pid, signal.SIGKILL)  # with all that it started
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(_GONE_S):
+                            await process.wait()
+            return status, _last_line(errors)
+
+
+def _errors() -> IO[bytes]:
+    """A file without a name.
+
+    Raises:
+        InstallError: there is no room for one.
+    """
+    try:
+        return tempfile.TemporaryFile()
+    except OSError as error:
+        raise InstallError(f"there is no temporary file to be had: {error.strerror}") from error
+
+
+def _last_line(errors: IO[bytes]) -> str:
+    errors.seek(-min(_TAIL_BYTES, errors.seek(0, os.SEEK_END)), os.SEEK_END)
+    lines = errors.read().decode("utf-8", "replace").strip().splitlines()
+    return lines[-1][:_LONGEST_REASON] if lines else ""

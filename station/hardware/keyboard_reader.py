@@ -1,6 +1,7 @@
 """A token reader that types: a keyboard to the kernel, whose events nobody else must get.
 
-Sources: linux/input.h and input-event-codes.h (struct input_event, EVIOCGRAB, key codes).
+Sources: linux/input.h and input-event-codes.h (struct input_event, EVIOCGRAB, key codes), and the kernel's
+Documentation/input/event-codes.rst: SYN_DROPPED comes where events were lost because nobody fetched them in time.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _EVENT: Final = struct.Struct("llHHi")
 """two longs of time, type, code, value"""
+_EV_SYN: Final = 0
+_SYN_DROPPED: Final = 3
 _EV_KEY: Final = 1
 _PRESSED: Final = 1
 _EVIOCGRAB: Final = 0x40044590
@@ -124,7 +127,10 @@ class KeyboardReader:
 
 
 class Typing:
-    """Makes digits of key events. Pure: bytes in, digits out; a line with any other key in it is left out."""
+    """Makes digits of key events. Pure: bytes in, digits out; a line with any other key in it is left out.
+
+    So is one of which the kernel has lost a key: the rest of a decimal number is another card's.
+    """
 
     def __init__(self, *, decimal: bool) -> None:
         self._decimal = decimal
@@ -141,6 +147,8 @@ class Typing:
             self._rest = self._rest[_EVENT.size :]
             if kind == _EV_KEY and value == _PRESSED and code not in _SILENT:
                 found += self._press(code)
+            elif (kind, code) == (_EV_SYN, _SYN_DROPPED):
+                self._spoilt = True
         return found
 
     def _press(self, code: int) -> list[str]:

@@ -51,7 +51,7 @@ class LinuxLock:
         self._ordered = shut
         match self._wiring:
             case MotorLock(pulse_s=pulse_s):
-                if self.locked(lines.read()) is not shut:
+                if lines.is_active("locked") is not shut:
                     lines.write("open" if shut else "shut", False)  # never both at once
                     lines.write("shut" if shut else "open", True)
                     self._moving_until_s = self._clock.monotonic() + pulse_s

@@ -40,15 +40,19 @@ class LinuxPhases:
         return 3 if "three-phases" in active else 1
 
     def order(self, phases: int | None, lines: Lines) -> None:
-        """Move it; whoever orders has seen the contactor open.
+        """Move it; whoever orders has seen the contactor open. None: where it was ordered to be.
+
+        It is written each time: a line that was requested anew after a failure has begun at rest.
 
         Raises:
             OSError: a line is gone.
         """
-        if self._wiring is None or phases in {None, self._ordered}:
+        phases = self._ordered if phases is None else phases
+        if self._wiring is None or phases is None:
             return
         lines.write("connect-phases", phases == 3)
-        self._ordered, self._ordered_s = phases, self._clock.monotonic()
+        if phases != self._ordered:
+            self._ordered, self._ordered_s = phases, self._clock.monotonic()
 
     def broken(self, active: frozenset[str]) -> bool:
         """Whether it has not come to where it was ordered."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Final
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from metering.meter import MeterError
 from station.daemon.stint import Stint
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from metering.drivers import Buses
     from metering.drivers.registers import Registers
     from station.hardware.modbus_config import ModbusEvse
+
+T = TypeVar("T")
 
 _LOOK_EVERY_S: Final = 0.5
 _LOOK_S: Final = 60.0
@@ -68,22 +70,21 @@ class ModbusBoard:
             BoardError: it was not confirmed.
         """
         self._outputs = outputs
+        await self._exchanged(lambda: self._order(outputs), 2 * self._within_s)
+
+    async def _order(self, outputs: Outputs) -> None:
         offered_a = int(outputs.pilot_a) if outputs.pilot_a is not None and not outputs.pilot_fault else 0
         table = self._controller
-        try:
-            with self._clock.wire(2 * self._within_s):
-                if not offered_a and table.enable_coil is not None:
-                    await self._bus.switch(str(self), self._unit, table.enable_coil, False, self._within_s)
-                if table.off_at is not None:
-                    address, bit = table.off_at
-                    at_once = not outputs.contactor and (outputs.pilot_fault or self._seen.contactor_closed)
-                    await self._write(address, int(at_once and not offered_a) << bit)
-                if offered_a or table.enable_coil is None:
-                    await self._write(table.current_at, offered_a)
-                if offered_a and table.enable_coil is not None:
-                    await self._bus.switch(str(self), self._unit, table.enable_coil, True, self._within_s)
-        except MeterError as error:
-            raise BoardError(f"{error}") from error
+        if not offered_a and table.enable_coil is not None:
+            await self._bus.switch(str(self), self._unit, table.enable_coil, False, self._within_s)
+        if table.off_at is not None:
+            address, bit = table.off_at
+            at_once = not outputs.contactor and (outputs.pilot_fault or self._seen.contactor_closed)
+            await self._write(address, int(at_once and not offered_a) << bit)
+        if offered_a or table.enable_coil is None:
+            await self._write(table.current_at, offered_a)
+        if offered_a and table.enable_coil is not None:
+            await self._bus.switch(str(self), self._unit, table.enable_coil, True, self._within_s)
 
     async def test_residual_monitor(self) -> SelfTest:
         """The tables name no test."""
@@ -105,12 +106,26 @@ class ModbusBoard:
         await self._bus.write(str(self), self._unit, address, (word,), self._within_s, single=single)
 
     async def _look(self) -> Observation:
+        registers = await self._exchanged(
+            lambda: self._bus.read(str(self), self._unit, self._controller.blocks, self._within_s), self._within_s + 1.0
+        )
+        return self._judge(registers)
+
+    async def _exchanged(self, exchange: Callable[[], Awaitable[T]], patience_s: float) -> T:
+        """What an exchange gives. One that fails is repeated (Modbus over serial line 2.4.1): a disturbed frame
+        is no silence, for which a charge would have to end.
+
+        Raises:
+            BoardError: it has failed twice.
+        """
         try:
-            with self._clock.wire(self._within_s + 1.0):
-                registers = await self._bus.read(str(self), self._unit, self._controller.blocks, self._within_s)
+            with self._clock.wire(2 * patience_s):
+                try:
+                    return await exchange()
+                except MeterError:
+                    return await exchange()
         except MeterError as error:
             raise BoardError(f"{error}") from error
-        return self._judge(registers)
 
     def _judge(self, registers: Registers) -> Observation:
         table = self._controller

@@ -16,6 +16,8 @@ _STX: Final = 0x02
 _ETX: Final = 0x03
 _LINE_END: Final = frozenset(b"\r\n\0")
 _LONGEST: Final = 64
+_DIALLED_ANEW_S: Final = 30.0
+"""a reader is silent for as long as nobody comes; through TCP it is dialled anew meanwhile, to know that it is there"""
 
 
 class SerialReaderConfig(BaseModel):
@@ -52,23 +54,28 @@ class SerialReader:
         return f"token reader on {self._config.device}"
 
     async def reads(self) -> AsyncGenerator[str | None]:
-        """None as soon as the line is open, then the digits of each card.
+        """None whenever the line is open anew, then the digits of each card.
 
         Raises:
             ReaderError: the line is gone.
         """
-        from energy.sources.byte_stream import LineSettings, StreamError, opened
+        from energy.sources.byte_stream import LineSettings, StreamError, is_socket, opened
 
         frames = UidFrames(self._config.framing, self._config.checksum)
         settings = LineSettings(self._config.baud, seven_bits=False)
+        patience_s = _DIALLED_ANEW_S if is_socket(self._config.device) else None
         try:
-            async with opened(self._config.device, settings, self._clock) as stream:
-                yield None
-                while (data := await stream.read(None)) is not None:
-                    for digits in frames.feed(data):
-                        yield digits
+            while True:
+                async with opened(self._config.device, settings, self._clock) as stream:
+                    yield None
+                    while (data := await stream.read(self._after(patience_s))) is not None:
+                        for digits in frames.feed(data):
+                            yield digits
         except StreamError as error:
             raise ReaderError(f"{error}") from error
+
+    def _after(self, patience_s: float | None) -> float | None:
+        return None if patience_s is None else self._clock.monotonic() + patience_s
 
 
 class UidFrames:

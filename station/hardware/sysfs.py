@@ -7,6 +7,8 @@ it belongs into a thread; the other files answer at once.
 from __future__ import annotations
 
 import contextlib
+import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
 PERIOD_NS: Final = 1_000_000
 """a control pilot has 1 kHz (IEC 61851-1 A.2)"""
+_UDEV_LOOKS: Final = 40
+_UDEV_LOOK_S: Final = 0.01
+"""so often, and so far apart, it is looked whether udev has given us the files of a new channel"""
 
 
 class Pwm:
@@ -45,6 +50,7 @@ class Pwm:
     def _set_up(self) -> None:
         if not self._folder.exists():
             (self._chip / "export").write_text(str(self._channel))
+            self._wait_for_udev()
         # A period below the duty cycle that is in force would be refused, hence the order.
         with contextlib.suppress(OSError):
             (self._folder / "duty_cycle").write_text("0" if not self._inverted else str(PERIOD_NS))
@@ -52,6 +58,13 @@ class Pwm:
         (self._folder / "duty_cycle").write_text("0" if self._inverted else str(PERIOD_NS))
         (self._folder / "enable").write_text("1")
         self._ready = True
+
+    def _wait_for_udev(self) -> None:
+        """The files of a channel that was exported just now are root's until udev has seen them (60-borne.rules)."""
+        for _ in range(_UDEV_LOOKS):
+            if all(os.access(self._folder / name, os.W_OK) for name in ("period", "duty_cycle", "enable")):
+                return
+            time.sleep(_UDEV_LOOK_S)
 
 
 def volts(config: AnalogInput) -> float:

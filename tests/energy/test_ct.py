@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import threading
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from pydantic import ValidationError
 from energy.grid import SourceError
 from energy.sources.ct import ClampConfig, CtConfig
 from energy.sources.house import House
-from energy.sources.iio import Layout
+from energy.sources.iio import Capture, Layout
 from energy.sources.rms import Converter, Fault, measure
 from metering.clock import SystemClock
 from tests.energy.fake_converter import HZ, FakeConverter, wave
@@ -159,6 +161,40 @@ async def test_a_converter_that_is_not_there_is_an_error(tmp_path: Path) -> None
     with pytest.raises(SourceError, match="iio:device7"):
         async for _ in source.samples():
             pass
+
+
+def readers_of(node: Path) -> int:
+    """How many descriptors of this process it is open by."""
+    return sum(os.path.realpath(f"/proc/self/fd/{number}") == str(node) for number in os.listdir("/proc/self/fd"))
+
+
+async def test_a_source_that_is_given_up_while_it_opens_the_converter_leaves_it_to_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel gives the samples of a converter to one reader at a time."""
+    opening, done, opened = threading.Event(), threading.Event(), Capture.__enter__
+
+    def slowly(self: Capture) -> Capture:
+        opening.wait(10.0)
+        capture = opened(self)
+        done.set()
+        return capture
+
+    monkeypatch.setattr(Capture, "__enter__", slowly)
+    converter = FakeConverter(tmp_path)
+    try:
+        samples = converter.config().open(SystemClock()).samples()
+        first = asyncio.ensure_future(anext(samples))
+        await asyncio.sleep(0.0)
+        asyncio.get_running_loop().call_later(0.05, opening.set)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        await asyncio.to_thread(done.wait, 10.0)
+        assert readers_of(converter.node) == 1, "the fake converter itself"
+    finally:
+        converter.close()
+    assert converter.read("buffer/enable") == "0"
 
 
 @pytest.mark.parametrize("gain", [0.89, 1.11])

@@ -183,7 +183,7 @@ async def test_a_register_far_from_its_top_has_not_rolled_over() -> None:
 @pytest.mark.parametrize("set_by_s", [-86_400.0, 86_400.0])
 async def test_a_wall_time_that_is_set_makes_no_room_for_a_jump(set_by_s: float) -> None:
     liar = Liar()
-    meter = PlausibleMeter(liar, RULES, iter((0.0, 1.0, 2.0)).__next__)
+    meter = PlausibleMeter(liar, RULES, iter((0.0, 0.0, 1.0, 1.0, 2.0, 2.0)).__next__)
     await meter.read()
     liar.says = lambda: later(set_by_s, energy_import_wh=5_200_000.0)
     with pytest.raises(RefusedReadingError, match="energy_import_wh jumped"):

@@ -21,6 +21,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from metering.clock import SystemClock
 from metering.drivers import Buses, MeterConfig
+from metering.drivers.bus import tcp_wire
+from metering.drivers.exchange import crc
 from metering.drivers.modbus import ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
 from metering.drivers.models import MODELS, ModelName
 from metering.drivers.quantities import values_of
@@ -377,6 +379,68 @@ async def test_a_dead_neighbour_does_not_keep_a_meter_from_being_read(bench: Ben
     assert "unit 9" in str(await silence)
     await dead.close()
     await alive.close()
+
+
+async def test_however_many_neighbours_are_dead_a_meter_is_read(bench: Bench) -> None:
+    """Each of them keeps the wire for as long as its answer is waited for; that is no time of this meter."""
+    dead = [bench.meter(unit=unit, timeout_s=0.2) for unit in (7, 8, 9, 10)]
+    alive = bench.meter(timeout_s=0.2)
+    silences = [asyncio.create_task(failure(meter)) for meter in dead]
+    await bench.clock.sleep(0.0)
+    assert await alive.read() == SHOWN
+    for unit, silence in zip((7, 8, 9, 10), silences, strict=True):
+        assert f"(unit {unit}) on" in str(await silence)
+        assert "gives no answer within 0.2 s" in str(await silence), "its own time is counted, and no other"
+    for meter in (*dead, alive):
+        await meter.close()
+
+
+async def test_an_order_goes_before_the_readings_that_wait() -> None:
+    """A controller on the wire of many meters has to stop a vehicle now."""
+    async with TcpMeterServer({}, RtuFraming(), SystemClock()) as server:
+        buses = Buses()
+        settings = {"model": "eastron-sdm630", "host": "127.0.0.1", "port": server.port, "timeout_s": 0.2}
+        dead = [ModbusRtuOverTcpMeter.model_validate({**settings, "unit": unit}) for unit in (7, 8, 9)]
+        meters = [config.open(StoppedClock(), buses) for config in dead]
+        silences = [asyncio.create_task(failure(meter)) for meter in meters]
+        await asyncio.sleep(0.05)
+        with pytest.raises(MeterError, match="no answer"):
+            await buses.on(tcp_wire("127.0.0.1", server.port, rtu=True)).write("board", 1, 1000, (0,), 0.4)
+        await asyncio.gather(*silences)
+        assert [chunk.data[0] for chunk in buses.tap.since(0) if chunk.sent] == [7, 1, 8, 9]
+        for meter in meters:
+            await meter.close()
+
+
+async def test_the_tap_hears_each_byte_once_in_however_many_pieces_it_comes() -> None:
+    """As from a serial line, of which the kernel gives a few bytes at a time."""
+    sent: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while asked := await reader.readexactly(8):
+                words = bytes([asked[0], asked[1], 2 * asked[5], *bytes(2 * asked[5])])
+                sent.append(words + crc(words))
+                for at in range(0, len(sent[-1]), 3):
+                    writer.write(sent[-1][at : at + 3])
+                    await writer.drain()
+                    await asyncio.sleep(0.001)
+        writer.close()
+        await writer.wait_closed()
+        over.set()
+
+    over = asyncio.Event()
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        buses, clock = Buses(), SystemClock()
+        meter = ModbusRtuOverTcpMeter(model="eastron-sdm72d-m", host="127.0.0.1", port=port).open(clock, buses)
+        for _ in range(3):
+            await meter.read()
+        await meter.close()
+        await over.wait()
+    heard = [chunk.data for chunk in buses.tap.since(0) if not chunk.sent]
+    assert len(heard) > len(sent)
+    assert b"".join(heard) == b"".join(sent)
 
 
 async def test_a_host_name_that_cannot_be_is_refused_for_good() -> None:

@@ -145,7 +145,8 @@ def test_a_wall_clock_set_back_makes_no_jump_and_hides_no_step_backwards() -> No
 
 def plausible(readings: Iterable[Reading]) -> PlausibleMeter:
     taken = list(readings)
-    times_s = [(reading.taken_at - START).total_seconds() for reading in taken]
+    each_s = [(reading.taken_at - START).total_seconds() for reading in taken]
+    times_s = [time_s for time_s in each_s for _ in ("asked", "answered")]
     return PlausibleMeter(SimulatedMeter(iter(taken).__next__), RULES, iter(times_s).__next__)
 
 
@@ -212,6 +213,14 @@ async def test_an_impossible_reading_changes_nothing_and_may_be_asked_again() ->
     meter = plausible([at(0, 5000.0), broken, at(2, None), at(3, 5002.0)])
     assert await outcomes(meter, 4) == [5000.0, "doubted", "doubted", 5002.0]
     assert meter.doubtful is None
+
+
+async def test_a_slow_answer_makes_no_jump_of_the_next_reading() -> None:
+    """The register is read first; the rest of the reading takes half a minute behind a slow gateway."""
+    shown = [at(0.0, 5000.0), at(31.0, 5000.0 + 22_000.0 * 31.0 / 3600.0)]
+    asked_and_answered_s = iter((0.0, 30.0, 30.5, 31.0))
+    meter = PlausibleMeter(SimulatedMeter(iter(shown).__next__), RULES, asked_and_answered_s.__next__)
+    assert await outcomes(meter, 2) == [reading.energy_import_wh for reading in shown]
 
 
 async def test_a_failure_of_the_meter_itself_is_passed_on() -> None:

@@ -7,15 +7,18 @@ import contextlib
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from gpiod import LineSettings
 from pydantic import ValidationError
 
 from station.hardware import linux, sysfs
 from station.hardware.board import SAFE, BoardError, Observation, Outputs, SelfTest
+from station.hardware.gpio import LineRequest, Lines, RequestLines
 from station.hardware.linux import LinuxBoard
 from station.hardware.linux_back_plate import LinuxBackPlate
-from station.hardware.linux_config import AnalogInput, LinuxBoardConfig, SelectorWiring
+from station.hardware.linux_config import AnalogInput, GpioLine, LinuxBoardConfig, SelectorWiring
 from station.model import Fault, PilotState
 from station.simulation.clock import VirtualClock
 from tests import fakes
@@ -33,6 +36,7 @@ from tests.linux_double import (
     TEST,
     TRIPPED,
     Bench,
+    Chips,
 )
 
 CHARGING = Outputs(pilot_a=16.0, contactor=True, lock=True)
@@ -120,6 +124,21 @@ async def test_an_inverting_stage_gets_the_other_part_of_the_period(tmp_path: Pa
     assert bench.duty == 0.75
     await board.apply(SAFE)
     assert bench.duty == 0.0
+
+
+async def test_a_channel_that_udev_hands_over_a_moment_after_its_export_is_no_failure(tmp_path: Path) -> None:
+    """At a cold boot; else nothing would be known of the contactor before the first charge."""
+    bench = Bench(tmp_path)
+    made, hidden = bench.pwm / "pwm0", bench.pwm / "later"
+    made.rename(hidden)
+    udev = threading.Timer(0.1, hidden.rename, (made,))
+    udev.start()
+    try:
+        await board_of(bench, fakes.clock()).apply(SAFE)
+    finally:
+        udev.join()
+    assert (bench.pwm / "export").read_text() == "0"
+    assert bench.duty == 1.0
 
 
 async def test_the_contactor_closes_last_and_opens_first(tmp_path: Path) -> None:
@@ -400,6 +419,55 @@ async def test_without_its_lines_the_pilot_still_pauses_tells_the_fault_and_rest
         assert [*duties, rig.bench.duty] == [1.0, 0.0, 1.0]
 
 
+def of_both(first: Chips, second: Chips) -> RequestLines:
+    """As gpiod.request_lines, of two chips."""
+
+    def request_lines(path: str, config: dict[Any, LineSettings | None], consumer: str) -> LineRequest:
+        return (first if path == first.path else second).request_lines(path, config, consumer)
+
+    return request_lines
+
+
+async def test_a_chip_that_is_gone_keeps_no_output_of_another_chip_from_rest(tmp_path: Path) -> None:
+    """An expander on I²C with the sensor of the bay, and the contactor and the lock on the machine's own lines."""
+    bench, expander, clock = Bench(tmp_path), Chips("/dev/gpiochip1"), fakes.clock()
+
+    evse = bench.table()["evse"][0]
+    evse["bay"] = {"line": BAY, "chip": expander.path}
+    config = LinuxBoardConfig.model_validate({**bench.table(), "evse": [evse]})
+    board = LinuxBoard(config.evse[0], clock, unrated=13, request_lines=of_both(bench.chips, expander))
+    await board.apply(CHARGING)
+    assert (await anext(board.observations())).contactor_closed
+    expander.missing = True
+    with pytest.raises(BoardError, match="No such device"):
+        await anext(board.observations())
+    await board.apply(SAFE)
+    assert not bench.chips.active[FEEDBACK]
+    assert bench.chips.active[OPEN]
+    await clock.advance(1.0)
+    with pytest.raises(BoardError, match="/dev/gpiochip1"):
+        await anext(board.observations())
+    assert not bench.chips.active[OPEN], "the motor's time is over"
+    expander.missing = False
+    await board.apply(CHARGING)
+    assert (await anext(board.observations())).contactor_closed
+
+
+def test_letting_go_of_lines_brings_each_output_to_rest_although_one_chip_is_gone() -> None:
+    first, second = Chips("/dev/gpiochip0"), Chips("/dev/gpiochip1")
+    outputs = {"one": GpioLine(line=1, chip=first.path), "two": GpioLine(line=2, chip=second.path)}
+    lines = Lines({}, outputs, of_both(first, second))
+    for name in outputs:
+        lines.write(name, True)
+    first.missing = True
+    with pytest.raises(OSError, match="No such device"):
+        lines.close()
+    assert not second.active[2]
+    assert not second.settings
+    first.missing = False
+    lines.close()
+
+
 async def test_without_its_pwm_the_contactor_opens_and_does_not_close_and_the_cable_is_let_go(tmp_path: Path) -> None:
     async with rigged(tmp_path) as rig:
         await rig.board.apply(CHARGING)
@@ -499,6 +567,25 @@ async def test_phases_are_switched_while_the_contactor_is_open_and_seen_where_th
     assert rig.seen.faults == frozenset()
     following.cancel()
     await asyncio.wait([following])
+
+
+@pytest.mark.parametrize("phases", [3, None])
+async def test_the_relay_of_the_phases_is_where_it_was_ordered_when_its_chip_is_back(
+    tmp_path: Path, phases: int | None
+) -> None:
+    """Else each charge after that would be a fault of the relay."""
+    bench = Bench(tmp_path)
+    evse = bench.table()["evse"][0] | {"phases": {"connect": {"line": 40}, "feedback": {"line": 41}}}
+    board = board_of(bench, fakes.clock(), evse=[evse])
+    await board.apply(Outputs(phases=3))
+    bench.chips.missing = True
+    with pytest.raises(BoardError):
+        await anext(board.observations())
+    bench.chips.missing = False
+    await anext(board.observations())
+    assert not bench.chips.active[40], "lines that are requested anew begin at rest"
+    await board.apply(Outputs(phases=phases))
+    assert bench.chips.active[40]
 
 
 async def test_letting_go_leaves_everything_at_rest(tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ class Device:
         self.told: list[tuple[int, int, int]] = []
         """function code, address, value"""
         self.refuses = False
+        self.disturbed = 0
+        """so many of the next accesses go wrong"""
         for block in self.table.blocks:
             self.words |= dict.fromkeys(range(block.address, block.address + block.count), 0)
 
@@ -53,6 +55,9 @@ class Device:
         """What pymodbus asks at each access."""
         if self.refuses:
             return ExcCodes.DEVICE_FAILURE
+        if self.disturbed:
+            self.disturbed -= 1
+            return ExcCodes.DEVICE_BUSY
         if written is not None:
             self.told += [(function, address + at, int(value)) for at, value in enumerate(written)]
             self.words.update({address + at: int(value) for at, value in enumerate(written)})
@@ -201,6 +206,22 @@ async def test_a_controller_that_refuses_or_is_gone_is_a_board_error_and_its_ret
         assert device.words[1000] == 16
     with pytest.raises(BoardError, match="cannot be reached"):
         await board.apply(SAFE)
+
+
+@pytest.mark.parametrize("model", CONTROLLERS)
+async def test_an_exchange_that_goes_wrong_once_is_repeated_and_no_silence(model: str) -> None:
+    """A frame in an hour is disturbed on the best of serial lines; no charge ends for it."""
+    async with on_tcp(model) as (device, board):
+        device.state("A")
+        device.disturbed = 1
+        await board.apply(CHARGING)
+        assert device.words[device.table.current_at] == 16
+        device.disturbed = 1
+        assert (await look(board)).pilot is PilotState.A
+        for fails in (board.apply(SAFE), look(board)):
+            device.disturbed = 2
+            with pytest.raises(BoardError, match="busy"):
+                await fails
 
 
 async def test_letting_go_offers_nothing_any_more() -> None:

@@ -21,6 +21,7 @@ from station.hardware.serial_reader import SerialReaderConfig, UidFrames, checks
 from station.hardware.token_reader import ReaderError, UnusableUidError, id_token
 from station.model import Fault, IdToken
 from station.tokens.reader_watch import ReaderWatch
+from tests.energy.listening import FastClock
 from tests.walk import CARD, Walk, walking
 from tests.walks.visit import visiting
 
@@ -131,6 +132,15 @@ def test_a_line_with_another_key_in_it_is_left_out() -> None:
     assert typing.feed(pressed(28)) == []
 
 
+def test_a_number_of_which_the_kernel_has_lost_a_key_is_left_out() -> None:
+    """A card of ten decimal digits is more events than an input device keeps, while the program is busy."""
+    lost, typing = struct.pack("llHHi", 0, 0, 0, 3, 0), Typing(decimal=True)
+    assert typing.feed(typed("0077939649")) == ["04A543C1"]
+    assert typing.feed(lost + typed("7939649")) == []
+    assert typing.feed(pressed(KEYS["0"]) + lost + typed("939649")) == []
+    assert typing.feed(typed("0077939649")) == ["04A543C1"]
+
+
 # --- over real files
 
 
@@ -151,6 +161,23 @@ async def test_a_serial_reader_over_a_pseudo_terminal_until_it_is_unplugged() ->
     os.close(theirs)
     with pytest.raises(ReaderError):
         await first(reads)
+
+
+async def test_a_reader_behind_tcp_to_which_nobody_comes_for_minutes_is_no_failure() -> None:
+    dialled: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+    async with await asyncio.start_server(lambda _, writer: dialled.put_nowait(writer), "127.0.0.1", 0) as server:
+        device = f"socket://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        reads = SerialReaderConfig(type="serial", device=device).open(FastClock(300.0)).reads()
+        for _ in range(4):  # each time that it is dialled anew it is known to be there
+            assert await first(reads) is None
+        *before, now = [await dialled.get() for _ in range(4)]
+        now.write(b"04A3B2C1\r\n")
+        assert await first(reads) == "04A3B2C1"
+        server.close()
+        for writer in (*before, now):
+            writer.close()
+        with pytest.raises(ReaderError):
+            await first(reads)
 
 
 async def test_a_serial_reader_that_is_missing_is_a_reader_error() -> None:

@@ -137,6 +137,15 @@ async def test_a_command_that_takes_too_long_ends_with_all_that_it_started(tmp_p
             await Installer(slow, tmp_path, SystemClock()).install(source)
 
 
+async def test_a_command_has_ended_although_what_it_started_lives_on(tmp_path: Path) -> None:
+    """As one that lets the machine reboot a moment later."""
+    source = written(tmp_path / "image", b"firmware")
+    leaving = ("/bin/sh", "-c", "sleep 8 & echo said >&2; exit $0")
+    await Installer(Commands((*leaving, "0"), most_s=4.0), tmp_path, SystemClock()).install(source)
+    with pytest.raises(InstallError, match="status 3: said"):
+        await Installer(Commands((*leaving, "3"), most_s=4.0), tmp_path, SystemClock()).install(source)
+
+
 async def test_commands_tell_whether_the_new_firmware_runs(tmp_path: Path) -> None:
     """Each start of the program has an installer of its own; the mark on disk goes from one to the next."""
     clock, source = SystemClock(), written(tmp_path / "image", b"firmware")

@@ -1,0 +1,110 @@
+"""Wires that break and are dialled again, as often as in years: nothing of them stays behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import pty
+import tty
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import pytest
+
+from energy.grid import SourceError
+from metering.clock import SystemClock
+from metering.drivers import Buses
+from metering.drivers.modbus import ModbusRtuMeter, ModbusTcpMeter
+from metering.meter import Meter, MeterError
+from station.hardware.serial_reader import SerialReaderConfig
+from station.hardware.token_reader import ReaderError
+from tests.energy.listening import configured
+
+_OFTEN = 2000
+_SOON_S = 0.0005
+_ENDING = 20
+"""the last few connections may not have come to their end yet"""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a broken wire could leave behind."""
+
+    descriptors: int
+    tasks: int
+
+    @classmethod
+    def now(cls) -> Left:
+        gc.collect()
+        return cls(len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks()))
+
+
+async def leaves_nothing(once: Callable[[], Awaitable[object]]) -> None:
+    await once()
+    before = Left.now()
+    for _ in range(_OFTEN):
+        await once()
+    after = Left.now()
+    assert after.descriptors - before.descriptors < _ENDING
+    assert after.tasks - before.tasks < _ENDING
+
+
+async def broken_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A few bytes, and the end of the connection."""
+    del reader
+    writer.write(b"/KFM5")
+    writer.close()
+
+
+async def silent(meter: Meter) -> None:
+    """A reading to which nobody answers; nobody waits for long here."""
+
+    async def once() -> None:
+        with pytest.raises(MeterError):
+            await meter.read()
+
+    await leaves_nothing(once)
+    await meter.close()
+
+
+async def test_a_meter_on_modbus_tcp_that_breaks_off() -> None:
+    async with await asyncio.start_server(broken_off, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        settings = {"model": "eastron-sdm630", "host": "127.0.0.1", "port": port, "timeout_s": _SOON_S}
+        await silent(ModbusTcpMeter.model_validate(settings).open(SystemClock(), Buses()))
+
+
+async def test_a_meter_on_a_serial_line_that_is_silent() -> None:
+    ours, theirs = pty.openpty()
+    tty.setraw(theirs)
+    settings = {"model": "eastron-sdm630", "device": os.ttyname(theirs), "baud": 115200, "timeout_s": _SOON_S}
+    await silent(ModbusRtuMeter.model_validate(settings).open(SystemClock(), Buses()))
+    os.close(ours)
+    os.close(theirs)
+
+
+@pytest.mark.parametrize("kind", ["p1", "linky"])
+async def test_a_grid_meter_behind_tcp_that_breaks_off(kind: str) -> None:
+    async with await asyncio.start_server(broken_off, "127.0.0.1", 0) as server:
+        device = f"socket://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        source = configured({"type": kind, "device": device}).open(SystemClock())
+
+        async def once() -> None:
+            with pytest.raises(SourceError):
+                await anext(source.samples())
+
+        await leaves_nothing(once)
+
+
+async def test_a_card_reader_behind_tcp_that_breaks_off() -> None:
+    async with await asyncio.start_server(broken_off, "127.0.0.1", 0) as server:
+        device = f"socket://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        reader = SerialReaderConfig(type="serial", device=device).open(SystemClock())
+
+        async def once() -> None:
+            with pytest.raises(ReaderError):
+                async for _ in reader.reads():
+                    pass
+
+        await leaves_nothing(once)

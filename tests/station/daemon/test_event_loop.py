@@ -1,0 +1,96 @@
+"""The event loop of the station: a name server that is gone holds up nothing but what needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from station import app
+from station.daemon.event_loop import StationLoop
+
+if TYPE_CHECKING:
+    from station.configuration.installation_file import Configuration
+
+_MANY = 100
+
+
+async def test_a_name_server_that_is_gone_keeps_no_thread_from_those_who_measure_or_record(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A meter is dialled by its name again and again, each time for as long as its patience goes."""
+    gone = threading.Event()
+
+    def look_up(*question: object) -> list[object]:
+        gone.wait(20.0)
+        return list(question)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+    async def live() -> int:
+        loop = asyncio.get_running_loop()
+        for _ in range(_MANY):
+            asking = asyncio.ensure_future(loop.getaddrinfo("meter.local", 502, type=socket.SOCK_STREAM))
+            await asyncio.sleep(0)
+            asking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asking
+        async with asyncio.timeout(5.0):
+            await asyncio.to_thread(lambda: None)
+        return sum(thread.name == "look-up of meter.local" for thread in threading.enumerate())
+
+    def run() -> int:
+        with asyncio.Runner(loop_factory=StationLoop) as runner:
+            return runner.run(live())
+
+    threads = await asyncio.to_thread(run)  # its end waits for no look-up either
+    assert not gone.is_set()
+    gone.set()
+    assert threads == 1
+
+
+async def test_a_look_up_gives_what_the_machine_gives_and_its_failure_to_everybody_who_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[Any] = []
+
+    def look_up(host: str, *rest: object) -> list[Any]:
+        asked.append((host, *rest))
+        if host == "nobody.invalid":
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [host]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+    async def live() -> list[object]:
+        loop = asyncio.get_running_loop()
+        names = ("meter.local", "nobody.invalid", "nobody.invalid")
+        return await asyncio.gather(*(loop.getaddrinfo(name, 502) for name in names), return_exceptions=True)
+
+    def run() -> list[object]:
+        with asyncio.Runner(loop_factory=StationLoop) as runner:
+            return runner.run(live())
+
+    found, *failures = await asyncio.to_thread(run)
+    assert found == ["meter.local"]
+    assert [type(failure) for failure in failures] == [socket.gaierror] * 2
+    assert sorted(asked) == [("meter.local", 502, 0, 0, 0, 0), ("nobody.invalid", 502, 0, 0, 0, 0)]
+
+
+def test_the_station_runs_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[object] = []
+
+    class _Program:
+        async def run_until_told(self, ready_file: object) -> None:
+            used.append(type(asyncio.get_running_loop()))
+
+    def application(*_: object, **__: object) -> _Program:
+        return _Program()
+
+    monkeypatch.setattr(app, "application", application)
+    app.run(cast("Configuration", None), http_port=None, ready_file=None)
+    assert used == [StationLoop]
