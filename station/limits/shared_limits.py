@@ -62,7 +62,8 @@ def checked(given: object) -> Wish:
         raise ValueError("must be an object with current_a or power_w")
     told = cast("dict[str, object]", given)
     if unknown := told.keys() - {"current_a", "power_w", "for_s", "by"}:
-        raise ValueError(f"{sorted(unknown)[0]}: is not known")
+        name = min(unknown)
+        raise ValueError(f"{name if name.isprintable() else ascii(name)}: is not known")
     by = told.get("by")
     if by is not None and not (isinstance(by, str) and len(by) <= 50 and by.isprintable()):
         raise ValueError("by: must be a text of at most 50 characters")
