@@ -308,9 +308,9 @@ async def test_a_station_that_is_stopped_says_that_it_is_not_online_any_more(tmp
         async with walking(tmp_path, mqtt={"host": "127.0.0.1", "port": port}) as walk:
             await walk.accepted()
             await until(walk, lambda: peer.heard["online"] == "true")
-        async with asyncio.timeout(3):
-            while peer.heard["online"] != "false":
-                await asyncio.sleep(0.02)
+        async with aiomqtt.Client("127.0.0.1", port) as late, asyncio.timeout(3):
+            await late.subscribe(f"{ROOT}/online")
+            assert (await anext(late.messages)).payload == b"false"
 
 
 async def test_an_unknown_key_that_is_no_text_is_answered_and_ends_no_connection(tmp_path: Path) -> None:
