@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from energy.controller import Controller, SharedLimit
 from energy.limit import LimitSource
@@ -26,6 +27,8 @@ _log = logging.getLogger(__name__)
 USUAL_S = 900.0
 """a limit without a time-out ends after a quarter of an hour: whoever set it may be gone"""
 LONGEST_S = 86_400.0
+_LONGEST_NAME: Final = 50
+_NO_NAME: Final = f"must be a text of at most {_LONGEST_NAME} characters"
 _CORRECTED_S = 1.0
 """a wall time that differs by so much from elapsed time has been corrected"""
 
@@ -52,6 +55,17 @@ class Wish:
     """who asks, for people to read"""
 
 
+def readable(by: str) -> str:
+    """The name of somebody who asks for a limit, as people can read it; the spaces of French in it as well.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if len(by) > _LONGEST_NAME or not re.sub("[\u00a0\u202f]", " ", by).isprintable():
+        raise ValueError(_NO_NAME)
+    return by
+
+
 def checked(given: object) -> Wish:
     """The wish that a JSON value describes.
 
@@ -65,8 +79,13 @@ def checked(given: object) -> Wish:
         name = min(unknown)
         raise ValueError(f"{name if name.isprintable() else ascii(name)}: is not known")
     by = told.get("by")
-    if by is not None and not (isinstance(by, str) and len(by) <= 50 and by.isprintable()):
-        raise ValueError("by: must be a text of at most 50 characters")
+    if by is not None:
+        if not isinstance(by, str):
+            raise ValueError(f"by: {_NO_NAME}")
+        try:
+            readable(by)
+        except ValueError as error:
+            raise ValueError(f"by: {error}") from None
     current_a, power_w = _number(told, "current_a", 1000.0), _number(told, "power_w", 1e6)
     if current_a is None and power_w is None:
         raise ValueError("current_a or power_w: one of them is needed")

@@ -106,6 +106,25 @@ async def test_a_limit_through_the_api_holds_until_its_time_is_over_also_over_a_
         assert (await api.get("/api/load-management"))["reasons"]["1"]["source"] != "user"
 
 
+@pytest.mark.parametrize("by", ["Énergie\u00a0: Nord", "Netz Süd", "50\u202fHz"])
+async def test_every_name_that_the_api_takes_with_a_limit_is_read_again_after_a_restart(
+    tmp_path: Path, by: str
+) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await api.put("/api/load-management/limits/operator", {"current_a": 10, "by": by})
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        assert (await api.get("/api/load-management"))["limits"]["operator"]["by"] == by
+
+
+@pytest.mark.parametrize("by", ["a" * 51, "\x7f", "a\u200bb", "a\nb"])
+async def test_a_name_that_nobody_can_read_is_refused_by_the_api(tmp_path: Path, by: str) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        body = {"current_a": 10, "by": by}
+        assert (await api.client.put("/api/load-management/limits/operator", json=body)).status_code == 422
+        assert walk.life.load.controller.shared == {}
+
+
 @pytest.mark.parametrize("correction", [timedelta(hours=1), timedelta(seconds=-400), timedelta(days=-1)])
 async def test_a_limit_through_the_api_lasts_as_long_as_asked_whatever_the_wall_time_is_corrected_to(
     tmp_path: Path, correction: timedelta

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import FastAPI, HTTPException
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from energy.limit import told
 from station.limits.priorities import HIGHEST
-from station.limits.shared_limits import LONGEST_S, USUAL_S, Setter, Wish
+from station.limits.shared_limits import LONGEST_S, USUAL_S, Setter, Wish, readable
 from station.settings import Settings
 from station.web.api.living import Command, Living, Wait, accepted, maybe_settle
 from station.web.api.status import Json
@@ -24,7 +24,7 @@ class Limiting(Command):
     power_w: Annotated[float, Field(ge=0, le=1e6)] | None = None
     """watts over all phases"""
     for_s: Annotated[float, Field(gt=0, le=LONGEST_S)] = USUAL_S
-    by: Annotated[str, Field(max_length=50, pattern=r"^[^\x00-\x1f]*$")] | None = None
+    by: Annotated[str, AfterValidator(readable)] | None = None
 
 
 class TariffPlan(Command):
