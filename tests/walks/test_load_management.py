@@ -164,6 +164,32 @@ async def test_a_limit_that_makes_no_sense_is_refused(tmp_path: Path, body: dict
         assert walk.life.load.controller.shared == {}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"current_a": NaN}',
+        '{"power_w": 1e999}',
+        '{"current_a": true}',
+        '{"current_a": 10, "for_s": Infinity}',
+        '{"current_a": 10, "by": "\\ud800"}',
+        '{"current_a": 10, "\\ud800": 1}',
+    ],
+)
+async def test_a_limit_that_is_no_number_or_no_text_is_refused_and_says_where(tmp_path: Path, text: str) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        json_text = {"content-type": "application/json"}
+        answer = await api.client.put("/api/load-management/limits/user", content=text, headers=json_text)
+        assert (answer.status_code, answer.json()["detail"][0]["loc"][0]) == (422, "body")
+        assert walk.life.load.controller.shared == {}
+
+
+async def test_a_refusal_does_not_repeat_what_was_given(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        answer = await api.client.put("/api/load-management/limits/user", json={"by": "s3cret" * 10, "pin": "s3cret"})
+        assert answer.status_code == 422
+        assert "s3cret" not in answer.text
+
+
 async def test_cheap_hours_are_waited_for_unless_the_driver_wants_it_now(tmp_path: Path) -> None:
     async with walking(tmp_path, grid=GRID) as walk, visiting(walk) as api:
         await api.put("/api/load-management/tariff", {"mode": "off-peak"})
