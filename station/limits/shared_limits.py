@@ -120,12 +120,12 @@ class SharedLimits:
             try:
                 setter = Setter(name)
                 limit = _saved(setter, json.loads(text))
-                left_s = _left_s(limit, self._clock.now())
+                left_s = min(_left_s(limit, self._clock.now()), _asked_s(json.loads(text)))
             except (ValueError, TypeError, KeyError) as error:
                 _log.error("the saved limit of %s cannot be read and is left out: %s", name, error)
                 continue
             if limit is not None and left_s > 0.0:
-                self._hold(setter, limit, min(left_s, LONGEST_S))
+                self._hold(setter, limit, left_s)
 
     async def run(self) -> None:
         """Save anew what ends at another wall time since the clock was corrected; until cancelled."""
@@ -135,7 +135,7 @@ class SharedLimits:
                 if setter not in self._held:
                     continue
                 try:
-                    await self._facts.save(setter, json.dumps(_text(self._held[setter][0])))
+                    await self._facts.save(setter, self._kept(setter))
                 except StorageError as error:
                     _log.error("the limit of %s is saved with the time before the correction: %s", setter, error)
 
@@ -161,7 +161,7 @@ class SharedLimits:
         self._hold(setter, limit, wish.for_s)
         self._changed()
         _log.info("%s limits all EVSEs: %s A, %s W, until %s", setter, wish.current_a, wish.power_w, until)
-        await self._facts.save(setter, json.dumps(_text(limit)))
+        await self._facts.save(setter, self._kept(setter))
         return limit
 
     async def clear(self, setter: Setter) -> None:
@@ -178,6 +178,12 @@ class SharedLimits:
     def _hold(self, setter: Setter, limit: SharedLimit, for_s: float) -> None:
         self._held[setter] = (limit, self._clock.monotonic() + for_s)
         self._controller.put_shared(setter, limit)
+
+    def _kept(self, setter: Setter) -> str:
+        """What is on the disk of a limit: also how long it holds yet, for a clock that has lost its time with power."""
+        limit, ends_s = self._held[setter]
+        left_s = min(max(0.0, ends_s - self._clock.monotonic()), LONGEST_S)
+        return json.dumps(_text(limit) | {"left_s": left_s})
 
     def _release(self, setter: Setter) -> None:
         self._held.pop(setter, None)
@@ -209,6 +215,12 @@ def _text(limit: SharedLimit) -> dict[str, object]:
 def _left_s(limit: SharedLimit | None, now: datetime) -> float:
     """How long a saved limit holds yet, in seconds."""
     return (limit.until - now).total_seconds() if limit is not None and limit.until is not None else 0.0
+
+
+def _asked_s(told: object) -> float:
+    """How long a saved limit held yet when it was saved; those of older versions do not say."""
+    left_s = _number(cast("dict[str, object]", told), "left_s", LONGEST_S) if told is not None else None
+    return LONGEST_S if left_s is None else left_s
 
 
 def _saved(setter: Setter, told: object) -> SharedLimit | None:

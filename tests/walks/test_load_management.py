@@ -145,6 +145,30 @@ async def test_a_limit_through_the_api_lasts_as_long_as_asked_whatever_the_wall_
         assert (await api.get("/api/load-management"))["limits"] == {}
 
 
+async def test_a_limit_lasts_no_longer_than_asked_where_the_clock_has_lost_its_time_with_the_power(
+    tmp_path: Path,
+) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await api.put("/api/load-management/limits/user", {"current_a": 10, "for_s": 900})
+        await walk.application.lose_power()
+        walk.application.clock.adjust(timedelta(days=-3000))
+        await walk.application.restore_power()
+        await walk.advance(890)
+        assert (await api.evse())["limit"]["source"] == "user"
+        await walk.advance(15)
+        assert (await api.get("/api/load-management"))["limits"] == {}
+
+
+async def test_the_longest_limit_survives_a_restart_at_any_moment(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        for _ in range(5):
+            await walk.advance(1.1)
+            await api.put("/api/load-management/limits/user", {"current_a": 10, "for_s": 86_400})
+            await walk.application.lose_power()
+            await walk.application.restore_power()
+            assert "user" in (await api.get("/api/load-management"))["limits"]
+
+
 async def test_a_limit_that_was_taken_back_does_not_come_back(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await api.put("/api/load-management/limits/operator", {"power_w": 4200, "for_s": 3600})
