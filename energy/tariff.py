@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 
@@ -10,6 +11,8 @@ from metering.frozen import frozen
 
 _RESERVE = timedelta(minutes=15)
 """a charge that must be done at a departure begins so much earlier than it has to by reckoning"""
+_DAY = timedelta(hours=25)
+"""and what a meter's clock is late, or summer time makes longer"""
 
 
 class TariffMode(StrEnum):
@@ -40,15 +43,21 @@ class Hours:
 
     cheap: bool | None = None
     begins: time | None = None
+    """as seen last"""
+    of_late: tuple[datetime, ...] = ()
+    """all of the last day: some tariffs have cheap hours at noon and at night"""
 
     def observe(self, cheap: bool | None, local: datetime) -> Hours:
-        """The meter says now whether it is cheap."""
-        began = self.cheap is False and cheap is True
-        return Hours(cheap, local.time().replace(second=0, microsecond=0) if began else self.begins)
+        """The meter says now whether it is cheap; None: nobody knows, and so not when that changed."""
+        if self.cheap is not False or cheap is not True:
+            return replace(self, cheap=cheap)
+        began = local.replace(second=0, microsecond=0)
+        return Hours(cheap, began.time(), (*_of_late(self.of_late, local), began))
 
     def next_begin(self, local: datetime) -> datetime | None:
         """When they begin next by what has been seen; None before anything was."""
-        return None if self.begins is None else _next(self.begins, local)
+        known = {self.begins, *(began.time() for began in _of_late(self.of_late, local))}
+        return min((_next(at, local) for at in known if at is not None), default=None)
 
 
 @frozen
@@ -96,6 +105,11 @@ def judge(
     if local.astimezone(UTC) >= latest:
         return Verdict(True)
     return Verdict(False, min(latest, begins) if begins is not None else latest)
+
+
+def _of_late(moments: tuple[datetime, ...], local: datetime) -> tuple[datetime, ...]:
+    """Those of the last day."""
+    return tuple(moment for moment in moments if local - moment < _DAY)
 
 
 def _announced(tariff: Tariff | None, local: datetime) -> datetime | None:

@@ -1,12 +1,12 @@
 """Tells an MQTT broker why which current is offered, and takes limits from it.
 
-Below `{topic}/{identity}/`:
+Below `{topic}/{identity}/`, where `%2B` stands for a `+` of the identity, which no topic may have:
 - `evse/{id}/reason` (retained): the limit that binds, as in the API, and what is offered;
 - `evse/{id}/state` (retained): status, charging state, what it draws and has drawn, what is offered and why in words;
 - `evse/{id}/charge-now/set`: whatever is said there, this charge does not wait for cheap hours;
 - `light` (retained): colour, pattern and reason of the status light;
 - `pause` (retained) and `pause/set`: ON or OFF: the owner's limit of 0 A for a day; RESUME ends any limit of the owner;
-- `grid` (retained): what the house draws; `online` (retained, with a last will): true or false;
+- `grid` (retained): what the house draws; `online` (retained, with a last will): true or false, when it is stopped too;
 - `limit/operator/set` and `limit/user/set`: `{"current_a": 10, "for_s": 600}` or `{"power_w": 4200}`; empty: no limit;
 - `limit/{operator|user}` (retained): what holds; `limit/{…}/error`: why the last order was refused.
 
@@ -16,6 +16,7 @@ An order that the broker kept (`retain`) is ignored: it would come back at each 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from typing import TYPE_CHECKING
@@ -40,6 +41,8 @@ _log = logging.getLogger(__name__)
 
 _TELL_EVERY_S = 10.0
 """of what changes slowly; what is decided is told at once"""
+_LEAVE_S = 1.0
+"""a broker that takes longer does not hold up the end of the station"""
 _LONGEST_ORDER = 1000
 _LONGEST_STATE = 255
 """letters that Home Assistant takes as a state"""
@@ -52,7 +55,7 @@ class Mqtt:
         self._config = config
         self._life = life
         self._shown = shown
-        self._root = f"{config.topic}/{shown.identity}"
+        self._root = f"{config.topic}/{shown.identity.replace('+', '%2B')}"
         self._news = asyncio.Event()
         self._told: dict[str, str] = {}
         self._ignored: set[str] = set()
@@ -82,12 +85,11 @@ class Mqtt:
                     await client.subscribe(f"{self._root}/{orders}", qos=1)
                 await self._introduce(client)
                 await self._tell(client, "online", "true")
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._listen(client), name="mqtt-orders")
-                    group.create_task(self._keep_telling(client), name="mqtt-reasons")
-                    group.create_task(self._follow_decisions(), name="mqtt-decisions")
-                    for evse in self._life.station.evses.values():
-                        group.create_task(self._follow(evse), name=f"mqtt-evse-{evse.id}")
+                try:
+                    await self._converse(client)
+                except asyncio.CancelledError:
+                    await self._take_leave(client)
+                    raise
         except MqttError as error:
             raise ConnectionError(f"MQTT broker {config.host}: {error}") from error
         except ExceptionGroup as group:
@@ -95,6 +97,21 @@ class Mqtt:
             if known is None or known.exceptions != group.exceptions:
                 raise
             raise ConnectionError(f"MQTT broker {config.host}: {known.exceptions[0]}") from group
+
+    async def _converse(self, client: Client) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen(client), name="mqtt-orders")
+            group.create_task(self._keep_telling(client), name="mqtt-reasons")
+            group.create_task(self._follow_decisions(), name="mqtt-decisions")
+            for evse in self._life.station.evses.values():
+                group.create_task(self._follow(evse), name=f"mqtt-evse-{evse.id}")
+
+    async def _take_leave(self, client: Client) -> None:
+        """The last will is not carried out for one who says goodbye."""
+        from aiomqtt import MqttError
+
+        with contextlib.suppress(MqttError):
+            await client.publish(f"{self._root}/online", "false", qos=1, retain=True, timeout=_LEAVE_S)
 
     async def _listen(self, client: Client) -> None:
         async for message in client.messages:

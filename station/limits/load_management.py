@@ -22,6 +22,7 @@ from station.limits.derating import Derating, Range
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from energy.grid import GridOrder, GridOrderSource, GridSample, GridSource
     from metering.clock import Clock
@@ -76,7 +77,9 @@ class LoadManagement:
         self._around = around
         self._since = clock.now()
         self._begins_s = clock.monotonic() + random.uniform(0.0, around.restart_delay_max_s)
-        self._told: dict[int, tuple[float, LimitSource | None]] = {}
+        self._own_since: dict[tuple[int, LimitSource], tuple[float, datetime]] = {}
+        """what cable and vehicle limit now, and since when"""
+        self._told: dict[int, tuple[float, LimitSource, str | None]] = {}
         self.decided = Pulse()
         """fires after a decision that changed something"""
         if around.orders is not None:
@@ -208,8 +211,10 @@ class LoadManagement:
             evse.offer(decision)
             if decision.open_now:
                 _log.warning("EVSE %d: the connection would trip before the vehicle follows: contactor opens", evse_id)
-            told = (evse.state.offered_a, binding.source if binding is not None else None)
-            if binding is not None and self._told.get(evse_id) != told:
+            if binding is None:
+                continue
+            told = (evse.state.offered_a, binding.source, binding.by)
+            if self._told.get(evse_id) != told:
                 self._told[evse_id] = told
                 _log.info("EVSE %d may draw %.1f A: %s, %s", evse_id, told[0], binding.source, binding.words)
                 self.decided.fire()
@@ -250,10 +255,8 @@ class LoadManagement:
 
     def _own_limits(self, evse: Evse, *, here: bool) -> tuple[Limit, ...]:
         limits = [Limit(evse.layout.max_current_a, LimitSource.HARDWARE, self._since)]
-        if evse.state.seen.cable_max_a is not None:
-            limits.append(Limit(evse.state.seen.cable_max_a, LimitSource.CABLE, self._since))
-        if lacks_ventilation(evse.state):
-            limits.append(Limit(0.0, LimitSource.VENTILATION, self._since))
+        limits += self._plugged_in(evse.id, LimitSource.CABLE, evse.state.seen.cable_max_a)
+        limits += self._plugged_in(evse.id, LimitSource.VENTILATION, 0.0 if lacks_ventilation(evse.state) else None)
         if (hot := self._heat[evse.id].limit(evse.state.seen.temperature_c, self._clock.now())) is not None:
             limits.append(hot)
         if self._around.tariff is not None and (waits := self._around.tariff.limit_of(evse, wants=here)) is not None:
@@ -262,6 +265,17 @@ class LoadManagement:
             begins = self._clock.now() + timedelta(seconds=wait_s)
             limits.append(Limit(0.0, LimitSource.RESTART_DELAY, self._since, begins))
         return tuple(limits)
+
+    def _plugged_in(self, evse_id: int, source: LimitSource, current_a: float | None) -> list[Limit]:
+        """A limit that came with what is plugged in, since then; none where that does not limit."""
+        key = (evse_id, source)
+        if current_a is None:
+            self._own_since.pop(key, None)
+            return []
+        known = self._own_since.get(key)
+        if known is None or known[0] != current_a:
+            known = self._own_since[key] = (current_a, self._clock.now())
+        return [Limit(current_a, source, known[1])]
 
 
 def _is_unsettled(evse: Evse) -> bool:

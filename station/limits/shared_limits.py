@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from energy.controller import Controller, SharedLimit
 from energy.limit import LimitSource
@@ -26,6 +27,8 @@ _log = logging.getLogger(__name__)
 USUAL_S = 900.0
 """a limit without a time-out ends after a quarter of an hour: whoever set it may be gone"""
 LONGEST_S = 86_400.0
+_LONGEST_NAME: Final = 50
+_NO_NAME: Final = f"must be a text of at most {_LONGEST_NAME} characters"
 _CORRECTED_S = 1.0
 """a wall time that differs by so much from elapsed time has been corrected"""
 
@@ -52,6 +55,17 @@ class Wish:
     """who asks, for people to read"""
 
 
+def readable(by: str) -> str:
+    """The name of somebody who asks for a limit, as people can read it; the spaces of French in it as well.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if len(by) > _LONGEST_NAME or not re.sub("[\u00a0\u202f]", " ", by).isprintable():
+        raise ValueError(_NO_NAME)
+    return by
+
+
 def checked(given: object) -> Wish:
     """The wish that a JSON value describes.
 
@@ -62,10 +76,16 @@ def checked(given: object) -> Wish:
         raise ValueError("must be an object with current_a or power_w")
     told = cast("dict[str, object]", given)
     if unknown := told.keys() - {"current_a", "power_w", "for_s", "by"}:
-        raise ValueError(f"{sorted(unknown)[0]}: is not known")
+        name = min(unknown)
+        raise ValueError(f"{name if name.isprintable() else ascii(name)}: is not known")
     by = told.get("by")
-    if by is not None and not (isinstance(by, str) and len(by) <= 50 and by.isprintable()):
-        raise ValueError("by: must be a text of at most 50 characters")
+    if by is not None:
+        if not isinstance(by, str):
+            raise ValueError(f"by: {_NO_NAME}")
+        try:
+            readable(by)
+        except ValueError as error:
+            raise ValueError(f"by: {error}") from None
     current_a, power_w = _number(told, "current_a", 1000.0), _number(told, "power_w", 1e6)
     if current_a is None and power_w is None:
         raise ValueError("current_a or power_w: one of them is needed")
@@ -100,12 +120,12 @@ class SharedLimits:
             try:
                 setter = Setter(name)
                 limit = _saved(setter, json.loads(text))
-                left_s = _left_s(limit, self._clock.now())
+                left_s = min(_left_s(limit, self._clock.now()), _asked_s(json.loads(text)))
             except (ValueError, TypeError, KeyError) as error:
                 _log.error("the saved limit of %s cannot be read and is left out: %s", name, error)
                 continue
             if limit is not None and left_s > 0.0:
-                self._hold(setter, limit, min(left_s, LONGEST_S))
+                self._hold(setter, limit, left_s)
 
     async def run(self) -> None:
         """Save anew what ends at another wall time since the clock was corrected; until cancelled."""
@@ -115,7 +135,7 @@ class SharedLimits:
                 if setter not in self._held:
                     continue
                 try:
-                    await self._facts.save(setter, json.dumps(_text(self._held[setter][0])))
+                    await self._facts.save(setter, self._kept(setter))
                 except StorageError as error:
                     _log.error("the limit of %s is saved with the time before the correction: %s", setter, error)
 
@@ -141,7 +161,7 @@ class SharedLimits:
         self._hold(setter, limit, wish.for_s)
         self._changed()
         _log.info("%s limits all EVSEs: %s A, %s W, until %s", setter, wish.current_a, wish.power_w, until)
-        await self._facts.save(setter, json.dumps(_text(limit)))
+        await self._facts.save(setter, self._kept(setter))
         return limit
 
     async def clear(self, setter: Setter) -> None:
@@ -158,6 +178,12 @@ class SharedLimits:
     def _hold(self, setter: Setter, limit: SharedLimit, for_s: float) -> None:
         self._held[setter] = (limit, self._clock.monotonic() + for_s)
         self._controller.put_shared(setter, limit)
+
+    def _kept(self, setter: Setter) -> str:
+        """What is on the disk of a limit: also how long it holds yet, for a clock that has lost its time with power."""
+        limit, ends_s = self._held[setter]
+        left_s = min(max(0.0, ends_s - self._clock.monotonic()), LONGEST_S)
+        return json.dumps(_text(limit) | {"left_s": left_s})
 
     def _release(self, setter: Setter) -> None:
         self._held.pop(setter, None)
@@ -189,6 +215,12 @@ def _text(limit: SharedLimit) -> dict[str, object]:
 def _left_s(limit: SharedLimit | None, now: datetime) -> float:
     """How long a saved limit holds yet, in seconds."""
     return (limit.until - now).total_seconds() if limit is not None and limit.until is not None else 0.0
+
+
+def _asked_s(told: object) -> float:
+    """How long a saved limit held yet when it was saved; those of older versions do not say."""
+    left_s = _number(cast("dict[str, object]", told), "left_s", LONGEST_S) if told is not None else None
+    return LONGEST_S if left_s is None else left_s
 
 
 def _saved(setter: Setter, told: object) -> SharedLimit | None:

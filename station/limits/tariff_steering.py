@@ -49,6 +49,8 @@ class TariffSteering:
     def hear(self, sample: GridSample) -> None:
         """The grid meter may tell of prices."""
         if sample.tariff is not None:
+            if not self._known:  # what changed meanwhile changed at a moment that nobody has seen
+                self._hours = self._hours.observe(None, self._local)
             self._tariff, self._told_s = sample.tariff, self._clock.monotonic()
             self._hours = self._hours.observe(cheap_now(TariffMode.OFF_PEAK, sample.tariff), self._local)
 
@@ -74,10 +76,9 @@ class TariffSteering:
         charged_wh = register_wh - self._began_wh.setdefault(evse.id, register_wh) if register_wh is not None else 0.0
         drawn_w = (latest.power_w if latest is not None else None) or 0.0
         self._drawn_w[evse.id] = max(self._drawn_w.get(evse.id, 0.0), drawn_w)
-        known = self._clock.monotonic() - self._told_s < TARIFF_KNOWN_FOR_S
         verdict = judge(
             plan,
-            self._tariff if known else None,
+            self._tariff if self._known else None,
             self._local,
             self._hours,
             charged_wh=charged_wh,
@@ -88,6 +89,10 @@ class TariffSteering:
             return None
         since = self._since.setdefault(evse.id, self._clock.now())
         return Limit(0.0, LimitSource.TARIFF, since, verdict.next_change)
+
+    @property
+    def _known(self) -> bool:
+        return self._clock.monotonic() - self._told_s < TARIFF_KNOWN_FOR_S
 
     @property
     def _local(self) -> datetime:

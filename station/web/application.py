@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Request
+import json
+from typing import cast
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from station.records.database import StorageError
@@ -43,6 +47,7 @@ def build(host: Host) -> FastAPI:
         redoc_url=None,
     )
     api.add_middleware(Gate, host=host)
+    api.add_exception_handler(RequestValidationError, _not_understood)
     api.add_exception_handler(StorageError, _storage_failed)
     api.add_exception_handler(Exception, _failed)
     living = Living(host)
@@ -82,6 +87,15 @@ def _upkeep_routes(api: FastAPI, living: Living, host: Host) -> None:
     residual_routes(api, host, living)
     firmware_routes(api, living, host)
     factory_routes(api, living, host)
+
+
+async def _not_understood(request: Request, error: Exception) -> Response:
+    """Where it is wrong and why, but never what was given: that may be a password, or what no JSON can hold."""
+    del request
+    found = [
+        {key: one[key] for key in ("type", "loc", "msg")} for one in cast("RequestValidationError", error).errors()
+    ]
+    return Response(json.dumps({"detail": found}), 422, media_type="application/json")
 
 
 async def _storage_failed(request: Request, error: Exception) -> JSONResponse:

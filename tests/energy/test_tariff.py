@@ -61,6 +61,19 @@ def test_it_waits_for_the_hours_that_it_has_seen_begin() -> None:
     assert verdict(Plan(OFF_PEAK), late, hours).next_change == EVENING.replace(day=16, hour=22, minute=30)
 
 
+def test_it_waits_for_the_next_of_the_cheap_hours_where_a_day_has_them_twice() -> None:
+    hours, night, noon = Hours(), EVENING.replace(hour=22, minute=30), EVENING.replace(hour=12, minute=30)
+    for day in range(3):
+        for begins in (noon, night):
+            at = begins + timedelta(days=day)
+            hours = hours.observe(False, at - timedelta(minutes=1)).observe(True, at)
+            hours = hours.observe(False, at + timedelta(hours=3))
+    assert hours.next_begin(EVENING + timedelta(days=2)) == night + timedelta(days=2)
+    assert hours.next_begin(night + timedelta(days=2, minutes=1)) == noon + timedelta(days=3)
+    moved = hours.observe(False, noon + timedelta(days=3)).observe(True, noon + timedelta(days=3, hours=1))
+    assert moved.next_begin(noon + timedelta(days=4)) == noon + timedelta(days=4, hours=1)
+
+
 def test_it_does_not_know_when_before_it_has_seen_them() -> None:
     assert verdict(Plan(OFF_PEAK), hours=Hours().observe(True, EVENING)) == Verdict(False)
 

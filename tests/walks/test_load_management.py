@@ -106,6 +106,25 @@ async def test_a_limit_through_the_api_holds_until_its_time_is_over_also_over_a_
         assert (await api.get("/api/load-management"))["reasons"]["1"]["source"] != "user"
 
 
+@pytest.mark.parametrize("by", ["Énergie\u00a0: Nord", "Netz Süd", "50\u202fHz"])
+async def test_every_name_that_the_api_takes_with_a_limit_is_read_again_after_a_restart(
+    tmp_path: Path, by: str
+) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await api.put("/api/load-management/limits/operator", {"current_a": 10, "by": by})
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        assert (await api.get("/api/load-management"))["limits"]["operator"]["by"] == by
+
+
+@pytest.mark.parametrize("by", ["a" * 51, "\x7f", "a\u200bb", "a\nb"])
+async def test_a_name_that_nobody_can_read_is_refused_by_the_api(tmp_path: Path, by: str) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        body = {"current_a": 10, "by": by}
+        assert (await api.client.put("/api/load-management/limits/operator", json=body)).status_code == 422
+        assert walk.life.load.controller.shared == {}
+
+
 @pytest.mark.parametrize("correction", [timedelta(hours=1), timedelta(seconds=-400), timedelta(days=-1)])
 async def test_a_limit_through_the_api_lasts_as_long_as_asked_whatever_the_wall_time_is_corrected_to(
     tmp_path: Path, correction: timedelta
@@ -126,6 +145,30 @@ async def test_a_limit_through_the_api_lasts_as_long_as_asked_whatever_the_wall_
         assert (await api.get("/api/load-management"))["limits"] == {}
 
 
+async def test_a_limit_lasts_no_longer_than_asked_where_the_clock_has_lost_its_time_with_the_power(
+    tmp_path: Path,
+) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await api.put("/api/load-management/limits/user", {"current_a": 10, "for_s": 900})
+        await walk.application.lose_power()
+        walk.application.clock.adjust(timedelta(days=-3000))
+        await walk.application.restore_power()
+        await walk.advance(890)
+        assert (await api.evse())["limit"]["source"] == "user"
+        await walk.advance(15)
+        assert (await api.get("/api/load-management"))["limits"] == {}
+
+
+async def test_the_longest_limit_survives_a_restart_at_any_moment(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        for _ in range(5):
+            await walk.advance(1.1)
+            await api.put("/api/load-management/limits/user", {"current_a": 10, "for_s": 86_400})
+            await walk.application.lose_power()
+            await walk.application.restore_power()
+            assert "user" in (await api.get("/api/load-management"))["limits"]
+
+
 async def test_a_limit_that_was_taken_back_does_not_come_back(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await api.put("/api/load-management/limits/operator", {"power_w": 4200, "for_s": 3600})
@@ -143,6 +186,32 @@ async def test_a_limit_that_makes_no_sense_is_refused(tmp_path: Path, body: dict
         answer = await api.client.put("/api/load-management/limits/user", json=body)
         assert answer.status_code == 422
         assert walk.life.load.controller.shared == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"current_a": NaN}',
+        '{"power_w": 1e999}',
+        '{"current_a": true}',
+        '{"current_a": 10, "for_s": Infinity}',
+        '{"current_a": 10, "by": "\\ud800"}',
+        '{"current_a": 10, "\\ud800": 1}',
+    ],
+)
+async def test_a_limit_that_is_no_number_or_no_text_is_refused_and_says_where(tmp_path: Path, text: str) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        json_text = {"content-type": "application/json"}
+        answer = await api.client.put("/api/load-management/limits/user", content=text, headers=json_text)
+        assert (answer.status_code, answer.json()["detail"][0]["loc"][0]) == (422, "body")
+        assert walk.life.load.controller.shared == {}
+
+
+async def test_a_refusal_does_not_repeat_what_was_given(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        answer = await api.client.put("/api/load-management/limits/user", json={"by": "s3cret" * 10, "pin": "s3cret"})
+        assert answer.status_code == 422
+        assert "s3cret" not in answer.text
 
 
 async def test_cheap_hours_are_waited_for_unless_the_driver_wants_it_now(tmp_path: Path) -> None:

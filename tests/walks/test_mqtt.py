@@ -299,3 +299,36 @@ async def test_home_assistant_is_not_told_where_that_is_switched_off_and_forgets
             await until(walk, lambda: peer.discovered[CONFIG])
         async with walking(tmp_path / "off", mqtt=mqtt | {"discovery": False}) as walk:
             await until(walk, lambda: peer.discovered[CONFIG] == "")
+
+
+async def test_a_station_that_is_stopped_says_that_it_is_not_online_any_more(tmp_path: Path) -> None:
+    """The broker keeps what it was told last, and carries no will out for one who says goodbye."""
+    port = _free_port()
+    async with broker(tmp_path, port), peering(port) as peer:
+        async with walking(tmp_path, mqtt={"host": "127.0.0.1", "port": port}) as walk:
+            await walk.accepted()
+            await until(walk, lambda: peer.heard["online"] == "true")
+        async with aiomqtt.Client("127.0.0.1", port) as late, asyncio.timeout(3):
+            await late.subscribe(f"{ROOT}/online")
+            assert (await anext(late.messages)).payload == b"false"
+
+
+async def test_an_unknown_key_that_is_no_text_is_answered_and_ends_no_connection(tmp_path: Path) -> None:
+    port = _free_port()
+    mqtt = {"host": "127.0.0.1", "port": port}
+    async with broker(tmp_path, port), peering(port) as peer, walking(tmp_path, mqtt=mqtt) as walk:
+        await walk.accepted()
+        await until(walk, lambda: peer.heard["online"] == "true")
+        await peer.order("limit/user/set", '{"\\ud800": 1}')
+        await until(walk, lambda: "is not known" in peer.heard["limit/user/error"])
+
+
+async def test_a_plus_in_the_identity_is_told_as_a_topic_can_hold_it(tmp_path: Path) -> None:
+    port = _free_port()
+    mqtt = {"host": "127.0.0.1", "port": port}
+    async with broker(tmp_path, port), aiomqtt.Client("127.0.0.1", port) as client:
+        await client.subscribe("borne/GATE%2B1/online")
+        async with walking(tmp_path, mqtt=mqtt, station={"identity": "GATE+1"}) as walk:
+            hearing = asyncio.create_task(anext(client.messages))
+            await until(walk, hearing.done)
+            assert (await hearing).payload == b"true"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import FastAPI, HTTPException
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from energy.limit import told
 from station.limits.priorities import HIGHEST
-from station.limits.shared_limits import LONGEST_S, USUAL_S, Setter, Wish
+from station.limits.shared_limits import LONGEST_S, USUAL_S, Setter, Wish, readable
 from station.settings import Settings
 from station.web.api.living import Command, Living, Wait, accepted, maybe_settle
 from station.web.api.status import Json
@@ -19,12 +19,12 @@ from station.web.host import Host
 class Limiting(Command):
     """A limit for all EVSEs together; it ends by itself."""
 
-    current_a: Annotated[float, Field(ge=0, le=1000)] | None = None
+    current_a: Annotated[float, Field(strict=True, ge=0, le=1000)] | None = None
     """amperes per phase"""
-    power_w: Annotated[float, Field(ge=0, le=1e6)] | None = None
+    power_w: Annotated[float, Field(strict=True, ge=0, le=1e6)] | None = None
     """watts over all phases"""
-    for_s: Annotated[float, Field(gt=0, le=LONGEST_S)] = USUAL_S
-    by: Annotated[str, Field(max_length=50, pattern=r"^[^\x00-\x1f]*$")] | None = None
+    for_s: Annotated[float, Field(strict=True, gt=0, le=LONGEST_S)] = USUAL_S
+    by: Annotated[str, AfterValidator(readable)] | None = None
 
 
 class TariffPlan(Command):
@@ -33,14 +33,14 @@ class TariffPlan(Command):
     mode: Literal["none", "off-peak", "avoid-peaks"]
     departure: Annotated[str, Field(pattern=r"^(([01][0-9]|2[0-3]):[0-5][0-9])?$")] = ""
     """local time, such as 07:30; empty: none"""
-    energy_wh: Annotated[int, Field(ge=0, le=200_000)] = 0
+    energy_wh: Annotated[int, Field(strict=True, ge=0, le=200_000)] = 0
     """so much by then"""
 
 
 class Priority(Command):
     """Who is served first where not all can be."""
 
-    priority: Annotated[int, Field(ge=0, le=HIGHEST)]
+    priority: Annotated[int, Field(strict=True, ge=0, le=HIGHEST)]
     """the higher comes first"""
 
 

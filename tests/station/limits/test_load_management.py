@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from energy.controller import Connection, Controller
+from energy.controller import Connection, Controller, SharedLimit
 from energy.grid import GridSample
+from energy.limit import LimitSource
 from energy.profile_store import ProfileStore
 from metering.reading import Phases
 from station.limits.load_management import Influences, LoadManagement
@@ -98,3 +100,32 @@ async def test_a_vehicle_that_has_moved_is_looked_at_before_a_sample_counts(tmp_
         talker.say(it, 36.0)
         await it.clock.advance(0)
         assert it.evse.state.draw_a == 31.5
+
+
+async def test_a_cable_limits_since_it_was_plugged_in(tmp_path: Path) -> None:
+    async with balanced(tmp_path) as (it, _, load):
+        for cable_max_a in (13.0, 20.0, 13.0):
+            await it.clock.advance(60)
+            plugged_at = it.clock.now()
+            await it.see(cable_max_a=cable_max_a)
+            await it.clock.advance(30)
+            told = [(one.current_a, one.since) for one in it.evse.limits if one.source is LimitSource.CABLE]
+            assert told == [(cable_max_a, pytest.approx(plugged_at, abs=timedelta(seconds=1.5)))]
+            await it.see(cable_max_a=None)
+        await it.clock.advance(2)
+        assert LimitSource.CABLE not in {limit.source for limit in it.evse.limits}
+        assert load.reasons[1] is not None
+
+
+async def test_another_one_who_sets_the_same_limit_is_told_as_the_reason_at_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    async with balanced(tmp_path) as (it, _, load):
+        for by in ("solar", "heat pump"):
+            load.controller.put_shared("user", SharedLimit(LimitSource.USER, current_a=10.0, by=by))
+            heard = asyncio.create_task(load.decided.wait())
+            load.poke()
+            await it.clock.advance(0)
+            assert heard.done()
+            assert caplog.messages[-1] == f"EVSE 1 may draw 10.0 A: user, the owner's limit ({by})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from energy.grid import GridSample, Tariff
@@ -30,3 +30,20 @@ async def test_a_charge_that_began_before_its_meter_was_read_is_ready_at_the_dep
         await it.clock.advance(46 * 60)
         steering.hear(GridSample(it.clock.now(), tariff=Tariff(off_peak=False)))
         assert steering.limit_of(it.evse, wants=True) is None
+
+
+async def test_cheap_hours_that_began_while_the_meter_was_silent_began_at_a_moment_that_nobody_knows(
+    tmp_path: Path,
+) -> None:
+    async with post(tmp_path) as it:
+        await it.settings.change(Settings.tariff_mode, "off-peak")
+        steering = TariffSteering(it.settings, it.clock)
+        told: list[datetime | None] = []
+        for silent_s in (10, 3600):
+            for off_peak in (False, True, False):
+                await it.clock.advance(silent_s if off_peak else 10)
+                steering.hear(GridSample(it.clock.now(), tariff=Tariff(off_peak=off_peak)))
+            waits = steering.limit_of(it.evse, wants=True)
+            assert waits is not None
+            told.append(waits.next_change)
+        assert told == [fakes.NOON + timedelta(days=1)] * 2
