@@ -83,6 +83,8 @@ class Bookkeeper:
         """which pages of signed records a transaction has, such as T7,T8; None: none"""
         self._booted_s, self._booted_at = clock.monotonic(), clock.now()
         self._notes: deque[Note] = deque(maxlen=_MOST_NOTES)
+        self._written: Note | None = None
+        """the newest note that is in the journal: a stop may come before it is taken from those that wait"""
         self._due = asyncio.Event()
         self._cursor = 0
         """the newest event that is in the journal"""
@@ -208,9 +210,14 @@ class Bookkeeper:
             await self._in_thread(lambda: self._enter(*unsure))
         while self._notes:
             note = self._notes[0]
-            await self._in_thread(lambda note=note: self.journal.append(note))
+            if note is not self._written:
+                await self._in_thread(lambda note=note: self._write(note))
             if self._notes and self._notes[0] is note:
                 self._notes.popleft()
+
+    def _write(self, note: Note) -> None:
+        self.journal.append(note)
+        self._written = note
 
     async def _follow_events(self) -> None:
         while found := await self._outbox.begun_and_ended(self._cursor, _AT_ONCE):
