@@ -88,13 +88,13 @@ def document_routes(api: FastAPI, living: Living, host: Host) -> None:
     async def report_as_table(month: MonthText, token: Token = None) -> Response:
         life = living.life
         _, charges = await _charges(life, month, token)
-        text = table.heading() + table.rows(charges, zone(life.clock.now(), life.station.settings))
+        text = table.heading() + table.rows(charges, zone(life.station.settings))
         return Response(text, media_type=table.MEDIA_TYPE, headers=attachment(f"charges-{month}.csv"))
 
 
 async def _charges(life: Life, text: str, token: str | None) -> tuple[Month, list[Transaction]]:
     """What ended of what began in a month, of one card or of all, the oldest first."""
-    month, here = Month.named(text), zone(life.clock.now(), life.station.settings)
+    month, here = Month.named(text), zone(life.station.settings)
     search = Search(month.begin(here), month.end(here), token, ongoing=False)
     found = [one async for page in life.transactions.pages(search) for one in page]
     cards = {((one.token or "").casefold(), one.token_type) for one in found}
@@ -126,4 +126,4 @@ def _issuer(host: Host) -> Issuer:
 
 def _occasion(life: Life, language: Language) -> Occasion:
     now = life.clock.now()
-    return Occasion(language, zone(now, life.station.settings), now)
+    return Occasion(language, zone(life.station.settings), now)
