@@ -13,7 +13,7 @@ from metering.ocmf import parse
 from station.billing.transaction_log import Search
 from station.commissioning.report import read_report
 from station.documents import table
-from station.documents.occasion import Issuer, Month, Occasion, Proof
+from station.documents.occasion import Issuer, Month, Occasion, Proof, SignedBy
 from station.documents.words import Language
 from station.local_time import zone
 from station.metrology.signed_container import signed_container
@@ -109,14 +109,14 @@ async def _proof(life: Life, transaction_id: str) -> Proof | None:
     if not records:
         return None
     keys = {key.fingerprint: key for key in await life.metrology.records.keys()}
-    key = keys[records[-1].fingerprint]
+    key = next((keys[one.fingerprint] for one in reversed(records) if one.fingerprint in keys), None)
     texts = tuple(one.text for one in records)
     container = signed_container(records, keys).encode()
     parsed = (payloads.read(parse, text.encode()) for text in texts)
     readings = [reading for record in parsed if record is not None for reading in record.readings]
     registers_wh = frozenset(reading.wh for reading in readings if reading.wh is not None)
-    by_meter = key.signer == "meter"
-    return Proof(texts, container, key.spki, key.fingerprint, by_meter=by_meter, registers_wh=registers_wh)
+    signed_by = SignedBy(key.spki, key.fingerprint, meter=key.signer == "meter") if key is not None else None
+    return Proof(texts, container, signed_by, registers_wh)
 
 
 def _issuer(host: Host) -> Issuer:
