@@ -223,6 +223,14 @@ def test_no_text_breaks_a_receipt(serial: str, reason: str) -> None:
     assert receipt(one, replace(ISSUER, name=serial), None, occasion()).startswith(b"%PDF-")
 
 
+def test_a_receipt_whose_key_is_spoilt_still_carries_its_records() -> None:
+    pdf, said = receipt(transaction(), ISSUER, replace(PROOF, signed_by=None), occasion()), words("en")
+    assert PROOF.container in streams(pdf)
+    assert "3044AA" in text(pdf)
+    assert said.signed_by_station not in text(pdf)
+    assert said.unsigned not in text(pdf)
+
+
 # The report of a month
 
 
@@ -233,14 +241,6 @@ def charges(count: int) -> list[Transaction]:
         begin = NOON + timedelta(hours=3 * number)
         made.append(transaction(number=number + 1, began_at=begin, ended_at=begin + timedelta(hours=2)))
     return made
-
-
-def test_a_receipt_whose_key_is_spoilt_still_carries_its_records() -> None:
-    pdf, said = receipt(transaction(), ISSUER, replace(PROOF, signed_by=None), occasion()), words("en")
-    assert PROOF.container in streams(pdf)
-    assert "3044AA" in text(pdf)
-    assert said.signed_by_station not in text(pdf)
-    assert said.unsigned not in text(pdf)
 
 
 def test_a_month_begins_and_ends_where_clocks_at_the_station_say() -> None:
@@ -266,6 +266,14 @@ def test_the_sums_of_a_month_are_those_of_what_can_be_billed() -> None:
         3,
     )
     assert sums([]) == Sums(0, Decimal(0), {}, {}, 0)
+
+
+def test_a_register_that_went_back_takes_nothing_from_the_energy_of_a_month() -> None:
+    """Where nothing had a price no bill says so."""
+    good = transaction()
+    back = transaction(end=replace(good.end, energy_wh=Decimal("400.000")), bill=None, prices=None)
+    assert not billable(back)
+    assert (sums([good, back]).energy_wh, sums([good, back]).left_out) == (Decimal("20000.000"), 1)
 
 
 @given(st.lists(st.integers(0, 10**8).map(lambda milli: Decimal(milli) / 1000), max_size=40))
