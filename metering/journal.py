@@ -51,6 +51,8 @@ class RegisterJournal:
         self._torn = b""
         self._cut_off = False
         self._number = 0
+        self._refused: JournalEntry | None = None
+        """the disk did not confirm it; it may be in the file all the same"""
 
     def load(self) -> None:
         """Find the end of the journal, and what a power cut left there. Does not prove the rest: see `verify`.
@@ -88,9 +90,10 @@ class RegisterJournal:
             digest = hashlib.sha256(self._torn).hexdigest()
             details: Details = {"bytes": len(self._torn), "sha256": digest}
             self._write(replace(note, event=JournalEvent.TORN, details=details, evse=None))
-        if self.last is not None and self.last.holds(note):  # of a write that failed at its very end
-            self._confirm(self.last)
-            return self.last
+        refused, last = self._refused, self.last
+        if refused is not None and last is not None and last.hash == refused.hash and last.holds(note):
+            self._confirm(last)  # of a write that failed at its very end
+            return last
         return self._write(note)
 
     def entries(self, after: int = 0) -> Iterator[JournalEntry]:
@@ -145,11 +148,12 @@ class RegisterJournal:
             if fresh:
                 _sync_folder(self._file.parent)
         except OSError as error:
+            self._refused = entry
             with contextlib.suppress(JournalError):
                 self._find_end()
                 self._number = max(self._number, self.last.number if self.last is not None else 0)
             raise JournalError(f"{error.filename or self._file}: {error.strerror}") from error
-        self.last, self._number, self._torn, self._cut_off = entry, entry.number, b"", False
+        self.last, self._number, self._torn, self._cut_off, self._refused = entry, entry.number, b"", False, None
         self._name_last(entry)
         return entry
 
@@ -160,7 +164,7 @@ class RegisterJournal:
                 os.fsync(file.fileno())
         except OSError as error:
             raise JournalError(f"{self._file}: {error.strerror}") from error
-        self._cut_off = False
+        self._cut_off, self._refused = False, None
         self._name_last(entry)
 
     def _name_last(self, entry: JournalEntry) -> None:

@@ -49,7 +49,7 @@ class JournalEvent(StrEnum):
     UNSIGNED = "unsigned"
     """a reading that was to be signed is not"""
     CLOCK = "clock"
-    """the wall time was corrected"""
+    """the wall time was corrected: with the old time and the new one, or small corrections of an hour together"""
     TIME_CORRECTED = "time-corrected"
     """the times of a transaction that began without a known time"""
     TAMPER = "tamper"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -287,7 +288,35 @@ def next_aligned(now: datetime, interval_s: int) -> datetime:
 
 def thin_out(values: Sequence[MeterValue], most: int) -> tuple[MeterValue, ...]:
     """At most `most` values, or as many as a bill needs; which, `places_left` says (E06.FR.13)."""
-    return tuple(values[place] for place in places_left(values, most))
+    return tuple(left_at(values, places_left(values, most)))
+
+
+def left_at(values: Sequence[MeterValue], places: Sequence[int]) -> list[MeterValue]:
+    """The values at these places, in order. Their intervals count what went with the others before them.
+
+    An interval counts from the sample before of its series: the intervals that are left still add up to the total.
+    """
+    stay = frozenset(places)
+    left: list[MeterValue] = []
+    gone: dict[tuple[bool, Measurand, str | None], float] = defaultdict(float)
+    for place, value in enumerate(values):
+        if place in stay:
+            samples = (replace(one, value=_sum(one.value, gone.pop(_chain(one), 0.0))) for one in value.samples)
+            left.append(replace(value, samples=tuple(samples)))
+        else:
+            for one in value.samples:
+                if one.measurand in _INTERVALS:
+                    gone[_chain(one)] += one.value
+    return left
+
+
+def _chain(one: SampledValue) -> tuple[bool, Measurand, str | None]:
+    """What tells the intervals of one series from those of another: what is aligned with the clock counts apart."""
+    return one.context is Context.SAMPLE_CLOCK, one.measurand, one.phase
+
+
+def _sum(value: float, gone: float) -> float:
+    return round(value + gone, REGISTER_DECIMALS) if gone else value
 
 
 def places_left(values: Sequence[MeterValue], most: int) -> list[int]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def local_time(now: datetime, settings: Settings) -> datetime:
     """This moment as a clock on the wall shows it."""
-    return now.astimezone(zone(now, settings))
+    return now.astimezone(zone(settings))
 
 
 def as_written(moment: datetime, settings: Settings) -> datetime:
@@ -21,12 +21,12 @@ def as_written(moment: datetime, settings: Settings) -> datetime:
         OverflowError: it is beyond the calendar.
     """
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=zone(moment.replace(tzinfo=UTC), settings))
+        moment = moment.replace(tzinfo=zone(settings))
     return moment.astimezone(UTC)
 
 
-def zone(now: datetime, settings: Settings) -> tzinfo:
-    """What clocks here go by (part 2, TimeZone, TimeOffset and their next transition).
+def zone(settings: Settings) -> tzinfo:
+    """What clocks here go by, before and after the next transition (part 2, TimeZone, TimeOffset).
 
     A time zone outweighs an offset: it knows its summer time itself.
     """
@@ -34,10 +34,39 @@ def zone(now: datetime, settings: Settings) -> tzinfo:
         from zoneinfo import ZoneInfo
 
         return ZoneInfo(settings.time_zone)
-    offset, due = settings.time_offset, settings.next_time_offset_transition
-    if settings.time_offset_next_transition and due is not None and now >= due:
-        offset = settings.time_offset_next_transition
-    return timezone(_offset(offset)) if offset else UTC
+    before = _offset(settings.time_offset) if settings.time_offset else timedelta(0)
+    due, following = settings.next_time_offset_transition, settings.time_offset_next_transition
+    return _Changing(before, due.astimezone(UTC), _offset(following)) if following and due else timezone(before)
+
+
+class _Changing(tzinfo):
+    """An offset up to a moment, and another one from then on: a day beyond it has its own."""
+
+    def __init__(self, before: timedelta, due: datetime, after: timedelta) -> None:
+        self._before, self._after = before, after
+        self._due = due.replace(tzinfo=None)
+
+    def utcoffset(self, dt: datetime | None) -> timedelta:
+        """What clocks are ahead of UTC; of an hour shown twice or left out `fold` says which (PEP 495)."""
+        if dt is None:
+            return self._before
+        offsets = self._before, self._after
+        changes = self._due + (min(offsets) if dt.fold else max(offsets))
+        return self._after if dt.replace(tzinfo=None) >= changes else self._before
+
+    def fromutc(self, dt: datetime) -> datetime:
+        """What clocks show at a moment of UTC."""
+        behind = dt.replace(tzinfo=None) - self._due
+        after = behind >= timedelta(0)
+        again = after and behind < self._before - self._after
+        return (dt + (self._after if after else self._before)).replace(fold=int(again))
+
+    def dst(self, dt: datetime | None) -> timedelta | None:
+        """Nobody has told which of the two is summer time."""
+
+    def tzname(self, dt: datetime | None) -> str:
+        """Such as UTC+02:00."""
+        return timezone(self.utcoffset(dt)).tzname(dt)
 
 
 def _offset(text: str) -> timedelta:

@@ -56,6 +56,10 @@ class Switched:
     on: bool
 
 
+class _HungUpError(MeterError):
+    """The other side has ended the connection."""
+
+
 Trace = Callable[[bool, bytes], bytes]
 """told of bytes, and whether they are being sent; gives them back"""
 
@@ -69,8 +73,9 @@ class Wire:
     settings: str
     silence_s: float
     """seconds to keep silent before a request"""
-    dial: Callable[[float, Trace], Client]
-    """makes a client, not yet connected, that waits so many seconds for anything, and tells what goes over the wire"""
+    dial: Callable[[float, Trace, Callable[[bool], None]], Client]
+    """makes a client, not yet connected, that waits so many seconds for anything, and tells what goes over the wire and
+    that the connection is made or ended"""
 
 
 class Bus:
@@ -86,6 +91,10 @@ class Bus:
         self.timeout_s = 0.0
         self.connections = 0
         """how many connections were made so far"""
+        self._answered_on = 0
+        """the connection that brought the newest answer"""
+        self._asking: asyncio.Timeout | None = None
+        """ends the wait for an answer, when nobody is there any more who could give it"""
         self._client: Client | None = None
         self._heard_before = b""
         self._turn = asyncio.Lock()
@@ -200,14 +209,33 @@ class Bus:
         return answer.registers
 
     async def _exchange(self, who: str, unit: int, block: Block | Written | Switched) -> ModbusPDU:
+        """The answer to one request, which may be a refusal.
+
+        Gateways are about that hang up after each answer, and it may be known only once the next question is on its
+        way. So a connection that has brought answers and ends under a question is made anew, once, and the question
+        asked again. An order is not given twice: it may have been carried out.
+        """
+        try:
+            return await self._exchange_once(who, unit, block)
+        except _HungUpError:
+            if not isinstance(block, Block) or self._answered_on != self.connections:
+                raise
+            return await self._exchange_once(who, unit, block)
+
+    async def _exchange_once(self, who: str, unit: int, block: Block | Written | Switched) -> ModbusPDU:
         answered = False
         try:
             client = await self._connected(who)
             await self._real.sleep(self.wire.silence_s)
-            answer = await self._ask(client, who, unit, block)
-            answered = True
+            try:
+                async with asyncio.timeout(None) as self._asking:
+                    answer = await self._ask(client, who, unit, block)
+            except TimeoutError:
+                raise _HungUpError(f"{who}: hangs up before it answers") from None
+            answered, self._answered_on = True, self.connections
             return answer
         finally:
+            self._asking = None
             if not answered:  # what comes late must not be taken for the answer to the next request
                 self._hang_up()
 
@@ -215,7 +243,7 @@ class Bus:
         if self._client is not None and not self._client.connected:
             self._hang_up()
         if self._client is None:
-            self._client = self.wire.dial(self.timeout_s, self._heard)
+            self._client = self.wire.dial(self.timeout_s, self._heard, self._told)
             try:
                 reached = await self._client.connect()
             except (ValueError, termios.error) as failure:  # a host name or a setting that cannot be
@@ -227,8 +255,7 @@ class Bus:
         return self._client
 
     async def _ask(self, client: Client, who: str, unit: int, block: Block | Written | Switched) -> ModbusPDU:
-        """The answer to one request, which may be a refusal."""
-        from pymodbus.exceptions import ModbusException
+        from pymodbus.exceptions import ConnectionException, ModbusException
 
         try:
             if isinstance(block, Switched):
@@ -240,6 +267,9 @@ class Bus:
             else:
                 ask = client.read_holding_registers if block.function == 3 else client.read_input_registers
                 answer = await ask(block.address, count=block.count, device_id=unit)
+        except ConnectionException as failure:  # ended before the question was on its way
+            _heed_cancellation()
+            raise _HungUpError(f"{who}: hangs up before it answers") from failure
         except ModbusException as failure:
             _heed_cancellation()
             raise MeterError(f"{who}: gives no answer within {self.timeout_s:g} s") from failure
@@ -250,6 +280,11 @@ class Bus:
         if not answer.isError() and given != (block.function, block.count):
             raise MeterError(f"{who}: answered another question than registers from {block.address} on")
         return answer
+
+    def _told(self, connected: bool) -> None:
+        """The connection is made or, by the other side, ended: pymodbus would wait for the answer all the same."""
+        if not connected and self._asking is not None:
+            self._asking.reschedule(asyncio.get_running_loop().time())
 
     def _heard(self, sending: bool, data: bytes) -> bytes:
         """Let the tap hear it; pymodbus tells of what came with all that came before it of an answer."""
@@ -294,9 +329,16 @@ def tcp_wire(host: str, port: int, *, rtu: bool) -> Wire:
     _quieten()
     framer = FramerType.RTU if rtu else FramerType.SOCKET
 
-    def dial(timeout_s: float, trace: Trace) -> Client:
+    def dial(timeout_s: float, trace: Trace, told: Callable[[bool], None]) -> Client:
         return AsyncModbusTcpClient(
-            host, port=port, framer=framer, timeout=timeout_s, retries=0, reconnect_delay=0, trace_packet=trace
+            host,
+            port=port,
+            framer=framer,
+            timeout=timeout_s,
+            retries=0,
+            reconnect_delay=0,
+            trace_packet=trace,
+            trace_connect=told,
         )
 
     # A serial server has itself waited for silence to know that the answer was over.
@@ -309,7 +351,7 @@ def serial_wire(device: str, line: SerialLine) -> Wire:
 
     _quieten()
 
-    def dial(timeout_s: float, trace: Trace) -> Client:
+    def dial(timeout_s: float, trace: Trace, told: Callable[[bool], None]) -> Client:
         return AsyncModbusSerialClient(
             device,
             baudrate=line.baud,
@@ -319,6 +361,7 @@ def serial_wire(device: str, line: SerialLine) -> Wire:
             retries=0,
             reconnect_delay=0,
             trace_packet=trace,
+            trace_connect=told,
         )
 
     # /dev/serial/by-id/… and /dev/ttyUSB0 may be the same wire.

@@ -36,7 +36,8 @@ class Sums:
 
 def billable(one: Transaction) -> bool:
     """Whether the registers prove what a transaction took."""
-    return one.energy_wh is not None and not one.begin.substitute and not one.end.substitute and one.objection is None
+    proven = one.energy_wh is not None and one.energy_wh >= 0  # a register that went back is another one
+    return proven and not one.begin.substitute and not one.end.substitute and one.objection is None
 
 
 def sums(transactions: Sequence[Transaction]) -> Sums:

@@ -22,6 +22,17 @@ class Issuer:
 
 
 @frozen
+class SignedBy:
+    """Whose key it was."""
+
+    public_key: bytes
+    """SubjectPublicKeyInfo, DER"""
+    fingerprint: str
+    meter: bool
+    """the meter signed; else the station"""
+
+
+@frozen
 class Proof:
     """What was signed of a transaction."""
 
@@ -29,11 +40,8 @@ class Proof:
     """the signed records (OCMF), in order"""
     container: bytes
     """the same as a file that transparency software opens (XML)"""
-    public_key: bytes
-    """SubjectPublicKeyInfo, DER"""
-    fingerprint: str
-    by_meter: bool
-    """the meter signed; else the station"""
+    signed_by: SignedBy | None
+    """None: flash memory has spoilt the key, or which it was; the records stand alone"""
     registers_wh: frozenset[Decimal]
     """the registers that the records tell"""
 

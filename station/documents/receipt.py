@@ -141,12 +141,12 @@ def _signature(sheet: Sheet, proof: Proof | None, words: Words) -> None:
         sheet.note(words.unsigned)
         return
     sheet.attach("record.xml", proof.container, words.signature)
-    signed_by = words.signed_by_meter if proof.by_meter else words.signed_by_station
-    sheet.coded(
-        f"{signed_by} {words.how_to_check}",
-        proof.public_key.hex().upper(),
-        [(words.fingerprint, proof.fingerprint), (words.public_key, proof.public_key.hex())],
-    )
+    if (by := proof.signed_by) is not None:
+        sheet.coded(
+            f"{words.signed_by_meter if by.meter else words.signed_by_station} {words.how_to_check}",
+            by.public_key.hex().upper(),
+            [(words.fingerprint, by.fingerprint), (words.public_key, by.public_key.hex())],
+        )
     sheet.prints([(f"{words.signature} {place}", _signed_part(one)) for place, one in enumerate(proof.records, 1)])
 
 

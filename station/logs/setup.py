@@ -68,7 +68,10 @@ def _formatter(config: LogConfig, *, terminal: bool) -> logging.Formatter:
 
 
 class HumanFormatter(logging.Formatter):
-    """`2026-03-01 12:00:00.000Z INFO    station.evse: message (evse=1)`; a traceback follows on its own lines."""
+    """`2026-03-01 12:00:00.000Z INFO    station.evse: message (evse=1)`; a traceback follows on its own lines.
+
+    Lines of the station begin with a year: what an exception quotes that begins with a digit too is moved in.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """One line in UTC."""
@@ -76,7 +79,8 @@ class HumanFormatter(logging.Formatter):
         extras = ", ".join(f"{name}={value}" for name, value in _extras(record).items())
         text = f"{record.getMessage()} ({extras})" if extras else record.getMessage()
         line = f"{time}Z {record.levelname:7} {record.name}: {_on_one_line(text)}"
-        return "\n".join([line, *_traceback(self, record)])
+        behind = [_beneath(part) for text in _traceback(self, record) for part in text.splitlines()]
+        return "\n".join([line, *behind])
 
 
 class JsonFormatter(logging.Formatter):
@@ -108,6 +112,10 @@ def _extras(record: logging.LogRecord) -> dict[str, object]:
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
     found = [formatter.formatException(record.exc_info)] if record.exc_info else []
     return [*found, formatter.formatStack(record.stack_info)] if record.stack_info else found
+
+
+def _beneath(text: str) -> str:
+    return f"  {_on_one_line(text)}" if text[:1].isdigit() else _on_one_line(text)
 
 
 def _on_one_line(text: str) -> str:

@@ -20,6 +20,7 @@ from metering.journal_entry import JournalEvent, Note
 from station.billing.price import exact_wh
 from station.evse_state import all_faults, blocking_faults
 from station.metrology.fault_episodes import QUIET_S, FaultEpisodes
+from station.metrology.small_corrections import SmallCorrections
 from station.metrology.time_keeper import NOBODY_TOLD
 from station.model import EventType, Fault, TransactionEvent
 from station.records.corrections import Correction
@@ -83,6 +84,8 @@ class Bookkeeper:
         """which pages of signed records a transaction has, such as T7,T8; None: none"""
         self._booted_s, self._booted_at = clock.monotonic(), clock.now()
         self._notes: deque[Note] = deque(maxlen=_MOST_NOTES)
+        self._written: Note | None = None
+        """the newest note that is in the journal: a stop may come before it is taken from those that wait"""
         self._due = asyncio.Event()
         self._cursor = 0
         """the newest event that is in the journal"""
@@ -90,6 +93,7 @@ class Bookkeeper:
         """an event whose entry the disk has not confirmed: it may be in the journal already"""
         self._first = 0
         """the newest event of the lives before this one"""
+        self._small = SmallCorrections(clock, lambda details: self.note(JournalEvent.CLOCK, details))
         self._opened = False
         self._versions: dict[str, str] = {}
         self._reason = ""
@@ -97,7 +101,7 @@ class Bookkeeper:
             transaction, correction.by, lambda at: correction.moment(at, clock.now()), begun=begun
         )
         sources.outbox.on_corrected = self._times_corrected
-        sources.outbox.on_append.append(lambda _: self._due.set())
+        sources.outbox.on_append.append(self._recorded)
         sources.time.on_corrected.append(self._corrected)
         sources.prices.on_change = lambda new: self.note(JournalEvent.PRICES, _told(new))
         sources.meters.note = self.note
@@ -179,9 +183,15 @@ class Bookkeeper:
         Raises:
             JournalError, StorageError: the disk refuses; the next start does it.
         """
+        self._small.tell()
         await self._open()
         await self._write_notes()
         await self._follow_events()
+
+    def _recorded(self, event: TransactionEvent) -> None:
+        if event.event_type is not EventType.UPDATED:
+            self._small.tell()  # before the begin or the end
+        self._due.set()
 
     def _refused(self, reason: str, evse_id: int) -> None:
         self.note(JournalEvent.METER_REFUSED, {"reason": reason}, evse_id)
@@ -208,9 +218,14 @@ class Bookkeeper:
             await self._in_thread(lambda: self._enter(*unsure))
         while self._notes:
             note = self._notes[0]
-            await self._in_thread(lambda note=note: self.journal.append(note))
+            if note is not self._written:
+                await self._in_thread(lambda note=note: self._write(note))
             if self._notes and self._notes[0] is note:
                 self._notes.popleft()
+
+    def _write(self, note: Note) -> None:
+        self.journal.append(note)
+        self._written = note
 
     async def _follow_events(self) -> None:
         while found := await self._outbox.begun_and_ended(self._cursor, _AT_ONCE):
@@ -301,8 +316,11 @@ class Bookkeeper:
             "correction_s": round(correction.total_seconds(), 3),
             "status_before": before.status.value,
         }
-        self.note(JournalEvent.CLOCK, details)
-        if before.source in NOBODY_TOLD:
+        anew = before.source in NOBODY_TOLD
+        if anew or before != self._time.quality or not self._small.take(correction.total_seconds()):
+            self._small.tell()
+            self.note(JournalEvent.CLOCK, details)
+        if anew:
             wrong = Correction(self._first, by=correction, since=self._booted_at, until=now - correction)
             self._outbox.correct_times(wrong)
         self._booted_at += correction

@@ -21,6 +21,7 @@ _CONTEXTS: Final = {
 def signed_container(records: Sequence[SignedRecord], keys: Mapping[str, KnownKey]) -> str:
     """At least one record, in order, with the keys that made them, by fingerprint.
 
+    Where flash memory has spoilt a key, or which it was, the record stands alone: who checks it may have the key.
     Transactions have numbers there: that of the first record is one of a kind.
     """
     transaction = str(records[0].number)
@@ -28,7 +29,7 @@ def signed_container(records: Sequence[SignedRecord], keys: Mapping[str, KnownKe
         [
             Enclosed(
                 one.text.encode(),
-                keys[one.fingerprint].spki.hex(),
+                keys[one.fingerprint].spki.hex() if one.fingerprint in keys else "",
                 _CONTEXTS.get(one.reason, "Transaction.End"),
                 transaction,
             )

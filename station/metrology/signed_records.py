@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from metering.frozen import frozen
+from metering.ocmf_signer import fingerprint
 from station.records.payloads import read
 
 if TYPE_CHECKING:
@@ -80,15 +81,15 @@ class SignedRecords:
             values,
         )
 
-    async def next_page(self, fingerprint: str, context: str) -> int:
-        """The page after the last one of a key.
+    async def next_page(self, key: str, context: str) -> int:
+        """The page after the last one of a key, which its fingerprint names.
 
         Raises:
             StorageError: the disk cannot be read.
         """
         rows = await self._database.rows(
             "SELECT COALESCE(MAX(page), 0) + 1 FROM signed_records WHERE fingerprint = ? AND context = ?",
-            (fingerprint, context),
+            (key, context),
         )
         return int(str(rows[0][0]))
 
@@ -115,27 +116,25 @@ class SignedRecords:
         return _readable(rows)
 
     async def keys(self) -> list[KnownKey]:
-        """Every key that there ever was, the oldest first.
+        """Every key that there ever was and can be read, the oldest first.
+
+        A key that flash memory has spoilt has another fingerprint: it is nobody's, and no record is checked with it.
 
         Raises:
             StorageError: the disk cannot be read.
         """
-        rows = await self._database.rows(
-            "SELECT fingerprint, evse_id, signer, spki, since FROM signing_keys ORDER BY rowid"
-        )
-        return [
-            KnownKey(str(name), int(str(evse_id)), str(signer), _bytes(spki), read(datetime.fromisoformat, str(since)))
-            for name, evse_id, signer, spki, since in rows
-        ]
+        rows = await self._database.rows("SELECT evse_id, signer, spki, since FROM signing_keys ORDER BY rowid")
+        return [key for row in rows if (key := read(_key, row)) is not None]
 
     async def learn(self, key: KnownKey) -> None:
-        """Keep a public key; one that is known already stays as it is.
+        """Keep a public key; one that is known already stays as it is, but for what flash memory has spoilt.
 
         Raises:
             StorageError: it is not on disk.
         """
         await self._database.write(
-            "INSERT OR IGNORE INTO signing_keys (fingerprint, evse_id, signer, spki, since) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO signing_keys (fingerprint, evse_id, signer, spki, since) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (fingerprint) DO UPDATE SET spki = excluded.spki WHERE spki IS NOT excluded.spki",
             (key.fingerprint, key.evse_id, key.signer, key.spki, (key.since or self._clock.now()).isoformat()),
         )
 
@@ -145,10 +144,10 @@ def _readable(rows: Iterable[Row]) -> list[SignedRecord]:
 
 
 def _record(row: Row) -> SignedRecord:
-    number, evse_id, fingerprint, context, page, transaction_id, reason, taken_at, energy_wh, text = row
+    number, evse_id, of_key, context, page, transaction_id, reason, taken_at, energy_wh, text = row
     return SignedRecord(
         int(str(evse_id)),
-        str(fingerprint),
+        str(of_key),
         str(context),
         int(str(page)),
         str(transaction_id) if transaction_id is not None else None,
@@ -160,5 +159,9 @@ def _record(row: Row) -> SignedRecord:
     )
 
 
-def _bytes(value: Value) -> bytes:
-    return value if isinstance(value, bytes) else b""
+def _key(row: Row) -> KnownKey:
+    evse_id, signer, spki, since = row
+    if not isinstance(spki, bytes):
+        raise ValueError("a public key is no blob")
+    known_since = read(datetime.fromisoformat, str(since))
+    return KnownKey(fingerprint(spki), int(str(evse_id)), str(signer), spki, known_since)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from metering.sampling import MOST_ENDED_VALUES, divides_a_bill, places_left
+from metering.sampling import MOST_ENDED_VALUES, divides_a_bill, left_at, places_left
 from station.records import payloads
 
 if TYPE_CHECKING:
@@ -60,13 +60,24 @@ class KeptForEnd:
 
         Then every second of those goes as well: that is a grid meter that is broken, and the signed records have all.
         """
-        kept = await self._numbered(transaction_id)
-        values = [value for _, value in kept]
-        stay = set(places_left(values, _MOST))
-        if len(stay) > _MOST:
-            stay -= set([place for place in sorted(stay) if divides_a_bill(values[place])][-2::-2])
-        gone = [(number,) for place, (number, _) in enumerate(kept) if place not in stay]
-        await self._database.write_many("DELETE FROM ended_samples WHERE id = ?", gone)
+        async with self._corrections.turn:
+            kept = await self._numbered(transaction_id)
+            values = [value for _, value in kept]
+            stay = set(places_left(values, _MOST))
+            if len(stay) > _MOST:
+                stay -= set([place for place in sorted(stay) if divides_a_bill(values[place])][-2::-2])
+            places = sorted(stay)
+            now = zip(places, left_at(values, places), strict=True)
+            await self._database.write_together(
+                (
+                    "DELETE FROM ended_samples WHERE id = ?",
+                    [(one[0],) for at, one in enumerate(kept) if at not in stay],
+                ),
+                (
+                    "UPDATE ended_samples SET payload = ? WHERE id = ?",
+                    [(payloads.of_value(value), kept[at][0]) for at, value in now if value != values[at]],
+                ),
+            )
 
     async def await_end(self, event: TransactionEvent) -> None:
         """A transaction has ended, and what its meter shows is not known yet: keep how it ended until it is recorded.

@@ -106,8 +106,9 @@ class Recorder:
                 await self._changed.wait()
                 continue
             event = await self._with_meter_values(self._waiting[0])
+            await self._keep_first(event.transaction_id)  # before: a power cut in between must not leave it out
             recorded = await self._append(self._with_public_key(event))
-            await self._keep_first(recorded.transaction_id)
+            await self._keep_first(event.transaction_id)  # a disk that refused it may take it now
             self._awaits_meter = False
             self._waiting.popleft()
             self._changed.fire()
@@ -187,10 +188,10 @@ class Recorder:
 
     async def _keep_first(self, transaction_id: str) -> None:
         """The value of the start belongs into the end too (SampledDataTxEndedInterval)."""
-        first, self._first = self._first, ()
         try:
-            for value in first:
-                await self._outbox.for_end.keep(transaction_id, value)
+            while self._first:
+                await self._outbox.for_end.keep(transaction_id, self._first[0])
+                self._first = self._first[1:]
         except StorageError as error:
             _log.error("the first sample for the end of transaction %s is not on disk: %s", transaction_id, error)
 

@@ -233,6 +233,24 @@ def test_a_disk_that_refuses_is_said_and_nothing_counts(tmp_path: Path, monkeypa
     assert journal.verify().broken is None
 
 
+def test_the_same_twice_in_one_moment_is_two_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = opened(tmp_path)
+    journal.append(note(0))
+    journal.append(note(0))
+    assert [entry.number for entry in journal.entries()] == [2, 1]
+
+    def full(path: str, flags: int) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:  # nothing of the third gets into the file
+        patched.setattr("metering.journal._private", full)
+        with pytest.raises(JournalError, match="No space"):
+            journal.append(note(0))
+    journal.append(note(0))
+    assert [entry.number for entry in journal.entries()] == [3, 2, 1]
+    assert journal.verify().broken is None
+
+
 def test_ten_years_are_proven_within_a_moment_and_a_megabyte(tmp_path: Path) -> None:
     last: JournalEntry | None = None
     lines: list[bytes] = []

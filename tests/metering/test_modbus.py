@@ -8,7 +8,7 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -281,6 +281,48 @@ async def test_a_connection_that_broke_between_two_readings_is_made_again_at_onc
     await bench.clock.sleep(0.1)
     assert await meter.read() == SHOWN
     await meter.close()
+
+
+class HangingUp(TcpMeterServer):
+    """A gateway that hangs up after each answer, as some do to serve the next client; `late`, a moment after it."""
+
+    late = False
+    silent = False
+
+    def receive(self, stream: bytearray, send: Callable[[bytes], object]) -> None:
+        """Answer, and hang up."""
+        connections = [one for one in self._connections if one._stream is stream]  # pyright: ignore[reportPrivateUsage]
+        if not self.silent:
+            super().receive(stream, send)
+        for one in connections:
+            transport = one._transport  # pyright: ignore[reportPrivateUsage]
+            assert transport is not None
+            if self.late:  # only when the next question is already there
+                self.silent = not self.silent
+            if not self.late or not self.silent:
+                transport.close()
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_gateway_that_hangs_up_after_each_answer_is_read_however_many_questions_it_takes(late: bool) -> None:
+    async with HangingUp(
+        {1: ServedMeter(MODELS["eastron-sdm630"], lambda: SHOWN)}, TcpFraming(), StoppedClock()
+    ) as server:
+        server.late = late
+        config = ModbusTcpMeter(model="eastron-sdm630", host="127.0.0.1", port=server.port, timeout_s=5.0)
+        meter, clock = config.open(StoppedClock(), Buses()), SystemClock()
+        began_s = clock.monotonic()
+        assert [await meter.read() for _ in range(2)] == [SHOWN, SHOWN]
+        assert clock.monotonic() - began_s < config.timeout_s
+        await meter.close()
+
+
+async def test_a_gateway_that_hangs_up_without_an_answer_is_asked_no_more_than_once() -> None:
+    async with HangingUp({}, TcpFraming(), StoppedClock()) as server:
+        config = ModbusTcpMeter(model="eastron-sdm630", host="127.0.0.1", port=server.port, timeout_s=5.0)
+        meter = config.open(StoppedClock(), Buses())
+        assert "hangs up" in str(await failure(meter))
+        await meter.close()
 
 
 async def test_an_answer_that_comes_too_late_is_not_taken_for_the_answer_to_the_next_request() -> None:

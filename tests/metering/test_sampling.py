@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -253,6 +254,32 @@ def test_thinning_keeps_both_ends_the_order_and_no_more_than_is_allowed(count: i
         assert (kept[0], kept[-1]) == (values[0], values[-1])
     if count <= most:
         assert list(kept) == values
+
+
+@given(st.integers(2, 300), st.integers(2, 50))
+def test_intervals_that_are_left_count_what_went_before_them(count: int, most: int) -> None:
+    """Those of a series add up to the total; what is aligned with the clock counts apart."""
+    values = [
+        MeterValue(
+            MIDNIGHT + timedelta(seconds=second),
+            (SampledValue(second / 8 + 1, Measurand.ENERGY_IMPORT_INTERVAL, context, "Wh"),),
+        )
+        for second in range(count)
+        for context in (Context.SAMPLE_CLOCK, Context.SAMPLE_PERIODIC)
+    ]
+    end = SampledValue(1.0, Measurand.ENERGY_IMPORT_INTERVAL, Context.TRANSACTION_END, "Wh")
+    values.append(MeterValue(MIDNIGHT + timedelta(seconds=count), (end,)))
+    kept = thin_out(values, most)
+    assert len(kept) <= most
+
+    def total(of: Sequence[MeterValue], *, aligned: bool, until: datetime) -> float:
+        samples = [one for value in of if value.taken_at <= until for one in value.samples]
+        return sum(one.value for one in samples if (one.context is Context.SAMPLE_CLOCK) is aligned)
+
+    for value in kept:  # at each value, not at the last alone
+        aligned = value.samples[0].context is Context.SAMPLE_CLOCK
+        until = value.taken_at
+        assert total(kept, aligned=aligned, until=until) == total(values, aligned=aligned, until=until)
 
 
 def test_thinning_takes_every_second_one() -> None:

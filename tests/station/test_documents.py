@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from station.billing.logged_transaction import Transaction
 from station.billing.price import Bill
 from station.documents.monthly import Sums, billable, monthly_report, sums
-from station.documents.occasion import Issuer, Month, Occasion, Proof
+from station.documents.occasion import Issuer, Month, Occasion, Proof, SignedBy
 from station.documents.receipt import receipt
 from station.documents.words import Language, Words, span, words
 from tests.fakes import CARD, NOON
@@ -36,9 +36,7 @@ KEY = bytes(range(91))
 PROOF = Proof(
     ('OCMF|{"PG":"T1"}|{"SD":"3044AA"}', 'OCMF|{"PG":"T2"}|{"SD":"3044BB"}'),
     b"<values/>" * 40,
-    KEY,
-    "3f:aa",
-    by_meter=False,
+    SignedBy(KEY, "3f:aa", meter=False),
     registers_wh=frozenset(map(Decimal, (1000, 13345, 21000))),
 )
 
@@ -85,7 +83,9 @@ def wide_texts(pdf: bytes) -> str:
 
 def test_a_price_that_changed_at_a_register_that_is_not_signed_is_said() -> None:
     said = words("en").unsigned_between
-    by_meter = replace(PROOF, by_meter=True, registers_wh=frozenset(map(Decimal, (1000, 21000))))
+    by_meter = replace(
+        PROOF, signed_by=SignedBy(KEY, "3f:aa", meter=True), registers_wh=frozenset(map(Decimal, (1000, 21000)))
+    )
     assert said in text(receipt(transaction(), ISSUER, by_meter, occasion()))
     assert said not in text(receipt(transaction(), ISSUER, PROOF, occasion()))
     one_price = tuple(replace(line, unit_price=Decimal("0.30")) for line in LINES)
@@ -223,6 +223,14 @@ def test_no_text_breaks_a_receipt(serial: str, reason: str) -> None:
     assert receipt(one, replace(ISSUER, name=serial), None, occasion()).startswith(b"%PDF-")
 
 
+def test_a_receipt_whose_key_is_spoilt_still_carries_its_records() -> None:
+    pdf, said = receipt(transaction(), ISSUER, replace(PROOF, signed_by=None), occasion()), words("en")
+    assert PROOF.container in streams(pdf)
+    assert "3044AA" in text(pdf)
+    assert said.signed_by_station not in text(pdf)
+    assert said.unsigned not in text(pdf)
+
+
 # The report of a month
 
 
@@ -258,6 +266,14 @@ def test_the_sums_of_a_month_are_those_of_what_can_be_billed() -> None:
         3,
     )
     assert sums([]) == Sums(0, Decimal(0), {}, {}, 0)
+
+
+def test_a_register_that_went_back_takes_nothing_from_the_energy_of_a_month() -> None:
+    """Where nothing had a price no bill says so."""
+    good = transaction()
+    back = transaction(end=replace(good.end, energy_wh=Decimal("400.000")), bill=None, prices=None)
+    assert not billable(back)
+    assert (sums([good, back]).energy_wh, sums([good, back]).left_out) == (Decimal("20000.000"), 1)
 
 
 @given(st.lists(st.integers(0, 10**8).map(lambda milli: Decimal(milli) / 1000), max_size=40))

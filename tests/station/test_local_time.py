@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from station.local_time import local_time
+from station.documents.occasion import Month
+from station.local_time import as_written, local_time, zone
 from station.settings import Settings
 
 NOW = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
@@ -34,3 +35,41 @@ async def test_local_time_follows_the_zone_else_the_offset_and_its_transition(
     await settings.change(Settings.next_time_offset_transition, due)
     await settings.change(Settings.time_offset_next_transition, following)
     assert local_time(NOW, settings).isoformat() == shown
+
+
+async def changing(offset: str, due: str, following: str) -> Settings:
+    """Settings of a station that knows its offset and the next one."""
+    settings = Settings()
+    await settings.change(Settings.time_offset, offset)
+    await settings.change(Settings.next_time_offset_transition, due)
+    await settings.change(Settings.time_offset_next_transition, following)
+    return settings
+
+
+async def test_the_borders_of_a_month_have_each_their_own_side_of_the_transition() -> None:
+    """As those of a station that knows its time zone."""
+    settings = await changing("+02:00", "2026-10-25T01:00:00Z", "+01:00")
+    october, here = Month(2026, 10), zone(settings)
+    assert october.begin(here).astimezone(UTC) == datetime(2026, 9, 30, 22, tzinfo=UTC)
+    assert october.end(here).astimezone(UTC) == datetime(2026, 10, 31, 23, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("offset", "due", "following"),
+    [("+02:00", "2026-10-25T01:00:00Z", "+01:00"), ("+01:00", "2026-03-29T01:00:00Z", "+02:00")],
+)
+async def test_each_moment_round_a_transition_is_shown_as_its_time_zone_shows_it_and_found_again(
+    offset: str, due: str, following: str
+) -> None:
+    settings, paris = await changing(offset, due, following), Settings()
+    await paris.change(Settings.time_zone, "Europe/Paris")
+    begin = datetime.fromisoformat(due) - timedelta(hours=3)
+    for quarter in range(24):
+        moment = begin + quarter * timedelta(minutes=15)
+        shown, expected = (local_time(moment, one) for one in (settings, paris))
+        assert (shown.isoformat(), shown.fold) == (expected.isoformat(), expected.fold)
+        assert shown.astimezone(UTC) == moment
+        written = expected.replace(tzinfo=None)
+        assert as_written(written, settings) == as_written(written, paris) == moment
+        skipped = written.replace(fold=1)
+        assert as_written(skipped, settings) == as_written(skipped, paris)

@@ -101,6 +101,18 @@ def test_a_text_from_outside_can_neither_begin_a_line_nor_steer_the_terminal(str
     assert line.endswith(r"card 1\n2026 ERROR b: false\x1b[2J é")
 
 
+def test_the_text_of_an_exception_can_neither_imitate_a_line_nor_steer_the_terminal(stream: io.StringIO) -> None:
+    setup(LogConfig(format="human"), stream)
+    try:
+        raise ValueError("no\n2026-03-01 12:00:00.000Z INFO    station.evse: false\x1b[2J\r2026-03-01 false")
+    except ValueError:
+        logging.getLogger("a").exception("failed")
+    lines = stream.getvalue().split("\n")
+    assert [line for line in lines if line.startswith("20")] == lines[:1]
+    assert lines[-3] == r"  2026-03-01 12:00:00.000Z INFO    station.evse: false\x1b[2J"
+    assert "\r" not in stream.getvalue()
+
+
 def test_a_terminal_gets_lines_for_people() -> None:
     ours, theirs = pty.openpty()
     with os.fdopen(ours, "rb"), os.fdopen(theirs, "w") as terminal:

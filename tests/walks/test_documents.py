@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,35 @@ async def test_a_receipt_carries_the_record_that_the_api_gives_and_the_key_of_th
         assert (await api.client.get("/api/transactions/none/receipt.pdf")).status_code == 404
         wrong = await api.client.get(f"/api/transactions/{identity}/receipt.pdf?lang=la")
         assert (wrong.status_code, "lang" in wrong.text) == (422, True)
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "left"),
+    [
+        ("UPDATE signed_records SET fingerprint = 'x' || fingerprint", False),
+        ("UPDATE signing_keys SET fingerprint = 'x' || fingerprint", True),
+        ("UPDATE signing_keys SET spki = x'00'", False),
+        ("UPDATE signing_keys SET spki = 'text'", False),
+        ("UPDATE signing_keys SET evse_id = 'none'", False),
+    ],
+)
+async def test_a_key_that_flash_memory_has_spoilt_keeps_nobody_from_the_receipt_and_the_records(
+    tmp_path: Path, spoilt: str, left: bool
+) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await walk.accepted()
+        identity = await charge(api)
+        with contextlib.closing(sqlite3.connect(tmp_path / "borne.sqlite")) as database:
+            database.execute(spoilt)
+            database.commit()
+        receipt = await api.client.get(f"/api/transactions/{identity}/receipt.pdf")
+        record = await api.client.get(f"/api/transactions/{identity}/record")
+        keys = await api.client.get("/api/metering/public-keys")
+        assert (receipt.status_code, record.status_code, keys.status_code) == (200, 200, 200)
+        assert record.content in streams(receipt.content)
+        assert record.text.count("OCMF|") == 2
+        shown = (await api.get("/api/evses/1/public-key"))["hex"]
+        assert (f">{shown}</publicKey>" in record.text) is left
 
 
 async def test_the_report_of_a_month_is_that_of_one_card_as_table_and_as_document(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from metering.ocmf import parse
 from station.billing.transaction_log import Search
 from station.commissioning.report import read_report
 from station.documents import table
-from station.documents.occasion import Issuer, Month, Occasion, Proof
+from station.documents.occasion import Issuer, Month, Occasion, Proof, SignedBy
 from station.documents.words import Language
 from station.local_time import zone
 from station.metrology.signed_container import signed_container
@@ -88,13 +88,13 @@ def document_routes(api: FastAPI, living: Living, host: Host) -> None:
     async def report_as_table(month: MonthText, token: Token = None) -> Response:
         life = living.life
         _, charges = await _charges(life, month, token)
-        text = table.heading() + table.rows(charges, zone(life.clock.now(), life.station.settings))
+        text = table.heading() + table.rows(charges, zone(life.station.settings))
         return Response(text, media_type=table.MEDIA_TYPE, headers=attachment(f"charges-{month}.csv"))
 
 
 async def _charges(life: Life, text: str, token: str | None) -> tuple[Month, list[Transaction]]:
     """What ended of what began in a month, of one card or of all, the oldest first."""
-    month, here = Month.named(text), zone(life.clock.now(), life.station.settings)
+    month, here = Month.named(text), zone(life.station.settings)
     search = Search(month.begin(here), month.end(here), token, ongoing=False)
     found = [one async for page in life.transactions.pages(search) for one in page]
     cards = {((one.token or "").casefold(), one.token_type) for one in found}
@@ -109,14 +109,14 @@ async def _proof(life: Life, transaction_id: str) -> Proof | None:
     if not records:
         return None
     keys = {key.fingerprint: key for key in await life.metrology.records.keys()}
-    key = keys[records[-1].fingerprint]
+    key = next((keys[one.fingerprint] for one in reversed(records) if one.fingerprint in keys), None)
     texts = tuple(one.text for one in records)
     container = signed_container(records, keys).encode()
     parsed = (payloads.read(parse, text.encode()) for text in texts)
     readings = [reading for record in parsed if record is not None for reading in record.readings]
     registers_wh = frozenset(reading.wh for reading in readings if reading.wh is not None)
-    by_meter = key.signer == "meter"
-    return Proof(texts, container, key.spki, key.fingerprint, by_meter=by_meter, registers_wh=registers_wh)
+    signed_by = SignedBy(key.spki, key.fingerprint, meter=key.signer == "meter") if key is not None else None
+    return Proof(texts, container, signed_by, registers_wh)
 
 
 def _issuer(host: Host) -> Issuer:
@@ -126,4 +126,4 @@ def _issuer(host: Host) -> Issuer:
 
 def _occasion(life: Life, language: Language) -> Occasion:
     now = life.clock.now()
-    return Occasion(language, zone(now, life.station.settings), now)
+    return Occasion(language, zone(life.station.settings), now)

@@ -81,7 +81,7 @@ def transaction_routes(api: FastAPI, living: Living) -> None:
 
         async def lines() -> AsyncGenerator[str]:
             yield table.heading()
-            here = zone(life.clock.now(), life.station.settings)
+            here = zone(life.station.settings)
             async for page in life.transactions.pages(search):
                 yield table.rows(page, here)
 

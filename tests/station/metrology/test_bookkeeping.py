@@ -324,6 +324,60 @@ async def test_a_clock_that_somebody_had_set_moves_no_transaction(tmp_path: Path
         assert len(it.entries(JournalEvent.CLOCK)) == 1
 
 
+async def set_clock(it: Desk, seconds: float) -> None:
+    """The CSMS tells a time that is off by so much from what it said before, and a heartbeat passes."""
+    it.post.clock.adjust(timedelta(seconds=seconds))
+    it.time.heard(TimeSource.CSMS, timedelta(seconds=seconds))
+    await it.post.clock.advance(300)
+
+
+async def test_a_csms_whose_clock_flaps_has_an_entry_an_hour_with_all_of_its_corrections(tmp_path: Path) -> None:
+    async with books(tmp_path) as it:
+        it.time.heard(TimeSource.CSMS, timedelta(0))
+        for heartbeat in range(12 * 4 + 1):
+            await set_clock(it, -4.0 if heartbeat % 2 else 4.0)
+        await it.post.clock.advance(3600)
+        first, *others = [entry.note.details for entry in it.entries(JournalEvent.CLOCK)]
+        assert (first["correction_s"], "old" in first, "new" in first) == (4.0, True, True)
+        assert len(others) in {4, 5}
+        assert sum(int(str(one["corrections"])) for one in others) == 12 * 4
+        assert sum(float(str(one["correction_s"])) for one in others) == 0.0
+        assert {abs(float(str(one["largest_s"]))) for one in others} == {4.0}
+
+
+async def test_corrections_that_are_not_small_alone_or_in_sum_are_told_when_they_come(tmp_path: Path) -> None:
+    async with books(tmp_path) as it:
+        it.time.heard(TimeSource.CSMS, timedelta(0))
+        for seconds in (1.0, 2.0, 10.0, 6.0, 6.0):
+            await set_clock(it, seconds)
+        told = [entry.note.details["correction_s"] for entry in it.entries(JournalEvent.CLOCK)]
+        assert told == [1.0, 2.0, 10.0, 12.0]
+
+
+async def test_corrections_that_were_counted_are_told_before_a_transaction_begins_or_ends_and_at_a_stop(
+    tmp_path: Path,
+) -> None:
+    async with post(tmp_path) as outside:
+        async with keeping(Desk(outside, tmp_path)) as it:
+            it.time.heard(TimeSource.CSMS, timedelta(0))
+            for seconds in (1.0, 2.0):
+                await set_clock(it, seconds)
+            await it.post.charge()
+            await set_clock(it, 3.0)
+            await it.end(2000.0)
+            await set_clock(it, 4.0)
+        await it.books.close()
+    told = it.entries(JournalEvent.CLOCK, JournalEvent.BEGIN, JournalEvent.END)
+    assert [entry.note.details.get("correction_s", entry.note.event) for entry in told] == [
+        1.0,
+        2.0,
+        JournalEvent.BEGIN,
+        3.0,
+        JournalEvent.END,
+        4.0,
+    ]
+
+
 async def test_a_disk_that_refuses_the_right_times_gets_them_later_in_the_log_too(tmp_path: Path) -> None:
     """Twice: the machine's clock was set, and then the CSMS has told the time."""
     async with post(tmp_path) as it:

@@ -183,6 +183,16 @@ async def test_no_byte_of_a_signed_record_or_of_a_key_that_flash_memory_has_spoi
             assert len(await it.records.of(identity)) == {"taken_at": 0, "record": 1, "since": 2}[column]
 
 
+async def test_a_key_that_flash_memory_has_spoilt_is_known_again_once_it_is_told_again(tmp_path: Path) -> None:
+    async with post(tmp_path, signed=True) as it:
+        await it.charge()
+        (key,) = await it.records.keys()
+        await it.database.write("UPDATE signing_keys SET spki = x'00'")
+        assert key not in await it.records.keys()
+        await it.records.learn(key)
+        assert await it.records.keys() == [key]
+
+
 class ForgetfulMeter:
     """A meter that signs, and gives up its record only when it is asked for one, as the EM580 does."""
 

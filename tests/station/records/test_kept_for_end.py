@@ -56,6 +56,16 @@ async def test_samples_stay_few_on_disk_however_long_the_transaction(tmp_path: P
         assert len(kept) >= MOST // 2
 
 
+async def test_intervals_on_disk_add_up_however_many_samples_went(tmp_path: Path) -> None:
+    async with opened(tmp_path) as outbox:
+        for minute in range(900):
+            counted = SampledValue(2.5, Measurand.ENERGY_IMPORT_INTERVAL, Context.SAMPLE_PERIODIC, "Wh")
+            await outbox.for_end.keep("tx", MeterValue(fakes.NOON + timedelta(minutes=minute), (counted,)))
+        kept = await outbox.for_end.samples("tx")
+        assert len(kept) <= MOST
+        assert sum(one.value for value in kept for one in value.samples) == 900 * 2.5
+
+
 @pytest.mark.parametrize("signed", [False, True])
 async def test_what_a_bill_needs_is_kept_however_long_the_transaction(tmp_path: Path, signed: bool) -> None:
     """J02.FR.20: removing samples does not affect billing; signed ones of a rhythm are samples as the others."""

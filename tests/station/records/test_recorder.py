@@ -101,6 +101,22 @@ async def test_the_start_and_the_end_carry_the_register_of_their_moment(tmp_path
         assert registers(ended) == [(1000.0, Context.TRANSACTION_BEGIN), (4321.0, Context.TRANSACTION_END)]
 
 
+async def test_a_power_cut_right_after_the_start_leaves_the_value_of_the_begin_for_the_end(tmp_path: Path) -> None:
+    async with desk(tmp_path) as it:
+        cut, append = asyncio.Event(), it.outbox.append
+
+        async def append_and_die(event: TransactionEvent) -> TransactionEvent:
+            await append(event)
+            cut.set()
+            return await asyncio.get_running_loop().create_future()
+
+        it.outbox.append = append_and_die
+        it.recorder.put(STARTED)
+        await cut.wait()
+        (kept,) = await it.outbox.for_end.samples("tx")
+        assert kept.samples[0].context is Context.TRANSACTION_BEGIN
+
+
 async def test_where_samples_are_kept_for_the_end_they_begin_one_interval_after_the_start(tmp_path: Path) -> None:
     """SampledDataTxEndedInterval; TC_J_10_CS wants nothing but periodic samples before the end."""
     async with desk(tmp_path) as it:
