@@ -184,6 +184,23 @@ async def test_many_profiles_are_reported_in_parts(tmp_path: Path) -> None:
         assert sorted(told) == sorted((1 + number % 2, number + 1) for number in range(12))
 
 
+async def test_a_profile_is_reported_with_what_its_sender_has_added_for_itself(tmp_path: Path) -> None:
+    """TC_P_04_CS, K09.FR.01: customData of the profile, its schedule and its periods, over a power cut too."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        wire = profile(10.0, customData={"vendorId": "org.example", "reason": ["cheap", None, 1.5]})
+        (schedule,) = wire["chargingSchedule"]
+        schedule["customData"] = {"vendorId": "org.example", "of": "the schedule"}
+        schedule["chargingSchedulePeriod"][0]["customData"] = {"vendorId": "org.example", "of": "the period"}
+        assert (await install(walk, wire))["status"] == "Accepted"
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2 and walk.stack.link.online)
+        await walk.csms.call("GetChargingProfiles", {"requestId": 6, "chargingProfile": {}})
+        await walk.until(lambda: walk.csms.sent("ReportChargingProfiles"))
+        assert walk.csms.sent("ReportChargingProfiles")[0]["chargingProfile"] == [wire]
+
+
 async def test_a_report_of_profiles_goes_on_after_a_part_that_is_refused(tmp_path: Path) -> None:
     """K09.FR.02: a CSMS that has no use for one part waits for the one whose tbc is false all the same."""
     async with walking(tmp_path, **TWO) as walk:
