@@ -60,6 +60,8 @@ class Period:
     phases: int | None = None
     """numberPhases; None: not told"""
     phase_to_use: int | None = None
+    custom_data: str | None = None
+    """what its sender has added for itself, JSON; it means nothing here"""
 
     @property
     def phase_count(self) -> int:
@@ -77,6 +79,8 @@ class Schedule:
     starts_at: datetime | None = None
     duration_s: int | None = None
     minimum_rate: float | None = None
+    custom_data: str | None = None
+    """as in Period"""
 
 
 @frozen
@@ -98,6 +102,8 @@ class ChargingProfile:
     """it came with a RequestStartTransaction, which cannot name the transaction"""
     grid_critical: bool | None = None
     """of an external constraint: whether the grid depends on it (isGridCritical)"""
+    custom_data: str | None = None
+    """as in Period"""
 
     def overlaps(self, other: ChargingProfile) -> bool:
         """Whether both are valid at some moment (K01.FR.06)."""

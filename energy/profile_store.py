@@ -10,6 +10,7 @@ from energy.charging_profile import ChargingLimitSource, ChargingProfile, Kind, 
 from metering.frozen import frozen
 
 MOST_PROFILES = 100
+"""of the CSMS; those of others come on top"""
 MOST_PERIODS = 1024
 HIGHEST_STACK_LEVEL = 100
 RESERVED_IDS = range(-6, 0)
@@ -145,7 +146,7 @@ class ProfileStore:
         constrains = known is not None and known.purpose is Purpose.EXTERNAL_CONSTRAINTS
         if constrains or profile.id in RESERVED_IDS:  # K01.FR.05
             return Refusal("InvalidProfile", f"id {profile.id} is kept for external constraints")
-        if known is None and len(self._profiles) >= MOST_PROFILES:
+        if known is None and len(self._profiles.keys() - set(RESERVED_IDS)) >= MOST_PROFILES:
             return Refusal("TooManyElements", f"{MOST_PROFILES} profiles are installed already")
         for other in self.all():
             if other.id != profile.id and _conflict(profile, other):

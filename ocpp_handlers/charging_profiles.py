@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
 from energy.profile_store import Refusal
@@ -38,6 +39,7 @@ def profile_from_wire(wire: m.ChargingProfileType, evse_id: int) -> ChargingProf
         valid_from=_moment(wire.get("validFrom"), "validFrom"),
         valid_to=_moment(wire.get("validTo"), "validTo"),
         transaction_id=wire.get("transactionId"),
+        custom_data=_custom_from_wire(wire.get("customData")),
     )
 
 
@@ -58,6 +60,8 @@ def profile_to_wire(profile: ChargingProfile) -> m.ChargingProfileType:
         wire["validTo"] = timestamps.encode(profile.valid_to)
     if profile.transaction_id is not None and not profile.with_start:  # F01.FR.11
         wire["transactionId"] = profile.transaction_id
+    if profile.custom_data is not None:
+        wire["customData"] = _custom_to_wire(profile.custom_data)
     return wire
 
 
@@ -74,6 +78,8 @@ def schedule_to_wire(schedule: Schedule) -> m.ChargingScheduleType:
         wire["duration"] = schedule.duration_s
     if schedule.minimum_rate is not None:
         wire["minChargingRate"] = schedule.minimum_rate
+    if schedule.custom_data is not None:
+        wire["customData"] = _custom_to_wire(schedule.custom_data)
     return wire
 
 
@@ -105,6 +111,7 @@ def _schedule_from_wire(wire: m.ChargingScheduleType) -> Schedule:
         starts_at=_moment(wire.get("startSchedule"), "startSchedule"),
         duration_s=whole(duration, "duration") if duration is not None else None,
         minimum_rate=wire.get("minChargingRate"),
+        custom_data=_custom_from_wire(wire.get("customData")),
     )
 
 
@@ -115,6 +122,7 @@ def _period_from_wire(wire: m.ChargingSchedulePeriodType) -> Period:
         float(wire["limit"]),
         whole(phases, "numberPhases") if phases is not None else None,
         whole(phase_to_use, "phaseToUse") if phase_to_use is not None else None,
+        _custom_from_wire(wire.get("customData")),
     )
 
 
@@ -124,7 +132,17 @@ def _period_to_wire(period: Period) -> m.ChargingSchedulePeriodType:
         wire["numberPhases"] = period.phases
     if period.phase_to_use is not None:
         wire["phaseToUse"] = period.phase_to_use
+    if period.custom_data is not None:
+        wire["customData"] = _custom_to_wire(period.custom_data)
     return wire
+
+
+def _custom_from_wire(data: m.CustomData | None) -> str | None:
+    return json.dumps(data) if data is not None else None
+
+
+def _custom_to_wire(text: str) -> m.CustomData:
+    return cast("m.CustomData", json.loads(text))
 
 
 def _moment(text: str | None, field: str) -> datetime | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ocpp_handlers import actions, timestamps
 from ocpp_handlers.device_model import DataType, DeviceModel, Mutability, Variable
 from ocpp_handlers.message_size import check_size
-from ocpp_handlers.session import Answer, Handlers
+from ocpp_handlers.session import Answer, Handlers, RefusedError
 from station.daemon.supervision import Errand
 from station.ports import NoAnswerError
 
@@ -116,7 +116,10 @@ class Reports:
                 "tbc": number < len(starts) - 1,
                 "reportData": [_described(one) for one in variables[start : start + ITEMS_PER_REPORT]],
             }
-            await self._link.call(actions.NOTIFY_REPORT, report, requested=True)
+            try:
+                await self._link.call(actions.NOTIFY_REPORT, report, requested=True)
+            except RefusedError as error:  # the CSMS has no use for this part; it may have one for the next
+                _log.warning("part %d of report %d is refused: %s", number, request_id, error)
 
 
 def _means(item: m.ComponentVariableType, variable: Variable) -> bool:

@@ -10,7 +10,7 @@ from energy.charging_profile import ChargingLimitSource, Purpose, RateUnit
 from energy.profile_store import Criteria, Refusal
 from ocpp_handlers import actions
 from ocpp_handlers.charging_profiles import composite_to_wire, profile_from_wire, profile_to_wire
-from ocpp_handlers.session import Answer, Handlers, PayloadError
+from ocpp_handlers.session import Answer, Handlers, PayloadError, RefusedError
 from ocpp_handlers.translate import whole
 from station.limits.expected_schedule import expected_schedule
 from station.ports import NoAnswerError
@@ -154,7 +154,10 @@ class SmartCharging:
                         "tbc": number < len(parts),
                         "chargingProfile": [profile_to_wire(profile) for profile in part],
                     }
-                    await self._link.call(actions.REPORT_CHARGING_PROFILES, report)
+                    try:
+                        await self._link.call(actions.REPORT_CHARGING_PROFILES, report)
+                    except RefusedError as error:  # the CSMS has no use for this part; it may have one for the next
+                        _log.warning("part %d of report %d of charging profiles: %s", number, request_id, error)
             except NoAnswerError as error:
                 _log.warning("report %d of charging profiles is not complete: %s", request_id, error)
             finally:

@@ -145,7 +145,7 @@ async def _assembled(basis: Basis) -> Life:
         jumpers=lambda: flows.plate.jumpers,
     )
     life.light = StatusLight(life, lamps(configuration, program.feed))
-    life.watchers += [*(reader.run for reader in charges.readers), *flows.watchers, *kept.watchers]
+    life.watchers += [*(reader.run for reader in charges.readers), charges.cables.run, *flows.watchers, *kept.watchers]
     life.watchers += [basis.log.run, life.uploads.run, life.customers.run, update.run, life.light.run]
     life.watchers += _in_touch(basis, life, firmware_version)
     return life

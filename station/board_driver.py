@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from station.daemon.stint import Stint
 from station.evse_state import EvseState, ev_connected, next_change_s, outputs, switches_phases
-from station.hardware.board import SAFE, Board, BoardError, Observation, SelfTest
+from station.hardware.board import SAFE, Board, BoardError, Observation, Outputs, SelfTest
 from station.model import Fault, PilotState
 
 if TYPE_CHECKING:
@@ -113,6 +114,13 @@ class BoardDriver:
         """What goes on at the board and has to come to an end."""
         return (self.applying, self._board.looking) if self._board.looking is not None else (self.applying,)
 
+    @property
+    def _safe(self) -> Outputs:
+        """A program that starts or stops lets nobody have the cable that is kept for somebody (E09.FR.03)."""
+        state = self._evse.state
+        held = state.lock_held_for is not None or state.kept_for is not None
+        return replace(SAFE, lock=held and not state.attached_cable)
+
     def repeat(self) -> None:
         """Give the board its orders once more, whether or not they changed."""
         self._repeat = True
@@ -125,7 +133,7 @@ class BoardDriver:
         """
         closed = False
         try:
-            await self._board.apply(SAFE)
+            await self._board.apply(self._safe)
             async with asyncio.timeout(_SAFE_WITHIN_S):  # real time: a wire is being waited for
                 async for seen in self._board.observations():
                     closed = seen.contactor_closed
@@ -173,7 +181,7 @@ class BoardDriver:
                     await self._clock.sleep(_RETRY_S)
         finally:
             try:
-                await self._board.apply(SAFE)
+                await self._board.apply(self._safe)
             except BoardError as error:
                 _log.critical("EVSE %d: board does not take its safe state: %s", self._evse.id, error)
 

@@ -189,7 +189,7 @@ class Evse:
         self._note_look()
         before = self.state.seen
         seen = replace(seen, pilot=pilot_behind(seen, before.pilot))
-        if seen == before:
+        if seen == before and self.state.kept_for is None:
             return
         self.contactor = self.contactor.after(before.contactor_closed, seen.contactor_closed, load=self._loaded)
         self._become(*evse_changes.observed(self.state, seen, self._endings))
@@ -222,6 +222,10 @@ class Evse:
         if self.state.authorization is not None and group_id is not None:
             authorization = replace(self.state.authorization, group_id=group_id)
             self._become(replace(self.state, authorization=authorization), None)
+
+    def keep_cable(self, holder: IdToken) -> None:
+        """Its cable was kept for this holder when the power went; before `run`."""
+        self._become(replace(self.state, kept_for=holder), None)
 
     def release_lock(self) -> None:
         """The holder has come for the cable."""

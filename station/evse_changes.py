@@ -41,7 +41,9 @@ class Endings:
 
 def observed(before: EvseState, seen: Observation, endings: Endings) -> tuple[EvseState, Cause | None]:
     """The board sees something else than before."""
-    after = replace(before, seen=seen, faults=before.faults | (seen.faults & _LATCHED))
+    kept_for = before.lock_held_for or before.kept_for
+    faults = before.faults | (seen.faults & _LATCHED)
+    after = replace(before, seen=seen, faults=faults, lock_held_for=kept_for, kept_for=None)
     if ending := _cause_of_faults(seen.faults - before.seen.faults, meter_ends=endings.meter):
         return replace(after, authorization=None), ending
     if ev_connected(after) and not ev_connected(before):

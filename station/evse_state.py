@@ -140,6 +140,8 @@ class EvseState:
     grace_until_s: float = 0.0
     lock_held_for: IdToken | None = None
     """the cable stays locked until this holder comes (E05.FR.11, E09.FR.03)"""
+    kept_for: IdToken | None = None
+    """whom the cable was kept for when the power went, until the board tells whether it is still there"""
     untold: Cause | None = None
     """an authorization that no event has told yet: there was no transaction"""
     halting: bool = False
@@ -318,7 +320,7 @@ def _still_under_load(state: EvseState, now_s: float) -> bool:
 
 def _lock(state: EvseState) -> bool:
     """A cable in a socket is locked while somebody charges with it or has yet to come and fetch it."""
-    return (
+    return (state.kept_for is not None and not state.attached_cable) or (
         state.seen.cable_plugged
         and not state.attached_cable
         and (state.authorization is not None or state.lock_held_for is not None or state.seen.contactor_closed)

@@ -21,6 +21,7 @@ from station.metrology.meter_watch import MeterWatch
 from station.metrology.metrology import Desk, Metrology, sign
 from station.metrology.signed_records import SignedRecords
 from station.records.database import StorageError
+from station.records.kept_cables import KeptCables
 from station.records.recorder import Recorder
 from station.restart import Restart
 from station.sampler import Sampler
@@ -45,6 +46,7 @@ class Charging:
     evses: Mapping[int, Evse]
     metrology: Metrology
     cards: OwnCards
+    cables: KeptCables
     readers: Sequence[ReaderWatch]
 
 
@@ -73,10 +75,12 @@ async def charging(basis: Basis) -> Charging:
         await outbox.prune(settings.recorded_events_limit)
     availability = Availability(evses, database)
     await availability.load()
+    cables = KeptCables(evses, basis.facts("cable"))
+    await cables.load()
     restart = Restart(evses, outbox, settings, clock, basis.program.reboot)
     station = ChargingStation(evses, tokens, outbox, availability, restart, settings, clock)
     station.admission.asks_which = configuration.station.master_pass_selection
-    return Charging(station, evses, metrology, await _own_cards(basis, station), _readers(basis, station))
+    return Charging(station, evses, metrology, await _own_cards(basis, station), cables, _readers(basis, station))
 
 
 async def _evse(config: EvseConfig, basis: Basis, desk: Desk, metrology: Metrology) -> Evse:

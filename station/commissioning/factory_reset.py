@@ -61,6 +61,7 @@ async def reset_to_factory(life: Life, settings: SiteSettings, who: str) -> Conf
 
 def _end(evse: Evse) -> None:
     """End what goes on at an EVSE: a transaction too that outlives its authorization while the vehicle is there."""
+    evse.release_lock()  # nobody is known any more whom it could be kept for
     if evse.state.authorization is not None or evse.transaction_id is not None:
         evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, ends_transaction=True)
 

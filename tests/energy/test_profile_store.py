@@ -17,7 +17,7 @@ from energy.charging_profile import (
     Recurrency,
     Schedule,
 )
-from energy.profile_store import MOST_PERIODS, MOST_PROFILES, Criteria, ProfileStore
+from energy.profile_store import MOST_PERIODS, MOST_PROFILES, RESERVED_IDS, Criteria, ProfileStore
 
 NOON = datetime(2026, 1, 12, 12, tzinfo=UTC)
 SCHEDULE = Schedule(1, RateUnit.A, (Period(0, 16.0), Period(60, 8.0)), starts_at=NOON)
@@ -133,6 +133,16 @@ def test_more_profiles_than_there_is_room_for_are_refused_but_one_may_be_replace
     assert refusal is not None
     assert refusal.reason_code == "TooManyElements"
     assert full.refusal(replace(DEFAULT, id=5, stack_level=5), None) is None
+
+
+def test_limits_of_others_take_no_place_of_a_profile_of_the_csms() -> None:
+    """Entries[ChargingProfiles] has room for both."""
+    others = [
+        replace(MAXIMUM, id=number, purpose=Purpose.EXTERNAL_CONSTRAINTS, source=ChargingLimitSource.EMS)
+        for number in RESERVED_IDS
+    ]
+    own = [replace(DEFAULT, id=number, stack_level=number) for number in range(MOST_PROFILES - 1)]
+    assert store(*others, *own).refusal(replace(DEFAULT, id=MOST_PROFILES, stack_level=MOST_PROFILES), None) is None
 
 
 def test_a_profile_replaces_the_one_with_its_id() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from station.model import Fault
-from tests.csms import NEVER, Csms
+from tests.csms import NEVER, Csms, Refuse
 from tests.walk import Walk, walking
 from tests.walks.steps import charge
 
@@ -106,6 +106,16 @@ async def test_what_a_report_is_not_asked_for_by_name_does_not_matter(
         asked = {"requestId": 12, "componentVariable": [{"component": component, **variable}]}
         told = [row["component"] for row in await _report(walk, "GetReport", asked)]
         assert {(one["instance"], one["evse"]["id"], one["evse"].get("connectorId")) for one in told} == places
+
+
+async def test_a_report_goes_on_after_a_part_that_is_refused(tmp_path: Path) -> None:
+    """B07.FR.04: a CSMS that has no use for one part waits for the one whose tbc is false all the same."""
+    csms = Csms()
+    csms.answers["NotifyReport"] = lambda part: {} if part["seqNo"] else Refuse()
+    async with walking(tmp_path, csms) as walk:
+        await walk.accepted()
+        rows = await _report(walk, "GetBaseReport", {"requestId": 5, "reportBase": "FullInventory"})
+        assert ("TxCtrlr", "TxStartPoint") in _names(rows)
 
 
 async def test_more_reports_at_once_than_can_be_are_rejected(tmp_path: Path) -> None:

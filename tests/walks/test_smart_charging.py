@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from energy.controller import SharedLimit
 from energy.limit import LimitSource
+from energy.profile_store import MOST_PROFILES
 from station.limits.shared_limits import Setter, Wish
 from station.network import NetworkProfile
 from station.simulation.vehicle import VehicleModel
@@ -182,6 +184,35 @@ async def test_many_profiles_are_reported_in_parts(tmp_path: Path) -> None:
         assert sorted(told) == sorted((1 + number % 2, number + 1) for number in range(12))
 
 
+async def test_a_profile_is_reported_with_what_its_sender_has_added_for_itself(tmp_path: Path) -> None:
+    """TC_P_04_CS, K09.FR.01: customData of the profile, its schedule and its periods, over a power cut too."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        wire = profile(10.0, customData={"vendorId": "org.example", "reason": ["cheap", None, 1.5]})
+        (schedule,) = wire["chargingSchedule"]
+        schedule["customData"] = {"vendorId": "org.example", "of": "the schedule"}
+        schedule["chargingSchedulePeriod"][0]["customData"] = {"vendorId": "org.example", "of": "the period"}
+        assert (await install(walk, wire))["status"] == "Accepted"
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2 and walk.stack.link.online)
+        await walk.csms.call("GetChargingProfiles", {"requestId": 6, "chargingProfile": {}})
+        await walk.until(lambda: walk.csms.sent("ReportChargingProfiles"))
+        assert walk.csms.sent("ReportChargingProfiles")[0]["chargingProfile"] == [wire]
+
+
+async def test_a_report_of_profiles_goes_on_after_a_part_that_is_refused(tmp_path: Path) -> None:
+    """K09.FR.02: a CSMS that has no use for one part waits for the one whose tbc is false all the same."""
+    async with walking(tmp_path, **TWO) as walk:
+        await walk.accepted()
+        for evse_id in (1, 2):
+            assert (await install(walk, profile(10.0, id=evse_id), evse_id))["status"] == "Accepted"
+        walk.csms.answers["ReportChargingProfiles"] = lambda part: Refuse() if part["tbc"] else {}
+        await walk.csms.call("GetChargingProfiles", {"requestId": 3, "chargingProfile": {}})
+        await walk.until(lambda: len(walk.csms.sent("ReportChargingProfiles")) == 2)
+        assert [one["tbc"] for one in walk.csms.sent("ReportChargingProfiles")] == [True, False]
+
+
 async def test_without_smart_charging_its_messages_are_not_supported_and_its_profiles_do_not_count(
     tmp_path: Path,
 ) -> None:
@@ -298,6 +329,25 @@ async def test_a_limit_of_the_grid_operator_holds_and_is_told_and_is_released(tm
         await walk.until(lambda: drawn_a(walk) == 32.0)
         await walk.until(lambda: walk.csms.sent("ClearedChargingLimit") == [{"chargingLimitSource": "SO"}])
         await walk.until(lambda: len(rates(walk)) == 2, within_s=15.0)
+
+
+async def test_there_are_never_more_profiles_than_the_device_model_says_there_can_be(tmp_path: Path) -> None:
+    """Entries[ChargingProfiles]: its maxLimit counts what others limit too."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        store = walk.life.load.profiles.store
+        wire = profile(10.0, id=1000, chargingProfileKind="Relative")
+        assert (await install(walk, wire))["status"] == "Accepted"
+        for number in range(MOST_PROFILES - 1):
+            store.install(replace(store.all()[0], id=number, stack_level=number + 1))
+        impose(walk, 16.0, LimitSource.USER)
+        impose(walk, 10.0)
+        await walk.until(lambda: len(store.all()) == MOST_PROFILES + 2)
+        entries = {"component": {"name": "SmartChargingCtrlr"}, "variable": {"name": "Entries"}}
+        await walk.csms.call("GetReport", {"requestId": 4, "componentVariable": [entries]})
+        (row,) = (await walk.csms.expect("NotifyReport"))["reportData"]
+        most = row["variableCharacteristics"]["maxLimit"]
+        assert int(row["variableAttribute"][0]["value"]) == MOST_PROFILES + 2 <= most
 
 
 async def test_limits_of_the_grid_operator_and_of_the_owner_hold_and_are_told_beside_each_other(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from station.access.accounts import Role
 from station.billing.price import PriceList
 from station.limits.shared_limits import Setter, Wish
-from station.model import EvseRef
+from station.model import EvseRef, StoppedReason, TriggerReason
 from tests.walk import OTHER_CARD, Walk, walking
 from tests.walks.commissioned import commission
 from tests.walks.steps import charge
@@ -26,6 +26,7 @@ SAID = {
     "account": "account of the owner cannot be read",
     "activation": "when the station was activated cannot be read",
     "availability": "order availability/evse/1 cannot be read",
+    "cable": "whom its cable is kept for cannot be read",
     "card": "owner's cards cannot be read",
     "commissioning": "at the step site cannot be read",
     "contactor": "count of its contactor cannot be read",
@@ -57,6 +58,7 @@ async def fill(walk: Walk, api: Api) -> None:
     await walk.life.load.priorities.change(1, 2)
     await walk.life.shared_limits.put(Setter.OPERATOR, Wish(current_a=10.0, for_s=86_400.0))
     await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
+    walk.evse.end_authorization(TriggerReason.DEAUTHORIZED, StoppedReason.DE_AUTHORIZED, keep_locked=True)
     await walk.life.station.availability.order(EvseRef(1), operative=False)
     await api.post("/api/sim/tamper", {"open": True})
     await api.post("/api/sim/tamper", {"open": False})

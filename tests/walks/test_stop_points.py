@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from station.hardware.board import SAFE
 from station.model import Fault
 from station.tokens.admission import TokenOutcome
 from tests.walk import CARD, OTHER_CARD, Walk, walking
@@ -160,6 +161,33 @@ async def test_a_cable_that_stays_locked_waits_for_its_holder(tmp_path: Path) ->
         await walk.until(lambda: not walk.board.locked)
         await walk.unplug()
         await walk.until(lambda: statuses(walk)[-1] == "Available")
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_a_cable_is_kept_for_its_holder_over_a_power_cut(tmp_path: Path, there: bool) -> None:
+    """E09.FR.03: its lock stays shut; where the cable has gone meanwhile nobody is waited for."""
+    rows = tx_points("EVConnected,Authorized", "Authorized", OCPPCommCtrlr__UnlockOnEVSideDisconnect=False)
+    async with walking(tmp_path, variable=rows) as walk:
+        await charge(walk)
+        await walk.unplug(ev_side=True)
+        await event(walk, "Ended", "EVCommunicationLost")
+        await walk.application.lose_power()
+        assert walk.board.locked
+        if not there:
+            await walk.board.apply(SAFE)
+            walk.board.unplug()
+        await walk.application.restore_power()
+        await walk.until(lambda: walk.evse.looked_at)
+        await walk.advance(30)
+        assert walk.board.locked is there
+        assert await walk.present(OTHER_CARD) is (TokenOutcome.REJECTED if there else TokenOutcome.AUTHORIZED)
+        if there:
+            assert await walk.present() is TokenOutcome.UNLOCKED
+            await walk.until(lambda: not walk.board.locked)
+            await walk.application.lose_power()
+            await walk.application.restore_power()
+            await walk.advance(5)
+            assert not walk.board.locked
 
 
 @pytest.mark.parametrize("stop", ["EVConnected,Authorized", "PowerPathClosed", "EnergyTransfer"])
