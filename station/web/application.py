@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
 
 from station.records.database import StorageError
 from station.version import package_version
@@ -43,6 +46,7 @@ def build(host: Host) -> FastAPI:
         redoc_url=None,
     )
     api.add_middleware(Gate, host=host)
+    api.add_exception_handler(RequestValidationError, _misunderstood)
     api.add_exception_handler(StorageError, _storage_failed)
     api.add_exception_handler(Exception, _failed)
     living = Living(host)
@@ -82,6 +86,15 @@ def _upkeep_routes(api: FastAPI, living: Living, host: Host) -> None:
     residual_routes(api, host, living)
     firmware_routes(api, living, host)
     factory_routes(api, living, host)
+
+
+async def _misunderstood(request: Request, error: Exception) -> Response:
+    """Which field is wrong and why, without what it held: that may be a password, long, or NaN, which JSON has not."""
+    del request
+    assert isinstance(error, RequestValidationError)
+    told = [{key: one[key] for key in ("type", "loc", "msg")} for one in error.errors()]
+    # Written in ASCII: a field may have a name that UTF-8 has not.
+    return Response(json.dumps({"detail": told}), status_code=422, media_type="application/json")
 
 
 async def _storage_failed(request: Request, error: Exception) -> JSONResponse:

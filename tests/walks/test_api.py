@@ -300,3 +300,21 @@ async def test_another_machine_may_look_but_not_touch(tmp_path: Path, method: st
             assert "this machine" in refused.json()["detail"]
             assert (await client.get("/api/status")).status_code == 200
         assert walk.evse.state.seen.faults == frozenset()
+
+
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", "1e999", r'"\ud800"', '"' + "x" * 100_000 + '"'])
+async def test_what_json_cannot_say_is_refused_by_its_field_and_not_repeated(tmp_path: Path, value: str) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        for body, field in (
+            (f'{{"password": "correct horse battery", "role": {value}}}', "role"),
+            (f'{{"password": "correct horse battery", "role": "owner", "bearer": {value}}}', "bearer"),
+            (value, "body"),
+        ):
+            told = {"Content-Type": "application/json"}
+            answer = await api.client.post("/api/session", content=body, headers=told)
+            assert answer.status_code == 422, answer.text
+            assert [one["loc"][-1] for one in answer.json()["detail"]] == [field]
+            assert "horse" not in answer.text
+            assert len(answer.text) < 500
+        strange = await api.client.post("/api/token", content=r'{"id_token": "A", "\ud800": 1}')
+        assert strange.status_code == 422
