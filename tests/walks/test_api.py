@@ -269,6 +269,8 @@ async def test_what_cannot_be_done_now_is_409_with_a_reason(tmp_path: Path) -> N
         assert "no vehicle" in (await api.post("/api/sim/evses/1/vehicle", {"state": "resume"}, status=409))["detail"]
         assert "nobody" in (await api.post("/api/evses/1/stop", status=409))["detail"]
         assert "meter" in (await api.post("/api/sim/grid", {"silence": True}, status=409))["detail"]
+        for unseen in ({"currents_a": [5]}, {"loads": {"oven": [9]}}, {"tariff_period": "HC.."}):
+            assert "[grid]" in (await api.post("/api/sim/grid", unseen, status=409))["detail"], unseen
         await api.post("/api/sim/evses/1/plug", {})
         assert "already" in (await api.post("/api/sim/evses/1/plug", {}, status=409))["detail"]
         await api.post("/api/token", TOKEN)
