@@ -320,3 +320,17 @@ async def test_what_json_cannot_say_is_refused_by_its_field_and_not_repeated(tmp
             assert len(answer.text) < 500
         strange = await api.client.post("/api/token", content=r'{"id_token": "A", "\ud800": 1}')
         assert strange.status_code == 422
+
+
+async def test_a_text_that_utf_8_has_not_is_refused_everywhere(tmp_path: Path) -> None:
+    place = '"component": "OCPPCommCtrlr", "variable": "HeartbeatInterval"'
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        for method, path, body, field in (
+            ("POST", "/api/sim/reader", r'{"name": "\ud800", "failing": true}', "name"),
+            ("PUT", "/api/sim/variables", rf'{{{place}, "value": "\ud800"}}', "value"),
+            ("PUT", "/api/sim/network", r'{"password": "\ud800"}', "password"),
+        ):
+            told = {"Content-Type": "application/json"}
+            answer = await api.client.request(method, path, content=body, headers=told)
+            assert answer.status_code == 422, (path, answer.text)
+            assert field in [part for one in answer.json()["detail"] for part in one["loc"]], answer.text
