@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ocpp_handlers import actions, timestamps, translate
 from ocpp_handlers.session import Answer, Handlers
+from ocpp_handlers.under_way import UnderWay
 from station.daemon.supervision import Errand
 from station.ports import NoAnswerError
 from station.records.customer_information import Customer
@@ -39,7 +40,7 @@ class CustomerInformation:
         self._link = link
         self._customers = customers
         self._clock = clock
-        self._under_way = 0
+        self._under_way = UnderWay(MOST_AT_ONCE)
 
     def register(self, handlers: Handlers) -> None:
         """Answer what the CSMS asks of this block."""
@@ -57,14 +58,14 @@ class CustomerInformation:
             return Answer({"status": "Rejected"})
         if not self._link.accepted:  # N09.FR.03, N10.FR.05: what it knows could not be told (B02.FR.02)
             return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "CSNotAccepted"}})
-        if self._under_way >= MOST_AT_ONCE:  # N09.FR.03, N10.FR.05
+        if self._under_way.full:  # N09.FR.03, N10.FR.05
             return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "OutOfMemory"}})
         try:
             told = await self._carry_out(_customer(request), report=request["report"], clear=request["clear"])
         except StorageError as error:
             _log.error("customer information: %s", error)
             return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "InternalError"}})
-        return Answer({"status": "Accepted"}, self._errand(request_id, _parts(told)))
+        return self._under_way.promise({"status": "Accepted"}, self._errand(request_id, _parts(told)))
 
     async def _carry_out(self, customer: Customer | None, *, report: bool, clear: bool) -> str:
         """N09.FR.05, N09.FR.06, N10.FR.03, N10.FR.04, N10.FR.06: what the CSMS is told."""
@@ -77,13 +78,10 @@ class CustomerInformation:
 
     def _errand(self, request_id: int, parts: Sequence[str]) -> Errand:
         async def send() -> None:
-            self._under_way += 1
             try:
                 await self._send(request_id, parts)
             except NoAnswerError as error:
                 _log.warning("customer information %d is not complete: %s", request_id, error)
-            finally:
-                self._under_way -= 1
 
         return send
 

@@ -10,6 +10,7 @@ from ocpp_handlers import actions, timestamps
 from ocpp_handlers.device_model import DataType, DeviceModel, Mutability, Variable
 from ocpp_handlers.message_size import check_size
 from ocpp_handlers.session import Answer, Handlers, RefusedError
+from ocpp_handlers.under_way import UnderWay
 from station.daemon.supervision import Errand
 from station.ports import NoAnswerError
 
@@ -39,7 +40,7 @@ class Reports:
         self._link = link
         self._model = model
         self._clock = clock
-        self._under_way = 0
+        self._under_way = UnderWay(MOST_AT_ONCE)
 
     def register(self, handlers: Handlers) -> None:
         """Answer what the CSMS asks of this block."""
@@ -48,7 +49,7 @@ class Reports:
 
     async def get_base_report(self, request: m.GetBaseReportRequest) -> Answer[m.GetBaseReportResponse]:
         """B07.FR.01, B07.FR.03, B07.FR.07, B07.FR.08, B07.FR.09, B07.FR.12."""
-        if self._under_way >= MOST_AT_ONCE:  # B07.FR.13
+        if self._under_way.full:  # B07.FR.13
             return Answer({"status": "Rejected"})
         match request["reportBase"]:
             case "ConfigurationInventory":
@@ -57,13 +58,13 @@ class Reports:
                 chosen = list(self._model.variables())
             case "SummaryInventory":
                 chosen = [one for one in self._model.variables() if one[0].name.casefold() in _CONDITION]
-        return Answer({"status": "Accepted"}, self._errand(int(request["requestId"]), chosen))
+        return self._under_way.promise({"status": "Accepted"}, self._errand(int(request["requestId"]), chosen))
 
     async def get_report(self, request: m.GetReportRequest) -> Answer[m.GetReportResponse]:
         """B08.FR.01, B08.FR.05, B08.FR.11, B08.FR.15."""
         wanted = request.get("componentVariable", [])
         check_size(request, len(wanted))  # B08.FR.17, B08.FR.18
-        if self._under_way >= MOST_AT_ONCE:  # B08.FR.16
+        if self._under_way.full:  # B08.FR.16
             return Answer({"status": "Rejected"})
         criteria = request.get("componentCriteria", [])
         fitting = self._components_that(criteria) if criteria else None
@@ -75,7 +76,7 @@ class Reports:
         ]
         if not chosen:
             return Answer({"status": "EmptyResultSet"})
-        return Answer({"status": "Accepted"}, self._errand(int(request["requestId"]), chosen))
+        return self._under_way.promise({"status": "Accepted"}, self._errand(int(request["requestId"]), chosen))
 
     def _components_that(self, criteria: Iterable[m.ComponentCriterionEnumType]) -> set[object]:
         """The components that fit one of the criteria (B08.FR.07–B08.FR.10, B08.FR.13).
@@ -96,13 +97,10 @@ class Reports:
     def _errand(self, request_id: int, variables: Sequence[tuple[Variable, ...]]) -> Errand:
         async def send() -> None:
             """B07.FR.04, B07.FR.10, B08.FR.04, B08.FR.14."""
-            self._under_way += 1
             try:
                 await self._send(request_id, variables)
             except NoAnswerError as error:
                 _log.warning("report %d is not complete: %s", request_id, error)
-            finally:
-                self._under_way -= 1
 
         return send
 

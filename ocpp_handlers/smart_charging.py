@@ -12,6 +12,7 @@ from ocpp_handlers import actions
 from ocpp_handlers.charging_profiles import composite_to_wire, profile_from_wire, profile_to_wire
 from ocpp_handlers.session import Answer, Handlers, PayloadError, RefusedError
 from ocpp_handlers.translate import whole
+from ocpp_handlers.under_way import UnderWay
 from station.limits.expected_schedule import expected_schedule
 from station.ports import NoAnswerError
 from station.records.database import StorageError
@@ -42,7 +43,7 @@ class SmartCharging:
         self._station = station
         self._load = load
         self._profiles = load.profiles
-        self._under_way = 0
+        self._under_way = UnderWay(MOST_AT_ONCE)
 
     def register(self, handlers: Handlers) -> None:
         """Answer what the CSMS asks of this block."""
@@ -107,9 +108,10 @@ class SmartCharging:
             return Answer({"status": "NoProfiles"})
         if not self._link.accepted:  # they could not be reported (B02.FR.02)
             return Answer({"status": "NoProfiles", "statusInfo": {"reasonCode": "CSNotAccepted"}})
-        if self._under_way >= MOST_AT_ONCE:
+        if self._under_way.full:
             return Answer({"status": "NoProfiles", "statusInfo": {"reasonCode": "OutOfMemory"}})
-        return Answer({"status": "Accepted"}, self._report(whole(request["requestId"], "requestId"), found))
+        report = self._report(whole(request["requestId"], "requestId"), found)
+        return self._under_way.promise({"status": "Accepted"}, report)
 
     async def clear_charging_profile(
         self, request: m.ClearChargingProfileRequest
@@ -143,7 +145,6 @@ class SmartCharging:
     def _report(self, request_id: int, profiles: list[ChargingProfile]) -> Errand:
         async def send() -> None:
             """K09.FR.01, K09.FR.02."""
-            self._under_way += 1
             try:
                 parts = list(_parts(profiles))
                 for number, part in enumerate(parts, start=1):
@@ -160,8 +161,6 @@ class SmartCharging:
                         _log.warning("part %d of report %d of charging profiles: %s", number, request_id, error)
             except NoAnswerError as error:
                 _log.warning("report %d of charging profiles is not complete: %s", request_id, error)
-            finally:
-                self._under_way -= 1
 
         return send
 

@@ -69,6 +69,8 @@ class Authorization:
     """what its holder is to be told, such as the tariff (I01)"""
     charging_priority: int = 0
     """what the CSMS has told of its token: −9 to 9, the higher is served first"""
+    tests: bool = False
+    """whether it is the installer's, who tries the station"""
 
 
 @frozen

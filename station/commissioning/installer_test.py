@@ -26,7 +26,7 @@ def begin_test(station: ChargingStation, evse: Evse) -> bool:
     if state.authorization is not None or ordered_off or not able(evse) or station.activated():
         return False
     _log.info("EVSE %d: test session", evse.id)
-    evse.authorize(Authorization(NOBODY), TriggerReason.AUTHORIZED)
+    evse.authorize(Authorization(NOBODY, tests=True), TriggerReason.AUTHORIZED)
     begun = evse.state.authorization
     since_s = begun.since_s if begun is not None else None
 
@@ -40,8 +40,9 @@ def begin_test(station: ChargingStation, evse: Evse) -> bool:
 
 
 def end_test(station: ChargingStation, evse: Evse) -> bool:
-    """End it; False when none goes on."""
-    if station.activated() or not is_nobody(evse.authorized):
-        return False
+    """End it, also when the station was activated meanwhile; False when none goes on."""
+    running = evse.state.authorization
+    if running is None or not is_nobody(running.id_token) or (station.activated() and not running.tests):
+        return False  # at an activated station anybody may charge as nobody
     evse.end_authorization(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL)
     return True

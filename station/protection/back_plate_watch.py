@@ -41,7 +41,7 @@ class BackPlateWatch:
                 self._load.select(selected_a(seen.selector))
                 self._say_mismatch()
                 if seen.flap_open:
-                    await self._tamper.opened()
+                    self._tamper.opened()
         finally:
             self._load.select(selected_a(None))
 

@@ -43,6 +43,8 @@ class Tamper:
         """the station was opened, and nobody has answered for it"""
         self._kept = False
         """whether the alarm is on disk"""
+        self._to_report = False
+        """whether it waits for its place in the security log"""
         self._turn = asyncio.Lock()  # what is written last is what is in force
         self._opened = Pulse()
 
@@ -60,22 +62,24 @@ class Tamper:
         self._raise_alarm(word != _NONE)
 
     async def run(self) -> None:
-        """Bring the alarm to the disk, until cancelled; one that refuses is asked again."""
+        """Bring the alarm to the disk and to the CSMS, until cancelled; a disk that refuses is asked again."""
         while True:
+            if self._to_report:
+                self._to_report = False
+                await self._security_events.report(SecurityEventType.TAMPER_DETECTION_ACTIVATED)
             async with self._turn:
                 refused = self.alarm and not self._kept and not await self._keep_alarm()
             if refused:
                 await self._clock.sleep(_REFUSED_S)
-            else:
+            elif not self._to_report:
                 await self._opened.wait()
 
-    async def opened(self) -> None:
+    def opened(self) -> None:
         """The station is being opened: no energy from now on, and the CSMS learns it (TamperDetectionActivated)."""
-        if self.alarm:
-            return
-        self._raise_alarm(True)
-        self._opened.fire()
-        await self._security_events.report(SecurityEventType.TAMPER_DETECTION_ACTIVATED)
+        if not self.alarm:
+            self._raise_alarm(True)
+            self._to_report = True
+            self._opened.fire()
 
     async def answer_for(self) -> None:
         """Somebody who may do so has looked at it.

@@ -107,6 +107,11 @@ class World:
         phases = configuration.grid.phases if configuration.grid is not None else 3
         self.house = House(clock, currents, phases=phases)
 
+    @property
+    def has_grid(self) -> bool:
+        """Whether something looks at what the house draws."""
+        return self._grid is not None
+
     async def start(self) -> None:
         """Switch the meters on."""
         if self._simulation.meter_transport != "direct":

@@ -115,3 +115,16 @@ async def test_the_page_is_as_good_in_the_dark_and_on_a_desk(browser: Browser, t
             await visitor.page.get_by_text("All limits").click()
             await visitor.audit()
             await visitor.picture(f"driver-desk-{name}")
+
+
+async def test_a_chart_without_a_house_meter_does_not_speak_of_the_house(browser: Browser, tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk, visiting(browser, walk) as driver:
+        await walk.accepted()
+        await walk.plug()
+        await walk.present()
+        await walk.charging()
+        await walk.advance(60)
+        await driver.sign_in(Role.DRIVER)
+        await expect(driver.page.locator("#chart canvas")).to_be_visible()
+        await expect(driver.page.locator("#chart-title")).to_have_text("Car")
+        await driver.picture("driver-chart-alone")

@@ -44,7 +44,7 @@ async def test_an_installer_sees_inputs_and_outputs_and_answers_for_an_opened_fl
         await installer.reads("Current selector")
         await installer.audit()
         await installer.picture("installer-live")
-        await walk.life.tamper.opened()
+        walk.life.tamper.opened()
         await walk.settle()
         await installer.page.get_by_role("button", name="I have checked it").click()
         await expect(installer.page.get_by_role("button", name="I have checked it")).to_be_hidden()

@@ -28,6 +28,12 @@ def test_every_language_has_the_same_texts_with_the_same_values_in_them(language
         assert sorted(_PLACEHOLDER.findall(text)) == sorted(_PLACEHOLDER.findall(usual[key])), key
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_text_has_the_marks_of_print(language: str) -> None:
+    """An apostrophe is one, not the stroke of a typewriter; nor are quotation marks."""
+    assert [key for key, text in catalogue(language).items() if "'" in text or '"' in text] == []
+
+
 def test_every_text_that_a_page_or_script_names_is_there() -> None:
     """Whole keys; those that are put together begin with something that is there."""
     keys = catalogue(USUAL).keys()

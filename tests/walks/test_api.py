@@ -269,6 +269,8 @@ async def test_what_cannot_be_done_now_is_409_with_a_reason(tmp_path: Path) -> N
         assert "no vehicle" in (await api.post("/api/sim/evses/1/vehicle", {"state": "resume"}, status=409))["detail"]
         assert "nobody" in (await api.post("/api/evses/1/stop", status=409))["detail"]
         assert "meter" in (await api.post("/api/sim/grid", {"silence": True}, status=409))["detail"]
+        for unseen in ({"currents_a": [5]}, {"loads": {"oven": [9]}}, {"tariff_period": "HC.."}):
+            assert "[grid]" in (await api.post("/api/sim/grid", unseen, status=409))["detail"], unseen
         await api.post("/api/sim/evses/1/plug", {})
         assert "already" in (await api.post("/api/sim/evses/1/plug", {}, status=409))["detail"]
         await api.post("/api/token", TOKEN)
@@ -300,3 +302,35 @@ async def test_another_machine_may_look_but_not_touch(tmp_path: Path, method: st
             assert "this machine" in refused.json()["detail"]
             assert (await client.get("/api/status")).status_code == 200
         assert walk.evse.state.seen.faults == frozenset()
+
+
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", "1e999", r'"\ud800"', '"' + "x" * 100_000 + '"'])
+async def test_what_json_cannot_say_is_refused_by_its_field_and_not_repeated(tmp_path: Path, value: str) -> None:
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        for body, field in (
+            (f'{{"password": "correct horse battery", "role": {value}}}', "role"),
+            (f'{{"password": "correct horse battery", "role": "owner", "bearer": {value}}}', "bearer"),
+            (value, "body"),
+        ):
+            told = {"Content-Type": "application/json"}
+            answer = await api.client.post("/api/session", content=body, headers=told)
+            assert answer.status_code == 422, answer.text
+            assert [one["loc"][-1] for one in answer.json()["detail"]] == [field]
+            assert "horse" not in answer.text
+            assert len(answer.text) < 500
+        strange = await api.client.post("/api/token", content=r'{"id_token": "A", "\ud800": 1}')
+        assert strange.status_code == 422
+
+
+async def test_a_text_that_utf_8_has_not_is_refused_everywhere(tmp_path: Path) -> None:
+    place = '"component": "OCPPCommCtrlr", "variable": "HeartbeatInterval"'
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        for method, path, body, field in (
+            ("POST", "/api/sim/reader", r'{"name": "\ud800", "failing": true}', "name"),
+            ("PUT", "/api/sim/variables", rf'{{{place}, "value": "\ud800"}}', "value"),
+            ("PUT", "/api/sim/network", r'{"password": "\ud800"}', "password"),
+        ):
+            told = {"Content-Type": "application/json"}
+            answer = await api.client.request(method, path, content=body, headers=told)
+            assert answer.status_code == 422, (path, answer.text)
+            assert field in [part for one in answer.json()["detail"] for part in one["loc"]], answer.text

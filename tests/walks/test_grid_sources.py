@@ -196,3 +196,15 @@ async def test_a_recording_that_cannot_be_is_refused_by_file_and_line(tmp_path: 
 
 def _amperes(status: dict[str, Any]) -> list[float]:
     return [float(current_a) for current_a in status["grid"]["currents_a"]]
+
+
+async def test_what_is_refused_in_part_is_not_done_at_all(tmp_path: Path) -> None:
+    linky = {"mode": "standard", "phases": 3, "subscribed_va": 18000}
+    async with (
+        walking(tmp_path, grid=grid({"type": "linky"}), simulation={"linky": linky}) as walk,
+        visiting(walk) as api,
+    ):
+        before = walk.application.world.house.loads
+        refused = {"frozen": True, "currents_a": TRI, "loads": {"oven": [9.0]}, "silence": True}
+        assert "freeze" in (await api.post("/api/sim/grid", refused, status=409))["detail"]
+        assert walk.application.world.house.loads == before

@@ -186,7 +186,7 @@ async def test_a_fault_a_tampering_and_an_order_out_of_service_are_red(tmp_path:
         walk.board.clear_fault(Fault.GROUND_FAULT)
         await walk.settle()
         assert now(walk) == AVAILABLE
-        await walk.life.tamper.opened()
+        walk.life.tamper.opened()
         await walk.settle()
         assert now(walk) == (Colour.RED, Pattern.STEADY)
         await walk.life.tamper.answer_for()
@@ -316,6 +316,25 @@ async def test_the_installer_may_try_the_station_without_a_card_before_it_is_act
         assert (await api.client.delete("/api/commissioning/test-session")).status_code == 409
         await walk.unplug()
         assert reason(walk) is Reason.NOT_ACTIVATED
+
+
+async def test_a_test_session_ends_when_told_although_the_station_was_activated_meanwhile(tmp_path: Path) -> None:
+    async with walking(tmp_path, station=REQUIRED) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await commission(api)
+        await walk.plug(phases=3)
+        await api.post("/api/commissioning/test-session", {"evse": 1})
+        await walk.charging()
+        await api.post("/api/activation")
+        assert sum(walk.board.currents_a) > 0
+        await api.delete("/api/commissioning/test-session")
+        await walk.advance(10)
+        assert sum(walk.board.currents_a) == 0
+        await walk.unplug()
+        await walk.plug(phases=3)
+        await walk.present()
+        await walk.charging()
+        assert (await api.client.delete("/api/commissioning/test-session")).status_code == 409
 
 
 async def test_a_test_session_that_is_forgotten_ends_by_itself(tmp_path: Path) -> None:

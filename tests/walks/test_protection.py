@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sqlite3
 from pathlib import Path
@@ -14,6 +15,7 @@ from station.model import Fault
 from station.protection import residual_current, tamper
 from station.records.database import Database, StorageError
 from station.records.fact_store import FactStore
+from station.security.security_events import SecurityEventType
 from tests.walk import walking
 from tests.walks.steps import charge, event, statuses
 from tests.walks.visit import TOKEN, visiting
@@ -85,6 +87,30 @@ async def test_a_tamper_alarm_that_the_disk_refuses_is_brought_there_later_and_o
         await api.post("/api/sim/tamper", {"open": False})
         await api.post("/api/sim/power", {"action": "cycle"})
         assert (await api.evse())["faults"] == ["tamper"]
+
+
+async def test_the_selector_is_followed_although_the_disk_hangs_over_a_tamper_alarm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with walking(tmp_path, board={"selector_a": 32}) as walk, visiting(walk) as api:
+        await walk.accepted()
+        events, disk = walk.life.security_events, asyncio.Event()
+        report = events.report
+
+        async def hangs(kind: SecurityEventType, info: str = "") -> None:
+            await disk.wait()
+            await report(kind, info)
+
+        monkeypatch.setattr(events, "report", hangs)
+        await api.post("/api/sim/tamper", {"open": True})
+        await api.post("/api/sim/selector", {"position": "16"})
+        await api.advance(5)
+        assert (await api.evse())["faults"] == ["tamper"]
+        assert walk.life.load.controller.station_limit_a == 16.0
+        disk.set()
+        await api.advance(1)
+        told = [one.type for one in await events.entries()]
+        assert told.count("TamperDetectionActivated") == 1
 
 
 async def test_an_alarm_that_is_answered_for_while_the_flap_opens_again_stays(

@@ -48,6 +48,29 @@ async def test_more_reports_about_customers_than_can_be_told_are_rejected(tmp_pa
         assert answer["status"] == "Accepted"
 
 
+@pytest.mark.parametrize("action", ["CustomerInformation", "GetBaseReport"])
+async def test_a_report_that_waits_for_its_turn_counts_among_those_under_way(tmp_path: Path, action: str) -> None:
+    """N09.FR.03, B07.FR.13: as many errands as can go on at once hang when it is asked for."""
+    customer: dict[str, Any] = {"report": True, "clear": True, "idToken": {"idToken": "A", "type": "Central"}}
+    request = customer if action == "CustomerInformation" else {"reportBase": "SummaryInventory"}
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        turn = asyncio.Event()
+
+        async def hang() -> None:
+            await turn.wait()
+
+        errands = walk.stack._errands  # pyright: ignore[reportPrivateUsage]  # a CSMS could fill it only slowly
+        for _ in range(20):
+            errands.start("hangs", hang)
+        await walk.settle()
+        answers = [(await walk.csms.call(action, {"requestId": one, **request}))["status"] for one in range(6)]
+        assert answers == ["Accepted"] * 4 + ["Rejected"] * 2
+        turn.set()
+        await walk.advance(10)
+        assert (await walk.csms.call(action, {"requestId": 9, **request}))["status"] == "Accepted"
+
+
 async def test_each_bound_is_a_variable(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()

@@ -8,7 +8,7 @@ from fastapi import FastAPI, HTTPException, Request
 from pydantic import Field
 from starlette.requests import ClientDisconnect
 
-from station.firmware.brought import TooLargeError, bring
+from station.firmware.brought import OvertakenError, TooLargeError, bring
 from station.firmware.orders import OrderAnswer
 from station.firmware.state import UpdateOrder
 from station.web.api.living import Command, Living, Wait, accepted
@@ -59,6 +59,8 @@ def firmware_routes(api: FastAPI, living: Living, host: Host) -> None:
             return {"accepted": True, "bytes": await bring(request.stream(), life.firmware.brought, most)}
         except TooLargeError:
             raise HTTPException(413, f"an image has at most {most} bytes") from None
+        except OvertakenError:
+            raise HTTPException(409, "another image is being brought in its place") from None
         except ClientDisconnect:
             raise HTTPException(400, "the connection broke before the whole image was there") from None
         except OSError as error:

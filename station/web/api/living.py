@@ -16,7 +16,8 @@ from station.web.host import Host
 class Command(BaseModel):
     """The body of a request that does something. Unknown keys are mistakes."""
 
-    model_config = ConfigDict(extra="forbid")
+    # No body is that long; but only where it counts their letters does pydantic refuse texts that UTF-8 has not.
+    model_config = ConfigDict(extra="forbid", str_max_length=256 * 1024)
 
 
 class Living:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import FastAPI, HTTPException
 from pydantic import Field
@@ -18,6 +19,9 @@ from station.web.api.living import Command, Wait, accepted
 from station.web.api.status import Json
 from station.web.host import Host
 from station.web.sim.driver import board_of
+
+if TYPE_CHECKING:
+    from station.simulation.world import World
 
 _Current = Annotated[float, Field(ge=0, le=200)]
 
@@ -105,12 +109,13 @@ def _electricity_routes(api: FastAPI, host: Host) -> None:
 
     @api.post("/api/sim/grid", status_code=202)
     async def grid(body: Grid, wait: Wait = None) -> Json:
+        trace = await _trace(body)
+        _require_meter(host.world, body)
+        if body.frozen is not None and not host.world.freeze_grid_meter(body.frozen):
+            raise HTTPException(409, "the house has no simulated meter that could freeze")
         house, contacts = host.world.house, host.world.contacts
-        if body.trace_file is not None:
-            try:
-                house.replay(await asyncio.to_thread(read_trace, Path(body.trace_file)))
-            except TraceError as error:
-                raise HTTPException(422, f"trace_file: {error}") from error
+        if trace is not None:
+            house.replay(trace)
         if body.currents_a is not None:
             house.set_currents(_three(body.currents_a))
         for name, currents in (body.loads or {}).items():
@@ -118,11 +123,7 @@ def _electricity_routes(api: FastAPI, host: Host) -> None:
                 house.switch_off(name)
             else:
                 house.switch_on(name, _three(currents))
-        disturbs = body.silence is not None or body.noise is not None
-        if disturbs and not host.world.disturb_grid_meter(silence=body.silence, noise=body.noise):
-            raise HTTPException(409, "the house has no simulated meter")
-        if body.frozen is not None and not host.world.freeze_grid_meter(body.frozen):
-            raise HTTPException(409, "the house has no simulated meter that could freeze")
+        host.world.disturb_grid_meter(silence=body.silence, noise=body.noise)
         period, tomorrow = host.world.tariff
         host.world.tariff = (body.tariff_period or period, body.tomorrow or tomorrow)
         if body.contact is not None:
@@ -132,6 +133,26 @@ def _electricity_routes(api: FastAPI, host: Host) -> None:
         if body.contact_failing is not None:
             contacts.failing = body.contact_failing
         return await accepted(host, wait)
+
+
+async def _trace(body: Grid) -> Sequence[Phases[float]] | None:
+    """The amperes that the house is to draw, second by second."""
+    if body.trace_file is None:
+        return None
+    try:
+        return await asyncio.to_thread(read_trace, Path(body.trace_file))
+    except TraceError as error:
+        raise HTTPException(422, f"trace_file: {error}") from error
+
+
+def _require_meter(world: World, body: Grid) -> None:
+    """409 before anything is done, where nothing would come of it."""
+    of_house = (body.currents_a, body.loads, body.trace_file, body.tariff_period, body.tomorrow)
+    if not world.has_grid and any(one is not None for one in of_house):
+        raise HTTPException(409, "nothing looks at the house: the installation file has no [grid]")
+    disturbs = body.silence is not None or body.noise is not None
+    if disturbs and not world.disturb_grid_meter(silence=None, noise=None):
+        raise HTTPException(409, "the house has no simulated meter")
 
 
 def _housing_routes(api: FastAPI, host: Host) -> None:

@@ -19,6 +19,7 @@ let chart = null;
 export async function drawHistory() {
   await fetchRows();
   if (about === null) return;
+  if (!about.has_grid_meter) say(find("#chart-title"), t("chart.car")); // of the house nothing is known
   show(find("#chart-card"), true);
   phaseButtons();
   rebuild();
