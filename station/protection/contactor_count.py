@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from metering.frozen import frozen
+from station.records.evse_facts import EvseFacts
 
 if TYPE_CHECKING:
     from station.evse import Evse
@@ -37,8 +37,7 @@ class ContactorRecord:
     """Keeps the counts on disk."""
 
     def __init__(self, evses: Mapping[int, Evse], facts: FactStore) -> None:
-        self._evses = evses
-        self._facts = facts
+        self._facts = EvseFacts(evses, facts, _text)
 
     async def load(self) -> None:
         """Take the counts that are on disk; one that cannot be read begins anew.
@@ -46,29 +45,20 @@ class ContactorRecord:
         Raises:
             StorageError: the disk cannot be read.
         """
-        for name, text in (await self._facts.load()).items():
-            if name.isdecimal() and (evse := self._evses.get(int(name))) is not None:
-                try:
-                    evse.contactor = ContactorCount(**json.loads(text))
-                except (ValueError, TypeError) as error:
-                    _log.error("EVSE %d: the count of its contactor cannot be read and begins anew: %s", evse.id, error)
+        for evse, text in await self._facts.load():
+            try:
+                evse.contactor = ContactorCount(**json.loads(text))
+            except (ValueError, TypeError) as error:
+                _log.error("EVSE %d: the count of its contactor cannot be read and begins anew: %s", evse.id, error)
 
     async def run(self) -> None:
         """Save each change, until cancelled.
 
         Raises:
-            StorageError: a change is not saved; it is with the next one.
+            StorageError: a change is not saved; it is when this runs again.
         """
-        async with asyncio.TaskGroup() as group:
-            for evse in self._evses.values():
-                group.create_task(self._follow(evse))
+        await self._facts.run()
 
-    async def _follow(self, evse: Evse) -> None:
-        saved = evse.contactor
-        while True:
-            if evse.contactor != saved:
-                counted = evse.contactor
-                await self._facts.save(str(evse.id), json.dumps(asdict(counted)))
-                saved = counted
-            else:
-                await evse.changed.wait()
+
+def _text(evse: Evse) -> str | None:
+    return json.dumps(asdict(evse.contactor)) if evse.contactor != ContactorCount() else None

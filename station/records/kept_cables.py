@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from station.model import IdToken
+from station.records.evse_facts import EvseFacts
 
 if TYPE_CHECKING:
     from station.evse import Evse
@@ -21,8 +21,7 @@ class KeptCables:
     """The holders of locked cables, on disk (E05.FR.11, E09.FR.03)."""
 
     def __init__(self, evses: Mapping[int, Evse], facts: FactStore) -> None:
-        self._evses = evses
-        self._facts = facts
+        self._facts = EvseFacts(evses, facts, _text)
 
     async def load(self) -> None:
         """Tell each EVSE, before it runs, whom its cable is kept for; one that cannot be read is let go.
@@ -30,35 +29,24 @@ class KeptCables:
         Raises:
             StorageError: the disk cannot be read.
         """
-        for name, text in (await self._facts.load()).items():
-            if name.isdecimal() and (evse := self._evses.get(int(name))) is not None:
-                if (holder := _holder(text)) is not None:
-                    evse.keep_cable(holder)
-                else:
-                    _log.error("EVSE %d: whom its cable is kept for cannot be read", evse.id)
+        for evse, text in await self._facts.load():
+            if (holder := _holder(text)) is not None:
+                evse.keep_cable(holder)
+            else:
+                _log.error("EVSE %d: whom its cable is kept for cannot be read", evse.id)
 
     async def run(self) -> None:
         """Save each change, until cancelled.
 
         Raises:
-            StorageError: a change is not saved; it is with the next one.
+            StorageError: a change is not saved; it is when this runs again.
         """
-        async with asyncio.TaskGroup() as group:
-            for evse in self._evses.values():
-                group.create_task(self._follow(evse))
+        await self._facts.run()
 
-    async def _follow(self, evse: Evse) -> None:
-        saved: IdToken | None = evse.state.kept_for
-        while True:
-            holder = evse.state.lock_held_for or evse.state.kept_for
-            if holder == saved:
-                await evse.changed.wait()
-            elif holder is None:
-                await self._facts.remove(str(evse.id))
-                saved = holder
-            else:
-                await self._facts.save(str(evse.id), json.dumps([holder.value, holder.type]))
-                saved = holder
+
+def _text(evse: Evse) -> str | None:
+    holder = evse.state.lock_held_for or evse.state.kept_for
+    return json.dumps([holder.value, holder.type]) if holder is not None else None
 
 
 def _holder(text: str) -> IdToken | None:

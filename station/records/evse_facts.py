@@ -1,0 +1,53 @@
+"""One fact of each EVSE, on disk as it changes: what the disk has is remembered, so that no change of it is missed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from station.evse import Evse
+    from station.records.fact_store import FactStore
+
+
+class EvseFacts:
+    """Follows one fact of every EVSE, told by `text_of`; None: there is nothing to keep."""
+
+    def __init__(self, evses: Mapping[int, Evse], facts: FactStore, text_of: Callable[[Evse], str | None]) -> None:
+        self._evses = evses
+        self._facts = facts
+        self._text_of = text_of
+        self._on_disk: dict[int, str] = {}
+
+    async def load(self) -> list[tuple[Evse, str]]:
+        """What the disk has, before the EVSEs run.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        found = await self._facts.load()
+        self._on_disk = {int(name): text for name, text in found.items() if name.isdecimal()}
+        return [(self._evses[number], text) for number, text in self._on_disk.items() if number in self._evses]
+
+    async def run(self) -> None:
+        """Save each change, until cancelled.
+
+        Raises:
+            StorageError: a change is not saved; it is when this runs again.
+        """
+        async with asyncio.TaskGroup() as group:
+            for evse in self._evses.values():
+                group.create_task(self._follow(evse))
+
+    async def _follow(self, evse: Evse) -> None:
+        while True:
+            text = self._text_of(evse)
+            if text == self._on_disk.get(evse.id):
+                await evse.changed.wait()
+            elif text is None:
+                await self._facts.remove(str(evse.id))
+                del self._on_disk[evse.id]
+            else:
+                await self._facts.save(str(evse.id), text)
+                self._on_disk[evse.id] = text

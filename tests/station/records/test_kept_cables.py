@@ -1,0 +1,95 @@
+"""Whom a cable is kept for: what is on disk follows what is so, whatever the disk has refused before."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from metering.pulse import Pulse
+from station.model import IdToken
+from station.records.database import StorageError, open_database
+from station.records.fact_store import FactStore
+from station.records.kept_cables import KeptCables
+from tests import fakes
+
+if TYPE_CHECKING:
+    from station.evse import Evse
+
+
+@dataclass
+class Socket:
+    """As much of an EVSE as a kept cable needs."""
+
+    id: int = 1
+    changed: Pulse = field(default_factory=Pulse)
+    state: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(lock_held_for=None, kept_for=None))
+
+    def keep_cable(self, holder: IdToken) -> None:
+        self.state.kept_for = holder
+
+    def hold(self, holder: IdToken | None) -> None:
+        self.state = SimpleNamespace(lock_held_for=holder, kept_for=None)
+        self.changed.fire()
+
+
+@contextlib.asynccontextmanager
+async def running(socket: Socket, facts: FactStore, *, gone: bool = False) -> AsyncGenerator[asyncio.Task[None]]:
+    """A life of the station; `gone`: the board had told that the cable is gone before anybody followed it."""
+    cables = KeptCables({1: cast("Evse", socket)}, facts)
+    await cables.load()
+    if gone:
+        socket.hold(None)
+    task = asyncio.create_task(cables.run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def kept(facts: FactStore, count: int) -> None:
+    async with asyncio.timeout(30.0):
+        while len(await facts.load()) != count:  # noqa: ASYNC110 - the disk tells nobody
+            await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("text", ['["CARD", "ISO14443"]', "spoilt"])
+async def test_a_cable_that_has_gone_before_anybody_looked_is_kept_for_nobody(tmp_path: Path, text: str) -> None:
+    async with open_database(tmp_path / "db", fakes.clock()) as database:
+        facts = FactStore(database, "cable")
+        await facts.save("1", text)
+        async with running(Socket(), facts, gone=True):
+            await kept(facts, 0)
+
+
+async def test_a_holder_that_a_disk_would_not_forget_is_forgotten_when_it_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the cable of the next one would be locked for somebody who left long ago."""
+
+    async def refuse(name: str) -> None:
+        raise StorageError(name)
+
+    async with open_database(tmp_path / "db", fakes.clock()) as database:
+        facts, socket = FactStore(database, "cable"), Socket()
+        cables = KeptCables({1: cast("Evse", socket)}, facts)
+        await cables.load()
+        first = asyncio.create_task(cables.run())
+        socket.hold(fakes.CARD)
+        await kept(facts, 1)
+        with monkeypatch.context() as full:
+            full.setattr(facts, "remove", refuse)
+            socket.hold(None)
+            with pytest.raises(ExceptionGroup):
+                await first
+        again = asyncio.create_task(cables.run())
+        await kept(facts, 0)
+        again.cancel()
+        await asyncio.wait([again])
