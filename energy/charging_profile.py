@@ -81,6 +81,8 @@ class Schedule:
     minimum_rate: float | None = None
     custom_data: str | None = None
     """as in Period"""
+    sales_tariff: str | None = None
+    """salesTariff for an ISO 15118 vehicle, JSON; it is reported as it came and limits nothing"""
 
 
 @frozen

@@ -56,7 +56,7 @@ def limit_a(profiles: Iterable[ChargingProfile], charge: Charge, now: datetime) 
     schedule is over or has not begun leaves the word to the next (K01.FR.13, K01.FR.30, K02.FR.08).
     """
     found = _first(ranked(profiles, charge), charge, now)
-    return amperes(*found, charge.phases) if found is not None else None
+    return amperes(*found) if found is not None else None
 
 
 def station_period(profiles: Iterable[ChargingProfile], now: datetime) -> tuple[Period, RateUnit] | None:
@@ -65,7 +65,7 @@ def station_period(profiles: Iterable[ChargingProfile], now: datetime) -> tuple[
 
 
 def station_limit_a(profiles: Iterable[ChargingProfile], now: datetime) -> float | None:
-    """The amperes per phase that this comes to, where no board has taken phases away."""
+    """The amperes per phase that this comes to."""
     found = station_period(profiles, now)
     return amperes(*found) if found is not None else None
 
@@ -77,14 +77,15 @@ def one_phase(profiles: Sequence[ChargingProfile], charge: Charge, now: datetime
     return max(singles, key=lambda period: period.phase_to_use is not None, default=None)
 
 
-def amperes(period: Period, unit: RateUnit, connected: int | None = None) -> float:
+def amperes(period: Period, unit: RateUnit) -> float:
     """The limit of a period in amperes per phase (K01.FR.50, K01.FR.51).
 
-    `connected` are the phases of a board that can take two away: the watts are those of the phases that are left.
+    Watts are divided by the `numberPhases` of the period, however many phases the vehicle or the board uses (errata
+    2025-09, 2.40): a limit for three phases never becomes three times the current on one.
     """
     if unit is RateUnit.A:
         return period.limit
-    return period.limit / (LINE_VOLTAGE_V * phases_used(period, connected))
+    return period.limit / (LINE_VOLTAGE_V * period.phase_count)
 
 
 def phases_used(period: Period, connected: int | None) -> int:
@@ -187,26 +188,24 @@ def phases_over(profiles: Sequence[ChargingProfile], charge: Charge, begin: date
     """On how many phases a charge is at each moment of a span where a profile speaks and its board can choose."""
     if charge.phases is None:
         return []
+
+    def used(period: Period, _: RateUnit) -> float:
+        return float(phases_used(period, charge.phases))
+
     stacks = (ranked(profiles, charge), _of_station(profiles))
-    return lowest([_stacked(stack, charge, begin, length, _phases) for stack in stacks])
+    return lowest([_stacked(stack, charge, begin, length, used) for stack in stacks])
 
 
 def shared_over(
-    profiles: Sequence[ChargingProfile], begin: datetime, length: timedelta, *, switching: bool = False
+    profiles: Sequence[ChargingProfile], begin: datetime, length: timedelta
 ) -> tuple[list[Piece], list[Piece]]:
     """What all EVSEs together may have over a span: amperes on each conductor, and watts; nothing where no limit is.
 
-    ChargingStationMaxProfile is meant for each conductor, so its watts are amperes (K01.FR.50), but where a board can
-    take phases away (`switching`). An external constraint in watts is one of power. Each of the constraints is heeded,
-    whoever has set it (SC.01).
+    ChargingStationMaxProfile is meant for each conductor, so its watts are amperes (K01.FR.50). An external constraint
+    in watts is one of power. Each of the constraints is heeded, whoever has set it (SC.01).
     """
-    most = _of_station(profiles)
     stacks = [[one] for one in profiles if one.purpose is Purpose.EXTERNAL_CONSTRAINTS]
-    currents: list[list[Piece]] = []
-    if switching:
-        stacks.append(most)
-    else:
-        currents.append(_stacked(most, STATION, begin, length))
+    currents = [_stacked(_of_station(profiles), STATION, begin, length)]
     currents += [_stacked(stack, STATION, begin, length, _told_a) for stack in stacks]
     powers = [_stacked(stack, STATION, begin, length, _told_w) for stack in stacks]
     return _limited(currents), _limited(powers)
@@ -216,18 +215,14 @@ def _limited(layers: Sequence[Sequence[Piece]]) -> list[Piece]:
     return [piece for piece in lowest(layers) if math.isfinite(piece[2])]
 
 
-def _told_a(period: Period, unit: RateUnit, _: int | None) -> float:
+def _told_a(period: Period, unit: RateUnit) -> float:
     """The amperes of a period that is told in amperes."""
     return period.limit if unit is RateUnit.A else math.inf
 
 
-def _told_w(period: Period, unit: RateUnit, _: int | None) -> float:
+def _told_w(period: Period, unit: RateUnit) -> float:
     """The watts of a period that is told in watts."""
     return period.limit if unit is RateUnit.W else math.inf
-
-
-def _phases(period: Period, _: RateUnit, connected: int | None) -> float:
-    return float(phases_used(period, connected))
 
 
 def _stacked(
@@ -235,7 +230,7 @@ def _stacked(
     charge: Charge,
     begin: datetime,
     length: timedelta,
-    tell: Callable[[Period, RateUnit, int | None], float] = amperes,
+    tell: Callable[[Period, RateUnit], float] = amperes,
 ) -> list[Piece]:
     """Each profile fills what those before it left open."""
     gaps = [(0, length // _MICROSECOND)]
@@ -247,7 +242,7 @@ def _stacked(
             for since, until, period in _pieces(profile, charge, begin, gap_begins, gap_ends):
                 if since > reached:
                     left.append((reached, since))
-                filled.append((since, until, tell(period, profile.schedule.unit, charge.phases)))
+                filled.append((since, until, tell(period, profile.schedule.unit)))
                 reached = until
             if reached < gap_ends:
                 left.append((reached, gap_ends))

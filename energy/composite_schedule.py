@@ -87,7 +87,8 @@ def composite_schedule(
 
     What all have together is divided as the station divides it now; what counts of a vehicle is its EVSE. An EVSE
     without a transaction counts as if one had just begun on it (K08.FR.06). It is never above any limit that holds at a
-    moment (K08.FR.04): a level begins and ends on the careful side of its exact moments.
+    moment (K08.FR.04): a level begins and ends on the careful side of its exact moments. For EVSE 0 it is the sum of
+    what its EVSEs may draw together: with the vehicles that are there, or with one at each EVSE if that is more.
     """
     length = timedelta(seconds=duration_s)
     whole = length // timedelta(microseconds=1)
@@ -100,7 +101,7 @@ def composite_schedule(
     ]
     switching = [consumer for consumer in asked if consumer.charge.phases is not None]
     # A layer of nothing but the whole span, so that every moment of it is in a slice.
-    currents, powers = shared_over(profiles, begin, length, switching=bool(switching))
+    currents, powers = shared_over(profiles, begin, length)
     layers: list[Sequence[Piece]] = [[(0, whole, 0.0)], currents]
     layers += [limits_over(profiles, consumer.charge, begin, length) for consumer in asked]
     layers += [phases_over(profiles, consumer.charge, begin, length) for consumer in switching]
@@ -141,53 +142,46 @@ class _Expected:
         """At a moment, when each conductor carries so many amperes, and all may have so many watts together."""
         if current_a is None or (self.site.local_a is not None and self.site.local_a < current_a):
             current_a = self.site.local_a
-        if self.evse_id == 0:
-            return self._total(asked, wanted_a, current_a, power_w)
-        return self._part(asked, wanted_a, current_a, power_w)
+        expected = self._drawn(asked, self._shares(asked, wanted_a, current_a, power_w))
+        wanting_a = {one.charge.evse_id: wanted_a[one.charge.evse_id] for one in asked if one.wants}
+        if self.evse_id != 0 or len(wanting_a) in {0, len(asked)}:
+            return expected
+        # The vehicles that are there may draw more as long as no other one comes.
+        return max(expected, self._drawn(asked, self._shares(asked, wanting_a, current_a, power_w)))
 
-    def _part(
+    def _drawn(self, asked: Sequence[Consumer], shares_a: Mapping[int, float]) -> float:
+        """What the EVSE draws with these shares, or all of them: in amperes, on the conductor that carries most."""
+        if self.evse_id != 0:
+            shares_a = {self.evse_id: shares_a[self.evse_id]}
+        if self.unit is RateUnit.W:
+            return sum(shares_a.get(one.charge.evse_id, 0.0) * LINE_VOLTAGE_V * one.phases for one in asked)
+        return max(sum(shares_a.get(evse_id, 0.0) for evse_id in conductor) for conductor in self.conductors)
+
+    def _shares(
         self, asked: Sequence[Consumer], wanted_a: Mapping[int, float], current_a: float | None, power_w: float | None
-    ) -> float:
-        """What the EVSE is expected to draw, when what all have together is divided: the tightest limit first."""
+    ) -> Mapping[int, float]:
+        """What each EVSE is expected to draw when what all have together is divided: the tightest limit first.
+
+        The schedule of EVSE 0 is the sum of these (K08.FR.03): a rest below 6 A, with which nobody can charge, is not
+        drawn from the grid.
+        """
         limits = [[Bound(current_a, weights) for weights in self.conductors]] if current_a is not None else []
         if power_w is not None:
             limits.append([Bound(power_w, {one.charge.evse_id: LINE_VOLTAGE_V * one.phases for one in asked})])
             limits.sort(key=lambda bounds: evenly_a(bounds, wanted_a))
         for bounds in limits:
-            if len(asked) == 1:
-                wanted_a = {self.evse_id: min(wanted_a[self.evse_id], alone_a(bounds, self.evse_id))}
+            if len(wanted_a) == 1:
+                wanted_a = {evse_id: min(most_a, alone_a(bounds, evse_id)) for evse_id, most_a in wanted_a.items()}
             elif any(_wanted(wanted_a, bound) > bound.capacity for bound in bounds):
                 wanted_a = self.site.share(bounds, wanted_a, list(wanted_a))
-        if self.unit is RateUnit.A:
-            return wanted_a[self.evse_id]
-        return _in_unit(wanted_a[self.evse_id], _most_phases(asked, self.evse_id), self.unit)
-
-    def _total(
-        self, asked: Sequence[Consumer], wanted_a: Mapping[int, float], current_a: float | None, power_w: float | None
-    ) -> float:
-        """What all are expected to draw from the grid: in amperes, on the conductor that has most of it."""
-        most = _most_phases(asked, 0)
-        if self.unit is RateUnit.A:
-            drawn = max(sum(wanted_a[evse_id] for evse_id in conductor) for conductor in self.conductors)
-            limits = [current_a, None if power_w is None else power_w / (LINE_VOLTAGE_V * most)]
-        else:
-            drawn = sum(_in_unit(wanted_a[one.charge.evse_id], one.phases, self.unit) for one in asked)
-            limits = [None if current_a is None else _in_unit(current_a, _fed_by(asked, most), self.unit), power_w]
-        return min([drawn, *(limit for limit in limits if limit is not None)])
+        return wanted_a
 
 
 def _wanted(wanted_a: Mapping[int, float], bound: Bound) -> float:
     total = 0.0
     for evse_id, weight in bound.weights.items():
-        total += wanted_a[evse_id] * weight
+        total += wanted_a.get(evse_id, 0.0) * weight
     return total
-
-
-def _fed_by(asked: Sequence[Consumer], most: int) -> int:
-    """How many conductors feed them all: no more than one needs, unless it is known that others have theirs."""
-    if any(len(consumer.loads) != consumer.phases for consumer in asked):
-        return most
-    return len(frozenset[int]().union(*(consumer.loads for consumer in asked)))
 
 
 def _conductors(asked: Sequence[Consumer]) -> list[Mapping[int, float]]:
@@ -210,13 +204,6 @@ def _levels(exact: Sequence[Piece], counts: Sequence[Piece]) -> list[Level]:
     """Limits and phases in whole seconds; a level ends where one of them changes."""
     both = slices([in_whole_seconds(exact), in_whole_seconds(counts)])
     return [Level(since, limit or 0.0, int(phases or 0.0)) for since, _, (limit, phases) in both]
-
-
-def _in_unit(current_a: float, phases: int, unit: RateUnit) -> float:
-    """Amperes per phase in a unit; watts are of all phases in use (K01.FR.50)."""
-    if unit is RateUnit.A:
-        return current_a
-    return current_a * LINE_VOLTAGE_V * phases
 
 
 def in_whole_seconds(exact: Iterable[Piece]) -> list[Piece]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from energy.charging_profile import Purpose, RateUnit
+from energy.charging_profile import Purpose
 from energy.composite import amperes, limit_a, next_change, next_station_change, one_phase, station_period
 from energy.connection import LINE_VOLTAGE_V, Connection, ConnectionWatch, Left
 from energy.demand import Decision, Demand, SharedLimit
@@ -24,7 +24,6 @@ from energy.use import Uses
 from metering.reading import UNKNOWN, Phases
 
 if TYPE_CHECKING:
-    from energy.charging_profile import Period
     from energy.grid import GridSample
     from energy.phases import PhaseMap
     from metering.clock import Clock
@@ -265,7 +264,7 @@ class Controller:
         if (told := station_period(self._profiles.in_force(), now)) is not None:  # K04.FR.05
             until = next_station_change(self._profiles.in_force(), now)
             profile = SharedLimit(LimitSource.CHARGING_PROFILE, until=until, by=Purpose.STATION_MAX.value)
-            found.append((self._bounds_of(*told, demands), profile))
+            found.append((self._conductors(demands, amperes(*told)), profile))
         for limit in self.shared.values():
             bounds: list[Bound] = []
             if limit.current_a is not None:
@@ -286,12 +285,6 @@ class Controller:
             Bound(current_a, {evse_id: 1.0 for evse_id, phases in loaded.items() if phase in phases})
             for phase in range(3)
         ]
-
-    def _bounds_of(self, period: Period, unit: RateUnit, demands: Sequence[Demand]) -> list[Bound]:
-        """A profile of the whole station: amperes on each phase, but watts where a board has taken phases away."""
-        if unit is RateUnit.W and any(demand.charge.phases == 1 for demand in demands):
-            return [Bound(period.limit, {demand.evse_id: LINE_VOLTAGE_V * demand.phases for demand in demands})]
-        return self._conductors(demands, amperes(period, unit))
 
     def _unbalanced(self, demands: Sequence[Demand], unbalance_a: float) -> list[Bound]:
         """So many amperes more on each phase than one-phase vehicles surely draw on the emptiest of the others."""

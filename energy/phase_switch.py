@@ -90,7 +90,7 @@ class PhaseSwitches:
 
 
 def on(demand: Demand, phases: int) -> Demand:
-    """The demand were the vehicle on so many phases: limits in watts are then others in amperes."""
+    """The demand were the vehicle on so many phases: a limit on the power of all EVSEs is then another current."""
     return replace(demand, phases=phases, charge=replace(demand.charge, phases=phases))
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Mapping
-from itertools import pairwise
+from collections.abc import Callable, Collection, Container, Mapping
+from datetime import datetime
+from itertools import chain, count, pairwise
 
 from energy.charging_profile import ChargingLimitSource, ChargingProfile, Kind, Purpose
 from metering.frozen import frozen
@@ -13,8 +14,8 @@ MOST_PROFILES = 100
 """of the CSMS; those of others come on top"""
 MOST_PERIODS = 1024
 HIGHEST_STACK_LEVEL = 100
-RESERVED_IDS = range(-6, 0)
-"""of what others than the CSMS limit: one of its profiles among them would give way to their limits"""
+MOST_EXTERNAL_CONSTRAINTS = 6
+"""of three who limit besides the CSMS, each in amperes and in watts"""
 _ONLY_PHASE = frozenset({1})
 """of an EVSE with one phase: its own first, as its installer has wired it"""
 
@@ -81,10 +82,24 @@ class ProfileStore:
         """The installed profiles that are meant (K09)."""
         return [profile for profile in self.all() if criteria.match(profile)]
 
-    def refusal(self, profile: ChargingProfile, transaction_id: str | None) -> Refusal | None:
+    def free_external_id(self, usual: int) -> int:
+        """An id for an external constraint: its usual one, or a lower one where the CSMS uses that already.
+
+        Negative ids are recommended for external constraints and not forbidden to the CSMS (K11.FR.06).
+        """
+        used = self._profiles.keys() | {profile.id for profile in self.expected.values()}
+        lower = count(-MOST_EXTERNAL_CONSTRAINTS - 1, -1)
+        return next(identity for identity in chain((usual,), lower) if identity not in used)
+
+    def refusal(
+        self, profile: ChargingProfile, transaction_id: str | None, giving_way: Collection[int] = ()
+    ) -> Refusal | None:
         """Why a profile of the CSMS cannot be installed; None when it can.
 
-        `transaction_id` is the one that runs on the profile's EVSE.
+        Args:
+            profile: the one that is to be installed.
+            transaction_id: the one that runs on the profile's EVSE.
+            giving_way: ids of installed profiles that it replaces besides the one with its own id.
         """
         if profile.evse_id != 0 and profile.evse_id not in self._phases:  # K01.FR.28
             return Refusal("UnknownEvse", f"evseId {profile.evse_id} does not exist")
@@ -92,8 +107,23 @@ class ProfileStore:
             _refusal_of_purpose(profile, transaction_id)
             or _refusal_of_schedule(profile)
             or self._refusal_of_phases(profile)
-            or self._refusal_of_stack(profile)
+            or self._refusal_of_stack(profile, giving_way)
         )
+
+    def giving_way(self, profile: ChargingProfile, now: datetime) -> frozenset[int]:
+        """The ids of installed profiles whose time is over and that a new profile may replace.
+
+        That is the one at its very place in the stack, and where all places are taken the one whose validTo has passed
+        first: one without validTo stays until it is replaced (K01.FR.10). A default for all EVSEs and one for a single
+        EVSE never replace each other (K01.FR.52, K01.FR.53).
+        """
+        others = [one for one in self._of_csms() if one.id != profile.id]
+        over = [one for one in others if one.is_over(now)]
+        replaced = {one.id for one in over if one.evse_id == profile.evse_id and _conflict(profile, one)}
+        if len(others) - len(replaced) >= MOST_PROFILES:
+            ended = [(one.valid_to, one.id) for one in others if one.valid_to is not None and one.valid_to <= now]
+            replaced |= {identity for _, identity in sorted(ended)[:1]}
+        return frozenset(replaced)
 
     def install(self, profile: ChargingProfile) -> None:
         """Install a profile, in place of the one with its id (K01.FR.05).
@@ -139,17 +169,20 @@ class ProfileStore:
                     return Refusal("InvalidSchedule", f"EVSE {evse_id} cannot be on phase {period.phase_to_use} alone")
         return None
 
-    def _refusal_of_stack(self, profile: ChargingProfile) -> Refusal | None:
+    def _of_csms(self) -> list[ChargingProfile]:
+        return [one for one in self.all() if one.purpose is not Purpose.EXTERNAL_CONSTRAINTS]
+
+    def _refusal_of_stack(self, profile: ChargingProfile, giving_way: Collection[int]) -> Refusal | None:
         if not 0 <= profile.stack_level <= HIGHEST_STACK_LEVEL:
             return Refusal("InvalidStackLevel", f"stackLevel {profile.stack_level} is not 0 to {HIGHEST_STACK_LEVEL}")
         known = self._profiles.get(profile.id)
-        constrains = known is not None and known.purpose is Purpose.EXTERNAL_CONSTRAINTS
-        if constrains or profile.id in RESERVED_IDS:  # K01.FR.05
-            return Refusal("InvalidProfile", f"id {profile.id} is kept for external constraints")
-        if known is None and len(self._profiles.keys() - set(RESERVED_IDS)) >= MOST_PROFILES:
+        if known is not None and known.purpose is Purpose.EXTERNAL_CONSTRAINTS:  # K01.FR.05
+            return Refusal("InvalidProfile", f"id {profile.id} is that of an external constraint")
+        others = [one for one in self._of_csms() if one.id != profile.id and one.id not in giving_way]
+        if len(others) >= MOST_PROFILES:
             return Refusal("TooManyElements", f"{MOST_PROFILES} profiles are installed already")
-        for other in self.all():
-            if other.id != profile.id and _conflict(profile, other):
+        for other in others:
+            if _conflict(profile, other):
                 return Refusal("DuplicateProfile", f"profile {other.id} has this place in the stack")
         return None
 

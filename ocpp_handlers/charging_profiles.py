@@ -78,6 +78,8 @@ def schedule_to_wire(schedule: Schedule) -> m.ChargingScheduleType:
         wire["duration"] = schedule.duration_s
     if schedule.minimum_rate is not None:
         wire["minChargingRate"] = schedule.minimum_rate
+    if schedule.sales_tariff is not None:
+        wire["salesTariff"] = cast("m.SalesTariffType", json.loads(schedule.sales_tariff))
     if schedule.custom_data is not None:
         wire["customData"] = _custom_to_wire(schedule.custom_data)
     return wire
@@ -103,7 +105,7 @@ def _cut(limit: float) -> float:
 
 
 def _schedule_from_wire(wire: m.ChargingScheduleType) -> Schedule:
-    duration = wire.get("duration")
+    duration, sales_tariff = wire.get("duration"), wire.get("salesTariff")
     return Schedule(
         id=whole(wire["id"], "chargingSchedule.id"),
         unit=RateUnit(wire["chargingRateUnit"]),
@@ -112,6 +114,7 @@ def _schedule_from_wire(wire: m.ChargingScheduleType) -> Schedule:
         duration_s=whole(duration, "duration") if duration is not None else None,
         minimum_rate=wire.get("minChargingRate"),
         custom_data=_custom_from_wire(wire.get("customData")),
+        sales_tariff=json.dumps(sales_tariff) if sales_tariff is not None else None,
     )
 
 

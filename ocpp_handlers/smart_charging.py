@@ -31,6 +31,8 @@ _log = logging.getLogger(__name__)
 
 _PERIODS_PER_REPORT = 200
 """periods in one ReportChargingProfilesRequest, or one profile: some 12 kB"""
+_BYTES_PER_PERIOD = 60
+"""a salesTariff counts as so many periods as it is long"""
 MOST_AT_ONCE = 4
 """reports that may be under way; another one is told that there is nothing"""
 
@@ -177,9 +179,10 @@ def _parts(profiles: Iterable[ChargingProfile]) -> Iterator[list[ChargingProfile
         part: list[ChargingProfile] = []
         periods = 0
         for profile in group:
-            periods += len(profile.schedule.periods)
+            size = len(profile.schedule.periods) + len(profile.schedule.sales_tariff or "") // _BYTES_PER_PERIOD
+            periods += size
             if part and periods > _PERIODS_PER_REPORT:
                 yield part
-                part, periods = [], len(profile.schedule.periods)
+                part, periods = [], size
             part.append(profile)
         yield part

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from energy.profile_store import HIGHEST_STACK_LEVEL, MOST_PERIODS, MOST_PROFILES, RESERVED_IDS
+from energy.profile_store import HIGHEST_STACK_LEVEL, MOST_EXTERNAL_CONSTRAINTS, MOST_PERIODS, MOST_PROFILES
 from metering.frozen import frozen
 from ocpp_handlers import authorization
 from ocpp_handlers.device_model import DataType, DeviceModel, Place, Variable, told
@@ -120,6 +120,6 @@ def _fixed(facts: Facts) -> Iterator[Variable]:
         DataType.INTEGER,
         lambda: str(facts.profiles()),
         "ChargingProfiles",
-        maximum=MOST_PROFILES + len(RESERVED_IDS),  # as many as may be installed at any time
+        maximum=MOST_PROFILES + MOST_EXTERNAL_CONSTRAINTS,  # as many as may be installed at any time
     )
     yield told(Place("ClockCtrlr"), "DateTime", DataType.DATE_TIME, facts.now)

@@ -22,7 +22,6 @@ from energy.charging_profile import (
     Schedule,
 )
 from energy.limit import LimitSource
-from energy.profile_store import RESERVED_IDS
 from metering.pulse import Pulse
 from station.records.database import StorageError
 
@@ -43,8 +42,8 @@ _WHO = {
     LimitSource.USER: ChargingLimitSource.EMS,
 }
 """never the CSO (K11.FR.05, K12.FR.04)"""
-_IDS = dict(zip(product(_WHO, RateUnit), reversed(RESERVED_IDS), strict=True))
-"""one for each limit and unit, as all of them hold (SC.01); no profile of the CSMS has one (K11.FR.06)"""
+_USUAL_IDS = {place: -number for number, place in enumerate(product(_WHO, RateUnit), start=1)}
+"""one for each limit and unit, as all of them hold (SC.01); negative, as recommended (K11.FR.06)"""
 _ANNOUNCED: Final = "announced"
 _CLEARED: Final = "cleared"
 
@@ -61,6 +60,8 @@ class ExternalLimits:
         self._store = store
         self._facts = facts
         self._clock = clock
+        self._ids: dict[tuple[LimitSource, RateUnit], int] = {}
+        """of the profiles that are installed, by what they stand for"""
         self.changed = Pulse()
         """fires when a limit is set, becomes another, or is released"""
         self.announced: set[ChargingLimitSource] = set()
@@ -93,36 +94,48 @@ class ExternalLimits:
     def all(self) -> dict[ChargingLimitSource, list[ChargingProfile]]:
         """The limits in force, by who has set them."""
         found: dict[ChargingLimitSource, list[ChargingProfile]] = {}
-        for identity in _IDS.values():
-            if (profile := self._store.get(identity)) is not None:
+        for place in _USUAL_IDS:
+            if (profile := self._installed(place)) is not None:
                 found.setdefault(profile.source, []).append(profile)
         return found
 
     def look(self) -> None:
         """Take over what has changed since the last look."""
-        wanted = {profile.id: profile for profile in self._told(self._clock.now())}
-        changed = False
-        for identity in _IDS.values():
-            before, after = self._store.get(identity), wanted.get(identity)
-            if after is None:
-                changed |= self._store.remove(identity) is not None
-            elif before is None or not _same(before, after):
-                self._store.install(after)
+        now, changed = self._clock.now(), False
+        wanted = {(limit.source, unit): (limit, value) for limit, unit, value in self._limits()}
+        for place, usual in _USUAL_IDS.items():
+            before = self._installed(place)
+            if place in wanted:
+                limit, value = wanted[place]
+                identity = before.id if before is not None else self._store.free_external_id(usual)
+                after = _profile(identity, limit, place[1], Period(0, value, self._phases), now)
+                if before is None or not _same(before, after):
+                    self._store.install(after)
+                    self._ids[place] = identity
+                    changed = True
+                continue
+            self._ids.pop(place, None)
+            if before is not None:
+                self._store.remove(before.id)
                 changed = True
         if changed:
             self.changed.fire()
 
-    def _told(self, now: datetime) -> Iterator[ChargingProfile]:
+    def _installed(self, place: tuple[LimitSource, RateUnit]) -> ChargingProfile | None:
+        """The profile that stands for a limit in a unit; one of the CSMS with the same id is none."""
+        profile = self._store.get(self._ids[place]) if place in self._ids else None
+        return profile if profile is not None and profile.purpose is Purpose.EXTERNAL_CONSTRAINTS else None
+
+    def _limits(self) -> Iterator[tuple[SharedLimit, RateUnit, float]]:
         for limit in self._controller.shared.values():
             if limit.source in _WHO:
                 for unit, value in ((RateUnit.A, limit.current_a), (RateUnit.W, limit.power_w)):
                     if value is not None:
-                        yield _profile(limit, unit, Period(0, value, self._phases), now)
+                        yield limit, unit, value
 
 
-def _profile(limit: SharedLimit, unit: RateUnit, period: Period, now: datetime) -> ChargingProfile:
+def _profile(identity: int, limit: SharedLimit, unit: RateUnit, period: Period, now: datetime) -> ChargingProfile:
     lasts_s = math.ceil((limit.until - now).total_seconds()) if limit.until is not None else None
-    identity = _IDS[limit.source, unit]
     return ChargingProfile(
         identity,
         0,

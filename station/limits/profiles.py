@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-_IN_THE_WAY = frozenset({"DuplicateProfile", "TooManyElements"})
-"""refusals because of profiles that are installed already"""
 _TO_COME = "to-come"
 """stands for the id of a transaction that has none yet"""
 
@@ -72,10 +70,7 @@ class Profiles:
         """Why a profile of the CSMS cannot be installed; None when it can."""
         if not self.supports(profile.schedule.unit):  # K01.FR.26
             return Refusal("UnsupportedRateUnit", f"chargingRateUnit {profile.schedule.unit} is not supported")
-        refusal = self.store.refusal(profile, transaction_id)
-        if refusal is not None and refusal.reason_code in _IN_THE_WAY and self._make_room():
-            return self.store.refusal(profile, transaction_id)
-        return refusal
+        return self.store.refusal(profile, transaction_id, self.store.giving_way(profile, self._clock.now()))
 
     def supports(self, unit: RateUnit) -> bool:
         """Whether limits may be told in this unit (SmartChargingCtrlr.RateUnit)."""
@@ -159,21 +154,11 @@ class Profiles:
 
     def _install(self, profile: ChargingProfile) -> None:
         before = {installed.id for installed in self.store.all()}
+        for identity in self.store.giving_way(profile, self._clock.now()):
+            self.store.remove(identity)
         self.store.install(profile)
         after = {installed.id for installed in self.store.all()}
         self._unsaved |= (before - after) | {profile.id}
-
-    def _make_room(self) -> bool:
-        """Take away what will never limit anything again; returns whether there was such.
-
-        A CSMS that sends a new profile each day and clears none must not be refused some day.
-        """
-        now = self._clock.now()
-        over = [one for one in self.store.all() if one.is_over(now) and one.purpose is not Purpose.EXTERNAL_CONSTRAINTS]
-        for profile in over:
-            self.store.remove(profile.id)
-            self._unsaved.add(profile.id)
-        return bool(over)
 
     def _heed(self, setting: str) -> None:
         if setting == "smart_charging_enabled":

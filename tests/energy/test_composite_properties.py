@@ -131,9 +131,23 @@ def caps_by_hand(those: list[ChargingProfile], site: Site, second: int) -> tuple
 def by_hand(
     those: list[ChargingProfile], place: tuple[Site, Policy], evse_id: int, second: int, unit: RateUnit
 ) -> float:
-    """What the rules say of one second, for one EVSE or for all (0)."""
+    """What the rules say of one second, for one EVSE or for all (0): those that are there, or one more at each."""
+    asked = [one for one in place[0].consumers if evse_id == 0 or one.wants or one.charge.evse_id == evse_id]
+    wanting = [one for one in asked if one.wants]
+    groups = [asked, wanting] if evse_id == 0 and wanting else [asked]
+    return max(drawn_by_hand(those, place, group, evse_id, second, unit) for group in groups)
+
+
+def drawn_by_hand(
+    those: list[ChargingProfile],
+    place: tuple[Site, Policy],
+    asked: list[Consumer],
+    evse_id: int,
+    second: int,
+    unit: RateUnit,
+) -> float:
+    """What one EVSE or all (0) draw when these want energy: the sum of their shares."""
     now, (site, policy) = at(second), place
-    asked = [one for one in site.consumers if evse_id == 0 or one.wants or one.charge.evse_id == evse_id]
     wanted: dict[int, float] = {}
     for one in asked:
         charge = one.charge if one.wants else Charge(one.charge.evse_id, one.charge.transaction_id, NOON)
@@ -141,17 +155,15 @@ def by_hand(
         wanted[charge.evse_id] = one.local_a if own is None else min(one.local_a, own)
     amperes, watts = caps_by_hand(those, site, second)
     volts = {one.charge.evse_id: 230.0 * one.phases for one in asked}
-    most = max(one.phases for one in asked)
     phases = [[one.charge.evse_id for one in asked if phase in one.loads] for phase in range(3)]
-    if evse_id == 0 and unit is RateUnit.A:
-        fullest = max(sum(wanted[number] for number in those_on) for those_on in phases)
-        return min([fullest, *amperes, *(watt / (230.0 * most) for watt in watts)])
-    if evse_id == 0:
-        return min([sum(wanted[one] * volts[one] for one in wanted), *(cap * 230.0 * most for cap in amperes), *watts])
     limits = [[Bound(min(amperes), dict.fromkeys(on, 1.0)) for on in phases if on]] if amperes else []
     limits += [[Bound(min(watts), volts)]] if watts else []
     for bounds in sorted(limits, key=lambda those: min(one.capacity / sum(one.weights.values()) for one in those)):
         wanted = shared(bounds, wanted, policy)
+    if evse_id == 0 and unit is RateUnit.A:
+        return max(sum(wanted[number] for number in those_on) for those_on in phases)
+    if evse_id == 0:
+        return sum(wanted[one] * volts[one] for one in wanted)
     return wanted[evse_id] * (1.0 if unit is RateUnit.A else volts[evse_id])
 
 
@@ -196,8 +208,7 @@ def test_together_they_never_have_more_than_the_station_may(
         for phase in range(3):
             on_phase = sum(told_at(levels, second) for one, levels in in_a.items() if phase in one.loads)
             assert all(on_phase <= cap + 1e-6 for cap in amperes), (second, on_phase, amperes)
-            # Watts for all are told as amperes on three phases; a vehicle on one may draw all of them there.
-            assert watts or on_phase <= told_at(whole_a, second) + 1e-6
+            assert on_phase <= told_at(whole_a, second) + 1e-6
         together = sum(told_at(levels, second) for levels in in_w.values())
         assert all(together <= cap + 1e-3 for cap in watts), (second, together, watts)
         assert together <= told_at(whole_w, second) + 1e-3

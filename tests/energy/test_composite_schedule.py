@@ -109,6 +109,28 @@ def test_of_the_grid_connection_it_is_the_sum_of_all_evses_and_no_more_than_they
     assert steps(schedule_of([default, most], where=supplied, evse_id=0)) == [(0, 12.0), (300, 25.0)]
 
 
+@pytest.mark.parametrize("unit", RateUnit)
+@pytest.mark.parametrize(("most_a", "parts_a"), [(5.0, (0.0, 0.0)), (11.0, (8.0, 0.0)), (14.0, (7.0, 7.0))])
+def test_of_the_grid_connection_it_is_the_sum_of_its_evses_where_some_get_nothing(
+    most_a: float, parts_a: tuple[float, float], unit: RateUnit
+) -> None:
+    """K08.FR.03: what is left below 6 A is drawn by nobody."""
+    most = profile((0, most_a), id=2, purpose=Purpose.STATION_MAX, evse_id=0)
+    two = site(Consumer(TX, 3, 8.0, True), Consumer(Charge(2, "other", NOON), 3, 8.0, True))
+    factor = 1.0 if unit is RateUnit.A else 690.0
+    for evse_id, expected_a in ((1, parts_a[0]), (2, parts_a[1]), (0, sum(parts_a))):
+        levels = schedule_of([most], where=two, evse_id=evse_id, unit=unit)
+        assert steps(levels) == [(0, pytest.approx(expected_a * factor))]
+
+
+def test_of_the_grid_connection_it_is_no_less_than_what_the_vehicles_that_are_there_draw() -> None:
+    """K08.FR.03: with one more on one phase, the watts of all would be fewer."""
+    most = profile((0, 16.0), id=2, purpose=Purpose.STATION_MAX, evse_id=0)
+    one = site(Consumer(TX, 3, LOCAL_A, True), Consumer(Charge(2), 1, LOCAL_A, False))
+    for evse_id in (0, 1):
+        assert steps(schedule_of([most], where=one, evse_id=evse_id, unit=RateUnit.W)) == [(0, 16.0 * 690.0)]
+
+
 def test_evses_that_charge_share_what_the_station_may_have() -> None:
     """K04.FR.05: the expectation of one knows of the others."""
     most = profile((0, 20.0), id=2, purpose=Purpose.STATION_MAX, evse_id=0)
@@ -312,8 +334,8 @@ def test_a_span_of_time_is_what_each_of_its_moments_says(
         assert said == limit_a(profiles, charge, now)
 
 
-def test_watts_are_those_of_the_phases_that_a_board_leaves() -> None:
-    """K01.FR.50, K08.FR.02; a level says how many phases it is for."""
+def test_watts_for_three_phases_are_the_amperes_of_three_also_where_a_board_leaves_one() -> None:
+    """K01.FR.50 (errata 2025-09, 2.40), K08.FR.02; a level says how many phases it is for."""
     watts = Schedule(1, RateUnit.W, (Period(0, 4600.0, 1), Period(60, 6900.0, 3)), starts_at=NOON)
     one = replace(profile((0, 0.0)), schedule=watts)
     for on in (1, 3):
@@ -321,15 +343,15 @@ def test_watts_are_those_of_the_phases_that_a_board_leaves() -> None:
         told = schedule_of([one], where=where, unit=RateUnit.W)
         assert [(level.start_s, round(level.limit, 6), level.phases) for level in told] == [
             (0, 4600.0, 1),
-            (60, 6900.0, on),
+            (60, 2300.0 * on, on),
         ]
-        assert steps(schedule_of([one], where=where)) == [(0, 20.0), (60, 10.0 if on == 3 else 30.0)]
+        assert steps(schedule_of([one], where=where)) == [(0, 20.0), (60, 10.0)]
         most = replace(one, id=2, purpose=Purpose.STATION_MAX, evse_id=0)
         for evse_id in (0, 1):
             told = schedule_of([most], where=where, evse_id=evse_id, unit=RateUnit.W)
             assert [(level.start_s, round(level.limit, 6), level.phases) for level in told] == [
                 (0, 4600.0, 1),
-                (60, 6900.0, on),
+                (60, 2300.0 * on, on),
             ]
 
 

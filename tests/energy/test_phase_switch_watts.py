@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Schedule
 from energy.composite import Charge
-from energy.controller import Controller, Decision, Demand
+from energy.controller import Controller, Decision, Demand, SharedLimit
 from energy.limit import Limit, LimitSource
 from energy.profile_store import ProfileStore
 from metering.reading import Phases
@@ -59,6 +59,10 @@ class Bench:
         schedule = Schedule(1, RateUnit.W, (Period(0, watts, phases),), starts_at=fakes.NOON)
         self.store.install(ChargingProfile(1, 0, 0, purpose, Kind.ABSOLUTE, schedule))
 
+    def limit_power(self, watts: float) -> None:
+        """An energy manager limits the power of all EVSEs, in place of what it said before."""
+        self.controller.put_shared("user", SharedLimit(LimitSource.USER, power_w=watts))
+
     async def live(self, seconds: int) -> Decision:
         """Time goes by; returns what was decided last."""
         decision = self.second()
@@ -86,25 +90,42 @@ class Bench:
 
 async def test_watts_are_three_times_the_amperes_on_one_phase_and_a_third_on_three_again() -> None:
     bench = Bench.made()
-    bench.limit(6900.0)
+    bench.limit_power(6900.0)
     assert (await bench.live(5)).current_a == pytest.approx(10.0)
-    bench.limit(3000.0)
+    bench.limit_power(3000.0)
     decision = await bench.live(30)
-    assert (decision.phases, decision.current_a) == (1, pytest.approx(3000.0 / VOLTS))
-    bench.limit(11_000.0)
+    assert (decision.phases, decision.current_a) == (1, pytest.approx(3000.0 / VOLTS, abs=0.1))
+    bench.limit_power(11_000.0)
     decision = await bench.live(900)
-    assert (decision.phases, decision.current_a) == (3, pytest.approx(11_000.0 / VOLTS / 3.0))
+    assert (decision.phases, decision.current_a) == (3, pytest.approx(11_000.0 / VOLTS / 3.0, abs=0.1))
 
 
 async def test_from_one_phase_to_three_the_amperes_fall_with_the_order_and_not_after_it() -> None:
     bench = Bench.made()
-    bench.limit(3000.0)
+    bench.limit_power(3000.0)
     await bench.live(30)
-    bench.limit(11_000.0)
+    bench.limit_power(11_000.0)
     while (decision := await bench.live(1)).phases == 1:
         pass
     assert bench.phases == 1  # the board has not moved yet
-    assert decision.current_a == pytest.approx(11_000.0 / VOLTS / 3.0)
+    assert decision.current_a == pytest.approx(11_000.0 / VOLTS / 3.0, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("in_watts", "in_amperes"),
+    [(Purpose.STATION_MAX, Purpose.TX_DEFAULT), (Purpose.TX_DEFAULT, Purpose.STATION_MAX)],
+)
+@pytest.mark.parametrize("phases", [3, None])
+async def test_watts_for_three_phases_are_a_third_per_phase_also_on_one(
+    in_watts: Purpose, in_amperes: Purpose, phases: int | None
+) -> None:
+    """K01.FR.49, K01.FR.50 (errata 2025-09, 2.40)"""
+    bench = Bench.made()
+    bench.limit(6900.0, in_watts, phases=phases)
+    schedule = Schedule(1, RateUnit.A, (Period(0, 32.0, 1),), starts_at=fakes.NOON)
+    bench.store.install(ChargingProfile(2, 0, 0, in_amperes, Kind.ABSOLUTE, schedule))
+    decision = await bench.live(30)
+    assert (decision.phases, bench.phases, decision.current_a) == (1, 1, pytest.approx(10.0))
 
 
 @pytest.mark.parametrize("purpose", [Purpose.TX_DEFAULT, Purpose.STATION_MAX])
@@ -129,7 +150,7 @@ async def test_the_phase_that_a_profile_names_is_used_and_another_one_when_it_na
 
 
 moments = st.lists(
-    st.tuples(st.integers(1, 60) | st.just(1100), st.floats(0.0, 24_000.0), st.sampled_from([None, 1, 3])),
+    st.tuples(st.integers(1, 60) | st.just(1100), st.floats(0.0, 24_000.0), st.sampled_from([None, 1, 2, 3])),
     min_size=1,
     max_size=6,
 )
@@ -137,13 +158,35 @@ moments = st.lists(
 
 @settings(max_examples=20, deadline=None)
 @given(moments, st.sampled_from([Purpose.TX_DEFAULT, Purpose.STATION_MAX]))
-def test_the_power_is_never_above_the_watts_and_is_all_of_them_where_a_pilot_can_tell_it(
+def test_a_phase_never_carries_more_than_its_part_of_the_watts(
     history: list[tuple[int, float, int | None]], purpose: Purpose
 ) -> None:
+    """K01.FR.50: also while the board moves, and all of it is used once it has moved and a pilot can offer it."""
+
     async def play() -> None:
         bench = Bench.made()
         for seconds, watts, phases in history:
             bench.limit(watts, purpose, phases=phases)
+            part_a = min(watts / VOLTS / (phases or 3), MOST_A)
+            for _ in range(seconds):
+                bench.second()
+                assert max(bench.draws) <= part_a + 1e-6
+                await bench.clock.advance(1.0)
+            if seconds > 1000:
+                assert max(bench.draws) >= (part_a - 0.1 if part_a >= 6.0 else 0.0)
+
+    asyncio.run(play())
+
+
+@settings(max_examples=20, deadline=None)
+@given(moments)
+def test_the_power_is_never_above_the_watts_and_is_all_of_them_where_a_pilot_can_tell_it(
+    history: list[tuple[int, float, int | None]],
+) -> None:
+    async def play() -> None:
+        bench = Bench.made()
+        for seconds, watts, _ in history:
+            bench.limit_power(watts)
             for _ in range(seconds):
                 bench.second()
                 assert bench.power_w <= watts + 1e-6
@@ -151,7 +194,7 @@ def test_the_power_is_never_above_the_watts_and_is_all_of_them_where_a_pilot_can
             if seconds > 1000:
                 alone_a = min(watts / VOLTS, MOST_A)
                 on_one = alone_a * VOLTS if alone_a >= 6.0 else 0.0
-                three_a = 0.0 if phases == 1 else min(watts / VOLTS / 3.0, MOST_A)
+                three_a = min(watts / VOLTS / 3.0, MOST_A)
                 # Up is worth an interruption from 7.5 A; below it goes on with one, or stays on three where it was.
                 on_three = three_a * VOLTS * 3.0 if three_a >= 7.5 else 0.0
                 assert bench.power_w >= max(on_one, on_three) - 0.1 * VOLTS * bench.phases - 1e-6

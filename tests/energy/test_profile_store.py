@@ -17,7 +17,7 @@ from energy.charging_profile import (
     Recurrency,
     Schedule,
 )
-from energy.profile_store import MOST_PERIODS, MOST_PROFILES, RESERVED_IDS, Criteria, ProfileStore
+from energy.profile_store import MOST_EXTERNAL_CONSTRAINTS, MOST_PERIODS, MOST_PROFILES, Criteria, ProfileStore
 
 NOON = datetime(2026, 1, 12, 12, tzinfo=UTC)
 SCHEDULE = Schedule(1, RateUnit.A, (Period(0, 16.0), Period(60, 8.0)), starts_at=NOON)
@@ -138,8 +138,8 @@ def test_more_profiles_than_there_is_room_for_are_refused_but_one_may_be_replace
 def test_limits_of_others_take_no_place_of_a_profile_of_the_csms() -> None:
     """Entries[ChargingProfiles] has room for both."""
     others = [
-        replace(MAXIMUM, id=number, purpose=Purpose.EXTERNAL_CONSTRAINTS, source=ChargingLimitSource.EMS)
-        for number in RESERVED_IDS
+        replace(MAXIMUM, id=-number, purpose=Purpose.EXTERNAL_CONSTRAINTS, source=ChargingLimitSource.EMS)
+        for number in range(1, MOST_EXTERNAL_CONSTRAINTS + 1)
     ]
     own = [replace(DEFAULT, id=number, stack_level=number) for number in range(MOST_PROFILES - 1)]
     assert store(*others, *own).refusal(replace(DEFAULT, id=MOST_PROFILES, stack_level=MOST_PROFILES), None) is None
@@ -196,10 +196,28 @@ def test_an_external_constraint_is_not_replaced_by_the_csms() -> None:
     assert reason_against(store(external), replace(DEFAULT, id=external.id)) == "InvalidProfile"
 
 
-@pytest.mark.parametrize(("identity", "reason"), [(-1, "InvalidProfile"), (-6, "InvalidProfile"), (-7, None)])
-def test_ids_of_external_constraints_are_theirs_also_while_there_is_none(identity: int, reason: str | None) -> None:
-    """K01.FR.05"""
-    assert reason_against(store(), replace(DEFAULT, id=identity)) == reason
+@pytest.mark.parametrize("identity", [0, -1, -6, -7, -(2**31)])
+def test_the_csms_may_use_any_id_that_no_external_constraint_has(identity: int) -> None:
+    """K11.FR.06 recommends negative ids for external constraints, and nothing forbids them to the CSMS."""
+    assert reason_against(store(), replace(DEFAULT, id=identity)) is None
+
+
+def test_an_external_constraint_goes_out_of_the_way_of_ids_that_the_csms_uses() -> None:
+    there = store(replace(DEFAULT, id=-1), replace(DEFAULT, id=-7, stack_level=1))
+    there.expected[1] = replace(OF_TX, id=-8)
+    assert [there.free_external_id(usual) for usual in (-1, -2)] == [-9, -2]
+
+
+@pytest.mark.parametrize(("installed", "new", "gives_way"), [(1, 1, True), (0, 0, True), (0, 1, False), (1, 0, False)])
+def test_what_is_over_gives_way_at_its_own_place_only(installed: int, new: int, gives_way: bool) -> None:
+    """K01.FR.52, K01.FR.53 ask what is installed, not whether it is over."""
+    over = replace(DEFAULT, evse_id=installed, schedule=schedule(duration_s=60))
+    there, newcomer = store(over), replace(DEFAULT, id=9, evse_id=new)
+    assert there.giving_way(newcomer, NOON) == frozenset()
+    later = NOON + timedelta(seconds=60)
+    assert there.giving_way(newcomer, later) == ({over.id} if gives_way else set())
+    assert (there.refusal(newcomer, None, there.giving_way(newcomer, later)) is None) is gives_way
+    assert there.all() == (over,)
 
 
 def test_with_smart_charging_switched_off_only_external_constraints_count() -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from energy.demand import SharedLimit
+from energy.limit import LimitSource
 from tests.walk import Walk, walking
 from tests.walks.steps import charge, variables
 from tests.walks.test_profiles import clear, install, profile
@@ -22,6 +24,13 @@ def watts(limit: float, **period: int) -> dict[str, Any]:
     schedule["chargingRateUnit"] = "W"
     schedule["chargingSchedulePeriod"][0] |= period
     return wire
+
+
+async def impose_w(walk: Walk, power_w: float) -> None:
+    """An energy manager limits the power of all EVSEs, whatever phases they use."""
+    walk.life.load.controller.put_shared("user", SharedLimit(LimitSource.USER, power_w=power_w))
+    walk.life.load.poke()
+    await walk.settle()
 
 
 async def most_w(walk: Walk, seconds: int) -> float:
@@ -42,20 +51,46 @@ async def supported(walk: Walk, name: str, **place: Any) -> str | None:
     return value
 
 
-async def test_a_limit_in_watts_holds_through_both_changes_of_the_phases(tmp_path: Path) -> None:
-    """K01.FR.50"""
+async def test_a_limit_on_the_power_holds_through_both_changes_of_the_phases(tmp_path: Path) -> None:
+    async with walking(tmp_path, evse=[SWITCHING]) as walk:
+        await charge(walk)
+        await impose_w(walk, 6900.0)
+        await walk.advance(10)
+        assert tuple(walk.board.currents_a) == pytest.approx((10.0, 10.0, 10.0), abs=0.1)
+        await impose_w(walk, 3000.0)
+        await walk.advance(6)
+        assert await most_w(walk, 60) <= 3000.0
+        assert tuple(walk.board.currents_a) == pytest.approx((13.04, 0.0, 0.0), abs=0.1)
+        await impose_w(walk, 11_000.0)
+        assert await most_w(walk, 900) <= 11_000.0
+        assert tuple(walk.board.currents_a) == pytest.approx((15.94, 15.94, 15.94), abs=0.1)
+
+
+async def test_a_profile_in_watts_holds_through_both_changes_of_the_phases(tmp_path: Path) -> None:
+    """K01.FR.50: the CSMS says for how many phases its watts are."""
     async with walking(tmp_path, evse=[SWITCHING]) as walk:
         await charge(walk)
         await install(walk, watts(6900.0))
         await walk.advance(10)
         assert tuple(walk.board.currents_a) == pytest.approx((10.0, 10.0, 10.0), abs=0.1)
-        await install(walk, watts(3000.0))
+        await install(walk, watts(3000.0, numberPhases=1))
         await walk.advance(6)
         assert await most_w(walk, 60) <= 3000.0
         assert tuple(walk.board.currents_a) == pytest.approx((13.04, 0.0, 0.0), abs=0.1)
         await install(walk, watts(11_000.0))
         assert await most_w(walk, 900) <= 11_000.0
         assert tuple(walk.board.currents_a) == pytest.approx((15.94, 15.94, 15.94), abs=0.1)
+
+
+async def test_watts_of_the_station_for_three_phases_are_not_triple_amperes_on_one(tmp_path: Path) -> None:
+    """K01.FR.50 (errata 2025-09, 2.40): limit / (line voltage * numberPhases), whatever the board has connected."""
+    async with walking(tmp_path, evse=[SWITCHING]) as walk:
+        await charge(walk)
+        await install(walk, profile(32.0, number_phases=1))
+        most = watts(6900.0, numberPhases=3) | {"id": 2, "chargingProfilePurpose": "ChargingStationMaxProfile"}
+        assert (await install(walk, most, 0))["status"] == "Accepted"
+        await walk.advance(30)
+        assert tuple(walk.board.currents_a) == pytest.approx((10.0, 0.0, 0.0), abs=0.1)
 
 
 async def test_what_is_offered_on_one_phase_is_told_as_the_power_of_one(tmp_path: Path) -> None:
@@ -66,7 +101,7 @@ async def test_what_is_offered_on_one_phase_is_told_as_the_power_of_one(tmp_path
     )
     async with walking(tmp_path, evse=[SWITCHING], variable=rows) as walk:
         await charge(walk)
-        await install(walk, watts(3000.0))
+        await install(walk, watts(3000.0, numberPhases=1))
         await walk.advance(70)
         told = {sample["measurand"]: sample["value"] for sample in samples(periodic(walk)[-1])}
         assert told == pytest.approx({"Power.Offered": 3000.0, "Current.Offered": 13.0}, rel=0.01)

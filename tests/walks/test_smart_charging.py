@@ -201,6 +201,34 @@ async def test_a_profile_is_reported_with_what_its_sender_has_added_for_itself(t
         assert walk.csms.sent("ReportChargingProfiles")[0]["chargingProfile"] == [wire]
 
 
+async def test_a_profile_is_reported_with_its_sales_tariff(tmp_path: Path) -> None:
+    """K09.FR.06, over a power cut too (K01.FR.27)."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        wire = profile(10.0)
+        wire["chargingSchedule"][0]["salesTariff"] = {
+            "id": 3,
+            "salesTariffDescription": "Nuit",
+            "numEPriceLevels": 2,
+            "salesTariffEntry": [
+                {"relativeTimeInterval": {"start": 0, "duration": 3600}, "ePriceLevel": 1},
+                {
+                    "relativeTimeInterval": {"start": 3600},
+                    "consumptionCost": [
+                        {"startValue": 1.5, "cost": [{"costKind": "RelativePricePercentage", "amount": 80}]}
+                    ],
+                },
+            ],
+        }
+        assert (await install(walk, wire))["status"] == "Accepted"
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2 and walk.stack.link.online)
+        await walk.csms.call("GetChargingProfiles", {"requestId": 6, "chargingProfile": {}})
+        await walk.until(lambda: walk.csms.sent("ReportChargingProfiles"))
+        assert walk.csms.sent("ReportChargingProfiles")[0]["chargingProfile"] == [wire]
+
+
 async def test_a_report_of_profiles_goes_on_after_a_part_that_is_refused(tmp_path: Path) -> None:
     """K09.FR.02: a CSMS that has no use for one part waits for the one whose tbc is false all the same."""
     async with walking(tmp_path, **TWO) as walk:
@@ -329,6 +357,34 @@ async def test_a_limit_of_the_grid_operator_holds_and_is_told_and_is_released(tm
         await walk.until(lambda: drawn_a(walk) == 32.0)
         await walk.until(lambda: walk.csms.sent("ClearedChargingLimit") == [{"chargingLimitSource": "SO"}])
         await walk.until(lambda: len(rates(walk)) == 2, within_s=15.0)
+
+
+async def test_a_limit_of_the_grid_operator_leaves_a_profile_alone_that_has_its_usual_id(tmp_path: Path) -> None:
+    """K01.FR.05, K11.FR.06: neither replaces the other, and both are reported."""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        impose(walk, 10.0)
+        await walk.until(lambda: drawn_a(walk) == 10.0)
+        (usual,) = [one.id for one in walk.life.load.profiles.store.all()]
+        refused = await install(walk, profile(8.0, id=usual))
+        assert (refused["status"], refused["statusInfo"]["reasonCode"]) == ("Rejected", "InvalidProfile")
+        impose(walk, None)
+        await walk.until(lambda: drawn_a(walk) == 32.0)
+        assert await install(walk, profile(8.0, id=usual)) == {"status": "Accepted"}
+        impose(walk, 10.0)
+        await walk.until(lambda: len(walk.life.load.profiles.store.all()) == 2)
+        await walk.csms.call("GetChargingProfiles", {"requestId": 7, "chargingProfile": {}})
+        await walk.until(lambda: len(walk.csms.sent("ReportChargingProfiles")) == 2)
+        told = {
+            one["chargingLimitSource"]: [found["id"] for found in one["chargingProfile"]]
+            for one in walk.csms.sent("ReportChargingProfiles")
+        }
+        assert told["CSO"] == [usual]
+        assert usual not in told["SO"]
+        impose(walk, None)
+        await walk.until(lambda: len(walk.life.load.profiles.store.all()) == 1)
+        await walk.advance(5)
+        assert drawn_a(walk) == 8.0
 
 
 async def test_there_are_never_more_profiles_than_the_device_model_says_there_can_be(tmp_path: Path) -> None:

@@ -117,19 +117,50 @@ NEW = ChargingProfile(
 )
 
 
-async def test_what_is_over_makes_room_where_it_is_in_the_way(tmp_path: Path) -> None:
-    """A CSMS that sends a profile each day and clears none; at the same place in the stack, or until there are many."""
+async def test_what_is_over_is_replaced_at_its_place_in_the_stack_when_the_new_one_is_installed(tmp_path: Path) -> None:
+    """A CSMS that sends a profile each day and clears none is not refused some day."""
     async with opened(tmp_path) as (profiles, database):
         await profiles.install(of_day(7))
-        assert profiles.refusal(replace(NEW, stack_level=8), None) is None
-        assert len(profiles.store.all()) == 1, "nothing is taken away that is not in the way"
+        await profiles.install(of_day(9))
         assert profiles.refusal(NEW, None) is None
-        for day in range(MOST_PROFILES):
-            await profiles.install(of_day(day))
-        assert profiles.refusal(replace(NEW, stack_level=100), None) is None
+        assert len(profiles.store.all()) == 2, "a question takes nothing away"
         await profiles.install(NEW)
-        assert profiles.store.all() == (NEW,)
-        assert await database.rows("SELECT id FROM charging_profiles") == [(NEW.id,)]
+        assert profiles.store.all() == (of_day(9), NEW)
+        assert await database.rows("SELECT id FROM charging_profiles ORDER BY id") == [(9,), (NEW.id,)]
+
+
+async def test_where_all_places_are_taken_the_profile_gives_way_whose_validity_ended_first(tmp_path: Path) -> None:
+    """K01.FR.10: one without validTo stays until it is replaced, however long its schedule has been over."""
+    async with opened(tmp_path) as (profiles, database):
+        for day in range(1, MOST_PROFILES + 1):
+            await profiles.install(of_day(day))
+        newcomer = replace(NEW, stack_level=0)
+        assert profiles.refusal(newcomer, None) is None
+        await profiles.install(newcomer)
+        left = {day for day in range(1, MOST_PROFILES + 1) if day != 2} | {NEW.id}
+        assert {one.id for one in profiles.store.all()} == left
+        assert {identity for (identity,) in await database.rows("SELECT id FROM charging_profiles")} == left
+        for day in range(4, MOST_PROFILES + 1, 2):
+            await profiles.clear(Criteria(profile_ids=[day]))
+            await profiles.install(replace(of_day(day), valid_to=None))
+        refusal = profiles.refusal(replace(NEW, id=1001, evse_id=1, stack_level=2), None)
+        assert refusal is not None
+        assert refusal.reason_code == "TooManyElements"
+
+
+async def test_a_profile_that_is_refused_as_a_duplicate_takes_nothing_away(tmp_path: Path) -> None:
+    """K01.FR.52, K09.FR.06: what is over stays installed, and is reported."""
+    async with opened(tmp_path) as (profiles, database):
+        installed = [of_day(7), of_day(8), replace(of_day(9), evse_id=1)]
+        for one in installed:
+            await profiles.install(one)
+        for newcomer in (replace(NEW, evse_id=1), replace(NEW, stack_level=9)):
+            refusal = profiles.refusal(newcomer, None)
+            assert refusal is not None
+            assert refusal.reason_code == "DuplicateProfile"
+        await profiles.flush()
+        assert profiles.store.all() == tuple(installed)
+        assert len(await database.rows("SELECT id FROM charging_profiles")) == 3
 
 
 async def test_what_may_still_limit_makes_no_room(tmp_path: Path) -> None:
