@@ -43,6 +43,8 @@ class Tariff:
     """the number of the running supplier index (P1: of the tariff), whose price only the contract knows"""
     off_peak: bool | None = None
     """whether the running period is the cheap one of its day"""
+    flat: bool = False
+    """the contract has one price all day (Linky: BASE), whatever the dry contact does"""
     today: TariffColour | None = None
     tomorrow: TariffColour | None = None
     """None: not announced yet, or no such tariff"""

@@ -26,6 +26,21 @@ class TariffMode(StrEnum):
     """the end of the dear ones: a red day's (Tempo), EJP, mobile peaks"""
 
 
+class PriceSignal(StrEnum):
+    """Whether a mode can wait for better prices with what is known of them, and why not."""
+
+    KNOWN = "known"
+    """it waits"""
+    NO_GRID_METER = "no-grid-meter"
+    """no source tells of prices"""
+    METER_SILENT = "meter-silent"
+    """the grid meter has not been heard for a while, or not yet"""
+    NOT_TOLD = "not-told"
+    """the grid meter does not tell when energy is cheap"""
+    FLAT = "flat"
+    """the contract has one price all day"""
+
+
 @frozen
 class Plan:
     """What the owner wants of a charge."""
@@ -46,13 +61,15 @@ class Hours:
     """as seen last"""
     of_late: tuple[datetime, ...] = ()
     """all of the last day: some tariffs have cheap hours at noon and at night"""
+    seen: bool = False
+    """whether it has been cheap at any time"""
 
     def observe(self, cheap: bool | None, local: datetime) -> Hours:
         """The meter says now whether it is cheap; None: nobody knows, and so not when that changed."""
         if self.cheap is not False or cheap is not True:
-            return replace(self, cheap=cheap)
+            return replace(self, cheap=cheap, seen=self.seen or cheap is True)
         began = local.replace(second=0, microsecond=0)
-        return Hours(cheap, began.time(), (*_of_late(self.of_late, local), began))
+        return Hours(cheap, began.time(), (*_of_late(self.of_late, local), began), seen=True)
 
     def next_begin(self, local: datetime) -> datetime | None:
         """When they begin next by what has been seen; None before anything was."""
@@ -73,16 +90,36 @@ def cheap_now(mode: TariffMode, tariff: Tariff | None) -> bool | None:
     """Whether it is a time to charge; None where the meter does not tell enough."""
     if tariff is None or mode is TariffMode.NONE:
         return None
-    off_peak = tariff.off_peak if tariff.off_peak is not None else tariff.contact_closed
+    contact = None if tariff.flat else tariff.contact_closed
+    off_peak = tariff.off_peak if tariff.off_peak is not None else contact
     if mode is TariffMode.OFF_PEAK:
         return None if off_peak is None and not tariff.peak_now else bool(off_peak) and not tariff.peak_now
     return not tariff.peak_now and (tariff.today is not TariffColour.RED or off_peak is True)
 
 
+def price_signal(mode: TariffMode, tariff: Tariff | None, hours: Hours) -> PriceSignal:
+    """Whether a mode can wait with what a meter that is heard tells.
+
+    An open contact says that it is not cheap only where it is known to close: seen closed before, or announced.
+    """
+    if tariff is None:
+        return PriceSignal.NOT_TOLD
+    if tariff.peak_now:
+        return PriceSignal.KNOWN
+    if tariff.flat:
+        return PriceSignal.FLAT
+    closes = tariff.contact_closed is not None and (
+        tariff.contact_closed or hours.seen or hours.begins is not None or _closes_at(tariff) is not None
+    )
+    if mode is TariffMode.OFF_PEAK and tariff.off_peak is None and not closes:
+        return PriceSignal.NOT_TOLD
+    return PriceSignal.KNOWN
+
+
 def judge(
     plan: Plan, tariff: Tariff | None, local: datetime, hours: Hours, *, charged_wh: float, power_w: float
 ) -> Verdict:
-    """Whether a vehicle may charge by the tariff. What the meter does not tell forbids nothing.
+    """Whether a vehicle may charge by the tariff. A meter that knows no cheap hours forbids nothing.
 
     Args:
         plan: what the owner wants.
@@ -93,7 +130,7 @@ def judge(
         power_w: what it charges with, as far as it has shown.
     """
     cheap = cheap_now(plan.mode, tariff)
-    if cheap is not False:
+    if cheap is not False or price_signal(plan.mode, tariff, hours) is not PriceSignal.KNOWN:
         return Verdict(True)
     begins = (hours.next_begin(local) or _announced(tariff, local)) if plan.mode is TariffMode.OFF_PEAK else None
     if plan.departure is None or plan.energy_wh <= charged_wh or power_w <= 0.0:
@@ -114,11 +151,15 @@ def _of_late(moments: tuple[datetime, ...], local: datetime) -> tuple[datetime, 
 
 def _announced(tariff: Tariff | None, local: datetime) -> datetime | None:
     """When the meter's contact closes tomorrow, by the profile of that day; None where it announces none."""
-    closes = (step.at for step in tariff.next_day if step.contact_closed) if tariff is not None else iter(())
-    at = next(closes, None)
+    at = _closes_at(tariff) if tariff is not None else None
     if at is None:
         return None
     return (local + timedelta(days=1)).replace(hour=at.hour, minute=at.minute, second=0, microsecond=0)
+
+
+def _closes_at(tariff: Tariff) -> time | None:
+    """The time of day at which the meter's contact closes first by the profile of the next day."""
+    return next((step.at for step in tariff.next_day if step.contact_closed), None)
 
 
 def _before(moment: datetime, span: timedelta) -> datetime:

@@ -132,7 +132,7 @@ async def _load_management(basis: Basis, evses: Mapping[int, Evse], grid_orders:
         around=Influences(
             source,
             orders=grid_orders,
-            tariff=TariffSteering(basis.settings, clock),
+            tariff=TariffSteering(basis.settings, clock, has_meter=source is not None),
             temperatures=configuration.protection.temperatures,
             restart_delay_max_s=grid.restart_delay_max_s if grid is not None and powered_up else 0.0,
         ),

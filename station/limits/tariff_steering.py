@@ -6,7 +6,7 @@ from datetime import datetime, time
 from typing import TYPE_CHECKING
 
 from energy.limit import Limit, LimitSource
-from energy.tariff import Hours, Plan, TariffMode, cheap_now, judge
+from energy.tariff import Hours, Plan, PriceSignal, TariffMode, cheap_now, judge, price_signal
 from station.local_time import local_time
 
 if TYPE_CHECKING:
@@ -24,9 +24,12 @@ _UNKNOWN_W = 16.0 * 230.0
 class TariffSteering:
     """Says for each EVSE whether it is a time to charge."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, *, has_meter: bool) -> None:
+        """`has_meter`: whether there is a grid meter, which may tell of prices."""
         self._settings = settings
         self._clock = clock
+        self._has_meter = has_meter
+        self._heard_s: float | None = None
         self._tariff: Tariff | None = None
         self._told_s = clock.monotonic()
         self._hours = Hours()
@@ -48,11 +51,20 @@ class TariffSteering:
 
     def hear(self, sample: GridSample) -> None:
         """The grid meter may tell of prices."""
+        self._heard_s = self._clock.monotonic()
         if sample.tariff is not None:
             if not self._known:  # what changed meanwhile changed at a moment that nobody has seen
                 self._hours = self._hours.observe(None, self._local)
             self._tariff, self._told_s = sample.tariff, self._clock.monotonic()
             self._hours = self._hours.observe(cheap_now(TariffMode.OFF_PEAK, sample.tariff), self._local)
+
+    def price_signal(self, mode: TariffMode) -> PriceSignal:
+        """Whether a mode can wait for better prices with what is known now; else it charges at once."""
+        if not self._has_meter:
+            return PriceSignal.NO_GRID_METER
+        if self._heard_s is None or self._clock.monotonic() - self._heard_s >= TARIFF_KNOWN_FOR_S:
+            return PriceSignal.METER_SILENT
+        return price_signal(mode, self._tariff if self._known else None, self._hours)
 
     def charge_now(self, evse_id: int) -> None:
         """The driver wants energy whatever it costs, until the vehicle leaves."""

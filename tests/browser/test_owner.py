@@ -140,6 +140,13 @@ async def test_an_owner_plans_and_limits_and_closes(browser: Browser, tmp_path: 
         await walk.accepted()
         await owner.sign_in(Role.OWNER, to="/owner")
         await open_tab(owner, "Schedule")
+        without_meter = "The station has no house meter that tells it the prices: the car is charged at once."
+        note = owner.page.get_by_text(without_meter)
+        await expect(note).to_have_count(0)
+        await owner.page.get_by_label("When to charge").select_option("In cheap hours only")
+        await expect(note).to_be_visible()
+        await owner.page.get_by_label("When to charge").select_option("At once")
+        await expect(note).to_have_count(0)
         await owner.page.get_by_label("When to charge").select_option("In cheap hours only")
         await owner.page.get_by_label("Leave at").fill("07:30")
         await owner.page.get_by_label("Energy by then (kWh)").fill("20")
@@ -148,6 +155,7 @@ async def test_an_owner_plans_and_limits_and_closes(browser: Browser, tmp_path: 
         settings = walk.life.station.settings
         assert (settings.tariff_mode, settings.tariff_departure) == ("off-peak", "07:30")
         assert settings.tariff_energy_wh == 20_000
+        await expect(note).to_be_visible()
         await owner.page.get_by_label("Amperes per phase").fill("10")
         await owner.page.get_by_role("button", name="Set limit").click()
         await owner.reads("10 A until")

@@ -412,7 +412,7 @@ def test_a_short_frame_keeps_the_contract_and_invents_no_power() -> None:
         tariff_period="TH..",
         subscribed_va=18000,
         period_s=2.0,
-        tariff=Tariff("TH.."),
+        tariff=Tariff("TH..", flat=True),
     )
 
 
@@ -609,7 +609,7 @@ def test_the_notice_of_a_peak_ends_with_the_first_long_frame_without_it() -> Non
     assert after.tariff == Tariff("HN..")
     interpreter = knowing(historique(TRI))
     (between,) = read_all(interpreter, short)
-    assert between.tariff == Tariff("TH.."), "a short frame says nothing of prices"
+    assert between.tariff == Tariff("TH..", flat=True), "a short frame says nothing of prices"
 
 
 @needs_samples

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energy.grid import ProfileStep, Tariff, TariffColour
-from energy.tariff import Hours, Plan, TariffMode, Verdict, cheap_now, judge
+from energy.tariff import Hours, Plan, PriceSignal, TariffMode, Verdict, cheap_now, judge, price_signal
 
 PARIS = timezone(timedelta(hours=1))
 EVENING = datetime(2026, 1, 15, 19, 0, tzinfo=PARIS)
@@ -37,6 +37,8 @@ moments = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.
         (OFF_PEAK, Tariff(off_peak=True, peak_now=True), False),
         (OFF_PEAK, Tariff(peak_now=True), False),
         (OFF_PEAK, Tariff(), None),
+        (OFF_PEAK, Tariff(flat=True, contact_closed=False), None),
+        (OFF_PEAK, Tariff(flat=True, peak_now=True), False),
         (OFF_PEAK, None, None),
         (AVOID, Tariff(off_peak=False, today=TariffColour.BLUE), True),
         (AVOID, Tariff(off_peak=False, today=TariffColour.RED), False),
@@ -97,6 +99,37 @@ def test_what_it_has_had_counts() -> None:
     plan = Plan(OFF_PEAK, time(7, 30), 28_000.0)
     assert verdict(plan, EVENING.replace(day=16, hour=3, minute=15), charged_wh=14_000.0).allowed is False
     assert verdict(plan, EVENING.replace(day=16, hour=7), charged_wh=28_000.0).allowed is False
+
+
+NEXT_DAY = (ProfileStep(time(1, 30), 2, True), ProfileStep(time(7, 0), 1, False))
+
+
+@pytest.mark.parametrize(
+    ("tariff", "hours", "signal"),
+    [
+        (None, Hours(), PriceSignal.NOT_TOLD),
+        (Tariff(), Hours(), PriceSignal.NOT_TOLD),
+        (Tariff(flat=True, contact_closed=False), Hours(seen=True), PriceSignal.FLAT),
+        (Tariff(off_peak=False), Hours(), PriceSignal.KNOWN),
+        (Tariff(contact_closed=False), Hours(), PriceSignal.NOT_TOLD),
+        (Tariff(contact_closed=True), Hours(), PriceSignal.KNOWN),
+        (Tariff(contact_closed=False, next_day=NEXT_DAY), Hours(), PriceSignal.KNOWN),
+        (Tariff(contact_closed=False), Hours().observe(True, EVENING), PriceSignal.KNOWN),
+        (Tariff(peak_now=True), Hours(), PriceSignal.KNOWN),
+    ],
+)
+def test_an_open_contact_says_nothing_of_prices_until_it_is_known_to_close(
+    tariff: Tariff | None, hours: Hours, signal: PriceSignal
+) -> None:
+    assert price_signal(OFF_PEAK, tariff, hours) is signal
+    if signal is not PriceSignal.KNOWN:
+        assert judge(Plan(OFF_PEAK), tariff, EVENING, hours, charged_wh=0, power_w=7000.0) == Verdict(True)
+
+
+def test_what_was_cheap_is_remembered_while_nobody_tells() -> None:
+    hours = Hours().observe(True, EVENING).observe(None, EVENING).observe(False, EVENING)
+    assert hours.seen
+    assert hours.observe(True, EVENING).seen
 
 
 @given(plans, st.none() | tariffs, moments, st.floats(0, 80_000), st.floats(0, 22_000))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from energy.limit import LimitSource
+from energy.tariff import PriceSignal
 from station.commissioning.problems import Cause
 from station.commissioning.steps import Step
 from station.light.indicator import Reason
@@ -51,6 +52,11 @@ def test_every_step_of_commissioning_and_everything_that_can_be_wrong_there_has_
     always = {Step.IDENTITY, Step.SITE, Step.BREAKER, Step.WIRING, Step.RESIDUAL, Step.TEST_SESSION}
     wanted = {f"step.{step}" for step in Step} | {f"absent.{step}" for step in Step if step not in always}
     assert wanted | {f"cause.{cause}" for cause in Cause} <= catalogue(USUAL).keys()
+
+
+def test_every_reason_why_a_schedule_cannot_wait_for_better_prices_has_a_text() -> None:
+    reasons = set(PriceSignal) - {PriceSignal.KNOWN}
+    assert {f"schedule.signal-{reason}" for reason in reasons} <= catalogue(USUAL).keys()
 
 
 def test_every_fault_reason_of_the_light_and_source_of_a_limit_has_its_texts() -> None:

@@ -214,6 +214,33 @@ async def test_a_refusal_does_not_repeat_what_was_given(tmp_path: Path) -> None:
         assert "s3cret" not in answer.text
 
 
+@pytest.mark.parametrize(
+    ("grid", "tariff", "reason"),
+    [
+        (None, None, "no-grid-meter"),
+        (GRID, None, "not-told"),
+        (GRID, Tariff("BASE", flat=True, contact_closed=False), "flat"),
+    ],
+)
+async def test_without_cheap_hours_it_charges_at_once_and_says_why_when_the_mode_is_chosen(
+    tmp_path: Path, grid: dict[str, Any] | None, tariff: Tariff | None, reason: str
+) -> None:
+    async with walking(tmp_path, **({} if grid is None else {"grid": grid})) as walk, visiting(walk) as api:
+        house = House(walk, tariff=tariff)
+        await walk.accepted()
+        await house.live(3)
+        signal = {"usable": False, "reason": reason}
+        answer = await api.put("/api/load-management/tariff", {"mode": "off-peak"})
+        assert answer["price_signal"] == signal
+        assert (await api.get("/api/load-management"))["tariff"]["price_signals"]["off-peak"] == signal
+        assert (await api.put("/api/load-management/tariff", {"mode": "none"}))["price_signal"] is None
+        await api.put("/api/load-management/tariff", {"mode": "off-peak"})
+        await walk.plug(phases=3)
+        await walk.present()
+        await house.live(60)
+        assert walk.evse.offered_a > 6.0
+
+
 async def test_cheap_hours_are_waited_for_unless_the_driver_wants_it_now(tmp_path: Path) -> None:
     async with walking(tmp_path, grid=GRID) as walk, visiting(walk) as api:
         await api.put("/api/load-management/tariff", {"mode": "off-peak"})

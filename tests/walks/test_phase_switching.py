@@ -86,8 +86,10 @@ async def test_watts_of_the_station_for_three_phases_are_not_triple_amperes_on_o
     """K01.FR.50 (errata 2025-09, 2.40): limit / (line voltage * numberPhases), whatever the board has connected."""
     async with walking(tmp_path, evse=[SWITCHING]) as walk:
         await charge(walk)
-        await install(walk, profile(32.0, number_phases=1))
-        most = watts(6900.0, numberPhases=3) | {"id": 2, "chargingProfilePurpose": "ChargingStationMaxProfile"}
+        assert (await install(walk, watts(7360.0, numberPhases=1)))["status"] == "Accepted"
+        most = watts(6900.0, numberPhases=3)
+        most |= {"id": 2, "chargingProfilePurpose": "ChargingStationMaxProfile", "chargingProfileKind": "Absolute"}
+        most["chargingSchedule"][0]["startSchedule"] = walk.application.clock.now().isoformat()
         assert (await install(walk, most, 0))["status"] == "Accepted"
         await walk.advance(30)
         assert tuple(walk.board.currents_a) == pytest.approx((10.0, 0.0, 0.0), abs=0.1)

@@ -8,6 +8,8 @@ from fastapi import FastAPI, HTTPException
 from pydantic import AfterValidator, Field
 
 from energy.limit import told
+from energy.tariff import PriceSignal, TariffMode
+from station.limits.load_management import LoadManagement
 from station.limits.priorities import HIGHEST
 from station.limits.shared_limits import LONGEST_S, USUAL_S, Setter, Wish, readable
 from station.settings import Settings
@@ -35,6 +37,17 @@ class TariffPlan(Command):
     """local time, such as 07:30; empty: none"""
     energy_wh: Annotated[int, Field(strict=True, ge=0, le=200_000)] = 0
     """so much by then"""
+
+
+def _price_signals(load: LoadManagement) -> Json:
+    """Per mode whether it can wait for better prices, and why not; where it cannot, vehicles charge at once."""
+    tariff = load.tariff
+    if tariff is None:
+        return {}
+    signals = {mode: tariff.price_signal(mode) for mode in TariffMode if mode is not TariffMode.NONE}
+    return {
+        mode.value: {"usable": signal is PriceSignal.KNOWN, "reason": signal.value} for mode, signal in signals.items()
+    }
 
 
 class Priority(Command):
@@ -67,6 +80,7 @@ def load_routes(api: FastAPI, living: Living, host: Host) -> None:
                 "mode": settings.tariff_mode,
                 "departure": settings.tariff_departure,
                 "energy_wh": settings.tariff_energy_wh,
+                "price_signals": _price_signals(life.load),
             },
         }
 
@@ -96,7 +110,7 @@ def _wish_routes(api: FastAPI, living: Living, host: Host) -> None:
         await settings.change(Settings.tariff_energy_wh, str(body.energy_wh))
         await settings.change(Settings.tariff_mode, body.mode)
         living.life.load.poke()
-        return await accepted(host, wait)
+        return await accepted(host, wait) | {"price_signal": _price_signals(living.life.load).get(body.mode)}
 
     @api.put("/api/load-management/priorities/{evse_id}", status_code=202)
     async def priority(evse_id: int, body: Priority, wait: Wait = None) -> Json:

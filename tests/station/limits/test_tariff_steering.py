@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from energy.grid import GridSample, Tariff
-from station.limits.tariff_steering import TariffSteering
+from energy.tariff import PriceSignal, TariffMode
+from station.limits.tariff_steering import TARIFF_KNOWN_FOR_S, TariffSteering
 from station.settings import Settings
 from tests import fakes
 from tests.station.post import post
@@ -18,7 +19,7 @@ async def test_a_charge_that_began_before_its_meter_was_read_is_ready_at_the_dep
         await it.settings.change(Settings.tariff_mode, "off-peak")
         await it.settings.change(Settings.tariff_departure, f"{fakes.NOON + timedelta(hours=2):%H:%M}")
         await it.settings.change(Settings.tariff_energy_wh, "3680")
-        steering = TariffSteering(it.settings, it.clock)
+        steering = TariffSteering(it.settings, it.clock, has_meter=True)
         steering.hear(GridSample(it.clock.now(), tariff=Tariff(off_peak=False)))
         it.evse.meter.latest = None
         early = steering.limit_of(it.evse, wants=True)
@@ -32,12 +33,38 @@ async def test_a_charge_that_began_before_its_meter_was_read_is_ready_at_the_dep
         assert steering.limit_of(it.evse, wants=True) is None
 
 
+async def test_it_says_why_a_mode_cannot_wait(tmp_path: Path) -> None:
+    async with post(tmp_path) as it:
+        await it.settings.change(Settings.tariff_mode, "off-peak")
+        assert (
+            TariffSteering(it.settings, it.clock, has_meter=False).price_signal(TariffMode.OFF_PEAK)
+            is PriceSignal.NO_GRID_METER
+        )
+        steering = TariffSteering(it.settings, it.clock, has_meter=True)
+        told = [steering.price_signal(TariffMode.OFF_PEAK)]
+        for tariff in (None, Tariff("TH..", flat=True, contact_closed=False), Tariff(off_peak=False)):
+            steering.hear(GridSample(it.clock.now(), tariff=tariff))
+            told.append(steering.price_signal(TariffMode.OFF_PEAK))
+            waits = steering.limit_of(it.evse, wants=True)
+            assert (waits is None) is (told[-1] is not PriceSignal.KNOWN)
+        await it.clock.advance(TARIFF_KNOWN_FOR_S)
+        told.append(steering.price_signal(TariffMode.OFF_PEAK))
+        assert told == [
+            PriceSignal.METER_SILENT,
+            PriceSignal.NOT_TOLD,
+            PriceSignal.FLAT,
+            PriceSignal.KNOWN,
+            PriceSignal.METER_SILENT,
+        ]
+        assert steering.limit_of(it.evse, wants=True) is None
+
+
 async def test_cheap_hours_that_began_while_the_meter_was_silent_began_at_a_moment_that_nobody_knows(
     tmp_path: Path,
 ) -> None:
     async with post(tmp_path) as it:
         await it.settings.change(Settings.tariff_mode, "off-peak")
-        steering = TariffSteering(it.settings, it.clock)
+        steering = TariffSteering(it.settings, it.clock, has_meter=True)
         told: list[datetime | None] = []
         for silent_s in (10, 3600):
             for off_peak in (False, True, False):

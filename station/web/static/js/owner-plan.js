@@ -7,6 +7,16 @@ import { t } from "./words.js";
 
 // Schedule, limit and service
 
+let signals = {}; // per mode whether the station can wait for better prices, and why not
+
+function sayPriceSignal() {
+  const signal = signals[find("#mode").value];
+  const unusable = signal !== undefined && !signal.usable;
+  say(find("#schedule-signal"), unusable ? t(`schedule.signal-${signal.reason}`) : "");
+}
+
+find("#mode").addEventListener("change", sayPriceSignal);
+
 export async function openSchedule() {
   const form = find("#schedule-form");
   show(form, false); // nobody types into what is about to be filled
@@ -14,6 +24,8 @@ export async function openSchedule() {
   find("#mode").value = tariff.mode;
   find("#departure").value = tariff.departure;
   find("#energy").value = tariff.energy_wh === 0 ? "" : tariff.energy_wh / 1000;
+  signals = tariff.price_signals;
+  sayPriceSignal();
   show(form, true);
   await showLimits();
 }
@@ -34,7 +46,10 @@ function sayLimit(limit) {
 }
 
 submitting(find("#schedule-form"), async ({ mode, departure, energy }) => {
-  await put("/api/load-management/tariff", { mode, departure, energy_wh: Math.round(Number(energy || 0) * 1000) });
+  const plan = { mode, departure, energy_wh: Math.round(Number(energy || 0) * 1000) };
+  const { price_signal: signal } = await put("/api/load-management/tariff", plan);
+  if (signal !== null) signals = { ...signals, [mode]: signal };
+  sayPriceSignal();
   toast(t("shell.saved"));
 });
 
