@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -110,6 +111,10 @@ class ChargingProfile:
     def overlaps(self, other: ChargingProfile) -> bool:
         """Whether both are valid at some moment (K01.FR.06)."""
         return _before(self.valid_from, other.valid_to) and _before(other.valid_from, self.valid_to)
+
+    def as_absolute(self, now: datetime) -> ChargingProfile:
+        """The same limits, with their schedule counted from `now`."""
+        return replace(self, kind=Kind.ABSOLUTE, schedule=replace(self.schedule, starts_at=now))
 
     def is_over(self, now: datetime) -> bool:
         """Whether it will never limit anything again."""

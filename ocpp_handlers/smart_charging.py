@@ -60,6 +60,7 @@ class SmartCharging:
         evse_id = whole(request["evseId"], "evseId")
         profile = profile_from_wire(request["chargingProfile"], evse_id)
         if not isinstance(profile, Refusal):
+            profile = self._profiles.tolerated(profile)
             evse = self._station.evses.get(evse_id)
             refusal = self._profiles.refusal(profile, evse.transaction_id if evse is not None else None)
             if refusal is None:

@@ -108,7 +108,14 @@ async def _grid_orders(basis: Basis) -> GridOrders | None:
 async def _load_management(basis: Basis, evses: Mapping[int, Evse], grid_orders: GridOrders | None) -> LoadManagement:
     configuration, clock, program = basis.configuration, basis.clock, basis.program
     store = ProfileStore({evse.id: evse.layout.phases for evse in evses.values()}, lambda number: evses[number].alone)
-    profiles = Profiles(store, basis.database, basis.settings, clock)
+    tolerances = configuration.csms.accept if configuration.csms is not None else ()
+    profiles = Profiles(
+        store,
+        basis.database,
+        basis.settings,
+        clock,
+        accepts_relative_station_limits="relative-station-limits" in tolerances,
+    )
     await profiles.load()
     priorities = Priorities({evse.id: evse.layout.priority for evse in evses.values()}, basis.facts("priority"))
     await priorities.load()

@@ -33,6 +33,7 @@ identity = "BORNE-0001"                 # as the CSMS knows it: a-z A-Z 0-9 * - 
 #key_file = "station-key.pem"
 #security_profile = 3                   # the best that the keys above allow when left out
 #message_timeout_s = 30
+#accept = ["relative-station-limits"]   # for Home Assistant: Relative station limits count from their arrival
 
 # The local page and API.
 [http]

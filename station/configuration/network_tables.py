@@ -14,6 +14,8 @@ from station.configuration.table import Count, FilePath, Name, Number, Table
 from station.identifiers import check_password, check_url
 
 SecurityProfile = Literal[0, 1, 2, 3]
+Tolerance = Literal["relative-station-limits"]
+"""what a CSMS may do against the specification, where the owner of the station wants it to work nevertheless"""
 
 
 def _check_code(code: SecretStr) -> SecretStr:
@@ -36,6 +38,8 @@ class CsmsConfig(Table):
     message_timeout_s: Annotated[Number, Field(gt=0)] = 30.0
     security_profile: SecurityProfile = Field(default_factory=lambda given: _best(_profiles(given)))
     """1 to 3 as OCPP numbers them (A00), 0 without any security; the best that the other keys allow"""
+    accept: tuple[Tolerance, ...] = ()
+    """relative-station-limits: a ChargingStationMaxProfile of kind Relative counts as Absolute from its arrival"""
 
     @field_validator("password")
     @classmethod

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from energy.charging_profile import ChargingProfile, Purpose, RateUnit
+from energy.charging_profile import ChargingProfile, Kind, Purpose, RateUnit
 from energy.profile_store import Criteria, ProfileStore, Refusal
 from station.records.database import Database, StorageError
 from station.settings import Settings
@@ -35,8 +35,17 @@ def _profiles() -> TypeAdapter[ChargingProfile]:
 class Profiles:
     """A profile store that survives restarts (K01.FR.27)."""
 
-    def __init__(self, store: ProfileStore, database: Database | None, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: ProfileStore,
+        database: Database | None,
+        settings: Settings,
+        clock: Clock,
+        *,
+        accepts_relative_station_limits: bool = False,
+    ) -> None:
         self.store = store
+        self._accepts_relative_station_limits = accepts_relative_station_limits
         self._clock = clock
         self._database = database
         self._settings = settings
@@ -65,6 +74,17 @@ class Profiles:
                 self._unsaved.add(int(str(identity)))
             else:
                 self.store.install(profile)
+
+    def tolerated(self, profile: ChargingProfile) -> ChargingProfile:
+        """The profile as it counts where the installation accepts what the specification forbids.
+
+        A Relative ChargingStationMaxProfile has nothing that it could be relative to (K01.FR.38). Where it is accepted
+        it is an Absolute one from now on: stored, restored and reported as such.
+        """
+        is_relative = profile.kind is Kind.RELATIVE and profile.schedule.starts_at is None
+        if not self._accepts_relative_station_limits or profile.purpose is not Purpose.STATION_MAX or not is_relative:
+            return profile
+        return profile.as_absolute(self._clock.now())
 
     def refusal(self, profile: ChargingProfile, transaction_id: str | None) -> Refusal | None:
         """Why a profile of the CSMS cannot be installed; None when it can."""

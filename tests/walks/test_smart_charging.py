@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from energy.charging_profile import Kind
 from energy.controller import SharedLimit
 from energy.limit import LimitSource
 from energy.profile_store import MOST_PROFILES
@@ -124,6 +125,52 @@ async def test_a_profile_of_the_station_that_cannot_be_is_refused(
 
 
 # What is asked
+
+
+def slider(limit: float) -> dict[str, Any]:
+    """What Home Assistant's slider for the maximum current sends (lbbrhzn/ocpp)."""
+    return profile(limit, chargingProfilePurpose="ChargingStationMaxProfile")
+
+
+async def test_home_assistants_slider_holds_where_the_installation_accepts_it(tmp_path: Path) -> None:
+    """Against K01.FR.38: Absolute from its arrival, over a power cut, until it is cleared."""
+    async with walking(tmp_path, csms={"accept": ["relative-station-limits"]}) as walk:
+        await charge(walk)
+        arrived = walk.application.clock.now()
+        for limit in (10.0, 12.0):
+            arrived = walk.application.clock.now()
+            assert await install(walk, slider(limit), 0) == {"status": "Accepted"}
+            await walk.advance(5)
+            assert drawn_a(walk) == limit
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2 and walk.stack.link.online)
+        await walk.csms.call("GetChargingProfiles", {"requestId": 6, "chargingProfile": {}})
+        await walk.until(lambda: walk.csms.sent("ReportChargingProfiles"))
+        (told,) = walk.csms.sent("ReportChargingProfiles")[0]["chargingProfile"]
+        assert told["chargingProfileKind"] == "Absolute"
+        started = datetime.fromisoformat(told["chargingSchedule"][0]["startSchedule"])
+        assert abs(started - arrived) <= timedelta(seconds=1)
+        assert await composite(walk, 1) == [(0, 12.0)]
+        criteria = {"chargingProfilePurpose": "ChargingStationMaxProfile"}
+        assert await clear(walk, chargingProfileCriteria=criteria) == "Accepted"
+        assert await composite(walk, 1) == [(0, 32.0)]
+
+
+async def test_such_a_limit_is_refused_by_default_and_also_else_where_more_is_wrong_with_it(tmp_path: Path) -> None:
+    """K01.FR.38, K04.FR.03, K01.FR.41; a TxDefaultProfile stays Relative."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        answer = await install(walk, slider(10.0), 0)
+        assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Rejected", "InvalidProfile")
+    async with walking(tmp_path, csms={"accept": ["relative-station-limits"]}) as walk:
+        await walk.accepted()
+        assert (await install(walk, slider(10.0), 1))["status"] == "Rejected"
+        wrong = slider(10.0)
+        wrong["chargingSchedule"][0]["startSchedule"] = walk.application.clock.now().isoformat()
+        assert (await install(walk, wrong, 0))["status"] == "Rejected"
+        assert await install(walk, profile(10.0), 0) == {"status": "Accepted"}
+        assert [one.kind for one in walk.life.load.profiles.store.all()] == [Kind.RELATIVE]
 
 
 async def test_without_a_unit_the_composite_schedule_is_in_amperes(tmp_path: Path) -> None:

@@ -276,6 +276,10 @@ RULES = {
         "[csms]\nurl = 'ws://h'\nsecurity_profile = 2",
         "station.toml:5: csms.security_profile: must be 0 with these keys (is 2)",
     ),
+    "a tolerance that there is not": (
+        "[csms]\nurl = 'ws://h'\naccept = ['anything']",
+        'station.toml:5: csms.accept[0]: must be "relative-station-limits" (is "anything")',
+    ),
     "a variable twice": (
         "[[variable]]\ncomponent = 'A'\nvariable = 'B'\nvalue = ''\n"
         "[[variable]]\ncomponent = 'a'\nvariable = 'b'\nvalue = ''",
