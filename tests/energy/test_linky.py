@@ -586,6 +586,7 @@ def told(frame: bytes) -> Tariff:
 @pytest.mark.parametrize(
     ("groups", "expected"),
     [
+        ([b"PTEC TH.."], Tariff("TH..", flat=True)),
         ([b"PTEC HC.."], Tariff("HC..", off_peak=True)),
         ([b"PTEC HP.."], Tariff("HP..", off_peak=False)),
         ([b"PTEC HN.."], Tariff("HN..")),

@@ -156,6 +156,28 @@ async def test_what_a_linky_tells_of_prices_is_shown(tmp_path: Path, mode: str) 
         assert (await api.get("/api/status"))["grid"]["tariff"]["peak_now"] is True
 
 
+@pytest.mark.parametrize("mode", ["historique", "standard"])
+async def test_on_a_flat_linky_contract_nothing_is_waited_for_and_on_another_one_it_is(
+    tmp_path: Path, mode: str
+) -> None:
+    """BASE with its dry contact open, as standard mode tells it; then HP of a contract with cheap hours."""
+    linky = {"mode": mode, "phases": 3, "subscribed_va": 18000}
+    async with (
+        walking(tmp_path, grid=grid({"type": "linky", "mode": mode}), simulation={"linky": linky}) as walk,
+        visiting(walk) as api,
+    ):
+        await api.put("/api/load-management/tariff", {"mode": "off-peak"})
+        await api.post("/api/sim/grid", {"currents_a": TRI})
+        await heard(walk, api, TRI)
+        signals = (await api.get("/api/load-management"))["tariff"]["price_signals"]
+        assert signals["off-peak"] == {"usable": False, "reason": "flat"}
+        await charge(walk)
+        assert walk.evse.offered_a > 6.0
+        await api.post("/api/sim/grid", {"tariff_period": "HP.."})
+        await walk.advance(10)
+        assert (await api.evse())["limit"]["source"] == "tariff"
+
+
 async def test_the_house_draws_what_a_recording_says(tmp_path: Path) -> None:
     """A trace is replayed second by second over the meter's own wire; after its end the house draws nothing."""
     recording = tmp_path / "evening.csv"

@@ -1,0 +1,35 @@
+"""Limits of others than the CSMS as charging profiles beside its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from energy.charging_profile import ChargingLimitSource, ChargingProfile, Kind, Period, Purpose, RateUnit, Schedule
+from energy.controller import Controller, SharedLimit
+from energy.limit import LimitSource
+from energy.profile_store import ProfileStore
+from station.limits.external_limits import ExternalLimits
+from station.records.database import open_database
+from station.records.fact_store import FactStore
+from tests import fakes
+
+
+async def test_a_profile_of_the_csms_that_comes_to_have_the_id_of_a_limit_costs_neither(tmp_path: Path) -> None:
+    """It was accepted before the limit took that id, and was on its way to the disk meanwhile (K01.FR.27)."""
+    clock, store = fakes.clock(), ProfileStore({1: 3})
+    controller = Controller(clock, store, None)
+    async with open_database(tmp_path / "db", clock) as database:
+        external = ExternalLimits(controller, store, FactStore(database, "external-limit"), clock, phases=3)
+        controller.put_shared("user", SharedLimit(LimitSource.USER, 10.0))
+        external.look()
+        (usual,) = [one.id for one in store.all()]
+        schedule = Schedule(1, RateUnit.A, (Period(0, 8.0),), fakes.NOON)
+        late = ChargingProfile(usual, 1, 0, Purpose.TX_DEFAULT, Kind.ABSOLUTE, schedule)
+        store.install(late)
+        external.look()
+        (limit,) = external.all()[ChargingLimitSource.EMS]
+        assert limit.id != usual
+        assert set(store.all()) == {late, limit}
+        controller.put_shared("user", None)
+        external.look()
+        assert store.all() == (late,)
