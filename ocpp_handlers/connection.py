@@ -112,8 +112,10 @@ class Connection:
         delays = back_off(self._settings, random.uniform)
         slots = network.attempts()
         while True:
+            seen = self._mended.count
             while self._cut:
-                await self._mended.wait()
+                await self._mended.wait(seen)
+                seen = self._mended.count
             slot = next(slots)
             was_up = await asyncio.create_task(self._hold_link(slot), name="link")
             heed_cancellation()
@@ -125,7 +127,7 @@ class Connection:
                 continue
             delay_s = next(delays)
             _log.info("dial again in %.1f s", delay_s)
-            await self._mended.wait_at_most(self._clock, delay_s)
+            await self._mended.wait_at_most(seen, self._clock, delay_s)
 
     def cut(self) -> None:
         """The network is gone, and no dialling helps, until `mend`."""
@@ -135,8 +137,9 @@ class Connection:
 
     def mend(self) -> None:
         """The network is back: dial at once."""
-        self._cut = False
-        self._mended.fire()
+        if self._cut:
+            self._cut = False
+            self._mended.fire()
 
     async def reconnect(self) -> None:
         """End the link and dial at once, since what proves who the station is has changed (A01, A02.FR.08)."""
@@ -272,11 +275,11 @@ class Connection:
 
     async def _ping_until_dead(self, websocket: ClientConnection, changed: Pulse) -> None:
         while True:
-            interval_s = self._settings.web_socket_ping_interval_s
+            seen, interval_s = changed.count, self._settings.web_socket_ping_interval_s
             if interval_s == 0:
-                await changed.wait()
+                await changed.wait(seen)
                 continue
-            if await changed.wait_at_most(self._clock, interval_s):
+            if await changed.wait_at_most(seen, self._clock, interval_s):
                 continue
             try:
                 with self._clock.wire(_DIAL_WIRE_S):

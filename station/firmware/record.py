@@ -157,8 +157,10 @@ class FirmwareRecord:
         Raises:
             StorageError: the disk cannot be read.
         """
+        seen = self._told.count
         while not await self.all_told():
-            await self._told.wait()
+            await self._told.wait(seen)
+            seen = self._told.count
 
     async def _forget_access(self, update: Update) -> None:
         """Nobody will fetch the image any more: the password of its server need not lie on the disk."""
