@@ -259,6 +259,7 @@ async def test_a_certificate_that_cannot_be_read_costs_no_link(desk: Desk, monke
         await desk.trigger()
         assert len(desk.sent) == 1
 
+
 async def test_a_trigger_while_the_expiry_is_read_is_not_lost(desk: Desk) -> None:
     """A02.FR.02: the disk may be slow, and the CSMS fast."""
     read, reading = asyncio.Event(), asyncio.Event()
