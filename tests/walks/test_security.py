@@ -103,21 +103,41 @@ async def test_events_of_an_offline_time_come_in_their_order_with_the_time_they_
 
 
 @pytest.mark.parametrize("code", ["NotImplemented", "NotSupported"])
-async def test_a_csms_that_does_not_know_the_message_is_asked_once_per_connection(tmp_path: Path, code: str) -> None:
+async def test_a_csms_that_does_not_know_the_message_is_sent_each_event_once(tmp_path: Path, code: str) -> None:
+    """Neither at the next connection again, nor after a power cut; and a later event does not wait behind it."""
     csms = Csms(answers={"SecurityEventNotification": lambda _: Refuse(code)})
     async with walking(tmp_path, csms, variable=EXACT) as walk:
         await walk.accepted()
         await report(walk, *CRITICAL)
-        await walk.advance(600)
-        assert told(csms) == ["StartupOfTheDevice"]
+        await walk.until(lambda: told(csms) == ["StartupOfTheDevice", *CRITICAL])
         await walk.plug()  # what else there is to say is said
         await walk.until(lambda: walk.events())
-        csms.drop()
-        await walk.until(lambda: len(told(csms)) == 2)
-        del csms.answers["SecurityEventNotification"]
-        csms.drop()
-        await walk.until(lambda: len(told(csms)) == 6)
-        assert told(csms)[2:] == ["StartupOfTheDevice", *CRITICAL]
+        for number in (2, 3):
+            csms.drop()
+            await walk.until(lambda number=number: csms.connections == number and walk.stack.link.online)
+        await walk.advance(600)
+        assert told(csms) == ["StartupOfTheDevice", *CRITICAL]
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        await walk.until(lambda: len(told(csms)) == 5)
+        await walk.advance(600)
+        assert told(csms)[4:] == ["StartupOfTheDevice"]
+        assert (await logged(walk))[:4] == ["StartupOfTheDevice", *CRITICAL]
+
+
+async def test_refusals_count_over_links_that_are_lost_in_between(tmp_path: Path) -> None:
+    """Else a poor link would have the same event sent with each connection, and the next one wait for ever."""
+    csms = Csms(answers={"SecurityEventNotification": lambda _: Refuse("InternalError")})
+    async with walking(tmp_path, csms, variable=EXACT) as walk:
+        await walk.accepted()
+        await walk.until(lambda: told(csms))
+        await report(walk, CRITICAL[0])
+        for number in (2, 3, 4):
+            csms.drop()
+            await walk.until(lambda number=number: csms.connections == number and walk.stack.link.online)
+            await walk.settle()
+        await walk.until(lambda: CRITICAL[0] in told(csms))
+        assert told(csms)[:4] == ["StartupOfTheDevice"] * 3 + [CRITICAL[0]]
 
 
 async def test_an_event_that_is_refused_again_and_again_makes_room_for_the_next(tmp_path: Path) -> None:
