@@ -32,15 +32,15 @@ class Pulse:
         for waiter in waiters:
             _wake(waiter, True)
 
-    async def wait(self, seen: int) -> None:
-        """Wait until it was fired since `count` was `seen`."""
-        if await self._missed(seen):
-            return
-        waiter = self._join()
-        try:
-            await waiter
-        finally:
-            self._waiters.discard(waiter)
+    async def wait(self, seen: int) -> int:
+        """Wait until it was fired since `count` was `seen`; returns the count by then."""
+        if not await self._missed(seen):
+            waiter = self._join()
+            try:
+                await waiter
+            finally:
+                self._waiters.discard(waiter)
+        return self._count
 
     async def wait_at_most(self, seen: int, clock: Clock, delay_s: float) -> bool:
         """Wait as `wait`, `delay_s` seconds at the most; returns whether it was fired."""

@@ -80,8 +80,7 @@ class BootGate:
         """Wait until the CSMS has answered a BootNotification: before that nothing else is sent (B01.FR.08)."""
         seen = self.changed.count
         while self.state is BootState.UNKNOWN:
-            await self.changed.wait(seen)
-            seen = self.changed.count
+            seen = await self.changed.wait(seen)
 
     def refusal_to_answer(self, action: str) -> Error | None:
         """B03.FR.08: a CSMS that rejected the station has nothing to ask; before that it may (B02.FR.01)."""

@@ -119,8 +119,7 @@ class Connection:
         while True:
             seen = self._mended.count
             while self._cut:
-                await self._mended.wait(seen)
-                seen = self._mended.count
+                seen = await self._mended.wait(seen)
             slot = next(slots)
             was_up = await asyncio.create_task(self._hold_link(slot), name="link")
             heed_cancellation()

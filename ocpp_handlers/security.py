@@ -68,8 +68,11 @@ class SecurityEventDelivery:
             except LinkLostError:
                 raise
             except RefusedError as error:
+                if error.code in _FINAL:
+                    _log.warning("the CSMS takes no security events; %s stays in the security log", event.type)
+                    return
                 _log.warning("security event %s is refused: %s", event.type, error)
-                if error.code in _FINAL or self._count_refusal(event) >= self._settings.message_attempts:
+                if self._count_refusal(event) >= self._settings.message_attempts:
                     _log.error("security event %s is given up; it stays in the security log", event.type)
                     return
             except NoAnswerError as error:

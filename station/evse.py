@@ -361,8 +361,7 @@ class Evse:
             self.end_authorization(trigger, reason, ends_transaction=True)
         seen = self.changed.count
         while self.state.transaction is not None:
-            await self.changed.wait(seen)
-            seen = self.changed.count
+            seen = await self.changed.wait(seen)
         await self._recorder.settled()
 
     # What follows
@@ -460,8 +459,7 @@ class Evse:
         """Wait until its board has told anything, or failed."""
         seen = self.changed.count
         while not self.looked_at:
-            await self.changed.wait(seen)
-            seen = self.changed.count
+            seen = await self.changed.wait(seen)
 
     async def run(self) -> None:
         """Work until cancelled; whatever ends this leaves the contactor open."""

@@ -196,8 +196,7 @@ class Firmware:
         """L01.FR.07: an EVSE that becomes free while an installation waits goes out of service too."""
         seen = evse.changed.count
         while True:
-            await evse.changed.wait(seen)
-            seen = evse.changed.count
+            seen = await evse.changed.wait(seen)
             if self._withholds:
                 self._withhold()
             self._changed.fire()
@@ -355,8 +354,7 @@ class Firmware:
                 self._release()
             else:
                 self._withhold()
-            await self._changed.wait(seen)
-            seen = self._changed.count
+            seen = await self._changed.wait(seen)
         return update
 
     async def _until(self, moment: datetime) -> None:

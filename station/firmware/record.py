@@ -159,8 +159,7 @@ class FirmwareRecord:
         """
         seen = self._told.count
         while not await self.all_told():
-            await self._told.wait(seen)
-            seen = self._told.count
+            seen = await self._told.wait(seen)
 
     async def _forget_access(self, update: Update) -> None:
         """Nobody will fetch the image any more: the password of its server need not lie on the disk."""

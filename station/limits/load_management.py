@@ -131,8 +131,7 @@ class LoadManagement:
         """Share anew as soon as a vehicle comes to want energy, or does not any more."""
         seen, wanted = evse.changed.count, _wants(evse)
         while True:
-            await evse.changed.wait(seen)
-            seen = evse.changed.count
+            seen = await evse.changed.wait(seen)
             if _wants(evse) is not wanted:
                 wanted = not wanted
                 self.poke()

@@ -259,8 +259,7 @@ class ResidualCurrentGuard:
             async with self._clock.timeout(_LATCHED_WITHIN_S):
                 seen = self._kept_latch.count
                 while any(_is_tripped(evse) and evse.id not in self._latched for evse in self._evses.values()):
-                    await self._kept_latch.wait(seen)
-                    seen = self._kept_latch.count
+                    seen = await self._kept_latch.wait(seen)
 
     async def _energise(self, energised: bool) -> bool:
         try:

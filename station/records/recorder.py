@@ -98,8 +98,7 @@ class Recorder:
         """
         seen = self._changed.count
         while self._waiting and not self._awaits_meter:
-            await self._changed.wait(seen)
-            seen = self._changed.count
+            seen = await self._changed.wait(seen)
 
     async def run(self) -> None:
         """Record until cancelled."""
