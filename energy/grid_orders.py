@@ -293,6 +293,7 @@ class GridOrders:
             OSError: the disk refuses; nothing is forgotten, so the caller tries again later.
         """
         while True:
+            seen = self._due.count
             while self._waiting:
                 await self.record.append(self._waiting[0])
                 self._waiting.popleft()
@@ -302,9 +303,9 @@ class GridOrders:
                 self._waiting.append(Draft(self._clock.now(), OrderEvent.POWER, self._last, self.powers()))
                 continue
             if self._power_due_s is None:
-                await self._due.wait()
+                await self._due.wait(seen)
             else:
-                await self._due.wait_at_most(self._clock, self._power_due_s - now_s)
+                await self._due.wait_at_most(seen, self._clock, self._power_due_s - now_s)
 
     def _note(self, order: GridOrder | None) -> None:
         first, self._first = self._first, False

@@ -1,4 +1,4 @@
-"""Something that happens now and then, and that tasks wait for."""
+"""A counted signal: something that happens now and then, and that tasks wait for."""
 
 from __future__ import annotations
 
@@ -10,27 +10,42 @@ if TYPE_CHECKING:
 
 
 class Pulse:
-    """Wakes every task that waits at the moment; nobody who comes later is told."""
+    """A signal that counts how often it was fired, so that no task can miss it.
+
+    A waiting task reads `count` before it looks at what the signal is about, and passes that number when it waits: a
+    pulse that was fired in between ends the wait at once, however long the look took.
+    """
 
     def __init__(self) -> None:
+        self._count = 0
         self._waiters: set[asyncio.Future[bool]] = set()
 
+    @property
+    def count(self) -> int:
+        """How often it was fired; read this before reading the state that it announces."""
+        return self._count
+
     def fire(self) -> None:
-        """Wake those who wait."""
+        """Wake every task that waits."""
+        self._count += 1
         waiters, self._waiters = self._waiters, set()
         for waiter in waiters:
             _wake(waiter, True)
 
-    async def wait(self) -> None:
-        """Wait for the next pulse."""
-        waiter = self._join()
-        try:
-            await waiter
-        finally:
-            self._waiters.discard(waiter)
+    async def wait(self, seen: int) -> int:
+        """Wait until it was fired since `count` was `seen`; returns the count by then."""
+        if not await self._missed(seen):
+            waiter = self._join()
+            try:
+                await waiter
+            finally:
+                self._waiters.discard(waiter)
+        return self._count
 
-    async def wait_at_most(self, clock: Clock, delay_s: float) -> bool:
-        """Wait for the next pulse, `delay_s` seconds at the most; returns whether it came."""
+    async def wait_at_most(self, seen: int, clock: Clock, delay_s: float) -> bool:
+        """Wait as `wait`, `delay_s` seconds at the most; returns whether it was fired."""
+        if await self._missed(seen):
+            return True
         waiter = self._join()
         handle = clock.call_later(delay_s, lambda: _wake(waiter, False))
         try:
@@ -38,6 +53,12 @@ class Pulse:
         finally:
             handle.cancel()
             self._waiters.discard(waiter)
+
+    async def _missed(self, seen: int) -> bool:
+        if self._count == seen:
+            return False
+        await asyncio.sleep(0)  # a task that is always behind leaves the others their turn
+        return True
 
     def _join(self) -> asyncio.Future[bool]:
         waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()

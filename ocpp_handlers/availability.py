@@ -88,21 +88,24 @@ class Availability:
         self._waiting.extend(found for found in self._untold() if found.evse_id == evse.id)
         self._changed.fire()
         while True:
-            await evse.changed.wait()
+            seen = evse.changed.count
             change = await self._lasting(evse)
             if change.status is not self._seen[evse.id]:
                 self._seen[evse.id] = change.status
                 self._waiting.append(change)
                 self._changed.fire()
+            await evse.changed.wait(seen)
 
     async def _lasting(self, evse: Evse) -> _Change:
         """The status that an EVSE keeps for MinimumStatusDuration, and since when it has it."""
         change, since_s = self._now(evse), self._clock.monotonic()
+        seen = evse.changed.count
         while change.status is not self._seen[evse.id]:
             left_s = since_s + self._settings.minimum_status_duration_s - self._clock.monotonic()
             if left_s <= 0:
                 break
-            await evse.changed.wait_at_most(self._clock, left_s)
+            await evse.changed.wait_at_most(seen, self._clock, left_s)
+            seen = evse.changed.count
             if evse.connector_status is not change.status:
                 change, since_s = self._now(evse), self._clock.monotonic()
         return change
@@ -121,12 +124,13 @@ class Availability:
             self._told.clear()  # B01.FR.05, B04.FR.01
         self._waiting.extend(self._untold())
         while True:
+            seen = self._changed.count
             while self._waiting:
                 await self._tell(self._waiting[0])
                 self._waiting.popleft()
             if not self._untold():
-                await self._changed.wait()
-            elif not await self._changed.wait_at_most(self._clock, _RETRY_S):
+                await self._changed.wait(seen)
+            elif not await self._changed.wait_at_most(seen, self._clock, _RETRY_S):
                 self._waiting.extend(self._untold())
 
     def _untold(self) -> list[_Change]:

@@ -78,8 +78,9 @@ class BootGate:
 
     async def decided(self) -> None:
         """Wait until the CSMS has answered a BootNotification: before that nothing else is sent (B01.FR.08)."""
+        seen = self.changed.count
         while self.state is BootState.UNKNOWN:
-            await self.changed.wait()
+            seen = await self.changed.wait(seen)
 
     def refusal_to_answer(self, action: str) -> Error | None:
         """B03.FR.08: a CSMS that rejected the station has nothing to ask; before that it may (B02.FR.01)."""
@@ -155,8 +156,9 @@ class Boot:
 
     async def _wait(self, wait_s: float) -> None:
         """No longer than until the CSMS asks for a BootNotification, which it may have done before its last answer."""
+        seen = self._again.count
         if wait_s > 0 and not self._triggered:
-            await self._again.wait_at_most(self._clock, wait_s)
+            await self._again.wait_at_most(seen, self._clock, wait_s)
 
     async def beat(self, session: Session) -> None:
         """Send Heartbeats until the session ends; a new interval counts from when it is set (G02.FR.02).
@@ -168,7 +170,8 @@ class Boot:
         forget = self._settings.watch(lambda name: changed.fire() if name == "heartbeat_interval_s" else None)
         try:
             while True:
-                if not await changed.wait_at_most(self._clock, self._settings.heartbeat_interval_s):
+                seen, interval_s = changed.count, self._settings.heartbeat_interval_s
+                if not await changed.wait_at_most(seen, self._clock, interval_s):
                     await self._beat_once(session)
         finally:
             forget()

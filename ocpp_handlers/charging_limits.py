@@ -45,16 +45,18 @@ class ChargingLimits:
         """
         attempts = 0
         while True:
+            seen = self._limits.changed.count
             try:
                 told = await self._tell_next()
             except TimedOutError as error:  # it may not have arrived: it is told again, as it is then (K12.FR.02)
                 attempts += 1
                 _log.warning("the CSMS is not told of a limit: %s", error)
-                await self._limits.changed.wait_at_most(self._clock, min(_RETRY_S * attempts, _LONGEST_RETRY_S))
+                delay_s = min(_RETRY_S * attempts, _LONGEST_RETRY_S)
+                await self._limits.changed.wait_at_most(seen, self._clock, delay_s)
                 continue
             attempts = 0
             if not told:
-                await self._limits.changed.wait()
+                await self._limits.changed.wait(seen)
 
     async def _tell_next(self) -> bool:
         """Tell one thing that the CSMS does not know; returns whether there was one.

@@ -9,7 +9,8 @@ import logging
 import random
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, cast
 from urllib.parse import quote, urlsplit
 
 from metering.frozen import frozen
@@ -40,6 +41,8 @@ _DIAL_S = 20.0
 _DIAL_WIRE_S = 2.0
 _PONG_S = 20.0
 _GOODBYE_S = 1.0
+_SHORTEST_REDIAL_S = 2.0
+"""the least time after a close of our own: the CSMS may still be storing the password or certificate that it is for"""
 LARGEST_FRAME = 1 << 20
 
 
@@ -93,7 +96,9 @@ class Connection:
         self._security_events = security_events
         self._websocket: ClientConnection | None = None
         self._cut = False
-        self._again = False
+        self._closed_by_us = False
+        self._requested = False
+        """whether the present attempt got as far as the HTTP request, which carries the password"""
         self._mended = Pulse()
         self._reported: set[SecurityEventType] = set()
         self.connected_since: datetime | None = None
@@ -112,20 +117,19 @@ class Connection:
         delays = back_off(self._settings, random.uniform)
         slots = network.attempts()
         while True:
+            seen = self._mended.count
             while self._cut:
-                await self._mended.wait()
+                seen = await self._mended.wait(seen)
             slot = next(slots)
             was_up = await asyncio.create_task(self._hold_link(slot), name="link")
             heed_cancellation()
             if was_up:  # part 4 §5.3 with errata 4.12: a successful connection starts the back-off anew
                 delays = back_off(self._settings, random.uniform)
                 slots = network.attempts(slot)
-            if self._again:
-                self._again = False
-                continue
-            delay_s = next(delays)
+            delay_s = self._own_redial_s if self._closed_by_us else next(delays)
+            self._closed_by_us = False
             _log.info("dial again in %.1f s", delay_s)
-            await self._mended.wait_at_most(self._clock, delay_s)
+            await self._mended.wait_at_most(seen, self._clock, delay_s)
 
     def cut(self) -> None:
         """The network is gone, and no dialling helps, until `mend`."""
@@ -135,14 +139,20 @@ class Connection:
 
     def mend(self) -> None:
         """The network is back: dial at once."""
-        self._cut = False
-        self._mended.fire()
+        if self._cut:
+            self._cut = False
+            self._mended.fire()
 
     async def reconnect(self) -> None:
-        """End the link and dial at once, since what proves who the station is has changed (A01, A02.FR.08)."""
+        """End the link and dial again soon, since what proves who the station is has changed (A01, A02.FR.08)."""
         if self._websocket is not None:
-            self._again = True
+            self._closed_by_us = True
             await _say_goodbye(self._websocket)
+
+    @property
+    def _own_redial_s(self) -> float:
+        """How long to wait before dialling again after a close of our own."""
+        return max(_SHORTEST_REDIAL_S, float(self._settings.retry_back_off_wait_minimum_s))
 
     async def _hold_link(self, slot: int) -> bool:
         """Dial once and stay as long as the link holds; returns whether it was ever up."""
@@ -151,6 +161,7 @@ class Connection:
         profile = self._access.network.profile
         if profile is None:
             return False
+        self._requested = False
         dialled = await contained(self._dial(profile))
         if isinstance(dialled, Exception):  # whatever it is, the next attempt may go elsewhere
             unforeseen = dialled if not isinstance(dialled, _failures()) else None
@@ -197,16 +208,20 @@ class Connection:
     async def _open(self, profile: NetworkProfile, material: TlsMaterial | None) -> ClientConnection:
         from websockets.typing import Subprotocol
 
-        from ocpp_handlers.dialling import dial
+        from ocpp_handlers.dialling import CsmsConnection, dial
 
         access = self._access
+        password = access.credentials.password_for(profile.url)
+        # A wrapper is as good as the class itself, says the documentation, though not the annotation.
+        factory = cast("type[ClientConnection]", partial(CsmsConnection, on_request=self._note_request))
         with self._clock.wire(_DIAL_WIRE_S):
             # The system's roots are many: to read them takes long enough for the boards to notice.
             context = await asyncio.to_thread(self._context, material) if material is not None else None
             attempt = dial(
                 address(profile, access.identity),
                 subprotocols=[Subprotocol(SUBPROTOCOL)],
-                additional_headers=headers(profile, access.identity, access.credentials.password),
+                additional_headers=headers(profile, access.identity, password),
+                create_connection=factory,
                 ssl=context,
                 open_timeout=None,  # our own: the clock may be virtual
                 close_timeout=_GOODBYE_S,
@@ -230,14 +245,19 @@ class Connection:
         context.sslobject_class = handshake.LenientHandshake if lenient else handshake.CheckedHandshake
         return context
 
+    def _note_request(self) -> None:
+        self._requested = True
+
     async def _note_failure(self, profile: NetworkProfile, error: Exception) -> None:
-        """Report what a failed attempt says about security, once for repeated attempts (A00.FR.316)."""
+        """Report what a failed attempt says about security, once for repeated attempts (A00.FR.316).
+
+        A CSMS may refuse a password without HTTP 401, for one by ending the connection: whatever follows the request
+        but the acceptance counts as a refusal.
+        """
+        if self._requested and profile.shows_password:
+            self._access.credentials.not_accepted(profile.url)
         event = handshake.event_of(error)
-        if event is None:
-            return
-        if event is SecurityEventType.FAILED_TO_AUTHENTICATE_AT_CSMS and profile.shows_password:
-            self._access.credentials.refused()
-        if event not in self._reported:
+        if event is not None and event not in self._reported:
             self._reported.add(event)
             await self._security_events.report(event, _describe(error))
 
@@ -247,7 +267,7 @@ class Connection:
         self.switched = await access.network.connected(slot)
         if profile.shows_password:
             try:
-                await access.credentials.accepted()
+                await access.credentials.accepted(profile.url)
             except StorageError as error:
                 _log.error("the former password is not forgotten: %s", error)
         if material is not None:
@@ -272,11 +292,11 @@ class Connection:
 
     async def _ping_until_dead(self, websocket: ClientConnection, changed: Pulse) -> None:
         while True:
-            interval_s = self._settings.web_socket_ping_interval_s
+            seen, interval_s = changed.count, self._settings.web_socket_ping_interval_s
             if interval_s == 0:
-                await changed.wait()
+                await changed.wait(seen)
                 continue
-            if await changed.wait_at_most(self._clock, interval_s):
+            if await changed.wait_at_most(seen, self._clock, interval_s):
                 continue
             try:
                 with self._clock.wire(_DIAL_WIRE_S):

@@ -68,9 +68,9 @@ class Problems:
 
     async def _follow(self, part: _Part) -> None:
         while True:
-            problem = part.fault in all_faults(part.evse.state)
+            seen, problem = part.evse.changed.count, part.fault in all_faults(part.evse.state)
             if problem is self._told.get(part, False):
-                await part.evse.changed.wait()
+                await part.evse.changed.wait(seen)
                 continue
             try:
                 await self._link.call(actions.NOTIFY_EVENT, self._notification(part, problem=problem))

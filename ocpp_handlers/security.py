@@ -1,4 +1,4 @@
-"""Block A, security events: the CSMS is told the critical ones, in order, until it has taken them (A04)."""
+"""Block A, security events: the critical ones are sent to the CSMS in order, each until it is answered (A04)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ _log = logging.getLogger(__name__)
 
 _STORAGE_RETRY_S = 5.0
 _LONGEST_RETRY_S = 600.0
-_UNKNOWN_TO_CSMS = frozenset({"NotImplemented", "NotSupported"})
+_FINAL = frozenset({"NotImplemented", "NotSupported"})
+"""errors by which the CSMS says that it has no use for the message, however often it is sent (part 4 §4.3)"""
 
 
 class SecurityEventDelivery:
@@ -32,9 +33,11 @@ class SecurityEventDelivery:
         self._link = link
         self._settings = settings
         self._clock = clock
+        self._refusals: tuple[int, int] = (0, 0)
+        """the event that was refused last, and how often: also on the links before this one"""
 
     async def run(self) -> None:
-        """Deliver until the link ends, or until the CSMS says that it takes no security events.
+        """Deliver until the link ends.
 
         Raises:
             LinkLostError: the session has ended; the event stays the oldest (A04.FR.02).
@@ -44,41 +47,46 @@ class SecurityEventDelivery:
                 event = await self._events.oldest()
                 if event is None:
                     await self._events.wait()
-                elif not await self._deliver(event):
-                    _log.warning("the CSMS takes no security events; they wait for the next connection")
-                    return
+                else:
+                    await self._deliver(event)
+                    await self._events.settle(event)
             except StorageError as error:
                 _log.error("security events: %s", error)
                 await self._clock.sleep(_STORAGE_RETRY_S)
 
-    async def _deliver(self, event: SecurityEvent) -> bool:
-        """Send one event until the CSMS has answered; returns whether it knows the message at all.
+    async def _deliver(self, event: SecurityEvent) -> None:
+        """Send one event until the CSMS has accepted it, or has refused it for good.
 
-        Delivery is guaranteed (A04.FR.02), so silence is answered by sending again. A CSMS that refuses the event
-        as often as a TransactionEvent may be sent has received it, and the next one gets its turn.
+        Delivery is guaranteed (A04.FR.02), so silence is answered by sending again. A CSMS that does not know the
+        message, or refuses it as often as a TransactionEvent may be sent (E13.FR.02, E13.FR.04), has received the
+        event: it is not sent again, and the next one gets its turn.
         """
-        refusals = attempts = 0
+        attempts = 0
         while True:
             try:
                 await self._link.call(actions.SECURITY_EVENT_NOTIFICATION, _notification(event))
             except LinkLostError:
                 raise
             except RefusedError as error:
-                if error.code in _UNKNOWN_TO_CSMS:
-                    return False
-                refusals += 1
+                if error.code in _FINAL:
+                    _log.warning("the CSMS takes no security events; %s stays in the security log", event.type)
+                    return
                 _log.warning("security event %s is refused: %s", event.type, error)
+                if self._count_refusal(event) >= self._settings.message_attempts:
+                    _log.error("security event %s is given up; it stays in the security log", event.type)
+                    return
             except NoAnswerError as error:
                 _log.warning("security event %s is not answered: %s", event.type, error)
             else:
-                break
-            if refusals >= self._settings.message_attempts:
-                _log.error("security event %s is given up; it stays in the security log", event.type)
-                break
+                return
             attempts += 1
             await self._clock.sleep(min(self._settings.message_attempt_interval_s * attempts, _LONGEST_RETRY_S))
-        await self._events.settle(event)
-        return True
+
+    def _count_refusal(self, event: SecurityEvent) -> int:
+        """How often this event has been refused by now."""
+        identity, refusals = self._refusals
+        self._refusals = (event.id, refusals + 1 if identity == event.id else 1)
+        return self._refusals[1]
 
 
 def _notification(event: SecurityEvent) -> m.SecurityEventNotificationRequest:

@@ -87,13 +87,14 @@ class Signing:
     async def run(self) -> None:
         """Ask when there is a reason to, until cancelled."""
         while True:
+            seen = self._something.count
             if self._wanted:
                 self._wanted = self._stopped = False
                 await self._obtain(requested=True)
             elif await self._due():
                 await self._obtain(requested=False)
             else:
-                await self._something.wait_at_most(self._clock, _LOOK_EVERY_S)
+                await self._something.wait_at_most(seen, self._clock, _LOOK_EVERY_S)
 
     def _trigger(self) -> tuple[m.TriggerMessageStatusEnumType, Errand | None]:
         async def ask() -> None:
@@ -135,9 +136,10 @@ class Signing:
 
     async def _answer_within(self, wait_s: float) -> bool:
         """Whether the CSMS sends a certificate, or wants a new request, in this time."""
-        until_s = self._clock.monotonic() + wait_s
+        seen, until_s = self._something.count, self._clock.monotonic() + wait_s
         while not (self._wanted or self._answered) and (left_s := until_s - self._clock.monotonic()) > 0.0:
-            await self._something.wait_at_most(self._clock, left_s)
+            await self._something.wait_at_most(seen, self._clock, left_s)
+            seen = self._something.count
         return self._wanted or self._answered
 
     async def _ask(self, csr: str, *, requested: bool) -> bool:

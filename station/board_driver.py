@@ -163,11 +163,12 @@ class BoardDriver:
         applied = None
         try:
             while True:
+                seen = self._evse.changed.count
                 self._evse.let_time_pass()
                 self._compare()
                 wanted = outputs(self._evse.state, self._clock.monotonic())
                 if wanted == applied and not self._repeat:
-                    await self._wait_for_change()
+                    await self._wait_for_change(seen)
                     continue
                 self._repeat, self._ordered = False, wanted
                 try:
@@ -203,7 +204,7 @@ class BoardDriver:
             self._at_minus_12_v = at_minus_12_v
             self._evse.changed.fire()
 
-    async def _wait_for_change(self) -> None:
+    async def _wait_for_change(self, seen: int) -> None:
         state, now_s = self._evse.state, self._clock.monotonic()
         due = [
             next_change_s(state, now_s, self._evse.connection_timeout_s),
@@ -215,9 +216,9 @@ class BoardDriver:
             due.append(self._contradicted_since_s + _CONTACTOR_S)
         due_s = min((moment_s for moment_s in due if moment_s is not None), default=None)
         if due_s is None:
-            await self._evse.changed.wait()
+            await self._evse.changed.wait(seen)
         else:
-            await self._evse.changed.wait_at_most(self._clock, due_s - now_s)
+            await self._evse.changed.wait_at_most(seen, self._clock, due_s - now_s)
 
     def _compare(self) -> None:
         """What the board sees against what it was told."""

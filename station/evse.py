@@ -242,8 +242,10 @@ class Evse:
         self._driver.repeat()
         if (now_s := self._clock.monotonic()) >= self._unlock_until_s + _UNLOCK_S:
             self._unlock_until_s = now_s + _UNLOCK_S
+        seen = self.changed.count
         while self.state.seen.locked and (left_s := self._unlock_until_s - self._clock.monotonic()) > 0:
-            await self.changed.wait_at_most(self._clock, left_s)
+            await self.changed.wait_at_most(seen, self._clock, left_s)
+            seen = self.changed.count
         return not self.state.seen.locked and Fault.LOCK not in self.state.seen.faults
 
     async def test_residual_monitor(self) -> SelfTest | None:
@@ -357,8 +359,9 @@ class Evse:
         """End the transaction, if there is one, and wait until its end is on disk."""
         if self.state.transaction is not None:
             self.end_authorization(trigger, reason, ends_transaction=True)
+        seen = self.changed.count
         while self.state.transaction is not None:
-            await self.changed.wait()
+            seen = await self.changed.wait(seen)
         await self._recorder.settled()
 
     # What follows
@@ -454,8 +457,9 @@ class Evse:
 
     async def looked(self) -> None:
         """Wait until its board has told anything, or failed."""
+        seen = self.changed.count
         while not self.looked_at:
-            await self.changed.wait()
+            seen = await self.changed.wait(seen)
 
     async def run(self) -> None:
         """Work until cancelled; whatever ends this leaves the contactor open."""

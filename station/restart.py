@@ -152,15 +152,16 @@ class Restart:
         """Carry out what is scheduled once nothing hinders it (B12.FR.03, B12.FR.07), until cancelled."""
         free_since_s: float | None = None
         while True:
+            seen = evse.changed.count
             if not _free(evse):
                 free_since_s = None
             elif free_since_s is None:
                 free_since_s = self._clock.monotonic()
             self._keep_from_use(evse, free_since_s)
             if self.scheduled or evse.id in self._due:
-                await evse.changed.wait_at_most(self._clock, _LOOK_AGAIN_S)
+                await evse.changed.wait_at_most(seen, self._clock, _LOOK_AGAIN_S)
             else:
-                await evse.changed.wait()
+                await evse.changed.wait(seen)
             if self.scheduled and not self._busy():
                 await self.now()
             elif evse.id in self._due and not _in_use(evse):

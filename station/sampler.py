@@ -87,26 +87,29 @@ class Sampler:
     async def _in_transaction(self, interval: Callable[[], int], take: Callable[[str], Awaitable[None]]) -> None:
         """Take a sample at every interval after the start of each transaction (J02.FR.11)."""
         while True:
-            transaction_id, step_s = self._evse.transaction_id, interval()
+            seen, transaction_id, step_s = self._changed.count, self._evse.transaction_id, interval()
             if transaction_id is None or step_s == 0:
-                await self._changed.wait()
+                await self._changed.wait(seen)
                 continue
             due_s = self._clock.monotonic() + step_s
             while transaction_id == self._evse.transaction_id and step_s == interval():
-                if not await self._changed.wait_at_most(self._clock, due_s - self._clock.monotonic()):
+                if await self._changed.wait_at_most(seen, self._clock, due_s - self._clock.monotonic()):
+                    seen = self._changed.count
+                else:
                     due_s += step_s
                     await take(transaction_id)
 
     async def _aligned(self, interval: Callable[[], int], take: Callable[[], Awaitable[None]]) -> None:
         """Take a sample at whole intervals after midnight (AlignedDataInterval)."""
         while True:
-            step_s = interval()
+            seen, step_s = self._changed.count, interval()
             if step_s == 0 or not self._settings.aligned_data_enabled:
-                await self._changed.wait()
+                await self._changed.wait(seen)
                 continue
             due = next_aligned(self._clock.now(), step_s)
             while (wait_s := (due - self._clock.now()).total_seconds()) > 0 and step_s == interval():
-                await self._changed.wait_at_most(self._clock, wait_s)
+                await self._changed.wait_at_most(seen, self._clock, wait_s)
+                seen = self._changed.count
                 due = min(due, next_aligned(self._clock.now(), step_s))  # the clock may have been set back
             if step_s == interval() and self._settings.aligned_data_enabled and wait_s > -_LATE_S:
                 await take()

@@ -92,11 +92,12 @@ class FakeBoard:
         """What it was told to see."""
         told: Observation | None = None
         while True:
+            changes = self._changed.count
             if self.seen != told:
                 told = self.seen
                 yield told
             else:
-                await self._changed.wait()
+                await self._changed.wait(changes)
 
     async def apply(self, outputs: Outputs) -> None:
         """Keep the command; the lock follows, the contact does not by itself."""

@@ -123,7 +123,7 @@ async def publish(evse: Evse, feed: Feed) -> None:
     """Tell the feed each change of an EVSE that a person would notice."""
     told: tuple[object, ...] | None = None
     while True:
-        state = evse.state
+        changes, state = evse.changed.count, evse.state
         seen = (evse.connector_status, state.charging_state, state.seen.pilot, evse.offered_a, evse.transaction_id)
         if seen != told:
             told = seen
@@ -136,4 +136,4 @@ async def publish(evse: Evse, feed: Feed) -> None:
                 offered_a=evse.offered_a,
                 transaction_id=evse.transaction_id,
             )
-        await evse.changed.wait()
+        await evse.changed.wait(changes)

@@ -262,7 +262,7 @@ class TariffAndCost:
         served: Authorization | None = None
         there_s = self._clock.monotonic()
         while True:
-            now_s = self._clock.monotonic()
+            seen, now_s = evse.changed.count, self._clock.monotonic()
             authorization = evse.state.authorization
             if authorization is not None and not _same(authorization, served):
                 self._welcome(evse.id, authorization)
@@ -275,9 +275,9 @@ class TariffAndCost:
                 if min(now_s - there_s, *ages) >= LINGER_S:
                     self.display.clear(evse.id)
                     self._accounts.pop(evse.id, None)
-                await evse.changed.wait_at_most(self._clock, LINGER_S)
+                await evse.changed.wait_at_most(seen, self._clock, LINGER_S)
                 continue
-            await evse.changed.wait()
+            await evse.changed.wait(seen)
 
     def _welcome(self, evse_id: int, authorization: Authorization) -> None:
         """Somebody may charge here from now on: their tariff, or what holds for everybody (I01.FR.03, I04.FR.01)."""

@@ -73,8 +73,10 @@ async def _opened(evse: Evse, life: Life) -> None:
         NotSafeError: in time they do not.
     """
     deadline_s = life.clock.monotonic() + _OPENS_WITHIN_S
+    seen = evse.changed.count
     while evse.state.seen.contactor_closed or evse.transaction_id is not None:
         left_s = deadline_s - life.clock.monotonic()
         if left_s <= 0.0:
             raise NotSafeError(f"EVSE {evse.id}: the contactor does not open, or the transaction does not end")
-        await evse.changed.wait_at_most(life.clock, left_s)
+        await evse.changed.wait_at_most(seen, life.clock, left_s)
+        seen = evse.changed.count

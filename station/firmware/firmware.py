@@ -194,20 +194,22 @@ class Firmware:
 
     async def _follow(self, evse: Evse) -> None:
         """L01.FR.07: an EVSE that becomes free while an installation waits goes out of service too."""
+        seen = evse.changed.count
         while True:
-            await evse.changed.wait()
+            seen = await evse.changed.wait(seen)
             if self._withholds:
                 self._withhold()
             self._changed.fire()
 
     async def _work(self) -> None:
         while True:
+            seen = self._changed.count
             async with asyncio.TaskGroup() as group, self._turn:
                 update = self.record.update
                 if update is not None and not update.finished:
                     self._running = group.create_task(self._carry_out(update), name="firmware-update")
             if self.record.update is None or self.record.update.finished:
-                await self._changed.wait()
+                await self._changed.wait(seen)
 
     async def _carry_out(self, update: Update) -> None:
         """From wherever it is to its end, or to the reboot that activates it."""
@@ -342,6 +344,7 @@ class Firmware:
 
         Nor does an installation begin that a restart would interrupt (B11.FR.06).
         """
+        seen = self._changed.count
         while self._around.restarting() or any(_in_use(evse) for evse in self._around.evses.values()):
             if update.status is not FirmwareStatus.INSTALL_SCHEDULED:
                 update = await self.record.enter(update, FirmwareStatus.INSTALL_SCHEDULED)
@@ -351,7 +354,7 @@ class Firmware:
                 self._release()
             else:
                 self._withhold()
-            await self._changed.wait()
+            seen = await self._changed.wait(seen)
         return update
 
     async def _until(self, moment: datetime) -> None:

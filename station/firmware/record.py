@@ -157,8 +157,9 @@ class FirmwareRecord:
         Raises:
             StorageError: the disk cannot be read.
         """
+        seen = self._told.count
         while not await self.all_told():
-            await self._told.wait()
+            seen = await self._told.wait(seen)
 
     async def _forget_access(self, update: Update) -> None:
         """Nobody will fetch the image any more: the password of its server need not lie on the disk."""

@@ -189,16 +189,19 @@ class Mqtt:
         """Tell at once what a person would notice; what a meter shows has time."""
         told: object = None
         while True:
+            changes = evse.changed.count
             seen = (evse.connector_status, evse.state.charging_state)
             if seen != told:
                 told = seen
                 self._news.set()
-            await evse.changed.wait()
+            await evse.changed.wait(changes)
 
     async def _follow_decisions(self) -> None:
+        decided = self._life.load.decided
         while True:
-            await self._life.load.decided.wait()
+            seen = decided.count
             self._news.set()
+            await decided.wait(seen)
 
     async def _keep_telling(self, client: Client) -> None:
         load = self._life.load

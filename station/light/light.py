@@ -155,13 +155,13 @@ class StatusLight:
 
     async def _follow(self, evse: Evse) -> None:
         while True:
-            before = self._past[evse.id]
+            seen, before = evse.changed.count, self._past[evse.id]
             after = evse.state
             if expired(before.state, after, self._life.clock.monotonic(), evse.connection_timeout_s):
                 self._cards.expired(evse.id)
             self._past[evse.id] = followed(before, after)
             self._due.set()
-            await evse.changed.wait()
+            await evse.changed.wait(seen)
 
     async def _shine(self) -> None:
         shown: dict[int, Light] = {}

@@ -115,21 +115,23 @@ class LoadManagement:
 
     async def _keep_deciding(self) -> None:
         while True:
+            seen = self._due.count
             self._decide()
             with self.waiting:
-                await self._due.wait_at_most(self._clock, _DECIDE_EVERY_S)
+                await self._due.wait_at_most(seen, self._clock, _DECIDE_EVERY_S)
 
     async def _keep_saving(self) -> None:
         """Save what ended or began with a transaction; no limit waits for the disk."""
         while True:
+            seen = self._due.count
             await self.profiles.flush()
-            await self._due.wait_at_most(self._clock, _DECIDE_EVERY_S)
+            await self._due.wait_at_most(seen, self._clock, _DECIDE_EVERY_S)
 
     async def _follow(self, evse: Evse) -> None:
         """Share anew as soon as a vehicle comes to want energy, or does not any more."""
-        wanted = _wants(evse)
+        seen, wanted = evse.changed.count, _wants(evse)
         while True:
-            await evse.changed.wait()
+            seen = await evse.changed.wait(seen)
             if _wants(evse) is not wanted:
                 wanted = not wanted
                 self.poke()
@@ -175,8 +177,9 @@ class LoadManagement:
 
     async def _keep_hearing(self) -> None:
         while True:
+            seen = self._spoken.count
             if (sample := self._newest) is None:
-                await self._spoken.wait()
+                await self._spoken.wait(seen)
                 continue
             self._newest = None
             await self.hear(sample)

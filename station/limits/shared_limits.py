@@ -129,8 +129,9 @@ class SharedLimits:
 
     async def run(self) -> None:
         """Save anew what ends at another wall time since the clock was corrected; until cancelled."""
+        seen = 0  # what moved before this runs is saved too
         while True:
-            await self._moved.wait()
+            seen = await self._moved.wait(seen)
             for setter in Setter:
                 if setter not in self._held:
                     continue

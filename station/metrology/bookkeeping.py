@@ -277,6 +277,7 @@ class Bookkeeper:
         told: frozenset[Fault] = frozenset()
         episodes = FaultEpisodes()
         while True:
+            seen = evse.changed.count
             faults = all_faults(evse.state) & _WATCHED.keys()
             for fault in sorted(faults ^ told):
                 events = _WATCHED[fault]
@@ -290,7 +291,7 @@ class Bookkeeper:
             if (found := self._serial(evse.id)) is not None:
                 await self._meters.found(evse.id, found)
             await self._meters.look(evse)
-            await evse.changed.wait_at_most(self._clock, QUIET_S)
+            await evse.changed.wait_at_most(seen, self._clock, QUIET_S)
 
     async def _prove(self) -> None:
         """Look at the whole journal from time to time."""

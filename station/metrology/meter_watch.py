@@ -83,15 +83,17 @@ class MeterWatch:
         """Read until cancelled; failures are said once, and when they end."""
         try:
             while True:
+                seen = self._due.count
                 await self._read(self._meter.read)
-                await self._due.wait_at_most(self._clock, READ_EVERY_S)
+                await self._due.wait_at_most(seen, self._clock, READ_EVERY_S)
         finally:
             await self._meter.close()
 
     async def glance(self, within_s: float) -> None:
         """Have `latest` read anew now; a meter that takes longer than this is not waited for, and not interrupted."""
+        seen = self._looked.count
         self._due.fire()
-        await self._looked.wait_at_most(self._clock, within_s)
+        await self._looked.wait_at_most(seen, self._clock, within_s)
 
     async def fresh(self) -> Reading | None:
         """A reading of everything, taken now; None when the meter gives none that can be believed."""

@@ -108,11 +108,14 @@ class Signing:
 
     async def run(self) -> None:
         """Sign the begin of each transaction until cancelled."""
+        changed = self._evse.changed
         while True:
+            seen = changed.count
             if not signature_due(self._evse.state):
-                await self._evse.changed.wait()
+                await changed.wait(seen)
             elif not await self._sign_begin():
-                await self._evse.changed.wait_at_most(self._clock, _RETRY_S)
+                # Counted anew: what the reading of this attempt has changed is no reason for another one at once.
+                await changed.wait_at_most(changed.count, self._clock, _RETRY_S)
 
     async def _sign_begin(self) -> bool:
         """Sign the begin of the transaction that runs or is about to; returns whether that is settled."""

@@ -115,6 +115,7 @@ class ResidualCurrentGuard:
         """Give the coil what is wanted, until cancelled: level-triggered, and whatever becomes of the disk."""
         energised: bool | None = None
         while True:
+            seen = {evse.id: evse.changed.count for evse in self._evses.values()}
             if self.wants_trip and not energised:
                 await self._await_latches()
             wanted = self.wants_trip
@@ -126,7 +127,7 @@ class ResidualCurrentGuard:
             elif energised is None:
                 await self._clock.sleep(_RETRY_S)
             else:
-                await self._any_change()
+                await self._any_change(seen)
 
     @property
     def wants_trip(self) -> bool:
@@ -225,6 +226,7 @@ class ResidualCurrentGuard:
     async def _follow(self, evse: Evse) -> None:
         """Latch on disk what the state has latched."""
         while True:
+            seen = evse.changed.count
             if _is_tripped(evse) and evse.id not in self._latched:
                 try:
                     await self._save_latch(evse.id, True)
@@ -232,7 +234,7 @@ class ResidualCurrentGuard:
                     _log.error("EVSE %d: its DC residual current is not latched on disk: %s", evse.id, error)
                     await self._clock.sleep(_REFUSED_S)
             else:
-                await evse.changed.wait()
+                await evse.changed.wait(seen)
 
     async def _save_latch(self, evse_id: int, latched: bool) -> None:
         await self._facts.save(f"{_TRIPPED}/{evse_id}", _YES if latched else _NO)
@@ -255,8 +257,9 @@ class ResidualCurrentGuard:
         """Wait until what has tripped is latched on disk; one that is slow or refuses stops no trip."""
         with contextlib.suppress(TimeoutError):
             async with self._clock.timeout(_LATCHED_WITHIN_S):
+                seen = self._kept_latch.count
                 while any(_is_tripped(evse) and evse.id not in self._latched for evse in self._evses.values()):
-                    await self._kept_latch.wait()
+                    seen = await self._kept_latch.wait(seen)
 
     async def _energise(self, energised: bool) -> bool:
         try:
@@ -268,9 +271,9 @@ class ResidualCurrentGuard:
             _log.error("shunt trip energised")
         return True
 
-    async def _any_change(self) -> None:
-        """Wait until any EVSE changes."""
-        waits = [asyncio.ensure_future(evse.changed.wait()) for evse in self._evses.values()]
+    async def _any_change(self, seen: Mapping[int, int]) -> None:
+        """Wait until any EVSE has changed since its changes were counted as in `seen`."""
+        waits = [asyncio.ensure_future(evse.changed.wait(seen[evse.id])) for evse in self._evses.values()]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -64,6 +64,7 @@ class Tamper:
     async def run(self) -> None:
         """Bring the alarm to the disk and to the CSMS, until cancelled; a disk that refuses is asked again."""
         while True:
+            seen = self._opened.count
             if self._to_report:
                 self._to_report = False
                 await self._security_events.report(SecurityEventType.TAMPER_DETECTION_ACTIVATED)
@@ -71,8 +72,8 @@ class Tamper:
                 refused = self.alarm and not self._kept and not await self._keep_alarm()
             if refused:
                 await self._clock.sleep(_REFUSED_S)
-            elif not self._to_report:
-                await self._opened.wait()
+            else:
+                await self._opened.wait(seen)
 
     def opened(self) -> None:
         """The station is being opened: no energy from now on, and the CSMS learns it (TamperDetectionActivated)."""

@@ -42,9 +42,9 @@ class EvseFacts:
 
     async def _follow(self, evse: Evse) -> None:
         while True:
-            text = self._text_of(evse)
+            seen, text = evse.changed.count, self._text_of(evse)
             if text == self._on_disk.get(evse.id):
-                await evse.changed.wait()
+                await evse.changed.wait(seen)
             elif text is None:
                 await self._facts.remove(str(evse.id))
                 del self._on_disk[evse.id]

@@ -163,11 +163,13 @@ class Outbox:
     async def delivered(self, *, within_s: float) -> bool:
         """Wait until nothing waits for delivery, `within_s` seconds at the most; returns whether it came to that."""
         given_up_s = self._clock.monotonic() + within_s
+        seen = self._progress.count
         while await self.waiting():
             left_s = given_up_s - self._clock.monotonic()
             if left_s <= 0.0:
                 return False
-            await self._progress.wait_at_most(self._clock, left_s)
+            await self._progress.wait_at_most(seen, self._clock, left_s)
+            seen = self._progress.count
         return True
 
     async def settle(self, queued: Queued, *, given_up: bool = False) -> None:

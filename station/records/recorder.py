@@ -96,14 +96,16 @@ class Recorder:
 
         What comes after such an end has had no energy, and nobody has been told of it.
         """
+        seen = self._changed.count
         while self._waiting and not self._awaits_meter:
-            await self._changed.wait()
+            seen = await self._changed.wait(seen)
 
     async def run(self) -> None:
         """Record until cancelled."""
         while True:
+            seen = self._changed.count
             if not self._waiting:
-                await self._changed.wait()
+                await self._changed.wait(seen)
                 continue
             event = await self._with_meter_values(self._waiting[0])
             await self._keep_first(event.transaction_id)  # before: a power cut in between must not leave it out

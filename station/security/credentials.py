@@ -1,7 +1,8 @@
 """The password of HTTP basic authentication: where it is kept, and which one is shown next (A00.FR.205, A01).
 
 It lies in a file of its own that only the station may read (A01.FR.10), and is never logged (A01.FR.12). After a
-change the former password is kept until the new one has worked: the CSMS may not have heard that it was accepted.
+change the former password is kept until one of the two has worked: the CSMS may not have heard that the new one was
+accepted.
 """
 
 from __future__ import annotations
@@ -44,15 +45,20 @@ class Credentials:
         self._clock = clock
         self._fingerprint = hashlib.sha256((installed or "").encode()).hexdigest()
         self._kept = self._read() or (_Kept(installed, None, self._fingerprint) if installed is not None else None)
-        self._show_previous = False
+        self._former_next: set[str] = set()
+        """the URLs at which the next connection request shows the former password"""
 
     @property
     def password(self) -> str | None:
-        """What the next connection request shows; None when there is none."""
+        """The newest password; None when there is none."""
+        return self._kept.password if self._kept is not None else None
+
+    def password_for(self, url: str) -> str | None:
+        """The password of the next connection request to this URL; None when there is none."""
         kept = self._kept
-        if kept is None:
-            return None
-        return kept.previous if self._show_previous and kept.previous is not None else kept.password
+        if kept is not None and kept.previous is not None and url in self._former_next:
+            return kept.previous
+        return self.password
 
     async def change(self, text: str) -> None:
         """Use another password from the next connection on (A01.FR.01).
@@ -65,7 +71,7 @@ class Credentials:
         kept = self._kept  # of two changes in a row the first was never tried: what has worked is still the one before
         proved = (kept.previous or kept.password) if kept is not None else None
         await self._keep(_Kept(text, proved if proved != text else None, self._fingerprint))
-        self._show_previous = False
+        self._former_next.clear()
 
     def override(self, text: str) -> None:
         """Use a password until the next boot, as a test bench does.
@@ -74,7 +80,8 @@ class Credentials:
             ValueError: as `change`.
         """
         check_password(text)
-        self._kept, self._show_previous = _Kept(text, None, self._fingerprint), False
+        self._kept = _Kept(text, None, self._fingerprint)
+        self._former_next.clear()
 
     async def forget(self) -> None:
         """Use the password of the installation file again from the next boot on, as a test bench does.
@@ -88,21 +95,27 @@ class Credentials:
         except OSError as error:
             raise StorageError(f"{self._file.name}: {error.strerror}") from error
 
-    def refused(self) -> None:
-        """The CSMS knows another password: the next request shows the former one, where there is one."""
-        if self._kept is not None and self._kept.previous is not None:
-            self._show_previous = not self._show_previous
+    def not_accepted(self, url: str) -> None:
+        """The CSMS at this URL did not accept the password shown: the next request there shows the other one.
 
-    async def accepted(self) -> None:
-        """The CSMS took the password that was shown: the other one is forgotten.
+        New and former password take turns until one of them is accepted. Each URL has turns of its own: with one for
+        all, a station with two CSMSs might show each of them always the same one.
+        """
+        if self._kept is not None and self._kept.previous is not None:
+            self._former_next ^= {url}
+            which = "former" if url in self._former_next else "new"
+            _log.info("the new password has not been accepted yet; the %s one is tried next", which)
+
+    async def accepted(self, url: str) -> None:
+        """The CSMS at this URL accepted the password shown there: the other one is forgotten.
 
         Raises:
             StorageError: it is not forgotten on disk.
         """
-        shown = self.password
+        shown = self.password_for(url)
         if self._kept is not None and shown is not None and self._kept.previous is not None:
             await self._keep(replace(self._kept, password=shown, previous=None))
-            self._show_previous = False
+            self._former_next.clear()
 
     async def _keep(self, kept: _Kept) -> None:
         try:

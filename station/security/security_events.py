@@ -94,6 +94,8 @@ class SecurityEvents:
         self._clock = clock
         self._unsaved: deque[tuple[SecurityEventType, datetime, str]] = deque(maxlen=_KEEP_UNSAVED)
         self._arrived = asyncio.Event()
+        self._settled = 0
+        """the newest event that was settled, whether or not the disk has noted it"""
 
     async def report(self, kind: SecurityEventType, info: str = "") -> None:
         """Log an event, and queue it for the CSMS when it is critical (A04.FR.01, A04.FR.02, A04.FR.04).
@@ -135,7 +137,9 @@ class SecurityEvents:
         self._arrived.clear()
         await self._save()
         rows = await self._database.rows(
-            "SELECT id, type, occurred_at, info, to_tell FROM security_events WHERE to_tell = 1 ORDER BY id LIMIT 1"
+            "SELECT id, type, occurred_at, info, to_tell FROM security_events"
+            " WHERE to_tell = 1 AND id > ? ORDER BY id LIMIT 1",
+            (self._settled,),
         )
         return _event(rows[0]) if rows else None
 
@@ -144,12 +148,13 @@ class SecurityEvents:
         await self._arrived.wait()
 
     async def settle(self, event: SecurityEvent) -> None:
-        """The CSMS has taken it.
+        """The CSMS has answered it, the oldest one that waited: go on to the next.
 
         Raises:
-            StorageError: it is not noted on disk, and will be told again.
+            StorageError: it is not noted on disk; it is with the next one, else it is sent again after a restart.
         """
-        await self._database.write("UPDATE security_events SET to_tell = 0 WHERE id = ?", (event.id,))
+        self._settled = event.id
+        await self._database.write("UPDATE security_events SET to_tell = 0 WHERE to_tell = 1 AND id <= ?", (event.id,))
 
     async def _save(self) -> None:
         while self._unsaved:

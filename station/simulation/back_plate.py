@@ -28,11 +28,12 @@ class SimulatedBackPlate:
         """What is seen, first at once and then after each change."""
         told: BackPlateView | None = None
         while True:
+            changes = self._changed.count
             if self.seen != told:
                 told = self.seen
                 yield told
                 continue
-            await self._changed.wait()
+            await self._changed.wait(changes)
 
     async def energise_shunt_trip(self, energised: bool) -> None:
         """Energise the coil, or not."""

@@ -86,13 +86,14 @@ class SimulatedBoard:
         """What the board sees, first at once and then after each change."""
         told: Observation | None = None
         while True:
+            seen = self._changed.count
             if self.fails:
                 raise BoardError("simulated board does not answer")
             if self._seen != told:
                 told = self._seen
                 yield told
                 continue
-            await self._changed.wait()
+            await self._changed.wait(seen)
 
     async def apply(self, outputs: Outputs) -> None:
         """Bring the outputs to this state."""

@@ -112,6 +112,7 @@ class Admission:
     async def follow(self, evse: Evse) -> None:
         """Where no authorization is wanted and no button is there, plugging in is enough (C02, remark)."""
         while True:
+            seen = evse.changed.count
             if not ev_connected(evse.state):
                 self._served.discard(evse.id)
             elif evse.state.authorization is not None:
@@ -119,9 +120,9 @@ class Admission:
             elif evse.id not in self._served and not evse.layout.start_button and not self._settings.auth_enabled:
                 if self._serve_anybody(evse) is TokenOutcome.REJECTED:
                     # The CSMS may accept the station yet, by which nothing changes at the EVSE (B02.FR.03).
-                    await evse.changed.wait_at_most(self._clock, _LOOK_AGAIN_S)
+                    await evse.changed.wait_at_most(seen, self._clock, _LOOK_AGAIN_S)
                 continue
-            await evse.changed.wait()
+            await evse.changed.wait(seen)
 
     def select(self, evse_ids: Iterable[int]) -> bool:
         """The holder of a master pass has chosen what to stop; False when nobody was asked (C16.FR.01)."""

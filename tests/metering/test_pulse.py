@@ -1,4 +1,4 @@
-"""Something that happens now and then wakes those who wait, and nobody else."""
+"""A counted signal wakes those who wait, and nobody misses one that was fired while they looked at something else."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from metering.pulse import Pulse
 from tests import fakes
 
 
-async def test_a_pulse_wakes_everybody_who_waits_and_nobody_who_comes_later() -> None:
+async def test_a_pulse_wakes_everybody_who_waits_and_nobody_who_has_seen_it() -> None:
     pulse = Pulse()
-    waiting = [asyncio.create_task(pulse.wait()) for _ in range(3)]
+    waiting = [asyncio.create_task(pulse.wait(pulse.count)) for _ in range(3)]
     await asyncio.sleep(0)
     pulse.fire()
     await asyncio.wait_for(asyncio.gather(*waiting), 5)
-    late = asyncio.create_task(pulse.wait())
+    late = asyncio.create_task(pulse.wait(pulse.count))
     for _ in range(5):
         await asyncio.sleep(0)
     assert not late.done()
@@ -22,11 +22,37 @@ async def test_a_pulse_wakes_everybody_who_waits_and_nobody_who_comes_later() ->
     await asyncio.wait_for(late, 5)
 
 
-async def test_a_pulse_that_nobody_waits_for_is_gone() -> None:
-    pulse = Pulse()
+async def test_a_pulse_between_the_look_and_the_wait_is_not_lost() -> None:
+    pulse, clock = Pulse(), fakes.clock()
+    seen = pulse.count
     pulse.fire()
-    clock = fakes.clock()
-    waiting = asyncio.create_task(pulse.wait_at_most(clock, 10.0))
+    await asyncio.wait_for(pulse.wait(seen), 5)
+    assert await asyncio.wait_for(pulse.wait_at_most(seen, clock, 10.0), 5) is True
+
+
+async def test_a_waiter_that_is_always_behind_leaves_the_others_their_turn() -> None:
+    pulse = Pulse()
+    seen = pulse.count
+    pulse.fire()
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    for _ in range(100):
+        await pulse.wait(seen)
+    task.cancel()
+    assert turns >= 99
+
+
+async def test_a_pulse_that_was_seen_does_not_end_a_wait() -> None:
+    pulse, clock = Pulse(), fakes.clock()
+    pulse.fire()
+    waiting = asyncio.create_task(pulse.wait_at_most(pulse.count, clock, 10.0))
     await clock.advance(9.9)
     assert not waiting.done()
     await clock.advance(0.1)
@@ -35,7 +61,7 @@ async def test_a_pulse_that_nobody_waits_for_is_gone() -> None:
 
 async def test_it_says_whether_the_pulse_came_before_the_time_was_up() -> None:
     pulse, clock = Pulse(), fakes.clock()
-    waiting = asyncio.create_task(pulse.wait_at_most(clock, 10.0))
+    waiting = asyncio.create_task(pulse.wait_at_most(pulse.count, clock, 10.0))
     await clock.advance(5.0)
     pulse.fire()
     await clock.settle()
@@ -45,7 +71,7 @@ async def test_it_says_whether_the_pulse_came_before_the_time_was_up() -> None:
 
 async def test_one_who_stopped_waiting_disturbs_nobody() -> None:
     pulse = Pulse()
-    gone, there = asyncio.create_task(pulse.wait()), asyncio.create_task(pulse.wait())
+    gone, there = (asyncio.create_task(pulse.wait(pulse.count)) for _ in range(2))
     await asyncio.sleep(0)
     gone.cancel()
     pulse.fire()
@@ -57,6 +83,6 @@ async def test_one_who_stopped_waiting_disturbs_nobody() -> None:
 async def test_a_pulse_and_the_end_of_the_time_at_once_are_one_answer() -> None:
     pulse, clock = Pulse(), fakes.clock()
     clock.call_later(10.0, pulse.fire)
-    waiting = asyncio.create_task(pulse.wait_at_most(clock, 10.0))
+    waiting = asyncio.create_task(pulse.wait_at_most(pulse.count, clock, 10.0))
     await clock.advance(10.0)
     assert await waiting is True

@@ -258,3 +258,22 @@ async def test_a_certificate_that_cannot_be_read_costs_no_link(desk: Desk, monke
         await desk.clock.advance(DAY_S)
         await desk.trigger()
         assert len(desk.sent) == 1
+
+
+async def test_a_trigger_while_the_expiry_is_read_is_not_lost(desk: Desk) -> None:
+    """A02.FR.02: the disk may be slow, and the CSMS fast."""
+    read, reading = asyncio.Event(), asyncio.Event()
+
+    async def renewal_due() -> bool:
+        reading.set()
+        await read.wait()
+        return False
+
+    desk.renewal_due = renewal_due
+    async with desk.running():
+        await asyncio.wait_for(reading.wait(), 10)
+        await desk.trigger()
+        assert desk.sent == []
+        read.set()
+        await desk.clock.settle()
+        assert desk.sent == [0.0]

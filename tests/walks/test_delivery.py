@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from station.limits.shared_limits import Setter, Wish
+from station.model import Fault
 from station.records.database import StorageError
 from station.records.outbox import Outbox, Queued
-from tests.csms import NEVER, Answer, Csms, Refuse
+from station.security.security_events import SecurityEventType
+from tests.csms import NEVER, Answer, Csms, Refuse, Rule
 from tests.walk import Walk, walking
-from tests.walks.steps import Event, tx_points
+from tests.walks.steps import Event, tx_points, variables
 
 TIMEOUT_S = 5.0
 INTERVAL_S = 4
@@ -145,3 +150,48 @@ async def test_a_lost_link_does_not_count_as_an_attempt(tmp_path: Path) -> None:
 def firsts(walk: Walk) -> list[Event]:
     """All transmissions of the first event."""
     return [one for one in walk.events() if one["seqNo"] == 0]
+
+
+_TAKEN = frozenset({"BootNotification", "Heartbeat", "TransactionEvent", "Authorize"})
+
+
+@dataclass
+class Terse(Csms):
+    """A CSMS that knows transactions and nothing else."""
+
+    code: str = "NotImplemented"
+
+    def _default(self, action: str) -> Rule:
+        return super()._default(action) if action in _TAKEN else lambda _: Refuse(self.code)
+
+
+@pytest.mark.parametrize("code", ["NotImplemented", "NotSupported", "InternalError"])
+async def test_what_a_csms_does_not_take_is_not_sent_with_each_connection_and_hinders_no_transaction(
+    tmp_path: Path, code: str
+) -> None:
+    """Security events, statuses, problems, limits: each was received, and refused."""
+    csms = Terse(code=code)
+    on = variables(OCPPCommCtrlr__RetryBackOffRandomRange=0, OCPPCommCtrlr__RetryBackOffWaitMinimum=5)
+    async with walking(tmp_path, csms, variable=[*on, *rows()]) as walk:
+        await walk.until(lambda: walk.stack.link.online)
+        await walk.until(lambda: csms.sent("StatusNotification"))
+        await walk.life.security_events.report(SecurityEventType.TAMPER_DETECTION_ACTIVATED)
+        walk.board.raise_fault(Fault.LOCK)
+        await walk.life.shared_limits.put(Setter.OPERATOR, Wish(10.0, for_s=7_200.0))
+        walk.life.load.poke()
+        wanted = {"StatusNotification", "SecurityEventNotification", "NotifyEvent", "NotifyChargingLimit"}
+        await walk.until(lambda: {one.action for one in csms.calls} >= wanted)
+        await walk.advance(300)
+        walk.board.clear_fault(Fault.LOCK)
+        await walk.plug()
+        await walk.until(walk.events, within_s=1)
+        await walk.advance(60)
+        calls = Counter(one.action for one in csms.calls if one.action not in _TAKEN)
+        for number in (2, 3, 4):
+            csms.drop()
+            await walk.until(lambda number=number: csms.connections == number and walk.stack.link.online)
+            await walk.settle()
+            await walk.advance(20)
+        assert Counter(one.action for one in csms.calls if one.action not in _TAKEN) == calls
+        await walk.unplug()
+        await walk.until(lambda: walk.told()[-1][0] == "Ended", within_s=2)

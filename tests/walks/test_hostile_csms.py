@@ -192,8 +192,8 @@ async def test_the_csms_may_close_at_any_moment(tmp_path: Path, seed: int) -> No
         assert len(csms.sent("BootNotification")) == 1  # part 4 §5.3: not after a mere reconnect
 
 
-async def test_a_card_may_be_held_to_the_reader_while_the_link_is_closing(tmp_path: Path) -> None:
-    """The closing handshake has begun, so nothing can be sent, but the TCP connection stands: offline rules hold."""
+async def test_with_the_close_frame_the_link_is_down_though_tcp_stands(tmp_path: Path) -> None:
+    """RFC 6455 5.5.1: nothing can be sent any more, so offline rules hold at once; then the station ends TCP."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
         server = walk.csms._websocket  # pyright: ignore[reportPrivateUsage]  # a close frame, and no more
@@ -201,11 +201,14 @@ async def test_a_card_may_be_held_to_the_reader_while_the_link_is_closing(tmp_pa
         server.transport.pause_reading()
         server.transport.write(bytes([0x88, 0x02, 0x03, 0xE8]))
         await walk.settle()
-        assert walk.stack.connected  # the station has answered the close frame and waits for the end
+        assert not walk.stack.connected
+        assert not walk.stack.link.online
         outcome = walk.life.station.present(OTHER_CARD, 1)
         async with asyncio.timeout(10):  # the closing is real, and virtual time must not run ahead of it
             assert await outcome is TokenOutcome.REJECTED
         server.transport.resume_reading()
+        async with asyncio.timeout(60):
+            await server.wait_closed()
         await walk.until(lambda: walk.csms.connections == 2)
         await walk.settle()
         await walk.plug()

@@ -103,21 +103,41 @@ async def test_events_of_an_offline_time_come_in_their_order_with_the_time_they_
 
 
 @pytest.mark.parametrize("code", ["NotImplemented", "NotSupported"])
-async def test_a_csms_that_does_not_know_the_message_is_asked_once_per_connection(tmp_path: Path, code: str) -> None:
+async def test_a_csms_that_does_not_know_the_message_is_sent_each_event_once(tmp_path: Path, code: str) -> None:
+    """Neither at the next connection again, nor after a power cut; and a later event does not wait behind it."""
     csms = Csms(answers={"SecurityEventNotification": lambda _: Refuse(code)})
     async with walking(tmp_path, csms, variable=EXACT) as walk:
         await walk.accepted()
         await report(walk, *CRITICAL)
-        await walk.advance(600)
-        assert told(csms) == ["StartupOfTheDevice"]
+        await walk.until(lambda: told(csms) == ["StartupOfTheDevice", *CRITICAL])
         await walk.plug()  # what else there is to say is said
         await walk.until(lambda: walk.events())
-        csms.drop()
-        await walk.until(lambda: len(told(csms)) == 2)
-        del csms.answers["SecurityEventNotification"]
-        csms.drop()
-        await walk.until(lambda: len(told(csms)) == 6)
-        assert told(csms)[2:] == ["StartupOfTheDevice", *CRITICAL]
+        for number in (2, 3):
+            csms.drop()
+            await walk.until(lambda number=number: csms.connections == number and walk.stack.link.online)
+        await walk.advance(600)
+        assert told(csms) == ["StartupOfTheDevice", *CRITICAL]
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        await walk.until(lambda: len(told(csms)) == 5)
+        await walk.advance(600)
+        assert told(csms)[4:] == ["StartupOfTheDevice"]
+        assert (await logged(walk))[:4] == ["StartupOfTheDevice", *CRITICAL]
+
+
+async def test_refusals_count_over_links_that_are_lost_in_between(tmp_path: Path) -> None:
+    """Else a poor link would have the same event sent with each connection, and the next one wait for ever."""
+    csms = Csms(answers={"SecurityEventNotification": lambda _: Refuse("InternalError")})
+    async with walking(tmp_path, csms, variable=EXACT) as walk:
+        await walk.accepted()
+        await walk.until(lambda: told(csms))
+        await report(walk, CRITICAL[0])
+        for number in (2, 3, 4):
+            csms.drop()
+            await walk.until(lambda number=number: csms.connections == number and walk.stack.link.online)
+            await walk.settle()
+        await walk.until(lambda: CRITICAL[0] in told(csms))
+        assert told(csms)[:4] == ["StartupOfTheDevice"] * 3 + [CRITICAL[0]]
 
 
 async def test_an_event_that_is_refused_again_and_again_makes_room_for_the_next(tmp_path: Path) -> None:
@@ -186,7 +206,7 @@ async def test_a_clock_that_is_moved_far_is_reported(tmp_path: Path, moved_s: in
 # Passwords (A01)
 
 
-async def test_a_new_password_is_shown_at_once_and_kept_and_never_told(
+async def test_a_new_password_is_shown_with_the_next_connection_and_kept_and_never_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A01.FR.01, A01.FR.11, A01.FR.12, TC_A_09_CS."""
@@ -200,7 +220,7 @@ async def test_a_new_password_is_shown_at_once_and_kept_and_never_told(
             await walk.accepted()
             csms.password = NEW_PASSWORD
             await walk.set_variable("SecurityCtrlr", "BasicAuthPassword", NEW_PASSWORD)
-            await walk.until(lambda: csms.connections == 2, within_s=2)
+            await walk.until(lambda: csms.connections == 2, within_s=6)
             await walk.application.lose_power()
             await walk.application.restore_power()
             await walk.until(lambda: csms.connections == 3)
@@ -228,6 +248,26 @@ async def test_a_csms_that_never_heard_of_the_new_password_still_gets_the_old_on
             await walk.until(lambda: csms.connections == 3)
             assert csms.came_with[-1] == PASSWORD
             assert "FailedToAuthenticateAtCsms" in await logged(walk)
+
+
+@pytest.mark.parametrize(("minimum_s", "wait_s"), [(1, 2.0), (7, 7.0)])
+async def test_after_a_close_of_its_own_the_station_waits_for_the_csms_to_store_what_is_new(
+    tmp_path: Path, minimum_s: int, wait_s: float
+) -> None:
+    """RetryBackOffWaitMinimum, and never less than 2 s."""
+    csms = Doorkeeper(password=PASSWORD)
+    rows = comm(RetryBackOffWaitMinimum=minimum_s, RetryBackOffRandomRange=0)
+    async with running_csms(csms):
+        config = configuration(tmp_path, csms.url, csms={"password": PASSWORD}, variable=rows)
+        async with powered(config, csms) as walk:
+            await walk.accepted()
+            csms.password = NEW_PASSWORD
+            await walk.set_variable("SecurityCtrlr", "BasicAuthPassword", NEW_PASSWORD)
+            await walk.until(lambda: not walk.stack.connected, step_s=0.01)
+            closed_s = walk.application.clock.monotonic()
+            await walk.until(lambda: csms.connections == 2, step_s=0.05)
+            assert wait_s - 0.1 <= walk.application.clock.monotonic() - closed_s <= wait_s + 1.0
+            assert csms.came_with == [PASSWORD, NEW_PASSWORD]
 
 
 @pytest.mark.parametrize("text", ["short", "x" * 65, "0123456789abcdef\n", ""])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import ipaddress
 import logging
@@ -17,6 +18,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from websockets.asyncio.server import ServerConnection
+from websockets.http11 import Request, Response
 
 from ocpp_handlers.tls import context_of
 from station.security.certificates import TlsMaterial
@@ -242,6 +245,76 @@ async def test_the_station_shows_its_certificate_also_when_that_has_expired(tmp_
         assert shown is not None
         own = x509.load_pem_x509_certificate(station.certificate.read_bytes())
         assert x509.load_der_x509_certificate(shown) == own
+
+
+class Unspeaking(Csms):
+    """A CSMS that ends the connection, without HTTP, of whoever shows another password than it knows."""
+
+    def __init__(self, password: str, *, in_order: bool) -> None:
+        super().__init__()
+        self.password = password
+        self.came_with: list[str] = []
+        self._in_order = in_order
+
+    def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
+        secret = request.headers["Authorization"].removeprefix("Basic ")
+        self.came_with.append(base64.b64decode(secret).decode().partition(":")[2])
+        if self.came_with[-1] == self.password:
+            return None
+        if self._in_order:
+            connection.transport.close()
+        else:
+            connection.transport.abort()
+        return connection.respond(401, "which nobody reads")
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+async def test_new_and_former_password_take_turns_where_the_csms_ends_the_connection_without_http(
+    tmp_path: Path, trusted: Authority, in_order: bool
+) -> None:
+    """A01.FR.04, also with a power cut in between; once one is accepted the other is never shown again."""
+    new = "another-horse-0123456789"
+    tls = _server(trusted.issue("csms", LOOPBACK))
+    tables = {"password": PASSWORD, "security_profile": 2, "ca_file": str(trusted.file)}
+    async with running_csms(Unspeaking(PASSWORD, in_order=in_order), ssl=tls) as csms:
+        assert isinstance(csms, Unspeaking)
+        config = configuration(tmp_path / "records", f"wss://127.0.0.1:{csms.port}/ocpp", csms=tables, variable=EXACT)
+        async with powered(config, csms) as walk:
+            await walk.accepted()
+            csms.password = "neither of them, for now"
+            await walk.set_variable("SecurityCtrlr", "BasicAuthPassword", new)
+            await walk.until(lambda: len(csms.came_with) == 4)
+            assert csms.came_with[1:] == [new, PASSWORD, new]
+            await walk.application.lose_power()
+            await walk.application.restore_power()
+            await walk.until(lambda: len(csms.came_with) == 5)
+            csms.password = PASSWORD  # it has never heard that the new one was accepted
+            await walk.until(lambda: walk.stack.connected)
+            assert csms.came_with[4:] == [new, PASSWORD]
+            csms.drop()
+            await walk.until(lambda: csms.connections == 3 and walk.stack.connected)
+            assert csms.came_with[6:] == [PASSWORD]
+
+
+async def test_a_csms_that_is_not_there_is_no_refusal_of_the_new_password(tmp_path: Path, trusted: Authority) -> None:
+    """The password was not shown: a CSMS that still accepts both must not be shown the former one first."""
+    new = "another-horse-0123456789"
+    tls = _server(trusted.issue("csms", LOOPBACK))
+    tables = {"password": PASSWORD, "security_profile": 2, "ca_file": str(trusted.file)}
+    csms = Unspeaking(PASSWORD, in_order=True)
+    async with contextlib.AsyncExitStack() as stack:
+        async with running_csms(csms, ssl=tls):
+            config = configuration(
+                tmp_path / "records", f"wss://127.0.0.1:{csms.port}/ocpp", csms=tables, variable=EXACT
+            )
+            walk = await stack.enter_async_context(powered(config, csms))
+            await walk.accepted()
+            await walk.set_variable("SecurityCtrlr", "BasicAuthPassword", new)
+        await walk.advance(30)
+        csms.password = new
+        async with running_csms(csms, ssl=tls):
+            await walk.until(lambda: len(csms.came_with) == 2)
+            assert csms.came_with == [PASSWORD, new]
 
 
 async def test_files_that_are_mended_are_read_at_the_next_dial(tmp_path: Path, trusted: Authority) -> None:

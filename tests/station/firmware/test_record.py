@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
@@ -167,3 +168,21 @@ async def test_the_password_of_the_image_s_server_does_not_stay_on_the_disk(data
     again = (await reopened(database)).update
     assert again is not None
     assert again.finished
+
+
+class Looking(FirmwareRecord):
+    """A record in which a status is told while it looks for what is untold."""
+
+    async def all_told(self) -> bool:
+        """As it is, then everything is told."""
+        known = await super().all_told()
+        if not known:
+            await told(self)
+        return known
+
+
+async def test_the_last_status_ends_the_wait_also_when_it_is_told_during_the_look(database: Database) -> None:
+    record = Looking(database)
+    await record.enter(await record.begin(order()), S.DOWNLOADING)
+    async with asyncio.timeout(10):
+        await record.wait_told()

@@ -124,7 +124,7 @@ async def test_another_one_who_sets_the_same_limit_is_told_as_the_reason_at_once
     async with balanced(tmp_path) as (it, _, load):
         for by in ("solar", "heat pump"):
             load.controller.put_shared("user", SharedLimit(LimitSource.USER, current_a=10.0, by=by))
-            heard = asyncio.create_task(load.decided.wait())
+            heard = asyncio.create_task(load.decided.wait(load.decided.count))
             load.poke()
             await it.clock.advance(0)
             assert heard.done()

@@ -374,3 +374,29 @@ async def test_an_event_that_flash_memory_has_spoilt_does_not_end_the_thinning_o
             await outbox.append(fakes.event("tx"))
         await database.write("UPDATE events SET payload = '{' || payload WHERE seq_no = 7")
         assert await outbox.bound(100) == 100
+
+
+class Counting(Outbox):
+    """An outbox in which an event is settled while the queue is counted."""
+
+    answered: Queued | None = None
+
+    async def waiting(self, transaction_id: str | None = None) -> int:
+        """As told, then the answer to an event comes."""
+        count = await super().waiting(transaction_id)
+        if (queued := self.answered) is not None:
+            self.answered = None
+            await self.settle(queued)
+        return count
+
+
+async def test_the_last_answer_ends_the_wait_also_when_it_comes_while_the_queue_is_counted(tmp_path: Path) -> None:
+    clock = fakes.clock()
+    async with open_database(tmp_path / "db", clock) as database:
+        outbox = Counting(database, clock)
+        await outbox.append(fakes.event())
+        outbox.answered = await next_of(outbox)
+        delivered = asyncio.create_task(outbox.delivered(within_s=60.0))
+        await clock.settle()
+        assert delivered.done(), "it waits for an answer that has come"
+        assert await delivered is True

@@ -14,6 +14,8 @@ from tests import fakes
 INSTALLED = "installed-0123456789"
 FIRST = "first-0123456789abcd"
 SECOND = "second-0123456789abc"
+URL = "wss://csms.example/ocpp"
+OTHER_URL = "wss://other.example/ocpp"
 
 
 def credentials(folder: Path, installed: str | None = INSTALLED) -> Credentials:
@@ -57,13 +59,13 @@ async def test_the_former_password_is_tried_in_turn_until_one_of_them_works(tmp_
     await kept.change(FIRST)
     shown: list[str | None] = []
     for _ in range(3):
-        shown.append(kept.password)
-        kept.refused()
+        shown.append(kept.password_for(URL))
+        kept.not_accepted(URL)
     assert shown == [FIRST, INSTALLED, FIRST]
-    await kept.accepted()  # with the former one
-    kept.refused()
-    assert kept.password == INSTALLED
-    assert credentials(tmp_path).password == INSTALLED
+    await kept.accepted(URL)  # with the former one
+    kept.not_accepted(URL)
+    assert kept.password_for(URL) == INSTALLED
+    assert credentials(tmp_path).password_for(URL) == INSTALLED
 
 
 async def test_of_two_changes_in_a_row_the_one_that_was_never_tried_is_no_way_back(tmp_path: Path) -> None:
@@ -71,28 +73,55 @@ async def test_of_two_changes_in_a_row_the_one_that_was_never_tried_is_no_way_ba
     await credentials(tmp_path).change(FIRST)
     kept = credentials(tmp_path)
     await kept.change(SECOND)
-    kept.refused()
-    assert kept.password == INSTALLED
+    kept.not_accepted(URL)
+    assert kept.password_for(URL) == INSTALLED
     await kept.change(INSTALLED)
-    kept.refused()
-    assert kept.password == INSTALLED
+    kept.not_accepted(URL)
+    assert kept.password_for(URL) == INSTALLED
 
 
 async def test_once_the_new_password_has_worked_the_former_one_is_gone_from_disk(tmp_path: Path) -> None:
     kept = credentials(tmp_path)
     await kept.change(FIRST)
     assert INSTALLED in (tmp_path / "secret.json").read_text()
-    await kept.accepted()
-    kept.refused()
-    assert kept.password == FIRST
+    await kept.accepted(URL)
+    kept.not_accepted(URL)
+    assert kept.password_for(URL) == FIRST
     assert INSTALLED not in (tmp_path / "secret.json").read_text()
 
 
 async def test_a_power_cut_before_the_new_password_worked_leaves_both(tmp_path: Path) -> None:
     await credentials(tmp_path).change(FIRST)
     after = credentials(tmp_path)
-    after.refused()
-    assert after.password == INSTALLED
+    after.not_accepted(URL)
+    assert after.password_for(URL) == INSTALLED
+
+
+async def test_each_url_has_its_own_turns(tmp_path: Path) -> None:
+    """Else two CSMSs that are tried in turn would always be shown the same one each."""
+    kept = credentials(tmp_path)
+    await kept.change(FIRST)
+    shown: dict[str, list[str | None]] = {URL: [], OTHER_URL: []}
+    for url in (URL, OTHER_URL) * 2:
+        shown[url].append(kept.password_for(url))
+        kept.not_accepted(url)
+    assert shown == {URL: [FIRST, INSTALLED], OTHER_URL: [FIRST, INSTALLED]}
+
+
+@pytest.mark.parametrize("refusals", range(4))
+async def test_a_power_cut_between_the_turns_loses_neither_password(tmp_path: Path, refusals: int) -> None:
+    """What is on disk says that neither has been accepted yet; the turns begin with the new one again."""
+    kept = credentials(tmp_path)
+    await kept.change(FIRST)
+    for _ in range(refusals):
+        kept.not_accepted(URL)
+    after = credentials(tmp_path)
+    assert after.password_for(URL) == FIRST
+    after.not_accepted(URL)
+    assert after.password_for(URL) == INSTALLED
+    await after.accepted(URL)
+    assert credentials(tmp_path).password_for(URL) == INSTALLED
+    assert FIRST not in (tmp_path / "secret.json").read_text()
 
 
 async def test_a_disk_that_refuses_leaves_the_old_password(tmp_path: Path) -> None:

@@ -114,3 +114,24 @@ async def test_whoever_waits_is_told_of_a_new_event(tmp_path: Path) -> None:
         assert not waiting.done()
         await events.report(CRITICAL)
         await asyncio.wait_for(waiting, 30)
+
+
+async def test_an_event_whose_answer_the_disk_does_not_note_keeps_no_other_waiting(tmp_path: Path) -> None:
+    """Nor is it sent again; it is noted with the next one."""
+    clock = fakes.clock()
+    async with open_database(tmp_path / "db", clock) as database:
+        disk = FullDisk(database._connection, clock)  # pyright: ignore[reportPrivateUsage]  # the same disk, refusing
+        events = SecurityEvents(disk, clock)
+        for kind in (CRITICAL, SecurityEventType.TAMPER_DETECTION_ACTIVATED):
+            await events.report(kind)
+        first = await events.oldest()
+        assert first is not None
+        disk.full = True
+        with pytest.raises(StorageError):
+            await events.settle(first)
+        second = await events.oldest()
+        assert second is not None
+        assert second.type == SecurityEventType.TAMPER_DETECTION_ACTIVATED
+        disk.full = False
+        await events.settle(second)
+        assert await SecurityEvents(database, clock).oldest() is None

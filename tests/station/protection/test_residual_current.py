@@ -1,0 +1,46 @@
+"""The shunt trip follows what the monitors tell, also while its coil or the disk is slow."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from station.hardware.back_plate import ToldBackPlate
+from station.model import Fault
+from station.protection.protection import ProtectionConfig
+from station.protection.residual_current import ResidualCurrentGuard
+from station.records.fact_store import FactStore
+from tests.station.post import Post, post
+
+
+class SlowBackPlate(ToldBackPlate):
+    """Its coil answers when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__("32")
+        self.orders: list[bool] = []
+        self.answers = asyncio.Event()
+
+    async def energise_shunt_trip(self, energised: bool) -> None:
+        """Take the order, and answer later."""
+        self.orders.append(energised)
+        await self.answers.wait()
+
+
+def _guard(it: Post, plate: SlowBackPlate) -> ResidualCurrentGuard:
+    facts = FactStore(it.database, "residual-current")
+    return ResidualCurrentGuard({1: it.evse}, plate, facts, ProtectionConfig(shunt_trip="hold"), it.clock)
+
+
+async def test_a_fault_while_the_coil_is_being_released_energises_it(tmp_path: Path) -> None:
+    async with post(tmp_path) as it:
+        plate = SlowBackPlate()
+        driving = asyncio.create_task(_guard(it, plate).drive_shunt_trip())
+        await it.clock.settle()
+        assert plate.orders == [False]
+        await it.see(faults=frozenset({Fault.DC_RESIDUAL_CURRENT}))
+        plate.answers.set()
+        await it.clock.advance(1)
+        assert plate.orders == [False, True]
+        driving.cancel()
+        await asyncio.wait({driving})
