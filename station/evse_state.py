@@ -169,7 +169,7 @@ class EvseState:
     connection_lost_s: float | None = None
     """when the vehicle of an authorization was disconnected"""
     missed: frozenset[TriggerReason] = frozenset()
-    """arrivals while it could not be used, or before its reset: a transaction starts with them later (E01.FR.01, FR.02)"""
+    """what arrived while nobody could use it, or before its reset: it starts a transaction later (E01.FR.01 and 02)"""
 
     @property
     def operative(self) -> bool:

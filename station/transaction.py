@@ -52,10 +52,10 @@ _AUTHORIZATIONS = frozenset({TriggerReason.AUTHORIZED, TriggerReason.REMOTE_STAR
 _STOPPING = frozenset({TriggerReason.DEAUTHORIZED, TriggerReason.ABNORMAL_CONDITION})
 """what stops the energy, and is reported with the charging state that follows"""
 _ARRIVALS = {
-    TriggerReason.CABLE_PLUGGED_IN: TxPoint.EV_CONNECTED,
-    TriggerReason.EV_DETECTED: TxPoint.PARKING_BAY_OCCUPANCY,
+    TriggerReason.CABLE_PLUGGED_IN: frozenset({TxPoint.EV_CONNECTED, TxPoint.POWER_PATH_CLOSED}),
+    TriggerReason.EV_DETECTED: frozenset({TxPoint.PARKING_BAY_OCCUPANCY}),
 }
-"""which point an arrival reaches"""
+"""the points that an arrival may reach"""
 _NOTHING_TO_WAIT_FOR = frozenset({Fault.CONTACTOR_WELDED, Fault.BOARD, Fault.BOARD_SILENT})
 """with one of these nobody knows when the energy stops: the transaction does not wait for it"""
 
@@ -140,10 +140,10 @@ def _before_start(
     if not after.operative:
         return Outcome(replace(_remember(after, cause), missed=missed | (arrivals(after) - arrivals(before))))
     if missed and cause is None:
-        cause = Cause(max(sorted(missed), key=lambda trigger: _ARRIVALS[trigger] in rules.start))
+        cause = Cause(max(sorted(missed), key=lambda trigger: bool(_ARRIVALS[trigger] & rules.start)))
     # Whoever is authorized while a start point holds already starts too: nothing is given without a record.
-    anew = bool(missed) or (cause is not None and cause.trigger in _AUTHORIZATIONS)
-    reached = points(after) if anew else points(after) - points(before)
+    anew = points(after) if cause is not None and cause.trigger in _AUTHORIZATIONS else points(after) - points(before)
+    reached = anew.union(*(_ARRIVALS[trigger] & points(after) for trigger in missed))
     after = replace(after, missed=frozenset())
     if cause is not None and reached & rules.start:
         return _start(after, cause, rules, now, new_id)
