@@ -43,6 +43,10 @@ class RuleBrokenError(AssertionError):
     def __init__(self, rule: str, trace: str, setup: Setup) -> None:
         super().__init__(f"{rule}: {trace}\n{setup}")
         self.rule = rule
+        self._arguments = (rule, trace, setup)
+
+    def __reduce__(self) -> tuple[type[RuleBrokenError], tuple[str, str, Setup]]:
+        return RuleBrokenError, self._arguments  # as it comes from another process
 
 
 @frozen

@@ -17,6 +17,12 @@ from tests.exploration.invariants import INVARIANTS
 from tests.exploration.machine import Setup
 from tests.exploration.worlds import USUAL
 
+
+def never(state: EvseState) -> bool:
+    del state
+    return False
+
+
 CHARGE = "plug C B authorize stop recorded obey"
 EV_CONNECTED = replace(USUAL, stop=("EVConnected",))
 
@@ -81,11 +87,10 @@ def a_wind_down_resumes(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("contactor_closes_only_for_an_allowed_charge", f"{CHARGE} ev-gone")
 def a_contact_seen_closed_counts_as_a_charge_that_goes_on(patch: pytest.MonkeyPatch) -> None:
-    def changed(before: EvseState, after: EvseState, now_s: float) -> EvseState:
-        return settled(before, replace(after, supplying=energy_flows(after)), now_s)
+    def changed(state: EvseState) -> bool:
+        return wants_energy(replace(state, supplying=energy_flows(state)))
 
-    patch.setattr(evse_state, "wants_energy", lambda state: wants_energy(replace(state, supplying=energy_flows(state))))
-    patch.setattr(evse, "settled", changed)
+    patch.setattr(evse_state, "wants_energy", changed)
 
 
 @mutant("contactor_opens_within_the_time_of_the_vehicle", f"{CHARGE} time")
@@ -120,12 +125,16 @@ def an_update_follows_the_end(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("reported_state_is_the_charging_state", CHARGE)
 def a_charging_state_is_not_told(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(transaction, "_own_cause", lambda before, after: None)
+    def changed(before: EvseState, after: EvseState) -> Cause | None:
+        del before, after
+        return None
+
+    patch.setattr(transaction, "_own_cause", changed)
 
 
 @mutant("cable_is_locked_while_it_is_used", CHARGE)
 def a_cable_is_not_locked(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(evse_state, "_lock", lambda state: False)
+    patch.setattr(evse_state, "_lock", never)
 
 
 @mutant("start_point_starts_a_transaction", "plug out-of-service in-service")
@@ -150,7 +159,7 @@ def the_card_ends_a_transaction_without_being_a_stop_point(patch: pytest.MonkeyP
 
 @mutant("energy_stops_before_the_transaction_ends", CHARGE)
 def an_end_does_not_wait_for_the_energy(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(transaction, "_still_flows", lambda state: False)
+    patch.setattr(transaction, "_still_flows", never)
 
 
 @mutant("end_waits_for_nothing_but_the_energy", f"{CHARGE} weld+")
@@ -174,7 +183,11 @@ def a_refusal_does_not_wait_for_its_state(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("no_state_is_dead", "authorize")
 def an_authorization_that_nobody_uses_never_ends(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(evse, "connection_deadline_s", lambda state, timeout_s: None)
+    def changed(state: EvseState, timeout_s: float) -> float | None:
+        del state, timeout_s
+        return None
+
+    patch.setattr(evse, "connection_deadline_s", changed)
 
 
 @pytest.mark.parametrize(("rule", "make", "setup", "steps"), MUTANTS, ids=[make.__name__ for _, make, _, _ in MUTANTS])
