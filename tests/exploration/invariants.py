@@ -133,16 +133,6 @@ def allowed(setup: Setup, state: EvseState) -> bool:
     )
 
 
-def may_begin(setup: Setup, state: EvseState) -> bool:
-    """Whether energy may begin to flow: its start is recorded and signed, and its cable is held."""
-    return (
-        allowed(setup, state)
-        and (state.transaction is None or state.transaction.recorded)
-        and (not state.signs or state.signed_id is not None)
-        and (state.attached_cable or state.seen.locked)
-    )
-
-
 def _limit_a(state: EvseState) -> float:
     cable_a = state.seen.cable_max_a
     return state.offered_a if cable_a is None else min(cable_a, state.offered_a)
@@ -182,7 +172,9 @@ def reached(step: str, before: EvseState, after: EvseState) -> frozenset[TxPoint
         return frozenset()
     if step == "reset":
         return held(after)
-    return held(after) - held(before)
+    # A contact that closes without an order while the EVSE is out of service is a fault of the contactor, not a charge.
+    closed_by_itself = frozenset[TxPoint]() if after.operative else frozenset({TxPoint.ENERGY_TRANSFER})
+    return held(after) - held(before) - closed_by_itself
 
 
 def occurred(step: str, before: EvseState, after: EvseState) -> set[TriggerReason]:
@@ -208,9 +200,16 @@ def occurred(step: str, before: EvseState, after: EvseState) -> set[TriggerReaso
 
 def contactor_closes_only_for_an_allowed_charge(it: Transition) -> bool:
     """C01.FR.02, E09.FR.01, G05.FR.01: authorized, recorded, metered, pilot C or D, at least 6 A, the cable held."""
-    if it.orders.contactor and not it.orders_before.contactor:
-        return it.after.seen.pilot in _TAKING and may_begin(it.setup, it.after)
-    return True
+    if not it.orders.contactor or it.orders_before.contactor:
+        return True
+    state = it.after
+    return (
+        allowed(it.setup, state)
+        and state.seen.pilot in _TAKING
+        and (state.transaction is None or state.transaction.recorded or it.starts)  # it.starts: with the energy
+        and (not state.signs or state.signed_id is not None)
+        and (state.attached_cable or state.seen.locked)
+    )
 
 
 def contactor_opens_within_the_time_of_the_vehicle(it: Transition) -> bool:

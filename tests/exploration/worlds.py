@@ -41,4 +41,8 @@ MOST: Final = tuple(
     and step.rstrip("+-") not in {"monitor", "diode", "estop", "lock"}
 )
 """everything but what is rare in a vehicle, and faults that are like others"""
+COMMON: Final = tuple(
+    step for step in MOST if step not in {"nothing", "board+", "board-", "pause", "energy", "no-load", "refuse"}
+)
+"""fewer of them, for every test run"""
 ALL: Final = tuple(STEPS)
