@@ -170,11 +170,9 @@ def reached(step: str, before: EvseState, after: EvseState) -> frozenset[TxPoint
     """The points that are reached where there was no transaction; a reset makes everything new (B11.FR.08)."""
     if before.transaction is not None:
         return frozenset()
-    if step == "reset":
-        return held(after)
+    new = held(after) if step == "reset" else held(after) - held(before)
     # A contact that closes without an order while the EVSE is out of service is a fault of the contactor, not a charge.
-    closed_by_itself = frozenset[TxPoint]() if after.operative else frozenset({TxPoint.ENERGY_TRANSFER})
-    return held(after) - held(before) - closed_by_itself
+    return new if after.operative else new - {TxPoint.ENERGY_TRANSFER}
 
 
 def occurred(step: str, before: EvseState, after: EvseState) -> set[TriggerReason]:
