@@ -4,13 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test conformance-report check bench replay lock clean
+.PHONY: demo test explore conformance-report check bench replay lock clean
 
 demo: $(VENV)/.ready
 	$(BIN)/borne demo $(ARGS)
 
 test: $(VENV)/.ready-dev
 	$(BIN)/pytest -n auto $(ARGS)
+
+# Explores every state of an EVSE with all steps, settings and pairs of start and stop points; EXPLORE_TIME.
+explore: $(VENV)/.ready-dev
+	$(BIN)/python -m tests.exploration
 
 # Runs the certification cases and writes down what came of each.
 conformance-report: $(VENV)/.ready-dev

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from metering.frozen import frozen
-from station.evse_state import UNTIL_UNPLUGGED, Authorization, Cause, EvseState, ev_connected
+from station.evse_state import UNTIL_UNPLUGGED, Authorization, Cause, EvseState, arrivals, ev_connected
 from station.model import Fault, StoppedReason, TriggerReason
 
 if TYPE_CHECKING:
@@ -97,9 +97,19 @@ def metered(before: EvseState, reading: Reading) -> EvseState:
 
 
 def begun_anew(before: EvseState) -> EvseState:
-    """As after power-up (B11.FR.08): latched faults are looked for again, the cable is let go."""
+    """As after power-up (B11.FR.08): latched faults are looked for again, the cable is let go.
+
+    A vehicle that is there counts as one that has just come.
+    """
     latched = {*UNTIL_UNPLUGGED, Fault.CONTACTOR_WELDED, Fault.CONTACTOR_STUCK_OPEN}
-    return replace(before, faults=before.faults - latched, authorization=None, lock_held_for=None, untold=None)
+    return replace(
+        before,
+        faults=before.faults - latched,
+        authorization=None,
+        lock_held_for=None,
+        untold=None,
+        missed=arrivals(before),
+    )
 
 
 def _cause_of_faults(appeared: frozenset[Fault], *, meter_ends: bool) -> Cause | None:

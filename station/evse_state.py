@@ -100,8 +100,9 @@ class OpenTransaction:
     """what first began to end it"""
     ending: Cause | None = None
     """it ends as soon as the energy has stopped"""
-    refused: Cause | None = None
-    """the CSMS does not accept its token; told with the charging state that follows (C15.FR.03, E05.FR.09)"""
+    stopping: Cause | None = None
+    """a refused token or a fault that stops the energy without ending the transaction; reported with the charging state
+    that follows (C15.FR.03, E05.FR.09, E02.FR.17)"""
     energy_limit_wh: float | None = None
     """with an id that the CSMS refused: the register may not pass this (MaxEnergyOnInvalidId)"""
     energy_refused: bool = False
@@ -137,8 +138,11 @@ class EvseState:
     draw_a: float | None = None
     """the highest phase current that the meter last showed"""
     charging_state: ChargingState = ChargingState.IDLE
+    supplying: bool = False
+    """energy has been offered and has flowed without a break: the same charge goes on. A contact that is still seen
+    closed after another charge, or closed without an order, is none"""
     wanted_until_s: float | None = None
-    """when energy stopped being wanted while the contactor was closed"""
+    """when energy stopped being wanted; None once the contactor need not wait for the vehicle any more"""
     grace_until_s: float = 0.0
     lock_held_for: IdToken | None = None
     """the cable stays locked until this holder comes (E05.FR.11, E09.FR.03)"""
@@ -164,6 +168,8 @@ class EvseState:
     """the transaction, begun or about to begin, whose begin is signed, or that has to do without"""
     connection_lost_s: float | None = None
     """when the vehicle of an authorization was disconnected"""
+    missed: frozenset[TriggerReason] = frozenset()
+    """what arrived while nobody could use it, or before its reset: it starts a transaction later (E01.FR.01 and 02)"""
 
     @property
     def operative(self) -> bool:
@@ -191,6 +197,12 @@ def pilot_behind(seen: Observation, before: PilotState) -> PilotState:
 def ev_connected(state: EvseState) -> bool:
     """Whether a vehicle is at the other end of the cable."""
     return state.seen.pilot in _CONNECTED
+
+
+def arrivals(state: EvseState) -> frozenset[TriggerReason]:
+    """The trigger reasons of what has arrived and is still there: a vehicle, something in the parking bay."""
+    connected = {TriggerReason.CABLE_PLUGGED_IN} if ev_connected(state) else set[TriggerReason]()
+    return frozenset(connected | {TriggerReason.EV_DETECTED} if state.seen.bay_occupied else connected)
 
 
 def all_faults(state: EvseState) -> frozenset[Fault]:
@@ -252,21 +264,21 @@ def wants_energy(state: EvseState) -> bool:
         ev_connected(state)
         and cable_there(state)
         and state.authorization is not None
-        and (cable_held(state) or energy_flows(state))  # G05.FR.01: no start with a cable that is not locked
+        and (cable_held(state) or state.supplying)  # G05.FR.01: no start with a cable that is not locked
         and not blocking_faults(state)
         and state.operative
         and not state.halting
         and not lacks_ventilation(state)
         and state.metered
         and not state.testing
-        and (state.signed_id is not None or not state.signs or energy_flows(state))
+        and (state.signed_id is not None or not state.signs)
         and offer_a(state) >= MINIMUM_CURRENT_A
         and not switches_phases(state)
         and (
             (transaction is None and state.energy_starts_transaction)
             or (
                 transaction is not None
-                and (transaction.recorded or energy_flows(state))  # EnergyTransfer as start point: it flows already
+                and (transaction.recorded or state.supplying)  # EnergyTransfer as start point: it flows already
                 and transaction.ending is None
                 and not transaction.energy_refused
             )
@@ -277,7 +289,7 @@ def wants_energy(state: EvseState) -> bool:
 def barred(state: EvseState) -> bool:
     """Whether energy waits for something else than a limit, and for more than a moment: no share is kept for it."""
     refused = state.transaction is not None and state.transaction.energy_refused
-    unlocked = Fault.LOCK in all_faults(state) and not cable_held(state) and not energy_flows(state)
+    unlocked = Fault.LOCK in all_faults(state) and not cable_held(state) and not state.supplying
     return bool(blocking_faults(state)) or refused or unlocked
 
 
@@ -374,8 +386,13 @@ def _about_to_offer(state: EvseState) -> bool:
 
 def settled(before: EvseState, after: EvseState, now_s: float) -> EvseState:
     """`after` with everything in it that follows from the change: the charging state and what time decides."""
-    after = replace(after, unventilated=ev_connected(after) and lacks_ventilation(after))
+    after = replace(
+        after,
+        unventilated=ev_connected(after) and lacks_ventilation(after),
+        supplying=before.supplying and energy_flows(after),
+    )
     wanted, wants = wants_energy(before), wants_energy(after)
+    after = replace(after, supplying=wants and energy_flows(after))
     if wants and not wanted:
         after = replace(after, grace_until_s=now_s + READY_GRACE_S, wanted_until_s=None)
     elif wanted and not wants:
@@ -391,6 +408,9 @@ def settled(before: EvseState, after: EvseState, now_s: float) -> EvseState:
         after = replace(after, signed_id=None)
     if not after.seen.cable_plugged:
         after = replace(after, lock_held_for=None)
+    if after.wanted_until_s is not None and not outputs(after, now_s).contactor:
+        # E09.FR.01: a contactor that was ordered to open is not closed again for the rest of the vehicle's time.
+        after = replace(after, wanted_until_s=None)
     return replace(after, charging_state=_charging_state(after, now_s))
 
 

@@ -17,9 +17,11 @@ from station.evse_state import (
     EvseState,
     OpenTransaction,
     all_faults,
+    arrivals,
     blocking_faults,
     energy_flows,
     ev_connected,
+    wants_energy,
 )
 from station.model import (
     ChargingState,
@@ -47,6 +49,13 @@ class TxPoint(StrEnum):
 _DEAUTHORIZATION_ENDS = frozenset({TxPoint.AUTHORIZED, TxPoint.POWER_PATH_CLOSED, TxPoint.ENERGY_TRANSFER})
 """with one of these as a stop point the end of the authorization ends the transaction (E05.FR.10)"""
 _AUTHORIZATIONS = frozenset({TriggerReason.AUTHORIZED, TriggerReason.REMOTE_START})
+_STOPPING = frozenset({TriggerReason.DEAUTHORIZED, TriggerReason.ABNORMAL_CONDITION})
+"""what stops the energy, and is reported with the charging state that follows"""
+_ARRIVALS = {
+    TriggerReason.CABLE_PLUGGED_IN: frozenset({TxPoint.EV_CONNECTED, TxPoint.POWER_PATH_CLOSED}),
+    TriggerReason.EV_DETECTED: frozenset({TxPoint.PARKING_BAY_OCCUPANCY}),
+}
+"""the points that an arrival may reach"""
 _NOTHING_TO_WAIT_FOR = frozenset({Fault.CONTACTOR_WELDED, Fault.BOARD, Fault.BOARD_SILENT})
 """with one of these nobody knows when the energy stops: the transaction does not wait for it"""
 
@@ -106,38 +115,78 @@ def react(
     new_id: Callable[[], str],
 ) -> Outcome:
     """What a change from `before` to `after` means for the transaction on this EVSE."""
-    if cause is None and after.charging_state is not before.charging_state:
-        cause = Cause(_own_trigger(after))
-    gained, lost = points(after) - points(before), points(before) - points(after)
+    cause = cause or _own_cause(before, after)
     transaction = after.transaction
     if transaction is None:
-        # Whoever is authorized while a start point holds already starts too: nothing is given without a record.
-        anew = points(after) if cause is not None and cause.trigger in _AUTHORIZATIONS else gained
-        if cause is not None and anew & rules.start and after.operative:
-            return _start(after, cause, rules, now, new_id)
-        return Outcome(_remember(after, cause))
+        return _before_start(before, after, cause, rules, now, new_id)
+    stopping = transaction.stopping
+    if stopping is not None and (not _still_flows(after) or wants_energy(after) or _follows_at_once(cause)):
+        after = replace(after, transaction=replace(transaction, stopping=None))
+        if transaction.ending is None and _is_consequence(cause, stopping):
+            return _during(before, after, stopping, rules, now)  # C15.FR.03: one event for both
+        reported = _update(after, stopping, rules, now)
+        rest = react(before, reported.state, cause, rules, now, new_id)
+        return Outcome(rest.state, reported.events + rest.events)
     if transaction.ending is not None:
         return Outcome(after) if _still_flows(after) else _end(after, transaction.ending, rules, now)
-    if transaction.refused is not None and (cause is not None or not _still_flows(after)):
-        told = _update(replace(after, transaction=replace(transaction, refused=None)), transaction.refused, rules, now)
-        if cause is None or cause.trigger is TriggerReason.CHARGING_STATE_CHANGED:
-            return told  # C15.FR.03: one event for both
-        rest = react(before, told.state, cause, rules, now, new_id)
-        return Outcome(rest.state, told.events + rest.events)
-    if cause is None:
-        return Outcome(after)
+    return _during(before, after, cause, rules, now) if cause is not None else Outcome(after)
+
+
+def _before_start(
+    before: EvseState, after: EvseState, cause: Cause | None, rules: Rules, now: datetime, new_id: Callable[[], str]
+) -> Outcome:
+    """What a change without a transaction means: it may start one."""
+    missed = after.missed & arrivals(after)
+    if not after.operative:
+        return Outcome(replace(_remember(after, cause), missed=missed | (arrivals(after) - arrivals(before))))
+    if missed and cause is None:
+        cause = Cause(max(sorted(missed), key=lambda trigger: bool(_ARRIVALS[trigger] & rules.start)))
+    # Whoever is authorized while a start point holds already starts too: nothing is given without a record.
+    anew = points(after) if cause is not None and cause.trigger in _AUTHORIZATIONS else points(after) - points(before)
+    reached = anew.union(*(_ARRIVALS[trigger] & points(after) for trigger in missed))
+    after = replace(after, missed=frozenset())
+    if cause is not None and reached & rules.start:
+        return _start(after, cause, rules, now, new_id)
+    return Outcome(_remember(after, cause))
+
+
+def _during(before: EvseState, after: EvseState, cause: Cause, rules: Rules, now: datetime) -> Outcome:
+    """What a change with a cause means for a transaction that is not ending yet."""
+    lost = points(before) - points(after)
+    transaction = after.transaction
+    if transaction is None:
+        raise ValueError("there is no transaction")
     transaction = _note_stop_cause(transaction, cause)
     after = replace(after, transaction=transaction)
     if lost & rules.stop_events or _ends(cause, after, rules):
         cause = replace(cause, stopped_reason=_stopped_reason(transaction, cause) or _reason_of(lost, after))
-        if energy_flows(after):
+        if _still_flows(after):
             # The end of authorization first stops the energy, then ends the transaction (2.6.6.2).
-            ending = replace(transaction, ending=cause)
-            return Outcome(replace(after, transaction=ending))
+            return Outcome(replace(after, transaction=replace(transaction, ending=cause)))
         return _end(after, cause, rules, now)
-    if cause.trigger is TriggerReason.DEAUTHORIZED and _still_flows(after):
-        return Outcome(replace(after, transaction=replace(transaction, refused=cause)))
+    stops = cause.trigger in _STOPPING and _still_flows(after) and not wants_energy(after)
+    if stops and transaction.stopping is None:
+        return Outcome(replace(after, transaction=replace(transaction, stopping=cause)))
     return _update(after, cause, rules, now)
+
+
+def _own_cause(before: EvseState, after: EvseState) -> Cause | None:
+    """Why a state changes that nobody asked for; None: nothing changes that the CSMS has to know of (E02.FR.17)."""
+    if blocking_faults(after) - blocking_faults(before):
+        return Cause(TriggerReason.ABNORMAL_CONDITION)
+    return Cause(_own_trigger(after)) if after.charging_state is not before.charging_state else None
+
+
+def _follows_at_once(cause: Cause | None) -> bool:
+    """Whether the CSMS would take what is still to be reported for something that happened after this cause."""
+    return cause is not None and cause.trigger in _AUTHORIZATIONS | {TriggerReason.DEAUTHORIZED}
+
+
+def _is_consequence(cause: Cause | None, stopping: Cause) -> bool:
+    """Whether a cause is no more than that the energy has stopped, as `stopping` wanted it."""
+    if cause is None or cause.trigger is TriggerReason.CHARGING_STATE_CHANGED:
+        return True
+    return cause.trigger is stopping.trigger and not cause.ends_transaction
 
 
 def _own_trigger(state: EvseState) -> TriggerReason:

@@ -16,7 +16,7 @@ AUTHORIZED = Cause(TriggerReason.AUTHORIZED, id_token=fakes.CARD)
 CABLE = Cause(TriggerReason.CABLE_PLUGGED_IN)
 LOST = Cause(TriggerReason.EV_COMMUNICATION_LOST)
 LOCAL_STOP = Cause(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL, fakes.CARD, deauthorizes=True)
-REMOTE_STOP = Cause(TriggerReason.REMOTE_STOP, StoppedReason.REMOTE, deauthorizes=True, ends_transaction=True)
+REMOTE_STOP = Cause(TriggerReason.REMOTE_STOP, StoppedReason.REMOTE, deauthorizes=True)
 DEAUTHORIZED = Cause(TriggerReason.DEAUTHORIZED, StoppedReason.DE_AUTHORIZED, deauthorizes=True)
 EMERGENCY = Cause(
     TriggerReason.ABNORMAL_CONDITION, StoppedReason.EMERGENCY_STOP, deauthorizes=True, ends_transaction=True

@@ -72,6 +72,7 @@ states = st.builds(
     grace_until_s=st.floats(0, 1000),
     lock_held_for=st.none() | st.just(fakes.CARD),
     halting=st.sampled_from([False, False, True]),
+    supplying=st.booleans(),
     connection_lost_s=st.none() | st.floats(0, 1000),
 )
 moments = st.floats(0, 1010)
@@ -85,7 +86,7 @@ READY = EvseState(
     offered_a=16.0,
 )
 """everything is there: energy is offered"""
-CHARGING = replace(READY, seen=replace(READY.seen, contactor_closed=True), draw_a=16.0)
+CHARGING = replace(READY, seen=replace(READY.seen, contactor_closed=True), draw_a=16.0, supplying=True)
 
 
 # Rules that hold in every state

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from station.evse_state import Authorization, Cause, EvseState, energy_flows, ev_connected, outputs
@@ -143,7 +143,7 @@ def after_the_bay_is_free(charge: Charge) -> None:
         ({"EVConnected"}, after_unplugging, StoppedReason.EV_DISCONNECTED),
         ({"EVConnected"}, after_local_stop, None),
         ({"EVConnected"}, after_a_pause_of_the_vehicle, None),
-        ({"EVConnected"}, after_a_remote_stop, StoppedReason.REMOTE),
+        ({"EVConnected"}, after_a_remote_stop, None),  # F03.FR.02
         ({"Authorized"}, after_local_stop, StoppedReason.LOCAL),
         ({"Authorized"}, after_unplugging, None),
         ({"Authorized"}, after_a_pause_of_the_vehicle, None),
@@ -155,9 +155,10 @@ def after_the_bay_is_free(charge: Charge) -> None:
         ({"ParkingBayOccupancy"}, after_local_stop, None),
         ({"ParkingBayOccupancy"}, after_unplugging, None),
         ({"ParkingBayOccupancy"}, after_the_bay_is_free, StoppedReason.LOCAL),
-        ({"ParkingBayOccupancy"}, after_a_remote_stop, StoppedReason.REMOTE),
+        ({"ParkingBayOccupancy"}, after_a_remote_stop, None),
         (set[str](), after_local_stop, None),
-        (set[str](), after_a_remote_stop, StoppedReason.REMOTE),
+        (set[str](), after_a_remote_stop, None),
+        ({"Authorized"}, after_a_remote_stop, StoppedReason.REMOTE),  # F03.FR.03
     ],
 )
 def test_a_transaction_ends_at_its_stop_points_only(
@@ -214,8 +215,8 @@ def test_that_the_token_was_refused_is_told_when_the_energy_has_stopped() -> Non
     assert charge.events[-1].stopped_reason is StoppedReason.DE_AUTHORIZED
 
 
-@pytest.mark.parametrize("then", ["unplug", "remote_stop", "authorize", "bay"])
-def test_what_happens_before_the_energy_has_stopped_is_told_after_the_refusal(then: str) -> None:
+@pytest.mark.parametrize("then", ["unplug", "authorize"])
+def test_what_stops_the_waiting_for_the_energy_is_told_after_the_refusal(then: str) -> None:
     charge = Charge(rules(stop={"EVConnected"}))
     charge.plug()
     charge.authorize()
@@ -230,6 +231,28 @@ def test_what_happens_before_the_energy_has_stopped_is_told_after_the_refusal(th
     assert triggers.count(TriggerReason.DEAUTHORIZED) == 1
 
 
+@pytest.mark.parametrize(
+    ("then", "trigger"), [("remote_stop", TriggerReason.REMOTE_STOP), ("bay", TriggerReason.EV_DETECTED)]
+)
+def test_what_else_happens_before_the_energy_has_stopped_is_told_at_once_and_leaves_the_refusal_its_state(
+    then: str, trigger: TriggerReason
+) -> None:
+    """C15.FR.03, E05.FR.09: Deauthorized and EVConnected in one event, whatever happens meanwhile; E02.FR.17."""
+    charge = Charge(rules(stop={"EVConnected"}))
+    charge.plug()
+    charge.authorize()
+    charge.charge()
+    told = len(charge.events)
+    charge.end_authorization(DEAUTHORIZED)
+    do(charge, then)
+    charge.see(pilot=PilotState.B)
+    charge.obey()
+    assert [(event.trigger, event.charging_state) for event in charge.events[told:]] == [
+        (trigger, ChargingState.CHARGING),
+        (TriggerReason.DEAUTHORIZED, ChargingState.EV_CONNECTED),
+    ]
+
+
 def test_a_welded_contactor_does_not_keep_a_refusal_untold() -> None:
     charge = Charge(rules(stop={"EVConnected"}))
     charge.plug()
@@ -237,7 +260,10 @@ def test_a_welded_contactor_does_not_keep_a_refusal_untold() -> None:
     charge.charge()
     charge.end_authorization(DEAUTHORIZED)
     charge.become(replace(charge.state, faults=frozenset({Fault.CONTACTOR_WELDED})))
-    assert charge.events[-1].trigger is TriggerReason.DEAUTHORIZED
+    assert [trigger for _, trigger in charge.told[-2:]] == [
+        TriggerReason.DEAUTHORIZED,
+        TriggerReason.ABNORMAL_CONDITION,
+    ]
 
 
 def test_what_first_began_the_end_is_the_stopped_reason() -> None:
@@ -372,6 +398,11 @@ def do(charge: Charge, step: str) -> tuple[EvseState, Outcome | None]:
     return before, actions[step]()
 
 
+def waited_for_its_state(state: EvseState) -> bool:
+    """Whether a refusal waited for the energy to stop."""
+    return state.transaction is not None and state.transaction.stopping is not None
+
+
 @given(steps=STEPS, start=TX_POINTS, stop=TX_POINTS)
 def test_every_transaction_is_one_start_some_updates_and_at_most_one_end(
     steps: list[str], start: frozenset[str], stop: frozenset[str]
@@ -399,6 +430,11 @@ def test_every_transaction_is_one_start_some_updates_and_at_most_one_end(
 
 
 @given(steps=STEPS, start=TX_POINTS, stop=TX_POINTS)
+@example(
+    steps=["bay", "plug", "authorize", "recorded", "obey", "ready", "obey", "recorded", "refuse", "unplug"],
+    start=frozenset({"ParkingBayOccupancy"}),
+    stop=frozenset(),
+)
 def test_start_and_stop_points_are_obeyed_at_every_step(
     steps: list[str], start: frozenset[str], stop: frozenset[str]
 ) -> None:
@@ -410,7 +446,12 @@ def test_start_and_stop_points_are_obeyed_at_every_step(
             continue
         after = charge.state
         kinds = {event.event_type for event in outcome.events}
-        assert len(outcome.events) <= 1
+        told = list(outcome.events)
+        if len(told) > 1:
+            # E05.FR.09, E02.FR.17: a refusal that waited for the energy to stop, and what ended the waiting.
+            assert waited_for_its_state(before)
+            assert told.pop(0).trigger is TriggerReason.DEAUTHORIZED
+        assert len(told) <= 1
         if EventType.STARTED in kinds:
             triggers = {event.trigger for event in outcome.events}
             renewed = triggers <= {TriggerReason.AUTHORIZED, TriggerReason.REMOTE_START}

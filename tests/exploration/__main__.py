@@ -1,0 +1,70 @@
+"""`python -m tests.exploration`: every step, every setting, all pairs of start and stop points, on all processors."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+
+from metering.frozen import frozen
+from tests.exploration.explorer import Explored, Explorer, RuleBrokenError
+from tests.exploration.machine import Setup
+from tests.exploration.worlds import ALL, MOST, PAIRS, SETTINGS, USUAL
+
+_MOST_STATES = 2_000_000
+
+
+@frozen
+class Job:
+    """One space to explore."""
+
+    name: str
+    setup: Setup
+    steps: Sequence[str]
+    metered: bool = True
+
+
+def jobs() -> Iterator[Job]:
+    """All spaces, the largest first."""
+    yield Job("before the meter is read", USUAL, ALL, metered=False)
+    for setup in SETTINGS:
+        yield Job("all steps", setup, ALL)
+    yield Job("two faults at a time", replace(USUAL, most_faults=2), MOST)
+    for setup in PAIRS:
+        yield Job("pair of points", setup, MOST)
+
+
+def explore(job: Job) -> Explored:
+    """Explore one space."""
+    return Explorer(job.setup, job.steps, metered=job.metered).run(_MOST_STATES)
+
+
+def main() -> int:
+    """Explore all; returns how many spaces break a rule."""
+    began_s, broken, states, transitions = time.monotonic(), 0, 0, 0
+    with ProcessPoolExecutor() as pool:
+        running = {pool.submit(explore, job): job for job in jobs()}
+        for done in as_completed(running):
+            job = running[done]
+            try:
+                found = done.result()
+            except RuleBrokenError as error:
+                broken += 1
+                _say(f"BROKEN  {job.name}: {error}")
+                continue
+            states, transitions = states + found.states, transitions + found.transitions
+            _say(f"{found.states:>9,} states {found.transitions:>10,} transitions  {job.name}: {job.setup}")
+    took_s = time.monotonic() - began_s
+    _say(f"{states:,} states, {transitions:,} transitions in {took_s:,.0f} s; {broken} spaces broken")
+    return broken
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(1 if main() else 0)

@@ -1,0 +1,203 @@
+"""All states that an EVSE can get into, breadth first until there is no new one, and the rules at every step.
+
+Two states that differ only in how long ago something was, or in an id, are the same: times are counted from now, those
+that decide nothing are left out, and every transaction has the same id. So the space is finite.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from metering.frozen import frozen
+from station.evse_state import NO_LOAD_A, WIND_DOWN_S, EvseState, outputs, wants_energy
+from station.hardware.board import NOTHING_SEEN
+from station.model import ChargingState
+from tests.exploration.invariants import INVARIANTS, Memory, Transition, remember
+from tests.exploration.machine import STEPS, TRANSACTION, Machine, Setup, first_state
+
+_WAYS_BACK: Final = (
+    "read", "recorded", "signed", "reset-done", "in-service", "energy", "obey",
+    "ground-", "estop-", "monitor-", "diode-", "board-", "meter-", "lock-",
+    "unplug", "bay", "time", "reset",
+)  # fmt: skip
+"""what people and machine do, the first that is possible, until an EVSE is free again; nobody stops a charge"""
+
+_CHARGE: Final = "bay plug authorize recorded signed obey recorded signed C obey recorded"
+"""what an ordinary charge takes, as far as it is possible; some steps wait for others"""
+
+
+@frozen
+class Node:
+    """A state in its normal form, with what the rules remember."""
+
+    state: EvseState
+    memory: Memory
+
+
+class RuleBrokenError(AssertionError):
+    """A rule does not hold: `rule` is its name, the text has the settings and the shortest way there too."""
+
+    def __init__(self, rule: str, trace: str, setup: Setup) -> None:
+        super().__init__(f"{rule}: {trace}\n{setup}")
+        self.rule = rule
+        self._arguments = (rule, trace, setup)
+
+    def __reduce__(self) -> tuple[type[RuleBrokenError], tuple[str, str, Setup]]:
+        return RuleBrokenError, self._arguments  # as it comes from another process
+
+
+@frozen
+class Explored:
+    """How much was explored."""
+
+    states: int
+    transitions: int
+
+
+def normalised(state: EvseState, now_s: float, timeout_s: float) -> EvseState:
+    """The state with times counted from now, and without what decides nothing."""
+    transaction, authorization = state.transaction, state.authorization
+    if transaction is not None:
+        transaction = replace(transaction, id=TRANSACTION)
+    lost_s = state.connection_lost_s
+    if authorization is not None:
+        waits = state.seen.pilot.value not in "BCD" and lost_s is None
+        authorization = replace(authorization, since_s=max(authorization.since_s - now_s, -timeout_s) if waits else 0.0)
+    wanted_until_s, draw_a = state.wanted_until_s, state.draw_a
+    return replace(
+        state,
+        transaction=transaction,
+        authorization=authorization,
+        signed_id=TRANSACTION if state.signed_id is not None else None,
+        connection_lost_s=None if lost_s is None else max(lost_s - now_s, -timeout_s),
+        grace_until_s=max(0.0, state.grace_until_s - now_s) if wants_energy(state) else 0.0,
+        wanted_until_s=None if wanted_until_s is None else max(wanted_until_s - now_s, -WIND_DOWN_S),
+        draw_a=None if draw_a is None or wanted_until_s is None else 0.0 if draw_a < NO_LOAD_A else 16.0,
+    )
+
+
+class Explorer:
+    """Explores one setup with some of the steps."""
+
+    def __init__(self, setup: Setup, steps: Sequence[str], *, metered: bool = True) -> None:
+        self._machine = Machine(setup)
+        self._steps = tuple(steps)
+        self._nodes: dict[Node, int] = {}
+        self._order: list[Node] = []
+        self._came_from: list[tuple[int, str]] = []
+        self._back: list[int] = []
+        """the next state on the way to a free EVSE; −1: it is free"""
+        self._transitions = 0
+        self._add(Node(normalised(first_state(setup, metered=metered), 0.0, 0.0), Memory()), -1, "")
+
+    def run(self, most_states: int | None = None) -> Explored:
+        """Explore until there is no new state.
+
+        Raises:
+            RuleBrokenError: at the first step that breaks a rule, or when a state has no way back.
+        """
+        level = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)
+        try:
+            at = 0
+            while at < len(self._order):
+                if most_states is not None and len(self._order) > most_states:
+                    raise RuleBrokenError("the_space_is_finite", self.trace(at), self._machine.setup)
+                self._expand(at)
+                at += 1
+        finally:
+            logging.disable(level)
+        self._check_ways_back()
+        return Explored(len(self._order), self._transitions)
+
+    def trace(self, at: int) -> str:
+        """The shortest way to a state."""
+        names = list[str]()
+        while at > 0:
+            at, name = self._came_from[at]
+            names.append(name)
+        return " ".join(reversed(names))
+
+    def _add(self, node: Node, came_from: int, step: str) -> int:
+        index = self._nodes.setdefault(node, len(self._order))
+        if index == len(self._order):
+            self._order.append(node)
+            self._came_from.append((came_from, step))
+        return index
+
+    def _expand(self, at: int) -> None:
+        node = self._order[at]
+        way_back = None if _is_free(node.state) else next(self._ways_back(node), "nothing")
+        self._back.append(-1)
+        for step in self._steps:
+            to = self._do(at, node, step)
+            if step == way_back and to is not None:
+                self._back[at] = to
+        if way_back is not None and way_back not in self._steps:
+            to = self._do(at, node, way_back)
+            assert to is not None
+            self._back[at] = to
+
+    def _ways_back(self, node: Node) -> Iterator[str]:
+        self._machine.resume(node.state)
+        for step in _WAYS_BACK:
+            if step == "bay" and not node.state.seen.bay_occupied:
+                continue
+            if STEPS[step].possible(self._machine):
+                yield step
+
+    def _do(self, at: int, node: Node, step: str) -> int | None:
+        machine, before = self._machine, node.state
+        machine.resume(before)
+        if not machine.does(step):
+            return None
+        self._transitions += 1
+        after, orders, events = machine.state, machine.orders, tuple(machine.events)
+        elapsed_s, setup = machine.clock.now_s, machine.setup
+        memory = remember(setup, step, before, node.memory, after, orders, events, elapsed_s)
+        transition = Transition(
+            setup, step, before, outputs(before, 0.0), after, orders, events, elapsed_s, node.memory, memory
+        )
+        for holds in INVARIANTS:
+            if not holds(transition):
+                raise RuleBrokenError(holds.__name__, f"{self.trace(at)} {step}".strip(), setup)
+        return self._add(Node(normalised(after, elapsed_s, machine.evse.connection_timeout_s), memory), at, step)
+
+    def _check_ways_back(self) -> None:
+        """No state is dead: whoever leaves, repairs and waits gets a free EVSE, and a free EVSE charges."""
+        good = {at for at, node in enumerate(self._order) if _is_free(node.state)}
+        for start in range(len(self._order)):
+            path, at = list[int](), start
+            seen = set[int]()
+            while at not in good:
+                if at in seen:
+                    raise RuleBrokenError("no_state_is_dead", self.trace(start), self._machine.setup)
+                seen.add(at)
+                path.append(at)
+                at = self._back[at]
+            good.update(path)
+        for at in (at for at, node in enumerate(self._order) if _is_free(node.state)):
+            if not self._charges(self._order[at].state):
+                raise RuleBrokenError("no_state_is_dead", f"{self.trace(at)} {_CHARGE}", self._machine.setup)
+
+    def _charges(self, state: EvseState) -> bool:
+        """Whether an ordinary driver gets energy from this state on."""
+        self._machine.resume(state)
+        for step in _CHARGE.split():
+            self._machine.does(step)
+        return self._machine.orders.contactor and self._machine.state.charging_state is ChargingState.CHARGING
+
+
+def _is_free(state: EvseState) -> bool:
+    return (
+        state.transaction is None
+        and state.authorization is None
+        and state.seen == NOTHING_SEEN
+        and not state.faults
+        and state.operative
+        and state.metered
+        and state.offered_a > 0.0
+    )

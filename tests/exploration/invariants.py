@@ -1,0 +1,367 @@
+"""What must hold after every step of an EVSE: one function for each rule, with the requirement that it comes from.
+
+The rules are written from the requirements. They call neither `wants_energy` nor `react`, which they judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from metering.frozen import frozen
+from station.evse_state import MINIMUM_CURRENT_A, WIND_DOWN_S, EvseState
+from station.hardware.board import Outputs
+from station.model import ChargingState, EventType, Fault, PilotState, TransactionEvent, TriggerReason
+from station.transaction import TxPoint
+from tests.exploration.machine import Setup
+
+_CONNECTED: Final = frozenset({PilotState.B, PilotState.C, PilotState.D})
+_TAKING: Final = frozenset({PilotState.C, PilotState.D})
+_HARMLESS: Final = frozenset({Fault.READER, Fault.LOCK})
+_PATIENT: Final = frozenset({Fault.METER, Fault.STORAGE, Fault.TAMPER, Fault.OVER_TEMPERATURE})
+"""faults that leave the vehicle its time to stop drawing"""
+_BLIND: Final = frozenset({Fault.CONTACTOR_WELDED, Fault.BOARD, Fault.BOARD_SILENT})
+"""faults with which nobody knows when the energy stops"""
+_BY_STEP: Final = {
+    "authorize": TriggerReason.AUTHORIZED,
+    "remote-start": TriggerReason.REMOTE_START,
+    "stop": TriggerReason.STOP_AUTHORIZED,
+    "remote-stop": TriggerReason.REMOTE_STOP,
+    "invalid": TriggerReason.DEAUTHORIZED,
+    "end-for-reset": TriggerReason.RESET_COMMAND,
+}
+_AUTHORIZING: Final = frozenset({"authorize", "remote-start"})
+_DEAUTHORIZING: Final = frozenset({"stop", "remote-stop", "invalid"})
+_ALWAYS_ENDING: Final = frozenset({"weld+", "ground+", "estop+", "end-for-reset"})
+_WHERE_DEAUTHORIZATION_ENDS: Final = frozenset({TxPoint.AUTHORIZED, TxPoint.POWER_PATH_CLOSED, TxPoint.ENERGY_TRANSFER})
+
+
+@frozen
+class Memory:
+    """What the rules remember of the steps so far."""
+
+    reported_state: ChargingState | None = None
+    """the charging state that the last event of the open transaction had"""
+    winding_down_s: float | None = None
+    """how long the contactor has been ordered closed for a charge that is not allowed any more"""
+    unstarted: frozenset[TxPoint] = frozenset()
+    """start points that were reached and have not started a transaction"""
+    unreported: frozenset[TriggerReason] = frozenset()
+    """what happened to the open transaction and is in none of its events"""
+
+
+@frozen
+class Transition:
+    """One step of an EVSE."""
+
+    setup: Setup
+    step: str
+    before: EvseState
+    orders_before: Outputs
+    after: EvseState
+    orders: Outputs
+    events: tuple[TransactionEvent, ...]
+    elapsed_s: float
+    """how much time has passed with it"""
+    memory_before: Memory
+    memory: Memory
+
+    @property
+    def starts(self) -> bool:
+        """Whether a transaction starts."""
+        return any(event.event_type is EventType.STARTED for event in self.events)
+
+    @property
+    def ends(self) -> bool:
+        """Whether a transaction ends."""
+        return any(event.event_type is EventType.ENDED for event in self.events)
+
+
+def connected(state: EvseState) -> bool:
+    """Whether a vehicle is connected."""
+    return state.seen.pilot in _CONNECTED
+
+
+def flows(state: EvseState) -> bool:
+    """Whether the vehicle takes energy through a closed contactor."""
+    return state.seen.contactor_closed and state.seen.pilot in _TAKING
+
+
+def blocking(state: EvseState) -> frozenset[Fault]:
+    """The faults that forbid energy."""
+    return (state.seen.faults | state.faults) - _HARMLESS
+
+
+def waits_for_energy(state: EvseState) -> bool:
+    """Whether energy flows that is to stop, and somebody sees when it does."""
+    return flows(state) and not (state.seen.faults | state.faults) & _BLIND
+
+
+def held(state: EvseState) -> frozenset[TxPoint]:
+    """The start and stop points that hold (part 2, 2.6.6)."""
+    authorized = state.authorization is not None
+    return frozenset(
+        point
+        for point, holds in (
+            (TxPoint.PARKING_BAY_OCCUPANCY, state.seen.bay_occupied),
+            (TxPoint.EV_CONNECTED, connected(state)),
+            (TxPoint.AUTHORIZED, authorized),
+            (TxPoint.POWER_PATH_CLOSED, authorized and connected(state)),
+            (TxPoint.DATA_SIGNED, state.signs and state.signed_id is not None),
+            (TxPoint.ENERGY_TRANSFER, flows(state)),
+        )
+        if holds
+    )
+
+
+def allowed(setup: Setup, state: EvseState) -> bool:
+    """Whether a charge that runs may go on."""
+    transaction = state.transaction
+    if transaction is None:
+        recorded = TxPoint.ENERGY_TRANSFER in setup.rules.start  # it starts with the energy
+    else:
+        recorded = transaction.recorded or TxPoint.ENERGY_TRANSFER in setup.rules.start
+    return (
+        recorded
+        and state.authorization is not None
+        and state.metered
+        and state.operative
+        and connected(state)
+        and not blocking(state)
+        and _limit_a(state) >= MINIMUM_CURRENT_A
+        and (transaction is None or (transaction.ending is None and not transaction.energy_refused))
+    )
+
+
+def _limit_a(state: EvseState) -> float:
+    cable_a = state.seen.cable_max_a
+    return state.offered_a if cable_a is None else min(cable_a, state.offered_a)
+
+
+def remember(
+    setup: Setup,
+    step: str,
+    before: EvseState,
+    memory: Memory,
+    after: EvseState,
+    orders: Outputs,
+    events: tuple[TransactionEvent, ...],
+    elapsed_s: float,
+) -> Memory:
+    """What the rules remember after a step."""
+    is_open = after.transaction is not None
+    reported = events[-1].charging_state if events else memory.reported_state
+    winding_down_s = None
+    if orders.contactor and not allowed(setup, after):
+        winding_down_s = 0.0 if memory.winding_down_s is None else memory.winding_down_s + elapsed_s
+    starts = any(event.event_type is EventType.STARTED for event in events)
+    unstarted = frozenset[TxPoint]()
+    if not is_open and not starts:
+        unstarted = (memory.unstarted | reached(step, before, after)) & held(after) & setup.rules.start
+    unreported = frozenset[TriggerReason]()
+    if before.transaction is not None:
+        told = {event.trigger for event in events}
+        happened = occurred(step, before, after) if before.transaction.ending is None else set[TriggerReason]()
+        unreported = (memory.unreported | happened) - told
+    return Memory(reported if is_open else None, winding_down_s, unstarted, unreported)
+
+
+def reached(step: str, before: EvseState, after: EvseState) -> frozenset[TxPoint]:
+    """The points that are reached where there was no transaction; a reset makes everything new (B11.FR.08)."""
+    if before.transaction is not None:
+        return frozenset()
+    new = held(after) if step == "reset" else held(after) - held(before)
+    # A contact that closes without an order while the EVSE is out of service is a fault of the contactor, not a charge.
+    return new if after.operative else new - {TxPoint.ENERGY_TRANSFER}
+
+
+def occurred(step: str, before: EvseState, after: EvseState) -> set[TriggerReason]:
+    """The trigger reasons of a step."""
+    bay_before, bay = before.seen.bay_occupied, after.seen.bay_occupied
+    timed_out = step == "time" and before.authorization is not None and after.authorization is None
+    return {
+        trigger
+        for trigger, happens in (
+            (TriggerReason.CABLE_PLUGGED_IN, connected(after) and not connected(before)),
+            (TriggerReason.EV_COMMUNICATION_LOST, connected(before) and not connected(after)),
+            (TriggerReason.EV_DETECTED, bay and not bay_before),
+            (TriggerReason.EV_DEPARTED, bay_before and not bay),
+            (TriggerReason.ABNORMAL_CONDITION, bool(blocking(after) - blocking(before))),
+            (TriggerReason.EV_CONNECT_TIMEOUT, timed_out),
+        )
+        if happens
+    } | ({_BY_STEP[step]} if step in _BY_STEP else set[TriggerReason]())
+
+
+# The rules
+
+
+def contactor_closes_only_for_an_allowed_charge(it: Transition) -> bool:
+    """C01.FR.02, E09.FR.01, G05.FR.01: authorized, recorded, metered, pilot C or D, at least 6 A, the cable held."""
+    if not it.orders.contactor or it.orders_before.contactor:
+        return True
+    state = it.after
+    return (
+        allowed(it.setup, state)
+        and state.seen.pilot in _TAKING
+        and (state.transaction is None or state.transaction.recorded or it.starts)  # it.starts: with the energy
+        and (not state.signs or state.signed_id is not None)
+        and (state.attached_cable or state.seen.locked)
+    )
+
+
+def contactor_opens_within_the_time_of_the_vehicle(it: Transition) -> bool:
+    """IEC 61851-1 table A.6: a charge that is no longer allowed ends within some seconds, or at once with a fault."""
+    wound_down_s = it.memory_before.winding_down_s
+    if wound_down_s is not None and wound_down_s + it.elapsed_s > WIND_DOWN_S:
+        return False  # it was ordered closed until now
+    if it.memory.winding_down_s is None:
+        return True
+    return flows(it.after) and not blocking(it.after) - _PATIENT and it.memory.winding_down_s < WIND_DOWN_S
+
+
+def pilot_offers_only_an_allowed_current(it: Transition) -> bool:
+    """IEC 61851-1 table A.7: at least 6 A, at most the limit, and only to an allowed charge."""
+    pilot_a = it.orders.pilot_a
+    return pilot_a is None or (allowed(it.setup, it.after) and MINIMUM_CURRENT_A <= pilot_a <= _limit_a(it.after))
+
+
+def transaction_starts_once(it: Transition) -> bool:
+    """E01.FR.08, E01.FR.14: with an event Started of its own, and not before the one before it has ended."""
+    before, after = _open_id(it.before), _open_id(it.after)
+    started = [event.transaction_id for event in it.events if event.event_type is EventType.STARTED]
+    if after not in (None, before):
+        return before is None and started == [after]
+    return not started
+
+
+def transaction_ends_once(it: Transition) -> bool:
+    """E06: with one event Ended."""
+    before, after = _open_id(it.before), _open_id(it.after)
+    ended = [event.transaction_id for event in it.events if event.event_type is EventType.ENDED]
+    return ended == ([before] if before not in (None, after) else [])
+
+
+def nothing_follows_the_end(it: Transition) -> bool:
+    """E06: every event names the open transaction, and none comes after Ended."""
+    named = _open_id(it.before) or _open_id(it.after)
+    ends = [event.event_type is EventType.ENDED for event in it.events]
+    return all(event.transaction_id == named for event in it.events) and not any(ends[:-1])
+
+
+def _open_id(state: EvseState) -> str | None:
+    return state.transaction.id if state.transaction is not None else None
+
+
+def reported_state_is_the_charging_state(it: Transition) -> bool:
+    """E01.FR.18, E02.FR.13"""
+    return it.after.transaction is None or it.memory.reported_state is it.after.charging_state
+
+
+def cable_is_locked_while_it_is_used(it: Transition) -> bool:
+    """E05.FR.11, E09.FR.02, E09.FR.03: locked while somebody charges or has to fetch it, and for nobody else."""
+    state = it.after
+    in_socket = state.seen.cable_plugged and not state.attached_cable
+    used = state.authorization is not None or state.lock_held_for is not None or state.seen.contactor_closed
+    return it.orders.lock is (in_socket and used)
+
+
+def start_point_starts_a_transaction(it: Transition) -> bool:
+    """E01.FR.01 to E01.FR.06"""
+    return not it.memory.unstarted or not it.after.operative
+
+
+def transaction_starts_only_at_a_start_point(it: Transition) -> bool:
+    """E01.FR.01 to E01.FR.06"""
+    if not it.starts:
+        return True
+    anew = held(it.after) if it.step in _AUTHORIZING else reached(it.step, it.before, it.after)
+    return it.after.operative and bool((anew | it.memory_before.unstarted) & it.setup.rules.start)
+
+
+def stop_point_ends_the_transaction(it: Transition) -> bool:
+    """E06.FR.01 to E06.FR.07"""
+    before, after = it.before.transaction, it.after.transaction
+    if before is None or before.ending is not None or it.ends:
+        return True
+    lost = held(it.before) - held(it.after)
+    deauthorized = it.step in _DEAUTHORIZING and it.setup.rules.stop & _WHERE_DEAUTHORIZATION_ENDS  # E05.FR.10
+    if lost & it.setup.rules.stop_events or deauthorized or it.step in _ALWAYS_ENDING:
+        return after is not None and after.ending is not None
+    return True
+
+
+def transaction_ends_only_for_a_reason(it: Transition) -> bool:
+    """E06: a stop point, a fault that ends it (E06.FR.16), a reset, a timeout; or nothing is left that could end it."""
+    before, after = it.before.transaction, it.after.transaction
+    if before is None or before.ending is not None:
+        return True
+    if not it.ends and (after is None or after.ending is None):
+        return True
+    stop = it.setup.rules.stop_events
+    gone = connected(it.before) and not connected(it.after)
+    timed_out = TriggerReason.EV_CONNECT_TIMEOUT in occurred(it.step, it.before, it.after)
+    deauthorized = (
+        it.step in _DEAUTHORIZING
+        or timed_out
+        or (gone and it.setup.stops_on_disconnection and it.before.authorization is not None)
+    )
+    nothing_left = not connected(it.after) and not it.after.seen.bay_occupied
+    return (
+        it.step in _ALWAYS_ENDING
+        or (it.step == "meter+" and it.setup.meter_failure_ends)
+        or (deauthorized and bool(stop & _WHERE_DEAUTHORIZATION_ENDS))
+        or (timed_out and TxPoint.PARKING_BAY_OCCUPANCY not in stop)
+        or (gone and TxPoint.EV_CONNECTED in stop)
+        or (it.before.seen.bay_occupied and not it.after.seen.bay_occupied and TxPoint.PARKING_BAY_OCCUPANCY in stop)
+        or (flows(it.before) and not flows(it.after) and TxPoint.ENERGY_TRANSFER in stop)
+        or (nothing_left and (it.before.authorization is None or deauthorized))
+    )
+
+
+def energy_stops_before_the_transaction_ends(it: Transition) -> bool:
+    """Part 2, 2.6.6.2: the end of the authorization first stops the energy."""
+    return not it.ends or not waits_for_energy(it.after)
+
+
+def end_waits_for_nothing_but_the_energy(it: Transition) -> bool:
+    """E06.FR.16: not for a contactor that is welded, nor for a board that shows nothing."""
+    transaction = it.after.transaction
+    return transaction is None or transaction.ending is None or waits_for_energy(it.after)
+
+
+def what_happens_is_reported(it: Transition) -> bool:
+    """E02.FR.17: at once, or with the charging state that follows while energy is stopped."""
+    if not it.memory.unreported:
+        return True
+    transaction = it.after.transaction
+    return transaction is not None and waits_for_energy(it.after) and it.orders.pilot_a is None
+
+
+def deauthorization_is_reported_with_the_state_that_follows(it: Transition) -> bool:
+    """C15.FR.03, E05.FR.09: unless somebody is authorized anew, or nobody knows when the energy stops."""
+    told = [event for event in it.events if event.trigger is TriggerReason.DEAUTHORIZED]
+    if all(event.charging_state is not ChargingState.CHARGING for event in told):
+        return True
+    return it.step in _AUTHORIZING or not waits_for_energy(it.after)
+
+
+INVARIANTS: Final[tuple[Callable[[Transition], bool], ...]] = (
+    contactor_closes_only_for_an_allowed_charge,
+    contactor_opens_within_the_time_of_the_vehicle,
+    pilot_offers_only_an_allowed_current,
+    transaction_starts_once,
+    transaction_ends_once,
+    nothing_follows_the_end,
+    reported_state_is_the_charging_state,
+    cable_is_locked_while_it_is_used,
+    start_point_starts_a_transaction,
+    transaction_starts_only_at_a_start_point,
+    stop_point_ends_the_transaction,
+    transaction_ends_only_for_a_reason,
+    energy_stops_before_the_transaction_ends,
+    end_waits_for_nothing_but_the_energy,
+    what_happens_is_reported,
+    deauthorization_is_reported_with_the_state_that_follows,
+)
+"""that no state is dead is a rule of the whole space, see `explorer`"""

@@ -1,0 +1,205 @@
+"""A machine with one fault in it breaks the rule that is there for that fault: each rule can fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from station import evse, evse_state, transaction
+from station.evse_state import Cause, EvseState, energy_flows, settled, wants_energy
+from station.model import EventType, TransactionEvent, TriggerReason
+from station.transaction import Outcome, Rules, TxPoint, react
+from tests.exploration.explorer import Explorer, RuleBrokenError
+from tests.exploration.invariants import INVARIANTS
+from tests.exploration.machine import Setup
+from tests.exploration.worlds import USUAL
+
+
+def never(state: EvseState) -> bool:
+    del state
+    return False
+
+
+CHARGE = "plug C B authorize stop recorded obey"
+EV_CONNECTED = replace(USUAL, stop=("EVConnected",))
+
+Mutant = Callable[[pytest.MonkeyPatch], None]
+MUTANTS: list[tuple[str, Mutant, Setup, str]] = []
+
+
+def mutant(rule: str, steps: str, setup: Setup = USUAL) -> Callable[[Mutant], Mutant]:
+    """The machine that this function makes breaks `rule` with these settings and steps."""
+
+    def keep(made: Mutant) -> Mutant:
+        MUTANTS.append((rule, made, setup, steps))
+        return made
+
+    return keep
+
+
+def unchanged_rules(rules: Rules) -> Rules:
+    return rules
+
+
+def unchanged_outcome(outcome: Outcome) -> Outcome:
+    return outcome
+
+
+def patch_react(
+    patch: pytest.MonkeyPatch,
+    outcome: Callable[[Outcome], Outcome] = unchanged_outcome,
+    rules: Callable[[Rules], Rules] = unchanged_rules,
+) -> None:
+    """Let the machine have other start and stop points than it was given, or other outcomes than `react` returns."""
+
+    def changed(
+        before: EvseState, after: EvseState, cause: Cause | None, given: Rules, now: datetime, new_id: Callable[[], str]
+    ) -> Outcome:
+        return outcome(react(before, after, cause, rules(given), now, new_id))
+
+    patch.setattr(evse, "react", changed)
+
+
+def twice(kind: EventType) -> Callable[[Outcome], Outcome]:
+    """Events of this kind happen twice."""
+
+    def changed(outcome: Outcome) -> Outcome:
+        events = list[TransactionEvent]()
+        for event in outcome.events:
+            events += [event, event] if event.event_type is kind else [event]
+        return replace(outcome, events=tuple(events))
+
+    return changed
+
+
+@mutant("contactor_closes_only_for_an_allowed_charge", f"{CHARGE} ground+ ground-")
+def a_wind_down_resumes(patch: pytest.MonkeyPatch) -> None:
+    def changed(before: EvseState, after: EvseState, now_s: float) -> EvseState:
+        made = settled(before, after, now_s)
+        stops = wants_energy(before) and not wants_energy(made)
+        return replace(made, wanted_until_s=now_s if stops else after.wanted_until_s)
+
+    patch.setattr(evse, "settled", changed)
+
+
+@mutant("contactor_closes_only_for_an_allowed_charge", f"{CHARGE} ev-gone")
+def a_contact_seen_closed_counts_as_a_charge_that_goes_on(patch: pytest.MonkeyPatch) -> None:
+    def changed(state: EvseState) -> bool:
+        return wants_energy(replace(state, supplying=energy_flows(state)))
+
+    patch.setattr(evse_state, "wants_energy", changed)
+
+
+@mutant("contactor_opens_within_the_time_of_the_vehicle", f"{CHARGE} time")
+def the_vehicle_has_too_much_time(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(evse_state, "WIND_DOWN_S", 20.0)
+
+
+@mutant("pilot_offers_only_an_allowed_current", f"{CHARGE} pause")
+def less_than_6_a_are_offered(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(evse_state, "MINIMUM_CURRENT_A", 0.0)
+
+
+@mutant("transaction_starts_once", CHARGE)
+def a_start_is_told_twice(patch: pytest.MonkeyPatch) -> None:
+    patch_react(patch, twice(EventType.STARTED))
+
+
+@mutant("transaction_ends_once", CHARGE)
+def an_end_is_told_twice(patch: pytest.MonkeyPatch) -> None:
+    patch_react(patch, twice(EventType.ENDED))
+
+
+@mutant("nothing_follows_the_end", CHARGE)
+def an_update_follows_the_end(patch: pytest.MonkeyPatch) -> None:
+    def changed(outcome: Outcome) -> Outcome:
+        ended = [event for event in outcome.events if event.event_type is EventType.ENDED]
+        late = tuple(replace(event, event_type=EventType.UPDATED) for event in ended)
+        return replace(outcome, events=outcome.events + late)
+
+    patch_react(patch, changed)
+
+
+@mutant("reported_state_is_the_charging_state", CHARGE)
+def a_charging_state_is_not_told(patch: pytest.MonkeyPatch) -> None:
+    def changed(before: EvseState, after: EvseState) -> Cause | None:
+        del before, after
+        return None
+
+    patch.setattr(transaction, "_own_cause", changed)
+
+
+@mutant("cable_is_locked_while_it_is_used", CHARGE)
+def a_cable_is_not_locked(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(evse_state, "_lock", never)
+
+
+@mutant("start_point_starts_a_transaction", "plug out-of-service in-service")
+def what_came_out_of_service_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    patch_react(patch, lambda outcome: replace(outcome, state=replace(outcome.state, missed=frozenset())))
+
+
+@mutant("transaction_starts_only_at_a_start_point", "bay")
+def a_bay_starts_a_transaction_without_being_a_start_point(patch: pytest.MonkeyPatch) -> None:
+    patch_react(patch, rules=lambda rules: replace(rules, start=frozenset(TxPoint)))
+
+
+@mutant("stop_point_ends_the_transaction", CHARGE)
+def no_stop_point_ends_a_transaction(patch: pytest.MonkeyPatch) -> None:
+    patch_react(patch, rules=lambda rules: replace(rules, stop=frozenset()))
+
+
+@mutant("transaction_ends_only_for_a_reason", CHARGE, EV_CONNECTED)
+def the_card_ends_a_transaction_without_being_a_stop_point(patch: pytest.MonkeyPatch) -> None:
+    patch_react(patch, rules=lambda rules: replace(rules, stop=frozenset(TxPoint)))
+
+
+@mutant("energy_stops_before_the_transaction_ends", CHARGE)
+def an_end_does_not_wait_for_the_energy(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(transaction, "_still_flows", never)
+
+
+@mutant("end_waits_for_nothing_but_the_energy", f"{CHARGE} weld+")
+def an_end_waits_for_a_welded_contactor(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(transaction, "_still_flows", energy_flows)
+
+
+@mutant("what_happens_is_reported", "plug meter+ meter-")
+def a_fault_that_changes_no_state_is_not_told(patch: pytest.MonkeyPatch) -> None:
+    def changed(before: EvseState, after: EvseState) -> Cause | None:
+        same = after.charging_state is before.charging_state
+        return None if same else Cause(TriggerReason.CHARGING_STATE_CHANGED)
+
+    patch.setattr(transaction, "_own_cause", changed)
+
+
+@mutant("deauthorization_is_reported_with_the_state_that_follows", f"{CHARGE} invalid", EV_CONNECTED)
+def a_refusal_does_not_wait_for_its_state(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(transaction, "_STOPPING", frozenset[TriggerReason]())
+
+
+@mutant("no_state_is_dead", "authorize")
+def an_authorization_that_nobody_uses_never_ends(patch: pytest.MonkeyPatch) -> None:
+    def changed(state: EvseState, timeout_s: float) -> float | None:
+        del state, timeout_s
+        return None
+
+    patch.setattr(evse, "connection_deadline_s", changed)
+
+
+@pytest.mark.parametrize(("rule", "make", "setup", "steps"), MUTANTS, ids=[make.__name__ for _, make, _, _ in MUTANTS])
+def test_a_machine_with_a_fault_breaks_its_rule(
+    monkeypatch: pytest.MonkeyPatch, rule: str, make: Mutant, setup: Setup, steps: str
+) -> None:
+    Explorer(setup, steps.split()).run()
+    make(monkeypatch)
+    with pytest.raises(RuleBrokenError) as broken:
+        Explorer(setup, steps.split()).run(20_000)
+    assert broken.value.rule == rule
+
+
+def test_every_rule_has_a_mutant() -> None:
+    assert {rule for rule, _, _, _ in MUTANTS} == {rule.__name__ for rule in INVARIANTS} | {"no_state_is_dead"}
