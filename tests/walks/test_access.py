@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -276,6 +276,24 @@ async def test_a_script_comes_in_with_a_bearer_token(tmp_path: Path) -> None:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as here:
             assert (await here.get("/metrics")).status_code == 200
             assert (await here.get("/metrics", headers=script)).status_code == 401
+
+
+async def test_the_tokens_that_a_script_makes_end_with_its_own(tmp_path: Path) -> None:
+    """A token of one day makes none of two years, nor one that outlives its revocation."""
+    async with walking(tmp_path) as walk, away(walk) as client:
+        await walk.accepted()
+        await give_password(walk, Role.OWNER)
+        secret = await walk.life.access.new_token("script", Role.OWNER, timedelta(days=1))
+        body = {"name": "backdoor", "role": "owner", "days": 730}
+        script = {"Authorization": f"Bearer {secret}"}
+        made = (await client.post("/api/access-tokens", json=body, headers=script)).json()
+        assert datetime.fromisoformat(made["expires_at"]) <= walk.application.clock.now() + timedelta(days=1)
+        child = {"Authorization": f"Bearer {made['token']}"}
+        assert (await client.get("/api/transactions", headers=child)).status_code == 200
+        await enter(client, "owner")
+        assert (await client.delete("/api/access-tokens/script")).status_code == 202
+        client.cookies.clear()
+        assert (await client.get("/api/transactions", headers=child)).status_code == 401
 
 
 async def test_nobody_replaces_the_access_token_of_a_greater_role_by_its_name(tmp_path: Path) -> None:
