@@ -62,7 +62,7 @@ async def bench(request: pytest.FixtureRequest, station_setup: Setup, tmp_path: 
             try:
                 async with borrowed(bench) if process is None else _booted(bench):
                     yield bench
-                    await bench.settle()
+                    await bench.quiet()
                     if request.session.testsfailed == failed_before:
                         rules.check(bench)
             except Unsupported as why:

@@ -19,6 +19,9 @@ from websockets.http11 import Request, Response
 
 from tests.conformance.frames import Frame, Payload, fault_of
 
+_LONGEST_PING_S = 5.0
+"""real time; a station on a busy machine answers later, one whose network is cut does not"""
+
 
 @dataclass(frozen=True)
 class CallError:
@@ -143,6 +146,15 @@ class Csms:
         await self.stop()
         self.tls = tls
         await self.start()
+
+    async def caught_up(self) -> None:
+        """Wait until everything that the station has sent so far is taken; for a while, if its network is cut."""
+        if self._websocket is None:
+            return
+        with contextlib.suppress(ConnectionClosed, TimeoutError):
+            async with asyncio.timeout(_LONGEST_PING_S):
+                await (await self._websocket.ping())
+        await asyncio.sleep(0.002)  # what came before the pong is taken by another task
 
     def drop(self) -> None:
         """Cut the connection without a goodbye."""
