@@ -4,13 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test conformance-report check bench replay lock clean
+.PHONY: demo test fuzz conformance-report check bench replay lock clean
 
 demo: $(VENV)/.ready
 	$(BIN)/borne demo $(ARGS)
 
 test: $(VENV)/.ready-dev
 	$(BIN)/pytest -n auto $(ARGS)
+
+# Tries the properties with random examples, ten times as many as `make test`; what it finds becomes an @example.
+fuzz: $(VENV)/.ready-dev
+	$(BIN)/pytest -n auto -m hypothesis --hypothesis-profile fuzz --timeout 3600 $(ARGS)
 
 # Runs the certification cases and writes down what came of each.
 conformance-report: $(VENV)/.ready-dev

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.clock import Clock, SystemClock, has_real_time_clock
@@ -123,7 +123,6 @@ async def test_it_moves_exactly_as_far_as_it_is_told() -> None:
         clock.run(-1.0)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 100), max_size=30), st.lists(st.floats(0, 40), max_size=5))
 def test_deadlines_happen_in_their_order_each_at_its_moment_and_once(delays: list[float], steps: list[float]) -> None:
     async def run() -> None:

@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.journal import FILE_NAME, JournalError, RegisterJournal
 from metering.journal_entry import JournalEntry, JournalEvent, Note
 from metering.journal_proof import HEAD_NAME, verify
 from metering.time_quality import TimeQuality, TimeSource, TimeStatus
+from tests.examples import examples
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 GOOD = TimeQuality(TimeStatus.SYNCHRONIZED, TimeSource.NTP)
@@ -76,7 +77,7 @@ def test_files_are_for_nobody_else(tmp_path: Path) -> None:
     assert {(tmp_path / name).stat().st_mode & 0o777 for name in (FILE_NAME, HEAD_NAME)} == {0o600}
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(given_details=st.lists(DETAILS, min_size=1, max_size=5), data=st.data())
 def test_any_single_changed_byte_is_located(
     given_details: list[dict[str, str]], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
