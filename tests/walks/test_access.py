@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,11 +12,14 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography import x509
 from starlette.routing import Route
 
 from station.access.accounts import Role
+from station.web import tls
 from station.web.application import build
 from station.web.door.permissions import OTHERS, rule_for
+from tests.conformance.pki import Pki
 from tests.walk import Walk, walking
 from tests.walks.visit import visiting
 
@@ -456,6 +461,75 @@ async def test_the_page_may_be_served_over_tls(tmp_path: Path) -> None:
             assert "Secure" in cookie
             assert (await client.get("/api/transactions")).status_code == 200
         assert (tmp_path / "page.pem").stat().st_mode & 0o777 == 0o600
+
+
+async def shown_names(port: int) -> list[str]:
+    """The names and addresses in the certificate that the page shows."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+    secured: ssl.SSLObject = writer.get_extra_info("ssl_object")
+    der = secured.getpeercert(binary_form=True)
+    writer.close()
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        await writer.wait_closed()
+    assert der is not None
+    names = x509.load_der_x509_certificate(der).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return [str(one) for kind in (x509.DNSName, x509.IPAddress) for one in names.get_values_for_type(kind)]
+
+
+async def test_the_certificate_of_the_page_has_its_names_and_addresses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made anew for an address that it does not have, while the page is served, and kept otherwise."""
+    addresses = ["192.0.2.7", "2001:db8::7"]
+
+    def addresses_of(host: str) -> list[str]:
+        assert host == "127.0.0.1"  # where it listens
+        return list(addresses)
+
+    monkeypatch.setattr(tls, "addresses_of", addresses_of)
+    names = ["borne-test.local", "localhost", "station.example"]
+    async with walking(tmp_path, http={"tls": True, "names": ["station.example"]}) as walk:
+        await walk.accepted()
+        port = walk.application.web.port
+        assert await shown_names(port) == [*names, "127.0.0.1", "192.0.2.7", "2001:db8::7", "::1"]
+        made = (tmp_path / "page.pem").read_text(encoding="utf-8")
+        addresses.remove("2001:db8::7")
+        await walk.advance(300)
+        assert (tmp_path / "page.pem").read_text(encoding="utf-8") == made  # it has more than is needed
+        addresses[:] = ["192.0.2.8"]
+        async with asyncio.timeout(60):
+            while "192.0.2.8" not in await shown_names(port):
+                await walk.advance(10)
+        assert await shown_names(port) == [*names, "127.0.0.1", "192.0.2.8", "::1"]
+        renewed = (tmp_path / "page.pem").read_text(encoding="utf-8")
+        assert renewed != made
+    addresses.clear()  # the network is not there yet when it starts again
+    async with walking(tmp_path, http={"tls": True, "names": ["station.example"]}) as walk:
+        await walk.accepted()
+        assert "192.0.2.8" in await shown_names(walk.application.web.port)
+    assert (tmp_path / "page.pem").read_text(encoding="utf-8") == renewed
+
+
+async def test_a_certificate_of_the_installation_that_is_renewed_is_shown_without_a_restart(tmp_path: Path) -> None:
+    """Not before its key is there too."""
+    pki = Pki(tmp_path)
+    old, new = pki.server(host="old.example"), pki.server(host="new.example")
+    certificate, key = pki.file("page-cert.pem", old.pem), pki.file("page-key.pem", old.key_pem)
+    http = {"tls": True, "certificate_file": str(certificate), "key_file": str(key)}
+    async with walking(tmp_path / "storage", http=http) as walk:
+        await walk.accepted()
+        port = walk.application.web.port
+        assert await shown_names(port) == ["old.example"]
+        certificate.write_text(new.pem, encoding="utf-8")
+        await walk.advance(100)
+        await asyncio.to_thread(lambda: None)  # whoever compares the files has done so
+        assert await shown_names(port) == ["old.example"]
+        key.write_text(new.key_pem, encoding="utf-8")
+        async with asyncio.timeout(60):
+            while await shown_names(port) != ["new.example"]:
+                await walk.advance(10)
 
 
 async def test_the_page_is_served_over_tls_although_flash_memory_has_spoilt_its_key(tmp_path: Path) -> None:
