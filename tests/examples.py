@@ -23,4 +23,4 @@ def register_profiles() -> None:
 
 def examples(count: int) -> settings:
     """Settings for a test of so many examples, in the profile that is loaded."""
-    return settings(max_examples=count * settings.default.max_examples // _USUAL)
+    return settings(max_examples=count * settings().max_examples // _USUAL)

@@ -19,7 +19,7 @@ def test_each_profile_has_its_examples(profile: str, same: bool, times: int) -> 
     before = settings.get_current_profile_name()
     settings.load_profile(profile)
     try:
-        chosen = (settings.default, examples(30), examples(400))
+        chosen = (settings(), examples(30), examples(400))
     finally:
         settings.load_profile(before)
     assert [one.max_examples for one in chosen] == [100 * times, 30 * times, 400 * times]
@@ -29,7 +29,7 @@ def test_each_profile_has_its_examples(profile: str, same: bool, times: int) -> 
 
 def test_without_an_option_the_examples_are_the_same_on_every_run(request: pytest.FixtureRequest) -> None:
     asked = request.config.getoption("--hypothesis-profile")
-    assert settings.default.derandomize is (asked in {None, "ci"})
+    assert settings().derandomize is (asked in {None, "ci"})
 
 
 def test_no_test_says_otherwise_how_many_examples_it_tries() -> None:

@@ -23,6 +23,7 @@ from metering.clock import SystemClock
 from tests.energy.fake_converter import HZ, FakeConverter, wave
 from tests.energy.listening import Listener, configured, listening
 from tests.examples import examples
+from tests.patience import PATIENCE_S
 
 TWELVE_BIT = Converter(
     lowest=0, highest=4095, volts_per_count=3.3 / 4096, bias_count=2048, amperes_per_volt=100 / 0.333
@@ -176,7 +177,7 @@ async def test_a_source_that_is_given_up_while_it_opens_the_converter_leaves_it_
     opening, done, opened = threading.Event(), threading.Event(), Capture.__enter__
 
     def slowly(self: Capture) -> Capture:
-        opening.wait(10.0)
+        opening.wait(PATIENCE_S)
         capture = opened(self)
         done.set()
         return capture
@@ -191,7 +192,7 @@ async def test_a_source_that_is_given_up_while_it_opens_the_converter_leaves_it_
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
             await first
-        await asyncio.to_thread(done.wait, 10.0)
+        await asyncio.to_thread(done.wait, PATIENCE_S)
         assert readers_of(converter.node) == 1, "the fake converter itself"
     finally:
         converter.close()

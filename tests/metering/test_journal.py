@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import tracemalloc
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -262,9 +263,9 @@ def test_ten_years_are_proven_within_a_moment_and_a_megabyte(tmp_path: Path) -> 
     (tmp_path / FILE_NAME).write_bytes(b"\n".join([*lines, b""]))
     (tmp_path / HEAD_NAME).write_bytes(f"80000 {last.hash}\n".encode())
     del lines
-    journal, began = opened(tmp_path), datetime.now(UTC)
+    journal, began_s = opened(tmp_path), time.process_time()
     assert journal.verify().entries == 80_000
-    assert (datetime.now(UTC) - began).total_seconds() < 20.0
+    assert time.process_time() - began_s < 20.0  # what other programs do meanwhile does not count
     assert peak_bytes(journal, lines=2_000) < 1_000_000
 
 

@@ -6,6 +6,7 @@ import asyncio
 
 from metering.pulse import Pulse
 from tests import fakes
+from tests.patience import PATIENCE_S
 
 
 async def test_a_pulse_wakes_everybody_who_waits_and_nobody_who_comes_later() -> None:
@@ -13,13 +14,13 @@ async def test_a_pulse_wakes_everybody_who_waits_and_nobody_who_comes_later() ->
     waiting = [asyncio.create_task(pulse.wait()) for _ in range(3)]
     await asyncio.sleep(0)
     pulse.fire()
-    await asyncio.wait_for(asyncio.gather(*waiting), 5)
+    await asyncio.wait_for(asyncio.gather(*waiting), PATIENCE_S)
     late = asyncio.create_task(pulse.wait())
     for _ in range(5):
         await asyncio.sleep(0)
     assert not late.done()
     pulse.fire()
-    await asyncio.wait_for(late, 5)
+    await asyncio.wait_for(late, PATIENCE_S)
 
 
 async def test_a_pulse_that_nobody_waits_for_is_gone() -> None:
@@ -49,8 +50,8 @@ async def test_one_who_stopped_waiting_disturbs_nobody() -> None:
     await asyncio.sleep(0)
     gone.cancel()
     pulse.fire()
-    await asyncio.wait_for(there, 5)
-    await asyncio.wait({gone}, timeout=5)
+    await asyncio.wait_for(there, PATIENCE_S)
+    await asyncio.wait({gone}, timeout=PATIENCE_S)
     assert gone.cancelled()
 
 

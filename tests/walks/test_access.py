@@ -20,6 +20,7 @@ from station.web import tls
 from station.web.application import build
 from station.web.door.permissions import OTHERS, rule_for
 from tests.conformance.pki import Pki
+from tests.patience import PATIENCE_S
 from tests.walk import Walk, walking
 from tests.walks.visit import visiting
 
@@ -33,7 +34,7 @@ AWAY = {"X-Forwarded-For": "192.0.2.7"}
 async def away(walk: Walk, **more: Any) -> AsyncGenerator[httpx.AsyncClient]:
     """A browser or script that is not on the station's machine."""
     address = f"http://127.0.0.1:{walk.application.web.port}"
-    async with httpx.AsyncClient(base_url=address, timeout=20, trust_env=False, headers=AWAY, **more) as client:
+    async with httpx.AsyncClient(base_url=address, timeout=PATIENCE_S, trust_env=False, headers=AWAY, **more) as client:
         yield client
 
 
@@ -372,7 +373,7 @@ async def test_where_the_machine_itself_is_not_trusted_it_signs_in_like_anybody(
         await walk.accepted()
         await give_password(walk, Role.SERVICE)
         here = f"http://127.0.0.1:{walk.application.web.port}"
-        async with httpx.AsyncClient(base_url=here, timeout=20, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=here, timeout=PATIENCE_S, trust_env=False) as client:
             assert (await client.get("/metrics")).status_code == 401
             assert (await enter(client, "service")).status_code == 201
             assert (await client.get("/metrics")).status_code == 200
@@ -499,7 +500,7 @@ async def test_the_certificate_of_the_page_has_its_names_and_addresses(
         await walk.advance(300)
         assert (tmp_path / "page.pem").read_text(encoding="utf-8") == made  # it has more than is needed
         addresses[:] = ["192.0.2.8"]
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while "192.0.2.8" not in await shown_names(port):
                 await walk.advance(10)
         assert await shown_names(port) == [*names, "127.0.0.1", "192.0.2.8", "::1"]
@@ -527,7 +528,7 @@ async def test_a_certificate_of_the_installation_that_is_renewed_is_shown_withou
         await asyncio.to_thread(lambda: None)  # whoever compares the files has done so
         assert await shown_names(port) == ["old.example"]
         key.write_text(new.key_pem, encoding="utf-8")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while await shown_names(port) != ["new.example"]:
                 await walk.advance(10)
 
@@ -537,6 +538,6 @@ async def test_the_page_is_served_over_tls_although_flash_memory_has_spoilt_its_
     async with walking(tmp_path, http={"tls": True}) as walk:
         await walk.accepted()
         address = f"https://127.0.0.1:{walk.application.web.port}"
-        async with httpx.AsyncClient(base_url=address, trust_env=False, verify=False, timeout=5.0) as client:
+        async with httpx.AsyncClient(base_url=address, trust_env=False, verify=False, timeout=PATIENCE_S) as client:
             assert (await client.get("/healthz")).status_code == 200
     assert (tmp_path / "page.pem").stat().st_mode & 0o777 == 0o600
