@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test explore conformance-report check bench replay lock clean
+.PHONY: demo test fuzz explore conformance-report check bench replay lock clean
 
 demo: $(VENV)/.ready
 	$(BIN)/borne demo $(ARGS)
@@ -15,6 +15,10 @@ test: $(VENV)/.ready-dev
 # Explores every state of an EVSE with all steps, settings and pairs of start and stop points; EXPLORE_TIME.
 explore: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.exploration
+
+# Tries the properties with random examples, ten times as many as `make test`; what it finds becomes an @example.
+fuzz: $(VENV)/.ready-dev
+	$(BIN)/pytest -n auto -m hypothesis --hypothesis-profile fuzz --timeout 3600 $(ARGS)
 
 # Runs the certification cases and writes down what came of each.
 conformance-report: $(VENV)/.ready-dev

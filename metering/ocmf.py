@@ -241,6 +241,11 @@ def assemble(signed: bytes, signature: bytes, algorithm: str) -> bytes:
     return HEADER + signed + b"|" + tail.encode()
 
 
+def without_separator(text: str) -> str:
+    """A text without the character that separates the parts of a record; it may have more bytes than before."""
+    return text.replace("|", "¦")
+
+
 def _write(value: Json) -> str:
     if isinstance(value, dict):
         return "{" + ",".join(f"{json.dumps(key)}:{_write(one)}" for key, one in value.items()) + "}"
@@ -249,5 +254,5 @@ def _write(value: Json) -> str:
     if isinstance(value, Decimal):
         return format(value, "f")
     if isinstance(value, str):
-        return json.dumps(value.replace("|", "¦"), ensure_ascii=False)
+        return json.dumps(without_separator(value), ensure_ascii=False)
     return json.dumps(value)

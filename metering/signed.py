@@ -137,7 +137,8 @@ def _assignment(subject: Subject) -> Mapping[str, Json]:
         fields["IL"] = holder.level
     if holder.flags:
         fields["IF"] = list(holder.flags)
-    fields |= {"IT": holder.kind, "ID": holder.value.encode()[:_LONGEST_ID].decode(errors="ignore")}
+    written = ocmf.without_separator(holder.value).encode()  # the bytes of the record are bounded
+    fields |= {"IT": holder.kind, "ID": written[:_LONGEST_ID].decode(errors="ignore")}
     if subject.tariff:
         fields["TT"] = subject.tariff[:LONGEST_TARIFF]
     return fields

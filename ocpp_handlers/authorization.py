@@ -30,7 +30,7 @@ ID_TOKEN_TYPES = ("Central", "ISO14443", "ISO15693", "KeyCode", "Local", "MacAdd
 def variables(tokens: TokenStore) -> Iterator[Variable]:
     """What the device model tells of authorization besides the settings."""
     items, types = str(MOST_ADDITIONAL_INFO), ",".join(ID_TOKEN_TYPES)
-    yield told(_AUTH, "AdditionalInfoItemsPerMessage", DataType.INTEGER, lambda: items, constant=True)
+    yield told(_AUTH, "AdditionalInfoItemsPerMessage", DataType.INTEGER, lambda: items, constant=True, fixed=True)
     yield told(
         _AUTH, "SupportedIdTokenTypes", DataType.MEMBER_LIST, lambda: types, values=ID_TOKEN_TYPES, constant=True
     )

@@ -41,4 +41,5 @@ def bound_variables() -> Iterator[Variable]:
             unit=unit,
             maximum=bound,
             constant=True,
+            fixed=True,
         )

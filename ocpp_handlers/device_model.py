@@ -86,6 +86,8 @@ class Variable:
     attribute: AttributeType = AttributeType.ACTUAL
     constant: bool = False
     """it never changes while the station runs"""
+    fixed: bool = False
+    """it reports a bound that the program enforces: neither the installation file nor a simulation changes it"""
     reboot_required: bool = False
     """what is written counts from the next boot on"""
 
@@ -112,6 +114,7 @@ def told(
     maximum: float | None = None,
     values: tuple[str, ...] = (),
     constant: bool = False,
+    fixed: bool = False,
     override: Callable[[str], None] | None = None,
     restore: Callable[[], None] | None = None,
 ) -> Variable:
@@ -130,6 +133,7 @@ def told(
         minimum=minimum,
         maximum=maximum,
         constant=constant,
+        fixed=fixed,
     )
 
 
@@ -196,6 +200,8 @@ class DeviceModel:
             ValueError: why the value is refused.
         """
         variable = self.meant_by(row)
+        if variable.fixed:
+            raise ValueError("is fixed by the program")
         value = row.value or ""
         if variable.override is not None:
             variable.override(value)

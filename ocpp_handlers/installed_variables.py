@@ -59,6 +59,8 @@ class InstalledVariables:
                 raise ValueError(f"is not known ({found}); one of your own needs its mutability")
             self._model.add(self._own(row, row.mutability))
             return
+        if found.fixed:
+            raise ValueError("is fixed by the program")
         if row.value is not None:
             found = self._with_value(found, row.value)
         if row.mutability is not None:

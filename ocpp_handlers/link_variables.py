@@ -42,7 +42,13 @@ def _network_variables(network: NetworkProfiles) -> Iterator[Variable]:
     )
     yield told(_COMM, "ActiveNetworkProfile", DataType.INTEGER, lambda: str(network.active or ""))
     yield told(
-        _COMM, "MessageTimeout", DataType.INTEGER, lambda: str(round(network.message_timeout_s)), "Default", unit="s"
+        _COMM,
+        "MessageTimeout",
+        DataType.INTEGER,
+        lambda: str(round(network.message_timeout_s)),
+        "Default",
+        unit="s",
+        fixed=True,  # the network connection profile has it
     )
     number = Integer(0, maximum=3)
     yield Variable(

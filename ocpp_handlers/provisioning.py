@@ -14,6 +14,7 @@ from station.records.database import StorageError
 if TYPE_CHECKING:
     from ocpp_handlers import messages as m
     from station.restart import Restart
+    from station.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -21,9 +22,10 @@ _log = logging.getLogger(__name__)
 class Provisioning:
     """Variables of the device model are read and written; the station or an EVSE is reset."""
 
-    def __init__(self, model: DeviceModel, restart: Restart) -> None:
+    def __init__(self, model: DeviceModel, restart: Restart, settings: Settings) -> None:
         self._model = model
         self._restart = restart
+        self._settings = settings
 
     def register(self, handlers: Handlers) -> None:
         """Answer what the CSMS asks of this block."""
@@ -34,13 +36,15 @@ class Provisioning:
     async def get_variables(self, request: m.GetVariablesRequest) -> Answer[m.GetVariablesResponse]:
         """B06: a result for each item, in order (B06.FR.01, B06.FR.02)."""
         items = request["getVariableData"]
-        check_size(request, len(items))  # B06.FR.16, B06.FR.17
+        most_items, most_bytes = self._settings.get_variables_items, self._settings.get_variables_bytes
+        check_size(request, len(items), most_items=most_items, most_bytes=most_bytes)  # B06.FR.16, B06.FR.17
         return Answer({"getVariableResult": [self._get(item) for item in items]})
 
     async def set_variables(self, request: m.SetVariablesRequest) -> Answer[m.SetVariablesResponse]:
         """B05: a result for each item, in order (B05.FR.01, B05.FR.02)."""
         items = request["setVariableData"]
-        check_size(request, len(items))  # B05.FR.11
+        most_items, most_bytes = self._settings.set_variables_items, self._settings.set_variables_bytes
+        check_size(request, len(items), most_items=most_items, most_bytes=most_bytes)  # B05.FR.11
         return Answer({"setVariableResult": [await self._set(item) for item in items]})
 
     async def reset(self, request: m.ResetRequest) -> Answer[m.ResetResponse]:

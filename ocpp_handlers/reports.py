@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from metering.clock import Clock
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
+    from station.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -36,9 +37,10 @@ _WITHOUT_SWITCH = {"Active": {"true"}, "Available": {"true"}, "Enabled": {"true"
 class Reports:
     """Reports of the device model."""
 
-    def __init__(self, link: Link, model: DeviceModel, clock: Clock) -> None:
+    def __init__(self, link: Link, model: DeviceModel, settings: Settings, clock: Clock) -> None:
         self._link = link
         self._model = model
+        self._settings = settings
         self._clock = clock
         self._under_way = UnderWay(MOST_AT_ONCE)
 
@@ -63,7 +65,8 @@ class Reports:
     async def get_report(self, request: m.GetReportRequest) -> Answer[m.GetReportResponse]:
         """B08.FR.01, B08.FR.05, B08.FR.11, B08.FR.15."""
         wanted = request.get("componentVariable", [])
-        check_size(request, len(wanted))  # B08.FR.17, B08.FR.18
+        most_items, most_bytes = self._settings.get_report_items, self._settings.get_report_bytes
+        check_size(request, len(wanted), most_items=most_items, most_bytes=most_bytes)  # B08.FR.17, B08.FR.18
         if self._under_way.full:  # B08.FR.16
             return Answer({"status": "Rejected"})
         criteria = request.get("componentCriteria", [])

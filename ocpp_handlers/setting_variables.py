@@ -161,7 +161,16 @@ _UNLOCK = "UnlockOnEVSideDisconnect"
 _OF_SOCKETS = _row("OCPPCommCtrlr", _UNLOCK, _S.unlock_on_ev_side_disconnect)
 _OF_FIXED_CABLES = told(Place("OCPPCommCtrlr"), _UNLOCK, DataType.BOOLEAN, lambda: "false", constant=True)
 """part 2, 2.1.12: of a station with nothing but fixed cables it SHALL be ReadOnly and false"""
-_UNITS = _row("SmartChargingCtrlr", "RateUnit", _S.charging_rate_units)
+_OF_THE_INSTALLER = (
+    _row("SmartChargingCtrlr", "RateUnit", _S.charging_rate_units),
+    _row("DeviceDataCtrlr", "ItemsPerMessage", _S.get_report_items, "GetReport"),
+    _row("DeviceDataCtrlr", "ItemsPerMessage", _S.get_variables_items, "GetVariables"),
+    _row("DeviceDataCtrlr", "ItemsPerMessage", _S.set_variables_items, "SetVariables"),
+    _row("DeviceDataCtrlr", "BytesPerMessage", _S.get_report_bytes, "GetReport", unit="B"),
+    _row("DeviceDataCtrlr", "BytesPerMessage", _S.get_variables_bytes, "GetVariables", unit="B"),
+    _row("DeviceDataCtrlr", "BytesPerMessage", _S.set_variables_bytes, "SetVariables", unit="B"),
+)
+"""set in the installation file; read-only for the CSMS unless that file says otherwise"""
 
 
 def setting_variables(settings: Settings, *, signs: bool, sockets: bool) -> Iterator[Variable]:
@@ -169,5 +178,5 @@ def setting_variables(settings: Settings, *, signs: bool, sockets: bool) -> Iter
     for made in (*_SETTINGS, *(_OF_SIGNING if signs else ())):
         yield made(settings)
     yield _OF_SOCKETS(settings) if sockets else _OF_FIXED_CABLES
-    # the installation's, not the CSMS's
-    yield replace(_UNITS(settings), mutability=Mutability.READ_ONLY)
+    for made in _OF_THE_INSTALLER:
+        yield replace(made(settings), mutability=Mutability.READ_ONLY)

@@ -134,8 +134,8 @@ class OcppStack:
         diagnostics = Diagnostics(self.link, life.uploads, self._clock)
         trigger.on("LogStatusNotification", diagnostics.trigger)
         for block in (
-            Provisioning(self.model, station.restart),
-            Reports(self.link, self.model, self._clock),
+            Provisioning(self.model, station.restart, station.settings),
+            Reports(self.link, self.model, station.settings, self._clock),
             self._availability,
             self._authorization,
             self._transactions,

@@ -9,7 +9,6 @@ from energy.profile_store import HIGHEST_STACK_LEVEL, MOST_EXTERNAL_CONSTRAINTS,
 from metering.frozen import frozen
 from ocpp_handlers import authorization
 from ocpp_handlers.device_model import DataType, DeviceModel, Place, Variable, told
-from ocpp_handlers.message_size import BYTES_PER_MESSAGE, ITEMS_PER_MESSAGE
 from ocpp_handlers.physical_variables import Nameplate, physical_variables
 from ocpp_handlers.setting_variables import setting_variables
 from station.transfer.file_transfer import PROTOCOLS
@@ -66,29 +65,22 @@ def _phase_switching(station: ChargingStation) -> Iterator[Variable]:
 
 
 def _fixed(facts: Facts) -> Iterator[Variable]:
-    """Variables of controllers that only tell: component, variable, instance, value."""
-    integers: tuple[tuple[str, str, str | None, int], ...] = (
-        ("DeviceDataCtrlr", "ItemsPerMessage", "GetReport", ITEMS_PER_MESSAGE),
-        ("DeviceDataCtrlr", "ItemsPerMessage", "GetVariables", ITEMS_PER_MESSAGE),
-        ("DeviceDataCtrlr", "ItemsPerMessage", "SetVariables", ITEMS_PER_MESSAGE),
-        ("DeviceDataCtrlr", "BytesPerMessage", "GetReport", BYTES_PER_MESSAGE),
-        ("DeviceDataCtrlr", "BytesPerMessage", "GetVariables", BYTES_PER_MESSAGE),
-        ("DeviceDataCtrlr", "BytesPerMessage", "SetVariables", BYTES_PER_MESSAGE),
-        ("DeviceDataCtrlr", "ConfigurationValueSize", None, _VALUE_SIZE),
-        ("DeviceDataCtrlr", "ReportingValueSize", None, _REPORT_SIZE),
-        ("SmartChargingCtrlr", "ProfileStackLevel", None, HIGHEST_STACK_LEVEL),
-        ("SmartChargingCtrlr", "PeriodsPerSchedule", None, MOST_PERIODS),
-    )
-    for component, name, instance, value in integers:
+    """Variables of controllers that only tell: bounds of the program, and what the station has."""
+    for component, name, value in (
+        ("DeviceDataCtrlr", "ConfigurationValueSize", _VALUE_SIZE),
+        ("DeviceDataCtrlr", "ReportingValueSize", _REPORT_SIZE),
+        ("SmartChargingCtrlr", "ProfileStackLevel", HIGHEST_STACK_LEVEL),
+        ("SmartChargingCtrlr", "PeriodsPerSchedule", MOST_PERIODS),
+    ):
         limit = value if name in _LIMITS else None
         yield told(
             Place(component),
             name,
             DataType.INTEGER,
             lambda value=value: str(value),
-            instance,
             maximum=limit,
             constant=True,
+            fixed=True,
         )
     for component, name, instance, fact in (
         ("AuthCacheCtrlr", "Available", None, "true"),

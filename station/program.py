@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from station.life import Life
     from station.simulation.world import World
     from station.site import Site
-    from station.web.tls import TlsFiles
+    from station.web.tls import PageTls
 
 _RENEWED_S: Final = 60.0
 """a life that has not ended for the next one after this time does not"""
@@ -175,11 +175,17 @@ class Program:
             await self.site.start()
             stack.push_async_callback(self.site.stop)
             self._listen()
+            tls = self._page_tls() if self.configuration.http.tls else None
+            make_tls = tls.context if tls is not None else None
             web = asyncio.create_task(
-                keep_running("local API", lambda: self.web.run(self._build_web, self._tls_files), self.clock),
-                name="web",
+                keep_running("local API", lambda: self.web.run(self._build_web, make_tls), self.clock), name="web"
             )
             stack.push_async_callback(_end_task, web)
+            if tls is not None:
+                following = asyncio.create_task(
+                    keep_running("certificate of the page", tls.follow, self.clock), name="page certificate"
+                )
+                stack.push_async_callback(_end_task, following)
             if self._manager is not None:
                 heart = asyncio.create_task(self._beat(self._manager), name="heartbeat")
                 stack.push_async_callback(_end_task, heart)
@@ -257,10 +263,10 @@ class Program:
 
         return build(self)
 
-    def _tls_files(self) -> TlsFiles | None:
-        from station.web.tls import tls_files
+    def _page_tls(self) -> PageTls:
+        from station.web.tls import PageTls
 
-        return tls_files(self)
+        return PageTls(self)
 
 
 async def _first(*events: asyncio.Event | asyncio.Task[None]) -> None:

@@ -1,12 +1,12 @@
-"""The options of the test run."""
+"""The options of the test run, and the profiles of hypothesis."""
 
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, settings
 
-settings.register_profile("any machine", suppress_health_check=[HealthCheck.too_slow], deadline=None)
-settings.load_profile("any machine")  # how fast a machine makes examples is no property of what is tested
+from tests.examples import register_profiles
+
+register_profiles()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -18,6 +18,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from ocpp_handlers.schema import Schemas
+from tests.patience import PATIENCE_S
 
 Payload = dict[str, Any]
 """JSON as it stands on the wire; tests look into it freely"""
@@ -102,7 +103,7 @@ class Csms:
         answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
         self._open[identity] = answer
         await self.send_raw(text)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             return await answer
 
     async def send_raw(self, text: str | bytes) -> None:
@@ -112,7 +113,7 @@ class Csms:
 
     async def expect(self, action: str, where: Callable[[Payload], bool] = lambda _: True) -> Payload:
         """The next unread CALL of this kind; waits for it. What came before it counts as read."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 for index, received in enumerate(self._unread):
                     if received.action == action and where(received.payload):

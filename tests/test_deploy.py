@@ -12,6 +12,7 @@ import pytest
 
 from energy.sources.iio import Capture
 from tests.energy.fake_converter import HZ, FakeConverter
+from tests.patience import PATIENCE_S
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 ANALYZE = shutil.which("systemd-analyze")
@@ -23,7 +24,7 @@ _EXPOSURE = 1.5
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
     """What a tool says of a file."""
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
 
 
 @pytest.fixture

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from metering.frozen import frozen
 from station.access.accounts import ACCOUNTS, Role
-from station.access.sessions import AccessToken
 from station.access.sign_in_guard import SignInGuard
 from station.security.security_events import SecurityEventType
 
 if TYPE_CHECKING:
     from metering.clock import Clock
     from station.access.accounts import Accounts
-    from station.access.sessions import AccessTokens, Session, Sessions
+    from station.access.sessions import AccessToken, AccessTokens, Session, Sessions
     from station.security.security_events import SecurityEvents
 
 
@@ -148,14 +147,14 @@ class Access:
             await self._refused(role, address)
         return right
 
-    async def new_token(self, name: str, role: Role, lasts: timedelta) -> str:
-        """An access token for a script.
+    async def new_token(self, name: str, role: Role, lasts: timedelta, *, maker: AccessToken | None = None) -> str:
+        """An access token for a script; `maker` is the token that asks for it, if a script does.
 
         Raises:
-            ValueError: there are too many.
+            ValueError: it may not be made, and why.
             StorageError: it is not good.
         """
-        return await self.tokens.add(name, AccessToken(role, self._clock.now() + lasts))
+        return await self.tokens.add(name, role, self._clock.now() + lasts, maker=maker)
 
     async def note_change(self, who: str, what: str, address: str, *, repeats: str | None = None) -> None:
         """Somebody changed something; of what a script repeats all day, as `repeats` names it, one in an hour is told.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -96,17 +97,22 @@ class Sessions:
 class AccessToken:
     """A script may do what a role may."""
 
+    digest: str
+    """SHA-256 of its secret: 256 random bits need no slower hash"""
     role: Role
     expires_at: datetime
+    parent: str | None = None
+    """digest of the access token that made it, and that it ends with; None if a person made it"""
 
 
 class AccessTokens:
-    """The bearer tokens of scripts, by name; what is kept of each is a hash, which is enough of 256 random bits."""
+    """The bearer tokens of scripts, by name; only a hash of each is kept."""
 
     def __init__(self, facts: FactStore, clock: Clock) -> None:
         self._facts = facts
         self._clock = clock
-        self._tokens: dict[str, tuple[str, AccessToken]] = {}
+        self._tokens: dict[str, AccessToken] = {}
+        self._turn = asyncio.Lock()  # no token is made while its parent is revoked
 
     async def load(self) -> None:
         """Take what is on disk.
@@ -118,43 +124,58 @@ class AccessTokens:
             if not text:
                 continue
             try:
-                kept = json.loads(text)
-                token = AccessToken(Role(int(kept["role"])), datetime.fromisoformat(str(kept["expires_at"])))
-                self._tokens[name] = (str(kept["digest"]), token)
+                self._tokens[name] = _from_json(text)
             except (ValueError, KeyError, TypeError):
                 _log.error("the access token %s cannot be read: it is not good any more", name)
+        while orphans := self._orphans():  # a power cut came between the end of a token and that of its children
+            for name in orphans:
+                del self._tokens[name]
 
     def all(self) -> dict[str, AccessToken]:
         """Those that are good, by name."""
         now = self._clock.now()
-        return {name: token for name, (_, token) in sorted(self._tokens.items()) if now < token.expires_at}
+        return {name: token for name, token in sorted(self._tokens.items()) if now < token.expires_at}
 
-    async def add(self, name: str, token: AccessToken) -> str:
-        """A new one in place of one of that name; the secret is told once.
+    async def add(self, name: str, role: Role, expires_at: datetime, *, maker: AccessToken | None = None) -> str:
+        """Make a token, in place of one of that name; returns its secret, which is not kept.
+
+        A token that another one makes expires with its maker at the latest, and ends with it.
 
         Raises:
-            ValueError: there are too many.
+            ValueError: there are too many, the maker has ended, or would replace the token that made it.
             StorageError: it is not on disk, and not good.
         """
-        if name not in self._tokens and len(self.all()) >= MOST_ACCESS_TOKENS:
-            raise ValueError(f"there are {MOST_ACCESS_TOKENS} already")
-        secret = _PREFIX + secrets.token_urlsafe(32)
-        kept = {"digest": _digest(secret)} | asdict(token) | {"expires_at": token.expires_at.isoformat()}
-        await self._facts.save(name, json.dumps(kept))
-        self._tokens[name] = (_digest(secret), token)
-        return secret
+        async with self._turn:
+            if name not in self._tokens and len(self.all()) >= MOST_ACCESS_TOKENS:
+                raise ValueError(f"there are {MOST_ACCESS_TOKENS} already")
+            parent, replaced = None, self._tokens.get(name)
+            if maker is not None:
+                if not self.holds(maker):
+                    raise ValueError("the token that asks has ended")
+                if replaced is not None and self._made(replaced, maker):
+                    raise ValueError("a token cannot replace the one that made it")
+                # A token in its own place is not its own child, but its parent's.
+                parent = maker.parent if replaced == maker else maker.digest
+                expires_at = min(expires_at, maker.expires_at)
+            secret = _PREFIX + secrets.token_urlsafe(32)
+            token = AccessToken(_digest(secret), role, expires_at, parent)
+            await self._facts.save(name, _to_json(token))
+            self._tokens[name] = token
+            if replaced is not None:
+                await self._end(self._orphans())
+            return secret
 
     async def revoke(self, name: str) -> bool:
-        """It is not good any more; False: there is none of that name.
+        """End a token and those that it has made; False: there is none of that name.
 
         Raises:
             StorageError: after the next start it would be good again.
         """
-        if name not in self._tokens:
-            return False
-        del self._tokens[name]
-        await self._facts.save(name, "")
-        return True
+        async with self._turn:
+            if name not in self._tokens:
+                return False
+            await self._end([name])
+            return True
 
     async def revoke_all_of(self, role: Role) -> None:
         """Those that a role had made: its password is another one now.
@@ -162,20 +183,60 @@ class AccessTokens:
         Raises:
             StorageError: as `revoke`.
         """
-        for name in [name for name, (_, token) in self._tokens.items() if token.role is role]:
+        for name in [name for name, token in self._tokens.items() if token.role is role]:
             await self.revoke(name)
 
     def find(self, secret: str) -> AccessToken | None:
         """What a bearer token allows; None: nothing."""
         digest, now = _digest(secret), self._clock.now()
-        for kept, token in self._tokens.values():
-            if hmac.compare_digest(kept, digest) and now < token.expires_at:
+        for token in self._tokens.values():
+            if hmac.compare_digest(token.digest, digest) and now < token.expires_at:
                 return token
         return None
 
     def holds(self, token: AccessToken) -> bool:
         """Whether a token that was found is still good."""
         return token in self.all().values()
+
+    async def _end(self, names: list[str]) -> None:
+        """End these and their descendants: all of them at once in memory, parents first on disk."""
+        ended: list[str] = []
+        while names:
+            for name in names:
+                del self._tokens[name]
+            ended += names
+            names = self._orphans()
+        for name in ended:
+            await self._facts.save(name, "")
+
+    def _orphans(self) -> list[str]:
+        """Tokens whose parent has ended."""
+        digests = {token.digest for token in self._tokens.values()}
+        return [name for name, token in self._tokens.items() if token.parent not in {None, *digests}]
+
+    def _made(self, token: AccessToken, descendant: AccessToken) -> bool:
+        """Whether a token has made another one, or a token that made it."""
+        by_digest = {one.digest: one for one in self._tokens.values()}
+        one: AccessToken | None = descendant
+        while one is not None and one.parent is not None:
+            if one.parent == token.digest:
+                return True
+            one = by_digest.get(one.parent)
+        return False
+
+
+def _to_json(token: AccessToken) -> str:
+    return json.dumps(asdict(token) | {"expires_at": token.expires_at.isoformat()})
+
+
+def _from_json(text: str) -> AccessToken:
+    """Raises: ValueError, KeyError or TypeError if it is damaged."""
+    kept = json.loads(text)
+    parent = kept.get("parent")  # tokens of version 0.1.0 have none
+    expires_at = datetime.fromisoformat(str(kept["expires_at"]))
+    return AccessToken(
+        str(kept["digest"]), Role(int(kept["role"])), expires_at, None if parent is None else str(parent)
+    )
 
 
 def _digest(secret: str) -> str:

@@ -10,10 +10,10 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    import ssl
+
     import uvicorn
     from starlette.types import ASGIApp
-
-    from station.web.tls import TlsFiles
 
 _log = logging.getLogger(__name__)
 
@@ -54,8 +54,11 @@ class WebServer:
         self._socket = listener
         _log.info("local API at http://%s:%d", self._host, self.port)
 
-    async def run(self, build: Callable[[], ASGIApp], tls: Callable[[], TlsFiles | None]) -> None:
-        """Serve until cancelled. `build` makes the ASGI application, in a thread: it imports a lot."""
+    async def run(self, build: Callable[[], ASGIApp], tls: Callable[[], ssl.SSLContext] | None) -> None:
+        """Serve until cancelled. `build` makes the ASGI application, in a thread: it imports a lot.
+
+        `tls` makes what https is served with; without it http is.
+        """
         if self._socket is None:
             self.bind()  # the second time: what served before has closed it
         listener, self._socket = self._socket, None
@@ -85,7 +88,7 @@ class WebServer:
             loop.remove_reader(listener)
 
 
-def _server(build: Callable[[], ASGIApp], tls: Callable[[], TlsFiles | None]) -> uvicorn.Server:
+def _server(build: Callable[[], ASGIApp], tls: Callable[[], ssl.SSLContext] | None) -> uvicorn.Server:
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -95,11 +98,9 @@ def _server(build: Callable[[], ASGIApp], tls: Callable[[], TlsFiles | None]) ->
         def capture_signals(self) -> Generator[None]:
             yield
 
-    files = tls()
+    context = tls() if tls is not None else None
     config = uvicorn.Config(
         build(),
-        ssl_certfile=files.certificate if files is not None else None,
-        ssl_keyfile=files.key if files is not None else None,
         proxy_headers=False,  # who asks through a proxy is not at this machine (door/visitor.py)
         server_header=False,
         log_config=None,
@@ -108,4 +109,6 @@ def _server(build: Callable[[], ASGIApp], tls: Callable[[], TlsFiles | None]) ->
         timeout_graceful_shutdown=1,
         ws="none",
     )
+    config.load()
+    config.ssl = context  # ours, so that its certificate can be replaced while it serves
     return Server(config)

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
+import ipaddress
+import logging
 import ssl
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from metering.frozen import frozen
+from station.integrations.mdns import addresses_of, host_name
 from station.security import private_files
 
 if TYPE_CHECKING:
+    from cryptography.x509 import GeneralName
+
     from station.web.host import Host
 
+_log = logging.getLogger(__name__)
+
 _VALID_DAYS = 3650
+_CHECK_EVERY_S: Final = 30.0
+"""how often the certificate is compared with the files and the addresses of the machine"""
+_NAMES: Final = "# names: "
+"""begins the first line of the certificate that the station makes; to read the names from the certificate itself would
+load a library of 10 MiB at each start"""
 
 
 @frozen
@@ -25,36 +39,98 @@ class TlsFiles:
     """None: it is in the file of the certificate"""
 
 
-def tls_files(host: Host) -> TlsFiles | None:
-    """What https is served with; None: http is.
+class PageTls:
+    """What https is served with. A certificate that changes is shown to whoever connects from then on."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._context: ssl.SSLContext | None = None
+        self._in_force: tuple[object, ...] = ()
+
+    def context(self) -> ssl.SSLContext:
+        """Load the certificate; called before the page is served.
+
+        Raises:
+            OSError: the disk refuses, or the files of the installation are no certificate and its key.
+        """
+        files = tls_files(self._host)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(files.certificate, files.key)
+        self._context, self._in_force = context, _version(files)
+        return context
+
+    async def follow(self) -> None:
+        """Replace the certificate whenever its files or the addresses of the machine change, until cancelled.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        while True:
+            await self._host.clock.sleep(_CHECK_EVERY_S)
+            if self._context is not None and self._host.life is not None:
+                await asyncio.to_thread(self._renew, self._context)
+
+    def _renew(self, context: ssl.SSLContext) -> None:
+        files = tls_files(self._host)
+        # Files of which one is replaced already and the other is not are left until they fit.
+        if (found := _version(files)) != self._in_force and _is_whole(files):
+            context.load_cert_chain(files.certificate, files.key)
+            self._in_force = found
+            _log.info("the page shows another certificate: %s", files.certificate)
+
+
+def tls_files(host: Host) -> TlsFiles:
+    """The files that https is served with; the station makes them if there are no others.
 
     Raises:
         OSError: the disk refuses.
     """
     http = host.configuration.http
-    if not http.tls:
-        return None
     if http.certificate_file is not None:
         return TlsFiles(http.certificate_file, http.key_file)
     own = host.life.certificates.own_file if host.life is not None else None
-    if own is not None and _is_whole(own):
+    if own is not None and _is_whole(TlsFiles(own)):
         return TlsFiles(own)
-    made = Path(host.configuration.station.storage) / "page.pem"
-    if not _is_whole(made):
-        private_files.write(made, _self_signed(host.configuration.station.identity, host.clock.now()))
-    return TlsFiles(made)
+    made, names = TlsFiles(Path(host.configuration.station.storage) / "page.pem"), page_names(host)
+    # One that is valid for more than is needed stays: people have told their browsers to trust it.
+    if not _is_whole(made) or not names <= _names_in(made.certificate):
+        pem = _self_signed(host.configuration.station.identity, names, host.clock.now())
+        private_files.write(made.certificate, f"{_NAMES}{' '.join(sorted(names))}\n{pem}")
+    return made
 
 
-def _is_whole(file: Path) -> bool:
+def page_names(host: Host) -> frozenset[str]:
+    """The names and addresses under which browsers find the page."""
+    configuration = host.configuration
+    labels = {configuration.station.identity, configuration.mdns.name or configuration.station.identity}
+    local = {f"{host_name(label).lower()}.local" for label in labels}
+    names = {name.lower() for name in configuration.http.names if name.isascii()}
+    addresses = {address.partition("%")[0] for address in addresses_of(configuration.http.host)}
+    return frozenset({*local, *names, *addresses, "localhost", "127.0.0.1", "::1"})
+
+
+def _names_in(file: Path) -> frozenset[str]:
+    """The names of a certificate that the station has made; none if it says none."""
+    first, _, _ = (private_files.read(file) or "").partition("\n")
+    return frozenset(first.removeprefix(_NAMES).split()) if first.startswith(_NAMES) else frozenset()
+
+
+def _version(files: TlsFiles) -> tuple[object, ...]:
+    """What changes when the content of the files does."""
+    paths = [path for path in (files.certificate, files.key) if path is not None]
+    return tuple((path, path.stat().st_mtime_ns, path.stat().st_ino) for path in paths)
+
+
+def _is_whole(files: TlsFiles) -> bool:
     """Whether a key and its certificate are there, and flash memory has spoilt neither."""
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(file)
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(files.certificate, files.key)
     except OSError:  # which an ssl.SSLError is too
         return False
     return True
 
 
-def _self_signed(identity: str, now: datetime.datetime) -> str:
+def _self_signed(identity: str, names: Iterable[str], now: datetime.datetime) -> str:
     """A key and a certificate that browsers ask about once: nobody vouches for a station on its own."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
@@ -62,7 +138,7 @@ def _self_signed(identity: str, now: datetime.datetime) -> str:
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, identity)])
-    label = "".join(character if character.isalnum() else "-" for character in identity.lower())
+    alternatives = [_general_name(name) for name in sorted(names)]
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -71,7 +147,7 @@ def _self_signed(identity: str, now: datetime.datetime) -> str:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=_VALID_DAYS))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(f"{label}.local")]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -79,3 +155,13 @@ def _self_signed(identity: str, now: datetime.datetime) -> str:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return secret.decode() + certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _general_name(name: str) -> GeneralName:
+    """A name of the page as certificates have it: browsers compare an address with IP addresses only (RFC 6125)."""
+    from cryptography import x509
+
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)

@@ -12,6 +12,7 @@ import pytest
 
 from bench.csms import neutral_csms
 from bench.processes import STATION
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 LATE = {
@@ -28,7 +29,6 @@ LATE_OF_OURS = {
 MOST_MODULES = 610
 """our own small files count too: one idea more may have a file of its own; a library that creeps in brings dozens"""
 STANDARD_FROZEN = 20
-BOOT_WAIT_S = 60.0
 
 
 async def loaded_before_boot(folder: Path) -> list[str]:
@@ -44,7 +44,7 @@ async def loaded_before_boot(folder: Path) -> list[str]:
             stderr=asyncio.subprocess.PIPE,
         )
         try:
-            async with asyncio.timeout(BOOT_WAIT_S):
+            async with asyncio.timeout(PATIENCE_S):
                 told = asyncio.create_task(process.communicate())
                 await csms.booted.wait()
                 process.kill()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.replay.play import NAMES, ORACLE, OURS, PATIENT, SITES, replay
@@ -32,6 +32,7 @@ from bench.replay.world import (
 )
 from energy.trip import BREAKER_C
 from energy.trip import LINKY as LINKY_CURVE
+from tests.examples import examples
 
 FLAT = SITES[0]
 
@@ -146,7 +147,7 @@ vehicles = st.sampled_from([BRISK, COMMON, SLOW_ONE, STRONG])
 loads = st.lists(st.tuples(st.integers(1, 90), st.floats(0.0, 1.2)), min_size=1, max_size=14)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(loads, vehicles, st.sampled_from([LINKY, LINKY_STANDARD, MODBUS]), st.integers(0, 5), st.sampled_from([1, 3]))
 def test_the_cut_off_of_a_linky_is_never_reached_through_our_doing(
     loads: list[tuple[int, float]], vehicle: VehicleModel, meter: MeterModel, reaction_s: int, phases: int
@@ -159,7 +160,7 @@ def test_the_cut_off_of_a_linky_is_never_reached_through_our_doing(
     assert score.hottest < 1.0
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(loads, st.sampled_from([COMMON, SLOW_ONE]), st.sampled_from([MODBUS, P1]))
 def test_a_breaker_is_not_opened_by_the_loads_of_a_household(
     loads: list[tuple[int, float]], vehicle: VehicleModel, meter: MeterModel
@@ -170,7 +171,7 @@ def test_a_breaker_is_not_opened_by_the_loads_of_a_household(
     assert replay(site, [house], OURS).trips == 0
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(loads, vehicles, st.sampled_from([LINKY, MODBUS, P1]))
 def test_nothing_between_0_and_6_a_and_nothing_above_the_vehicle_is_ever_offered(
     loads: list[tuple[int, float]], vehicle: VehicleModel, meter: MeterModel

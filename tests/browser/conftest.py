@@ -8,6 +8,8 @@ from collections.abc import AsyncGenerator
 import pytest
 from playwright.async_api import Browser, async_playwright, expect
 
+from tests.patience import PATIENCE_S
+
 CHROMIUM = "/usr/bin/chromium"
 _ARGUMENTS = [
     "--no-sandbox",
@@ -19,7 +21,7 @@ _ARGUMENTS = [
     "--disable-sync",
 ]
 
-expect.set_options(timeout=30_000)  # a busy machine is no fault of the page; what is expected is the same
+expect.set_options(timeout=PATIENCE_S * 1000)  # a busy machine is no fault of the page; what is expected is the same
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, expect
 
 from station.access.accounts import Role
+from tests.patience import PATIENCE_S
 from tests.walk import Walk
 
 PASSWORD: Final = "correct horse battery"
@@ -46,7 +47,7 @@ class Visitor:
         await self.page.get_by_role("main").get_by_role("button", name="Sign in").click()
         await self.page.wait_for_url(f"{self.address}{to}*")
 
-    async def reads(self, text: str, *, within_s: float = 30.0) -> None:
+    async def reads(self, text: str, *, within_s: float = PATIENCE_S) -> None:
         """Wait until a text can be read."""
         await expect(self.page.get_by_text(text).first).to_be_visible(timeout=within_s * 1000)
 
@@ -96,6 +97,7 @@ async def visiting(
             wrong.append(message.text)
 
     page = await context.new_page()
+    page.set_default_timeout(PATIENCE_S * 1000)
     page.on("request", note)
     page.on("console", complain)
     page.on("pageerror", lambda error: wrong.append(str(error)))

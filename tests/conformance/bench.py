@@ -25,6 +25,15 @@ DEVIATION_S = 4.0
 """the certification labs' deviation of times"""
 PERIODIC = frozenset({"MeterValuePeriodic", "MeterValueClock", "ChargingRateChanged"})
 """events that may come between any two steps of a case: samples, and what other EVSEs do to the share of this one"""
+UNSOLICITED = frozenset({"Heartbeat", "MeterValues", "StatusNotification"})
+"""what the station may send at any time besides periodic events"""
+
+
+def _unsolicited(one: Received) -> bool:
+    """Whether the station may send this at any time, so that it may be unread at the end of a case."""
+    if one.action == "TransactionEvent":
+        return one.payload["eventType"] == "Updated" and one.payload["triggerReason"] in PERIODIC
+    return one.action in UNSOLICITED
 
 
 @dataclass
@@ -179,9 +188,29 @@ class Bench:
             await self.station.advance(min(left_s, LONGEST_STEP_S))
             left_s -= LONGEST_STEP_S
 
-    def forget(self, *actions: str) -> None:
-        """Count as read what has come so far: all of it, or the CALLs of these actions."""
-        self.csms.unread = [one for one in self.csms.unread if actions and one.action not in actions]
+    @staticmethod
+    def unread(csms: Csms) -> list[Received]:
+        """CALLs that no step has read, except those that the station may send at any time."""
+        return [one for one in csms.unread if not _unsolicited(one)]
+
+    def forget(self) -> None:
+        """Count as read what has come so far and may come at any time: statuses, heartbeats, periodic values."""
+        self.csms.unread = self.unread(self.csms)
+
+    def take(self, action: str, where: Callable[[Frame], bool] = lambda _: True) -> list[Frame]:
+        """All unread CALLs of this action that have come so far, for a step that judges them together."""
+        taken = [one.frame for one in self.csms.unread if one.action == action and where(one.frame)]
+        self.csms.unread = [one for one in self.csms.unread if one.frame not in taken]
+        return taken
+
+    async def quiet(self) -> None:
+        """Let the station send all that it has to send at this moment, and receive it."""
+        so_far = -1
+        while so_far != len(self.journal.frames):
+            so_far = len(self.journal.frames)
+            await self.settle()
+            for endpoint in (self.csms, *self.others):
+                await endpoint.caught_up()
 
     async def expect_event(self, *, within_s: float = 60.0, evse_id: int | None = None) -> Payload:
         """The next TransactionEvent, besides periodic meter values; the session of its EVSE takes note of it."""

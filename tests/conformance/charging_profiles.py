@@ -79,7 +79,6 @@ async def get_profiles(bench: Bench, request_id: int, evse_id: int | None = None
 
 async def reported(bench: Bench, request_id: int, evse_id: int | None = None, **criteria: Any) -> list[Payload]:
     """GetChargingProfiles, which must be accepted, and all reports that follow; every one has the requestId."""
-    bench.forget("ReportChargingProfiles")
     assert await get_profiles(bench, request_id, evse_id, **criteria) == "Accepted"
     reports: list[Payload] = []
     while not reports or reports[-1].get("tbc", False):

@@ -18,6 +18,7 @@ from tests.conformance.csms import Csms, Journal
 from tests.conformance.external import borrowed
 from tests.conformance.pki import Pki
 from tests.conformance.station import IDENTITY, PASSWORD, SERIAL_NUMBER, Setup, Station, StationProcess, Unsupported
+from tests.patience import PATIENCE_S
 
 SWITCHING_BOARD = {"phase_switching": True, "phase_choice": True}
 
@@ -54,7 +55,7 @@ async def bench(request: pytest.FixtureRequest, station_setup: Setup, tmp_path: 
         if process is not None:
             client = await process.start(station_setup, csms.url, tls)
         else:
-            client = httpx.AsyncClient(base_url=url or "", timeout=60.0)
+            client = httpx.AsyncClient(base_url=url or "", timeout=PATIENCE_S)
         async with client:
             bench = Bench(Station(client), csms, journal, station_setup, pki)
             bench.process = process
@@ -62,7 +63,7 @@ async def bench(request: pytest.FixtureRequest, station_setup: Setup, tmp_path: 
             try:
                 async with borrowed(bench) if process is None else _booted(bench):
                     yield bench
-                    await bench.settle()
+                    await bench.quiet()
                     if request.session.testsfailed == failed_before:
                         rules.check(bench)
             except Unsupported as why:

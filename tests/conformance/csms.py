@@ -18,6 +18,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from tests.conformance.frames import Frame, Payload, fault_of
+from tests.patience import PATIENCE_S
+
+_LONGEST_PING_S = 5.0
+"""real time; a station on a busy machine answers later, one whose network is cut does not"""
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,15 @@ class Csms:
         self.tls = tls
         await self.start()
 
+    async def caught_up(self) -> None:
+        """Wait until everything that the station has sent so far is taken; for a while, if its network is cut."""
+        if self._websocket is None:
+            return
+        with contextlib.suppress(ConnectionClosed, TimeoutError):
+            async with asyncio.timeout(_LONGEST_PING_S):
+                await (await self._websocket.ping())
+        await asyncio.sleep(0.002)  # what came before the pong is taken by another task
+
     def drop(self) -> None:
         """Cut the connection without a goodbye."""
         if self._websocket is not None:
@@ -267,7 +280,7 @@ class Csms:
 
     # What it asks
 
-    async def ask(self, action: str, payload: Payload, *, within_s: float = 20.0) -> Frame:
+    async def ask(self, action: str, payload: Payload, *, within_s: float = PATIENCE_S) -> Frame:
         """Send a CALL and wait for the answer, CALLRESULT or CALLERROR (`within_s` real seconds)."""
         assert self._websocket is not None, "the station is not connected"
         message_id = f"test-{next(self._ids)}"

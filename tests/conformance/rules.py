@@ -23,6 +23,7 @@ def check(bench: Bench) -> None:
     for events in _transactions(bench).values():
         _numbered_in_order(events)
         _begins_with_started(events)
+        _ends_once_and_last(events)
         _local_stop_is_local(events)
         _no_authorization_is_empty(events)
     for mark in bench.marks:
@@ -35,6 +36,7 @@ def check(bench: Bench) -> None:
     _firmware_request_ids(bench)
     _times(bench)
     _periods_in_order(bench)
+    _nothing_unread(bench)
 
 
 def _calls_one_by_one(bench: Bench) -> None:
@@ -79,6 +81,13 @@ def _begins_with_started(events: list[Payload]) -> None:
     assert set(started) == {0}, f"events that start the transaction have seqNo {started}"
 
 
+def _ends_once_and_last(events: list[Payload]) -> None:
+    """Ended is the last event of a transaction, and occurs once; a repeated message counts once."""
+    last = max(event["seqNo"] for event in events)
+    ended = sorted({event["seqNo"] for event in events if event["eventType"] == "Ended"})
+    assert ended in ([], [last]), f"Ended has seqNo {ended}, the last event {last}"
+
+
 def _local_stop_is_local(events: list[Payload]) -> None:
     """A stop at the station itself is Local, or says nothing of it; a master pass stops another's transaction."""
     stops = [event for event in events if event["triggerReason"] == "StopAuthorized"]
@@ -93,6 +102,12 @@ def _no_authorization_is_empty(events: list[Payload]) -> None:
     """The id token of type NoAuthorization is an empty string."""
     for id_token in (event["idToken"] for event in events if "idToken" in event):
         assert id_token["type"] != "NoAuthorization" or id_token["idToken"] == "", id_token
+
+
+def _nothing_unread(bench: Bench) -> None:
+    """At the end of a case every CALL of the station has been read, except those that may come at any time."""
+    left = [one for endpoint in (bench.csms, *bench.others) for one in bench.unread(endpoint)]
+    assert not left, "no step has read " + "; ".join(str(one.frame) for one in left)
 
 
 def _told_after(bench: Bench, mark: Mark) -> None:

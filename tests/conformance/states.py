@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.conformance.bench import PERIODIC, VALID_TOKEN, Bench, Session
+from tests.conformance.csms import Csms
 from tests.conformance.frames import Payload
 from tests.conformance.pki import Issued
 
@@ -61,11 +62,16 @@ async def has_booted(
         assert status["evseId"] != 0, status
         assert status["connectorId"] != 0, status
         told.add(status["evseId"])
-    event = await bench.expect("SecurityEventNotification", csms=endpoint)
-    assert event["type"] in {"StartupOfTheDevice", "ResetOrReboot"}, event
+    await startup_is_told(bench, csms=endpoint)
     for number in list(bench.sessions):
         bench.new_session(number)
     return boot
+
+
+async def startup_is_told(bench: Bench, *, csms: Csms | None = None) -> None:
+    """The security event of a start (part 2, appendix 1), also where the case does not mention it."""
+    event = await bench.expect("SecurityEventNotification", csms=csms)
+    assert event["type"] in {"StartupOfTheDevice", "ResetOrReboot"}, event
 
 
 def boots_first(bench: Bench) -> None:
@@ -514,6 +520,7 @@ async def reboot_before_firmware_activation(bench: Bench, request_id: int) -> Pa
     rebooting = next(frame for frame in reversed(said) if frame.payload["status"] == "InstallRebooting")
     assert rebooting.connection < bench.journal.sent("BootNotification")[-1].connection, "told after the reboot"
     await bench.expect_all_statuses("Available")
+    await startup_is_told(bench)
     return boot
 
 

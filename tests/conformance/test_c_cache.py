@@ -165,6 +165,11 @@ async def test_tc_c_33_cs(bench: Bench, local: bool, start_points: str) -> None:
     knows(bench, VALID_TOKEN, "Invalid")
     await states.authorized(bench, cached=True)  # steps 12 and 13
     assert len(bench.journal.sent("Authorize")) == 1
+    if start_points == "EnergyTransfer":
+        await states.energy_transfer_started(bench)
+    event = await bench.expect_event()
+    assert event["triggerReason"] == "Deauthorized", event
+    assert event["eventType"] == "Ended", event
 
 
 @BOTH_WAYS

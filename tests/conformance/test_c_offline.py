@@ -65,10 +65,9 @@ async def queue_of(bench: Bench, *, idle_s: float = 3.0) -> list[Payload]:
     events: list[Payload] = []
     await bench.until(lambda: _any_event(bench), within_s=120.0, why="no TransactionEvent")
     while _any_event(bench):
-        for received in [one for one in bench.csms.unread if one.action == "TransactionEvent"]:
-            bench.csms.unread.remove(received)
-            events.append(received.payload)
-            bench.note_event(received.payload)
+        for frame in bench.take("TransactionEvent"):
+            events.append(frame.payload)
+            bench.note_event(frame.payload)
         await bench.advance(idle_s)
     return events
 
@@ -134,9 +133,10 @@ async def test_tc_c_15_cs(bench: Bench) -> None:
     assert await charges(bench)
     for _ in range(100):
         await bench.station.advance(6.0)
-        if suspended([one.payload for one in bench.csms.unread if one.action == "TransactionEvent"]):
+        if _any_event(bench):
             break
-    (told,) = suspended([one.payload for one in bench.csms.unread if one.action == "TransactionEvent"])
+    told = await bench.expect_event()
+    assert suspended([told]) == [told], told
     assert told["triggerReason"] == "ChargingStateChanged", told
     await no_energy_flows(bench)
     assert 9_950.0 < await energy_wh(bench) - refused_at_wh < 10_100.0

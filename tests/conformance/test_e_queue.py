@@ -42,9 +42,7 @@ async def queued(bench: Bench) -> list[Payload]:
     while waiting:
         await bench.advance(1.0)
         waiting = (await bench.call("GetTransactionStatus", {}))["messagesInQueue"]
-        for received in [one for one in bench.csms.unread if one.action == "TransactionEvent"]:
-            bench.csms.unread.remove(received)
-            event = received.payload
+        for event in (frame.payload for frame in bench.take("TransactionEvent")):
             found.setdefault((event["transactionInfo"]["transactionId"], event["seqNo"]), event)
     assert found, "nothing was queued"
     return sorted(found.values(), key=lambda event: (event["timestamp"], event["seqNo"]))

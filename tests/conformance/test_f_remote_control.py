@@ -301,7 +301,11 @@ async def test_tc_f_19_cs(bench: Bench) -> None:
         assert told == {"status": "Downloading", "requestId": 19}, told
         files.let_go()
         # Steps 9 to 14 only see to it that no update goes on after the case.
-        await bench.expect("FirmwareStatusNotification", where=lambda p: p["status"] == "InvalidSignature")
+        for status in ("Downloaded", "InvalidSignature"):
+            told = await bench.expect("FirmwareStatusNotification")
+            assert told == {"status": status, "requestId": 19}, told
+        event = await bench.expect("SecurityEventNotification")
+        assert event["type"] == "InvalidFirmwareSignature", event
 
 
 @case("Core", "M")

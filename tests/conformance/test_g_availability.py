@@ -87,6 +87,8 @@ async def test_tc_g_02_cs(bench: Bench) -> None:
     await states.ev_connected_pre_session(bench)
     await bench.disconnect_ev()
     await bench.expect_status("Available")
+    event = await bench.expect_event()  # of the transaction that the vehicle has started
+    assert (event["eventType"], event["triggerReason"]) == ("Ended", "EVCommunicationLost"), event
 
 
 @case("Core", "M")

@@ -48,7 +48,7 @@ async def test_tc_n_26_cs(bench: Bench) -> None:
         await bench.advance(3 * _RETRY_INTERVAL_S + 5)
         await bench.settle()
         assert len(server.requests) >= 4
-    told = bench.journal.sent("LogStatusNotification")
+    told = bench.take("LogStatusNotification")
     uploading = [frame for frame in told if frame.payload["status"] == "Uploading"]
     failed = [frame for frame in told if frame not in uploading]
     assert len(uploading) in {1, 4}, told

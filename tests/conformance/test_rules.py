@@ -11,7 +11,7 @@ import pytest
 
 from tests.conformance import rules
 from tests.conformance.bench import VALID_TOKEN, Bench, Mark
-from tests.conformance.csms import Csms, Journal
+from tests.conformance.csms import Csms, Journal, Received
 from tests.conformance.frames import Frame, Payload
 from tests.conformance.pki import Pki
 from tests.conformance.station import Setup, Station
@@ -71,6 +71,12 @@ class Story:
         info: Payload = {"transactionId": "t1", **more.pop("info", {})}
         payload = {"eventType": kind, "triggerReason": trigger, "seqNo": seq_no, "timestamp": _iso(second)}
         return self.station("TransactionEvent", {**payload, "transactionInfo": info, "evse": _EVSE, **more}, second)
+
+    def receives(self, action: str, payload: Payload, *, csms: Csms | None = None) -> Story:
+        """A CALL that an endpoint has received, and no step has read."""
+        frame = Frame(True, 2, "unread", action, payload, _at(1), 1)
+        (csms or self.bench.csms).unread.append(Received(action, payload, frame))
+        return self
 
     def did(self, what: str, second: float) -> Story:
         """A driver's action."""
@@ -169,6 +175,73 @@ def test_a_transaction_begins_with_started(story: Story, kinds: tuple[str, str])
     story.event(0, kinds[0], "CablePluggedIn", 1).event(1, kinds[1], "Trigger", 2)
     with pytest.raises(AssertionError, match="start the transaction"):
         story.check()
+
+
+def test_nothing_follows_the_end_of_a_transaction(story: Story) -> None:
+    _started(story).event(1, "Ended", "StopAuthorized", 3).check()
+    story.event(2, "Updated", "ChargingStateChanged", 4)
+    with pytest.raises(AssertionError, match="Ended has seqNo"):
+        story.check()
+
+
+def test_a_meter_value_does_not_follow_the_end_of_a_transaction_either(story: Story) -> None:
+    _started(story).event(1, "Ended", "StopAuthorized", 3).event(2, "Updated", "MeterValuePeriodic", 4)
+    with pytest.raises(AssertionError, match="Ended has seqNo"):
+        story.check()
+
+
+def test_a_transaction_ends_once(story: Story) -> None:
+    _started(story).event(1, "Ended", "StopAuthorized", 3).event(2, "Ended", "EVCommunicationLost", 4)
+    with pytest.raises(AssertionError, match="Ended has seqNo"):
+        story.check()
+
+
+def test_the_end_that_is_sent_again_counts_once(story: Story) -> None:
+    _started(story).event(1, "Ended", "StopAuthorized", 3).event(1, "Ended", "StopAuthorized", 3, offline=True).check()
+
+
+@pytest.mark.parametrize(
+    ("action", "payload"),
+    [
+        ("SecurityEventNotification", {"type": "StartupOfTheDevice", "timestamp": _iso(1)}),
+        ("LogStatusNotification", {"status": "Uploaded", "requestId": 1}),
+        ("TransactionEvent", {"eventType": "Updated", "triggerReason": "ChargingStateChanged"}),
+        ("TransactionEvent", {"eventType": "Started", "triggerReason": "MeterValueClock"}),
+    ],
+    ids=["security", "log", "event", "periodic-start"],
+)
+def test_a_call_that_no_step_has_read_fails_the_case(story: Story, action: str, payload: Payload) -> None:
+    story.receives(action, payload)
+    with pytest.raises(AssertionError, match="no step has read"):
+        story.check()
+    story.bench.forget()
+    with pytest.raises(AssertionError, match="no step has read"):
+        story.check()
+    assert [frame.payload for frame in story.bench.take(action)] == [payload]
+    story.check()
+
+
+def test_a_call_to_another_endpoint_that_no_step_has_read_fails_the_case(story: Story) -> None:
+    other = Csms(story.bench.journal)
+    story.bench.others.append(other)
+    story.receives("BootNotification", {"reason": "PowerUp"}, csms=other)
+    with pytest.raises(AssertionError, match="no step has read"):
+        story.check()
+
+
+@pytest.mark.parametrize(
+    ("action", "payload"),
+    [
+        ("Heartbeat", {}),
+        ("StatusNotification", {"connectorStatus": "Available", "evseId": 1, "connectorId": 1, "timestamp": _iso(1)}),
+        ("MeterValues", {"evseId": 1, "meterValue": []}),
+        ("TransactionEvent", {"eventType": "Updated", "triggerReason": "MeterValuePeriodic"}),
+        ("TransactionEvent", {"eventType": "Updated", "triggerReason": "ChargingRateChanged"}),
+    ],
+    ids=["heartbeat", "status", "values", "sample", "rate"],
+)
+def test_a_call_that_may_come_at_any_time_may_be_unread(story: Story, action: str, payload: Payload) -> None:
+    story.receives(action, payload).check()
 
 
 def test_the_event_after_connecting_tells_the_connector(story: Story) -> None:

@@ -14,9 +14,7 @@ from energy.freshness import Freshness
 from energy.grid import GridSample, GridSource, SourceError
 from energy.sources import GridSourceConfig
 from metering.clock import Clock, SystemClock, TimerHandle
-
-PATIENCE_S = 30.0
-"""real seconds after which a test gives up; a test that works needs a fraction"""
+from tests.patience import PATIENCE_S
 
 
 def configured(settings: Mapping[str, object]) -> GridSourceConfig:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
@@ -16,6 +16,7 @@ from energy.sharing import Bound, Policy, share, share_conductor
 from energy.use import Uses
 from tests.energy.test_composite_schedule import NOON, at, own_by_hand, station_by_hand
 from tests.energy.test_sharing import even, one_bound
+from tests.examples import examples
 
 HORIZON_S = 300
 DAY_S = 86_400
@@ -178,7 +179,7 @@ def shared(bounds: list[Bound], wanted: dict[int, float], policy: Policy) -> dic
     return share(bounds, wanted, list(wanted), policy)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(stations, sites(), st.sampled_from([0, 1, 2]), st.sampled_from(RateUnit))
 def test_every_second_is_what_the_rules_say_of_it(
     those: list[ChargingProfile], place: tuple[Site, Policy], evse_id: int, unit: RateUnit
@@ -190,7 +191,7 @@ def test_every_second_is_what_the_rules_say_of_it(
         assert abs(told - expected) <= 1e-6 * max(1.0, expected), (second, told, expected)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(stations, sites())
 def test_together_they_never_have_more_than_the_station_may(
     those: list[ChargingProfile], place: tuple[Site, Policy]

@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
 from energy.composite import Charge, limit_a, limits_over, station_limit_a
 from energy.composite_schedule import Consumer, Level, Site, composite_schedule, in_whole_seconds, work
 from energy.sharing import share
+from tests.examples import examples
 
 NOON = datetime(2026, 1, 12, 12, tzinfo=UTC)
 HORIZON_S = 400
@@ -279,7 +280,7 @@ def charges_from(moments: st.SearchStrategy[float]) -> st.SearchStrategy[Charge]
     return st.builds(Charge, st.just(1), st.none() | st.just("tx"), st.none() | moments.map(at))
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(profiles_from(whole_seconds), charges_from(whole_seconds))
 def test_a_moment_equals_a_reading_of_the_rules(profiles: list[ChargingProfile], charge: Charge) -> None:
     for second in range(-50, HORIZON_S, 7):
@@ -289,7 +290,7 @@ def test_a_moment_equals_a_reading_of_the_rules(profiles: list[ChargingProfile],
         assert station_limit_a(profiles, now) == station_by_hand(of_station, now)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(profiles_from(whole_seconds), charges_from(whole_seconds))
 def test_it_equals_a_reading_of_the_rules_second_by_second(profiles: list[ChargingProfile], charge: Charge) -> None:
     """K08.FR.02, K08.FR.04"""
@@ -305,7 +306,7 @@ def test_it_equals_a_reading_of_the_rules_second_by_second(profiles: list[Chargi
         assert told == expected, second
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(profiles_from(any_seconds), charges_from(any_seconds), st.lists(any_seconds, min_size=20, max_size=20))
 def test_it_is_never_above_a_limit_at_any_moment(
     profiles: list[ChargingProfile], charge: Charge, moments: list[float]
@@ -319,7 +320,7 @@ def test_it_is_never_above_a_limit_at_any_moment(
             assert limit is None or told <= limit
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(profiles_from(any_seconds), charges_from(any_seconds), st.lists(any_seconds, min_size=20, max_size=20))
 def test_a_span_of_time_is_what_each_of_its_moments_says(
     profiles: list[ChargingProfile], charge: Charge, moments: list[float]

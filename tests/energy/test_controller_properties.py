@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from energy.composite import Charge
@@ -18,6 +18,7 @@ from energy.sharing import Policy
 from metering.reading import Phases
 from station.simulation.clock import VirtualClock
 from tests import fakes
+from tests.examples import examples
 
 SELECTOR_A = 32.0
 rotations = st.sampled_from([None, *(PhaseMap.named(name) for name in NAMES)])
@@ -79,7 +80,7 @@ def first(current_a: float) -> Phases[float | None]:
     return Phases(current_a, None, None)
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(evses, moments, st.sampled_from(Policy))
 def test_no_offer_is_ever_above_a_limit_or_between_0_and_6_a(
     evses: list[tuple[int, PhaseMap | None, float, int]],
@@ -102,7 +103,7 @@ def test_no_offer_is_ever_above_a_limit_or_between_0_and_6_a(
             assert all(current_a <= max(owner_a, 0.0) for current_a in wanting)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(evses, moments)
 def test_a_source_that_falls_silent_always_ends_in_a_pause(
     evses: list[tuple[int, PhaseMap | None, float, int]],

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -22,13 +22,15 @@ from energy.sources.rms import Converter, Fault, measure
 from metering.clock import SystemClock
 from tests.energy.fake_converter import HZ, FakeConverter, wave
 from tests.energy.listening import Listener, configured, listening
+from tests.examples import examples
+from tests.patience import PATIENCE_S
 
 TWELVE_BIT = Converter(
     lowest=0, highest=4095, volts_per_count=3.3 / 4096, bias_count=2048, amperes_per_volt=100 / 0.333
 )
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(amperes=st.floats(1.0, 100.0), bias=st.floats(1900.0, 2200.0), cycles=st.integers(10, 12))
 def test_the_current_of_a_sine_is_found_whatever_the_bias(amperes: float, bias: float, cycles: int) -> None:
     found = measure(wave(amperes, bias=bias, cycles=cycles), TWELVE_BIT)
@@ -37,7 +39,7 @@ def test_the_current_of_a_sine_is_found_whatever_the_bias(amperes: float, bias: 
     assert found.current_a == pytest.approx(amperes, rel=0.01, abs=0.2)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(cut=st.integers(580, 620), amperes=st.floats(5.0, 90.0))
 def test_a_window_that_is_no_whole_number_of_cycles_errs_by_less_than_a_percent(cut: int, amperes: float) -> None:
     found = measure(wave(amperes, cycles=11)[:cut], TWELVE_BIT)
@@ -175,7 +177,7 @@ async def test_a_source_that_is_given_up_while_it_opens_the_converter_leaves_it_
     opening, done, opened = threading.Event(), threading.Event(), Capture.__enter__
 
     def slowly(self: Capture) -> Capture:
-        opening.wait(10.0)
+        opening.wait(PATIENCE_S)
         capture = opened(self)
         done.set()
         return capture
@@ -190,7 +192,7 @@ async def test_a_source_that_is_given_up_while_it_opens_the_converter_leaves_it_
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
             await first
-        await asyncio.to_thread(done.wait, 10.0)
+        await asyncio.to_thread(done.wait, PATIENCE_S)
         assert readers_of(converter.node) == 1, "the fake converter itself"
     finally:
         converter.close()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from energy.grid import GridOrder, OrderReason
@@ -29,6 +29,7 @@ from energy.grid_orders import (
     dimmed_for,
     first_broken,
 )
+from tests.examples import examples
 from tests.fakes import NOON, clock
 
 ORDER = GridOrder(4200.0, NOON)
@@ -191,7 +192,7 @@ async def filled(file: Path, count: int) -> OrderRecord:
     return record
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(data=st.data())
 def test_whoever_changes_drops_or_swaps_an_entry_is_found_out(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter
 
@@ -18,13 +18,14 @@ from energy.sources.linky_frame import LinkyInterpreter
 from energy.sources.tic import Group, LinkyParser, Mark, TicMode
 from metering.reading import UNKNOWN, Phases
 from station.simulation.linky import HouseReading, historique_frame, standard_frame
+from tests.examples import examples
 from tests.shared import SHARED
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SAMPLES = SHARED / "meters/samples/linky"
 NOON = datetime(2026, 1, 15, 12, 0, 0, tzinfo=UTC)
 
-reproducible = settings(derandomize=True, max_examples=200, deadline=None)
+reproducible = examples(200)
 
 
 class Stamped(BaseModel):

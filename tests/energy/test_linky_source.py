@@ -21,7 +21,8 @@ from energy.sources.tic import TicMode
 from metering.clock import Clock, TimerHandle
 from metering.reading import Phases
 from station.simulation.linky import HouseReading, SimulatedLinky, historique_frame, standard_frame
-from tests.energy.listening import PATIENCE_S, FastClock, Listener, configured, listening
+from tests.energy.listening import FastClock, Listener, configured, listening
+from tests.patience import PATIENCE_S
 
 MONO = HouseReading(Phases(12.0, None, None), subscribed_va=9000)
 TRI = HouseReading(Phases(3.0, 6.0, 4.0), subscribed_va=18000)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from energy.grid import GridSample, Tariff
@@ -18,6 +18,7 @@ from energy.sources.p1_cipher import AUTHENTICATION_KEY, Decryptor, Parsed, Unfi
 from energy.sources.p1_interpreter import P1Interpreter
 from energy.sources.p1_telegram import Telegram, TelegramParser, crc16
 from metering.reading import UNKNOWN, Phases
+from tests.examples import examples
 from tests.shared import SHARED
 
 SAMPLES = SHARED / "meters" / "samples" / "dsmr"
@@ -25,7 +26,7 @@ NOON = datetime(2026, 1, 15, 12, 0, 0, tzinfo=UTC)
 KEY = bytes.fromhex("AA" * 16)
 
 needs_samples = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample telegrams are not on this machine")
-reproducible = settings(derandomize=True, max_examples=100, deadline=None)
+reproducible = examples(100)
 
 PLAIN = (
     "be-fluvius-alt.txt",

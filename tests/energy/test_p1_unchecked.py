@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from energy.sources import p1_capture, p1_reading
 from energy.sources.p1_telegram import Telegram, TelegramParser
+from tests.examples import examples
 
 OLD = b"""/ISk5\\2ME382-1003\r
 \r
@@ -46,7 +47,7 @@ def test_a_whole_telegram_is_believed_in_every_form_in_which_it_may_come(form: b
 
 
 @given(at=st.integers(0, len(OLD) - 1), bit=st.integers(0, 6))
-@settings(max_examples=400, derandomize=True)
+@examples(400)
 def test_where_the_parity_came_along_no_flipped_bit_is_believed(at: int, bit: int) -> None:
     damaged = bytearray(with_parity(OLD))
     damaged[at] ^= 1 << bit
@@ -57,7 +58,7 @@ def test_where_the_parity_came_along_no_flipped_bit_is_believed(at: int, bit: in
 
 
 @given(at=st.integers(0, len(OLD) - 1), bit=st.integers(4, 6))
-@settings(max_examples=400, derandomize=True)
+@examples(400)
 def test_without_parity_a_flipped_bit_that_makes_no_other_digit_is_not_believed(at: int, bit: int) -> None:
     """Bits 4 to 6 turn a digit into something else; of the lower ones nobody can tell."""
     damaged = bytearray(OLD)
@@ -66,7 +67,7 @@ def test_without_parity_a_flipped_bit_that_makes_no_other_digit_is_not_believed(
 
 
 @given(at=st.integers(0, len(OLD)), length=st.integers(1, 80))
-@settings(max_examples=600, derandomize=True)
+@examples(600)
 def test_what_is_missing_does_not_make_another_power(at: int, length: int) -> None:
     damaged = OLD[:at] + OLD[at + length :]
     assert all(one == -1980.0 or abs(one or 0.0) > 100_000.0 for one in net_w(damaged))

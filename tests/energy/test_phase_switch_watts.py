@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Schedule
@@ -17,6 +17,7 @@ from energy.profile_store import ProfileStore
 from metering.reading import Phases
 from station.simulation.clock import VirtualClock
 from tests import fakes
+from tests.examples import examples
 
 MOST_A = 32.0
 MOVES_S = 3
@@ -156,7 +157,7 @@ moments = st.lists(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(moments, st.sampled_from([Purpose.TX_DEFAULT, Purpose.STATION_MAX]))
 def test_a_phase_never_carries_more_than_its_part_of_the_watts(
     history: list[tuple[int, float, int | None]], purpose: Purpose

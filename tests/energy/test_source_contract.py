@@ -38,7 +38,8 @@ from station.simulation.meter_server import (
 )
 from station.simulation.p1 import P1Meter, P1Version, Seal, SimulatedP1
 from tests.energy.fake_converter import FakeConverter, wave
-from tests.energy.listening import PATIENCE_S, FastClock, Listener, configured, listening
+from tests.energy.listening import FastClock, Listener, configured, listening
+from tests.patience import PATIENCE_S
 
 KEY = bytes(range(16))
 HOUSE = HouseReading(Phases(3.4, 2.6, 10.2), subscribed_va=18000)
@@ -168,7 +169,7 @@ class ModbusOnWire:
 
     @property
     def settings(self) -> dict[str, object]:
-        meter: dict[str, object] = {"type": self.transport, "model": self.model, "unit": 1, "timeout_s": 0.3}
+        meter: dict[str, object] = {"type": self.transport, "model": self.model, "unit": 1, "timeout_s": 1.0}
         if isinstance(self.server, SerialMeterServer):
             meter |= {"device": self.server.device, "parity": "N"}
         elif isinstance(self.server, TcpMeterServer):

@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.clock import Clock, SystemClock, has_real_time_clock
 from station.simulation.clock import VirtualClock
+from tests.patience import PATIENCE_S
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 DAY_S = 86_400
@@ -42,14 +43,14 @@ async def test_a_correction_moves_the_wall_time_and_not_the_elapsed_time(clock: 
     before, before_s = clock.now(), clock.monotonic()
     clock.adjust(timedelta(days=-400))
     clock.adjust(timedelta(days=1))
-    assert clock.now() - before == pytest.approx(timedelta(days=-399), abs=timedelta(seconds=5))
-    assert 0.0 <= clock.monotonic() - before_s < 5.0
+    assert clock.now() - before == pytest.approx(timedelta(days=-399), abs=timedelta(seconds=PATIENCE_S))
+    assert 0.0 <= clock.monotonic() - before_s < PATIENCE_S
 
 
 async def test_a_sleep_lasts_as_long_as_it_is_told(clock: Clock) -> None:
     began_s = time.monotonic()
     await clock.sleep(0.05)
-    assert 0.045 <= time.monotonic() - began_s < 5.0
+    assert 0.045 <= time.monotonic() - began_s < PATIENCE_S
 
 
 async def test_a_call_that_is_cancelled_does_not_happen(clock: Clock) -> None:
@@ -61,7 +62,7 @@ async def test_a_call_that_is_cancelled_does_not_happen(clock: Clock) -> None:
 
 
 async def test_a_delay_that_is_over_is_due_at_once(clock: Clock) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         await clock.sleep(-3600)
         await clock.sleep(0)
 
@@ -123,7 +124,6 @@ async def test_it_moves_exactly_as_far_as_it_is_told() -> None:
         clock.run(-1.0)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 100), max_size=30), st.lists(st.floats(0, 40), max_size=5))
 def test_deadlines_happen_in_their_order_each_at_its_moment_and_once(delays: list[float], steps: list[float]) -> None:
     async def run() -> None:
@@ -205,7 +205,7 @@ async def test_a_wire_that_never_answers_holds_time_for_its_patience_only() -> N
 
     asking = asyncio.create_task(ask())
     await asyncio.sleep(0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         await clock.advance(10.0)
     assert clock.monotonic() == 10.0
     asking.cancel()
@@ -231,7 +231,7 @@ async def test_at_a_rate_it_runs_by_itself_that_much_faster() -> None:
     assert clock.rate == 3600.0
     began_s = time.monotonic()
     await clock.sleep(180.0)
-    assert 0.04 <= time.monotonic() - began_s < 30.0
+    assert 0.04 <= time.monotonic() - began_s < PATIENCE_S
     clock.run(0.0)
     stopped_s = clock.monotonic()
     for _ in range(50):
@@ -253,7 +253,7 @@ async def test_an_advance_of_a_running_clock_adds_to_it() -> None:
     await asyncio.sleep(0)
     await clock.advance(3600.0)
     assert sleeping.done()
-    assert 3600.0 <= clock.monotonic() < 3605.0
+    assert 3600.0 <= clock.monotonic() < 3600.0 + PATIENCE_S
     await clock.sleep(0.01)
 
 
@@ -269,10 +269,10 @@ async def test_a_day_of_deadlines_takes_a_few_seconds() -> None:
             ticks += 1
 
     ticking = asyncio.create_task(tick())
-    began_s = time.monotonic()
+    began_s = time.process_time()  # what other programs do meanwhile does not count
     await clock.advance(DAY_S)
     assert ticks == DAY_S
-    assert time.monotonic() - began_s < 30.0
+    assert time.process_time() - began_s < 30.0
     ticking.cancel()
 
 

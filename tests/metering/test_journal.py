@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
 import tracemalloc
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.journal import FILE_NAME, JournalError, RegisterJournal
 from metering.journal_entry import JournalEntry, JournalEvent, Note
 from metering.journal_proof import HEAD_NAME, verify
 from metering.time_quality import TimeQuality, TimeSource, TimeStatus
+from tests.examples import examples
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 GOOD = TimeQuality(TimeStatus.SYNCHRONIZED, TimeSource.NTP)
@@ -76,7 +78,7 @@ def test_files_are_for_nobody_else(tmp_path: Path) -> None:
     assert {(tmp_path / name).stat().st_mode & 0o777 for name in (FILE_NAME, HEAD_NAME)} == {0o600}
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(given_details=st.lists(DETAILS, min_size=1, max_size=5), data=st.data())
 def test_any_single_changed_byte_is_located(
     given_details: list[dict[str, str]], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
@@ -261,9 +263,9 @@ def test_ten_years_are_proven_within_a_moment_and_a_megabyte(tmp_path: Path) -> 
     (tmp_path / FILE_NAME).write_bytes(b"\n".join([*lines, b""]))
     (tmp_path / HEAD_NAME).write_bytes(f"80000 {last.hash}\n".encode())
     del lines
-    journal, began = opened(tmp_path), datetime.now(UTC)
+    journal, began_s = opened(tmp_path), time.process_time()
     assert journal.verify().entries == 80_000
-    assert (datetime.now(UTC) - began).total_seconds() < 20.0
+    assert time.process_time() - began_s < 20.0  # what other programs do meanwhile does not count
     assert peak_bytes(journal, lines=2_000) < 1_000_000
 
 

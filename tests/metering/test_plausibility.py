@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.drivers.simulated import SimulatedMeter
@@ -117,14 +117,12 @@ def test_a_register_that_ran_backwards_is_refused(before: Reading, after: Readin
 
 
 @given(hours=st.floats(0.0, 1000.0), share=st.floats(0.0, 1.0))
-@settings(deadline=None)
 def test_a_register_that_counts_what_the_circuit_can_carry_is_believed(hours: float, share: float) -> None:
     counted = at(hours * 3600.0, 5000.0 + 22_000.0 * hours * share)
     assert refusal(at(0, 5000.0), counted) is None
 
 
 @given(hours=st.floats(0.0, 1000.0))
-@settings(deadline=None)
 def test_a_register_that_counts_more_than_the_circuit_can_carry_is_refused(hours: float) -> None:
     counted = at(hours * 3600.0, 5000.0 + 22_000.0 * hours * 1.11 + 101.0)
     reason = refusal(at(0, 5000.0), counted)

@@ -6,6 +6,7 @@ import asyncio
 
 from metering.pulse import Pulse
 from tests import fakes
+from tests.patience import PATIENCE_S
 
 
 async def test_a_pulse_wakes_everybody_who_waits_and_nobody_who_has_seen_it() -> None:
@@ -13,21 +14,21 @@ async def test_a_pulse_wakes_everybody_who_waits_and_nobody_who_has_seen_it() ->
     waiting = [asyncio.create_task(pulse.wait(pulse.count)) for _ in range(3)]
     await asyncio.sleep(0)
     pulse.fire()
-    await asyncio.wait_for(asyncio.gather(*waiting), 5)
+    await asyncio.wait_for(asyncio.gather(*waiting), PATIENCE_S)
     late = asyncio.create_task(pulse.wait(pulse.count))
     for _ in range(5):
         await asyncio.sleep(0)
     assert not late.done()
     pulse.fire()
-    await asyncio.wait_for(late, 5)
+    await asyncio.wait_for(late, PATIENCE_S)
 
 
 async def test_a_pulse_between_the_look_and_the_wait_is_not_lost() -> None:
     pulse, clock = Pulse(), fakes.clock()
     seen = pulse.count
     pulse.fire()
-    await asyncio.wait_for(pulse.wait(seen), 5)
-    assert await asyncio.wait_for(pulse.wait_at_most(seen, clock, 10.0), 5) is True
+    await asyncio.wait_for(pulse.wait(seen), PATIENCE_S)
+    assert await asyncio.wait_for(pulse.wait_at_most(seen, clock, 10.0), PATIENCE_S) is True
 
 
 async def test_a_waiter_that_is_always_behind_leaves_the_others_their_turn() -> None:
@@ -75,8 +76,8 @@ async def test_one_who_stopped_waiting_disturbs_nobody() -> None:
     await asyncio.sleep(0)
     gone.cancel()
     pulse.fire()
-    await asyncio.wait_for(there, 5)
-    await asyncio.wait({gone}, timeout=5)
+    await asyncio.wait_for(there, PATIENCE_S)
+    await asyncio.wait({gone}, timeout=PATIENCE_S)
     assert gone.cancelled()
 
 

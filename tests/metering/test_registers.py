@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import cast, get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.drivers.models import MODELS, ModelName, named
@@ -166,7 +166,6 @@ def models(draw: st.DrawFn) -> MeterModel:
 
 
 @given(models())
-@settings(deadline=None)
 def test_blocks_cover_each_value_once_and_whole_and_touch_nothing_a_meter_refuses(model: MeterModel) -> None:
     covered: list[Register] = []
     for block in blocks(model):
@@ -356,7 +355,6 @@ def resolution(register: Register, value: float) -> float:
 
 
 @given(READINGS, st.sampled_from(NAMES), st.sampled_from(WordOrder))
-@settings(deadline=None)
 def test_what_is_encoded_decodes_to_itself_within_the_resolution_of_each_register(
     reading: Reading, name: ModelName, order: WordOrder
 ) -> None:
@@ -373,7 +371,6 @@ def test_what_is_encoded_decodes_to_itself_within_the_resolution_of_each_registe
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
-@settings(deadline=None)
 def test_a_float_register_is_shown_with_no_more_digits_than_it_needs(number: float) -> None:
     model = MODELS["eastron-sdm630"]
     high, low = float_words(number)

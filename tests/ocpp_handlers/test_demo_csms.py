@@ -15,6 +15,7 @@ from websockets.typing import Subprotocol
 
 from metering.clock import SystemClock
 from ocpp_handlers.demo_csms import REFUSED_CARDS, DemoCsms, NotConnectedError
+from tests.patience import PATIENCE_S
 
 NOW = "2026-03-01T12:00:00Z"
 
@@ -37,7 +38,7 @@ async def running() -> AsyncGenerator[DemoCsms]:
 async def say(websocket: ClientConnection, frame: list[Any] | str | bytes) -> list[Any]:
     """Send a frame, or any text; what is answered."""
     await websocket.send(frame if isinstance(frame, str | bytes) else json.dumps(frame))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         return json.loads(await websocket.recv())
 
 

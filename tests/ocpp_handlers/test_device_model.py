@@ -19,7 +19,6 @@ from ocpp_handlers.device_model import (
     Place,
     Variable,
 )
-from ocpp_handlers.message_size import BYTES_PER_MESSAGE, ITEMS_PER_MESSAGE
 from ocpp_handlers.provisioning import Provisioning
 from ocpp_handlers.schema import Schemas
 from ocpp_handlers.session import PayloadError
@@ -30,6 +29,9 @@ from station.restart import Restart
 from station.settings import Settings
 
 Item = dict[str, Any]
+
+_MOST_ITEMS = 50
+_MOST_BYTES = 65_536
 
 
 class Shelf:
@@ -82,7 +84,8 @@ def model(shelf: Shelf) -> DeviceModel:
 async def block(model: DeviceModel, tmp_path: Path) -> AsyncGenerator[Provisioning]:
     clock = SystemClock()
     async with open_database(tmp_path / "records.sqlite", clock) as database:
-        yield Provisioning(model, Restart({}, Outbox(database, clock), Settings(), clock, lambda _: None))
+        settings = Settings()
+        yield Provisioning(model, Restart({}, Outbox(database, clock), settings, clock, lambda _: None), settings)
 
 
 def item(variable: str, component: str = "Thing", **more: Any) -> Item:
@@ -245,19 +248,19 @@ async def test_a_variable_that_cannot_be_saved_is_rejected(block: Provisioning, 
 
 async def test_more_items_than_allowed_are_refused_as_a_whole(block: Provisioning, shelf: Shelf) -> None:
     """B06.FR.16, B05.FR.11."""
-    assert len(await get(block, *[item("Level")] * ITEMS_PER_MESSAGE)) == ITEMS_PER_MESSAGE
+    assert len(await get(block, *[item("Level")] * _MOST_ITEMS)) == _MOST_ITEMS
     with pytest.raises(PayloadError) as refused:
-        await get(block, *[item("Level")] * (ITEMS_PER_MESSAGE + 1))
+        await get(block, *[item("Level")] * (_MOST_ITEMS + 1))
     assert refused.value.code == "OccurrenceConstraintViolation"
     with pytest.raises(PayloadError) as refused:
-        await put(block, *[item("Level", attributeValue="6")] * (ITEMS_PER_MESSAGE + 1))
+        await put(block, *[item("Level", attributeValue="6")] * (_MOST_ITEMS + 1))
     assert refused.value.code == "OccurrenceConstraintViolation"
     assert shelf.values["Level"] == "5"
 
 
 async def test_more_bytes_than_allowed_are_refused_as_a_whole(block: Provisioning, shelf: Shelf) -> None:
     """B06.FR.17, B05.FR.11: however few the items are."""
-    padding = {"vendorId": "v", "text": "\N{SNOWMAN}" * (BYTES_PER_MESSAGE // 3)}
+    padding = {"vendorId": "v", "text": "\N{SNOWMAN}" * (_MOST_BYTES // 3)}
     for request in (get(block, item("Level"), item("Level", customData=padding)),
                     put(block, item("Level", attributeValue="6", customData=padding))):  # fmt: skip
         with pytest.raises(PayloadError) as refused:

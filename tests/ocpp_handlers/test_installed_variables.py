@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from ocpp_handlers.device_model import AttributeType, DataType, DeviceModel, Mis
 from ocpp_handlers.installed_variables import InstalledVariables, Row
 from station.records.database import Database, open_database
 from station.records.fact_store import FactStore
-from tests.csms import Csms
+from tests.csms import Csms, Payload
 from tests.walk import walking
 
 KNOWN = Place("Known")
@@ -124,6 +125,95 @@ async def test_a_setting_that_the_installer_leaves_to_the_csms_is_changed_by_wha
             "RateUnit": settings.charging_rate_units,
         }
         assert in_force[name] == {"true": True, "5000": 5000, "A": ("A",)}[value]
+
+
+def _request(action: str, items: int) -> Payload:
+    """A request with the variable of its own bound, so many times over."""
+    one: Payload = {
+        "component": {"name": "DeviceDataCtrlr"},
+        "variable": {"name": "ItemsPerMessage", "instance": "GetReport"},
+    }
+    match action:
+        case "GetVariables":
+            return {"getVariableData": [one] * items}
+        case "SetVariables":
+            return {"setVariableData": [{**one, "attributeValue": "1"}] * items}
+        case _:
+            return {"requestId": 7, "componentVariable": [one] * items}
+
+
+@pytest.mark.parametrize("action", ["GetReport", "GetVariables", "SetVariables"])
+@pytest.mark.parametrize(
+    ("name", "value", "fits", "too_large", "code"),
+    [
+        ("ItemsPerMessage", "3", 3, 4, "OccurrenceConstraintViolation"),
+        ("ItemsPerMessage", "60", 60, 61, "OccurrenceConstraintViolation"),
+        ("BytesPerMessage", "700", 4, 8, "FormatViolation"),
+    ],
+)
+async def test_a_message_size_of_the_installer_is_reported_and_enforced(
+    tmp_path: Path, action: str, name: str, value: str, fits: int, too_large: int, code: str
+) -> None:
+    """B05.FR.11, B06.FR.16, B06.FR.17, B08.FR.17, B08.FR.18."""
+    csms = Csms()
+    rows = [{"component": "DeviceDataCtrlr", "variable": name, "instance": action, "value": value}]
+    async with walking(tmp_path, csms, variable=rows) as walk:
+        await walk.accepted()
+        await csms.call(action, _request(action, fits))
+        refused = await csms.ask(action, _request(action, too_large))
+        assert (refused[0], refused[2]) == (4, code)
+        asked = {"component": {"name": "DeviceDataCtrlr"}, "variable": {"name": name, "instance": action}}
+        (shown,) = (await csms.call("GetVariables", {"getVariableData": [asked]}))["getVariableResult"]
+        assert shown["attributeValue"] == value
+
+
+async def test_a_message_size_that_would_shut_the_csms_out_is_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [{"component": "DeviceDataCtrlr", "variable": "BytesPerMessage", "instance": "SetVariables", "value": "0"}]
+    async with walking(tmp_path, variable=rows) as walk:
+        await walk.accepted()
+        assert "variable DeviceDataCtrlr.BytesPerMessage must be between" in caplog.text
+        assert walk.life.station.settings.set_variables_bytes == 65_536
+
+
+async def test_a_bound_that_the_program_enforces_cannot_be_overridden(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither by the installation file nor by the simulation: what is reported is what is in force."""
+    places = [
+        ("OCPPCommCtrlr", "ReportsLimit", "ChargingProfiles"),
+        ("OCPPCommCtrlr", "MessageTimeout", "Default"),
+        ("SmartChargingCtrlr", "PeriodsPerSchedule", None),
+        ("AuthCtrlr", "AdditionalInfoItemsPerMessage", None),
+        ("DeviceDataCtrlr", "ConfigurationValueSize", None),
+    ]
+    rows = [
+        {"component": component, "variable": name, "value": "7", "mutability": "ReadWrite"}
+        | ({"instance": instance} if instance else {})
+        for component, name, instance in places
+    ]
+    async with walking(tmp_path, variable=rows) as walk:
+        await walk.accepted()
+        model = walk.stack.model
+        for component, name, instance in places:
+            assert f"variable {component}.{name} is fixed by the program" in caplog.text
+            variable = model.find(Place(component), name, instance)
+            assert not isinstance(variable, Missing)
+            assert (variable.read() == "7", variable.mutability) == (False, Mutability.READ_ONLY)
+            row = next(row for row in model.rows() if (row.component, row.variable, row.instance) == (
+                component, name, instance))  # fmt: skip
+            with pytest.raises(ValueError, match="is fixed by the program"):
+                model.override(replace(row, value="7"))
+
+
+async def test_a_variable_that_equals_its_maximum_is_fixed_or_enforced(tmp_path: Path) -> None:
+    """Such a variable reports a bound; a new one is fixed too, or is bound to a setting."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        bounds = [one for one in walk.stack.model if one.maximum is not None and one.read() == str(one.maximum)]
+        assert len(bounds) > 10
+        assert [one.name for one in bounds if not one.fixed and one.override is None] == []
 
 
 async def test_the_installers_variables_are_reported_written_and_outlive_a_power_cut(tmp_path: Path) -> None:

@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from station.cli import commands
+from tests.examples import examples
 from tests.shared import SHARED
 
 SAMPLES = SHARED / "meters" / "samples"
 Json = dict[str, object]
 
 needs_samples = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the sample recordings are not on this machine")
-slowly = settings(deadline=None, max_examples=20, derandomize=True)
+slowly = examples(20)
 
 
 @functools.cache

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import segno
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from station.billing.logged_transaction import Transaction
@@ -25,6 +25,7 @@ from station.documents.monthly import Sums, billable, monthly_report, sums
 from station.documents.occasion import Issuer, Month, Occasion, Proof, SignedBy
 from station.documents.receipt import receipt
 from station.documents.words import Language, Words, span, words
+from tests.examples import examples
 from tests.fakes import CARD, NOON
 from tests.station.documents_data import BILL, LINES, transaction
 
@@ -216,7 +217,7 @@ def test_a_charge_that_goes_on_and_one_that_nobody_priced() -> None:
     assert "SOCLimitReached" in text(receipt(odd, ISSUER, None, occasion()))
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.text(max_size=60), st.text(max_size=300))
 def test_no_text_breaks_a_receipt(serial: str, reason: str) -> None:
     one = transaction(meter_serial=serial, stopped_reason=reason)

@@ -38,6 +38,7 @@ from tests.linux_double import (
     Bench,
     Chips,
 )
+from tests.patience import PATIENCE_S
 
 CHARGING = Outputs(pilot_a=16.0, contactor=True, lock=True)
 
@@ -203,12 +204,12 @@ async def test_an_offer_that_begins_or_ends_within_a_look_makes_no_diode_fault(
 
         def slowly(channel: AnalogInput) -> float:
             measuring.set()
-            assert go_on.wait(10)
+            assert go_on.wait(PATIENCE_S)
             return 9.0 if channel.channel < 2 else measure(channel)
 
         monkeypatch.setattr(sysfs, "volts", slowly)
         moved = asyncio.create_task(rig.clock.advance(0.05))
-        await asyncio.to_thread(measuring.wait, 10)
+        await asyncio.to_thread(measuring.wait, PATIENCE_S)
         await rig.board.apply(Outputs(pilot_a=then))
         rig.bench.pilot(9.0, -12.0 if then else 9.0)
         go_on.set()
@@ -328,14 +329,14 @@ async def test_a_look_that_began_during_a_test_tells_no_residual_current_when_it
 
     def slowly(channel: AnalogInput) -> float:
         measuring.set()
-        assert go_on.wait(10)
+        assert go_on.wait(PATIENCE_S)
         return measure(channel)
 
     monkeypatch.setattr(sysfs, "volts", slowly)
     testing = asyncio.create_task(board.test_residual_monitor())
     await clock.settle()
     looking = asyncio.create_task(anext(board.observations()))
-    await asyncio.to_thread(measuring.wait, 10)
+    await asyncio.to_thread(measuring.wait, PATIENCE_S)
     bench.put(TRIPPED, False)
     await clock.advance(0.1)
     assert testing.result() is SelfTest.PASSED
@@ -503,7 +504,7 @@ async def test_a_converter_that_hangs_is_a_board_error_and_holds_one_thread(
 
     def hang(channel: AnalogInput) -> float:
         asked.append("pilot" if channel.channel == 0 else "other")
-        assert go_on.wait(10)
+        assert go_on.wait(PATIENCE_S)
         return 9.0 if asked.count("pilot") == 1 else measure(channel)
 
     monkeypatch.setattr(sysfs, "volts", hang)
@@ -523,12 +524,12 @@ async def test_a_look_that_never_ends_is_overdue(tmp_path: Path, monkeypatch: py
     def hang(channel: AnalogInput) -> float:
         del channel
         measuring.set()
-        assert go_on.wait(10)
+        assert go_on.wait(PATIENCE_S)
         return 12.0
 
     monkeypatch.setattr(sysfs, "volts", hang)
     looking = asyncio.create_task(anext(board.observations()))
-    await asyncio.to_thread(measuring.wait, 10)
+    await asyncio.to_thread(measuring.wait, PATIENCE_S)
     assert not board.looking.overdue
     await clock.advance(16)
     assert board.looking.overdue

@@ -22,6 +22,7 @@ from station.hardware.token_reader import ReaderError, UnusableUidError, id_toke
 from station.model import Fault, IdToken
 from station.tokens.reader_watch import ReaderWatch
 from tests.energy.listening import FastClock
+from tests.patience import PATIENCE_S
 from tests.walk import CARD, Walk, walking
 from tests.walks.visit import visiting
 
@@ -145,7 +146,7 @@ def test_a_number_of_which_the_kernel_has_lost_a_key_is_left_out() -> None:
 
 
 async def first(reads: AsyncIterator[str | None]) -> str | None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         return await anext(reads)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from hypothesis import find, given, settings
+from hypothesis import find, given
 
 from station.evse_state import energy_flows, ev_connected
+from tests.examples import examples
 from tests.station.bare_charge import Charge, rules
 from tests.station.test_transaction import STEPS, TX_POINTS, do
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(steps=STEPS, start=TX_POINTS, stop=TX_POINTS)
 def test_the_charging_state_of_a_transaction_is_always_the_one_that_was_told_last(
     steps: list[str], start: frozenset[str], stop: frozenset[str]
@@ -25,7 +26,7 @@ def test_the_charging_state_of_a_transaction_is_always_the_one_that_was_told_las
         assert told[-1].charging_state is charge.state.charging_state, step
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(steps=STEPS, start=TX_POINTS, stop=TX_POINTS)
 def test_a_transaction_that_is_authorized_has_told_by_whom_and_one_with_a_vehicle_where(
     steps: list[str], start: frozenset[str], stop: frozenset[str]
@@ -54,4 +55,4 @@ def test_such_lives_come_to_charge_and_to_pause() -> None:
             flowed |= energy_flows(charge.state)
         return flowed and not energy_flows(charge.state) and charge.state.transaction is not None
 
-    assert len(find(STEPS, charges_and_pauses, settings=settings(max_examples=1_000))) >= 6
+    assert len(find(STEPS, charges_and_pauses, settings=examples(1_000))) >= 6

@@ -24,11 +24,10 @@ from pydantic import TypeAdapter
 from ocpp_handlers.translate import event_to_wire
 from station.model import EventType, TransactionEvent
 from tests.csms import Payload
+from tests.patience import PATIENCE_S
 from tests.walk import CARD
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 20.0
-"""no step of a test takes longer, on however busy a machine"""
 _LOOK_EVERY_S = 0.005
 _RATE = 60.0
 """virtual seconds per second"""

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from cryptography import x509
 from starlette.routing import Route
 
 from station.access.accounts import Role
+from station.web import tls
 from station.web.application import build
 from station.web.door.permissions import OTHERS, rule_for
+from tests.conformance.pki import Pki
+from tests.patience import PATIENCE_S
 from tests.walk import Walk, walking
 from tests.walks.visit import visiting
 
@@ -28,7 +34,7 @@ AWAY = {"X-Forwarded-For": "192.0.2.7"}
 async def away(walk: Walk, **more: Any) -> AsyncGenerator[httpx.AsyncClient]:
     """A browser or script that is not on the station's machine."""
     address = f"http://127.0.0.1:{walk.application.web.port}"
-    async with httpx.AsyncClient(base_url=address, timeout=20, trust_env=False, headers=AWAY, **more) as client:
+    async with httpx.AsyncClient(base_url=address, timeout=PATIENCE_S, trust_env=False, headers=AWAY, **more) as client:
         yield client
 
 
@@ -278,6 +284,24 @@ async def test_a_script_comes_in_with_a_bearer_token(tmp_path: Path) -> None:
             assert (await here.get("/metrics", headers=script)).status_code == 401
 
 
+async def test_the_tokens_that_a_script_makes_end_with_its_own(tmp_path: Path) -> None:
+    """A token of one day makes none of two years, nor one that outlives its revocation."""
+    async with walking(tmp_path) as walk, away(walk) as client:
+        await walk.accepted()
+        await give_password(walk, Role.OWNER)
+        secret = await walk.life.access.new_token("script", Role.OWNER, timedelta(days=1))
+        body = {"name": "backdoor", "role": "owner", "days": 730}
+        script = {"Authorization": f"Bearer {secret}"}
+        made = (await client.post("/api/access-tokens", json=body, headers=script)).json()
+        assert datetime.fromisoformat(made["expires_at"]) <= walk.application.clock.now() + timedelta(days=1)
+        child = {"Authorization": f"Bearer {made['token']}"}
+        assert (await client.get("/api/transactions", headers=child)).status_code == 200
+        await enter(client, "owner")
+        assert (await client.delete("/api/access-tokens/script")).status_code == 202
+        client.cookies.clear()
+        assert (await client.get("/api/transactions", headers=child)).status_code == 401
+
+
 async def test_nobody_replaces_the_access_token_of_a_greater_role_by_its_name(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk, away(walk) as client:
         await walk.accepted()
@@ -349,7 +373,7 @@ async def test_where_the_machine_itself_is_not_trusted_it_signs_in_like_anybody(
         await walk.accepted()
         await give_password(walk, Role.SERVICE)
         here = f"http://127.0.0.1:{walk.application.web.port}"
-        async with httpx.AsyncClient(base_url=here, timeout=20, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=here, timeout=PATIENCE_S, trust_env=False) as client:
             assert (await client.get("/metrics")).status_code == 401
             assert (await enter(client, "service")).status_code == 201
             assert (await client.get("/metrics")).status_code == 200
@@ -440,11 +464,80 @@ async def test_the_page_may_be_served_over_tls(tmp_path: Path) -> None:
         assert (tmp_path / "page.pem").stat().st_mode & 0o777 == 0o600
 
 
+async def shown_names(port: int) -> list[str]:
+    """The names and addresses in the certificate that the page shows."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+    secured: ssl.SSLObject = writer.get_extra_info("ssl_object")
+    der = secured.getpeercert(binary_form=True)
+    writer.close()
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        await writer.wait_closed()
+    assert der is not None
+    names = x509.load_der_x509_certificate(der).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return [str(one) for kind in (x509.DNSName, x509.IPAddress) for one in names.get_values_for_type(kind)]
+
+
+async def test_the_certificate_of_the_page_has_its_names_and_addresses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made anew for an address that it does not have, while the page is served, and kept otherwise."""
+    addresses = ["192.0.2.7", "2001:db8::7"]
+
+    def addresses_of(host: str) -> list[str]:
+        assert host == "127.0.0.1"  # where it listens
+        return list(addresses)
+
+    monkeypatch.setattr(tls, "addresses_of", addresses_of)
+    names = ["borne-test.local", "localhost", "station.example"]
+    async with walking(tmp_path, http={"tls": True, "names": ["station.example"]}) as walk:
+        await walk.accepted()
+        port = walk.application.web.port
+        assert await shown_names(port) == [*names, "127.0.0.1", "192.0.2.7", "2001:db8::7", "::1"]
+        made = (tmp_path / "page.pem").read_text(encoding="utf-8")
+        addresses.remove("2001:db8::7")
+        await walk.advance(300)
+        assert (tmp_path / "page.pem").read_text(encoding="utf-8") == made  # it has more than is needed
+        addresses[:] = ["192.0.2.8"]
+        async with asyncio.timeout(PATIENCE_S):
+            while "192.0.2.8" not in await shown_names(port):
+                await walk.advance(10)
+        assert await shown_names(port) == [*names, "127.0.0.1", "192.0.2.8", "::1"]
+        renewed = (tmp_path / "page.pem").read_text(encoding="utf-8")
+        assert renewed != made
+    addresses.clear()  # the network is not there yet when it starts again
+    async with walking(tmp_path, http={"tls": True, "names": ["station.example"]}) as walk:
+        await walk.accepted()
+        assert "192.0.2.8" in await shown_names(walk.application.web.port)
+    assert (tmp_path / "page.pem").read_text(encoding="utf-8") == renewed
+
+
+async def test_a_certificate_of_the_installation_that_is_renewed_is_shown_without_a_restart(tmp_path: Path) -> None:
+    """Not before its key is there too."""
+    pki = Pki(tmp_path)
+    old, new = pki.server(host="old.example"), pki.server(host="new.example")
+    certificate, key = pki.file("page-cert.pem", old.pem), pki.file("page-key.pem", old.key_pem)
+    http = {"tls": True, "certificate_file": str(certificate), "key_file": str(key)}
+    async with walking(tmp_path / "storage", http=http) as walk:
+        await walk.accepted()
+        port = walk.application.web.port
+        assert await shown_names(port) == ["old.example"]
+        certificate.write_text(new.pem, encoding="utf-8")
+        await walk.advance(100)
+        await asyncio.to_thread(lambda: None)  # whoever compares the files has done so
+        assert await shown_names(port) == ["old.example"]
+        key.write_text(new.key_pem, encoding="utf-8")
+        async with asyncio.timeout(PATIENCE_S):
+            while await shown_names(port) != ["new.example"]:
+                await walk.advance(10)
+
+
 async def test_the_page_is_served_over_tls_although_flash_memory_has_spoilt_its_key(tmp_path: Path) -> None:
     (tmp_path / "page.pem").write_text("-----BEGIN PRIVATE KEY-----\nx", encoding="utf-8")
     async with walking(tmp_path, http={"tls": True}) as walk:
         await walk.accepted()
         address = f"https://127.0.0.1:{walk.application.web.port}"
-        async with httpx.AsyncClient(base_url=address, trust_env=False, verify=False, timeout=5.0) as client:
+        async with httpx.AsyncClient(base_url=address, trust_env=False, verify=False, timeout=PATIENCE_S) as client:
             assert (await client.get("/healthz")).status_code == 200
     assert (tmp_path / "page.pem").stat().st_mode & 0o777 == 0o600

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from station.web.application import build
+from tests.patience import PATIENCE_S
 from tests.walk import CARD, walking
 from tests.walks.steps import event, variables
 from tests.walks.visit import TOKEN, visiting
@@ -102,7 +103,7 @@ async def test_events_are_told_as_they_happen(tmp_path: Path) -> None:
             await walk.plug()
             found: list[tuple[str, dict[str, Any]]] = []
             kind = ""
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 async for line in lines:
                     if line.startswith("event: "):
                         kind = line.removeprefix("event: ")

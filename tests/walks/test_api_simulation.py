@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.csms import running_csms
+from tests.patience import PATIENCE_S
 from tests.walk import configuration, powered, walking
 from tests.walks.steps import event, statuses, variables
 from tests.walks.visit import TOKEN, visiting
@@ -141,7 +142,7 @@ async def test_the_clock_moves_as_told_and_may_run_by_itself(tmp_path: Path) -> 
         told = await api.post("/api/sim/clock", {"advance_s": 3600}, status=200)
         assert told["monotonic_s"] == before + 3600
         assert (await api.post("/api/sim/clock", {"rate": 500}, status=200))["rate"] == 500
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await walk.application.clock.sleep(60)  # virtual: nobody moves this clock but its rate
         stopped = await api.post("/api/sim/clock", {"rate": 0}, status=200)
         assert (await api.get("/api/status"))["clock"]["monotonic_s"] == stopped["monotonic_s"]

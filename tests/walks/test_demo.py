@@ -9,7 +9,6 @@ import os
 import re
 import signal
 import sys
-import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -17,6 +16,8 @@ from pathlib import Path
 import pytest
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
+
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,7 +47,7 @@ async def borne(*arguments: str) -> AsyncGenerator[Process]:
 async def line(process: Process, pattern: str) -> re.Match[str]:
     """The next line of its output that matches."""
     assert process.stdout is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while text := (await process.stdout.readline()).decode():
             if found := re.search(pattern, text):
                 return found
@@ -62,13 +63,12 @@ def figures(output: str) -> dict[str, str]:
     return {title: value for title, value, *_ in columns}
 
 
-@pytest.mark.timeout(90)
 async def test_one_charge_with_kettle_oven_and_network_cut_is_billed_to_the_watt_hour_within_a_minute() -> None:
-    began_s = time.monotonic()
     async with borne("demo", "--once") as process:
         told, complained = (text.decode() for text in await process.communicate())
     assert (process.returncode, complained) == (0, ""), told
-    assert time.monotonic() - began_s < 60.0
+    *_, last_s = map(float, re.findall(r"^ *([\d.]+) s  ", told, re.MULTILINE))
+    assert 30.0 < last_s < 60.0  # its own clock: how long the machine takes to start it does not count
     shown = figures(told)
     register_wh = float(shown["energy by the register"].removesuffix(" Wh"))
     assert register_wh > 20.0
@@ -91,7 +91,7 @@ async def test_ctrl_c_ends_the_demonstration_in_order() -> None:
         await line(process, "EVSE 1 Charging")
         process.send_signal(signal.SIGINT)
         await line(process, "Stopped in order")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             assert await process.wait() == 0
 
 
@@ -99,7 +99,7 @@ async def test_one_charge_that_is_interrupted_has_not_agreed() -> None:
     async with borne("demo", "--once") as process:
         await line(process, "A car comes")
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             assert await process.wait() == 1
 
 
@@ -114,5 +114,5 @@ async def test_the_csms_alone_answers_a_station_shows_the_frames_and_ends_with_c
         await line(process, r"OTHER-1 → \[2, \"1\", \"BootNotification\"")
         await line(process, r"OTHER-1 ← \[3,")
         process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             assert await process.wait() == 0

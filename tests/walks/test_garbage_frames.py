@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.csms import Csms
+from tests.examples import examples
 from tests.hostile import charging, variable
 
 
@@ -160,9 +161,7 @@ def _encodable(frame: str | bytes) -> bool:
 
 
 @settings(
-    max_examples=6,
-    deadline=None,
-    derandomize=True,
+    examples(6),
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -14,6 +14,7 @@ from station.ports import VendorAnswer
 from station.tokens.admission import TokenOutcome
 from tests.csms import NEVER, Refuse
 from tests.hostile import HostileCsms, charging, variable
+from tests.patience import PATIENCE_S
 from tests.walk import OTHER_CARD, walking
 
 # One at a time (part 4 §4.1.1, GEN.FR.01)
@@ -204,7 +205,7 @@ async def test_with_the_close_frame_the_link_is_down_though_tcp_stands(tmp_path:
         assert not walk.stack.connected
         assert not walk.stack.link.online
         outcome = walk.life.station.present(OTHER_CARD, 1)
-        async with asyncio.timeout(10):  # the closing is real, and virtual time must not run ahead of it
+        async with asyncio.timeout(PATIENCE_S):  # the closing is real, and virtual time must not run ahead of it
             assert await outcome is TokenOutcome.REJECTED
         server.transport.resume_reading()
         async with asyncio.timeout(60):

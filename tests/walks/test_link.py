@@ -30,6 +30,7 @@ from station.logs.setup import FRAMES, setup
 from station.network import NetworkProfile
 from station.security.certificates import TlsMaterial
 from tests.csms import Csms, running_csms
+from tests.patience import PATIENCE_S
 from tests.walk import Walk, configuration, powered, walking
 
 PASSWORD = "correct-horse-battery-staple"
@@ -314,7 +315,7 @@ class BareCsms:
         self._send([2, "1", "SetVariables", {"setVariableData": [item]}])
         answer = self._answers["1"]
         self._flush()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             return str((await answer)["setVariableResult"][0]["attributeStatus"])
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from energy.grid import GridSample, Tariff
 from station.settings import Settings
+from tests.patience import PATIENCE_S
 from tests.walk import Walk, walking
 from tests.walks.visit import visiting
 
@@ -39,7 +40,7 @@ async def broker(folder: Path, port: int) -> AsyncGenerator[None]:
         str(_BROKER), "-c", str(file), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
     )
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 with contextlib.suppress(OSError):
                     _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -88,13 +89,13 @@ class Peer:
 
 async def until(walk: Walk, what: Callable[[], object]) -> None:
     """The broker's time is real, the station's is not."""
-    for _ in range(400):
-        await walk.advance(0.1)
-        await asyncio.sleep(0.02)
-        with contextlib.suppress(KeyError):
-            if what():
-                return
-    pytest.fail("it did not come true")
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            await walk.advance(0.1)
+            await asyncio.sleep(0.02)
+            with contextlib.suppress(KeyError):
+                if what():
+                    return
 
 
 @contextlib.asynccontextmanager
@@ -308,7 +309,7 @@ async def test_a_station_that_is_stopped_says_that_it_is_not_online_any_more(tmp
         async with walking(tmp_path, mqtt={"host": "127.0.0.1", "port": port}) as walk:
             await walk.accepted()
             await until(walk, lambda: peer.heard["online"] == "true")
-        async with aiomqtt.Client("127.0.0.1", port) as late, asyncio.timeout(3):
+        async with aiomqtt.Client("127.0.0.1", port) as late, asyncio.timeout(PATIENCE_S):
             await late.subscribe(f"{ROOT}/online")
             assert (await anext(late.messages)).payload == b"false"
 

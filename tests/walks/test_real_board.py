@@ -22,8 +22,7 @@ from station.program import Program
 from station.simulation.meter_server import ServedMeter, TcpFraming, TcpMeterServer
 from tests import fakes
 from tests.linux_double import CONTACTOR, FLAP, LOCKED, Bench
-
-_PATIENCE_S = 20.0
+from tests.patience import PATIENCE_S
 
 
 class Station:
@@ -35,7 +34,7 @@ class Station:
 
     async def until(self, what: Callable[[], object]) -> None:
         """Wait, in real time, until something is true."""
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S):
             while not what():  # noqa: ASYNC110 - of a bench with real time there is nothing to wait on
                 await asyncio.sleep(0.02)
 
@@ -115,7 +114,7 @@ async def test_there_is_no_simulated_world_around_a_real_board(tmp_path: Path, m
         with pytest.raises(TypeError, match="the hardware is real"):
             _ = program.world
         address = f"http://127.0.0.1:{program.web.port}"
-        async with httpx.AsyncClient(base_url=address, timeout=20, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=address, timeout=PATIENCE_S, trust_env=False) as client:
             status = (await client.get("/api/status")).json()
             assert status["clock"]["rate"] == 1.0
             assert (await client.post("/api/sim/evses/1/plug", json={})).status_code == 404

@@ -16,7 +16,8 @@ from tests.csms import NEVER, Csms, running_csms
 from tests.walk import walking
 from tests.walks.station_process import ROOT, StationProcess, until
 
-STOPS_WITHIN_S = 5.0
+STOPS_WITHIN_S = 25.0
+"""on a busy machine; one that waits for an answer of the CSMS, which comes never here, needs 30 s"""
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from starlette.responses import PlainTextResponse
 
 from station.web.server import WebServer
+from tests.patience import PATIENCE_S
 
 _ESTABLISHED, _KEEPALIVE = "01", "02"
 
@@ -26,8 +27,8 @@ async def test_a_phone_that_vanishes_before_it_has_asked_for_anything_is_found_o
     """Browsers connect in advance, and no server waits for a request with a clock in hand."""
     server = WebServer("127.0.0.1", 0)
     server.bind()
-    serving = asyncio.create_task(server.run(lambda: PlainTextResponse("ok"), lambda: None))
-    async with asyncio.timeout(20):
+    serving = asyncio.create_task(server.run(lambda: PlainTextResponse("ok"), None))
+    async with asyncio.timeout(PATIENCE_S):
         _, phone = await asyncio.open_connection("127.0.0.1", server.port)
         while (timer := _timer(server.port)) is None:  # noqa: ASYNC110 - the kernel tells nobody
             await asyncio.sleep(0.01)

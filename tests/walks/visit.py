@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from tests.patience import PATIENCE_S
 from tests.walk import CARD, Walk
 
 TOKEN = {"id_token": CARD.value, "type": CARD.type}
@@ -58,5 +59,5 @@ class Api:
 async def visiting(walk: Walk) -> AsyncGenerator[Api]:
     """A client of the walk's own HTTP port."""
     address = f"http://127.0.0.1:{walk.application.web.port}"
-    async with httpx.AsyncClient(base_url=address, timeout=20, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=address, timeout=PATIENCE_S, trust_env=False) as client:
         yield Api(walk, client)

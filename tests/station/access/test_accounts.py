@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +15,7 @@ from hypothesis import strategies as st
 
 from station.access import passwords
 from station.access.accounts import ACCOUNTS, Accounts, Role
-from station.access.sessions import AccessToken, AccessTokens, Sessions
+from station.access.sessions import AccessTokens, Sessions
 from station.access.sign_in_guard import SignInGuard
 from station.records.database import open_database
 from station.records.fact_store import FactStore
@@ -215,8 +219,8 @@ async def test_an_access_token_outlives_the_program_until_it_expires_or_is_revok
     async with open_database(tmp_path / "db", clock) as database:
         facts = FactStore(database, "access-token")
         tokens = AccessTokens(facts, clock)
-        secret = await tokens.add("prometheus", AccessToken(Role.DRIVER, clock.now() + timedelta(days=1)))
-        gone = await tokens.add("old script", AccessToken(Role.OWNER, clock.now() + timedelta(days=1)))
+        secret = await tokens.add("prometheus", Role.DRIVER, clock.now() + timedelta(days=1))
+        gone = await tokens.add("old script", Role.OWNER, clock.now() + timedelta(days=1))
         assert await tokens.revoke("old script")
         assert not await tokens.revoke("old script")
         again = AccessTokens(facts, clock)
@@ -229,3 +233,98 @@ async def test_an_access_token_outlives_the_program_until_it_expires_or_is_revok
         clock.adjust(timedelta(days=1))
         assert again.find(secret) is None
         assert secret not in str(await facts.load())
+
+
+@pytest.fixture
+async def access_tokens(tmp_path: Path) -> AsyncGenerator[AccessTokens]:
+    clock = VirtualClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        yield AccessTokens(FactStore(database, "access-token"), clock)
+
+
+async def _chain(tokens: AccessTokens) -> list[str]:
+    """Three tokens, each made by the one before; they ask for 1, 730 and 2 days. Returns their secrets."""
+    now, made = VirtualClock().now(), list[str]()
+    for name, days in (("parent", 1), ("child", 730), ("grandchild", 2)):
+        maker = tokens.find(made[-1]) if made else None
+        made.append(await tokens.add(name, Role.OWNER, now + timedelta(days=days), maker=maker))
+    return made
+
+
+async def test_a_token_that_a_token_made_does_not_outlast_it(access_tokens: AccessTokens) -> None:
+    await _chain(access_tokens)
+    parent, *made = (access_tokens.all()[name].expires_at for name in ("parent", "child", "grandchild"))
+    assert made == [parent, parent]
+    assert parent <= VirtualClock().now() + timedelta(days=1)
+
+
+async def test_the_tokens_that_a_token_made_end_with_its_revocation(access_tokens: AccessTokens) -> None:
+    _, child, grandchild = await _chain(access_tokens)
+    other = await access_tokens.add("other", Role.OWNER, VirtualClock().now() + timedelta(days=9))
+    await access_tokens.revoke("parent")
+    assert [access_tokens.find(child), access_tokens.find(grandchild)] == [None, None]
+    assert access_tokens.find(other) is not None
+
+
+async def test_the_tokens_that_a_token_made_end_when_another_takes_its_name(access_tokens: AccessTokens) -> None:
+    _, child, grandchild = await _chain(access_tokens)
+    await access_tokens.add("parent", Role.OWNER, VirtualClock().now() + timedelta(days=9))
+    assert [access_tokens.find(child), access_tokens.find(grandchild)] == [None, None]
+    assert list(access_tokens.all()) == ["parent"]
+
+
+async def test_a_token_in_its_own_place_remains_the_child_of_its_maker(access_tokens: AccessTokens) -> None:
+    _, child, grandchild = await _chain(access_tokens)
+    later = VirtualClock().now() + timedelta(days=9)
+    again = await access_tokens.add("child", Role.OWNER, later, maker=access_tokens.find(child))
+    assert access_tokens.find(grandchild) is None
+    found = access_tokens.find(again)
+    assert found is not None
+    assert found.expires_at < later
+    await access_tokens.revoke("parent")
+    assert access_tokens.find(again) is None
+
+
+@pytest.mark.parametrize("name", ["parent", "child"])
+async def test_a_token_cannot_take_the_place_of_one_that_made_it(access_tokens: AccessTokens, name: str) -> None:
+    made = await _chain(access_tokens)
+    with pytest.raises(ValueError, match="cannot replace the one that made it"):
+        await access_tokens.add(name, Role.OWNER, VirtualClock().now(), maker=access_tokens.find(made[-1]))
+    assert all(access_tokens.find(secret) is not None for secret in made)
+
+
+async def test_a_token_that_has_ended_makes_none(access_tokens: AccessTokens) -> None:
+    parent, *_ = await _chain(access_tokens)
+    maker = access_tokens.find(parent)
+    making = asyncio.gather(
+        access_tokens.revoke("parent"),
+        access_tokens.add("late", Role.OWNER, VirtualClock().now() + timedelta(days=9), maker=maker),
+        return_exceptions=True,
+    )
+    assert "has ended" in str((await making)[1])
+    assert access_tokens.all() == {}
+
+
+async def test_a_power_cut_between_the_ends_of_a_token_and_its_children_leaves_none(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        facts = FactStore(database, "access-token")
+        secrets = await _chain(AccessTokens(facts, clock))
+        await facts.save("parent", "")  # all that revoking has written
+        again = AccessTokens(facts, clock)
+        await again.load()
+        assert [again.find(secret) for secret in secrets] == [None, None, None]
+
+
+async def test_a_token_of_the_first_version_is_still_good(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        facts = FactStore(database, "access-token")
+        digest = hashlib.sha256(b"borne_old").hexdigest()
+        kept = {"digest": digest, "role": 2, "expires_at": (clock.now() + timedelta(days=1)).isoformat()}
+        await facts.save("old", json.dumps(kept))
+        tokens = AccessTokens(facts, clock)
+        await tokens.load()
+        found = tokens.find("borne_old")
+        assert found is not None
+        assert (found.role, found.parent) == (Role.OWNER, None)

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from metering import ocmf
@@ -19,6 +19,7 @@ from station.billing.price import Bill, PriceList
 from station.model import PilotState
 from station.records.recovery import end_open_transactions
 from tests import fakes
+from tests.examples import examples
 from tests.station.desk import Desk, keeping
 from tests.station.post import post
 
@@ -78,7 +79,7 @@ SPANS = st.builds(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(spans=st.lists(SPANS, min_size=1, max_size=4))
 async def test_no_jump_of_the_clock_changes_what_is_billed(
     tmp_path_factory: pytest.TempPathFactory, spans: list[Span]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from station.commissioning.site_settings import SettingsRefusedError, SiteSettings
 from station.configuration.example import EXAMPLE
 from station.configuration.installation_file import Configuration
+from tests.examples import examples
 from tests.walk import configuration
 
 GRID: dict[str, Any] = {
@@ -104,7 +105,7 @@ def test_the_environment_outweighs_what_is_entered(tmp_path: Path) -> None:
 
 
 # a busy machine proves nothing
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@settings(examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(st.binary(max_size=60), st.sampled_from([b"[]", b"{}x", b'{"grid": {"phases": 7}}', b'{"a": 1}'])))
 def test_a_file_that_cannot_be_used_is_set_aside_and_the_station_starts(tmp_path: Path, content: bytes) -> None:
     logging.disable(logging.CRITICAL)

@@ -8,7 +8,7 @@ from itertools import count
 from typing import cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from station.configuration.document import KeyPath
@@ -97,7 +97,6 @@ def _paths(value: object, path: KeyPath = ()) -> Iterator[tuple[KeyPath, object]
             yield from _paths(inner, (*path, index))
 
 
-@settings(deadline=None)  # a busy machine proves nothing
 @given(st.data())
 def test_every_key_and_entry_is_found_on_the_line_where_it_is_written(data: st.DataObject) -> None:
     text = _Writer(data).document()

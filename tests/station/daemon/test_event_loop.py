@@ -12,6 +12,7 @@ import pytest
 
 from station import app
 from station.daemon.event_loop import StationLoop
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from station.configuration.installation_file import Configuration
@@ -26,7 +27,7 @@ async def test_a_name_server_that_is_gone_keeps_no_thread_from_those_who_measure
     gone = threading.Event()
 
     def look_up(*question: object) -> list[object]:
-        gone.wait(20.0)
+        gone.wait(2 * PATIENCE_S)
         return list(question)
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
@@ -39,7 +40,7 @@ async def test_a_name_server_that_is_gone_keeps_no_thread_from_those_who_measure
             asking.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await asking
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(PATIENCE_S):
             await asyncio.to_thread(lambda: None)
         return sum(thread.name == "look-up of meter.local" for thread in threading.enumerate())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from energy.charging_profile import ChargingLimitSource, ChargingProfile, Kind, Period, Purpose, RateUnit, Schedule
@@ -16,6 +16,7 @@ from energy.sharing import Policy
 from metering.reading import UNKNOWN, Phases
 from station.limits.expected_schedule import site_of
 from tests import fakes
+from tests.examples import examples
 
 FLOORED_A = 0.3
 """the controller cuts each limit to a tenth of an ampere, a schedule only what it tells"""
@@ -82,7 +83,7 @@ demands = st.integers(1, 4).flatmap(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     demands,
     st.sampled_from(Policy),

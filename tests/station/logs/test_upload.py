@@ -22,6 +22,7 @@ from station.security.security_events import SecurityEvents, SecurityEventType
 from station.simulation.clock import VirtualClock
 from station.web.host import Host
 from tests.fakes import clock
+from tests.patience import PATIENCE_S
 
 
 class Desk:
@@ -47,7 +48,7 @@ class Desk:
 
     async def idle(self) -> None:
         """Let time pass until nothing is being uploaded and the CSMS has heard so."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while self.uploads.uploading is not None or self.told[-1][1] is UploadStatus.UPLOADING:
                 await self.clock.advance(5.0)
                 await asyncio.sleep(0.01)
@@ -95,7 +96,7 @@ async def test_logs_that_were_cancelled_while_they_were_written_do_not_pile_up(
         order = desk.order(number)
         desk.uploads.accept(order)  # which cancels the one before
         order.answered.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await writing.wait()
         writing.clear()
     await desk.idle()

@@ -13,13 +13,14 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
 from metering.transparency import Enclosed, container
 from station.cli import commands
 from station.metrology.verify import UnreadableError, check
+from tests.examples import examples
 from tests.shared import SHARED
 
 SAMPLES = SHARED / "meters" / "samples" / "ocmf"
@@ -389,7 +390,7 @@ def test_the_hash_is_the_one_that_the_algorithm_names(tmp_path: Path, name: str,
     st.integers(0, len(PAYLOAD) - 1),
     st.sampled_from(["whole", "tampered", "other key"]),
 )
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_another_verifier_comes_to_the_same_verdict(
     tmp_path_factory: pytest.TempPathFactory, curve: type[ec.EllipticCurve], secret: int, place: int, case: str
 ) -> None:
@@ -494,7 +495,7 @@ def test_a_terminal_is_not_told_what_a_record_wants_it_told(tmp_path: Path) -> N
 
 
 @given(st.binary(max_size=300), st.integers(0, 600), st.integers(0, 4))
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_any_bytes_are_judged_or_refused(
     tmp_path_factory: pytest.TempPathFactory, noise: bytes, place: int, gone: int
 ) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from station.records.database import Database, StorageError, open_database
 from tests import fakes
+from tests.patience import PATIENCE_S
 
 WRITE = "INSERT INTO facts (name, value) VALUES (?, ?)"
 
@@ -196,7 +197,7 @@ def test_a_file_system_without_room_loses_nothing_that_was_acknowledged(tmp_path
         [sys.executable, "-c", _FULL_FILE_SYSTEM, str(tmp_path / "db")],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -235,7 +236,7 @@ def test_it_opens_on_a_full_disk_with_what_is_on_record(tmp_path: Path) -> None:
         [sys.executable, "-c", _FULL_BEFORE_THE_START, str(tmp_path / "db")],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -18,6 +18,7 @@ from station.records.database import StorageError, open_database
 from station.records.fact_store import FactStore
 from station.records.kept_cables import KeptCables
 from tests import fakes
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from station.evse import Evse
@@ -55,7 +56,7 @@ async def running(socket: Socket, facts: FactStore, *, gone: bool = False) -> As
 
 
 async def kept(facts: FactStore, count: int) -> None:
-    async with asyncio.timeout(30.0):
+    async with asyncio.timeout(PATIENCE_S):
         while len(await facts.load()) != count:  # noqa: ASYNC110 - the disk tells nobody
             await asyncio.sleep(0.001)
 

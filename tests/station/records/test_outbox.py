@@ -16,6 +16,7 @@ from station.model import ChargingState, EventType, EvseRef, IdToken, StoppedRea
 from station.records.database import Database, StorageError, open_database
 from station.records.outbox import Outbox, Queued
 from tests import fakes
+from tests.patience import PATIENCE_S
 
 VALUE = MeterValue(
     fakes.NOON,
@@ -220,7 +221,7 @@ async def test_whoever_waits_is_woken_by_an_append(tmp_path: Path) -> None:
         await asyncio.sleep(0)
         assert not waiting.done()
         await outbox.append(fakes.event())
-        await asyncio.wait_for(waiting, 5)
+        await asyncio.wait_for(waiting, PATIENCE_S)
         assert await outbox.oldest() is not None
 
 
@@ -230,7 +231,7 @@ async def test_an_append_between_the_question_and_the_wait_is_not_slept_through(
         await asyncio.sleep(0)
         await outbox.append(fakes.event())
         assert await asking is None
-        await asyncio.wait_for(outbox.wait(), 5)
+        await asyncio.wait_for(outbox.wait(), PATIENCE_S)
         assert await outbox.oldest() is not None
 
 

@@ -12,6 +12,7 @@ from station.records.database import Database, StorageError, open_database
 from station.security import security_events
 from station.security.security_events import SecurityEvents, SecurityEventType
 from tests import fakes
+from tests.patience import PATIENCE_S
 
 CRITICAL = SecurityEventType.STARTUP_OF_THE_DEVICE
 NOT_CRITICAL = SecurityEventType.INVALID_MESSAGES
@@ -113,7 +114,7 @@ async def test_whoever_waits_is_told_of_a_new_event(tmp_path: Path) -> None:
         await asyncio.sleep(0)
         assert not waiting.done()
         await events.report(CRITICAL)
-        await asyncio.wait_for(waiting, 30)
+        await asyncio.wait_for(waiting, PATIENCE_S)
 
 
 async def test_an_event_whose_answer_the_disk_does_not_note_keeps_no_other_waiting(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from station.transfer import file_transfer
 from station.transfer.file_transfer import Failure, Location, TransferError, download, upload
 from tests.conformance.pki import Pki
 from tests.file_server import FileServer, serving
+from tests.patience import PATIENCE_S
 from tests.transfer_servers import ftp_server, sftp_server
 
 CONTENT = bytes(range(256)) * 4096
@@ -387,13 +388,13 @@ async def test_a_transfer_is_cancelled_at_once(source: Path, scheme: str) -> Non
     reached = asyncio.Event()
     async with saying(b"", reached) as port:
         bringing = asyncio.create_task(bring(source, f"{scheme}://127.0.0.1:{port}/x"))
-        async with asyncio.timeout(20.0):
+        async with asyncio.timeout(PATIENCE_S):
             await reached.wait()
         began_s = time.monotonic()
         bringing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await bringing
-        assert time.monotonic() - began_s < 10.0  # whoever waits for the server waits for 30 s
+        assert time.monotonic() - began_s < 25.0  # whoever waits for the server waits for 30 s
 
 
 async def test_a_server_that_speaks_nonsense_is_a_bad_message(source: Path) -> None:
