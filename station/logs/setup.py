@@ -21,7 +21,7 @@ _TALKATIVE: Final = (
     ("ocpp", logging.WARNING),  # at INFO it writes whole messages, passwords in SetVariables included
     ("aiosqlite", logging.INFO),  # at DEBUG it writes every statement
     ("asyncio", logging.INFO),
-    ("uvicorn", logging.WARNING),  # at INFO it tells its process number
+    ("uvicorn", logging.ERROR),  # at WARNING it has a line for each request that is no HTTP
     ("httpx", logging.WARNING),  # at INFO it writes whole URLs, signatures in them included
     ("httpcore", logging.INFO),  # at DEBUG it writes headers
     ("asyncssh", logging.WARNING),  # at INFO it tells users

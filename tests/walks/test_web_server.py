@@ -8,6 +8,7 @@ from pathlib import Path
 
 from starlette.responses import PlainTextResponse
 
+from station.web.connection_limits import connection_limits
 from station.web.server import WebServer
 
 _ESTABLISHED, _KEEPALIVE = "01", "02"
@@ -24,7 +25,7 @@ def _timer(port: int) -> str | None:
 
 async def test_a_phone_that_vanishes_before_it_has_asked_for_anything_is_found_out() -> None:
     """Browsers connect in advance, and no server waits for a request with a clock in hand."""
-    server = WebServer("127.0.0.1", 0)
+    server = WebServer("127.0.0.1", 0, connection_limits(tls=False))
     server.bind()
     serving = asyncio.create_task(server.run(lambda: PlainTextResponse("ok"), lambda: None))
     async with asyncio.timeout(20):
