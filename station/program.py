@@ -176,6 +176,8 @@ class Program:
             StartError: its port or its storage cannot be had.
         """
         async with contextlib.AsyncExitStack() as stack:
+            if self._manager is not None:
+                stack.callback(self._manager.close)
             await self.site.start()
             stack.push_async_callback(self.site.stop)
             self._listen()
