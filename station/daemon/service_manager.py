@@ -47,7 +47,7 @@ class ServiceManager:
             _log.warning("the service manager cannot be told %s: %s", assignments[0], error.strerror)
 
     def close(self) -> None:
-        """Give its socket back."""
+        """Close the socket."""
         self._wire.close()
 
 

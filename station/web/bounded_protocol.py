@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
     from station.web.connection_limits import ConnectionLimits
     from station.web.open_connections import ConnectionPlace
+
+
+_MOST_PIPELINED: Final = 16 * 1024
+"""bytes of further requests that wait for the answer to the present one, which may be a stream without end"""
 
 
 class _Step(Enum):
@@ -76,9 +80,13 @@ class BoundedProtocol(H11Protocol):
             self._abort("no room for its request")
             return
         super().data_received(data)
-        if self._step() is _Step.REFUSED_BODY:  # uvicorn drops the rest of it
+        step = self._step()
+        if step is _Step.REFUSED_BODY:  # uvicorn drops the rest of it
             self._received = 0
             self._place.hold(0)
+        if step is None and len(self.conn.trailing_data[0]) > _MOST_PIPELINED:
+            self._abort("it sends more requests than are answered")
+            return
         self._watch()
 
     def on_response_complete(self) -> None:

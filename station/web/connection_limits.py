@@ -30,7 +30,7 @@ class ConnectionLimits:
     per_source: int
     """connections of one other machine"""
     unfinished_bytes: int = 8 * LARGEST_BODY
-    """bytes received for requests that are not answered yet, of all connections together"""
+    """bytes received for requests that are not answered yet, of all other machines together; as many of this one"""
     first_byte_s: float = 10.0
     """from the connection to the first byte of its first request; as long for a TLS handshake"""
     head_s: float = 10.0

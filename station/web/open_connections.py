@@ -32,7 +32,7 @@ class ConnectionPlace:
 
     def hold(self, size: int) -> bool:
         """Set how many bytes of an unanswered request this connection keeps in memory. False: there is no room."""
-        if not self._connections.add_bytes(size - self._bytes):
+        if not self._connections.add_bytes(self.source, size - self._bytes):
             return False
         self._bytes = size
         return True
@@ -55,7 +55,8 @@ class OpenConnections:
     def __init__(self, limits: ConnectionLimits, now_s: Callable[[], float]) -> None:
         self._limits = limits
         self._by_source: Counter[str] = Counter()
-        self._bytes = 0
+        self._bytes = {True: 0, False: 0}
+        """of this machine, and of all others"""
         self.log = RefusalLog(now_s)
 
     def admit(self, address: str) -> ConnectionPlace | None:
@@ -83,11 +84,15 @@ class OpenConnections:
         if self._by_source[source] <= 0:
             del self._by_source[source]
 
-    def add_bytes(self, size: int) -> bool:
-        """Count bytes of unanswered requests; negative: they are gone. False: there is no room for so many."""
-        if size > 0 and self._bytes + size > self._limits.unfinished_bytes:
+    def add_bytes(self, source: str, size: int) -> bool:
+        """Count bytes of unanswered requests; negative: they are gone. False: there is no room for so many.
+
+        This machine has as much room of its own as all others have together.
+        """
+        is_loopback = source in _LOOPBACK
+        if size > 0 and self._bytes[is_loopback] + size > self._limits.unfinished_bytes:
             return False
-        self._bytes += size
+        self._bytes[is_loopback] += size
         return True
 
 

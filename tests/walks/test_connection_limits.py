@@ -218,23 +218,44 @@ async def test_unfinished_requests_share_a_bounded_memory(tmp_path: Path, caplog
         await application(scope, counted, send)
 
     async with serving(tmp_path, limits, build=counting) as page:
-        peers = [await page.connect() for _ in range(2)]
+        peers = [await page.connect("127.0.0.2") for _ in range(2)]
         for _, writer in peers:
             writer.write(POST % 250_000 + b"x" * 240_000)
             await writer.drain()
         while received < 480_000:  # noqa: ASYNC110 - counted at the other end
             await asyncio.sleep(0.01)
-        third = await page.connect()
+        third = await page.connect("127.0.0.2")
         third[1].write(POST % 250_000 + b"x" * 240_000)
         assert await ended(third) == b""
         assert "no room for its request" in caplog.text
-        assert b"200 OK" in await page.ask(), "a small one has room"
+        assert b"200 OK" in await page.ask("127.0.0.3"), "a small one has room"
+        own = await page.connect()
+        own[1].write(POST % 250_000 + b"x" * 250_000)
+        assert b"250000" in await own[0].read(1000), "this machine has its own"
         for reader, writer in peers:
             writer.write(b"x" * 10_000)
             assert b"250000" in await reader.read(1000)
-        fourth = await page.connect()
+        fourth = await page.connect("127.0.0.2")
         fourth[1].write(POST % 250_000 + b"x" * 250_000)
         assert b"250000" in await fourth[0].read(1000), "what is answered needs no memory any more"
+
+
+async def test_nobody_piles_requests_up_behind_an_answer_that_does_not_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def endless(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async with serving(tmp_path, PATIENT, build=endless) as page:
+        reader, writer = await page.connect()
+        writer.write(GET)
+        await reader.readuntil(b"first")
+        writer.write(GET * 10_000)
+        await ended((reader, writer))
+    assert "it sends more requests than are answered" in caplog.text
 
 
 async def test_without_a_free_descriptor_accepting_pauses(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
