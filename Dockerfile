@@ -2,12 +2,12 @@
 FROM python:3.13-slim
 WORKDIR /app
 COPY requirements.lock pyproject.toml README.md ./
-RUN pip install --no-cache-dir -r requirements.lock
+RUN pip install --no-cache-dir --require-hashes -r requirements.lock
 COPY metering metering
 COPY energy energy
 COPY station station
 COPY ocpp_handlers ocpp_handlers
-RUN pip install --no-cache-dir --no-deps . && useradd --system --create-home borne \
+RUN pip install --no-cache-dir --no-build-isolation --no-deps . && useradd --system --create-home borne \
     && install -d -o borne /home/borne/records /home/borne/register
 USER borne
 WORKDIR /home/borne

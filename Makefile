@@ -4,7 +4,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test fuzz explore conformance-report check bench replay lock clean
+# Installs nothing that is not the very file that the lock names.
+INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes
+# For every Python from 3.11 on; without any address, so that every index serves.
+COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile -q --universal --python-version 3.11 \
+	--generate-hashes --extra build pyproject.toml
+LOWEST := $(VENV)/lowest
+# What others can reach from outside: the page, the API, TLS, certificates, passwords.
+SECURITY_TESTS := tests/station/access tests/station/security $(addprefix tests/walks/test_, \
+	access.py api.py connection_limits.py hostile_requests.py nonsense.py revocation.py security.py tls.py web_server.py)
+
+.PHONY: demo test fuzz explore conformance-report check lowest bench replay lock clean
 
 demo: $(VENV)/.ready
 	$(BIN)/borne demo $(ARGS)
@@ -31,6 +41,10 @@ check: $(VENV)/.ready-dev
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
+# The security tests with the lowest versions that pyproject.toml allows.
+lowest: $(LOWEST)/.ready
+	$(LOWEST)/bin/pytest -q -n auto -p no:cacheprovider $(SECURITY_TESTS) $(ARGS)
+
 bench: $(VENV)/.ready-dev
 	$(BIN)/python -m bench $(ARGS)
 
@@ -38,22 +52,28 @@ bench: $(VENV)/.ready-dev
 replay: $(VENV)/.ready-dev
 	$(BIN)/python -m bench.replay $(ARGS)
 
-# Pins what pyproject.toml asks for; without any address, so that every index serves.
+# Pins what pyproject.toml asks for, with the hashes of all files that an index may give for it.
 lock: $(VENV)/.ready-dev
-	$(BIN)/pip-compile -q --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --strip-extras -o requirements.lock pyproject.toml
-	$(BIN)/pip-compile -q --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --strip-extras --extra dev --allow-unsafe -o requirements-dev.lock pyproject.toml
+	$(COMPILE) -o requirements.lock
+	$(COMPILE) --extra test --extra dev -o requirements-dev.lock
+	$(COMPILE) --extra test --resolution lowest-direct --upgrade -o requirements-lowest.lock
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed")'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.ready: requirements.lock pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -e .
+	$(INSTALL) -r requirements.lock
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
 	touch $@
 
 $(VENV)/.ready-dev: requirements-dev.lock $(VENV)/.ready
-	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-dev.lock
+	$(INSTALL) -r requirements-dev.lock
+	touch $@
+
+$(LOWEST)/.ready: requirements-lowest.lock $(VENV)/.ready-dev
+	$(BIN)/uv venv -q --clear --python $(BIN)/python $(LOWEST)
+	$(BIN)/uv pip sync -q --require-hashes --python $(LOWEST)/bin/python requirements-lowest.lock
 	touch $@
 
 clean:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import logging
 import os
 import signal
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from station.daemon.supervision import keep_running
 from station.feed import Feed
 from station.model import BootReason
 from station.records.database import StorageError
+from station.web.connection_limits import connection_limits
 from station.web.server import WebServer
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from station.simulation.world import World
     from station.site import Site
     from station.web.tls import PageTls
+
+_log = logging.getLogger(__name__)
 
 _RENEWED_S: Final = 60.0
 """a life that has not ended for the next one after this time does not"""
@@ -65,7 +69,7 @@ class Program:
         self.feed = Feed()
         self.life: Life | None = None
         port = configuration.http.port if http_port is None else http_port
-        self.web = WebServer(configuration.http.host, port)
+        self.web = WebServer(configuration.http.host, port, connection_limits(tls=configuration.http.tls))
         self._stopped = asyncio.Event()
         self._power_on = asyncio.Event()
         self._power_on.set()
@@ -172,6 +176,8 @@ class Program:
             StartError: its port or its storage cannot be had.
         """
         async with contextlib.AsyncExitStack() as stack:
+            if self._manager is not None:
+                stack.callback(self._manager.close)
             await self.site.start()
             stack.push_async_callback(self.site.stop)
             self._listen()
@@ -189,15 +195,17 @@ class Program:
             if self._manager is not None:
                 heart = asyncio.create_task(self._beat(self._manager), name="heartbeat")
                 stack.push_async_callback(_end_task, heart)
+            if ready_file is not None:
+                announcement = asyncio.create_task(self._announce(ready_file), name="ready file")
+                stack.push_async_callback(_end_task, announcement)
             while not self._stopped.is_set():
-                await self._live(ready_file)
-                ready_file = None
+                await self._live()
                 await _first(self._stopped, self._power_on)
                 if not self._stopped.is_set():
                     gc.unfreeze()  # else the life that has ended would never be collected
                     gc.collect()
 
-    async def _live(self, ready_file: Path | None) -> None:
+    async def _live(self) -> None:
         """One life: until the program stops, or the power is lost."""
         self._power_lost.clear()
         self._rebooting.clear()
@@ -211,8 +219,6 @@ class Program:
             gc.freeze()  # what a start makes lives as long as the program
             gc.enable()
             try:
-                if ready_file is not None:
-                    self._write_ready_file(ready_file)
                 await _first(self._stopped, self._power_lost, self._rebooting, living)
                 if self._stopped.is_set() and not living.done():
                     self.site.hurry()
@@ -246,11 +252,17 @@ class Program:
             host = self.configuration.http.host
             raise StartError(f"http: cannot listen at {host}:{self.web.port}: {error.strerror}") from error
 
-    def _write_ready_file(self, path: Path) -> None:
+    async def _announce(self, path: Path) -> None:
+        """Write the ready file once the station lives and the API answers without having to load anything first."""
+        await self.begun()
+        await self.web.load()
         told = {"pid": os.getpid(), "http_port": self.web.port, "identity": self.configuration.station.identity}
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        unfinished.write_text(json.dumps(told), encoding="utf-8")
-        unfinished.replace(path)
+        try:
+            unfinished.write_text(json.dumps(told), encoding="utf-8")
+            unfinished.replace(path)
+        except OSError as error:
+            _log.error("the ready file %s cannot be written: %s", path, error.strerror)
 
     async def _beat(self, manager: ServiceManager) -> None:
         from station.daemon.heartbeat import Heartbeat

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from energy.sources.iio import Capture
+from station.web.connection_limits import limits_for
 from tests.energy.fake_converter import HZ, FakeConverter
 from tests.patience import PATIENCE_S
 
@@ -49,6 +50,14 @@ def test_the_unit_is_as_closed_as_its_document_says(unit: str) -> None:
     assert found is not None, done.stdout + done.stderr
     assert float(found[1]) <= _EXPOSURE
     assert f"{_EXPOSURE} (OK" in (DEPLOY.parent / "docs" / "deploy.md").read_text(encoding="utf-8")
+
+
+def test_the_unit_gives_descriptors_to_all_connections_and_everything_else() -> None:
+    text = (DEPLOY / "borne.service").read_text(encoding="utf-8")
+    found = re.search(r"^LimitNOFILE=(\d+)$", text, re.MULTILINE)
+    assert found is not None
+    assert int(found[1]) >= 8192
+    assert limits_for(int(found[1]), tls=False) == limits_for(1_000_000, tls=False), "none is missing"
 
 
 @pytest.mark.skipif(SYSUSERS is None, reason="systemd-sysusers is not installed")

@@ -6,11 +6,14 @@ import ast
 import re
 import shlex
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
 from typer.testing import CliRunner
 
 from station.cli import commands
@@ -49,13 +52,53 @@ def test_no_file_names_an_absolute_path_of_a_machine_or_a_registry() -> None:
     assert guilty == []
 
 
-def test_the_locks_pin_every_package_and_name_no_address() -> None:
-    for name in ("requirements.lock", "requirements-dev.lock"):
-        lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
-        packages = [line for line in lines if line and not line.lstrip().startswith("#")]
-        assert packages
-        assert all(re.fullmatch(r"[\w.-]+(\[[\w,-]+\])?==[\w.+!-]+", package) for package in packages), packages
-        assert not any("://" in line for line in lines)
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-lowest.lock")
+
+
+def _locked(name: str) -> dict[str, Version]:
+    """The version of each package in a lock; each must be pinned, with the hashes of its files."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    lines = re.sub(r" \\\n +", " ", "".join(line for line in text.splitlines(True) if not line.strip().startswith("#")))
+    pinned = re.compile(r"([\w.-]+)==([\w.+!-]+)( ; [^\\]+?)?((?: --hash=sha256:[0-9a-f]{64})+)")
+    found = [pinned.fullmatch(line) for line in lines.splitlines()]
+    assert found, name
+    assert all(found), [line for line in lines.splitlines() if not pinned.fullmatch(line)]
+    return {match[1]: Version(match[2]) for match in found if match is not None}
+
+
+def _project() -> dict[str, Any]:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        return tomllib.load(file)
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_pins_every_package_by_its_hashes_and_names_no_address(name: str) -> None:
+    assert _locked(name)
+    assert "://" not in (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_the_locks_fit_what_the_project_asks_for() -> None:
+    """Each package is locked in a version that is allowed; the lowest lock has the very lowest."""
+    project = _project()["project"]
+    extras = project["optional-dependencies"]
+    asked = {
+        "requirements.lock": [*project["dependencies"], *extras["build"]],
+        "requirements-dev.lock": [*project["dependencies"], *extras["build"], *extras["test"], *extras["dev"]],
+        "requirements-lowest.lock": [*project["dependencies"], *extras["build"], *extras["test"]],
+    }
+    for name, lines in asked.items():
+        locked = _locked(name)
+        for requirement in map(Requirement, lines):
+            version = locked[requirement.name]
+            assert version in requirement.specifier, (name, requirement)
+            if name == "requirements-lowest.lock":
+                (lowest,) = [one.version for one in requirement.specifier if one.operator == ">="]
+                assert version == Version(lowest), f"{requirement}: a bound that no test has run with"
+
+
+def test_the_locks_pin_what_builds_the_project_too() -> None:
+    project = _project()
+    assert project["build-system"]["requires"] == project["project"]["optional-dependencies"]["build"]
 
 
 def _compose() -> dict[str, Any]:

@@ -25,6 +25,9 @@ class ServiceManager:
         self._address = "\0" + address[1:] if address.startswith("@") else address  # an abstract socket
         self.watchdog_s = watchdog_s
         """within so many seconds it must hear that the program is alive; None: it does not mind"""
+        # Opened once: a program without a free descriptor must still be able to say that it is alive.
+        self._wire = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._wire.setblocking(False)
 
     @classmethod
     def of(cls, environ: MutableMapping[str, str]) -> ServiceManager | None:
@@ -38,12 +41,14 @@ class ServiceManager:
 
     def tell(self, *assignments: str) -> None:
         """Say one or more of `READY=1`, `WATCHDOG=1`, `STATUS=…`, `STOPPING=1`; nobody waits for it."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as wire:
-            wire.setblocking(False)
-            try:
-                wire.sendto("\n".join(assignments).encode(), self._address)
-            except OSError as error:
-                _log.warning("the service manager cannot be told %s: %s", assignments[0], error.strerror)
+        try:
+            self._wire.sendto("\n".join(assignments).encode(), self._address)
+        except OSError as error:
+            _log.warning("the service manager cannot be told %s: %s", assignments[0], error.strerror)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._wire.close()
 
 
 def boot_reason(environ: Mapping[str, str]) -> BootReason:

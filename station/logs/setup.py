@@ -11,7 +11,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TextIO
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from station.configuration.station_tables import LogConfig
+
+    _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 FRAMES: Final = "ocpp.frames"
 """the logger of OCPP messages as they go over the wire; silent unless asked for"""
@@ -21,7 +25,7 @@ _TALKATIVE: Final = (
     ("ocpp", logging.WARNING),  # at INFO it writes whole messages, passwords in SetVariables included
     ("aiosqlite", logging.INFO),  # at DEBUG it writes every statement
     ("asyncio", logging.INFO),
-    ("uvicorn", logging.WARNING),  # at INFO it tells its process number
+    ("uvicorn", logging.ERROR),  # at WARNING it has a line for each request that is no HTTP
     ("httpx", logging.WARNING),  # at INFO it writes whole URLs, signatures in them included
     ("httpcore", logging.INFO),  # at DEBUG it writes headers
     ("asyncssh", logging.WARNING),  # at INFO it tells users
@@ -41,9 +45,9 @@ def setup(config: LogConfig, stream: TextIO = sys.stderr) -> None:
     handlers: list[logging.Handler] = [logging.StreamHandler(stream)]
     handlers[0].setFormatter(_formatter(config, terminal=stream.isatty()))
     if config.file is not None:
-        from logging.handlers import WatchedFileHandler  # lets logrotate take the file away
+        from station.logs.rotated_file import RotatedFileHandler
 
-        handlers.append(WatchedFileHandler(config.file, encoding="utf-8"))
+        handlers.append(RotatedFileHandler(config.file))
         handlers[-1].setFormatter(_formatter(config, terminal=False))
     logging.basicConfig(level=config.level.upper(), handlers=handlers, force=True)
     for name, lowest in _TALKATIVE:
@@ -110,8 +114,22 @@ def _extras(record: logging.LogRecord) -> dict[str, object]:
 
 
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> list[str]:
-    found = [formatter.formatException(record.exc_info)] if record.exc_info else []
+    found = [_exception_text(formatter, record.exc_info)] if record.exc_info else []
     return [*found, formatter.formatStack(record.stack_info)] if record.stack_info else found
+
+
+def _exception_text(formatter: logging.Formatter, exc_info: _ExcInfo) -> str:
+    """The traceback with its lines of source; without them where the process can open no file, nor import one."""
+    try:
+        return formatter.formatException(exc_info)
+    except (OSError, ImportError):
+        _, error, trace = exc_info
+        lines = ["Traceback (most recent call last):"]
+        while trace is not None:
+            code = trace.tb_frame.f_code
+            lines.append(f'  File "{code.co_filename}", line {trace.tb_lineno}, in {code.co_name}')
+            trace = trace.tb_next
+        return "\n".join([*lines, f"{type(error).__name__}: {error}"])
 
 
 def _beneath(text: str) -> str:
@@ -120,4 +138,5 @@ def _beneath(text: str) -> str:
 
 def _on_one_line(text: str) -> str:
     """What a CSMS or a card sends cannot start a line of its own, nor steer the terminal."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    # Not with the codec unicode_escape: that is a module, and its first use may have no descriptor to import it with.
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -27,9 +27,11 @@ from station.web.api.living import Living
 from station.web.api.load import load_routes
 from station.web.api.metering import metering_routes
 from station.web.api.price import price_routes
+from station.web.api.problem import describe_errors
 from station.web.api.residual import residual_routes
 from station.web.api.settings import settings_routes
 from station.web.api.station import station_routes
+from station.web.api.status import Json
 from station.web.api.token import token_routes
 from station.web.api.transaction import transaction_routes
 from station.web.door.gate import HEADERS, Gate
@@ -37,9 +39,21 @@ from station.web.host import Host
 from station.web.pages import page_routes
 
 
+class _Api(FastAPI):
+    """The API, whose OpenAPI document describes its errors too."""
+
+    def openapi(self) -> Json:
+        """The document; made when it is first asked for."""
+        is_new = self.openapi_schema is None
+        document = super().openapi()
+        if is_new:
+            describe_errors(document)
+        return document
+
+
 def build(host: Host) -> FastAPI:
     """The ASGI application of a station. Importing this file takes the web framework along."""
-    api = FastAPI(
+    api = _Api(
         title="borne",
         version=package_version(),
         openapi_url="/api/openapi.json",

@@ -15,7 +15,7 @@ from station.access.accounts import ACCOUNTS, Role
 from station.version import package_version
 from station.web.door.gate import ASK_AGAIN_S
 from station.web.door.permissions import rule_for
-from station.web.door.visitor import Visitor, visitor_of
+from station.web.door.visitor import Visitor, is_https, routed_path, visitor_of
 from station.web.words import COOKIE, LANGUAGES, catalogue, language_of
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _page(host: Host, request: Request, name: str, **more: object) -> HTMLRespon
             language=language,
             languages=LANGUAGES,
             page=name,
-            path=request.url.path,
+            path=routed_path(request),
             places=[(path, word) for path, word in _PAGES.items() if _may(visitor, path)],
             role=visitor.role.word,
             signed_in=visitor.session is not None,
@@ -94,7 +94,7 @@ def _entrance_routes(api: FastAPI, host: Host, page: Callable[..., HTMLResponse]
     @api.get("/sign-in", include_in_schema=False)
     async def sign_in(request: Request, role: str = "", to: str = "/") -> Response:
         if host.life is None:
-            return RedirectResponse(f"/starting?to={quote(request.url.path)}", status_code=303)
+            return RedirectResponse(f"/starting?to={quote(routed_path(request))}", status_code=303)
         accounts = host.life.access.accounts
         able = [one.word for one in ACCOUNTS if accounts.has_password(one)]
         awaiting = [one.word for one in ACCOUNTS if accounts.awaits_code(one)]
@@ -124,7 +124,7 @@ def _language_routes(api: FastAPI) -> None:
         if language not in LANGUAGES:
             raise HTTPException(404, "there is no such language")
         answer = RedirectResponse(_own_path(to), status_code=303)
-        secure = request.url.scheme == "https"
+        secure = is_https(request)
         answer.set_cookie(COOKIE, language, max_age=_YEAR_S, path="/", secure=secure, httponly=True, samesite="strict")
         return answer
 

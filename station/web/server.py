@@ -1,13 +1,17 @@
-"""The listening socket of the local API. Its first visitor pays for the web framework; without one nobody does."""
+"""The listening socket of the local API. The web framework is loaded for its first visitor, or when asked to."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+import math
 import socket
+import time
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Final
+
+from station.web.open_connections import ConnectionPlace, OpenConnections
 
 if TYPE_CHECKING:
     import ssl
@@ -15,20 +19,36 @@ if TYPE_CHECKING:
     import uvicorn
     from starlette.types import ASGIApp
 
+    from station.web.connection_limits import ConnectionLimits
+
+Protocol = Callable[[ConnectionPlace], asyncio.Protocol]
+"""makes the protocol of a connection that has a place"""
 _log = logging.getLogger(__name__)
 
-_KEEP_ALIVE: Final = {socket.TCP_KEEPIDLE: 60, socket.TCP_KEEPINTVL: 15, socket.TCP_KEEPCNT: 4}
-"""seconds, and tries: a phone that leaves the house takes its connections along without a word"""
+_TCP_OPTIONS: Final = {
+    socket.TCP_KEEPIDLE: 60,
+    socket.TCP_KEEPINTVL: 15,
+    socket.TCP_KEEPCNT: 4,
+    socket.TCP_USER_TIMEOUT: 120_000,
+}
+"""seconds, tries, and milliseconds that sent bytes may wait for the peer: a phone that leaves the house takes its
+connections along without a word"""
+_BACKLOG: Final = 1024
+"""connections that the kernel keeps until they are accepted: a flood from elsewhere leaves room for this machine"""
 
 
 class WebServer:
     """Listens at once, so that the port is known and a request is answered; loads when somebody knocks."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, limits: ConnectionLimits) -> None:
         self._host = host
+        self._limits = limits
+        self._connections = OpenConnections(limits, time.monotonic)
         self.port = port
         """where it listens; 0 becomes the port that was free"""
         self._socket: socket.socket | None = None
+        self._wanted = asyncio.Event()
+        self._serving = asyncio.Event()
 
     def bind(self) -> None:
         """Begin to listen.
@@ -41,18 +61,23 @@ class WebServer:
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # what it accepts has the same
-        for option, value in _KEEP_ALIVE.items():
+        for option, value in _TCP_OPTIONS.items():
             listener.setsockopt(socket.IPPROTO_TCP, option, value)
         try:
             listener.bind((self._host, self.port))
         except OSError:
             listener.close()
             raise
-        listener.listen(128)
+        listener.listen(_BACKLOG)
         listener.setblocking(False)
         self.port = int(listener.getsockname()[1])
         self._socket = listener
         _log.info("local API at http://%s:%d", self._host, self.port)
+
+    async def load(self) -> None:
+        """Load the web application without a visitor; returns when it serves."""
+        self._wanted.set()
+        await self._serving.wait()
 
     async def run(self, build: Callable[[], ASGIApp], tls: Callable[[], ssl.SSLContext] | None) -> None:
         """Serve until cancelled. `build` makes the ASGI application, in a thread: it imports a lot.
@@ -65,31 +90,46 @@ class WebServer:
         if listener is None:
             raise RuntimeError("nothing to listen at")
         try:
-            await self._knock(listener)
-            server = await asyncio.to_thread(_server, build, tls)
-            serving = asyncio.ensure_future(server.serve(sockets=[listener]))
+            await self._first_visitor(listener)
+            server, protocol = await asyncio.to_thread(_server, build, tls, self._limits)
+            await self._serve(listener, server, protocol)
+        finally:
+            self._serving.clear()
+            listener.close()
+
+    async def _serve(self, listener: socket.socket, server: uvicorn.Server, protocol: Protocol) -> None:
+        """Accept connections until cancelled; then let those that wait for an answer have it."""
+        from station.web.acceptor import Acceptor
+
+        acceptor = Acceptor(listener, self._connections, self._limits, protocol, server.config.ssl)
+        serving = asyncio.ensure_future(server.serve(sockets=[]))  # it accepts nothing itself
+        async with asyncio.TaskGroup() as handshakes:
             try:
-                await asyncio.shield(serving)
+                with acceptor.accepting(handshakes):
+                    self._serving.set()
+                    await asyncio.shield(serving)
             except asyncio.CancelledError:
                 server.should_exit = True
                 await serving
                 raise
-        finally:
-            listener.close()
 
-    async def _knock(self, listener: socket.socket) -> None:
-        """Wait until somebody connects."""
+    async def _first_visitor(self, listener: socket.socket) -> None:
+        """Wait until somebody connects, or `load` is called."""
         loop = asyncio.get_running_loop()
-        knocked: asyncio.Future[None] = loop.create_future()
-        loop.add_reader(listener, lambda: knocked.done() or knocked.set_result(None))
+        loop.add_reader(listener, self._wanted.set)
         try:
-            await knocked
+            await self._wanted.wait()
         finally:
             loop.remove_reader(listener)
 
 
-def _server(build: Callable[[], ASGIApp], tls: Callable[[], ssl.SSLContext] | None) -> uvicorn.Server:
+def _server(
+    build: Callable[[], ASGIApp], tls: Callable[[], ssl.SSLContext] | None, limits: ConnectionLimits
+) -> tuple[uvicorn.Server, Protocol]:
+    """uvicorn with everything loaded, and what makes a protocol for each connection."""
     import uvicorn
+
+    from station.web.bounded_protocol import BoundedProtocol
 
     class Server(uvicorn.Server):
         """A server that leaves signals to the program."""
@@ -101,14 +141,17 @@ def _server(build: Callable[[], ASGIApp], tls: Callable[[], ssl.SSLContext] | No
     context = tls() if tls is not None else None
     config = uvicorn.Config(
         build(),
+        http=BoundedProtocol,
         proxy_headers=False,  # who asks through a proxy is not at this machine (door/visitor.py)
         server_header=False,
         log_config=None,
         access_log=False,
         lifespan="off",
         timeout_graceful_shutdown=1,
+        timeout_keep_alive=math.ceil(limits.idle_s),
         ws="none",
     )
     config.load()
     config.ssl = context  # ours, so that its certificate can be replaced while it serves
-    return Server(config)
+    server = Server(config)
+    return server, lambda place: BoundedProtocol(config, server.server_state, place, limits)

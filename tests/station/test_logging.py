@@ -8,14 +8,19 @@ import logging
 import os
 import pty
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from station.configuration.station_tables import LogConfig
 from station.logs.setup import FRAMES, setup, shorten
+from tests.descriptors import no_free_descriptor
 
+ROOT = Path(__file__).parents[2]
 UTC_MS = r"\d{4}-\d\d-\d\d%s\d\d:\d\d:\d\d\.\d{3}Z"
 
 
@@ -210,3 +215,39 @@ def test_an_id_token_is_shown_by_its_ends(id_token: str, shown: str) -> None:
 @pytest.mark.parametrize("length", range(1, 40))
 def test_never_more_than_half_of_an_id_token_is_shown(length: int) -> None:
     assert len(shorten("x" * length)) - 1 <= length / 2
+
+
+@pytest.mark.parametrize("format", ["human", "json"])
+def test_a_process_without_a_free_descriptor_logs_all_the_same(
+    tmp_path: Path, stream: io.StringIO, format: Literal["human", "json"]
+) -> None:
+    """Also where logrotate has just taken the file away: its next line goes to the old one."""
+    file = tmp_path / "log"
+    setup(LogConfig(format=format, file=file), stream)
+    file.rename(tmp_path / "log.1")
+    with no_free_descriptor():
+        logging.getLogger("a").warning("what a CSMS sends: \x1b \u2028")
+    assert "what a CSMS sends" in stream.getvalue()
+    assert "what a CSMS sends" in (tmp_path / "log.1").read_text(encoding="utf-8")
+    logging.getLogger("a").warning("afterwards")
+    assert "afterwards" in file.read_text(encoding="utf-8")
+
+
+def test_the_first_traceback_is_logged_by_a_process_that_can_open_and_import_nothing_any_more() -> None:
+    """In a process of its own: in this one much has been imported already."""
+    program = """
+import logging
+from station.configuration.station_tables import LogConfig
+from station.logs.setup import setup
+from tests.descriptors import no_free_descriptor
+setup(LogConfig(format="human"))
+with no_free_descriptor():
+    try:
+        {}[1].a + 2
+    except KeyError:
+        logging.getLogger("a").exception("one\\x1b\\ntwo")
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "ERROR   a: one\\x1b\\ntwo\n" in done.stderr
+    assert "KeyError: 1" in done.stderr
+    assert done.stderr.count("Traceback") == 1

@@ -91,12 +91,13 @@ class StationProcess:
                 preexec_fn=self.fill_disk if full_disk else None,
             )
 
-    async def ready(self) -> None:
-        """Wait until its API answers."""
+    async def ready(self, *, https: bool = False) -> None:
+        """Wait until its API answers; `https` with a certificate that nobody vouches for."""
         await until(lambda: self._ready.exists() or self.process.poll() is not None)
         assert self.process.poll() is None, self.log.read_text(encoding="utf-8")
         port = json.loads(self._ready.read_text(encoding="utf-8"))["http_port"]
-        self._api = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S)
+        scheme = "https" if https else "http"
+        self._api = httpx.AsyncClient(base_url=f"{scheme}://127.0.0.1:{port}", timeout=PATIENCE_S, verify=not https)
 
     def kill(self) -> None:
         """The power fails: no goodbye."""

@@ -256,7 +256,8 @@ async def test_a_body_that_is_too_large_or_of_no_told_length_is_not_read(tmp_pat
 
     async with walking(tmp_path) as walk, away(walk) as client:
         await walk.accepted()
-        assert (await client.post("/api/session", content=b" " * 300_000)).status_code == 413
+        for size in (300_000, 8_193):
+            assert (await client.post("/api/session", content=b" " * size)).status_code == 413
         assert (await client.post("/api/session", content=endless())).status_code == 411
 
 
@@ -365,6 +366,28 @@ async def test_listeners_who_are_not_signed_in_leave_room_for_the_others(tmp_pat
 
         assert [await listen(stranger) for _ in range(9)] == [200] * 8 + [503]
         assert await listen(driver) == 200
+
+
+async def test_of_listeners_who_come_at_the_same_moment_no_more_are_admitted(tmp_path: Path) -> None:
+    """Each has its place before anything is waited for."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        peers = [await asyncio.open_connection("127.0.0.1", walk.application.web.port) for _ in range(24)]
+        for _, writer in peers:
+            writer.write(b"GET /api/events HTTP/1.1\r\nHost: station\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n")
+        answers = [(await reader.readline()).split()[1] for reader, _ in peers]
+        assert (answers.count(b"200"), answers.count(b"503")) == (8, 16)
+        for _, writer in peers:
+            writer.transport.abort()
+        async with away(walk) as client:
+            while (answer := await _listens(client)) == 503:  # noqa: ASYNC110 - the other end tells nobody
+                await asyncio.sleep(0.01)
+            assert answer == 200, "the places are given back"
+
+
+async def _listens(client: httpx.AsyncClient) -> int:
+    async with client.stream("GET", "/api/events") as stream:
+        return stream.status_code
 
 
 async def test_where_the_machine_itself_is_not_trusted_it_signs_in_like_anybody(tmp_path: Path) -> None:

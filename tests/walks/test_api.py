@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from station.access.accounts import Role
+from station.web.api.problem import Problem
 from station.web.application import build
 from tests.patience import PATIENCE_S
 from tests.walk import CARD, walking
@@ -90,6 +93,52 @@ async def test_transactions_cache_profiles_and_variables_can_be_read(tmp_path: P
         assert [row["value"] for row in interval] == ["300"]
         assert (await api.client.get("/healthz")).text == "ok\n"
         assert "/api/sim/faults" in (await api.get("/api/openapi.json"))["paths"]
+
+
+async def test_the_openapi_document_lists_the_errors_of_every_operation_in_one_form(tmp_path: Path) -> None:
+    problem = "#/components/schemas/Problem"
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await walk.accepted()
+        document = await api.get("/api/openapi.json")
+        operations = [one for path in document["paths"].values() for one in path.values()]
+        assert len(operations) > 50
+        for operation in operations:
+            for status in ("401", "403", "404", "409", "413", "422", "503"):
+                described = operation["responses"][status]
+                assert described["description"]
+                assert described["content"]["application/json"]["schema"] == {"$ref": problem}
+            assert any(status.startswith("2") for status in operation["responses"])
+        named = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(document)))
+        assert named == set(document["components"]["schemas"]), "each form that is named is there, and no other"
+
+
+async def test_errors_have_the_form_that_the_openapi_document_describes(tmp_path: Path) -> None:
+    away = {"X-Forwarded-For": "192.0.2.7"}
+    here: dict[str, str] = {"Content-Type": "application/json"}
+    asked = {
+        401: ("GET", "/api/variables", away, b""),
+        403: ("POST", "/api/unlock", {"Sec-Fetch-Site": "cross-site"}, b""),
+        404: ("POST", "/api/evses/9/stop", here, b""),
+        409: ("POST", "/api/firmware", here, b"{}"),
+        413: ("POST", "/api/session", away, b" " * 9_000),
+        422: ("PUT", "/api/prices", here, b"nonsense"),
+    }
+    async with walking(tmp_path) as walk, visiting(walk) as api:
+        await walk.accepted()
+        await walk.life.access.accounts.change(Role.OWNER, "correct horse battery")
+        for status, (method, path, headers, body) in asked.items():
+            answer = await api.client.request(method, path, headers=headers, content=body)
+            assert answer.status_code == status, answer.text
+            Problem.model_validate_json(answer.content)
+        for path, status in (("/api/nowhere", 404), ("/nowhere", 404)):
+            answer = await api.client.get(path)
+            assert answer.status_code == status
+            Problem.model_validate_json(answer.content)
+        await walk.application.lose_power()
+        answer = await api.client.get("/api/variables", headers=away)
+        assert answer.status_code == 503
+        assert Problem.model_validate_json(answer.content).starting
+        await walk.application.restore_power()
 
 
 async def test_events_are_told_as_they_happen(tmp_path: Path) -> None:

@@ -29,6 +29,16 @@ def listening(path: Path) -> Generator[socket.socket]:
         yield wire
 
 
+@contextlib.contextmanager
+def managed(folder: Path) -> Generator[tuple[socket.socket, ServiceManager]]:
+    """A service manager that minds the watchdog: its end, and ours."""
+    with listening(folder / "notify") as wire:
+        manager = ServiceManager.of({"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "20000000"})
+        assert manager is not None
+        with contextlib.closing(manager):
+            yield wire, manager
+
+
 def heard(wire: socket.socket) -> list[str]:
     """What has been said since the last look."""
     said: list[str] = []
@@ -128,9 +138,7 @@ def decision_hangs(walk: Walk, patch: pytest.MonkeyPatch) -> None:
 async def test_a_station_whose_essential_task_hangs_is_not_called_alive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks: Break, name: str
 ) -> None:
-    with listening(tmp_path / "notify") as wire:
-        manager = ServiceManager.of({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "20000000"})
-        assert manager is not None
+    with managed(tmp_path) as (wire, manager):
         async with walking(tmp_path) as walk:
             await walk.accepted()
             heart = Heartbeat(manager, lambda: walk.application.life, walk.application.renewal)
@@ -152,9 +160,7 @@ async def test_a_life_that_does_not_end_for_the_next_one_is_not_called_alive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Other settings begin a new life; a board that hangs then has its contactor who knows where."""
-    with listening(tmp_path / "notify") as wire:
-        manager = ServiceManager.of({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "20000000"})
-        assert manager is not None
+    with managed(tmp_path) as (wire, manager):
         async with walking(tmp_path) as walk:
             await walk.accepted()
             program, comes_back = walk.application, asyncio.Event()
@@ -180,9 +186,7 @@ async def test_a_life_that_does_not_end_for_the_next_one_is_not_called_alive(
 
 
 async def test_an_hour_of_rest_and_a_charge_are_no_reason_for_alarm(tmp_path: Path) -> None:
-    with listening(tmp_path / "notify") as wire:
-        manager = ServiceManager.of({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "20000000"})
-        assert manager is not None
+    with managed(tmp_path) as (wire, manager):
         async with walking(tmp_path) as walk:
             await walk.accepted()
             heart = Heartbeat(manager, lambda: walk.application.life, walk.application.renewal)

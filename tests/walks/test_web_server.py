@@ -6,10 +6,15 @@ import asyncio
 import contextlib
 from pathlib import Path
 
+import pytest
 from starlette.responses import PlainTextResponse
 
+from station.app import application
+from station.web.connection_limits import connection_limits
 from station.web.server import WebServer
 from tests.patience import PATIENCE_S
+from tests.walk import configuration
+from tests.walks.station_process import StationProcess
 
 _ESTABLISHED, _KEEPALIVE = "01", "02"
 
@@ -25,7 +30,7 @@ def _timer(port: int) -> str | None:
 
 async def test_a_phone_that_vanishes_before_it_has_asked_for_anything_is_found_out() -> None:
     """Browsers connect in advance, and no server waits for a request with a clock in hand."""
-    server = WebServer("127.0.0.1", 0)
+    server = WebServer("127.0.0.1", 0, connection_limits(tls=False))
     server.bind()
     serving = asyncio.create_task(server.run(lambda: PlainTextResponse("ok"), None))
     async with asyncio.timeout(PATIENCE_S):
@@ -38,3 +43,32 @@ async def test_a_phone_that_vanishes_before_it_has_asked_for_anything_is_found_o
     serving.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await serving
+
+
+async def test_whoever_waits_for_the_ready_file_finds_the_page_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has asked for anything yet; the interpreter writes what it imports, and when, on stderr."""
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+    station = StationProcess(tmp_path, None)
+    try:
+        station.start()
+        await station.ready()
+        loaded = station.log.read_text(encoding="utf-8")
+        assert "station.web.application" in loaded
+        assert "uvicorn.protocols.http.h11_impl" in loaded
+    finally:
+        await station.aclose()
+
+
+async def test_a_ready_file_that_cannot_be_written_stops_no_station(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    program = application(configuration(tmp_path, None))
+    running = asyncio.create_task(program.run(tmp_path / "none" / "ready.json"))
+    async with asyncio.timeout(20):
+        while "cannot be written" not in caplog.text:  # noqa: ASYNC110 - a log line wakes nobody
+            await asyncio.sleep(0.01)
+    assert program.life is not None
+    program.stop()
+    await running

@@ -16,7 +16,7 @@ from station.access.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from station.access.sessions import LONGEST_ACCESS
 from station.web.api.living import Command
 from station.web.api.status import Json
-from station.web.door.visitor import COOKIE, SECURE_COOKIE, Visitor, visitor_of
+from station.web.door.visitor import COOKIE, SECURE_COOKIE, Visitor, is_https, visitor_of
 
 if TYPE_CHECKING:
     from station.access.access import Access, Answer
@@ -83,7 +83,7 @@ def _session_routes(api: FastAPI, living: Living) -> None:
         if visitor.session is not None:
             (await _access(living)).sessions.end(visitor.session)
         answer = JSONResponse({"accepted": True})
-        secure = request.url.scheme == "https"
+        secure = is_https(request)
         answer.delete_cookie(_cookie(request), path="/", secure=secure, httponly=True, samesite="strict")
         return answer
 
@@ -190,7 +190,7 @@ def _entered(request: Request, access: Access, answer: Answer, *, bearer: bool, 
     body = _told(visitor, access) | ({"token": answer.secret} if bearer else {})
     entered = JSONResponse(body, 201)
     if not bearer:
-        secure = request.url.scheme == "https"
+        secure = is_https(request)
         entered.set_cookie(_cookie(request), answer.secret, path="/", secure=secure, httponly=True, samesite="strict")
     return entered
 
@@ -221,4 +221,4 @@ def _role(word: str) -> Role:
 
 
 def _cookie(request: Request) -> str:
-    return SECURE_COOKIE if request.url.scheme == "https" else COOKIE
+    return SECURE_COOKIE if is_https(request) else COOKIE

@@ -7,8 +7,8 @@ import json
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final
 
-from fastapi import FastAPI, HTTPException, Request
-from fastapi.responses import StreamingResponse
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, StreamingResponse
 
 from station.access.accounts import Role
 from station.records.database import StorageError
@@ -16,6 +16,8 @@ from station.web.door.visitor import Visitor, visitor_of
 from station.web.door.visitor_view import happening_for
 
 if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
     from station.web.host import Host
 
 _MOST_LISTENERS: Final = 32
@@ -25,42 +27,72 @@ _SIGN_OF_LIFE_S: Final = 15.0
 """real seconds; a proxy or a phone gives a silent connection up"""
 
 
+class _ListenerPlaces:
+    """Counts who listens to the events."""
+
+    def __init__(self) -> None:
+        self._listeners = self._strangers = 0
+
+    def take(self, role: Role) -> str | None:
+        """Take a place, or say why there is none."""
+        if role is Role.VISITOR and self._strangers >= _MOST_STRANGERS:
+            return f"{_MOST_STRANGERS} who are not signed in listen already"
+        if self._listeners >= _MOST_LISTENERS:
+            return f"{_MOST_LISTENERS} listen already"
+        self._listeners += 1
+        self._strangers += role is Role.VISITOR
+        return None
+
+    def release(self, role: Role) -> None:
+        """Give a place back."""
+        self._listeners -= 1
+        self._strangers -= role is Role.VISITOR
+
+
+class _EventStream(StreamingResponse):
+    """The response to a listener: it holds a place from before its first byte to its end, however it ends."""
+
+    def __init__(self, events: AsyncGenerator[str], places: _ListenerPlaces, role: Role) -> None:
+        super().__init__(events, media_type="text/event-stream")
+        self._places = places
+        self._role = role
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send events until the listener goes or may not listen any more; 503 if there is no place."""
+        if (refusal := self._places.take(self._role)) is not None:
+            await JSONResponse({"detail": refusal}, 503)(scope, receive, send)
+            return
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._places.release(self._role)
+
+
 def event_routes(api: FastAPI, host: Host) -> None:
     """`/api/events`."""
-    listeners = strangers = 0
+    places = _ListenerPlaces()
 
     @api.get("/api/events")
     async def events(request: Request) -> StreamingResponse:  # the decorator registers it
         visitor = visitor_of(request)
-        strange = visitor.role is Role.VISITOR
-        if strange and strangers >= _MOST_STRANGERS:
-            raise HTTPException(503, f"{_MOST_STRANGERS} who are not signed in listen already")
-        if listeners >= _MOST_LISTENERS:
-            raise HTTPException(503, f"{_MOST_LISTENERS} listen already")
+        return _EventStream(_events(visitor, host), places, visitor.role)
 
-        async def stream() -> AsyncGenerator[str]:
-            nonlocal listeners, strangers
-            listeners += 1
-            strangers += strange
+
+async def _events(visitor: Visitor, host: Host) -> AsyncGenerator[str]:
+    """What happens, as text of an event stream, until the visitor may not listen any more."""
+    with host.feed.listening() as queue:
+        yield ": listening\n\n"
+        while True:
             try:
-                with host.feed.listening() as queue:
-                    yield ": listening\n\n"
-                    while True:
-                        try:
-                            happening = await asyncio.wait_for(queue.get(), _SIGN_OF_LIFE_S)
-                        except TimeoutError:
-                            happening = None
-                        if not await _still_may(visitor, host):
-                            return
-                        if happening is None:
-                            yield ": still here\n\n"
-                        elif (data := happening_for(visitor.role, happening)) is not None:
-                            yield f"event: {happening.kind}\ndata: {json.dumps(data)}\n\n"
-            finally:
-                listeners -= 1
-                strangers -= strange
-
-        return StreamingResponse(stream(), media_type="text/event-stream")
+                happening = await asyncio.wait_for(queue.get(), _SIGN_OF_LIFE_S)
+            except TimeoutError:
+                happening = None
+            if not await _still_may(visitor, host):
+                return
+            if happening is None:
+                yield ": still here\n\n"
+            elif (data := happening_for(visitor.role, happening)) is not None:
+                yield f"event: {happening.kind}\ndata: {json.dumps(data)}\n\n"
 
 
 async def _still_may(visitor: Visitor, host: Host) -> bool:

@@ -12,16 +12,20 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from station.access.accounts import Role
 from station.records.database import StorageError
 from station.transfer.location import USER_AGENT
+from station.web.connection_limits import LARGEST_BODY
 from station.web.door.permissions import Rule, rule_for
-from station.web.door.visitor import CSRF_HEADER, Visitor, admit, host_name, is_own_name
+from station.web.door.visitor import CSRF_HEADER, Visitor, admit, host_name, is_own_name, routed_path
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from station.access.access import Access
     from station.web.host import Host
 
-_LARGEST_BODY = 256 * 1024
+_LARGEST_VISITOR_BODY: Final = 8 * 1024
+"""of somebody who is not signed in: a password or a code; larger bodies of many visitors would fill the memory"""
 _MEASURES_ITSELF: Final = ("PUT", "/api/firmware/image")
 """takes a large body piece by piece, and knows how large it may be"""
 ASK_AGAIN_S: Final = 2
@@ -58,34 +62,38 @@ class Gate:
         life = self._host.life
         access = life.access if life is not None and await _is_ready(life.access) else None
         visitor = admit(request, access, trusts_loopback=self._trusts_loopback)
-        rule = rule_for(request.method, request.url.path)
-        refusal = self._stranger(request) or _unasked(request, visitor)
+        path = routed_path(request)  # now: a mounted application changes the scope
+        rule = rule_for(request.method, path)
+        refusal = self._stranger(request, path, visitor) or _unasked(request, visitor)
         if refusal is None and visitor.role < rule.least:
             refusal = _refusal(request, visitor, rule, access) if access is not None else _unknown(request)
         changes = request.method not in _READING
 
         async def leave(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _put_headers(message, request)
+                _put_headers(message, path)
                 if changes and access is not None and message["status"] < 400 and _is_told(rule):
-                    action, repeats = _action(request, rule), _repeats(request)
+                    action, repeats = _action(request, rule), _repeats(request, path)
                     await access.note_change(visitor.words, action, visitor.address, repeats=repeats)
             await send(message)
 
         await (refusal or self._app)(scope, receive, leave)
 
-    def _stranger(self, request: Request) -> Response | None:
+    def _stranger(self, request: Request, path: str, visitor: Visitor) -> Response | None:
         """Requests that are not meant for us, or too large to be."""
         if not is_own_name(host_name(request), self._names):
             return _no(421, "this station does not have that name; http.names lists those that it has")
         if request.headers.get("user-agent", "").startswith(USER_AGENT):
             return _no(403, "this is no place for files")  # a file transfer that the CSMS aims at us
         if "transfer-encoding" in request.headers:
+            if "content-length" in request.headers:  # RFC 9112 6.1: it may be an attempt to smuggle a request
+                return _no(400, "Content-Length and Transfer-Encoding exclude each other", {"Connection": "close"})
             return _no(411, "the length of the body must be told")
         length = request.headers.get("content-length", "0")
-        measured = (request.method, request.url.path) == _MEASURES_ITSELF
-        if not length.isdecimal() or (int(length) > _LARGEST_BODY and not measured):
-            return _no(413, f"more than {_LARGEST_BODY} bytes")
+        measured = (request.method, path) == _MEASURES_ITSELF
+        most = LARGEST_BODY if visitor.role > Role.VISITOR else _LARGEST_VISITOR_BODY
+        if not length.isdecimal() or (int(length) > most and not measured):
+            return _no(413, f"more than {most} bytes")
         return None
 
 
@@ -142,8 +150,8 @@ def _is_person(request: Request) -> bool:
 
 
 def _whole_path(request: Request) -> str:
-    query = f"?{request.url.query}" if request.url.query else ""
-    return quote(request.url.path + query, safe="/")
+    query: bytes = request.scope["query_string"]
+    return quote(routed_path(request) + (f"?{query.decode('latin-1')}" if query else ""), safe="/")
 
 
 def _door(request: Request, role: Role, access: Access) -> str:
@@ -165,17 +173,17 @@ def _action(request: Request, rule: Rule) -> str:
     return f"{request.method} {getattr(route, 'path', rule.path)}"
 
 
-def _repeats(request: Request) -> str | None:
+def _repeats(request: Request, path: str) -> str | None:
     """What a home automation does every few seconds: it limits, and limits no more."""
-    repeated = request.url.path.startswith("/api/load-management/limits/")
-    return f"{request.method} {request.url.path}" if repeated else None
+    repeated = path.startswith("/api/load-management/limits/")
+    return f"{request.method} {path}" if repeated else None
 
 
-def _put_headers(message: Message, request: Request) -> None:
+def _put_headers(message: Message, path: str) -> None:
     headers = MutableHeaders(scope=message)
     for name, value in HEADERS.items():
         headers.setdefault(name, value)
-    if not request.url.path.startswith("/static/"):
+    if not path.startswith("/static/"):
         headers.setdefault("Cache-Control", "no-store")
 
 
@@ -185,5 +193,5 @@ def _same(shown: str, wanted: str) -> bool:
     return hmac.compare_digest(shown.encode(), wanted.encode())
 
 
-def _no(status: int, why: str) -> JSONResponse:
-    return JSONResponse({"detail": why}, status_code=status)
+def _no(status: int, why: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"detail": why}, status_code=status, headers=headers)

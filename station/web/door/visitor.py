@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import TYPE_CHECKING
 
 from starlette.requests import HTTPConnection, Request
@@ -20,6 +21,8 @@ CSRF_HEADER = "x-borne-csrf"
 _KEY = "borne.visitor"
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 _LOOPBACK_NAMES = frozenset({"127.0.0.1", "::1", "localhost"})
+_HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
+"""a name as a Host header may have one (RFC 9110 7.2); whatever else stands there means no station"""
 _PRIVATE_ENDINGS = (".local", ".localhost", ".internal", ".home.arpa", ".lan")
 """names that nobody can have in the public DNS, so that no foreign page can have one"""
 
@@ -56,6 +59,23 @@ def admit(request: HTTPConnection, access: Access | None, *, trusts_loopback: bo
     return visitor
 
 
+def routed_path(request: HTTPConnection) -> str:
+    """The path that Starlette routes by: `scope["path"]`, below the place where this application is mounted.
+
+    Never `request.url.path`: Starlette parses that from a URL which it builds with the Host header, so the sender of
+    the header could choose where the path begins.
+    """
+    path: str = request.scope["path"]
+    mounted_at: str = request.scope.get("root_path", "")
+    below = path.removeprefix(mounted_at)
+    return below if below == "" or below.startswith("/") else path
+
+
+def is_https(request: HTTPConnection) -> bool:
+    """Whether the request came over TLS."""
+    return request.scope["scheme"] == "https"
+
+
 def host_name(request: HTTPConnection) -> str:
     """The name in the Host header, without its port."""
     host = request.headers.get("host", "").strip().lower()
@@ -71,6 +91,8 @@ def is_own_name(name: str, names: tuple[str, ...]) -> bool:
     try:
         ipaddress.ip_address(name)
     except ValueError:
+        if _HOST_NAME.fullmatch(name) is None:
+            return False
         bare = name.rstrip(".")
         return "." not in bare or bare.endswith(_PRIVATE_ENDINGS) or bare in {one.lower() for one in names}
     return True
@@ -86,7 +108,7 @@ def _recognized(request: HTTPConnection, access: Access | None, *, trusts_loopba
             if (token := access.tokens.find(secret.strip())) is not None:
                 return Visitor(token.role, address, token=token)
             return Visitor(Role.VISITOR, address)  # who shows a wrong key is not let in as somebody else
-        cookie = request.cookies.get(SECURE_COOKIE if request.url.scheme == "https" else COOKIE)
+        cookie = request.cookies.get(SECURE_COOKIE if is_https(request) else COOKIE)
         if cookie is not None and (session := access.sessions.find(cookie)) is not None:
             return Visitor(session.role, address, session=session, by_cookie=True)
     if trusts_loopback and _is_local(request, address):

@@ -6,6 +6,7 @@ import os
 import socket
 import uuid
 from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from station.daemon.service_manager import ServiceManager, boot_reason
 from station.daemon.stint import Stint
 from station.model import BootReason
+from tests.descriptors import no_free_descriptor
 from tests.fakes import clock
 
 
@@ -30,8 +32,18 @@ def test_what_is_said_arrives_as_one_datagram(listener: tuple[socket.socket, str
     wire, name = listener
     manager = ServiceManager.of({"NOTIFY_SOCKET": name})
     assert manager is not None
-    manager.tell("READY=1", "STATUS=à l'heure")
+    with closing(manager):
+        manager.tell("READY=1", "STATUS=à l'heure")
     assert wire.recv(1000).decode() == "READY=1\nSTATUS=à l'heure"
+
+
+def test_a_program_without_a_free_descriptor_says_that_it_is_alive(listener: tuple[socket.socket, str]) -> None:
+    wire, name = listener
+    manager = ServiceManager.of({"NOTIFY_SOCKET": name})
+    assert manager is not None
+    with closing(manager), no_free_descriptor():
+        manager.tell("WATCHDOG=1")
+    assert wire.recv(1000).decode() == "WATCHDOG=1"
 
 
 def test_without_a_service_manager_nothing_is_told() -> None:
@@ -42,7 +54,9 @@ def test_without_a_service_manager_nothing_is_told() -> None:
 
 def test_commands_that_the_station_runs_cannot_speak_for_it() -> None:
     environ = {"NOTIFY_SOCKET": "/run/notify", "WATCHDOG_USEC": "20000000", "WATCHDOG_PID": "1", "PATH": "/bin"}
-    assert ServiceManager.of(environ) is not None
+    manager = ServiceManager.of(environ)
+    assert manager is not None
+    manager.close()
     assert environ == {"PATH": "/bin"}
 
 
@@ -60,13 +74,15 @@ def test_commands_that_the_station_runs_cannot_speak_for_it() -> None:
 def test_the_watchdog_is_minded_where_it_means_this_process(given: dict[str, str], within_s: float | None) -> None:
     manager = ServiceManager.of({"NOTIFY_SOCKET": "/run/notify", **given})
     assert manager is not None
+    manager.close()
     assert manager.watchdog_s == within_s
 
 
 def test_a_service_manager_that_is_gone_stops_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     manager = ServiceManager.of({"NOTIFY_SOCKET": str(tmp_path / "gone")})
     assert manager is not None
-    manager.tell("WATCHDOG=1")
+    with closing(manager):
+        manager.tell("WATCHDOG=1")
     assert "cannot be told WATCHDOG=1" in caplog.text
 
 

@@ -1,0 +1,53 @@
+"""The log file that the installation file names. logrotate may take it away at any time."""
+
+from __future__ import annotations
+
+import logging
+import os
+from io import TextIOWrapper
+from pathlib import Path
+
+
+class RotatedFileHandler(logging.StreamHandler[TextIOWrapper]):
+    """Writes to a file, and to a new one of the same name once the old one was moved or removed.
+
+    Unlike logging.handlers.WatchedFileHandler it goes on with the old file while the new one cannot be opened (no
+    descriptor is free, the directory is read-only); that one would raise into the code that logs.
+    """
+
+    def __init__(self, file: Path) -> None:
+        """Open the file.
+
+        Raises:
+            OSError: it cannot be opened.
+        """
+        self._file = file
+        super().__init__(file.open("a", encoding="utf-8"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        if self._moved():
+            try:
+                opened = self._file.open("a", encoding="utf-8")
+            except OSError:
+                pass  # the old file takes this line too
+            else:
+                self.stream.close()
+                self.stream = opened
+        super().emit(record)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.stream.close()
+        super().close()
+
+    def _moved(self) -> bool:
+        """Whether another file, or none, has the name now."""
+        try:
+            named = self._file.stat()
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        written = os.fstat(self.stream.fileno())
+        return (named.st_dev, named.st_ino) != (written.st_dev, written.st_ino)

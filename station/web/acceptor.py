@@ -1,0 +1,110 @@
+"""Accepts the connections of the local API: many in one go, none beyond the limits, and pauses without descriptors."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from station.daemon.supervision import contained
+
+if TYPE_CHECKING:
+    from station.web.connection_limits import ConnectionLimits
+    from station.web.open_connections import ConnectionPlace, OpenConnections
+
+_log = logging.getLogger(__name__)
+
+_MOST_AT_ONCE: Final = 64
+"""connections accepted before the rest of the station has its turn"""
+_PAUSE_S: Final = 1.0
+"""while the kernel has no descriptor or no memory for another connection"""
+_LOG_EVERY_S: Final = 60.0
+_CLOSE_S: Final = 5.0
+"""for the peer's answer to the end of TLS"""
+
+
+class Acceptor:
+    """Hands each connection that is admitted to a protocol of its own.
+
+    Not asyncio's own server: that one logs a traceback for each connection that it has no descriptor for, in a loop.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        connections: OpenConnections,
+        limits: ConnectionLimits,
+        protocol: Callable[[ConnectionPlace], asyncio.Protocol],
+        context: ssl.SSLContext | None,
+    ) -> None:
+        self._listener = listener
+        self._connections = connections
+        self._handshake_s = limits.first_byte_s
+        self._protocol = protocol
+        self._context = context
+        self._loop = asyncio.get_running_loop()
+        self._resume: asyncio.TimerHandle | None = None
+        self._logged_at_s: float | None = None
+
+    @contextmanager
+    def accepting(self, group: asyncio.TaskGroup) -> Generator[None]:
+        """Accept connections while the block runs; `group` runs the handshakes."""
+        self._start(group)
+        try:
+            yield
+        finally:
+            if self._resume is not None:
+                self._resume.cancel()
+            self._loop.remove_reader(self._listener)
+
+    def _start(self, group: asyncio.TaskGroup) -> None:
+        self._resume = None
+        self._loop.add_reader(self._listener, self._accept, group)
+
+    def _accept(self, group: asyncio.TaskGroup) -> None:
+        for _ in range(_MOST_AT_ONCE):
+            try:
+                connection, address = self._listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._pause(group, error)
+                return
+            place = self._connections.admit(address[0])
+            if place is None:
+                connection.close()
+                continue
+            connection.setblocking(False)
+            group.create_task(self._connect(connection, place))
+
+    def _pause(self, group: asyncio.TaskGroup, error: OSError) -> None:
+        """The listener stays readable while nothing can be accepted: look again after a while."""
+        self._loop.remove_reader(self._listener)
+        self._resume = self._loop.call_later(_PAUSE_S, self._start, group)
+        now_s = self._loop.time()
+        if self._logged_at_s is None or now_s - self._logged_at_s >= _LOG_EVERY_S:
+            self._logged_at_s = now_s
+            _log.warning("local API: no connection can be accepted: %s", error.strerror)
+
+    async def _connect(self, connection: socket.socket, place: ConnectionPlace) -> None:
+        """Hand a connection to its protocol, after the TLS handshake if there is one."""
+        try:
+            outcome = await contained(
+                self._loop.connect_accepted_socket(
+                    lambda: self._protocol(place),
+                    connection,
+                    ssl=self._context,
+                    ssl_handshake_timeout=self._handshake_s if self._context is not None else None,
+                    ssl_shutdown_timeout=_CLOSE_S if self._context is not None else None,
+                )
+            )
+        except asyncio.CancelledError:
+            place.release()
+            raise
+        if isinstance(outcome, Exception):  # asyncio has closed the socket, and the protocol never knew of it
+            place.refused("no TLS handshake" if self._context is not None else "it is lost")
+            place.release()

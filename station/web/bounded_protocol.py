@@ -1,0 +1,151 @@
+"""uvicorn's HTTP protocol with a deadline for each step of a request and a bound on the memory of unfinished ones.
+
+uvicorn itself waits for ever for the first byte, the rest of the headers and the rest of a body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from station.web.connection_limits import LARGEST_BODY
+
+if TYPE_CHECKING:
+    import uvicorn
+    from uvicorn.server import ServerState
+
+    from station.web.connection_limits import ConnectionLimits
+    from station.web.open_connections import ConnectionPlace
+
+
+_MOST_PIPELINED: Final = 16 * 1024
+"""bytes of further requests that wait for the answer to the present one, which may be a stream without end"""
+
+
+class _Step(Enum):
+    """What the peer has to do next, as the log says it when it takes too long."""
+
+    FIRST_BYTE = "it sends nothing"
+    HEAD = "its headers do not end"
+    BODY = "its body does not end"
+    REFUSED_BODY = "it goes on sending a body that was answered already"
+    READ = "it does not read its answer"
+    IDLE = "idle"
+    CLOSE = "it does not read the end of its answer"
+
+
+class BoundedProtocol(H11Protocol):
+    """One connection of the local API."""
+
+    def __init__(
+        self, config: uvicorn.Config, server_state: ServerState, place: ConnectionPlace, limits: ConnectionLimits
+    ) -> None:
+        super().__init__(config, server_state, app_state={})
+        self._place = place
+        self._deadline: asyncio.TimerHandle | None = None
+        self._watched: tuple[_Step, int] | None = None
+        self._received = 0
+        """bytes since the last answer was complete"""
+        self._is_new = True
+        self._seconds = {
+            _Step.FIRST_BYTE: limits.first_byte_s,
+            _Step.HEAD: limits.head_s,
+            _Step.BODY: limits.body_s,
+            _Step.REFUSED_BODY: limits.body_s,
+            _Step.READ: limits.stalled_s,
+            _Step.IDLE: limits.idle_s,
+            _Step.CLOSE: limits.stalled_s,
+        }
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give back what the connection has used."""
+        self._stop_watching()
+        self._place.release()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take a piece of a request, if there is room for it."""
+        self._is_new = False
+        self._received += len(data)
+        if not self._place.hold(min(self._received, LARGEST_BODY)):
+            self._abort("no room for its request")
+            return
+        super().data_received(data)
+        step = self._step()
+        if step is _Step.REFUSED_BODY:  # uvicorn drops the rest of it
+            self._received = 0
+            self._place.hold(0)
+        if step is None and len(self.conn.trailing_data[0]) > _MOST_PIPELINED:
+            self._abort("it sends more requests than are answered")
+            return
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """An answer is complete: its request needs no memory any more."""
+        self._received = len(self.conn.trailing_data[0])  # of the next request, which may be there already
+        self._place.hold(self._received)
+        super().on_response_complete()
+        self._watch()
+
+    def pause_writing(self) -> None:
+        """The peer reads too slowly."""
+        super().pause_writing()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        """The peer has made room."""
+        super().resume_writing()
+        self._watch()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP."""
+        self._place.refused("it sends no valid HTTP")
+        super().send_400_response(msg)
+
+    def _watch(self) -> None:
+        """Set the deadline of the present step; one that runs for the same step goes on running."""
+        step = self._step()
+        watched = (step, self._received // LARGEST_BODY if step is _Step.BODY else 0) if step is not None else None
+        if watched == self._watched:
+            return
+        self._stop_watching()
+        if step is not None:
+            self._watched = watched
+            self._deadline = self.loop.call_later(self._seconds[step], self._overdue, step)
+
+    def _stop_watching(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self._watched = None
+
+    def _step(self) -> _Step | None:
+        """What the peer has to do next; None: it waits for the station."""
+        if self.transport.is_closing():
+            return _Step.CLOSE
+        if self.flow.write_paused:
+            return _Step.READ
+        if self.conn.their_state is h11.SEND_BODY:
+            return _Step.REFUSED_BODY if self.cycle.response_complete else _Step.BODY
+        if self.conn.their_state is not h11.IDLE:
+            return None
+        if self._is_new:
+            return _Step.FIRST_BYTE
+        return _Step.HEAD if self.conn.trailing_data[0] else _Step.IDLE
+
+    def _overdue(self, step: _Step) -> None:
+        self._abort(step.value, logged=step is not _Step.IDLE)
+
+    def _abort(self, reason: str, *, logged: bool = True) -> None:
+        if logged:
+            self._place.refused(reason)
+        self._stop_watching()
+        self.transport.abort()

@@ -1,0 +1,26 @@
+"""A process that has no file descriptor left."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+from collections.abc import Generator
+
+
+@contextlib.contextmanager
+def no_free_descriptor() -> Generator[None]:
+    """Nothing can be opened while the block runs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    probe = os.open(os.devnull, os.O_RDONLY)
+    taken = [probe]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (probe + 1, hard))
+    try:
+        with contextlib.suppress(OSError):
+            while True:  # numbers below that one
+                taken.append(os.open(os.devnull, os.O_RDONLY))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for descriptor in taken:
+            os.close(descriptor)

@@ -1,0 +1,107 @@
+"""Anonymous peers of the local network that want all of a station: a process of its own, which ends by itself.
+
+`python -m tests.walks.flood PORT SECONDS IDLE BODIES LISTENERS [tls]`. All traffic stays on this machine: the peers
+have addresses of 127/8 other than 127.0.0.1. At the end it writes what it got, as JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import ssl
+import sys
+import time
+from dataclasses import asdict, dataclass
+
+_SOURCES = 60
+_AGAIN_S = 8.0
+"""after which a peer whose connection has ended comes back"""
+_FIRST_S = 1.0
+"""what is admitted depends on who comes first: listeners, then bodies, then idle connections"""
+_BODY = b"POST /api/session HTTP/1.1\r\nHost: station\r\nContent-Length: 250000\r\n\r\n" + b" " * 249_000
+_LISTEN = b"GET /api/events HTTP/1.1\r\nHost: station\r\n\r\n"
+
+
+@dataclass
+class Gained:
+    """What the peers got."""
+
+    connections: int = 0
+    """tried"""
+    open_now: int = 0
+    most_open: int = 0
+    listening_now: int = 0
+    most_listening: int = 0
+
+
+class Flood:
+    """All peers together."""
+
+    def __init__(self, port: int, until_s: float, context: ssl.SSLContext | None) -> None:
+        self.gained = Gained()
+        self._port = port
+        self._until_s = until_s
+        self._context = context
+
+    async def peer(self, source: str, request: bytes, *, encrypted: bool) -> None:
+        """Connect, send, keep what is open, and come back when it ends."""
+        while (left_s := self._until_s - time.monotonic()) > 0:
+            self.gained.connections += 1
+            try:
+                async with asyncio.timeout(left_s):
+                    await self._once(source, request, self._context if encrypted else None)
+            except (OSError, TimeoutError):
+                pass
+            await asyncio.sleep(max(0.0, min(_AGAIN_S, self._until_s - time.monotonic())))
+
+    async def _once(self, source: str, request: bytes, context: ssl.SSLContext | None) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port, local_addr=(source, 0), ssl=context)
+        gained, listening = self.gained, False
+        gained.open_now += 1
+        try:
+            writer.write(request)
+            gained.most_open = max(gained.most_open, gained.open_now)
+            while data := await reader.read(65_536):
+                if not listening and data.startswith(b"HTTP/1.1 200"):
+                    listening = True
+                    gained.listening_now += 1
+                    gained.most_listening = max(gained.most_listening, gained.listening_now)
+        finally:
+            gained.open_now -= 1
+            gained.listening_now -= listening
+            writer.transport.abort()
+
+
+async def flood(port: int, seconds: float, idle: int, bodies: int, listeners: int, *, tls: bool) -> Gained:
+    """Everything together, for so many seconds."""
+    context = None
+    if tls:
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    peers = Flood(port, time.monotonic() + seconds, context)
+    async with asyncio.TaskGroup() as group:
+        for number in range(listeners):
+            group.create_task(peers.peer(f"127.0.3.{1 + number % _SOURCES}", _LISTEN, encrypted=True))
+        await asyncio.sleep(_FIRST_S)
+        for number in range(bodies):
+            group.create_task(peers.peer(f"127.0.2.{1 + number % _SOURCES}", _BODY, encrypted=True))
+        await asyncio.sleep(_FIRST_S)
+        # Idle peers do not even begin a TLS handshake.
+        for number in range(idle):
+            group.create_task(peers.peer(f"127.0.1.{1 + number % _SOURCES}", b"", encrypted=False))
+    return peers.gained
+
+
+def main() -> None:
+    """Take the arguments, flood, tell."""
+    port, seconds, idle, bodies, listeners, *more = sys.argv[1:]
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    gained = asyncio.run(flood(int(port), float(seconds), int(idle), int(bodies), int(listeners), tls=bool(more)))
+    sys.stdout.write(json.dumps(asdict(gained)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,322 @@
+"""How many connections the local API takes, for how long it waits for each step of a request, and what it logs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from station.web.connection_limits import ConnectionLimits, limits_for
+from station.web.open_connections import OpenConnections
+from station.web.server import WebServer
+from station.web.tls import TlsFiles
+from tests.descriptors import no_free_descriptor
+from tests.walks.test_tls import Authority
+
+PATIENCE_S = 20.0
+MANY = ConnectionLimits(from_network=100, from_loopback=100, per_source=100)
+PATIENT = replace(MANY, **dict.fromkeys(("first_byte_s", "head_s", "body_s", "idle_s", "stalled_s"), 10 * PATIENCE_S))
+POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+Peer = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """Reads the body, and answers with its length; with much more than any buffer holds to `/much`."""
+    request = Request(scope, receive)
+    if scope["path"] == "/refused":
+        await PlainTextResponse("no")(scope, receive, send)
+    elif scope["path"] == "/much":
+        await StreamingResponse(_much())(scope, receive, send)
+    else:
+        with contextlib.suppress(ClientDisconnect):
+            await PlainTextResponse(str(len(await request.body())))(scope, receive, send)
+
+
+async def _much() -> AsyncGenerator[bytes]:
+    for _ in range(1000):
+        yield b" " * 100_000
+
+
+class Page:
+    """A server of the local API around any application, and the peers that this test sends there."""
+
+    def __init__(self, port: int, context: ssl.SSLContext | None) -> None:
+        self.port = port
+        self._context = context
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def connect(self, source: str = "127.0.0.1", *, encrypted: bool = True) -> Peer:
+        """A peer with this address; over TLS where the page is."""
+        context = self._context if encrypted else None
+        peer = await asyncio.open_connection("127.0.0.1", self.port, local_addr=(source, 0), ssl=context)
+        self._writers.append(peer[1])
+        return peer
+
+    async def ask(self, source: str = "127.0.0.1", request: bytes = GET) -> bytes:
+        """What a request is answered with, on a connection of its own; nothing if that is closed."""
+        try:
+            reader, writer = await self.connect(source)
+            writer.write(request)
+            answer = await reader.read(1000)
+            writer.transport.abort()
+        except OSError:
+            return b""
+        return answer
+
+    def leave(self) -> None:
+        """All peers go, without a word."""
+        for writer in self._writers:
+            writer.transport.abort()
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    folder: Path, limits: ConnectionLimits, *, tls: bool = False, build: ASGIApp = application
+) -> AsyncGenerator[Page]:
+    """A server with these limits."""
+    context = files = None
+    if tls:
+        authority = Authority(folder, "authority")
+        issued = authority.issue("page")
+        files = TlsFiles(issued.certificate, issued.key)
+        context = ssl.create_default_context(cafile=str(authority.file))
+        context.check_hostname = False
+    server = WebServer("127.0.0.1", 0, limits)
+    server.bind()
+    running = asyncio.create_task(server.run(lambda: build, lambda: files))
+    try:
+        async with asyncio.timeout(PATIENCE_S), contextlib.AsyncExitStack() as stack:
+            await server.load()
+            page = Page(server.port, context)
+            stack.callback(page.leave)
+            yield page
+    finally:
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+
+
+async def ended(peer: Peer) -> bytes:
+    """What a peer gets until its connection is closed."""
+    reader, writer = peer
+    got = b""
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65_536):
+            got += data
+    writer.transport.abort()
+    return got
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize(
+    ("step", "sent", "answers", "reason"),
+    [
+        ("first_byte_s", b"", 0, ["it sends nothing"]),
+        ("head_s", b"G", 0, ["its headers do not end"]),
+        ("head_s", GET[:-2], 0, ["its headers do not end"]),
+        ("head_s", GET + GET[:-2], 1, ["its headers do not end"]),
+        ("body_s", POST % 10, 0, ["its body does not end"]),
+        ("body_s", POST % 200_000 + b"x" * 199_999, 0, ["its body does not end"]),
+        ("body_s", POST.replace(b"/", b"/refused", 1) % 300_000, 1, ["it goes on sending a body that was answered"]),
+        ("stalled_s", GET.replace(b"/", b"/much", 1), 1, ["it does not read its answer"]),
+        ("idle_s", GET, 1, []),
+        ("idle_s", POST % 3 + b"abc", 1, []),
+    ],
+)
+async def test_a_peer_has_a_deadline_for_each_step_of_a_request(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    tls: bool,
+    step: str,
+    sent: bytes,
+    answers: int,
+    reason: list[str],
+) -> None:
+    """The deadlines of all other steps are beyond the patience of this test."""
+    limits = replace(PATIENT, **{step: 0.3})
+    async with serving(tmp_path, limits, tls=tls) as page:
+        reader, writer = await page.connect()
+        writer.write(sent)
+        if step == "stalled_s":
+            while reason[0] not in caplog.text:  # noqa: ASYNC110 - whoever reads does not stall
+                await asyncio.sleep(0.01)
+        got = await ended((reader, writer))
+    assert got.count(b"HTTP/1.1 200") == answers
+    told = [record.getMessage() for record in caplog.records if record.name == "station.web.open_connections"]
+    assert [line.partition("closed: ")[2][: len(reason[0])] for line in told] == reason
+
+
+async def test_a_tls_handshake_has_a_deadline(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    limits = replace(PATIENT, from_loopback=1, first_byte_s=0.3)
+    async with serving(tmp_path, limits, tls=True) as page:
+        for sent in (b"", b"\x16\x03\x01", GET):
+            peer = await page.connect(encrypted=False)
+            peer[1].write(sent)
+            assert b"200 OK" not in await ended(peer)
+        while b"200 OK" not in await page.ask():  # noqa: ASYNC110 - the place is given back at the other end
+            await asyncio.sleep(0.01)
+    assert caplog.text.count("no TLS handshake") == 1
+
+
+async def test_a_long_body_that_comes_at_a_good_pace_may_take_longer(tmp_path: Path) -> None:
+    limits = replace(MANY, body_s=2.0)
+    async with serving(tmp_path, limits) as page:
+        reader, writer = await page.connect()
+        writer.write(POST % 3_000_000)
+        for _ in range(12):
+            writer.write(b"x" * 250_000)
+            await writer.drain()
+            await asyncio.sleep(0.25)
+        assert b"3000000" in await reader.read(1000)
+
+
+async def test_one_machine_does_not_take_the_places_of_others_nor_all_of_them_those_of_this_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    limits = ConnectionLimits(from_network=5, from_loopback=2, per_source=3)
+    async with serving(tmp_path, limits) as page:
+        for _ in range(3):
+            await page.connect("127.0.0.2")
+        assert await page.ask("127.0.0.2") == b""
+        assert b"200 OK" in await page.ask("127.0.0.3")
+        for _ in range(2):
+            await page.connect("127.0.0.4")
+        assert await page.ask("127.0.0.3") == b"", "five are from elsewhere"
+        assert b"200 OK" in await page.ask("127.0.0.1")
+        for _ in range(2):
+            await page.connect("127.0.0.1")
+        assert await page.ask("127.0.0.1") == b""
+        page.leave()
+        while b"200 OK" not in await page.ask("127.0.0.2"):  # noqa: ASYNC110 - the other end tells nobody
+            await asyncio.sleep(0.01)
+    told = [record.getMessage() for record in caplog.records if record.name == "station.web.open_connections"]
+    assert [line.split()[5] for line in told] == ["127.0.0.2", "127.0.0.3", "127.0.0.1"], "a line for each machine"
+
+
+async def test_unfinished_requests_share_a_bounded_memory(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    limits = replace(PATIENT, unfinished_bytes=500_000)
+    received = 0
+
+    async def counting(scope: Scope, receive: Receive, send: Send) -> None:
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            return message
+
+        await application(scope, counted, send)
+
+    async with serving(tmp_path, limits, build=counting) as page:
+        peers = [await page.connect("127.0.0.2") for _ in range(2)]
+        for _, writer in peers:
+            writer.write(POST % 250_000 + b"x" * 240_000)
+            await writer.drain()
+        while received < 480_000:  # noqa: ASYNC110 - counted at the other end
+            await asyncio.sleep(0.01)
+        third = await page.connect("127.0.0.2")
+        third[1].write(POST % 250_000 + b"x" * 240_000)
+        assert await ended(third) == b""
+        assert "no room for its request" in caplog.text
+        assert b"200 OK" in await page.ask("127.0.0.3"), "a small one has room"
+        own = await page.connect()
+        own[1].write(POST % 250_000 + b"x" * 250_000)
+        assert b"250000" in await own[0].read(1000), "this machine has its own"
+        for reader, writer in peers:
+            writer.write(b"x" * 10_000)
+            assert b"250000" in await reader.read(1000)
+        fourth = await page.connect("127.0.0.2")
+        fourth[1].write(POST % 250_000 + b"x" * 250_000)
+        assert b"250000" in await fourth[0].read(1000), "what is answered needs no memory any more"
+
+
+async def test_nobody_piles_requests_up_behind_an_answer_that_does_not_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def endless(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"first", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async with serving(tmp_path, PATIENT, build=endless) as page:
+        reader, writer = await page.connect()
+        writer.write(GET)
+        await reader.readuntil(b"first")
+        writer.write(GET * 10_000)
+        await ended((reader, writer))
+    assert "it sends more requests than are answered" in caplog.text
+
+
+async def test_without_a_free_descriptor_accepting_pauses(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """In place of asking the kernel, and logging, thousands of times in a second."""
+    async with serving(tmp_path, MANY) as page:
+        with socket.socket() as early:
+            early.setblocking(False)
+            loop, turns = asyncio.get_running_loop(), 0
+            with no_free_descriptor():
+                await loop.sock_connect(early, ("127.0.0.1", page.port))
+                until_s = loop.time() + 1.5
+                while loop.time() < until_s:
+                    turns += 1
+                    await asyncio.sleep(0.01)
+            assert turns > 20, "the loop has time for other things"
+            assert caplog.text.count("no connection can be accepted") == 1
+            await loop.sock_sendall(early, GET)
+            assert b"200 OK" in await loop.sock_recv(early, 1000)
+
+
+def test_a_machine_is_logged_once_in_a_minute_and_machines_without_end_are_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    times_s = [0.0, 30.0, 59.9, 60.0] + [60.0] * 1000
+    connections = OpenConnections(replace(MANY, per_source=0), iter(times_s).__next__)
+    for _ in range(3):
+        assert connections.admit("192.0.2.1") is None
+    assert len(caplog.records) == 1
+    connections.admit("192.0.2.1")
+    assert len(caplog.records) == 2
+    for number in range(1000):
+        connections.admit(f"2001:db8::{number:x}")
+    assert len(caplog.records) <= 25
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
+def test_this_machine_has_its_places_by_whichever_protocol_it_comes(address: str) -> None:
+    connections = OpenConnections(ConnectionLimits(from_network=0, from_loopback=1, per_source=0), lambda: 0.0)
+    assert connections.admit(address) is not None
+    assert connections.admit(address) is None
+
+
+def test_an_address_of_this_link_is_one_machine_whatever_its_scope() -> None:
+    connections = OpenConnections(ConnectionLimits(from_network=9, from_loopback=1, per_source=1), lambda: 0.0)
+    place = connections.admit("fe80::1%eth0")
+    assert place is not None
+    assert connections.admit("fe80::1%eth1") is None
+    place.release()
+    place.release()
+    assert connections.admit("fe80::1") is not None
+    assert connections.admit("fe80::1") is None
+
+
+@pytest.mark.parametrize(("descriptors", "total"), [(256, 32), (512, 128), (1024, 128), (8192, 128), (100, 8)])
+def test_connections_leave_descriptors_for_everything_else(descriptors: int, total: int) -> None:
+    limits = limits_for(descriptors, tls=False)
+    assert limits.from_network + limits.from_loopback == total
+    assert limits.from_loopback >= 2
+    assert limits.per_source * 3 <= limits.from_network
+
+
+def test_tls_connections_are_fewer_as_each_needs_more_memory() -> None:
+    limits = limits_for(8192, tls=True)
+    assert limits.from_network + limits.from_loopback == 56
