@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from playwright.async_api import Browser, expect
 from station.access.accounts import Role
 from station.billing.price import PeriodPrice, PriceList
 from station.billing.transaction_log import Search
+from station.simulation.vehicle import VehicleModel
 from tests.browser.visitor import DESK, Visitor, visiting
 from tests.walk import CARD, Walk, walking
 from tests.walks.commissioned import commission
@@ -253,6 +255,49 @@ async def test_the_page_is_as_good_in_the_dark_and_on_a_desk(browser: Browser, t
             await visitor.page.get_by_text("All limits").click()
             await visitor.audit()
             await visitor.picture(f"driver-desk-{name}")
+
+
+async def test_each_of_two_charging_points_is_drawn_against_its_own_limit(browser: Browser, tmp_path: Path) -> None:
+    """Together they have no limit that a car could be compared with; beside a house they have: the connection's."""
+    evses = [{"id": 1, "max_current_a": 16}, {"id": 2, "phases": 1, "max_current_a": 10}]
+    async with walking(tmp_path, evse=evses) as walk, visiting(browser, walk, viewport=DESK) as driver:
+        await walk.accepted()
+        for evse_id, board in walk.application.world.boards.items():
+            board.plug(VehicleModel(phases=3))
+            walk.life.station.present(replace(CARD, value=f"04A3B2C1D5E68{evse_id}"), evse_id)
+        await walk.charging()
+        await walk.advance(60)
+        await driver.sign_in(Role.DRIVER)
+        chart = driver.page.locator("#chart-card")
+        await expect(chart.get_by_role("heading")).to_have_text("Charging point 1")
+        await expect(chart.locator("#chart-car")).to_have_text("16\u00a0A")
+        await expect(chart.locator("#chart-limit")).to_have_text("16\u00a0A")
+        await driver.picture("driver-two-points")
+        await chart.get_by_role("button", name="2", exact=True).click()
+        await expect(chart.get_by_role("heading")).to_have_text("Charging point 2")
+        await expect(chart.locator("#chart-car")).to_have_text("10\u00a0A")
+        await expect(chart.locator("#chart-limit")).to_have_text("10\u00a0A")
+        await expect(chart.locator("#chart-phases")).to_be_hidden()
+        await driver.audit()
+
+
+async def test_the_house_is_what_all_cars_leave(browser: Browser, tmp_path: Path) -> None:
+    async with walking(tmp_path, grid=GRID, evse=[{"id": 1}, {"id": 2}]) as walk, visiting(browser, walk) as driver:
+        await walk.accepted()
+        house = House(walk)
+        house.loads_a = (9.0, 4.0, 2.0)
+        await house.live(60)
+        for evse_id, board in walk.application.world.boards.items():
+            board.plug(VehicleModel(phases=3))
+            walk.life.station.present(replace(CARD, value=f"04A3B2C1D5E68{evse_id}"), evse_id)
+        await house.live(200)
+        await driver.sign_in(Role.DRIVER)
+        await driver.reads("The house alone uses 9")
+        await expect(driver.page.locator("#chart-house")).to_have_text("9\u00a0A")
+        await driver.picture("driver-two-points-house")
+        await driver.page.locator("#chart-points").get_by_role("button", name="2", exact=True).click()
+        await expect(driver.page.locator("#chart-house")).to_be_hidden()
+        await driver.audit()
 
 
 async def test_a_page_that_does_not_exist_leads_back_to_the_first_one(browser: Browser, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import FastAPI, Query
 
 from station.evse_state import connection_deadline_s, ev_connected
+from station.limits.load_history import Moment
 from station.web.api.status import Json
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def charge_routes(api: FastAPI, living: Living) -> None:
         return {
             "phases": grid.connection.phases if grid is not None else 3,
             "has_grid_meter": life.load.watches_grid,
-            "columns": ["at_s", "grid_a", "car_a", "limit_a", "offered_a"],
+            "evses": [{"evse": evse.id, "phases": evse.layout.phases} for evse in life.station.evses.values()],
+            "columns": Moment._fields,
             "rows": moments,
         }
 

@@ -193,7 +193,7 @@ function why(card, evse, status) {
   show(card.why, asks);
   if (!asks) return;
   say(card.whyTitle, t(limit.current_a > 0 ? "why.title" : "why.title-none", { current: amps(limit.current_a) }));
-  const house = fullest(status.grid, limit, evse.meter);
+  const house = fullest(status.grid, limit, status.evses);
   say(card.whyText, t(house === null ? `why.${limit.source}` : "why.grid-now", { by: limit.by ?? "", ...house }));
   const announced = limit.next_change !== null && new Date(limit.next_change) - new Date(status.clock.now) > SOON_MS;
   show(card.whyNext, announced);
@@ -205,10 +205,11 @@ function why(card, evse, status) {
   card.limits.replaceChildren(...tightestFirst.map((one) => limitRow(one, limit, most)));
 }
 
-/** What the house draws besides the car on its fullest phase, where that is what limits. */
-function fullest(grid, limit, meter) {
+/** What the house draws besides all cars on its fullest phase, where that is what limits. */
+function fullest(grid, limit, evses) {
   if (limit.source !== "grid" || !grid || grid.limit_a === null) return null;
-  const house = grid.currents_a.map((one, phase) => (one === null ? 0 : one - (meter?.currents_a[phase] ?? 0)));
+  const cars = (phase) => evses.reduce((sum, { meter }) => sum + (meter?.currents_a[phase] ?? 0), 0);
+  const house = grid.currents_a.map((one, phase) => (one === null ? 0 : one - cars(phase)));
   return { connection: amps(grid.limit_a), house: amps(Math.max(0, ...house)) };
 }
 
