@@ -96,9 +96,9 @@ def _table(sheet: Sheet, transactions: Sequence[Transaction], costs: str, occasi
         Column(words.no, 1.2),
         Column(words.began, 2.9),
         Column(words.duration, 2),
-        Column(words.card, 3),
-        Column(f"{words.before} kWh", 2.8, "R"),
-        Column(f"{words.after} kWh", 2.8, "R"),
+        Column(words.card, 2.8),
+        Column(f"{words.before} kWh", 2.9, "R"),
+        Column(f"{words.after} kWh", 2.9, "R"),
         Column(f"{words.energy} kWh", 2.2, "R"),
         Column(words.cost, 2.1, "R"),
     ]
