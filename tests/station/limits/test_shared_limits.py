@@ -68,5 +68,5 @@ def test_a_wish_says_how_long_it_holds(given: dict[str, object], for_s: float | 
 
 @pytest.mark.parametrize("given", [{"lasting": 1}, {"lasting": []}, {"lasting": True, "for_s": 60}, {"for_s": 0}])
 def test_a_duration_that_makes_no_sense_is_refused(given: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="lasting|for_s"):
+    with pytest.raises(ValueError, match=r"lasting|for_s"):
         checked({"current_a": 10} | given)
