@@ -249,7 +249,7 @@ def test_every_other_board_of_the_example_can_be_loaded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["linux", "modbus"])
 def test_the_example_with_another_board_uncommented_declares_nothing_twice(tmp_path: Path, kind: str) -> None:
-    """As an installer does it who takes the marks away from the lines of that board, and does what stands above them."""
+    """As an installer uncomments the lines of that board, and does what is said above them."""
     block = next(one for one in OTHER_BOARDS.findall(EXAMPLE) if f'type = "{kind}"' in one)
     text = EXAMPLE.replace(block, re.sub(r"^#  ", "", block, flags=re.MULTILINE))
     text = re.sub(r"^\[(simulation|firmware)\]\n(?:.+\n)*", "", text, flags=re.MULTILINE)
@@ -267,6 +267,26 @@ def test_version_tells_the_version(tmp_path: Path) -> None:
     done = borne("version", cwd=tmp_path)
     assert done.returncode == 0
     assert re.fullmatch(r"borne (\d+\.\d+\.\d+\S*|unpackaged)\n", done.stdout)
+
+
+def test_the_option_tells_the_version_too(tmp_path: Path) -> None:
+    done = borne("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, borne("version", cwd=tmp_path).stdout)
+
+
+# --- sim
+
+
+def test_sim_without_arguments_lists_the_actions(tmp_path: Path) -> None:
+    done = borne("sim", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "borne sim evses/1/plug" in done.stdout
+    assert "borne sim status" in done.stdout
+
+
+def test_sim_says_in_a_sentence_that_no_station_answers(tmp_path: Path) -> None:
+    done = borne("sim", "status", "--api", "http://127.0.0.1:9", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "no station answers at http://127.0.0.1:9: Connection refused\n")
 
 
 def test_label_is_drawn_from_the_file_and_shows_the_code_only_when_asked(tmp_path: Path) -> None:
