@@ -79,7 +79,7 @@ async def _best_ms(what: Callable[[], Awaitable[object]], times: int = 20) -> fl
 async def _export(log: TransactionLog) -> int:
     size = len(table.heading())
     async for page in log.pages(Search()):
-        size += len(table.rows(page, UTC))
+        size += len(table.rows(page, UTC, {}))
     return size
 
 

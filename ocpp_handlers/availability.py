@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from metering.frozen import frozen
 from metering.pulse import Pulse
 from ocpp_handlers import actions, timestamps
+from ocpp_handlers.reason_codes import unknown_place
 from ocpp_handlers.session import Answer, Handlers, LinkLostError, RefusedError
 from station.availability import OrderAnswer
 from station.model import ConnectorStatus, EvseRef
@@ -63,8 +64,9 @@ class Availability:
         """G03.FR.01–G03.FR.05, G04.FR.01–G04.FR.06; a new status is reported as any change is."""
         wire = request.get("evse")
         place = EvseRef(wire["id"], wire.get("connectorId")) if wire is not None else None
-        if not self._orders.exists(place):
-            return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "UnknownEvse"}})
+        if place is not None and not self._orders.exists(place):
+            code = unknown_place(self._evses, place.evse_id)
+            return Answer({"status": "Rejected", "statusInfo": {"reasonCode": code}})
         before = {evse.id: evse.connector_status for evse in self._orders.meant_by(place)}
         try:
             answer = await self._orders.order(place, operative=request["operationalStatus"] == "Operative")

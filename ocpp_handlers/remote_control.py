@@ -10,6 +10,7 @@ from energy.charging_profile import Purpose
 from energy.profile_store import Refusal
 from ocpp_handlers import actions
 from ocpp_handlers.charging_profiles import profile_from_wire
+from ocpp_handlers.reason_codes import unknown_place
 from ocpp_handlers.session import Answer, Handlers
 from ocpp_handlers.translate import id_token_from_wire, whole
 from station.charging_station import StartAnswer
@@ -97,7 +98,8 @@ class RemoteControl:
         """F05."""
         evse = self._station.evses.get(int(request["evseId"]))
         if evse is None or request["connectorId"] != evse.layout.connector_id:  # F05.FR.03
-            return Answer({"status": "UnknownConnector"})
+            code = unknown_place(self._station.evses, int(request["evseId"]))
+            return Answer({"status": "UnknownConnector", "statusInfo": {"reasonCode": code}})
         if evse.state.authorization is not None:  # F05.FR.02
             return Answer({"status": "OngoingAuthorizedTransaction"})
         return Answer({"status": "Unlocked" if await evse.unlock() else "UnlockFailed"})  # F05.FR.04, F05.FR.05

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ocpp_handlers import actions
+from ocpp_handlers.reason_codes import unknown_place
 from ocpp_handlers.session import Answer, Handlers
 from station.evse_state import all_faults
 from station.model import Fault
@@ -71,8 +72,10 @@ class TriggerMessage:
         if (of_station := self._of_station.get(message)) is not None:  # F06.FR.03: an evse means nothing to it
             status, errand = of_station()
         elif (of_evses := self._of_evses.get(message)) is not None:
-            if (meant := self._meant(request.get("evse"))) is None:
-                return Answer({"status": "Rejected", "statusInfo": {"reasonCode": "UnknownEvse"}})
+            place = request.get("evse")
+            if (meant := self._meant(place)) is None:
+                code = unknown_place(self._evses, int(place["id"]) if place is not None else 0)
+                return Answer({"status": "Rejected", "statusInfo": {"reasonCode": code}})
             status, errand = of_evses(meant)
         else:
             return Answer({"status": "NotImplemented"})

@@ -231,7 +231,8 @@ class ChargingStation:
         if info.accepted and not self._authorizer.is_master_pass(info.group_id):
             evse.note_group(info.group_id)
             return
-        _log.warning("EVSE %d: the CSMS does not accept the token: %s", evse.id, info.status)
+        why = "it is a master pass, which starts nothing" if info.accepted else f"the CSMS says {info.status}"
+        _log.warning("EVSE %d: the token may not charge: %s", evse.id, why)
         if self.settings.stop_tx_on_invalid_id:  # E05.FR.09, E05.FR.10, E05.FR.11
             evse.end_authorization(TriggerReason.DEAUTHORIZED, StoppedReason.DE_AUTHORIZED, keep_locked=True)
         else:  # E05.FR.02, E05.FR.03

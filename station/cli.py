@@ -22,6 +22,22 @@ commands = typer.Typer(
 )
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@commands.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Tell the version.")
+    ] = False,
+) -> None:
+    """The software of an AC charging station."""
+    del version
+
+
 @commands.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def run(context: typer.Context) -> None:
     """Run the station until it is told to stop."""
@@ -74,15 +90,21 @@ def label(
 
 @commands.command()
 def sim(
-    path: Annotated[str, typer.Argument(help="A path below /api/sim/, or from /api/ on.")],
-    body: Annotated[str, typer.Argument(metavar="[JSON]", help="What is sent.")] = "{}",
+    action: Annotated[
+        str | None, typer.Argument(metavar="[ACTION]", help="Left out: lists them. Also any path from /api/ on.")
+    ] = None,
+    body: Annotated[str | None, typer.Argument(metavar="[JSON]", help="What is sent.")] = None,
     api: Annotated[str, typer.Option(metavar="URL", help="The local API.")] = "http://127.0.0.1:8080",
+    method: Annotated[str | None, typer.Option(help="Where an action has two, such as DELETE.")] = None,
 ) -> None:
     """Do something to the simulated hardware of a station on this machine: `borne sim evses/1/plug`."""
-    from station.simulation.remote import RefusedError, post
+    from station.simulation.remote import RefusedError, listing, perform
 
+    if action is None:
+        typer.echo(listing())
+        return
     try:
-        typer.echo(post(api, path if path.startswith("/") else f"/api/sim/{path}", body))
+        typer.echo(perform(api, action, body, method))
     except RefusedError as error:
         start.refuse(str(error))
 

@@ -194,6 +194,9 @@ class IdToken:
 NOBODY = IdToken("", "NoAuthorization")
 """whoever charges where no authorization is wanted (C02.FR.01)"""
 
+DRIVER = IdToken("driver", "Local")
+"""whoever is signed in as driver and starts at the page; no reader reads it"""
+
 
 @frozen
 class MessageContent:

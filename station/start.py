@@ -46,7 +46,7 @@ def loaded(file: Path) -> Configuration:
     try:
         return load(file, os.environ)
     except ConfigurationError as error:
-        refuse(str(error))
+        refuse("\n".join(error.sentences))
 
 
 def refuse(sentence: str) -> NoReturn:

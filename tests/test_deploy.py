@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from energy.sources.iio import Capture
+from station.configuration.installation_file import load
 from station.web.connection_limits import limits_for
 from tests.energy.fake_converter import HZ, FakeConverter
 from tests.patience import PATIENCE_S
 
-DEPLOY = Path(__file__).parents[1] / "deploy"
+ROOT = Path(__file__).parents[1]
+DEPLOY = ROOT / "deploy"
 ANALYZE = shutil.which("systemd-analyze")
 SYSUSERS = shutil.which("systemd-sysusers")
 UDEVADM = shutil.which("udevadm")
@@ -35,6 +37,13 @@ def unit(tmp_path: Path) -> str:
     path = tmp_path / "borne.service"
     path.write_text(text.replace("/opt/borne/bin/borne ", "/bin/true "), encoding="utf-8")
     return str(path)
+
+
+def test_the_station_of_the_compose_file_lets_a_browser_on_the_host_in() -> None:
+    """Which comes from another address, so that it needs a code; the comments say which."""
+    station = load(DEPLOY / "compose-station.toml", {})
+    assert station.http.installer_code is not None
+    assert station.http.installer_code.get_secret_value() in (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")

@@ -62,6 +62,9 @@ class _Account:
     """the CSMS was online at the end, and has not answered yet"""
     total_told: bool = False
     bill: Bill | None = None
+    """made at its end"""
+    so_far: Bill | None = None
+    """made last while it was running; shown until the bill is made"""
     left: bool = False
     """the driver was gone when it ended"""
 
@@ -100,6 +103,8 @@ class TariffAndCost:
         self._clock = clock
         self._has_csms = has_csms
         self._accounts: dict[int, _Account] = {}
+        self._own_tariffs: dict[int, PriceList] = {}
+        """the owner's prices that the tariff shown at an EVSE states, by its number"""
         sources.outbox.on_append.append(self._recorded)
         sources.billing.on_billed = self._billed
 
@@ -128,10 +133,13 @@ class TariffAndCost:
         if account.told is not None:
             currency = self._settings.currency
             return Cost(account.transaction_id, rounded(account.told, currency), currency, account.total_told, True)
-        bill = account.bill if account.ended else await self._billing.bill_so_far(evse)
+        if not account.ended:
+            account.so_far = await self._billing.bill_so_far(evse)
+        bill = account.bill or account.so_far
         if bill is None or bill.objection is not None:
             return None
-        return Cost(account.transaction_id, bill.total, bill.currency, account.settled, False)
+        final = account.settled and account.bill is not None
+        return Cost(account.transaction_id, bill.total, bill.currency, final, False)
 
     async def shown(self, evse: Evse) -> list[Shown]:
         """What the driver of an EVSE sees now, the cost by the owner's prices included.
@@ -148,12 +156,18 @@ class TariffAndCost:
                 messages.append(Shown(Topic.COST, content, self._clock.now(), cost.transaction_id))
         return messages
 
+    def own_tariff(self, evse: Evse) -> PriceList | None:
+        """The owner's prices that the tariff shown at an EVSE states; None: no tariff is shown, or another one."""
+        shown = any(message.topic is Topic.TARIFF for message in self.display.of(evse.id))
+        return self._own_tariffs.get(evse.id) if shown and self._settings.tariff_enabled else None
+
     # What the CSMS tells
 
     def tariff_told(self, transaction_id: str, content: MessageContent) -> None:
         """The tariff of a running transaction is this (I01.FR.03, I06.FR.03)."""
         found = self._account_of(transaction_id)
         if found is not None and not found[1].ended:
+            self._own_tariffs.pop(found[0], None)
             self.display.show(found[0], Topic.TARIFF, content, transaction_id, personal=True)
 
     def cost_told(self, transaction_id: str, amount: Decimal) -> None:
@@ -285,6 +299,9 @@ class TariffAndCost:
         if account is not None and account.ended:
             del self._accounts[evse_id]
         self.display.clear(evse_id)
+        self._own_tariffs.pop(evse_id, None)
+        if (prices := self._own_prices(authorization)) is not None:
+            self._own_tariffs[evse_id] = prices
         if (content := self._tariff_of(authorization)) is not None:
             personal = authorization.personal_message is not None
             self.display.show(evse_id, Topic.TARIFF, content, personal=personal)
@@ -296,20 +313,28 @@ class TariffAndCost:
     def _tariff_of(self, authorization: Authorization) -> MessageContent | None:
         if authorization.personal_message is not None:
             return authorization.personal_message
-        text = self._settings.tariff_fallback_message
-        if not text and self._prices.current is not None:
-            text = in_words(self._prices.current)
+        prices = self._own_prices(authorization)
+        text = in_words(prices) if prices is not None else self._settings.tariff_fallback_message
         return MessageContent(text) if text else None
+
+    def _own_prices(self, authorization: Authorization) -> PriceList | None:
+        """The owner's prices; None where a text of the CSMS takes their place."""
+        told = authorization.personal_message is not None or bool(self._settings.tariff_fallback_message)
+        return None if told else self._prices.current
 
 
 def in_words(prices: PriceList) -> str:
-    """A price list in one line that needs no translation, such as 0.30 EUR/kWh (HC 0.20) + 1.00 EUR/h."""
+    """A price list as one line in English, such as 0.30 EUR/kWh (HC 0.20) + 1.00 EUR/h idle after 15 min.
+
+    It goes into signed records and to whoever reads the API; the page writes the same in the reader's language.
+    """
     periods = ", ".join(f"{one.name} {one.energy_per_kwh}" for one in prices.period)
     parts = [f"{prices.energy_per_kwh} {prices.currency}/kWh" + (f" ({periods})" if periods else "")]
     if prices.time_per_hour:
         parts.append(f"{prices.time_per_hour} {prices.currency}/h")
     if prices.idle_per_hour:
-        parts.append(f"{prices.idle_per_hour} {prices.currency}/h idle")
+        free = f" after {prices.idle_after_s / 60:g} min" if prices.idle_after_s else ""
+        parts.append(f"{prices.idle_per_hour} {prices.currency}/h idle{free}")
     return " + ".join(parts)
 
 

@@ -16,6 +16,7 @@ from station.records import payloads
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
+    from station.model import IdToken
     from station.records.database import Database, Statement, Value
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -31,6 +32,8 @@ class Search:
     """begun before this"""
     token: str | None = None
     """the whole number of a card, or as it is shown: its begin, an ellipsis, its end"""
+    cards: tuple[IdToken, ...] | None = None
+    """one of these"""
     evse_id: int | None = None
     ongoing: bool | None = None
 
@@ -234,6 +237,10 @@ def _where(search: Search) -> tuple[str, list[Value]]:
         else:
             conditions.append("token = ? COLLATE NOCASE")
             values.append(search.token)
+    if search.cards is not None:
+        one_of = " OR ".join("(token = ? COLLATE NOCASE AND token_type = ?)" for _ in search.cards)
+        conditions.append(f"({one_of})" if one_of else "FALSE")
+        values += [part for card in search.cards for part in (card.value, card.type)]
     if search.ongoing is not None:
         conditions.append("ended_at IS NULL" if search.ongoing else "ended_at IS NOT NULL")
     return ("WHERE " + " AND ".join(conditions) if conditions else ""), values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Sequence
 from dataclasses import field
 from pathlib import Path
 
@@ -22,6 +23,11 @@ def dotted(path: KeyPath) -> str:
 class ConfigurationError(Exception):
     """The installation file cannot be used; the message is one sentence that says where and why."""
 
+    def __init__(self, sentence: str, *others: str) -> None:
+        """`others` say the same of further mistakes."""
+        super().__init__(f"{sentence}; and {len(others)} more" if others else sentence)
+        self.sentences = (sentence, *others)
+
 
 class RuleError(ValueError):
     """A rule between keys is broken; raised in a validator, `key` counted from the model it stands in."""
@@ -29,6 +35,14 @@ class RuleError(ValueError):
     def __init__(self, key: KeyPath, message: str) -> None:
         super().__init__(message)
         self.key = key
+
+
+class RuleErrors(ValueError):
+    """Several rules between keys are broken."""
+
+    def __init__(self, errors: Sequence[RuleError]) -> None:
+        super().__init__("; ".join(str(error) for error in errors))
+        self.errors = tuple(errors)
 
 
 @frozen

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from metering.frozen import frozen
 from station.configuration import keys as config_keys
-from station.configuration.document import ConfigurationError, Document, KeyPath, RuleError, dotted
+from station.configuration.document import ConfigurationError, Document, KeyPath, RuleError, RuleErrors, dotted
 from station.configuration.lines import lines
 
 if TYPE_CHECKING:
@@ -62,12 +62,11 @@ class _Place:
 
 
 def explain(error: ValidationError, document: Document, root: object) -> ConfigurationError:
-    """The first complaint in the order of the file, and how many more there are."""
+    """Every complaint, in the order of the file."""
     places = _places(document)
     located = [(_nearest(complaint.path, places), complaint) for complaint in _complaints(error, root)]
-    (place, first), *others = sorted(located, key=lambda found: found[0].order)
-    more = f"; and {len(others)} more" if others else ""
-    return ConfigurationError(f"{place.name}: {dotted(first.path)}: {first.text}{more}")
+    located.sort(key=lambda found: found[0].order)
+    return ConfigurationError(*(f"{place.name}: {dotted(one.path)}: {one.text}" for place, one in located))
 
 
 def _places(document: Document) -> dict[KeyPath, _Place]:
@@ -94,7 +93,14 @@ def _complaints(error: ValidationError, root: object) -> Iterator[_Complaint]:
     for details in error.errors(include_url=False):
         if details["type"] == "default_factory_not_called":
             continue  # only follows from another error
-        yield _complaint(details, root)
+        path = _follow(details, root)[0]
+        match details.get("ctx", {}).get("error"):
+            case RuleErrors(errors=rules):
+                yield from (_Complaint((*path, *rule.key), str(rule)) for rule in rules)
+            case RuleError() as rule:
+                yield _Complaint((*path, *rule.key), str(rule))
+            case _:
+                yield _complaint(details, root)
 
 
 def _complaint(details: ErrorDetails, root: object) -> _Complaint:
@@ -106,8 +112,6 @@ def _complaint(details: ErrorDetails, root: object) -> _Complaint:
             return _Complaint(path, "is missing")
         case "extra_forbidden":
             return _Complaint(path, f"is not a known key{_known(str(path[-1]), around)}")
-        case "value_error" if isinstance(rule := context["error"], RuleError):
-            return _Complaint((*path, *rule.key), str(rule))
         case "value_error":
             return _Complaint(path, str(context["error"]))
         case "union_tag_invalid" | "union_tag_not_found":

@@ -87,9 +87,8 @@ type = "simulated"
 #selector_a = 32                        # 32, 25, 20, 16, 12 or 8
 #jumpers = "3-4"                        # of the smart-meter port; left out: they cannot be read
 
-# In place of the simulated board: the lines, converters and PWM of this machine. Then [simulation] must be left out,
-# the meters must be real, and [firmware] must be of type "command".
-#  [board]
+# In place of the simulated board: the lines, converters and PWM of this machine, as keys of [board] above. Then
+# [simulation] must be left out, the meters must be real, and [firmware] must be of type "command".
 #  type = "linux"
 #  shunt_trip = {line = 21}
 #  [board.flap]                         # every line has these keys
@@ -141,16 +140,8 @@ type = "simulated"
 #  trips_within_s = 0.5
 #  recovers_within_s = 2.0
 
-# What shows the status light besides the page: "simulated" (nothing), or "sysfs": multicolour LEDs of the kernel.
-[light]
-type = "simulated"
-#type = "sysfs"
-#paths = ["/sys/class/leds/rgb:status"] # one for the station, or one for each EVSE in order
-#brightness = 1.0                       # share of the most that they can do
-
 # In place of the simulated board: controllers on Modbus, one for each EVSE. The same goes with it as with "linux".
 # Contactor and lock are not seen: the first is inferred from state and offer, the second is believed (docs/deploy.md).
-#  [board]
 #  type = "modbus"
 #  selector_a = 16                      # the current selector or the breaker: nothing here can read it
 #  [[board.evse]]
@@ -161,6 +152,13 @@ type = "simulated"
 #  stop_bits = 1
 #  unit = 1
 #  timeout_s = 1.0
+
+# What shows the status light besides the page: "simulated" (nothing), or "sysfs": multicolour LEDs of the kernel.
+[light]
+type = "simulated"
+#type = "sysfs"
+#paths = ["/sys/class/leds/rgb:status"] # one for the station, or one for each EVSE in order
+#brightness = 1.0                       # share of the most that they can do
 
 # Token readers; the API presents tokens without one. Cards have UIDs of 4, 7 or 10 bytes.
 #[[reader]]

@@ -14,6 +14,8 @@ from station.hardware import SimulatedBoardConfig, SimulatedReaderConfig, Simula
 from station.hardware.linux_config import LinuxBoardConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from energy.sources import GridSourceConfig
     from station.configuration.installation_file import Configuration
     from station.hardware import RealBoardConfig
@@ -21,53 +23,49 @@ if TYPE_CHECKING:
 SIMULATED = "simulated"
 
 
-def check_hardware(configuration: Configuration) -> None:
-    """Refuse what does not go with the board.
-
-    Raises:
-        RuleError: which key, and why.
-    """
+def hardware_errors(configuration: Configuration) -> Iterator[RuleError]:
+    """What does not go with the board: which keys, and why."""
     board = configuration.board
     if isinstance(board, SimulatedBoardConfig):
         return
     around = f'the board is of type "{board.type}"'
     if "simulation" in configuration.model_fields_set:
-        raise RuleError(("simulation",), f"has no meaning here: {around}, and nothing is simulated")
+        yield RuleError(("simulation",), f"has no meaning here: {around}, and nothing is simulated")
     if isinstance(configuration.firmware, SimulatedUpdaterConfig):
-        raise RuleError(("firmware", "type"), f'must be "command": {around}')
+        yield RuleError(("firmware", "type"), f'must be "command": {around}')
     for position, evse in enumerate(configuration.evse):
         if isinstance(evse.meter, SimulatedMeterConfig):
-            raise RuleError(("evse", position, "meter"), f"must be a real meter: {around}")
+            yield RuleError(("evse", position, "meter"), f"must be a real meter: {around}")
     for position, reader in enumerate(configuration.reader):
         if isinstance(reader, SimulatedReaderConfig):
-            raise RuleError(("reader", position, "type"), f"must not be simulated: {around}")
+            yield RuleError(("reader", position, "type"), f"must not be simulated: {around}")
     if configuration.grid is not None and (key := _simulated_wire(configuration.grid.source)) is not None:
-        raise RuleError(("grid", "source", *key), f"must not be simulated: {around}")
+        yield RuleError(("grid", "source", *key), f"must not be simulated: {around}")
     if configuration.grid_order is not None and configuration.grid_order.chip == SIMULATED:
-        raise RuleError(("grid_order", "chip"), f"must not be simulated: {around}")
-    _check_boards(configuration, board)
+        yield RuleError(("grid_order", "chip"), f"must not be simulated: {around}")
+    yield from _board_errors(configuration, board)
     if isinstance(board, LinuxBoardConfig):
-        _check_sockets(configuration, board)
+        yield from _socket_errors(configuration, board)
 
 
-def _check_boards(configuration: Configuration, board: RealBoardConfig) -> None:
+def _board_errors(configuration: Configuration, board: RealBoardConfig) -> Iterator[RuleError]:
     """Each EVSE has its board, and what is to be switched has a line."""
     if len(board.evse) != len(configuration.evse):
         wanted, given = len(configuration.evse), len(board.evse)
-        raise RuleError(("board", "evse"), f"must have {wanted} entries, one for each [[evse]] (has {given})")
+        yield RuleError(("board", "evse"), f"must have {wanted} entries, one for each [[evse]] (has {given})")
     wired = isinstance(board, LinuxBoardConfig) and board.shunt_trip is not None
     if configuration.protection.shunt_trip != "none" and not wired:
-        raise RuleError(("protection", "shunt_trip"), "needs a line: board.shunt_trip is missing")
+        yield RuleError(("protection", "shunt_trip"), "needs a line: board.shunt_trip is missing")
 
 
-def _check_sockets(configuration: Configuration, board: LinuxBoardConfig) -> None:
+def _socket_errors(configuration: Configuration, board: LinuxBoardConfig) -> Iterator[RuleError]:
     """A socket has what a socket needs."""
-    for position, (evse, wiring) in enumerate(zip(configuration.evse, board.evse, strict=True)):
+    for position, (evse, wiring) in enumerate(zip(configuration.evse, board.evse, strict=False)):
         for key in ("proximity", "lock"):
             fitted = getattr(wiring, key) is not None
             if fitted is evse.attached_cable:
                 must = "must be left out with an attached cable" if fitted else "is missing: a socket needs it"
-                raise RuleError(("board", "evse", position, key), must)
+                yield RuleError(("board", "evse", position, key), must)
 
 
 def _simulated_wire(source: GridSourceConfig) -> tuple[str, ...] | None:

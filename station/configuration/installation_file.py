@@ -37,7 +37,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Configuration:
     """Read the installation file and put the BORNE_ variables of `environ` over it.
 
     Raises:
-        ConfigurationError: in one sentence, where (file and line, or variable), which key, and what is wrong.
+        ConfigurationError: a sentence for each mistake: where (file and line, or variable), which key, what is wrong.
     """
     document = config_environment.overlay(config_file.read(path), environ, Configuration)
     try:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from metering.frozen import frozen
 from station.documents.layout import Column, Sheet
 from station.documents.receipt import imprint
-from station.documents.table import card
 
 if TYPE_CHECKING:
     from station.billing.logged_transaction import Transaction
@@ -94,14 +93,14 @@ def monthly_report(
 def _table(sheet: Sheet, transactions: Sequence[Transaction], costs: str, occasion: Occasion) -> None:
     words = occasion.words
     columns = [
-        Column(words.no, 1.3),
-        Column(words.began, 3.1),
-        Column(words.duration, 2.1),
-        Column(words.card, 1.7),
-        Column(f"{words.before} kWh", 3, "R"),
-        Column(f"{words.after} kWh", 3, "R"),
-        Column(f"{words.energy} kWh", 2.4, "R"),
-        Column(words.cost, 2.4, "R"),
+        Column(words.no, 1.2),
+        Column(words.began, 2.9),
+        Column(words.duration, 2),
+        Column(words.card, 2.8),
+        Column(f"{words.before} kWh", 2.9, "R"),
+        Column(f"{words.after} kWh", 2.9, "R"),
+        Column(f"{words.energy} kWh", 2.2, "R"),
+        Column(words.cost, 2.1, "R"),
     ]
     rows = [_row(one, occasion) for one in transactions]
     total = words.number_of_kwh(sums(transactions).energy_wh)
@@ -116,7 +115,7 @@ def _row(one: Transaction, occasion: Occasion) -> tuple[str, ...]:
         f"{one.number}{mark}",
         f"{began.strftime(words.date)} {began:%H:%M}",
         f"{minutes // 60} h {minutes % 60:02d} min",
-        card(one) or "–",
+        occasion.card(one),
         words.number_of_kwh(one.begin.energy_wh),
         words.number_of_kwh(one.end.energy_wh),
         words.number_of_kwh(one.energy_wh),

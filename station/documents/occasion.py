@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime, tzinfo
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from metering.frozen import frozen
+from station.documents.table import CardLabels, label, shown_token
 from station.documents.words import Language, Words, words
+from station.model import DRIVER, IdToken
+
+if TYPE_CHECKING:
+    from station.billing.logged_transaction import Transaction
 
 
 @frozen
@@ -54,11 +60,18 @@ class Occasion:
     zone: tzinfo
     """what clocks at the station go by"""
     created: datetime
+    labels: CardLabels
 
     @property
     def words(self) -> Words:
         """The words of its language."""
         return words(self.language)
+
+    def card(self, one: Transaction) -> str:
+        """Who charged: the owner's label of the card, or else its shortened number."""
+        if one.token is not None and IdToken(one.token, one.token_type or "") == DRIVER:
+            return self.words.at_page
+        return label(one, self.labels) or shown_token(one) or "–"
 
 
 @frozen

@@ -8,7 +8,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from station.documents.layout import Column, Imprint, Sheet
-from station.documents.table import card
 from station.documents.words import Words, span
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ def _charge(one: Transaction, occasion: Occasion) -> list[tuple[str, str]]:
     words, zone = occasion.words, occasion.zone
     facts = [
         (words.place, str(one.evse_id)),
-        (words.card, card(one) or "–"),
+        (words.card, occasion.card(one)),
         (words.began, words.moment(one.began_at.astimezone(zone))),
     ]
     if one.ended_at is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
@@ -20,10 +20,13 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 Cell = str | int | Decimal | None
 
+CardLabels = Mapping[tuple[str, str], str]
+"""what the owner calls a card, by `IdToken.key`"""
+
 _COLUMNS: Final[tuple[tuple[str, Callable[[Transaction, tzinfo], Cell]], ...]] = (
     ("transaction_id", lambda one, _: one.transaction_id),
     ("evse", lambda one, _: one.evse_id),
-    ("token", lambda one, _: card(one)),
+    ("token", lambda one, _: shown_token(one)),
     ("token_type", lambda one, _: one.token_type),
     ("began_at", lambda one, zone: _local(one.began_at, zone)),
     ("ended_at", lambda one, zone: _local(one.ended_at, zone)),
@@ -44,17 +47,22 @@ _COLUMNS: Final[tuple[tuple[str, Callable[[Transaction, tzinfo], Cell]], ...]] =
 
 
 def heading() -> str:
-    """The first line."""
-    return _line(name for name, _ in _COLUMNS)
+    """The first line; new columns come last, so that programs that count columns find what they found."""
+    return _line([*(name for name, _ in _COLUMNS), "card_label"])
 
 
-def rows(transactions: Iterable[Transaction], zone: tzinfo) -> str:
+def rows(transactions: Iterable[Transaction], zone: tzinfo, labels: CardLabels) -> str:
     """A line for each transaction; times as clocks at the station show them, with their offset from UTC."""
-    return "".join(_line(value(one, zone) for _, value in _COLUMNS) for one in transactions)
+    return "".join(_line([*(value(one, zone) for _, value in _COLUMNS), label(one, labels)]) for one in transactions)
 
 
-def card(one: Transaction) -> str | None:
-    """The card of a transaction, shortened as everywhere."""
+def label(one: Transaction, labels: CardLabels) -> str | None:
+    """What the owner calls the card of a transaction; None: nothing."""
+    return labels.get(IdToken(one.token, one.token_type or "").key) if one.token is not None else None
+
+
+def shown_token(one: Transaction) -> str | None:
+    """The id token of a transaction, shortened as in logs."""
     return shown(IdToken(one.token, one.token_type or "")) if one.token is not None else None
 
 

@@ -30,6 +30,8 @@ class Words:
     number: str
     place: str
     card: str
+    at_page: str
+    """in place of a card: a driver who was signed in started at the page"""
     began: str
     ended: str
     duration: str

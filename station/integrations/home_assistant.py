@@ -16,8 +16,6 @@ from station.model import ChargingState, ConnectorStatus
 
 Json = dict[str, object]
 
-LIMIT_S: Final = 86_400
-"""how long a limit from Home Assistant holds: there nobody sees that it ends by itself"""
 _LEAST_A: Final = 6
 
 
@@ -68,7 +66,7 @@ def discovery(shown: Shown, root: str) -> Json:
 def _station(shown: Shown, root: str) -> dict[str, Json]:
     """What concerns all EVSEs."""
     usual = f"{shown.most_a:g}"
-    set_by = f'"for_s": {LIMIT_S}, "by": "Home Assistant"'
+    set_by = '"lasting": true, "by": "Home Assistant"'  # there nobody would see that it ends by itself
     return {
         "light": _sensor("Light", f"{root}/light", "reason", device_class="enum", options=[*Reason])
         | {"entity_category": "diagnostic"},

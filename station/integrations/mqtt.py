@@ -5,10 +5,14 @@ Below `{topic}/{identity}/`, where `%2B` stands for a `+` of the identity, which
 - `evse/{id}/state` (retained): status, charging state, what it draws and has drawn, what is offered and why in words;
 - `evse/{id}/charge-now/set`: whatever is said there, this charge does not wait for cheap hours;
 - `light` (retained): colour, pattern and reason of the status light;
-- `pause` (retained) and `pause/set`: ON or OFF: the owner's limit of 0 A for a day; RESUME ends any limit of the owner;
+- `pause` (retained) and `pause/set`: ON or OFF: nobody charges until OFF; then the owner's limit holds again;
+  RESUME ends the pause and any limit of the owner;
 - `grid` (retained): what the house draws; `online` (retained, with a last will): true or false, when it is stopped too;
 - `limit/operator/set` and `limit/user/set`: `{"current_a": 10, "for_s": 600}` or `{"power_w": 4200}`; empty: no limit;
-- `limit/{operator|user}` (retained): what holds; `limit/{…}/error`: why the last order was refused.
+  with `"lasting": true` in place of `for_s` it holds until it is ended;
+- `limit/{operator|user}` (retained): what holds;
+- `limit/{…}/error`, `pause/error`, `evse/{id}/charge-now/error` (retained): why the last order was refused, empty when
+  it was taken; `error`: the last order for something that does not exist.
 
 An order that the broker kept (`retain`) is ignored: it would come back at each connection, long after its time.
 """
@@ -23,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from energy.limit import told
 from station.light.light import told as told_light
-from station.limits.shared_limits import LONGEST_S, Setter, Wish, checked
+from station.limits.shared_limits import Setter, checked
 from station.records.database import StorageError
 
 if TYPE_CHECKING:
@@ -44,6 +48,7 @@ _TELL_EVERY_S = 10.0
 _LEAVE_S = 1.0
 """a broker that takes longer does not hold up the end of the station"""
 _LONGEST_ORDER = 1000
+_LONGEST_TOPIC = 100
 _LONGEST_STATE = 255
 """letters that Home Assistant takes as a state"""
 
@@ -121,59 +126,65 @@ class Mqtt:
                     self._ignored.add(topic)
                     _log.warning("MQTT: %s: an order that the broker kept (retain) is ignored", topic)
                 continue
+            await self._take(client, topic, payload)
+
+    async def _take(self, client: Client, topic: str, payload: bytes) -> None:
+        """Carry out an order; one that is refused changes nothing, and is answered on its error topic."""
+        place = f"{topic.removesuffix('/set')}/error"
+        try:
             match topic.split("/"):
-                case ["limit", name, "set"]:
-                    await self._obey(client, name, payload)
+                case ["limit", "operator" | "user" as name, "set"]:
+                    await self._obey(Setter(name), payload)
                 case ["pause", "set"]:
-                    await self._pause(client, payload)
-                case ["evse", number, "charge-now", "set"]:
-                    self._charge_now(number)
+                    await self._pause(payload)
+                case ["evse", number, "charge-now", "set"] if (evse := self._evse(number)) is not None:
+                    self._charge_now(evse)
                 case _:
-                    pass
-
-    async def _obey(self, client: Client, name: str, payload: bytes) -> None:
-        """An order of somebody; one that cannot be understood changes nothing."""
-        try:
-            setter = Setter(name)
-        except ValueError:
-            return
-        try:
-            if len(payload) > _LONGEST_ORDER:
-                raise ValueError(f"longer than {_LONGEST_ORDER} bytes")
-            if payload.strip():
-                await self._life.shared_limits.put(setter, checked(json.loads(payload)))
-            else:
-                await self._life.shared_limits.clear(setter)
-            await self._tell(client, f"limit/{name}/error", "")
+                    place = "error"
+                    raise ValueError(f"{topic[:_LONGEST_TOPIC]!a}: is not known")
         except (ValueError, RecursionError) as error:
-            _log.warning("MQTT: the limit of %s is refused: %s", name, error)
-            await self._tell(client, f"limit/{name}/error", str(error) or "cannot be read")
+            await self._refuse(client, place, str(error) or "cannot be read")
         except StorageError as error:
-            _log.error("MQTT: the limit of %s is not saved: %s", name, error)
+            _log.error("MQTT: %s: what was ordered is not saved: %s", topic, error)
+        else:
+            await self._tell(client, place, "")
         await self._tell_limits(client)
 
-    async def _pause(self, client: Client, order: bytes) -> None:
-        """To pause is the owner's limit of 0 A; to end a pause ends no other limit."""
+    async def _refuse(self, client: Client, place: str, why: str) -> None:
+        """Say why, in the log once as long as it is the same."""
+        repeats = self._told.get(place) == why
+        _log.log(logging.DEBUG if repeats else logging.WARNING, "MQTT: an order is refused: %s: %s", place, why)
+        await self._tell(client, place, why)
+
+    async def _obey(self, setter: Setter, payload: bytes) -> None:
+        if len(payload) > _LONGEST_ORDER:
+            raise ValueError(f"longer than {_LONGEST_ORDER} bytes")
+        if payload.strip():
+            await self._life.shared_limits.put(setter, checked(json.loads(payload)))
+        else:
+            await self._life.shared_limits.clear(setter)
+
+    async def _pause(self, order: bytes) -> None:
         limits = self._life.shared_limits
-        try:
-            if order == b"ON":
-                await limits.put(Setter.USER, Wish(current_a=0.0, for_s=LONGEST_S, by="paused"))
-            elif order == b"RESUME" or (order == b"OFF" and self._paused):
+        match order.strip():
+            case b"ON":
+                await limits.pause()
+            case b"OFF":
+                await limits.resume()
+            case b"RESUME":
                 await limits.clear(Setter.USER)
-        except StorageError as error:
-            _log.error("MQTT: the pause is not saved: %s", error)
-        await self._tell_limits(client)
+            case _:
+                raise ValueError("must be ON, OFF or RESUME")
 
-    @property
-    def _paused(self) -> bool:
-        limit = self._life.load.controller.shared.get(Setter.USER)
-        return limit is not None and limit.current_a == 0.0
+    def _evse(self, number: str) -> Evse | None:
+        return next((one for one in self._life.station.evses.values() if str(one.id) == number), None)
 
-    def _charge_now(self, number: str) -> None:
+    def _charge_now(self, evse: Evse) -> None:
         """The driver does not want to wait for cheap hours."""
         load = self._life.load
-        evse = next((one for one in self._life.station.evses.values() if str(one.id) == number), None)
-        if evse is not None and evse.state.authorization is not None and load.tariff is not None:
+        if evse.state.authorization is None:
+            raise ValueError("nobody charges here")
+        if load.tariff is not None:
             load.tariff.charge_now(evse.id)
             load.poke()
 
@@ -231,7 +242,7 @@ class Mqtt:
         shown = self._life.shared_limits.shown()
         for setter in Setter:
             await self._tell(client, f"limit/{setter}", json.dumps(shown.get(setter)))
-        await self._tell(client, "pause", "ON" if self._paused else "OFF")
+        await self._tell(client, "pause", "ON" if self._life.shared_limits.paused else "OFF")
 
     async def _tell(self, client: Client, topic: str, text: str) -> None:
         """Publish what has changed."""

@@ -59,19 +59,27 @@ class Past:
     """whoever charged it may not any more"""
     refused: bool = False
     """the account of whoever plugged it in is not accepted"""
+    transaction_id: str | None = None
+    """its newest transaction"""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether its charge was stopped and nobody has started another one."""
+        return self.finished and self.state.authorization is None
 
 
 def followed(past: Past, state: EvseState) -> Past:
     """The past, once the state has become another one."""
+    transaction_id = state.transaction.id if state.transaction is not None else past.transaction_id
     if not state.seen.cable_plugged and not ev_connected(state):
         return Past(state)
     if state.authorization is not None:
         energy_refused = state.transaction is not None and state.transaction.energy_refused  # E05.FR.02
-        return Past(state, refused=energy_refused)
+        return Past(state, refused=energy_refused, transaction_id=transaction_id)
     ended = past.state.authorization
     # E05.FR.10: the CSMS took it back, and the cable is kept for its holder while the vehicle is still there.
     taken_back = ended is not None and ev_connected(state) and ended.id_token.same_as(state.lock_held_for)
-    return Past(state, past.finished or ended is not None, past.refused or taken_back)
+    return Past(state, past.finished or ended is not None, past.refused or taken_back, transaction_id)
 
 
 def expired(before: EvseState, after: EvseState, now_s: float, timeout_s: float) -> bool:
@@ -107,6 +115,10 @@ class StatusLight:
         self._cards.on_change = self._due.set
         self._cards.on_refused = self._refused
         life.load.on_decided.append(self._due.set)  # once a second: whatever has no event of its own
+
+    def past(self, evse_id: int) -> Past:
+        """What happened so far with the vehicle that is plugged in at an EVSE."""
+        return self._past[evse_id]
 
     def of(self, evse_id: int) -> Light:
         """What is shown of one EVSE."""

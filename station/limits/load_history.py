@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from energy.limit import tightest
+
 if TYPE_CHECKING:
     from energy.controller import Controller
     from metering.clock import Clock
@@ -33,6 +35,10 @@ class Moment(NamedTuple):
     """what the connection, or else the station, carries per phase"""
     offered_a: float
     """what the EVSEs offered together"""
+    evse_a: tuple[tuple[float, ...], ...]
+    """what each EVSE drew at its own terminals, in their order"""
+    evse_limit_a: tuple[float, ...]
+    """what each EVSE was allowed per phase, or its rating where nothing limits it"""
 
 
 class LoadHistory:
@@ -58,19 +64,32 @@ class LoadHistory:
         controller = self._controller
         age_s = controller.sample_age_s
         sample = controller.last_sample if age_s is not None and age_s < _STALE_S else None
-        readings = [evse.meter.latest for evse in self._evses.values()]
-        currents = [reading.currents_a for reading in readings if reading is not None]
+        evses = list(self._evses.values())
+        drawn = tuple(_drawn(evse) for evse in evses)
         return Moment(
             round(self._clock.now().timestamp(), 1),
             _rounded(sample.currents_a) if sample is not None else (None, None, None),
-            tuple(round(sum(tuple(one)[phase] or 0.0 for one in currents), 2) for phase in range(3)),
+            tuple(round(sum(one[phase] for one in drawn), 2) for phase in range(3)),
             controller.grid_limit_a if controller.grid_limit_a is not None else controller.fixed_limit_a,
-            sum(evse.offered_a for evse in self._evses.values()),
+            sum(evse.offered_a for evse in evses),
+            drawn,
+            tuple(_allowed_a(evse) for evse in evses),
         )
 
     def since(self, at_s: float) -> list[Moment]:
         """What was remembered after a moment, and this one."""
         return [*(moment for moment in self._moments if moment.at_s > at_s), self.now()]
+
+
+def _drawn(evse: Evse) -> tuple[float, ...]:
+    """What an EVSE draws on each phase; nothing where its meter tells nothing."""
+    reading = evse.meter.latest
+    return tuple(round(current_a or 0.0, 2) for current_a in reading.currents_a) if reading is not None else (0.0,) * 3
+
+
+def _allowed_a(evse: Evse) -> float:
+    binding = tightest(evse.limits)
+    return round(min(binding.current_a, evse.layout.max_current_a), 2) if binding else evse.layout.max_current_a
 
 
 def _rounded(currents_a: Phases[float | None]) -> tuple[float | None, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -49,8 +50,8 @@ class Wish:
 
     current_a: float | None = None
     power_w: float | None = None
-    for_s: float = USUAL_S
-    """it ends by itself after so long"""
+    for_s: float | None = USUAL_S
+    """it ends by itself after so long; None: it holds until somebody ends it"""
     by: str | None = None
     """who asks, for people to read"""
 
@@ -75,7 +76,7 @@ def checked(given: object) -> Wish:
     if not isinstance(given, dict):
         raise ValueError("must be an object with current_a or power_w")
     told = cast("dict[str, object]", given)
-    if unknown := told.keys() - {"current_a", "power_w", "for_s", "by"}:
+    if unknown := told.keys() - {"current_a", "power_w", "for_s", "lasting", "by"}:
         name = min(unknown)
         raise ValueError(f"{name if name.isprintable() else ascii(name)}: is not known")
     by = told.get("by")
@@ -89,15 +90,31 @@ def checked(given: object) -> Wish:
     current_a, power_w = _number(told, "current_a", 1000.0), _number(told, "power_w", 1e6)
     if current_a is None and power_w is None:
         raise ValueError("current_a or power_w: one of them is needed")
-    for_s = _number(told, "for_s", LONGEST_S)
+    return Wish(current_a, power_w, _duration(told), by)
+
+
+def _duration(told: dict[str, object]) -> float | None:
+    lasting, for_s = told.get("lasting"), _number(told, "for_s", LONGEST_S)
+    if lasting is not None and not isinstance(lasting, bool):
+        raise ValueError("lasting: must be true or false")
     if for_s == 0.0:
         raise ValueError("for_s: must be more than 0")
-    return Wish(current_a, power_w, USUAL_S if for_s is None else for_s, by)
+    if lasting and for_s is not None:
+        raise ValueError("for_s: must be left out with lasting")
+    if lasting:
+        return None
+    return USUAL_S if for_s is None else for_s
+
+
+_PAUSE: Final = "pause"
+"""the fact that outlives a restart"""
+_PAUSED: Final = SharedLimit(LimitSource.USER, current_a=0.0, by="paused")
 
 
 class SharedLimits:
     """Puts the limits into force, saves them, and tells of the change.
 
+    A pause is the owner's limit of 0 A; the limit that the owner had set holds again when the pause ends.
     They end by elapsed time; the wall time at which they do is for those who ask, and for the disk.
     """
 
@@ -107,7 +124,8 @@ class SharedLimits:
         self._clock = clock
         self._changed = changed
         self._held: dict[Setter, tuple[SharedLimit, float]] = {}
-        """and when each ends (Clock.monotonic)"""
+        """and when each ends (Clock.monotonic); infinite: when somebody ends it"""
+        self._pausing = False
         self._moved = Pulse()
 
     async def load(self) -> None:
@@ -117,6 +135,10 @@ class SharedLimits:
             StorageError: the disk cannot be read.
         """
         for name, text in (await self._facts.load()).items():
+            if name == _PAUSE:
+                self._pausing = text == "true"
+                self._apply(Setter.USER)
+                continue
             try:
                 setter = Setter(name)
                 limit = _saved(setter, json.loads(text))
@@ -144,6 +166,8 @@ class SharedLimits:
         """Before each decision: the wall times at which the limits end follow a corrected clock."""
         now, now_s = self._clock.now(), self._clock.monotonic()
         for setter, (limit, ends_s) in list(self._held.items()):
+            if ends_s == math.inf:
+                continue
             until = now + timedelta(seconds=ends_s - now_s)
             if ends_s <= now_s:
                 self._release(setter)
@@ -151,44 +175,87 @@ class SharedLimits:
                 self._hold(setter, replace(limit, until=until), ends_s - now_s)
                 self._moved.fire()
 
-    async def put(self, setter: Setter, wish: Wish) -> SharedLimit:
-        """From now on this holds, in place of what the same setter asked for before.
+    @property
+    def paused(self) -> bool:
+        """Whether the owner lets nobody charge for now."""
+        limit = self._controller.shared.get(Setter.USER)
+        return limit is not None and limit.current_a == 0.0
+
+    async def pause(self) -> None:
+        """Let nobody charge until somebody ends the pause.
 
         Raises:
             StorageError: it is not saved; it holds nevertheless, until a restart.
         """
-        until = self._clock.now() + timedelta(seconds=wish.for_s)
+        await self._change_pause(True)
+
+    async def resume(self) -> None:
+        """End a pause: what the owner had set before holds again, but for a limit of 0 A.
+
+        Raises:
+            StorageError: it would come back with a restart.
+        """
+        await self._change_pause(False)
+        if self.paused:
+            await self.clear(Setter.USER)
+
+    async def put(self, setter: Setter, wish: Wish) -> SharedLimit:
+        """From now on this holds, in place of what the same setter asked for before; a pause goes on.
+
+        Raises:
+            StorageError: it is not saved; it holds nevertheless, until a restart.
+        """
+        until = self._clock.now() + timedelta(seconds=wish.for_s) if wish.for_s is not None else None
         limit = SharedLimit(_SOURCES[setter], wish.current_a, wish.power_w, until=until, by=wish.by)
-        self._hold(setter, limit, wish.for_s)
+        self._hold(setter, limit, wish.for_s if wish.for_s is not None else math.inf)
         self._changed()
-        _log.info("%s limits all EVSEs: %s A, %s W, until %s", setter, wish.current_a, wish.power_w, until)
+        end = f"until {until}" if until is not None else "until it is ended"
+        _log.info("%s limits all EVSEs: %s A, %s W, %s", setter, wish.current_a, wish.power_w, end)
         await self._facts.save(setter, self._kept(setter))
         return limit
 
     async def clear(self, setter: Setter) -> None:
-        """It does not hold any more.
+        """It does not hold any more; the owner's pause ends with the owner's limit.
 
         Raises:
             StorageError: it would come back with a restart.
         """
         self._release(setter)
+        if setter is Setter.USER and self._pausing:
+            await self._change_pause(False)
         self._changed()
         _log.info("%s limits no more", setter)
         await self._facts.save(setter, "null")
 
+    async def _change_pause(self, pausing: bool) -> None:
+        if pausing is self._pausing:
+            return
+        self._pausing = pausing
+        self._apply(Setter.USER)
+        self._changed()
+        _log.info("charging is paused" if pausing else "charging is paused no more")
+        await self._facts.save(_PAUSE, json.dumps(pausing))
+
     def _hold(self, setter: Setter, limit: SharedLimit, for_s: float) -> None:
         self._held[setter] = (limit, self._clock.monotonic() + for_s)
-        self._controller.put_shared(setter, limit)
+        self._apply(setter)
 
     def _kept(self, setter: Setter) -> str:
         """What is on the disk of a limit: also how long it holds yet, for a clock that has lost its time with power."""
         limit, ends_s = self._held[setter]
+        if ends_s == math.inf:
+            return json.dumps(_text(limit) | {"lasting": True})
         left_s = min(max(0.0, ends_s - self._clock.monotonic()), LONGEST_S)
         return json.dumps(_text(limit) | {"left_s": left_s})
 
     def _release(self, setter: Setter) -> None:
         self._held.pop(setter, None)
-        self._controller.put_shared(setter, None)
+        self._apply(setter)
+
+    def _apply(self, setter: Setter) -> None:
+        held = self._held.get(setter)
+        pauses = setter is Setter.USER and self._pausing
+        self._controller.put_shared(setter, _PAUSED if pauses else held[0] if held is not None else None)
 
     def shown(self) -> dict[str, object]:
         """What holds now, in plain JSON values."""
@@ -214,12 +281,16 @@ def _text(limit: SharedLimit) -> dict[str, object]:
 
 
 def _left_s(limit: SharedLimit | None, now: datetime) -> float:
-    """How long a saved limit holds yet, in seconds."""
-    return (limit.until - now).total_seconds() if limit is not None and limit.until is not None else 0.0
+    """How long a saved limit holds yet, in seconds; infinite: until somebody ends it."""
+    if limit is None:
+        return 0.0
+    return (limit.until - now).total_seconds() if limit.until is not None else math.inf
 
 
 def _asked_s(told: object) -> float:
     """How long a saved limit held yet when it was saved; those of older versions do not say."""
+    if told is not None and cast("dict[str, object]", told).get("lasting") is True:
+        return math.inf
     left_s = _number(cast("dict[str, object]", told), "left_s", LONGEST_S) if told is not None else None
     return LONGEST_S if left_s is None else left_s
 
@@ -229,5 +300,5 @@ def _saved(setter: Setter, told: object) -> SharedLimit | None:
         return None
     saved = cast("dict[str, object]", told)
     wish = checked({key: saved[key] for key in ("current_a", "power_w", "by")})
-    until = datetime.fromisoformat(str(saved["until"]))
+    until = None if saved.get("lasting") is True else datetime.fromisoformat(str(saved["until"]))
     return SharedLimit(_SOURCES[setter], wish.current_a, wish.power_w, until=until, by=wish.by)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import secrets
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from metering.frozen import frozen
-from station.model import CSMS_MADE, AuthorizationStatus, IdToken, IdTokenInfo
+from station.model import CSMS_MADE, DRIVER, AuthorizationStatus, IdToken, IdTokenInfo
 from station.records.database import StorageError
 from station.tokens.authorization import shown
 
@@ -23,8 +24,6 @@ MOST_CARDS = 200
 LONGEST_LABEL = 40
 LEARN_S = 60.0
 """how long a card is waited for"""
-DRIVER = IdToken("driver", "Local")
-"""whoever is signed in as driver and starts at the page; no reader reads it"""
 _ACCEPTED = IdTokenInfo(AuthorizationStatus.ACCEPTED)
 
 
@@ -36,6 +35,8 @@ class OwnCard:
     label: str
     """whose it is, as the owner calls it"""
     added_at: datetime
+    removed: bool = False
+    """it may not charge any more; its label still names it in the history"""
 
     @property
     def shown(self) -> str:
@@ -65,7 +66,8 @@ class OwnCards:
                 kept = json.loads(text)
                 id_token = IdToken(str(kept["value"]), str(kept["type"]))
                 added_at = datetime.fromisoformat(str(kept["added_at"]))
-                self._cards[name] = OwnCard(id_token, str(kept["label"]), added_at)
+                card = OwnCard(id_token, str(kept["label"]), added_at, removed=bool(kept.get("removed", False)))
+                self._cards[name] = card
             except (ValueError, KeyError, TypeError):
                 _log.error("one of the owner's cards cannot be read: it is not accepted any more")
 
@@ -75,12 +77,26 @@ class OwnCards:
         return self._learning is not None
 
     def all(self) -> dict[str, OwnCard]:
-        """All cards, the newest last."""
-        return dict(sorted(self._cards.items(), key=lambda item: item[1].added_at))
+        """All cards that may charge, the newest last."""
+        cards = ((name, card) for name, card in self._cards.items() if not card.removed)
+        return dict(sorted(cards, key=lambda item: item[1].added_at))
+
+    def known(self) -> list[OwnCard]:
+        """All cards that have a label, also those that were removed."""
+        return list(self._cards.values())
+
+    def labels(self) -> dict[tuple[str, str], str]:
+        """The label of each known card by `IdToken.key`."""
+        return {card.id_token.key: card.label for card in self._cards.values()}
+
+    def labelled(self, label: str) -> tuple[IdToken, ...]:
+        """The tokens of all cards with this label, whatever the case of its letters."""
+        wanted = label.strip().casefold()
+        return tuple(card.id_token for card in self._cards.values() if card.label.strip().casefold() == wanted)
 
     def find(self, id_token: IdToken) -> IdTokenInfo | None:
         """What is known of a token; None: nothing."""
-        known = id_token == DRIVER or any(card.id_token.key == id_token.key for card in self._cards.values())
+        known = id_token == DRIVER or any(card.id_token.key == id_token.key for card in self.all().values())
         return _ACCEPTED if known else None
 
     def learn(self, label: str) -> None:
@@ -89,7 +105,7 @@ class OwnCards:
         Raises:
             ValueError: there are too many.
         """
-        if len(self._cards) >= MOST_CARDS:
+        if len(self.all()) >= MOST_CARDS:
             raise ValueError(f"there are {MOST_CARDS} already")
         self.stop_learning()
         self._learning = (label, self._clock.call_later(LEARN_S, self.stop_learning))
@@ -122,13 +138,7 @@ class OwnCards:
         name = next((name for name, card in self._cards.items() if card.id_token.key == id_token.key), None)
         name = name or secrets.token_hex(6)
         card = OwnCard(id_token, label[:LONGEST_LABEL], self._clock.now())
-        kept = {
-            "value": id_token.value,
-            "type": id_token.type,
-            "label": card.label,
-            "added_at": card.added_at.isoformat(),
-        }
-        await self._facts.save(name, json.dumps(kept))
+        await self._facts.save(name, _kept(card))
         self._cards[name] = card
         _log.info("card %s is the owner's: %s", card.shown, card.label)
         return name
@@ -150,15 +160,35 @@ class OwnCards:
             StorageError: it may, after the next start.
         """
         for name in [name for name, card in self._cards.items() if card.id_token.key == id_token.key]:
-            await self.remove(name)
+            await self._erase(name)
 
     async def remove(self, name: str) -> bool:
-        """It may not charge any more; False: there is none of that name.
+        """It may not charge any more, while its label stays in the history; False: there is none of that name.
 
         Raises:
             StorageError: it may, after the next start.
         """
-        if self._cards.pop(name, None) is None:
+        card = self._cards.get(name)
+        if card is None or card.removed:
             return False
-        await self._facts.save(name, "")
+        self._cards[name] = removed = replace(card, removed=True)
+        await self._facts.save(name, _kept(removed))
+        former = sorted((one.added_at, key) for key, one in self._cards.items() if one.removed)
+        for _, key in former[:-MOST_CARDS]:
+            await self._erase(key)
         return True
+
+    async def _erase(self, name: str) -> None:
+        self._cards.pop(name, None)
+        await self._facts.save(name, "")
+
+
+def _kept(card: OwnCard) -> str:
+    """A card as the disk has it."""
+    kept = {
+        "value": card.id_token.value,
+        "type": card.id_token.type,
+        "label": card.label,
+        "added_at": card.added_at.isoformat(),
+    }
+    return json.dumps(kept | {"removed": True} if card.removed else kept)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import cast
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exception_handlers import http_exception_handler
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
 from station.records.database import StorageError
 from station.version import package_version
@@ -34,9 +37,9 @@ from station.web.api.station import station_routes
 from station.web.api.status import Json
 from station.web.api.token import token_routes
 from station.web.api.transaction import transaction_routes
-from station.web.door.gate import HEADERS, Gate
+from station.web.door.gate import HEADERS, Gate, is_person
 from station.web.host import Host
-from station.web.pages import page_routes
+from station.web.pages import not_found, page_routes
 
 
 class _Api(FastAPI):
@@ -60,7 +63,8 @@ def build(host: Host) -> FastAPI:
         docs_url=None,  # the usual page loads scripts from elsewhere; pages.py has one that does not
         redoc_url=None,
     )
-    api.add_middleware(Gate, host=host)
+    api.add_middleware(Gate, host=host, not_found=partial(not_found, host))
+    api.add_exception_handler(HTTPException, partial(_refused, host))
     api.add_exception_handler(RequestValidationError, _not_understood)
     api.add_exception_handler(StorageError, _storage_failed)
     api.add_exception_handler(Exception, _failed)
@@ -101,6 +105,13 @@ def _upkeep_routes(api: FastAPI, living: Living, host: Host) -> None:
     residual_routes(api, host, living)
     firmware_routes(api, living, host)
     factory_routes(api, living, host)
+
+
+async def _refused(host: Host, request: Request, error: Exception) -> Response:
+    refusal = cast("HTTPException", error)
+    if refusal.status_code == 404 and is_person(request):
+        return not_found(host, request, str(refusal.detail))
+    return await http_exception_handler(request, refusal)
 
 
 async def _not_understood(request: Request, error: Exception) -> Response:

@@ -62,6 +62,15 @@ def page_routes(api: FastAPI, host: Host) -> None:
     _language_routes(api)
 
 
+def not_found(host: Host, request: Request, detail: str = "Not Found") -> Response:
+    """The response for a person whose browser asks for something that does not exist: a page; JSON below /api/."""
+    if request.url.path.startswith("/api/"):
+        return JSONResponse({"detail": detail}, 404)
+    page = _page(host, request, "not-found")
+    page.status_code = 404
+    return page
+
+
 def _page(host: Host, request: Request, name: str, **more: object) -> HTMLResponse:
     """A page in the words of whoever asks, with the places where they may go."""
     visitor, language = visitor_of(request), language_of(request)

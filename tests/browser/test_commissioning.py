@@ -221,6 +221,12 @@ async def test_at_a_station_that_serves_already_no_step_offers_what_would_be_ref
         await installer.go("/commissioning#wiring")
         await expect(installer.page.locator("#wiring [data-absent]")).to_contain_text("needs no commissioning")
         await expect(installer.page.locator("#wiring form")).to_be_hidden()
+        await expect(installer.page.locator("#way-progress")).to_have_text("Not required at this station")
+        standings = installer.page.locator("#way-list .pill")
+        assert set(await standings.all_text_contents()) <= {"not required", "not here"}, "nothing is left to do"
+        await installer.page.get_by_text("All steps").click()
+        await installer.audit()
+        await installer.picture("commissioning-steps-not-required")
         await installer.go("/commissioning#test-session")
         await expect(installer.page.locator("#session-begin")).to_be_hidden()
         await installer.audit()

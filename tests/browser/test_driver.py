@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 from playwright.async_api import Browser, expect
 
 from station.access.accounts import Role
+from station.billing.price import PeriodPrice, PriceList
+from station.billing.transaction_log import Search
+from station.simulation.vehicle import VehicleModel
 from tests.browser.visitor import DESK, Visitor, visiting
 from tests.walk import CARD, Walk, walking
+from tests.walks.commissioned import commission
 from tests.walks.house import GRID, House
 from tests.walks.station_process import until
+from tests.walks.visit import visiting as api_of
 
 
 async def busy_evening(walk: Walk) -> House:
@@ -77,7 +84,7 @@ async def test_a_driver_reads_why_the_car_gets_so_little_and_stops(browser: Brow
         await driver.page.get_by_role("button", name="Stop").click()
         await until(lambda: walk.evse.state.authorization is None)
         await house.live(10)
-        await driver.reads("Charge resting")
+        await driver.reads("Charging stopped")
 
 
 async def test_a_driver_starts_with_the_number_of_a_card(browser: Browser, tmp_path: Path) -> None:
@@ -101,6 +108,139 @@ async def start(driver: Visitor) -> None:
     await driver.page.get_by_role("button", name="Start").first.click()
 
 
+async def test_after_stop_the_page_says_how_to_go_on_and_keeps_the_figures_until_the_car_leaves(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """Energy, time and cost of what was charged; they end with the car, and a full car is still called that."""
+    async with (
+        walking(tmp_path) as walk,
+        visiting(browser, walk) as driver,
+        visiting(browser, walk, locale="fr-FR", viewport=DESK) as french,
+    ):
+        await walk.accepted()
+        await walk.life.prices.change(PriceList(energy_per_kwh=Decimal("0.25")))
+        await walk.plug(phases=3, max_current_a=16)
+        await walk.present()
+        await walk.advance(600)
+        await driver.sign_in(Role.DRIVER)
+        await driver.page.get_by_role("button", name="Stop").click()
+        await until(lambda: walk.evse.state.authorization is None)
+        await walk.advance(30)
+        await driver.reads("Charging stopped")
+        await driver.reads("Unplug the car, or present the card to charge again.")
+        await expect(driver.page.get_by_role("button", name="Stop")).to_be_hidden()
+        await expect(driver.page.get_by_role("button", name="Start").first).to_be_visible()
+        (charged,) = (await walk.life.transactions.find(Search())).transactions
+        assert charged.energy_wh is not None
+        assert charged.cost is not None
+        energy = driver.page.locator("[data-energy]").first
+        await expect(energy).to_have_text(f"{charged.energy_wh / 1000:.2f}\u00a0kWh")
+        await expect(driver.page.locator("[data-time]").first).to_have_text("10 min")
+        cost = driver.page.locator("[data-cost]").first
+        await expect(cost).to_be_visible()
+        await expect(cost).to_have_text(f"€{charged.cost.amount}")
+        await driver.audit()
+        await driver.picture("driver-stopped")
+        await french.go()
+        await french.reads("Recharge arrêtée")
+        await french.reads("Débranchez la voiture, ou présentez la carte pour reprendre.")
+        await french.picture("visitor-stopped-fr")
+        await walk.advance(3600)
+        await expect(energy).to_have_text(f"{charged.energy_wh / 1000:.2f}\u00a0kWh")
+        await walk.unplug()
+        await walk.advance(90)
+        await driver.reads("Ready to charge")
+        await expect(driver.page.locator("[data-figures]").first).to_be_hidden()
+
+
+async def test_a_start_without_a_car_counts_down_and_can_be_cancelled(browser: Browser, tmp_path: Path) -> None:
+    """Until EVConnectionTimeOut; to cancel takes the authorization back."""
+    async with (
+        walking(tmp_path) as walk,
+        visiting(browser, walk) as driver,
+        visiting(browser, walk, locale="de-DE", viewport=DESK) as german,
+    ):
+        await walk.accepted()
+        await driver.sign_in(Role.DRIVER)
+        await walk.present()
+        await driver.reads("Plug in your car")
+        await driver.reads("120 s")
+        await walk.advance(20)
+        await driver.reads("100 s")
+        await driver.audit()
+        await driver.picture("driver-plug-in")
+        await german.go()
+        await german.reads("Stecken Sie Ihr Auto ein")
+        await german.reads("100 s")
+        await expect(german.page.get_by_role("button", name="Abbrechen")).to_be_hidden()
+        await german.picture("visitor-plug-in-de")
+        await driver.page.get_by_role("button", name="Cancel").first.click()
+        await driver.reads("Ready to charge")
+        assert walk.evse.state.authorization is None
+        await walk.plug()
+        await walk.advance(5)
+        assert sum(walk.board.currents_a) == 0, "it was cancelled"
+
+
+async def test_the_owners_price_is_told_in_the_language_of_the_page_with_its_free_minutes(
+    browser: Browser, tmp_path: Path
+) -> None:
+    async with (
+        walking(tmp_path) as walk,
+        visiting(browser, walk) as english,
+        visiting(browser, walk, locale="fr-FR", viewport=DESK) as french,
+    ):
+        await walk.accepted()
+        period = (PeriodPrice("HC", Decimal("0.1812")),)
+        await walk.life.prices.change(
+            PriceList("EUR", Decimal("0.25"), period, Decimal(1), Decimal(6), idle_after_s=900)
+        )
+        await walk.plug()
+        await walk.present()
+        await walk.charging()
+        for visitor, text in ((english, IN_ENGLISH), (french, IN_FRENCH)):
+            await visitor.go()
+            await expect(visitor.page.locator("[data-tariff]").first).to_have_text(text, use_inner_text=True)
+            await visitor.audit()
+        await english.picture("visitor-price")
+        await french.picture("visitor-price-fr")
+
+
+IN_ENGLISH = (
+    "€0.25 per kWh (HC €0.1812) + €1.00 per hour"
+    " + €6.00 per hour while the car is plugged in but not charging (the first 15 min are free)"
+)
+IN_FRENCH = (
+    "0,25 € par kWh (HC 0,1812 €) + 1,00 € par heure"
+    " + 6,00 € par heure tant que la voiture reste branchée sans charger (les 15 premières minutes sont gratuites)"
+)
+
+
+async def test_the_owner_activates_the_station_where_the_page_says_that_it_is_not(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """And nobody else is offered that."""
+    required = {"identity": "BORNE-TEST", "commissioning": "required"}
+    async with (
+        walking(tmp_path, station=required) as walk,
+        api_of(walk) as api,
+        visiting(browser, walk) as owner,
+        visiting(browser, walk) as driver,
+    ):
+        await walk.accepted()
+        await commission(api)
+        await driver.sign_in(Role.DRIVER)
+        await driver.reads("The owner has to activate the station first.")
+        await expect(driver.page.get_by_role("button", name="Activate the station")).to_be_hidden()
+        await owner.sign_in(Role.OWNER)
+        await owner.reads("Not activated yet")
+        await owner.audit()
+        await owner.picture("owner-not-activated")
+        await owner.page.get_by_role("button", name="Activate the station").click()
+        await owner.reads("Ready to charge")
+        assert walk.life.activation.activated
+
+
 async def test_the_page_is_as_good_in_the_dark_and_on_a_desk(browser: Browser, tmp_path: Path) -> None:
     """Contrast is computed in both schemes."""
     async with (
@@ -115,6 +255,67 @@ async def test_the_page_is_as_good_in_the_dark_and_on_a_desk(browser: Browser, t
             await visitor.page.get_by_text("All limits").click()
             await visitor.audit()
             await visitor.picture(f"driver-desk-{name}")
+
+
+async def test_each_of_two_charging_points_is_drawn_against_its_own_limit(browser: Browser, tmp_path: Path) -> None:
+    """Together they have no limit that a car could be compared with; beside a house they have: the connection's."""
+    evses = [{"id": 1, "max_current_a": 16}, {"id": 2, "phases": 1, "max_current_a": 10}]
+    async with walking(tmp_path, evse=evses) as walk, visiting(browser, walk, viewport=DESK) as driver:
+        await walk.accepted()
+        for evse_id, board in walk.application.world.boards.items():
+            board.plug(VehicleModel(phases=3))
+            walk.life.station.present(replace(CARD, value=f"04A3B2C1D5E68{evse_id}"), evse_id)
+        await walk.charging()
+        await walk.advance(60)
+        await driver.sign_in(Role.DRIVER)
+        chart = driver.page.locator("#chart-card")
+        await expect(chart.get_by_role("heading")).to_have_text("Charging point 1")
+        await expect(chart.locator("#chart-car")).to_have_text("16\u00a0A")
+        await expect(chart.locator("#chart-limit")).to_have_text("16\u00a0A")
+        await driver.picture("driver-two-points")
+        await chart.get_by_role("button", name="2", exact=True).click()
+        await expect(chart.get_by_role("heading")).to_have_text("Charging point 2")
+        await expect(chart.locator("#chart-car")).to_have_text("10\u00a0A")
+        await expect(chart.locator("#chart-limit")).to_have_text("10\u00a0A")
+        await expect(chart.locator("#chart-phases")).to_be_hidden()
+        await driver.audit()
+
+
+async def test_the_house_is_what_all_cars_leave(browser: Browser, tmp_path: Path) -> None:
+    async with walking(tmp_path, grid=GRID, evse=[{"id": 1}, {"id": 2}]) as walk, visiting(browser, walk) as driver:
+        await walk.accepted()
+        house = House(walk)
+        house.loads_a = (9.0, 4.0, 2.0)
+        await house.live(60)
+        for evse_id, board in walk.application.world.boards.items():
+            board.plug(VehicleModel(phases=3))
+            walk.life.station.present(replace(CARD, value=f"04A3B2C1D5E68{evse_id}"), evse_id)
+        await house.live(200)
+        await driver.sign_in(Role.DRIVER)
+        await driver.reads("The house alone uses 9")
+        await expect(driver.page.locator("#chart-house")).to_have_text("9\u00a0A")
+        await driver.picture("driver-two-points-house")
+        await driver.page.locator("#chart-points").get_by_role("button", name="2", exact=True).click()
+        await expect(driver.page.locator("#chart-house")).to_be_hidden()
+        await driver.audit()
+
+
+async def test_a_page_that_does_not_exist_leads_back_to_the_first_one(browser: Browser, tmp_path: Path) -> None:
+    async with (
+        walking(tmp_path) as walk,
+        visiting(browser, walk) as visitor,
+        visiting(browser, walk, locale="nl-NL", viewport=DESK) as dutch,
+    ):
+        await walk.accepted()
+        for person, title in ((visitor, "Page not found"), (dutch, "Pagina niet gevonden")):
+            await person.go("/nowhere")
+            await expect(person.page.get_by_role("heading", name=title)).to_be_visible()
+            await person.audit()
+            person.wrong.clear()  # the browser notes the 404 itself
+        await visitor.picture("not-found")
+        await dutch.picture("not-found-nl")
+        await visitor.page.get_by_role("link", name="To the charging page").click()
+        await visitor.reads("Ready to charge")
 
 
 async def test_a_chart_without_a_house_meter_does_not_speak_of_the_house(browser: Browser, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from station.configuration.installation_file import Configuration
 from station.tokens.admission import TokenOutcome
 from tests.browser.visitor import DESK, Visitor, visiting
 from tests.csms import Csms
-from tests.walk import OTHER_CARD, Walk, configuration, powered, walking
+from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
 
 
 def alone(tmp_path: Path) -> Configuration:
@@ -115,11 +115,46 @@ async def test_an_owner_takes_the_report_of_a_month_along(browser: Browser, tmp_
         assert (await _taken(owner, report.get_by_role("link", name="Report (PDF)"))).startswith(b"%PDF")
         table = report.get_by_role("link", name="Table (CSV)")
         assert len((await _taken(owner, table)).splitlines()) == 2
-        offered = owner.page.locator("#report-cards option")
-        await expect(offered).to_have_text("Anna")
-        await owner.page.get_by_label("Card (empty: all)").fill(await offered.get_attribute("value") or "")
+        offered = owner.page.locator("#card-labels option")
+        await expect(offered).to_have_attribute("value", "Anna")
+        await report.get_by_label("Card (empty: all)").fill("Anna")
         assert len((await _taken(owner, table)).splitlines()) == 1, "Anna did not charge"
         await owner.audit()
+
+
+async def test_an_owner_reads_names_in_the_history_and_looks_for_one(browser: Browser, tmp_path: Path) -> None:
+    """Never digits with a gap for a card that was named."""
+    async with (
+        walking(tmp_path) as walk,
+        visiting(browser, walk) as owner,
+        visiting(browser, walk, viewport=DESK, locale="de-DE", local=True) as german,
+    ):
+        await walk.accepted()
+        await charged(walk, 30)
+        await walk.life.cards.add(CARD, "Anna")
+        await walk.life.cards.add(OTHER_CARD, "Bert")
+        await owner.sign_in(Role.OWNER, to="/owner")
+        items = owner.page.locator("#history-items li")
+        await expect(items).to_contain_text("Anna")
+        await expect(items).not_to_contain_text("…")
+        await owner.picture("owner-history-names")
+        choice = owner.page.locator("#history-card")
+        await choice.fill("bert")
+        await choice.blur()
+        await owner.reads("No charges in this time.")
+        await choice.fill("anna")
+        await choice.blur()
+        await owner.reads("Charges: 1")
+        assert "card=anna" in (await owner.page.locator("#csv").get_attribute("href") or "")
+        await owner.audit()
+        await open_tab(owner, "Cards")
+        await owner.reads("added on")
+        await expect(owner.page.locator("#cards-items")).not_to_contain_text("…")
+        await owner.audit()
+        await owner.picture("owner-cards-named")
+        await german.go("/owner")
+        await german.reads("Anna")
+        await german.picture("owner-history-names-de")
 
 
 async def _taken(visitor: Visitor, link: Locator) -> bytes:

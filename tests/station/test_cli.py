@@ -43,6 +43,10 @@ HEAVY = {
 }
 
 
+OTHER_BOARDS = re.compile(r"^# In place of the simulated board: .*\n(?:# .*\n)*?((?:#  .*\n)+)", re.MULTILINE)
+"""the lines of the example that describe a real board"""
+
+
 def borne(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("BORNE_")}
     return subprocess.run(
@@ -108,6 +112,18 @@ def test_a_bad_file_ends_with_2_and_one_sentence_on_stderr(tmp_path: Path, argum
         "",
         "station.toml:4: evse[0].max_current_a: must be at least 6 (is 3)\n",
     )
+
+
+def test_check_lists_every_mistake_on_a_line_of_its_own_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = f"{STATION}[http]\nport = -1\n[board]\nselector_a = 7\n[csms]\nurl = 'x'\n"
+    (tmp_path / "station.toml").write_text(text)
+    done = borne("check", "station.toml", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "station.toml:4: http.port: must be at least 0 (is -1)",
+        "station.toml:6: board.selector_a: must be 32, 25, 20, 16, 12 or 8 (is 7)",
+        "station.toml:8: csms.url: must begin with ws:// or wss://",
+    ]
 
 
 def test_check_imports_nothing_heavy(tmp_path: Path) -> None:
@@ -221,14 +237,27 @@ def test_every_other_grid_source_of_the_example_can_be_loaded(tmp_path: Path) ->
 
 
 def test_every_other_board_of_the_example_can_be_loaded(tmp_path: Path) -> None:
-    others = re.findall(r"^# In place of the simulated board: .*\n(?:# .*\n)*?((?:#  .*\n)+)", EXAMPLE, re.MULTILINE)
+    others = OTHER_BOARDS.findall(EXAMPLE)
     loaded: list[str] = []
     for other in others:
         file = tmp_path / "other.toml"
         board = re.sub(r"^#  ", "", other, flags=re.MULTILINE)
-        file.write_text(f"{STATION}{REAL}{board}", encoding="utf-8")
+        file.write_text(f"{STATION}{REAL}[board]\n{board}", encoding="utf-8")
         loaded.append(load(file, {}).board.type)
     assert loaded == ["linux", "modbus"]
+
+
+@pytest.mark.parametrize("kind", ["linux", "modbus"])
+def test_the_example_with_another_board_uncommented_declares_nothing_twice(tmp_path: Path, kind: str) -> None:
+    """As an installer uncomments the lines of that board, and does what is said above them."""
+    block = next(one for one in OTHER_BOARDS.findall(EXAMPLE) if f'type = "{kind}"' in one)
+    text = EXAMPLE.replace(block, re.sub(r"^#  ", "", block, flags=re.MULTILINE))
+    text = re.sub(r"^\[(simulation|firmware)\]\n(?:.+\n)*", "", text, flags=re.MULTILINE)
+    meter = '[evse.meter]\ntype = "modbus-tcp"\nmodel = "eastron-sdm630"\nhost = "192.168.1.20"\n'
+    text = text.replace('[evse.meter]\ntype = "simulated"\n', meter)
+    firmware = '[firmware]\ntype = "command"\ninstall_command = ["/bin/true"]\n'
+    (tmp_path / "station.toml").write_text(f"{text}\n{firmware}", encoding="utf-8")
+    assert load(tmp_path / "station.toml", {}).board.type == kind
 
 
 # --- version
@@ -238,6 +267,26 @@ def test_version_tells_the_version(tmp_path: Path) -> None:
     done = borne("version", cwd=tmp_path)
     assert done.returncode == 0
     assert re.fullmatch(r"borne (\d+\.\d+\.\d+\S*|unpackaged)\n", done.stdout)
+
+
+def test_the_option_tells_the_version_too(tmp_path: Path) -> None:
+    done = borne("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, borne("version", cwd=tmp_path).stdout)
+
+
+# --- sim
+
+
+def test_sim_without_arguments_lists_the_actions(tmp_path: Path) -> None:
+    done = borne("sim", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "borne sim evses/1/plug" in done.stdout
+    assert "borne sim status" in done.stdout
+
+
+def test_sim_says_in_a_sentence_that_no_station_answers(tmp_path: Path) -> None:
+    done = borne("sim", "status", "--api", "http://127.0.0.1:9", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "no station answers at http://127.0.0.1:9: Connection refused\n")
 
 
 def test_label_is_drawn_from_the_file_and_shows_the_code_only_when_asked(tmp_path: Path) -> None:

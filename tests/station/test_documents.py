@@ -44,7 +44,7 @@ PROOF = Proof(
 
 def occasion(language: Language = "en") -> Occasion:
     """A document made at the end of January, in Paris."""
-    return Occasion(language, ZoneInfo("Europe/Paris"), datetime(2026, 1, 31, 9, tzinfo=UTC))
+    return Occasion(language, ZoneInfo("Europe/Paris"), datetime(2026, 1, 31, 9, tzinfo=UTC), {})
 
 
 def streams(pdf: bytes) -> list[bytes]:
@@ -301,6 +301,20 @@ def test_a_report_lists_every_charge_over_pages_and_their_sums(language: Languag
     assert f"728{said.decimal_mark}355 kWh" in whole, "59 times the energy of HP"
     assert said.left_out in whole
     assert said.date_and_name in whole
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_receipt_and_report_name_the_card_as_its_owner_does(language: Language) -> None:
+    """A long name whole on the receipt; a driver who started at the page has no card."""
+    named = replace(occasion(language), labels={CARD.key: "Association of the Rue des Lilas, car 12"})
+    own, other = transaction(), transaction(token="04FFFFFFFFFF80")
+    at_page = transaction(token="driver", token_type="Local")
+    assert "Association of the Rue des Lilas, car 12" in text(receipt(own, ISSUER, PROOF, named))
+    drawn = text(monthly_report(Month(2026, 1), [own, other, at_page], None, ISSUER, named))
+    assert "Association of th" in drawn
+    assert "04FF…80" in drawn
+    assert words(language).at_page in drawn
+    assert "04A3" not in drawn
 
 
 def test_a_month_in_which_nobody_charged_is_a_report_too() -> None:

@@ -63,7 +63,7 @@ def report() -> SignedReport:
 def drawn(language: Language) -> str:
     """Everything that is written in it, on one line."""
     issuer = Issuer("BORNE-0001", "borne flex", "0001", "borne 0.1")
-    occasion = Occasion(language, ZoneInfo("Europe/Paris"), datetime(2026, 1, 31, 9, tzinfo=UTC))
+    occasion = Occasion(language, ZoneInfo("Europe/Paris"), datetime(2026, 1, 31, 9, tzinfo=UTC), {})
     return " ".join(texts(commissioning_report(report(), issuer, occasion, catalogue(language))))
 
 

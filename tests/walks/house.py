@@ -33,7 +33,8 @@ class House:
 
     async def speak(self) -> None:
         """A sample of what flows now."""
-        drawn = tuple(self.walk.board.currents_a)
+        boards = self.walk.application.world.boards.values()
+        drawn = [sum(one) for one in zip(*(board.currents_a for board in boards), strict=True)]
         flows = [float(round(house + a)) for house, a in zip(self.loads_a, drawn, strict=True)]
         sample = GridSample(self.walk.application.clock.now(), Phases[float | None].all(None), **self.told)
         await self.walk.life.load.hear(replace(sample, currents_a=Phases(*flows)))

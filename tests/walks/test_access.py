@@ -458,6 +458,33 @@ async def _first_lines(lines: Any, count: int) -> AsyncGenerator[str]:
         yield await anext(lines)
 
 
+async def test_a_page_that_does_not_exist_is_a_404_page_and_asks_nobody_to_sign_in(tmp_path: Path) -> None:
+    """A stranger learns no more than that; a script is refused as before; pages that exist still ask."""
+    page, german = {"Accept": "text/html"}, {"Accept": "text/html", "Accept-Language": "de"}
+    async with walking(tmp_path) as walk, away(walk) as client, visiting(walk) as api:
+        await walk.accepted()
+        await give_password(walk, Role.DRIVER, Role.SERVICE)
+        for who in ("a stranger", "a driver"):
+            if who == "a driver":
+                assert (await enter(client, "driver")).is_success
+            for path in ("/nowhere", "/owner/nowhere", "/.git/config", "/docs"):
+                answer = await client.get(path, headers=page)
+                assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8"), path
+                assert "Page not found" in answer.text
+                assert "sign-in" not in answer.text
+                assert (await client.get(path)).status_code in {401, 403}, path
+            assert (await client.get("/nowhere", headers=german)).text.count("Seite nicht gefunden") == 2
+            unknown = await client.get("/api/nowhere", headers=page)
+            assert (unknown.status_code, unknown.json()) == (404, {"detail": "Not Found"})
+            assert (await client.post("/nowhere", headers=page)).status_code in {401, 403}
+            assert (await client.get("/installer", headers=page)).status_code == 303
+        at_the_machine = await api.client.get("/nowhere", headers=page)
+        assert (at_the_machine.status_code, "Page not found" in at_the_machine.text) == (404, True)
+        assert (await api.client.get("/nowhere")).json() == {"detail": "Not Found"}
+        missing = await api.client.get("/api/transactions/none", headers=page)
+        assert (missing.status_code, missing.json()) == (404, {"detail": "no such transaction"})
+
+
 async def test_every_route_has_a_row_in_the_table(tmp_path: Path) -> None:
     """Somebody has thought about who may do it; what nobody thought of is for service."""
     async with walking(tmp_path) as walk:

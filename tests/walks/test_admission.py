@@ -337,7 +337,9 @@ async def test_a_remote_start_with_a_master_pass_starts_nothing(tmp_path: Path) 
         assert walk.events() == []
 
 
-async def test_a_token_that_turns_out_to_be_a_master_pass_is_stopped(tmp_path: Path) -> None:
+async def test_a_token_that_turns_out_to_be_a_master_pass_is_stopped(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """C16.FR.03: offline nobody knew."""
     rules = masters(AuthCtrlr__OfflineTxForUnknownIdEnabled=True)
     async with walking(tmp_path, authorities(), variable=rules) as walk:
@@ -350,6 +352,7 @@ async def test_a_token_that_turns_out_to_be_a_master_pass_is_stopped(tmp_path: P
         walk.stack.mend()
         told = await event(walk, "Ended", "Deauthorized")
         assert told["transactionInfo"]["stoppedReason"] == "DeAuthorized"
+        assert "EVSE 1: the token may not charge: it is a master pass, which starts nothing" in caplog.text
 
 
 async def test_with_a_display_the_holder_of_a_master_pass_chooses(tmp_path: Path) -> None:

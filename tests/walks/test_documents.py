@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from station.model import IdToken
 from tests.station.test_documents import streams, text
 from tests.walk import CARD, OTHER_CARD, walking
 from tests.walks.steps import variables
@@ -92,6 +93,35 @@ async def test_the_report_of_a_month_is_that_of_one_card_as_table_and_as_documen
         assert len(everybody.text.splitlines()) == 4
         empty = await api.client.get("/api/monthly-report.pdf", params={"month": "2001-01"})
         assert "Nobody charged" in text(empty.content)
+
+
+async def test_history_receipt_and_report_name_cards_as_their_owner_does_and_are_found_by_that_name(
+    tmp_path: Path,
+) -> None:
+    """Two cards of one name are one person; a card that was removed keeps its name."""
+    async with walking(tmp_path, prices=PRICES) as walk, visiting(walk) as api:
+        await walk.accepted()
+        annas = [await charge(api, CARD.value), await charge(api, "04A3FFFFFFFF80")]
+        await charge(api, OTHER_CARD.value)
+        cards = walk.life.cards
+        await cards.remove(await cards.add(CARD, "Anna"))
+        await cards.add(IdToken("04A3FFFFFFFF80", CARD.type), "Anna")
+        assert (await api.get("/api/cards"))["former"] == ["Anna"]
+        whole = await api.get("/api/transactions")
+        assert [one["card"] for one in whole["transactions"]] == [None, "Anna", "Anna"]
+        found = await api.get("/api/transactions?card=anna")
+        assert [one["transaction_id"] for one in found["transactions"]] == annas[::-1]
+        assert (await api.get("/api/transactions?card=Nobody"))["total"] == 0
+        query = {"month": f"{walk.application.clock.now():%Y-%m}", "card": "Anna"}
+        for path, params in (("/api/transactions.csv", {"card": "Anna"}), ("/api/monthly-report.csv", query)):
+            answer = await api.client.get(path, params=params)
+            rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+            assert [(row["transaction_id"], row["card_label"]) for row in rows] == [(one, "Anna") for one in annas]
+        report = await api.client.get("/api/monthly-report.pdf", params=query)
+        assert text(report.content).count("Anna") == 3, "the heading and two lines"
+        receipt = await api.client.get(f"/api/transactions/{annas[0]}/receipt.pdf")
+        assert "Anna" in text(receipt.content)
+        assert "04A3…80" not in text(report.content) + text(receipt.content)
 
 
 async def test_a_report_of_a_card_as_it_is_shown_is_refused_where_another_card_is_shown_so_too(tmp_path: Path) -> None:

@@ -169,6 +169,30 @@ async def test_the_longest_limit_survives_a_restart_at_any_moment(tmp_path: Path
             assert "user" in (await api.get("/api/load-management"))["limits"]
 
 
+async def test_a_limit_that_lasts_and_a_pause_outlive_a_restart(tmp_path: Path) -> None:
+    """And the limit holds again when the pause ends."""
+    async with walking(tmp_path, csms=None) as walk, visiting(walk) as api:
+        await api.put("/api/load-management/limits/user", {"current_a": 10, "lasting": True})
+        await api.put("/api/load-management/pause", None)
+        await walk.advance(1_000)
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        state = await api.get("/api/load-management")
+        assert (state["paused"], state["limits"]["user"]["current_a"]) == (True, 0.0)
+        await api.delete("/api/load-management/pause")
+        state = await api.get("/api/load-management")
+        assert (state["paused"], state["limits"]["user"]["current_a"]) == (False, 10.0)
+        assert state["limits"]["user"]["until"] is None
+        for wrong in ({"for_s": 60, "lasting": True}, {"lasting": "yes"}):
+            body = {"current_a": 10, **wrong}
+            assert (await api.client.put("/api/load-management/limits/user", json=body)).status_code == 422
+        await api.delete("/api/load-management/limits/user")
+        await api.put("/api/load-management/pause", None)
+        await api.delete("/api/load-management/limits/user")
+        state = await api.get("/api/load-management")
+        assert (state["paused"], state["limits"]) == (False, {})
+
+
 async def test_a_limit_that_was_taken_back_does_not_come_back(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk, visiting(walk) as api:
         await api.put("/api/load-management/limits/operator", {"power_w": 4200, "for_s": 3600})

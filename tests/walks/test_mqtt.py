@@ -271,6 +271,58 @@ async def test_a_charge_is_paused_and_resumed_from_home_assistant(tmp_path: Path
         await until(walk, lambda: peer.reason()["offered_a"] == 32.0)
 
 
+async def test_the_owners_limit_holds_again_after_a_pause_and_both_outlive_a_restart(tmp_path: Path) -> None:
+    port = _free_port()
+    mqtt = {"host": "127.0.0.1", "port": port}
+    async with broker(tmp_path, port), peering(port) as peer, walking(tmp_path, mqtt=mqtt) as walk:
+        await until(walk, lambda: peer.heard["pause"] == "OFF")
+        await peer.order("limit/user/set", {"current_a": 10, "lasting": True, "by": "Home Assistant"})
+        await until(walk, lambda: json.loads(peer.heard["limit/user"])["current_a"] == 10.0)
+        assert json.loads(peer.heard["limit/user"])["until"] is None
+        await peer.order("pause/set", "ON")
+        await until(walk, lambda: peer.heard["pause"] == "ON")
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        await walk.accepted()
+        await until(walk, lambda: peer.heard["pause"] == "ON")
+        assert walk.life.load.controller.shared["user"].current_a == 0.0
+        await peer.order("limit/user/set", {"current_a": 12, "lasting": True})
+        await walk.advance(1)
+        assert peer.heard["pause"] == "ON", "another limit ends no pause"
+        await peer.order("pause/set", "OFF")
+        await until(walk, lambda: json.loads(peer.heard["limit/user"])["current_a"] == 12.0)
+        await walk.application.lose_power()
+        await walk.application.restore_power()
+        await walk.accepted()
+        await until(walk, lambda: walk.life.load.controller.shared["user"].current_a == 12.0)
+        await peer.order("pause/set", "ON")
+        await until(walk, lambda: peer.heard["pause"] == "ON")
+        await peer.order("pause/set", "RESUME")
+        await until(walk, lambda: peer.heard["limit/user"] == "null")
+
+
+async def test_an_order_that_is_not_understood_is_logged_once_and_answered(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = _free_port()
+    mqtt = {"host": "127.0.0.1", "port": port}
+    async with broker(tmp_path, port), peering(port) as peer, walking(tmp_path, mqtt=mqtt) as walk:
+        await until(walk, lambda: peer.heard["pause"] == "OFF")
+        for _ in range(3):
+            await peer.order("pause/set", b"\xff".decode("latin-1"))
+        await until(walk, lambda: peer.heard["pause/error"] == "must be ON, OFF or RESUME")
+        await peer.order("evse/1/charge-now/set", "PRESS")
+        await until(walk, lambda: peer.heard["evse/1/charge-now/error"] == "nobody charges here")
+        await peer.order("evse/7/charge-now/set", "PRESS")
+        await until(walk, lambda: peer.heard["error"] == "'evse/7/charge-now/set': is not known")
+        await peer.order("limit/somebody/set", {"current_a": 6})
+        await until(walk, lambda: peer.heard["error"] == "'limit/somebody/set': is not known")
+        await peer.order("pause/set", "OFF")
+        await until(walk, lambda: peer.heard["pause/error"] == "")
+        assert caplog.text.count("pause/error: must be ON, OFF or RESUME") == 1
+        assert "evse/1/charge-now/error: nobody charges here" in caplog.text
+
+
 async def test_charge_now_overrides_the_waiting_for_cheap_hours(tmp_path: Path) -> None:
     port = _free_port()
     mqtt = {"host": "127.0.0.1", "port": port}

@@ -283,6 +283,27 @@ async def test_what_is_not_implemented_is_said_so(tmp_path: Path) -> None:
         assert answer["status"] == "NotImplemented"
 
 
+@pytest.mark.parametrize(
+    ("place", "code"), [((9, None), "UnknownEvse"), ((9, 1), "UnknownEvse"), ((1, 2), "UnknownConnectorId")]
+)
+async def test_whether_the_evse_or_its_connector_is_not_known_is_said(
+    tmp_path: Path, place: tuple[int, int | None], code: str
+) -> None:
+    """Part 2, appendix 5."""
+    evse_id, connector_id = place
+    evse = {"id": evse_id} if connector_id is None else {"id": evse_id, "connectorId": connector_id}
+    unlock = {"evseId": evse_id, "connectorId": connector_id or 1}
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        for action, request, status in (
+            ("ChangeAvailability", {"operationalStatus": "Inoperative", "evse": evse}, "Rejected"),
+            ("TriggerMessage", {"requestedMessage": "StatusNotification", "evse": evse}, "Rejected"),
+            ("UnlockConnector", unlock, "UnknownConnector"),
+        ):
+            answer = await walk.csms.call(action, request)
+            assert answer == {"status": status, "statusInfo": {"reasonCode": code}}, action
+
+
 async def test_a_connector_is_unlocked_unless_an_authorized_transaction_runs(tmp_path: Path) -> None:
     """F05.FR.02, F05.FR.03, F05.FR.04, F05.FR.06."""
     async with walking(tmp_path) as walk:

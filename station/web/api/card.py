@@ -39,6 +39,7 @@ def card_routes(api: FastAPI, living: Living) -> None:
         return {
             "counts": life.connect is None,
             "learning": life.cards.learning,
+            "former": [card.label for card in life.cards.known() if card.removed],
             "cards": [
                 {"name": name, "label": card.label, "number": card.shown, "added_at": card.added_at.isoformat()}
                 for name, card in life.cards.all().items()

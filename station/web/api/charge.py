@@ -6,11 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import FastAPI, Query
 
+from station.evse_state import connection_deadline_s, ev_connected
+from station.limits.load_history import Moment
 from station.web.api.status import Json
 
 if TYPE_CHECKING:
+    from metering.reading import Reading
+    from station.billing.logged_transaction import Transaction
     from station.evse import Evse
     from station.life import Life
+    from station.light.light import Past
     from station.web.api.living import Living
 
 
@@ -30,7 +35,8 @@ def charge_routes(api: FastAPI, living: Living) -> None:
         return {
             "phases": grid.connection.phases if grid is not None else 3,
             "has_grid_meter": life.load.watches_grid,
-            "columns": ["at_s", "grid_a", "car_a", "limit_a", "offered_a"],
+            "evses": [{"evse": evse.id, "phases": evse.layout.phases} for evse in life.station.evses.values()],
+            "columns": Moment._fields,
             "rows": moments,
         }
 
@@ -43,25 +49,49 @@ def _start(life: Life, evse: Evse) -> str:
 
 
 async def _charge(life: Life, evse: Evse) -> Json:
-    shown: Json = {
+    past = life.light.past(evse.id) if life.light is not None else None
+    return {
         "evse": evse.id,
         "start": _start(life, evse),
         "rating_a": evse.layout.max_current_a,
         "phases": evse.layout.phases,
         "signs": evse.id in life.metrology.signatures,
-        "charge": None,
-    }
-    if (transaction := evse.state.transaction) is None:
-        return shown
-    found = await life.transactions.get(transaction.id)
-    if found is None:
-        return shown
-    latest = evse.meter.latest
-    begin_wh = found.begin.energy_wh
-    now_wh = latest.energy_import_wh if latest is not None else None
-    shown["charge"] = {
-        "began_at": found.began_at.isoformat(),
         "authorized": evse.state.authorization is not None,
-        "energy_wh": max(0.0, now_wh - float(begin_wh)) if now_wh is not None and begin_wh is not None else None,
+        "awaits_vehicle": _awaits_vehicle(life, evse),
+        "stopped": past is not None and past.stopped,
+        "charge": await _figures(life, evse, past),
     }
-    return shown
+
+
+def _awaits_vehicle(life: Life, evse: Evse) -> Json | None:
+    """How long an authorization still waits for a vehicle; None: it waits for none."""
+    if evse.state.authorization is None or ev_connected(evse.state):
+        return None
+    deadline_s = connection_deadline_s(evse.state, evse.connection_timeout_s)
+    return {
+        "left_s": max(0.0, deadline_s - life.clock.monotonic()) if deadline_s is not None else None,
+        "timeout_s": evse.connection_timeout_s,
+    }
+
+
+async def _figures(life: Life, evse: Evse, past: Past | None) -> Json | None:
+    """Energy and time of the open transaction, or of the one that was stopped while its vehicle is still there."""
+    transaction_id = evse.state.transaction.id if evse.state.transaction is not None else None
+    if transaction_id is None and past is not None and past.stopped:
+        transaction_id = past.transaction_id
+    found = await life.transactions.get(transaction_id) if transaction_id is not None else None
+    if found is None:
+        return None
+    return {
+        "began_at": found.began_at.isoformat(),
+        "duration_s": found.duration.total_seconds() if found.duration is not None else None,
+        "authorized": evse.state.authorization is not None,
+        "energy_wh": _energy_wh(found, evse.meter.latest),
+    }
+
+
+def _energy_wh(one: Transaction, latest: Reading | None) -> float | None:
+    if one.ended_at is not None:
+        return float(one.energy_wh) if one.energy_wh is not None else None
+    begin_wh, now_wh = one.begin.energy_wh, latest.energy_import_wh if latest is not None else None
+    return max(0.0, now_wh - float(begin_wh)) if now_wh is not None and begin_wh is not None else None

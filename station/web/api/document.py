@@ -19,7 +19,7 @@ from station.local_time import zone
 from station.metrology.signed_container import signed_container
 from station.records import payloads
 from station.version import package_version
-from station.web.api.transaction import attachment
+from station.web.api.transaction import CardLabel, attachment
 from station.web.words import catalogue
 
 if TYPE_CHECKING:
@@ -71,11 +71,11 @@ def document_routes(api: FastAPI, living: Living, host: Host) -> None:
         return await drawn(draw, "commissioning.pdf")
 
     @api.get("/api/monthly-report.pdf", response_class=Response)
-    async def report(month: MonthText, token: Token = None, lang: Lang = "en") -> Response:
+    async def report(month: MonthText, token: Token = None, card: CardLabel = None, lang: Lang = "en") -> Response:
         life = living.life
-        wanted, charges = await _charges(life, month, token)
-        shown = table.card(charges[0]) if token is not None and charges else token
+        wanted, charges = await _charges(life, month, token, card)
         issuer, occasion = _issuer(host), _occasion(life, lang)
+        shown = card or (occasion.card(charges[0]) if token is not None and charges else token)
 
         def draw() -> bytes:
             from station.documents.monthly import monthly_report
@@ -85,17 +85,18 @@ def document_routes(api: FastAPI, living: Living, host: Host) -> None:
         return await drawn(draw, f"charges-{month}.pdf")
 
     @api.get("/api/monthly-report.csv", response_class=Response)
-    async def report_as_table(month: MonthText, token: Token = None) -> Response:
+    async def report_as_table(month: MonthText, token: Token = None, card: CardLabel = None) -> Response:
         life = living.life
-        _, charges = await _charges(life, month, token)
-        text = table.heading() + table.rows(charges, zone(life.station.settings))
+        _, charges = await _charges(life, month, token, card)
+        text = table.heading() + table.rows(charges, zone(life.station.settings), life.cards.labels())
         return Response(text, media_type=table.MEDIA_TYPE, headers=attachment(f"charges-{month}.csv"))
 
 
-async def _charges(life: Life, text: str, token: str | None) -> tuple[Month, list[Transaction]]:
+async def _charges(life: Life, text: str, token: str | None, card: str | None) -> tuple[Month, list[Transaction]]:
     """What ended of what began in a month, of one card or of all, the oldest first."""
     month, here = Month.named(text), zone(life.station.settings)
-    search = Search(month.begin(here), month.end(here), token, ongoing=False)
+    labelled = life.cards.labelled(card) if card is not None else None
+    search = Search(month.begin(here), month.end(here), token, labelled, ongoing=False)
     found = [one async for page in life.transactions.pages(search) for one in page]
     cards = {((one.token or "").casefold(), one.token_type) for one in found}
     if token is not None and "…" in token and len(cards) > 1:  # nobody pays for another one's card
@@ -126,4 +127,4 @@ def _issuer(host: Host) -> Issuer:
 
 def _occasion(life: Life, language: Language) -> Occasion:
     now = life.clock.now()
-    return Occasion(language, zone(life.station.settings), now)
+    return Occasion(language, zone(life.station.settings), now, life.cards.labels())

@@ -19,13 +19,15 @@ from station.web.host import Host
 
 
 class Limiting(Command):
-    """A limit for all EVSEs together; it ends by itself."""
+    """A limit for all EVSEs together; it ends by itself, or lasts until it is ended."""
 
     current_a: Annotated[float, Field(strict=True, ge=0, le=1000)] | None = None
     """amperes per phase"""
     power_w: Annotated[float, Field(strict=True, ge=0, le=1e6)] | None = None
     """watts over all phases"""
     for_s: Annotated[float, Field(strict=True, gt=0, le=LONGEST_S)] = USUAL_S
+    lasting: Annotated[bool, Field(strict=True)] = False
+    """it holds until it is ended, in place of `for_s`"""
     by: Annotated[str, AfterValidator(readable)] | None = None
 
 
@@ -73,6 +75,7 @@ def load_routes(api: FastAPI, living: Living, host: Host) -> None:
                 for evse_id, reason in life.load.reasons.items()
             },
             "limits": life.shared_limits.shown(),
+            "paused": life.shared_limits.paused,
             "protection_heat": watch.heat if watch is not None else None,
             "sharing": controller.policy.value,
             "priorities": {str(evse_id): life.load.priorities.of(evse_id) for evse_id in life.station.evses},
@@ -90,15 +93,26 @@ def _limit_routes(api: FastAPI, living: Living, host: Host) -> None:
     async def limit(setter: Setter, body: Limiting, wait: Wait = None) -> Json:
         if body.current_a is None and body.power_w is None:
             raise HTTPException(422, "current_a or power_w: one of them is needed")
-        held = await living.life.shared_limits.put(
-            setter, Wish(body.current_a, body.power_w, body.for_s, body.by or None)
-        )
+        if body.lasting and "for_s" in body.model_fields_set:
+            raise HTTPException(422, "for_s: must be left out with lasting")
+        for_s = None if body.lasting else body.for_s
+        held = await living.life.shared_limits.put(setter, Wish(body.current_a, body.power_w, for_s, body.by or None))
         await maybe_settle(host, wait)
         return {"accepted": True, "until": held.until.isoformat() if held.until is not None else None}
 
     @api.delete("/api/load-management/limits/{setter}", status_code=202)
     async def no_limit(setter: Setter, wait: Wait = None) -> Json:
         await living.life.shared_limits.clear(setter)
+        return await accepted(host, wait)
+
+    @api.put("/api/load-management/pause", status_code=202)
+    async def pause(wait: Wait = None) -> Json:
+        await living.life.shared_limits.pause()
+        return await accepted(host, wait)
+
+    @api.delete("/api/load-management/pause", status_code=202)
+    async def resume(wait: Wait = None) -> Json:
+        await living.life.shared_limits.resume()
         return await accepted(host, wait)
 
 

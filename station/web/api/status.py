@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from energy.limit import tightest, told
+from station.configuration.price_table import PricesConfig
 from station.evse_state import all_faults
 from station.light.light import told as told_light
 from station.local_time import local_time
@@ -105,7 +106,7 @@ def evse_status(evse: Evse, light: StatusLight | None) -> Json:
 
 async def _told_of_cost(life: Life, evse: Evse) -> Json:
     """What the driver of an EVSE sees on its display, and the cost as numbers (block I)."""
-    cost = await life.tariff_and_cost.cost(evse)
+    cost, own_tariff = await life.tariff_and_cost.cost(evse), life.tariff_and_cost.own_tariff(evse)
     return {
         "display": [
             {
@@ -119,6 +120,7 @@ async def _told_of_cost(life: Life, evse: Evse) -> Json:
             }
             for shown in await life.tariff_and_cost.shown(evse)
         ],
+        "own_tariff": PricesConfig.of(own_tariff).model_dump(mode="json") if own_tariff is not None else None,
         "cost": None
         if cost is None
         else {

@@ -14,15 +14,22 @@ from metering.frozen import frozen
 from station.billing.transaction_log import Search
 from station.documents import table
 from station.local_time import as_written, zone
+from station.model import DRIVER, IdToken
 from station.tokens.authorization import shown
+from station.tokens.own_cards import LONGEST_LABEL
 from station.web.api.status import Json
 
 if TYPE_CHECKING:
     from station.billing.logged_transaction import RegisterShown, Transaction
     from station.billing.price import Bill
     from station.life import Life
-    from station.model import IdToken, TransactionEvent
+    from station.model import TransactionEvent
     from station.web.api.living import Living
+
+
+CardLabel = Annotated[
+    str | None, Query(max_length=LONGEST_LABEL, description="the owner's label of a card; several cards may share one")
+]
 
 
 @frozen
@@ -32,6 +39,7 @@ class Filters:
     since: datetime | None
     until: datetime | None
     token: str | None
+    card: str | None
     evse_id: int | None
     ongoing: bool | None
 
@@ -43,7 +51,8 @@ class Filters:
             until = as_written(self.until, settings) if self.until is not None else None
         except OverflowError:
             raise HTTPException(422, "since, until: a moment that no calendar has") from None
-        return Search(since, until, self.token, self.evse_id, self.ongoing)
+        cards = life.cards.labelled(self.card) if self.card is not None else None
+        return Search(since, until, self.token, cards, self.evse_id, self.ongoing)
 
 
 def _filters(
@@ -52,10 +61,11 @@ def _filters(
     token: Annotated[
         str | None, Query(max_length=36, description="a card's number, whole or as it is shown: begin … end")
     ] = None,
+    card: CardLabel = None,
     evse: Annotated[int | None, Query(ge=1, le=1_000)] = None,
     ongoing: bool | None = None,
 ) -> Filters:
-    return Filters(since, until, token, evse, ongoing)
+    return Filters(since, until, token, card, evse, ongoing)
 
 
 Wanted = Annotated[Filters, Depends(_filters)]
@@ -72,7 +82,8 @@ def transaction_routes(api: FastAPI, living: Living) -> None:
     ) -> Json:
         life = living.life
         found = await life.transactions.find(wanted.search(life), skip=skip, most=most)
-        return {"total": found.total, "transactions": [await _told(life, one) for one in found.transactions]}
+        labels = life.cards.labels()
+        return {"total": found.total, "transactions": [await _told(life, one, labels) for one in found.transactions]}
 
     @api.get("/api/transactions.csv")
     async def comma_separated(wanted: Wanted) -> StreamingResponse:
@@ -81,9 +92,9 @@ def transaction_routes(api: FastAPI, living: Living) -> None:
 
         async def lines() -> AsyncGenerator[str]:
             yield table.heading()
-            here = zone(life.station.settings)
+            here, labels = zone(life.station.settings), life.cards.labels()
             async for page in life.transactions.pages(search):
-                yield table.rows(page, here)
+                yield table.rows(page, here, labels)
 
         return StreamingResponse(lines(), media_type=table.MEDIA_TYPE, headers=attachment("transactions.csv"))
 
@@ -95,7 +106,7 @@ def transaction_routes(api: FastAPI, living: Living) -> None:
             raise HTTPException(404, "no such transaction")
         events = await life.station.outbox.events(transaction_id)
         periods = await life.transactions.periods(transaction_id)
-        return await _told(life, found) | {
+        return await _told(life, found, life.cards.labels()) | {
             "ongoing": life.station.is_ongoing(transaction_id),
             "bill": _bill(found.bill),
             "periods": [
@@ -110,15 +121,17 @@ def attachment(name: str) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{name}"'}
 
 
-async def _told(life: Life, one: Transaction) -> Json:
+async def _told(life: Life, one: Transaction, labels: table.CardLabels) -> Json:
     duration = one.duration
     return {
         "transaction_id": one.transaction_id,
         "number": one.number,
         "evse_id": one.evse_id,
         "ongoing": one.ended_at is None,
-        "token": table.card(one),
+        "token": table.shown_token(one),
         "token_type": one.token_type,
+        "card": table.label(one, labels),
+        "at_page": one.token is not None and IdToken(one.token, one.token_type or "") == DRIVER,
         "began_at": one.began_at.isoformat(),
         "ended_at": one.ended_at.isoformat() if one.ended_at is not None else None,
         "times_corrected_s": one.corrected_s,

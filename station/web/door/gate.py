@@ -13,11 +13,11 @@ from station.access.accounts import Role
 from station.records.database import StorageError
 from station.transfer.location import USER_AGENT
 from station.web.connection_limits import LARGEST_BODY
-from station.web.door.permissions import Rule, rule_for
+from station.web.door.permissions import OTHERS, Rule, rule_for
 from station.web.door.visitor import CSRF_HEADER, Visitor, admit, host_name, is_own_name, routed_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -48,8 +48,9 @@ HEADERS: Final = {
 class Gate:
     """An ASGI application around another one."""
 
-    def __init__(self, app: ASGIApp, host: Host) -> None:
+    def __init__(self, app: ASGIApp, host: Host, not_found: Callable[[Request], Response]) -> None:
         self._app = app
+        self._not_found = not_found
         self._host = host
         self._names = host.configuration.http.names
         self._trusts_loopback = host.configuration.http.trust_loopback
@@ -66,7 +67,12 @@ class Gate:
         rule = rule_for(request.method, path)
         refusal = self._stranger(request, path, visitor) or _unasked(request, visitor)
         if refusal is None and visitor.role < rule.least:
-            refusal = _refusal(request, visitor, rule, access) if access is not None else _unknown(request)
+            if access is None:
+                refusal = _unknown(request)
+            elif rule is OTHERS and is_person(request):  # a route has a row: nobody is asked to sign in for nothing
+                refusal = self._not_found(request)
+            else:
+                refusal = _refusal(request, visitor, rule, access)
         changes = request.method not in _READING
 
         async def leave(message: Message) -> None:
@@ -124,7 +130,7 @@ def _unasked(request: Request, visitor: Visitor) -> Response | None:
 
 def _refusal(request: Request, visitor: Visitor, rule: Rule, access: Access) -> Response:
     """The answer to a visitor who is too little."""
-    if _is_person(request):
+    if is_person(request):
         return RedirectResponse(_door(request, rule.least, access), status_code=303)
     if not access.accounts.commissioned:
         return _no(403, "changes are accepted from this machine only, until somebody has a password")
@@ -137,14 +143,14 @@ def _refusal(request: Request, visitor: Visitor, rule: Rule, access: Access) -> 
 
 def _unknown(request: Request) -> Response:
     """The answer while nobody is known: the station has no power, starts, or cannot read its disk. Ask again."""
-    if _is_person(request):
+    if is_person(request):
         return RedirectResponse(f"/starting?to={_whole_path(request)}", status_code=303)
     answer = JSONResponse({"detail": "the station starts; ask again", "starting": True}, status_code=503)
     answer.headers["Retry-After"] = str(ASK_AGAIN_S)
     return answer
 
 
-def _is_person(request: Request) -> bool:
+def is_person(request: Request) -> bool:
     """Whether a browser opens a page."""
     return request.method in _READING and "text/html" in request.headers.get("accept", "")
 

@@ -148,6 +148,17 @@ async def test_a_search_by_a_shortened_token_finds_the_cards_that_are_shown_so(t
         assert await it.found(Search(token="…")) == ["code"], "of which nothing is shown"
 
 
+async def test_a_search_for_cards_finds_those_of_all_of_them_and_of_no_others(tmp_path: Path) -> None:
+    async with desk(tmp_path) as it:
+        await it.begin("one", id_token=fakes.CARD)
+        await it.begin("two", id_token=fakes.OTHER_CARD)
+        await it.begin("code", id_token=replace(fakes.CARD, type="KeyCode"))
+        small = replace(fakes.CARD, value=fakes.CARD.value.lower())
+        assert await it.found(Search(cards=(small,))) == ["one"]
+        assert sorted(await it.found(Search(cards=(fakes.CARD, fakes.OTHER_CARD)))) == ["one", "two"]
+        assert await it.found(Search(cards=())) == []
+
+
 async def test_a_search_in_another_time_zone_means_the_same_moment(tmp_path: Path) -> None:
     async with desk(tmp_path) as it:
         await it.begin("tx")

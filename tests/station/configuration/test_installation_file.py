@@ -350,6 +350,43 @@ def test_of_several_mistakes_the_first_in_the_file_is_told_and_the_others_counte
     assert refusal(file, text) == "station.toml:4: http.port: must be at least 0 (is -1); and 2 more"
 
 
+def test_every_rule_between_tables_that_is_broken_is_told(file: Path) -> None:
+    """Also of a real board, whose EVSEs need not be as many as the tables."""
+    text = """
+[station]
+identity = "A:B"
+[csms]
+url = "ws://localhost"
+password = "0123456789abcdef"
+[[evse]]
+id = 2
+[[reader]]
+type = "serial"
+device = "/dev/ttyUSB1"
+evse = 3
+[board]
+type = "modbus"
+selector_a = 16
+[[board.evse]]
+model = "simple-evse"
+device = "/dev/ttyUSB2"
+[[board.evse]]
+model = "simple-evse"
+device = "/dev/ttyUSB3"
+"""
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigurationError) as refused:
+        load(file, {})
+    assert [sentence.removeprefix(f"{file.parent}/").split(": ")[:2] for sentence in refused.value.sentences] == [
+        ["station.toml:1", "firmware.type"],
+        ["station.toml:3", "station.identity"],
+        ["station.toml:7", "evse[0].meter"],
+        ["station.toml:8", "evse[0].id"],
+        ["station.toml:12", "reader[0].evse"],
+        ["station.toml:16", "board.evse"],
+    ]
+
+
 def test_a_key_that_follows_from_a_wrong_one_is_no_second_mistake(file: Path) -> None:
     assert refusal(file, f'{STATION}[csms]\nurl = "x"').endswith("csms.url: must begin with ws:// or wss://")
 

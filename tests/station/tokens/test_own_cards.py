@@ -88,3 +88,51 @@ async def test_the_drivers_account_counts_as_a_card_that_no_reader_can_show(tmp_
         cards = OwnCards(FactStore(database, "card"), clock)
         assert cards.find(DRIVER) is not None
         assert cards.find(IdToken("driver", "ISO14443")) is None
+
+
+async def test_a_card_that_was_removed_keeps_its_name_in_the_history_but_not_its_right(tmp_path: Path) -> None:
+    """Also over a restart; adding it again makes it one of the owner's cards again."""
+    clock = VirtualClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        facts = FactStore(database, "card")
+        cards = OwnCards(facts, clock)
+        name = await cards.add(CARD, "Anna")
+        await cards.add(OTHER_CARD, "Bert")
+        assert await cards.remove(name)
+        again = OwnCards(facts, clock)
+        await again.load()
+        for one in (cards, again):
+            assert one.find(CARD) is None
+            assert [card.label for card in one.all().values()] == ["Bert"]
+            assert one.labels() == {CARD.key: "Anna", OTHER_CARD.key: "Bert"}
+            assert one.labelled(" anna") == (CARD,)
+            assert not await one.remove(name)
+        assert await again.add(CARD, "Anna") == name
+        assert again.find(CARD) is not None
+
+
+async def test_of_cards_that_were_removed_only_so_many_are_named(tmp_path: Path) -> None:
+    """Those that were added last."""
+    clock = VirtualClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        facts = FactStore(database, "card")
+        cards = OwnCards(facts, clock)
+        for number in range(MOST_CARDS + 1):
+            await cards.remove(await cards.add(IdToken(f"{number:08X}", "ISO14443"), str(number)))
+            await clock.advance(1)
+        assert set(cards.labels().values()) == {str(number) for number in range(1, MOST_CARDS + 1)}
+        assert len([text for text in (await facts.load()).values() if text]) == MOST_CARDS
+
+
+async def test_a_customer_who_is_forgotten_has_no_name_any_more(tmp_path: Path) -> None:
+    """Whether the card was removed before or not (N10.FR.03)."""
+    clock = VirtualClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        facts = FactStore(database, "card")
+        cards = OwnCards(facts, clock)
+        await cards.remove(await cards.add(CARD, "Anna"))
+        await cards.add(OTHER_CARD, "Bert")
+        for card in (CARD, OTHER_CARD):
+            await cards.forget(card)
+        assert cards.labels() == {}
+        assert not any((await facts.load()).values())

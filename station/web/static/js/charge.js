@@ -1,19 +1,23 @@
 // The driver's page: is it free, why is it this current, what has it brought, start and stop.
 
 import { get, post } from "./api.js";
+import { activate } from "./activation.js";
 import { drawHistory } from "./chart.js";
 import { acting, find, make, say, show, toast } from "./dom.js";
-import { amps, duration, kilowattHours, kilowatts, money, soon } from "./format.js";
+import { amps, duration, kilowattHours, kilowatts, money, plain, price, soon } from "./format.js";
 import { openKey } from "./key.js";
 import { look, watch } from "./live.js";
-import { known, t } from "./words.js";
+import { known, language, t } from "./words.js";
 
 const role = document.documentElement.dataset.role;
 const isDriver = role !== "visitor";
+const isOwner = isDriver && role !== "driver";
+const isInstaller = isOwner && role !== "owner";
 const cards = new Map();
 const MAY_CHARGE = new Set(["Charging", "SuspendedEV", "SuspendedEVSE"]);
 const SOON_MS = 120_000; // what changes all the time is not announced
 const NAMED = new Set(["user", "grid-operator"]); // limits whose setter has a name that people know
+const WAITING = new Set(["available", "charge-rests", "offline", "reserved"]); // reasons of the light while a vehicle is awaited
 let charges = new Map();
 
 watch(async (status) => {
@@ -36,6 +40,9 @@ watch(async (status) => {
 });
 
 if (isDriver) drawHistory();
+setInterval(() => {
+  for (const card of cards.values()) countDown(card);
+}, 1000);
 
 /** The card of an EVSE and the places in it that change. */
 function newCard(id) {
@@ -53,36 +60,49 @@ function newCard(id) {
     look();
   });
   acting(place.start, () => start(id));
+  acting(place.activate, async () => {
+    await activate();
+    look();
+  });
   openKey(id, place);
   return { root, ...place };
 }
 
 function update(card, evse, status) {
   const charge = charges.get(evse.id);
-  const state = stateOf(evse);
+  const state = stateOf(evse, charge);
   card.root.dataset.colour = evse.light?.colour ?? "white";
   card.root.dataset.pattern = evse.light?.pattern ?? "steady";
   say(card.name, status.evses.length > 1 ? t("charge.evse", { number: evse.id }) : "");
   show(card.name, status.evses.length > 1);
   say(card.headline, t(`state.${state}`));
-  say(card.sentence, sentenceOf(state, evse, status.stage));
+  say(card.sentence, sentenceOf(state, evse, status.stage, charge));
   ring(card, evse, state, charge);
-  figures(card, evse, charge, status);
+  awaitCar(card, state, charge, status);
+  figures(card, state, charge, evse, status);
   prices(card, evse);
   why(card, evse, status);
   show(card.key, charge?.signs === true);
-  actions(card, evse, charge, state);
+  actions(card, evse, charge, state, status.stage);
 }
 
-/** The reason of the light says what goes on; a fault says more. */
-function stateOf(evse) {
-  return evse.light?.reason ?? evse.connector_status.toLowerCase();
+/** The reason of the light says what goes on, but for what only a person at the page needs to know; a fault says more. */
+function stateOf(evse, charge) {
+  const reason = evse.light?.reason ?? evse.connector_status.toLowerCase();
+  const awaits = charge?.awaits_vehicle ?? null;
+  if (awaits !== null && WAITING.has(reason)) return awaits.left_s === null ? "car-unplugged" : "plug-in";
+  if (reason === "charge-rests" && charge?.stopped) return "stopped";
+  if (reason === "charging" && charge !== undefined && !charge.authorized) return "stopping";
+  return reason;
 }
 
-function sentenceOf(state, evse, stage) {
+function sentenceOf(state, evse, stage, charge) {
   const fault = evse.faults.find((one) => known(`fault.${one}`));
   if (fault !== undefined) return t(`fault.${fault}`);
   if (state === "not-activated" && stage === "not-commissioned") return t("state.not-commissioned.text");
+  if (state === "not-activated" && isOwner) return t("activation.text");
+  if (state === "stopped" && charge.start !== "account") return t(`state.stopped.text-${charge.start}`);
+  if (state === "stopped") return t(isDriver ? "state.stopped.text-button" : "state.stopped.text-token");
   return known(`state.${state}.text`) ? t(`state.${state}.text`) : "";
 }
 
@@ -98,19 +118,36 @@ function ring(card, evse, state, charge) {
     say(card.figure, amps(evse.offered_a));
     say(card.unit, t("charge.offered"));
   } else {
-    say(card.figure, t(`ring.${state === "not-activated" ? state : evse.connector_status.toLowerCase()}`));
+    say(card.figure, t(`ring.${["not-activated", "stopped"].includes(state) ? state : evse.connector_status.toLowerCase()}`));
     say(card.unit, state === "available" && charge !== undefined ? t("charge.up-to", { most: amps(most) }) : "");
   }
 }
 
-function figures(card, evse, charge, status) {
-  const running = charge?.charge?.authorized || evse.charging_state !== "EVConnected" ? (charge?.charge ?? null) : null;
+/** How long the station waits for a car yet, counted down between two looks at it. */
+function awaitCar(card, state, charge, { clock }) {
+  const { left_s: left, timeout_s: of } = state === "plug-in" ? charge.awaits_vehicle : {};
+  card.wait = left === undefined ? null : { left, of, rate: clock.rate, since: performance.now() };
+  countDown(card);
+}
+
+function countDown(card) {
+  if (!card.wait) return;
+  const { left, of, rate, since } = card.wait;
+  const now = Math.max(0, left - (rate * (performance.now() - since)) / 1000);
+  card.arc.setAttribute("stroke-dasharray", `${(100 * Math.min(1, now / of)).toFixed(1)} 100`);
+  say(card.figure, t("time.seconds", { seconds: Math.ceil(now) }));
+  say(card.unit, t("charge.time-left"));
+}
+
+function figures(card, state, charge, evse, status) {
+  const told = state === "plug-in" && charge.charge?.energy_wh === 0 ? null : (charge?.charge ?? null);
+  const running = charge?.stopped || told?.authorized || evse.charging_state !== "EVConnected" ? told : null;
   show(card.figures, running !== null || evse.cost !== null || evse.display.length > 0);
   show(card.energyTile, running !== null);
   show(card.timeTile, running !== null);
   if (running === null) return;
   say(card.energy, kilowattHours(running.energy_wh));
-  say(card.time, duration((new Date(status.clock.now) - new Date(running.began_at)) / 1000));
+  say(card.time, duration(running.duration_s ?? (new Date(status.clock.now) - new Date(running.began_at)) / 1000));
 }
 
 /** What it costs and how that comes about; where there is no amount, what is told in its place. */
@@ -121,8 +158,25 @@ function prices(card, evse) {
     say(card.costName, t(cost.final ? "charge.total" : "charge.cost"));
     say(card.cost, money(cost.amount, cost.currency));
   }
-  message(card.tariffTile, card.tariff, display.find((one) => one.topic === "tariff"));
+  message(card.tariffTile, card.tariff, ownTariff(evse.own_tariff) ?? display.find((one) => one.topic === "tariff"));
   message(card.totalTile, card.total, display.find((one) => one.topic === "cost" && cost === null));
+}
+
+/** The owner's prices in the visitor's language; undefined: the tariff is not the owner's. */
+function ownTariff(prices) {
+  if (!prices) return undefined;
+  const amount = (text) => price(text, prices.currency);
+  const periods = prices.period.map((one) => `${one.name} ${amount(one.energy_per_kwh)}`).join(", ");
+  const parts = [];
+  if (Number(prices.energy_per_kwh) > 0 || periods !== "") {
+    parts.push(t("tariff.energy", { price: amount(prices.energy_per_kwh) }) + (periods === "" ? "" : ` (${periods})`));
+  }
+  if (Number(prices.time_per_hour) > 0) parts.push(t("tariff.time", { price: amount(prices.time_per_hour) }));
+  if (Number(prices.idle_per_hour) > 0) {
+    const minutes = plain(prices.idle_after_s / 60);
+    parts.push(t(prices.idle_after_s > 0 ? "tariff.idle-after" : "tariff.idle", { price: amount(prices.idle_per_hour), minutes }));
+  }
+  return { language, content: parts.length === 0 ? t("tariff.free") : parts.join(" + ") };
 }
 
 /** A text from elsewhere, in whatever language; of HTML only what is between the tags. */
@@ -139,7 +193,7 @@ function why(card, evse, status) {
   show(card.why, asks);
   if (!asks) return;
   say(card.whyTitle, t(limit.current_a > 0 ? "why.title" : "why.title-none", { current: amps(limit.current_a) }));
-  const house = fullest(status.grid, limit, evse.meter);
+  const house = fullest(status.grid, limit, status.evses);
   say(card.whyText, t(house === null ? `why.${limit.source}` : "why.grid-now", { by: limit.by ?? "", ...house }));
   const announced = limit.next_change !== null && new Date(limit.next_change) - new Date(status.clock.now) > SOON_MS;
   show(card.whyNext, announced);
@@ -151,10 +205,11 @@ function why(card, evse, status) {
   card.limits.replaceChildren(...tightestFirst.map((one) => limitRow(one, limit, most)));
 }
 
-/** What the house draws besides the car on its fullest phase, where that is what limits. */
-function fullest(grid, limit, meter) {
+/** What the house draws besides all cars on its fullest phase, where that is what limits. */
+function fullest(grid, limit, evses) {
   if (limit.source !== "grid" || !grid || grid.limit_a === null) return null;
-  const house = grid.currents_a.map((one, phase) => (one === null ? 0 : one - (meter?.currents_a[phase] ?? 0)));
+  const cars = (phase) => evses.reduce((sum, { meter }) => sum + (meter?.currents_a[phase] ?? 0), 0);
+  const house = grid.currents_a.map((one, phase) => (one === null ? 0 : one - cars(phase)));
   return { connection: amps(grid.limit_a), house: amps(Math.max(0, ...house)) };
 }
 
@@ -172,13 +227,17 @@ function limitRow(one, binding, most) {
   );
 }
 
-function actions(card, evse, charge, state) {
-  const someone = charge?.charge?.authorized === true;
-  const usable = ["available", "plugged-in", "reserved", "offline"].includes(state);
+function actions(card, evse, charge, state, stage) {
+  const someone = charge?.authorized === true;
+  const usable = ["available", "plugged-in", "reserved", "offline", "stopped"].includes(state);
+  const plugStarts = charge?.start === "plug";
+  say(card.stop, t(state === "plug-in" ? "shell.cancel" : "charge.stop"));
   show(card.stop, isDriver && someone);
-  show(card.start, isDriver && usable && charge !== undefined && charge.start !== "plug");
+  show(card.start, isDriver && usable && charge !== undefined && !plugStarts);
   show(card.now, isDriver && someone && evse.limit?.source === "tariff");
-  const hint = usable ? t(charge?.start === "plug" ? "charge.hint-plug" : "charge.hint-card") : "";
+  show(card.activate, isOwner && state === "not-activated" && stage === "commissioned");
+  show(card.commission, isInstaller && state === "not-activated" && stage === "not-commissioned");
+  const hint = usable && state !== "stopped" ? t(plugStarts ? "charge.hint-plug" : "charge.hint-card") : "";
   say(card.hint, hint);
   show(card.hint, hint !== "" && card.start.hidden);
 }

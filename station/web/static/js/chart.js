@@ -13,15 +13,16 @@ const LEAST_SPAN_S = 15 * 60;
 const rows = [];
 let about = null;
 let phase = null;
+let point = null; // which charging point is drawn, by its place in the rows; null: all of them, and the house
 let chart = null;
 
 /** Show the card of the chart and keep it up to date. */
 export async function drawHistory() {
   await fetchRows();
   if (about === null) return;
-  if (!about.has_grid_meter) say(find("#chart-title"), t("chart.car")); // of the house nothing is known
+  if (!about.has_grid_meter && about.evses.length > 1) point = 0; // together they have no limit of their own
   show(find("#chart-card"), true);
-  phaseButtons();
+  buttons();
   rebuild();
   setInterval(() => document.hidden || step(), EVERY_MS);
   on("evse", step);
@@ -58,21 +59,29 @@ function dropWhatIsLater() {
   }
 }
 
-function phaseButtons() {
-  const place = find("#chart-phases");
-  show(place, about.phases > 1);
-  phase ??= fullest();
-  place.replaceChildren(
-    ...[0, 1, 2].map((index) =>
-      make("button", { type: "button", "aria-pressed": String(index === phase), onclick: () => choose(index) }, `L${index + 1}`),
-    ),
+function buttons() {
+  const alone = point === null && !about.has_grid_meter; // of the house nothing is known
+  say(find("#chart-title"), point !== null ? t("charge.evse", { number: about.evses[point].evse }) : t(alone ? "chart.car" : "chart.title"));
+  const points = [...(about.has_grid_meter ? [null] : []), ...about.evses.keys()];
+  show(find("#chart-points"), about.evses.length > 1);
+  find("#chart-points").replaceChildren(
+    ...points.map((one) => choice(one === null ? t("chart.all") : String(about.evses[one].evse), one === point, () => (point = one))),
+  );
+  const phases = point === null ? about.phases : about.evses[point].phases;
+  phase = phases > 1 ? (phase ?? fullest()) : 0;
+  show(find("#chart-phases"), phases > 1);
+  find("#chart-phases").replaceChildren(
+    ...[0, 1, 2].map((index) => choice(`L${index + 1}`, index === phase, () => (phase = index))),
   );
 }
 
-function choose(index) {
-  phase = index;
-  phaseButtons();
-  draw();
+function choice(text, chosen, choose) {
+  const act = () => {
+    choose();
+    buttons();
+    draw();
+  };
+  return make("button", { type: "button", "aria-pressed": String(chosen), onclick: act }, text);
 }
 
 /** The phase that has the most to carry now. */
@@ -84,12 +93,15 @@ function fullest() {
 
 /** Columns for uPlot: time, car on top of house, house, limit. What the meter did not tell is a gap. */
 function columns() {
-  const index = about.phases > 1 ? phase : 0;
   const span = rows.filter((row) => row[0] >= rows.at(-1)[0] - SPAN_S);
+  const times = span.map((row) => row[0]);
+  if (point !== null) {
+    return [times, span.map((row) => row[5][point][phase]), span.map(() => 0), span.map((row) => row[6][point])];
+  }
   const unknown = about.has_grid_meter ? null : 0;
-  const house = span.map(([, grid, car]) => (grid[index] === null ? unknown : Math.max(0, grid[index] - car[index])));
-  const total = span.map(([, , car], at) => (house[at] === null ? null : house[at] + car[index]));
-  return [span.map((row) => row[0]), total, house, span.map((row) => row[3])];
+  const house = span.map(([, grid, car]) => (grid[phase] === null ? unknown : Math.max(0, grid[phase] - car[phase])));
+  const total = span.map(([, , car], at) => (house[at] === null ? null : house[at] + car[phase]));
+  return [times, total, house, span.map((row) => row[3])];
 }
 
 function draw() {
@@ -105,7 +117,7 @@ function tell(data, index) {
   const [moment, total, house, limit] = data.map((column) => column[at]);
   const values = { car: total === null ? null : total - house, house, limit };
   for (const [name, value] of Object.entries(values)) say(find(`#chart-${name}`), amps(value));
-  show(find("#chart-house").closest("li"), about.has_grid_meter);
+  show(find("#chart-house").closest("li"), about.has_grid_meter && point === null);
   say(find("#chart-moment"), index === null || index === undefined ? t("chart.now") : clock(moment * 1000));
 }
 

@@ -16,6 +16,9 @@ export const kilowattHours = (wh) => (wh === null ? "–" : united(exact.format(
 export const plain = (value, digits = 1) => number(digits).format(value);
 /** A number in a field, as people write it. */
 export const written = (value) => new Intl.NumberFormat(locale, { maximumFractionDigits: 6, useGrouping: false }).format(value);
+/** The price of a unit, with all its decimals. */
+export const price = (amount, currency) =>
+  new Intl.NumberFormat(locale, { style: "currency", currency, maximumFractionDigits: 6 }).format(amount);
 export const money = (amount, currency) => new Intl.NumberFormat(locale, { style: "currency", currency }).format(amount);
 
 export function duration(seconds) {

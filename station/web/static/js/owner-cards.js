@@ -2,6 +2,7 @@
 
 import { get, post, remove } from "./api.js";
 import { acting, find, make, say, show, toast } from "./dom.js";
+import { day } from "./format.js";
 import { t } from "./words.js";
 
 const LOOK_MS = 1000;
@@ -57,5 +58,5 @@ function item(card) {
     await remove(`/api/cards/${card.name}`);
     await load();
   });
-  return make("li", {}, make("div", {}, make("strong", {}, card.label), make("p", { class: "muted small mono" }, card.number)), gone);
+  return make("li", {}, make("div", {}, make("strong", {}, card.label), make("p", { class: "muted small" }, t("cards.added", { moment: day(card.added_at) }))), gone);
 }

@@ -8,11 +8,13 @@ import { t } from "./words.js";
 const language = document.documentElement.lang;
 
 const PAGE = 20;
+const LONGEST_NUMBER = 36;
 let shown = 0;
+let labels = [];
 
-export function openHistory() {
-  load(true);
-  offerCards();
+export async function openHistory() {
+  await offerCards();
+  await load(true);
 }
 
 find("#history-filter").addEventListener("change", () => load(true));
@@ -20,11 +22,19 @@ find("#history-filter").addEventListener("submit", (event) => event.preventDefau
 acting(find("#history-more"), () => load(false));
 
 function wanted() {
-  const { since, until } = Object.fromEntries(new FormData(find("#history-filter")));
-  const query = new URLSearchParams();
+  const { since, until, card } = Object.fromEntries(new FormData(find("#history-filter")));
+  const query = new URLSearchParams(ofCard(card));
   if (since) query.set("since", `${since}T00:00:00`);
   if (until) query.set("until", dayAfter(until));
   return query;
+}
+
+/** What is asked for of one card: by the label that the owner gave it, else by its number. */
+function ofCard(text) {
+  const given = text.trim();
+  if (given === "") return {};
+  const labelled = labels.some((label) => label.toLowerCase() === given.toLowerCase());
+  return labelled ? { card: given } : { token: given.slice(0, LONGEST_NUMBER) };
 }
 
 /** The day that is meant is inside. */
@@ -57,10 +67,13 @@ function item(one) {
     "li",
     { class: "charge" },
     make("div", { class: "row" }, make("strong", {}, kilowattHours(one.energy_wh)), cost),
-    make("p", { class: "muted small" }, [day(one.began_at), lasted, one.token].filter(Boolean).join(" · ")),
+    make("p", { class: "muted small" }, [day(one.began_at), lasted, holder(one)].filter(Boolean).join(" · ")),
     make("div", { class: "row" }, ...papers(one, path)),
   );
 }
+
+/** Who charged, as the owner calls the card. */
+const holder = (one) => (one.at_page ? t("history.at-page") : (one.card ?? one.token));
 
 /** An amount only where it can be asked from somebody. */
 function asked(cost) {
@@ -82,8 +95,8 @@ report.addEventListener("input", link);
 link();
 
 function link() {
-  const { month, token } = Object.fromEntries(new FormData(report));
-  const query = new URLSearchParams({ month, ...(token ? { token } : {}) });
+  const { month, card } = Object.fromEntries(new FormData(report));
+  const query = new URLSearchParams({ month, ...ofCard(card) });
   for (const [name, more] of [["pdf", `&lang=${language}`], ["csv", ""]]) {
     const offer = find(`#report-${name}`);
     if (month) offer.href = `/api/monthly-report.${name}?${query}${more}`;
@@ -91,8 +104,10 @@ function link() {
   }
 }
 
-/** The station's own cards are offered by their labels. */
+/** The owner's cards are offered by their labels. */
 async function offerCards() {
-  const { cards } = await get("/api/cards");
-  find("#report-cards").replaceChildren(...cards.map((card) => make("option", { value: card.number }, card.label)));
+  const { cards, former } = await get("/api/cards");
+  labels = [...new Set([...cards.map((card) => card.label), ...former])];
+  find("#card-labels").replaceChildren(...labels.map((label) => make("option", { value: label })));
+  link();
 }

@@ -30,10 +30,14 @@ export async function openSchedule() {
   await showLimits();
 }
 
+let paused = false;
+
 async function showLimits() {
   const [told, status] = await Promise.all([get("/api/load-management"), get("/api/status")]);
   const limit = told.limits.user ?? null;
-  say(find("#limit-now"), limit === null ? t("limit.nothing") : sayLimit(limit));
+  paused = told.paused;
+  say(find("#limit-now"), paused ? t("limit.paused") : limit === null ? t("limit.nothing") : sayLimit(limit));
+  say(find("#limit-end"), t(paused ? "limit.resume" : "limit.end"));
   show(find("#limit-end"), limit !== null);
   find("#service-items").replaceChildren(...status.evses.map((evse) => serviceItem(evse)));
   show(find("#priorities"), status.evses.length > 1);
@@ -42,7 +46,8 @@ async function showLimits() {
 
 function sayLimit(limit) {
   const size = limit.current_a === null ? united(plain(limit.power_w / 1000), "kW") : amps(limit.current_a);
-  return t("limit.now", { size, until: limit.until === null ? "–" : day(limit.until) });
+  const until = limit.until === null ? t("limit.lasting", { size }) : t("limit.now", { size, until: day(limit.until) });
+  return limit.by === null ? until : `${until} (${limit.by})`;
 }
 
 submitting(find("#schedule-form"), async ({ mode, departure, energy }) => {
@@ -59,7 +64,7 @@ submitting(find("#limit-form"), async ({ current, hours }) => {
 });
 
 acting(find("#limit-end"), async () => {
-  await remove("/api/load-management/limits/user");
+  await remove(paused ? "/api/load-management/pause" : "/api/load-management/limits/user");
   await showLimits();
 });
 

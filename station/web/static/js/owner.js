@@ -1,24 +1,19 @@
 // The owner's page: what was charged, who may, when, for how much, and who gets in.
 
 import { openAccess } from "./access.js";
-import { post } from "./api.js";
-import { acting, find, show, toast } from "./dom.js";
+import { activate } from "./activation.js";
+import { acting, find, show } from "./dom.js";
 import { look, watch } from "./live.js";
 import { openCards } from "./owner-cards.js";
 import { openHistory } from "./owner-history.js";
 import { openPrice, openSchedule } from "./owner-plan.js";
 import { tabs } from "./tabs.js";
-import { t } from "./words.js";
 
 const panels = { history: openHistory, cards: openCards, schedule: openSchedule, price: openPrice, access: openAccess };
 
 tabs((name) => panels[name]());
 watch((status) => show(find("#activation"), status.stage === "commissioned"));
 acting(find("#activate"), async () => {
-  try {
-    await post("/api/activation");
-  } catch (error) {
-    toast(error.status === 409 ? t("activation.open") : error.message);
-  }
+  await activate();
   look();
 });

@@ -11,7 +11,7 @@ export function endStep() {
     const left = steps.filter((one) => !one.settled);
     const done = state.stage === "activated" || (state.stage === "commissioned" && left.length === 0 && !later(steps, state));
     say(find("#end-text"), t(words(state, left, done)));
-    find("#end-left").replaceChildren(...(done ? [] : left.map(item)));
+    find("#end-left").replaceChildren(...(done ? [] : left.map((step) => item(step, state))));
     show(find("#end-finish"), !done && left.length === 0);
     show(find("#end-after"), done && state.commissioned_at !== null);
     show(find("#end-owner"), done && state.stage === "commissioned");
@@ -44,7 +44,7 @@ function words(state, left, done) {
   return left.length === 0 ? "end.ready" : "end.left";
 }
 
-function item(step) {
-  const how = standing(step);
+function item(step, state) {
+  const how = standing(step, state);
   return make("li", {}, make("a", { href: `#${step.step}` }, t(`step.${step.step}`)), make("span", { class: `pill how-${how}` }, t(`standing.${how}`)));
 }

@@ -16,14 +16,14 @@ export function showOutcome(section, step, state) {
   show(find("[data-absent]", section), absent || over);
   for (const part of section.querySelectorAll("[data-test]")) show(part, !absent && !over);
   const place = find("[data-outcome]", section);
-  const now = JSON.stringify([step.outcome, step.at, step.settled, absent]);
+  const now = JSON.stringify([step.outcome, step.at, step.settled, absent, over]);
   if (place.dataset.shown === now) return;
   place.dataset.shown = now;
-  place.replaceChildren(...(absent || step.outcome === null ? [] : told(step)));
+  place.replaceChildren(...(absent || step.outcome === null ? [] : told(step, state)));
 }
 
-function told(step) {
-  const how = standing(step);
+function told(step, state) {
+  const how = standing(step, state);
   const list = make("dl", { class: "facts" });
   facts(list, measured(step.evidence ?? {}));
   return [

@@ -33,9 +33,10 @@ export async function skipStep(name, reason) {
 }
 
 /** How a step stands, as one word that there is a text for. */
-export function standing(step) {
+export function standing(step, { required, stage }) {
   if (step.inapplicable !== null) return "absent";
-  if (step.outcome === null) return "open";
-  if (!step.settled && (step.outcome === "passed" || step.outcome === "skipped")) return "stale";
+  const over = stage === "activated"; // then no step is left to do, and none can be done
+  if (step.outcome === null) return over ? (required ? "unchecked" : "not-required") : "open";
+  if (!step.settled && (step.outcome === "passed" || step.outcome === "skipped")) return over ? "changed" : "stale";
   return step.outcome;
 }

@@ -2,6 +2,7 @@
 // reload or another device goes on there.
 
 import { find, make, say, show } from "../dom.js";
+import { day } from "../format.js";
 import { watch } from "../live.js";
 import { t } from "../words.js";
 import { showOutcome } from "./outcome.js";
@@ -16,7 +17,7 @@ let shown = null;
 export function way(opened) {
   watchSteps((steps, state) => {
     names = [...steps.map((one) => one.step), END];
-    list(steps);
+    list(steps, state);
     for (const step of steps) showOutcome(find(`#${step.step}`), step, state);
     progress(steps, state);
   });
@@ -61,10 +62,11 @@ function open(name, opened, focus) {
   opened(name);
 }
 
-function list(steps) {
+function list(steps, state) {
+  const over = state.stage === "activated";
   const rows = steps.map((step) => {
-    const how = standing(step);
-    return row(step.step, t(`step.${step.step}`), how, !step.settled);
+    const how = standing(step, state);
+    return row(step.step, t(`step.${step.step}`), how, !step.settled && !over);
   });
   rows.push(row(END, t("end.title"), null, false));
   const place = find("#way-list");
@@ -96,9 +98,16 @@ function mark() {
 function progress(steps, state) {
   const all = steps.filter((one) => one.inapplicable === null);
   const done = all.filter((one) => one.settled).length;
-  say(find("#way-progress"), state.stage === "activated" ? t("stage.activated") : t("commissioning.progress", { done, all: all.length }));
+  say(find("#way-progress"), progressText(state, done, all.length));
+  show(find("#way-bar"), state.required);
   find("#way-bar").max = all.length;
   find("#way-bar").value = done;
+}
+
+function progressText(state, done, all) {
+  if (!state.required) return t("commissioning.not-required");
+  if (state.stage === "activated") return t("commissioning.activated", { moment: day(state.activated_at) });
+  return t("commissioning.progress", { done, all });
 }
 
 function unfold() {

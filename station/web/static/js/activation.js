@@ -1,0 +1,13 @@
+// The owner takes the station over: from then on it serves those who may charge.
+
+import { post } from "./api.js";
+import { toast } from "./dom.js";
+import { t } from "./words.js";
+
+export async function activate() {
+  try {
+    await post("/api/activation");
+  } catch (error) {
+    toast(error.status === 409 ? t("activation.open") : error.message);
+  }
+}

@@ -1,0 +1,72 @@
+"""Limits for all EVSEs together: how long they hold, and what a pause does to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from energy.controller import Controller
+from energy.profile_store import ProfileStore
+from station.limits.shared_limits import Setter, SharedLimits, Wish, checked
+from station.records.database import open_database
+from station.records.fact_store import FactStore
+from station.simulation.clock import VirtualClock
+
+DAY_S = 86_400.0
+
+
+async def test_a_limit_that_lasts_and_a_pause_hold_until_they_are_ended(tmp_path: Path) -> None:
+    """One with a duration ends after it, also behind a pause."""
+    clock = VirtualClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        facts, controller = FactStore(database, "limit"), Controller(clock, ProfileStore({1: 3}), None)
+        limits = SharedLimits(controller, facts, clock, lambda: None)
+        await limits.put(Setter.USER, Wish(current_a=10.0, for_s=None))
+        await limits.put(Setter.OPERATOR, Wish(current_a=20.0, for_s=60.0))
+        await clock.advance(30 * DAY_S)
+        limits.look()
+        assert [limit.current_a for limit in controller.shared.values()] == [10.0]
+        await limits.pause()
+        await clock.advance(30 * DAY_S)
+        limits.look()
+        again = SharedLimits(Controller(clock, ProfileStore({1: 3}), None), facts, clock, lambda: None)
+        await again.load()
+        for one in (limits, again):
+            assert one.paused
+            await one.resume()
+            assert not one.paused
+        assert controller.shared["user"].current_a == 10.0
+        await limits.put(Setter.USER, Wish(current_a=12.0, for_s=DAY_S))
+        await limits.pause()
+        await clock.advance(DAY_S + 1)
+        limits.look()
+        assert limits.paused
+        await limits.resume()
+        assert controller.shared == {}
+
+
+async def test_the_end_of_a_pause_ends_a_limit_of_nothing_too(tmp_path: Path) -> None:
+    """Whoever set it: the switch of a pause shows it as one."""
+    clock = VirtualClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        controller = Controller(clock, ProfileStore({1: 3}), None)
+        limits = SharedLimits(controller, FactStore(database, "limit"), clock, lambda: None)
+        await limits.put(Setter.USER, Wish(current_a=0.0))
+        assert limits.paused
+        await limits.resume()
+        assert controller.shared == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "for_s"),
+    [({}, 900.0), ({"for_s": 60}, 60.0), ({"lasting": True}, None), ({"lasting": False, "for_s": 60}, 60.0)],
+)
+def test_a_wish_says_how_long_it_holds(given: dict[str, object], for_s: float | None) -> None:
+    assert checked({"current_a": 10} | given).for_s == for_s
+
+
+@pytest.mark.parametrize("given", [{"lasting": 1}, {"lasting": []}, {"lasting": True, "for_s": 60}, {"for_s": 0}])
+def test_a_duration_that_makes_no_sense_is_refused(given: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"lasting|for_s"):
+        checked({"current_a": 10} | given)
