@@ -31,6 +31,7 @@ def check(whole: Configuration) -> None:
     _readers_have_an_evse(whole)
     check_hardware(whole)
     _variables_have_a_place(whole)
+    _the_time_zone_is_given_once(whole)
 
 
 def _identity_can_be_a_user_name(whole: Configuration) -> None:
@@ -111,3 +112,12 @@ def _variables_have_a_place(whole: Configuration) -> None:
         if place in taken:
             raise RuleError(("variable", position), f"{row.component}.{row.variable} is given twice")
         taken.add(place)
+
+
+def _the_time_zone_is_given_once(whole: Configuration) -> None:
+    if whole.station.time_zone is None:
+        return
+    for position, row in enumerate(whole.variable):
+        named = (row.component.casefold(), row.variable.casefold())
+        if named == ("clockctrlr", "timezone") and row.value is not None:
+            raise RuleError(("variable", position), "ClockCtrlr.TimeZone is given already, by station.time_zone")

@@ -40,6 +40,7 @@ async def status(host: Host) -> Json:
     if life is None:
         return shown
     shown["local_time"] = local_time(host.clock.now(), life.station.settings).isoformat()
+    shown["time_zone"] = life.station.settings.time_zone
     link = life.link
     shown["boot_status"] = link.boot_status if link is not None else None
     shown["csms"] = (

@@ -1,6 +1,7 @@
 // Which station, and where: the identity that the label's code brought along, and the place where this phone is.
 
 import { find, show, toast } from "../dom.js";
+import { fillTimeZone } from "../time-zone.js";
 import { t } from "../words.js";
 import { stepOf, watchSteps } from "./steps.js";
 
@@ -12,6 +13,7 @@ export function identityStep() {
 
 export function siteStep() {
   keepAsFound("site");
+  fillTimeZone(find("#site-time-zone"));
   const button = find("#site-here");
   show(button, isSecureContext && "geolocation" in navigator);
   button.addEventListener("click", () => {
