@@ -2,7 +2,12 @@
 
 const clock = JSON.parse(document.documentElement.dataset.clock);
 const next = clock.next === null ? null : { at: Date.parse(clock.next.at), offset_min: clock.next.offset_min };
-const named = known(clock.zone) ? clock.zone : null;
+let named = known(clock.zone) ? clock.zone : null;
+
+/** Show moments in another zone from now on: the one that was just set on this page. */
+export function useZone(zone) {
+  if (known(zone)) named = zone;
+}
 
 function known(zone) {
   if (zone === null) return false;
@@ -18,10 +23,15 @@ const offset = (ms) => (next !== null && ms >= next.at ? next.offset_min : clock
 
 /** A function that writes a moment (ISO 8601, or milliseconds) with the options of Intl.DateTimeFormat. */
 export function formatter(locale, options) {
-  const format = new Intl.DateTimeFormat(locale, { ...options, timeZone: named ?? "UTC" });
+  let zone = null;
+  let format = null;
   return (moment) => {
+    if (format === null || zone !== named) {
+      zone = named;
+      format = new Intl.DateTimeFormat(locale, { ...options, timeZone: zone ?? "UTC" });
+    }
     const ms = new Date(moment).getTime();
-    return format.format(named === null ? ms + offset(ms) : ms);
+    return format.format(zone === null ? ms + offset(ms) : ms);
   };
 }
 
