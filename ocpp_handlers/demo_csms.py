@@ -29,6 +29,8 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from ocpp_handlers.station_time import StationTime
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -101,8 +103,13 @@ class Billed:
 class DemoCsms:
     """Answers stations, keeps their transactions, and sends them what a method is called for."""
 
-    def __init__(self, now: Callable[[], datetime], on_frame: FrameListener | None = None) -> None:
+    def __init__(
+        self, now: Callable[[], datetime], on_frame: FrameListener | None = None, *, time_of_station: bool = False
+    ) -> None:
+        """`now`: the time that stations are told; with `time_of_station` each is told its own (StationTime)."""
         self.now = now
+        self._time_of_station = time_of_station
+        self._times: dict[str, StationTime] = {}
         self.on_frame = on_frame
         self.transactions: dict[str, Billed] = {}
         self.port = 0
@@ -148,6 +155,16 @@ class DemoCsms:
         finally:
             server.close()
             await server.wait_closed()
+
+    def heard(self, identity: str, action: str, payload: Json) -> None:
+        """Take note of the time of a station."""
+        if self._time_of_station:
+            self._times.setdefault(identity, StationTime(self.now)).hear(action, payload)
+
+    def time_for(self, identity: str) -> datetime:
+        """The time that a station is told."""
+        known = self._times.get(identity)
+        return known.now() if known is not None else self.now()
 
     # The network
 
@@ -287,6 +304,9 @@ class _Station(ChargePoint):
         if (error := _fault(raw_msg)) is not None:
             await self.wire.send(json.dumps([4, *error, {}]))
         else:
+            kind, _, *rest = cast("list[object]", json.loads(raw_msg))
+            if kind == 2:
+                self._csms.heard(self.id, cast("str", rest[0]), cast("Json", rest[1]))
             await super().route_message(raw_msg)
 
     @on("BootNotification")
@@ -339,7 +359,7 @@ class _Station(ChargePoint):
         return call_result.SignCertificate(status=words.GenericStatusEnumType.rejected)
 
     def _now(self) -> str:
-        return self._csms.now().strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+        return self._csms.time_for(self.id).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def _acknowledge(action: str, **_: object) -> object:

@@ -35,6 +35,7 @@ async def status(host: Host) -> Json:
             "now": host.clock.now().isoformat(),
             "monotonic_s": host.clock.monotonic(),
             "rate": host.clock.rate,
+            "follows_csms": life.time.follows_csms if life is not None else None,
         },
     }
     if life is None:
