@@ -1,4 +1,4 @@
-"""The time of a station, as a CSMS can tell it from the timestamps of what the station sends."""
+"""The time of a station, as a CSMS knows it from the timestamps of what the station sends, and from asking it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NAMES: Final = ("timestamp", "generatedAt")
 
 
 class StationTime:
-    """The newest timestamp of one station, and the real time that has passed since it was heard."""
+    """The newest time that is known of one station, and the real time that has passed since it was heard."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         """`now`: real time."""
@@ -39,7 +39,11 @@ class StationTime:
             return
         told = max(_timestamps(payload), default=None)
         if told is not None and (self._booted or self._newest is None or told >= self._newest):
-            self._newest, self._ahead, self._booted = told, told - self._now(), False
+            self.put(told)
+
+    def put(self, moment: datetime) -> None:
+        """This is what the clock of the station shows now."""
+        self._newest, self._ahead, self._booted = moment, moment - self._now(), False
 
 
 def _timestamps(payload: Mapping[str, object]) -> Iterator[datetime]:

@@ -108,7 +108,7 @@ def csms(
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 9000,
     time_of_station: Annotated[
-        bool, typer.Option("--time-of-station", help="Answer with the time of the station, from its timestamps.")
+        bool, typer.Option("--time-of-station", help="Tell each station its own time, as its messages show it.")
     ] = False,
 ) -> None:
     """Run the bundled CSMS, which accepts every station, and show the frames."""

@@ -167,10 +167,22 @@ async def told_time(websocket: ClientConnection, frame: list[Any]) -> datetime:
     return datetime.fromisoformat((await say(websocket, frame))[2]["currentTime"])
 
 
+async def asked(websocket: ClientConnection, shows: str | None) -> None:
+    """The CSMS asks what the clock shows; None: such a station does not know the variable."""
+    async with asyncio.timeout(30):
+        _, identity, action, payload = json.loads(await websocket.recv())
+    names = {"component": {"name": "ClockCtrlr"}, "variable": {"name": "DateTime"}}
+    assert (action, payload) == ("GetVariables", {"getVariableData": [names]})
+    known = {"attributeStatus": "Accepted", "attributeValue": shows}
+    result = names | (known if shows is not None else {"attributeStatus": "UnknownVariable"})
+    await websocket.send(json.dumps([3, identity, {"getVariableResult": [result]}]))
+
+
 BOOT: list[Any] = [
     2, "b", "BootNotification", {"reason": "PowerUp", "chargingStation": {"model": "m", "vendorName": "v"}}
 ]  # fmt: skip
 HEARTBEAT: list[Any] = [2, "h", "Heartbeat", {}]
+AUTHORIZE: list[Any] = [2, "a", "Authorize", {"idToken": {"idToken": "04A3B2C1D5E680", "type": "ISO14443"}}]
 CLOSE = timedelta(seconds=60)
 """real seconds that a busy machine may take"""
 
@@ -186,15 +198,19 @@ async def test_each_station_is_told_the_newest_of_its_own_timestamps_and_what_ha
     async with DemoCsms(SystemClock().now, time_of_station=True).listening() as csms:
         async with station(csms) as websocket, station(csms, "S-2") as other:
             assert abs(await told_time(websocket, BOOT) - machine_time()) < CLOSE, "nothing was heard yet"
+            await asked(websocket, None)
             await say(websocket, status("2031-05-01T08:00:00Z"))
             first = await told_time(websocket, HEARTBEAT)
+            await asked(websocket, None)
             assert may <= first < may + CLOSE
             await say(websocket, status("2031-05-01T06:00:00Z"))
             assert first <= await told_time(websocket, HEARTBEAT) < may + CLOSE, "an old status sets nothing back"
+            await asked(websocket, None)
             sample = event("Updated", 1, "Sample.Periodic", value=1.0)
             sample[3]["meterValue"][0]["timestamp"] = "2031-05-01T10:00:00Z"
             await say(websocket, sample)
             assert await told_time(websocket, HEARTBEAT) >= may + timedelta(hours=2)
+            await asked(websocket, None)
             assert abs(await told_time(other, HEARTBEAT) - machine_time()) < CLOSE
         async with station(csms) as again:
             assert await told_time(again, HEARTBEAT) >= may + timedelta(hours=2), "a new connection changes nothing"
@@ -205,9 +221,22 @@ async def test_after_a_boot_the_station_may_have_another_clock() -> None:
     async with DemoCsms(SystemClock().now, time_of_station=True).listening() as csms, station(csms) as websocket:
         await say(websocket, status("2031-05-01T08:00:00Z"))
         await told_time(websocket, BOOT)
+        await asked(websocket, None)
         queued = event("Ended", 1)
         queued[3] |= {"offline": True, "timestamp": "2029-01-01T00:00:00Z"}
         await say(websocket, queued)
         assert (await told_time(websocket, HEARTBEAT)).year == 2031
+        await asked(websocket, None)
         await say(websocket, status("2030-01-01T00:00:00Z"))
         assert (await told_time(websocket, HEARTBEAT)).year == 2030
+
+
+async def test_a_station_without_anything_to_tell_is_asked_for_its_time_after_each_heartbeat() -> None:
+    """ClockCtrlr.DateTime; simulated time may pass by hours between two heartbeats."""
+    async with DemoCsms(SystemClock().now, time_of_station=True).listening() as csms, station(csms) as websocket:
+        await told_time(websocket, HEARTBEAT)
+        for shows in ("2031-05-01T08:00:00Z", "2031-05-01T16:00:00Z", "2031-05-01T07:00:00Z"):
+            await asked(websocket, shows)
+            await say(websocket, AUTHORIZE)  # what was answered has arrived
+            since = await told_time(websocket, HEARTBEAT) - datetime.fromisoformat(shows)
+            assert timedelta(0) <= since < CLOSE
