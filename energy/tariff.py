@@ -57,8 +57,8 @@ class Hours:
     """When the cheap hours begin, as they have been seen to: the meter does not announce those of the running day."""
 
     cheap: bool | None = None
-    begins: time | None = None
-    """as seen last"""
+    begins: datetime | None = None
+    """as seen last, in local time"""
     of_late: tuple[datetime, ...] = ()
     """all of the last day: some tariffs have cheap hours at noon and at night"""
     seen: bool = False
@@ -69,12 +69,14 @@ class Hours:
         if self.cheap is not False or cheap is not True:
             return replace(self, cheap=cheap, seen=self.seen or cheap is True)
         began = local.replace(second=0, microsecond=0)
-        return Hours(cheap, began.time(), (*_of_late(self.of_late, local), began), seen=True)
+        return Hours(cheap, began, (*_of_late(self.of_late, local), began), seen=True)
 
     def next_begin(self, local: datetime) -> datetime | None:
         """When they begin next by what has been seen; None before anything was."""
-        known = {self.begins, *(began.time() for began in _of_late(self.of_late, local))}
-        return min((_next(at, local) for at in known if at is not None), default=None)
+        seen = {self.begins, *_of_late(self.of_late, local)}
+        # Seen in another time zone than the one that is set now, they have another time of day.
+        times = {began.astimezone(local.tzinfo).time() for began in seen if began is not None}
+        return min((_next(at, local) for at in times), default=None)
 
 
 @frozen
@@ -83,7 +85,7 @@ class Verdict:
 
     allowed: bool
     next_change: datetime | None = None
-    """when that changes next, as far as it is known"""
+    """when that changes next in UTC, as far as it is known"""
 
 
 def cheap_now(mode: TariffMode, tariff: Tariff | None) -> bool | None:
@@ -138,7 +140,7 @@ def judge(
     needs_h = (plan.energy_wh - charged_wh) / power_w
     if needs_h >= 24.0:
         return Verdict(True)
-    latest = _before(_next(plan.departure, local), timedelta(hours=needs_h) + _RESERVE)
+    latest = _next(plan.departure, local) - timedelta(hours=needs_h) - _RESERVE
     if local.astimezone(UTC) >= latest:
         return Verdict(True)
     return Verdict(False, min(latest, begins) if begins is not None else latest)
@@ -154,7 +156,7 @@ def _announced(tariff: Tariff | None, local: datetime) -> datetime | None:
     at = _closes_at(tariff) if tariff is not None else None
     if at is None:
         return None
-    return (local + timedelta(days=1)).replace(hour=at.hour, minute=at.minute, second=0, microsecond=0)
+    return _first_moment(at, local + timedelta(days=1))
 
 
 def _closes_at(tariff: Tariff) -> time | None:
@@ -162,12 +164,20 @@ def _closes_at(tariff: Tariff) -> time | None:
     return next((step.at for step in tariff.next_day if step.contact_closed), None)
 
 
-def _before(moment: datetime, span: timedelta) -> datetime:
-    """So much earlier as time passes: when summer time begins, the clock on the wall leaves one hour out."""
-    return (moment.astimezone(UTC) - span).astimezone(moment.tzinfo)
-
-
 def _next(at: time, local: datetime) -> datetime:
-    """The next moment that has this time of day."""
-    today = local.replace(hour=at.hour, minute=at.minute, second=0, microsecond=0)
-    return today if today > local else today + timedelta(days=1)
+    """The next moment, in UTC, at which a clock here reaches this time of day."""
+    today = _first_moment(at, local)
+    return today if today > local.astimezone(UTC) else _first_moment(at, local + timedelta(days=1))
+
+
+def _first_moment(at: time, day: datetime) -> datetime:
+    """The first moment of a local day, in UTC, at which a clock here shows this time of day or a later one.
+
+    A time that is shown twice, as summer time ends, is meant the first time; one that is skipped, as summer time
+    begins, is reached when the clock jumps over it.
+    """
+    wanted = day.replace(hour=at.hour, minute=at.minute, second=0, microsecond=0)
+    moment = min(wanted.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+    while moment.astimezone(day.tzinfo).replace(tzinfo=None) < wanted.replace(tzinfo=None):
+        moment += timedelta(minutes=1)
+    return moment

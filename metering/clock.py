@@ -47,6 +47,11 @@ class Clock(ABC):
         return timedelta(0)
 
     @property
+    def synchronizable(self) -> bool:
+        """Whether the clock may be set to the time of a CSMS or a time service; not where it keeps another pace."""
+        return True
+
+    @property
     def kept(self) -> bool:
         """Whether the time went on while the power was off; so it is for a clock that has a time of its own."""
         return True

@@ -14,20 +14,23 @@ import contextlib
 import itertools
 import json
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import unquote
 
 from ocpp.exceptions import OCPPError
-from ocpp.routing import on
+from ocpp.routing import after, on
 from ocpp.v201 import ChargePoint, call, call_result
 from ocpp.v201 import datatypes as types
 from ocpp.v201 import enums as words
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
+
+from ocpp_handlers import timestamps
+from ocpp_handlers.station_time import StationTime
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -101,8 +104,13 @@ class Billed:
 class DemoCsms:
     """Answers stations, keeps their transactions, and sends them what a method is called for."""
 
-    def __init__(self, now: Callable[[], datetime], on_frame: FrameListener | None = None) -> None:
+    def __init__(
+        self, now: Callable[[], datetime], on_frame: FrameListener | None = None, *, time_of_station: bool = False
+    ) -> None:
+        """`now`: the time that stations are told; with `time_of_station` each is told its own (StationTime)."""
         self.now = now
+        self._time_of_station = time_of_station
+        self._times: dict[str, StationTime] = {}
         self.on_frame = on_frame
         self.transactions: dict[str, Billed] = {}
         self.port = 0
@@ -148,6 +156,18 @@ class DemoCsms:
         finally:
             server.close()
             await server.wait_closed()
+
+    def heard(self, identity: str, action: str, payload: Json) -> None:
+        """Take note of the time of a station."""
+        if self._time_of_station:
+            self._time_of(identity).hear(action, payload)
+
+    def time_for(self, identity: str) -> datetime:
+        """The time that a station is told."""
+        return self._time_of(identity).now() if self._time_of_station else self.now()
+
+    def _time_of(self, identity: str) -> StationTime:
+        return self._times.setdefault(identity, StationTime(self.now))
 
     # The network
 
@@ -218,14 +238,33 @@ class DemoCsms:
         Raises:
             NotConnectedError: the station is away, is silent, or answers with a CALLERROR.
         """
+        return str(getattr(await self._call(identity, request), "status", ""))
+
+    def after_telling_time(self, identity: str) -> Awaitable[None] | None:
+        """What follows a currentTime; the library makes a task of it.
+
+        Between two messages with a timestamp simulated time may pass by hours: the station is asked.
+        """
+        return self._ask_time(identity) if self._time_of_station else None
+
+    async def _ask_time(self, identity: str) -> None:
+        """Ask a station what its clock shows (ClockCtrlr.DateTime)."""
+        clock = types.GetVariableDataType(types.ComponentType("ClockCtrlr"), types.VariableType("DateTime"))
+        try:
+            answer = await self._call(identity, call.GetVariables(get_variable_data=[clock]))
+            results = cast("list[Json]", getattr(answer, "get_variable_result", []))
+            self._time_of(identity).put(timestamps.decode(str(results[0]["attribute_value"])))
+        except (NotConnectedError, LookupError, ValueError) as error:
+            _log.info("%s does not tell its time: %s", identity, error)
+
+    async def _call(self, identity: str, request: object) -> object:
         station = self._stations.get(identity)
         if station is None:
             raise NotConnectedError(f"{identity} is not connected")
         try:
-            answer = await station.call(request, suppress=False)
+            return await station.call(request, suppress=False)
         except (OCPPError, TimeoutError, ConnectionClosed) as error:
             raise NotConnectedError(f"{identity}: {type(error).__name__}: {error}") from error
-        return str(getattr(answer, "status", ""))
 
     # One connection
 
@@ -287,6 +326,9 @@ class _Station(ChargePoint):
         if (error := _fault(raw_msg)) is not None:
             await self.wire.send(json.dumps([4, *error, {}]))
         else:
+            kind, _, *rest = cast("list[object]", json.loads(raw_msg))
+            if kind == 2:
+                self._csms.heard(self.id, cast("str", rest[0]), cast("Json", rest[1]))
             await super().route_message(raw_msg)
 
     @on("BootNotification")
@@ -298,6 +340,14 @@ class _Station(ChargePoint):
     @on("Heartbeat")
     def on_heartbeat(self, **_: object) -> call_result.Heartbeat:
         return call_result.Heartbeat(current_time=self._now())
+
+    @after("BootNotification")
+    def after_boot(self, **_: object) -> Awaitable[None] | None:
+        return self._csms.after_telling_time(self.id)
+
+    @after("Heartbeat")
+    def after_heartbeat(self, **_: object) -> Awaitable[None] | None:
+        return self._csms.after_telling_time(self.id)
 
     @on("Authorize")
     def on_authorize(self, id_token: Json, **_: object) -> call_result.Authorize:
@@ -339,7 +389,7 @@ class _Station(ChargePoint):
         return call_result.SignCertificate(status=words.GenericStatusEnumType.rejected)
 
     def _now(self) -> str:
-        return self._csms.now().strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+        return self._csms.time_for(self.id).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def _acknowledge(action: str, **_: object) -> object:

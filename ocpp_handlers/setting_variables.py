@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ocpp_handlers.device_model import DataType, Mutability, Place, Variable, told
+from station.local_time import change_time_offset
 from station.setting import (
     Choice,
     Currency,
@@ -23,6 +24,9 @@ from station.setting import (
     TxPoints,
 )
 from station.settings import Settings
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
 
 T = TypeVar("T")
 
@@ -114,7 +118,6 @@ _SETTINGS = (
     _row("OCPPCommCtrlr", "ResetRetries", _S.reset_retries),
     _row("ClockCtrlr", "TimeSource", _S.time_source),
     _row("ClockCtrlr", "TimeZone", _S.time_zone),
-    _row("ClockCtrlr", "TimeOffset", _S.time_offset),
     _row("ClockCtrlr", "TimeOffset", _S.time_offset_next_transition, "NextTransition"),
     _row("ClockCtrlr", "NextTimeOffsetTransitionDateTime", _S.next_time_offset_transition),
     _row("SampledDataCtrlr", "Enabled", _S.sampled_data_enabled),
@@ -161,6 +164,7 @@ _UNLOCK = "UnlockOnEVSideDisconnect"
 _OF_SOCKETS = _row("OCPPCommCtrlr", _UNLOCK, _S.unlock_on_ev_side_disconnect)
 _OF_FIXED_CABLES = told(Place("OCPPCommCtrlr"), _UNLOCK, DataType.BOOLEAN, lambda: "false", constant=True)
 """part 2, 2.1.12: of a station with nothing but fixed cables it SHALL be ReadOnly and false"""
+_TIME_OFFSET = _row("ClockCtrlr", "TimeOffset", _S.time_offset)
 _OF_THE_INSTALLER = (
     _row("SmartChargingCtrlr", "RateUnit", _S.charging_rate_units),
     _row("DeviceDataCtrlr", "ItemsPerMessage", _S.get_report_items, "GetReport"),
@@ -173,10 +177,16 @@ _OF_THE_INSTALLER = (
 """set in the installation file; read-only for the CSMS unless that file says otherwise"""
 
 
-def setting_variables(settings: Settings, *, signs: bool, sockets: bool) -> Iterator[Variable]:
+def setting_variables(settings: Settings, clock: Clock, *, signs: bool, sockets: bool) -> Iterator[Variable]:
     """The variables of a station that signs or does not, and has a socket or none, each bound to its setting."""
     for made in (*_SETTINGS, *(_OF_SIGNING if signs else ())):
         yield made(settings)
+
+    async def write_time_offset(text: str) -> None:
+        await change_time_offset(settings, text, clock.now())
+
+    # Part 2, ClockCtrlr.TimeOffset: not to be used at the same time as TimeZone.
+    yield replace(_TIME_OFFSET(settings), write=write_time_offset)
     yield _OF_SOCKETS(settings) if sockets else _OF_FIXED_CABLES
     for made in _OF_THE_INSTALLER:
         yield replace(made(settings), mutability=Mutability.READ_ONLY)

@@ -282,8 +282,9 @@ class OcppStack:
     def _synchronise(self, moment: datetime) -> None:
         """B01.FR.06: the clock follows the CSMS where Heartbeat is a time source, and the best that answers."""
         correction = moment - self._clock.now()
-        wanted = self._time.follows_csms
-        if wanted and abs(correction.total_seconds()) >= _SMALLEST_CORRECTION_S:
+        if not self._time.follows_csms:
+            self._time.ignore_csms(correction)
+        elif abs(correction.total_seconds()) >= _SMALLEST_CORRECTION_S:
             _log.info("clock corrected by %+.1f s", correction.total_seconds())
             self._clock.adjust(correction)
             self._time.heard(TimeSource.CSMS, correction)
@@ -292,7 +293,7 @@ class OcppStack:
                     evse.sampler.poke()  # aligned moments are others now
             if abs(correction.total_seconds()) > self._station.settings.time_adjustment_reporting_threshold_s:
                 self._report(SecurityEventType.SETTING_SYSTEM_TIME, f"{correction.total_seconds():+.1f} s")
-        elif wanted:
+        else:
             self._time.heard(TimeSource.CSMS, timedelta(0))
 
     def _note_invalid(self, why: str) -> None:

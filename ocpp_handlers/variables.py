@@ -44,7 +44,7 @@ def device_model(settings: Settings, facts: Facts) -> DeviceModel:
     evses = facts.station.evses.values()
     signs = any(evse.signing is not None for evse in evses)
     sockets = any(not evse.layout.attached_cable for evse in evses)
-    bound = setting_variables(settings, signs=signs, sockets=sockets)
+    bound = setting_variables(settings, facts.station.clock, signs=signs, sockets=sockets)
     return DeviceModel([*bound, *_fixed(facts), *authorization.variables(facts.station.tokens), *physical])
 
 

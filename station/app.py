@@ -24,7 +24,9 @@ from station.hardware import SimulatedBoardConfig
 from station.integrations.mdns import Announcement, announces
 from station.life import Life
 from station.light.light import StatusLight
+from station.local_time import watch_zone
 from station.logs.frames import Frame, FrameLog
+from station.logs.setup import use_zone
 from station.logs.store import LogStore
 from station.model import BootReason
 from station.program import Program, StartError
@@ -86,6 +88,7 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
     log = LogStore(storage / "log", clock)
     async with log.attached(), open_database(storage / "borne.sqlite", clock) as database:
         basis = await lay(program, database, log)
+        watch_zone(basis.settings, use_zone)
         life = await _assembled(basis)
         await _describe(life, program, database)
         if configuration.csms is not None:

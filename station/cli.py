@@ -129,12 +129,15 @@ def meter(
 def csms(
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 9000,
+    time_of_station: Annotated[
+        bool, typer.Option("--time-of-station", help="Tell each station its own time, as its messages show it.")
+    ] = False,
 ) -> None:
     """Run the bundled CSMS, which accepts every station, and show the frames."""
     from station.demo import run as demo
 
     try:
-        demo.serve_csms(host, port, typer.echo)
+        demo.serve_csms(host, port, typer.echo, time_of_station=time_of_station)
     except demo.StartError as error:
         start.refuse(str(error))
 

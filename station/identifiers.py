@@ -1,8 +1,13 @@
-"""Which texts may be an identity, a password or the URL of a CSMS (OCPP 2.0.1 part 2, primitive datatypes)."""
+"""Which texts may be an identity, a password, a currency, a time zone or the URL of a CSMS.
+
+Source: OCPP 2.0.1 part 2, primitive datatypes.
+"""
 
 from __future__ import annotations
 
 import re
+from functools import cache
+from pathlib import Path
 from urllib.parse import urlsplit
 
 SHORTEST_PASSWORD = 16
@@ -45,6 +50,31 @@ def check_currency(code: str) -> str:
     if re.fullmatch(r"[A-Z]{3}", code) is None:
         raise ValueError("must be three capital letters, such as EUR (ISO 4217)")
     return code
+
+
+def check_time_zone(name: str) -> str:
+    """The name again.
+
+    Raises:
+        ValueError: it is no time zone of the IANA database.
+    """
+    from zoneinfo import ZoneInfo  # only where a time zone is given
+
+    try:
+        # The list leaves out what lies beside the zones in a system's directory: localtime, right/, posix/.
+        if name not in _iana_names():
+            raise LookupError(name)
+        ZoneInfo(name)
+    except (ValueError, OSError, LookupError):
+        raise ValueError("must be a time zone of the IANA database, such as Europe/Oslo") from None
+    return name
+
+
+@cache
+def _iana_names() -> frozenset[str]:
+    import tzdata
+
+    return frozenset((Path(tzdata.__path__[0]) / "zones").read_text(encoding="utf-8").split())
 
 
 def check_url(url: str) -> str:

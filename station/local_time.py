@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from typing import TYPE_CHECKING
+from typing import Final
 
-if TYPE_CHECKING:
-    from station.settings import Settings
+from station.settings import Settings
+
+_SETTINGS: Final = frozenset(
+    setting.name
+    for setting in (
+        Settings.time_zone,
+        Settings.time_offset,
+        Settings.next_time_offset_transition,
+        Settings.time_offset_next_transition,
+    )
+)
+"""the settings that local time depends on"""
 
 
 def local_time(now: datetime, settings: Settings) -> datetime:
@@ -31,12 +42,42 @@ def zone(settings: Settings) -> tzinfo:
     A time zone outweighs an offset: it knows its summer time itself.
     """
     if settings.time_zone:
-        from zoneinfo import ZoneInfo
-
-        return ZoneInfo(settings.time_zone)
+        return named_zone(settings.time_zone)
     before = _offset(settings.time_offset) if settings.time_offset else timedelta(0)
     due, following = settings.next_time_offset_transition, settings.time_offset_next_transition
     return _Changing(before, due.astimezone(UTC), _offset(following)) if following and due else timezone(before)
+
+
+def named_zone(name: str | None) -> tzinfo:
+    """The time zone of that name (IANA); UTC without a name."""
+    if name is None:
+        return UTC
+    from zoneinfo import ZoneInfo  # only where a time zone is set
+
+    return ZoneInfo(name)
+
+
+def watch_zone(settings: Settings, use: Callable[[tzinfo], None]) -> Callable[[], None]:
+    """Call `use` with the zone now and after each change of it, until the returned function is called."""
+
+    def changed(name: str) -> None:
+        if name in _SETTINGS:
+            use(zone(settings))
+
+    use(zone(settings))
+    return settings.watch(changed)
+
+
+async def change_time_offset(settings: Settings, text: str, now: datetime) -> None:
+    """Change the fixed offset. One that the time zone does not show now takes its place: the last one set is in force.
+
+    Raises:
+        ValueError: the text is no offset, and why.
+        StorageError: it could not be saved.
+    """
+    await settings.change(Settings.time_offset, text)
+    if settings.time_zone and text and local_time(now, settings).utcoffset() != _offset(text):
+        await settings.change(Settings.time_zone, "")
 
 
 class _Changing(tzinfo):

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Generic, TypeVar, overload
 
-from station.identifiers import check_currency
+from station.identifiers import check_currency, check_time_zone
 
 if TYPE_CHECKING:
     from station.settings import Settings
@@ -191,15 +191,7 @@ class TimeZone(Setting[str]):
     bounds = (None, 50)
 
     def parse(self, text: str) -> str:
-        from zoneinfo import ZoneInfo
-
-        if text == "":
-            return text
-        try:
-            ZoneInfo(text if len(text) <= 50 else "")
-        except (ValueError, OSError, LookupError):
-            raise ValueError("must be a time zone that is known here, such as Europe/Oslo") from None
-        return text
+        return check_time_zone(text) if text else text
 
 
 class TimeOffset(Setting[str]):

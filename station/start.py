@@ -20,11 +20,12 @@ def run(arguments: Sequence[str]) -> None:
     """Run the station until it is told to stop. Exits with 2 when what it was given is refused."""
     given = _parser().parse_args(arguments)
     config: Path = given.config
+    from station.local_time import named_zone
     from station.logs import setup as logging_setup
 
     configuration = loaded(config)
     try:
-        logging_setup.setup(configuration.log)
+        logging_setup.setup(configuration.log, here=named_zone(configuration.station.time_zone))
     except OSError as error:
         refuse(f"{config}: log.file: cannot be opened: {error.strerror}")
     from station.hardware.leds import shine_at_once

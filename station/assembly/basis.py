@@ -62,6 +62,8 @@ async def lay(program: Program, database: Database, log: LogStore) -> Basis:
     configuration, clock = program.configuration, program.clock
     storage = Path(configuration.station.storage)
     settings = Settings(database)
+    if (time_zone := configuration.station.time_zone) is not None:
+        settings.preset(Settings.time_zone, time_zone)
     await settings.load()
     outbox = Outbox(database, clock)
     await outbox.check()

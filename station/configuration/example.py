@@ -19,6 +19,7 @@ identity = "BORNE-0001"                 # as the CSMS knows it: a-z A-Z 0-9 * - 
 #firmware_version = "1.0.0"             # the version of the package when left out
 #iccid = "8933000000000000000"          # of the SIM card of a mobile link
 #imsi = "208010000000000"
+#time_zone = "Europe/Paris"             # IANA name; UTC when left out, until it is set on the page or by the CSMS
 #storage = "./borne-data"               # directory of the records
 #commissioning = "done"                 # "required": nobody charges before installer and owner have done their part
 #master_pass_selection = false          # with a display: the holder of a master pass says which charge to stop
@@ -302,6 +303,7 @@ type = "simulated"
 # The world around the simulated board.
 [simulation]
 #rate = 1.0                             # virtual seconds per second; 0: stand still until told
+#follow_csms_time = false               # true: the CSMS sets the clock also at another rate, and once it was advanced
 #meter_transport = "direct"             # or "modbus-tcp", "modbus-rtu"
 #meter_model = "eastron-sdm630"
 #seed = 1

@@ -108,6 +108,15 @@ def _variables_have_a_place(whole: Configuration) -> Iterator[RuleError]:
         taken.add(place)
 
 
+def _the_time_zone_is_given_once(whole: Configuration) -> Iterator[RuleError]:
+    if whole.station.time_zone is None:
+        return
+    for position, row in enumerate(whole.variable):
+        named = (row.component.casefold(), row.variable.casefold())
+        if named == ("clockctrlr", "timezone") and row.value is not None:
+            yield RuleError(("variable", position), "ClockCtrlr.TimeZone is given already, by station.time_zone")
+
+
 _RULES: Final = (
     _identity_can_be_a_user_name,
     _evses_count_from_one,
@@ -119,4 +128,5 @@ _RULES: Final = (
     _readers_have_an_evse,
     hardware_errors,
     _variables_have_a_place,
+    _the_time_zone_is_given_once,
 )

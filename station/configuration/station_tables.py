@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from station.configuration.document import RuleError
 from station.configuration.table import Count, FilePath, Name, Table
-from station.identifiers import check_identifier
+from station.identifiers import check_identifier, check_time_zone
 from station.version import package_version
 
 
@@ -25,6 +25,8 @@ class StationConfig(Table):
     iccid: Annotated[str, Field(min_length=1, max_length=20), AfterValidator(check_identifier)] | None = None
     """of the SIM card of a mobile link"""
     imsi: Annotated[str, Field(min_length=1, max_length=20), AfterValidator(check_identifier)] | None = None
+    time_zone: Annotated[str, AfterValidator(check_time_zone)] | None = None
+    """where the station stands, such as Europe/Paris (IANA); UTC when left out, until somebody sets it on the page"""
     storage: FilePath = Path("./borne-data")
     """the directory of the records; made when absent"""
     on_storage_failure: Literal["stop", "continue"] = "stop"

@@ -69,24 +69,24 @@ def run(options: Options) -> bool:
         return asyncio.run(_show(options, Path(storage)))
 
 
-def serve_csms(host: str, port: int, say: Callable[[str], None]) -> None:
-    """Run the bundled CSMS alone until Ctrl-C, and say each frame.
+def serve_csms(host: str, port: int, say: Callable[[str], None], *, time_of_station: bool) -> None:
+    """Run the bundled CSMS alone until Ctrl-C, and say each frame; stations are told real time or their own.
 
     Raises:
         StartError: the address cannot be had.
     """
     gc.enable()
     try:
-        asyncio.run(_serve_csms(host, port, say))
+        asyncio.run(_serve_csms(host, port, say, time_of_station=time_of_station))
     except OSError as error:
         raise StartError(f"csms: cannot listen at {host}:{port}: {error.strerror}") from error
 
 
-async def _serve_csms(host: str, port: int, say: Callable[[str], None]) -> None:
+async def _serve_csms(host: str, port: int, say: Callable[[str], None], *, time_of_station: bool) -> None:
     def passes(identity: str, direction: str, text: str) -> None:
         say(f"{csms.now():%H:%M:%S} {identity} {'→' if direction == 'in' else '←'} {text}")
 
-    csms = DemoCsms(SystemClock().now, passes)
+    csms = DemoCsms(SystemClock().now, passes, time_of_station=time_of_station)
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)

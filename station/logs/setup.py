@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Final, TextIO
 
 if TYPE_CHECKING:
@@ -36,8 +36,10 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asc
 """what every record has; anything else is an `extra` of the caller"""
 
 
-def setup(config: LogConfig, stream: TextIO = sys.stderr) -> None:
+def setup(config: LogConfig, stream: TextIO = sys.stderr, here: tzinfo = UTC) -> None:
     """Send the log of this process to `stream` and, where configured, to a file as well.
+
+    Lines for people have the time of the zone `here`, JSON lines UTC.
 
     Raises:
         OSError: the file cannot be opened.
@@ -52,11 +54,19 @@ def setup(config: LogConfig, stream: TextIO = sys.stderr) -> None:
     logging.basicConfig(level=config.level.upper(), handlers=handlers, force=True)
     for name, lowest in _TALKATIVE:
         logging.getLogger(name).setLevel(max(lowest, logging.getLogger().level))
+    use_zone(here)
     frames_wanted = config.frames or config.level == "debug"
     frames = logging.getLogger(FRAMES)
     frames.propagate = frames_wanted
     # Above every level where not wanted: then nobody even puts the text together.
     frames.setLevel(logging.DEBUG if frames_wanted else logging.CRITICAL + 1)
+
+
+def use_zone(here: tzinfo) -> None:
+    """Write the time of this zone in lines for people, from now on."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, HumanFormatter):
+            handler.formatter.here = here
 
 
 def shorten(id_token: str) -> str:
@@ -74,15 +84,19 @@ def _formatter(config: LogConfig, *, terminal: bool) -> logging.Formatter:
 class HumanFormatter(logging.Formatter):
     """`2026-03-01 12:00:00.000Z INFO    station.evse: message (evse=1)`; a traceback follows on its own lines.
 
+    In another time zone than UTC its offset stands in place of the Z: `2026-03-01 13:00:00.000+01:00`.
     Lines of the station begin with a year: what an exception quotes that begins with a digit too is moved in.
     """
 
+    here: tzinfo = UTC
+    """the time zone of the station"""
+
     def format(self, record: logging.LogRecord) -> str:
-        """One line in UTC."""
-        time = _time(record).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+        """One line in local time."""
+        time = _time(record).astimezone(self.here).isoformat(" ", "milliseconds").replace("+00:00", "Z")
         extras = ", ".join(f"{name}={value}" for name, value in _extras(record).items())
         text = f"{record.getMessage()} ({extras})" if extras else record.getMessage()
-        line = f"{time}Z {record.levelname:7} {record.name}: {_on_one_line(text)}"
+        line = f"{time} {record.levelname:7} {record.name}: {_on_one_line(text)}"
         behind = [_beneath(part) for text in _traceback(self, record) for part in text.splitlines()]
         return "\n".join([line, *behind])
 

@@ -66,6 +66,7 @@ class TimeKeeper:
         self._synchronized = synchronized
         self._quality = UNKNOWN_TIME
         self._csms_told_s: float | None = None
+        self._ignored_csms = False
         self.on_corrected: list[Callable[[timedelta, TimeQuality], None]] = []
         """told of each correction, and how good the time was before it"""
 
@@ -105,16 +106,31 @@ class TimeKeeper:
             for told in self.on_corrected:
                 told(correction, before)
 
+    def ignore_csms(self, difference: timedelta) -> None:
+        """The CSMS has said a time that is not taken; the reason is logged the first time if the clock is simulated."""
+        if not self._clock.synchronizable and not self._ignored_csms:
+            self._ignored_csms = True
+            _log.info(
+                "the time of the CSMS (%+.1f s) is not taken, as the simulated clock has a pace of its own"
+                " (simulation.follow_csms_time = true takes it)",
+                difference.total_seconds(),
+            )
+
     @property
     def follows_csms(self) -> bool:
-        """Whether the CSMS sets the clock: not while a time service that comes first holds it (TimeSource)."""
+        """Whether the CSMS sets the clock: not while a time service that comes first holds it (TimeSource).
+
+        Nor a simulated clock that runs at a pace of its own.
+        """
+        if not self._clock.synchronizable:
+            return False
         sources = self._settings.time_source
         return "Heartbeat" in sources and not (self._comes_first("NTP") and self.status is TimeStatus.SYNCHRONIZED)
 
     async def run(self) -> None:
         """Follow the machine until cancelled: its time service, where that is a source, else whoever sets its clock."""
         while True:
-            if "NTP" in self._settings.time_source and not self._told_by_csms:
+            if "NTP" in self._settings.time_source and self._clock.synchronizable and not self._told_by_csms:
                 self._look()
             if self._quality.source in NOBODY_TOLD and abs(step := self._clock.behind_machine()) >= _CLOSE:
                 _log.info("the machine's clock was set: %+.1f s", step.total_seconds())

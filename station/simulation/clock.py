@@ -18,6 +18,9 @@ _IDLE_TURNS = 3
 _MOST_TURNS = 20_000
 """a loop that never becomes quiet is not waited for any longer than this"""
 
+_RATES_OF_REAL_TIME = (0.0, 1.0)
+"""standing still is none of them, but corrected once when the clock goes on"""
+
 
 class _Deadline:
     def __init__(self, due_s: float, callback: Callable[[], object]) -> None:
@@ -52,13 +55,16 @@ class VirtualClock(Clock):
     """Virtual time. At `rate` 1 it runs like real time, at 0 it stands still until `advance` is called.
 
     `real` is the clock of the machine and only tells how much real time has passed.
+    `synchronized`: the clock may be set from outside whatever its rate, and after it was advanced.
     """
 
-    def __init__(self, *, start: datetime | None = None, rate: float = 0.0) -> None:
+    def __init__(self, *, start: datetime | None = None, rate: float = 0.0, synchronized: bool = False) -> None:
         self._epoch = start if start is not None else datetime.now(UTC)
         self._elapsed_s = 0.0
         self._flowing: _Flow | None = None
         self._wanted_rate = rate
+        self._synchronized = synchronized
+        self._left_real_time = rate not in _RATES_OF_REAL_TIME
         self._held = 0
         self._released = asyncio.Event()
         self._queue: list[tuple[float, int, _Deadline]] = []
@@ -70,6 +76,11 @@ class VirtualClock(Clock):
     def rate(self) -> float:
         """Virtual seconds per real second when nothing holds the clock."""
         return self._wanted_rate
+
+    @property
+    def synchronizable(self) -> bool:
+        """Only where it has passed as real time does: set back again and again, time would not run forwards."""
+        return self._synchronized or (self._wanted_rate == 1.0 and not self._left_real_time)
 
     def now(self) -> datetime:
         return self._epoch + timedelta(seconds=self.monotonic())
@@ -99,6 +110,7 @@ class VirtualClock(Clock):
             raise ValueError("rate: must not be negative")
         self._stop()
         self._wanted_rate = rate
+        self._left_real_time |= rate not in _RATES_OF_REAL_TIME
         self._flow()
 
     async def advance(self, seconds: float) -> None:
@@ -109,6 +121,7 @@ class VirtualClock(Clock):
         """
         if seconds < 0.0:
             raise ValueError("advance_s: time does not go back")
+        self._left_real_time |= seconds > 0.0
         async with self._advancing:
             self._stop()
             target_s = self._elapsed_s + seconds

@@ -69,8 +69,9 @@ class World:
 
     def __init__(self, configuration: Configuration) -> None:
         self._simulation: SimulationConfig = configuration.simulation
+        rate, synchronized = self._simulation.rate, self._simulation.follow_csms_time
         storage = Path(configuration.station.storage)
-        self.clock = clock = VirtualClock(rate=configuration.simulation.rate)
+        self.clock = clock = VirtualClock(rate=rate, synchronized=synchronized)
         self.buses = Buses()
         self.boards: dict[int, SimulatedBoard] = {}
         self.meter_servers: dict[int, MeterServer] = {}

@@ -35,6 +35,7 @@ from station.web.api.residual import residual_routes
 from station.web.api.settings import settings_routes
 from station.web.api.station import station_routes
 from station.web.api.status import Json
+from station.web.api.time_zone import time_zone_routes
 from station.web.api.token import token_routes
 from station.web.api.transaction import transaction_routes
 from station.web.door.gate import HEADERS, Gate, is_person
@@ -91,6 +92,7 @@ def _people_routes(api: FastAPI, living: Living, host: Host) -> None:
     document_routes(api, living, host)
     price_routes(api, living, host)
     load_routes(api, living, host)
+    time_zone_routes(api, living, host)
 
 
 def _upkeep_routes(api: FastAPI, living: Living, host: Host) -> None:

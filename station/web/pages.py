@@ -16,6 +16,7 @@ from station.version import package_version
 from station.web.door.gate import ASK_AGAIN_S
 from station.web.door.permissions import rule_for
 from station.web.door.visitor import Visitor, is_https, routed_path, visitor_of
+from station.web.wall_clock import wall_clock
 from station.web.words import COOKIE, LANGUAGES, catalogue, language_of
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def _page(host: Host, request: Request, name: str, **more: object) -> HTMLRespon
             signed_in=visitor.session is not None,
             identity=host.configuration.station.identity,
             version=package_version(),
+            clock=wall_clock(host.life.station.settings if host.life is not None else None, host.clock.now()),
             **more,
         )
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from playwright.async_api import Browser, Locator, expect
 
@@ -62,7 +63,10 @@ async def test_a_station_is_commissioned_with_a_phone_and_activated_by_its_owner
     browser: Browser, tmp_path: Path
 ) -> None:
     """Every step that applies to a station with a CSMS and nothing else, with a reload in the middle."""
-    async with walking(tmp_path, **REQUIRED) as walk, visiting(browser, walk, viewport=SMALL) as installer:
+    async with (
+        walking(tmp_path, **REQUIRED) as walk,
+        visiting(browser, walk, viewport=SMALL, timezone_id="Europe/Paris") as installer,
+    ):
         await walk.accepted()
         await with_the_code(installer)
         await expect(field(installer, "Identity on the label")).to_have_value("BORNE-TEST")
@@ -75,8 +79,12 @@ async def test_a_station_is_commissioned_with_a_phone_and_activated_by_its_owner
         await field(installer, "Name of the site").fill("Home")
         await field(installer, "Address").fill("Main Street 1")
         await field(installer, "Place").fill("garage, left wall")
+        await expect(field(installer, "Time zone")).to_have_value("Europe/Paris")
         await press(installer, "Save and check")
         await found(installer, "passed")
+        assert walk.life.station.settings.time_zone == "Europe/Paris", "the zone of the phone is suggested"
+        now = walk.application.clock.now().astimezone(ZoneInfo("Europe/Paris"))
+        await installer.reads(f"{now.day} {now:%b %Y, %H:%M}")
         await installer.audit()
         await installer.picture("commissioning-site")
         await opened(installer, "Network and operator")

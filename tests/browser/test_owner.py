@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from playwright.async_api import Browser, Locator, expect
 from station.access.accounts import Role
 from station.billing.price import PriceList
 from station.configuration.installation_file import Configuration
+from station.settings import Settings
 from station.tokens.admission import TokenOutcome
 from tests.browser.visitor import DESK, Visitor, visiting
 from tests.csms import Csms
@@ -266,3 +268,58 @@ async def test_a_code_of_the_owner_lets_a_driver_set_a_password(browser: Browser
         await driver.page.get_by_role("button", name="Set password and sign in").click()
         await driver.reads("Ready to charge")
         assert await walk.life.access.accounts.check(Role.DRIVER, "a driver's password")
+
+
+async def test_an_owner_says_where_the_station_stands_and_all_times_are_those_there(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """The zone of the browser, New York, is suggested; once the station is in Paris it does not matter."""
+    async with (
+        powered(alone(tmp_path), Csms()) as walk,
+        visiting(browser, walk, timezone_id="America/New_York") as owner,
+    ):
+        clock = walk.application.clock
+        clock.adjust(datetime(2026, 7, 1, 21, 30, tzinfo=UTC) - clock.now())
+        await walk.life.cards.add(CARD, "Anna")
+        await charged(walk, 10)
+        await owner.sign_in(Role.OWNER, to="/owner")
+        await owner.reads("1 Jul 2026, 21:30")
+        await open_tab(owner, "Schedule")
+        await owner.reads("No time zone is set: all times are in UTC, where it is 21:4")
+        field = owner.page.get_by_label("Name from the list")
+        await expect(field).to_have_value("America/New_York")
+        await owner.audit()
+        await owner.picture("owner-time-zone-unset")
+        await field.fill("Europe/Pari")
+        await owner.page.locator("#zone-form").get_by_role("button", name="Save").click()
+        await owner.reads("There is no such time zone.")
+        assert any("422" in one for one in owner.wrong)
+        owner.wrong.clear()
+        await field.fill("Europe/Paris")
+        await owner.page.locator("#zone-form").get_by_role("button", name="Save").click()
+        await owner.reads("At the station it is 23:4")
+        assert walk.life.station.settings.time_zone == "Europe/Paris"
+        await owner.audit()
+        await owner.picture("owner-time-zone")
+        await open_tab(owner, "History")
+        await owner.reads("1 Jul 2026, 23:30")
+
+
+async def test_the_page_shows_the_offset_that_the_csms_has_set_before_and_after_its_transition(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """ClockCtrlr.TimeOffset with its next transition: a zone without a name, which no browser knows."""
+    async with powered(alone(tmp_path), Csms()) as walk, visiting(browser, walk) as owner:
+        clock, settings = walk.application.clock, walk.life.station.settings
+        await settings.change(Settings.time_offset, "+05:45")
+        await settings.change(Settings.time_offset_next_transition, "+06:45")
+        await settings.change(Settings.next_time_offset_transition, "2026-07-02T00:00:00Z")
+        clock.adjust(datetime(2026, 7, 1, 12, tzinfo=UTC) - clock.now())
+        await owner.sign_in(Role.OWNER, to="/owner")
+        shown = await owner.page.evaluate(
+            "import('/static/js/format.js').then(({ day }) => ['2026-07-01T12:00Z', '2026-07-02T12:00Z'].map(day))"
+        )
+        assert shown == ["1 Jul 2026, 17:45", "2 Jul 2026, 18:45"]
+        await open_tab(owner, "Schedule")
+        await owner.reads("At the station it is 17:4")
+        await owner.reads("(UTC+05:45)")

@@ -141,7 +141,7 @@ async def test_a_remote_start_id_may_be_zero(bench: Bench) -> None:
         ("{:%Y-%m-%dT%H:%M:%S.%f}000Z", 0),
     ],
 )
-@setup(accept_at_boot=False)
+@setup(accept_at_boot=False, tables={"simulation": {"follow_csms_time": True}})
 async def test_the_csms_may_write_its_time_as_it_likes(bench: Bench, form: str, offset_s: int) -> None:
     """currentTime with an offset, microseconds, nanoseconds or no zone at all, an hour ahead of ours."""
     ahead = timedelta(hours=1)

@@ -136,7 +136,9 @@ def test_what_was_cheap_is_remembered_while_nobody_tells() -> None:
 def test_a_meter_that_does_not_tell_forbids_nothing_and_the_next_change_is_ahead(
     plan: Plan, tariff: Tariff | None, local: datetime, charged_wh: float, power_w: float
 ) -> None:
-    told = judge(plan, tariff, local, Hours(False, time(22, 30)), charged_wh=charged_wh, power_w=power_w)
+    told = judge(
+        plan, tariff, local, Hours(False, EVENING.replace(hour=22, minute=30)), charged_wh=charged_wh, power_w=power_w
+    )
     if cheap_now(plan.mode, tariff) is not False:
         assert told == Verdict(True)
     if told.next_change is not None:
@@ -161,6 +163,62 @@ def test_a_night_in_which_summer_time_begins_or_ends_has_an_hour_less_or_more_to
     waits = verdict(plan, day.replace(tzinfo=paris))
     assert not waits.allowed
     assert waits.next_change is not None
-    assert waits.next_change.astimezone(UTC) == begins
+    assert waits.next_change == begins
     assert not verdict(plan, (begins - timedelta(minutes=1)).astimezone(paris)).allowed
     assert verdict(plan, begins.astimezone(paris)).allowed
+
+
+ZONE = ZoneInfo("Europe/Paris")
+SPRING, AUTUMN = datetime(2026, 3, 29, tzinfo=ZONE), datetime(2026, 10, 25, tzinfo=ZONE)
+"""the days on which summer time begins and ends"""
+HALF_PAST_TWO = time(2, 30)
+
+
+def latest(departure: time, now: datetime) -> datetime | None:
+    """When charging an hour for a departure begins at the latest."""
+    return verdict(Plan(OFF_PEAK, departure, 7_000.0), now).next_change
+
+
+@pytest.mark.parametrize(
+    ("evening", "begins"),
+    [
+        (SPRING - timedelta(days=1), "2026-03-28T17:45Z"),
+        (SPRING, "2026-03-29T16:45Z"),
+        (AUTUMN - timedelta(days=1), "2026-10-24T16:45Z"),
+        (AUTUMN, "2026-10-25T17:45Z"),
+    ],
+)
+def test_a_departure_at_eight_in_the_evening_is_at_eight_on_the_wall_before_and_after_each_change(
+    evening: datetime, begins: str
+) -> None:
+    """An hour of charging and a quarter of an hour in reserve before 20:00 in Paris."""
+    assert latest(time(20), evening.replace(hour=12)) == datetime.fromisoformat(begins)
+
+
+def test_a_departure_that_the_begin_of_summer_time_skips_is_when_the_clock_jumps_over_it() -> None:
+    """02:30 does not exist: the clock goes from 02:00 to 03:00, at 01:00 UTC."""
+    jump = datetime(2026, 3, 29, 1, tzinfo=UTC)
+    assert latest(HALF_PAST_TWO, SPRING - timedelta(hours=5)) == jump - timedelta(minutes=75)
+    after = jump.astimezone(ZONE) + timedelta(minutes=10)
+    assert latest(HALF_PAST_TWO, after) == datetime(2026, 3, 29, 23, 15, tzinfo=UTC), "that of the next night"
+
+
+def test_a_departure_that_the_end_of_summer_time_shows_twice_is_meant_the_first_time() -> None:
+    first = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+    assert latest(HALF_PAST_TWO, AUTUMN - timedelta(hours=5)) == first - timedelta(minutes=75)
+    between = datetime(2026, 10, 25, 1, 15, tzinfo=UTC).astimezone(ZONE)
+    assert (between.hour, between.fold) == (2, 1)
+    assert latest(HALF_PAST_TWO, between) == datetime(2026, 10, 26, 0, 15, tzinfo=UTC), "that of the next night"
+
+
+@pytest.mark.parametrize(("change", "begins"), [(SPRING, "2026-03-29T20:30Z"), (AUTUMN, "2026-10-25T21:30Z")])
+def test_cheap_hours_begin_at_the_same_time_of_day_after_each_change(change: datetime, begins: str) -> None:
+    seen = change - timedelta(days=1)
+    hours = Hours().observe(False, seen.replace(hour=22)).observe(True, seen.replace(hour=22, minute=30))
+    assert hours.next_begin(change.replace(hour=12)) == datetime.fromisoformat(begins)
+
+
+def test_cheap_hours_that_were_seen_before_the_time_zone_was_set_begin_at_the_same_moment() -> None:
+    seen = datetime(2026, 7, 1, 20, 30, tzinfo=UTC)
+    hours = Hours().observe(False, seen - timedelta(minutes=1)).observe(True, seen)
+    assert hours.next_begin((seen + timedelta(hours=1)).astimezone(ZONE)) == seen + timedelta(days=1)

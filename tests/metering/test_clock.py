@@ -282,3 +282,26 @@ def test_a_machine_keeps_the_time_without_power_when_it_has_a_clock_for_that(tmp
     assert has_real_time_clock(tmp_path)
     assert VirtualClock().kept, "it has a time of its own"
     assert not SystemClock(kept=lambda: False).kept
+
+
+async def test_a_simulated_clock_is_set_from_outside_only_while_it_keeps_the_pace_of_real_time() -> None:
+    assert SystemClock().synchronizable
+    clock = VirtualClock(rate=1.0)
+    assert clock.synchronizable
+    await clock.advance(0.0)
+    assert clock.synchronizable, "nothing has passed"
+    clock.run(0.0)
+    assert not clock.synchronizable
+    clock.run(1.0)
+    assert clock.synchronizable, "it stood still, and goes on"
+    await clock.advance(1.0)
+    assert not clock.synchronizable
+
+
+async def test_simulated_time_that_ran_at_another_rate_is_not_set_from_outside_again_unless_that_is_wanted() -> None:
+    clock = VirtualClock(rate=60.0)
+    clock.run(1.0)
+    assert not clock.synchronizable
+    wanted = VirtualClock(rate=60.0, synchronized=True)
+    await wanted.advance(5.0)
+    assert wanted.synchronizable

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from metering.clock import SystemClock
+from metering.clock import SystemClock, machine_time
 from ocpp_handlers.demo_csms import REFUSED_CARDS, DemoCsms, NotConnectedError
 from tests.patience import PATIENCE_S
 
@@ -151,3 +152,92 @@ async def test_what_it_asks_is_sent_and_the_status_of_the_answer_told() -> None:
             await asking
         with pytest.raises(NotConnectedError, match="not connected"):
             await csms.stop("S-2", "t")
+
+
+# The time of the station
+
+
+def status(at: str) -> list[Any]:
+    """A StatusNotification of this moment."""
+    told = {"timestamp": at, "connectorStatus": "Available", "evseId": 1, "connectorId": 1}
+    return [2, "s", "StatusNotification", told]
+
+
+async def told_time(websocket: ClientConnection, frame: list[Any]) -> datetime:
+    """The currentTime of an answer."""
+    return datetime.fromisoformat((await say(websocket, frame))[2]["currentTime"])
+
+
+async def asked(websocket: ClientConnection, shows: str | None) -> None:
+    """The CSMS asks what the clock shows; None: such a station does not know the variable."""
+    async with asyncio.timeout(30):
+        _, identity, action, payload = json.loads(await websocket.recv())
+    names = {"component": {"name": "ClockCtrlr"}, "variable": {"name": "DateTime"}}
+    assert (action, payload) == ("GetVariables", {"getVariableData": [names]})
+    known = {"attributeStatus": "Accepted", "attributeValue": shows}
+    result = names | (known if shows is not None else {"attributeStatus": "UnknownVariable"})
+    await websocket.send(json.dumps([3, identity, {"getVariableResult": [result]}]))
+
+
+BOOT: list[Any] = [
+    2, "b", "BootNotification", {"reason": "PowerUp", "chargingStation": {"model": "m", "vendorName": "v"}}
+]  # fmt: skip
+HEARTBEAT: list[Any] = [2, "h", "Heartbeat", {}]
+AUTHORIZE: list[Any] = [2, "a", "Authorize", {"idToken": {"idToken": "04A3B2C1D5E680", "type": "ISO14443"}}]
+CLOSE = timedelta(seconds=60)
+"""real seconds that a busy machine may take"""
+
+
+async def test_stations_are_told_real_time_unless_their_own_is_wanted() -> None:
+    async with running() as csms, station(csms) as websocket:
+        await say(websocket, status("2031-05-01T08:00:00Z"))
+        assert abs(await told_time(websocket, HEARTBEAT) - machine_time()) < CLOSE
+
+
+async def test_each_station_is_told_the_newest_of_its_own_timestamps_and_what_has_passed_since() -> None:
+    may = datetime(2031, 5, 1, 8, tzinfo=UTC)
+    async with DemoCsms(SystemClock().now, time_of_station=True).listening() as csms:
+        async with station(csms) as websocket, station(csms, "S-2") as other:
+            assert abs(await told_time(websocket, BOOT) - machine_time()) < CLOSE, "nothing was heard yet"
+            await asked(websocket, None)
+            await say(websocket, status("2031-05-01T08:00:00Z"))
+            first = await told_time(websocket, HEARTBEAT)
+            await asked(websocket, None)
+            assert may <= first < may + CLOSE
+            await say(websocket, status("2031-05-01T06:00:00Z"))
+            assert first <= await told_time(websocket, HEARTBEAT) < may + CLOSE, "an old status sets nothing back"
+            await asked(websocket, None)
+            sample = event("Updated", 1, "Sample.Periodic", value=1.0)
+            sample[3]["meterValue"][0]["timestamp"] = "2031-05-01T10:00:00Z"
+            await say(websocket, sample)
+            assert await told_time(websocket, HEARTBEAT) >= may + timedelta(hours=2)
+            await asked(websocket, None)
+            assert abs(await told_time(other, HEARTBEAT) - machine_time()) < CLOSE
+        async with station(csms) as again:
+            assert await told_time(again, HEARTBEAT) >= may + timedelta(hours=2), "a new connection changes nothing"
+
+
+async def test_after_a_boot_the_station_may_have_another_clock() -> None:
+    """What was queued without a link comes before it, and is old."""
+    async with DemoCsms(SystemClock().now, time_of_station=True).listening() as csms, station(csms) as websocket:
+        await say(websocket, status("2031-05-01T08:00:00Z"))
+        await told_time(websocket, BOOT)
+        await asked(websocket, None)
+        queued = event("Ended", 1)
+        queued[3] |= {"offline": True, "timestamp": "2029-01-01T00:00:00Z"}
+        await say(websocket, queued)
+        assert (await told_time(websocket, HEARTBEAT)).year == 2031
+        await asked(websocket, None)
+        await say(websocket, status("2030-01-01T00:00:00Z"))
+        assert (await told_time(websocket, HEARTBEAT)).year == 2030
+
+
+async def test_a_station_without_anything_to_tell_is_asked_for_its_time_after_each_heartbeat() -> None:
+    """ClockCtrlr.DateTime; simulated time may pass by hours between two heartbeats."""
+    async with DemoCsms(SystemClock().now, time_of_station=True).listening() as csms, station(csms) as websocket:
+        await told_time(websocket, HEARTBEAT)
+        for shows in ("2031-05-01T08:00:00Z", "2031-05-01T16:00:00Z", "2031-05-01T07:00:00Z"):
+            await asked(websocket, shows)
+            await say(websocket, AUTHORIZE)  # what was answered has arrived
+            since = await told_time(websocket, HEARTBEAT) - datetime.fromisoformat(shows)
+            assert timedelta(0) <= since < CLOSE

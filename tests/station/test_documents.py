@@ -252,6 +252,31 @@ def test_a_month_begins_and_ends_where_clocks_at_the_station_say() -> None:
     assert Month.named("2026-12").end(UTC) == datetime(2027, 1, 1, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("begins", "ends", "shown"),
+    [
+        (
+            "2026-10-25T00:30Z",
+            "2026-10-25T01:30Z",
+            ("2026-10-25 02:30:00 (UTC+02:00)", "2026-10-25 02:30:00 (UTC+01:00)"),
+        ),
+        (
+            "2026-03-29T00:30Z",
+            "2026-03-29T01:30Z",
+            ("2026-03-29 01:30:00 (UTC+01:00)", "2026-03-29 03:30:00 (UTC+02:00)"),
+        ),
+    ],
+)
+def test_a_receipt_of_a_charge_over_a_change_of_summer_time_tells_both_offsets(
+    begins: str, ends: str, shown: tuple[str, str]
+) -> None:
+    """An hour of charging, whatever the clock on the wall makes of it."""
+    one = transaction(began_at=datetime.fromisoformat(begins), ended_at=datetime.fromisoformat(ends))
+    drawn = text(receipt(one, ISSUER, PROOF, occasion()))
+    assert all(moment in drawn for moment in shown)
+    assert "1 h 00 min 00 s" in drawn
+
+
 def test_the_sums_of_a_month_are_those_of_what_can_be_billed() -> None:
     good = transaction()
     substitute = transaction(end=replace(good.end, substitute=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -98,3 +98,10 @@ def test_whatever_the_texts_are_a_transaction_is_one_line_and_no_formula(serial:
 def test_a_key_code_is_not_shown() -> None:
     (row,) = read(table.heading() + table.rows([transaction(token="1234", token_type="KeyCode")], UTC, {}))
     assert row["token"] == "…"
+
+
+def test_the_hour_that_the_end_of_summer_time_shows_twice_is_told_apart_by_its_offset() -> None:
+    began, ended = datetime(2026, 10, 25, 0, 30, tzinfo=UTC), datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
+    one = transaction(began_at=began, ended_at=ended)
+    (row,) = read(table.heading() + table.rows([one], ZoneInfo("Europe/Paris")))
+    assert (row["began_at"], row["ended_at"]) == ("2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00")

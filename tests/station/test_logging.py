@@ -11,13 +11,15 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from station.configuration.station_tables import LogConfig
-from station.logs.setup import FRAMES, setup, shorten
+from station.logs.setup import FRAMES, setup, shorten, use_zone
 from tests.descriptors import no_free_descriptor
 
 ROOT = Path(__file__).parents[2]
@@ -251,3 +253,26 @@ with no_free_descriptor():
     assert "ERROR   a: one\\x1b\\ntwo\n" in done.stderr
     assert "KeyError: 1" in done.stderr
     assert done.stderr.count("Traceback") == 1
+
+
+def test_lines_for_people_have_the_time_of_the_station_and_its_offset(stream: io.StringIO) -> None:
+    """Both hours that the end of summer time shows are told apart; JSON lines stay in UTC."""
+    setup(LogConfig(format="human"), stream)
+    written: list[str] = []
+    for moment in ("2026-10-25T00:30Z", "2026-10-25T01:30Z"):
+        for zone in ("Europe/Paris", "UTC"):
+            use_zone(ZoneInfo(zone))
+            record = logging.makeLogRecord({"msg": "m", "created": datetime.fromisoformat(moment).timestamp()})
+            written.append(logging.getLogger().handlers[0].format(record).partition(" Level")[0])
+    assert written == [
+        "2026-10-25 02:30:00.000+02:00",
+        "2026-10-25 00:30:00.000Z",
+        "2026-10-25 02:30:00.000+01:00",
+        "2026-10-25 01:30:00.000Z",
+    ]
+
+
+def test_json_lines_stay_in_utc_whatever_the_time_zone_is(stream: io.StringIO) -> None:
+    setup(LogConfig(), stream, here=ZoneInfo("Asia/Tokyo"))
+    logging.getLogger("a").warning("b")
+    assert re.fullmatch(UTC_MS % "T", str(json_line(stream)["time"]))

@@ -12,10 +12,14 @@ from typing import Any
 
 import pytest
 
+from metering.clock import machine_time
 from station.tokens.admission import TokenOutcome
 from tests.csms import NEVER, Csms, Refuse
 from tests.walk import Walk, walking
+from tests.walks.visit import visiting
 
+FOLLOWING = {"follow_csms_time": True}
+"""simulated time that the CSMS sets, as it sets a real clock"""
 ID_TOKEN = {"idToken": "04A3B2C1D5E680", "type": "ISO14443"}
 INTERVAL = {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "HeartbeatInterval"}}
 
@@ -325,7 +329,7 @@ async def test_the_clock_follows_the_csms_however_it_writes_the_time(tmp_path: P
     def told() -> str:
         return (began + shift + timedelta(seconds=clock.monotonic())).strftime(spell)
 
-    async with walking(tmp_path, csms) as walk:
+    async with walking(tmp_path, csms, simulation=FOLLOWING) as walk:
         clock = walk.application.clock
         began = clock.now() - timedelta(seconds=clock.monotonic())
         if message == "BootNotification":
@@ -354,7 +358,7 @@ async def test_a_time_that_cannot_be_is_ignored(tmp_path: Path, nonsense: str) -
     csms = Csms()
     csms.answers["BootNotification"] = lambda _: {"currentTime": nonsense, "interval": 50, "status": "Accepted"}
     csms.answers["Heartbeat"] = lambda _: {"currentTime": nonsense}
-    async with walking(tmp_path, csms) as walk:
+    async with walking(tmp_path, csms, simulation=FOLLOWING) as walk:
         clock = walk.application.clock
         began = clock.now() - timedelta(seconds=clock.monotonic())
         await walk.accepted()
@@ -365,7 +369,7 @@ async def test_a_time_that_cannot_be_is_ignored(tmp_path: Path, nonsense: str) -
 
 async def test_a_triggered_heartbeat_tells_the_time_too(tmp_path: Path) -> None:
     """G02.FR.06."""
-    async with walking(tmp_path) as walk:
+    async with walking(tmp_path, simulation=FOLLOWING) as walk:
         await walk.accepted()
         walk.csms.answers["Heartbeat"] = lambda _: {"currentTime": "2031-01-01T00:00:00Z"}
         await walk.csms.call("TriggerMessage", {"requestedMessage": "Heartbeat"})
@@ -381,11 +385,49 @@ async def test_without_heartbeat_as_a_source_the_clock_stays(tmp_path: Path) -> 
         "status": "Accepted",
     }
     rows = [{"component": "ClockCtrlr", "variable": "TimeSource", "value": "NTP"}]
-    async with walking(tmp_path, csms, variable=rows) as walk:
+    async with walking(tmp_path, csms, variable=rows, simulation=FOLLOWING) as walk:
         clock = walk.application.clock
         began = clock.now() - timedelta(seconds=clock.monotonic())
         await walk.accepted()
         assert clock.now() - began == timedelta(seconds=clock.monotonic())
+
+
+@pytest.mark.parametrize("simulation", [{"rate": 0.0}, {"rate": 60.0}])
+async def test_simulated_time_is_not_set_back_by_a_csms_that_tells_real_time(
+    tmp_path: Path, simulation: dict[str, float], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Four simulated hours with a heartbeat every 300 s: time never runs backwards; the reason is logged once."""
+    caplog.set_level("INFO")
+    csms = Csms()
+    async with walking(tmp_path, csms, simulation=simulation) as walk, visiting(walk) as api:
+        csms.now = machine_time
+        clock = walk.application.clock
+        await walk.accepted()
+        began = clock.now() - timedelta(seconds=clock.monotonic())
+        await walk.advance(4 * 3600)
+        assert len(csms.sent("Heartbeat")) >= 40
+        assert abs(clock.now() - began - timedelta(seconds=clock.monotonic())) < timedelta(minutes=30)
+        assert (await api.get("/api/status"))["clock"]["follows_csms"] is False
+        said = [one for one in caplog.messages if one.startswith("the time of the CSMS")]
+        assert len(said) == 1
+        events = await api.get("/api/security-events?most=500")
+        assert not [one for one in events if one["type"] == "SettingSystemTime"]
+
+
+async def test_a_simulated_clock_at_rate_1_takes_the_time_of_the_csms_until_it_is_advanced(tmp_path: Path) -> None:
+    """B01.FR.06."""
+    csms, ahead = Csms(), timedelta(hours=3)
+    csms.answers["BootNotification"] = lambda _: {
+        "currentTime": (machine_time() + ahead).isoformat(),
+        "interval": 300,
+        "status": "Accepted",
+    }
+    async with walking(tmp_path, csms, simulation={"rate": 1.0}) as walk, visiting(walk) as api:
+        await csms.expect("StatusNotification")
+        assert abs(walk.application.clock.now() - machine_time() - ahead) < timedelta(minutes=5)
+        assert (await api.get("/api/status"))["clock"]["follows_csms"] is True
+        await walk.advance(10)
+        assert (await api.get("/api/status"))["clock"]["follows_csms"] is False
 
 
 # After an absence (B04)

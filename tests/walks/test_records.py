@@ -200,7 +200,8 @@ async def test_a_charge_that_began_with_a_wrong_clock_has_the_right_times_once_t
     """The station starts offline and half a day behind; nothing that it sends or shows afterwards is."""
     csms = Csms(http_status=503)
     rows = variables(AuthCtrlr__Enabled=False)
-    async with walking(tmp_path, csms, variable=rows) as walk, visiting(walk) as api:
+    following = {"follow_csms_time": True}
+    async with walking(tmp_path, csms, variable=rows, simulation=following) as walk, visiting(walk) as api:
         clock, behind = walk.application.clock, timedelta(hours=12)
         epoch = clock.now() - timedelta(seconds=clock.monotonic()) + behind
         csms.now = lambda: epoch + timedelta(seconds=clock.monotonic())

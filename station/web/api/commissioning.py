@@ -25,8 +25,10 @@ from station.commissioning.steps import (
     settled,
     wiring_trial,
 )
+from station.settings import Settings
 from station.web.api.living import Command, Living
 from station.web.api.status import Json
+from station.web.api.time_zone import TimeZoneName
 from station.web.door.visitor import visitor_of
 from station.web.host import Host
 
@@ -64,6 +66,8 @@ class Site(Command):
     """where exactly: garage, left wall"""
     latitude: Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)] | None = None
     longitude: Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)] | None = None
+    time_zone: TimeZoneName | None = None
+    """IANA name, such as Europe/Paris; it becomes that of the station"""
 
 
 class Network(Command):
@@ -239,6 +243,8 @@ async def _trial(body: Given, tests: CommissioningTests, living: Living) -> Tria
                 return Trial.failed(evidence, Problem(Cause.OTHER_STATION, other, {"identity": body.identity}))
             return Trial(Outcome.PASSED, evidence)
         case Site():
+            if body.time_zone is not None:
+                await living.life.station.settings.change(Settings.time_zone, body.time_zone)
             return Trial(Outcome.PASSED, body.model_dump(exclude={"step"}, exclude_none=True))
         case Network():
             return tests.network()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time
+from datetime import datetime, time
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, HTTPException
 from fastapi.responses import Response
 
 from energy.grid_orders import as_csv, dimmed_for
+from station.local_time import local_time
 from station.web.api.status import Json
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ def grid_order_routes(api: FastAPI, living: Living) -> None:
     async def grid_orders() -> Json:
         record, order = orders().record, orders().order
         now = living.life.clock.now()
-        midnight = datetime.combine(now.date(), time(), UTC)
+        here = local_time(now, living.life.station.settings)
+        midnight = datetime.combine(here.date(), time(), here.tzinfo)
         return {
             "order": None
             if order is None
@@ -41,5 +43,6 @@ def grid_order_routes(api: FastAPI, living: Living) -> None:
 
     @api.get("/api/grid-orders.csv")
     async def grid_orders_as_table() -> Response:
+        """Moments in UTC: the hashes of the record are made of their text."""
         headers = {"Content-Disposition": 'attachment; filename="grid-orders.csv"'}
         return Response(as_csv(orders().record.entries), media_type="text/csv; charset=utf-8", headers=headers)

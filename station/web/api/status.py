@@ -36,11 +36,13 @@ async def status(host: Host) -> Json:
             "now": host.clock.now().isoformat(),
             "monotonic_s": host.clock.monotonic(),
             "rate": host.clock.rate,
+            "follows_csms": life.time.follows_csms if life is not None else None,
         },
     }
     if life is None:
         return shown
     shown["local_time"] = local_time(host.clock.now(), life.station.settings).isoformat()
+    shown["time_zone"] = life.station.settings.time_zone
     link = life.link
     shown["boot_status"] = link.boot_status if link is not None else None
     shown["csms"] = (

@@ -60,6 +60,7 @@ LEAST_ROLES: Final[tuple[tuple[str, str, Role], ...]] = (
     ("*", "/api/cards", _OWNER),
     ("*", "/api/cards/**", _OWNER),
     ("*", "/api/prices", _OWNER),
+    ("*", "/api/time-zone", _OWNER),
     ("*", "/api/load-management/**", _OWNER),
     ("POST", "/api/evses/*/availability", _OWNER),
     ("POST", "/api/unlock", _OWNER),

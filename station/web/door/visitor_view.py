@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from station.web.api.status import Json
 
 _STATION: Final = frozenset(
-    {"identity", "vendor", "model", "powered", "clock", "local_time", "stage", "light", "tamper", "evses"}
+    {"identity", "vendor", "model", "powered", "clock", "local_time", "time_zone", "stage", "light", "tamper", "evses"}
 )
 _HIDDEN: Final = frozenset({"id_token", "transaction_id"})
 """of whatever happens at an EVSE"""

@@ -536,3 +536,24 @@ def test_a_refusal_never_shows_a_password(file: Path, text: str, environ: Mappin
 def test_a_configuration_does_not_show_its_password(file: Path) -> None:
     configuration = loaded(file, f'{STATION}[csms]\nurl = "ws://h"\npassword = "{PASSWORD}"')
     assert PASSWORD not in f"{configuration!r} {configuration} {configuration.model_dump_json()}"
+
+
+# --- the time zone
+
+
+def test_the_time_zone_is_a_name_of_the_iana_database(file: Path) -> None:
+    configuration = loaded(file, STATION + 'time_zone = "Europe/Paris"\n')
+    assert configuration.station.time_zone == "Europe/Paris"
+    assert loaded(file, STATION).station.time_zone is None
+
+
+@pytest.mark.parametrize("name", ["Europe/Pari", "", "CEST", "right/Europe/Paris", "../../etc/passwd"])
+def test_another_name_is_refused_with_its_line(file: Path, name: str) -> None:
+    told = refusal(file, STATION + f'time_zone = "{name}"\n')
+    assert told.startswith("station.toml:3: station.time_zone: must be a time zone of the IANA database")
+
+
+def test_the_time_zone_is_not_given_as_a_variable_too(file: Path) -> None:
+    row = '[[variable]]\ncomponent = "ClockCtrlr"\nvariable = "TimeZone"\nvalue = "Europe/Berlin"\n'
+    told = refusal(file, STATION + 'time_zone = "Europe/Paris"\n' + row)
+    assert "ClockCtrlr.TimeZone is given already, by station.time_zone" in told

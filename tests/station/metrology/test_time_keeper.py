@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from metering.clock import SystemClock, machine_time
 from metering.time_quality import TimeQuality, TimeSource, TimeStatus
 from station.metrology.time_keeper import TimeKeeper, kernel_synchronized
@@ -100,7 +102,7 @@ def test_a_csms_that_agrees_with_a_synchronized_clock_takes_nothing_from_it() ->
 
 
 async def test_the_machines_time_service_is_followed_only_where_it_is_a_source() -> None:
-    it = Kept()
+    it = Kept(VirtualClock(start=fakes.NOON, synchronized=True))
     it.held = True
     it.keeper.begin(None)
     await it.run(200.0)
@@ -114,7 +116,7 @@ async def test_the_machines_time_service_is_followed_only_where_it_is_a_source()
 
 
 async def test_a_time_service_that_loses_its_source_leaves_an_informative_time() -> None:
-    it = Kept(VirtualClock(start=SystemClock().now()))
+    it = Kept(VirtualClock(start=SystemClock().now(), synchronized=True))
     await it.settings.change(Settings.time_source, "NTP")
     it.held = True
     await it.run(0.1)
@@ -171,7 +173,7 @@ async def test_once_the_csms_has_told_the_time_the_machines_clock_does_not_matte
 
 async def test_a_csms_that_differs_from_the_time_service_sets_the_clock_only_where_it_comes_first() -> None:
     """ClockCtrlr.TimeSource: the first that answers; else both would move the clock back and forth for ever."""
-    it = Kept(VirtualClock(start=SystemClock().now()))
+    it = Kept(VirtualClock(start=SystemClock().now(), synchronized=True))
     await it.settings.change(Settings.time_source, "NTP,Heartbeat")
     assert it.keeper.follows_csms, "the time service holds nothing yet"
     it.held = True
@@ -185,7 +187,7 @@ async def test_a_csms_that_differs_from_the_time_service_sets_the_clock_only_whe
 
 
 async def test_the_time_service_takes_the_place_of_a_csms_that_comes_first_and_has_fallen_silent() -> None:
-    it = Kept(VirtualClock(start=SystemClock().now()))
+    it = Kept(VirtualClock(start=SystemClock().now(), synchronized=True))
     await it.settings.change(Settings.time_source, "Heartbeat,NTP")
     it.held = True
     it.keeper.heard(TimeSource.CSMS, timedelta(0))
@@ -197,3 +199,24 @@ async def test_the_time_service_takes_the_place_of_a_csms_that_comes_first_and_h
 
 def test_the_kernel_can_be_asked() -> None:
     assert kernel_synchronized() in {True, False}
+
+
+@pytest.mark.parametrize("source", ["Heartbeat", "NTP", "NTP,Heartbeat"])
+async def test_simulated_time_with_a_pace_of_its_own_is_set_by_nobody(source: str) -> None:
+    it = Kept()
+    await it.settings.change(Settings.time_source, source)
+    it.held = True
+    it.keeper.begin(None)
+    await it.run(200.0)
+    assert not it.keeper.follows_csms
+    assert (it.keeper.quality, it.told) == (INFORMATIVE_MACHINE, [])
+    assert it.clock.now() == fakes.NOON + timedelta(seconds=200)
+
+
+def test_that_the_time_of_the_csms_is_not_taken_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    it = Kept()
+    for _ in range(3):
+        it.keeper.ignore_csms(-MINUTE)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith("the time of the CSMS (-60.0 s) is not taken")

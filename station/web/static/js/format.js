@@ -1,5 +1,6 @@
 // Numbers, moments and durations as people of the page's language write them. A number and its unit stay on one line.
 
+import { formatter, isoDay } from "./station-time.js";
 import { locale, t } from "./words.js";
 
 const number = (most, least = 0) =>
@@ -28,16 +29,11 @@ export function duration(seconds) {
   return t("time.hours", { hours: Math.floor(minutes / 60), minutes: String(minutes % 60).padStart(2, "0") });
 }
 
-export const clock = (moment) =>
-  new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit" }).format(new Date(moment));
-export const second = (moment) =>
-  new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(new Date(moment));
-export const day = (moment) =>
-  new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" })
-    .format(new Date(moment));
+export const clock = formatter(locale, { hour: "2-digit", minute: "2-digit" });
+export const second = formatter(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+export const day = formatter(locale, { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
 
 /** A moment that is near: its time alone today, else with its day. */
 export function soon(moment, now) {
-  const same = new Date(moment).toDateString() === new Date(now).toDateString();
-  return same ? clock(moment) : day(moment);
+  return isoDay(moment) === isoDay(now) ? clock(moment) : day(moment);
 }

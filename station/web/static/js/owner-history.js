@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { acting, find, make, say, show } from "./dom.js";
 import { day, duration, kilowattHours, money } from "./format.js";
+import { isoDay } from "./station-time.js";
 import { t } from "./words.js";
 
 const language = document.documentElement.lang;
@@ -90,7 +91,7 @@ function papers(one, path) {
 // The report of a month
 
 const report = find("#report");
-report.elements.month.value = new Date(Date.now() - 7 * 86_400_000).toISOString().slice(0, 7); // early in a month the last one is meant
+report.elements.month.value = isoDay(Date.now() - 7 * 86_400_000).slice(0, 7); // early in a month the last one is meant
 report.addEventListener("input", link);
 link();
 

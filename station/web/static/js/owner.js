@@ -7,9 +7,10 @@ import { look, watch } from "./live.js";
 import { openCards } from "./owner-cards.js";
 import { openHistory } from "./owner-history.js";
 import { openPrice, openSchedule } from "./owner-plan.js";
+import { openTimeZone } from "./owner-time-zone.js";
 import { tabs } from "./tabs.js";
 
-const panels = { history: openHistory, cards: openCards, schedule: openSchedule, price: openPrice, access: openAccess };
+const panels = { history: openHistory, cards: openCards, schedule: () => Promise.all([openSchedule(), openTimeZone()]), price: openPrice, access: openAccess };
 
 tabs((name) => panels[name]());
 watch((status) => show(find("#activation"), status.stage === "commissioned"));

@@ -1,6 +1,8 @@
 // Which station, and where: the identity that the label's code brought along, and the place where this phone is.
 
 import { find, show, toast } from "../dom.js";
+import { useZone } from "../station-time.js";
+import { fillTimeZone } from "../time-zone.js";
 import { t } from "../words.js";
 import { stepOf, watchSteps } from "./steps.js";
 
@@ -12,6 +14,8 @@ export function identityStep() {
 
 export function siteStep() {
   keepAsFound("site");
+  fillTimeZone(find("#site-time-zone"));
+  showTimesInTheZoneThatIsSet();
   const button = find("#site-here");
   show(button, isSecureContext && "geolocation" in navigator);
   button.addEventListener("click", () => {
@@ -22,6 +26,16 @@ export function siteStep() {
       },
       () => toast(t("site.nowhere")),
     );
+  });
+}
+
+/** The page came with the zone that was set before; what is saved here counts at once. */
+function showTimesInTheZoneThatIsSet() {
+  let former = null;
+  watchSteps(() => {
+    const zone = stepOf("site").evidence?.time_zone ?? "";
+    if (former !== null && zone !== former) useZone(zone);
+    former = zone;
   });
 }
 

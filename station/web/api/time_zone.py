@@ -1,0 +1,46 @@
+"""The station's time zone through the local API: which one is set, and another one from now on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import FastAPI
+from pydantic import AfterValidator, Field
+
+from station.identifiers import check_time_zone
+from station.local_time import local_time
+from station.settings import Settings
+from station.web.api.living import Command, Living, Wait, accepted
+from station.web.api.status import Json
+from station.web.host import Host
+
+TimeZoneName = Annotated[str, Field(max_length=50), AfterValidator(check_time_zone)]
+
+
+class NewTimeZone(Command):
+    """The time zone in which the station stands."""
+
+    time_zone: TimeZoneName
+    """IANA name, such as Europe/Paris"""
+
+
+def time_zone_routes(api: FastAPI, living: Living, host: Host) -> None:
+    """GET and PUT of /api/time-zone."""
+
+    @api.get("/api/time-zone")
+    async def time_zone() -> Json:
+        """Empty: none is set; then local time has the offset that the CSMS has set, or is UTC."""
+        life = living.life
+        now = local_time(life.clock.now(), life.station.settings)
+        return {
+            "time_zone": life.station.settings.time_zone,
+            "local_time": now.isoformat(),
+            "utc_offset": now.isoformat()[-6:],
+        }
+
+    @api.put("/api/time-zone", status_code=202)
+    async def change(body: NewTimeZone, wait: Wait = None) -> Json:
+        life = living.life
+        await life.station.settings.change(Settings.time_zone, body.time_zone)
+        life.load.poke()  # a departure is another moment now
+        return await accepted(host, wait)

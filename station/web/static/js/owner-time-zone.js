@@ -1,0 +1,27 @@
+// Where the station stands: departures, months, receipts and this page are in this time zone.
+
+import { put } from "./api.js";
+import { find, say, show } from "./dom.js";
+import { t } from "./words.js";
+import { fillTimeZone } from "./time-zone.js";
+
+const form = find("#zone-form");
+
+export async function openTimeZone() {
+  const { time_zone, local_time, utc_offset } = await fillTimeZone(find("#zone"));
+  const unset = time_zone === "" && utc_offset === "+00:00" ? "zone.unset" : "zone.now";
+  say(find("#zone-now"), t(unset, { time: local_time.slice(11, 16), offset: utc_offset }));
+  show(form, true);
+}
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const problem = find("#zone-problem");
+  say(problem, "");
+  try {
+    await put("/api/time-zone", { time_zone: find("#zone").value.trim() });
+    location.reload(); // all that is shown is in another zone now
+  } catch (error) {
+    say(problem, error.status === 422 ? t("zone.unknown") : error.message);
+  }
+});
