@@ -103,5 +103,5 @@ def test_a_key_code_is_not_shown() -> None:
 def test_the_hour_that_the_end_of_summer_time_shows_twice_is_told_apart_by_its_offset() -> None:
     began, ended = datetime(2026, 10, 25, 0, 30, tzinfo=UTC), datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
     one = transaction(began_at=began, ended_at=ended)
-    (row,) = read(table.heading() + table.rows([one], ZoneInfo("Europe/Paris")))
+    (row,) = read(table.heading() + table.rows([one], ZoneInfo("Europe/Paris"), {}))
     assert (row["began_at"], row["ended_at"]) == ("2026-10-25T02:30:00+02:00", "2026-10-25T02:30:00+01:00")

@@ -18,7 +18,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from station.web.connection_limits import ConnectionLimits, limits_for
 from station.web.open_connections import OpenConnections
 from station.web.server import WebServer
-from station.web.tls import TlsFiles
 from tests.descriptors import no_free_descriptor
 from tests.walks.test_tls import Authority
 
@@ -84,16 +83,17 @@ async def serving(
     folder: Path, limits: ConnectionLimits, *, tls: bool = False, build: ASGIApp = application
 ) -> AsyncGenerator[Page]:
     """A server with these limits."""
-    context = files = None
+    context = served = None
     if tls:
         authority = Authority(folder, "authority")
         issued = authority.issue("page")
-        files = TlsFiles(issued.certificate, issued.key)
+        served = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        served.load_cert_chain(issued.certificate, issued.key)
         context = ssl.create_default_context(cafile=str(authority.file))
         context.check_hostname = False
     server = WebServer("127.0.0.1", 0, limits)
     server.bind()
-    running = asyncio.create_task(server.run(lambda: build, lambda: files))
+    running = asyncio.create_task(server.run(lambda: build, (lambda: served) if served is not None else None))
     try:
         async with asyncio.timeout(PATIENCE_S), contextlib.AsyncExitStack() as stack:
             await server.load()
