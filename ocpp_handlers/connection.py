@@ -9,8 +9,7 @@ import logging
 import random
 import ssl
 from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from metering.frozen import frozen
@@ -208,12 +207,10 @@ class Connection:
     async def _open(self, profile: NetworkProfile, material: TlsMaterial | None) -> ClientConnection:
         from websockets.typing import Subprotocol
 
-        from ocpp_handlers.dialling import CsmsConnection, dial
+        from ocpp_handlers.dialling import csms_connection, dial
 
         access = self._access
         password = access.credentials.password_for(profile.url)
-        # A wrapper is as good as the class itself, says the documentation, though not the annotation.
-        factory = cast("type[ClientConnection]", partial(CsmsConnection, on_request=self._note_request))
         with self._clock.wire(_DIAL_WIRE_S):
             # The system's roots are many: to read them takes long enough for the boards to notice.
             context = await asyncio.to_thread(self._context, material) if material is not None else None
@@ -221,7 +218,7 @@ class Connection:
                 address(profile, access.identity),
                 subprotocols=[Subprotocol(SUBPROTOCOL)],
                 additional_headers=headers(profile, access.identity, password),
-                create_connection=factory,
+                create_connection=csms_connection(self._note_request),
                 ssl=context,
                 open_timeout=None,  # our own: the clock may be virtual
                 close_timeout=_GOODBYE_S,

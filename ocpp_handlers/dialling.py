@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.client import ClientProtocol
 from websockets.datastructures import HeadersLike
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Data
@@ -30,18 +28,7 @@ class CsmsConnection(ClientConnection):
     Whoever reads gets what came before that frame, then ConnectionClosed. To end TCP remains to whoever opened it.
     """
 
-    def __init__(self, protocol: ClientProtocol, *, on_request: Callable[[], None], **settings: Any) -> None:
-        """`on_request` is called when the HTTP request, with the password, goes out: TCP and TLS are up by then."""
-        super().__init__(protocol, **settings)
-        self._on_request = on_request
-        self._reading: asyncio.Timeout | None = None
-
-    async def handshake(
-        self, additional_headers: HeadersLike | None = None, user_agent_header: str | None = None
-    ) -> None:
-        """As that of the base class."""
-        self._on_request()
-        await super().handshake(additional_headers, user_agent_header)
+    _reading: asyncio.Timeout | None = None
 
     def data_received(self, data: bytes) -> None:
         """As that of the base class; a Close frame among the data ends the wait of whoever reads."""
@@ -70,3 +57,22 @@ class CsmsConnection(ClientConnection):
     @property
     def _close_received(self) -> bool:
         return self.protocol.close_rcvd is not None
+
+
+def csms_connection(on_request: Callable[[], None]) -> type[CsmsConnection]:
+    """The class of a connection that calls `on_request` when the HTTP request, with the password, goes out.
+
+    TCP and TLS are up by then.
+    """
+
+    class RequestingConnection(CsmsConnection):
+        """As its base class."""
+
+        async def handshake(
+            self, additional_headers: HeadersLike | None = None, user_agent_header: str | None = None
+        ) -> None:
+            """As that of the base class."""
+            on_request()
+            await super().handshake(additional_headers, user_agent_header)
+
+    return RequestingConnection

@@ -1,8 +1,8 @@
 """The password of HTTP basic authentication: where it is kept, and which one is shown next (A00.FR.205, A01).
 
 It lies in a file of its own that only the station may read (A01.FR.10), and is never logged (A01.FR.12). After a
-change the former password is kept until one of the two has worked: the CSMS may not have heard that the new one was
-accepted.
+change both passwords are kept until the new one has been accepted: the CSMS may not have heard that the station took
+the new one, or may store it later than it is shown.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class _Kept:
 
     password: str
     previous: str | None = None
-    """what was used before, while the new one has not been tried with success"""
+    """what was used before, while the new one has not been accepted by any CSMS"""
     installed: str = ""
     """fingerprint of the installation file's password at that time: a service engineer's newer one outweighs this"""
 
@@ -98,7 +98,7 @@ class Credentials:
     def not_accepted(self, url: str) -> None:
         """The CSMS at this URL did not accept the password shown: the next request there shows the other one.
 
-        New and former password take turns until one of them is accepted. Each URL has turns of its own: with one for
+        New and former password take turns until the new one is accepted. Each URL has turns of its own: with one for
         all, a station with two CSMSs might show each of them always the same one.
         """
         if self._kept is not None and self._kept.previous is not None:
@@ -107,14 +107,16 @@ class Credentials:
             _log.info("the new password has not been accepted yet; the %s one is tried next", which)
 
     async def accepted(self, url: str) -> None:
-        """The CSMS at this URL accepted the password shown there: the other one is forgotten.
+        """The CSMS at this URL accepted the password shown there.
+
+        The new one makes the former one useless, and that is forgotten. The former one is shown to this CSMS first from
+        now on, and the new one is kept: a CSMS that is slow to store it would refuse the former one later.
 
         Raises:
-            StorageError: it is not forgotten on disk.
+            StorageError: the former one is not forgotten on disk.
         """
-        shown = self.password_for(url)
-        if self._kept is not None and shown is not None and self._kept.previous is not None:
-            await self._keep(replace(self._kept, password=shown, previous=None))
+        if self._kept is not None and self._kept.previous is not None and url not in self._former_next:
+            await self._keep(replace(self._kept, previous=None))
             self._former_next.clear()
 
     async def _keep(self, kept: _Kept) -> None:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
-from functools import partial
-from typing import cast
 
 import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from ocpp_handlers.dialling import CsmsConnection, dial
+from ocpp_handlers.dialling import csms_connection, dial
 
 TEXT = b"\x81\x05hello"
 CLOSE = b"\x88\x02\x03\xe8"
@@ -35,7 +33,7 @@ async def connected(
         served.put_nowait(connection)
         await connection.wait_closed()
 
-    factory = cast("type[ClientConnection]", partial(CsmsConnection, on_request=on_request))
+    factory = csms_connection(on_request)
     async with serve(handler, "127.0.0.1", 0) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         client = await dial(f"ws://127.0.0.1:{port}/", create_connection=factory, close_timeout=0.1, proxy=None)
@@ -97,7 +95,7 @@ async def test_the_request_is_told_of_when_tcp_is_up_and_not_before() -> None:
 
     async with connected(note):
         assert len(requests) == 1
-    factory = cast("type[ClientConnection]", partial(CsmsConnection, on_request=note))
+    factory = csms_connection(note)
     server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     server.close()
@@ -113,7 +111,7 @@ async def test_a_request_that_is_refused_was_one() -> None:
     def note() -> None:
         requests.append(None)
 
-    factory = cast("type[ClientConnection]", partial(CsmsConnection, on_request=note))
+    factory = csms_connection(note)
     async with serve(_never, "127.0.0.1", 0, process_request=lambda here, _: here.respond(401, "no")) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         with pytest.raises(InvalidStatus):
