@@ -12,6 +12,7 @@ from station.access.accounts import Role
 from station.billing.price import PeriodPrice, PriceList
 from station.billing.transaction_log import Search
 from station.simulation.vehicle import VehicleModel
+from station.web.words import catalogue
 from tests.browser.visitor import DESK, Visitor, visiting
 from tests.walk import CARD, Walk, walking
 from tests.walks.commissioned import commission
@@ -170,7 +171,7 @@ async def test_a_start_without_a_car_counts_down_and_can_be_cancelled(browser: B
         await driver.audit()
         await driver.picture("driver-plug-in")
         await german.go()
-        await german.reads("Stecken Sie Ihr Auto ein")
+        await german.reads(catalogue("de")["state.plug-in"])
         await german.reads("100 s")
         await expect(german.page.get_by_role("button", name="Abbrechen")).to_be_hidden()
         await german.picture("visitor-plug-in-de")
@@ -210,9 +211,8 @@ IN_ENGLISH = (
     "€0.25 per kWh (HC €0.1812) + €1.00 per hour"
     " + €6.00 per hour while the car is plugged in but not charging (the first 15 min are free)"
 )
-IN_FRENCH = (
-    "0,25 € par kWh (HC 0,1812 €) + 1,00 € par heure"
-    " + 6,00 € par heure tant que la voiture reste branchée sans charger (les 15 premières minutes sont gratuites)"
+IN_FRENCH = "0,25 € par kWh (HC 0,1812 €) + 1,00 € par heure + " + catalogue("fr")["tariff.idle-after"].format(
+    price="6,00 €", minutes="15"
 )
 
 
