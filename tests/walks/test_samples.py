@@ -324,7 +324,8 @@ async def test_without_measurands_for_the_end_only_aligned_samples_come_with_it(
 
 async def test_a_corrected_clock_moves_the_aligned_moments_and_samples_none_in_between(tmp_path: Path) -> None:
     """AlignedDataInterval counts from midnight of the time that the CSMS tells."""
-    async with walking(tmp_path, variable=variables(AlignedDataCtrlr__Interval=60)) as walk:
+    following = {"follow_csms_time": True}
+    async with walking(tmp_path, variable=variables(AlignedDataCtrlr__Interval=60), simulation=following) as walk:
         await walk.accepted()
         clock = walk.application.clock
         await walk.set_variable("OCPPCommCtrlr", "HeartbeatInterval", "10")

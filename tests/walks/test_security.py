@@ -190,7 +190,7 @@ async def test_nonsense_of_the_csms_is_logged_once_a_minute(tmp_path: Path) -> N
 @pytest.mark.parametrize(("moved_s", "reported"), [(10, False), (3_600, True), (-3_600, True)])
 async def test_a_clock_that_is_moved_far_is_reported(tmp_path: Path, moved_s: int, reported: bool) -> None:
     """SettingSystemTime, ClockCtrlr.TimeAdjustmentReportingThreshold."""
-    async with walking(tmp_path) as walk:
+    async with walking(tmp_path, simulation={"follow_csms_time": True}) as walk:
         await walk.accepted()
         right = walk.csms.now
         walk.csms.now = lambda: right() + timedelta(seconds=moved_s)
