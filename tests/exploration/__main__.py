@@ -1,4 +1,4 @@
-"""`python -m tests.exploration`: every step, every setting, all pairs of start and stop points, on all processors."""
+"""`python -m tests.exploration`: every step, all settings, all pairs of start and stop points, on all processors."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Job:
 
 def jobs() -> Iterator[Job]:
     """All spaces, the largest first."""
-    yield Job("before the meter is read", USUAL, ALL, metered=False)
-    for setup in SETTINGS:
-        yield Job("all steps", setup, ALL)
+    yield Job("all steps", USUAL, ALL, metered=False)
     yield Job("two faults at a time", replace(USUAL, most_faults=2), MOST)
+    for setup in SETTINGS:
+        yield Job("settings", setup, MOST)
     for setup in PAIRS:
         yield Job("pair of points", setup, MOST)
 

@@ -126,7 +126,7 @@ async def test_the_station_goes_where_no_transaction_runs_at_once(tmp_path: Path
 
 
 async def test_nobody_charges_at_an_evse_that_is_out_of_service(tmp_path: Path) -> None:
-    """No transaction by cable, card or CSMS; a vehicle that waits may charge once it is back and a card comes."""
+    """No transaction by cable, card or CSMS; the vehicle that waits starts one once it is back (E01.FR.02)."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
         assert await order(walk, "Inoperative", EVSE_1) == "Accepted"
@@ -138,7 +138,8 @@ async def test_nobody_charges_at_an_evse_that_is_out_of_service(tmp_path: Path) 
         assert statuses(walk)[-1] == "Unavailable"
         assert await order(walk, "Operative", EVSE_1) == "Accepted"
         assert statuses(walk)[-1] == "Occupied"
-        assert walk.events() == []
+        started = await event(walk, "Started", "CablePluggedIn", chargingState="EVConnected")
+        assert "idToken" not in started
         await walk.present()
         await walk.charging()
 
@@ -155,7 +156,10 @@ async def test_who_was_authorized_before_the_order_has_to_come_again(tmp_path: P
         assert await order(walk, "Operative") == "Accepted"
         await walk.advance(20)
         assert walk.evse.state.authorization is None
-        assert walk.events() == []
+        assert sum(walk.board.currents_a) == 0
+        (started,) = walk.events()  # E01.FR.02: the vehicle is there, its holder is not
+        assert (started["eventType"], started["triggerReason"]) == ("Started", "CablePluggedIn")
+        assert "idToken" not in started
 
 
 @pytest.mark.parametrize("status", ["Operative", "Inoperative"])
