@@ -31,6 +31,7 @@ from station.program import Program, StartError
 from station.records.customer_information import CustomerInformation
 from station.records.database import Database, open_database
 from station.records.fact_store import FactStore
+from station.records.storage_lock import StorageLock, StorageLockError
 from station.records.storage_watch import StorageWatch
 
 if TYPE_CHECKING:
@@ -40,15 +41,15 @@ if TYPE_CHECKING:
 __all__ = ["StartError", "alive", "application", "run"]
 
 
-def run(configuration: Configuration, *, http_port: int | None, ready_file: Path | None) -> None:
-    """Run the station until SIGINT or SIGTERM.
+def run(configuration: Configuration, *, http_port: int | None, ready_file: Path | None, lock: StorageLock) -> None:
+    """Run the station until SIGINT or SIGTERM; `lock` is on its storage.
 
     Raises:
         StartError: its port or its storage cannot be had.
     """
 
     async def live() -> None:
-        program = application(configuration, http_port=http_port, environ=os.environ)
+        program = application(configuration, http_port=http_port, environ=os.environ, lock=lock)
         await program.run_until_told(ready_file)
 
     with asyncio.Runner(loop_factory=StationLoop) as runner:
@@ -56,12 +57,29 @@ def run(configuration: Configuration, *, http_port: int | None, ready_file: Path
 
 
 def application(
-    configuration: Configuration, *, http_port: int | None = None, environ: Mapping[str, str] | None = None
+    configuration: Configuration,
+    *,
+    http_port: int | None = None,
+    environ: Mapping[str, str] | None = None,
+    lock: StorageLock | None = None,
 ) -> Program:
-    """The program of a station with this installation file, and what its installer has set on site over it."""
-    settings = SiteSettings(configuration, environ or {})
-    in_force = settings.in_force()
-    return Program(in_force, _site(in_force), alive, site_settings=settings, http_port=http_port)
+    """The program of a station with this installation file, and what its installer has set on site over it.
+
+    It holds the lock on its storage until it has run; without `lock`, one is taken here.
+
+    Raises:
+        StartError: its storage cannot be had, or another station uses it.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            held = stack.enter_context(lock or StorageLock(Path(configuration.station.storage)))
+        except StorageLockError as error:
+            raise StartError(f"station.storage: {error}") from error
+        settings = SiteSettings(configuration, environ or {})
+        in_force = settings.in_force()
+        program = Program(in_force, _site(in_force), alive, site_settings=settings, lock=held, http_port=http_port)
+        stack.pop_all()  # the program releases it
+    return program
 
 
 def _site(configuration: Configuration) -> Site:
@@ -70,12 +88,13 @@ def _site(configuration: Configuration) -> Site:
         from station.hardware.machine import Machine
 
         return Machine(configuration.board)
+    from station.simulation.register import RegisterError
     from station.simulation.world import World
 
     try:
         return World(configuration)  # its meters keep their registers beside the station's records
-    except OSError as error:
-        raise StartError(f"station.storage: {error.filename}: {error.strerror}") from error
+    except RegisterError as error:
+        raise StartError(f"station.storage: {error}") from error
 
 
 @contextlib.asynccontextmanager
