@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ from station.logs.frames import Frame, FrameLog
 from station.logs.store import LogStore
 from station.model import BootReason
 from station.program import Program, StartError
+from station.records.compaction import reclaim_when_idle
 from station.records.customer_information import CustomerInformation
 from station.records.database import Database, open_database
 from station.records.fact_store import FactStore
@@ -36,6 +37,7 @@ from station.records.storage_watch import StorageWatch
 
 if TYPE_CHECKING:
     from station.configuration.installation_file import Configuration
+    from station.evse import Evse
     from station.site import Site
 
 __all__ = ["StartError", "alive", "application", "run"]
@@ -176,6 +178,7 @@ def _in_touch(basis: Basis, life: Life, firmware_version: str) -> list[Callable[
     retention = Retention(life.transactions, basis.facts("retention"), life.time, basis.settings, basis.clock)
     watchers: list[Callable[[], Awaitable[None]]] = [
         StorageWatch(basis.storage, basis.security_events, basis.clock).run,
+        lambda: reclaim_when_idle(basis.database, lambda: _idle(station.evses.values()), basis.clock),
         lambda: prune(basis.outbox, retention, station.tokens, basis.settings, basis.clock),
         *(lambda evse=evse: publish(evse, program.feed) for evse in station.evses.values()),
     ]
@@ -184,6 +187,11 @@ def _in_touch(basis: Basis, life: Life, firmware_version: str) -> list[Callable[
     if announces(configuration.mdns, configuration.http.host):
         watchers.append(Announcement(configuration, program.web.port, firmware_version, basis.clock).run)
     return watchers
+
+
+def _idle(evses: Iterable[Evse]) -> bool:
+    """Whether nobody charges, and nothing of a charge waits for the disk."""
+    return not any(evse.state.transaction is not None or evse.unrecorded(None) for evse in evses)
 
 
 async def _describe(life: Life, program: Program, database: Database) -> None:

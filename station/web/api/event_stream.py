@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from station.access.accounts import Role
 from station.records.database import StorageError
 from station.web.door.visitor import Visitor, visitor_of
-from station.web.door.visitor_view import happening_for
+from station.web.door.visitor_view import happening_for, may_see
 
 if TYPE_CHECKING:
     from station.web.host import Host
@@ -43,7 +43,7 @@ def event_routes(api: FastAPI, host: Host) -> None:
             listeners += 1
             strangers += strange
             try:
-                with host.feed.listening() as queue:
+                with host.feed.listening(lambda kind: may_see(visitor.role, kind)) as queue:
                     yield ": listening\n\n"
                     while True:
                         try:
