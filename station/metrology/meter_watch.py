@@ -123,8 +123,7 @@ class MeterWatch:
             self.on_reading(reading)
 
     def _failed(self, error: MeterError) -> None:
-        if self.error is None:
-            _log.warning("%s: %s", self._name, error)
+        _log.log(logging.WARNING if self.error is None else logging.DEBUG, "%s: %s", self._name, error)
         if isinstance(error, RefusedReadingError):
             if self.on_refused is not None and not self._refusing:
                 self.on_refused(str(error))
