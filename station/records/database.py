@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import aiosqlite
 
 from station.records import compaction
+from station.security import folders
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -117,7 +118,7 @@ async def open_database(path: Path, clock: Clock) -> AsyncGenerator[Database]:
     """
     with _storage(path):
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            folders.create(path.parent)
         except OSError as error:
             raise StorageError(f"{path.parent}: {error.strerror}") from error
         # A file that cannot be opened is found out here: aiosqlite would leave a thread behind, which complains later.

@@ -6,6 +6,8 @@ import contextlib
 import os
 from pathlib import Path
 
+from station.security import folders
+
 
 def write(path: Path, text: str) -> None:
     """Put a text in the place of what was there, on disk when this returns; a power cut leaves the old or the new.
@@ -13,7 +15,7 @@ def write(path: Path, text: str) -> None:
     Raises:
         OSError: the disk refuses; what was there is still there.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folders.create(path.parent, 0o700)
     unfinished = path.with_name(f".{path.name}.new")
     unfinished.unlink(missing_ok=True)  # what a power cut left may have another mode
     try:
@@ -34,11 +36,11 @@ def move(source: Path, target: Path) -> None:
     Raises:
         OSError: the disk refuses.
     """
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folders.create(target.parent, 0o700)
     source.replace(target)
-    _sync(target.parent)
+    folders.sync(target.parent)
     if source.parent != target.parent:
-        _sync(source.parent)
+        folders.sync(source.parent)
 
 
 def remove(path: Path) -> None:
@@ -49,7 +51,7 @@ def remove(path: Path) -> None:
     """
     if path.exists():
         path.unlink()
-        _sync(path.parent)
+        folders.sync(path.parent)
 
 
 def read(path: Path) -> str | None:
@@ -62,11 +64,3 @@ def read(path: Path) -> str | None:
         return path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return None
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
