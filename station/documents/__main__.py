@@ -39,8 +39,9 @@ def _bound() -> None:
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),
     ):
-        _, highest = resource.getrlimit(kind)
-        resource.setrlimit(kind, (most if highest == resource.RLIM_INFINITY else min(most, highest), highest))
+        with contextlib.suppress(OSError, ValueError):  # an old service manager forbids it: the time is bounded anyway
+            _, highest = resource.getrlimit(kind)
+            resource.setrlimit(kind, (most if highest == resource.RLIM_INFINITY else min(most, highest), highest))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_LAST_TO_SURVIVE, encoding="ascii")
 

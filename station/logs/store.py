@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from station.logs.setup import FRAMES, HumanFormatter
-from station.security import folders
+from station.security import private_files
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -145,7 +145,7 @@ class LogStore(logging.Handler):
                 self._waiting.popleft()
 
     def _append(self, text: str) -> None:
-        folders.create(self._folder, 0o700)
+        private_files.create_folder(self._folder, 0o700)
         newest = self._path(0)
         if newest.exists() and newest.stat().st_size + len(text) > self._most_bytes:
             for number in reversed(range(1, _FILES)):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import aiosqlite
 
 from station.records import compaction
-from station.security import folders
+from station.security import private_files
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -118,7 +118,7 @@ async def open_database(path: Path, clock: Clock) -> AsyncGenerator[Database]:
     """
     with _storage(path):
         try:
-            folders.create(path.parent)
+            private_files.create_folder(path.parent)
         except OSError as error:
             raise StorageError(f"{path.parent}: {error.strerror}") from error
         # A file that cannot be opened is found out here: aiosqlite would leave a thread behind, which complains later.

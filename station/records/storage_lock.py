@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from station.security import folders
+from station.security import private_files
 
 _PID_NAME: Final = "borne.pid"
 
@@ -34,7 +34,7 @@ class StorageLock:
         """
         pid_file = folder / _PID_NAME
         try:
-            folders.create(folder)
+            private_files.create_folder(folder)
             self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
             raise StorageLockError(f"{folder}: {error.strerror}") from error

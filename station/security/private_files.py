@@ -6,8 +6,6 @@ import contextlib
 import os
 from pathlib import Path
 
-from station.security import folders
-
 
 def write(path: Path, text: str) -> None:
     """Put a text in the place of what was there, on disk when this returns; a power cut leaves the old or the new.
@@ -15,7 +13,7 @@ def write(path: Path, text: str) -> None:
     Raises:
         OSError: the disk refuses; what was there is still there.
     """
-    folders.create(path.parent, 0o700)
+    create_folder(path.parent, 0o700)
     unfinished = path.with_name(f".{path.name}.new")
     unfinished.unlink(missing_ok=True)  # what a power cut left may have another mode
     try:
@@ -36,11 +34,11 @@ def move(source: Path, target: Path) -> None:
     Raises:
         OSError: the disk refuses.
     """
-    folders.create(target.parent, 0o700)
+    create_folder(target.parent, 0o700)
     source.replace(target)
-    folders.sync(target.parent)
+    sync_folder(target.parent)
     if source.parent != target.parent:
-        folders.sync(source.parent)
+        sync_folder(source.parent)
 
 
 def remove(path: Path) -> None:
@@ -51,7 +49,7 @@ def remove(path: Path) -> None:
     """
     if path.exists():
         path.unlink()
-        folders.sync(path.parent)
+        sync_folder(path.parent)
 
 
 def read(path: Path) -> str | None:
@@ -64,3 +62,31 @@ def read(path: Path) -> str | None:
         return path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return None
+
+
+def create_folder(folder: Path, mode: int = 0o777) -> None:
+    """Create a folder and the missing ones above it, each with this mode (less the umask), and sync each to disk.
+
+    `Path.mkdir` gives `mode` to the last folder only, and a power cut may undo what it created.
+
+    Raises:
+        OSError: the disk refuses, or a file has that name.
+    """
+    missing = [folder, *folder.parents]
+    missing = missing[: next((place for place, one in enumerate(missing) if one.is_dir()), len(missing))]
+    for one in reversed(missing):
+        one.mkdir(mode=mode, exist_ok=True)
+        sync_folder(one.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on disk when this returns.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from station.security import folders, private_files
+from station.security import private_files
 
 
 def mode(path: Path) -> int:
@@ -68,14 +68,14 @@ def test_what_is_there_keeps_its_mode(tmp_path: Path) -> None:
 def test_a_file_in_the_place_of_a_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "certificates").write_text("no folder")
     with pytest.raises(OSError, match="certificates"):
-        folders.create(tmp_path / "certificates" / "roots")
+        private_files.create_folder(tmp_path / "certificates" / "roots")
     with pytest.raises(OSError, match="certificates"):
-        folders.create(tmp_path / "certificates")
+        private_files.create_folder(tmp_path / "certificates")
 
 
 def test_a_folder_relative_to_the_working_directory_is_created_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    folders.create(Path("storage/certificates"), 0o700)
+    private_files.create_folder(Path("storage/certificates"), 0o700)
     assert (tmp_path / "storage" / "certificates").is_dir()
