@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from metering.frozen import frozen
 from metering.meter import DescribedMeter, IdentifiedMeter, Meter, MeterError, RefusedReadingError, ThoroughMeter
 from metering.reading import Reading
+from metering.register_motion import RegisterMotion
 
 _LOWEST_VOLTAGE_V = 80.0
 """the lowest phase voltage on which anything still charges: it bounds the current"""
@@ -35,6 +36,11 @@ class Plausibility:
     register_step_wh: float = 100.0
     """the coarsest step in which registers count: 0.1 kWh"""
 
+    @property
+    def most_unmoved_wh(self) -> float:
+        """How much may flow before the import register moves: twice its step, as no current is exact."""
+        return 2.0 * self.register_step_wh
+
     def impossible(self, reading: Reading) -> str | None:
         """Why no meter of this circuit ever shows this reading; None when one may."""
         if reading.energy_import_wh is None:
@@ -44,10 +50,13 @@ class Plausibility:
                 return f"{name} shows {value:g}, which is not between {lowest:g} and {highest:g}."
         return None
 
-    def discontinuity(self, previous: Reading, new: Reading, elapsed_s: float | None = None) -> str | None:
+    def discontinuity(
+        self, previous: Reading, new: Reading, elapsed_s: float | None = None, *, unmoved_wh: float = 0.0
+    ) -> str | None:
         """Why `new` does not continue the registers of `previous`; None when it does.
 
         `elapsed_s` is what passed between the two, whatever the wall time did; without it the wall time has to say.
+        `unmoved_wh` has flowed while the register stood still: it may catch up.
         """
         pairs = (
             ("energy_import_wh", previous.energy_import_wh, new.energy_import_wh),
@@ -59,7 +68,7 @@ class Plausibility:
             *zip(_EXPORTS, previous.energies_export_wh, new.energies_export_wh, strict=True),
         )
         elapsed_h = _elapsed_h(previous, new, elapsed_s)
-        most_wh = self.max_power_w * elapsed_h * _HEADROOM + self.register_step_wh
+        most_wh = self.max_power_w * elapsed_h * _HEADROOM + self.register_step_wh + unmoved_wh
         for name, before_wh, after_wh in pairs:
             if before_wh is None or after_wh is None:
                 continue
@@ -126,6 +135,9 @@ class PlausibleMeter:
     the old count goes on. A count that goes on from the doubtful reading is another meter: it stays refused,
     even after it has passed the old count, until somebody says that the meter was exchanged.
 
+    A register that stands still while the meter shows a current is believed up to a bound of energy. Beyond it the
+    meter is broken, and stays refused, also with the contactor open, until the register moves.
+
     A meter that tells its serial number is asked for it at first and after each failure. Another number is another
     meter, whatever it shows.
     """
@@ -142,6 +154,7 @@ class PlausibleMeter:
         self._rolled_over = False
         self._identified = False
         """since the last failure"""
+        self._motion = RegisterMotion()
 
     @property
     def rolled_over(self) -> bool:
@@ -182,6 +195,7 @@ class PlausibleMeter:
         self._doubtful = None
         self._serial_number = None
         self._identified = self._rolled_over = self._confirmed = False
+        self._motion = RegisterMotion()
 
     def specimen(self) -> Reading | None:
         """A reading in which all that the meter can show has some value; None where that is not known."""
@@ -218,7 +232,7 @@ class PlausibleMeter:
             raise RefusedReadingError(reason)
         if self._believed is not None:
             before, elapsed_s = self._believed.reading, self._believed.elapsed_s(now_s)
-            reason = self._rules.discontinuity(before, reading, elapsed_s)
+            reason = self._rules.discontinuity(before, reading, elapsed_s, unmoved_wh=self._motion.unmoved_wh)
             self._rolled_over = reason is not None and self._rules.rolled_over(before, reading, elapsed_s)
         confirmed = self._continues_the_doubt(reading, now_s, fits=reason is None)
         if confirmed and reason is None:
@@ -230,8 +244,20 @@ class PlausibleMeter:
             self._confirmed = confirmed
             foreign = confirmed and not self._rolled_over
             raise RefusedReadingError(reason, transient=not confirmed, foreign=foreign)
+        self._require_motion(reading, asked_s)
         self._believed, self._doubtful, self._confirmed = _Seen(reading, asked_s), None, False
         return reading
+
+    def _require_motion(self, reading: Reading, asked_s: float) -> None:
+        """Refuse a register that has stood still for too much energy, until it moves or the meter is exchanged."""
+        self._motion = self._motion.after(reading, asked_s)
+        if self._motion.unmoved_wh > self._rules.most_unmoved_wh:
+            raise RefusedReadingError(
+                f"The import register stands still at {self._motion.register_wh:.10g} Wh, although"
+                f" {self._motion.unmoved_wh:.0f} Wh have flowed by the currents that the meter shows.",
+                transient=False,
+                standing=True,
+            )
 
     def _continues_the_doubt(self, reading: Reading, now_s: float, *, fits: bool) -> bool:
         """Whether a reading goes on from the doubtful one; `fits` says that it may go on from the believed one too.

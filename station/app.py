@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,27 +30,30 @@ from station.logs.setup import use_zone
 from station.logs.store import LogStore
 from station.model import BootReason
 from station.program import Program, StartError
+from station.records.compaction import reclaim_when_idle
 from station.records.customer_information import CustomerInformation
 from station.records.database import Database, open_database
 from station.records.fact_store import FactStore
+from station.records.storage_lock import StorageLock, StorageLockError
 from station.records.storage_watch import StorageWatch
 
 if TYPE_CHECKING:
     from station.configuration.installation_file import Configuration
+    from station.evse import Evse
     from station.site import Site
 
 __all__ = ["StartError", "alive", "application", "run"]
 
 
-def run(configuration: Configuration, *, http_port: int | None, ready_file: Path | None) -> None:
-    """Run the station until SIGINT or SIGTERM.
+def run(configuration: Configuration, *, http_port: int | None, ready_file: Path | None, lock: StorageLock) -> None:
+    """Run the station until SIGINT or SIGTERM; `lock` is on its storage.
 
     Raises:
         StartError: its port or its storage cannot be had.
     """
 
     async def live() -> None:
-        program = application(configuration, http_port=http_port, environ=os.environ)
+        program = application(configuration, http_port=http_port, environ=os.environ, lock=lock)
         await program.run_until_told(ready_file)
 
     with asyncio.Runner(loop_factory=StationLoop) as runner:
@@ -58,12 +61,29 @@ def run(configuration: Configuration, *, http_port: int | None, ready_file: Path
 
 
 def application(
-    configuration: Configuration, *, http_port: int | None = None, environ: Mapping[str, str] | None = None
+    configuration: Configuration,
+    *,
+    http_port: int | None = None,
+    environ: Mapping[str, str] | None = None,
+    lock: StorageLock | None = None,
 ) -> Program:
-    """The program of a station with this installation file, and what its installer has set on site over it."""
-    settings = SiteSettings(configuration, environ or {})
-    in_force = settings.in_force()
-    return Program(in_force, _site(in_force), alive, site_settings=settings, http_port=http_port)
+    """The program of a station with this installation file, and what its installer has set on site over it.
+
+    It holds the lock on its storage until it has run; without `lock`, one is taken here.
+
+    Raises:
+        StartError: its storage cannot be had, or another station uses it.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            held = stack.enter_context(lock or StorageLock(Path(configuration.station.storage)))
+        except StorageLockError as error:
+            raise StartError(f"station.storage: {error}") from error
+        settings = SiteSettings(configuration, environ or {})
+        in_force = settings.in_force()
+        program = Program(in_force, _site(in_force), alive, site_settings=settings, lock=held, http_port=http_port)
+        stack.pop_all()  # the program releases it
+    return program
 
 
 def _site(configuration: Configuration) -> Site:
@@ -72,12 +92,13 @@ def _site(configuration: Configuration) -> Site:
         from station.hardware.machine import Machine
 
         return Machine(configuration.board)
+    from station.simulation.register import RegisterError
     from station.simulation.world import World
 
     try:
         return World(configuration)  # its meters keep their registers beside the station's records
-    except OSError as error:
-        raise StartError(f"station.storage: {error.filename}: {error.strerror}") from error
+    except RegisterError as error:
+        raise StartError(f"station.storage: {error}") from error
 
 
 @contextlib.asynccontextmanager
@@ -160,6 +181,7 @@ def _in_touch(basis: Basis, life: Life, firmware_version: str) -> list[Callable[
     retention = Retention(life.transactions, basis.facts("retention"), life.time, basis.settings, basis.clock)
     watchers: list[Callable[[], Awaitable[None]]] = [
         StorageWatch(basis.storage, basis.security_events, basis.clock).run,
+        lambda: reclaim_when_idle(basis.database, lambda: _idle(station.evses.values()), basis.clock),
         lambda: prune(basis.outbox, retention, station.tokens, basis.settings, basis.clock),
         *(lambda evse=evse: publish(evse, program.feed) for evse in station.evses.values()),
     ]
@@ -168,6 +190,11 @@ def _in_touch(basis: Basis, life: Life, firmware_version: str) -> list[Callable[
     if announces(configuration.mdns, configuration.http.host):
         watchers.append(Announcement(configuration, program.web.port, firmware_version, basis.clock).run)
     return watchers
+
+
+def _idle(evses: Iterable[Evse]) -> bool:
+    """Whether nobody charges, and nothing of a charge waits for the disk."""
+    return not any(evse.state.transaction is not None or evse.unrecorded(None) for evse in evses)
 
 
 async def _describe(life: Life, program: Program, database: Database) -> None:

@@ -119,10 +119,14 @@ def meter(
 ) -> None:
     """Serve a simulated billing meter over Modbus TCP."""
     from station.simulation.meter_process import MODELS, run
+    from station.simulation.register import RegisterError
 
     if model not in MODELS:
         start.refuse(f"--model: must be one of {', '.join(MODELS)} (is {model})")
-    run(model, host=host, port=port, circuit_url=circuit, register_file=register)
+    try:
+        run(model, host=host, port=port, circuit_url=circuit, register_file=register)
+    except RegisterError as error:
+        start.refuse(f"--register: {error}")
 
 
 @commands.command()

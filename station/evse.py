@@ -423,7 +423,9 @@ class Evse:
     def _endings(self) -> evse_changes.Endings:
         disconnection = self._settings.stop_tx_on_ev_side_disconnect
         unlocks = self._settings.unlock_on_ev_side_disconnect
-        return evse_changes.Endings(self.stop_on_meter_failure, disconnection, unlocks)
+        # A register moves with energy only: a pause would last for ever.
+        meter_ends = self.stop_on_meter_failure or self.meter.standing
+        return evse_changes.Endings(meter_ends, disconnection, unlocks)
 
     @property
     def _loaded(self) -> bool:

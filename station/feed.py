@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Generator
+import sys
+from collections import deque
+from collections.abc import Callable, Generator
+from typing import Final
 
 from metering.frozen import frozen
 
-_MOST_WAITING = 500
+_MOST_WAITING: Final = 500
+_MOST_BYTES: Final = 256 * 1024
+"""of what one listener has not taken yet; an OCPP frame may have a hundred thousand"""
+_OVERHEAD_BYTES: Final = 500
+"""of a happening besides its texts, at the most"""
 
 
 @frozen
@@ -19,24 +26,67 @@ class Happening:
     """`frame` (an OCPP frame), `evse` (an EVSE's state changed) or `light` (the status light did)"""
     data: dict[str, object]
 
+    @property
+    def size_bytes(self) -> int:
+        """What it takes of the memory."""
+        return _OVERHEAD_BYTES + sum(sys.getsizeof(value) for value in self.data.values() if isinstance(value, str))
+
+
+class HappeningQueue:
+    """What one listener has not taken yet; when it is too slow the oldest are dropped."""
+
+    def __init__(self, wants: Callable[[str], bool]) -> None:
+        self._wants = wants
+        self._waiting: deque[tuple[Happening, int]] = deque()
+        self._size_bytes = 0
+        self._filled = asyncio.Event()
+
+    def offer(self, happening: Happening, size_bytes: int) -> None:
+        """Add what is of a wanted kind; the newest stays however large it is."""
+        if not self._wants(happening.kind):
+            return
+        self._waiting.append((happening, size_bytes))
+        self._size_bytes += size_bytes
+        while len(self._waiting) > 1 and (len(self._waiting) > _MOST_WAITING or self._size_bytes > _MOST_BYTES):
+            self._drop_oldest()
+        self._filled.set()
+
+    async def get(self) -> Happening:
+        """Wait for the oldest, and take it."""
+        while not self._waiting:
+            self._filled.clear()
+            await self._filled.wait()
+        return self._drop_oldest()
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
+    def _drop_oldest(self) -> Happening:
+        happening, size_bytes = self._waiting.popleft()
+        self._size_bytes -= size_bytes
+        return happening
+
 
 class Feed:
-    """Tells every listener; one that is too slow loses the oldest, and nobody waits for it."""
+    """Publishes to every listener; one that is too slow loses the oldest, and nobody waits for it."""
 
     def __init__(self) -> None:
-        self._listeners: set[asyncio.Queue[Happening]] = set()
+        self._listeners: set[HappeningQueue] = set()
 
     def publish(self, kind: str, **data: object) -> None:
-        """Tell those who listen now."""
+        """Publish to those who listen now. They share it: however many they are, it is in memory once."""
+        if not self._listeners:
+            return
+        happening = Happening(kind, data)
+        size_bytes = happening.size_bytes
         for queue in self._listeners:
-            if queue.full():
-                queue.get_nowait()
-            queue.put_nowait(Happening(kind, data))
+            queue.offer(happening, size_bytes)
 
     @contextlib.contextmanager
-    def listening(self) -> Generator[asyncio.Queue[Happening]]:
-        """Everything that happens from now on, as long as the block lasts."""
-        queue: asyncio.Queue[Happening] = asyncio.Queue(_MOST_WAITING)
+    def listening(self, wants: Callable[[str], bool]) -> Generator[HappeningQueue]:
+        """All happenings of the kinds that are wanted, from now on, as long as the block lasts."""
+        queue = HappeningQueue(wants)
         self._listeners.add(queue)
         try:
             yield queue

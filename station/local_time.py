@@ -87,6 +87,10 @@ class _Changing(tzinfo):
         self._before, self._after = before, after
         self._due = due.replace(tzinfo=None)
 
+    def __reduce__(self) -> tuple[type[_Changing], tuple[timedelta, datetime, timedelta]]:
+        """How to pickle it: those of the standard library would be made without arguments."""
+        return _Changing, (self._before, self._due, self._after)
+
     def utcoffset(self, dt: datetime | None) -> timedelta:
         """What clocks are ahead of UTC; of an hour shown twice or left out `fold` says which (PEP 495)."""
         if dt is None:

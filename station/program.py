@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from station.commissioning.site_settings import SiteSettings
     from station.configuration.installation_file import Configuration
     from station.life import Life
+    from station.records.storage_lock import StorageLock
     from station.simulation.world import World
     from station.site import Site
     from station.web.tls import PageTls
@@ -60,12 +61,14 @@ class Program:
         alive: Alive,
         *,
         site_settings: SiteSettings,
+        lock: StorageLock,
         http_port: int | None = None,
     ) -> None:
         self.configuration = configuration
         self.site = site
         self.site_settings = site_settings
         self._assemble = alive
+        self._lock = lock
         self.feed = Feed()
         self.life: Life | None = None
         port = configuration.http.port if http_port is None else http_port
@@ -176,6 +179,7 @@ class Program:
             StartError: its port or its storage cannot be had.
         """
         async with contextlib.AsyncExitStack() as stack:
+            stack.callback(self._lock.release)  # last: not before nothing of it touches the storage any more
             if self._manager is not None:
                 stack.callback(self._manager.close)
             await self.site.start()

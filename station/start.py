@@ -24,6 +24,12 @@ def run(arguments: Sequence[str]) -> None:
     from station.logs import setup as logging_setup
 
     configuration = loaded(config)
+    from station.records.storage_lock import StorageLock, StorageLockError
+
+    try:  # first: a second process must touch neither the log file nor the light of the first
+        lock = StorageLock(Path(configuration.station.storage))
+    except StorageLockError as error:
+        refuse(f"{config}: station.storage: {error}")
     try:
         logging_setup.setup(configuration.log, here=named_zone(configuration.station.time_zone))
     except OSError as error:
@@ -35,7 +41,7 @@ def run(arguments: Sequence[str]) -> None:
     from station import app
 
     try:
-        app.run(configuration, http_port=given.http_port, ready_file=given.ready_file)
+        app.run(configuration, http_port=given.http_port, ready_file=given.ready_file, lock=lock)
     except app.StartError as error:
         refuse(f"{config}: {error}")
 

@@ -8,7 +8,7 @@ import os
 import termios
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from metering.clock import SystemClock, machine_time
 from metering.drivers import sunspec
@@ -60,6 +60,7 @@ class _HungUpError(MeterError):
     """The other side has ended the connection."""
 
 
+_Decode = Callable[[bytes, "tuple[object, ...] | None"], int]
 Trace = Callable[[bool, bytes], bytes]
 """told of bytes, and whether they are being sent; gives them back"""
 
@@ -95,6 +96,8 @@ class Bus:
         """the connection that brought the newest answer"""
         self._asking: asyncio.Timeout | None = None
         """ends the wait for an answer, when nobody is there any more who could give it"""
+        self._unreadable: str | None = None
+        """why what came in answer to the present question cannot be read"""
         self._client: Client | None = None
         self._heard_before = b""
         self._turn = asyncio.Lock()
@@ -225,12 +228,14 @@ class Bus:
     async def _exchange_once(self, who: str, unit: int, block: Block | Written | Switched) -> ModbusPDU:
         answered = False
         try:
-            client = await self._connected(who)
+            client, self._unreadable = await self._connected(who), None
             await self._real.sleep(self.wire.silence_s)
             try:
                 async with asyncio.timeout(None) as self._asking:
                     answer = await self._ask(client, who, unit, block)
             except TimeoutError:
+                if self._unreadable is not None:
+                    raise MeterError(f"{who}: gives an answer that cannot be read ({self._unreadable})") from None
                 raise _HungUpError(f"{who}: hangs up before it answers") from None
             answered, self._answered_on = True, self.connections
             return answer
@@ -244,6 +249,7 @@ class Bus:
             self._hang_up()
         if self._client is None:
             self._client = self.wire.dial(self.timeout_s, self._heard, self._told)
+            self._catch_unreadable(self._client)
             try:
                 reached = await self._client.connect()
             except (ValueError, termios.error) as failure:  # a host name or a setting that cannot be
@@ -283,7 +289,31 @@ class Bus:
 
     def _told(self, connected: bool) -> None:
         """The connection is made or, by the other side, ended: pymodbus would wait for the answer all the same."""
-        if not connected and self._asking is not None:
+        if not connected:
+            self._give_up()
+
+    def _catch_unreadable(self, client: Client) -> None:
+        """End the wait at an answer that cannot be decoded, such as one that is too short.
+
+        pymodbus raises it into asyncio, which logs a traceback each time, and drops the connection.
+        """
+        from pymodbus.exceptions import ModbusException
+
+        # pymodbus does not say of what its addresses are made
+        decode = cast("_Decode", client.ctx.callback_data)  # pyright: ignore[reportUnknownMemberType]
+
+        def decode_or_give_up(data: bytes, addr: tuple[object, ...] | None = None) -> int:
+            try:
+                return decode(data, addr)
+            except ModbusException as failure:
+                self._unreadable = str(failure)
+                self._give_up()
+                return len(data)
+
+        client.ctx.callback_data = decode_or_give_up
+
+    def _give_up(self) -> None:
+        if self._asking is not None:
             self._asking.reschedule(asyncio.get_running_loop().time())
 
     def _heard(self, sending: bool, data: bytes) -> bytes:

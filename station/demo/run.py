@@ -201,7 +201,7 @@ async def _listen(demo: Demonstration) -> None:
     """Hear what the station publishes: frames as they pass, and what changes at the EVSE."""
     from station.demo.view import describe
 
-    with demo.application.feed.listening() as happenings:
+    with demo.application.feed.listening(lambda _: True) as happenings:
         while True:
             happening = await happenings.get()
             if happening.kind == "frame":

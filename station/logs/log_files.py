@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from metering.frozen import frozen
 from station.records.database import StorageError
+from station.security import private_files
 from station.tokens.authorization import shown
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ class Logs:
 def _write(path: Path, made: list[str], lines: LogStore | None, span: Span) -> None:
     import gzip  # only needed here, and not at every start
 
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_files.create_folder(path.parent, 0o700)
     try:
         with gzip.open(path, "wt", encoding="utf-8") as file:
             file.writelines(f"{line}\n" for line in made)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from station.logs.setup import FRAMES, HumanFormatter
+from station.security import private_files
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -144,7 +145,7 @@ class LogStore(logging.Handler):
                 self._waiting.popleft()
 
     def _append(self, text: str) -> None:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_files.create_folder(self._folder, 0o700)
         newest = self._path(0)
         if newest.exists() and newest.stat().st_size + len(text) > self._most_bytes:
             for number in reversed(range(1, _FILES)):

@@ -40,6 +40,8 @@ class MeterWatch:
         self.error: str | None = None
         self.foreign: str | None = None
         """why this is not the meter that was here before; None: nothing says so"""
+        self.standing = False
+        """whether its register does not count what flows: no charge can go on with it"""
         self._refusing = False
         self.on_refused: Callable[[str], None] | None = None
         """told the first time that an answer is not believed, with the reason"""
@@ -112,7 +114,7 @@ class MeterWatch:
             return reading
 
     def _succeeded(self, reading: Reading) -> None:
-        self.latest, self.foreign, self._refusing = reading, None, False
+        self.latest, self.foreign, self.standing, self._refusing = reading, None, False, False
         self._good_s = self._clock.monotonic()
         if self.error is not None:
             _log.info("%s: reads again", self._name)
@@ -123,14 +125,14 @@ class MeterWatch:
             self.on_reading(reading)
 
     def _failed(self, error: MeterError) -> None:
-        if self.error is None:
-            _log.warning("%s: %s", self._name, error)
+        _log.log(logging.WARNING if self.error is None else logging.DEBUG, "%s: %s", self._name, error)
         if isinstance(error, RefusedReadingError):
             if self.on_refused is not None and not self._refusing:
                 self.on_refused(str(error))
             self._refusing = True
             if error.foreign:
                 self.foreign = str(error)
+            self.standing = error.standing
         self.error = str(error)
         lost = not error.transient or self._clock.monotonic() - self._good_s >= SILENT_AFTER_S
         if lost and self.on_failure is not None:

@@ -46,9 +46,10 @@ class Metrology:
     """by EVSE; one that is not there signs nothing"""
 
     async def run(self, clock: Clock) -> None:
-        """See every day that each EVSE has its key, so that the first use of it need not wait for it.
+        """See every day that the key of each EVSE is still the one that is known.
 
-        Not at once: a start has more important things to do.
+        Not at once: a start has more important things to do. A station that has never signed makes its key with its
+        first signature: that alone needs the library for it, 13 MiB.
 
         Raises:
             UnsignedError: one has none.
@@ -56,7 +57,7 @@ class Metrology:
         await clock.sleep(_AFTER_START_S)
         while True:
             for signatures in self.signatures.values():
-                await signatures.prepare()
+                await signatures.check()
             await clock.sleep(_LOOK_EVERY_S)
 
     async def _pages(self, transaction_id: str) -> str | None:

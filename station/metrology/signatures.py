@@ -125,6 +125,15 @@ class Signatures:
         async with self._turn:
             return await self._prepare()
 
+    async def check(self) -> None:
+        """Note a key that is another than before; where the station has none yet, none is made.
+
+        Raises:
+            UnsignedError: it cannot be read.
+        """
+        if self.by_meter or await asyncio.to_thread(self._means.key.exists):
+            await self.prepare()
+
     async def begin(self, subject: Subject, reading: Reading) -> SignedRecord | None:
         """Take the begin of a transaction; its record, or None where the meter signs begin and end in one.
 

@@ -26,6 +26,10 @@ class SigningKey:
         self.pages = PageMark(file.with_suffix(".pages"))
         """how far its pages have come"""
 
+    def exists(self) -> bool:
+        """Whether it was made before."""
+        return self._file.exists()
+
     def public_key(self) -> bytes:
         """What its signatures are checked with: SubjectPublicKeyInfo, as DER. Makes the key where there is none.
 

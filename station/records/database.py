@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING
 
 import aiosqlite
 
+from station.records import compaction
+from station.security import private_files
+
 if TYPE_CHECKING:
     from metering.clock import Clock
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
+_LOG_BYTES = 4 * 1024 * 1024
+"""so large the log stays, room for the next records on a full disk; what a single large write has added goes"""
 _log = logging.getLogger(__name__)
 
 Value = str | int | float | bytes | None
@@ -82,6 +87,27 @@ class Database:
             async with self._turn:
                 return [tuple(row) for row in await self._connection.execute_fetchall(sql, values)]
 
+    async def free_pages(self) -> int:
+        """How many pages of the file hold nothing any more.
+
+        Raises:
+            StorageError: as `write`.
+        """
+        ((pages,),) = await self.rows("PRAGMA freelist_count")
+        return int(str(pages))
+
+    async def reclaim(self, pages: int) -> None:
+        """Give so many free pages back to the disk.
+
+        Raises:
+            StorageError: as `write`.
+        """
+        with _storage(), self._clock.wire():
+            async with self._turn:  # as a script: a single statement would be left after its first page
+                await self._connection.executescript(
+                    f"PRAGMA incremental_vacuum({pages}); PRAGMA wal_checkpoint(PASSIVE);"  # which cuts the file off
+                )
+
 
 @contextlib.asynccontextmanager
 async def open_database(path: Path, clock: Clock) -> AsyncGenerator[Database]:
@@ -92,7 +118,7 @@ async def open_database(path: Path, clock: Clock) -> AsyncGenerator[Database]:
     """
     with _storage(path):
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private_files.create_folder(path.parent)
         except OSError as error:
             raise StorageError(f"{path.parent}: {error.strerror}") from error
         # A file that cannot be opened is found out here: aiosqlite would leave a thread behind, which complains later.
@@ -101,6 +127,10 @@ async def open_database(path: Path, clock: Clock) -> AsyncGenerator[Database]:
         connection = await _connect(path)
     try:
         with _storage(path):
+            if not await _shrinks(connection):  # made by an older program
+                await connection.close()
+                await asyncio.to_thread(compaction.rewrite, path)
+                connection = await _connect(path)
             await connection.execute("PRAGMA synchronous=FULL")
             await connection.execute("PRAGMA busy_timeout=2000")
             await _migrate(connection)
@@ -128,11 +158,20 @@ async def _logging_ahead(path: Path, locking_mode: str) -> aiosqlite.Connection:
     connection.text_factory = _text
     try:
         await connection.execute(f"PRAGMA locking_mode={locking_mode}")
+        if path.stat().st_size == 0:  # noqa: ASYNC240 - a new file; any other would be written for this at each start
+            await connection.execute(f"PRAGMA auto_vacuum={compaction.INCREMENTAL}")  # before anything is in it
         await connection.execute("PRAGMA journal_mode=WAL")
+        await connection.execute(f"PRAGMA journal_size_limit={_LOG_BYTES}")
     except BaseException:
         await connection.close()
         raise
     return connection
+
+
+async def _shrinks(connection: aiosqlite.Connection) -> bool:
+    """Whether the file can give back its free pages."""
+    ((mode,),) = await connection.execute_fetchall("PRAGMA auto_vacuum")
+    return int(mode) == compaction.INCREMENTAL
 
 
 def _text(raw: bytes) -> str:

@@ -13,7 +13,7 @@ def write(path: Path, text: str) -> None:
     Raises:
         OSError: the disk refuses; what was there is still there.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    create_folder(path.parent, 0o700)
     unfinished = path.with_name(f".{path.name}.new")
     unfinished.unlink(missing_ok=True)  # what a power cut left may have another mode
     try:
@@ -34,11 +34,11 @@ def move(source: Path, target: Path) -> None:
     Raises:
         OSError: the disk refuses.
     """
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    create_folder(target.parent, 0o700)
     source.replace(target)
-    _sync(target.parent)
+    sync_folder(target.parent)
     if source.parent != target.parent:
-        _sync(source.parent)
+        sync_folder(source.parent)
 
 
 def remove(path: Path) -> None:
@@ -49,7 +49,7 @@ def remove(path: Path) -> None:
     """
     if path.exists():
         path.unlink()
-        _sync(path.parent)
+        sync_folder(path.parent)
 
 
 def read(path: Path) -> str | None:
@@ -64,8 +64,28 @@ def read(path: Path) -> str | None:
         return None
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def create_folder(folder: Path, mode: int = 0o777) -> None:
+    """Create a folder and the missing ones above it, each with this mode (less the umask), and sync each to disk.
+
+    `Path.mkdir` gives `mode` to the last folder only, and a power cut may undo what it created.
+
+    Raises:
+        OSError: the disk refuses, or a file has that name.
+    """
+    missing = [folder, *folder.parents]
+    missing = missing[: next((place for place, one in enumerate(missing) if one.is_dir()), len(missing))]
+    for one in reversed(missing):
+        one.mkdir(mode=mode, exist_ok=True)
+        sync_folder(one.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on disk when this returns.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:

@@ -64,7 +64,11 @@ class Circuit:
 
 
 def run(model: str, *, host: str, port: int, circuit_url: str, register_file: Path) -> None:
-    """Serve until interrupted."""
+    """Serve until interrupted.
+
+    Raises:
+        RegisterError: another meter counts in the file of the register.
+    """
     logging.basicConfig(level=logging.INFO)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(serve(cast("ModelName", model), port, circuit_url, register_file, host))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 import struct
@@ -13,18 +14,28 @@ _VALUES = struct.Struct("<4d")
 """the total, and each phase"""
 
 
+class RegisterError(Exception):
+    """The file of a register cannot be counted in; the sentence says why."""
+
+
 class EnergyRegister:
-    """Watt-hours, in total and of each phase, in a memory-mapped file: even a killed process has written them."""
+    """Watt-hours, in total and of each phase, in a memory-mapped file: even a killed process has written them.
+
+    Only one register at a time may count in a file: it is locked until `close`, or the end of the process.
+    """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        """Open the file, created where it is missing.
+
+        Raises:
+            RegisterError: another process counts in it, or it cannot be opened.
+        """
         try:
-            if os.fstat(file).st_size < _VALUES.size:
-                os.ftruncate(file, _VALUES.size)
-            self._memory = mmap.mmap(file, _VALUES.size)
-        finally:
-            os.close(file)
+            self._memory = _locked_memory(path)
+        except BlockingIOError as error:
+            raise RegisterError(f"{path} is in use by another simulated meter") from error
+        except OSError as error:
+            raise RegisterError(f"{path}: {error.strerror}") from error
 
     @property
     def energy_wh(self) -> float:
@@ -45,3 +56,15 @@ class EnergyRegister:
     def close(self) -> None:
         """Let go of the file."""
         self._memory.close()
+
+
+def _locked_memory(path: Path) -> mmap.mmap:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(file).st_size < _VALUES.size:
+            os.ftruncate(file, _VALUES.size)
+        return mmap.mmap(file, _VALUES.size)  # holds a duplicate of the descriptor, and with it the lock
+    finally:
+        os.close(file)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -68,6 +68,11 @@ class World:
     """Everything outside of the station's own software. It goes on while the station has no power."""
 
     def __init__(self, configuration: Configuration) -> None:
+        """Build it, switched off.
+
+        Raises:
+            RegisterError: the register of a simulated meter cannot be had.
+        """
         self._simulation: SimulationConfig = configuration.simulation
         rate, synchronized = self._simulation.rate, self._simulation.follow_csms_time
         storage = Path(configuration.station.storage)
@@ -93,17 +98,20 @@ class World:
         self._grid_stands: Reading | None = None
         self._registers: list[EnergyRegister] = []
         self._running = AsyncExitStack()
-        for evse in configuration.evse:
-            register = EnergyRegister(storage / f"simulated-meter-{evse.id}.register")
-            self._registers.append(register)
-            self.boards[evse.id] = SimulatedBoard(
-                clock,
-                register,
-                phases=evse.phases,
-                attached_cable=evse.attached_cable,
-                switches_phases=evse.phase_switching,
-                chooses_phase=evse.phase_choice,
-            )
+        with ExitStack() as opened:
+            for evse in configuration.evse:
+                register = EnergyRegister(storage / f"simulated-meter-{evse.id}.register")
+                opened.callback(register.close)
+                self._registers.append(register)
+                self.boards[evse.id] = SimulatedBoard(
+                    clock,
+                    register,
+                    phases=evse.phases,
+                    attached_cable=evse.attached_cable,
+                    switches_phases=evse.phase_switching,
+                    chooses_phase=evse.phase_choice,
+                )
+            opened.pop_all()  # `stop` closes them
         currents = [self._current_of(board) for board in self.boards.values()]
         phases = configuration.grid.phases if configuration.grid is not None else 3
         self.house = House(clock, currents, phases=phases)

@@ -168,6 +168,47 @@ async def test_a_meter_shows_what_stands_in_its_registers_at_the_time_of_the_clo
     await meter.close()
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"\x04", id="function only"),
+        pytest.param(b"\x04\x04\x00\x00", id="shorter than it says"),
+        pytest.param(b"\x84", id="a refusal without a reason"),
+        pytest.param(b"\x55\x00\x00", id="an unknown function"),
+    ],
+)
+async def test_an_answer_that_is_too_short_is_an_error_at_each_reading_and_nothing_else(
+    answer: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No traceback of asyncio, and no waiting for the rest of the patience."""
+
+    answered: list[asyncio.Future[None]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answered.append(over := asyncio.get_running_loop().create_future())
+        request = await reader.readexactly(12)
+        writer.write(request[:4] + (len(answer) + 1).to_bytes(2, "big") + request[6:7] + answer)
+        assert await reader.read() == b"", "the driver hangs up"
+        writer.close()
+        await writer.wait_closed()
+        over.set_result(None)
+
+    caplog.set_level(logging.DEBUG, "asyncio")
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        meter = ModbusTcpMeter(model="eastron-sdm630", host="127.0.0.1", port=port, timeout_s=10.0).open(
+            StoppedClock(), Buses()
+        )
+        for _ in range(3):
+            error = await failure(meter)
+            assert "gives an answer that cannot be read" in str(error)
+            assert error.transient
+        await meter.close()
+        await asyncio.gather(*answered)
+    assert len(answered) == 3, "asked once for each reading"
+    assert [one for one in caplog.records if one.levelno > logging.DEBUG] == []
+
+
 async def test_every_reading_is_fresh(tmp_path: Path) -> None:
     shown = [SHOWN]
     meters = {1: ServedMeter(MODELS["siemens-pac2200"], lambda: shown[0])}

@@ -239,7 +239,7 @@ async def test_a_key_code_stands_in_no_log(tmp_path: Path, caplog: pytest.LogCap
 
 
 async def _frames(walk: Walk, seen: list[str]) -> None:
-    with walk.application.feed.listening() as queue:
+    with walk.application.feed.listening(lambda _: True) as queue:
         while True:
             seen.append(str((await queue.get()).data))
 

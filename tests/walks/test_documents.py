@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import csv
 import io
+import os
+import re
+import signal
 import sqlite3
 from pathlib import Path
 
@@ -13,6 +17,7 @@ import pytest
 from station.model import IdToken
 from tests.station.test_documents import streams, text
 from tests.walk import CARD, OTHER_CARD, walking
+from tests.walks.station_process import StationProcess, until
 from tests.walks.steps import variables
 from tests.walks.test_records import PRICES, charge
 from tests.walks.visit import visiting
@@ -144,3 +149,64 @@ async def test_a_month_that_is_none_is_refused(tmp_path: Path, month: str) -> No
         for kind in ("csv", "pdf"):
             answer = await api.client.get(f"/api/monthly-report.{kind}", params={"month": month})
             assert (answer.status_code, "month" in answer.text) == (422, True)
+
+
+def document_processes() -> list[int]:
+    """The processes that draw a document for this one."""
+    tasks = Path(f"/proc/{os.getpid()}/task").iterdir()
+    children = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+    return [pid for pid in children if b"station.documents" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+async def test_whoever_hangs_up_has_the_process_killed_and_the_next_one_is_served(tmp_path: Path) -> None:
+    async with walking(tmp_path, prices=PRICES) as walk, visiting(walk) as api:
+        await walk.accepted()
+        identity = await charge(api)
+        path = f"/api/transactions/{identity}/receipt.pdf"
+        asking = asyncio.create_task(api.client.get(path))
+        await until(document_processes, within_s=60)
+        (pid,) = document_processes()
+        os.kill(pid, signal.SIGSTOP)  # it would never be finished
+        asking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asking
+        await until(lambda: not Path(f"/proc/{pid}").exists(), within_s=60)
+        assert (await api.client.get(path, timeout=120)).status_code == 200
+
+
+async def test_a_document_that_is_not_made_is_answered_with_the_reason(tmp_path: Path) -> None:
+    async with walking(tmp_path, prices=PRICES) as walk, visiting(walk) as api:
+        await walk.accepted()
+        identity = await charge(api)
+        asking = asyncio.create_task(api.client.get(f"/api/transactions/{identity}/receipt.pdf", timeout=120))
+        await until(document_processes, within_s=60)
+        os.kill(document_processes()[0], signal.SIGKILL)
+        answer = await asking
+        assert (answer.status_code, answer.json()) == (
+            503,
+            {"detail": "the document was not made: its process ended with -9"},
+        )
+
+
+async def test_a_document_leaves_nothing_in_the_memory_of_the_station(tmp_path: Path) -> None:
+    """The library for it took 40 MiB, and never gave them back."""
+    station = StationProcess(tmp_path, None)
+    try:
+        station.start()
+        await station.ready()
+        month = {"month": (await station.status())["local_time"][:7]}
+        assert (await station.api.get("/api/monthly-report.csv", params=month)).status_code == 200
+        before = resident_mib(station.process.pid)
+        answer = await station.api.get("/api/monthly-report.pdf", params=month, timeout=120)
+        assert answer.status_code == 200
+        assert answer.content.startswith(b"%PDF")
+        assert resident_mib(station.process.pid) < before + 10
+    finally:
+        await station.aclose()
+
+
+def resident_mib(pid: int) -> float:
+    """The memory of a process."""
+    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="ascii"))
+    assert found is not None
+    return int(found[1]) / 1024

@@ -11,6 +11,7 @@ from station.model import Fault
 from station.simulation.board import MeterOverride
 from station.tokens.admission import TokenOutcome
 from tests.walk import OTHER_CARD, Walk, walking
+from tests.walks.station_process import register_wh
 from tests.walks.steps import charge, event, statuses, transaction_id, tx_points, variables
 
 ENDING = {
@@ -233,6 +234,48 @@ async def test_a_register_that_runs_backwards_is_not_believed(tmp_path: Path) ->
             if one["measurand"] == "Energy.Active.Import.Register"
         ]
         assert values == sorted(values)
+
+
+async def test_a_register_that_stands_still_while_energy_flows_ends_the_charge(tmp_path: Path) -> None:
+    """Whatever `on_meter_failure` says: no pause would make it move. Nobody charges until it counts again."""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        await walk.advance(30)
+        shown = walk.evse.meter.latest
+        assert shown is not None
+        stands_at_wh = shown.energy_import_wh
+        before_wh = register_wh(tmp_path)
+        walk.board.meter = MeterOverride(energy_wh=stands_at_wh)
+        await walk.until(lambda: statuses(walk)[-1] == "Faulted", within_s=90)
+        await contactor_open(walk)
+        await walk.advance(60)  # the register might have moved again (TxCtrlr.EndRegisterWait)
+        ended = await event(walk, "Ended", "AbnormalCondition")
+        assert ended["transactionInfo"]["stoppedReason"] == "Other"
+        assert register_wh(tmp_path) - before_wh < 300.0
+        assert ended["meterValue"][-1]["sampledValue"][0]["value"] == pytest.approx(stands_at_wh, abs=0.1)
+        assert "stands still" in str(walk.evse.meter.error)
+        assert await walk.present() is TokenOutcome.REJECTED
+        await walk.advance(600)
+        assert statuses(walk)[-1] == "Faulted"
+        walk.board.meter = MeterOverride()
+        await walk.until(lambda: statuses(walk)[-1] == "Occupied")
+        assert await walk.present() is TokenOutcome.AUTHORIZED
+        await walk.charging()
+
+
+async def test_a_register_that_moves_again_before_the_end_is_recorded_is_billed(tmp_path: Path) -> None:
+    """A gateway that repeated an old register for a while: the end waits for its meter, and nothing is lost."""
+    async with walking(tmp_path) as walk:
+        await charge(walk)
+        await walk.advance(30)
+        shown = walk.evse.meter.latest
+        assert shown is not None
+        walk.board.meter = MeterOverride(energy_wh=shown.energy_import_wh)
+        await walk.until(lambda: statuses(walk)[-1] == "Faulted", within_s=120)
+        await contactor_open(walk)
+        walk.board.meter = MeterOverride()
+        ended = await event(walk, "Ended", "AbnormalCondition")
+        assert ended["meterValue"][-1]["sampledValue"][0]["value"] == pytest.approx(register_wh(tmp_path), abs=0.1)
 
 
 async def test_a_meter_on_a_real_wire_that_falls_silent_and_speaks_again(tmp_path: Path) -> None:

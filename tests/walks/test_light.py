@@ -221,9 +221,9 @@ async def test_the_page_is_told_colour_pattern_and_reason(tmp_path: Path) -> Non
         green = {"colour": "green", "pattern": "steady", "reason": "available"}
         assert (await api.get("/api/status"))["light"] == green
         assert (await api.evse())["light"] == green
-        with walk.application.feed.listening() as heard:
+        with walk.application.feed.listening(lambda _: True) as heard:
             await walk.plug(phases=3)
-            happenings = [heard.get_nowait() for _ in range(heard.qsize())]
+            happenings = [await heard.get() for _ in range(len(heard))]
         blue = {"colour": "light-blue", "pattern": "steady", "reason": "plugged-in"}
         assert [one.data for one in happenings if one.kind == "light"] == [blue]
 

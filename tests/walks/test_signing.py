@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from metering.ocmf_bill import bill
 from metering.ocmf_keys import read_key
 from metering.ocmf_signature import verify
 from station.cli import commands
+from tests.csms import running_csms
 from tests.walk import CARD, Walk, walking
+from tests.walks.station_process import StationProcess, until
 from tests.walks.steps import Event, charge, event, variables
 from tests.walks.visit import visiting
 
@@ -242,7 +245,7 @@ async def test_pages_and_key_go_on_in_the_next_life(tmp_path: Path) -> None:
 async def test_another_key_is_an_event_and_the_old_one_is_kept(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        await walk.advance(61)
+        await walk.life.metrology.signatures[1].prepare()
         await walk.settle()
     (tmp_path / "signing" / "evse-1.pem").unlink()
     async with walking(tmp_path, variable=SIGNED) as walk, visiting(walk) as api:
@@ -329,3 +332,29 @@ async def test_another_tariff_period_of_the_grid_meter_divides_the_signed_energy
         await walk.settle()
         (end,) = [one for one in await api.get("/api/metering/journal") if one["event"] == "end"]
         assert end["details"]["pages"] == "T1,T2,T3"
+
+
+def loaded(station: StationProcess, library: str) -> bool:
+    """Whether a library is in the memory of a station."""
+    return library in Path(f"/proc/{station.process.pid}/maps").read_text(encoding="utf-8")
+
+
+async def test_the_library_that_signs_is_loaded_by_the_first_signature_of_a_start_and_not_before(
+    tmp_path: Path,
+) -> None:
+    async with running_csms() as csms:
+        station = StationProcess(tmp_path, csms.url)
+        try:
+            for start in range(2):  # without a key, then with one
+                station.start()
+                await station.ready()
+                await station.post("/api/sim/clock", advance_s=300)
+                assert (station.storage / "signing" / "evse-1.pem").exists() is (start == 1)
+                assert not loaded(station, "cryptography")
+                await station.charging()
+                await until(lambda: loaded(station, "cryptography"))
+                assert (station.storage / "signing" / "evse-1.pem").exists()
+                station.signal(signal.SIGTERM)
+                await station.ended()
+        finally:
+            await station.aclose()

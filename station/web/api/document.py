@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
-from fastapi import FastAPI, HTTPException, Query
+from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.responses import Response
 
 from metering.ocmf import parse
@@ -14,6 +13,8 @@ from station.billing.transaction_log import Search
 from station.commissioning.report import read_report
 from station.documents import table
 from station.documents.occasion import Issuer, Month, Occasion, Proof, SignedBy
+from station.documents.orders import CommissioningReportOrder, MonthlyReportOrder, ReceiptOrder
+from station.documents.process import DocumentError, draw
 from station.documents.words import Language
 from station.local_time import zone
 from station.metrology.signed_container import signed_container
@@ -23,7 +24,10 @@ from station.web.api.transaction import CardLabel, attachment
 from station.web.words import catalogue
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from station.billing.logged_transaction import Transaction
+    from station.documents.orders import DocumentOrder
     from station.life import Life
     from station.web.api.living import Living
     from station.web.host import Host
@@ -34,55 +38,49 @@ Token = Annotated[str | None, Query(max_length=36, description="a card's number,
 
 
 def document_routes(api: FastAPI, living: Living, host: Host) -> None:
-    """Receipts and reports. The library that draws them is loaded by the first one, in a thread."""
-    one_at_a_time = asyncio.Lock()  # each costs a processor for a while
+    """Receipts and reports."""
+    one_at_a_time = asyncio.Lock()  # each costs a processor, and the memory of a process, for a while
 
-    async def drawn(draw: Callable[[], bytes], name: str) -> Response:
-        async with one_at_a_time:
-            return Response(await asyncio.to_thread(draw), media_type="application/pdf", headers=attachment(name))
+    async def drawn(order: DocumentOrder, name: str, request: Request) -> Response:
+        async def next_one() -> bytes:
+            async with one_at_a_time:
+                return await draw(order)
+
+        try:
+            document = await _while_wanted(next_one(), request)
+        except DocumentError as error:
+            raise HTTPException(503, f"the document was not made: {error}") from error
+        return Response(document, media_type="application/pdf", headers=attachment(name))
 
     @api.get("/api/transactions/{transaction_id}/receipt.pdf", response_class=Response)
-    async def receipt(transaction_id: str, lang: Lang = "en") -> Response:
+    async def receipt(request: Request, transaction_id: str, lang: Lang = "en") -> Response:
         life = living.life
         found = await life.transactions.get(transaction_id)
         if found is None:
             raise HTTPException(404, "no such transaction")
         proof, issuer, occasion = await _proof(life, transaction_id), _issuer(host), _occasion(life, lang)
-
-        def draw() -> bytes:
-            from station.documents.receipt import receipt as receipt_of
-
-            return receipt_of(found, issuer, proof, occasion)
-
-        return await drawn(draw, f"receipt-{found.number}.pdf")
+        return await drawn(ReceiptOrder(found, issuer, proof, occasion), f"receipt-{found.number}.pdf", request)
 
     @api.get("/api/commissioning/report.pdf", response_class=Response)
-    async def commissioning(lang: Lang = "en") -> Response:
+    async def commissioning(request: Request, lang: Lang = "en") -> Response:
         found, issuer = await asyncio.to_thread(read_report, host.configuration), _issuer(host)
         if found is None:
             raise HTTPException(404, "the station was not commissioned step by step")
         occasion = _occasion(living.life, lang)
-
-        def draw() -> bytes:
-            from station.documents.commissioning import commissioning_report
-
-            return commissioning_report(found, issuer, occasion, catalogue(lang))
-
-        return await drawn(draw, "commissioning.pdf")
+        order = CommissioningReportOrder(found, issuer, occasion, catalogue(lang))
+        return await drawn(order, "commissioning.pdf", request)
 
     @api.get("/api/monthly-report.pdf", response_class=Response)
-    async def report(month: MonthText, token: Token = None, card: CardLabel = None, lang: Lang = "en") -> Response:
+    async def report(
+        request: Request, month: MonthText, token: Token = None, card: CardLabel = None, lang: Lang = "en"
+    ) -> Response:
         life = living.life
         wanted, charges = await _charges(life, month, token, card)
         issuer, occasion = _issuer(host), _occasion(life, lang)
         shown = card or (occasion.card(charges[0]) if token is not None and charges else token)
-
-        def draw() -> bytes:
-            from station.documents.monthly import monthly_report
-
-            return monthly_report(wanted, charges, shown, issuer, occasion)
-
-        return await drawn(draw, f"charges-{month}.pdf")
+        return await drawn(
+            MonthlyReportOrder(wanted, charges, shown, issuer, occasion), f"charges-{month}.pdf", request
+        )
 
     @api.get("/api/monthly-report.csv", response_class=Response)
     async def report_as_table(month: MonthText, token: Token = None, card: CardLabel = None) -> Response:
@@ -90,6 +88,30 @@ def document_routes(api: FastAPI, living: Living, host: Host) -> None:
         _, charges = await _charges(life, month, token, card)
         text = table.heading() + table.rows(charges, zone(life.station.settings), life.cards.labels())
         return Response(text, media_type=table.MEDIA_TYPE, headers=attachment(f"charges-{month}.csv"))
+
+
+async def _while_wanted(work: Coroutine[None, None, bytes], request: Request) -> bytes:
+    """What comes of the work, which is cancelled when whoever asked hangs up.
+
+    Raises:
+        HTTPException: they did; nobody gets this answer.
+    """
+    working, waiting = asyncio.create_task(work), asyncio.create_task(_hang_up(request))
+    try:
+        await asyncio.wait((working, waiting), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise HTTPException(503, "nobody waits for the document any more")
+        return working.result()
+    finally:
+        working.cancel()
+        waiting.cancel()
+        await asyncio.wait((working, waiting))
+
+
+async def _hang_up(request: Request) -> None:
+    """Wait until whoever asked has gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _charges(life: Life, text: str, token: str | None, card: str | None) -> tuple[Month, list[Transaction]]:

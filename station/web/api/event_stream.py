@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from station.access.accounts import Role
 from station.records.database import StorageError
 from station.web.door.visitor import Visitor, visitor_of
-from station.web.door.visitor_view import happening_for
+from station.web.door.visitor_view import happening_for, may_see
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -80,7 +80,7 @@ def event_routes(api: FastAPI, host: Host) -> None:
 
 async def _events(visitor: Visitor, host: Host) -> AsyncGenerator[str]:
     """What happens, as text of an event stream, until the visitor may not listen any more."""
-    with host.feed.listening() as queue:
+    with host.feed.listening(lambda kind: may_see(visitor.role, kind)) as queue:
         yield ": listening\n\n"
         while True:
             try:

@@ -42,9 +42,14 @@ def _public(shown: Json) -> Json:
     return {key: value for key, value in shown.items() if key not in _HIDDEN}
 
 
+def may_see(role: Role, kind: str) -> bool:
+    """Whether happenings of this kind are for this role at all."""
+    return role >= _LEAST_FOR.get(kind, Role.VISITOR)
+
+
 def happening_for(role: Role, happening: Happening) -> Json | None:
     """What a role is told of a happening; None: nothing."""
-    if role < _LEAST_FOR.get(happening.kind, Role.VISITOR):
+    if not may_see(role, happening.kind):
         return None
     if role >= Role.DRIVER:
         return happening.data

@@ -12,9 +12,12 @@ import pytest
 
 from station import app
 from station.daemon.event_loop import StationLoop
+from station.records.storage_lock import StorageLock
 from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from station.configuration.installation_file import Configuration
 
 _MANY = 100
@@ -82,7 +85,7 @@ async def test_a_look_up_gives_what_the_machine_gives_and_its_failure_to_everybo
     assert sorted(asked) == [("meter.local", 502, 0, 0, 0, 0), ("nobody.invalid", 502, 0, 0, 0, 0)]
 
 
-def test_the_station_runs_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_station_runs_on_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     used: list[object] = []
 
     class _Program:
@@ -93,5 +96,5 @@ def test_the_station_runs_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
         return _Program()
 
     monkeypatch.setattr(app, "application", application)
-    app.run(cast("Configuration", None), http_port=None, ready_file=None)
+    app.run(cast("Configuration", None), http_port=None, ready_file=None, lock=StorageLock(tmp_path))
     assert used == [StationLoop]

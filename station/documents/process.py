@@ -1,0 +1,72 @@
+"""Draws documents in a process of its own, which lives for one document: what the library for it needs goes with it.
+
+The order goes to its standard input, the document comes from its standard output. Nothing of either is in an argument,
+in an environment variable or in a log: an order names cards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import pickle
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from station.documents.orders import DocumentOrder
+
+_log = logging.getLogger(__name__)
+
+_WITHIN_S: Final = 60.0
+"""real seconds: a small board takes several to load the library, and one for some hundred lines of a report"""
+_PASSED_ON: Final = frozenset({"PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "PYTHONTZPATH", "LANG", "LC_ALL"})
+"""of the environment, which may hold passwords (BORNE_…) and is the service manager's otherwise"""
+_PACKAGES: Final = Path(__file__).parents[2]
+"""where `station` is found, whatever the working directory"""
+
+
+class DocumentError(Exception):
+    """The document was not made; the sentence says why. Trying again may help."""
+
+
+async def draw(order: DocumentOrder) -> bytes:
+    """The document as PDF. Whoever is cancelled meanwhile leaves no process behind.
+
+    Raises:
+        DocumentError: it was not made.
+    """
+    pipe = asyncio.subprocess.PIPE
+    command = (sys.executable, "-P", "-m", "station.documents")  # -P: nothing of the working directory is loaded
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=pipe, stdout=pipe, stderr=pipe, env=_environment()
+        )
+    except OSError as error:
+        raise DocumentError(f"its process cannot be started: {error.strerror}") from error
+    try:
+        async with asyncio.timeout(_WITHIN_S):
+            document, said = await process.communicate(pickle.dumps(order))
+    except TimeoutError:
+        raise DocumentError(f"it is not finished after {_WITHIN_S:g} s") from None
+    finally:
+        await _end(process)
+    if process.returncode != 0:
+        _log.error("a document was not made: %s", said.decode(errors="replace").strip() or "its process was killed")
+        raise DocumentError(f"its process ended with {process.returncode}")
+    return document
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name in _PASSED_ON}
+    paths = [str(_PACKAGES), *([kept["PYTHONPATH"]] if kept.get("PYTHONPATH") else [])]
+    return kept | {"PYTHONPATH": os.pathsep.join(paths)}

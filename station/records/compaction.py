@@ -1,0 +1,92 @@
+"""The database gives deleted space back to the disk; without that its file stays as large as in its busiest week.
+
+A file of an older program is rewritten once, at a start; after that free pages are given back while nobody charges.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from metering.clock import SystemClock
+from station.security import private_files
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from station.records.database import Database
+
+_log = logging.getLogger(__name__)
+
+INCREMENTAL: Final = 2
+"""PRAGMA auto_vacuum: free pages can be given back a few at a time"""
+_LOOK_EVERY_S: Final = 600.0
+_STEP_PAGES: Final = 256
+"""so many are given back in one write, 1 MiB: whoever records meanwhile waits a few hundredths of a second"""
+_PAUSE_S: Final = 1.0
+_RESERVE_PAGES: Final = 256
+"""so many stay for what is recorded next: to give back and take again wears a flash"""
+_WITHIN_S: Final = 20.0
+"""a start may take a minute (deploy/borne.service) and has more to do"""
+_LEFT_BYTES: Final = 8 * 1024 * 1024
+"""so much of the disk stays free while a file is rewritten"""
+_OPS: Final = 200
+"""of SQLite between two looks at the time"""
+
+
+def rewrite(path: Path) -> None:
+    """Rewrite a database that nobody has open so that it can shrink; one that cannot be rewritten now stays as it is.
+
+    A power cut leaves the old file or the new one.
+    """
+    copy = path.with_name(f".{path.name}.rewritten")
+    try:
+        _rewrite(path, copy)
+    except (OSError, sqlite3.Error) as error:
+        _log.warning("%s does not shrink yet: %s; the next start tries again", path, error)
+    with contextlib.suppress(OSError):
+        copy.unlink(missing_ok=True)
+
+
+def _rewrite(path: Path, copy: Path) -> None:
+    copy.unlink(missing_ok=True)
+    os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # SQLite takes an empty file for a new one
+    clock = SystemClock()
+    deadline_s = clock.monotonic() + _WITHIN_S
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        (page_bytes,), (pages,), (free,) = (
+            connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_size", "page_count", "freelist_count")
+        )
+        room = shutil.disk_usage(path.parent).free - _LEFT_BYTES
+        if page_bytes * (pages - free) > room:
+            raise OSError("the disk has no room for a second one")
+        connection.set_progress_handler(lambda: clock.monotonic() > deadline_s, _OPS)
+        connection.execute(f"PRAGMA auto_vacuum={INCREMENTAL}")
+        connection.execute("VACUUM INTO ?", (str(copy),))
+    if path.with_name(f"{path.name}-wal").exists():
+        raise OSError("another program has it open")  # what that writes would be lost
+    with copy.open("rb") as file:
+        os.fsync(file.fileno())
+    before, after = path.stat().st_size, copy.stat().st_size
+    private_files.move(copy, path)
+    _log.info("%s was rewritten so that it can shrink: %d KiB, %d KiB before", path, after // 1024, before // 1024)
+
+
+async def reclaim_when_idle(database: Database, idle: Callable[[], bool], clock: Clock) -> None:
+    """Give free pages back to the disk, a few at a time, while `idle`; until cancelled.
+
+    Raises:
+        StorageError: the disk refuses; call again.
+    """
+    while True:
+        await clock.sleep(_LOOK_EVERY_S)
+        if await database.free_pages() < 2 * _RESERVE_PAGES:
+            continue
+        while idle() and (more := await database.free_pages() - _RESERVE_PAGES) > 0:
+            await database.reclaim(min(more, _STEP_PAGES))
+            await clock.sleep(_PAUSE_S)

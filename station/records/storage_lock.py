@@ -1,0 +1,69 @@
+"""One station for each storage directory: two would both end the same transactions and write the same journal."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from station.security import private_files
+
+_PID_NAME: Final = "borne.pid"
+
+
+class StorageLockError(Exception):
+    """The storage directory cannot be locked; the sentence names it, and the process that uses it."""
+
+
+class StorageLock:
+    """An exclusive lock on a storage directory, held until `release` or the end of the process.
+
+    The lock is `flock` on the directory itself: it needs no room on the disk, no file can be deleted under it, the
+    kernel releases it however the process ends, and, unlike `lockf`, it excludes a second station of the same process.
+    The file with the process id is there for the sentence that a second process prints, and locks nothing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Lock the directory, created where it is missing.
+
+        Raises:
+            StorageLockError: another station uses it, or it cannot be opened.
+        """
+        pid_file = folder / _PID_NAME
+        try:
+            private_files.create_folder(folder)
+            self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise StorageLockError(f"{folder}: {error.strerror}") from error
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._descriptor)
+            if isinstance(error, BlockingIOError):
+                raise StorageLockError(f"{folder} is in use by {_holder(pid_file)}") from error
+            raise StorageLockError(f"{folder}: cannot be locked: {error.strerror}") from error
+        with contextlib.suppress(OSError):  # a full disk: the sentence then names no process
+            pid_file.write_text(f"{os.getpid()}\n", encoding="ascii")
+
+    def release(self) -> None:
+        """Let another station use the directory."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        """Hold it for the length of a block."""
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        """Release it."""
+        self.release()
+
+
+def _holder(pid_file: Path) -> str:
+    with contextlib.suppress(OSError, ValueError):
+        return f"process {int(pid_file.read_text(encoding='ascii'))}"
+    return "another process"

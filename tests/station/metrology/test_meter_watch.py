@@ -1,0 +1,40 @@
+"""What is logged of a meter that fails at each reading: one line, and one when it reads again."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from metering.meter import MeterError
+from metering.reading import Reading
+from station.metrology.meter_watch import MeterWatch
+from tests import fakes
+
+
+class Failing:
+    """A meter that fails until it is mended."""
+
+    broken = True
+
+    async def read(self) -> Reading:
+        """Fail, or show something."""
+        if self.broken:
+            raise MeterError("gives an answer that cannot be read")
+        return Reading(fakes.NOON, 1_000.0)
+
+    async def close(self) -> None:
+        """There is no wire."""
+
+
+async def test_a_meter_that_fails_at_each_reading_is_one_line_of_the_log_and_then_debug(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, "station.metrology.meter_watch")
+    meter = Failing()
+    watch = MeterWatch("meter of EVSE 1", meter, fakes.clock())
+    for _ in range(3):
+        assert await watch.fresh() is None
+    meter.broken = False
+    assert await watch.fresh() is not None
+    assert [one.levelno for one in caplog.records] == [logging.WARNING, logging.DEBUG, logging.DEBUG, logging.INFO]
