@@ -54,10 +54,19 @@ class Page:
         self._context = context
         self._writers: list[asyncio.StreamWriter] = []
 
-    async def connect(self, source: str = "127.0.0.1", *, encrypted: bool = True) -> Peer:
+    async def connect(
+        self, source: str = "127.0.0.1", *, encrypted: bool = True, receive_buffer: int | None = None
+    ) -> Peer:
         """A peer with this address; over TLS where the page is."""
         context = self._context if encrypted else None
-        peer = await asyncio.open_connection("127.0.0.1", self.port, local_addr=(source, 0), ssl=context)
+        wire = socket.socket()
+        if receive_buffer is not None:
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        wire.bind((source, 0))
+        wire.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(wire, ("127.0.0.1", self.port))
+        name = "127.0.0.1" if context is not None else None
+        peer = await asyncio.open_connection(sock=wire, ssl=context, server_hostname=name)
         self._writers.append(peer[1])
         return peer
 
@@ -167,6 +176,57 @@ async def test_a_tls_handshake_has_a_deadline(tmp_path: Path, caplog: pytest.Log
         while b"200 OK" not in await page.ask():  # noqa: ASYNC110 - the place is given back at the other end
             await asyncio.sleep(0.01)
     assert caplog.text.count("no TLS handshake") == 1
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize("request_", [GET, GET.replace(b"Host", b"Connection: close\r\nHost")], ids=["kept", "closed"])
+async def test_a_peer_that_reads_slowly_gets_all_of_a_large_answer(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, tls: bool, request_: bytes
+) -> None:
+    """A phone far from the access point: no deadline counts while it reads on."""
+    size, limits = 6_000_000, replace(MANY, idle_s=0.3, stalled_s=1.0)
+
+    async def large(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse(" " * size)(scope, receive, send)
+
+    async with serving(tmp_path, limits, tls=tls, build=large) as page:
+        reader, writer = await page.connect(receive_buffer=16_384)
+        writer.write(request_)
+        got = 0
+        while data := await reader.read(50_000):
+            got += len(data)
+            await asyncio.sleep(len(data) / 2_000_000)
+    assert got > size, "and when it has all, the connection ends as an idle one does"
+    assert "is closed" not in caplog.text
+
+
+async def test_a_station_that_takes_a_body_slowly_waits_for_its_peer_all_the_same(tmp_path: Path) -> None:
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(1.0)  # a flash chip, say
+        await application(scope, receive, send)
+
+    async with serving(tmp_path, replace(MANY, body_s=0.3), build=slow) as page:
+        reader, writer = await page.connect()
+        writer.write(POST % 20_000_000 + b"x" * 20_000_000)
+        assert b"20000000" in await reader.read(1000)
+
+
+@pytest.mark.parametrize("end", [b"", b"Connection: close\r\n"])
+async def test_what_is_no_http_behind_an_answered_request_writes_no_traceback(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, end: bytes
+) -> None:
+    """Anybody could fill the log with them."""
+    chunked = b"POST /refused HTTP/1.1\r\nHost: a\r\n" + end + b"Transfer-Encoding: chunked\r\n\r\n"
+    async with serving(tmp_path, PATIENT) as page:
+        for _ in range(3):
+            reader, writer = await page.connect()
+            writer.write(chunked)
+            assert b"200 OK" in await reader.readuntil(b"no")
+            writer.write(b"no length\r\n")
+            await ended((reader, writer))
+    told = [record for record in caplog.records if record.name != "uvicorn.error"]
+    assert not [record for record in told if record.exc_info], "only the refusal is logged"
+    assert len(told) <= 2
 
 
 async def test_a_long_body_that_comes_at_a_good_pace_may_take_longer(tmp_path: Path) -> None:
