@@ -300,6 +300,24 @@ async def test_unfinished_requests_share_a_bounded_memory(tmp_path: Path, caplog
         assert b"250000" in await fourth[0].read(1000), "what is answered needs no memory any more"
 
 
+async def test_one_machine_does_not_take_the_memory_of_all_others(tmp_path: Path) -> None:
+    limits = replace(PATIENT, unfinished_bytes=400_000, unfinished_bytes_per_source=150_000)
+    async with serving(tmp_path, limits) as page:
+        first = await page.connect("127.0.0.2")
+        first[1].write(POST % 140_000 + b"x" * 130_000)
+        second = await page.connect("127.0.0.2")
+        second[1].write(POST % 140_000 + b"x" * 130_000)
+        done, waiting = await asyncio.wait(
+            {asyncio.create_task(ended(peer)) for peer in (first, second)}, return_when=asyncio.FIRST_COMPLETED
+        )
+        assert (len(done), len(waiting)) == (1, 1)
+        other = await page.connect("127.0.0.3")
+        other[1].write(POST % 140_000 + b"x" * 140_000)
+        assert b"140000" in await other[0].read(1000)
+        for task in waiting:
+            task.cancel()
+
+
 async def test_nobody_piles_requests_up_behind_an_answer_that_does_not_end(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -367,6 +385,19 @@ def test_an_address_of_this_link_is_one_machine_whatever_its_scope() -> None:
     place.release()
     assert connections.admit("fe80::1") is not None
     assert connections.admit("fe80::1") is None
+
+
+def test_one_machine_with_many_addresses_of_its_network_leaves_places_for_others() -> None:
+    connections = OpenConnections(ConnectionLimits(from_network=6, from_loopback=1, per_source=2), lambda: 0.0)
+    places = [connections.admit(f"2001:db8::{number}") for number in range(1, 7)]
+    assert [place is not None for place in places] == [True] * 4 + [False] * 2
+    assert connections.admit("2001:db8:0:1::1") is not None, "of another network"
+    assert connections.admit("192.0.2.1") is not None
+    assert connections.admit("192.0.2.2") is None, "six are from elsewhere"
+    for place in places[:4]:
+        assert place is not None
+        place.release()
+    assert connections.admit("2001:db8::6") is not None
 
 
 @pytest.mark.parametrize(("descriptors", "total"), [(256, 32), (512, 128), (1024, 128), (8192, 128), (100, 8)])
