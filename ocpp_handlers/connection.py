@@ -100,7 +100,7 @@ class Connection:
         self._requested = False
         """whether the present attempt got as far as the HTTP request, which carries the password"""
         self._proved = False
-        """whether the CSMS has sent anything on the present link: one may open a link, then close it for the password"""
+        """whether the CSMS has sent anything on the present link: it may open one and then close it for the password"""
         self._proving = asyncio.Lock()
         self._mended = Pulse()
         self._reported: set[SecurityEventType] = set()

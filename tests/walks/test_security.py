@@ -263,12 +263,12 @@ async def test_a_csms_that_opens_the_link_and_then_closes_it_for_the_password_is
             self.password = wanted
             return answer
 
-        async def _serve(self, connection: ServerConnection) -> None:
+        async def _serve(self, websocket: ServerConnection) -> None:
             if self.came_with[-1] != self.password:
                 self.connections += 1
-                await connection.close(1008, "who are you")
+                await websocket.close(1008, "who are you")
                 return
-            await super()._serve(connection)
+            await super()._serve(websocket)
 
     csms = Late(password=PASSWORD)
     async with running_csms(csms):
