@@ -33,7 +33,7 @@ class CsmsConnection(ClientConnection):
     def data_received(self, data: bytes) -> None:
         """As that of the base class; a Close frame among the data ends the wait of whoever reads."""
         super().data_received(data)
-        if self._reading is not None and self._close_received:
+        if self._reading is not None and self._close_received and not self._reading.expired():
             self._reading.reschedule(self.loop.time())
 
     async def recv(  # pyright: ignore[reportIncompatibleMethodOverride]  # without the overloads: nobody sets `decode`

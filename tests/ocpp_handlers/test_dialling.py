@@ -61,6 +61,18 @@ async def test_who_waits_for_a_message_is_told_of_the_close_frame_at_once() -> N
         assert client.transport.is_closing(), "and ends after the time for that"
 
 
+async def test_what_follows_the_close_frame_changes_nothing() -> None:
+    """It may come while whoever reads is being told."""
+    async with connected() as (client, _), asyncio.timeout(30):
+        reading = asyncio.create_task(client.recv())
+        await asyncio.sleep(0)
+        for _ in range(4):
+            client.data_received(CLOSE)
+            await asyncio.sleep(0)
+        with pytest.raises(ConnectionClosed, match="received 1000"):
+            await reading
+
+
 async def test_messages_that_came_with_the_close_frame_are_read_first() -> None:
     async with connected() as (client, there), asyncio.timeout(30):
         reading = asyncio.create_task(client.recv())
