@@ -9,6 +9,7 @@ import logging
 import random
 import ssl
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
@@ -98,6 +99,9 @@ class Connection:
         self._closed_by_us = False
         self._requested = False
         """whether the present attempt got as far as the HTTP request, which carries the password"""
+        self._proved = False
+        """whether the CSMS has sent anything on the present link: it may open one and then close it for the password"""
+        self._proving = asyncio.Lock()
         self._mended = Pulse()
         self._reported: set[SecurityEventType] = set()
         self.connected_since: datetime | None = None
@@ -160,7 +164,7 @@ class Connection:
         profile = self._access.network.profile
         if profile is None:
             return False
-        self._requested = False
+        self._requested = self._proved = False
         dialled = await contained(self._dial(profile))
         if isinstance(dialled, Exception):  # whatever it is, the next attempt may go elsewhere
             unforeseen = dialled if not isinstance(dialled, _failures()) else None
@@ -177,10 +181,12 @@ class Connection:
             self.connected_since = self._clock.now()
             self.last_error = None
             _log.info("connected to %s", profile.url)
-            await self._serve_with_pings(websocket)
+            await self._serve_with_pings(websocket, profile)
         except* ConnectionClosed as closed:
             self._say(f"link lost: {_first(closed)}")
         finally:
+            if profile.shows_password and not self._proved:
+                self._access.credentials.not_accepted(profile.url)
             self._websocket = None
             self.connected_since = None
             await _say_goodbye(websocket)
@@ -218,7 +224,7 @@ class Connection:
                 address(profile, access.identity),
                 subprotocols=[Subprotocol(SUBPROTOCOL)],
                 additional_headers=headers(profile, access.identity, password),
-                create_connection=csms_connection(self._note_request),
+                create_connection=csms_connection(self._note_request, partial(self._prove, profile)),
                 ssl=context,
                 open_timeout=None,  # our own: the clock may be virtual
                 close_timeout=_GOODBYE_S,
@@ -262,32 +268,42 @@ class Connection:
         access = self._access
         self._reported.clear()
         self.switched = await access.network.connected(slot)
-        if profile.shows_password:
-            try:
-                await access.credentials.accepted(profile.url)
-            except StorageError as error:
-                _log.error("the former password is not forgotten: %s", error)
         if material is not None:
             await access.certificates.connected(material)
 
-    async def _serve_with_pings(self, websocket: ClientConnection) -> None:
+    async def _prove(self, profile: NetworkProfile) -> None:
+        """Note that the CSMS accepts the password: it has sent something on the link.
+
+        Whoever calls this meanwhile waits: the first message may be the one that changes the password.
+        """
+        async with self._proving:
+            if self._proved:
+                return
+            self._proved = True
+            if profile.shows_password:
+                try:
+                    await self._access.credentials.accepted(profile.url)
+                except StorageError as error:
+                    _log.error("the former password is not forgotten: %s", error)
+
+    async def _serve_with_pings(self, websocket: ClientConnection, profile: NetworkProfile) -> None:
         async with asyncio.TaskGroup() as group:
-            pings = group.create_task(self._ping(websocket), name="websocket-ping")
+            pings = group.create_task(self._ping(websocket, profile), name="websocket-ping")
             try:
                 await self._serve(websocket)
             finally:
                 pings.cancel()
 
-    async def _ping(self, websocket: ClientConnection) -> None:
+    async def _ping(self, websocket: ClientConnection, profile: NetworkProfile) -> None:
         """Find out that a link is half open (part 4 §5.2, WebSocketPingInterval)."""
         changed = Pulse()
         forget = self._settings.watch(lambda name: changed.fire() if name == "web_socket_ping_interval_s" else None)
         try:
-            await self._ping_until_dead(websocket, changed)
+            await self._ping_until_dead(websocket, profile, changed)
         finally:
             forget()
 
-    async def _ping_until_dead(self, websocket: ClientConnection, changed: Pulse) -> None:
+    async def _ping_until_dead(self, websocket: ClientConnection, profile: NetworkProfile, changed: Pulse) -> None:
         while True:
             seen, interval_s = changed.count, self._settings.web_socket_ping_interval_s
             if interval_s == 0:
@@ -299,6 +315,7 @@ class Connection:
                 with self._clock.wire(_DIAL_WIRE_S):
                     async with self._clock.timeout(_PONG_S):
                         await (await websocket.ping())
+                await self._prove(profile)
             except TimeoutError:
                 self._say("the CSMS does not answer a ping: the link is dead")
                 websocket.transport.abort()

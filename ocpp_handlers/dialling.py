@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.datastructures import HeadersLike
@@ -33,7 +33,7 @@ class CsmsConnection(ClientConnection):
     def data_received(self, data: bytes) -> None:
         """As that of the base class; a Close frame among the data ends the wait of whoever reads."""
         super().data_received(data)
-        if self._reading is not None and self._close_received:
+        if self._reading is not None and self._close_received and not self._reading.expired():
             self._reading.reschedule(self.loop.time())
 
     async def recv(  # pyright: ignore[reportIncompatibleMethodOverride]  # without the overloads: nobody sets `decode`
@@ -59,13 +59,14 @@ class CsmsConnection(ClientConnection):
         return self.protocol.close_rcvd is not None
 
 
-def csms_connection(on_request: Callable[[], None]) -> type[CsmsConnection]:
-    """The class of a connection that calls `on_request` when the HTTP request, with the password, goes out.
+def csms_connection(on_request: Callable[[], None], on_message: Callable[[], Awaitable[None]]) -> type[CsmsConnection]:
+    """The class of a connection that reports how far it has come.
 
-    TCP and TLS are up by then.
+    It calls `on_request` when the HTTP request, with the password, goes out (TCP and TLS are up by then), and
+    `on_message` before it hands out a message.
     """
 
-    class RequestingConnection(CsmsConnection):
+    class ReportingConnection(CsmsConnection):
         """As its base class."""
 
         async def handshake(
@@ -75,4 +76,10 @@ def csms_connection(on_request: Callable[[], None]) -> type[CsmsConnection]:
             on_request()
             await super().handshake(additional_headers, user_agent_header)
 
-    return RequestingConnection
+        async def recv(self, decode: bool | None = None) -> Data:
+            """As that of the base class."""
+            data = await super().recv(decode)
+            await on_message()
+            return data
+
+    return ReportingConnection

@@ -23,8 +23,8 @@ _MOST_AT_ONCE: Final = 64
 _PAUSE_S: Final = 1.0
 """while the kernel has no descriptor or no memory for another connection"""
 _LOG_EVERY_S: Final = 60.0
-_CLOSE_S: Final = 5.0
-"""for the peer's answer to the end of TLS"""
+_CLOSE_S: Final = 600.0
+"""for the end of TLS, an answer before it included; the protocol closes earlier if its peer reads nothing"""
 
 
 class Acceptor:

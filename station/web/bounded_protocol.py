@@ -13,6 +13,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from station.web.connection_limits import LARGEST_BODY
+from station.web.delivered import delivered
 
 if TYPE_CHECKING:
     import uvicorn
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from station.web.open_connections import ConnectionPlace
 
 
+_LEAST_READ: Final = 4096
+"""bytes of an answer that a slow peer reads within `stalled_s`; who reads as much may go on, however long it takes"""
 _MOST_PIPELINED: Final = 16 * 1024
 """bytes of further requests that wait for the answer to the present one, which may be a stream without end"""
 
@@ -48,6 +51,8 @@ class BoundedProtocol(H11Protocol):
         self._place = place
         self._deadline: asyncio.TimerHandle | None = None
         self._watched: tuple[_Step, int] | None = None
+        self._acknowledged = 0
+        """bytes that the peer had received when the present step began"""
         self._received = 0
         """bytes since the last answer was complete"""
         self._is_new = True
@@ -107,9 +112,15 @@ class BoundedProtocol(H11Protocol):
         self._watch()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is not HTTP."""
+        """Answer what is not HTTP; the rest of a request that is answered already has no answer of its own."""
         self._place.refused("it sends no valid HTTP")
-        super().send_400_response(msg)
+        if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Do nothing: uvicorn would close an idle connection although its last answer is still on its way."""
 
     def _watch(self) -> None:
         """Set the deadline of the present step; one that runs for the same step goes on running."""
@@ -120,7 +131,12 @@ class BoundedProtocol(H11Protocol):
         self._stop_watching()
         if step is not None:
             self._watched = watched
-            self._deadline = self.loop.call_later(self._seconds[step], self._overdue, step)
+            self._begin(step)
+
+    def _begin(self, step: _Step) -> None:
+        """Set the deadline of a step."""
+        self._acknowledged = delivered(self.transport).acknowledged
+        self._deadline = self.loop.call_later(self._seconds[step], self._overdue, step)
 
     def _stop_watching(self) -> None:
         if self._deadline is not None:
@@ -142,10 +158,28 @@ class BoundedProtocol(H11Protocol):
         return _Step.HEAD if self.conn.trailing_data[0] else _Step.IDLE
 
     def _overdue(self, step: _Step) -> None:
-        self._abort(step.value, logged=step is not _Step.IDLE)
+        """Close the connection, unless the peer is slow but at work, or it is the station that is slow."""
+        if step is _Step.BODY and self.flow.read_paused:
+            self._begin(step)
+        elif step in {_Step.READ, _Step.CLOSE, _Step.IDLE}:
+            self._overdue_reader(step)
+        else:
+            self._abort(step.value)
 
-    def _abort(self, reason: str, *, logged: bool = True) -> None:
-        if logged:
-            self._place.refused(reason)
+    def _overdue_reader(self, step: _Step) -> None:
+        now = delivered(self.transport)
+        if step is _Step.IDLE and now.pending:  # its last answer is still on its way
+            self._begin(_Step.READ)
+        elif step is not _Step.IDLE and now.acknowledged - self._acknowledged >= _LEAST_READ:
+            self._begin(step)
+        elif self._step() is _Step.IDLE and not now.pending:
+            self._stop_watching()
+            super().timeout_keep_alive_handler()
+            self._watch()
+        else:
+            self._abort(step.value if step is not _Step.IDLE else _Step.READ.value)
+
+    def _abort(self, reason: str) -> None:
+        self._place.refused(reason)
         self._stop_watching()
         self.transport.abort()

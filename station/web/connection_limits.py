@@ -31,6 +31,8 @@ class ConnectionLimits:
     """connections of one other machine"""
     unfinished_bytes: int = 8 * LARGEST_BODY
     """bytes received for requests that are not answered yet, of all other machines together; as many of this one"""
+    unfinished_bytes_per_source: int = 3 * LARGEST_BODY
+    """the same of one other machine"""
     first_byte_s: float = 10.0
     """from the connection to the first byte of its first request; as long for a TLS handshake"""
     head_s: float = 10.0
@@ -41,6 +43,11 @@ class ConnectionLimits:
     """between an answer and the next request"""
     stalled_s: float = 60.0
     """until a peer that does not read its answer must have made room for more"""
+
+    @property
+    def per_network(self) -> int:
+        """Connections of one IPv6 network of 64 bits: one machine may have any number of addresses in it."""
+        return max(self.from_network * 2 // 3, 1)
 
 
 def connection_limits(*, tls: bool) -> ConnectionLimits:

@@ -8,31 +8,43 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from metering.frozen import frozen
+
 if TYPE_CHECKING:
     from station.web.connection_limits import ConnectionLimits
 
 _log = logging.getLogger(__name__)
 
-_LOOPBACK: Final = ("127.0.0.1", "::1")
-"""the addresses by which programs of this machine reach the station"""
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 _A_MINUTE_S: Final = 60.0
 _MOST_SOURCES_LOGGED: Final = 20
 """in a minute"""
 
 
+@frozen
+class _Group:
+    """Peers who share connections and memory."""
+
+    name: str
+    most_connections: int
+    most_bytes: int
+    full: str
+    """why none of them gets another connection"""
+
+
 class ConnectionPlace:
     """The place of one open connection; give it back with `release`."""
 
-    def __init__(self, connections: OpenConnections, source: str) -> None:
-        self.source = source
-        """address of the peer"""
+    def __init__(self, connections: OpenConnections, source: str, groups: tuple[_Group, ...]) -> None:
         self._connections = connections
+        self._source = source
+        self._groups = groups
         self._bytes = 0
         self._released = False
 
     def hold(self, size: int) -> bool:
         """Set how many bytes of an unanswered request this connection keeps in memory. False: there is no room."""
-        if not self._connections.add_bytes(self.source, size - self._bytes):
+        if not self._connections.add_bytes(self._groups, size - self._bytes):
             return False
         self._bytes = size
         return True
@@ -42,11 +54,11 @@ class ConnectionPlace:
         if not self._released:
             self._released = True
             self.hold(0)
-            self._connections.remove(self.source)
+            self._connections.remove(self._groups)
 
     def refused(self, reason: str) -> None:
         """Log why this connection is closed."""
-        self._connections.log.refused(self.source, reason)
+        self._connections.log.refused(self._source, reason)
 
 
 class OpenConnections:
@@ -54,46 +66,54 @@ class OpenConnections:
 
     def __init__(self, limits: ConnectionLimits, now_s: Callable[[], float]) -> None:
         self._limits = limits
-        self._by_source: Counter[str] = Counter()
-        self._bytes = {True: 0, False: 0}
-        """of this machine, and of all others"""
+        self._open: Counter[str] = Counter()
+        self._bytes: Counter[str] = Counter()
+        """of each group by its name; a group that has none is not kept"""
         self.log = RefusalLog(now_s)
 
     def admit(self, address: str) -> ConnectionPlace | None:
         """A place for a connection from this IP address, or None (and a log line) if there is none."""
         source = normalized(address)
-        if (reason := self._full(source)) is not None:
-            self.log.refused(source, reason)
+        groups = self._groups(source)
+        full = next((group.full for group in groups if self._open[group.name] >= group.most_connections), None)
+        if full is not None:
+            self.log.refused(source, full)
             return None
-        self._by_source[source] += 1
-        return ConnectionPlace(self, source)
+        _add(self._open, groups, 1)
+        return ConnectionPlace(self, source, groups)
 
-    def _full(self, source: str) -> str | None:
-        loopback = sum(self._by_source[one] for one in _LOOPBACK)
-        if source in _LOOPBACK:
-            return "too many connections of this machine" if loopback >= self._limits.from_loopback else None
-        if self._by_source[source] >= self._limits.per_source:
-            return "too many connections of one machine"
-        if self._by_source.total() - loopback >= self._limits.from_network:
-            return "too many connections"
-        return None
+    def _groups(self, source: str) -> tuple[_Group, ...]:
+        """This machine; or one other machine, its IPv6 network, and all other machines together."""
+        limits = self._limits
+        if is_loopback(source):
+            full = "too many connections of this machine"
+            return (_Group("this machine", limits.from_loopback, limits.unfinished_bytes, full),)
+        one = _Group(
+            source, limits.per_source, limits.unfinished_bytes_per_source, "too many connections of one machine"
+        )
+        everybody = _Group("all others", limits.from_network, limits.unfinished_bytes, "too many connections")
+        if (network := network_of(source)) == source:
+            return (one, everybody)
+        most_bytes = 2 * limits.unfinished_bytes_per_source
+        return (one, _Group(network, limits.per_network, most_bytes, "too many connections of one network"), everybody)
 
-    def remove(self, source: str) -> None:
+    def remove(self, groups: tuple[_Group, ...]) -> None:
         """A connection has ended."""
-        self._by_source[source] -= 1
-        if self._by_source[source] <= 0:
-            del self._by_source[source]
+        _add(self._open, groups, -1)
 
-    def add_bytes(self, source: str, size: int) -> bool:
-        """Count bytes of unanswered requests; negative: they are gone. False: there is no room for so many.
-
-        This machine has as much room of its own as all others have together.
-        """
-        is_loopback = source in _LOOPBACK
-        if size > 0 and self._bytes[is_loopback] + size > self._limits.unfinished_bytes:
+    def add_bytes(self, groups: tuple[_Group, ...], size: int) -> bool:
+        """Count bytes of unanswered requests; negative: they are gone. False: there is no room for so many."""
+        if size > 0 and any(self._bytes[group.name] + size > group.most_bytes for group in groups):
             return False
-        self._bytes[is_loopback] += size
+        _add(self._bytes, groups, size)
         return True
+
+
+def _add(counter: Counter[str], groups: tuple[_Group, ...], number: int) -> None:
+    for group in groups:
+        counter[group.name] += number
+        if counter[group.name] <= 0:
+            del counter[group.name]
 
 
 class RefusalLog:
@@ -122,3 +142,16 @@ def normalized(address: str) -> str:
     bare = ipaddress.ip_address(address.partition("%")[0])
     mapped = bare.ipv4_mapped if isinstance(bare, ipaddress.IPv6Address) else None
     return str(mapped or bare)
+
+
+def is_loopback(source: str) -> bool:
+    """Whether a normalized address is one by which programs of this machine reach the station."""
+    return source in _LOOPBACK
+
+
+def network_of(source: str) -> str:
+    """The network of 64 bits of a normalized IPv6 address; an IPv4 address as it is."""
+    address = ipaddress.ip_address(source)
+    if isinstance(address, ipaddress.IPv4Address):
+        return source
+    return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))

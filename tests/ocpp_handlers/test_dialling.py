@@ -21,6 +21,10 @@ def _ignore() -> None:
     pass
 
 
+async def _ignore_message() -> None:
+    pass
+
+
 @contextlib.asynccontextmanager
 async def connected(
     on_request: Callable[[], None] = _ignore,
@@ -33,7 +37,7 @@ async def connected(
         served.put_nowait(connection)
         await connection.wait_closed()
 
-    factory = csms_connection(on_request)
+    factory = csms_connection(on_request, _ignore_message)
     async with serve(handler, "127.0.0.1", 0) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         client = await dial(f"ws://127.0.0.1:{port}/", create_connection=factory, close_timeout=0.1, proxy=None)
@@ -55,6 +59,18 @@ async def test_who_waits_for_a_message_is_told_of_the_close_frame_at_once() -> N
         assert not client.transport.is_closing(), "TCP stands"
         await client.close()
         assert client.transport.is_closing(), "and ends after the time for that"
+
+
+async def test_what_follows_the_close_frame_changes_nothing() -> None:
+    """It may come while whoever reads is being told."""
+    async with connected() as (client, _), asyncio.timeout(30):
+        reading = asyncio.create_task(client.recv())
+        await asyncio.sleep(0)
+        for _ in range(4):
+            client.data_received(CLOSE)
+            await asyncio.sleep(0)
+        with pytest.raises(ConnectionClosed, match="received 1000"):
+            await reading
 
 
 async def test_messages_that_came_with_the_close_frame_are_read_first() -> None:
@@ -95,7 +111,7 @@ async def test_the_request_is_told_of_when_tcp_is_up_and_not_before() -> None:
 
     async with connected(note):
         assert len(requests) == 1
-    factory = csms_connection(note)
+    factory = csms_connection(note, _ignore_message)
     server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     server.close()
@@ -111,7 +127,7 @@ async def test_a_request_that_is_refused_was_one() -> None:
     def note() -> None:
         requests.append(None)
 
-    factory = csms_connection(note)
+    factory = csms_connection(note, _ignore_message)
     async with serve(_never, "127.0.0.1", 0, process_request=lambda here, _: here.respond(401, "no")) as server:
         port = next(iter(server.sockets)).getsockname()[1]
         with pytest.raises(InvalidStatus):

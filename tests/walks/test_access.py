@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import datetime, timedelta
@@ -368,6 +369,24 @@ async def test_listeners_who_are_not_signed_in_leave_room_for_the_others(tmp_pat
         assert await listen(driver) == 200
 
 
+async def test_one_machine_does_not_take_the_places_of_all_listeners_who_are_not_signed_in(tmp_path: Path) -> None:
+    async with walking(tmp_path) as walk, contextlib.AsyncExitStack() as streams:
+        await walk.accepted()
+
+        async def listen(source: str) -> int:
+            transport = httpx.AsyncHTTPTransport(local_address=source)
+            address = f"http://127.0.0.1:{walk.application.web.port}"
+            client = httpx.AsyncClient(base_url=address, transport=transport, timeout=PATIENCE_S)
+            await streams.enter_async_context(client)
+            return (await streams.enter_async_context(client.stream("GET", "/api/events"))).status_code
+
+        assert [await listen("127.0.0.2") for _ in range(6)] == [200] * 4 + [503] * 2
+        assert [await listen("127.0.0.3") for _ in range(2)] == [200] * 2
+        await streams.aclose()
+        while await listen("127.0.0.2") == 503:  # noqa: ASYNC110 - the other end tells nobody
+            await asyncio.sleep(0.01)
+
+
 async def test_of_listeners_who_come_at_the_same_moment_no_more_are_admitted(tmp_path: Path) -> None:
     """Each has its place before anything is waited for."""
     async with walking(tmp_path) as walk:
@@ -388,6 +407,19 @@ async def test_of_listeners_who_come_at_the_same_moment_no_more_are_admitted(tmp
 async def _listens(client: httpx.AsyncClient) -> int:
     async with client.stream("GET", "/api/events") as stream:
         return stream.status_code
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="there is no IPv6")
+@pytest.mark.parametrize("address", ["127.0.0.1", "[::1]"])
+async def test_a_page_that_listens_by_both_protocols_knows_this_machine_by_each(tmp_path: Path, address: str) -> None:
+    """IPv4 comes through an IPv6 socket as ::ffff:127.0.0.1."""
+    async with walking(tmp_path, http={"port": 0, "host": "::"}) as walk:
+        await walk.accepted()
+        await give_password(walk, Role.SERVICE)
+        here = f"http://{address}:{walk.application.web.port}"
+        async with httpx.AsyncClient(base_url=here, timeout=PATIENCE_S, trust_env=False) as client:
+            assert (await client.get("/metrics")).status_code == 200
+            assert (await client.get("/metrics", headers=AWAY)).status_code == 401
 
 
 async def test_where_the_machine_itself_is_not_trusted_it_signs_in_like_anybody(tmp_path: Path) -> None:

@@ -54,10 +54,19 @@ class Page:
         self._context = context
         self._writers: list[asyncio.StreamWriter] = []
 
-    async def connect(self, source: str = "127.0.0.1", *, encrypted: bool = True) -> Peer:
+    async def connect(
+        self, source: str = "127.0.0.1", *, encrypted: bool = True, receive_buffer: int | None = None
+    ) -> Peer:
         """A peer with this address; over TLS where the page is."""
         context = self._context if encrypted else None
-        peer = await asyncio.open_connection("127.0.0.1", self.port, local_addr=(source, 0), ssl=context)
+        wire = socket.socket()
+        if receive_buffer is not None:
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        wire.bind((source, 0))
+        wire.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(wire, ("127.0.0.1", self.port))
+        name = "127.0.0.1" if context is not None else None
+        peer = await asyncio.open_connection(sock=wire, ssl=context, server_hostname=name)
         self._writers.append(peer[1])
         return peer
 
@@ -169,6 +178,57 @@ async def test_a_tls_handshake_has_a_deadline(tmp_path: Path, caplog: pytest.Log
     assert caplog.text.count("no TLS handshake") == 1
 
 
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+@pytest.mark.parametrize("request_", [GET, GET.replace(b"Host", b"Connection: close\r\nHost")], ids=["kept", "closed"])
+async def test_a_peer_that_reads_slowly_gets_all_of_a_large_answer(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, tls: bool, request_: bytes
+) -> None:
+    """A phone far from the access point: no deadline counts while it reads on."""
+    size, limits = 6_000_000, replace(MANY, idle_s=0.3, stalled_s=1.0)
+
+    async def large(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse(" " * size)(scope, receive, send)
+
+    async with serving(tmp_path, limits, tls=tls, build=large) as page:
+        reader, writer = await page.connect(receive_buffer=16_384)
+        writer.write(request_)
+        got = 0
+        while data := await reader.read(50_000):
+            got += len(data)
+            await asyncio.sleep(len(data) / 2_000_000)
+    assert got > size, "and when it has all, the connection ends as an idle one does"
+    assert "is closed" not in caplog.text
+
+
+async def test_a_station_that_takes_a_body_slowly_waits_for_its_peer_all_the_same(tmp_path: Path) -> None:
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(1.0)  # a flash chip, say
+        await application(scope, receive, send)
+
+    async with serving(tmp_path, replace(MANY, body_s=0.3), build=slow) as page:
+        reader, writer = await page.connect()
+        writer.write(POST % 20_000_000 + b"x" * 20_000_000)
+        assert b"20000000" in await reader.read(1000)
+
+
+@pytest.mark.parametrize("end", [b"", b"Connection: close\r\n"])
+async def test_what_is_no_http_behind_an_answered_request_writes_no_traceback(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, end: bytes
+) -> None:
+    """Anybody could fill the log with them."""
+    chunked = b"POST /refused HTTP/1.1\r\nHost: a\r\n" + end + b"Transfer-Encoding: chunked\r\n\r\n"
+    async with serving(tmp_path, PATIENT) as page:
+        for _ in range(3):
+            reader, writer = await page.connect()
+            writer.write(chunked)
+            assert b"200 OK" in await reader.readuntil(b"no")
+            writer.write(b"no length\r\n")
+            await ended((reader, writer))
+    told = [record for record in caplog.records if record.name != "uvicorn.error"]
+    assert not [record for record in told if record.exc_info], "only the refusal is logged"
+    assert len(told) <= 2
+
+
 async def test_a_long_body_that_comes_at_a_good_pace_may_take_longer(tmp_path: Path) -> None:
     limits = replace(MANY, body_s=2.0)
     async with serving(tmp_path, limits) as page:
@@ -240,6 +300,24 @@ async def test_unfinished_requests_share_a_bounded_memory(tmp_path: Path, caplog
         assert b"250000" in await fourth[0].read(1000), "what is answered needs no memory any more"
 
 
+async def test_one_machine_does_not_take_the_memory_of_all_others(tmp_path: Path) -> None:
+    limits = replace(PATIENT, unfinished_bytes=400_000, unfinished_bytes_per_source=150_000)
+    async with serving(tmp_path, limits) as page:
+        first = await page.connect("127.0.0.2")
+        first[1].write(POST % 140_000 + b"x" * 130_000)
+        second = await page.connect("127.0.0.2")
+        second[1].write(POST % 140_000 + b"x" * 130_000)
+        done, waiting = await asyncio.wait(
+            {asyncio.create_task(ended(peer)) for peer in (first, second)}, return_when=asyncio.FIRST_COMPLETED
+        )
+        assert (len(done), len(waiting)) == (1, 1)
+        other = await page.connect("127.0.0.3")
+        other[1].write(POST % 140_000 + b"x" * 140_000)
+        assert b"140000" in await other[0].read(1000)
+        for task in waiting:
+            task.cancel()
+
+
 async def test_nobody_piles_requests_up_behind_an_answer_that_does_not_end(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -307,6 +385,19 @@ def test_an_address_of_this_link_is_one_machine_whatever_its_scope() -> None:
     place.release()
     assert connections.admit("fe80::1") is not None
     assert connections.admit("fe80::1") is None
+
+
+def test_one_machine_with_many_addresses_of_its_network_leaves_places_for_others() -> None:
+    connections = OpenConnections(ConnectionLimits(from_network=6, from_loopback=1, per_source=2), lambda: 0.0)
+    places = [connections.admit(f"2001:db8::{number}") for number in range(1, 7)]
+    assert [place is not None for place in places] == [True] * 4 + [False] * 2
+    assert connections.admit("2001:db8:0:1::1") is not None, "of another network"
+    assert connections.admit("192.0.2.1") is not None
+    assert connections.admit("192.0.2.2") is None, "six are from elsewhere"
+    for place in places[:4]:
+        assert place is not None
+        place.release()
+    assert connections.admit("2001:db8::6") is not None
 
 
 @pytest.mark.parametrize(("descriptors", "total"), [(256, 32), (512, 128), (1024, 128), (8192, 128), (100, 8)])

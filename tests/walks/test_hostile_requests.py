@@ -72,15 +72,20 @@ async def test_no_other_spelling_of_a_path_gets_past_the_table_either(tmp_path: 
         assert walk.life.access.accounts.has_password(Role.OWNER)
 
 
-async def test_a_request_with_two_lengths_is_refused_and_the_connection_is_closed(tmp_path: Path) -> None:
-    """RFC 9112 6.1: what follows might be a request that somebody smuggles past a proxy."""
+@pytest.mark.parametrize(
+    "others", [b"Host: station", b"Host: www.example.com", b"Host: station\r\nUser-Agent: borne-file-transfer"]
+)
+async def test_a_request_with_two_lengths_is_refused_and_the_connection_is_closed(
+    tmp_path: Path, others: bytes
+) -> None:
+    """RFC 9112 6.1: what follows might be a request that somebody smuggles past a proxy. Whatever else is wrong."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
         smuggled = b"0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: station\r\n\r\n"
         lengths = (b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n")
         for headers in (b"".join(lengths), b"".join(reversed(lengths))):
             reader, writer = await asyncio.open_connection("127.0.0.1", walk.application.web.port)
-            writer.write(b"POST /api/session HTTP/1.1\r\nHost: station\r\n" + headers + b"\r\n" + smuggled)
+            writer.write(b"POST /api/session HTTP/1.1\r\n" + others + b"\r\n" + headers + b"\r\n" + smuggled)
             async with asyncio.timeout(20):
                 told = await reader.read()
             assert told.startswith(b"HTTP/1.1 400 ")
@@ -88,6 +93,18 @@ async def test_a_request_with_two_lengths_is_refused_and_the_connection_is_close
             assert told.count(b"HTTP/1.1") == 1
             writer.close()
             await writer.wait_closed()
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "http://\xe4\x84\x80", "null", "[", ""])
+async def test_an_origin_that_is_none_is_one_of_another_page(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, origin: str
+) -> None:
+    """And writes no traceback into the log, which anybody could fill that way."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        await walk.life.access.accounts.change(Role.OWNER, "correct horse battery")
+        assert (await answer(walk, "POST", "/api/session", "Host: station", f"Origin: {origin}"))[0] == 403
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 @given(st.text(string.printable, max_size=30))

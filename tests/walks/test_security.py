@@ -250,6 +250,40 @@ async def test_a_csms_that_never_heard_of_the_new_password_still_gets_the_old_on
             assert "FailedToAuthenticateAtCsms" in await logged(walk)
 
 
+async def test_a_csms_that_opens_the_link_and_then_closes_it_for_the_password_is_not_locked_out(tmp_path: Path) -> None:
+    """It has accepted a password with its first message, not with the handshake."""
+
+    @dataclass
+    class Late(Doorkeeper):
+        """Looks at the password after the handshake."""
+
+        def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
+            wanted, self.password = self.password, None
+            answer = super()._greet(connection, request)
+            self.password = wanted
+            return answer
+
+        async def _serve(self, websocket: ServerConnection) -> None:
+            if self.came_with[-1] != self.password:
+                self.connections += 1
+                await websocket.close(1008, "who are you")
+                return
+            await super()._serve(websocket)
+
+    csms = Late(password=PASSWORD)
+    async with running_csms(csms):
+        config = configuration(tmp_path, csms.url, csms={"password": PASSWORD}, variable=EXACT)
+        async with powered(config, csms) as walk:
+            await walk.accepted()
+            await walk.set_variable("SecurityCtrlr", "BasicAuthPassword", NEW_PASSWORD)
+            await walk.until(lambda: len(csms.came_with) == 3, within_s=60)
+            assert csms.came_with == [PASSWORD, NEW_PASSWORD, PASSWORD]
+            await walk.until(lambda: csms.connected and walk.stack.connected)
+            csms.password = NEW_PASSWORD
+            csms.drop()
+            await walk.until(lambda: csms.came_with[-1] == NEW_PASSWORD and walk.stack.connected, within_s=60)
+
+
 @pytest.mark.parametrize(("minimum_s", "wait_s"), [(1, 2.0), (7, 7.0)])
 async def test_after_a_close_of_its_own_the_station_waits_for_the_csms_to_store_what_is_new(
     tmp_path: Path, minimum_s: int, wait_s: float

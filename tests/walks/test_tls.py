@@ -291,9 +291,11 @@ async def test_new_and_former_password_take_turns_where_the_csms_ends_the_connec
             csms.password = PASSWORD  # it has never heard that the new one was accepted
             await walk.until(lambda: walk.stack.connected)
             assert csms.came_with[4:] == [new, PASSWORD]
+            await csms.call("TriggerMessage", {"requestedMessage": "Heartbeat"})  # a password that it accepts
             csms.drop()
             await walk.until(lambda: csms.connections == 3 and walk.stack.connected)
             assert csms.came_with[6:] == [PASSWORD]
+            await csms.call("TriggerMessage", {"requestedMessage": "Heartbeat"})
             csms.password = new
             csms.drop()
             await walk.until(lambda: csms.connections == 4 and walk.stack.connected)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +15,7 @@ from station.access.accounts import Role
 from station.records.database import StorageError
 from station.web.door.visitor import Visitor, visitor_of
 from station.web.door.visitor_view import happening_for, may_see
+from station.web.open_connections import is_loopback, network_of
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 _MOST_LISTENERS: Final = 32
 _MOST_STRANGERS: Final = 8
 """of these so many may be listeners who are not signed in: they leave room for the others"""
+_MOST_STRANGERS_PER_SOURCE: Final = 4
+"""of one other machine, or of its IPv6 network; this machine may be a proxy, behind which all visitors are"""
 _SIGN_OF_LIFE_S: Final = 15.0
 """real seconds; a proxy or a phone gives a silent connection up"""
 
@@ -32,40 +36,57 @@ class _ListenerPlaces:
 
     def __init__(self) -> None:
         self._listeners = self._strangers = 0
+        self._strangers_from: Counter[str] = Counter()
 
-    def take(self, role: Role) -> str | None:
+    def take(self, visitor: Visitor) -> str | None:
         """Take a place, or say why there is none."""
-        if role is Role.VISITOR and self._strangers >= _MOST_STRANGERS:
-            return f"{_MOST_STRANGERS} who are not signed in listen already"
-        if self._listeners >= _MOST_LISTENERS:
-            return f"{_MOST_LISTENERS} listen already"
-        self._listeners += 1
-        self._strangers += role is Role.VISITOR
+        if (refusal := self._full(visitor)) is not None:
+            return refusal
+        self._count(visitor, 1)
         return None
 
-    def release(self, role: Role) -> None:
+    def release(self, visitor: Visitor) -> None:
         """Give a place back."""
-        self._listeners -= 1
-        self._strangers -= role is Role.VISITOR
+        self._count(visitor, -1)
+
+    def _full(self, visitor: Visitor) -> str | None:
+        if visitor.role is Role.VISITOR:
+            of_source = self._strangers_from[_source(visitor)]
+            if of_source >= _MOST_STRANGERS_PER_SOURCE and not is_loopback(visitor.address):
+                return f"{_MOST_STRANGERS_PER_SOURCE} of your network who are not signed in listen already"
+            if self._strangers >= _MOST_STRANGERS:
+                return f"{_MOST_STRANGERS} who are not signed in listen already"
+        return f"{_MOST_LISTENERS} listen already" if self._listeners >= _MOST_LISTENERS else None
+
+    def _count(self, visitor: Visitor, number: int) -> None:
+        self._listeners += number
+        if visitor.role is Role.VISITOR:
+            self._strangers += number
+            self._strangers_from[_source(visitor)] += number
+            self._strangers_from = +self._strangers_from  # without those that have none
+
+
+def _source(visitor: Visitor) -> str:
+    return network_of(visitor.address) if visitor.address else ""
 
 
 class _EventStream(StreamingResponse):
     """The response to a listener: it holds a place from before its first byte to its end, however it ends."""
 
-    def __init__(self, events: AsyncGenerator[str], places: _ListenerPlaces, role: Role) -> None:
+    def __init__(self, events: AsyncGenerator[str], places: _ListenerPlaces, visitor: Visitor) -> None:
         super().__init__(events, media_type="text/event-stream")
         self._places = places
-        self._role = role
+        self._visitor = visitor
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send events until the listener goes or may not listen any more; 503 if there is no place."""
-        if (refusal := self._places.take(self._role)) is not None:
+        if (refusal := self._places.take(self._visitor)) is not None:
             await JSONResponse({"detail": refusal}, 503)(scope, receive, send)
             return
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._places.release(self._role)
+            self._places.release(self._visitor)
 
 
 def event_routes(api: FastAPI, host: Host) -> None:
@@ -75,7 +96,7 @@ def event_routes(api: FastAPI, host: Host) -> None:
     @api.get("/api/events")
     async def events(request: Request) -> StreamingResponse:  # the decorator registers it
         visitor = visitor_of(request)
-        return _EventStream(_events(visitor, host), places, visitor.role)
+        return _EventStream(_events(visitor, host), places, visitor)
 
 
 async def _events(visitor: Visitor, host: Host) -> AsyncGenerator[str]:

@@ -87,13 +87,15 @@ class Gate:
 
     def _stranger(self, request: Request, path: str, visitor: Visitor) -> Response | None:
         """Requests that are not meant for us, or too large to be."""
+        has_encoding = "transfer-encoding" in request.headers
+        if has_encoding and "content-length" in request.headers:
+            # RFC 9112 6.1: it may be an attempt to smuggle a request, whatever else is wrong with it
+            return _no(400, "Content-Length and Transfer-Encoding exclude each other", {"Connection": "close"})
         if not is_own_name(host_name(request), self._names):
             return _no(421, "this station does not have that name; http.names lists those that it has")
         if request.headers.get("user-agent", "").startswith(USER_AGENT):
             return _no(403, "this is no place for files")  # a file transfer that the CSMS aims at us
-        if "transfer-encoding" in request.headers:
-            if "content-length" in request.headers:  # RFC 9112 6.1: it may be an attempt to smuggle a request
-                return _no(400, "Content-Length and Transfer-Encoding exclude each other", {"Connection": "close"})
+        if has_encoding:
             return _no(411, "the length of the body must be told")
         length = request.headers.get("content-length", "0")
         measured = (request.method, path) == _MEASURES_ITSELF
@@ -119,13 +121,21 @@ def _unasked(request: Request, visitor: Visitor) -> Response | None:
     if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         return _no(403, "changes are not taken from other pages")
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != request.headers.get("host", "").lower():
+    if origin is not None and _authority(origin) != request.headers.get("host", "").lower():
         return _no(403, "changes are not taken from other pages")
     if visitor.by_cookie and visitor.session is not None:
         shown = request.headers.get(CSRF_HEADER, "")
         if not _same(shown, visitor.session.csrf):
             return _no(403, f"the header {CSRF_HEADER} is missing or wrong; GET /api/session tells it")
     return None
+
+
+def _authority(origin: str) -> str | None:
+    """The host and port of an origin as a Host header has them; None if it is no origin."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _refusal(request: Request, visitor: Visitor, rule: Rule, access: Access) -> Response:

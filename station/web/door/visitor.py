@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection, Request
 
 from metering.frozen import frozen
 from station.access.accounts import Role
+from station.web.open_connections import is_loopback, normalized
 
 if TYPE_CHECKING:
     from station.access.access import Access
@@ -99,7 +100,7 @@ def is_own_name(name: str, names: tuple[str, ...]) -> bool:
 
 
 def _recognized(request: HTTPConnection, access: Access | None, *, trusts_loopback: bool) -> Visitor:
-    address = request.client.host if request.client is not None else ""
+    address = normalized(request.client.host) if request.client is not None else ""
     if access is not None:
         kind, _, secret = request.headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer" and secret:
@@ -119,7 +120,4 @@ def _recognized(request: HTTPConnection, access: Access | None, *, trusts_loopba
 def _is_local(request: HTTPConnection, address: str) -> bool:
     """Whether it comes from this machine itself, and not through a proxy on it."""
     forwarded = any(name in request.headers for name in _FORWARDED)
-    return address in _LOOPBACK and not forwarded and host_name(request) in _LOOPBACK_NAMES
-
-
-_LOOPBACK = frozenset({"127.0.0.1", "::1"})
+    return is_loopback(address) and not forwarded and host_name(request) in _LOOPBACK_NAMES
