@@ -129,6 +129,21 @@ async def test_what_is_over_is_replaced_at_its_place_in_the_stack_when_the_new_o
         assert await database.rows("SELECT id FROM charging_profiles ORDER BY id") == [(9,), (NEW.id,)]
 
 
+async def test_what_gives_way_and_what_takes_its_place_are_on_disk_together(tmp_path: Path) -> None:
+    """After a power cut between the two the old one, which limits nothing, would take the place of the new one."""
+    old = replace(of_day(7), id=NEW.id + 1)
+    async with opened(tmp_path) as (profiles, database):
+        await profiles.install(old)
+        await database.rows(
+            "CREATE TRIGGER spoilt BEFORE DELETE ON charging_profiles BEGIN SELECT RAISE(ABORT, 'spoilt'); END"
+        )
+        with pytest.raises(StorageError):
+            await profiles.install(NEW)
+        assert profiles.store.all() == (old,)
+        await profiles.flush()
+    assert await after_restart(tmp_path) == {old}
+
+
 async def test_where_all_places_are_taken_the_profile_gives_way_whose_validity_ended_first(tmp_path: Path) -> None:
     """K01.FR.10: one without validTo stays until it is replaced, however long its schedule has been over."""
     async with opened(tmp_path) as (profiles, database):
