@@ -179,7 +179,10 @@ class Profiles:
         if self._database is None:
             return
         row = (profile.id, _profiles().dump_json(profile).decode())
-        await self._database.write_together((_DELETE, [(identity,) for identity in replaced]), (_UPSERT, [row]))
+        if replaced:
+            await self._database.write_together((_DELETE, [(identity,) for identity in replaced]), (_UPSERT, [row]))
+        else:
+            await self._database.write(_UPSERT, row)
 
     def _install(self, profile: ChargingProfile) -> None:
         before = {installed.id for installed in self.store.all()}
