@@ -108,13 +108,17 @@ class ChargingProfile:
     custom_data: str | None = None
     """as in Period"""
 
+    from_arrival: bool = False
+    """its schedule begins at its arrival, which is past, also if the clock was set back since"""
+
     def overlaps(self, other: ChargingProfile) -> bool:
         """Whether both are valid at some moment (K01.FR.06)."""
         return _before(self.valid_from, other.valid_to) and _before(other.valid_from, self.valid_to)
 
     def as_absolute(self, now: datetime) -> ChargingProfile:
-        """The same limits, with their schedule counted from `now`."""
-        return replace(self, kind=Kind.ABSOLUTE, schedule=replace(self.schedule, starts_at=now))
+        """The same limits, with their schedule counted from `now`, when the profile arrives."""
+        schedule = replace(self.schedule, starts_at=now)
+        return replace(self, kind=Kind.ABSOLUTE, schedule=schedule, from_arrival=True)
 
     def is_over(self, now: datetime) -> bool:
         """Whether it will never limit anything again."""

@@ -167,13 +167,25 @@ def _is_valid(profile: ChargingProfile, now: datetime) -> bool:
 
 def _start(profile: ChargingProfile, charge: Charge, now: datetime) -> datetime | None:
     """The moment that the schedule counts from; None when there is none yet."""
-    if profile.kind is Kind.RELATIVE:
-        return charge.started_at
-    first = profile.schedule.starts_at
-    if first is None or profile.kind is Kind.ABSOLUTE or profile.recurrency is None or now < first:
+    first = _first_start(profile, charge, now)
+    if (
+        profile.kind is Kind.RELATIVE
+        or first is None
+        or profile.kind is Kind.ABSOLUTE
+        or profile.recurrency is None
+        or now < first
+    ):
         return first
     every = RECURRENCE[profile.recurrency]
     return first + every * ((now - first) // every)
+
+
+def _first_start(profile: ChargingProfile, charge: Charge, now: datetime) -> datetime | None:
+    """When the schedule begins the first time, as far as that is known `now`."""
+    if profile.kind is Kind.RELATIVE:
+        return charge.started_at
+    starts_at = profile.schedule.starts_at
+    return min(starts_at, now) if profile.from_arrival and starts_at is not None else starts_at
 
 
 # Over a span of time
@@ -276,7 +288,7 @@ def _runs(
     profile: ChargingProfile, charge: Charge, begin: datetime, earliest: int, latest: int
 ) -> Iterator[tuple[int, int]]:
     """When the schedule begins, and when it is over or begins anew, as often as it does between two moments."""
-    start = charge.started_at if profile.kind is Kind.RELATIVE else profile.schedule.starts_at
+    start = _first_start(profile, charge, begin)
     if start is None or earliest >= latest:
         return
     origin, duration_s = (start - begin) // _MICROSECOND, profile.schedule.duration_s

@@ -45,6 +45,8 @@ class Tariff:
     """whether the running period is the cheap one of its day"""
     flat: bool = False
     """the contract has one price all day (Linky: BASE), whatever the dry contact does"""
+    has_peaks: bool = False
+    """the contract has peak periods, whether or not one is announced (Linky: EJP)"""
     today: TariffColour | None = None
     tomorrow: TariffColour | None = None
     """None: not announced yet, or no such tariff"""

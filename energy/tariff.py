@@ -36,7 +36,7 @@ class PriceSignal(StrEnum):
     METER_SILENT = "meter-silent"
     """the grid meter has not been heard for a while, or not yet"""
     NOT_TOLD = "not-told"
-    """the grid meter does not tell when energy is cheap"""
+    """the grid meter does not tell when energy is cheap, or at its dearest"""
     FLAT = "flat"
     """the contract has one price all day"""
 
@@ -102,20 +102,28 @@ def cheap_now(mode: TariffMode, tariff: Tariff | None) -> bool | None:
 def price_signal(mode: TariffMode, tariff: Tariff | None, hours: Hours) -> PriceSignal:
     """Whether a mode can wait with what a meter that is heard tells.
 
-    An open contact says that it is not cheap only where it is known to close: seen closed before, or announced.
+    To avoid peaks it needs a contract that has some, or the notice of one. An open contact says that it is not cheap
+    only where it is known to close: seen closed before, or announced.
     """
     if tariff is None:
         return PriceSignal.NOT_TOLD
     if tariff.peak_now:
         return PriceSignal.KNOWN
+    if mode is TariffMode.AVOID_PEAKS and _has_peaks(tariff):
+        return PriceSignal.KNOWN
     if tariff.flat:
         return PriceSignal.FLAT
+    if mode is TariffMode.AVOID_PEAKS:
+        return PriceSignal.NOT_TOLD
     closes = tariff.contact_closed is not None and (
         tariff.contact_closed or hours.seen or hours.begins is not None or _closes_at(tariff) is not None
     )
-    if mode is TariffMode.OFF_PEAK and tariff.off_peak is None and not closes:
-        return PriceSignal.NOT_TOLD
-    return PriceSignal.KNOWN
+    return PriceSignal.KNOWN if tariff.off_peak is not None or closes else PriceSignal.NOT_TOLD
+
+
+def _has_peaks(tariff: Tariff) -> bool:
+    coloured = tariff.today is not None or tariff.tomorrow is not None
+    return coloured or tariff.has_peaks or tariff.peak_announced or bool(tariff.next_peak_day)
 
 
 def judge(

@@ -24,6 +24,8 @@ _CHEAP: Final = re.compile(r"HC|HEURES? +CREUSES?\b")
 _DEAR: Final = re.compile(r"HP|HEURES? +PLEINES?\b")
 _FLAT: Final = re.compile(r"TH\.\.\Z|BASE\b")
 """the only period of a contract without cheap hours, in historique and in standard mode"""
+_PEAKS: Final = re.compile(r"(HN|PM)\.\.\Z|EJP|HEURES? +NORMALES?\b|POINTE\b")
+"""the periods of a contract with peaks: EJP"""
 _CONTACT: Final = {2: False, 3: True}
 """bits 14 and 15 of a step: open, close; else it is left as it is, or as Tempo has it"""
 
@@ -41,6 +43,7 @@ def tariff(groups: Mapping[str, Group]) -> Tariff | None:
         index=_number(groups, "NTARF"),
         off_peak=_off_peak(period or ""),
         flat=_FLAT.match(period or "") is not None,
+        has_peaks=_PEAKS.match(period or "") is not None,
         today=_BY_LETTER[tempo[1]] if tempo is not None else _COLOURS[bits >> 24 & 3],
         tomorrow=_BY_WORD.get(_text(groups, "DEMAIN") or "", _COLOURS[bits >> 26 & 3]),
         peak_now=period == "PM.." or bool(bits >> 30 & 3),

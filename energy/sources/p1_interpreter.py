@@ -121,8 +121,18 @@ def _tariff(reading: P1Reading) -> Tariff | None:
     """The Netherlands count the low tariff as 1, Belgium the day as 1 and the night as 2."""
     if reading.tariff is None:
         return None
-    low = 2 if reading.belgian else 1
-    return Tariff(str(reading.tariff), index=reading.tariff, off_peak=reading.tariff == low)
+    low, high = (2, 1) if reading.belgian else (1, 2)
+    return Tariff(
+        str(reading.tariff),
+        index=reading.tariff,
+        off_peak=reading.tariff == low,
+        flat=_counts_only(high, reading.import_registers_wh) and reading.tariff == high,
+    )
+
+
+def _counts_only(tariff: int, registers_wh: tuple[float, ...]) -> bool:
+    """Whether a meter with two registers has never counted in the other one: its contract has one price."""
+    return len(registers_wh) == 2 and registers_wh[tariff - 1] > 0.0 and sum(registers_wh) == registers_wh[tariff - 1]
 
 
 def _meter_time(reading: P1Reading, received_at: datetime) -> datetime | None:

@@ -146,6 +146,7 @@ def _profile(identity: int, limit: SharedLimit, unit: RateUnit, period: Period, 
         valid_to=limit.until,
         source=_WHO[limit.source],
         grid_critical=True if limit.source is LimitSource.GRID_ORDER else None,
+        from_arrival=True,
     )
 
 

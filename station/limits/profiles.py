@@ -6,7 +6,7 @@ import asyncio
 import logging
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from energy.charging_profile import ChargingProfile, Kind, Purpose, RateUnit
 from energy.profile_store import Criteria, ProfileStore, Refusal
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
+_DELETE: Final = "DELETE FROM charging_profiles WHERE id = ?"
+_UPSERT: Final = (
+    "INSERT INTO charging_profiles (id, payload) VALUES (?, ?)"
+    " ON CONFLICT (id) DO UPDATE SET payload = excluded.payload"
+)
 _TO_COME = "to-come"
 """stands for the id of a transaction that has none yet"""
 
@@ -106,9 +111,11 @@ class Profiles:
         """
         if profile.purpose is not Purpose.TX:  # K01.FR.27
             async with self._saving:
-                await self._save(profile.id, profile)
+                replaced = self.store.giving_way(profile, self._clock.now())
+                # Together: where a power cut left both, the old one could take the place of the new one.
+                await self._write(profile, replaced)
                 self._install(profile)
-                self._unsaved.discard(profile.id)
+                self._unsaved -= {profile.id, *replaced}
         else:
             self._install(profile)
         await self.flush()
@@ -161,16 +168,21 @@ class Profiles:
                     return
 
     async def _save(self, identity: int, profile: ChargingProfile | None) -> None:
+        if profile is None:
+            if self._database is not None:
+                await self._database.write(_DELETE, (identity,))
+        else:
+            await self._write(profile, frozenset())
+
+    async def _write(self, profile: ChargingProfile, replaced: frozenset[int]) -> None:
+        """Save a profile and delete those that it replaces: both, or neither."""
         if self._database is None:
             return
-        if profile is None:
-            await self._database.write("DELETE FROM charging_profiles WHERE id = ?", (identity,))
-            return
-        await self._database.write(
-            "INSERT INTO charging_profiles (id, payload) VALUES (?, ?)"
-            " ON CONFLICT (id) DO UPDATE SET payload = excluded.payload",
-            (identity, _profiles().dump_json(profile).decode()),
-        )
+        row = (profile.id, _profiles().dump_json(profile).decode())
+        if replaced:
+            await self._database.write_together((_DELETE, [(identity,) for identity in replaced]), (_UPSERT, [row]))
+        else:
+            await self._database.write(_UPSERT, row)
 
     def _install(self, profile: ChargingProfile) -> None:
         before = {installed.id for installed in self.store.all()}

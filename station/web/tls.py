@@ -25,6 +25,9 @@ _log = logging.getLogger(__name__)
 _VALID_DAYS = 3650
 _CHECK_EVERY_S: Final = 30.0
 """how often the certificate is compared with the files and the addresses of the machine"""
+_IPV6_TABLE: Final = Path("/proc/net/if_inet6")
+"""address, interface index, prefix length, scope and flags in hexadecimal, name of the interface"""
+_IFA_F_TEMPORARY: Final = 0x01
 _NAMES: Final = "# names: "
 """begins the first line of the certificate that the station makes; to read the names from the certificate itself would
 load a library of 10 MiB at each start"""
@@ -105,8 +108,28 @@ def page_names(host: Host) -> frozenset[str]:
     labels = {configuration.station.identity, configuration.mdns.name or configuration.station.identity}
     local = {f"{host_name(label).lower()}.local" for label in labels}
     names = {name.lower() for name in configuration.http.names if name.isascii()}
-    addresses = {address.partition("%")[0] for address in addresses_of(configuration.http.host)}
+    addresses = {ip.partition("%")[0] for ip in addresses_of(configuration.http.host) if _lasts(ip)}
     return frozenset({*local, *names, *addresses, "localhost", "127.0.0.1", "::1"})
+
+
+def _lasts(address: str) -> bool:
+    """Whether people open the page by an address, and will tomorrow: a certificate that changes has to be trusted anew.
+
+    Privacy addresses change each day (RFC 8981); those of a link come and go with containers, and no URL can name them.
+    """
+    if ":" not in address:
+        return True
+    found = ipaddress.ip_address(address)
+    return not found.is_link_local and found not in _temporary_addresses()
+
+
+def _temporary_addresses() -> frozenset[ipaddress.IPv6Address]:
+    """The privacy addresses of this machine; none where the system does not list them."""
+    try:
+        rows = [line.split() for line in _IPV6_TABLE.read_text(encoding="ascii").splitlines()]
+    except OSError:
+        return frozenset()
+    return frozenset(ipaddress.IPv6Address(int(row[0], 16)) for row in rows if int(row[4], 16) & _IFA_F_TEMPORARY)
 
 
 def _names_in(file: Path) -> frozenset[str]:

@@ -590,9 +590,9 @@ def told(frame: bytes) -> Tariff:
         ([b"PTEC TH.."], Tariff("TH..", flat=True)),
         ([b"PTEC HC.."], Tariff("HC..", off_peak=True)),
         ([b"PTEC HP.."], Tariff("HP..", off_peak=False)),
-        ([b"PTEC HN.."], Tariff("HN..")),
-        ([b"PTEC HN..", b"PEJP 30"], Tariff("HN..", peak_announced=True)),
-        ([b"PTEC PM.."], Tariff("PM..", peak_now=True)),
+        ([b"PTEC HN.."], Tariff("HN..", has_peaks=True)),
+        ([b"PTEC HN..", b"PEJP 30"], Tariff("HN..", has_peaks=True, peak_announced=True)),
+        ([b"PTEC PM.."], Tariff("PM..", has_peaks=True, peak_now=True)),
         (
             [b"PTEC HCJW", b"DEMAIN ROUG"],
             Tariff("HCJW", off_peak=True, today=TariffColour.WHITE, tomorrow=TariffColour.RED),
@@ -608,7 +608,7 @@ def test_the_notice_of_a_peak_ends_with_the_first_long_frame_without_it() -> Non
     interpreter = knowing(historique_with(b"PTEC HN..", b"PEJP 30"))
     short = historique(HouseReading(Phases(31.0, 6.0, 4.0), subscribed_va=18000), short=True)
     (after,) = read_all(interpreter, historique_with(b"PTEC HN.."))
-    assert after.tariff == Tariff("HN..")
+    assert after.tariff == Tariff("HN..", has_peaks=True)
     interpreter = knowing(historique(TRI))
     (between,) = read_all(interpreter, short)
     assert between.tariff == Tariff("TH..", flat=True), "a short frame says nothing of prices"

@@ -250,6 +250,27 @@ def test_belgium_counts_its_tariffs_the_other_way_round_and_tells_the_quarter_ho
     assert (taken.demand_w, taken.month_peak_w, taken.breaker_open) == (52, 3064, False)
 
 
+@pytest.mark.parametrize(
+    ("version", "tariff", "registers_kwh", "flat"),
+    [
+        ("1-3:0.2.8(50)", 2, (0, 812), True),
+        ("1-3:0.2.8(50)", 2, (1, 812), False),
+        ("1-3:0.2.8(50)", 1, (0, 812), False),
+        ("1-3:0.2.8(50)", 2, (0, 0), False),
+        ("0-0:96.1.4(50217)", 1, (812, 0), True),
+        ("0-0:96.1.4(50217)", 1, (812, 1), False),
+    ],
+)
+def test_a_meter_that_has_never_counted_in_its_cheap_tariff_has_one_price(
+    version: str, tariff: int, registers_kwh: tuple[int, int], flat: bool
+) -> None:
+    """Else a vehicle would wait for ever for hours that never come."""
+    registers = [f"1-0:1.8.{number}({kwh:06}.000*kWh)" for number, kwh in enumerate(registers_kwh, start=1)]
+    (taken,) = _samples(built("1-0:1.7.0(01.000*kW)", *registers, f"0-0:96.14.0({tariff:04})", version=version))
+    assert taken.tariff is not None
+    assert taken.tariff.flat is flat
+
+
 @needs_samples
 def test_a_meter_that_tells_totals_only_says_nothing_of_three_phases_and_all_of_one(
     caplog: pytest.LogCaptureFixture,

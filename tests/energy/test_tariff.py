@@ -105,6 +105,30 @@ NEXT_DAY = (ProfileStep(time(1, 30), 2, True), ProfileStep(time(7, 0), 1, False)
 
 
 @pytest.mark.parametrize(
+    ("tariff", "signal"),
+    [
+        (None, PriceSignal.NOT_TOLD),
+        (Tariff(off_peak=False), PriceSignal.NOT_TOLD),
+        (Tariff(contact_closed=True), PriceSignal.NOT_TOLD),
+        (Tariff(flat=True), PriceSignal.FLAT),
+        (Tariff(flat=True, peak_announced=True), PriceSignal.KNOWN),
+        (Tariff(peak_now=True), PriceSignal.KNOWN),
+        (Tariff(has_peaks=True), PriceSignal.KNOWN),
+        (Tariff(next_peak_day=(ProfileStep(time(7), 2, None),)), PriceSignal.KNOWN),
+        (Tariff(off_peak=True, today=TariffColour.BLUE), PriceSignal.KNOWN),
+    ],
+)
+def test_peaks_can_be_avoided_where_the_contract_has_some(tariff: Tariff | None, signal: PriceSignal) -> None:
+    assert price_signal(AVOID, tariff, Hours()) is signal
+
+
+@given(plans, st.none() | tariffs, moments)
+def test_a_mode_that_cannot_wait_never_does(plan: Plan, tariff: Tariff | None, local: datetime) -> None:
+    if not judge(plan, tariff, local, Hours(), charged_wh=0.0, power_w=7000.0).allowed:
+        assert price_signal(plan.mode, tariff, Hours()) is PriceSignal.KNOWN
+
+
+@pytest.mark.parametrize(
     ("tariff", "hours", "signal"),
     [
         (None, Hours(), PriceSignal.NOT_TOLD),

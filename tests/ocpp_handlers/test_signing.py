@@ -17,6 +17,7 @@ from station.security.certificates import Certificates, Fault, Refusal
 from station.security.station_certificate import Owner
 from station.settings import Settings
 from tests.fakes import clock
+from tests.patience import PATIENCE_S
 
 DAY_S = 86_400.0
 
@@ -271,7 +272,7 @@ async def test_a_trigger_while_the_expiry_is_read_is_not_lost(desk: Desk) -> Non
 
     desk.renewal_due = renewal_due
     async with desk.running():
-        await asyncio.wait_for(reading.wait(), 10)
+        await asyncio.wait_for(reading.wait(), PATIENCE_S)
         await desk.trigger()
         assert desk.sent == []
         read.set()

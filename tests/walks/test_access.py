@@ -595,6 +595,35 @@ async def test_the_certificate_of_the_page_has_its_names_and_addresses(
     assert (tmp_path / "page.pem").read_text(encoding="utf-8") == renewed
 
 
+async def test_the_certificate_of_the_page_is_not_made_anew_for_addresses_that_do_not_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A privacy address lasts a day (RFC 8981); no URL can name an address of a link."""
+    addresses = ["2001:db8::7", "2001:db8::dead:1", "fe80::1%3", "fe80::2"]
+    table = tmp_path / "if_inet6"
+
+    def privacy_address(number: int) -> None:
+        addresses[1] = f"2001:db8::dead:{number}"
+        rows = [("20010db8000000000000000000000007", "00"), (f"20010db80000000000000000dead{number:04}", "01")]
+        table.write_text("".join(f"{address} 02 40 00 {flags} eth0\n" for address, flags in rows), encoding="ascii")
+
+    def addresses_of(_: str) -> list[str]:
+        return list(addresses)
+
+    monkeypatch.setattr(tls, "addresses_of", addresses_of)
+    monkeypatch.setattr(tls, "_IPV6_TABLE", table)
+    privacy_address(1)
+    async with walking(tmp_path, http={"tls": True}) as walk:
+        await walk.accepted()
+        port = walk.application.web.port
+        assert await shown_names(port) == ["borne-test.local", "localhost", "127.0.0.1", "2001:db8::7", "::1"]
+        made = (tmp_path / "page.pem").read_text(encoding="utf-8")
+        privacy_address(2)
+        await walk.advance(300)
+        await shown_names(port)
+        assert (tmp_path / "page.pem").read_text(encoding="utf-8") == made
+
+
 async def test_a_certificate_of_the_installation_that_is_renewed_is_shown_without_a_restart(tmp_path: Path) -> None:
     """Not before its key is there too."""
     pki = Pki(tmp_path)

@@ -17,6 +17,7 @@ from starlette.routing import Mount, Route
 
 from station.access.accounts import Role
 from station.web.door.visitor import is_own_name, routed_path
+from tests.patience import PATIENCE_S
 from tests.walk import Walk, walking
 
 PUBLIC = ("/api/session", "/healthz", "/static/x", "/api/status", "/api/accounts/owner/first-password", "/")
@@ -42,7 +43,7 @@ async def answer(walk: Walk, method: str, target: str, *headers: str, body: byte
     reader, writer = await asyncio.open_connection("127.0.0.1", walk.application.web.port)
     head = "\r\n".join([f"{method} {target} HTTP/1.1", *headers, "X-Forwarded-For: 192.0.2.7", "Connection: close"])
     writer.write(f"{head}\r\n\r\n".encode("latin-1") + body)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         told = (await reader.read()).decode("latin-1")
     writer.close()
     await writer.wait_closed()
@@ -86,7 +87,7 @@ async def test_a_request_with_two_lengths_is_refused_and_the_connection_is_close
         for headers in (b"".join(lengths), b"".join(reversed(lengths))):
             reader, writer = await asyncio.open_connection("127.0.0.1", walk.application.web.port)
             writer.write(b"POST /api/session HTTP/1.1\r\n" + others + b"\r\n" + headers + b"\r\n" + smuggled)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 told = await reader.read()
             assert told.startswith(b"HTTP/1.1 400 ")
             assert b"connection: close" in told.lower()

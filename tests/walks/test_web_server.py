@@ -66,7 +66,7 @@ async def test_a_ready_file_that_cannot_be_written_stops_no_station(
 ) -> None:
     program = application(configuration(tmp_path, None))
     running = asyncio.create_task(program.run(tmp_path / "none" / "ready.json"))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while "cannot be written" not in caplog.text:  # noqa: ASYNC110 - a log line wakes nobody
             await asyncio.sleep(0.01)
     assert program.life is not None

@@ -16,6 +16,7 @@ from station.daemon.stint import Stint
 from station.model import BootReason
 from tests.descriptors import no_free_descriptor
 from tests.fakes import clock
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture(params=["in the file system", "abstract"])
@@ -24,7 +25,7 @@ def listener(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[tuple[
     name = str(tmp_path / "notify") if request.param == "in the file system" else f"@borne-{uuid.uuid4()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire:
         wire.bind("\0" + name[1:] if name.startswith("@") else name)
-        wire.settimeout(5)
+        wire.settimeout(PATIENCE_S)
         yield wire, name
 
 

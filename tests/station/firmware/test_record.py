@@ -13,6 +13,7 @@ from station.firmware.record import FirmwareRecord
 from station.firmware.state import END_STATUSES, FirmwareStatus, Step, Update, UpdateOrder, cancelable, next_step
 from station.records.database import Database, StorageError, open_database
 from tests.fakes import NOON, clock
+from tests.patience import PATIENCE_S
 
 S = FirmwareStatus
 
@@ -184,5 +185,5 @@ class Looking(FirmwareRecord):
 async def test_the_last_status_ends_the_wait_also_when_it_is_told_during_the_look(database: Database) -> None:
     record = Looking(database)
     await record.enter(await record.begin(order()), S.DOWNLOADING)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await record.wait_told()

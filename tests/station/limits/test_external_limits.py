@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 from energy.charging_profile import ChargingLimitSource, ChargingProfile, Kind, Period, Purpose, RateUnit, Schedule
+from energy.composite import shared_over
 from energy.controller import Controller, SharedLimit
 from energy.limit import LimitSource
 from energy.profile_store import ProfileStore
@@ -33,3 +35,19 @@ async def test_a_profile_of_the_csms_that_comes_to_have_the_id_of_a_limit_costs_
         controller.put_shared("user", None)
         external.look()
         assert store.all() == (late,)
+
+
+async def test_a_limit_is_in_the_composite_schedule_also_if_the_clock_is_set_back_since_it_was_set(
+    tmp_path: Path,
+) -> None:
+    """K08.FR.04: it holds now, whatever the time is."""
+    clock, store = fakes.clock(), ProfileStore({1: 3})
+    controller = Controller(clock, store, None)
+    async with open_database(tmp_path / "db", clock) as database:
+        external = ExternalLimits(controller, store, FactStore(database, "external-limit"), clock, phases=3)
+        controller.put_shared("order", SharedLimit(LimitSource.GRID_ORDER, 10.0))
+        external.look()
+        clock.adjust(timedelta(hours=-1))
+        external.look()
+        currents, _ = shared_over(store.all(), clock.now(), timedelta(minutes=1))
+        assert currents == [(0, 60_000_000, 10.0)]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
-from energy.composite import Charge, limit_a
+from energy.composite import Charge, limit_a, next_station_change, shared_over, station_limit_a
 from energy.profile_store import MOST_PROFILES, Criteria, ProfileStore
 from station.limits.profiles import Profiles
 from station.records.database import Database, StorageError, open_database
@@ -129,6 +129,21 @@ async def test_what_is_over_is_replaced_at_its_place_in_the_stack_when_the_new_o
         assert await database.rows("SELECT id FROM charging_profiles ORDER BY id") == [(9,), (NEW.id,)]
 
 
+async def test_what_gives_way_and_what_takes_its_place_are_on_disk_together(tmp_path: Path) -> None:
+    """After a power cut between the two the old one, which limits nothing, would take the place of the new one."""
+    old = replace(of_day(7), id=NEW.id + 1)
+    async with opened(tmp_path) as (profiles, database):
+        await profiles.install(old)
+        await database.rows(
+            "CREATE TRIGGER spoilt BEFORE DELETE ON charging_profiles BEGIN SELECT RAISE(ABORT, 'spoilt'); END"
+        )
+        with pytest.raises(StorageError):
+            await profiles.install(NEW)
+        assert profiles.store.all() == (old,)
+        await profiles.flush()
+    assert await after_restart(tmp_path) == {old}
+
+
 async def test_where_all_places_are_taken_the_profile_gives_way_whose_validity_ended_first(tmp_path: Path) -> None:
     """K01.FR.10: one without validTo stays until it is replaced, however long its schedule has been over."""
     async with opened(tmp_path) as (profiles, database):
@@ -186,6 +201,32 @@ async def test_what_came_with_a_start_replaces_what_the_transaction_had_already(
         assert profiles.store.all() == (replace(with_start, transaction_id="tx"),)
         await profiles.flush()
         assert await database.rows("SELECT id FROM charging_profiles") == [(9,)]
+
+
+async def test_a_relative_limit_of_the_station_holds_also_if_the_clock_is_set_back_since_it_arrived(
+    tmp_path: Path,
+) -> None:
+    """It has begun: by a Heartbeat that corrects the clock, or a start without a clock, the current does not rise."""
+    sent = replace(
+        NEW,
+        stack_level=0,
+        purpose=Purpose.STATION_MAX,
+        kind=Kind.RELATIVE,
+        schedule=replace(NEW.schedule, starts_at=None),
+    )
+    async with open_database(tmp_path / "db", fakes.clock()) as database:
+        profiles = Profiles(
+            ProfileStore({1: 3}), database, Settings(), fakes.clock(), accepts_relative_station_limits=True
+        )
+        await profiles.install(profiles.tolerated(sent))
+    (restored,) = await after_restart(tmp_path)
+    for now in (fakes.NOON, fakes.NOON - timedelta(hours=1)):
+        assert station_limit_a([restored], now) == 6.0
+        assert next_station_change([restored], now) is None
+        currents, _ = shared_over([restored], now, timedelta(hours=2))
+        assert currents == [(0, 7_200_000_000, 6.0)]
+    absolute = replace(restored, from_arrival=False)
+    assert station_limit_a([absolute], fakes.NOON - timedelta(hours=1)) is None, "K01.FR.30"
 
 
 async def test_a_unit_that_the_installation_does_not_support_is_refused(tmp_path: Path) -> None:
