@@ -81,7 +81,7 @@ async def test_service_resets_a_contactor_that_was_mended(browser: Browser, tmp_
         await walk.accepted()
         await service.sign_in(Role.SERVICE, to="/installer")
         await service.reads("Residual-current monitor")
-        mended = service.page.get_by_role("button", name="It is mended")
+        mended = service.page.get_by_role("button", name="It is repaired")
         await expect(mended).to_be_hidden()
         walk.evse.report_fault(Fault.CONTACTOR_STUCK_OPEN, True)
         await mended.click()
