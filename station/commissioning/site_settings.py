@@ -99,14 +99,15 @@ class SiteSettings:
         given = _merged(self._installed.model_dump(exclude_unset=True), tree, drop_null=False)
         try:
             document = config_environment.overlay(Document(Path(_NAME), "", given), self._environ, Configuration)
-            return Configuration.model_validate(document.tree)
-        except ConfigurationError as error:
-            raise SettingsRefusedError(str(error)) from None
+            laid_over = Configuration.model_validate(document.tree)
         except ValidationError as error:
             from station.configuration import errors as config_errors  # a good start does not wait for it
 
             told = str(config_errors.explain(error, Document(Path(_NAME), "", given), Configuration))
             raise SettingsRefusedError(told.removeprefix(f"{_NAME}:1: ")) from None
+        if document.refused:
+            raise SettingsRefusedError(str(ConfigurationError(*document.refused)))
+        return laid_over
 
     def _set_aside(self, error: Exception) -> None:
         aside = self._file.with_suffix(".broken")

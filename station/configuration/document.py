@@ -30,11 +30,15 @@ class ConfigurationError(Exception):
 
 
 class RuleError(ValueError):
-    """A rule between keys is broken; raised in a validator, `key` counted from the model it stands in."""
+    """A rule between keys is broken; raised in a validator, `key` counted from the model it stands in.
 
-    def __init__(self, key: KeyPath, message: str) -> None:
+    `premises`: what the rule reads besides; in them `*` stands for any entry of a list.
+    """
+
+    def __init__(self, key: KeyPath, message: str, premises: tuple[KeyPath, ...] = ()) -> None:
         super().__init__(message)
         self.key = key
+        self.premises = premises
 
 
 class RuleErrors(ValueError):
@@ -54,6 +58,8 @@ class Document:
     tree: object
     variables: dict[KeyPath, str] = field(default_factory=dict[KeyPath, str])
     """the environment variable that each overridden value comes from"""
+    refused: tuple[str, ...] = ()
+    """a sentence for each environment variable that has no place in the file"""
 
 
 def read(path: Path) -> Document:

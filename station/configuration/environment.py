@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import cast
 
 from station.configuration import keys as config_keys
-from station.configuration.document import ConfigurationError, Document, KeyPath
+from station.configuration.document import Document, KeyPath
 
 _PREFIX = "BORNE_"
 _NOT_A_KEY = "BORNE_SHARED"
@@ -19,24 +19,26 @@ _NOT_A_KEY = "BORNE_SHARED"
 def overlay(document: Document, environ: Mapping[str, str], root: object) -> Document:
     """The document with every BORNE_ variable put in its place.
 
-    Raises:
-        ConfigurationError: a variable that no key of `root` has, or an entry of a list beyond the next one.
+    `Document.refused` names those that no key of `root` has, and entries of a list beyond the next one.
     """
     tree = document.tree
     variables: dict[KeyPath, str] = {}
+    refused: list[str] = []
     names = sorted((name for name in environ if name.startswith(_PREFIX) and name != _NOT_A_KEY), key=_in_order)
     for name in names:
         bare = name.removeprefix(_PREFIX)
         found = _find(bare, root)
         if found is None:
-            raise ConfigurationError(f"{name}: is not a known variable{_nearest(bare, root)}")
+            refused.append(f"{name}: is not a known variable{_nearest(bare, root)}")
+            continue
         path, kind = found
         try:
             tree = _put(tree, path, _value(environ[name], kind))
         except IndexError as error:
-            raise ConfigurationError(f"{name}: the next entry of the list is number {error}") from error
-        variables[path] = name
-    return dataclasses.replace(document, tree=tree, variables=variables)
+            refused.append(f"{name}: the next entry of the list is number {error}")
+        else:
+            variables[path] = name
+    return dataclasses.replace(document, tree=tree, variables=variables, refused=tuple(refused))
 
 
 def _in_order(name: str) -> list[str]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from metering.frozen import frozen
 from station.configuration import keys as config_keys
 from station.configuration.document import ConfigurationError, Document, KeyPath, RuleError, RuleErrors, dotted
 from station.configuration.lines import lines
+from station.configuration.partial_check import broken_rules
 
 if TYPE_CHECKING:
-    from pydantic import ValidationError
+    from pydantic import BaseModel, ValidationError
     from pydantic_core import ErrorDetails
 
 _WANTED = {
@@ -46,12 +47,15 @@ _WANTED = {
 }
 """what each kind of pydantic error asks for"""
 _LONGEST_SHOWN = 60
+_MUST_BE = "must be "
 
 
 @frozen
 class _Complaint:
     path: KeyPath
     text: str
+    shown: str = ""
+    """what is there, in brackets"""
 
 
 @frozen
@@ -61,12 +65,23 @@ class _Place:
     """file and line, or the environment variable"""
 
 
-def explain(error: ValidationError, document: Document, root: object) -> ConfigurationError:
-    """Every complaint, in the order of the file."""
+def explain(error: ValidationError, document: Document, root: type[BaseModel]) -> ConfigurationError:
+    """Every complaint, in the order of the file: also the rules between tables that are broken besides wrong values."""
     places = _places(document)
-    located = [(_nearest(complaint.path, places), complaint) for complaint in _complaints(error, root)]
-    located.sort(key=lambda found: found[0].order)
-    return ConfigurationError(*(f"{place.name}: {dotted(one.path)}: {one.text}" for place, one in located))
+    found = error.errors(include_url=False)
+    complaints = _without_alternatives(one for details in found for one in _complaints(details, root))
+    if not any(isinstance(details.get("ctx", {}).get("error"), RuleErrors) for details in found):
+        # The model looks at the rules between tables only once every table is good.
+        rules = broken_rules(
+            document.tree,
+            root,
+            [one.path for one in complaints],
+            lambda details: [one.path for one in _complaints(details, root)],
+        )
+        complaints += [_Complaint(rule.key, str(rule)) for rule in rules]
+    located = sorted(((_nearest(one.path, places), one) for one in complaints), key=lambda pair: pair[0].order)
+    sentences = [f"{place.name}: {dotted(one.path)}: {one.text}{one.shown}" for place, one in located]
+    return ConfigurationError(*sentences, *document.refused)
 
 
 def _places(document: Document) -> dict[KeyPath, _Place]:
@@ -89,18 +104,33 @@ def _nearest(path: KeyPath, places: dict[KeyPath, _Place]) -> _Place:
     return places[path]
 
 
-def _complaints(error: ValidationError, root: object) -> Iterator[_Complaint]:
-    for details in error.errors(include_url=False):
-        if details["type"] == "default_factory_not_called":
-            continue  # only follows from another error
-        path = _follow(details, root)[0]
-        match details.get("ctx", {}).get("error"):
-            case RuleErrors(errors=rules):
-                yield from (_Complaint((*path, *rule.key), str(rule)) for rule in rules)
-            case RuleError() as rule:
-                yield _Complaint((*path, *rule.key), str(rule))
-            case _:
-                yield _complaint(details, root)
+def _complaints(details: ErrorDetails, root: object) -> Iterator[_Complaint]:
+    if details["type"] == "default_factory_not_called":
+        return  # only follows from another error
+    path = _follow(details, root)[0]
+    match details.get("ctx", {}).get("error"):
+        case RuleErrors(errors=rules):
+            yield from (_Complaint((*path, *rule.key), str(rule)) for rule in rules)
+        case RuleError() as rule:
+            yield _Complaint((*path, *rule.key), str(rule))
+        case _:
+            yield _complaint(details, root)
+
+
+def _without_alternatives(complaints: Iterable[_Complaint]) -> list[_Complaint]:
+    """One complaint where a value may be of several kinds and is of none: the model has one for each kind."""
+    merged: list[_Complaint] = []
+    for one in complaints:
+        last = merged[-1] if merged else None
+        if last is None or last.path != one.path:
+            merged.append(one)
+        elif last.text.startswith(_MUST_BE) and one.text.startswith(_MUST_BE) and last.text != one.text:
+            wanted = one.text.removeprefix(_MUST_BE)
+            former = last.text.replace('" or "', '", "') if wanted.startswith('"') else last.text
+            merged[-1] = _Complaint(last.path, f"{former} or {wanted}", last.shown)
+        elif one != last:
+            merged.append(one)
+    return merged
 
 
 def _complaint(details: ErrorDetails, root: object) -> _Complaint:
@@ -120,8 +150,12 @@ def _complaint(details: ErrorDetails, root: object) -> _Complaint:
         case _:
             pass
     wanted = _WANTED.get(details["type"])
-    text = details["msg"] if wanted is None else wanted.format_map(context).replace("'", '"')
-    return _Complaint(path, text + shown)
+    text = details["msg"] if wanted is None else _as_toml(wanted.format_map(context))
+    return _Complaint(path, text, shown)
+
+
+def _as_toml(python: str) -> str:
+    return python.replace("'", '"').replace("False", "false").replace("True", "true")
 
 
 def _follow(details: ErrorDetails, root: object) -> tuple[KeyPath, object, object]:

@@ -18,13 +18,12 @@ if TYPE_CHECKING:
 
     from energy.sources import GridSourceConfig
     from station.configuration.installation_file import Configuration
-    from station.hardware import RealBoardConfig
 
 SIMULATED = "simulated"
 
 
-def hardware_errors(configuration: Configuration) -> Iterator[RuleError]:
-    """What does not go with the board: which keys, and why."""
+def simulated_parts(configuration: Configuration) -> Iterator[RuleError]:
+    """The simulated parts beside a real board: which keys, and why."""
     board = configuration.board
     if isinstance(board, SimulatedBoardConfig):
         return
@@ -43,13 +42,13 @@ def hardware_errors(configuration: Configuration) -> Iterator[RuleError]:
         yield RuleError(("grid", "source", *key), f"must not be simulated: {around}")
     if configuration.grid_order is not None and configuration.grid_order.chip == SIMULATED:
         yield RuleError(("grid_order", "chip"), f"must not be simulated: {around}")
-    yield from _board_errors(configuration, board)
-    if isinstance(board, LinuxBoardConfig):
-        yield from _socket_errors(configuration, board)
 
 
-def _board_errors(configuration: Configuration, board: RealBoardConfig) -> Iterator[RuleError]:
+def board_errors(configuration: Configuration) -> Iterator[RuleError]:
     """Each EVSE has its board, and what is to be switched has a line."""
+    board = configuration.board
+    if isinstance(board, SimulatedBoardConfig):
+        return
     if len(board.evse) != len(configuration.evse):
         wanted, given = len(configuration.evse), len(board.evse)
         yield RuleError(("board", "evse"), f"must have {wanted} entries, one for each [[evse]] (has {given})")
@@ -58,8 +57,11 @@ def _board_errors(configuration: Configuration, board: RealBoardConfig) -> Itera
         yield RuleError(("protection", "shunt_trip"), "needs a line: board.shunt_trip is missing")
 
 
-def _socket_errors(configuration: Configuration, board: LinuxBoardConfig) -> Iterator[RuleError]:
+def socket_errors(configuration: Configuration) -> Iterator[RuleError]:
     """A socket has what a socket needs."""
+    board = configuration.board
+    if not isinstance(board, LinuxBoardConfig):
+        return
     for position, (evse, wiring) in enumerate(zip(configuration.evse, board.evse, strict=False)):
         for key in ("proximity", "lock"):
             fitted = getattr(wiring, key) is not None

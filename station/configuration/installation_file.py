@@ -41,12 +41,15 @@ def load(path: Path, environ: Mapping[str, str]) -> Configuration:
     """
     document = config_environment.overlay(config_file.read(path), environ, Configuration)
     try:
-        return Configuration.model_validate(document.tree)
+        configuration = Configuration.model_validate(document.tree)
     except ValidationError as error:
         from station.configuration import errors as config_errors  # a good start does not wait for it
 
         # Without its cause: pydantic's own text shows what was given, and that may be a password.
         raise config_errors.explain(error, document, Configuration) from None
+    if document.refused:
+        raise ConfigurationError(*document.refused)
+    return configuration
 
 
 class Configuration(Table):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from station.configuration.document import RuleError, RuleErrors
-from station.configuration.hardware_rules import hardware_errors
+from station.configuration.document import KeyPath, RuleError, RuleErrors
+from station.configuration.hardware_rules import board_errors, simulated_parts, socket_errors
 from station.hardware.leds import SysfsLightConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from station.configuration.installation_file import Configuration
 
@@ -23,7 +23,8 @@ def check(whole: Configuration) -> None:
     Raises:
         RuleErrors: which keys, and why.
     """
-    if broken := [error for rule in _RULES for error in rule(whole)]:
+    broken = [RuleError(error.key, str(error), premises) for rule, premises in _RULES.items() for error in rule(whole)]
+    if broken:
         raise RuleErrors(broken)
 
 
@@ -117,16 +118,30 @@ def _the_time_zone_is_given_once(whole: Configuration) -> Iterator[RuleError]:
             yield RuleError(("variable", position), "ClockCtrlr.TimeZone is given already, by station.time_zone")
 
 
-_RULES: Final = (
-    _identity_can_be_a_user_name,
-    _evses_count_from_one,
-    _lamps_fit_the_evses,
-    _evses_fit_the_grid,
-    _simulated_linky_is_the_grid_source,
-    _a_broken_wire_ends_no_order,
-    _the_share_of_other_devices_is_theirs,
-    _readers_have_an_evse,
-    hardware_errors,
-    _variables_have_a_place,
-    _the_time_zone_is_given_once,
+_EVSES: Final[KeyPath] = ("evse", "*")
+_VARIABLES: Final[KeyPath] = ("variable", "*")
+_CONTACT: Final[tuple[KeyPath, ...]] = (
+    ("grid_order", "polarity"),
+    ("grid_order", "opposite_line"),
+    ("grid_order", "unsupervised"),
 )
+_RULES: Final[dict[Callable[[Configuration], Iterator[RuleError]], tuple[KeyPath, ...]]] = {
+    _identity_can_be_a_user_name: (("csms", "password"),),
+    _evses_count_from_one: (_EVSES,),
+    _lamps_fit_the_evses: (_EVSES, ("light", "type")),
+    _evses_fit_the_grid: (_EVSES, ("grid", "phases")),
+    _simulated_linky_is_the_grid_source: (
+        ("simulation", "linky", "phases"),
+        ("grid", "source", "type"),
+        ("grid", "phases"),
+    ),
+    _a_broken_wire_ends_no_order: _CONTACT,
+    _the_share_of_other_devices_is_theirs: (_EVSES,),
+    _readers_have_an_evse: (_EVSES, ("reader", "*")),
+    simulated_parts: (_EVSES, ("reader", "*"), ("board", "type")),
+    board_errors: (_EVSES, ("board", "evse", "*"), ("board", "shunt_trip")),
+    socket_errors: (_EVSES, ("evse", "*", "attached_cable"), ("board", "evse", "*")),
+    _variables_have_a_place: (_EVSES, _VARIABLES),
+    _the_time_zone_is_given_once: (("station", "time_zone"), _VARIABLES),
+}
+"""each rule, and what it reads besides the key that it complains of"""

@@ -142,8 +142,8 @@ class Mqtt:
                 case _:
                     place = "error"
                     raise ValueError(f"{topic[:_LONGEST_TOPIC]!a}: is not known")
-        except (ValueError, RecursionError) as error:
-            await self._refuse(client, place, str(error) or "cannot be read")
+        except ValueError as error:
+            await self._refuse(client, place, str(error))
         except StorageError as error:
             _log.error("MQTT: %s: what was ordered is not saved: %s", topic, error)
         else:
@@ -160,7 +160,7 @@ class Mqtt:
         if len(payload) > _LONGEST_ORDER:
             raise ValueError(f"longer than {_LONGEST_ORDER} bytes")
         if payload.strip():
-            await self._life.shared_limits.put(setter, checked(json.loads(payload)))
+            await self._life.shared_limits.put(setter, checked(_parsed(payload)))
         else:
             await self._life.shared_limits.clear(setter)
 
@@ -264,6 +264,20 @@ def _state(evse: Evse, reason: Limit | None) -> dict[str, object]:
         "power_w": reading.power_w if reading else None,
         "energy_wh": reading.energy_import_wh if reading else None,
     }
+
+
+def _parsed(payload: bytes) -> object:
+    """The JSON value of an order.
+
+    Raises:
+        ValueError: it is not JSON, and where.
+    """
+    try:
+        return json.loads(payload)
+    except ValueError as error:
+        raise ValueError(f"is not JSON: {error}") from error
+    except RecursionError:
+        raise ValueError("is not JSON that can be read: too many brackets") from None
 
 
 def _tls() -> ssl.SSLContext:

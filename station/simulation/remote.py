@@ -145,6 +145,8 @@ def _sentence(error: HTTPError, path: str) -> str:
     detail = cast("Mapping[str, object]", told).get("detail") if isinstance(told, dict) else None
     if error.code == 404 and detail == "Not Found":
         return f"the station has no {path}; {_LIST}"
+    if error.code == 405:
+        return f"the station takes only {error.headers.get('Allow', 'other methods')} at {path}"
     if isinstance(detail, list):
         detail = "; ".join(_field(one) for one in cast("list[object]", detail))
     return f"the station refuses: {detail}" if isinstance(detail, str) else f"the station answers {error.code}"
@@ -157,7 +159,14 @@ def _field(mistake: object) -> str:
     told = cast("Mapping[str, object]", mistake)
     where = told.get("loc")
     keys = [str(key) for key in cast("list[object]", where)][1:] if isinstance(where, list) else []
-    return f"{'.'.join(keys) or 'what is sent'}: {told.get('msg')}"
+    match told.get("type"):
+        case "missing":
+            what = "is missing"
+        case "extra_forbidden":
+            what = "is not known"
+        case _:
+            what = str(told.get("msg")).replace("Input should be", "must be").removeprefix("Value error, ")
+    return f"{'.'.join(keys) or 'what is sent'}: {what}"
 
 
 def _place(name: str) -> str:

@@ -88,6 +88,22 @@ async def test_a_driver_reads_why_the_car_gets_so_little_and_stops(browser: Brow
         await driver.reads("Charging stopped")
 
 
+async def test_a_pause_is_told_as_one_in_the_language_of_the_page(browser: Browser, tmp_path: Path) -> None:
+    words = catalogue("fr")
+    async with walking(tmp_path) as walk, visiting(browser, walk) as driver:
+        await walk.accepted()
+        await driver.sign_in(Role.DRIVER)
+        await driver.page.get_by_role("link", name="Français").click()
+        await walk.plug()
+        await walk.present()
+        await walk.charging()
+        await walk.life.shared_limits.pause()
+        await driver.reads(words["why.pause"])
+        await driver.page.get_by_text(words["charge.all-limits"]).click()
+        await driver.reads(words["limit.pause"])
+        await expect(driver.page.locator("[data-limits]")).not_to_contain_text("paused")
+
+
 async def test_a_driver_starts_with_the_number_of_a_card(browser: Browser, tmp_path: Path) -> None:
     """As if it was held to the reader; the device remembers it."""
     async with walking(tmp_path) as walk, visiting(browser, walk) as driver:

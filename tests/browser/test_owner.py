@@ -185,7 +185,7 @@ async def test_an_owner_plans_and_limits_and_closes(browser: Browser, tmp_path: 
         await owner.page.get_by_label("When to charge").select_option("At once")
         await expect(note).to_have_count(0)
         await owner.page.get_by_label("When to charge").select_option("In cheap hours only")
-        await owner.page.get_by_label("Leave at").fill("07:30")
+        await owner.page.get_by_label("Departure at").fill("07:30")
         await owner.page.get_by_label("Energy by then (kWh)").fill("20")
         await owner.page.get_by_role("button", name="Save").first.click()
         await owner.reads("Saved.")

@@ -89,7 +89,7 @@ async def test_while_the_station_starts_nobody_is_refused_for_good(tmp_path: Pat
             assert (led.status_code, led.headers["location"]) == (303, f"/starting?to={path}")
         waiting = await client.get("/starting?to=/owner", headers=page)
         assert (waiting.status_code, waiting.headers["refresh"]) == (503, "2")
-        assert "The station starts" in waiting.text
+        assert "The station is starting" in waiting.text
         await walk.application.restore_power()
         assert (await client.get("/starting?to=/owner", headers=page)).headers["location"] == "/owner"
         assert (await client.get("/api/variables")).status_code == 401

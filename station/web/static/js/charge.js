@@ -194,7 +194,7 @@ function why(card, evse, status) {
   if (!asks) return;
   say(card.whyTitle, t(limit.current_a > 0 ? "why.title" : "why.title-none", { current: amps(limit.current_a) }));
   const house = fullest(status.grid, limit, status.evses);
-  say(card.whyText, t(house === null ? `why.${limit.source}` : "why.grid-now", { by: limit.by ?? "", ...house }));
+  say(card.whyText, t(house === null ? `why.${kindOf(limit)}` : "why.grid-now", { by: limit.by ?? "", ...house }));
   const announced = limit.next_change !== null && new Date(limit.next_change) - new Date(status.clock.now) > SOON_MS;
   show(card.whyNext, announced);
   if (announced) {
@@ -213,10 +213,14 @@ function fullest(grid, limit, evses) {
   return { connection: amps(grid.limit_a), house: amps(Math.max(0, ...house)) };
 }
 
+/** What a limit is to people: the owner's of 0 A is a pause. */
+const kindOf = (limit) => (limit.source === "user" && limit.current_a === 0 ? "pause" : limit.source);
+
 function limitRow(one, binding, most) {
   const bar = make("i");
   bar.style.width = `${Math.round((100 * one.current_a) / most)}%`;
-  const name = NAMED.has(one.source) && one.by !== null ? `${t(`limit.${one.source}`)} (${one.by})` : t(`limit.${one.source}`);
+  const kind = kindOf(one);
+  const name = NAMED.has(kind) && one.by !== null ? `${t(`limit.${kind}`)} (${one.by})` : t(`limit.${kind}`);
   const binds = one.source === binding.source && one.by === binding.by && one.current_a === binding.current_a;
   return make(
     "li",

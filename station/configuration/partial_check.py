@@ -1,0 +1,130 @@
+"""Checks the rules between tables of an installation file that has mistakes of its own, as far as they can be judged.
+
+Wrong values are taken out until the rest can be read. A rule that reads one of them is left undecided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Final, cast
+
+from pydantic import BaseModel, ValidationError
+
+from station.configuration import keys as config_keys
+from station.configuration.document import KeyPath, RuleError, RuleErrors
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+_IDENTITY: Final = ("station", "identity")
+_PLACEHOLDER: Final = "unknown"
+"""stands for an identity that is missing or wrong: without one there is no configuration"""
+_BOARD: Final = ("board",)
+_WIRING: Final = ("board", "evse")
+_MOST_ROUNDS: Final = 20
+
+Locate = Callable[["ErrorDetails"], Iterable[KeyPath]]
+
+
+def broken_rules(tree: object, model: type[BaseModel], wrong: Sequence[KeyPath], locate: Locate) -> list[RuleError]:
+    """The rules between tables that are broken whatever the wrong values should be.
+
+    Args:
+        tree: what was configured.
+        model: the whole installation file.
+        wrong: where the values that were refused lie.
+        locate: where the values that one error of the model is about lie.
+    """
+    taken_out: set[KeyPath] = set()
+    bare_board = _bare_board(tree, model)
+    for _ in range(_MOST_ROUNDS):
+        removed: list[KeyPath] = []
+        for path in sorted(set(wrong), key=_last_entries_first):
+            if path == ():
+                return []
+            if any(_covers(table, path) for table in removed):
+                continue
+            tree, gone = (_put_identity(tree), path) if path == _IDENTITY else _without(tree, path)
+            if gone == _BOARD and bare_board is not None:
+                tree, gone = cast("dict[str, object]", tree) | {"board": bare_board}, _WIRING
+            removed.append(gone)
+            taken_out |= {path, gone}
+        try:
+            model.model_validate(tree)
+        except ValidationError as error:
+            details = error.errors(include_url=False)
+            rules = [one["ctx"]["error"] for one in details if one["loc"] == () and "ctx" in one]
+            if rules and isinstance(rules[0], RuleErrors):
+                return [rule for rule in rules[0].errors if not _reads(rule, taken_out)]
+            wrong = [path for one in details for path in locate(one)]
+        else:
+            return []
+    return []
+
+
+def _last_entries_first(path: KeyPath) -> list[int]:
+    """Sort so that no removal moves an entry, or takes a table away, in which something is removed later."""
+    return [-step if isinstance(step, int) else 1 for step in path] + [2]
+
+
+def _bare_board(tree: object, model: type[BaseModel]) -> BaseModel | None:
+    """A board of the type that is given, without any wiring: its type alone rules out simulated parts."""
+    match tree:
+        case {"board": {"type": str() as tag}}:
+            boards = config_keys.below(model, "board")
+            table = config_keys.member(boards, tag)
+            if table is boards:
+                return None
+            (board,) = config_keys.tables(table)
+            return board.model_construct(type=tag, evse=())
+        case _:
+            return None
+
+
+def _put_identity(tree: object) -> object:
+    given = cast("dict[str, object]", tree) if isinstance(tree, dict) else {}
+    station = given.get("station")
+    kept = cast("dict[str, object]", station) if isinstance(station, dict) else {}
+    return given | {"station": kept | {"identity": _PLACEHOLDER}}
+
+
+def _without(tree: object, path: KeyPath) -> tuple[object, KeyPath]:
+    """The tree without the value at a path, or without the innermost table that lacks it; and what was removed."""
+    for length in range(len(path), 0, -1):
+        if _holds(tree, path[:length]):
+            return _removed(tree, path[:length]), path[:length]
+    return tree, path
+
+
+def _holds(tree: object, path: KeyPath) -> bool:
+    here = tree
+    for step in path:
+        if isinstance(here, dict) and step in here:
+            here = cast("dict[str | int, object]", here)[step]
+        elif isinstance(here, list) and isinstance(step, int) and step < len(cast("list[object]", here)):
+            here = cast("list[object]", here)[step]
+        else:
+            return False
+    return True
+
+
+def _removed(here: object, path: KeyPath) -> object:
+    step, rest = path[0], path[1:]
+    if isinstance(step, int):
+        entries = cast("list[object]", here)
+        return [*entries[:step], *([_removed(entries[step], rest)] if rest else []), *entries[step + 1 :]]
+    table = cast("dict[str, object]", here)
+    others = {key: value for key, value in table.items() if key != step}
+    return others | {step: _removed(table[step], rest)} if rest else others
+
+
+def _reads(rule: RuleError, wrong: set[KeyPath]) -> bool:
+    """Whether a rule reads one of the wrong values, or a value in a table that was taken out."""
+    return any(_covers(one, read) for one in wrong for read in (rule.key, *rule.premises))
+
+
+def _covers(outer: KeyPath, inner: KeyPath) -> bool:
+    """Whether a value lies at or below a path; `*` stands for any entry of a list."""
+    return len(outer) <= len(inner) and all(
+        one == other or (other == "*" and isinstance(one, int)) for one, other in zip(outer, inner, strict=False)
+    )
