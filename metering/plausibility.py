@@ -136,7 +136,7 @@ class PlausibleMeter:
     even after it has passed the old count, until somebody says that the meter was exchanged.
 
     A register that stands still while the meter shows a current is believed up to a bound of energy. Beyond it the
-    meter is broken, and stays refused, also with the contactor open, until the register moves.
+    meter is broken, and stays refused, also with the contactor open and after a power cut, until the register moves.
 
     A meter that tells its serial number is asked for it at first and after each failure. Another number is another
     meter, whatever it shows.
@@ -181,13 +181,26 @@ class PlausibleMeter:
         """The last reading that does not continue the believed ones; None when nothing is in doubt."""
         return self._doubtful.reading if self._doubtful is not None else None
 
+    @property
+    def motion(self) -> RegisterMotion:
+        """What has flowed since the register last moved."""
+        return self._motion
+
     def trust(
-        self, believed: Reading | None, doubtful: Reading | None = None, serial_number: str | None = None
+        self,
+        believed: Reading | None,
+        doubtful: Reading | None = None,
+        serial_number: str | None = None,
+        motion: RegisterMotion | None = None,
     ) -> None:
-        """Go on from what was on disk: the last believed reading, the doubt that was open, and of which meter."""
+        """Go on from what was on disk: the last believed reading, the doubt that was open, and of which meter.
+
+        `motion` is that of a register that stood still when too much had flowed.
+        """
         self._believed = _Seen(believed) if believed is not None else None
         self._doubtful, self._confirmed = _Seen(doubtful) if doubtful is not None else None, doubtful is not None
         self._serial_number = serial_number
+        self._motion = motion or RegisterMotion()
 
     def accept_exchange(self) -> None:
         """Somebody answers for the meter: the next possible reading starts a new count."""

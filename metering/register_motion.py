@@ -17,6 +17,10 @@ _NOMINAL_V: Final = 230.0
 """in place of the voltage shown: a meter that has lost that shows no power either"""
 _LEAST_CURRENT_A: Final = 1.0
 """below this a charger at rest may draw reactive current for hours, which no register counts"""
+_AT_REST_A: Final = 3.0
+"""some draw more than that at rest: up to here the power shown is believed, from a meter that has its voltages"""
+_LEAST_VOLTAGE_V: Final = 180.0
+"""a phase with less, at which a current flows, is not measured"""
 _LONGEST_GAP_S: Final = 10.0
 """after a longer silence the meter has failed and the contactor is open: more than this of a gap is not counted"""
 _LEAST_POWER_FACTOR: Final = 0.1
@@ -52,9 +56,20 @@ def _flowing_w(reading: Reading) -> float:
     shown_w = reading.power_w
     if all(current_a is None for current_a in reading.currents_a):
         return abs(shown_w) if shown_w is not None else 0.0
-    currents = (abs(current_a) for current_a in reading.currents_a if current_a is not None)
+    currents = [abs(current_a) for current_a in reading.currents_a if current_a is not None]
     apparent_va = sum(current_a for current_a in currents if current_a >= _LEAST_CURRENT_A) * _NOMINAL_V
     # Some chargers draw far more current than power when they draw little.
     if shown_w is not None and shown_w >= apparent_va * _LEAST_POWER_FACTOR:
         return min(shown_w, apparent_va)
+    if shown_w is not None and shown_w >= 0.0 and max(currents) < _AT_REST_A and _has_its_voltages(reading):
+        return min(shown_w, apparent_va)
     return apparent_va
+
+
+def _has_its_voltages(reading: Reading) -> bool:
+    """Whether the meter measures a voltage on each phase on which it shows a current."""
+    return all(
+        voltage_v is not None and voltage_v >= _LEAST_VOLTAGE_V
+        for current_a, voltage_v in zip(reading.currents_a, reading.voltages_v, strict=True)
+        if current_a is not None and abs(current_a) > 0.0
+    )

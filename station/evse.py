@@ -119,7 +119,7 @@ class Evse:
         recorder.on_recorded = self._recorded
         recorder.on_failure = self._storage_failed
         meter.on_reading = self._metered
-        meter.on_failure = lambda failed: self.report_fault(Fault.METER, failed)
+        meter.on_failure = self._meter_failed
 
     # What others may know
 
@@ -440,6 +440,12 @@ class Evse:
         if self._draw.exceeds(draw_a, self.offered_a):
             _log.error("EVSE %d: the vehicle draws %.1f A where %.1f A are offered", self.id, draw_a, self.offered_a)
             self.report_fault(Fault.OVER_CURRENT, True)
+
+    def _meter_failed(self, failing: bool) -> None:
+        self.report_fault(Fault.METER, failing)
+        if failing and self.meter.standing and self.transaction_id is not None:
+            # It had failed before, which only paused the charge.
+            self.end_authorization(TriggerReason.ABNORMAL_CONDITION, StoppedReason.OTHER, ends_transaction=True)
 
     def _storage_failed(self, failing: bool) -> None:
         if self.stop_on_storage_failure:

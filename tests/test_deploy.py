@@ -69,6 +69,12 @@ def test_the_unit_gives_descriptors_to_all_connections_and_everything_else() -> 
     assert limits_for(int(found[1]), tls=False) == limits_for(1_000_000, tls=False), "none is missing"
 
 
+def test_a_document_that_is_killed_for_its_memory_does_not_stop_the_station() -> None:
+    """By default systemd stops a unit of which the kernel has killed any process for want of memory."""
+    text = (DEPLOY / "borne.service").read_text(encoding="utf-8")
+    assert re.search(r"^OOMPolicy=continue$", text, re.MULTILINE)
+
+
 @pytest.mark.skipif(SYSUSERS is None, reason="systemd-sysusers is not installed")
 def test_the_users_can_be_made() -> None:
     assert run(str(SYSUSERS), "--dry-run", str(DEPLOY / "borne.sysusers")).returncode == 0

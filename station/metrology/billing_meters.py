@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 from metering.frozen import frozen
 from metering.journal_entry import JournalEvent
 from metering.reading import Reading
+from metering.register_motion import RegisterMotion
 from station.billing.price import exact_wh
 from station.records.recovery import least_register
 
@@ -41,6 +42,10 @@ class KnownMeter:
     """what it showed then"""
     after_event: int | None = None
     """the newest event then: it says what was recorded before whatever clocks said; None: noted by an older program"""
+    stands_at_wh: float | None = None
+    """where its register stood still although …"""
+    unmoved_wh: float = 0.0
+    """… so much had flowed"""
 
 
 @frozen
@@ -96,7 +101,10 @@ class BillingMeters:
         believed = least_register(recorded)
         if believed is None and since is not None and known.register_wh is not None:
             believed = Reading(since, energy_import_wh=known.register_wh)
-        meter.trust(believed, serial_number=known.serial_number)
+        motion = None
+        if known.stands_at_wh is not None:
+            motion = RegisterMotion(known.stands_at_wh, unmoved_wh=known.unmoved_wh)
+        meter.trust(believed, serial_number=known.serial_number, motion=motion)
 
     def serial_of(self, evse_id: int) -> str | None:
         """The serial number of an EVSE's meter, once it is known."""
@@ -121,6 +129,7 @@ class BillingMeters:
         Raises:
             StorageError: it is not on disk who is to be told of it.
         """
+        await self._note_standstill(evse)
         foreign = evse.meter.foreign
         if foreign is None:
             self._foreign.discard(evse.id)
@@ -138,6 +147,20 @@ class BillingMeters:
             shown = reading.energy_import_wh if reading is not None else None
             now, newest = self._clock.now().isoformat(), await self._outbox.newest()
             await self._keep(evse.id, replace(known, exchanged_at=now, register_wh=shown, after_event=newest))
+
+    async def _note_standstill(self, evse: Evse) -> None:
+        """A register that does not count what flows is not believed by the next start either, until it moves."""
+        known = self._known.get(evse.id, KnownMeter())
+        still, latest = evse.meter.standstill, evse.meter.latest
+        if still is not None and still.register_wh != known.stands_at_wh:
+            await self._keep(evse.id, replace(known, stands_at_wh=still.register_wh, unmoved_wh=still.unmoved_wh))
+        elif (
+            still is None
+            and known.stands_at_wh is not None
+            and latest is not None
+            and latest.energy_import_wh != known.stands_at_wh
+        ):
+            await self._keep(evse.id, replace(known, stands_at_wh=None, unmoved_wh=0.0))
 
     async def exchange(self, evse: Evse, by: str, reason: str) -> Exchange:
         """Believe another meter from now on; `by` answers for it.
@@ -186,13 +209,15 @@ def _read(told: object) -> KnownMeter:
     if not isinstance(told, dict):
         raise TypeError(f"{type(told).__name__} is no object")
     kept = cast("dict[str, object]", told)
-    names = ("serial_number", "exchanged_at", "register_wh", "after_event")
-    serial, exchanged, register, newest = (kept.get(name) for name in names)
+    names = ("serial_number", "exchanged_at", "register_wh", "after_event", "stands_at_wh", "unmoved_wh")
+    serial, exchanged, register, newest, stands_at, unmoved = (kept.get(name) for name in names)
     return KnownMeter(
         serial if isinstance(serial, str) else None,
         datetime.fromisoformat(exchanged).isoformat() if isinstance(exchanged, str) else None,
         register if isinstance(register, int | float) else None,
         newest if isinstance(newest, int) else None,
+        stands_at if isinstance(stands_at, int | float) else None,
+        unmoved if isinstance(unmoved, int | float) else 0.0,
     )
 
 

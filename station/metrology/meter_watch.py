@@ -15,6 +15,7 @@ from metering.sampling import IntervalStarts, Measurand, given_by
 if TYPE_CHECKING:
     from metering.clock import Clock
     from metering.reading import Reading
+    from metering.register_motion import RegisterMotion
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +59,11 @@ class MeterWatch:
     def serial_number(self) -> str | None:
         """Of the meter that is believed; None where none is told."""
         return self._meter.serial_number if isinstance(self._meter, PlausibleMeter) else None
+
+    @property
+    def standstill(self) -> RegisterMotion | None:
+        """Where the register stands still, and how much has flowed meanwhile; None: it counts, as far as is known."""
+        return self._meter.motion if self.standing and isinstance(self._meter, PlausibleMeter) else None
 
     async def accept_roll_over(self) -> bool:
         """Nobody charges: a display that has begun again with zero is believed. Returns whether there was one."""

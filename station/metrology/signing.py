@@ -121,12 +121,11 @@ class Signing:
         """Sign the begin of the transaction that runs or is about to; returns whether that is settled."""
         if self._evse.ending:  # a meter that signs would give up the record of the transaction before
             return False
-        state = self._evse.state
-        transaction, authorization = state.transaction, state.authorization
-        if authorization is None:
+        authorization, assigned = self._evse.state.authorization, self._assigned()
+        if authorization is None or assigned is None:
             return True
-        identity = transaction.id if transaction is not None else str(uuid.uuid4())
-        holder = transaction.holder if transaction is not None and transaction.holder else authorization.id_token
+        transaction_id, holder = assigned
+        identity = transaction_id or str(uuid.uuid4())
         reading = await self._evse.meter.fresh()
         try:
             if reading is None:
@@ -141,9 +140,19 @@ class Signing:
             self._failing = False
             self._begin = (identity, reading)
             await self._keep(identity, record, Context.TRANSACTION_BEGIN, reading)
-        if signature_due(self._evse.state):
+        # It may have taken seconds: the vehicle may be another one, for which somebody else is authorized.
+        if signature_due(self._evse.state) and self._assigned() == assigned:
             self._evse.begin_signed(identity, tell=self._tells_begin and self._begin is not None)
         return True
+
+    def _assigned(self) -> tuple[str | None, IdToken] | None:
+        """The open transaction, if there is one, and who is its holder or will be; None: nobody is authorized."""
+        transaction, authorization = self._evse.state.transaction, self._evse.state.authorization
+        if authorization is None:
+            return None
+        if transaction is None:
+            return None, authorization.id_token
+        return transaction.id, transaction.holder or authorization.id_token
 
     def _tariff(self, authorization: Authorization) -> str:
         """TT, as far as it is a plain text."""

@@ -42,18 +42,19 @@ _OPS: Final = 200
 def rewrite(path: Path) -> None:
     """Rewrite a database that nobody has open so that it can shrink; one that cannot be rewritten now stays as it is.
 
-    A power cut leaves the old file or the new one.
+    A power cut leaves the old file or the new one. One that has taken too long is tried again when half of it is gone:
+    each attempt delays a start, and wears the disk.
     """
-    copy = path.with_name(f".{path.name}.rewritten")
+    copy, slow = path.with_name(f".{path.name}.rewritten"), path.with_name(f".{path.name}.slow")
     try:
-        _rewrite(path, copy)
+        _rewrite(path, copy, slow)
     except (OSError, sqlite3.Error) as error:
-        _log.warning("%s does not shrink yet: %s; the next start tries again", path, error)
+        _log.warning("%s does not shrink yet: %s; a later start tries again", path, error)
     with contextlib.suppress(OSError):
         copy.unlink(missing_ok=True)
 
 
-def _rewrite(path: Path, copy: Path) -> None:
+def _rewrite(path: Path, copy: Path, slow: Path) -> None:
     copy.unlink(missing_ok=True)
     os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # SQLite takes an empty file for a new one
     clock = SystemClock()
@@ -62,19 +63,35 @@ def _rewrite(path: Path, copy: Path) -> None:
         (page_bytes,), (pages,), (free,) = (
             connection.execute(f"PRAGMA {name}").fetchone() for name in ("page_size", "page_count", "freelist_count")
         )
+        if (too_many := _pages_that_took_too_long(slow)) is not None and 2 * (pages - free) > too_many:
+            return
         room = shutil.disk_usage(path.parent).free - _LEFT_BYTES
         if page_bytes * (pages - free) > room:
             raise OSError("the disk has no room for a second one")
         connection.set_progress_handler(lambda: clock.monotonic() > deadline_s, _OPS)
         connection.execute(f"PRAGMA auto_vacuum={INCREMENTAL}")
-        connection.execute("VACUUM INTO ?", (str(copy),))
+        try:
+            connection.execute("VACUUM INTO ?", (str(copy),))
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+                slow.write_text(str(pages - free), encoding="ascii")
+                raise OSError(f"it takes more than {_WITHIN_S:g} s") from error
+            raise
     if path.with_name(f"{path.name}-wal").exists():
         raise OSError("another program has it open")  # what that writes would be lost
     with copy.open("rb") as file:
         os.fsync(file.fileno())
     before, after = path.stat().st_size, copy.stat().st_size
     private_files.move(copy, path)
+    slow.unlink(missing_ok=True)
     _log.info("%s was rewritten so that it can shrink: %d KiB, %d KiB before", path, after // 1024, before // 1024)
+
+
+def _pages_that_took_too_long(slow: Path) -> int | None:
+    """How many pages were in the database when it could not be rewritten in time; None: it was never tried."""
+    with contextlib.suppress(OSError, ValueError):
+        return int(slow.read_text(encoding="ascii"))
+    return None
 
 
 async def reclaim_when_idle(database: Database, idle: Callable[[], bool], clock: Clock) -> None:

@@ -64,6 +64,10 @@ class StorageLock:
 
 
 def _holder(pid_file: Path) -> str:
-    with contextlib.suppress(OSError, ValueError):
-        return f"process {int(pid_file.read_text(encoding='ascii'))}"
+    """Who holds the lock. A number that a read-only disk has kept from an earlier process is not taken for its name."""
+    with contextlib.suppress(OSError, ValueError, OverflowError):
+        pid = int(pid_file.read_text(encoding="ascii"))
+        with contextlib.suppress(PermissionError):  # of another user, hence alive
+            os.kill(pid, 0)
+        return f"process {pid}"
     return "another process"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,7 @@ from dataclasses import replace
 from metering.frozen import frozen
 from tests.exploration.explorer import Explored, Explorer, RuleBrokenError
 from tests.exploration.machine import Setup
-from tests.exploration.worlds import ALL, MOST, PAIRS, SETTINGS, USUAL
+from tests.exploration.worlds import ALL, DATA_SIGNED, EVENTS, MOST, PAIRS, SETTINGS, USUAL, with_events
 
 _MOST_STATES = 2_000_000
 
@@ -32,6 +33,9 @@ def jobs() -> Iterator[Job]:
     yield Job("two faults at a time", replace(USUAL, most_faults=2), MOST)
     for setup in SETTINGS:
         yield Job("settings", setup, MOST)
+    for setup, events in itertools.product((*SETTINGS, DATA_SIGNED), EVENTS):
+        changed, steps = with_events(setup, events)
+        yield Job(events, changed, steps)
     for setup in PAIRS:
         yield Job("pair of points", setup, MOST)
 

@@ -19,8 +19,8 @@ from tests.exploration.invariants import INVARIANTS, Memory, Transition, remembe
 from tests.exploration.machine import STEPS, TRANSACTION, Machine, Setup, first_state
 
 _WAYS_BACK: Final = (
-    "read", "recorded", "signed", "reset-done", "in-service", "energy", "obey",
-    "ground-", "estop-", "monitor-", "diode-", "board-", "meter-", "lock-",
+    "restart", "read", "recorded", "signed", "reset-done", "in-service", "wake", "energy", "three-phases", "obey",
+    "ground-", "estop-", "monitor-", "diode-", "board-", "silent-", "storage-", "meter-", "lock-",
     "unplug", "bay", "time", "reset",
 )  # fmt: skip
 """what people and machine do, the first that is possible, until an EVSE is free again; nobody stops a charge"""
@@ -195,9 +195,11 @@ def _is_free(state: EvseState) -> bool:
     return (
         state.transaction is None
         and state.authorization is None
-        and state.seen == NOTHING_SEEN
+        and replace(state.seen, phases=None) == NOTHING_SEEN
+        and state.seen.phases == state.phases
         and not state.faults
         and state.operative
         and state.metered
+        and not state.halting
         and state.offered_a > 0.0
     )

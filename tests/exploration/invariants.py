@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from metering.frozen import frozen
-from station.evse_state import MINIMUM_CURRENT_A, WIND_DOWN_S, EvseState
+from station.evse_state import HALT_S, MINIMUM_CURRENT_A, WIND_DOWN_S, EvseState
 from station.hardware.board import Outputs
 from station.model import ChargingState, EventType, Fault, PilotState, TransactionEvent, TriggerReason
 from station.transaction import TxPoint
@@ -31,8 +31,10 @@ _BY_STEP: Final = {
     "end-for-reset": TriggerReason.RESET_COMMAND,
 }
 _AUTHORIZING: Final = frozenset({"authorize", "remote-start"})
+_ANEW: Final = frozenset({"reset", "begin-anew", "restart"})
+"""after these a vehicle that is there counts as one that has just come (B11.FR.08)"""
 _DEAUTHORIZING: Final = frozenset({"stop", "remote-stop", "invalid"})
-_ALWAYS_ENDING: Final = frozenset({"weld+", "ground+", "estop+", "end-for-reset"})
+_ALWAYS_ENDING: Final = frozenset({"weld+", "ground+", "estop+", "draw+", "end-for-reset", "halt"})
 _WHERE_DEAUTHORIZATION_ENDS: Final = frozenset({TxPoint.AUTHORIZED, TxPoint.POWER_PATH_CLOSED, TxPoint.ENERGY_TRANSFER})
 
 
@@ -126,11 +128,20 @@ def allowed(setup: Setup, state: EvseState) -> bool:
         and state.authorization is not None
         and state.metered
         and state.operative
+        and not state.halting
+        and state.phases == state.seen.phases
         and connected(state)
         and not blocking(state)
         and _limit_a(state) >= MINIMUM_CURRENT_A
         and (transaction is None or (transaction.ending is None and not transaction.energy_refused))
     )
+
+
+def wind_down_s(state: EvseState) -> float:
+    """How long the contactor may wait for the vehicle to stop drawing."""
+    if state.cut:
+        return 0.0
+    return HALT_S if state.halting else WIND_DOWN_S
 
 
 def _limit_a(state: EvseState) -> float:
@@ -167,10 +178,10 @@ def remember(
 
 
 def reached(step: str, before: EvseState, after: EvseState) -> frozenset[TxPoint]:
-    """The points that are reached where there was no transaction; a reset makes everything new (B11.FR.08)."""
+    """The points that are reached where there was no transaction; some steps make everything new."""
     if before.transaction is not None:
         return frozenset()
-    new = held(after) if step == "reset" else held(after) - held(before)
+    new = held(after) if step in _ANEW else held(after) - held(before)
     # A contact that closes without an order while the EVSE is out of service is a fault of the contactor, not a charge.
     return new if after.operative else new - {TxPoint.ENERGY_TRANSFER}
 
@@ -213,17 +224,23 @@ def contactor_closes_only_for_an_allowed_charge(it: Transition) -> bool:
 def contactor_opens_within_the_time_of_the_vehicle(it: Transition) -> bool:
     """IEC 61851-1 table A.6: a charge that is no longer allowed ends within some seconds, or at once with a fault."""
     wound_down_s = it.memory_before.winding_down_s
-    if wound_down_s is not None and wound_down_s + it.elapsed_s > WIND_DOWN_S:
+    if wound_down_s is not None and wound_down_s + it.elapsed_s > wind_down_s(it.before):
         return False  # it was ordered closed until now
     if it.memory.winding_down_s is None:
         return True
-    return flows(it.after) and not blocking(it.after) - _PATIENT and it.memory.winding_down_s < WIND_DOWN_S
+    return flows(it.after) and not blocking(it.after) - _PATIENT and it.memory.winding_down_s < wind_down_s(it.after)
 
 
 def pilot_offers_only_an_allowed_current(it: Transition) -> bool:
     """IEC 61851-1 table A.7: at least 6 A, at most the limit, and only to an allowed charge."""
     pilot_a = it.orders.pilot_a
     return pilot_a is None or (allowed(it.setup, it.after) and MINIMUM_CURRENT_A <= pilot_a <= _limit_a(it.after))
+
+
+def phases_are_switched_without_load(it: Transition) -> bool:
+    """Relays of phases move while the contactor is open, and it closes on phases that are connected."""
+    seen, orders = it.after.seen, it.orders
+    return orders.phases == seen.phases or not (seen.contactor_closed or orders.contactor)
 
 
 def transaction_starts_once(it: Transition) -> bool:
@@ -350,6 +367,7 @@ INVARIANTS: Final[tuple[Callable[[Transition], bool], ...]] = (
     contactor_closes_only_for_an_allowed_charge,
     contactor_opens_within_the_time_of_the_vehicle,
     pilot_offers_only_an_allowed_current,
+    phases_are_switched_without_load,
     transaction_starts_once,
     transaction_ends_once,
     nothing_follows_the_end,

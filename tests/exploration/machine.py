@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -34,6 +35,9 @@ from station.transaction import Rules, TxPoint, start_points
 from tests import fakes
 
 OFFER_A: Final = 16.0
+_GRANTED_WH: Final = 500.0
+"""what a refused token may still have (MaxEnergyOnInvalidId)"""
+_REGISTER_WH: Final = 1_000.0
 TRANSACTION: Final = "transaction"
 """the id of the open transaction in a normalised state"""
 
@@ -51,6 +55,8 @@ class Setup:
     unlocks_on_disconnection: bool = True
     """UnlockOnEVSideDisconnect"""
     meter_failure_ends: bool = False
+    switches_phases: bool = False
+    """the board can connect one phase or three"""
     most_faults: int = 1
     """how many faults may be present at the same time"""
 
@@ -88,6 +94,9 @@ class _KeepingRecorder(Recorder):
     def put(self, event: TransactionEvent) -> None:
         self.kept.append(event)
 
+    async def settled(self) -> None:
+        """Nothing is written here."""
+
 
 class Machine:
     """One EVSE whose state can be read, replaced, and changed by steps."""
@@ -103,6 +112,7 @@ class Machine:
         database = Database(aiosqlite.connect(":memory:"), self.clock)  # never opened
         outbox = Outbox(database, self.clock)
         self.meter = MeterWatch("meter", fakes.FakeMeter(), self.clock)
+        self.meter.latest = fakes.reading(_REGISTER_WH)
         self.recorder = _KeepingRecorder(outbox, self.meter, settings, self.clock)
         self.recorder.kept = []
         layout = EvseLayout(1, attached_cable=setup.attached_cable)
@@ -223,8 +233,28 @@ def _own_fault(fault: Fault, *, present: bool) -> Step:
     return Step(possible, lambda it: it.evse.report_fault(fault, present))
 
 
-def _offer(current_a: float) -> Step:
-    return Step(lambda it: it.state.offered_a != current_a, lambda it: it.evse.offer(Decision(current_a, ())))
+def _offer(current_a: float, *, open_now: bool = False) -> Step:
+    """The limits allow this current now; `open_now`: the connection is about to trip."""
+
+    def possible(machine: Machine) -> bool:
+        return machine.state.offered_a != current_a or (open_now and not machine.state.cut)
+
+    def act(machine: Machine) -> None:
+        machine.evse.offer(Decision(current_a, (), open_now=open_now, phases=machine.state.phases))
+
+    return Step(possible, act)
+
+
+def _connect(phases: int) -> Step:
+    """The limits want the vehicle to charge on one phase, or on three."""
+
+    def possible(machine: Machine) -> bool:
+        return machine.setup.switches_phases and machine.state.phases != phases
+
+    def act(machine: Machine) -> None:
+        machine.evse.offer(Decision(machine.state.offered_a, (), phases=phases))
+
+    return Step(possible, act)
 
 
 def _authorize(trigger: TriggerReason, remote_start_id: int | None) -> Step:
@@ -281,12 +311,12 @@ def _unrecorded(machine: Machine) -> bool:
 
 def _obey(machine: Machine) -> None:
     orders = machine.orders
-    machine.see(contactor_closed=orders.contactor, locked=orders.lock)
+    machine.see(contactor_closed=orders.contactor, locked=orders.lock, phases=orders.phases)
 
 
 def _obeys_not_yet(machine: Machine) -> bool:
     seen, orders = machine.state.seen, machine.orders
-    return (seen.contactor_closed, seen.locked) != (orders.contactor, orders.lock)
+    return (seen.contactor_closed, seen.locked, seen.phases) != (orders.contactor, orders.lock, orders.phases)
 
 
 def _next_s(machine: Machine) -> float | None:
@@ -298,10 +328,10 @@ def _let_time_pass(machine: Machine) -> None:
     machine.evse.let_time_pass()
 
 
-def _read_meter(current_a: float) -> Callable[[Machine], None]:
+def _read_meter(current_a: float, register_wh: float = _REGISTER_WH) -> Callable[[Machine], None]:
     def act(machine: Machine) -> None:
         assert machine.meter.on_reading is not None
-        machine.meter.on_reading(fakes.reading(1000.0, current_a))
+        machine.meter.on_reading(fakes.reading(register_wh, current_a))
 
     return act
 
@@ -309,6 +339,51 @@ def _read_meter(current_a: float) -> Callable[[Machine], None]:
 def _begin_reset(machine: Machine) -> None:
     machine.evse.withhold(Withheld.RESET, True)
     machine.evse.forget()
+
+
+def _is_idle(machine: Machine) -> bool:
+    return machine.state.transaction is None and machine.state.authorization is None
+
+
+def _withhold(machine: Machine) -> None:
+    """The station restarts, or installs firmware, once nobody uses it."""
+    machine.evse.withhold(Withheld.RESTART, True)
+
+
+def _give_back(machine: Machine) -> None:
+    for why in machine.state.withheld:
+        machine.evse.withhold(why, False)
+
+
+def _halt(machine: Machine) -> None:
+    """The program stops: all that happens at once; what it waits for are steps of their own."""
+
+    async def begin() -> None:
+        halting = asyncio.ensure_future(machine.evse.halt())
+        await asyncio.sleep(0)
+        halting.cancel()
+        await asyncio.wait([halting])
+
+    asyncio.run(begin())
+
+
+def _has_halted(machine: Machine) -> bool:
+    state = machine.state
+    return state.halting and state.transaction is None and not state.seen.contactor_closed
+
+
+def _restart(machine: Machine) -> None:
+    """The program starts again: only what is on disk and what the board sees is known."""
+    before = machine.state
+    first = first_state(machine.setup, metered=False)
+    seen = replace(before.seen, pilot=PilotState.B) if before.seen.pilot is PilotState.F else before.seen
+    machine.evse.state = replace(first, in_service=before.in_service, kept_for=before.lock_held_for)
+    machine.evse.observe(seen)
+
+
+def _uses_up(machine: Machine) -> bool:
+    transaction = machine.state.transaction
+    return transaction is not None and transaction.energy_limit_wh is not None
 
 
 def _sign(machine: Machine) -> None:
@@ -349,12 +424,19 @@ STEPS: Final[dict[str, Step]] = {
     ),
     "invalid": Step(_is_answered, _end(TriggerReason.DEAUTHORIZED, StoppedReason.DE_AUTHORIZED)),
     "refuse": Step(_is_answered, lambda it: it.evse.refuse_energy(beyond_wh=0.0)),
+    "refuse-later": Step(
+        lambda it: _is_answered(it) and not _uses_up(it), lambda it: it.evse.refuse_energy(beyond_wh=_GRANTED_WH)
+    ),
+    "used-up": Step(_uses_up, _read_meter(OFFER_A, _REGISTER_WH + _GRANTED_WH)),
     "release": Step(lambda it: it.state.lock_held_for is not None, lambda it: it.evse.release_lock()),
     # What the station itself does
     "recorded": Step(_unrecorded, _record),
     "signed": Step(lambda it: signature_due(it.state), _sign),
     "pause": _offer(0.0),
     "energy": _offer(OFFER_A),
+    "cut": _offer(0.0, open_now=True),
+    "one-phase": _connect(1),
+    "three-phases": _connect(3),
     "read": Step(lambda it: not it.state.metered, _read_meter(OFFER_A)),
     "no-load": Step(lambda it: it.state.seen.contactor_closed and it.state.metered, _read_meter(0.0)),
     "load": Step(lambda it: it.state.draw_a == 0.0, _read_meter(3.0)),
@@ -365,7 +447,13 @@ STEPS: Final[dict[str, Step]] = {
         _end(TriggerReason.RESET_COMMAND, StoppedReason.IMMEDIATE_RESET, by_reset=True),
     ),
     "reset": Step(lambda it: it.state.transaction is None and not it.state.withheld, _begin_reset),
-    "reset-done": Step(lambda it: bool(it.state.withheld), lambda it: it.evse.withhold(Withheld.RESET, False)),
+    "reset-done": Step(lambda it: bool(it.state.withheld), _give_back),
+    "withhold": Step(lambda it: _is_idle(it) and not it.state.withheld, _withhold),
+    "begin-anew": Step(_is_idle, lambda it: it.evse.forget()),
+    "sleep": Step(lambda it: not it.state.dormant, lambda it: it.evse.sleep(True)),
+    "wake": Step(lambda it: it.state.dormant, lambda it: it.evse.sleep(False)),
+    "halt": Step(lambda it: not it.state.halting, _halt),
+    "restart": Step(_has_halted, _restart),
     # The board, and what breaks
     "obey": Step(_obeys_not_yet, _obey),
     "fb-flip": Step(_always, lambda it: it.see(contactor_closed=not it.state.seen.contactor_closed)),
@@ -381,6 +469,11 @@ STEPS: Final[dict[str, Step]] = {
     "weld+": _own_fault(Fault.CONTACTOR_WELDED, present=True),
     "board+": _own_fault(Fault.BOARD, present=True),
     "board-": _own_fault(Fault.BOARD, present=False),
+    "silent+": _own_fault(Fault.BOARD_SILENT, present=True),
+    "silent-": _own_fault(Fault.BOARD_SILENT, present=False),
+    "storage+": _own_fault(Fault.STORAGE, present=True),
+    "storage-": _own_fault(Fault.STORAGE, present=False),
+    "draw+": _own_fault(Fault.OVER_CURRENT, present=True),
     "meter+": _own_fault(Fault.METER, present=True),
     "meter-": _own_fault(Fault.METER, present=False),
     "lock+": _own_fault(Fault.LOCK, present=True),
@@ -391,4 +484,11 @@ STEPS: Final[dict[str, Step]] = {
 
 def first_state(setup: Setup, *, metered: bool = True) -> EvseState:
     """An EVSE that nobody uses, with a limit that allows energy; `metered`: its meter has been read already."""
-    return EvseState(seen=NOTHING_SEEN, attached_cable=setup.attached_cable, metered=metered, offered_a=OFFER_A)
+    phases = 3 if setup.switches_phases else None
+    return EvseState(
+        seen=replace(NOTHING_SEEN, phases=phases),
+        attached_cable=setup.attached_cable,
+        metered=metered,
+        offered_a=OFFER_A,
+        phases=phases,
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.exploration.explorer import Explorer
-from tests.exploration.worlds import CHARGING, COMMON, PAIRS, USUAL
+from tests.exploration.worlds import CHARGING, COMMON, EVENTS, PAIRS, USUAL, with_events
 
 pytestmark = pytest.mark.timeout(1_800)  # it computes, for half a minute of a machine that does nothing else
 _MOST_STATES = 20_000
@@ -24,3 +24,11 @@ def test_every_reachable_state_keeps_the_rules_with_the_usual_settings() -> None
 def test_every_reachable_state_keeps_the_rules_with_each_pair_of_start_and_stop_points(half: int) -> None:
     explored = [Explorer(setup, CHARGING).run(_MOST_STATES) for setup in PAIRS[half::2]]
     assert min(one.states for one in explored) > 100
+
+
+@pytest.mark.parametrize("events", EVENTS)
+def test_every_reachable_state_keeps_the_rules_with_events_that_are_rare(events: str) -> None:
+    setup, steps = with_events(USUAL, events)
+    if setup.switches_phases:
+        steps = tuple(step for step in steps if step not in {"bay", "out-of-service", "in-service", "fb-flip"})
+    assert Explorer(setup, steps).run(_MOST_STATES).states > 1_000

@@ -8,14 +8,21 @@ from datetime import datetime
 
 import pytest
 
-from station import evse, evse_state, transaction
-from station.evse_state import Cause, EvseState, energy_flows, settled, wants_energy
+from station import evse, evse_changes, evse_state, transaction
+from station.evse_state import Cause, EvseState, energy_flows, outputs, settled, wants_energy
+from station.hardware.board import Outputs
 from station.model import EventType, TransactionEvent, TriggerReason
 from station.transaction import Outcome, Rules, TxPoint, react
+from tests.exploration import explorer, machine
 from tests.exploration.explorer import Explorer, RuleBrokenError
 from tests.exploration.invariants import INVARIANTS
 from tests.exploration.machine import Setup
 from tests.exploration.worlds import USUAL
+
+
+def nothing_has_arrived(state: EvseState) -> frozenset[TriggerReason]:
+    del state
+    return frozenset()
 
 
 def never(state: EvseState) -> bool:
@@ -25,6 +32,8 @@ def never(state: EvseState) -> bool:
 
 CHARGE = "plug C B authorize stop recorded obey"
 EV_CONNECTED = replace(USUAL, stop=("EVConnected",))
+START_EV_CONNECTED = replace(USUAL, start=("EVConnected",), stop=("EVConnected",))
+SWITCHES_PHASES = replace(USUAL, switches_phases=True)
 
 Mutant = Callable[[pytest.MonkeyPatch], None]
 MUTANTS: list[tuple[str, Mutant, Setup, str]] = []
@@ -101,6 +110,47 @@ def the_vehicle_has_too_much_time(patch: pytest.MonkeyPatch) -> None:
 @mutant("pilot_offers_only_an_allowed_current", f"{CHARGE} pause")
 def less_than_6_a_are_offered(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(evse_state, "MINIMUM_CURRENT_A", 0.0)
+
+
+@mutant("contactor_opens_within_the_time_of_the_vehicle", f"{CHARGE} halt restart read time")
+def the_vehicle_has_too_much_time_when_the_program_stops(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(evse_state, "HALT_S", 5.0)
+
+
+@mutant("contactor_opens_within_the_time_of_the_vehicle", f"{CHARGE} cut energy")
+def the_vehicle_has_time_when_the_connection_trips(patch: pytest.MonkeyPatch) -> None:
+    def changed(state: EvseState, now_s: float) -> bool:
+        return still_under_load(replace(state, cut=False), now_s)
+
+    still_under_load = vars(evse_state)["_still_under_load"]
+    patch.setattr(evse_state, "_still_under_load", changed)
+
+
+@mutant("pilot_offers_only_an_allowed_current", f"{CHARGE} halt restart read", START_EV_CONNECTED)
+def a_program_that_stops_begins_a_charge(patch: pytest.MonkeyPatch) -> None:
+    def changed(state: EvseState) -> bool:
+        return wants_energy(replace(state, halting=False))
+
+    patch.setattr(evse_state, "wants_energy", changed)
+
+
+@mutant("phases_are_switched_without_load", f"{CHARGE} one-phase three-phases", SWITCHES_PHASES)
+def phases_are_switched_under_load(patch: pytest.MonkeyPatch) -> None:
+    def changed(state: EvseState, now_s: float) -> Outputs:
+        return replace(outputs(state, now_s), phases=state.phases)
+
+    for module in (evse_state, machine, explorer):
+        patch.setattr(module, "outputs", changed)
+
+
+@mutant("pilot_offers_only_an_allowed_current", f"{CHARGE} one-phase three-phases", SWITCHES_PHASES)
+def energy_flows_on_phases_that_are_not_wanted(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(evse_state, "switches_phases", never)
+
+
+@mutant("start_point_starts_a_transaction", f"{CHARGE} begin-anew")
+def a_vehicle_that_is_there_after_a_reset_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(evse_changes, "arrivals", nothing_has_arrived)
 
 
 @mutant("transaction_starts_once", CHARGE)

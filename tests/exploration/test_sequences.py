@@ -196,3 +196,16 @@ def test_a_harmless_fault_is_no_abnormal_condition_of_a_transaction() -> None:
     it = machine()
     assert it.run("plug lock+") == []
     assert it.state.seen.pilot is PilotState.B
+
+
+def test_a_register_that_is_found_to_stand_still_when_its_meter_has_failed_already_ends_the_charge() -> None:
+    """The failure only paused it; a register that does not count would pause it for ever."""
+    it = machine()
+    it.run(f"{CHARGE} meter+ B obey")
+    assert it.state.transaction is not None
+    last, on_failure = len(it.events), it.meter.on_failure
+    assert on_failure is not None
+    it.meter.standing = True
+    for _ in range(2):  # the meter is read again and again
+        on_failure(True)
+    assert told(it.events[last:]) == [(ENDED, TriggerReason.ABNORMAL_CONDITION, CONNECTED)]

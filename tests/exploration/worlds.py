@@ -24,19 +24,39 @@ SETTINGS: Final = (
     replace(USUAL, stops_on_disconnection=False),
     replace(USUAL, unlocks_on_disconnection=False),
     replace(USUAL, meter_failure_ends=True),
+    replace(USUAL, switches_phases=True),
     replace(USUAL, start=("EVConnected", "EnergyTransfer"), stop=("ParkingBayOccupancy", "EVConnected")),
     replace(USUAL, stop=("EVConnected",), stops_on_disconnection=False, unlocks_on_disconnection=False),
 )
 """the usual points with the settings that matter, and some combinations"""
+
+DATA_SIGNED: Final = replace(USUAL, signs=True, start=("DataSigned",), stop=("EVConnected",))
 
 CHARGING: Final = (
     "plug", "C", "B", "ev-gone", "bay", "authorize", "stop", "invalid", "recorded", "signed", "obey", "fb-flip", "time",
     "weld+", "out-of-service", "in-service",
 )  # fmt: skip
 """what can happen to a charge, with one fault"""
+EVENTS: Final[dict[str, tuple[str, ...]]] = {
+    "a silent board": ("silent+", "silent-"),
+    "storage that fails": ("storage+", "storage-", "no-load", "load"),
+    "a vehicle that draws too much": ("draw+", "F", "reset", "reset-done"),
+    "a connection that is about to trip": ("cut", "energy", "no-load", "load"),
+    "an EVSE that is kept from use": ("withhold", "reset", "reset-done", "begin-anew", "release"),
+    "a station that is not activated": ("sleep", "wake"),
+    "a refused token with energy left": ("refuse-later", "used-up"),
+    "a program that stops and starts": ("halt", "restart", "read", "reset"),
+    "phases that are switched": ("one-phase", "three-phases", "pause", "energy"),
+}
+"""what is explored together with a charge, each by itself: all of it together would take days"""
+_OF_THEIR_OWN: Final = frozenset(itertools.chain.from_iterable(EVENTS.values())) - {
+    "no-load", "load", "energy", "pause", "reset", "reset-done", "read", "F", "release"
+}  # fmt: skip
+ALL: Final = tuple(step for step in STEPS if step not in _OF_THEIR_OWN)
+"""every step that is not explored by itself"""
 MOST: Final = tuple(
     step
-    for step in STEPS
+    for step in ALL
     if step not in {"D", "E", "F", "lock-flip", "remote-start", "load", "read"}
     and step.rstrip("+-") not in {"monitor", "diode", "estop", "lock"}
 )
@@ -45,4 +65,9 @@ COMMON: Final = tuple(
     step for step in MOST if step not in {"nothing", "board+", "board-", "pause", "energy", "no-load", "refuse"}
 )
 """fewer of them, for every test run"""
-ALL: Final = tuple(STEPS)
+
+
+def with_events(setup: Setup, events: str) -> tuple[Setup, tuple[str, ...]]:
+    """A charge together with some of `EVENTS`: the settings and the steps."""
+    setup = replace(setup, switches_phases="phases" in events)
+    return setup, tuple(dict.fromkeys((*CHARGING, *EVENTS[events])))

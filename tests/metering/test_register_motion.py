@@ -16,6 +16,7 @@ from metering.reading import UNKNOWN, Phases, Reading
 RULES = Plausibility(max_power_w=22_080.0)
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 FULL = Reading(START, energy_import_wh=5_000.0, power_w=22_080.0, currents_a=Phases(32.0, 32.0, 32.0))
+MAINS = Phases(230.0, 230.0, 230.0)
 IDLE = replace(FULL, power_w=0.0, currents_a=Phases(0.0, 0.0, 0.0))
 
 
@@ -141,6 +142,41 @@ async def test_reactive_current_of_a_vehicle_that_hardly_charges_is_no_energy() 
     assert await meter.believed_for(little, 1_630) == 1_630
     asleep = replace(FULL, energy_import_wh=5_100.0, power_w=4.0, currents_a=Phases(0.9, 0.9, 0.9))
     assert await meter.believed_for(asleep, 7 * 86_400, every_s=60) == 7 * 86_400
+
+
+@pytest.mark.parametrize("current_a", [1.0, 2.9])
+@pytest.mark.parametrize("power_w", [0.0, 4.0])
+async def test_reactive_current_of_a_vehicle_at_rest_is_no_energy_for_days(current_a: float, power_w: float) -> None:
+    """Filters of chargers draw it on all phases while the contactor is closed."""
+    at_rest = replace(IDLE, power_w=power_w, currents_a=Phases(current_a, current_a, current_a), voltages_v=MAINS)
+    days = 200.0 / power_w / 24.0 / 2.0 if power_w else 30.0  # by then a register in steps of 100 Wh has moved
+    assert await Shown().believed_for(at_rest, days * 86_400, every_s=10) >= days * 86_400
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        pytest.param({"voltages_v": Phases(0.0, 0.0, 0.0)}, id="it has lost its voltages"),
+        pytest.param({"voltages_v": Phases(230.0, 230.0, 0.0)}, id="it has lost one of them"),
+        pytest.param({"voltages_v": UNKNOWN}, id="it shows no voltages"),
+        pytest.param({"voltages_v": MAINS, "power_w": -1_800.0}, id="it is wired in reverse"),
+        pytest.param({"voltages_v": MAINS, "power_w": None}, id="it shows no power"),
+    ],
+)
+async def test_a_small_current_counts_where_no_power_can_be_believed(shown: dict[str, object]) -> None:
+    small = replace(IDLE, power_w=0.0, currents_a=Phases(2.9, 2.9, 2.9), voltages_v=MAINS)
+    assert await Shown().believed_for(replace(small, **shown), 86_400, every_s=10) < 600
+
+
+async def test_a_register_that_stood_still_before_a_power_cut_is_not_believed_after_it_until_it_moves() -> None:
+    meter = Shown()
+    await meter.believed_for(FULL, 600)
+    next_life = Shown()
+    next_life.plausible.trust(None, motion=meter.plausible.motion)
+    assert await next_life.believed_for(IDLE, 60) == 1
+    moved = replace(IDLE, energy_import_wh=5_200.0)
+    assert await next_life.believed_for(moved, 60) == 60
+    assert await next_life.believed_for(replace(FULL, energy_import_wh=5_200.0), 600) > 30
 
 
 async def test_a_silence_is_no_energy() -> None:

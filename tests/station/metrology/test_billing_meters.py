@@ -10,6 +10,7 @@ import pytest
 from metering.meter import MeterError
 from metering.plausibility import Plausibility, PlausibleMeter
 from station.metrology.billing_meters import BillingMeters
+from station.metrology.meter_watch import MeterWatch
 from station.model import PilotState, StoppedReason, TriggerReason
 from station.records.fact_store import FactStore
 from tests import fakes
@@ -46,3 +47,28 @@ async def test_an_exchange_is_remembered_however_wrong_the_clock_was_when_it_was
         it.meter.shows = fakes.reading(9.0)
         with pytest.raises(MeterError, match="backwards"):
             await (await known(it)).read()
+
+
+async def test_a_register_that_does_not_count_is_remembered_until_it_moves(
+    tmp_path: Path,
+) -> None:
+    async with post(tmp_path) as it:
+        meters = BillingMeters(FactStore(it.database, "meter"), it.outbox, it.clock)
+        watch = it.evse.meter
+        guard = PlausibleMeter(it.meter, Plausibility(22_000.0), it.clock.monotonic)
+        it.evse.meter = MeterWatch("meter", guard, it.clock)
+        it.meter.shows = fakes.reading(1_000.0, 32.0)
+        for _ in range(60):
+            await it.evse.meter.fresh()
+            await it.clock.advance(1)
+        assert it.evse.meter.standing
+        await meters.look(it.evse)
+        it.meter.shows = fakes.reading(1_000.0)
+        with pytest.raises(MeterError, match="stands still at 1000 Wh"):
+            await (await known(it)).read()
+
+        it.meter.shows = fakes.reading(1_000.1)
+        await it.evse.meter.fresh()
+        await meters.look(it.evse)
+        assert (await (await known(it)).read()).energy_import_wh == 1_000.1
+        it.evse.meter = watch

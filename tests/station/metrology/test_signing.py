@@ -108,6 +108,27 @@ async def test_the_holder_of_the_begin_is_the_holder_of_the_end(tmp_path: Path) 
         assert holders == {fakes.CARD.value}
 
 
+async def test_a_begin_that_is_signed_late_is_not_that_of_the_next_vehicle(tmp_path: Path) -> None:
+    """A meter may take seconds to be read; meanwhile one driver leaves and another one comes."""
+    async with post(tmp_path, signed=True) as it:
+        it.settings.override(Settings.tx_start_points, ("DataSigned",))
+        it.settings.override(Settings.sampled_sign_readings, True)
+        await it.clock.advance(2)
+        it.meter.clock, it.meter.takes_s = it.clock, 5.0
+        for card in (fakes.CARD, fakes.OTHER_CARD):
+            await it.see(pilot=PilotState.B, cable_plugged=True)
+            it.evse.authorize(Authorization(card), TriggerReason.AUTHORIZED)
+            await it.clock.advance(4)
+            if card is fakes.CARD:
+                await it.see(pilot=PilotState.A, cable_plugged=False)
+        await it.clock.advance(30)
+        identity = it.evse.transaction_id
+        assert identity is not None
+        assert it.evse.state.signed_id == identity
+        (begin,) = await it.records.of(identity)
+        assert ocmf.parse(begin.text.encode()).text("ID") == fakes.OTHER_CARD.value
+
+
 def test_a_key_code_is_a_secret_and_no_records() -> None:
     assert holder_of(IdToken("1234", "KeyCode")).value == ""
     assert holder_of(IdToken("", "NoAuthorization")).assigned is False

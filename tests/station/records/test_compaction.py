@@ -158,8 +158,29 @@ async def test_a_disk_without_room_or_a_slow_one_leaves_the_old_database_in_use(
         slow.setattr(compaction, "_WITHIN_S", -1.0)
         async with open_database(path, fakes.clock()) as database:
             assert await kept(database) == 100
-    assert "interrupted" in caplog.text
+    assert "it takes more than -1 s" in caplog.text
     assert size(path) > 30
+    assert sorted(names(tmp_path)) == [".db.slow", "db"]
+
+
+async def test_a_rewriting_that_took_too_long_delays_no_other_start_until_half_of_the_database_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "db"
+    await made_by_an_older_program(path)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.executemany(_INSERT, [(f"kept-{number:036d}", _BILL) for number in range(1_000)])
+    with monkeypatch.context() as slow:
+        slow.setattr(compaction, "_WITHIN_S", -1.0)
+        async with open_database(path, fakes.clock()) as database:
+            assert await kept(database) == 1_100
+    async with open_database(path, fakes.clock()) as database:
+        assert await kept(database) == 1_100
+        assert size(path) > 30, "it is not tried again"
+        await database.write("DELETE FROM transactions WHERE number <= (SELECT MAX(number) - 100 FROM transactions)")
+    async with open_database(path, fakes.clock()) as database:
+        assert await kept(database) == 100
+        assert size(path) < 2
     assert names(tmp_path) == ["db"]
 
 

@@ -39,6 +39,23 @@ def test_a_lock_without_a_readable_process_id_is_a_lock_all_the_same(tmp_path: P
                 StorageLock(tmp_path)
 
 
+def test_a_process_that_has_ended_is_not_named(tmp_path: Path) -> None:
+    """A disk that has become read-only keeps the number of an earlier one."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    with StorageLock(tmp_path):
+        (tmp_path / "borne.pid").write_text(f"{ended.pid}\n")
+        with pytest.raises(StorageLockError, match=r"is in use by another process$"):
+            StorageLock(tmp_path)
+
+
+def test_a_lock_holds_under_every_name_of_its_directory(tmp_path: Path) -> None:
+    (tmp_path / "storage").mkdir()
+    (tmp_path / "link").symlink_to("storage")
+    with StorageLock(tmp_path / "link"), pytest.raises(StorageLockError, match=f"process {os.getpid()}$"):
+        StorageLock(tmp_path / "storage")
+
+
 def test_a_lock_needs_no_room_on_the_disk(tmp_path: Path) -> None:
     (tmp_path / "borne.pid").mkdir()  # nothing can be written there
     with StorageLock(tmp_path), pytest.raises(StorageLockError, match=r"is in use by another process$"):
