@@ -83,7 +83,7 @@ class Schedule:
     custom_data: str | None = None
     """as in Period"""
     sales_tariff: str | None = None
-    """salesTariff for an ISO 15118 vehicle, JSON; it is reported as it came and limits nothing"""
+    """salesTariff for an ISO 15118 vehicle, as JSON: stored and reported unchanged, without effect on limits"""
 
 
 @frozen
@@ -113,7 +113,7 @@ class ChargingProfile:
         return _before(self.valid_from, other.valid_to) and _before(other.valid_from, self.valid_to)
 
     def as_absolute(self, now: datetime) -> ChargingProfile:
-        """The same limits, with their schedule counted from `now`."""
+        """Return this profile with kind Absolute and a schedule that starts at `now`."""
         return replace(self, kind=Kind.ABSOLUTE, schedule=replace(self.schedule, starts_at=now))
 
     def is_over(self, now: datetime) -> bool:

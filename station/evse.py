@@ -423,8 +423,8 @@ class Evse:
     def _endings(self) -> evse_changes.Endings:
         disconnection = self._settings.stop_tx_on_ev_side_disconnect
         unlocks = self._settings.unlock_on_ev_side_disconnect
-        # A register moves with energy only: a pause would last for ever.
-        meter_ends = self.stop_on_meter_failure or self.meter.standing
+        # A stuck register moves only when energy flows, so a pause would never end.
+        meter_ends = self.stop_on_meter_failure or self.meter.register_stuck
         return evse_changes.Endings(meter_ends, disconnection, unlocks)
 
     @property

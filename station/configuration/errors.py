@@ -62,7 +62,7 @@ class _Place:
 
 
 def explain(error: ValidationError, document: Document, root: object) -> ConfigurationError:
-    """Every complaint, in the order of the file."""
+    """Make one error of all complaints, in the order of the file."""
     places = _places(document)
     located = [(_nearest(complaint.path, places), complaint) for complaint in _complaints(error, root)]
     located.sort(key=lambda found: found[0].order)

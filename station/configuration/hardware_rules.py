@@ -24,7 +24,7 @@ SIMULATED = "simulated"
 
 
 def hardware_errors(configuration: Configuration) -> Iterator[RuleError]:
-    """What does not go with the board: which keys, and why."""
+    """Yield an error for each key that does not fit the board."""
     board = configuration.board
     if isinstance(board, SimulatedBoardConfig):
         return

@@ -1,4 +1,4 @@
-"""The open connections of the local API, counted by where they come from, and the memory that they use."""
+"""The open connections of the local API, counted by source address, and the memory of their requests."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _LOOPBACK: Final = ("127.0.0.1", "::1")
 """the addresses by which programs of this machine reach the station"""
 _A_MINUTE_S: Final = 60.0
 _MOST_SOURCES_LOGGED: Final = 20
-"""in a minute"""
+"""source addresses in a minute"""
 
 
 class ConnectionPlace:
-    """The place of one open connection; give it back with `release`."""
+    """The place of one open connection; return it with `release`."""
 
     def __init__(self, connections: OpenConnections, source: str) -> None:
         self.source = source
@@ -31,14 +31,14 @@ class ConnectionPlace:
         self._released = False
 
     def hold(self, size: int) -> bool:
-        """Set how many bytes of an unanswered request this connection keeps in memory. False: there is no room."""
+        """Set the memory of this connection's unfinished request, in bytes; returns False if there is no room."""
         if not self._connections.add_bytes(self.source, size - self._bytes):
             return False
         self._bytes = size
         return True
 
     def release(self) -> None:
-        """Give back the place and its memory. May be called again."""
+        """Return the place and its memory; further calls do nothing."""
         if not self._released:
             self._released = True
             self.hold(0)
@@ -56,11 +56,11 @@ class OpenConnections:
         self._limits = limits
         self._by_source: Counter[str] = Counter()
         self._bytes = {True: 0, False: 0}
-        """of this machine, and of all others"""
+        """of unfinished requests: True for this machine, False for all others"""
         self.log = RefusalLog(now_s)
 
     def admit(self, address: str) -> ConnectionPlace | None:
-        """A place for a connection from this IP address, or None (and a log line) if there is none."""
+        """Take a place for a connection from this IP address; logs the reason and returns None if there is none."""
         source = normalized(address)
         if (reason := self._full(source)) is not None:
             self.log.refused(source, reason)
@@ -79,15 +79,15 @@ class OpenConnections:
         return None
 
     def remove(self, source: str) -> None:
-        """A connection has ended."""
+        """Count a connection that has ended."""
         self._by_source[source] -= 1
         if self._by_source[source] <= 0:
             del self._by_source[source]
 
     def add_bytes(self, source: str, size: int) -> bool:
-        """Count bytes of unanswered requests; negative: they are gone. False: there is no room for so many.
+        """Count bytes of unfinished requests; a negative size frees them. Returns False if there is no room.
 
-        This machine has as much room of its own as all others have together.
+        This machine has as much room of its own as all others together.
         """
         is_loopback = source in _LOOPBACK
         if size > 0 and self._bytes[is_loopback] + size > self._limits.unfinished_bytes:
@@ -97,12 +97,12 @@ class OpenConnections:
 
 
 class RefusalLog:
-    """Logs refused connections: one line for each source in a minute, and a bounded number of sources."""
+    """Logs refused connections: one line for each source in a minute, for a limited number of sources."""
 
     def __init__(self, now_s: Callable[[], float]) -> None:
         self._now_s = now_s
         self._logged_at_s: dict[str, float] = {}
-        """the sources of the last minute, the oldest first"""
+        """when each source was logged; only the last minute, the oldest first"""
 
     def refused(self, source: str, reason: str) -> None:
         """Log that a connection is refused or closed."""
@@ -118,7 +118,7 @@ class RefusalLog:
 
 
 def normalized(address: str) -> str:
-    """An IP address without its scope, and IPv4 as such where it comes through an IPv6 socket."""
+    """An IP address without its scope; an IPv4-mapped IPv6 address becomes the IPv4 address."""
     bare = ipaddress.ip_address(address.partition("%")[0])
     mapped = bare.ipv4_mapped if isinstance(bare, ipaddress.IPv6Address) else None
     return str(mapped or bare)

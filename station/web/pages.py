@@ -64,8 +64,8 @@ def page_routes(api: FastAPI, host: Host) -> None:
 
 
 def not_found(host: Host, request: Request, detail: str = "Not Found") -> Response:
-    """The response for a person whose browser asks for something that does not exist: a page; JSON below /api/."""
-    if request.url.path.startswith("/api/"):
+    """The 404 response to a browser: a page, or JSON for a path below /api/."""
+    if routed_path(request).startswith("/api/"):
         return JSONResponse({"detail": detail}, 404)
     page = _page(host, request, "not-found")
     page.status_code = 404

@@ -139,7 +139,7 @@ def a_cable_is_not_locked(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("start_point_starts_a_transaction", "plug out-of-service in-service")
 def what_came_out_of_service_is_forgotten(patch: pytest.MonkeyPatch) -> None:
-    patch_react(patch, lambda outcome: replace(outcome, state=replace(outcome.state, missed=frozenset())))
+    patch_react(patch, lambda outcome: replace(outcome, state=replace(outcome.state, missed_arrivals=frozenset())))
 
 
 @mutant("transaction_starts_only_at_a_start_point", "bay")

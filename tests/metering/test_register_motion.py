@@ -56,7 +56,7 @@ async def test_a_register_that_stands_still_while_a_current_flows_is_refused_aft
     assert 200.0 < seconds * 22_080.0 / 3600.0 < 215.0  # the last second of it is refused
     with pytest.raises(RefusedReadingError, match=r"stands still at 5000 Wh, although 2\d\d Wh have flowed") as refused:
         await meter.plausible.read()
-    assert refused.value.standing
+    assert refused.value.register_stuck
     assert not refused.value.transient
 
 

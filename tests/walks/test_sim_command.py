@@ -71,7 +71,7 @@ async def test_what_is_wrong_is_said_in_a_sentence(tmp_path: Path) -> None:
         assert await refusal(walk, "fly") == "the station has no /api/sim/fly; `borne sim` lists the actions"
         told = await refusal(walk, "evses/1/plug", {"ev": {"phases": 4}})
         assert re.fullmatch(r"the station refuses: ev\.phases: Input should be 1, 2 or 3", told)
-        assert (await refusal(walk, "grid", "{")).startswith("what is to be sent is not JSON: ")
+        assert (await refusal(walk, "grid", "{")).startswith("the body is not JSON: ")
         assert (await refusal(walk, "évses/é b")).startswith("the station has no /api/sim/")
     assert re.fullmatch(r"no station answers at http://127\.0\.0\.1:\d+: Connection refused", await _unanswered())
     with pytest.raises(RefusedError, match="--api: must be an address"):

@@ -28,13 +28,13 @@ _SIGN_OF_LIFE_S: Final = 15.0
 
 
 class _ListenerPlaces:
-    """Counts who listens to the events."""
+    """Counts the listeners of /api/events, and those of them who are not signed in."""
 
     def __init__(self) -> None:
         self._listeners = self._strangers = 0
 
     def take(self, role: Role) -> str | None:
-        """Take a place, or say why there is none."""
+        """Take a place; returns the reason if none is free, else None."""
         if role is Role.VISITOR and self._strangers >= _MOST_STRANGERS:
             return f"{_MOST_STRANGERS} who are not signed in listen already"
         if self._listeners >= _MOST_LISTENERS:
@@ -44,7 +44,7 @@ class _ListenerPlaces:
         return None
 
     def release(self, role: Role) -> None:
-        """Give a place back."""
+        """Return a place."""
         self._listeners -= 1
         self._strangers -= role is Role.VISITOR
 
@@ -79,7 +79,7 @@ def event_routes(api: FastAPI, host: Host) -> None:
 
 
 async def _events(visitor: Visitor, host: Host) -> AsyncGenerator[str]:
-    """What happens, as text of an event stream, until the visitor may not listen any more."""
+    """Yield happenings as server-sent events until the visitor may not listen any more."""
     with host.feed.listening(lambda kind: may_see(visitor.role, kind)) as queue:
         yield ": listening\n\n"
         while True:

@@ -1,4 +1,4 @@
-"""The one form in which the local API reports an error, and the OpenAPI description of it."""
+"""The body of every error response of the local API, and its OpenAPI description."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class InvalidField(BaseModel):
-    """Where a request is wrong, and why; never what was sent: that may be a password."""
+    """An invalid field of a request and what is wrong with it; never its value, which may be a password."""
 
     type: str
     loc: list[str | int]
@@ -20,7 +20,7 @@ class InvalidField(BaseModel):
 
 
 class Problem(BaseModel):
-    """Why a request is refused."""
+    """The reason why a request is refused."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -35,11 +35,11 @@ class Problem(BaseModel):
 ERRORS: Final = {
     401: "Nobody is signed in, or the access token is not valid.",
     403: "The role of the user does not suffice, or a foreign page sent the request.",
-    404: "There is no such thing.",
-    409: "The present state of the station does not allow it.",
+    404: "It does not exist.",
+    409: "The present state of the station does not allow the request.",
     413: "The body is too large.",
-    422: "The request is not understood: `detail` names the fields.",
-    503: "The station starts, its storage fails, or too many ask at once: ask again.",
+    422: "The request is invalid: `detail` names the fields.",
+    503: "The station is starting, its storage fails, or there are too many requests: try again.",
 }
 """the status codes that any route may answer with, besides its own"""
 _GENERATED: Final = ("HTTPValidationError", "ValidationError")
@@ -47,9 +47,9 @@ _GENERATED: Final = ("HTTPValidationError", "ValidationError")
 
 
 def describe_errors(document: Json) -> None:
-    """Add `Problem` and the status codes that it comes with to every operation of an OpenAPI document.
+    """Add `Problem` and its status codes to every operation of an OpenAPI document.
 
-    Here and not by the argument `responses` of FastAPI: that would build a validator for each route and status.
+    The argument `responses` of FastAPI would build a validator for each route and status code.
     """
     reference = "#/components/schemas/{model}"
     problem = Problem.model_json_schema(ref_template=reference)

@@ -1,11 +1,11 @@
-// The time zone of the station as a field: the names that the browser knows, and the browser's own as a suggestion.
+// The field for the time zone of the station: offers the names that the browser knows, and suggests the browser's own.
 
 import { get } from "./api.js";
 import { find, make } from "./dom.js";
 
 const suggested = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
-/** Offer the names, and fill in the zone that is set, else the browser's. Returns what the station tells. */
+/** Offer the names, and fill in the zone that is set, else the browser's. Returns the response of /api/time-zone. */
 export async function fillTimeZone(field) {
   const names = find("#zone-names");
   if (names.children.length === 0) {
