@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from metering.frozen import frozen
 from tests.exploration.explorer import Explored, Explorer, RuleBrokenError
-from tests.exploration.machine import Setup
+from tests.exploration.machine import EvseSetup
 from tests.exploration.worlds import ALL, MOST, PAIRS, SETTINGS, USUAL
 
 _MOST_STATES = 2_000_000
@@ -21,7 +21,7 @@ class Job:
     """One space to explore."""
 
     name: str
-    setup: Setup
+    setup: EvseSetup
     steps: Sequence[str]
     metered: bool = True
 

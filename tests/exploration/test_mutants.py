@@ -14,7 +14,7 @@ from station.model import EventType, TransactionEvent, TriggerReason
 from station.transaction import Outcome, Rules, TxPoint, react
 from tests.exploration.explorer import Explorer, RuleBrokenError
 from tests.exploration.invariants import INVARIANTS
-from tests.exploration.machine import Setup
+from tests.exploration.machine import EvseSetup
 from tests.exploration.worlds import USUAL
 
 
@@ -27,10 +27,10 @@ CHARGE = "plug C B authorize stop recorded obey"
 EV_CONNECTED = replace(USUAL, stop=("EVConnected",))
 
 Mutant = Callable[[pytest.MonkeyPatch], None]
-MUTANTS: list[tuple[str, Mutant, Setup, str]] = []
+MUTANTS: list[tuple[str, Mutant, EvseSetup, str]] = []
 
 
-def mutant(rule: str, steps: str, setup: Setup = USUAL) -> Callable[[Mutant], Mutant]:
+def mutant(rule: str, steps: str, setup: EvseSetup = USUAL) -> Callable[[Mutant], Mutant]:
     """The machine that this function makes breaks `rule` with these settings and steps."""
 
     def keep(made: Mutant) -> Mutant:
@@ -192,7 +192,7 @@ def an_authorization_that_nobody_uses_never_ends(patch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize(("rule", "make", "setup", "steps"), MUTANTS, ids=[make.__name__ for _, make, _, _ in MUTANTS])
 def test_a_machine_with_a_fault_breaks_its_rule(
-    monkeypatch: pytest.MonkeyPatch, rule: str, make: Mutant, setup: Setup, steps: str
+    monkeypatch: pytest.MonkeyPatch, rule: str, make: Mutant, setup: EvseSetup, steps: str
 ) -> None:
     Explorer(setup, steps.split()).run()
     make(monkeypatch)

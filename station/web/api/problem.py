@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     from station.web.api.status import Json
 
+_SCHEMA: Final = "Problem"
+"""the name of `ErrorResponse` in the OpenAPI document"""
+
 
 class InvalidField(BaseModel):
     """An invalid field of a request and what is wrong with it; never its value, which may be a password."""
@@ -19,10 +22,10 @@ class InvalidField(BaseModel):
     msg: str
 
 
-class Problem(BaseModel):
+class ErrorResponse(BaseModel):
     """The reason why a request is refused."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", title=_SCHEMA)
 
     detail: str | list[InvalidField]
     """a sentence for people; with status 422 it may be a list of the fields that are wrong"""
@@ -43,23 +46,23 @@ ERRORS: Final = {
 }
 """the status codes that any route may answer with, besides its own"""
 _GENERATED: Final = ("HTTPValidationError", "ValidationError")
-"""FastAPI's own description of 422, which `Problem` replaces"""
+"""FastAPI's own description of 422, which `ErrorResponse` replaces"""
 
 
 def describe_errors(document: Json) -> None:
-    """Add `Problem` and its status codes to every operation of an OpenAPI document.
+    """Add `ErrorResponse` and its status codes to every operation of an OpenAPI document.
 
     The argument `responses` of FastAPI would build a validator for each route and status code.
     """
     reference = "#/components/schemas/{model}"
-    problem = Problem.model_json_schema(ref_template=reference)
+    schema = ErrorResponse.model_json_schema(ref_template=reference)
     components = cast("dict[str, Json]", document.setdefault("components", {}))
     schemas = components.setdefault("schemas", {})
     for name in _GENERATED:
         schemas.pop(name, None)
-    schemas |= cast("Json", problem.pop("$defs"))
-    schemas["Problem"] = problem
-    content = {"application/json": {"schema": {"$ref": reference.format(model="Problem")}}}
+    schemas |= cast("Json", schema.pop("$defs"))
+    schemas[_SCHEMA] = schema
+    content = {"application/json": {"schema": {"$ref": reference.format(model=_SCHEMA)}}}
     for operations in cast("dict[str, dict[str, dict[str, Json]]]", document["paths"]).values():
         for operation in operations.values():
             for status, description in ERRORS.items():
