@@ -319,8 +319,8 @@ class TariffAndCost:
 
     def _own_prices(self, authorization: Authorization) -> PriceList | None:
         """The owner's prices; None if a text of the CSMS replaces them."""
-        told = authorization.personal_message is not None or bool(self._settings.tariff_fallback_message)
-        return None if told else self._prices.current
+        replaced = authorization.personal_message is not None or bool(self._settings.tariff_fallback_message)
+        return None if replaced else self._prices.current
 
 
 def in_words(prices: PriceList) -> str:

@@ -93,8 +93,8 @@ def checked(given: object) -> Wish:
     return Wish(current_a, power_w, _duration(told), by)
 
 
-def _duration(told: dict[str, object]) -> float | None:
-    lasting, for_s = told.get("lasting"), _number(told, "for_s", LONGEST_S)
+def _duration(given: dict[str, object]) -> float | None:
+    lasting, for_s = given.get("lasting"), _number(given, "for_s", LONGEST_S)
     if lasting is not None and not isinstance(lasting, bool):
         raise ValueError("lasting: must be true or false")
     if for_s == 0.0:

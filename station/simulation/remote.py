@@ -141,10 +141,10 @@ def _readable(text: str) -> str:
 def _sentence(error: HTTPError, path: str) -> str:
     """The reason in an error response, as one sentence for people."""
     try:
-        told: object = json.loads(error.read())
+        body: object = json.loads(error.read())
     except ValueError:
-        told = None
-    detail = cast("Mapping[str, object]", told).get("detail") if isinstance(told, dict) else None
+        body = None
+    detail = cast("Mapping[str, object]", body).get("detail") if isinstance(body, dict) else None
     if error.code == 404 and detail == "Not Found":
         return f"the station has no {path}; {_LIST}"
     if isinstance(detail, list):
@@ -156,10 +156,10 @@ def _field(mistake: object) -> str:
     """One invalid field of the request, and what is wrong with it."""
     if not isinstance(mistake, dict):
         return str(mistake)
-    told = cast("Mapping[str, object]", mistake)
-    where = told.get("loc")
+    field = cast("Mapping[str, object]", mistake)
+    where = field.get("loc")
     keys = [str(key) for key in cast("list[object]", where)][1:] if isinstance(where, list) else []
-    return f"{'.'.join(keys) or 'the body'}: {told.get('msg')}"
+    return f"{'.'.join(keys) or 'the body'}: {field.get('msg')}"
 
 
 def _without_numbers(name: str) -> str:

@@ -100,7 +100,7 @@ async def _until_disconnected(work: Coroutine[None, None, bytes], request: Reque
     try:
         await asyncio.wait((working, waiting), return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            raise HTTPException(503, "nobody waits for the document any more")
+            raise HTTPException(503, "the client has disconnected")
         return working.result()
     finally:
         working.cancel()

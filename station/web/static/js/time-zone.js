@@ -11,7 +11,7 @@ export async function fillTimeZone(field) {
   if (names.children.length === 0) {
     names.append(...(Intl.supportedValuesOf?.("timeZone") ?? []).map((zone) => make("option", { value: zone })));
   }
-  const told = await get("/api/time-zone");
-  if (field.value === "") field.value = told.time_zone || (suggested ?? "");
-  return told;
+  const current = await get("/api/time-zone");
+  if (field.value === "") field.value = current.time_zone || (suggested ?? "");
+  return current;
 }
