@@ -127,7 +127,7 @@ async def ended(peer: Peer) -> bytes:
         ("head_s", GET + GET[:-2], 1, ["its headers do not end"]),
         ("body_s", POST % 10, 0, ["its body does not end"]),
         ("body_s", POST % 200_000 + b"x" * 199_999, 0, ["its body does not end"]),
-        ("body_s", POST.replace(b"/", b"/refused", 1) % 300_000, 1, ["it goes on sending a body that was answered"]),
+        ("body_s", POST.replace(b"/", b"/refused", 1) % 300_000, 1, ["it goes on sending a body after the response"]),
         ("stalled_s", GET.replace(b"/", b"/much", 1), 1, ["it does not read the response"]),
         ("idle_s", GET, 1, []),
         ("idle_s", POST % 3 + b"abc", 1, []),

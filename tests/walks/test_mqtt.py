@@ -86,6 +86,11 @@ class Peer:
         """Why EVSE 1 offers what it offers."""
         return json.loads(self.heard["evse/1/reason"])
 
+    def limit_a(self, setter: str) -> float | None:
+        """The limit that a setter has published, in amperes; None as long as there is none."""
+        limit: dict[str, Any] | None = json.loads(self.heard[f"limit/{setter}"])
+        return limit["current_a"] if limit is not None else None
+
 
 async def until(walk: Walk, what: Callable[[], object]) -> None:
     """The broker's time is real, the station's is not."""
@@ -277,7 +282,7 @@ async def test_the_owners_limit_holds_again_after_a_pause_and_both_outlive_a_res
     async with broker(tmp_path, port), peering(port) as peer, walking(tmp_path, mqtt=mqtt) as walk:
         await until(walk, lambda: peer.heard["pause"] == "OFF")
         await peer.order("limit/user/set", {"current_a": 10, "lasting": True, "by": "Home Assistant"})
-        await until(walk, lambda: json.loads(peer.heard["limit/user"])["current_a"] == 10.0)
+        await until(walk, lambda: peer.limit_a("user") == 10.0)
         assert json.loads(peer.heard["limit/user"])["until"] is None
         await peer.order("pause/set", "ON")
         await until(walk, lambda: peer.heard["pause"] == "ON")
@@ -290,7 +295,7 @@ async def test_the_owners_limit_holds_again_after_a_pause_and_both_outlive_a_res
         await walk.advance(1)
         assert peer.heard["pause"] == "ON", "another limit ends no pause"
         await peer.order("pause/set", "OFF")
-        await until(walk, lambda: json.loads(peer.heard["limit/user"])["current_a"] == 12.0)
+        await until(walk, lambda: peer.limit_a("user") == 12.0)
         await walk.application.lose_power()
         await walk.application.restore_power()
         await walk.accepted()
