@@ -4,13 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-# Installs nothing that is not the very file that the lock names.
+# Installs only files whose hashes are in the lock file.
 INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes
-# For every Python from 3.11 on; without any address, so that every index serves.
+# For every Python from 3.11 on; the lock file names no index, so any one can be used.
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile -q --universal --python-version 3.11 \
 	--generate-hashes --extra build pyproject.toml
 LOWEST := $(VENV)/lowest
-# What others can reach from outside: the page, the API, TLS, certificates, passwords.
+# Tests of what is exposed to the network: the page, the API, TLS, certificates, passwords.
 SECURITY_TESTS := tests/station/access tests/station/security $(addprefix tests/walks/test_, \
 	access.py api.py connection_limits.py hostile_requests.py nonsense.py revocation.py security.py tls.py web_server.py)
 
@@ -22,12 +22,12 @@ demo: $(VENV)/.ready
 test: $(VENV)/.ready-dev
 	$(BIN)/pytest -n auto $(ARGS)
 
-# Explores every state of an EVSE with all steps, settings and pairs of start and stop points, on all processors.
+# Checks every reachable state of an EVSE with all steps, settings and pairs of start and stop points, on all processors.
 # Some twelve million steps at 7,500 a second and processor: about a quarter of an hour on two that do nothing else.
 explore: $(VENV)/.ready-dev
 	$(BIN)/python -m tests.exploration
 
-# Tries the properties with random examples, ten times as many as `make test`; what it finds becomes an @example.
+# Runs the property tests with random examples, ten times as many as `make test`; add each failure as an @example.
 fuzz: $(VENV)/.ready-dev
 	$(BIN)/pytest -n auto -m hypothesis --hypothesis-profile fuzz --timeout 3600 $(ARGS)
 
@@ -42,7 +42,7 @@ check: $(VENV)/.ready-dev
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
-# The security tests with the lowest versions that pyproject.toml allows.
+# Runs the security tests with the lowest versions that pyproject.toml allows.
 lowest: $(LOWEST)/.ready
 	$(LOWEST)/bin/pytest -q -n auto -p no:cacheprovider $(SECURITY_TESTS) $(ARGS)
 
@@ -53,7 +53,7 @@ bench: $(VENV)/.ready-dev
 replay: $(VENV)/.ready-dev
 	$(BIN)/python -m bench.replay $(ARGS)
 
-# Pins what pyproject.toml asks for, with the hashes of all files that an index may give for it.
+# Pins what pyproject.toml asks for, with the hashes of all their files.
 lock: $(VENV)/.ready-dev
 	$(COMPILE) -o requirements.lock
 	$(COMPILE) --extra test --extra dev -o requirements-dev.lock

@@ -83,7 +83,7 @@ class Schedule:
     custom_data: str | None = None
     """as in Period"""
     sales_tariff: str | None = None
-    """salesTariff for an ISO 15118 vehicle, JSON; it is reported as it came and limits nothing"""
+    """salesTariff for an ISO 15118 vehicle, as JSON: stored and reported unchanged, without effect on limits"""
 
 
 @frozen
@@ -116,7 +116,7 @@ class ChargingProfile:
         return _before(self.valid_from, other.valid_to) and _before(other.valid_from, self.valid_to)
 
     def as_absolute(self, now: datetime) -> ChargingProfile:
-        """The same limits, with their schedule counted from `now`, when the profile arrives."""
+        """Return this profile with kind Absolute and a schedule that starts at `now`, when it arrives."""
         schedule = replace(self.schedule, starts_at=now)
         return replace(self, kind=Kind.ABSOLUTE, schedule=schedule, from_arrival=True)
 

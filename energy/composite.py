@@ -211,10 +211,10 @@ def phases_over(profiles: Sequence[ChargingProfile], charge: Charge, begin: date
 def shared_over(
     profiles: Sequence[ChargingProfile], begin: datetime, length: timedelta
 ) -> tuple[list[Piece], list[Piece]]:
-    """What all EVSEs together may have over a span: amperes on each conductor, and watts; nothing where no limit is.
+    """The limits of all EVSEs together over a span: amperes on each conductor, and watts; empty where nothing limits.
 
     ChargingStationMaxProfile is meant for each conductor, so its watts are amperes (K01.FR.50). An external constraint
-    in watts is one of power. Each of the constraints is heeded, whoever has set it (SC.01).
+    in watts limits power. All external constraints apply, whoever has set them (SC.01).
     """
     stacks = [[one] for one in profiles if one.purpose is Purpose.EXTERNAL_CONSTRAINTS]
     currents = [_stacked(_of_station(profiles), STATION, begin, length)]

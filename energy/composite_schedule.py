@@ -88,7 +88,7 @@ def composite_schedule(
     What all have together is divided as the station divides it now; what counts of a vehicle is its EVSE. An EVSE
     without a transaction counts as if one had just begun on it (K08.FR.06). It is never above any limit that holds at a
     moment (K08.FR.04): a level begins and ends on the careful side of its exact moments. For EVSE 0 it is the sum of
-    what its EVSEs may draw together: with the vehicles that are there, or with one at each EVSE if that is more.
+    what the EVSEs may draw, with the connected vehicles or with a vehicle at each EVSE, whichever is more.
     """
     length = timedelta(seconds=duration_s)
     whole = length // timedelta(microseconds=1)
@@ -146,11 +146,11 @@ class _Expected:
         wanting_a = {one.charge.evse_id: wanted_a[one.charge.evse_id] for one in asked if one.wants}
         if self.evse_id != 0 or len(wanting_a) in {0, len(asked)}:
             return expected
-        # The vehicles that are there may draw more as long as no other one comes.
+        # The connected vehicles may draw more as long as no further one is connected.
         return max(expected, self._drawn(asked, self._shares(asked, wanting_a, current_a, power_w)))
 
     def _drawn(self, asked: Sequence[Consumer], shares_a: Mapping[int, float]) -> float:
-        """What the EVSE draws with these shares, or all of them: in amperes, on the conductor that carries most."""
+        """What the EVSE (0: all of them) draws with these shares: watts, or amperes on the most loaded conductor."""
         if self.evse_id != 0:
             shares_a = {self.evse_id: shares_a[self.evse_id]}
         if self.unit is RateUnit.W:
@@ -160,10 +160,10 @@ class _Expected:
     def _shares(
         self, asked: Sequence[Consumer], wanted_a: Mapping[int, float], current_a: float | None, power_w: float | None
     ) -> Mapping[int, float]:
-        """What each EVSE is expected to draw when what all have together is divided: the tightest limit first.
+        """Divide the shared limits, the tightest first; returns the expected current of each EVSE.
 
-        The schedule of EVSE 0 is the sum of these (K08.FR.03): a rest below 6 A, with which nobody can charge, is not
-        drawn from the grid.
+        The schedule of EVSE 0 is the sum of these (K08.FR.03): a remainder below 6 A, too little to charge with, is not
+        counted.
         """
         limits = [[Bound(current_a, weights) for weights in self.conductors]] if current_a is not None else []
         if power_w is not None:

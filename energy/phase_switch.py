@@ -90,7 +90,7 @@ class PhaseSwitches:
 
 
 def on(demand: Demand, phases: int) -> Demand:
-    """The demand were the vehicle on so many phases: a limit on the power of all EVSEs is then another current."""
+    """The same demand with the vehicle on `phases` phases; a shared limit in watts is then a different current."""
     return replace(demand, phases=phases, charge=replace(demand.charge, phases=phases))
 
 

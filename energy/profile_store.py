@@ -15,7 +15,7 @@ MOST_PROFILES = 100
 MOST_PERIODS = 1024
 HIGHEST_STACK_LEVEL = 100
 MOST_EXTERNAL_CONSTRAINTS = 6
-"""of three who limit besides the CSMS, each in amperes and in watts"""
+"""profiles of external constraints: one in amperes and one in watts for each of three sources"""
 _ONLY_PHASE = frozenset({1})
 """of an EVSE with one phase: its own first, as its installer has wired it"""
 
@@ -83,7 +83,7 @@ class ProfileStore:
         return [profile for profile in self.all() if criteria.match(profile)]
 
     def free_external_id(self, usual: int) -> int:
-        """An id for an external constraint: its usual one, or a lower one where the CSMS uses that already.
+        """The id for a new external constraint: `usual`, or a lower id if the CSMS already uses that one.
 
         Negative ids are recommended for external constraints and not forbidden to the CSMS (K11.FR.06).
         """
@@ -92,14 +92,14 @@ class ProfileStore:
         return next(identity for identity in chain((usual,), lower) if identity not in used)
 
     def refusal(
-        self, profile: ChargingProfile, transaction_id: str | None, giving_way: Collection[int] = ()
+        self, profile: ChargingProfile, transaction_id: str | None, replaced_ids: Collection[int] = ()
     ) -> Refusal | None:
         """Why a profile of the CSMS cannot be installed; None when it can.
 
         Args:
             profile: the one that is to be installed.
             transaction_id: the one that runs on the profile's EVSE.
-            giving_way: ids of installed profiles that it replaces besides the one with its own id.
+            replaced_ids: ids of installed profiles that it replaces besides the one with its own id.
         """
         if profile.evse_id != 0 and profile.evse_id not in self._phases:  # K01.FR.28
             return Refusal("UnknownEvse", f"evseId {profile.evse_id} does not exist")
@@ -107,15 +107,15 @@ class ProfileStore:
             _refusal_of_purpose(profile, transaction_id)
             or _refusal_of_schedule(profile)
             or self._refusal_of_phases(profile)
-            or self._refusal_of_stack(profile, giving_way)
+            or self._refusal_of_stack(profile, replaced_ids)
         )
 
-    def giving_way(self, profile: ChargingProfile, now: datetime) -> frozenset[int]:
-        """The ids of installed profiles whose time is over and that a new profile may replace.
+    def replaceable_ids(self, profile: ChargingProfile, now: datetime) -> frozenset[int]:
+        """The ids of expired profiles that a new profile replaces when it is installed.
 
-        That is the one at its very place in the stack, and where all places are taken the one whose validTo has passed
-        first: one without validTo stays until it is replaced (K01.FR.10). A default for all EVSEs and one for a single
-        EVSE never replace each other (K01.FR.52, K01.FR.53).
+        These are the one with the same purpose, EVSE and stack level and, if MOST_PROFILES are installed, the one whose
+        validTo passed first: one without validTo stays until replaced (K01.FR.10). A default for all EVSEs
+        and one for a single EVSE never replace each other (K01.FR.52, K01.FR.53).
         """
         others = [one for one in self._of_csms() if one.id != profile.id]
         over = [one for one in others if one.is_over(now)]
@@ -172,13 +172,13 @@ class ProfileStore:
     def _of_csms(self) -> list[ChargingProfile]:
         return [one for one in self.all() if one.purpose is not Purpose.EXTERNAL_CONSTRAINTS]
 
-    def _refusal_of_stack(self, profile: ChargingProfile, giving_way: Collection[int]) -> Refusal | None:
+    def _refusal_of_stack(self, profile: ChargingProfile, replaced_ids: Collection[int]) -> Refusal | None:
         if not 0 <= profile.stack_level <= HIGHEST_STACK_LEVEL:
             return Refusal("InvalidStackLevel", f"stackLevel {profile.stack_level} is not 0 to {HIGHEST_STACK_LEVEL}")
         known = self._profiles.get(profile.id)
         if known is not None and known.purpose is Purpose.EXTERNAL_CONSTRAINTS:  # K01.FR.05
-            return Refusal("InvalidProfile", f"id {profile.id} is that of an external constraint")
-        others = [one for one in self._of_csms() if one.id != profile.id and one.id not in giving_way]
+            return Refusal("InvalidProfile", f"id {profile.id} belongs to an external constraint")
+        others = [one for one in self._of_csms() if one.id != profile.id and one.id not in replaced_ids]
         if len(others) >= MOST_PROFILES:
             return Refusal("TooManyElements", f"{MOST_PROFILES} profiles are installed already")
         for other in others:

@@ -27,16 +27,16 @@ class TariffMode(StrEnum):
 
 
 class PriceSignal(StrEnum):
-    """Whether a mode can wait for better prices with what is known of them, and why not."""
+    """Whether the price information is enough for a tariff mode to wait for cheap hours, or why it is not."""
 
     KNOWN = "known"
-    """it waits"""
+    """enough: the mode can wait"""
     NO_GRID_METER = "no-grid-meter"
-    """no source tells of prices"""
+    """no grid meter is installed that could report prices"""
     METER_SILENT = "meter-silent"
-    """the grid meter has not been heard for a while, or not yet"""
+    """the grid meter has sent nothing for a while, or nothing yet"""
     NOT_TOLD = "not-told"
-    """the grid meter does not tell when energy is cheap, or at its dearest"""
+    """the grid meter does not report when energy is cheap, or most expensive"""
     FLAT = "flat"
     """the contract has one price all day"""
 
@@ -58,7 +58,7 @@ class Hours:
 
     cheap: bool | None = None
     begins: datetime | None = None
-    """as seen last, in local time"""
+    """when cheap hours last began, in local time"""
     of_late: tuple[datetime, ...] = ()
     """all of the last day: some tariffs have cheap hours at noon and at night"""
     seen: bool = False
@@ -74,7 +74,7 @@ class Hours:
     def next_begin(self, local: datetime) -> datetime | None:
         """When they begin next by what has been seen; None before anything was."""
         seen = {self.begins, *_of_late(self.of_late, local)}
-        # Seen in another time zone than the one that is set now, they have another time of day.
+        # A moment observed before the time zone was changed has another time of day in the present zone.
         times = {began.astimezone(local.tzinfo).time() for began in seen if began is not None}
         return min((_next(at, local) for at in times), default=None)
 
@@ -100,10 +100,10 @@ def cheap_now(mode: TariffMode, tariff: Tariff | None) -> bool | None:
 
 
 def price_signal(mode: TariffMode, tariff: Tariff | None, hours: Hours) -> PriceSignal:
-    """Whether a mode can wait with what a meter that is heard tells.
+    """Whether a mode can wait for cheap hours, by what a grid meter that is not silent reports.
 
-    To avoid peaks it needs a contract that has some, or the notice of one. An open contact says that it is not cheap
-    only where it is known to close: seen closed before, or announced.
+    Avoiding peaks needs a contract that has peaks, or an announced one. An open dry contact means expensive hours only
+    if the contact is known to close: it was closed before, or will be by the announced profile.
     """
     if tariff is None:
         return PriceSignal.NOT_TOLD
@@ -129,7 +129,7 @@ def _has_peaks(tariff: Tariff) -> bool:
 def judge(
     plan: Plan, tariff: Tariff | None, local: datetime, hours: Hours, *, charged_wh: float, power_w: float
 ) -> Verdict:
-    """Whether a vehicle may charge by the tariff. A meter that knows no cheap hours forbids nothing.
+    """Whether a vehicle may charge by the tariff. It always may where cheap hours are unknown.
 
     Args:
         plan: what the owner wants.
@@ -168,21 +168,21 @@ def _announced(tariff: Tariff | None, local: datetime) -> datetime | None:
 
 
 def _closes_at(tariff: Tariff) -> time | None:
-    """The time of day at which the meter's contact closes first by the profile of the next day."""
+    """The time of day at which the meter's contact first closes tomorrow, by the announced profile; else None."""
     return next((step.at for step in tariff.next_day if step.contact_closed), None)
 
 
 def _next(at: time, local: datetime) -> datetime:
-    """The next moment, in UTC, at which a clock here reaches this time of day."""
+    """The next moment, in UTC, at which local time reaches this time of day."""
     today = _first_moment(at, local)
     return today if today > local.astimezone(UTC) else _first_moment(at, local + timedelta(days=1))
 
 
 def _first_moment(at: time, day: datetime) -> datetime:
-    """The first moment of a local day, in UTC, at which a clock here shows this time of day or a later one.
+    """The first moment of a local day, in UTC, at which local time is at or after this time of day.
 
-    A time that is shown twice, as summer time ends, is meant the first time; one that is skipped, as summer time
-    begins, is reached when the clock jumps over it.
+    A time that occurs twice, as summer time ends, means its first occurrence; one that is skipped, as summer time
+    begins, means the moment of the jump.
     """
     wanted = day.replace(hour=at.hour, minute=at.minute, second=0, microsecond=0)
     moment = min(wanted.replace(fold=fold).astimezone(UTC) for fold in (0, 1))

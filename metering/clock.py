@@ -48,7 +48,7 @@ class Clock(ABC):
 
     @property
     def synchronizable(self) -> bool:
-        """Whether the clock may be set to the time of a CSMS or a time service; not where it keeps another pace."""
+        """Whether a CSMS or a time service may set this clock; False if it runs at another rate than real time."""
         return True
 
     @property

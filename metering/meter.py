@@ -23,12 +23,14 @@ class MeterError(Exception):
 class RefusedReadingError(MeterError):
     """The meter answers, and what it shows is not to be believed."""
 
-    def __init__(self, message: str, *, transient: bool = True, foreign: bool = False, standing: bool = False) -> None:
+    def __init__(
+        self, message: str, *, transient: bool = True, foreign: bool = False, register_stuck: bool = False
+    ) -> None:
         super().__init__(message, transient=transient)
         self.foreign = foreign
         """it is not the meter that was here before, or pretends to be none"""
-        self.standing = standing
-        """its register does not count what flows"""
+        self.register_stuck = register_stuck
+        """its import register stands still while energy flows"""
 
 
 @frozen

@@ -242,7 +242,7 @@ def assemble(signed: bytes, signature: bytes, algorithm: str) -> bytes:
 
 
 def without_separator(text: str) -> str:
-    """A text without the character that separates the parts of a record; it may have more bytes than before."""
+    """Replace the character that separates the parts of a record (`|`); the result may have more bytes."""
     return text.replace("|", "¦")
 
 

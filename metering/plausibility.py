@@ -38,7 +38,7 @@ class Plausibility:
 
     @property
     def most_unmoved_wh(self) -> float:
-        """How much may flow before the import register moves: twice its step, as no current is exact."""
+        """The energy that may flow before the import register moves: twice its step, since currents are inexact."""
         return 2.0 * self.register_step_wh
 
     def impossible(self, reading: Reading) -> str | None:
@@ -56,7 +56,7 @@ class Plausibility:
         """Why `new` does not continue the registers of `previous`; None when it does.
 
         `elapsed_s` is what passed between the two, whatever the wall time did; without it the wall time has to say.
-        `unmoved_wh` has flowed while the register stood still: it may catch up.
+        `unmoved_wh` is the energy that flowed while the register stood still, which it may now count at once.
         """
         pairs = (
             ("energy_import_wh", previous.energy_import_wh, new.energy_import_wh),
@@ -135,8 +135,8 @@ class PlausibleMeter:
     the old count goes on. A count that goes on from the doubtful reading is another meter: it stays refused,
     even after it has passed the old count, until somebody says that the meter was exchanged.
 
-    A register that stands still while the meter shows a current is believed up to a bound of energy. Beyond it the
-    meter is broken, and stays refused, also with the contactor open and after a power cut, until the register moves.
+    A register that stands still while the meter shows a current is believed up to `most_unmoved_wh`. Beyond that every
+    reading is refused, also with the contactor open and after a power cut, until the register moves.
 
     A meter that tells its serial number is asked for it at first and after each failure. Another number is another
     meter, whatever it shows.
@@ -257,19 +257,19 @@ class PlausibleMeter:
             self._confirmed = confirmed
             foreign = confirmed and not self._rolled_over
             raise RefusedReadingError(reason, transient=not confirmed, foreign=foreign)
-        self._require_motion(reading, asked_s)
+        self._refuse_stuck_register(reading, asked_s)
         self._believed, self._doubtful, self._confirmed = _Seen(reading, asked_s), None, False
         return reading
 
-    def _require_motion(self, reading: Reading, asked_s: float) -> None:
-        """Refuse a register that has stood still for too much energy, until it moves or the meter is exchanged."""
+    def _refuse_stuck_register(self, reading: Reading, asked_s: float) -> None:
+        """Raise if the import register has stood still while more than `most_unmoved_wh` flowed."""
         self._motion = self._motion.after(reading, asked_s)
         if self._motion.unmoved_wh > self._rules.most_unmoved_wh:
             raise RefusedReadingError(
                 f"The import register stands still at {self._motion.register_wh:.10g} Wh, although"
                 f" {self._motion.unmoved_wh:.0f} Wh have flowed by the currents that the meter shows.",
                 transient=False,
-                standing=True,
+                register_stuck=True,
             )
 
     def _continues_the_doubt(self, reading: Reading, now_s: float, *, fits: bool) -> bool:

@@ -1,4 +1,4 @@
-"""A counted signal: something that happens now and then, and that tasks wait for."""
+"""A signal that wakes waiting tasks, and counts so that none of them misses it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 class Pulse:
     """A signal that counts how often it was fired, so that no task can miss it.
 
-    A waiting task reads `count` before it looks at what the signal is about, and passes that number when it waits: a
-    pulse that was fired in between ends the wait at once, however long the look took.
+    A task reads `count`, then the state that the signal announces, and passes that count when it waits: if the pulse
+    was fired in between, the wait ends at once, however long reading the state took.
     """
 
     def __init__(self) -> None:
@@ -22,18 +22,18 @@ class Pulse:
 
     @property
     def count(self) -> int:
-        """How often it was fired; read this before reading the state that it announces."""
+        """How often the pulse was fired; read it before the state that the pulse announces."""
         return self._count
 
     def fire(self) -> None:
-        """Wake every task that waits."""
+        """Count the pulse and wake every waiting task."""
         self._count += 1
         waiters, self._waiters = self._waiters, set()
         for waiter in waiters:
             _wake(waiter, True)
 
     async def wait(self, seen: int) -> int:
-        """Wait until it was fired since `count` was `seen`; returns the count by then."""
+        """Wait until the pulse was fired after `count` was `seen`; returns the new count."""
         if not await self._missed(seen):
             waiter = self._join()
             try:
@@ -43,7 +43,7 @@ class Pulse:
         return self._count
 
     async def wait_at_most(self, seen: int, clock: Clock, delay_s: float) -> bool:
-        """Wait as `wait`, `delay_s` seconds at the most; returns whether it was fired."""
+        """Wait as `wait` does, for at most `delay_s` seconds; returns whether the pulse was fired."""
         if await self._missed(seen):
             return True
         waiter = self._join()

@@ -1,4 +1,4 @@
-"""Whether an import register counts what flows: the energy that the meter's own currents bring while it stands. Pure.
+"""The energy that flows, by the meter's own currents, while its import register stands still. Pure.
 
 A meter whose counting part hangs, a table with the register of another tariff and a meter that is wired in reverse all
 show a current and a register that stands still: energy that nobody is billed for.
@@ -14,34 +14,34 @@ if TYPE_CHECKING:
     from metering.reading import Reading
 
 _NOMINAL_V: Final = 230.0
-"""in place of the voltage shown: a meter that has lost that shows no power either"""
+"""used in place of the measured voltage: a meter that has lost a voltage input shows no power either"""
 _LEAST_CURRENT_A: Final = 1.0
-"""below this a charger at rest may draw reactive current for hours, which no register counts"""
+"""below this a vehicle that does not charge may draw reactive current for hours, which no register counts"""
 _AT_REST_A: Final = 3.0
-"""some draw more than that at rest: up to here the power shown is believed, from a meter that has its voltages"""
+"""up to this reactive current at rest the measured power is trusted, if the meter measures its voltages"""
 _LEAST_VOLTAGE_V: Final = 180.0
-"""a phase with less, at which a current flows, is not measured"""
+"""a phase that carries current and shows less than this is not measured"""
 _LONGEST_GAP_S: Final = 10.0
-"""after a longer silence the meter has failed and the contactor is open: more than this of a gap is not counted"""
+"""a gap between readings counts for this long at most: then the meter has failed and the contactor is open"""
 _LEAST_POWER_FACTOR: Final = 0.1
-"""a power shown that is less than this part of current times voltage proves nothing"""
+"""a measured power below this part of current times voltage is not trusted"""
 
 
 @frozen
 class RegisterMotion:
-    """What has flowed since the register last moved. A value: each reading makes a new one. Seconds are monotonic."""
+    """The energy since the import register last moved; a value, each reading makes a new one. Times are monotonic."""
 
     register_wh: float | None = None
     flowing_w: float = 0.0
-    """at the last reading"""
+    """power at the last reading"""
     at_s: float = 0.0
     unmoved_wh: float = 0.0
     """the energy that has flowed, by current, nominal voltage and time, while the register stood still"""
 
     def after(self, reading: Reading, now_s: float) -> RegisterMotion:
-        """This with one more reading.
+        """Return the motion after one more reading.
 
-        Between two readings the lesser of their powers has flowed: what happened in a gap nobody knows.
+        Between two readings the lower of their powers is counted, since what happened in between is unknown.
         """
         flowing_w = _flowing_w(reading)
         if reading.energy_import_wh != self.register_wh:
@@ -52,13 +52,13 @@ class RegisterMotion:
 
 
 def _flowing_w(reading: Reading) -> float:
-    """The power that the currents of a reading mean; without currents, the power that it shows."""
+    """The power that follows from the currents of a reading; without currents, its measured power."""
     shown_w = reading.power_w
     if all(current_a is None for current_a in reading.currents_a):
         return abs(shown_w) if shown_w is not None else 0.0
     currents = [abs(current_a) for current_a in reading.currents_a if current_a is not None]
     apparent_va = sum(current_a for current_a in currents if current_a >= _LEAST_CURRENT_A) * _NOMINAL_V
-    # Some chargers draw far more current than power when they draw little.
+    # At low power some on-board chargers draw a high reactive current.
     if shown_w is not None and shown_w >= apparent_va * _LEAST_POWER_FACTOR:
         return min(shown_w, apparent_va)
     if shown_w is not None and shown_w >= 0.0 and max(currents) < _AT_REST_A and _has_its_voltages(reading):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from metering.frozen import frozen
 from metering.pulse import Pulse
 from ocpp_handlers import actions, timestamps
-from ocpp_handlers.reason_codes import unknown_place
+from ocpp_handlers.reason_codes import unknown_place_code
 from ocpp_handlers.session import Answer, Handlers, LinkLostError, RefusedError
 from station.availability import OrderAnswer
 from station.model import ConnectorStatus, EvseRef
@@ -65,7 +65,7 @@ class Availability:
         wire = request.get("evse")
         place = EvseRef(wire["id"], wire.get("connectorId")) if wire is not None else None
         if place is not None and not self._orders.exists(place):
-            code = unknown_place(self._evses, place.evse_id)
+            code = unknown_place_code(self._evses, place.evse_id)
             return Answer({"status": "Rejected", "statusInfo": {"reasonCode": code}})
         before = {evse.id: evse.connector_status for evse in self._orders.meant_by(place)}
         try:

@@ -42,7 +42,7 @@ _DIAL_WIRE_S = 2.0
 _PONG_S = 20.0
 _GOODBYE_S = 1.0
 _SHORTEST_REDIAL_S = 2.0
-"""the least time after a close of our own: the CSMS may still be storing the password or certificate that it is for"""
+"""the shortest delay after a close by the station: the CSMS may still be storing the new password or certificate"""
 LARGEST_FRAME = 1 << 20
 
 
@@ -98,7 +98,7 @@ class Connection:
         self._cut = False
         self._closed_by_us = False
         self._requested = False
-        """whether the present attempt got as far as the HTTP request, which carries the password"""
+        """whether the present attempt has sent the HTTP request, which carries the password"""
         self._proved = False
         """whether the CSMS has sent anything on the present link: it may open one and then close it for the password"""
         self._proving = asyncio.Lock()
@@ -147,14 +147,14 @@ class Connection:
             self._mended.fire()
 
     async def reconnect(self) -> None:
-        """End the link and dial again soon, since what proves who the station is has changed (A01, A02.FR.08)."""
+        """End the link and dial again soon, because the station's credentials changed (A01, A02.FR.08)."""
         if self._websocket is not None:
             self._closed_by_us = True
             await _say_goodbye(self._websocket)
 
     @property
     def _own_redial_s(self) -> float:
-        """How long to wait before dialling again after a close of our own."""
+        """The delay before dialling again after the station itself closed the link."""
         return max(_SHORTEST_REDIAL_S, float(self._settings.retry_back_off_wait_minimum_s))
 
     async def _hold_link(self, slot: int) -> bool:
@@ -254,8 +254,8 @@ class Connection:
     async def _note_failure(self, profile: NetworkProfile, error: Exception) -> None:
         """Report what a failed attempt says about security, once for repeated attempts (A00.FR.316).
 
-        A CSMS may refuse a password without HTTP 401, for one by ending the connection: whatever follows the request
-        but the acceptance counts as a refusal.
+        A CSMS may refuse a password without HTTP 401, for example by closing the connection: any failure after the
+        request was sent counts as a refusal.
         """
         if self._requested and profile.shows_password:
             self._access.credentials.not_accepted(profile.url)

@@ -14,8 +14,7 @@ import contextlib
 import itertools
 import json
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import unquote
@@ -30,6 +29,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from ocpp_handlers import timestamps
+from ocpp_handlers.demo_billing import Billed, Json
 from ocpp_handlers.station_time import StationTime
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ REFUSED_CARDS: Final = {"04BADBADBADB80": "Blocked", "04DEADDEADDE80": "Expired"
 """the cards that are not accepted, and how they stand (AuthorizationStatusEnumType)"""
 _HEARTBEAT_S = 20
 _CALL_S = 10
-_REGISTER = "Energy.Active.Import.Register"
 _NO_ID: Final = "-1"
 """the message id of a CALLERROR to a frame whose own cannot be read (part 4, §4.2.3)"""
 _ACKNOWLEDGED = (
@@ -64,7 +63,6 @@ _ACKNOWLEDGED = (
 )
 """what is taken note of, with an empty answer"""
 
-Json = dict[str, object]
 FrameListener = Callable[[str, str, str], None]
 """told each frame as it passes: the station's identity, direction (`in`: from the station; `out`) and text"""
 
@@ -73,41 +71,13 @@ class NotConnectedError(Exception):
     """The station is not connected, does not answer, or refuses the CALL itself."""
 
 
-@dataclass(slots=True)
-class Billed:
-    """One transaction as the CSMS knows it."""
-
-    id: str
-    triggers: dict[int, str] = field(default_factory=dict[int, str])
-    """trigger reason by sequence number"""
-    begin_wh: float | None = None
-    """the register at the begin (Transaction.Begin)"""
-    end_wh: float | None = None
-    """the register at the end (Transaction.End)"""
-    ended: bool = False
-    offline: int = 0
-    """events that were queued while there was no link"""
-    repeated: int = 0
-    """events that came once more, because their answer was lost"""
-
-    @property
-    def numbers(self) -> list[int]:
-        """The sequence numbers that have arrived, in order."""
-        return sorted(self.triggers)
-
-    @property
-    def energy_wh(self) -> float | None:
-        """What is to be paid for: end minus begin; None until both are known."""
-        return None if self.begin_wh is None or self.end_wh is None else self.end_wh - self.begin_wh
-
-
 class DemoCsms:
     """Answers stations, keeps their transactions, and sends them what a method is called for."""
 
     def __init__(
         self, now: Callable[[], datetime], on_frame: FrameListener | None = None, *, time_of_station: bool = False
     ) -> None:
-        """`now`: the time that stations are told; with `time_of_station` each is told its own (StationTime)."""
+        """`now` is the time that is sent to stations; with `time_of_station` each receives its own (StationTime)."""
         self.now = now
         self._time_of_station = time_of_station
         self._times: dict[str, StationTime] = {}
@@ -157,13 +127,13 @@ class DemoCsms:
             server.close()
             await server.wait_closed()
 
-    def heard(self, identity: str, action: str, payload: Json) -> None:
-        """Take note of the time of a station."""
+    def note_time(self, identity: str, action: str, payload: Json) -> None:
+        """Update the known time of a station from a CALL that it has sent."""
         if self._time_of_station:
-            self._time_of(identity).hear(action, payload)
+            self._time_of(identity).update_from(action, payload)
 
     def time_for(self, identity: str) -> datetime:
-        """The time that a station is told."""
+        """The time that is sent to a station as currentTime."""
         return self._time_of(identity).now() if self._time_of_station else self.now()
 
     def _time_of(self, identity: str) -> StationTime:
@@ -240,22 +210,22 @@ class DemoCsms:
         """
         return str(getattr(await self._call(identity, request), "status", ""))
 
-    def after_telling_time(self, identity: str) -> Awaitable[None] | None:
-        """What follows a currentTime; the library makes a task of it.
+    def read_time(self, identity: str) -> Awaitable[None] | None:
+        """Read the clock of a station after each currentTime, if stations receive their own time.
 
-        Between two messages with a timestamp simulated time may pass by hours: the station is asked.
+        Hours of simulated time may pass between two messages with a timestamp. The library makes a task of the result.
         """
-        return self._ask_time(identity) if self._time_of_station else None
+        return self._read_time(identity) if self._time_of_station else None
 
-    async def _ask_time(self, identity: str) -> None:
-        """Ask a station what its clock shows (ClockCtrlr.DateTime)."""
+    async def _read_time(self, identity: str) -> None:
+        """Read ClockCtrlr.DateTime of a station."""
         clock = types.GetVariableDataType(types.ComponentType("ClockCtrlr"), types.VariableType("DateTime"))
         try:
             answer = await self._call(identity, call.GetVariables(get_variable_data=[clock]))
             results = cast("list[Json]", getattr(answer, "get_variable_result", []))
-            self._time_of(identity).put(timestamps.decode(str(results[0]["attribute_value"])))
+            self._time_of(identity).set(timestamps.decode(str(results[0]["attribute_value"])))
         except (NotConnectedError, LookupError, ValueError) as error:
-            _log.info("%s does not tell its time: %s", identity, error)
+            _log.info("%s does not report its time: %s", identity, error)
 
     async def _call(self, identity: str, request: object) -> object:
         station = self._stations.get(identity)
@@ -328,7 +298,7 @@ class _Station(ChargePoint):
         else:
             kind, _, *rest = cast("list[object]", json.loads(raw_msg))
             if kind == 2:
-                self._csms.heard(self.id, cast("str", rest[0]), cast("Json", rest[1]))
+                self._csms.note_time(self.id, cast("str", rest[0]), cast("Json", rest[1]))
             await super().route_message(raw_msg)
 
     @on("BootNotification")
@@ -343,11 +313,11 @@ class _Station(ChargePoint):
 
     @after("BootNotification")
     def after_boot(self, **_: object) -> Awaitable[None] | None:
-        return self._csms.after_telling_time(self.id)
+        return self._csms.read_time(self.id)
 
     @after("Heartbeat")
     def after_heartbeat(self, **_: object) -> Awaitable[None] | None:
-        return self._csms.after_telling_time(self.id)
+        return self._csms.read_time(self.id)
 
     @on("Authorize")
     def on_authorize(self, id_token: Json, **_: object) -> call_result.Authorize:
@@ -367,17 +337,7 @@ class _Station(ChargePoint):
     ) -> call_result.TransactionEvent:
         identity = str(transaction_info["transaction_id"])
         billed = self._csms.transactions.setdefault(identity, Billed(identity))
-        if seq_no in billed.triggers:
-            billed.repeated += 1
-        else:
-            billed.offline += offline
-        billed.triggers[seq_no] = trigger_reason
-        billed.ended |= event_type == "Ended"
-        for context, energy_wh in _registers(meter_value or []):
-            if context == "Transaction.Begin":
-                billed.begin_wh = energy_wh
-            elif context == "Transaction.End":
-                billed.end_wh = energy_wh
+        billed.record(event_type, trigger_reason, seq_no, meter_value or [], offline=offline)
         return call_result.TransactionEvent(id_token_info=_judged(id_token) if id_token is not None else None)
 
     @on("DataTransfer")
@@ -399,17 +359,6 @@ def _acknowledge(action: str, **_: object) -> object:
 def _judged(id_token: Json) -> types.IdTokenInfoType:
     card = str(id_token["id_token"]).upper()  # identifiers ignore case
     return types.IdTokenInfoType(status=words.AuthorizationStatusEnumType(REFUSED_CARDS.get(card, "Accepted")))
-
-
-def _registers(values: Iterable[Json]) -> Iterable[tuple[str, float]]:
-    """The context and the reading, Wh, of each sample of the whole register."""
-    for value in values:
-        for sample in cast("list[Json]", value["sampled_value"]):
-            if sample.get("measurand", _REGISTER) != _REGISTER or "phase" in sample:
-                continue
-            unit = cast("Json", sample.get("unit_of_measure", {}))
-            factor = 10.0 ** cast("int", unit.get("multiplier", 0)) * (1000.0 if unit.get("unit") == "kWh" else 1.0)
-            yield str(sample.get("context", "Sample.Periodic")), cast("float", sample["value"]) * factor
 
 
 def _fault(text: str) -> tuple[str, str, str] | None:

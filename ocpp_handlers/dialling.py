@@ -23,15 +23,15 @@ class dial(connect):  # noqa: N801 - used as the function that it extends
 
 
 class CsmsConnection(ClientConnection):
-    """A websocket that is down as soon as the Close frame of the CSMS is there, whether or not TCP ends with it.
+    """A websocket that counts as closed once the CSMS has sent a Close frame, whether or not TCP ends with it.
 
-    Whoever reads gets what came before that frame, then ConnectionClosed. To end TCP remains to whoever opened it.
+    `recv` returns the messages before that frame, then raises ConnectionClosed. The opener still has to end TCP.
     """
 
     _reading: asyncio.Timeout | None = None
 
     def data_received(self, data: bytes) -> None:
-        """As that of the base class; a Close frame among the data ends the wait of whoever reads."""
+        """Process received bytes; a Close frame among them ends a waiting `recv`."""
         super().data_received(data)
         if self._reading is not None and self._close_received and not self._reading.expired():
             self._reading.reschedule(self.loop.time())
@@ -39,12 +39,12 @@ class CsmsConnection(ClientConnection):
     async def recv(  # pyright: ignore[reportIncompatibleMethodOverride]  # without the overloads: nobody sets `decode`
         self, decode: bool | None = None
     ) -> Data:
-        """As that of the base class.
+        """Wait for a message and return it.
 
         Raises:
-            ConnectionClosed: all that came before the Close frame is read.
+            ConnectionClosed: all messages before the Close frame have been read.
         """
-        # A message that is there is read without waiting, so that not even a deadline that is over comes before it.
+        # A message that has arrived is returned without waiting, before a deadline that has passed can end the read.
         try:
             async with asyncio.timeout_at(self.loop.time() if self._close_received else None) as self._reading:
                 return await super().recv(decode)
@@ -60,19 +60,19 @@ class CsmsConnection(ClientConnection):
 
 
 def csms_connection(on_request: Callable[[], None], on_message: Callable[[], Awaitable[None]]) -> type[CsmsConnection]:
-    """The class of a connection that reports how far it has come.
+    """Make a connection class that reports its progress.
 
-    It calls `on_request` when the HTTP request, with the password, goes out (TCP and TLS are up by then), and
-    `on_message` before it hands out a message.
+    It calls `on_request` when the HTTP request, which carries the password, is sent (TCP and TLS are established by
+    then), and awaits `on_message` before `recv` returns a message.
     """
 
     class ReportingConnection(CsmsConnection):
-        """As its base class."""
+        """A CsmsConnection that reports its HTTP request and each message."""
 
         async def handshake(
             self, additional_headers: HeadersLike | None = None, user_agent_header: str | None = None
         ) -> None:
-            """As that of the base class."""
+            """Report the request, then send it and wait for the response."""
             on_request()
             await super().handshake(additional_headers, user_agent_header)
 

@@ -48,7 +48,7 @@ def _network_variables(network: NetworkProfiles) -> Iterator[Variable]:
         lambda: str(round(network.message_timeout_s)),
         "Default",
         unit="s",
-        fixed=True,  # the network connection profile has it
+        fixed=True,  # the network connection profile sets it
     )
     number = Integer(0, maximum=3)
     yield Variable(

@@ -1,4 +1,4 @@
-"""Reason codes of statusInfo that more than one block gives (OCPP 2.0.1, part 2, appendix 5)."""
+"""Reason codes of statusInfo that several functional blocks use (OCPP 2.0.1, part 2, appendix 5)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from collections.abc import Container
 from typing import Literal
 
 
-def unknown_place(evses: Container[int], evse_id: int) -> Literal["UnknownEvse", "UnknownConnectorId"]:
-    """The reason code for an EVSE and connector that do not exist: which of the two is not known."""
+def unknown_place_code(evses: Container[int], evse_id: int) -> Literal["UnknownEvse", "UnknownConnectorId"]:
+    """The reason code for an EVSE or connector that does not exist."""
     return "UnknownConnectorId" if evse_id in evses else "UnknownEvse"

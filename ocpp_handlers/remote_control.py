@@ -10,7 +10,7 @@ from energy.charging_profile import Purpose
 from energy.profile_store import Refusal
 from ocpp_handlers import actions
 from ocpp_handlers.charging_profiles import profile_from_wire
-from ocpp_handlers.reason_codes import unknown_place
+from ocpp_handlers.reason_codes import unknown_place_code
 from ocpp_handlers.session import Answer, Handlers
 from ocpp_handlers.translate import id_token_from_wire, whole
 from station.charging_station import StartAnswer
@@ -98,7 +98,7 @@ class RemoteControl:
         """F05."""
         evse = self._station.evses.get(int(request["evseId"]))
         if evse is None or request["connectorId"] != evse.layout.connector_id:  # F05.FR.03
-            code = unknown_place(self._station.evses, int(request["evseId"]))
+            code = unknown_place_code(self._station.evses, int(request["evseId"]))
             return Answer({"status": "UnknownConnector", "statusInfo": {"reasonCode": code}})
         if evse.state.authorization is not None:  # F05.FR.02
             return Answer({"status": "OngoingAuthorizedTransaction"})

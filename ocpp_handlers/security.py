@@ -21,8 +21,8 @@ _log = logging.getLogger(__name__)
 
 _STORAGE_RETRY_S = 5.0
 _LONGEST_RETRY_S = 600.0
-_FINAL = frozenset({"NotImplemented", "NotSupported"})
-"""errors by which the CSMS says that it has no use for the message, however often it is sent (part 4 §4.3)"""
+_UNSUPPORTED = frozenset({"NotImplemented", "NotSupported"})
+"""error codes of a CSMS that does not support the message, so that repeating it is useless (part 4 §4.3)"""
 
 
 class SecurityEventDelivery:
@@ -34,7 +34,7 @@ class SecurityEventDelivery:
         self._settings = settings
         self._clock = clock
         self._refusals: tuple[int, int] = (0, 0)
-        """the event that was refused last, and how often: also on the links before this one"""
+        """id of the event refused last and its number of refusals, counted over all links"""
 
     async def run(self) -> None:
         """Deliver until the link ends.
@@ -68,7 +68,7 @@ class SecurityEventDelivery:
             except LinkLostError:
                 raise
             except RefusedError as error:
-                if error.code in _FINAL:
+                if error.code in _UNSUPPORTED:
                     _log.warning("the CSMS takes no security events; %s stays in the security log", event.type)
                     return
                 _log.warning("security event %s is refused: %s", event.type, error)
@@ -83,7 +83,7 @@ class SecurityEventDelivery:
             await self._clock.sleep(min(self._settings.message_attempt_interval_s * attempts, _LONGEST_RETRY_S))
 
     def _count_refusal(self, event: SecurityEvent) -> int:
-        """How often this event has been refused by now."""
+        """Count a refusal of this event; returns how often it has been refused."""
         identity, refusals = self._refusals
         self._refusals = (event.id, refusals + 1 if identity == event.id else 1)
         return self._refusals[1]

@@ -165,7 +165,7 @@ _OF_SOCKETS = _row("OCPPCommCtrlr", _UNLOCK, _S.unlock_on_ev_side_disconnect)
 _OF_FIXED_CABLES = told(Place("OCPPCommCtrlr"), _UNLOCK, DataType.BOOLEAN, lambda: "false", constant=True)
 """part 2, 2.1.12: of a station with nothing but fixed cables it SHALL be ReadOnly and false"""
 _TIME_OFFSET = _row("ClockCtrlr", "TimeOffset", _S.time_offset)
-_OF_THE_INSTALLER = (
+_INSTALLER_SETTINGS = (
     _row("SmartChargingCtrlr", "RateUnit", _S.charging_rate_units),
     _row("DeviceDataCtrlr", "ItemsPerMessage", _S.get_report_items, "GetReport"),
     _row("DeviceDataCtrlr", "ItemsPerMessage", _S.get_variables_items, "GetVariables"),
@@ -174,7 +174,7 @@ _OF_THE_INSTALLER = (
     _row("DeviceDataCtrlr", "BytesPerMessage", _S.get_variables_bytes, "GetVariables", unit="B"),
     _row("DeviceDataCtrlr", "BytesPerMessage", _S.set_variables_bytes, "SetVariables", unit="B"),
 )
-"""set in the installation file; read-only for the CSMS unless that file says otherwise"""
+"""variables set in the installation file; read-only for the CSMS unless that file says otherwise"""
 
 
 def setting_variables(settings: Settings, clock: Clock, *, signs: bool, sockets: bool) -> Iterator[Variable]:
@@ -188,5 +188,5 @@ def setting_variables(settings: Settings, clock: Clock, *, signs: bool, sockets:
     # Part 2, ClockCtrlr.TimeOffset: not to be used at the same time as TimeZone.
     yield replace(_TIME_OFFSET(settings), write=write_time_offset)
     yield _OF_SOCKETS(settings) if sockets else _OF_FIXED_CABLES
-    for made in _OF_THE_INSTALLER:
+    for made in _INSTALLER_SETTINGS:
         yield replace(made(settings), mutability=Mutability.READ_ONLY)

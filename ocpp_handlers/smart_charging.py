@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 _PERIODS_PER_REPORT = 200
 """periods in one ReportChargingProfilesRequest, or one profile: some 12 kB"""
 _BYTES_PER_PERIOD = 60
-"""a salesTariff counts as so many periods as it is long"""
+"""size of a period in JSON; a salesTariff counts as the number of periods of the same size"""
 MOST_AT_ONCE = 4
 """reports that may be under way; another one is told that there is nothing"""
 
@@ -60,7 +60,7 @@ class SmartCharging:
         evse_id = whole(request["evseId"], "evseId")
         profile = profile_from_wire(request["chargingProfile"], evse_id)
         if not isinstance(profile, Refusal):
-            profile = self._profiles.tolerated(profile)
+            profile = self._profiles.apply_tolerances(profile)
             evse = self._station.evses.get(evse_id)
             refusal = self._profiles.refusal(profile, evse.transaction_id if evse is not None else None)
             if refusal is None:

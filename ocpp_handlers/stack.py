@@ -283,7 +283,7 @@ class OcppStack:
         """B01.FR.06: the clock follows the CSMS where Heartbeat is a time source, and the best that answers."""
         correction = moment - self._clock.now()
         if not self._time.follows_csms:
-            self._time.ignore_csms(correction)
+            self._time.note_ignored_csms(correction)
         elif abs(correction.total_seconds()) >= _SMALLEST_CORRECTION_S:
             _log.info("clock corrected by %+.1f s", correction.total_seconds())
             self._clock.adjust(correction)

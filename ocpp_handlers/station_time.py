@@ -1,4 +1,4 @@
-"""The time of a station, as a CSMS knows it from the timestamps of what the station sends, and from asking it."""
+"""The time of a station, as its CSMS derives it from the timestamps of its messages and from reading its clock."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from typing import Final, cast
 from ocpp_handlers import timestamps
 
 _NAMES: Final = ("timestamp", "generatedAt")
-"""the fields that tell when something happened at the station, mostly just now"""
+"""the fields with the time at which something happened at the station, usually just now"""
 
 
 class StationTime:
-    """The newest time that is known of one station, and the real time that has passed since it was heard."""
+    """The time of one station: the latest known one, plus the real time since then."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
-        """`now`: real time."""
+        """`now` returns real time."""
         self._now = now
         self._newest: datetime | None = None
         self._ahead = timedelta(0)
-        """of the station, from real time"""
+        """time of the station minus real time"""
         self._booted = False
 
     def now(self) -> datetime:
-        """The time of the station; real time before it has sent any."""
+        """The time of the station; real time as long as none is known."""
         return self._now() + self._ahead
 
-    def hear(self, action: str, payload: Mapping[str, object]) -> None:
-        """Take note of the timestamps of a CALL. Events of a time without a link are old, and tell nothing.
+    def update_from(self, action: str, payload: Mapping[str, object]) -> None:
+        """Set the time to the newest timestamp of a CALL, unless the CALL was queued offline.
 
-        Others may be older than what was heard already (a status that has not changed for a while), except after a
+        A timestamp before the latest known one is ignored (a status that has not changed for a while), except after a
         boot, when the station may have another clock.
         """
         if action == "BootNotification":
             self._booted = True
         if payload.get("offline") is True:
             return
-        told = max(_timestamps(payload), default=None)
-        if told is not None and (self._booted or self._newest is None or told >= self._newest):
-            self.put(told)
+        newest = max(_timestamps(payload), default=None)
+        if newest is not None and (self._booted or self._newest is None or newest >= self._newest):
+            self.set(newest)
 
-    def put(self, moment: datetime) -> None:
-        """This is what the clock of the station shows now."""
+    def set(self, moment: datetime) -> None:
+        """Set the present time of the station."""
         self._newest, self._ahead, self._booted = moment, moment - self._now(), False
 
 
@@ -57,4 +57,4 @@ def _timestamps(payload: Mapping[str, object]) -> Iterator[datetime]:
                 try:
                     yield timestamps.decode(text)
                 except ValueError:
-                    continue  # the schema check of the library answers it
+                    continue  # the schema check of the library responds to it

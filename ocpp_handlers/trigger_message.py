@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ocpp_handlers import actions
-from ocpp_handlers.reason_codes import unknown_place
+from ocpp_handlers.reason_codes import unknown_place_code
 from ocpp_handlers.session import Answer, Handlers
 from station.evse_state import all_faults
 from station.model import Fault
@@ -74,7 +74,7 @@ class TriggerMessage:
         elif (of_evses := self._of_evses.get(message)) is not None:
             place = request.get("evse")
             if (meant := self._meant(place)) is None:
-                code = unknown_place(self._evses, int(place["id"]) if place is not None else 0)
+                code = unknown_place_code(self._evses, int(place["id"]) if place is not None else 0)
                 return Answer({"status": "Rejected", "statusInfo": {"reasonCode": code}})
             status, errand = of_evses(meant)
         else:

@@ -65,7 +65,7 @@ def _phase_switching(station: ChargingStation) -> Iterator[Variable]:
 
 
 def _fixed(facts: Facts) -> Iterator[Variable]:
-    """Variables of controllers that only tell: bounds of the program, and what the station has."""
+    """Read-only variables of controllers: limits of the program, and facts about the station."""
     for component, name, value in (
         ("DeviceDataCtrlr", "ConfigurationValueSize", _VALUE_SIZE),
         ("DeviceDataCtrlr", "ReportingValueSize", _REPORT_SIZE),

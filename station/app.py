@@ -26,7 +26,7 @@ from station.life import Life
 from station.light.light import StatusLight
 from station.local_time import watch_zone
 from station.logs.frames import Frame, FrameLog
-from station.logs.setup import use_zone
+from station.logs.setup import set_time_zone
 from station.logs.store import LogStore
 from station.model import BootReason
 from station.program import Program, StartError
@@ -46,7 +46,7 @@ __all__ = ["StartError", "alive", "application", "run"]
 
 
 def run(configuration: Configuration, *, http_port: int | None, ready_file: Path | None, lock: StorageLock) -> None:
-    """Run the station until SIGINT or SIGTERM; `lock` is on its storage.
+    """Run the station until SIGINT or SIGTERM; `lock` is the lock on its storage.
 
     Raises:
         StartError: its port or its storage cannot be had.
@@ -69,10 +69,10 @@ def application(
 ) -> Program:
     """The program of a station with this installation file, and what its installer has set on site over it.
 
-    It holds the lock on its storage until it has run; without `lock`, one is taken here.
+    The program holds the lock on its storage until it has run; without `lock`, one is acquired here.
 
     Raises:
-        StartError: its storage cannot be had, or another station uses it.
+        StartError: its storage cannot be opened, or another station uses it.
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -109,7 +109,7 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
     log = LogStore(storage / "log", clock)
     async with log.attached(), open_database(storage / "borne.sqlite", clock) as database:
         basis = await lay(program, database, log)
-        watch_zone(basis.settings, use_zone)
+        watch_zone(basis.settings, set_time_zone)
         life = await _assembled(basis)
         await _describe(life, program, database)
         if configuration.csms is not None:
@@ -193,7 +193,7 @@ def _in_touch(basis: Basis, life: Life, firmware_version: str) -> list[Callable[
 
 
 def _idle(evses: Iterable[Evse]) -> bool:
-    """Whether nobody charges, and nothing of a charge waits for the disk."""
+    """Whether no transaction runs, and no event of one waits to be stored."""
     return not any(evse.state.transaction is not None or evse.unrecorded(None) for evse in evses)
 
 

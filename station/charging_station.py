@@ -231,7 +231,11 @@ class ChargingStation:
         if info.accepted and not self._authorizer.is_master_pass(info.group_id):
             evse.note_group(info.group_id)
             return
-        why = "it is a master pass, which starts nothing" if info.accepted else f"the CSMS says {info.status}"
+        why = (
+            "it is a master pass, which cannot start a transaction"
+            if info.accepted
+            else f"the CSMS answered {info.status}"
+        )
         _log.warning("EVSE %d: the token may not charge: %s", evse.id, why)
         if self.settings.stop_tx_on_invalid_id:  # E05.FR.09, E05.FR.10, E05.FR.11
             evse.end_authorization(TriggerReason.DEAUTHORIZED, StoppedReason.DE_AUTHORIZED, keep_locked=True)

@@ -22,7 +22,7 @@ commands = typer.Typer(
 )
 
 
-def _tell_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         version()
         raise typer.Exit
@@ -31,7 +31,7 @@ def _tell_version(wanted: bool) -> None:
 @commands.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Tell the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """The software of an AC charging station."""
@@ -91,11 +91,14 @@ def label(
 @commands.command()
 def sim(
     action: Annotated[
-        str | None, typer.Argument(metavar="[ACTION]", help="Left out: lists them. Also any path from /api/ on.")
+        str | None,
+        typer.Argument(metavar="[ACTION]", help="Without it, lists all actions. Also any path that begins with /api/."),
     ] = None,
-    body: Annotated[str | None, typer.Argument(metavar="[JSON]", help="What is sent.")] = None,
+    body: Annotated[str | None, typer.Argument(metavar="[JSON]", help="The body of the request.")] = None,
     api: Annotated[str, typer.Option(metavar="URL", help="The local API.")] = "http://127.0.0.1:8080",
-    method: Annotated[str | None, typer.Option(help="Where an action has two, such as DELETE.")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="The HTTP method, for an action that has several, such as DELETE.")
+    ] = None,
 ) -> None:
     """Do something to the simulated hardware of a station on this machine: `borne sim evses/1/plug`."""
     from station.simulation.remote import RefusedError, listing, perform
@@ -134,7 +137,7 @@ def csms(
     host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")] = 9000,
     time_of_station: Annotated[
-        bool, typer.Option("--time-of-station", help="Tell each station its own time, as its messages show it.")
+        bool, typer.Option("--time-of-station", help="Send each station its own time, taken from its messages.")
     ] = False,
 ) -> None:
     """Run the bundled CSMS, which accepts every station, and show the frames."""

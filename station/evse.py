@@ -423,8 +423,8 @@ class Evse:
     def _endings(self) -> evse_changes.Endings:
         disconnection = self._settings.stop_tx_on_ev_side_disconnect
         unlocks = self._settings.unlock_on_ev_side_disconnect
-        # A register moves with energy only: a pause would last for ever.
-        meter_ends = self.stop_on_meter_failure or self.meter.standing
+        # A stuck register moves only when energy flows, so a pause would never end.
+        meter_ends = self.stop_on_meter_failure or self.meter.register_stuck
         return evse_changes.Endings(meter_ends, disconnection, unlocks)
 
     @property
@@ -443,7 +443,7 @@ class Evse:
 
     def _meter_failed(self, failing: bool) -> None:
         self.report_fault(Fault.METER, failing)
-        if failing and self.meter.standing and self.transaction_id is not None:
+        if failing and self.meter.register_stuck and self.transaction_id is not None:
             # It had failed before, which only paused the charge.
             self.end_authorization(TriggerReason.ABNORMAL_CONDITION, StoppedReason.OTHER, ends_transaction=True)
 

@@ -99,7 +99,7 @@ def metered(before: EvseState, reading: Reading) -> EvseState:
 def begun_anew(before: EvseState) -> EvseState:
     """As after power-up (B11.FR.08): latched faults are looked for again, the cable is let go.
 
-    A vehicle that is there counts as one that has just come.
+    A connected vehicle counts as newly connected.
     """
     latched = {*UNTIL_UNPLUGGED, Fault.CONTACTOR_WELDED, Fault.CONTACTOR_STUCK_OPEN}
     return replace(
@@ -108,7 +108,7 @@ def begun_anew(before: EvseState) -> EvseState:
         authorization=None,
         lock_held_for=None,
         untold=None,
-        missed=arrivals(before),
+        missed_arrivals=arrivals(before),
     )
 
 

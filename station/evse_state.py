@@ -139,10 +139,10 @@ class EvseState:
     """the highest phase current that the meter last showed"""
     charging_state: ChargingState = ChargingState.IDLE
     supplying: bool = False
-    """energy has been offered and has flowed without a break: the same charge goes on. A contact that is still seen
-    closed after another charge, or closed without an order, is none"""
+    """energy is wanted and flows: this charge goes on. False for a contact that is still seen closed after an earlier
+    charge, or that closed without an order"""
     wanted_until_s: float | None = None
-    """when energy stopped being wanted; None once the contactor need not wait for the vehicle any more"""
+    """when energy stopped being wanted; None once the contactor no longer waits for the vehicle"""
     grace_until_s: float = 0.0
     lock_held_for: IdToken | None = None
     """the cable stays locked until this holder comes (E05.FR.11, E09.FR.03)"""
@@ -168,8 +168,8 @@ class EvseState:
     """the transaction, begun or about to begin, whose begin is signed, or that has to do without"""
     connection_lost_s: float | None = None
     """when the vehicle of an authorization was disconnected"""
-    missed: frozenset[TriggerReason] = frozenset()
-    """what arrived while nobody could use it, or before its reset: it starts a transaction later (E01.FR.01 and 02)"""
+    missed_arrivals: frozenset[TriggerReason] = frozenset()
+    """arrivals while out of service, or before a reset: they start a transaction later (E01.FR.01, E01.FR.02)"""
 
     @property
     def operative(self) -> bool:
@@ -200,7 +200,7 @@ def ev_connected(state: EvseState) -> bool:
 
 
 def arrivals(state: EvseState) -> frozenset[TriggerReason]:
-    """The trigger reasons of what has arrived and is still there: a vehicle, something in the parking bay."""
+    """The trigger reasons of a vehicle that is connected and of an occupied parking bay."""
     connected = {TriggerReason.CABLE_PLUGGED_IN} if ev_connected(state) else set[TriggerReason]()
     return frozenset(connected | {TriggerReason.EV_DETECTED} if state.seen.bay_occupied else connected)
 

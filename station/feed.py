@@ -13,9 +13,9 @@ from metering.frozen import frozen
 
 _MOST_WAITING: Final = 500
 _MOST_BYTES: Final = 256 * 1024
-"""of what one listener has not taken yet; an OCPP frame may have a hundred thousand"""
+"""in the queue of one listener; one OCPP frame may have a hundred thousand"""
 _OVERHEAD_BYTES: Final = 500
-"""of a happening besides its texts, at the most"""
+"""an upper bound of what a happening takes besides its texts"""
 
 
 @frozen
@@ -28,12 +28,12 @@ class Happening:
 
     @property
     def size_bytes(self) -> int:
-        """What it takes of the memory."""
+        """An estimate of the memory that this happening takes."""
         return _OVERHEAD_BYTES + sum(sys.getsizeof(value) for value in self.data.values() if isinstance(value, str))
 
 
 class HappeningQueue:
-    """What one listener has not taken yet; when it is too slow the oldest are dropped."""
+    """The happenings that one listener has not received yet; the oldest are dropped if it is too slow."""
 
     def __init__(self, wants: Callable[[str], bool]) -> None:
         self._wants = wants
@@ -42,7 +42,7 @@ class HappeningQueue:
         self._filled = asyncio.Event()
 
     def offer(self, happening: Happening, size_bytes: int) -> None:
-        """Add what is of a wanted kind; the newest stays however large it is."""
+        """Add a happening if its kind is wanted; the newest one is never dropped, however large it is."""
         if not self._wants(happening.kind):
             return
         self._waiting.append((happening, size_bytes))
@@ -52,14 +52,14 @@ class HappeningQueue:
         self._filled.set()
 
     async def get(self) -> Happening:
-        """Wait for the oldest, and take it."""
+        """Wait for the oldest happening and remove it."""
         while not self._waiting:
             self._filled.clear()
             await self._filled.wait()
         return self._drop_oldest()
 
     def __len__(self) -> int:
-        """How many wait."""
+        """The number of happenings in the queue."""
         return len(self._waiting)
 
     def _drop_oldest(self) -> Happening:
@@ -75,7 +75,7 @@ class Feed:
         self._listeners: set[HappeningQueue] = set()
 
     def publish(self, kind: str, **data: object) -> None:
-        """Publish to those who listen now. They share it: however many they are, it is in memory once."""
+        """Publish to all present listeners, which share one object."""
         if not self._listeners:
             return
         happening = Happening(kind, data)
@@ -85,7 +85,7 @@ class Feed:
 
     @contextlib.contextmanager
     def listening(self, wants: Callable[[str], bool]) -> Generator[HappeningQueue]:
-        """All happenings of the kinds that are wanted, from now on, as long as the block lasts."""
+        """Queue every happening whose kind `wants` accepts, as long as the block lasts."""
         queue = HappeningQueue(wants)
         self._listeners.add(queue)
         try:

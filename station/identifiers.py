@@ -53,15 +53,15 @@ def check_currency(code: str) -> str:
 
 
 def check_time_zone(name: str) -> str:
-    """The name again.
+    """Return the name of a time zone unchanged.
 
     Raises:
-        ValueError: it is no time zone of the IANA database.
+        ValueError: the IANA database has no such time zone.
     """
     from zoneinfo import ZoneInfo  # only where a time zone is given
 
     try:
-        # The list leaves out what lies beside the zones in a system's directory: localtime, right/, posix/.
+        # A system's directory has files besides the zones (localtime, right/, posix/); this list has not.
         if name not in _iana_names():
             raise LookupError(name)
         ZoneInfo(name)

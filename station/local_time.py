@@ -49,7 +49,7 @@ def zone(settings: Settings) -> tzinfo:
 
 
 def named_zone(name: str | None) -> tzinfo:
-    """The time zone of that name (IANA); UTC without a name."""
+    """The time zone with this IANA name; UTC for None."""
     if name is None:
         return UTC
     from zoneinfo import ZoneInfo  # only where a time zone is set
@@ -69,10 +69,10 @@ def watch_zone(settings: Settings, use: Callable[[tzinfo], None]) -> Callable[[]
 
 
 async def change_time_offset(settings: Settings, text: str, now: datetime) -> None:
-    """Change the fixed offset. One that the time zone does not show now takes its place: the last one set is in force.
+    """Set the fixed UTC offset. If the time zone has another offset now, it is cleared: what was set last applies.
 
     Raises:
-        ValueError: the text is no offset, and why.
+        ValueError: the text is not an offset.
         StorageError: it could not be saved.
     """
     await settings.change(Settings.time_offset, text)
@@ -88,7 +88,7 @@ class _Changing(tzinfo):
         self._due = due.replace(tzinfo=None)
 
     def __reduce__(self) -> tuple[type[_Changing], tuple[timedelta, datetime, timedelta]]:
-        """How to pickle it: those of the standard library would be made without arguments."""
+        """Pickle with arguments, which the base class would leave out."""
         return _Changing, (self._before, self._due, self._after)
 
     def utcoffset(self, dt: datetime | None) -> timedelta:

@@ -179,7 +179,7 @@ class Program:
             StartError: its port or its storage cannot be had.
         """
         async with contextlib.AsyncExitStack() as stack:
-            stack.callback(self._lock.release)  # last: not before nothing of it touches the storage any more
+            stack.callback(self._lock.release)  # last, when nothing uses the storage any more
             if self._manager is not None:
                 stack.callback(self._manager.close)
             await self.site.start()
@@ -257,7 +257,7 @@ class Program:
             raise StartError(f"http: cannot listen at {host}:{self.web.port}: {error.strerror}") from error
 
     async def _announce(self, path: Path) -> None:
-        """Write the ready file once the station lives and the API answers without having to load anything first."""
+        """Write the ready file once the station runs and the API is loaded."""
         await self.begun()
         await self.web.load()
         told = {"pid": os.getpid(), "http_port": self.web.port, "identity": self.configuration.station.identity}

@@ -106,8 +106,8 @@ class Settings:
     max_certificate_chain_size = Integer(10_000, minimum=1, maximum=10_000)  # the most that the message can carry
     additional_root_certificate_check = Switch(False)
 
-    # How large a request about variables may be (DeviceDataCtrlr): 50 items are an answer of some 15 kB, and 64 KiB
-    # hold that many with the longest value that the schema allows; 512 bytes hold one that changes this bound again.
+    # The largest request about variables (DeviceDataCtrlr): 50 items make a response of some 15 kB, and 64 KiB hold
+    # 50 items with the longest value of the schema; 512 bytes hold a request that raises the limit again.
     get_report_items = Integer(50, minimum=1, maximum=500)
     get_report_bytes = Integer(65_536, minimum=512, maximum=1_000_000)
     get_variables_items = Integer(50, minimum=1, maximum=500)

@@ -26,12 +26,12 @@ def run(arguments: Sequence[str]) -> None:
     configuration = loaded(config)
     from station.records.storage_lock import StorageLock, StorageLockError
 
-    try:  # first: a second process must touch neither the log file nor the light of the first
+    try:  # first: a second process must use neither the log file nor the light of the first
         lock = StorageLock(Path(configuration.station.storage))
     except StorageLockError as error:
         refuse(f"{config}: station.storage: {error}")
     try:
-        logging_setup.setup(configuration.log, here=named_zone(configuration.station.time_zone))
+        logging_setup.setup(configuration.log, time_zone=named_zone(configuration.station.time_zone))
     except OSError as error:
         refuse(f"{config}: log.file: cannot be opened: {error.strerror}")
     from station.hardware.leds import shine_at_once

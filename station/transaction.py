@@ -50,12 +50,12 @@ _DEAUTHORIZATION_ENDS = frozenset({TxPoint.AUTHORIZED, TxPoint.POWER_PATH_CLOSED
 """with one of these as a stop point the end of the authorization ends the transaction (E05.FR.10)"""
 _AUTHORIZATIONS = frozenset({TriggerReason.AUTHORIZED, TriggerReason.REMOTE_START})
 _STOPPING = frozenset({TriggerReason.DEAUTHORIZED, TriggerReason.ABNORMAL_CONDITION})
-"""what stops the energy, and is reported with the charging state that follows"""
+"""triggers that stop the energy, and are reported together with the charging state that follows"""
 _ARRIVALS = {
     TriggerReason.CABLE_PLUGGED_IN: frozenset({TxPoint.EV_CONNECTED, TxPoint.POWER_PATH_CLOSED}),
     TriggerReason.EV_DETECTED: frozenset({TxPoint.PARKING_BAY_OCCUPANCY}),
 }
-"""the points that an arrival may reach"""
+"""the start points that an arrival may reach"""
 _NOTHING_TO_WAIT_FOR = frozenset({Fault.CONTACTOR_WELDED, Fault.BOARD, Fault.BOARD_SILENT})
 """with one of these nobody knows when the energy stops: the transaction does not wait for it"""
 
@@ -120,7 +120,7 @@ def react(
     if transaction is None:
         return _before_start(before, after, cause, rules, now, new_id)
     stopping = transaction.stopping
-    if stopping is not None and (not _still_flows(after) or wants_energy(after) or _follows_at_once(cause)):
+    if stopping is not None and (not _still_flows(after) or wants_energy(after) or _reported_after_stopping(cause)):
         after = replace(after, transaction=replace(transaction, stopping=None))
         if transaction.ending is None and _is_consequence(cause, stopping):
             return _during(before, after, stopping, rules, now)  # C15.FR.03: one event for both
@@ -135,23 +135,24 @@ def react(
 def _before_start(
     before: EvseState, after: EvseState, cause: Cause | None, rules: Rules, now: datetime, new_id: Callable[[], str]
 ) -> Outcome:
-    """What a change without a transaction means: it may start one."""
-    missed = after.missed & arrivals(after)
+    """Apply a change while there is no transaction: it may start one."""
+    missed = after.missed_arrivals & arrivals(after)
     if not after.operative:
-        return Outcome(replace(_remember(after, cause), missed=missed | (arrivals(after) - arrivals(before))))
+        arrived = arrivals(after) - arrivals(before)
+        return Outcome(replace(_remember(after, cause), missed_arrivals=missed | arrived))
     if missed and cause is None:
         cause = Cause(max(sorted(missed), key=lambda trigger: bool(_ARRIVALS[trigger] & rules.start)))
     # Whoever is authorized while a start point holds already starts too: nothing is given without a record.
     anew = points(after) if cause is not None and cause.trigger in _AUTHORIZATIONS else points(after) - points(before)
     reached = anew.union(*(_ARRIVALS[trigger] & points(after) for trigger in missed))
-    after = replace(after, missed=frozenset())
+    after = replace(after, missed_arrivals=frozenset())
     if cause is not None and reached & rules.start:
         return _start(after, cause, rules, now, new_id)
     return Outcome(_remember(after, cause))
 
 
 def _during(before: EvseState, after: EvseState, cause: Cause, rules: Rules, now: datetime) -> Outcome:
-    """What a change with a cause means for a transaction that is not ending yet."""
+    """Apply a change with a cause to a transaction that is not ending yet."""
     lost = points(before) - points(after)
     transaction = after.transaction
     if transaction is None:
@@ -171,19 +172,19 @@ def _during(before: EvseState, after: EvseState, cause: Cause, rules: Rules, now
 
 
 def _own_cause(before: EvseState, after: EvseState) -> Cause | None:
-    """Why a state changes that nobody asked for; None: nothing changes that the CSMS has to know of (E02.FR.17)."""
+    """The cause of a change that nobody requested; None if there is nothing to report to the CSMS (E02.FR.17)."""
     if blocking_faults(after) - blocking_faults(before):
         return Cause(TriggerReason.ABNORMAL_CONDITION)
     return Cause(_own_trigger(after)) if after.charging_state is not before.charging_state else None
 
 
-def _follows_at_once(cause: Cause | None) -> bool:
-    """Whether the CSMS would take what is still to be reported for something that happened after this cause."""
+def _reported_after_stopping(cause: Cause | None) -> bool:
+    """Whether `stopping` must be reported before this cause, or the CSMS would take it for a later event."""
     return cause is not None and cause.trigger in _AUTHORIZATIONS | {TriggerReason.DEAUTHORIZED}
 
 
 def _is_consequence(cause: Cause | None, stopping: Cause) -> bool:
-    """Whether a cause is no more than that the energy has stopped, as `stopping` wanted it."""
+    """Whether a cause reports no more than that the energy stopped because of `stopping`."""
     if cause is None or cause.trigger is TriggerReason.CHARGING_STATE_CHANGED:
         return True
     return cause.trigger is stopping.trigger and not cause.ends_transaction

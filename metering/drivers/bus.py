@@ -8,10 +8,11 @@ import os
 import termios
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from metering.clock import SystemClock, machine_time
 from metering.drivers import sunspec
+from metering.drivers.decode_errors import catch_decode_errors
 from metering.drivers.registers import Block, MeterModel, Place, Registers, SerialLine
 from metering.frozen import frozen
 from metering.meter import MeterError
@@ -60,7 +61,6 @@ class _HungUpError(MeterError):
     """The other side has ended the connection."""
 
 
-_Decode = Callable[[bytes, "tuple[object, ...] | None"], int]
 Trace = Callable[[bool, bytes], bytes]
 """told of bytes, and whether they are being sent; gives them back"""
 
@@ -97,7 +97,7 @@ class Bus:
         self._asking: asyncio.Timeout | None = None
         """ends the wait for an answer, when nobody is there any more who could give it"""
         self._unreadable: str | None = None
-        """why what came in answer to the present question cannot be read"""
+        """why the answer to the present request cannot be decoded"""
         self._client: Client | None = None
         self._heard_before = b""
         self._turn = asyncio.Lock()
@@ -249,7 +249,7 @@ class Bus:
             self._hang_up()
         if self._client is None:
             self._client = self.wire.dial(self.timeout_s, self._heard, self._told)
-            self._catch_unreadable(self._client)
+            catch_decode_errors(self._client, self._undecodable)
             try:
                 reached = await self._client.connect()
             except (ValueError, termios.error) as failure:  # a host name or a setting that cannot be
@@ -292,25 +292,10 @@ class Bus:
         if not connected:
             self._give_up()
 
-    def _catch_unreadable(self, client: Client) -> None:
-        """End the wait at an answer that cannot be decoded, such as one that is too short.
-
-        pymodbus raises it into asyncio, which logs a traceback each time, and drops the connection.
-        """
-        from pymodbus.exceptions import ModbusException
-
-        # pymodbus does not say of what its addresses are made
-        decode = cast("_Decode", client.ctx.callback_data)  # pyright: ignore[reportUnknownMemberType]
-
-        def decode_or_give_up(data: bytes, addr: tuple[object, ...] | None = None) -> int:
-            try:
-                return decode(data, addr)
-            except ModbusException as failure:
-                self._unreadable = str(failure)
-                self._give_up()
-                return len(data)
-
-        client.ctx.callback_data = decode_or_give_up
+    def _undecodable(self, reason: str) -> None:
+        """End the wait for an answer after one that cannot be decoded."""
+        self._unreadable = reason
+        self._give_up()
 
     def _give_up(self) -> None:
         if self._asking is not None:

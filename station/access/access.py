@@ -148,10 +148,10 @@ class Access:
         return right
 
     async def new_token(self, name: str, role: Role, lasts: timedelta, *, maker: AccessToken | None = None) -> str:
-        """An access token for a script; `maker` is the token that asks for it, if a script does.
+        """Create an access token for a script; `maker` is the access token that requests it, None for a person.
 
         Raises:
-            ValueError: it may not be made, and why.
+            ValueError: the token may not be created; the message says why.
             StorageError: it is not good.
         """
         return await self.tokens.add(name, role, self._clock.now() + lasts, maker=maker)

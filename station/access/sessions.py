@@ -102,7 +102,7 @@ class AccessToken:
     role: Role
     expires_at: datetime
     parent: str | None = None
-    """digest of the access token that made it, and that it ends with; None if a person made it"""
+    """digest of the access token that created this one, which ends with it; None if a person created it"""
 
 
 class AccessTokens:
@@ -112,7 +112,7 @@ class AccessTokens:
         self._facts = facts
         self._clock = clock
         self._tokens: dict[str, AccessToken] = {}
-        self._turn = asyncio.Lock()  # no token is made while its parent is revoked
+        self._turn = asyncio.Lock()  # no token is created while its parent is being revoked
 
     async def load(self) -> None:
         """Take what is on disk.
@@ -127,7 +127,7 @@ class AccessTokens:
                 self._tokens[name] = _from_json(text)
             except (ValueError, KeyError, TypeError):
                 _log.error("the access token %s cannot be read: it is not good any more", name)
-        while orphans := self._orphans():  # a power cut came between the end of a token and that of its children
+        while orphans := self._orphans():  # a power cut while a token and its children were being revoked
             for name in orphans:
                 del self._tokens[name]
 
@@ -137,12 +137,12 @@ class AccessTokens:
         return {name: token for name, token in sorted(self._tokens.items()) if now < token.expires_at}
 
     async def add(self, name: str, role: Role, expires_at: datetime, *, maker: AccessToken | None = None) -> str:
-        """Make a token, in place of one of that name; returns its secret, which is not kept.
+        """Create a token, replacing one of that name; returns its secret, which is not stored.
 
-        A token that another one makes expires with its maker at the latest, and ends with it.
+        A token that another one creates expires no later than its maker, and ends when the maker is revoked.
 
         Raises:
-            ValueError: there are too many, the maker has ended, or would replace the token that made it.
+            ValueError: there are too many, the maker has ended, or it would replace one of its own ancestors.
             StorageError: it is not on disk, and not good.
         """
         async with self._turn:
@@ -152,9 +152,9 @@ class AccessTokens:
             if maker is not None:
                 if not self.holds(maker):
                     raise ValueError("the token that asks has ended")
-                if replaced is not None and self._made(replaced, maker):
+                if replaced is not None and self._is_ancestor(replaced, maker):
                     raise ValueError("a token cannot replace the one that made it")
-                # A token in its own place is not its own child, but its parent's.
+                # A token that replaces itself keeps its parent: it does not become its own child.
                 parent = maker.parent if replaced == maker else maker.digest
                 expires_at = min(expires_at, maker.expires_at)
             secret = _PREFIX + secrets.token_urlsafe(32)
@@ -162,11 +162,11 @@ class AccessTokens:
             await self._facts.save(name, _to_json(token))
             self._tokens[name] = token
             if replaced is not None:
-                await self._end(self._orphans())
+                await self._remove(self._orphans())
             return secret
 
     async def revoke(self, name: str) -> bool:
-        """End a token and those that it has made; False: there is none of that name.
+        """Revoke a token and all that it has created; returns False if there is none of that name.
 
         Raises:
             StorageError: after the next start it would be good again.
@@ -174,7 +174,7 @@ class AccessTokens:
         async with self._turn:
             if name not in self._tokens:
                 return False
-            await self._end([name])
+            await self._remove([name])
             return True
 
     async def revoke_all_of(self, role: Role) -> None:
@@ -198,8 +198,8 @@ class AccessTokens:
         """Whether a token that was found is still good."""
         return token in self.all().values()
 
-    async def _end(self, names: list[str]) -> None:
-        """End these and their descendants: all of them at once in memory, parents first on disk."""
+    async def _remove(self, names: list[str]) -> None:
+        """Remove tokens and their descendants: all at once in memory, parents first on disk."""
         ended: list[str] = []
         while names:
             for name in names:
@@ -210,12 +210,12 @@ class AccessTokens:
             await self._facts.save(name, "")
 
     def _orphans(self) -> list[str]:
-        """Tokens whose parent has ended."""
+        """The names of tokens whose parent does not exist any more."""
         digests = {token.digest for token in self._tokens.values()}
         return [name for name, token in self._tokens.items() if token.parent not in {None, *digests}]
 
-    def _made(self, token: AccessToken, descendant: AccessToken) -> bool:
-        """Whether a token has made another one, or a token that made it."""
+    def _is_ancestor(self, token: AccessToken, descendant: AccessToken) -> bool:
+        """Whether `token` created `descendant`, directly or through other tokens."""
         by_digest = {one.digest: one for one in self._tokens.values()}
         one: AccessToken | None = descendant
         while one is not None and one.parent is not None:

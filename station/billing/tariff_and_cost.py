@@ -62,9 +62,9 @@ class _Account:
     """the CSMS was online at the end, and has not answered yet"""
     total_told: bool = False
     bill: Bill | None = None
-    """made at its end"""
+    """the final bill, made at the end of the transaction"""
     so_far: Bill | None = None
-    """made last while it was running; shown until the bill is made"""
+    """the latest interim bill, shown until the final one is made"""
     left: bool = False
     """the driver was gone when it ended"""
 
@@ -104,7 +104,7 @@ class TariffAndCost:
         self._has_csms = has_csms
         self._accounts: dict[int, _Account] = {}
         self._own_tariffs: dict[int, PriceList] = {}
-        """the owner's prices that the tariff shown at an EVSE states, by its number"""
+        """by EVSE: the owner's prices, where the tariff on its display states them"""
         sources.outbox.on_append.append(self._recorded)
         sources.billing.on_billed = self._billed
 
@@ -157,7 +157,7 @@ class TariffAndCost:
         return messages
 
     def own_tariff(self, evse: Evse) -> PriceList | None:
-        """The owner's prices that the tariff shown at an EVSE states; None: no tariff is shown, or another one."""
+        """The owner's prices if the tariff on the display of an EVSE states them, else None."""
         shown = any(message.topic is Topic.TARIFF for message in self.display.of(evse.id))
         return self._own_tariffs.get(evse.id) if shown and self._settings.tariff_enabled else None
 
@@ -318,15 +318,15 @@ class TariffAndCost:
         return MessageContent(text) if text else None
 
     def _own_prices(self, authorization: Authorization) -> PriceList | None:
-        """The owner's prices; None where a text of the CSMS takes their place."""
-        told = authorization.personal_message is not None or bool(self._settings.tariff_fallback_message)
-        return None if told else self._prices.current
+        """The owner's prices; None if a text of the CSMS replaces them."""
+        replaced = authorization.personal_message is not None or bool(self._settings.tariff_fallback_message)
+        return None if replaced else self._prices.current
 
 
 def in_words(prices: PriceList) -> str:
     """A price list as one line in English, such as 0.30 EUR/kWh (HC 0.20) + 1.00 EUR/h idle after 15 min.
 
-    It goes into signed records and to whoever reads the API; the page writes the same in the reader's language.
+    It is for signed records and the API; the page writes the prices in the reader's language.
     """
     periods = ", ".join(f"{one.name} {one.energy_per_kwh}" for one in prices.period)
     parts = [f"{prices.energy_per_kwh} {prices.currency}/kWh" + (f" ({periods})" if periods else "")]

@@ -33,7 +33,7 @@ class Search:
     token: str | None = None
     """the whole number of a card, or as it is shown: its begin, an ellipsis, its end"""
     cards: tuple[IdToken, ...] | None = None
-    """one of these"""
+    """only transactions with one of these tokens; None: any"""
     evse_id: int | None = None
     ongoing: bool | None = None
 

@@ -24,7 +24,7 @@ class ConfigurationError(Exception):
     """The installation file cannot be used; the message is one sentence that says where and why."""
 
     def __init__(self, sentence: str, *others: str) -> None:
-        """`others` say the same of further mistakes."""
+        """Make an error of one sentence, and of `others` for further mistakes in the file."""
         super().__init__(f"{sentence}; and {len(others)} more" if others else sentence)
         self.sentences = (sentence, *others)
 
@@ -42,7 +42,7 @@ class RuleError(ValueError):
 
 
 class RuleErrors(ValueError):
-    """Several rules between keys are broken."""
+    """One or more rules between keys are broken."""
 
     def __init__(self, errors: Sequence[RuleError]) -> None:
         super().__init__("; ".join(str(error) for error in errors))

@@ -66,7 +66,7 @@ class _Place:
 
 
 def explain(error: ValidationError, document: Document, root: type[BaseModel]) -> ConfigurationError:
-    """Every complaint, in the order of the file: also the rules between tables that are broken besides wrong values."""
+    """Make one error of all complaints, in the order of the file, rules between tables included."""
     places = _places(document)
     found = error.errors(include_url=False)
     complaints = _without_alternatives(one for details in found for one in _complaints(details, root))

@@ -303,7 +303,7 @@ type = "simulated"
 # The world around the simulated board.
 [simulation]
 #rate = 1.0                             # virtual seconds per second; 0: stand still until told
-#follow_csms_time = false               # true: the CSMS sets the clock also at another rate, and once it was advanced
+#follow_csms_time = false               # true: the CSMS sets the clock at any rate, also after it was advanced
 #meter_transport = "direct"             # or "modbus-tcp", "modbus-rtu"
 #meter_model = "eastron-sdm630"
 #seed = 1

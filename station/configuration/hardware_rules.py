@@ -23,7 +23,7 @@ SIMULATED = "simulated"
 
 
 def simulated_parts(configuration: Configuration) -> Iterator[RuleError]:
-    """The simulated parts beside a real board: which keys, and why."""
+    """Yield an error for each simulated part beside a real board."""
     board = configuration.board
     if isinstance(board, SimulatedBoardConfig):
         return

@@ -15,7 +15,7 @@ from station.identifiers import check_password, check_url
 
 SecurityProfile = Literal[0, 1, 2, 3]
 Tolerance = Literal["relative-station-limits"]
-"""what a CSMS may do against the specification, where the owner of the station wants it to work nevertheless"""
+"""a deviation from the specification that the station accepts of its CSMS"""
 
 
 def _check_code(code: SecretStr) -> SecretStr:

@@ -33,7 +33,7 @@ class SimulationConfig(Table):
     rate: Annotated[Number, Field(ge=0)] = 1.0
     """virtual seconds per real second; 0 stands still until told to move"""
     follow_csms_time: bool = False
-    """whether the CSMS sets the clock also at another rate than 1, and after it was advanced"""
+    """whether the CSMS sets the clock even at another rate than 1, or after it was advanced"""
     meter_transport: Literal["modbus-tcp", "modbus-rtu", "direct"] = "direct"
     """the wire between the simulated circuit and its meter's driver"""
     meter_model: ModelName = "eastron-sdm630"

@@ -70,7 +70,7 @@ def run(options: Options) -> bool:
 
 
 def serve_csms(host: str, port: int, say: Callable[[str], None], *, time_of_station: bool) -> None:
-    """Run the bundled CSMS alone until Ctrl-C, and say each frame; stations are told real time or their own.
+    """Run the bundled CSMS alone until Ctrl-C, and say each frame; `time_of_station` sends each station its own time.
 
     Raises:
         StartError: the address cannot be had.

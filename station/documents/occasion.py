@@ -68,7 +68,7 @@ class Occasion:
         return words(self.language)
 
     def card(self, one: Transaction) -> str:
-        """Who charged: the owner's label of the card, or else its shortened number."""
+        """Text for the card of a transaction: the owner's label, else the shortened number."""
         if one.token is not None and IdToken(one.token, one.token_type or "") == DRIVER:
             return self.words.at_page
         return label(one, self.labels) or shown_token(one) or "–"

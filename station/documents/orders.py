@@ -1,4 +1,4 @@
-"""What a document is made of: a value that a process of its own draws (process.py), and nothing else of the station."""
+"""Document orders: all the data of one document, handed to the process that draws it (process.py)."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 class DocumentOrder(Protocol):
-    """A document that is to be drawn. It is handed over by `pickle`."""
+    """A document to be drawn; it is passed to its process by `pickle`."""
 
     def draw(self) -> bytes:
-        """The document as PDF. The library that draws is loaded here: never in the process of the station."""
+        """Draw the document and return it as PDF; loads the PDF library, so never call it in the station's process."""
         ...
 
 
 @frozen
 class ReceiptOrder:
-    """The receipt of a transaction."""
+    """Order for the receipt of a transaction."""
 
     transaction: Transaction
     issuer: Issuer
@@ -31,7 +31,7 @@ class ReceiptOrder:
     occasion: Occasion
 
     def draw(self) -> bytes:
-        """The receipt as PDF."""
+        """Draw the receipt and return it as PDF."""
         from station.documents.receipt import receipt
 
         return receipt(self.transaction, self.issuer, self.proof, self.occasion)
@@ -39,17 +39,17 @@ class ReceiptOrder:
 
 @frozen
 class MonthlyReportOrder:
-    """The report of a month; `transactions` have ended, the oldest first."""
+    """Order for the report of a month; `transactions` have ended, the oldest first."""
 
     month: Month
     transactions: Sequence[Transaction]
     token: str | None
-    """as it is shown; None: all cards"""
+    """the card as the report shows it; None: all cards"""
     issuer: Issuer
     occasion: Occasion
 
     def draw(self) -> bytes:
-        """The report as PDF."""
+        """Draw the report and return it as PDF."""
         from station.documents.monthly import monthly_report
 
         return monthly_report(self.month, self.transactions, self.token, self.issuer, self.occasion)
@@ -57,7 +57,7 @@ class MonthlyReportOrder:
 
 @frozen
 class CommissioningReportOrder:
-    """The signed report of a commissioning; `texts` are those of the page, in the language of the occasion."""
+    """Order for the report of a commissioning; `texts` are those of the page, in the language of the occasion."""
 
     report: SignedReport
     issuer: Issuer
@@ -65,7 +65,7 @@ class CommissioningReportOrder:
     texts: Mapping[str, str]
 
     def draw(self) -> bytes:
-        """The report as PDF."""
+        """Draw the report and return it as PDF."""
         from station.documents.commissioning import commissioning_report
 
         return commissioning_report(self.report, self.issuer, self.occasion, self.texts)

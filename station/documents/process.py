@@ -1,7 +1,7 @@
-"""Draws documents in a process of its own, which lives for one document: what the library for it needs goes with it.
+"""Draw each document in a short-lived process, whose end frees the memory of the PDF library.
 
-The order goes to its standard input, the document comes from its standard output. Nothing of either is in an argument,
-in an environment variable or in a log: an order names cards.
+The order goes to its standard input, the document comes from its standard output. Neither is ever in an argument,
+an environment variable or a log: an order contains card numbers.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _WITHIN_S: Final = 60.0
-"""real seconds: a small board takes several to load the library, and one for some hundred lines of a report"""
+"""real seconds: a small board takes several to load the library, and one for a few hundred lines of a report"""
 _PASSED_ON: Final = frozenset({"PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "PYTHONTZPATH", "LANG", "LC_ALL"})
-"""of the environment, which may hold passwords (BORNE_…) and is the service manager's otherwise"""
+"""the environment variables that are passed on; others may be passwords (BORNE_…) or for the service manager"""
 _PACKAGES: Final = Path(__file__).parents[2]
-"""where `station` is found, whatever the working directory"""
+"""the directory of the package `station`, so that the working directory does not matter"""
 
 
 class DocumentError(Exception):
-    """The document was not made; the sentence says why. Trying again may help."""
+    """A document was not made; the message says why. Trying again may help."""
 
 
 async def draw(order: DocumentOrder) -> bytes:
-    """The document as PDF. Whoever is cancelled meanwhile leaves no process behind.
+    """Draw a document and return it as PDF; cancelling this ends the process too.
 
     Raises:
-        DocumentError: it was not made.
+        DocumentError: the document was not made.
     """
     pipe = asyncio.subprocess.PIPE
     command = (sys.executable, "-P", "-m", "station.documents")  # -P: nothing of the working directory is loaded
@@ -48,13 +48,13 @@ async def draw(order: DocumentOrder) -> bytes:
         raise DocumentError(f"its process cannot be started: {error.strerror}") from error
     try:
         async with asyncio.timeout(_WITHIN_S):
-            document, said = await process.communicate(pickle.dumps(order))
+            document, errors = await process.communicate(pickle.dumps(order))
     except TimeoutError:
         raise DocumentError(f"it is not finished after {_WITHIN_S:g} s") from None
     finally:
         await _end(process)
     if process.returncode != 0:
-        _log.error("a document was not made: %s", said.decode(errors="replace").strip() or "its process was killed")
+        _log.error("a document was not made: %s", errors.decode(errors="replace").strip() or "its process was killed")
         raise DocumentError(f"its process ended with {process.returncode}")
     return document
 

@@ -21,7 +21,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 Cell = str | int | Decimal | None
 
 CardLabels = Mapping[tuple[str, str], str]
-"""what the owner calls a card, by `IdToken.key`"""
+"""the owner's label of each card, by `IdToken.key`"""
 
 _COLUMNS: Final[tuple[tuple[str, Callable[[Transaction, tzinfo], Cell]], ...]] = (
     ("transaction_id", lambda one, _: one.transaction_id),
@@ -47,7 +47,7 @@ _COLUMNS: Final[tuple[tuple[str, Callable[[Transaction, tzinfo], Cell]], ...]] =
 
 
 def heading() -> str:
-    """The first line; new columns come last, so that programs that count columns find what they found."""
+    """The header line; new columns go last, so that the positions of the others stay."""
     return _line([*(name for name, _ in _COLUMNS), "card_label"])
 
 
@@ -57,7 +57,7 @@ def rows(transactions: Iterable[Transaction], zone: tzinfo, labels: CardLabels) 
 
 
 def label(one: Transaction, labels: CardLabels) -> str | None:
-    """What the owner calls the card of a transaction; None: nothing."""
+    """The owner's label of the card of a transaction; None if it has none."""
     return labels.get(IdToken(one.token, one.token_type or "").key) if one.token is not None else None
 
 

@@ -31,7 +31,7 @@ class Words:
     place: str
     card: str
     at_page: str
-    """in place of a card: a driver who was signed in started at the page"""
+    """in place of a card, when a signed-in driver started the charge on the page"""
     began: str
     ended: str
     duration: str

@@ -9,10 +9,10 @@ Below `{topic}/{identity}/`, where `%2B` stands for a `+` of the identity, which
   RESUME ends the pause and any limit of the owner;
 - `grid` (retained): what the house draws; `online` (retained, with a last will): true or false, when it is stopped too;
 - `limit/operator/set` and `limit/user/set`: `{"current_a": 10, "for_s": 600}` or `{"power_w": 4200}`; empty: no limit;
-  with `"lasting": true` in place of `for_s` it holds until it is ended;
+  `"lasting": true` in place of `for_s`: the limit holds until it is ended;
 - `limit/{operator|user}` (retained): what holds;
-- `limit/{…}/error`, `pause/error`, `evse/{id}/charge-now/error` (retained): why the last order was refused, empty when
-  it was taken; `error`: the last order for something that does not exist.
+- `limit/{…}/error`, `pause/error`, `evse/{id}/charge-now/error` (retained): why the last order was refused; empty if
+  it was accepted; `error`: why an order on an unknown topic was refused.
 
 An order that the broker kept (`retain`) is ignored: it would come back at each connection, long after its time.
 """
@@ -126,11 +126,11 @@ class Mqtt:
                     self._ignored.add(topic)
                     _log.warning("MQTT: %s: an order that the broker kept (retain) is ignored", topic)
                 continue
-            await self._take(client, topic, payload)
+            await self._carry_out(client, topic, payload)
 
-    async def _take(self, client: Client, topic: str, payload: bytes) -> None:
-        """Carry out an order; one that is refused changes nothing, and is answered on its error topic."""
-        place = f"{topic.removesuffix('/set')}/error"
+    async def _carry_out(self, client: Client, topic: str, payload: bytes) -> None:
+        """Carry out an order; one that is refused changes nothing, and the reason goes to its error topic."""
+        error_topic = f"{topic.removesuffix('/set')}/error"
         try:
             match topic.split("/"):
                 case ["limit", "operator" | "user" as name, "set"]:
@@ -140,21 +140,21 @@ class Mqtt:
                 case ["evse", number, "charge-now", "set"] if (evse := self._evse(number)) is not None:
                     self._charge_now(evse)
                 case _:
-                    place = "error"
+                    error_topic = "error"
                     raise ValueError(f"{topic[:_LONGEST_TOPIC]!a}: is not known")
         except ValueError as error:
-            await self._refuse(client, place, str(error))
+            await self._refuse(client, error_topic, str(error))
         except StorageError as error:
-            _log.error("MQTT: %s: what was ordered is not saved: %s", topic, error)
+            _log.error("MQTT: %s: the order is not saved: %s", topic, error)
         else:
-            await self._tell(client, place, "")
+            await self._tell(client, error_topic, "")
         await self._tell_limits(client)
 
-    async def _refuse(self, client: Client, place: str, why: str) -> None:
-        """Say why, in the log once as long as it is the same."""
-        repeats = self._told.get(place) == why
-        _log.log(logging.DEBUG if repeats else logging.WARNING, "MQTT: an order is refused: %s: %s", place, why)
-        await self._tell(client, place, why)
+    async def _refuse(self, client: Client, error_topic: str, why: str) -> None:
+        """Publish why an order is refused; the same reason is a warning in the log only once."""
+        repeats = self._told.get(error_topic) == why
+        _log.log(logging.DEBUG if repeats else logging.WARNING, "MQTT: an order is refused: %s: %s", error_topic, why)
+        await self._tell(client, error_topic, why)
 
     async def _obey(self, setter: Setter, payload: bytes) -> None:
         if len(payload) > _LONGEST_ORDER:

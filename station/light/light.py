@@ -60,11 +60,11 @@ class Past:
     refused: bool = False
     """the account of whoever plugged it in is not accepted"""
     transaction_id: str | None = None
-    """its newest transaction"""
+    """the latest transaction of the vehicle"""
 
     @property
     def stopped(self) -> bool:
-        """Whether its charge was stopped and nobody has started another one."""
+        """Whether the charge was stopped and no other one has been started."""
         return self.finished and self.state.authorization is None
 
 
@@ -117,7 +117,7 @@ class StatusLight:
         life.load.on_decided.append(self._due.set)  # once a second: whatever has no event of its own
 
     def past(self, evse_id: int) -> Past:
-        """What happened so far with the vehicle that is plugged in at an EVSE."""
+        """The history of the vehicle that is plugged in at an EVSE."""
         return self._past[evse_id]
 
     def of(self, evse_id: int) -> Light:

@@ -43,7 +43,7 @@ _WHO = {
 }
 """never the CSO (K11.FR.05, K12.FR.04)"""
 _USUAL_IDS = {place: -number for number, place in enumerate(product(_WHO, RateUnit), start=1)}
-"""one for each limit and unit, as all of them hold (SC.01); negative, as recommended (K11.FR.06)"""
+"""profile id by limit source and unit: all limits apply (SC.01); negative as recommended (K11.FR.06)"""
 _ANNOUNCED: Final = "announced"
 _CLEARED: Final = "cleared"
 
@@ -61,7 +61,7 @@ class ExternalLimits:
         self._facts = facts
         self._clock = clock
         self._ids: dict[tuple[LimitSource, RateUnit], int] = {}
-        """of the profiles that are installed, by what they stand for"""
+        """ids of the installed profiles, by limit source and unit"""
         self.changed = Pulse()
         """fires when a limit is set, becomes another, or is released"""
         self.announced: set[ChargingLimitSource] = set()
@@ -122,7 +122,7 @@ class ExternalLimits:
             self.changed.fire()
 
     def _installed(self, place: tuple[LimitSource, RateUnit]) -> ChargingProfile | None:
-        """The profile that stands for a limit in a unit; one of the CSMS with the same id is none."""
+        """The installed profile of a limit in a unit; None if there is none, or a CSMS profile has replaced it."""
         profile = self._store.get(self._ids[place]) if place in self._ids else None
         return profile if profile is not None and profile.purpose is Purpose.EXTERNAL_CONSTRAINTS else None
 

@@ -36,9 +36,9 @@ class Moment(NamedTuple):
     offered_a: float
     """what the EVSEs offered together"""
     evse_a: tuple[tuple[float, ...], ...]
-    """what each EVSE drew at its own terminals, in their order"""
+    """what each EVSE drew, by its own terminals L1 to L3"""
     evse_limit_a: tuple[float, ...]
-    """what each EVSE was allowed per phase, or its rating where nothing limits it"""
+    """the limit of each EVSE per phase; its rating if nothing limits it"""
 
 
 class LoadHistory:
@@ -82,7 +82,7 @@ class LoadHistory:
 
 
 def _drawn(evse: Evse) -> tuple[float, ...]:
-    """What an EVSE draws on each phase; nothing where its meter tells nothing."""
+    """The current of an EVSE on each terminal; 0 A without a reading."""
     reading = evse.meter.latest
     return tuple(round(current_a or 0.0, 2) for current_a in reading.currents_a) if reading is not None else (0.0,) * 3
 

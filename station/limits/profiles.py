@@ -80,11 +80,11 @@ class Profiles:
             else:
                 self.store.install(profile)
 
-    def tolerated(self, profile: ChargingProfile) -> ChargingProfile:
-        """The profile as it counts where the installation accepts what the specification forbids.
+    def apply_tolerances(self, profile: ChargingProfile) -> ChargingProfile:
+        """Convert a forbidden profile that the installation accepts (`csms.accept`); return any other one unchanged.
 
-        A Relative ChargingStationMaxProfile has nothing that it could be relative to (K01.FR.38). Where it is accepted
-        it is an Absolute one from now on: stored, restored and reported as such.
+        A Relative ChargingStationMaxProfile has no transaction that it could be relative to (K01.FR.38). If accepted,
+        it becomes an Absolute one that starts now, and is stored, restored and reported as such.
         """
         is_relative = profile.kind is Kind.RELATIVE and profile.schedule.starts_at is None
         if not self._accepts_relative_station_limits or profile.purpose is not Purpose.STATION_MAX or not is_relative:
@@ -95,7 +95,7 @@ class Profiles:
         """Why a profile of the CSMS cannot be installed; None when it can."""
         if not self.supports(profile.schedule.unit):  # K01.FR.26
             return Refusal("UnsupportedRateUnit", f"chargingRateUnit {profile.schedule.unit} is not supported")
-        return self.store.refusal(profile, transaction_id, self.store.giving_way(profile, self._clock.now()))
+        return self.store.refusal(profile, transaction_id, self.store.replaceable_ids(profile, self._clock.now()))
 
     def supports(self, unit: RateUnit) -> bool:
         """Whether limits may be told in this unit (SmartChargingCtrlr.RateUnit)."""
@@ -111,7 +111,7 @@ class Profiles:
         """
         if profile.purpose is not Purpose.TX:  # K01.FR.27
             async with self._saving:
-                replaced = self.store.giving_way(profile, self._clock.now())
+                replaced = self.store.replaceable_ids(profile, self._clock.now())
                 # Together: where a power cut left both, the old one could take the place of the new one.
                 await self._write(profile, replaced)
                 self._install(profile)
@@ -186,7 +186,7 @@ class Profiles:
 
     def _install(self, profile: ChargingProfile) -> None:
         before = {installed.id for installed in self.store.all()}
-        for identity in self.store.giving_way(profile, self._clock.now()):
+        for identity in self.store.replaceable_ids(profile, self._clock.now()):
             self.store.remove(identity)
         self.store.install(profile)
         after = {installed.id for installed in self.store.all()}

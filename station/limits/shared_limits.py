@@ -51,7 +51,7 @@ class Wish:
     current_a: float | None = None
     power_w: float | None = None
     for_s: float | None = USUAL_S
-    """it ends by itself after so long; None: it holds until somebody ends it"""
+    """seconds until the limit ends by itself; None: it holds until it is ended"""
     by: str | None = None
     """who asks, for people to read"""
 
@@ -93,8 +93,8 @@ def checked(given: object) -> Wish:
     return Wish(current_a, power_w, _duration(told), by)
 
 
-def _duration(told: dict[str, object]) -> float | None:
-    lasting, for_s = told.get("lasting"), _number(told, "for_s", LONGEST_S)
+def _duration(given: dict[str, object]) -> float | None:
+    lasting, for_s = given.get("lasting"), _number(given, "for_s", LONGEST_S)
     if lasting is not None and not isinstance(lasting, bool):
         raise ValueError("lasting: must be true or false")
     if for_s == 0.0:
@@ -107,14 +107,14 @@ def _duration(told: dict[str, object]) -> float | None:
 
 
 _PAUSE: Final = "pause"
-"""the fact that outlives a restart"""
+"""name of the stored fact"""
 _PAUSED: Final = SharedLimit(LimitSource.USER, current_a=0.0, by="paused")
 
 
 class SharedLimits:
     """Puts the limits into force, saves them, and tells of the change.
 
-    A pause is the owner's limit of 0 A; the limit that the owner had set holds again when the pause ends.
+    A pause is a limit of 0 A in place of the owner's own one, which applies again when the pause ends.
     They end by elapsed time; the wall time at which they do is for those who ask, and for the disk.
     """
 
@@ -124,7 +124,7 @@ class SharedLimits:
         self._clock = clock
         self._changed = changed
         self._held: dict[Setter, tuple[SharedLimit, float]] = {}
-        """and when each ends (Clock.monotonic); infinite: when somebody ends it"""
+        """and when each ends (Clock.monotonic); infinite: not by itself"""
         self._pausing = False
         self._moved = Pulse()
 
@@ -151,7 +151,7 @@ class SharedLimits:
 
     async def run(self) -> None:
         """Save anew what ends at another wall time since the clock was corrected; until cancelled."""
-        seen = 0  # what moved before this runs is saved too
+        seen = 0  # a change from before this task started is saved too
         while True:
             seen = await self._moved.wait(seen)
             for setter in Setter:
@@ -177,12 +177,12 @@ class SharedLimits:
 
     @property
     def paused(self) -> bool:
-        """Whether the owner lets nobody charge for now."""
+        """Whether the owner has paused all charging, or set a limit of 0 A."""
         limit = self._controller.shared.get(Setter.USER)
         return limit is not None and limit.current_a == 0.0
 
     async def pause(self) -> None:
-        """Let nobody charge until somebody ends the pause.
+        """Pause all charging until `resume`.
 
         Raises:
             StorageError: it is not saved; it holds nevertheless, until a restart.
@@ -190,17 +190,17 @@ class SharedLimits:
         await self._change_pause(True)
 
     async def resume(self) -> None:
-        """End a pause: what the owner had set before holds again, but for a limit of 0 A.
+        """End a pause; the owner's own limit applies again, unless it is 0 A, which ends too.
 
         Raises:
-            StorageError: it would come back with a restart.
+            StorageError: this is not saved; the pause would return with a restart.
         """
         await self._change_pause(False)
         if self.paused:
             await self.clear(Setter.USER)
 
     async def put(self, setter: Setter, wish: Wish) -> SharedLimit:
-        """From now on this holds, in place of what the same setter asked for before; a pause goes on.
+        """From now on this holds, in place of what the same setter asked for before; a pause continues.
 
         Raises:
             StorageError: it is not saved; it holds nevertheless, until a restart.
@@ -215,7 +215,7 @@ class SharedLimits:
         return limit
 
     async def clear(self, setter: Setter) -> None:
-        """It does not hold any more; the owner's pause ends with the owner's limit.
+        """End the limit of a setter; for the owner, the pause too.
 
         Raises:
             StorageError: it would come back with a restart.
@@ -233,7 +233,7 @@ class SharedLimits:
         self._pausing = pausing
         self._apply(Setter.USER)
         self._changed()
-        _log.info("charging is paused" if pausing else "charging is paused no more")
+        _log.info("charging is paused" if pausing else "charging is resumed")
         await self._facts.save(_PAUSE, json.dumps(pausing))
 
     def _hold(self, setter: Setter, limit: SharedLimit, for_s: float) -> None:
@@ -281,7 +281,7 @@ def _text(limit: SharedLimit) -> dict[str, object]:
 
 
 def _left_s(limit: SharedLimit | None, now: datetime) -> float:
-    """How long a saved limit holds yet, in seconds; infinite: until somebody ends it."""
+    """The seconds that a saved limit still holds; infinite: it does not end by itself."""
     if limit is None:
         return 0.0
     return (limit.until - now).total_seconds() if limit.until is not None else math.inf

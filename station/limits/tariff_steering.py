@@ -25,7 +25,7 @@ class TariffSteering:
     """Says for each EVSE whether it is a time to charge."""
 
     def __init__(self, settings: Settings, clock: Clock, *, has_meter: bool) -> None:
-        """`has_meter`: whether there is a grid meter, which may tell of prices."""
+        """`has_meter`: whether there is a grid meter, which may report prices."""
         self._settings = settings
         self._clock = clock
         self._has_meter = has_meter
@@ -59,7 +59,7 @@ class TariffSteering:
             self._hours = self._hours.observe(cheap_now(TariffMode.OFF_PEAK, sample.tariff), self._local)
 
     def price_signal(self, mode: TariffMode) -> PriceSignal:
-        """Whether a mode can wait for better prices with what is known now; else it charges at once."""
+        """Whether a mode can wait for cheap hours, by what is known now; if not, vehicles charge at once."""
         if not self._has_meter:
             return PriceSignal.NO_GRID_METER
         if self._heard_s is None or self._clock.monotonic() - self._heard_s >= TARIFF_KNOWN_FOR_S:

@@ -1,4 +1,4 @@
-"""The log file that the installation file names. logrotate may take it away at any time."""
+"""The log file of `[log] file`, which logrotate may move or remove at any time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RotatedFileHandler(logging.StreamHandler[TextIOWrapper]):
             try:
                 opened = self._file.open("a", encoding="utf-8")
             except OSError:
-                pass  # the old file takes this line too
+                pass  # this line goes to the old file
             else:
                 self.stream.close()
                 self.stream = opened
@@ -42,7 +42,7 @@ class RotatedFileHandler(logging.StreamHandler[TextIOWrapper]):
         super().close()
 
     def _moved(self) -> bool:
-        """Whether another file, or none, has the name now."""
+        """Whether the file of this name is missing or another one than the open file."""
         try:
             named = self._file.stat()
         except FileNotFoundError:

@@ -25,7 +25,7 @@ _TALKATIVE: Final = (
     ("ocpp", logging.WARNING),  # at INFO it writes whole messages, passwords in SetVariables included
     ("aiosqlite", logging.INFO),  # at DEBUG it writes every statement
     ("asyncio", logging.INFO),
-    ("uvicorn", logging.ERROR),  # at WARNING it has a line for each request that is no HTTP
+    ("uvicorn", logging.ERROR),  # at WARNING it logs each request that is not HTTP
     ("httpx", logging.WARNING),  # at INFO it writes whole URLs, signatures in them included
     ("httpcore", logging.INFO),  # at DEBUG it writes headers
     ("asyncssh", logging.WARNING),  # at INFO it tells users
@@ -36,10 +36,10 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asc
 """what every record has; anything else is an `extra` of the caller"""
 
 
-def setup(config: LogConfig, stream: TextIO = sys.stderr, here: tzinfo = UTC) -> None:
+def setup(config: LogConfig, stream: TextIO = sys.stderr, time_zone: tzinfo = UTC) -> None:
     """Send the log of this process to `stream` and, where configured, to a file as well.
 
-    Lines for people have the time of the zone `here`, JSON lines UTC.
+    Lines for people have the time of `time_zone`, JSON lines UTC.
 
     Raises:
         OSError: the file cannot be opened.
@@ -54,7 +54,7 @@ def setup(config: LogConfig, stream: TextIO = sys.stderr, here: tzinfo = UTC) ->
     logging.basicConfig(level=config.level.upper(), handlers=handlers, force=True)
     for name, lowest in _TALKATIVE:
         logging.getLogger(name).setLevel(max(lowest, logging.getLogger().level))
-    use_zone(here)
+    set_time_zone(time_zone)
     frames_wanted = config.frames or config.level == "debug"
     frames = logging.getLogger(FRAMES)
     frames.propagate = frames_wanted
@@ -62,11 +62,11 @@ def setup(config: LogConfig, stream: TextIO = sys.stderr, here: tzinfo = UTC) ->
     frames.setLevel(logging.DEBUG if frames_wanted else logging.CRITICAL + 1)
 
 
-def use_zone(here: tzinfo) -> None:
-    """Write the time of this zone in lines for people, from now on."""
+def set_time_zone(time_zone: tzinfo) -> None:
+    """Use this time zone in lines for people from now on."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler.formatter, HumanFormatter):
-            handler.formatter.here = here
+            handler.formatter.time_zone = time_zone
 
 
 def shorten(id_token: str) -> str:
@@ -88,12 +88,12 @@ class HumanFormatter(logging.Formatter):
     Lines of the station begin with a year: what an exception quotes that begins with a digit too is moved in.
     """
 
-    here: tzinfo = UTC
-    """the time zone of the station"""
+    time_zone: tzinfo = UTC
+    """that of the station"""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line in local time."""
-        time = _time(record).astimezone(self.here).isoformat(" ", "milliseconds").replace("+00:00", "Z")
+        time = _time(record).astimezone(self.time_zone).isoformat(" ", "milliseconds").replace("+00:00", "Z")
         extras = ", ".join(f"{name}={value}" for name, value in _extras(record).items())
         text = f"{record.getMessage()} ({extras})" if extras else record.getMessage()
         line = f"{time} {record.levelname:7} {record.name}: {_on_one_line(text)}"
@@ -133,7 +133,7 @@ def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> list[
 
 
 def _exception_text(formatter: logging.Formatter, exc_info: _ExcInfo) -> str:
-    """The traceback with its lines of source; without them where the process can open no file, nor import one."""
+    """The traceback, without source lines if the process can neither open a file nor import a module."""
     try:
         return formatter.formatException(exc_info)
     except (OSError, ImportError):
@@ -152,5 +152,5 @@ def _beneath(text: str) -> str:
 
 def _on_one_line(text: str) -> str:
     """What a CSMS or a card sends cannot start a line of its own, nor steer the terminal."""
-    # Not with the codec unicode_escape: that is a module, and its first use may have no descriptor to import it with.
+    # Not by the codec unicode_escape: its first use imports a module, which needs a free file descriptor.
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -41,8 +41,8 @@ class MeterWatch:
         self.error: str | None = None
         self.foreign: str | None = None
         """why this is not the meter that was here before; None: nothing says so"""
-        self.standing = False
-        """whether its register does not count what flows: no charge can go on with it"""
+        self.register_stuck = False
+        """whether its import register stands still while energy flows, so that no charge can be billed"""
         self._refusing = False
         self.on_refused: Callable[[str], None] | None = None
         """told the first time that an answer is not believed, with the reason"""
@@ -63,7 +63,7 @@ class MeterWatch:
     @property
     def standstill(self) -> RegisterMotion | None:
         """Where the register stands still, and how much has flowed meanwhile; None: it counts, as far as is known."""
-        return self._meter.motion if self.standing and isinstance(self._meter, PlausibleMeter) else None
+        return self._meter.motion if self.register_stuck and isinstance(self._meter, PlausibleMeter) else None
 
     async def accept_roll_over(self) -> bool:
         """Nobody charges: a display that has begun again with zero is believed. Returns whether there was one."""
@@ -120,7 +120,7 @@ class MeterWatch:
             return reading
 
     def _succeeded(self, reading: Reading) -> None:
-        self.latest, self.foreign, self.standing, self._refusing = reading, None, False, False
+        self.latest, self.foreign, self.register_stuck, self._refusing = reading, None, False, False
         self._good_s = self._clock.monotonic()
         if self.error is not None:
             _log.info("%s: reads again", self._name)
@@ -138,7 +138,7 @@ class MeterWatch:
             self._refusing = True
             if error.foreign:
                 self.foreign = str(error)
-            self.standing = error.standing
+            self.register_stuck = error.register_stuck
         self.error = str(error)
         lost = not error.transient or self._clock.monotonic() - self._good_s >= SILENT_AFTER_S
         if lost and self.on_failure is not None:

@@ -46,10 +46,10 @@ class Metrology:
     """by EVSE; one that is not there signs nothing"""
 
     async def run(self, clock: Clock) -> None:
-        """See every day that the key of each EVSE is still the one that is known.
+        """Check every day that the key of each EVSE is still the known one.
 
         Not at once: a start has more important things to do. A station that has never signed makes its key with its
-        first signature: that alone needs the library for it, 13 MiB.
+        first signature, which loads the library for it (13 MiB).
 
         Raises:
             UnsignedError: one has none.

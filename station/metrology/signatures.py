@@ -126,10 +126,10 @@ class Signatures:
             return await self._prepare()
 
     async def check(self) -> None:
-        """Note a key that is another than before; where the station has none yet, none is made.
+        """Record a change of the signing key; makes no key if there is none yet.
 
         Raises:
-            UnsignedError: it cannot be read.
+            UnsignedError: the key cannot be read.
         """
         if self.by_meter or await asyncio.to_thread(self._means.key.exists):
             await self.prepare()

@@ -114,7 +114,7 @@ class Signing:
             if not signature_due(self._evse.state):
                 await changed.wait(seen)
             elif not await self._sign_begin():
-                # Counted anew: what the reading of this attempt has changed is no reason for another one at once.
+                # Counted anew: the changes that this attempt itself has caused must not start the next one at once.
                 await changed.wait_at_most(changed.count, self._clock, _RETRY_S)
 
     async def _sign_begin(self) -> bool:

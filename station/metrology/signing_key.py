@@ -27,7 +27,7 @@ class SigningKey:
         """how far its pages have come"""
 
     def exists(self) -> bool:
-        """Whether it was made before."""
+        """Whether the key has been made."""
         return self._file.exists()
 
     def public_key(self) -> bytes:

@@ -106,13 +106,13 @@ class TimeKeeper:
             for told in self.on_corrected:
                 told(correction, before)
 
-    def ignore_csms(self, difference: timedelta) -> None:
-        """The CSMS has said a time that is not taken; the reason is logged the first time if the clock is simulated."""
+    def note_ignored_csms(self, difference: timedelta) -> None:
+        """Note that a time of the CSMS is not used; logs the reason once if the clock is simulated."""
         if not self._clock.synchronizable and not self._ignored_csms:
             self._ignored_csms = True
             _log.info(
-                "the time of the CSMS (%+.1f s) is not taken, as the simulated clock has a pace of its own"
-                " (simulation.follow_csms_time = true takes it)",
+                "the time of the CSMS (%+.1f s) is not used: the simulated clock has its own rate or was advanced"
+                " (simulation.follow_csms_time = true uses it)",
                 difference.total_seconds(),
             )
 
@@ -120,7 +120,7 @@ class TimeKeeper:
     def follows_csms(self) -> bool:
         """Whether the CSMS sets the clock: not while a time service that comes first holds it (TimeSource).
 
-        Nor a simulated clock that runs at a pace of its own.
+        Nor does the CSMS set a simulated clock that departs from real time.
         """
         if not self._clock.synchronizable:
             return False

@@ -1,4 +1,4 @@
-"""The database gives deleted space back to the disk; without that its file stays as large as in its busiest week.
+"""Give deleted space of the database back to the disk; without that its file never shrinks.
 
 A file of an older program is rewritten once, at a start; after that free pages are given back while nobody charges.
 """
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 INCREMENTAL: Final = 2
-"""PRAGMA auto_vacuum: free pages can be given back a few at a time"""
-_LOOK_EVERY_S: Final = 600.0
+"""value of PRAGMA auto_vacuum: free pages can be given back a few at a time"""
+_CHECK_EVERY_S: Final = 600.0
 _STEP_PAGES: Final = 256
-"""so many are given back in one write, 1 MiB: whoever records meanwhile waits a few hundredths of a second"""
+"""given back in one write, 1 MiB: a record that waits for it is late by a few hundredths of a second"""
 _PAUSE_S: Final = 1.0
 _RESERVE_PAGES: Final = 256
-"""so many stay for what is recorded next: to give back and take again wears a flash"""
+"""free pages kept for the next records: to give them back and take them again wears flash memory"""
 _WITHIN_S: Final = 20.0
 """a start may take a minute (deploy/borne.service) and has more to do"""
-_LEFT_BYTES: Final = 8 * 1024 * 1024
-"""so much of the disk stays free while a file is rewritten"""
-_OPS: Final = 200
-"""of SQLite between two looks at the time"""
+_RESERVE_BYTES: Final = 8 * 1024 * 1024
+"""disk space that stays free while a file is rewritten"""
+_OPS_PER_CHECK: Final = 200
+"""SQLite operations between two checks of the deadline"""
 
 
 def rewrite(path: Path) -> None:
@@ -56,7 +56,7 @@ def rewrite(path: Path) -> None:
 
 def _rewrite(path: Path, copy: Path, slow: Path) -> None:
     copy.unlink(missing_ok=True)
-    os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # SQLite takes an empty file for a new one
+    os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))  # SQLite accepts an empty file
     clock = SystemClock()
     deadline_s = clock.monotonic() + _WITHIN_S
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -65,10 +65,10 @@ def _rewrite(path: Path, copy: Path, slow: Path) -> None:
         )
         if (too_many := _pages_that_took_too_long(slow)) is not None and 2 * (pages - free) > too_many:
             return
-        room = shutil.disk_usage(path.parent).free - _LEFT_BYTES
+        room = shutil.disk_usage(path.parent).free - _RESERVE_BYTES
         if page_bytes * (pages - free) > room:
-            raise OSError("the disk has no room for a second one")
-        connection.set_progress_handler(lambda: clock.monotonic() > deadline_s, _OPS)
+            raise OSError("the disk has no room for a second file")
+        connection.set_progress_handler(lambda: clock.monotonic() > deadline_s, _OPS_PER_CHECK)
         connection.execute(f"PRAGMA auto_vacuum={INCREMENTAL}")
         try:
             connection.execute("VACUUM INTO ?", (str(copy),))
@@ -78,7 +78,7 @@ def _rewrite(path: Path, copy: Path, slow: Path) -> None:
                 raise OSError(f"it takes more than {_WITHIN_S:g} s") from error
             raise
     if path.with_name(f"{path.name}-wal").exists():
-        raise OSError("another program has it open")  # what that writes would be lost
+        raise OSError("another program has it open")  # its writes would be lost
     with copy.open("rb") as file:
         os.fsync(file.fileno())
     before, after = path.stat().st_size, copy.stat().st_size
@@ -101,7 +101,7 @@ async def reclaim_when_idle(database: Database, idle: Callable[[], bool], clock:
         StorageError: the disk refuses; call again.
     """
     while True:
-        await clock.sleep(_LOOK_EVERY_S)
+        await clock.sleep(_CHECK_EVERY_S)
         if await database.free_pages() < 2 * _RESERVE_PAGES:
             continue
         while idle() and (more := await database.free_pages() - _RESERVE_PAGES) > 0:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _LOG_BYTES = 4 * 1024 * 1024
-"""so large the log stays, room for the next records on a full disk; what a single large write has added goes"""
+"""size that the write-ahead log keeps, as room for the next records on a full disk; beyond it is cut off"""
 _log = logging.getLogger(__name__)
 
 Value = str | int | float | bytes | None
@@ -88,7 +88,7 @@ class Database:
                 return [tuple(row) for row in await self._connection.execute_fetchall(sql, values)]
 
     async def free_pages(self) -> int:
-        """How many pages of the file hold nothing any more.
+        """The number of unused pages in the file.
 
         Raises:
             StorageError: as `write`.
@@ -97,13 +97,13 @@ class Database:
         return int(str(pages))
 
     async def reclaim(self, pages: int) -> None:
-        """Give so many free pages back to the disk.
+        """Give this number of unused pages back to the disk.
 
         Raises:
             StorageError: as `write`.
         """
         with _storage(), self._clock.wire():
-            async with self._turn:  # as a script: a single statement would be left after its first page
+            async with self._turn:  # as a script: a single statement would stop after its first page
                 await self._connection.executescript(
                     f"PRAGMA incremental_vacuum({pages}); PRAGMA wal_checkpoint(PASSIVE);"  # which cuts the file off
                 )
@@ -158,7 +158,7 @@ async def _logging_ahead(path: Path, locking_mode: str) -> aiosqlite.Connection:
     connection.text_factory = _text
     try:
         await connection.execute(f"PRAGMA locking_mode={locking_mode}")
-        if path.stat().st_size == 0:  # noqa: ASYNC240 - a new file; any other would be written for this at each start
+        if path.stat().st_size == 0:  # noqa: ASYNC240 - a new file; the pragma would write any other one at each start
             await connection.execute(f"PRAGMA auto_vacuum={compaction.INCREMENTAL}")  # before anything is in it
         await connection.execute("PRAGMA journal_mode=WAL")
         await connection.execute(f"PRAGMA journal_size_limit={_LOG_BYTES}")

@@ -15,15 +15,15 @@ _PID_NAME: Final = "borne.pid"
 
 
 class StorageLockError(Exception):
-    """The storage directory cannot be locked; the sentence names it, and the process that uses it."""
+    """A storage directory cannot be locked; the message names it, and the process that uses it."""
 
 
 class StorageLock:
     """An exclusive lock on a storage directory, held until `release` or the end of the process.
 
-    The lock is `flock` on the directory itself: it needs no room on the disk, no file can be deleted under it, the
-    kernel releases it however the process ends, and, unlike `lockf`, it excludes a second station of the same process.
-    The file with the process id is there for the sentence that a second process prints, and locks nothing.
+    The lock is `flock` on the directory itself: it needs no disk space and no file that could be deleted, the kernel
+    releases it however the process ends, and, unlike `lockf`, it excludes a second station of the same process.
+    The file with the process id only serves the message that a second process prints.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -45,7 +45,7 @@ class StorageLock:
             if isinstance(error, BlockingIOError):
                 raise StorageLockError(f"{folder} is in use by {_holder(pid_file)}") from error
             raise StorageLockError(f"{folder}: cannot be locked: {error.strerror}") from error
-        with contextlib.suppress(OSError):  # a full disk: the sentence then names no process
+        with contextlib.suppress(OSError):  # on a full disk the message names no process
             pid_file.write_text(f"{os.getpid()}\n", encoding="ascii")
 
     def release(self) -> None:
@@ -55,11 +55,11 @@ class StorageLock:
             self._descriptor = -1
 
     def __enter__(self) -> Self:
-        """Hold it for the length of a block."""
+        """Hold the lock for the length of a block."""
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        """Release it."""
+        """Release the lock."""
         self.release()
 
 

@@ -1,8 +1,8 @@
 """The password of HTTP basic authentication: where it is kept, and which one is shown next (A00.FR.205, A01).
 
 It lies in a file of its own that only the station may read (A01.FR.10), and is never logged (A01.FR.12). After a
-change both passwords are kept until the new one has been accepted: the CSMS may not have heard that the station took
-the new one, or may store it later than it is shown.
+change both passwords are kept until the new one has been accepted: the CSMS may not have received the
+station's response, or may store the new one only after the station first uses it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Credentials:
         self._fingerprint = hashlib.sha256((installed or "").encode()).hexdigest()
         self._kept = self._read() or (_Kept(installed, None, self._fingerprint) if installed is not None else None)
         self._former_next: set[str] = set()
-        """the URLs at which the next connection request shows the former password"""
+        """the URLs where the next connection request uses the former password"""
 
     @property
     def password(self) -> str | None:
@@ -96,10 +96,10 @@ class Credentials:
             raise StorageError(f"{self._file.name}: {error.strerror}") from error
 
     def not_accepted(self, url: str) -> None:
-        """The CSMS at this URL did not accept the password shown: the next request there shows the other one.
+        """Note that the CSMS at this URL did not accept the password: the next request there uses the other one.
 
-        New and former password take turns until the new one is accepted. Each URL has turns of its own: with one for
-        all, a station with two CSMSs might show each of them always the same one.
+        New and former password take turns until the new one is accepted. Each URL has its own turns: with common ones
+        a station that alternates between two CSMSs might always send the same password to each.
         """
         if self._kept is not None and self._kept.previous is not None:
             self._former_next ^= {url}
@@ -107,13 +107,13 @@ class Credentials:
             _log.info("the new password has not been accepted yet; the %s one is tried next", which)
 
     async def accepted(self, url: str) -> None:
-        """The CSMS at this URL accepted the password shown there.
+        """Note that the CSMS at this URL accepted the password of the request.
 
-        The new one makes the former one useless, and that is forgotten. The former one is shown to this CSMS first from
-        now on, and the new one is kept: a CSMS that is slow to store it would refuse the former one later.
+        If it was the new one, the former one is deleted. If it was the former one, requests to this CSMS begin with it,
+        and the new one is kept: a CSMS that is slow to store the new one will refuse the former one later.
 
         Raises:
-            StorageError: the former one is not forgotten on disk.
+            StorageError: the former password is not deleted from disk.
         """
         if self._kept is not None and self._kept.previous is not None and url not in self._former_next:
             await self._keep(replace(self._kept, previous=None))

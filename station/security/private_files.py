@@ -80,7 +80,7 @@ def create_folder(folder: Path, mode: int = 0o777) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names in a folder on disk when this returns.
+    """Sync the entries of a folder to disk.
 
     Raises:
         OSError: the disk refuses.

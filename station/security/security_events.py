@@ -95,7 +95,7 @@ class SecurityEvents:
         self._unsaved: deque[tuple[SecurityEventType, datetime, str]] = deque(maxlen=_KEEP_UNSAVED)
         self._arrived = asyncio.Event()
         self._settled = 0
-        """the newest event that was settled, whether or not the disk has noted it"""
+        """id of the newest settled event, whether or not that is stored"""
 
     async def report(self, kind: SecurityEventType, info: str = "") -> None:
         """Log an event, and queue it for the CSMS when it is critical (A04.FR.01, A04.FR.02, A04.FR.04).
@@ -148,10 +148,10 @@ class SecurityEvents:
         await self._arrived.wait()
 
     async def settle(self, event: SecurityEvent) -> None:
-        """The CSMS has answered it, the oldest one that waited: go on to the next.
+        """Mark an event, the oldest one that waits, as answered by the CSMS.
 
         Raises:
-            StorageError: it is not noted on disk; it is with the next one, else it is sent again after a restart.
+            StorageError: not stored; the next event stores it too, else this one is sent again after a restart.
         """
         self._settled = event.id
         await self._database.write("UPDATE security_events SET to_tell = 0 WHERE to_tell = 1 AND id <= ?", (event.id,))

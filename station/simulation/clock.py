@@ -19,7 +19,7 @@ _MOST_TURNS = 20_000
 """a loop that never becomes quiet is not waited for any longer than this"""
 
 _RATES_OF_REAL_TIME = (0.0, 1.0)
-"""standing still is none of them, but corrected once when the clock goes on"""
+"""the rates that do not depart from real time; a clock that stood still is corrected when it runs again"""
 
 
 class _Deadline:
@@ -55,7 +55,7 @@ class VirtualClock(Clock):
     """Virtual time. At `rate` 1 it runs like real time, at 0 it stands still until `advance` is called.
 
     `real` is the clock of the machine and only tells how much real time has passed.
-    `synchronized`: the clock may be set from outside whatever its rate, and after it was advanced.
+    `synchronized`: whether the clock may be set from outside at any rate, also after it was advanced.
     """
 
     def __init__(self, *, start: datetime | None = None, rate: float = 0.0, synchronized: bool = False) -> None:
@@ -79,7 +79,7 @@ class VirtualClock(Clock):
 
     @property
     def synchronizable(self) -> bool:
-        """Only where it has passed as real time does: set back again and again, time would not run forwards."""
+        """Only if it has always run as real time does, or is `synchronized`: each correction would set it back."""
         return self._synchronized or (self._wanted_rate == 1.0 and not self._left_real_time)
 
     def now(self) -> datetime:

@@ -67,7 +67,7 @@ def run(model: str, *, host: str, port: int, circuit_url: str, register_file: Pa
     """Serve until interrupted.
 
     Raises:
-        RegisterError: another meter counts in the file of the register.
+        RegisterError: another simulated meter uses the register file, or it cannot be opened.
     """
     logging.basicConfig(level=logging.INFO)
     with contextlib.suppress(KeyboardInterrupt):

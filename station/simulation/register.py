@@ -15,20 +15,20 @@ _VALUES = struct.Struct("<4d")
 
 
 class RegisterError(Exception):
-    """The file of a register cannot be counted in; the sentence says why."""
+    """A register file cannot be opened or locked; the message says why."""
 
 
 class EnergyRegister:
     """Watt-hours, in total and of each phase, in a memory-mapped file: even a killed process has written them.
 
-    Only one register at a time may count in a file: it is locked until `close`, or the end of the process.
+    The file is locked until `close` or the end of the process: only one register at a time may use it.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open the file, created where it is missing.
+        """Open and lock the file; creates it if it is missing.
 
         Raises:
-            RegisterError: another process counts in it, or it cannot be opened.
+            RegisterError: another simulated meter uses the file, or it cannot be opened.
         """
         try:
             self._memory = _locked_memory(path)
@@ -65,6 +65,6 @@ def _locked_memory(path: Path) -> mmap.mmap:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(file).st_size < _VALUES.size:
             os.ftruncate(file, _VALUES.size)
-        return mmap.mmap(file, _VALUES.size)  # holds a duplicate of the descriptor, and with it the lock
+        return mmap.mmap(file, _VALUES.size)  # keeps a duplicate of the descriptor, and so the lock
     finally:
         os.close(file)

@@ -19,82 +19,84 @@ _LIST: Final = "`borne sim` lists the actions"
 
 
 class RefusedError(Exception):
-    """The station refused, or nobody answered; the message is a sentence that says why."""
+    """The station refused, or no station answered; the message is a sentence that says why."""
 
 
 @frozen
-class Action:
-    """Something that can be done to a simulated station, or read of it."""
+class SimAction:
+    """A request to the API of a simulated station, with an example of its body."""
 
     method: str
     name: str
     """the path below /api/sim/"""
     body: str
-    """an example of what is sent; empty: nothing has to be"""
+    """an example; empty: none is needed"""
     meaning: str
 
 
 ACTIONS: Final = (
-    Action("GET", "status", "", "the whole station at a glance (/api/status)"),
-    Action("POST", "evses/1/plug", '{"ev": {"phases": 1}}', "plug a vehicle in"),
-    Action("POST", "evses/1/unplug", '{"ev_side": true}', "unplug it; ev_side: the cable stays in the socket"),
-    Action("POST", "evses/1/vehicle", '{"state": "suspend"}', "what the vehicle does: charging, suspend, resume, …"),
-    Action("POST", "evses/1/parking-bay", '{"occupied": true}', "what the sensor of the parking bay sees"),
-    Action("GET", "evses/1/circuit", "", "what flows to the vehicle"),
-    Action("POST", "reader", '{"uid": "04A3B2C1D5E680"}', "hold a card to the reader"),
-    Action("POST", "meter", '{"energy_wh": 1000}', "what the billing meter shows, or that it fails"),
-    Action("POST", "grid", '{"loads": {"kettle": [9]}}', "what the house draws, and what its meter tells"),
-    Action("POST", "temperature", '{"celsius": 70}', "the temperature inside; null: as it really is"),
-    Action("POST", "selector", '{"position": "16"}', "turn the current selector"),
-    Action("POST", "jumpers", '{"position": "3-4"}', "set the jumpers of the meter port"),
-    Action("POST", "faults", '{"code": "ground-fault"}', "let a fault appear"),
-    Action("DELETE", "faults", '{"code": "ground-fault"}', "end it"),
-    Action("POST", "lock", '{"failure": true}', "let the lock fail"),
-    Action("POST", "tamper", '{"open": true}', "open the flap"),
-    Action("POST", "residual-monitor", '{"broken": true}', "break the residual-current monitor"),
-    Action("POST", "power", '{"action": "cycle"}', "cut the power, restore it, or both"),
-    Action("POST", "clock", '{"advance_s": 3600}', "let time pass, or set its rate"),
-    Action("POST", "csms-link", '{"state": "down"}', "cut the link to the CSMS, or mend it"),
-    Action("PUT", "network", '{"url": "ws://…", "security_profile": 0}', "dial another CSMS"),
-    Action("DELETE", "network", "", "dial the CSMS of the installation file again"),
-    Action("PUT", "variables", '{"component": "…", "variable": "…", "value": "…"}', "set a variable"),
-    Action("DELETE", "variables", '{"component": "…", "variable": "…"}', "give it its own value again"),
-    Action("PUT", "certificates", '{"type": "CSMSRootCertificate", "pem": "…"}', "put a certificate into the store"),
-    Action("DELETE", "certificates", '{"type": "CSMSRootCertificate"}', "take those of a type out"),
-    Action("PUT", "auth/cache", '{"token": "04A3B2C1D5E680"}', "put a card into the authorization cache"),
-    Action("DELETE", "auth/cache", '{"token": "04A3B2C1D5E680"}', "take it out"),
-    Action("POST", "data-transfer", '{"vendor_id": "…"}', "send a DataTransfer to the CSMS"),
-    Action("PUT", "data-transfer", '{"vendor_id": "…"}', "how one of the CSMS is answered"),
+    SimAction("GET", "status", "", "the whole station at a glance (/api/status)"),
+    SimAction("POST", "evses/1/plug", '{"ev": {"phases": 1}}', "plug a vehicle in"),
+    SimAction(
+        "POST", "evses/1/unplug", '{"ev_side": true}', "unplug the vehicle; ev_side: the cable stays in the socket"
+    ),
+    SimAction("POST", "evses/1/vehicle", '{"state": "suspend"}', "what the vehicle does: charging, suspend, resume, …"),
+    SimAction("POST", "evses/1/parking-bay", '{"occupied": true}', "what the sensor of the parking bay sees"),
+    SimAction("GET", "evses/1/circuit", "", "what flows to the vehicle"),
+    SimAction("POST", "reader", '{"uid": "04A3B2C1D5E680"}', "hold a card to the reader"),
+    SimAction("POST", "meter", '{"energy_wh": 1000}', "what the billing meter shows, or that it fails"),
+    SimAction("POST", "grid", '{"loads": {"kettle": [9]}}', "what the house draws, and what its meter reports"),
+    SimAction("POST", "temperature", '{"celsius": 70}', "the temperature inside; null: no longer simulated"),
+    SimAction("POST", "selector", '{"position": "16"}', "turn the current selector"),
+    SimAction("POST", "jumpers", '{"position": "3-4"}', "set the jumpers of the meter port"),
+    SimAction("POST", "faults", '{"code": "ground-fault"}', "raise a fault"),
+    SimAction("DELETE", "faults", '{"code": "ground-fault"}', "end a fault"),
+    SimAction("POST", "lock", '{"failure": true}', "make the lock fail"),
+    SimAction("POST", "tamper", '{"open": true}', "open the flap"),
+    SimAction("POST", "residual-monitor", '{"broken": true}', "break the residual-current monitor"),
+    SimAction("POST", "power", '{"action": "cycle"}', "cut the power, restore it, or both"),
+    SimAction("POST", "clock", '{"advance_s": 3600}', "let time pass, or set its rate"),
+    SimAction("POST", "csms-link", '{"state": "down"}', "cut the link to the CSMS, or restore it"),
+    SimAction("PUT", "network", '{"url": "ws://…", "security_profile": 0}', "connect to another CSMS"),
+    SimAction("DELETE", "network", "", "connect to the CSMS of the installation file again"),
+    SimAction("PUT", "variables", '{"component": "…", "variable": "…", "value": "…"}', "set a variable"),
+    SimAction("DELETE", "variables", '{"component": "…", "variable": "…"}', "restore the own value of a variable"),
+    SimAction("PUT", "certificates", '{"type": "CSMSRootCertificate", "pem": "…"}', "install a certificate"),
+    SimAction("DELETE", "certificates", '{"type": "CSMSRootCertificate"}', "remove the certificates of a type"),
+    SimAction("PUT", "auth/cache", '{"token": "04A3B2C1D5E680"}', "add a card to the authorization cache"),
+    SimAction("DELETE", "auth/cache", '{"token": "04A3B2C1D5E680"}', "remove a card from the authorization cache"),
+    SimAction("POST", "data-transfer", '{"vendor_id": "…"}', "send a DataTransfer to the CSMS"),
+    SimAction("PUT", "data-transfer", '{"vendor_id": "…"}', "set the response to a DataTransfer of the CSMS"),
 )
 
 
 def listing() -> str:
-    """All actions, for people."""
-    return "\n".join(["What can be done to a simulated station, with examples of what is sent:", *map(_line, ACTIONS)])
+    """The list of all actions, for people."""
+    return "\n".join(["The actions on a simulated station, each with an example of its body:", *map(_line, ACTIONS)])
 
 
-def _line(one: Action) -> str:
+def _line(one: SimAction) -> str:
     body = f" '{one.body}'" if one.body else ""
-    usual = next(other for other in ACTIONS if other.name == one.name)
-    method = "" if one is usual else f" --method {one.method}"
+    first = next(other for other in ACTIONS if other.name == one.name)
+    method = "" if one is first else f" --method {one.method}"
     return f"\n{one.meaning}\n  borne sim {one.name}{body}{method}"
 
 
 def perform(api: str, name: str, body: str | None = None, method: str | None = None) -> str:
-    """Do an action by its name, or ask any path from /api/ on; returns the response as text.
+    """Send a request to an action, or to any path that begins with /api/; returns the body of the response.
 
-    Without a method it is that of the action, and for another path the one that the station allows.
+    The default method is that of the action; for any other path it is the one that the station allows.
 
     Raises:
-        RefusedError: it is not JSON, nobody answers, or the station refuses.
+        RefusedError: the body is not JSON, no station answers, or the station refuses.
     """
     if body is not None:
         try:
             json.loads(body)
         except ValueError as error:
-            raise RefusedError(f"what is to be sent is not JSON: {error}") from error
+            raise RefusedError(f"the body is not JSON: {error}") from error
     path = "/api/status" if name == "status" else name if name.startswith("/") else f"{_PREFIX}{name}"
-    known = next((one for one in ACTIONS if _place(one.name) == _place(name)), None)
+    known = next((one for one in ACTIONS if _without_numbers(one.name) == _without_numbers(name)), None)
     wanted = method or (known.method if known is not None else "POST")
     try:
         return _send(api, wanted, path, body)
@@ -137,12 +139,12 @@ def _readable(text: str) -> str:
 
 
 def _sentence(error: HTTPError, path: str) -> str:
-    """What the station says, without the form that it has for programs."""
+    """The reason in an error response, as one sentence for people."""
     try:
-        told: object = json.loads(error.read())
+        body: object = json.loads(error.read())
     except ValueError:
-        told = None
-    detail = cast("Mapping[str, object]", told).get("detail") if isinstance(told, dict) else None
+        body = None
+    detail = cast("Mapping[str, object]", body).get("detail") if isinstance(body, dict) else None
     if error.code == 404 and detail == "Not Found":
         return f"the station has no {path}; {_LIST}"
     if error.code == 405:
@@ -153,22 +155,22 @@ def _sentence(error: HTTPError, path: str) -> str:
 
 
 def _field(mistake: object) -> str:
-    """One field that is wrong, and why."""
+    """One invalid field of the request, and what is wrong with it."""
     if not isinstance(mistake, dict):
         return str(mistake)
-    told = cast("Mapping[str, object]", mistake)
-    where = told.get("loc")
+    field = cast("Mapping[str, object]", mistake)
+    where = field.get("loc")
     keys = [str(key) for key in cast("list[object]", where)][1:] if isinstance(where, list) else []
-    match told.get("type"):
+    match field.get("type"):
         case "missing":
             what = "is missing"
         case "extra_forbidden":
             what = "is not known"
         case _:
-            what = str(told.get("msg")).replace("Input should be", "must be").removeprefix("Value error, ")
-    return f"{'.'.join(keys) or 'what is sent'}: {what}"
+            what = str(field.get("msg")).replace("Input should be", "must be").removeprefix("Value error, ")
+    return f"{'.'.join(keys) or 'the body'}: {what}"
 
 
-def _place(name: str) -> str:
-    """A name, whatever the numbers in it are."""
+def _without_numbers(name: str) -> str:
+    """The name of an action with each number replaced by 1, to compare names."""
     return re.sub(r"\d+", "1", name.removeprefix(_PREFIX))

@@ -68,10 +68,10 @@ class World:
     """Everything outside of the station's own software. It goes on while the station has no power."""
 
     def __init__(self, configuration: Configuration) -> None:
-        """Build it, switched off.
+        """Build the simulated hardware, switched off.
 
         Raises:
-            RegisterError: the register of a simulated meter cannot be had.
+            RegisterError: the register file of a simulated meter cannot be opened.
         """
         self._simulation: SimulationConfig = configuration.simulation
         rate, synchronized = self._simulation.rate, self._simulation.follow_csms_time

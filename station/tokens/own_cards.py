@@ -36,7 +36,7 @@ class OwnCard:
     """whose it is, as the owner calls it"""
     added_at: datetime
     removed: bool = False
-    """it may not charge any more; its label still names it in the history"""
+    """whether the card may not charge any more; its label stays in the history"""
 
     @property
     def shown(self) -> str:
@@ -82,7 +82,7 @@ class OwnCards:
         return dict(sorted(cards, key=lambda item: item[1].added_at))
 
     def known(self) -> list[OwnCard]:
-        """All cards that have a label, also those that were removed."""
+        """All cards that have a label, including removed ones."""
         return list(self._cards.values())
 
     def labels(self) -> dict[tuple[str, str], str]:
@@ -163,7 +163,9 @@ class OwnCards:
             await self._erase(name)
 
     async def remove(self, name: str) -> bool:
-        """It may not charge any more, while its label stays in the history; False: there is none of that name.
+        """Remove a card, which may not charge any more; its label stays in the history.
+
+        Returns False if there is no card of that name.
 
         Raises:
             StorageError: it may, after the next start.
@@ -184,7 +186,7 @@ class OwnCards:
 
 
 def _kept(card: OwnCard) -> str:
-    """A card as the disk has it."""
+    """A card as it is stored."""
     kept = {
         "value": card.id_token.value,
         "type": card.id_token.type,

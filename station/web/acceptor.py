@@ -1,4 +1,4 @@
-"""Accepts the connections of the local API: many in one go, none beyond the limits, and pauses without descriptors."""
+"""Accept the connections of the local API, up to its limits; pause while no file descriptor is free."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _MOST_AT_ONCE: Final = 64
-"""connections accepted before the rest of the station has its turn"""
+"""connections accepted before other tasks have their turn"""
 _PAUSE_S: Final = 1.0
-"""while the kernel has no descriptor or no memory for another connection"""
+"""delay before the next attempt if the kernel has no descriptor or no memory for another connection"""
 _LOG_EVERY_S: Final = 60.0
 _CLOSE_S: Final = 600.0
-"""for the end of TLS, an answer before it included; the protocol closes earlier if its peer reads nothing"""
+"""deadline for the TLS shutdown, with a response before it; the protocol closes earlier if the peer reads nothing"""
 
 
 class Acceptor:
-    """Hands each connection that is admitted to a protocol of its own.
+    """Accepts connections and gives each admitted one a protocol of its own.
 
-    Not asyncio's own server: that one logs a traceback for each connection that it has no descriptor for, in a loop.
+    It replaces asyncio's server, which logs tracebacks in a loop while no file descriptor is free.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Acceptor:
             group.create_task(self._connect(connection, place))
 
     def _pause(self, group: asyncio.TaskGroup, error: OSError) -> None:
-        """The listener stays readable while nothing can be accepted: look again after a while."""
+        """Stop accepting for a while: the listener stays readable even if nothing can be accepted."""
         self._loop.remove_reader(self._listener)
         self._resume = self._loop.call_later(_PAUSE_S, self._start, group)
         now_s = self._loop.time()
@@ -105,6 +105,6 @@ class Acceptor:
         except asyncio.CancelledError:
             place.release()
             raise
-        if isinstance(outcome, Exception):  # asyncio has closed the socket, and the protocol never knew of it
-            place.refused("no TLS handshake" if self._context is not None else "it is lost")
+        if isinstance(outcome, Exception):  # asyncio has closed the socket; the protocol was not called
+            place.refused("no TLS handshake" if self._context is not None else "the connection is lost")
             place.release()

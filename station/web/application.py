@@ -44,10 +44,10 @@ from station.web.pages import not_found, page_routes
 
 
 class _Api(FastAPI):
-    """The API, whose OpenAPI document describes its errors too."""
+    """The API; its OpenAPI document also describes the error responses."""
 
     def openapi(self) -> Json:
-        """The document; made when it is first asked for."""
+        """The OpenAPI document, built at the first call."""
         is_new = self.openapi_schema is None
         document = super().openapi()
         if is_new:

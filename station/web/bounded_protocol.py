@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with a deadline for each step of a request and a bound on the memory of unfinished ones.
+"""uvicorn's HTTP protocol with a deadline for each step of a request and a limit on the memory of unfinished requests.
 
 uvicorn itself waits for ever for the first byte, the rest of the headers and the rest of a body.
 """
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 _LEAST_READ: Final = 4096
 """bytes of an answer that a slow peer reads within `stalled_s`; who reads as much may go on, however long it takes"""
 _MOST_PIPELINED: Final = 16 * 1024
-"""bytes of further requests that wait for the answer to the present one, which may be a stream without end"""
+"""bytes of further requests that wait for the present response, which may be an endless stream"""
 
 
 class _Step(Enum):
-    """What the peer has to do next, as the log says it when it takes too long."""
+    """What the peer has to do next; the value is the reason in the log when it takes too long."""
 
     FIRST_BYTE = "it sends nothing"
     HEAD = "its headers do not end"
     BODY = "its body does not end"
-    REFUSED_BODY = "it goes on sending a body that was answered already"
-    READ = "it does not read its answer"
+    REFUSED_BODY = "it goes on sending a body after the response"
+    READ = "it does not read the response"
     IDLE = "idle"
-    CLOSE = "it does not read the end of its answer"
+    CLOSE = "it does not read the end of the response"
 
 
 class BoundedProtocol(H11Protocol):
-    """One connection of the local API."""
+    """The HTTP protocol of one connection of the local API."""
 
     def __init__(
         self, config: uvicorn.Config, server_state: ServerState, place: ConnectionPlace, limits: ConnectionLimits
@@ -54,7 +54,7 @@ class BoundedProtocol(H11Protocol):
         self._acknowledged = 0
         """bytes that the peer had received when the present step began"""
         self._received = 0
-        """bytes since the last answer was complete"""
+        """bytes since the last response was complete"""
         self._is_new = True
         self._seconds = {
             _Step.FIRST_BYTE: limits.first_byte_s,
@@ -67,18 +67,18 @@ class BoundedProtocol(H11Protocol):
         }
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """Begin to wait for the first request."""
+        """Start the deadline of the first request."""
         super().connection_made(transport)
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give back what the connection has used."""
+        """Release the place of the connection and its memory."""
         self._stop_watching()
         self._place.release()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take a piece of a request, if there is room for it."""
+        """Process a part of a request; abort the connection if there is no room for it."""
         self._is_new = False
         self._received += len(data)
         if not self._place.hold(min(self._received, LARGEST_BODY)):
@@ -95,24 +95,24 @@ class BoundedProtocol(H11Protocol):
         self._watch()
 
     def on_response_complete(self) -> None:
-        """An answer is complete: its request needs no memory any more."""
+        """Release the memory of the request whose response is complete."""
         self._received = len(self.conn.trailing_data[0])  # of the next request, which may be there already
         self._place.hold(self._received)
         super().on_response_complete()
         self._watch()
 
     def pause_writing(self) -> None:
-        """The peer reads too slowly."""
+        """Start the deadline of a peer that reads too slowly."""
         super().pause_writing()
         self._watch()
 
     def resume_writing(self) -> None:
-        """The peer has made room."""
+        """End the deadline of a peer that reads again."""
         super().resume_writing()
         self._watch()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is not HTTP; the rest of a request that is answered already has no answer of its own."""
+        """Respond to what is not HTTP, unless its request has a response already."""
         self._place.refused("it sends no valid HTTP")
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             super().send_400_response(msg)
@@ -123,7 +123,7 @@ class BoundedProtocol(H11Protocol):
         """Do nothing: uvicorn would close an idle connection although its last answer is still on its way."""
 
     def _watch(self) -> None:
-        """Set the deadline of the present step; one that runs for the same step goes on running."""
+        """Start the deadline of the present step, unless it is running already."""
         step = self._step()
         watched = (step, self._received // LARGEST_BODY if step is _Step.BODY else 0) if step is not None else None
         if watched == self._watched:
@@ -144,7 +144,7 @@ class BoundedProtocol(H11Protocol):
         self._deadline = self._watched = None
 
     def _step(self) -> _Step | None:
-        """What the peer has to do next; None: it waits for the station."""
+        """What the peer has to do next; None if it waits for the station."""
         if self.transport.is_closing():
             return _Step.CLOSE
         if self.flow.write_paused:

@@ -1,4 +1,4 @@
-"""The open connections of the local API, counted by where they come from, and the memory that they use."""
+"""The open connections of the local API, counted by source address, and the memory of their requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
 _A_MINUTE_S: Final = 60.0
 _MOST_SOURCES_LOGGED: Final = 20
-"""in a minute"""
+"""source addresses in a minute"""
 
 
 @frozen
@@ -33,7 +33,7 @@ class _Group:
 
 
 class ConnectionPlace:
-    """The place of one open connection; give it back with `release`."""
+    """The place of one open connection; return it with `release`."""
 
     def __init__(self, connections: OpenConnections, source: str, groups: tuple[_Group, ...]) -> None:
         self._connections = connections
@@ -43,14 +43,14 @@ class ConnectionPlace:
         self._released = False
 
     def hold(self, size: int) -> bool:
-        """Set how many bytes of an unanswered request this connection keeps in memory. False: there is no room."""
+        """Set the memory of this connection's unfinished request, in bytes; returns False if there is no room."""
         if not self._connections.add_bytes(self._groups, size - self._bytes):
             return False
         self._bytes = size
         return True
 
     def release(self) -> None:
-        """Give back the place and its memory. May be called again."""
+        """Return the place and its memory; further calls do nothing."""
         if not self._released:
             self._released = True
             self.hold(0)
@@ -72,7 +72,7 @@ class OpenConnections:
         self.log = RefusalLog(now_s)
 
     def admit(self, address: str) -> ConnectionPlace | None:
-        """A place for a connection from this IP address, or None (and a log line) if there is none."""
+        """Take a place for a connection from this IP address; logs the reason and returns None if there is none."""
         source = normalized(address)
         groups = self._groups(source)
         full = next((group.full for group in groups if self._open[group.name] >= group.most_connections), None)
@@ -98,11 +98,11 @@ class OpenConnections:
         return (one, _Group(network, limits.per_network, most_bytes, "too many connections of one network"), everybody)
 
     def remove(self, groups: tuple[_Group, ...]) -> None:
-        """A connection has ended."""
+        """Count a connection that has ended."""
         _add(self._open, groups, -1)
 
     def add_bytes(self, groups: tuple[_Group, ...], size: int) -> bool:
-        """Count bytes of unanswered requests; negative: they are gone. False: there is no room for so many."""
+        """Count bytes of unfinished requests; a negative size frees them. Returns False if there is no room."""
         if size > 0 and any(self._bytes[group.name] + size > group.most_bytes for group in groups):
             return False
         _add(self._bytes, groups, size)
@@ -117,12 +117,12 @@ def _add(counter: Counter[str], groups: tuple[_Group, ...], number: int) -> None
 
 
 class RefusalLog:
-    """Logs refused connections: one line for each source in a minute, and a bounded number of sources."""
+    """Logs refused connections: one line for each source in a minute, for a limited number of sources."""
 
     def __init__(self, now_s: Callable[[], float]) -> None:
         self._now_s = now_s
         self._logged_at_s: dict[str, float] = {}
-        """the sources of the last minute, the oldest first"""
+        """when each source was logged; only the last minute, the oldest first"""
 
     def refused(self, source: str, reason: str) -> None:
         """Log that a connection is refused or closed."""
@@ -138,7 +138,7 @@ class RefusalLog:
 
 
 def normalized(address: str) -> str:
-    """An IP address without its scope, and IPv4 as such where it comes through an IPv6 socket."""
+    """An IP address without its scope; an IPv4-mapped IPv6 address becomes the IPv4 address."""
     bare = ipaddress.ip_address(address.partition("%")[0])
     mapped = bare.ipv4_mapped if isinstance(bare, ipaddress.IPv6Address) else None
     return str(mapped or bare)

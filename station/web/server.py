@@ -1,4 +1,4 @@
-"""The listening socket of the local API. The web framework is loaded for its first visitor, or when asked to."""
+"""The listening socket of the local API. The web framework is loaded by the first visitor or by `load`."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from station.web.connection_limits import ConnectionLimits
 
-Protocol = Callable[[ConnectionPlace], asyncio.Protocol]
-"""makes the protocol of a connection that has a place"""
+ProtocolFactory = Callable[[ConnectionPlace], asyncio.Protocol]
+"""makes the protocol of an admitted connection"""
 _log = logging.getLogger(__name__)
 
 _TCP_OPTIONS: Final = {
@@ -31,10 +31,10 @@ _TCP_OPTIONS: Final = {
     socket.TCP_KEEPCNT: 4,
     socket.TCP_USER_TIMEOUT: 120_000,
 }
-"""seconds, tries, and milliseconds that sent bytes may wait for the peer: a phone that leaves the house takes its
-connections along without a word"""
+"""seconds, probes, and milliseconds until sent bytes must be acknowledged: a phone that leaves the house does not close
+its connections"""
 _BACKLOG: Final = 1024
-"""connections that the kernel keeps until they are accepted: a flood from elsewhere leaves room for this machine"""
+"""connections that the kernel queues until they are accepted: a flood from elsewhere leaves room for this machine"""
 
 
 class WebServer:
@@ -75,14 +75,14 @@ class WebServer:
         _log.info("local API at http://%s:%d", self._host, self.port)
 
     async def load(self) -> None:
-        """Load the web application without a visitor; returns when it serves."""
+        """Load the web application without a visitor; returns once it serves."""
         self._wanted.set()
         await self._serving.wait()
 
     async def run(self, build: Callable[[], ASGIApp], tls: Callable[[], ssl.SSLContext] | None) -> None:
         """Serve until cancelled. `build` makes the ASGI application, in a thread: it imports a lot.
 
-        `tls` makes what https is served with; without it http is.
+        `tls` makes the TLS context; None: plain http.
         """
         if self._socket is None:
             self.bind()  # the second time: what served before has closed it
@@ -97,8 +97,8 @@ class WebServer:
             self._serving.clear()
             listener.close()
 
-    async def _serve(self, listener: socket.socket, server: uvicorn.Server, protocol: Protocol) -> None:
-        """Accept connections until cancelled; then let those that wait for an answer have it."""
+    async def _serve(self, listener: socket.socket, server: uvicorn.Server, protocol: ProtocolFactory) -> None:
+        """Accept connections until cancelled; then finish the responses under way."""
         from station.web.acceptor import Acceptor
 
         acceptor = Acceptor(listener, self._connections, self._limits, protocol, server.config.ssl)
@@ -114,7 +114,7 @@ class WebServer:
                 raise
 
     async def _first_visitor(self, listener: socket.socket) -> None:
-        """Wait until somebody connects, or `load` is called."""
+        """Wait until a client connects or `load` is called."""
         loop = asyncio.get_running_loop()
         loop.add_reader(listener, self._wanted.set)
         try:
@@ -125,8 +125,8 @@ class WebServer:
 
 def _server(
     build: Callable[[], ASGIApp], tls: Callable[[], ssl.SSLContext] | None, limits: ConnectionLimits
-) -> tuple[uvicorn.Server, Protocol]:
-    """uvicorn with everything loaded, and what makes a protocol for each connection."""
+) -> tuple[uvicorn.Server, ProtocolFactory]:
+    """Make the loaded uvicorn server, and the factory of its protocols."""
     import uvicorn
 
     from station.web.bounded_protocol import BoundedProtocol

@@ -29,8 +29,8 @@ _IPV6_TABLE: Final = Path("/proc/net/if_inet6")
 """address, interface index, prefix length, scope and flags in hexadecimal, name of the interface"""
 _IFA_F_TEMPORARY: Final = 0x01
 _NAMES: Final = "# names: "
-"""begins the first line of the certificate that the station makes; to read the names from the certificate itself would
-load a library of 10 MiB at each start"""
+"""begins the first line of the file that the station makes; reading the names from the certificate itself would load a
+library of 10 MiB at each start"""
 
 
 @frozen
@@ -43,7 +43,7 @@ class TlsFiles:
 
 
 class PageTls:
-    """What https is served with. A certificate that changes is shown to whoever connects from then on."""
+    """The TLS context of the page; after a change of the certificate new connections use the new one."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -51,10 +51,10 @@ class PageTls:
         self._in_force: tuple[object, ...] = ()
 
     def context(self) -> ssl.SSLContext:
-        """Load the certificate; called before the page is served.
+        """Load the certificate into a new context; called before the page is served.
 
         Raises:
-            OSError: the disk refuses, or the files of the installation are no certificate and its key.
+            OSError: the disk refuses, or the configured files are not a certificate and its key.
         """
         files = tls_files(self._host)
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -75,15 +75,15 @@ class PageTls:
 
     def _renew(self, context: ssl.SSLContext) -> None:
         files = tls_files(self._host)
-        # Files of which one is replaced already and the other is not are left until they fit.
+        # If only one of the two files has been replaced yet, wait until they fit together.
         if (found := _version(files)) != self._in_force and _is_whole(files):
             context.load_cert_chain(files.certificate, files.key)
             self._in_force = found
-            _log.info("the page shows another certificate: %s", files.certificate)
+            _log.info("the page uses a new certificate: %s", files.certificate)
 
 
 def tls_files(host: Host) -> TlsFiles:
-    """The files that https is served with; the station makes them if there are no others.
+    """The certificate and key of the page; the station makes them if there are no others.
 
     Raises:
         OSError: the disk refuses.
@@ -95,7 +95,7 @@ def tls_files(host: Host) -> TlsFiles:
     if own is not None and _is_whole(TlsFiles(own)):
         return TlsFiles(own)
     made, names = TlsFiles(Path(host.configuration.station.storage) / "page.pem"), page_names(host)
-    # One that is valid for more than is needed stays: people have told their browsers to trust it.
+    # A certificate with more names than needed is kept: people have told their browsers to trust it.
     if not _is_whole(made) or not names <= _names_in(made.certificate):
         pem = _self_signed(host.configuration.station.identity, names, host.clock.now())
         private_files.write(made.certificate, f"{_NAMES}{' '.join(sorted(names))}\n{pem}")
@@ -103,7 +103,7 @@ def tls_files(host: Host) -> TlsFiles:
 
 
 def page_names(host: Host) -> frozenset[str]:
-    """The names and addresses under which browsers find the page."""
+    """The host names and IP addresses under which browsers reach the page."""
     configuration = host.configuration
     labels = {configuration.station.identity, configuration.mdns.name or configuration.station.identity}
     local = {f"{host_name(label).lower()}.local" for label in labels}
@@ -133,13 +133,13 @@ def _temporary_addresses() -> frozenset[ipaddress.IPv6Address]:
 
 
 def _names_in(file: Path) -> frozenset[str]:
-    """The names of a certificate that the station has made; none if it says none."""
+    """The names in the first line of a certificate file that the station made; empty without such a line."""
     first, _, _ = (private_files.read(file) or "").partition("\n")
     return frozenset(first.removeprefix(_NAMES).split()) if first.startswith(_NAMES) else frozenset()
 
 
 def _version(files: TlsFiles) -> tuple[object, ...]:
-    """What changes when the content of the files does."""
+    """Paths, modification times and inodes of the files, to notice a replacement."""
     paths = [path for path in (files.certificate, files.key) if path is not None]
     return tuple((path, path.stat().st_mtime_ns, path.stat().st_ino) for path in paths)
 
@@ -181,7 +181,7 @@ def _self_signed(identity: str, names: Iterable[str], now: datetime.datetime) ->
 
 
 def _general_name(name: str) -> GeneralName:
-    """A name of the page as certificates have it: browsers compare an address with IP addresses only (RFC 6125)."""
+    """A host name or IP address as a subject alternative name, in the type that browsers compare (RFC 6125)."""
     from cryptography import x509
 
     try:

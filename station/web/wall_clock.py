@@ -1,4 +1,4 @@
-"""The time zone of the station as the scripts of the page need it to show moments in it."""
+"""The time zone of the station, for the scripts of the page."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def wall_clock(settings: Settings | None, now: datetime) -> str:
-    """A JSON object: the name of the zone or null, its offset now in minutes, and the next change of that or null.
+    """A JSON object: `zone` (name or null), `offset_min` (now), and `next`, the next change of the offset, or null.
 
-    The offsets are for zones without a name, and for browsers that do not know the name. Without `settings`, while
-    the station starts, it is UTC.
+    The offsets are for zones without a name, and for browsers that do not know the name. UTC without `settings`,
+    while the station starts.
     """
     here = zone(settings) if settings is not None else UTC
     due = settings.next_time_offset_transition if settings is not None else None

@@ -177,7 +177,7 @@ async def test_an_owner_plans_and_limits_and_closes(browser: Browser, tmp_path: 
         await walk.accepted()
         await owner.sign_in(Role.OWNER, to="/owner")
         await open_tab(owner, "Schedule")
-        without_meter = "The station has no house meter that tells it the prices: the car is charged at once."
+        without_meter = "The station has no house meter that reports prices: the car is charged at once."
         note = owner.page.get_by_text(without_meter)
         await expect(note).to_have_count(0)
         await owner.page.get_by_label("When to charge").select_option("In cheap hours only")
@@ -285,7 +285,7 @@ async def test_an_owner_says_where_the_station_stands_and_all_times_are_those_th
         await owner.sign_in(Role.OWNER, to="/owner")
         await owner.reads("1 Jul 2026, 21:30")
         await open_tab(owner, "Schedule")
-        await owner.reads("No time zone is set: all times are in UTC, where it is 21:4")
+        await owner.reads("No time zone is set: all times are in UTC (now 21:4")
         field = owner.page.get_by_label("Name from the list")
         await expect(field).to_have_value("America/New_York")
         await owner.audit()
@@ -297,7 +297,7 @@ async def test_an_owner_says_where_the_station_stands_and_all_times_are_those_th
         owner.wrong.clear()
         await field.fill("Europe/Paris")
         await owner.page.locator("#zone-form").get_by_role("button", name="Save").click()
-        await owner.reads("At the station it is 23:4")
+        await owner.reads("The time at the station is 23:4")
         assert walk.life.station.settings.time_zone == "Europe/Paris"
         await owner.audit()
         await owner.picture("owner-time-zone")
@@ -321,5 +321,5 @@ async def test_the_page_shows_the_offset_that_the_csms_has_set_before_and_after_
         )
         assert shown == ["1 Jul 2026, 17:45", "2 Jul 2026, 18:45"]
         await open_tab(owner, "Schedule")
-        await owner.reads("At the station it is 17:4")
+        await owner.reads("The time at the station is 17:4")
         await owner.reads("(UTC+05:45)")

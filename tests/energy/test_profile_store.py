@@ -213,10 +213,10 @@ def test_what_is_over_gives_way_at_its_own_place_only(installed: int, new: int, 
     """K01.FR.52, K01.FR.53 ask what is installed, not whether it is over."""
     over = replace(DEFAULT, evse_id=installed, schedule=schedule(duration_s=60))
     there, newcomer = store(over), replace(DEFAULT, id=9, evse_id=new)
-    assert there.giving_way(newcomer, NOON) == frozenset()
+    assert there.replaceable_ids(newcomer, NOON) == frozenset()
     later = NOON + timedelta(seconds=60)
-    assert there.giving_way(newcomer, later) == ({over.id} if gives_way else set())
-    assert (there.refusal(newcomer, None, there.giving_way(newcomer, later)) is None) is gives_way
+    assert there.replaceable_ids(newcomer, later) == ({over.id} if gives_way else set())
+    assert (there.refusal(newcomer, None, there.replaceable_ids(newcomer, later)) is None) is gives_way
     assert there.all() == (over,)
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from metering.frozen import frozen
 from tests.exploration.explorer import Explored, Explorer, RuleBrokenError
-from tests.exploration.machine import Setup
+from tests.exploration.machine import EvseSetup
 from tests.exploration.worlds import ALL, DATA_SIGNED, EVENTS, MOST, PAIRS, SETTINGS, USUAL, with_events
 
 _MOST_STATES = 2_000_000
@@ -22,7 +22,7 @@ class Job:
     """One space to explore."""
 
     name: str
-    setup: Setup
+    setup: EvseSetup
     steps: Sequence[str]
     metered: bool = True
 

@@ -16,22 +16,22 @@ from station.evse_state import NO_LOAD_A, WIND_DOWN_S, EvseState, outputs, wants
 from station.hardware.board import NOTHING_SEEN
 from station.model import ChargingState
 from tests.exploration.invariants import INVARIANTS, Memory, Transition, remember
-from tests.exploration.machine import STEPS, TRANSACTION, Machine, Setup, first_state
+from tests.exploration.machine import STEPS, TRANSACTION, EvseMachine, EvseSetup, first_state
 
 _WAYS_BACK: Final = (
     "restart", "read", "recorded", "signed", "reset-done", "in-service", "wake", "energy", "three-phases", "obey",
     "ground-", "estop-", "monitor-", "diode-", "board-", "silent-", "storage-", "meter-", "lock-",
     "unplug", "bay", "time", "reset",
 )  # fmt: skip
-"""what people and machine do, the first that is possible, until an EVSE is free again; nobody stops a charge"""
+"""steps to a free EVSE: the first possible one is done, again and again; none of them stops a charge"""
 
 _CHARGE: Final = "bay plug authorize recorded signed obey recorded signed C obey recorded"
-"""what an ordinary charge takes, as far as it is possible; some steps wait for others"""
+"""the steps of an ordinary charge; impossible ones are left out"""
 
 
 @frozen
 class Node:
-    """A state in its normal form, with what the rules remember."""
+    """A normalised state, and what the rules remember of the steps before it."""
 
     state: EvseState
     memory: Memory
@@ -40,12 +40,12 @@ class Node:
 class RuleBrokenError(AssertionError):
     """A rule does not hold: `rule` is its name, the text has the settings and the shortest way there too."""
 
-    def __init__(self, rule: str, trace: str, setup: Setup) -> None:
+    def __init__(self, rule: str, trace: str, setup: EvseSetup) -> None:
         super().__init__(f"{rule}: {trace}\n{setup}")
         self.rule = rule
         self._arguments = (rule, trace, setup)
 
-    def __reduce__(self) -> tuple[type[RuleBrokenError], tuple[str, str, Setup]]:
+    def __reduce__(self) -> tuple[type[RuleBrokenError], tuple[str, str, EvseSetup]]:
         return RuleBrokenError, self._arguments  # as it comes from another process
 
 
@@ -82,8 +82,8 @@ def normalised(state: EvseState, now_s: float, timeout_s: float) -> EvseState:
 class Explorer:
     """Explores one setup with some of the steps."""
 
-    def __init__(self, setup: Setup, steps: Sequence[str], *, metered: bool = True) -> None:
-        self._machine = Machine(setup)
+    def __init__(self, setup: EvseSetup, steps: Sequence[str], *, metered: bool = True) -> None:
+        self._machine = EvseMachine(setup)
         self._steps = tuple(steps)
         self._nodes: dict[Node, int] = {}
         self._order: list[Node] = []

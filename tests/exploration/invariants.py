@@ -13,7 +13,7 @@ from station.evse_state import HALT_S, MINIMUM_CURRENT_A, WIND_DOWN_S, EvseState
 from station.hardware.board import Outputs
 from station.model import ChargingState, EventType, Fault, PilotState, TransactionEvent, TriggerReason
 from station.transaction import TxPoint
-from tests.exploration.machine import Setup
+from tests.exploration.machine import EvseSetup
 
 _CONNECTED: Final = frozenset({PilotState.B, PilotState.C, PilotState.D})
 _TAKING: Final = frozenset({PilotState.C, PilotState.D})
@@ -56,7 +56,7 @@ class Memory:
 class Transition:
     """One step of an EVSE."""
 
-    setup: Setup
+    setup: EvseSetup
     step: str
     before: EvseState
     orders_before: Outputs
@@ -116,7 +116,7 @@ def held(state: EvseState) -> frozenset[TxPoint]:
     )
 
 
-def allowed(setup: Setup, state: EvseState) -> bool:
+def allowed(setup: EvseSetup, state: EvseState) -> bool:
     """Whether a charge that runs may go on."""
     transaction = state.transaction
     if transaction is None:
@@ -150,7 +150,7 @@ def _limit_a(state: EvseState) -> float:
 
 
 def remember(
-    setup: Setup,
+    setup: EvseSetup,
     step: str,
     before: EvseState,
     memory: Memory,

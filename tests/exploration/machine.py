@@ -43,7 +43,7 @@ TRANSACTION: Final = "transaction"
 
 
 @frozen
-class Setup:
+class EvseSetup:
     """The settings of one exploration."""
 
     start: tuple[str, ...] = ("EVConnected", "Authorized")
@@ -98,10 +98,10 @@ class _KeepingRecorder(Recorder):
         """Nothing is written here."""
 
 
-class Machine:
+class EvseMachine:
     """One EVSE whose state can be read, replaced, and changed by steps."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: EvseSetup) -> None:
         self.setup = setup
         self.clock = _FixedClock()
         settings = Settings()
@@ -171,104 +171,104 @@ def _signing(evse: Evse, database: Database, outbox: Outbox, settings: Settings,
 
 
 @frozen
-class Step:
+class EvseStep:
     """Something that may happen to an EVSE."""
 
-    possible: Callable[[Machine], bool]
-    act: Callable[[Machine], None]
+    possible: Callable[[EvseMachine], bool]
+    act: Callable[[EvseMachine], None]
 
 
-def _connected(machine: Machine) -> bool:
+def _connected(machine: EvseMachine) -> bool:
     return machine.state.seen.pilot in {PilotState.B, PilotState.C, PilotState.D}
 
 
-def _pilot(pilot: PilotState) -> Step:
+def _pilot(pilot: PilotState) -> EvseStep:
     """The vehicle, or a fault of the line, shows another pilot state."""
 
-    def act(machine: Machine) -> None:
+    def act(machine: EvseMachine) -> None:
         machine.see(pilot=pilot, cable_plugged=True)
 
-    return Step(lambda it: it.state.seen.cable_plugged and it.state.seen.pilot is not pilot, act)
+    return EvseStep(lambda it: it.state.seen.cable_plugged and it.state.seen.pilot is not pilot, act)
 
 
-def _leave(*, with_cable: bool) -> Step:
+def _leave(*, with_cable: bool) -> EvseStep:
     """The vehicle is disconnected; its cable stays in the socket or leaves too."""
 
-    def possible(machine: Machine) -> bool:
+    def possible(machine: EvseMachine) -> bool:
         seen = machine.state.seen
         return seen.cable_plugged and (with_cable or (_connected(machine) and not machine.setup.attached_cable))
 
-    def act(machine: Machine) -> None:
+    def act(machine: EvseMachine) -> None:
         cable_max_a = None if with_cable else machine.state.seen.cable_max_a
         machine.see(pilot=PilotState.A, cable_plugged=not with_cable, cable_max_a=cable_max_a)
 
-    return Step(possible, act)
+    return EvseStep(possible, act)
 
 
-def _faults(machine: Machine) -> int:
+def _faults(machine: EvseMachine) -> int:
     return len(machine.state.faults) + len(machine.state.seen.faults - machine.state.faults)
 
 
-def _board_fault(fault: Fault, *, present: bool) -> Step:
+def _board_fault(fault: Fault, *, present: bool) -> EvseStep:
     """The board observes a fault, or its end."""
 
-    def possible(machine: Machine) -> bool:
+    def possible(machine: EvseMachine) -> bool:
         seen = machine.state.seen.faults
         return present is not (fault in seen) and (not present or _faults(machine) < machine.setup.most_faults)
 
-    def act(machine: Machine) -> None:
+    def act(machine: EvseMachine) -> None:
         seen = machine.state.seen.faults
         machine.see(faults=seen | {fault} if present else seen - {fault})
 
-    return Step(possible, act)
+    return EvseStep(possible, act)
 
 
-def _own_fault(fault: Fault, *, present: bool) -> Step:
+def _own_fault(fault: Fault, *, present: bool) -> EvseStep:
     """The station finds a fault, or its end."""
 
-    def possible(machine: Machine) -> bool:
+    def possible(machine: EvseMachine) -> bool:
         known = machine.state.faults
         return present is not (fault in known) and (not present or _faults(machine) < machine.setup.most_faults)
 
-    return Step(possible, lambda it: it.evse.report_fault(fault, present))
+    return EvseStep(possible, lambda it: it.evse.report_fault(fault, present))
 
 
-def _offer(current_a: float, *, open_now: bool = False) -> Step:
+def _offer(current_a: float, *, open_now: bool = False) -> EvseStep:
     """The limits allow this current now; `open_now`: the connection is about to trip."""
 
-    def possible(machine: Machine) -> bool:
+    def possible(machine: EvseMachine) -> bool:
         return machine.state.offered_a != current_a or (open_now and not machine.state.cut)
 
-    def act(machine: Machine) -> None:
+    def act(machine: EvseMachine) -> None:
         machine.evse.offer(Decision(current_a, (), open_now=open_now, phases=machine.state.phases))
 
-    return Step(possible, act)
+    return EvseStep(possible, act)
 
 
-def _connect(phases: int) -> Step:
+def _connect(phases: int) -> EvseStep:
     """The limits want the vehicle to charge on one phase, or on three."""
 
-    def possible(machine: Machine) -> bool:
+    def possible(machine: EvseMachine) -> bool:
         return machine.setup.switches_phases and machine.state.phases != phases
 
-    def act(machine: Machine) -> None:
+    def act(machine: EvseMachine) -> None:
         machine.evse.offer(Decision(machine.state.offered_a, (), phases=phases))
 
-    return Step(possible, act)
+    return EvseStep(possible, act)
 
 
-def _authorize(trigger: TriggerReason, remote_start_id: int | None) -> Step:
-    def possible(machine: Machine) -> bool:
+def _authorize(trigger: TriggerReason, remote_start_id: int | None) -> EvseStep:
+    def possible(machine: EvseMachine) -> bool:
         free = machine.state.authorization is None
         return free and usable(machine.evse) and may_hold(machine.evse, fakes.CARD)
 
-    def act(machine: Machine) -> None:
+    def act(machine: EvseMachine) -> None:
         machine.evse.authorize(Authorization(fakes.CARD, remote_start_id=remote_start_id), trigger)
 
-    return Step(possible, act)
+    return EvseStep(possible, act)
 
 
-def _is_answered(machine: Machine) -> bool:
+def _is_answered(machine: EvseMachine) -> bool:
     """Whether the CSMS may have answered an event that carried the token of whoever is authorized."""
     transaction = machine.state.transaction
     return (
@@ -280,11 +280,11 @@ def _is_answered(machine: Machine) -> bool:
     )
 
 
-def _end(trigger: TriggerReason, reason: StoppedReason, *, by_reset: bool = False) -> Callable[[Machine], None]:
+def _end(trigger: TriggerReason, reason: StoppedReason, *, by_reset: bool = False) -> Callable[[EvseMachine], None]:
     keeps_cable = trigger is TriggerReason.DEAUTHORIZED
     token = fakes.CARD if trigger is TriggerReason.STOP_AUTHORIZED else None
 
-    def act(machine: Machine) -> None:
+    def act(machine: EvseMachine) -> None:
         machine.evse.end_authorization(
             trigger, reason, id_token=token, ends_transaction=by_reset, keep_locked=keeps_cable
         )
@@ -292,70 +292,70 @@ def _end(trigger: TriggerReason, reason: StoppedReason, *, by_reset: bool = Fals
     return act
 
 
-def _record(machine: Machine) -> None:
+def _record(machine: EvseMachine) -> None:
     started = next((event for event in machine.events if event.transaction_id == _id(machine)), None)
     on_recorded = machine.recorder.on_recorded
     assert on_recorded is not None
     on_recorded(started or fakes.event(_id(machine)))
 
 
-def _id(machine: Machine) -> str:
+def _id(machine: EvseMachine) -> str:
     transaction = machine.state.transaction
     return transaction.id if transaction is not None else ""
 
 
-def _unrecorded(machine: Machine) -> bool:
+def _unrecorded(machine: EvseMachine) -> bool:
     transaction = machine.state.transaction
     return transaction is not None and not transaction.recorded
 
 
-def _obey(machine: Machine) -> None:
+def _obey(machine: EvseMachine) -> None:
     orders = machine.orders
     machine.see(contactor_closed=orders.contactor, locked=orders.lock, phases=orders.phases)
 
 
-def _obeys_not_yet(machine: Machine) -> bool:
+def _obeys_not_yet(machine: EvseMachine) -> bool:
     seen, orders = machine.state.seen, machine.orders
     return (seen.contactor_closed, seen.locked, seen.phases) != (orders.contactor, orders.lock, orders.phases)
 
 
-def _next_s(machine: Machine) -> float | None:
+def _next_s(machine: EvseMachine) -> float | None:
     return next_change_s(machine.state, machine.clock.now_s, machine.evse.connection_timeout_s)
 
 
-def _let_time_pass(machine: Machine) -> None:
+def _let_time_pass(machine: EvseMachine) -> None:
     machine.clock.now_s = _next_s(machine) or machine.clock.now_s
     machine.evse.let_time_pass()
 
 
-def _read_meter(current_a: float, register_wh: float = _REGISTER_WH) -> Callable[[Machine], None]:
-    def act(machine: Machine) -> None:
+def _read_meter(current_a: float, register_wh: float = _REGISTER_WH) -> Callable[[EvseMachine], None]:
+    def act(machine: EvseMachine) -> None:
         assert machine.meter.on_reading is not None
         machine.meter.on_reading(fakes.reading(register_wh, current_a))
 
     return act
 
 
-def _begin_reset(machine: Machine) -> None:
+def _begin_reset(machine: EvseMachine) -> None:
     machine.evse.withhold(Withheld.RESET, True)
     machine.evse.forget()
 
 
-def _is_idle(machine: Machine) -> bool:
+def _is_idle(machine: EvseMachine) -> bool:
     return machine.state.transaction is None and machine.state.authorization is None
 
 
-def _withhold(machine: Machine) -> None:
+def _withhold(machine: EvseMachine) -> None:
     """The station restarts, or installs firmware, once nobody uses it."""
     machine.evse.withhold(Withheld.RESTART, True)
 
 
-def _give_back(machine: Machine) -> None:
+def _give_back(machine: EvseMachine) -> None:
     for why in machine.state.withheld:
         machine.evse.withhold(why, False)
 
 
-def _halt(machine: Machine) -> None:
+def _halt(machine: EvseMachine) -> None:
     """The program stops: all that happens at once; what it waits for are steps of their own."""
 
     async def begin() -> None:
@@ -367,12 +367,12 @@ def _halt(machine: Machine) -> None:
     asyncio.run(begin())
 
 
-def _has_halted(machine: Machine) -> bool:
+def _has_halted(machine: EvseMachine) -> bool:
     state = machine.state
     return state.halting and state.transaction is None and not state.seen.contactor_closed
 
 
-def _restart(machine: Machine) -> None:
+def _restart(machine: EvseMachine) -> None:
     """The program starts again: only what is on disk and what the board sees is known."""
     before = machine.state
     first = first_state(machine.setup, metered=False)
@@ -381,12 +381,12 @@ def _restart(machine: Machine) -> None:
     machine.evse.observe(seen)
 
 
-def _uses_up(machine: Machine) -> bool:
+def _uses_up(machine: EvseMachine) -> bool:
     transaction = machine.state.transaction
     return transaction is not None and transaction.energy_limit_wh is not None
 
 
-def _sign(machine: Machine) -> None:
+def _sign(machine: EvseMachine) -> None:
     machine.evse.begin_signed(_id(machine) or TRANSACTION, tell=False)
 
 
@@ -395,16 +395,16 @@ def _after(previous: Observation) -> Observation:
     return replace(previous, pilot=PilotState.B, cable_plugged=True, cable_max_a=32.0)
 
 
-def _always(machine: Machine) -> bool:
+def _always(machine: EvseMachine) -> bool:
     del machine
     return True
 
 
-STEPS: Final[dict[str, Step]] = {
-    "nothing": Step(_always, lambda it: it.evse.let_time_pass()),
-    "time": Step(lambda it: _next_s(it) is not None, _let_time_pass),
+STEPS: Final[dict[str, EvseStep]] = {
+    "nothing": EvseStep(_always, lambda it: it.evse.let_time_pass()),
+    "time": EvseStep(lambda it: _next_s(it) is not None, _let_time_pass),
     # The vehicle, its cable and its place
-    "plug": Step(lambda it: not it.state.seen.cable_plugged, lambda it: it.evse.observe(_after(it.state.seen))),
+    "plug": EvseStep(lambda it: not it.state.seen.cable_plugged, lambda it: it.evse.observe(_after(it.state.seen))),
     "B": _pilot(PilotState.B),
     "C": _pilot(PilotState.C),
     "D": _pilot(PilotState.D),
@@ -412,52 +412,52 @@ STEPS: Final[dict[str, Step]] = {
     "F": _pilot(PilotState.F),
     "ev-gone": _leave(with_cable=False),
     "unplug": _leave(with_cable=True),
-    "bay": Step(_always, lambda it: it.see(bay_occupied=not it.state.seen.bay_occupied)),
+    "bay": EvseStep(_always, lambda it: it.see(bay_occupied=not it.state.seen.bay_occupied)),
     # The driver and the CSMS
     "authorize": _authorize(TriggerReason.AUTHORIZED, None),
     "remote-start": _authorize(TriggerReason.REMOTE_START, 7),
-    "stop": Step(
+    "stop": EvseStep(
         lambda it: it.state.authorization is not None, _end(TriggerReason.STOP_AUTHORIZED, StoppedReason.LOCAL)
     ),
-    "remote-stop": Step(
+    "remote-stop": EvseStep(
         lambda it: it.evse.transaction_id is not None, _end(TriggerReason.REMOTE_STOP, StoppedReason.REMOTE)
     ),
-    "invalid": Step(_is_answered, _end(TriggerReason.DEAUTHORIZED, StoppedReason.DE_AUTHORIZED)),
-    "refuse": Step(_is_answered, lambda it: it.evse.refuse_energy(beyond_wh=0.0)),
-    "refuse-later": Step(
+    "invalid": EvseStep(_is_answered, _end(TriggerReason.DEAUTHORIZED, StoppedReason.DE_AUTHORIZED)),
+    "refuse": EvseStep(_is_answered, lambda it: it.evse.refuse_energy(beyond_wh=0.0)),
+    "refuse-later": EvseStep(
         lambda it: _is_answered(it) and not _uses_up(it), lambda it: it.evse.refuse_energy(beyond_wh=_GRANTED_WH)
     ),
-    "used-up": Step(_uses_up, _read_meter(OFFER_A, _REGISTER_WH + _GRANTED_WH)),
-    "release": Step(lambda it: it.state.lock_held_for is not None, lambda it: it.evse.release_lock()),
+    "used-up": EvseStep(_uses_up, _read_meter(OFFER_A, _REGISTER_WH + _GRANTED_WH)),
+    "release": EvseStep(lambda it: it.state.lock_held_for is not None, lambda it: it.evse.release_lock()),
     # What the station itself does
-    "recorded": Step(_unrecorded, _record),
-    "signed": Step(lambda it: signature_due(it.state), _sign),
+    "recorded": EvseStep(_unrecorded, _record),
+    "signed": EvseStep(lambda it: signature_due(it.state), _sign),
     "pause": _offer(0.0),
     "energy": _offer(OFFER_A),
     "cut": _offer(0.0, open_now=True),
     "one-phase": _connect(1),
     "three-phases": _connect(3),
-    "read": Step(lambda it: not it.state.metered, _read_meter(OFFER_A)),
-    "no-load": Step(lambda it: it.state.seen.contactor_closed and it.state.metered, _read_meter(0.0)),
-    "load": Step(lambda it: it.state.draw_a == 0.0, _read_meter(3.0)),
-    "out-of-service": Step(lambda it: it.state.in_service, lambda it: it.evse.set_in_service(False)),
-    "in-service": Step(lambda it: not it.state.in_service, lambda it: it.evse.set_in_service(True)),
-    "end-for-reset": Step(
+    "read": EvseStep(lambda it: not it.state.metered, _read_meter(OFFER_A)),
+    "no-load": EvseStep(lambda it: it.state.seen.contactor_closed and it.state.metered, _read_meter(0.0)),
+    "load": EvseStep(lambda it: it.state.draw_a == 0.0, _read_meter(3.0)),
+    "out-of-service": EvseStep(lambda it: it.state.in_service, lambda it: it.evse.set_in_service(False)),
+    "in-service": EvseStep(lambda it: not it.state.in_service, lambda it: it.evse.set_in_service(True)),
+    "end-for-reset": EvseStep(
         lambda it: it.evse.transaction_id is not None,
         _end(TriggerReason.RESET_COMMAND, StoppedReason.IMMEDIATE_RESET, by_reset=True),
     ),
-    "reset": Step(lambda it: it.state.transaction is None and not it.state.withheld, _begin_reset),
-    "reset-done": Step(lambda it: bool(it.state.withheld), _give_back),
-    "withhold": Step(lambda it: _is_idle(it) and not it.state.withheld, _withhold),
-    "begin-anew": Step(_is_idle, lambda it: it.evse.forget()),
-    "sleep": Step(lambda it: not it.state.dormant, lambda it: it.evse.sleep(True)),
-    "wake": Step(lambda it: it.state.dormant, lambda it: it.evse.sleep(False)),
-    "halt": Step(lambda it: not it.state.halting, _halt),
-    "restart": Step(_has_halted, _restart),
+    "reset": EvseStep(lambda it: it.state.transaction is None and not it.state.withheld, _begin_reset),
+    "reset-done": EvseStep(lambda it: bool(it.state.withheld), _give_back),
+    "withhold": EvseStep(lambda it: _is_idle(it) and not it.state.withheld, _withhold),
+    "begin-anew": EvseStep(_is_idle, lambda it: it.evse.forget()),
+    "sleep": EvseStep(lambda it: not it.state.dormant, lambda it: it.evse.sleep(True)),
+    "wake": EvseStep(lambda it: it.state.dormant, lambda it: it.evse.sleep(False)),
+    "halt": EvseStep(lambda it: not it.state.halting, _halt),
+    "restart": EvseStep(_has_halted, _restart),
     # The board, and what breaks
-    "obey": Step(_obeys_not_yet, _obey),
-    "fb-flip": Step(_always, lambda it: it.see(contactor_closed=not it.state.seen.contactor_closed)),
-    "lock-flip": Step(_always, lambda it: it.see(locked=not it.state.seen.locked)),
+    "obey": EvseStep(_obeys_not_yet, _obey),
+    "fb-flip": EvseStep(_always, lambda it: it.see(contactor_closed=not it.state.seen.contactor_closed)),
+    "lock-flip": EvseStep(_always, lambda it: it.see(locked=not it.state.seen.locked)),
     "ground+": _board_fault(Fault.GROUND_FAULT, present=True),
     "ground-": _board_fault(Fault.GROUND_FAULT, present=False),
     "estop+": _board_fault(Fault.EMERGENCY_STOP, present=True),
@@ -482,7 +482,7 @@ STEPS: Final[dict[str, Step]] = {
 """everything that may happen, by name"""
 
 
-def first_state(setup: Setup, *, metered: bool = True) -> EvseState:
+def first_state(setup: EvseSetup, *, metered: bool = True) -> EvseState:
     """An EVSE that nobody uses, with a limit that allows energy; `metered`: its meter has been read already."""
     phases = 3 if setup.switches_phases else None
     return EvseState(

@@ -16,7 +16,7 @@ from station.transaction import Outcome, Rules, TxPoint, react
 from tests.exploration import explorer, machine
 from tests.exploration.explorer import Explorer, RuleBrokenError
 from tests.exploration.invariants import INVARIANTS
-from tests.exploration.machine import Setup
+from tests.exploration.machine import EvseSetup
 from tests.exploration.worlds import USUAL
 
 
@@ -36,10 +36,10 @@ START_EV_CONNECTED = replace(USUAL, start=("EVConnected",), stop=("EVConnected",
 SWITCHES_PHASES = replace(USUAL, switches_phases=True)
 
 Mutant = Callable[[pytest.MonkeyPatch], None]
-MUTANTS: list[tuple[str, Mutant, Setup, str]] = []
+MUTANTS: list[tuple[str, Mutant, EvseSetup, str]] = []
 
 
-def mutant(rule: str, steps: str, setup: Setup = USUAL) -> Callable[[Mutant], Mutant]:
+def mutant(rule: str, steps: str, setup: EvseSetup = USUAL) -> Callable[[Mutant], Mutant]:
     """The machine that this function makes breaks `rule` with these settings and steps."""
 
     def keep(made: Mutant) -> Mutant:
@@ -189,7 +189,7 @@ def a_cable_is_not_locked(patch: pytest.MonkeyPatch) -> None:
 
 @mutant("start_point_starts_a_transaction", "plug out-of-service in-service")
 def what_came_out_of_service_is_forgotten(patch: pytest.MonkeyPatch) -> None:
-    patch_react(patch, lambda outcome: replace(outcome, state=replace(outcome.state, missed=frozenset())))
+    patch_react(patch, lambda outcome: replace(outcome, state=replace(outcome.state, missed_arrivals=frozenset())))
 
 
 @mutant("transaction_starts_only_at_a_start_point", "bay")
@@ -242,7 +242,7 @@ def an_authorization_that_nobody_uses_never_ends(patch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize(("rule", "make", "setup", "steps"), MUTANTS, ids=[make.__name__ for _, make, _, _ in MUTANTS])
 def test_a_machine_with_a_fault_breaks_its_rule(
-    monkeypatch: pytest.MonkeyPatch, rule: str, make: Mutant, setup: Setup, steps: str
+    monkeypatch: pytest.MonkeyPatch, rule: str, make: Mutant, setup: EvseSetup, steps: str
 ) -> None:
     Explorer(setup, steps.split()).run()
     make(monkeypatch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from station.model import ChargingState, EventType, PilotState, TransactionEvent, TriggerReason
-from tests.exploration.machine import Machine, Setup, first_state
+from tests.exploration.machine import EvseMachine, EvseSetup, first_state
 
 CHARGE = "plug C authorize obey recorded obey"
 """from nothing to energy"""
@@ -16,8 +16,8 @@ STARTED, UPDATED, ENDED = EventType.STARTED, EventType.UPDATED, EventType.ENDED
 CHARGING, CONNECTED = ChargingState.CHARGING, ChargingState.EV_CONNECTED
 
 
-def machine(setup: Setup | None = None) -> Machine:
-    made = Machine(setup or Setup())
+def machine(setup: EvseSetup | None = None) -> EvseMachine:
+    made = EvseMachine(setup or EvseSetup())
     made.resume(first_state(made.setup))
     return made
 
@@ -50,7 +50,7 @@ def test_a_contact_still_seen_closed_carries_no_energy_for_the_next_transaction_
 
 
 def test_a_contact_still_seen_closed_carries_no_energy_for_the_next_transaction_before_its_begin_is_signed() -> None:
-    it = machine(Setup(signs=True))
+    it = machine(EvseSetup(signs=True))
     it.run("plug C authorize obey recorded signed obey")
     assert it.orders.contactor
     it.run("ev-gone C authorize recorded")
@@ -76,7 +76,7 @@ def test_a_charge_that_runs_goes_on_when_the_contact_of_its_lock_opens() -> None
 
 @pytest.mark.parametrize("start", [("EVConnected",), ("EnergyTransfer",), ("EVConnected", "EnergyTransfer")])
 def test_energy_that_starts_the_transaction_goes_on_while_the_start_is_recorded(start: tuple[str, ...]) -> None:
-    it = machine(Setup(start=start))
+    it = machine(EvseSetup(start=start))
     it.run("plug C authorize obey")
     if it.state.transaction is not None:
         it.run("recorded")
@@ -102,7 +102,7 @@ def test_what_happens_while_the_energy_of_a_refused_token_stops_keeps_the_state_
     stop: tuple[str, ...],
 ) -> None:
     """C15.FR.03, E05.FR.09: Deauthorized and EVConnected in one event; E02.FR.17: the bay has an event of its own."""
-    it = machine(Setup(stop=stop))
+    it = machine(EvseSetup(stop=stop))
     assert told(it.run(f"{CHARGE} invalid bay")) == [(UPDATED, TriggerReason.EV_DETECTED, CHARGING)]
     assert told(it.run("B")) == [(UPDATED, TriggerReason.DEAUTHORIZED, CONNECTED)]
     assert it.run("obey") == []
@@ -110,14 +110,14 @@ def test_what_happens_while_the_energy_of_a_refused_token_stops_keeps_the_state_
 
 def test_a_new_authorization_is_told_after_the_refusal_of_the_one_before() -> None:
     """Else the CSMS would take the deauthorization for that of the new one."""
-    it = machine(Setup(stop=("EVConnected",)))
+    it = machine(EvseSetup(stop=("EVConnected",)))
     triggers = [event.trigger for event in it.run(f"{CHARGE} invalid authorize")]
     assert triggers == [TriggerReason.DEAUTHORIZED, TriggerReason.AUTHORIZED]
 
 
 def test_a_refused_token_is_told_before_the_end_that_comes_while_its_energy_stops() -> None:
     """E02.FR.17"""
-    it = machine(Setup(start=("Authorized",), stop=("ParkingBayOccupancy",)))
+    it = machine(EvseSetup(start=("Authorized",), stop=("ParkingBayOccupancy",)))
     assert it.run(f"bay {CHARGE} invalid bay") == []
     assert told(it.run("B")) == [
         (UPDATED, TriggerReason.DEAUTHORIZED, CONNECTED),
@@ -136,14 +136,14 @@ def test_what_came_while_the_evse_was_out_of_service_starts_its_transaction_when
     point: str, arrival: str, trigger: TriggerReason
 ) -> None:
     """E01.FR.01, E01.FR.02"""
-    it = machine(Setup(start=(point,)))
+    it = machine(EvseSetup(start=(point,)))
     assert it.run(f"out-of-service {arrival}") == []
     assert [(kind, why) for kind, why, _ in told(it.run("in-service"))] == [(STARTED, trigger)]
 
 
 @pytest.mark.parametrize("gone", ["plug unplug", "bay bay"])
 def test_what_has_left_again_while_the_evse_was_out_of_service_starts_nothing(gone: str) -> None:
-    it = machine(Setup(start=("EVConnected", "ParkingBayOccupancy")))
+    it = machine(EvseSetup(start=("EVConnected", "ParkingBayOccupancy")))
     assert it.run(f"out-of-service {gone} in-service") == []
 
 
@@ -163,7 +163,7 @@ def test_a_vehicle_that_is_still_there_after_a_reset_of_its_evse_begins_a_transa
     point: str, trigger: TriggerReason
 ) -> None:
     """E01.FR.01, E01.FR.02, B11.FR.08: as after power-up."""
-    it = machine(Setup(start=(point,)))
+    it = machine(EvseSetup(start=(point,)))
     it.run(f"bay {CHARGE} end-for-reset B obey reset")
     assert [(kind, why) for kind, why, _ in told(it.run("reset-done"))] == [(STARTED, trigger)]
 
@@ -205,7 +205,7 @@ def test_a_register_that_is_found_to_stand_still_when_its_meter_has_failed_alrea
     assert it.state.transaction is not None
     last, on_failure = len(it.events), it.meter.on_failure
     assert on_failure is not None
-    it.meter.standing = True
+    it.meter.register_stuck = True
     for _ in range(2):  # the meter is read again and again
         on_failure(True)
     assert told(it.events[last:]) == [(ENDED, TriggerReason.ABNORMAL_CONDITION, CONNECTED)]

@@ -6,17 +6,17 @@ import itertools
 from dataclasses import replace
 from typing import Final
 
-from tests.exploration.machine import STEPS, Setup
+from tests.exploration.machine import STEPS, EvseSetup
 
 _START: Final = ("ParkingBayOccupancy", "EVConnected", "Authorized", "DataSigned", "PowerPathClosed", "EnergyTransfer")
 _STOP: Final = ("ParkingBayOccupancy", "EVConnected", "Authorized", "PowerPathClosed", "EnergyTransfer", None)
 
 PAIRS: Final = tuple(
-    Setup(start=(start,), stop=(stop,) if stop is not None else (), signs=start == "DataSigned")
+    EvseSetup(start=(start,), stop=(stop,) if stop is not None else (), signs=start == "DataSigned")
     for start, stop in itertools.product(_START, _STOP)
 )
 """every start point with every stop point, and with none"""
-USUAL: Final = Setup()
+USUAL: Final = EvseSetup()
 SETTINGS: Final = (
     USUAL,
     replace(USUAL, attached_cable=True),
@@ -67,7 +67,7 @@ COMMON: Final = tuple(
 """fewer of them, for every test run"""
 
 
-def with_events(setup: Setup, events: str) -> tuple[Setup, tuple[str, ...]]:
+def with_events(setup: EvseSetup, events: str) -> tuple[EvseSetup, tuple[str, ...]]:
     """A charge together with some of `EVENTS`: the settings and the steps."""
     setup = replace(setup, switches_phases="phases" in events)
     return setup, tuple(dict.fromkeys((*CHARGING, *EVENTS[events])))

@@ -20,8 +20,8 @@ MAINS = Phases(230.0, 230.0, 230.0)
 IDLE = replace(FULL, power_w=0.0, currents_a=Phases(0.0, 0.0, 0.0))
 
 
-class Shown:
-    """A meter that shows what it is given, on a clock of its own."""
+class ShownMeter:
+    """A meter that returns the readings it is given, with a clock of its own."""
 
     def __init__(self) -> None:
         self.at_s = 0.0
@@ -52,17 +52,17 @@ class Shown:
 
 
 async def test_a_register_that_stands_still_while_a_current_flows_is_refused_after_200_wh() -> None:
-    meter = Shown()
+    meter = ShownMeter()
     seconds = await meter.believed_for(FULL, 600)
     assert 200.0 < seconds * 22_080.0 / 3600.0 < 215.0  # the last second of it is refused
     with pytest.raises(RefusedReadingError, match=r"stands still at 5000 Wh, although 2\d\d Wh have flowed") as refused:
         await meter.plausible.read()
-    assert refused.value.standing
+    assert refused.value.register_stuck
     assert not refused.value.transient
 
 
 async def test_it_stays_refused_without_current_until_it_moves() -> None:
-    meter = Shown()
+    meter = ShownMeter()
     await meter.believed_for(FULL, 600)
     assert await meter.believed_for(IDLE, 86_400, every_s=600) == 600
     moved = replace(IDLE, energy_import_wh=5_200.0)
@@ -72,10 +72,10 @@ async def test_it_stays_refused_without_current_until_it_moves() -> None:
 
 async def test_a_register_that_catches_up_with_what_has_flowed_is_believed() -> None:
     """A gateway repeated an old one: that is no jump of another meter; more than has flowed is one."""
-    meter = Shown()
+    meter = ShownMeter()
     await meter.believed_for(FULL, 34)
     assert await meter.believed_for(replace(IDLE, energy_import_wh=5_200.0), 5) == 5
-    meter = Shown()
+    meter = ShownMeter()
     await meter.believed_for(FULL, 34)
     meter.reading, meter.at_s = replace(IDLE, energy_import_wh=5_500.0), meter.at_s + 1.0
     with pytest.raises(RefusedReadingError, match="jumped"):
@@ -83,7 +83,7 @@ async def test_a_register_that_catches_up_with_what_has_flowed_is_believed() -> 
 
 
 async def test_an_exchanged_meter_begins_anew() -> None:
-    meter = Shown()
+    meter = ShownMeter()
     await meter.believed_for(FULL, 600)
     meter.plausible.accept_exchange()
     assert await meter.believed_for(IDLE, 600) == 600
@@ -102,7 +102,7 @@ async def test_an_exchanged_meter_begins_anew() -> None:
     ],
 )
 async def test_whatever_else_the_meter_shows_the_energy_is_bounded(shown: dict[str, object]) -> None:
-    assert 30 < await Shown().believed_for(replace(FULL, **shown), 600) < 40
+    assert 30 < await ShownMeter().believed_for(replace(FULL, **shown), 600) < 40
 
 
 @given(
@@ -125,7 +125,7 @@ async def test_a_register_of_any_resolution_is_believed_at_any_current(
     shows_power: bool,
     offset_wh: float,
 ) -> None:
-    meter = Shown()
+    meter = ShownMeter()
     power_w = current_a * phases * voltage_v * power_factor
     currents = Phases(current_a, *((current_a, current_a) if phases == 3 else (None, None)))
     for number in range(300):
@@ -137,7 +137,7 @@ async def test_a_register_of_any_resolution_is_believed_at_any_current(
 
 async def test_reactive_current_of_a_vehicle_that_hardly_charges_is_no_energy() -> None:
     """3 A on each phase with 220 W, and a register that counts in steps of 100 Wh."""
-    meter = Shown()
+    meter = ShownMeter()
     little = replace(FULL, power_w=220.0, currents_a=Phases(3.0, 3.0, 3.0))
     assert await meter.believed_for(little, 1_630) == 1_630
     asleep = replace(FULL, energy_import_wh=5_100.0, power_w=4.0, currents_a=Phases(0.9, 0.9, 0.9))
@@ -150,7 +150,7 @@ async def test_reactive_current_of_a_vehicle_at_rest_is_no_energy_for_days(curre
     """Filters of chargers draw it on all phases while the contactor is closed."""
     at_rest = replace(IDLE, power_w=power_w, currents_a=Phases(current_a, current_a, current_a), voltages_v=MAINS)
     days = 200.0 / power_w / 24.0 / 2.0 if power_w else 30.0  # by then a register in steps of 100 Wh has moved
-    assert await Shown().believed_for(at_rest, days * 86_400, every_s=10) >= days * 86_400
+    assert await ShownMeter().believed_for(at_rest, days * 86_400, every_s=10) >= days * 86_400
 
 
 @pytest.mark.parametrize(
@@ -165,13 +165,13 @@ async def test_reactive_current_of_a_vehicle_at_rest_is_no_energy_for_days(curre
 )
 async def test_a_small_current_counts_where_no_power_can_be_believed(shown: dict[str, object]) -> None:
     small = replace(IDLE, power_w=0.0, currents_a=Phases(2.9, 2.9, 2.9), voltages_v=MAINS)
-    assert await Shown().believed_for(replace(small, **shown), 86_400, every_s=10) < 600
+    assert await ShownMeter().believed_for(replace(small, **shown), 86_400, every_s=10) < 600
 
 
 async def test_a_register_that_stood_still_before_a_power_cut_is_not_believed_after_it_until_it_moves() -> None:
-    meter = Shown()
+    meter = ShownMeter()
     await meter.believed_for(FULL, 600)
-    next_life = Shown()
+    next_life = ShownMeter()
     next_life.plausible.trust(None, motion=meter.plausible.motion)
     assert await next_life.believed_for(IDLE, 60) == 1
     moved = replace(IDLE, energy_import_wh=5_200.0)
@@ -181,7 +181,7 @@ async def test_a_register_that_stood_still_before_a_power_cut_is_not_believed_af
 
 async def test_a_silence_is_no_energy() -> None:
     """Through it the contactor opens, and the first reading after it shows no current."""
-    meter = Shown()
+    meter = ShownMeter()
     assert await meter.believed_for(FULL, 20) == 20
     meter.silent = True
     with pytest.raises(MeterError):
@@ -191,4 +191,4 @@ async def test_a_silence_is_no_energy() -> None:
 
 
 async def test_a_meter_that_shows_neither_current_nor_power_is_not_judged() -> None:
-    assert await Shown().believed_for(Reading(START, 5_000.0), 86_400, every_s=60) == 86_400
+    assert await ShownMeter().believed_for(Reading(START, 5_000.0), 86_400, every_s=60) == 86_400

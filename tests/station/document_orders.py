@@ -1,4 +1,4 @@
-"""Orders for documents that misbehave, and one that tells what the process knows that draws it."""
+"""Document orders that fail, take too much memory or time, and one whose document describes its process."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from metering.frozen import frozen
 
 
 @frozen
-class Failing:
-    """Fails, with what nobody may read in a log."""
+class FailingOrder:
+    """An order that fails with an error whose message must not be logged."""
 
     secret: str
 
     def draw(self) -> bytes:
-        """Fail."""
+        """Raise the error."""
         raise ValueError(self.secret)
 
 
 @frozen
-class Hungry:
-    """Wants more memory than there is on a small board."""
+class OversizedOrder:
+    """An order that takes more memory than its process may have."""
 
     def draw(self) -> bytes:
-        """Take it."""
+        """Allocate 1 GiB."""
         return bytes(2**30)
 
 
 @frozen
-class Endless:
-    """Is never finished."""
+class EndlessOrder:
+    """An order that is never finished."""
 
     folder: Path
-    """gets a folder named by the process id; files may not be written"""
+    """where the process creates a folder named by its id, as it may not write files"""
 
     def draw(self) -> bytes:
         """Wait for ever."""
@@ -47,11 +47,11 @@ class Endless:
 
 
 @frozen
-class Curious:
-    """Tells what its process knows."""
+class ProcessReportOrder:
+    """An order whose document lists the arguments, environment and limits of its process."""
 
     def draw(self) -> bytes:
-        """As JSON."""
+        """Return the list as JSON."""
         sys.stdout.write("something that a library says")
         limits = {
             name: resource.getrlimit(getattr(resource, name))[0]

@@ -22,7 +22,7 @@ from station.documents.process import DocumentError, draw
 from station.local_time import zone
 from station.settings import Settings
 from tests import fakes
-from tests.station.document_orders import Curious, Endless, Failing, Hungry
+from tests.station.document_orders import EndlessOrder, FailingOrder, OversizedOrder, ProcessReportOrder
 from tests.station.documents_data import transaction
 from tests.station.test_documents import text
 from tests.walks.station_process import until
@@ -74,14 +74,14 @@ async def test_no_secret_goes_through_arguments_or_environment(monkeypatch: pyte
     monkeypatch.setenv("NOTIFY_SOCKET", "/run/notify")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "station.py").write_text("raise SystemExit(9)")
-    told: dict[str, Any] = json.loads(await draw(Curious()))
+    told: dict[str, Any] = json.loads(await draw(ProcessReportOrder()))
     assert told["arguments"][1:] == ["-P", "-m", "station.documents", ""]
     assert not [name for name in told["environment"] if name.startswith("BORNE_") or name == "NOTIFY_SOCKET"]
     assert str(tmp_path) not in told["path"]
 
 
 async def test_it_is_bounded_and_what_a_library_prints_is_no_part_of_the_document() -> None:
-    told: dict[str, Any] = json.loads(await draw(Curious()))
+    told: dict[str, Any] = json.loads(await draw(ProcessReportOrder()))
     assert told["limits"] == {"RLIMIT_AS": 2**29, "RLIMIT_CPU": 60, "RLIMIT_CORE": 0, "RLIMIT_FSIZE": 0}
 
 
@@ -89,14 +89,14 @@ async def test_a_failure_is_an_error_and_the_log_says_where_but_nothing_of_the_o
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with pytest.raises(DocumentError, match="its process ended with 1"):
-        await draw(Failing("04A3B2C1D5E680"))
+        await draw(FailingOrder("04A3B2C1D5E680"))
     assert "ValueError at document_orders.py:" in caplog.text
     assert "04A3B2C1D5E680" not in caplog.text
 
 
 async def test_one_that_takes_too_much_memory_ends_without_harm(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(DocumentError, match="its process ended with 1"):
-        await draw(Hungry())
+        await draw(OversizedOrder())
     assert "MemoryError at" in caplog.text
 
 
@@ -109,7 +109,7 @@ async def test_one_that_is_never_finished_is_killed_in_time(monkeypatch: pytest.
     monkeypatch.setattr(process, "_WITHIN_S", 0.0)
     before = set(_children())
     with pytest.raises(DocumentError, match="it is not finished after 0 s"):
-        await draw(Endless(tmp_path))
+        await draw(EndlessOrder(tmp_path))
     assert set(_children()) <= before
 
 
@@ -123,7 +123,7 @@ def folders(place: Path) -> list[int]:
 
 
 async def test_whoever_is_cancelled_leaves_no_process_behind(tmp_path: Path) -> None:
-    drawing = asyncio.create_task(draw(Endless(tmp_path)))
+    drawing = asyncio.create_task(draw(EndlessOrder(tmp_path)))
     await until(lambda: folders(tmp_path), within_s=60)
     (pid,) = folders(tmp_path)
     assert runs(pid)
@@ -137,4 +137,4 @@ async def test_whoever_is_cancelled_leaves_no_process_behind(tmp_path: Path) -> 
 async def test_a_process_that_cannot_be_started_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(DocumentError, match="its process cannot be started: No such file"):
-        await draw(Curious())
+        await draw(ProcessReportOrder())

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from station.configuration.station_tables import LogConfig
-from station.logs.setup import FRAMES, setup, shorten, use_zone
+from station.logs.setup import FRAMES, set_time_zone, setup, shorten
 from tests.descriptors import no_free_descriptor
 
 ROOT = Path(__file__).parents[2]
@@ -261,7 +261,7 @@ def test_lines_for_people_have_the_time_of_the_station_and_its_offset(stream: io
     written: list[str] = []
     for moment in ("2026-10-25T00:30Z", "2026-10-25T01:30Z"):
         for zone in ("Europe/Paris", "UTC"):
-            use_zone(ZoneInfo(zone))
+            set_time_zone(ZoneInfo(zone))
             record = logging.makeLogRecord({"msg": "m", "created": datetime.fromisoformat(moment).timestamp()})
             written.append(logging.getLogger().handlers[0].format(record).partition(" Level")[0])
     assert written == [
@@ -273,6 +273,6 @@ def test_lines_for_people_have_the_time_of_the_station_and_its_offset(stream: io
 
 
 def test_json_lines_stay_in_utc_whatever_the_time_zone_is(stream: io.StringIO) -> None:
-    setup(LogConfig(), stream, here=ZoneInfo("Asia/Tokyo"))
+    setup(LogConfig(), stream, time_zone=ZoneInfo("Asia/Tokyo"))
     logging.getLogger("a").warning("b")
     assert re.fullmatch(UTC_MS % "T", str(json_line(stream)["time"]))

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from station.access.accounts import Role
-from station.web.api.problem import Problem
+from station.web.api.problem import ErrorResponse
 from station.web.application import build
 from tests.patience import PATIENCE_S
 from tests.walk import CARD, walking
@@ -129,15 +129,15 @@ async def test_errors_have_the_form_that_the_openapi_document_describes(tmp_path
         for status, (method, path, headers, body) in asked.items():
             answer = await api.client.request(method, path, headers=headers, content=body)
             assert answer.status_code == status, answer.text
-            Problem.model_validate_json(answer.content)
+            ErrorResponse.model_validate_json(answer.content)
         for path, status in (("/api/nowhere", 404), ("/nowhere", 404)):
             answer = await api.client.get(path)
             assert answer.status_code == status
-            Problem.model_validate_json(answer.content)
+            ErrorResponse.model_validate_json(answer.content)
         await walk.application.lose_power()
         answer = await api.client.get("/api/variables", headers=away)
         assert answer.status_code == 503
-        assert Problem.model_validate_json(answer.content).starting
+        assert ErrorResponse.model_validate_json(answer.content).starting
         await walk.application.restore_power()
 
 

@@ -87,9 +87,9 @@ class Peer:
         return json.loads(self.heard["evse/1/reason"])
 
     def limit_a(self, setter: str) -> float | None:
-        """The limit that holds, amperes; None where none does."""
-        told = json.loads(self.heard[f"limit/{setter}"])
-        return told["current_a"] if told is not None else None
+        """The limit that a setter has published, in amperes; None as long as there is none."""
+        limit: dict[str, Any] | None = json.loads(self.heard[f"limit/{setter}"])
+        return limit["current_a"] if limit is not None else None
 
 
 async def until(walk: Walk, what: Callable[[], object]) -> None:

@@ -75,7 +75,7 @@ async def test_what_is_wrong_is_said_in_a_sentence(tmp_path: Path) -> None:
         assert await refusal(walk, "faults") == "the station refuses: code: is missing"
         with pytest.raises(RefusedError, match=r"^the station takes only GET(, HEAD)? at /api/status$"):
             await sim(walk, "status", method="DELETE")
-        assert (await refusal(walk, "grid", "{")).startswith("what is to be sent is not JSON: ")
+        assert (await refusal(walk, "grid", "{")).startswith("the body is not JSON: ")
         assert (await refusal(walk, "évses/é b")).startswith("the station has no /api/sim/")
     assert re.fullmatch(r"no station answers at http://127\.0\.0\.1:\d+: Connection refused", await _unanswered())
     with pytest.raises(RefusedError, match="--api: must be an address"):

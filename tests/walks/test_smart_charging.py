@@ -231,6 +231,17 @@ async def test_many_profiles_are_reported_in_parts(tmp_path: Path) -> None:
         assert sorted(told) == sorted((1 + number % 2, number + 1) for number in range(12))
 
 
+async def reported_after_power_cut(walk: Walk, wire: dict[str, Any]) -> object:
+    """Install a profile and cut the power; returns the profiles that the station then reports."""
+    assert (await install(walk, wire))["status"] == "Accepted"
+    await walk.application.lose_power()
+    await walk.application.restore_power()
+    await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2 and walk.stack.link.online)
+    await walk.csms.call("GetChargingProfiles", {"requestId": 6, "chargingProfile": {}})
+    await walk.until(lambda: walk.csms.sent("ReportChargingProfiles"))
+    return walk.csms.sent("ReportChargingProfiles")[0]["chargingProfile"]
+
+
 async def test_a_profile_is_reported_with_what_its_sender_has_added_for_itself(tmp_path: Path) -> None:
     """TC_P_04_CS, K09.FR.01: customData of the profile, its schedule and its periods, over a power cut too."""
     async with walking(tmp_path) as walk:
@@ -239,13 +250,7 @@ async def test_a_profile_is_reported_with_what_its_sender_has_added_for_itself(t
         (schedule,) = wire["chargingSchedule"]
         schedule["customData"] = {"vendorId": "org.example", "of": "the schedule"}
         schedule["chargingSchedulePeriod"][0]["customData"] = {"vendorId": "org.example", "of": "the period"}
-        assert (await install(walk, wire))["status"] == "Accepted"
-        await walk.application.lose_power()
-        await walk.application.restore_power()
-        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2 and walk.stack.link.online)
-        await walk.csms.call("GetChargingProfiles", {"requestId": 6, "chargingProfile": {}})
-        await walk.until(lambda: walk.csms.sent("ReportChargingProfiles"))
-        assert walk.csms.sent("ReportChargingProfiles")[0]["chargingProfile"] == [wire]
+        assert await reported_after_power_cut(walk, wire) == [wire]
 
 
 async def test_a_profile_is_reported_with_its_sales_tariff(tmp_path: Path) -> None:
@@ -267,13 +272,7 @@ async def test_a_profile_is_reported_with_its_sales_tariff(tmp_path: Path) -> No
                 },
             ],
         }
-        assert (await install(walk, wire))["status"] == "Accepted"
-        await walk.application.lose_power()
-        await walk.application.restore_power()
-        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2 and walk.stack.link.online)
-        await walk.csms.call("GetChargingProfiles", {"requestId": 6, "chargingProfile": {}})
-        await walk.until(lambda: walk.csms.sent("ReportChargingProfiles"))
-        assert walk.csms.sent("ReportChargingProfiles")[0]["chargingProfile"] == [wire]
+        assert await reported_after_power_cut(walk, wire) == [wire]
 
 
 async def test_a_report_of_profiles_goes_on_after_a_part_that_is_refused(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ class NewToken(Command):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.-]{0,39}$")]
     role: RoleWord = "driver"
     days: Annotated[int, Field(ge=1, le=LONGEST_ACCESS.days)] = 365
-    """fewer when a token asks that expires sooner"""
+    """fewer if an access token that expires sooner makes this request"""
 
 
 def account_routes(api: FastAPI, living: Living) -> None:

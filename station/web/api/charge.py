@@ -64,7 +64,7 @@ async def _charge(life: Life, evse: Evse) -> Json:
 
 
 def _awaits_vehicle(life: Life, evse: Evse) -> Json | None:
-    """How long an authorization still waits for a vehicle; None: it waits for none."""
+    """How long an authorization still waits for a vehicle; None if it does not wait."""
     if evse.state.authorization is None or ev_connected(evse.state):
         return None
     deadline_s = connection_deadline_s(evse.state, evse.connection_timeout_s)

@@ -42,12 +42,12 @@ def document_routes(api: FastAPI, living: Living, host: Host) -> None:
     one_at_a_time = asyncio.Lock()  # each costs a processor, and the memory of a process, for a while
 
     async def drawn(order: DocumentOrder, name: str, request: Request) -> Response:
-        async def next_one() -> bytes:
+        async def draw_in_turn() -> bytes:
             async with one_at_a_time:
                 return await draw(order)
 
         try:
-            document = await _while_wanted(next_one(), request)
+            document = await _until_disconnected(draw_in_turn(), request)
         except DocumentError as error:
             raise HTTPException(503, f"the document was not made: {error}") from error
         return Response(document, media_type="application/pdf", headers=attachment(name))
@@ -90,17 +90,17 @@ def document_routes(api: FastAPI, living: Living, host: Host) -> None:
         return Response(text, media_type=table.MEDIA_TYPE, headers=attachment(f"charges-{month}.csv"))
 
 
-async def _while_wanted(work: Coroutine[None, None, bytes], request: Request) -> bytes:
-    """What comes of the work, which is cancelled when whoever asked hangs up.
+async def _until_disconnected(work: Coroutine[None, None, bytes], request: Request) -> bytes:
+    """Run `work` and return its result; cancels it if the client disconnects.
 
     Raises:
-        HTTPException: they did; nobody gets this answer.
+        HTTPException: the client has disconnected, and will not receive this response.
     """
-    working, waiting = asyncio.create_task(work), asyncio.create_task(_hang_up(request))
+    working, waiting = asyncio.create_task(work), asyncio.create_task(_disconnection(request))
     try:
         await asyncio.wait((working, waiting), return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            raise HTTPException(503, "nobody waits for the document any more")
+            raise HTTPException(503, "the client has disconnected")
         return working.result()
     finally:
         working.cancel()
@@ -108,8 +108,8 @@ async def _while_wanted(work: Coroutine[None, None, bytes], request: Request) ->
         await asyncio.wait((working, waiting))
 
 
-async def _hang_up(request: Request) -> None:
-    """Wait until whoever asked has gone."""
+async def _disconnection(request: Request) -> None:
+    """Wait until the client disconnects."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 

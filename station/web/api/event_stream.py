@@ -32,21 +32,21 @@ _SIGN_OF_LIFE_S: Final = 15.0
 
 
 class _ListenerPlaces:
-    """Counts who listens to the events."""
+    """Counts the listeners of /api/events, and those of them who are not signed in."""
 
     def __init__(self) -> None:
         self._listeners = self._strangers = 0
         self._strangers_from: Counter[str] = Counter()
 
     def take(self, visitor: Visitor) -> str | None:
-        """Take a place, or say why there is none."""
+        """Take a place; returns the reason if none is free, else None."""
         if (refusal := self._full(visitor)) is not None:
             return refusal
         self._count(visitor, 1)
         return None
 
     def release(self, visitor: Visitor) -> None:
-        """Give a place back."""
+        """Return a place."""
         self._count(visitor, -1)
 
     def _full(self, visitor: Visitor) -> str | None:
@@ -100,7 +100,7 @@ def event_routes(api: FastAPI, host: Host) -> None:
 
 
 async def _events(visitor: Visitor, host: Host) -> AsyncGenerator[str]:
-    """What happens, as text of an event stream, until the visitor may not listen any more."""
+    """Yield happenings as server-sent events until the visitor may not listen any more."""
     with host.feed.listening(lambda kind: may_see(visitor.role, kind)) as queue:
         yield ": listening\n\n"
         while True:

@@ -43,6 +43,6 @@ def grid_order_routes(api: FastAPI, living: Living) -> None:
 
     @api.get("/api/grid-orders.csv")
     async def grid_orders_as_table() -> Response:
-        """Moments in UTC: the hashes of the record are made of their text."""
+        """The record as CSV, with times in UTC: the hashes of the record are computed from their text."""
         headers = {"Content-Disposition": 'attachment; filename="grid-orders.csv"'}
         return Response(as_csv(orders().record.entries), media_type="text/csv; charset=utf-8", headers=headers)

@@ -19,7 +19,7 @@ from station.web.host import Host
 
 
 class Limiting(Command):
-    """A limit for all EVSEs together; it ends by itself, or lasts until it is ended."""
+    """A limit for all EVSEs together, for a time or until it is ended."""
 
     current_a: Annotated[float, Field(strict=True, ge=0, le=1000)] | None = None
     """amperes per phase"""
@@ -27,7 +27,7 @@ class Limiting(Command):
     """watts over all phases"""
     for_s: Annotated[float, Field(strict=True, gt=0, le=LONGEST_S)] = USUAL_S
     lasting: Annotated[bool, Field(strict=True)] = False
-    """it holds until it is ended, in place of `for_s`"""
+    """whether the limit holds until it is ended; excludes `for_s`"""
     by: Annotated[str, AfterValidator(readable)] | None = None
 
 
@@ -42,7 +42,7 @@ class TariffPlan(Command):
 
 
 def _price_signals(load: LoadManagement) -> Json:
-    """Per mode whether it can wait for better prices, and why not; where it cannot, vehicles charge at once."""
+    """By tariff mode: whether it can wait for cheap hours, and the reason. If it cannot, vehicles charge at once."""
     tariff = load.tariff
     if tariff is None:
         return {}

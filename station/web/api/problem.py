@@ -1,4 +1,4 @@
-"""The one form in which the local API reports an error, and the OpenAPI description of it."""
+"""The body of every error response of the local API, and its OpenAPI description."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     from station.web.api.status import Json
 
+_SCHEMA: Final = "Problem"
+"""the name of `ErrorResponse` in the OpenAPI document"""
+
 
 class InvalidField(BaseModel):
-    """Where a request is wrong, and why; never what was sent: that may be a password."""
+    """An invalid field of a request and what is wrong with it; never its value, which may be a password."""
 
     type: str
     loc: list[str | int]
@@ -19,10 +22,10 @@ class InvalidField(BaseModel):
     msg: str
 
 
-class Problem(BaseModel):
-    """Why a request is refused."""
+class ErrorResponse(BaseModel):
+    """The reason why a request is refused."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", title=_SCHEMA)
 
     detail: str | list[InvalidField]
     """a sentence for people; with status 422 it may be a list of the fields that are wrong"""
@@ -35,31 +38,31 @@ class Problem(BaseModel):
 ERRORS: Final = {
     401: "Nobody is signed in, or the access token is not valid.",
     403: "The role of the user does not suffice, or a foreign page sent the request.",
-    404: "There is no such thing.",
-    409: "The present state of the station does not allow it.",
+    404: "It does not exist.",
+    409: "The present state of the station does not allow the request.",
     413: "The body is too large.",
-    422: "The request is not understood: `detail` names the fields.",
-    503: "The station starts, its storage fails, or too many ask at once: ask again.",
+    422: "The request is invalid: `detail` names the fields.",
+    503: "The station is starting, its storage fails, or there are too many requests: try again.",
 }
 """the status codes that any route may answer with, besides its own"""
 _GENERATED: Final = ("HTTPValidationError", "ValidationError")
-"""FastAPI's own description of 422, which `Problem` replaces"""
+"""FastAPI's own description of 422, which `ErrorResponse` replaces"""
 
 
 def describe_errors(document: Json) -> None:
-    """Add `Problem` and the status codes that it comes with to every operation of an OpenAPI document.
+    """Add `ErrorResponse` and its status codes to every operation of an OpenAPI document.
 
-    Here and not by the argument `responses` of FastAPI: that would build a validator for each route and status.
+    The argument `responses` of FastAPI would build a validator for each route and status code.
     """
     reference = "#/components/schemas/{model}"
-    problem = Problem.model_json_schema(ref_template=reference)
+    schema = ErrorResponse.model_json_schema(ref_template=reference)
     components = cast("dict[str, Json]", document.setdefault("components", {}))
     schemas = components.setdefault("schemas", {})
     for name in _GENERATED:
         schemas.pop(name, None)
-    schemas |= cast("Json", problem.pop("$defs"))
-    schemas["Problem"] = problem
-    content = {"application/json": {"schema": {"$ref": reference.format(model="Problem")}}}
+    schemas |= cast("Json", schema.pop("$defs"))
+    schemas[_SCHEMA] = schema
+    content = {"application/json": {"schema": {"$ref": reference.format(model=_SCHEMA)}}}
     for operations in cast("dict[str, dict[str, dict[str, Json]]]", document["paths"]).values():
         for operation in operations.values():
             for status, description in ERRORS.items():

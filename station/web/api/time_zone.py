@@ -1,4 +1,4 @@
-"""The station's time zone through the local API: which one is set, and another one from now on."""
+"""Read and set the time zone of the station through the local API."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def time_zone_routes(api: FastAPI, living: Living, host: Host) -> None:
 
     @api.get("/api/time-zone")
     async def time_zone() -> Json:
-        """Empty: none is set; then local time has the offset that the CSMS has set, or is UTC."""
+        """The time zone. If it is empty, none is set: local time has the offset that the CSMS has set, or is UTC."""
         life = living.life
         now = local_time(life.clock.now(), life.station.settings)
         return {
@@ -42,5 +42,5 @@ def time_zone_routes(api: FastAPI, living: Living, host: Host) -> None:
     async def change(body: NewTimeZone, wait: Wait = None) -> Json:
         life = living.life
         await life.station.settings.change(Settings.time_zone, body.time_zone)
-        life.load.poke()  # a departure is another moment now
+        life.load.poke()  # the departure time is now another moment
         return await accepted(host, wait)

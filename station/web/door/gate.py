@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from station.web.host import Host
 
 _LARGEST_VISITOR_BODY: Final = 8 * 1024
-"""of somebody who is not signed in: a password or a code; larger bodies of many visitors would fill the memory"""
+"""bytes of a body from a visitor who is not signed in, such as a password: many larger ones would fill the memory"""
 _MEASURES_ITSELF: Final = ("PUT", "/api/firmware/image")
 """takes a large body piece by piece, and knows how large it may be"""
 ASK_AGAIN_S: Final = 2
@@ -63,13 +63,13 @@ class Gate:
         life = self._host.life
         access = life.access if life is not None and await _is_ready(life.access) else None
         visitor = admit(request, access, trusts_loopback=self._trusts_loopback)
-        path = routed_path(request)  # now: a mounted application changes the scope
+        path = routed_path(request)  # read now: a mounted application changes the scope
         rule = rule_for(request.method, path)
         refusal = self._stranger(request, path, visitor) or _unasked(request, visitor)
         if refusal is None and visitor.role < rule.least:
             if access is None:
                 refusal = _unknown(request)
-            elif rule is OTHERS and is_person(request):  # a route has a row: nobody is asked to sign in for nothing
+            elif rule is OTHERS and is_person(request):  # no route: no sign-in for a missing page
                 refusal = self._not_found(request)
             else:
                 refusal = _refusal(request, visitor, rule, access)

@@ -23,7 +23,7 @@ _KEY = "borne.visitor"
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 _LOOPBACK_NAMES = frozenset({"127.0.0.1", "::1", "localhost"})
 _HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
-"""a name as a Host header may have one (RFC 9110 7.2); whatever else stands there means no station"""
+"""a host name in a Host header (RFC 9110 7.2); anything else but an IP address is refused"""
 _PRIVATE_ENDINGS = (".local", ".localhost", ".internal", ".home.arpa", ".lan")
 """names that nobody can have in the public DNS, so that no foreign page can have one"""
 
@@ -61,10 +61,10 @@ def admit(request: HTTPConnection, access: Access | None, *, trusts_loopback: bo
 
 
 def routed_path(request: HTTPConnection) -> str:
-    """The path that Starlette routes by: `scope["path"]`, below the place where this application is mounted.
+    """The path by which Starlette routes: `scope["path"]`, relative to where this application is mounted.
 
-    Never `request.url.path`: Starlette parses that from a URL which it builds with the Host header, so the sender of
-    the header could choose where the path begins.
+    Never `request.url.path`: Starlette parses that from a URL that contains the Host header, so the client could
+    choose where the path begins.
     """
     path: str = request.scope["path"]
     mounted_at: str = request.scope.get("root_path", "")

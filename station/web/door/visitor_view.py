@@ -43,7 +43,7 @@ def _public(shown: Json) -> Json:
 
 
 def may_see(role: Role, kind: str) -> bool:
-    """Whether happenings of this kind are for this role at all."""
+    """Whether a role may see happenings of this kind."""
     return role >= _LEAST_FOR.get(kind, Role.VISITOR)
 
 

@@ -218,7 +218,7 @@ async def test_a_relative_limit_of_the_station_holds_also_if_the_clock_is_set_ba
         profiles = Profiles(
             ProfileStore({1: 3}), database, Settings(), fakes.clock(), accepts_relative_station_limits=True
         )
-        await profiles.install(profiles.tolerated(sent))
+        await profiles.install(profiles.apply_tolerances(sent))
     (restored,) = await after_restart(tmp_path)
     for now in (fakes.NOON, fakes.NOON - timedelta(hours=1)):
         assert station_limit_a([restored], now) == 6.0

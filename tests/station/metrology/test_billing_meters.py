@@ -61,7 +61,7 @@ async def test_a_register_that_does_not_count_is_remembered_until_it_moves(
         for _ in range(60):
             await it.evse.meter.fresh()
             await it.clock.advance(1)
-        assert it.evse.meter.standing
+        assert it.evse.meter.register_stuck
         await meters.look(it.evse)
         it.meter.shows = fakes.reading(1_000.0)
         with pytest.raises(MeterError, match="stands still at 1000 Wh"):

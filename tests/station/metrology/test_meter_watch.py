@@ -12,7 +12,7 @@ from station.metrology.meter_watch import MeterWatch
 from tests import fakes
 
 
-class Failing:
+class FailingMeter:
     """A meter that fails until it is mended."""
 
     broken = True
@@ -31,7 +31,7 @@ async def test_a_meter_that_fails_at_each_reading_is_one_line_of_the_log_and_the
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG, "station.metrology.meter_watch")
-    meter = Failing()
+    meter = FailingMeter()
     watch = MeterWatch("meter of EVSE 1", meter, fakes.clock())
     for _ in range(3):
         assert await watch.fresh() is None

@@ -217,6 +217,6 @@ def test_that_the_time_of_the_csms_is_not_taken_is_logged_once(caplog: pytest.Lo
     caplog.set_level("INFO")
     it = Kept()
     for _ in range(3):
-        it.keeper.ignore_csms(-MINUTE)
+        it.keeper.note_ignored_csms(-MINUTE)
     (line,) = [record.getMessage() for record in caplog.records]
-    assert line.startswith("the time of the CSMS (-60.0 s) is not taken")
+    assert line.startswith("the time of the CSMS (-60.0 s) is not used")

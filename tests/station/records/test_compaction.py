@@ -153,7 +153,7 @@ async def test_a_disk_without_room_or_a_slow_one_leaves_the_old_database_in_use(
         full.setattr(shutil, "disk_usage", _full)
         async with open_database(path, fakes.clock()) as database:
             assert await kept(database) == 100
-    assert "the disk has no room for a second one" in caplog.text
+    assert "the disk has no room for a second file" in caplog.text
     with monkeypatch.context() as slow:
         slow.setattr(compaction, "_WITHIN_S", -1.0)
         async with open_database(path, fakes.clock()) as database:

@@ -1,4 +1,4 @@
-// The owner takes the station over: from then on it serves those who may charge.
+// Activate the station: from then on it serves everyone who may charge.
 
 import { post } from "./api.js";
 import { toast } from "./dom.js";

@@ -17,7 +17,7 @@ const cards = new Map();
 const MAY_CHARGE = new Set(["Charging", "SuspendedEV", "SuspendedEVSE"]);
 const SOON_MS = 120_000; // what changes all the time is not announced
 const NAMED = new Set(["user", "grid-operator"]); // limits whose setter has a name that people know
-const WAITING = new Set(["available", "charge-rests", "offline", "reserved"]); // reasons of the light while a vehicle is awaited
+const WAITING = new Set(["available", "charge-rests", "offline", "reserved"]); // reasons of the light while the station waits for a vehicle
 let charges = new Map();
 
 watch(async (status) => {
@@ -86,7 +86,7 @@ function update(card, evse, status) {
   actions(card, evse, charge, state, status.stage);
 }
 
-/** The reason of the light says what goes on, but for what only a person at the page needs to know; a fault says more. */
+/** The state of an EVSE: the reason of its light, refined by what only the page shows. */
 function stateOf(evse, charge) {
   const reason = evse.light?.reason ?? evse.connector_status.toLowerCase();
   const awaits = charge?.awaits_vehicle ?? null;
@@ -123,7 +123,7 @@ function ring(card, evse, state, charge) {
   }
 }
 
-/** How long the station waits for a car yet, counted down between two looks at it. */
+/** Show how long the station still waits for a car, counted down between two status updates. */
 function awaitCar(card, state, charge, { clock }) {
   const { left_s: left, timeout_s: of } = state === "plug-in" ? charge.awaits_vehicle : {};
   card.wait = left === undefined ? null : { left, of, rate: clock.rate, since: performance.now() };
@@ -205,7 +205,7 @@ function why(card, evse, status) {
   card.limits.replaceChildren(...tightestFirst.map((one) => limitRow(one, limit, most)));
 }
 
-/** What the house draws besides all cars on its fullest phase, where that is what limits. */
+/** The current of the house without the cars on its most loaded phase, if the grid is the limit; else null. */
 function fullest(grid, limit, evses) {
   if (limit.source !== "grid" || !grid || grid.limit_a === null) return null;
   const cars = (phase) => evses.reduce((sum, { meter }) => sum + (meter?.currents_a[phase] ?? 0), 0);

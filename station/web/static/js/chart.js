@@ -13,14 +13,14 @@ const LEAST_SPAN_S = 15 * 60;
 const rows = [];
 let about = null;
 let phase = null;
-let point = null; // which charging point is drawn, by its place in the rows; null: all of them, and the house
+let point = null; // index of the charging point that is drawn; null: all of them, and the house
 let chart = null;
 
 /** Show the card of the chart and keep it up to date. */
 export async function drawHistory() {
   await fetchRows();
   if (about === null) return;
-  if (!about.has_grid_meter && about.evses.length > 1) point = 0; // together they have no limit of their own
+  if (!about.has_grid_meter && about.evses.length > 1) point = 0; // without a grid meter there is no common limit
   show(find("#chart-card"), true);
   buttons();
   rebuild();

@@ -30,7 +30,7 @@ function wanted() {
   return query;
 }
 
-/** What is asked for of one card: by the label that the owner gave it, else by its number. */
+/** Query parameters for one card: its label if the owner gave it one, else its number. */
 function ofCard(text) {
   const given = text.trim();
   if (given === "") return {};

@@ -7,7 +7,7 @@ import { t } from "./words.js";
 
 // Schedule, limit and service
 
-let signals = {}; // per mode whether the station can wait for better prices, and why not
+let signals = {}; // by tariff mode: whether the station can wait for cheap hours, and why not
 
 function sayPriceSignal() {
   const signal = signals[find("#mode").value];

@@ -1,4 +1,4 @@
-// Where the station stands: departures, months, receipts and this page are in this time zone.
+// The time zone of the station, used for departures, months, receipts and this page.
 
 import { put } from "./api.js";
 import { find, say, show } from "./dom.js";
@@ -20,7 +20,7 @@ form.addEventListener("submit", async (event) => {
   say(problem, "");
   try {
     await put("/api/time-zone", { time_zone: find("#zone").value.trim() });
-    location.reload(); // all that is shown is in another zone now
+    location.reload(); // to show all times in the new zone
   } catch (error) {
     say(problem, error.status === 422 ? t("zone.unknown") : error.message);
   }

@@ -1,10 +1,10 @@
-// Moments as a clock at the station shows them, wherever the browser is.
+// Format moments in local time at the station, wherever the browser is.
 
 const clock = JSON.parse(document.documentElement.dataset.clock);
 const next = clock.next === null ? null : { at: Date.parse(clock.next.at), offset_min: clock.next.offset_min };
 let named = known(clock.zone) ? clock.zone : null;
 
-/** Show moments in another zone from now on: the one that was just set on this page. */
+/** Use another time zone from now on, which was just set on this page. */
 export function useZone(zone) {
   if (known(zone)) named = zone;
 }
@@ -15,7 +15,7 @@ function known(zone) {
     new Intl.DateTimeFormat("en", { timeZone: zone });
     return true;
   } catch {
-    return false; // a zone that is younger than the browser
+    return false; // the browser is older than this zone
   }
 }
 

@@ -1,17 +1,17 @@
-// The time zone of the station as a field: the names that the browser knows, and the browser's own as a suggestion.
+// The field for the time zone of the station: offers the names that the browser knows, and suggests the browser's own.
 
 import { get } from "./api.js";
 import { find, make } from "./dom.js";
 
 const suggested = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
-/** Offer the names, and fill in the zone that is set, else the browser's. Returns what the station tells. */
+/** Offer the names, and fill in the zone that is set, else the browser's. Returns the response of /api/time-zone. */
 export async function fillTimeZone(field) {
   const names = find("#zone-names");
   if (names.children.length === 0) {
     names.append(...(Intl.supportedValuesOf?.("timeZone") ?? []).map((zone) => make("option", { value: zone })));
   }
-  const told = await get("/api/time-zone");
-  if (field.value === "") field.value = told.time_zone || (suggested ?? "");
-  return told;
+  const current = await get("/api/time-zone");
+  if (field.value === "") field.value = current.time_zone || (suggested ?? "");
+  return current;
 }

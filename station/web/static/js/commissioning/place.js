@@ -29,7 +29,7 @@ export function siteStep() {
   });
 }
 
-/** The page came with the zone that was set before; what is saved here counts at once. */
+/** The page was loaded with the former time zone: use the one that is saved here at once. */
 function showTimesInTheZoneThatIsSet() {
   let former = null;
   watchSteps(() => {

@@ -35,7 +35,7 @@ export async function skipStep(name, reason) {
 /** How a step stands, as one word that there is a text for. */
 export function standing(step, { required, stage }) {
   if (step.inapplicable !== null) return "absent";
-  const over = stage === "activated"; // then no step is left to do, and none can be done
+  const over = stage === "activated"; // then no step can be done any more
   if (step.outcome === null) return over ? (required ? "unchecked" : "not-required") : "open";
   if (!step.settled && (step.outcome === "passed" || step.outcome === "skipped")) return over ? "changed" : "stale";
   return step.outcome;
