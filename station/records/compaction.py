@@ -74,7 +74,7 @@ def _rewrite(path: Path, copy: Path, slow: Path) -> None:
             connection.execute("VACUUM INTO ?", (str(copy),))
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
-                slow.write_text(str(pages - free), encoding="ascii")
+                slow.write_text(str(pages - free), encoding="utf-8")
                 raise OSError(f"it takes more than {_WITHIN_S:g} s") from error
             raise
     if path.with_name(f"{path.name}-wal").exists():
@@ -90,7 +90,7 @@ def _rewrite(path: Path, copy: Path, slow: Path) -> None:
 def _pages_that_took_too_long(slow: Path) -> int | None:
     """How many pages were in the database when it could not be rewritten in time; None: it was never tried."""
     with contextlib.suppress(OSError, ValueError):
-        return int(slow.read_text(encoding="ascii"))
+        return int(slow.read_text(encoding="utf-8"))
     return None
 
 

@@ -46,7 +46,7 @@ class StorageLock:
                 raise StorageLockError(f"{folder} is in use by {_holder(pid_file)}") from error
             raise StorageLockError(f"{folder}: cannot be locked: {error.strerror}") from error
         with contextlib.suppress(OSError):  # on a full disk the message names no process
-            pid_file.write_text(f"{os.getpid()}\n", encoding="ascii")
+            pid_file.write_text(f"{os.getpid()}\n", encoding="utf-8")
 
     def release(self) -> None:
         """Let another station use the directory."""
@@ -66,7 +66,7 @@ class StorageLock:
 def _holder(pid_file: Path) -> str:
     """Who holds the lock. A number that a read-only disk has kept from an earlier process is not taken for its name."""
     with contextlib.suppress(OSError, ValueError, OverflowError):
-        pid = int(pid_file.read_text(encoding="ascii"))
+        pid = int(pid_file.read_text(encoding="utf-8"))
         with contextlib.suppress(PermissionError):  # of another user, hence alive
             os.kill(pid, 0)
         return f"process {pid}"

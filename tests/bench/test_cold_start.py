@@ -26,7 +26,7 @@ LATE_OF_OURS = {
     *("station.cli", "station.web.application", "station.web.pages", "station.documents.receipt", "station.demo.run"),
     "ocpp_handlers.messages",
 }
-MOST_MODULES = 610
+MOST_MODULES = 620
 """our own small files count too: one idea more may have a file of its own; a library that creeps in brings dozens"""
 STANDARD_FROZEN = 20
 
