@@ -232,8 +232,8 @@ def _to_json(token: AccessToken) -> str:
 def _from_json(text: str) -> AccessToken:
     """Raises: ValueError, KeyError or TypeError if it is damaged."""
     kept = json.loads(text)
-    parent = kept.get("parent")  # tokens of version 0.1.0 have none
     expires_at = datetime.fromisoformat(str(kept["expires_at"]))
+    parent = kept.get("parent")  # tokens of version 0.1.0 have none
     return AccessToken(
         str(kept["digest"]), Role(int(kept["role"])), expires_at, None if parent is None else str(parent)
     )

@@ -48,6 +48,7 @@ async def bench(request: pytest.FixtureRequest, station_setup: Setup, tmp_path: 
     csms.tls, tls = _tls(pki, station_setup)
     if station_setup.security_profile in (1, 2):
         csms.passwords = {IDENTITY: PASSWORD}
+    csms.accepting = station_setup.accept_at_boot
     process = None if url else StationProcess(tmp_path)
     await csms.start()
     failed_before = request.session.testsfailed

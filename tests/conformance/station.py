@@ -39,7 +39,7 @@ class Setup:
     evse: dict[str, Any] = field(default_factory=dict[str, Any])
     """further keys of each EVSE"""
     accept_at_boot: bool = True
-    """False: the case itself wants to see the first boot; the bench does not wait for it"""
+    """False: the CSMS refuses to connect until the case sets `csms.accepting`, so that it sees the first boot"""
 
 
 class Unsupported(Exception):

@@ -587,6 +587,16 @@ async def ended_by_reset(bench: Bench, *, with_token: bool) -> None:
     assert with_token or "idToken" not in event, event
 
 
+async def vehicle_that_stayed_starts(bench: Bench) -> None:
+    """After the reset of an EVSE a vehicle that stayed counts as one that has just come (E01.FR.01, E01.FR.02)."""
+    if not bench.start_points & {"EVConnected", "ParkingBayOccupancy"} or bench.session().started:
+        return
+    event = await bench.expect_event()
+    assert event["eventType"] == "Started", event
+    assert event["triggerReason"] in {"CablePluggedIn", "EVDetected"}, event
+    assert "idToken" not in event, event
+
+
 @case("Core", "M")
 @setup(evses=2)
 async def test_tc_b_23_cs(bench: Bench) -> None:
@@ -654,6 +664,7 @@ async def test_tc_b_26_cs(bench: Bench, stop_points: str) -> None:
     await states.stop_authorized(bench)
     await states.ev_connected_post_session(bench)
     await bench.advance(5.0)
+    await vehicle_that_stayed_starts(bench)
     until_status(bench, "Occupied")
     await states.ev_disconnected(bench)
     await states.parking_bay_unoccupied(bench)
@@ -680,6 +691,7 @@ async def test_tc_b_27_cs(bench: Bench) -> None:
     await ended_by_reset(bench, with_token=True)
     await bench.silence("BootNotification", for_s=30.0)
     # It alone was reset, and its vehicle is still there; the other one goes on charging.
+    await vehicle_that_stayed_starts(bench)
     await bench.silence("TransactionEvent", for_s=0.0, where=lambda event: event["eventType"] == "Ended")
     statuses = statuses_since(bench, 0)
     assert {told["evseId"] for told in statuses} <= {bench.evse_id}, statuses
