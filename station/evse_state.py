@@ -264,7 +264,7 @@ def wants_energy(state: EvseState) -> bool:
         ev_connected(state)
         and cable_there(state)
         and state.authorization is not None
-        and (cable_held(state) or state.supplying)  # G05.FR.01: no start with a cable that is not locked
+        and (cable_held(state) or goes_on(state))  # G05.FR.01: no start with a cable that is not locked
         and not blocking_faults(state)
         and state.operative
         and not state.halting
@@ -278,7 +278,7 @@ def wants_energy(state: EvseState) -> bool:
             (transaction is None and state.energy_starts_transaction)
             or (
                 transaction is not None
-                and (transaction.recorded or state.supplying)  # EnergyTransfer as start point: it flows already
+                and (transaction.recorded or goes_on(state))  # EnergyTransfer as start point: it flows already
                 and transaction.ending is None
                 and not transaction.energy_refused
             )
@@ -289,7 +289,7 @@ def wants_energy(state: EvseState) -> bool:
 def barred(state: EvseState) -> bool:
     """Whether energy waits for something else than a limit, and for more than a moment: no share is kept for it."""
     refused = state.transaction is not None and state.transaction.energy_refused
-    unlocked = Fault.LOCK in all_faults(state) and not cable_held(state) and not state.supplying
+    unlocked = Fault.LOCK in all_faults(state) and not cable_held(state) and not goes_on(state)
     return bool(blocking_faults(state)) or refused or unlocked
 
 
@@ -344,6 +344,11 @@ def _lock(state: EvseState) -> bool:
 def energy_flows(state: EvseState) -> bool:
     """Whether the power path to a vehicle that takes energy is closed."""
     return state.seen.contactor_closed and state.seen.pilot in _TAKING
+
+
+def goes_on(state: EvseState) -> bool:
+    """Whether a charge that was allowed to begin still flows through a contactor that is seen closed."""
+    return state.supplying and energy_flows(state)
 
 
 def connector_status(state: EvseState, *, reserved: bool = False) -> ConnectorStatus:

@@ -5,6 +5,7 @@ Source: Luxmetering P1 1.1.3 §3.2.5 (DLMS general-glo-ciphering, AES-128-GCM wi
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from metering.frozen import frozen
@@ -17,6 +18,8 @@ _TAG: Final = 12
 _LONGEST: Final = 16_384
 _AUTHENTICATED: Final = 0x30
 _ENCRYPTED_ONLY: Final = 0x20
+_TELEGRAM: Final = re.compile(rb"/.*\n![0-9A-Fa-f]{0,4}\s*", re.DOTALL)
+"""a whole one; if the tag of an authenticated telegram is deciphered as content, noise stands behind it"""
 
 
 @frozen
@@ -51,7 +54,7 @@ def open_envelope(envelope: Envelope, key: bytes, authentication_key: bytes = AU
     if not envelope.tag:  # CTR is GCM without its tag; its counter begins at 2
         counting = Cipher(algorithms.AES(key), modes.CTR(iv + (2).to_bytes(4, "big"))).decryptor()
         plain = counting.update(envelope.content) + counting.finalize()
-        if not plain.startswith(b"/"):
+        if _TELEGRAM.fullmatch(plain) is None:
             raise WrongKeyError("what comes out is no telegram")
         return plain
     decryptor = Cipher(algorithms.AES(key), modes.GCM(iv, envelope.tag, min_tag_length=_TAG)).decryptor()

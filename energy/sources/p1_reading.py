@@ -23,6 +23,8 @@ _NO_LIMIT: Final = 999.0
 """a threshold of so many A, kW or kVA and more means that there is none"""
 _POWERS: Final = ("1.7.0", "2.7.0")
 _REGISTERS: Final = ("1.8.1", "1.8.2", "2.8.1", "2.8.2")
+_MOST_UNCHECKED_W: Final = 60_000.0
+"""3 × 80 A, the largest connection of a household meter: without a checksum more is taken for lost characters"""
 _BELGIAN: Final = "502"
 _EARLIEST, _LATEST = datetime(2000, 2, 1, tzinfo=UTC), datetime(2069, 1, 1, tzinfo=UTC)
 """a clock that was never set says 1 January 2000 or 1970"""
@@ -109,8 +111,8 @@ def believable(telegram: Telegram) -> bool:
     """Whether the values of a telegram may be used.
 
     One without a checksum must tell what is drawn and, where it counts by tariffs, all that belongs to that, powers
-    and registers each with the same number of characters (P1 2.2 and 3.0): what was lost on the way would turn an
-    export into nothing, and kilowatts into ten.
+    and registers each with the same number of characters (P1 2.2 and 3.0), and no power that a household connection
+    cannot carry: what was lost on the way would turn an export into nothing, and kilowatts into ten or a hundred.
     """
     if not telegram.believable or telegram.crc_ok:
         return telegram.believable
@@ -118,8 +120,10 @@ def believable(telegram: Telegram) -> bool:
     if not any(quantity in objects for quantity in _REGISTERS):
         return _scaled(objects, "1.7.0") is not None
     rows = [[_first(objects, quantity) for quantity in row] for row in (_POWERS, _REGISTERS)]
+    powers = [_power(text) for text in rows[0]]
     known = all(_power(text) is not None for row in rows for text in row)
-    return known and all(len({len(text or "") for text in row}) == 1 for row in rows)
+    possible = all(power_w is not None and power_w <= _MOST_UNCHECKED_W for power_w in powers)
+    return known and possible and all(len({len(text or "") for text in row}) == 1 for row in rows)
 
 
 def read(telegram: Telegram) -> P1Reading:

@@ -387,6 +387,13 @@ def test_a_flipped_bit_in_an_envelope_opens_nothing(data: st.DataObject) -> None
     assert Decryptor(KEY).feed(bytes(sealed)) == []
 
 
+def test_an_authenticated_envelope_that_says_it_is_not_opens_nothing() -> None:
+    """One flipped bit would else leave the tag out of account."""
+    sealed = envelope(TELEGRAM)
+    at = sealed.index(b"\x30", 10)
+    assert Decryptor(KEY).feed(sealed[:at] + b"\x20" + sealed[at + 1 :]) == []
+
+
 @reproducible
 @given(cut=st.integers(0, len(envelope(TELEGRAM)) - 1))
 def test_an_envelope_that_is_cut_off_opens_nothing_until_the_rest_comes(cut: int) -> None:
