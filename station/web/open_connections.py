@@ -145,7 +145,7 @@ def normalized(address: str) -> str:
 
 
 def is_loopback(source: str) -> bool:
-    """Whether a normalized address is one by which programs of this machine reach the station."""
+    """Return True for a loopback address, as `normalized` returns it."""
     return source in _LOOPBACK
 
 

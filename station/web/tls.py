@@ -113,9 +113,10 @@ def page_names(host: Host) -> frozenset[str]:
 
 
 def _lasts(address: str) -> bool:
-    """Whether people open the page by an address, and will tomorrow: a certificate that changes has to be trusted anew.
+    """Return True if an address is stable enough to be named in the certificate of the page.
 
-    Privacy addresses change each day (RFC 8981); those of a link come and go with containers, and no URL can name them.
+    Browsers must be told to trust each new certificate. IPv6 privacy addresses change each day (RFC 8981); link-local
+    addresses come and go with containers, and no URL can contain them.
     """
     if ":" not in address:
         return True

@@ -73,7 +73,7 @@ def routed_path(request: HTTPConnection) -> str:
 
 
 def is_https(request: HTTPConnection) -> bool:
-    """Whether the request came over TLS."""
+    """Return True if the request came over TLS."""
     return request.scope["scheme"] == "https"
 
 

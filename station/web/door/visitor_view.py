@@ -43,7 +43,7 @@ def _public(shown: Json) -> Json:
 
 
 def may_see(role: Role, kind: str) -> bool:
-    """Whether a role may see happenings of this kind."""
+    """Return True if a role may receive events of this kind."""
     return role >= _LEAST_FOR.get(kind, Role.VISITOR)
 
 
