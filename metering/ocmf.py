@@ -14,9 +14,10 @@ from decimal import Decimal, InvalidOperation
 from typing import Final, cast
 
 from metering.frozen import frozen
-from metering.ocmf_signature import DEFAULT_ALGORITHM
 
 HEADER: Final = b"OCMF|"
+DEFAULT_ALGORITHM: Final = "ECDSA-secp256r1-SHA256"
+"""algorithm of a signature whose record names none (SA)"""
 ENDS: Final = frozenset("ELRAP")
 """TX of a reading that ends a transaction"""
 _INHERITED: Final = ("TM", "TX", "RV", "RI", "RU", "RT", "CL", "EF", "ST")

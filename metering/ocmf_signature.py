@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import re
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from metering.elliptic import SECP192K1
 from metering.frozen import frozen
@@ -16,7 +16,6 @@ from metering.ocmf_keys import CURVES, Curve, PublicKey
 if TYPE_CHECKING:
     from metering.ocmf import Record
 
-DEFAULT_ALGORITHM: Final = "ECDSA-secp256r1-SHA256"
 _ALGORITHM = re.compile(
     r"ECDSA-(?P<family>secp|brainpoolp?)(?P<rest>[0-9]+[kr]1)-SHA-?(?P<hash>256|384|512)", re.IGNORECASE
 )

@@ -12,8 +12,8 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 from metering import ocmf
+from metering.ocmf import DEFAULT_ALGORITHM
 from metering.ocmf_keys import CURVES, spki
-from metering.ocmf_signature import DEFAULT_ALGORITHM
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
