@@ -12,14 +12,13 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from metering.clock import SystemClock
 from station.security import private_files
 
 if TYPE_CHECKING:
     from metering.clock import Clock
-    from station.records.database import Database
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +36,26 @@ _RESERVE_BYTES: Final = 8 * 1024 * 1024
 """disk space that stays free while a file is rewritten"""
 _OPS_PER_CHECK: Final = 200
 """SQLite operations between two checks of the deadline"""
+
+
+class ShrinkableFile(Protocol):
+    """The database file, as far as its unused pages matter."""
+
+    async def free_pages(self) -> int:
+        """The number of unused pages in the file.
+
+        Raises:
+            StorageError: the disk refuses.
+        """
+        ...
+
+    async def reclaim(self, pages: int) -> None:
+        """Give this number of unused pages back to the disk.
+
+        Raises:
+            StorageError: as `free_pages`.
+        """
+        ...
 
 
 def rewrite(path: Path) -> None:
@@ -94,7 +113,7 @@ def _pages_that_took_too_long(slow: Path) -> int | None:
     return None
 
 
-async def reclaim_when_idle(database: Database, idle: Callable[[], bool], clock: Clock) -> None:
+async def reclaim_when_idle(database: ShrinkableFile, idle: Callable[[], bool], clock: Clock) -> None:
     """Give free pages back to the disk, a few at a time, while `idle`; until cancelled.
 
     Raises:
