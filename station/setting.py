@@ -6,17 +6,22 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Generic, TypeVar, overload
+from typing import Generic, Protocol, TypeVar, overload
 
 from station.identifiers import check_currency, check_time_zone
-
-if TYPE_CHECKING:
-    from station.settings import Settings
 
 T = TypeVar("T")
 
 _MOST_DIGITS = 50
 """characters of a number; longer ones say nothing more"""
+
+
+class SettingValues(Protocol):
+    """Holds the present value of each setting."""
+
+    def value_of(self, setting: Setting[T]) -> T:
+        """The present value of a setting."""
+        ...
 
 
 class Setting(ABC, Generic[T]):
@@ -43,14 +48,14 @@ class Setting(ABC, Generic[T]):
         """The text that means a value."""
         return str(value)
 
-    def __set_name__(self, owner: type[Settings], name: str) -> None:
+    def __set_name__(self, owner: type[SettingValues], name: str) -> None:
         self.name = name
 
     @overload
-    def __get__(self, settings: None, owner: type[Settings]) -> Setting[T]: ...
+    def __get__(self, settings: None, owner: type[SettingValues]) -> Setting[T]: ...
     @overload
-    def __get__(self, settings: Settings, owner: type[Settings]) -> T: ...
-    def __get__(self, settings: Settings | None, owner: type[Settings]) -> T | Setting[T]:
+    def __get__(self, settings: SettingValues, owner: type[SettingValues]) -> T: ...
+    def __get__(self, settings: SettingValues | None, owner: type[SettingValues]) -> T | Setting[T]:
         return self if settings is None else settings.value_of(self)
 
 
