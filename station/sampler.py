@@ -27,7 +27,7 @@ _LATE_S = 2.0
 """a clock that was moved past an aligned moment by more than this has missed it"""
 
 
-class Sampled(Protocol):
+class SampledEvse(Protocol):
     """The EVSE, as far as sampling needs it."""
 
     @property
@@ -48,7 +48,7 @@ class Sampled(Protocol):
 class Sampler:
     """The four rhythms of block J for one EVSE."""
 
-    def __init__(self, evse: Sampled, meter: MeterWatch, outbox: Outbox, settings: Settings, clock: Clock) -> None:
+    def __init__(self, evse: SampledEvse, meter: MeterWatch, outbox: Outbox, settings: Settings, clock: Clock) -> None:
         self._evse = evse
         self._meter = meter
         self._outbox = outbox

@@ -7,7 +7,7 @@ import logging
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from metering.reading import Reading
 from metering.sampling import Context, Measurand, MeterValue, SampledValue, SignedValue
@@ -20,8 +20,9 @@ from station.records.database import StorageError
 if TYPE_CHECKING:
     from metering.clock import Clock
     from metering.journal_entry import Details
-    from station.evse import Evse
-    from station.evse_state import Authorization
+    from metering.pulse import Pulse
+    from station.evse_state import Authorization, EvseState
+    from station.metrology.meter_watch import MeterWatch
     from station.metrology.signatures import Signatures
     from station.metrology.signed_records import SignedRecord
     from station.records.outbox import Outbox
@@ -77,10 +78,48 @@ def told_key(spki: bytes, form: str) -> str:
     return base64.b64encode(f"oca:base16:asn1:{spki.hex()}".encode()).decode()
 
 
+class SignedEvse(Protocol):
+    """The EVSE, as far as signing its readings needs it."""
+
+    @property
+    def id(self) -> int:
+        """The number of the EVSE, from 1."""
+        ...
+
+    @property
+    def meter(self) -> MeterWatch:
+        """The billing meter."""
+        ...
+
+    @property
+    def state(self) -> EvseState:
+        """The present state."""
+        ...
+
+    @property
+    def changed(self) -> Pulse:
+        """Fires after each change of the state, and when the end of a transaction is on record."""
+        ...
+
+    @property
+    def ending(self) -> bool:
+        """Whether the end of a transaction is not on record yet."""
+        ...
+
+    def begin_signed(self, transaction_id: str, *, tell: bool) -> None:
+        """Let energy flow in this transaction: its begin is signed, or need not be.
+
+        `tell`: report it to the CSMS in an event of its own.
+        """
+        ...
+
+
 class Signing:
     """Has the readings of one EVSE signed when they are to be."""
 
-    def __init__(self, evse: Evse, signatures: Signatures, outbox: Outbox, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, evse: SignedEvse, signatures: Signatures, outbox: Outbox, settings: Settings, clock: Clock
+    ) -> None:
         self.signatures = signatures
         self._evse = evse
         self._outbox = outbox

@@ -6,13 +6,12 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from metering.frozen import frozen
-from station.records.evse_facts import EvseFacts
+from station.records.evse_facts import EvseFacts, ObservedEvse
 
 if TYPE_CHECKING:
-    from station.evse import Evse
     from station.records.fact_store import FactStore
 
 _log = logging.getLogger(__name__)
@@ -33,10 +32,17 @@ class ContactorCount:
         )
 
 
+class EvseWithContactorCount(ObservedEvse, Protocol):
+    """An EVSE whose contactor operations are counted."""
+
+    contactor: ContactorCount
+    """what its contactor has done so far"""
+
+
 class ContactorRecord:
     """Keeps the counts on disk."""
 
-    def __init__(self, evses: Mapping[int, Evse], facts: FactStore) -> None:
+    def __init__(self, evses: Mapping[int, EvseWithContactorCount], facts: FactStore) -> None:
         self._facts = EvseFacts(evses, facts, _text)
 
     async def load(self) -> None:
@@ -60,5 +66,5 @@ class ContactorRecord:
         await self._facts.run()
 
 
-def _text(evse: Evse) -> str | None:
+def _text(evse: EvseWithContactorCount) -> str | None:
     return json.dumps(asdict(evse.contactor)) if evse.contactor != ContactorCount() else None

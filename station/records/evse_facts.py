@@ -4,23 +4,40 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from station.evse import Evse
+    from metering.pulse import Pulse
     from station.records.fact_store import FactStore
 
 
-class EvseFacts:
+class ObservedEvse(Protocol):
+    """An EVSE that announces its changes."""
+
+    @property
+    def id(self) -> int:
+        """The number of the EVSE, from 1."""
+        ...
+
+    @property
+    def changed(self) -> Pulse:
+        """Fires after each change."""
+        ...
+
+
+E = TypeVar("E", bound=ObservedEvse)
+
+
+class EvseFacts(Generic[E]):
     """Follows one fact of every EVSE, told by `text_of`; None: there is nothing to keep."""
 
-    def __init__(self, evses: Mapping[int, Evse], facts: FactStore, text_of: Callable[[Evse], str | None]) -> None:
+    def __init__(self, evses: Mapping[int, E], facts: FactStore, text_of: Callable[[E], str | None]) -> None:
         self._evses = evses
         self._facts = facts
         self._text_of = text_of
         self._on_disk: dict[int, str] = {}
 
-    async def load(self) -> list[tuple[Evse, str]]:
+    async def load(self) -> list[tuple[E, str]]:
         """What the disk has, before the EVSEs run.
 
         Raises:
@@ -40,7 +57,7 @@ class EvseFacts:
             for evse in self._evses.values():
                 group.create_task(self._follow(evse))
 
-    async def _follow(self, evse: Evse) -> None:
+    async def _follow(self, evse: E) -> None:
         while True:
             seen, text = evse.changed.count, self._text_of(evse)
             if text == self._on_disk.get(evse.id):
