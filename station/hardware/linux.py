@@ -24,7 +24,7 @@ from station.model import Fault, PilotState
 if TYPE_CHECKING:
     from metering.clock import Clock
     from station.hardware.gpio import RequestLines
-    from station.hardware.linux_config import LinuxEvse, ProximityWiring
+    from station.hardware.linux_wiring import LinuxEvse, ProximityWiring
 
 _LOOK_EVERY_S: Final = 0.05
 _MEASURES_WITHIN_S: Final = 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from station.hardware.back_plate import NOTHING_READ, BackPlateView
 from station.hardware.board import BoardError
@@ -13,7 +13,7 @@ from station.hardware.gpio import Lines
 if TYPE_CHECKING:
     from metering.clock import Clock
     from station.hardware.gpio import RequestLines
-    from station.hardware.linux_config import LinuxBoardConfig
+    from station.hardware.linux_wiring import GpioLine, JumperWiring, SelectorWiring
     from station.protection.jumpers import JumperPosition
 
 _log = logging.getLogger(__name__)
@@ -22,21 +22,45 @@ _LOOK_EVERY_S: Final = 0.2
 _JUMPERS: tuple[JumperPosition, ...] = ("1-2", "3-4", "5-6", "7-8", "9-10")
 
 
+class BackPlateWiring(Protocol):
+    """The wiring of the parts that belong to no EVSE; a part that is not wired is None."""
+
+    @property
+    def selector(self) -> SelectorWiring | None:
+        """The rotary current selector."""
+        ...
+
+    @property
+    def jumpers(self) -> JumperWiring | None:
+        """The jumpers of the smart-meter port."""
+        ...
+
+    @property
+    def flap(self) -> GpioLine | None:
+        """The contact of the SIM-card flap."""
+        ...
+
+    @property
+    def shunt_trip(self) -> GpioLine | None:
+        """The coil that trips the breaker."""
+        ...
+
+
 class LinuxBackPlate:
     """What two looks in a row agree on is believed: a switch that is being turned passes through other positions."""
 
-    def __init__(self, config: LinuxBoardConfig, clock: Clock, request_lines: RequestLines | None = None) -> None:
-        selector, jumpers = config.selector, config.jumpers
+    def __init__(self, wiring: BackPlateWiring, clock: Clock, request_lines: RequestLines | None = None) -> None:
+        selector, jumpers = wiring.selector, wiring.jumpers
         self._positions = selector.positions if selector is not None else ()
         self._bits = [f"selector-{bit}" for bit in range(len(selector.lines))] if selector is not None else []
         self._jumpers = [f"jumpers-{place}" for place in _JUMPERS] if jumpers is not None else []
         self._lines = Lines(
             {
-                "flap": config.flap,
+                "flap": wiring.flap,
                 **dict(zip(self._bits, selector.lines if selector is not None else (), strict=True)),
                 **dict(zip(self._jumpers, jumpers.lines if jumpers is not None else (), strict=True)),
             },
-            {"shunt-trip": config.shunt_trip},
+            {"shunt-trip": wiring.shunt_trip},
             request_lines,
         )
         self._clock = clock

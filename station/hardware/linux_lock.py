@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from station.hardware.linux_config import GpioLine, MotorLock, SolenoidLock
+from station.hardware.linux_wiring import GpioLine, MotorLock, SolenoidLock
 
 if TYPE_CHECKING:
     from metering.clock import Clock

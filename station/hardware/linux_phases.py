@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from station.hardware.linux_config import GpioLine, PhaseRelay
+from station.hardware.linux_wiring import GpioLine, PhaseRelay
 
 if TYPE_CHECKING:
     from metering.clock import Clock

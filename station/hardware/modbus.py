@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from metering.clock import Clock
     from metering.drivers import Buses
     from metering.drivers.registers import Registers
-    from station.hardware.modbus_config import ModbusEvse
+    from station.hardware.modbus_evse import ModbusEvse
 
 T = TypeVar("T")
 

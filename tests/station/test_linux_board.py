@@ -18,7 +18,8 @@ from station.hardware.board import SAFE, BoardError, Observation, Outputs, SelfT
 from station.hardware.gpio import LineRequest, Lines, RequestLines
 from station.hardware.linux import LinuxBoard
 from station.hardware.linux_back_plate import LinuxBackPlate
-from station.hardware.linux_config import AnalogInput, GpioLine, LinuxBoardConfig, SelectorWiring
+from station.hardware.linux_config import LinuxBoardConfig
+from station.hardware.linux_wiring import AnalogInput, GpioLine, SelectorWiring
 from station.model import Fault, PilotState
 from station.simulation.clock import VirtualClock
 from tests import fakes

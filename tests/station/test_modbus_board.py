@@ -21,8 +21,9 @@ from metering.clock import SystemClock
 from metering.drivers import Buses
 from station.hardware.board import SAFE, BoardError, Outputs, SelfTest
 from station.hardware.modbus import ModbusBoard
-from station.hardware.modbus_config import ModbusBoardConfig, ModbusEvse
+from station.hardware.modbus_config import ModbusBoardConfig
 from station.hardware.modbus_controllers import CONTROLLERS
+from station.hardware.modbus_evse import ModbusEvse
 from station.model import Fault, PilotState
 
 CHARGING = Outputs(pilot_a=16.9, contactor=True, lock=True)
