@@ -20,7 +20,7 @@ from station.commissioning.record import CommissioningRecord
 from station.commissioning.site_settings import SiteSettings
 from station.daemon.event_loop import StationLoop
 from station.feed import Feed
-from station.hardware import SimulatedBoardConfig
+from station.hardware.simulated_config import SimulatedBoardConfig
 from station.integrations.mdns import Announcement, announces
 from station.life import Life
 from station.light.light import StatusLight

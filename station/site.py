@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from energy.sources import GridSourceConfig
+    from energy.sources.config import GridSourceConfig
     from energy.sources.dry_contact import ContactPort, DryContactConfig
     from metering.clock import Clock
-    from metering.drivers import Buses
+    from metering.drivers.bus import Buses
     from metering.meter import Meter
     from station.configuration.charging_tables import EvseConfig
-    from station.hardware import ReaderConfig
     from station.hardware.back_plate import BackPlate
     from station.hardware.board import Board
+    from station.hardware.config import ReaderConfig
     from station.hardware.token_reader import TokenReader
 
 

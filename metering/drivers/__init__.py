@@ -1,18 +1,1 @@
-"""The drivers of billing meters. A driver is registered by being a member of `MeterConfig`."""
-
-from __future__ import annotations
-
-from typing import Annotated
-
-from pydantic import Field
-
-from metering.drivers.modbus import Buses, ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
-from metering.drivers.simulated import SimulatedMeter, SimulatedMeterConfig
-
-MeterConfig = Annotated[
-    ModbusTcpMeter | ModbusRtuMeter | ModbusRtuOverTcpMeter | SimulatedMeterConfig,
-    Field(discriminator="type"),
-]
-"""The billing meter in the installation file; `type` says which driver."""
-
-__all__ = ["Buses", "MeterConfig", "SimulatedMeter", "SimulatedMeterConfig"]
+"""The drivers of billing meters, and the Modbus wires that they share."""

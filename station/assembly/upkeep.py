@@ -11,9 +11,9 @@ from station.evse import Evse
 from station.feed import Feed
 from station.firmware.firmware import Firmware, Surroundings
 from station.firmware.record import FirmwareRecord
-from station.hardware import SimulatedUpdaterConfig
 from station.hardware.installer import Commands, Installer
 from station.hardware.leds import lamps_of
+from station.hardware.simulated_config import SimulatedUpdaterConfig
 from station.life import Life
 from station.light.light import Lamp, PageLight
 from station.logs.log_files import Logs, LogSources

@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from energy.sources import GridSourceConfig
+from energy.sources.config import GridSourceConfig
 from energy.sources.ct import CtConfig
 from energy.sources.modbus import ModbusConfig
-from metering.drivers import MeterConfig, SimulatedMeterConfig
+from metering.drivers.config import MeterConfig
+from metering.drivers.simulated import SimulatedMeterConfig
 from station.configuration.document import RuleError
 from station.configuration.table import Count, Number, PhaseCount, Table
 from station.hardware.pilot import UnratedCable

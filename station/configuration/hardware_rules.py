@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 from energy.sources.linky import LinkyConfig
 from energy.sources.modbus import ModbusConfig
 from energy.sources.p1 import P1Config
-from metering.drivers import SimulatedMeterConfig
 from metering.drivers.modbus import ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
+from metering.drivers.simulated import SimulatedMeterConfig
 from station.configuration.document import RuleError
-from station.hardware import SimulatedBoardConfig, SimulatedReaderConfig, SimulatedUpdaterConfig
 from station.hardware.linux_config import LinuxBoardConfig
+from station.hardware.simulated_config import SimulatedBoardConfig, SimulatedReaderConfig, SimulatedUpdaterConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from energy.sources import GridSourceConfig
+    from energy.sources.config import GridSourceConfig
     from station.configuration.installation_file import Configuration
 
 SIMULATED = "simulated"

@@ -26,8 +26,9 @@ from station.configuration.rules import SIMULATED_DEVICE
 from station.configuration.simulation_tables import SimulationConfig
 from station.configuration.station_tables import LogConfig, StationConfig, VariableConfig
 from station.configuration.table import Table
-from station.hardware import BoardConfig, FirmwareConfig, ReaderConfig, SimulatedBoardConfig, SimulatedUpdaterConfig
+from station.hardware.config import BoardConfig, FirmwareConfig, ReaderConfig
 from station.hardware.leds import LightConfig, PageLightConfig
+from station.hardware.simulated_config import SimulatedBoardConfig, SimulatedUpdaterConfig
 from station.protection.protection import ProtectionConfig
 
 __all__ = ["SIMULATED_DEVICE", "Configuration", "ConfigurationError", "load"]

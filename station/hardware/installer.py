@@ -10,7 +10,9 @@ import signal
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from metering.frozen import frozen
 from station.hardware.updater import Activation, ImageError, InstallError
@@ -27,6 +29,24 @@ _LONGEST_REASON = 200
 _TAIL_BYTES = 4096
 _GONE_S = 5.0
 """a killed command is gone by then"""
+
+_Command = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class InstallerConfig(BaseModel):
+    """[firmware], by commands of the machine: each a program and its arguments, run without a shell."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
+
+    type: Literal["command"]
+    allow_unsigned: bool = False
+    """whether firmware without a signature is installed (L02); else every update is a secure one (L01)"""
+    install_command: _Command
+    """gets the path of the image as its last argument; exit status 65 says that the image is bad"""
+    activate_command: _Command | None = None
+    """makes what was installed boot, and reboots the machine; without it a new start of the program is enough"""
+    confirm_command: _Command | None = None
+    """exit status 0 says that the new firmware runs; without it it runs when it was activated"""
 
 
 @frozen

@@ -6,18 +6,19 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from metering.clock import SystemClock
-from metering.drivers import Buses, SimulatedMeterConfig
-from station.hardware import SimulatedReaderConfig
+from metering.drivers.bus import Buses
+from metering.drivers.simulated import SimulatedMeterConfig
 from station.hardware.board import BoardError
+from station.hardware.simulated_config import SimulatedReaderConfig
 
 if TYPE_CHECKING:
-    from energy.sources import GridSourceConfig
+    from energy.sources.config import GridSourceConfig
     from energy.sources.dry_contact import DryContactConfig
     from metering.clock import Clock
     from metering.meter import Meter
     from station.configuration.charging_tables import EvseConfig
-    from station.hardware import ReaderConfig, RealBoardConfig
     from station.hardware.board import Board
+    from station.hardware.config import ReaderConfig, RealBoardConfig
     from station.hardware.token_reader import TokenReader
 
 

@@ -12,7 +12,7 @@ from station.model import Fault, PilotState
 
 if TYPE_CHECKING:
     from metering.clock import Clock
-    from metering.drivers import Buses
+    from metering.drivers.bus import Buses
     from metering.drivers.registers import Registers
     from station.hardware.modbus_evse import ModbusEvse
 

@@ -10,7 +10,7 @@ from station.hardware.modbus_evse import ModbusEvse
 
 if TYPE_CHECKING:
     from metering.clock import Clock
-    from metering.drivers import Buses
+    from metering.drivers.bus import Buses
     from station.configuration.charging_tables import EvseConfig
     from station.hardware.back_plate import BackPlate
     from station.hardware.board import Board

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metering.drivers import SimulatedMeterConfig
+from metering.drivers.simulated import SimulatedMeterConfig
 from metering.frozen import frozen
 from metering.meter import SigningMeter
 from metering.signed import Signatory

@@ -16,7 +16,7 @@ from metering.drivers.modbus import ModbusRtuMeter
 from metering.frozen import frozen
 
 if TYPE_CHECKING:
-    from energy.sources import GridSourceConfig
+    from energy.sources.config import GridSourceConfig
     from energy.sources.dry_contact import DryContactConfig
 
 JumperPosition = Literal["1-2", "3-4", "5-6", "7-8", "9-10"]

@@ -8,10 +8,11 @@ from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from metering.drivers import Buses, SimulatedMeter, SimulatedMeterConfig
+from metering.drivers.bus import Buses
+from metering.drivers.simulated import SimulatedMeter, SimulatedMeterConfig
 from metering.meter import MeterError
 from metering.reading import Phases, Reading
-from station.hardware import SimulatedBoardConfig, SimulatedReaderConfig
+from station.hardware.simulated_config import SimulatedBoardConfig, SimulatedReaderConfig
 from station.simulation.back_plate import SimulatedBackPlate
 from station.simulation.board import SimulatedBoard
 from station.simulation.clock import VirtualClock
@@ -23,13 +24,13 @@ from station.simulation.vehicle import VOLTAGE_V
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from energy.sources import GridSourceConfig
+    from energy.sources.config import GridSourceConfig
     from energy.sources.dry_contact import DryContactConfig
     from metering.meter import Meter
     from station.configuration.charging_tables import EvseConfig
     from station.configuration.installation_file import Configuration
     from station.configuration.simulation_tables import SimulationConfig
-    from station.hardware import ReaderConfig
+    from station.hardware.config import ReaderConfig
     from station.hardware.token_reader import TokenReader
     from station.simulation.linky import HouseReading, SimulatedLinky, TariffPeriod
     from station.simulation.meter_server import MeterServer

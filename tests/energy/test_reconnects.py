@@ -14,7 +14,7 @@ import pytest
 
 from energy.grid import SourceError
 from metering.clock import SystemClock
-from metering.drivers import Buses
+from metering.drivers.bus import Buses
 from metering.drivers.modbus import ModbusRtuMeter, ModbusTcpMeter
 from metering.meter import Meter, MeterError
 from station.hardware.serial_reader import SerialReaderConfig

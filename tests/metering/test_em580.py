@@ -11,7 +11,7 @@ import pytest
 
 from metering import ocmf
 from metering.clock import SystemClock
-from metering.drivers import Buses
+from metering.drivers.bus import Buses
 from metering.drivers.em580 import Em580
 from metering.drivers.modbus import ModbusTcpMeter
 from metering.meter import MeterError, SigningMeter

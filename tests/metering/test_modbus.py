@@ -20,8 +20,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from metering.clock import SystemClock
-from metering.drivers import Buses, MeterConfig
-from metering.drivers.bus import tcp_wire
+from metering.drivers.bus import Buses, tcp_wire
+from metering.drivers.config import MeterConfig
 from metering.drivers.exchange import crc
 from metering.drivers.modbus import ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
 from metering.drivers.models import MODELS, ModelName

@@ -18,7 +18,7 @@ from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from metering.clock import SystemClock
-from metering.drivers import Buses
+from metering.drivers.bus import Buses
 from station.hardware.board import SAFE, BoardError, Outputs, SelfTest
 from station.hardware.modbus import ModbusBoard
 from station.hardware.modbus_config import ModbusBoardConfig

@@ -1,0 +1,16 @@
+"""The drivers of billing meters. A driver is registered by being a member of `MeterConfig`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from metering.drivers.modbus import ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
+from metering.drivers.simulated import SimulatedMeterConfig
+
+MeterConfig = Annotated[
+    ModbusTcpMeter | ModbusRtuMeter | ModbusRtuOverTcpMeter | SimulatedMeterConfig,
+    Field(discriminator="type"),
+]
+"""The billing meter in the installation file; `type` says which driver."""

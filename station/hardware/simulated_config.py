@@ -1,0 +1,43 @@
+"""The tables of simulated parts: board, token reader, updater."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class SimulatedBoardConfig(BaseModel):
+    """A board in this process: no relay, no pilot, no harm."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
+
+    type: Literal["simulated"] = "simulated"
+    selector_a: Literal[32, 25, 20, 16, 12, 8] = 32
+    """the position of the simulated current selector, amperes per phase"""
+    jumpers: Literal["1-2", "3-4", "5-6", "7-8", "9-10"] | None = None
+    """where the jumpers of the smart-meter port stand; absent: they cannot be read"""
+
+
+class SimulatedReaderConfig(BaseModel):
+    """[[reader]] of type "simulated": cards are held to it through the API."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
+
+    type: Literal["simulated"]
+    name: Annotated[str, Field(min_length=1, max_length=40)] = "reader"
+    """which one is meant, where there are several"""
+    reversed_bytes: bool = False
+    """it sends the last byte of a UID first"""
+    evse: Annotated[int, Field(ge=1)] | None = None
+    """whose reader it is; absent: it serves all EVSEs"""
+
+
+class SimulatedUpdaterConfig(BaseModel):
+    """[firmware], simulated: two slots in files below the storage directory."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
+
+    type: Literal["simulated"] = "simulated"
+    allow_unsigned: bool = False
+    """whether firmware without a signature is installed (L02); else every update is a secure one (L01)"""
