@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from energy.sources.config import GridSourceConfig
-    from station.configuration.installation_file import Configuration
+    from station.configuration.installation_tables import InstallationTables
 
 SIMULATED = "simulated"
 
 
-def simulated_parts(configuration: Configuration) -> Iterator[RuleError]:
+def simulated_parts(configuration: InstallationTables) -> Iterator[RuleError]:
     """Yield an error for each simulated part beside a real board."""
     board = configuration.board
     if isinstance(board, SimulatedBoardConfig):
@@ -44,7 +44,7 @@ def simulated_parts(configuration: Configuration) -> Iterator[RuleError]:
         yield RuleError(("grid_order", "chip"), f"must not be simulated: {around}")
 
 
-def board_errors(configuration: Configuration) -> Iterator[RuleError]:
+def board_errors(configuration: InstallationTables) -> Iterator[RuleError]:
     """Each EVSE has its board, and what is to be switched has a line."""
     board = configuration.board
     if isinstance(board, SimulatedBoardConfig):
@@ -57,7 +57,7 @@ def board_errors(configuration: Configuration) -> Iterator[RuleError]:
         yield RuleError(("protection", "shunt_trip"), "needs a line: board.shunt_trip is missing")
 
 
-def socket_errors(configuration: Configuration) -> Iterator[RuleError]:
+def socket_errors(configuration: InstallationTables) -> Iterator[RuleError]:
     """A socket has what a socket needs."""
     board = configuration.board
     if not isinstance(board, LinuxBoardConfig):

@@ -14,22 +14,12 @@ from typing import cast
 
 from pydantic import ValidationError, model_validator
 
-from energy.sources.dry_contact import DryContactConfig
 from station.configuration import document as config_file
 from station.configuration import environment as config_environment
 from station.configuration import rules
-from station.configuration.charging_tables import EvseConfig, GridConfig
 from station.configuration.document import ConfigurationError
-from station.configuration.network_tables import CsmsConfig, HttpConfig, MdnsConfig, MqttConfig
-from station.configuration.price_table import PricesConfig
+from station.configuration.installation_tables import InstallationTables
 from station.configuration.rules import SIMULATED_DEVICE
-from station.configuration.simulation_tables import SimulationConfig
-from station.configuration.station_tables import LogConfig, StationConfig, VariableConfig
-from station.configuration.table import Table
-from station.hardware.config import BoardConfig, FirmwareConfig, ReaderConfig
-from station.hardware.leds import LightConfig, PageLightConfig
-from station.hardware.simulated_config import SimulatedBoardConfig, SimulatedUpdaterConfig
-from station.protection.protection import ProtectionConfig
 
 __all__ = ["SIMULATED_DEVICE", "Configuration", "ConfigurationError", "load"]
 
@@ -53,29 +43,8 @@ def load(path: Path, environ: Mapping[str, str]) -> Configuration:
     return configuration
 
 
-class Configuration(Table):
-    """The whole installation file."""
-
-    station: StationConfig
-    csms: CsmsConfig | None = None
-    http: HttpConfig = HttpConfig()
-    log: LogConfig = LogConfig()
-    evse: tuple[EvseConfig, ...] = (EvseConfig(),)
-    board: BoardConfig = SimulatedBoardConfig()
-    light: LightConfig = PageLightConfig()
-    reader: tuple[ReaderConfig, ...] = ()
-    """the token readers"""
-    protection: ProtectionConfig = ProtectionConfig()
-    firmware: FirmwareConfig = SimulatedUpdaterConfig()
-    grid: GridConfig | None = None
-    grid_order: DryContactConfig | None = None
-    """the contacts through which the grid operator dims (EnWG §14a)"""
-    mqtt: MqttConfig | None = None
-    mdns: MdnsConfig = MdnsConfig()
-    prices: PricesConfig | None = None
-    """what the owner asks, until the owner says otherwise through the API"""
-    simulation: SimulationConfig = SimulationConfig()
-    variable: tuple[VariableConfig, ...] = ()
+class Configuration(InstallationTables):
+    """The whole installation file: its tables are valid, and go together."""
 
     @model_validator(mode="before")
     @classmethod

@@ -11,13 +11,13 @@ from station.hardware.leds import SysfsLightConfig
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from station.configuration.installation_file import Configuration
+    from station.configuration.installation_tables import InstallationTables
 
 SIMULATED_DEVICE: Final = "simulated"
 """stands for the device of a grid source whose meter is simulated: its wire exists only once that runs"""
 
 
-def check(whole: Configuration) -> None:
+def check(whole: InstallationTables) -> None:
     """Refuse an installation file whose tables do not go together.
 
     Raises:
@@ -28,13 +28,13 @@ def check(whole: Configuration) -> None:
         raise RuleErrors(broken)
 
 
-def _identity_can_be_a_user_name(whole: Configuration) -> Iterator[RuleError]:
+def _identity_can_be_a_user_name(whole: InstallationTables) -> Iterator[RuleError]:
     if ":" in whole.station.identity and whole.csms is not None and whole.csms.password is not None:
         # A00.FR.204: what precedes the first colon is the user of HTTP basic authentication.
         yield RuleError(("station", "identity"), "must not have a colon when csms.password is given")
 
 
-def _evses_count_from_one(whole: Configuration) -> Iterator[RuleError]:
+def _evses_count_from_one(whole: InstallationTables) -> Iterator[RuleError]:
     if not whole.evse:
         yield RuleError(("evse",), "must have at least one entry")
     for position, evse in enumerate(whole.evse):
@@ -43,13 +43,13 @@ def _evses_count_from_one(whole: Configuration) -> Iterator[RuleError]:
             yield RuleError(key, f"must be {position + 1}: EVSEs count 1, 2, … in order (is {evse.id})")
 
 
-def _lamps_fit_the_evses(whole: Configuration) -> Iterator[RuleError]:
+def _lamps_fit_the_evses(whole: InstallationTables) -> Iterator[RuleError]:
     if isinstance(whole.light, SysfsLightConfig) and len(whole.light.paths) not in {1, len(whole.evse)}:
         given = len(whole.light.paths)
         yield RuleError(("light", "paths"), f"must be 1, or {len(whole.evse)}: one for each EVSE (is {given})")
 
 
-def _evses_fit_the_grid(whole: Configuration) -> Iterator[RuleError]:
+def _evses_fit_the_grid(whole: InstallationTables) -> Iterator[RuleError]:
     if whole.grid is not None and whole.grid.phases == 1:
         for position, evse in enumerate(whole.evse):
             if evse.phases != 1:
@@ -57,7 +57,7 @@ def _evses_fit_the_grid(whole: Configuration) -> Iterator[RuleError]:
                 yield RuleError(key, f"must be 1, as grid.phases is 1 (is {evse.phases})")
 
 
-def _simulated_linky_is_the_grid_source(whole: Configuration) -> Iterator[RuleError]:
+def _simulated_linky_is_the_grid_source(whole: InstallationTables) -> Iterator[RuleError]:
     simulated = whole.simulation.linky
     if simulated is None:
         return
@@ -72,14 +72,14 @@ def _simulated_linky_is_the_grid_source(whole: Configuration) -> Iterator[RuleEr
         yield RuleError(key, f"must be {whole.grid.phases}, as grid.phases is (is {simulated.phases})")
 
 
-def _a_broken_wire_ends_no_order(whole: Configuration) -> Iterator[RuleError]:
+def _a_broken_wire_ends_no_order(whole: InstallationTables) -> Iterator[RuleError]:
     contact = whole.grid_order
     if contact is not None and not contact.supervised and not contact.unsupervised:
         why = 'is missing: with polarity = "closed-dims" a broken wire would look like no order'
         yield RuleError(("grid_order", "opposite_line"), f"{why} (or set unsupervised = true)")
 
 
-def _the_share_of_other_devices_is_theirs(whole: Configuration) -> Iterator[RuleError]:
+def _the_share_of_other_devices_is_theirs(whole: InstallationTables) -> Iterator[RuleError]:
     """BK6-22-300, annex 1: what n devices keep together is for an energy manager that steers all of them."""
     contact = whole.grid_order
     if contact is not None and contact.devices > len(whole.evse):
@@ -87,13 +87,13 @@ def _the_share_of_other_devices_is_theirs(whole: Configuration) -> Iterator[Rule
         yield RuleError(("grid_order", "devices"), f"{most} (is {contact.devices})")
 
 
-def _readers_have_an_evse(whole: Configuration) -> Iterator[RuleError]:
+def _readers_have_an_evse(whole: InstallationTables) -> Iterator[RuleError]:
     for position, reader in enumerate(whole.reader):
         if reader.evse is not None and reader.evse > len(whole.evse):
             yield RuleError(("reader", position, "evse"), f"there is no EVSE {reader.evse}")
 
 
-def _variables_have_a_place(whole: Configuration) -> Iterator[RuleError]:
+def _variables_have_a_place(whole: InstallationTables) -> Iterator[RuleError]:
     taken: set[tuple[object, ...]] = set()
     for position, row in enumerate(whole.variable):
         if row.evse is not None and row.evse > len(whole.evse):
@@ -109,7 +109,7 @@ def _variables_have_a_place(whole: Configuration) -> Iterator[RuleError]:
         taken.add(place)
 
 
-def _the_time_zone_is_given_once(whole: Configuration) -> Iterator[RuleError]:
+def _the_time_zone_is_given_once(whole: InstallationTables) -> Iterator[RuleError]:
     if whole.station.time_zone is None:
         return
     for position, row in enumerate(whole.variable):
@@ -125,7 +125,7 @@ _CONTACT: Final[tuple[KeyPath, ...]] = (
     ("grid_order", "opposite_line"),
     ("grid_order", "unsupervised"),
 )
-_RULES: Final[dict[Callable[[Configuration], Iterator[RuleError]], tuple[KeyPath, ...]]] = {
+_RULES: Final[dict[Callable[[InstallationTables], Iterator[RuleError]], tuple[KeyPath, ...]]] = {
     _identity_can_be_a_user_name: (("csms", "password"),),
     _evses_count_from_one: (_EVSES,),
     _lamps_fit_the_evses: (_EVSES, ("light", "type")),
