@@ -34,12 +34,12 @@ from station.web.api.problem import describe_errors
 from station.web.api.residual import residual_routes
 from station.web.api.settings import settings_routes
 from station.web.api.station import station_routes
-from station.web.api.status import Json
 from station.web.api.time_zone import time_zone_routes
 from station.web.api.token import token_routes
 from station.web.api.transaction import transaction_routes
 from station.web.door.gate import HEADERS, Gate, is_person
 from station.web.host import Host
+from station.web.json_object import Json
 from station.web.pages import not_found, page_routes
 
 

@@ -15,8 +15,8 @@ from station.access.accounts import ACCOUNTS, CODE_LASTS, Role
 from station.access.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from station.access.sessions import LONGEST_ACCESS
 from station.web.api.living import Command
-from station.web.api.status import Json
 from station.web.door.visitor import COOKIE, SECURE_COOKIE, Visitor, is_https, visitor_of
+from station.web.json_object import Json
 
 if TYPE_CHECKING:
     from station.access.access import Access, Answer

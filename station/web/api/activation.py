@@ -13,8 +13,8 @@ from station.commissioning.installer_test import begin_test, end_test
 from station.commissioning.report import write_report
 from station.web.api.commissioning import hindrances
 from station.web.api.living import Command, Living, Wait, accepted, maybe_settle
-from station.web.api.status import Json
 from station.web.host import Host
+from station.web.json_object import Json
 
 if TYPE_CHECKING:
     from station.life import Life

@@ -10,8 +10,8 @@ from pydantic import Field
 from station.model import IdToken
 from station.tokens.own_cards import LEARN_S, LONGEST_LABEL
 from station.web.api.living import Command, Living
-from station.web.api.status import Json
 from station.web.api.token import IdTokenText, IdTokenType
+from station.web.json_object import Json
 
 _Label = Annotated[str, Field(min_length=1, max_length=LONGEST_LABEL, pattern=r"^[^\x00-\x1f]+$")]
 

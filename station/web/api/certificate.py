@@ -10,7 +10,7 @@ from pydantic import Field
 from station.security.certificate_checks import UnfitError, describe
 from station.security.certificates import CertificateUse
 from station.web.api.living import Command, Living
-from station.web.api.status import Json
+from station.web.json_object import Json
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

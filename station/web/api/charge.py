@@ -8,7 +8,7 @@ from fastapi import FastAPI, Query
 
 from station.evse_state import connection_deadline_s, ev_connected
 from station.limits.load_history import Moment
-from station.web.api.status import Json
+from station.web.json_object import Json
 
 if TYPE_CHECKING:
     from metering.reading import Reading

@@ -27,10 +27,10 @@ from station.commissioning.steps import (
 )
 from station.settings import Settings
 from station.web.api.living import Command, Living
-from station.web.api.status import Json
 from station.web.api.time_zone import TimeZoneName
 from station.web.door.visitor import visitor_of
 from station.web.host import Host
+from station.web.json_object import Json
 
 if TYPE_CHECKING:
     from station.life import Life

@@ -10,7 +10,7 @@ from fastapi import FastAPI, Query
 from fastapi.responses import PlainTextResponse
 
 from station.evse_state import all_faults, outputs
-from station.web.api.status import Json
+from station.web.json_object import Json
 
 if TYPE_CHECKING:
     from station.evse import Evse

@@ -11,9 +11,9 @@ from station.access.accounts import Role
 from station.commissioning.factory_reset import NotSafeError, reset_to_factory
 from station.commissioning.label import Label, label_svg, page_address
 from station.web.api.living import Command, Living
-from station.web.api.status import Json
 from station.web.door.visitor import visitor_of
 from station.web.host import Host
+from station.web.json_object import Json
 
 if TYPE_CHECKING:
     from station.life import Life

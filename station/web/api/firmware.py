@@ -12,7 +12,7 @@ from station.firmware.brought import OvertakenError, TooLargeError, bring
 from station.firmware.orders import OrderAnswer
 from station.firmware.state import UpdateOrder
 from station.web.api.living import Command, Living, Wait, accepted
-from station.web.api.status import Json
+from station.web.json_object import Json
 
 if TYPE_CHECKING:
     from station.web.host import Host

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from energy.grid_orders import as_csv, dimmed_for
 from station.local_time import local_time
-from station.web.api.status import Json
+from station.web.json_object import Json
 
 if TYPE_CHECKING:
     from energy.grid_orders import GridOrders

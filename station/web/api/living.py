@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 from station.evse import Evse
 from station.life import Life
-from station.web.api.status import Json
 from station.web.host import Host
+from station.web.json_object import Json
 
 
 class Command(BaseModel):

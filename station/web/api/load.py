@@ -14,8 +14,8 @@ from station.limits.priorities import HIGHEST
 from station.limits.shared_limits import LONGEST_S, USUAL_S, Setter, Wish, readable
 from station.settings import Settings
 from station.web.api.living import Command, Living, Wait, accepted, maybe_settle
-from station.web.api.status import Json
 from station.web.host import Host
+from station.web.json_object import Json
 
 
 class Limiting(Command):

@@ -16,7 +16,7 @@ from station.metrology.signed_container import signed_container
 from station.metrology.signed_records import KnownKey
 from station.metrology.signing import told_key
 from station.web.api.living import Command, Living
-from station.web.api.status import Json
+from station.web.json_object import Json
 
 
 class Exchange(Command):

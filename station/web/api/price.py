@@ -9,8 +9,8 @@ from pydantic import ConfigDict
 
 from station.configuration.price_table import PricesConfig
 from station.web.api.living import Living, Wait, accepted
-from station.web.api.status import Json
 from station.web.host import Host
+from station.web.json_object import Json
 
 
 class NewPrices(PricesConfig):

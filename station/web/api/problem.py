@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
-    from station.web.api.status import Json
+    from station.web.json_object import Json
 
 _SCHEMA: Final = "Problem"
 """the name of `ErrorResponse` in the OpenAPI document"""

@@ -8,8 +8,8 @@ from fastapi import FastAPI, HTTPException
 
 from station.model import Fault
 from station.web.api.living import Living, Wait, accepted
-from station.web.api.status import Json
 from station.web.host import Host
+from station.web.json_object import Json
 
 if TYPE_CHECKING:
     from station.evse import Evse

@@ -12,10 +12,11 @@ from station.availability import OrderAnswer
 from station.model import EvseRef, IdToken, IdTokenInfo, StoppedReason, TriggerReason
 from station.tokens.authorization import shown
 from station.web.api.living import Command, Living, Wait, accepted, maybe_settle
-from station.web.api.status import Json, status
+from station.web.api.status import status
 from station.web.door.visitor import visitor_of
 from station.web.door.visitor_view import status_for
 from station.web.host import Host
+from station.web.json_object import Json
 
 
 class Operation(Command):

@@ -11,6 +11,7 @@ from station.light.light import told as told_light
 from station.local_time import local_time
 from station.tokens.authorization import shown
 from station.web.host import Host
+from station.web.json_object import Json
 
 if TYPE_CHECKING:
     from energy.grid import Tariff
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from station.evse import Evse
     from station.life import Life
     from station.light.light import StatusLight
-
-Json = dict[str, object]
 
 
 async def status(host: Host) -> Json:

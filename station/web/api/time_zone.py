@@ -11,8 +11,8 @@ from station.identifiers import check_time_zone
 from station.local_time import local_time
 from station.settings import Settings
 from station.web.api.living import Command, Living, Wait, accepted
-from station.web.api.status import Json
 from station.web.host import Host
+from station.web.json_object import Json
 
 TimeZoneName = Annotated[str, Field(max_length=50), AfterValidator(check_time_zone)]
 

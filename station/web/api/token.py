@@ -14,9 +14,9 @@ from station.model import MOST_ADDITIONAL_INFO, IdToken
 from station.tokens.admission import TokenOutcome
 from station.tokens.pace import Pace
 from station.web.api.living import Command, Living, Wait, accepted
-from station.web.api.status import Json
 from station.web.door.visitor import visitor_of
 from station.web.host import Host
+from station.web.json_object import Json
 
 IdTokenType = Literal["ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress"]
 """what a reader, a keypad or a ticket printer gives; tokens of other types are nobody's to present"""

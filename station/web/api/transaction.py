@@ -17,7 +17,7 @@ from station.local_time import as_written, zone
 from station.model import DRIVER, IdToken
 from station.tokens.authorization import shown
 from station.tokens.own_cards import LONGEST_LABEL
-from station.web.api.status import Json
+from station.web.json_object import Json
 
 if TYPE_CHECKING:
     from station.billing.logged_transaction import RegisterShown, Transaction

@@ -8,7 +8,7 @@ from station.access.accounts import Role
 
 if TYPE_CHECKING:
     from station.feed import Happening
-    from station.web.api.status import Json
+    from station.web.json_object import Json
 
 _STATION: Final = frozenset(
     {"identity", "vendor", "model", "powered", "clock", "local_time", "time_zone", "stage", "light", "tamper", "evses"}

@@ -11,8 +11,8 @@ from station.hardware.pilot import UnratedCable, cable_limit_a
 from station.simulation.board import SimulatedBoard
 from station.simulation.vehicle import VOLTAGE_V, VehicleModel
 from station.web.api.living import Command, Wait, accepted
-from station.web.api.status import Json
 from station.web.host import Host
+from station.web.json_object import Json
 
 _Current = Annotated[float, Field(ge=0, le=200)]
 _Seconds = Annotated[float, Field(ge=0, le=86_400)]

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from station.network import NetworkProfile
 from station.web.api.living import Command, Living
-from station.web.api.status import Json
+from station.web.json_object import Json
 
 
 class Csms(Command):

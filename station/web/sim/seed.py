@@ -11,8 +11,8 @@ from pydantic import Field
 from station.model import AuthorizationStatus, IdToken, IdTokenInfo
 from station.ports import Absent, NoAnswerError, VendorAnswer, VendorMessage, VendorMessages
 from station.web.api.living import Command, Living
-from station.web.api.status import Json
 from station.web.api.token import IdTokenText, IdTokenType
+from station.web.json_object import Json
 
 
 class CachedToken(Command):

@@ -10,8 +10,8 @@ from pydantic import Field
 from station.model import Fault
 from station.ports import VariableRow, Variables
 from station.web.api.living import Command, Living, Wait, accepted
-from station.web.api.status import Json
 from station.web.host import Host
+from station.web.json_object import Json
 from station.web.sim.driver import board_of
 
 

@@ -16,8 +16,8 @@ from station.simulation.board import MeterOverride
 from station.simulation.linky import TariffPeriod
 from station.simulation.trace import TraceError, read_trace
 from station.web.api.living import Command, Wait, accepted
-from station.web.api.status import Json
 from station.web.host import Host
+from station.web.json_object import Json
 from station.web.sim.driver import board_of
 
 if TYPE_CHECKING:
