@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from metering.frozen import frozen
 from metering.time_quality import TimeStatus
@@ -13,7 +13,6 @@ from metering.time_quality import TimeStatus
 if TYPE_CHECKING:
     from metering.clock import Clock
     from station.billing.transaction_log import TransactionLog
-    from station.metrology.time_keeper import TimeKeeper
     from station.records.fact_store import FactStore
     from station.settings import Settings
 
@@ -37,6 +36,15 @@ class _Known:
     """the newest transaction then: how old it is, nobody knows"""
 
 
+class TimeStatusSource(Protocol):
+    """Judges how reliable the clock of the station is."""
+
+    @property
+    def status(self) -> TimeStatus:
+        """How reliable the time is now."""
+        ...
+
+
 class Retention:
     """Forgets what has been kept for long enough.
 
@@ -45,7 +53,7 @@ class Retention:
     """
 
     def __init__(
-        self, log: TransactionLog, facts: FactStore, time: TimeKeeper, settings: Settings, clock: Clock
+        self, log: TransactionLog, facts: FactStore, time: TimeStatusSource, settings: Settings, clock: Clock
     ) -> None:
         self._log = log
         self._facts = facts
