@@ -14,7 +14,7 @@ from metering.journal_entry import JournalEvent
 from metering.reading import Reading
 from metering.register_motion import RegisterMotion
 from station.billing.price import exact_wh
-from station.records.recovery import least_register
+from station.records.recorded_register import least_register
 
 if TYPE_CHECKING:
     from metering.clock import Clock

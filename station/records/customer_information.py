@@ -16,7 +16,7 @@ from station.model import EventType, IdToken
 from station.records import signed_traces
 from station.records.database import Database
 from station.records.payloads import READABLE
-from station.records.recovery import last_register
+from station.records.recorded_register import last_register
 
 if TYPE_CHECKING:
     from metering.clock import Clock

@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from metering.frozen import frozen
 from metering.reading import Phases, Reading
 from metering.sampling import (
     MOST_ENDED_VALUES,
-    REGISTER_DECIMALS,
     Context,
-    Measurand,
     MeterValue,
     thin_out,
 )
@@ -24,9 +21,12 @@ from metering.time_quality import TimeStatus
 from station.metrology.signing import was_key_told
 from station.model import EventType, StoppedReason, TransactionEvent, TriggerReason
 from station.records.database import StorageError
+from station.records.recorded_register import last_register, last_sampled_register
 from station.records.recorder import register_reading, sampled_values
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from metering.clock import Clock
     from station.evse import Evse
     from station.records.outbox import Outbox
@@ -37,7 +37,6 @@ _log = logging.getLogger(__name__)
 _METER_WAIT_S = 3.0
 _ATTEMPTS = 3
 _RETRY_S = 2.0
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 async def end_open_transactions(
@@ -94,7 +93,7 @@ class _Left:
     @property
     def shown(self) -> Reading | None:
         """What its meter showed last: samples that were kept for the end may be newer than the last event."""
-        found = (last_register(self.recorded), _last_register_of(self.kept))
+        found = (last_register(self.recorded), last_sampled_register(self.kept))
         return max((one for one in found if one is not None), key=_register_wh, default=None)
 
 
@@ -172,34 +171,5 @@ async def _read_meter(evse: Evse | None) -> Reading | None:
         return None
 
 
-def last_register(recorded: list[TransactionEvent]) -> Reading | None:
-    """The last reading of the import register among recorded events; None when there is none."""
-    for event in reversed(recorded):
-        if event.register is not None:
-            return Reading(event.register.taken_at, energy_import_wh=event.register.energy_import_wh)
-        if (found := _last_register_of(event.meter_values)) is not None:
-            return found
-    return None
-
-
-def _last_register_of(values: Sequence[MeterValue]) -> Reading | None:
-    for value in reversed(values):
-        for taken in value.samples:
-            if taken.measurand is Measurand.ENERGY_IMPORT_REGISTER and taken.phase is None:
-                return Reading(value.taken_at, energy_import_wh=taken.value)
-    return None
-
-
 def _register_wh(reading: Reading) -> float:
     return reading.energy_import_wh or 0.0
-
-
-def least_register(recorded: list[TransactionEvent]) -> Reading | None:
-    """What the meter shows at least now: the last recorded register, less what rounding may have added to it.
-
-    Its time is that of nobody's clock: how long ago it was, a station without power cannot know.
-    """
-    reading = last_register(recorded)
-    if reading is None or reading.energy_import_wh is None:
-        return None
-    return Reading(_LONG_AGO, energy_import_wh=reading.energy_import_wh - 10.0**-REGISTER_DECIMALS)

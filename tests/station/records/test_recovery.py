@@ -18,8 +18,9 @@ from station.metrology.meter_watch import MeterWatch
 from station.model import EventType, StoppedReason, TransactionEvent, TriggerReason
 from station.records.database import Database, open_database
 from station.records.outbox import Outbox
+from station.records.recorded_register import last_register, least_register
 from station.records.recorder import Recorder
-from station.records.recovery import end_open_transactions, last_register, least_register, record_ends
+from station.records.recovery import end_open_transactions, record_ends
 from station.setting import Setting
 from station.settings import Settings
 from station.simulation.clock import VirtualClock

@@ -1,0 +1,45 @@
+"""The register of a billing meter, as far as recorded events tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from metering.reading import Reading
+from metering.sampling import REGISTER_DECIMALS, Measurand, MeterValue
+
+if TYPE_CHECKING:
+    from station.model import TransactionEvent
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+def last_register(recorded: list[TransactionEvent]) -> Reading | None:
+    """The last reading of the import register among recorded events; None when there is none."""
+    for event in reversed(recorded):
+        if event.register is not None:
+            return Reading(event.register.taken_at, energy_import_wh=event.register.energy_import_wh)
+        if (found := last_sampled_register(event.meter_values)) is not None:
+            return found
+    return None
+
+
+def last_sampled_register(values: Sequence[MeterValue]) -> Reading | None:
+    """The last reading of the import register among samples; None when there is none."""
+    for value in reversed(values):
+        for taken in value.samples:
+            if taken.measurand is Measurand.ENERGY_IMPORT_REGISTER and taken.phase is None:
+                return Reading(value.taken_at, energy_import_wh=taken.value)
+    return None
+
+
+def least_register(recorded: list[TransactionEvent]) -> Reading | None:
+    """What the meter shows at least now: the last recorded register, less what rounding may have added to it.
+
+    Its time is that of nobody's clock: how long ago it was, a station without power cannot know.
+    """
+    reading = last_register(recorded)
+    if reading is None or reading.energy_import_wh is None:
+        return None
+    return Reading(_LONG_AGO, energy_import_wh=reading.energy_import_wh - 10.0**-REGISTER_DECIMALS)
