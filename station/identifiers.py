@@ -109,3 +109,9 @@ def shorten(id_token: str) -> str:
     length = len(id_token)
     head, tail = min(4, length // 3), min(2, length // 6)
     return f"{id_token[:head]}…{id_token[length - tail :]}" if id_token else ""
+
+
+def host_name(label: str) -> str:
+    """A host name made of a name: letters, digits and hyphens."""
+    name = "".join(c if c.isascii() and c.isalnum() else "-" for c in label).strip("-")
+    return name or "station"
