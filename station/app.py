@@ -13,7 +13,7 @@ from station.assembly.basis import Basis, lay
 from station.assembly.books import books
 from station.assembly.charging import charging
 from station.assembly.power import power
-from station.assembly.upkeep import access, firmware, lamps, log_uploads, mqtt, prune, publish
+from station.assembly.upkeep import access, firmware, lamps, log_uploads, mqtt, prune, publish, space_watchers
 from station.billing.retention import Retention
 from station.commissioning.activation import Activation
 from station.commissioning.record import CommissioningRecord
@@ -180,7 +180,7 @@ def _in_touch(basis: Basis, life: Life, firmware_version: str) -> list[Callable[
     program, configuration, station = basis.program, basis.configuration, life.station
     retention = Retention(life.transactions, basis.facts("retention"), life.time, basis.settings, basis.clock)
     watchers: list[Callable[[], Awaitable[None]]] = [
-        StorageWatch(basis.storage, basis.security_events, basis.clock).run,
+        *space_watchers(StorageWatch(basis.storage, basis.clock), basis.security_events),
         lambda: reclaim_when_idle(basis.database, lambda: _idle(station.evses.values()), basis.clock),
         lambda: prune(basis.outbox, retention, station.tokens, basis.settings, basis.clock),
         *(lambda evse=evse: publish(evse, program.feed) for evse in station.evses.values()),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from station.assembly.basis import Basis
@@ -19,7 +21,9 @@ from station.light.light import Lamp, PageLight
 from station.logs.log_files import Logs, LogSources
 from station.logs.upload import LogUploads
 from station.records.outbox import Outbox
+from station.records.storage_watch import SpaceLow, StorageWatch
 from station.security.certificates import CertificateUse
+from station.security.security_events import SecurityEvents, SecurityEventType
 from station.settings import Settings
 from station.simulation.updater import SimulatedUpdater
 from station.tokens.token_store import TokenStore
@@ -108,6 +112,19 @@ def mqtt(config: MqttConfig, who: StationConfig, life: Life) -> Mqtt:
         max(layout.max_current_a for layout in layouts),
     )
     return Mqtt(config, shown, life)
+
+
+def space_watchers(watch: StorageWatch, events: SecurityEvents) -> list[Callable[[], Awaitable[None]]]:
+    """The tasks that watch the free space and report low space as security event MemoryExhaustion."""
+    low = asyncio.Queue[SpaceLow]()
+    watch.space_low.subscribe(low.put_nowait)
+    return [watch.run, lambda: _report_low_space(low, events)]
+
+
+async def _report_low_space(low: asyncio.Queue[SpaceLow], events: SecurityEvents) -> None:
+    while True:
+        space = await low.get()
+        await events.report(SecurityEventType.MEMORY_EXHAUSTION, f"{space.free_bytes // 1024} KiB are free")
 
 
 async def prune(outbox: Outbox, retention: Retention, tokens: TokenStore, settings: Settings, clock: Clock) -> None:
