@@ -18,7 +18,7 @@ from station.hardware.installer import Commands, Installer
 from station.hardware.leds import lamps_of
 from station.life import Life
 from station.light.light import Lamp, PageLight
-from station.logs.log_files import Logs, LogSources
+from station.logs.log_files import Logs, LogSources, StationSnapshot
 from station.logs.upload import LogUploads
 from station.records.outbox import Outbox
 from station.records.storage_watch import SpaceLow, StorageWatch
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from station.configuration.network_tables import MqttConfig
     from station.configuration.station_tables import StationConfig
     from station.integrations.mqtt import Mqtt
+    from station.program import Program
 
 
 def firmware(basis: Basis, station: ChargingStation) -> Firmware:
@@ -67,12 +68,20 @@ def firmware(basis: Basis, station: ChargingStation) -> Firmware:
 
 def log_uploads(basis: Basis, station: ChargingStation) -> LogUploads:
     """Log files for the CSMS; a reset waits for them."""
-    sources = LogSources(basis.log, basis.security_events, basis.outbox, basis.program)
+    sources = LogSources(basis.log, basis.security_events, basis.outbox, lambda: _snapshot(basis.program))
     logs = Logs(sources, basis.storage / "uploads", basis.configuration.station.identity, basis.clock)
     logs.tidy()
     uploads = LogUploads(logs, basis.facts("log-upload"), basis.clock, trusting(basis.certificates))
     station.restart.delays.append(lambda: uploads.busy)
     return uploads
+
+
+async def _snapshot(program: Program) -> StationSnapshot:
+    from station.web.api.status import status  # only a log needs it here, and not every start
+
+    shown, life = await status(program), program.life
+    model = life.variables if life is not None else None
+    return StationSnapshot(shown, model.rows() if model is not None else [])
 
 
 def access(basis: Basis) -> Access:
