@@ -25,7 +25,6 @@ from station.records.storage_watch import SpaceLow, StorageWatch
 from station.security.certificates import CertificateUse
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.settings import Settings
-from station.simulation.updater import SimulatedUpdater
 from station.tokens.token_store import TokenStore
 from station.transfer.file_transfer import trusting
 
@@ -40,11 +39,13 @@ if TYPE_CHECKING:
 
 
 def firmware(basis: Basis, station: ChargingStation) -> Firmware:
-    """The firmware and what updates it. To make the simulated updater is to boot (simulation/updater.py)."""
+    """The firmware and what updates it."""
     config, clock = basis.configuration.firmware, basis.clock
     storage, certificates = basis.storage, basis.certificates
     if isinstance(config, SimulatedUpdaterConfig):
-        updater = SimulatedUpdater(storage / "firmware", clock)
+        from station.assembly.simulated import simulated_updater  # never loaded on real hardware
+
+        updater = simulated_updater(storage / "firmware", clock)
     else:
         commands = Commands(config.install_command, config.activate_command or (), config.confirm_command or ())
         updater = Installer(commands, storage / "firmware", clock)

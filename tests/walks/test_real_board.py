@@ -16,6 +16,7 @@ from metering.clock import SystemClock
 from metering.drivers.models import MODELS
 from ocpp_handlers.device_model import DeviceModel, Place, Variable
 from station.app import application
+from station.assembly.simulated import world_of
 from station.configuration.installation_file import Configuration
 from station.hardware.machine import Machine
 from station.program import Program
@@ -112,7 +113,7 @@ async def test_there_is_no_simulated_world_around_a_real_board(tmp_path: Path, m
         assert isinstance(program.site, Machine)
         assert isinstance(program.clock, SystemClock)
         with pytest.raises(TypeError, match="the hardware is real"):
-            _ = program.world
+            world_of(program.site)
         address = f"http://127.0.0.1:{program.web.port}"
         async with httpx.AsyncClient(base_url=address, timeout=PATIENCE_S, trust_env=False) as client:
             status = (await client.get("/api/status")).json()
