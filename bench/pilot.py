@@ -10,6 +10,7 @@ from pathlib import Path
 from energy.grid import GridSample
 from metering.reading import Phases
 from station.app import application as assemble
+from station.assembly.simulated import world_of
 from station.configuration.installation_file import Configuration
 from station.evse_state import Authorization
 from station.hardware.board import Outputs
@@ -46,13 +47,13 @@ async def samples_to_pilots(count: int, evses: int) -> list[float]:
         took_ms = await _measured(program, count, evses)
         program.stop()
         while not running.done():
-            await program.world.clock.advance(0.5)
+            await world_of(program.site).clock.advance(0.5)
         await running
     return sorted(took_ms)
 
 
 async def _measured(program: Program, count: int, evses: int) -> list[float]:
-    life, board = program.life, program.world.boards[1]
+    life, board = program.life, world_of(program.site).boards[1]
     if life is None:
         raise RuntimeError("the station does not live")
     ordered: list[float] = []
@@ -62,22 +63,22 @@ async def _measured(program: Program, count: int, evses: int) -> list[float]:
         ordered.append(time.perf_counter())
         await apply(outputs)
 
-    for evse_id, one in program.world.boards.items():
+    for evse_id, one in world_of(program.site).boards.items():
         one.plug(VehicleModel(battery_wh=1e9))
         life.station.evses[evse_id].authorize(Authorization(_CARD), TriggerReason.AUTHORIZED)
     for _ in range(20):
         await _speak(program, _LOW_A)
-        await program.world.clock.advance(1.0)
+        await world_of(program.site).clock.advance(1.0)
     board.apply = noted
     took_ms: list[float] = []
     while len(took_ms) < count:
         for house_a in (_HIGH_A, _LOW_A):
             for _ in range(2 if house_a > _LOW_A else 60):  # down at once, up when it has been calm
-                await program.world.clock.advance(1.0)
+                await world_of(program.site).clock.advance(1.0)
                 ordered.clear()
                 began_s = time.perf_counter()
                 await _speak(program, house_a)
-                await program.world.clock.settle()
+                await world_of(program.site).clock.settle()
                 if ordered:
                     took_ms.append((ordered[0] - began_s) * 1000.0)
     return took_ms[:count]
@@ -85,7 +86,7 @@ async def _measured(program: Program, count: int, evses: int) -> list[float]:
 
 async def _speak(program: Program, house_a: float) -> None:
     if program.life is not None:
-        each = [tuple(board.currents_a) for board in program.world.boards.values()]
+        each = [tuple(board.currents_a) for board in world_of(program.site).boards.values()]
         drawn = [sum(currents) for currents in zip(*each, strict=True)]
         flows: Phases[float | None] = Phases(house_a + drawn[0], house_a + drawn[1], house_a + drawn[2])
         program.life.load.take_sample(GridSample(program.clock.now(), flows))

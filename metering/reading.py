@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Generic, TypeVar
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Final, Generic, TypeVar
 
 from metering.frozen import frozen
 from metering.time_quality import TimeStatus
 
 T = TypeVar("T")
 U = TypeVar("U")
+
+_MILLIWATT_HOUR: Final = Decimal("0.001")
 
 
 @frozen
@@ -73,3 +76,8 @@ class RegisterReading:
     time: TimeStatus = TimeStatus.UNKNOWN
     substitute: bool = False
     """the meter was silent: this is what it showed last, and nothing to bill by"""
+
+
+def exact_wh(energy_wh: float | None) -> Decimal | None:
+    """A register in watt-hours as a decimal number, rounded to the thousandth; None stays None."""
+    return None if energy_wh is None else Decimal(repr(energy_wh)).quantize(_MILLIWATT_HOUR, ROUND_HALF_UP)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from station.assembly.basis import Basis, lay
 from station.assembly.books import books
 from station.assembly.charging import charging
 from station.assembly.power import power
-from station.assembly.upkeep import access, firmware, lamps, log_uploads, mqtt, prune, publish
+from station.assembly.upkeep import access, firmware, lamps, log_uploads, mqtt, prune, publish, space_watchers
 from station.billing.retention import Retention
 from station.commissioning.activation import Activation
 from station.commissioning.record import CommissioningRecord
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from station.configuration.installation_file import Configuration
     from station.evse import Evse
     from station.site import Site
+    from station.web.further_routes import FurtherRoutes
 
 __all__ = ["StartError", "alive", "application", "run"]
 
@@ -81,24 +82,28 @@ def application(
             raise StartError(f"station.storage: {error}") from error
         settings = SiteSettings(configuration, environ or {})
         in_force = settings.in_force()
-        program = Program(in_force, _site(in_force), alive, site_settings=settings, lock=held, http_port=http_port)
+        site, routes = _site(in_force)
+        program = Program(
+            in_force, site, alive, site_settings=settings, further_routes=routes, lock=held, http_port=http_port
+        )
         stack.pop_all()  # the program releases it
     return program
 
 
-def _site(configuration: Configuration) -> Site:
-    """The hardware that the configuration names. What is not used is not loaded."""
+def _site(configuration: Configuration) -> tuple[Site, Sequence[FurtherRoutes]]:
+    """The hardware that the configuration names, and the API routes that come with it. What is not used is not loaded.
+
+    Raises:
+        StartError: its storage cannot be used.
+    """
     if not isinstance(configuration.board, SimulatedBoardConfig):
         from station.hardware.machine import Machine
 
-        return Machine(configuration.board)
-    from station.simulation.register import RegisterError
-    from station.simulation.world import World
+        return Machine(configuration.board), ()
+    from station.assembly.simulated import SimulationRoutes, simulated_world
 
-    try:
-        return World(configuration)  # its meters keep their registers beside the station's records
-    except RegisterError as error:
-        raise StartError(f"station.storage: {error}") from error
+    world = simulated_world(configuration)
+    return world, (SimulationRoutes(world),)
 
 
 @contextlib.asynccontextmanager
@@ -180,7 +185,7 @@ def _in_touch(basis: Basis, life: Life, firmware_version: str) -> list[Callable[
     program, configuration, station = basis.program, basis.configuration, life.station
     retention = Retention(life.transactions, basis.facts("retention"), life.time, basis.settings, basis.clock)
     watchers: list[Callable[[], Awaitable[None]]] = [
-        StorageWatch(basis.storage, basis.security_events, basis.clock).run,
+        *space_watchers(StorageWatch(basis.storage, basis.clock), basis.security_events),
         lambda: reclaim_when_idle(basis.database, lambda: _idle(station.evses.values()), basis.clock),
         lambda: prune(basis.outbox, retention, station.tokens, basis.settings, basis.clock),
         *(lambda evse=evse: publish(evse, program.feed) for evse in station.evses.values()),

@@ -1,4 +1,5 @@
-"""Which texts may be an identity, a password, a currency, a time zone or the URL of a CSMS.
+"""Texts that identify: which are allowed as identity, password, currency, time zone or URL of a CSMS, how an id token
+is shortened for a log, and the host name made of a name.
 
 Source: OCPP 2.0.1 part 2, primitive datatypes.
 """
@@ -101,3 +102,16 @@ def check_url(url: str) -> str:
     if "#" in url or not url.isprintable() or " " in url:
         raise ValueError("must not have spaces or a fragment (#)")
     return url
+
+
+def shorten(id_token: str) -> str:
+    """An id token as a log may show it: enough to tell two cards apart, never more than half of it."""
+    length = len(id_token)
+    head, tail = min(4, length // 3), min(2, length // 6)
+    return f"{id_token[:head]}…{id_token[length - tail :]}" if id_token else ""
+
+
+def host_name(label: str) -> str:
+    """A host name made of a name: letters, digits and hyphens."""
+    name = "".join(c if c.isascii() and c.isalnum() else "-" for c in label).strip("-")
+    return name or "station"

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from station.configuration.installation_file import Configuration
     from station.life import Life
     from station.records.storage_lock import StorageLock
-    from station.simulation.world import World
     from station.site import Site
+    from station.web.further_routes import FurtherRoutes
     from station.web.tls import PageTls
 
 _log = logging.getLogger(__name__)
@@ -61,12 +61,15 @@ class Program:
         alive: Alive,
         *,
         site_settings: SiteSettings,
+        further_routes: Sequence[FurtherRoutes],
         lock: StorageLock,
         http_port: int | None = None,
     ) -> None:
         self.configuration = configuration
         self.site = site
         self.site_settings = site_settings
+        self.further_routes = further_routes
+        """of the API, beside the station's own"""
         self._assemble = alive
         self._lock = lock
         self.feed = Feed()
@@ -89,24 +92,6 @@ class Program:
     def clock(self) -> Clock:
         """The station's clock."""
         return self.site.clock
-
-    @property
-    def simulated(self) -> bool:
-        """Whether the hardware is simulated, and may be played with."""
-        return self.configuration.board.type == "simulated"
-
-    @property
-    def world(self) -> World:
-        """The simulated world; only where `simulated`.
-
-        Raises:
-            TypeError: the hardware is real.
-        """
-        from station.simulation.world import World
-
-        if not isinstance(self.site, World):
-            raise TypeError("the hardware is real")
-        return self.site
 
     @property
     def boot_reason(self) -> BootReason:
@@ -277,7 +262,7 @@ class Program:
     def _build_web(self) -> ASGIApp:
         from station.web.application import build
 
-        return build(self)
+        return build(self, self.further_routes)
 
     def _page_tls(self) -> PageTls:
         from station.web.tls import PageTls

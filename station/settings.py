@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
 from metering.sampling import Measurand
 from station.setting import (
@@ -28,9 +28,6 @@ from station.setting import (
     TxPoints,
 )
 
-if TYPE_CHECKING:
-    from station.records.database import Database
-
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
@@ -40,6 +37,26 @@ _START_POINTS = (*_TX_POINTS[:3], "DataSigned", *_TX_POINTS[3:])
 _PARKING_BAY = _TX_POINTS[0]
 _MEASURANDS = tuple(Measurand)
 _REGISTER = (Measurand.ENERGY_IMPORT_REGISTER,)
+
+
+class SettingsStore(Protocol):
+    """Keeps the texts of changed settings over a restart."""
+
+    async def load(self) -> dict[str, str]:
+        """The text of each stored setting by its name, including settings that this version does not have.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        ...
+
+    async def save(self, name: str, text: str) -> None:
+        """Store the text of a setting, in place of its earlier one; it is on disk when this returns.
+
+        Raises:
+            StorageError: it is not stored.
+        """
+        ...
 
 
 class Settings:
@@ -172,8 +189,8 @@ class Settings:
     notify_charging_limit_with_schedules = Switch(False)
     charging_rate_units = Members(("A", "W"), ("A", "W"))
 
-    def __init__(self, database: Database | None = None) -> None:
-        self._database = database
+    def __init__(self, store: SettingsStore | None = None) -> None:
+        self._store = store
         self._overrides: dict[str, object] = {}
         self._saved: dict[str, object] = {}
         self._presets: dict[str, object] = {}
@@ -236,12 +253,8 @@ class Settings:
             StorageError: it could not be saved and did not change.
         """
         value = self.parse(setting, text)
-        if self._database is not None:
-            await self._database.write(
-                "INSERT INTO settings (name, value) VALUES (?, ?)"
-                " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                (setting.name, setting.format(value)),
-            )
+        if self._store is not None:
+            await self._store.save(setting.name, setting.format(value))
         self._overrides.pop(setting.name, None)
         self._put(self._saved, setting, value)
 
@@ -278,15 +291,15 @@ class Settings:
         Raises:
             StorageError: the disk cannot be read.
         """
-        if self._database is None:
+        if self._store is None:
             return
-        for name, text in await self._database.rows("SELECT name, value FROM settings"):
-            setting = self.find(str(name))
+        for name, text in (await self._store.load()).items():
+            setting = self.find(name)
             if setting is None:
                 _log.warning("saved setting %s is not known any more", name)
                 continue
             try:
-                self._saved[setting.name] = setting.parse(str(text))
+                self._saved[setting.name] = setting.parse(text)
             except ValueError as error:
                 _log.warning("saved setting %s = %s: %s; its default is used", name, text, error)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from ocpp_handlers.stack import OcppStack
 from station.app import application as assemble
+from station.assembly.simulated import world_of
 from station.configuration.installation_file import Configuration
 from station.evse import Evse
 from station.life import Life
@@ -18,6 +19,7 @@ from station.model import IdToken
 from station.program import Program
 from station.simulation.board import SimulatedBoard
 from station.simulation.vehicle import VehicleModel
+from station.simulation.world import World
 from station.tokens.admission import TokenOutcome
 from tests.csms import Csms, running_csms
 
@@ -46,9 +48,14 @@ class Walk:
         return self.life.station.evses[1]
 
     @property
+    def world(self) -> World:
+        """Its simulated surroundings."""
+        return world_of(self.application.site)
+
+    @property
     def board(self) -> SimulatedBoard:
         """The board of that EVSE."""
-        return self.application.world.boards[1]
+        return self.world.boards[1]
 
     @property
     def stack(self) -> OcppStack:
@@ -58,7 +65,7 @@ class Walk:
 
     async def advance(self, seconds: float) -> None:
         """Let time pass."""
-        await self.application.world.clock.advance(seconds)
+        await self.world.clock.advance(seconds)
 
     async def until(self, what: Callable[[], object], *, within_s: float = 60.0, step_s: float = 0.5) -> None:
         """Let time pass until something is true; fails if it is not after `within_s`.
@@ -85,7 +92,7 @@ class Walk:
     async def settle(self) -> None:
         """Let the station finish what it does at this moment."""
         for _ in range(3):
-            await self.application.world.clock.settle()
+            await self.world.clock.settle()
             await asyncio.sleep(0.001)
 
     async def accepted(self) -> None:
@@ -167,8 +174,9 @@ async def powered(config: Configuration, csms: Csms) -> AsyncGenerator[Walk]:
 
 
 async def _let_time_pass(application: Program) -> None:
+    clock = world_of(application.site).clock
     while True:
-        await application.world.clock.advance(0.5)
+        await clock.advance(0.5)
         await asyncio.sleep(0.001)
 
 

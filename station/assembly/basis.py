@@ -13,6 +13,7 @@ from station.program import Program
 from station.records.database import Database
 from station.records.fact_store import FactStore
 from station.records.outbox import Outbox
+from station.records.settings_table import SettingsTable
 from station.security.certificates import Certificates, Seed
 from station.security.credentials import Credentials
 from station.security.security_events import SecurityEvents, SecurityEventType
@@ -61,7 +62,7 @@ async def lay(program: Program, database: Database, log: LogStore) -> Basis:
     """
     configuration, clock = program.configuration, program.clock
     storage = Path(configuration.station.storage)
-    settings = Settings(database)
+    settings = Settings(SettingsTable(database))
     if (time_zone := configuration.station.time_zone) is not None:
         settings.preset(Settings.time_zone, time_zone)
     await settings.load()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from station.assembly.basis import Basis
@@ -16,12 +18,13 @@ from station.hardware.leds import lamps_of
 from station.hardware.simulated_config import SimulatedUpdaterConfig
 from station.life import Life
 from station.light.light import Lamp, PageLight
-from station.logs.log_files import Logs, LogSources
+from station.logs.log_files import Logs, LogSources, StationSnapshot
 from station.logs.upload import LogUploads
 from station.records.outbox import Outbox
+from station.records.storage_watch import SpaceLow, StorageWatch
 from station.security.certificates import CertificateUse
+from station.security.security_events import SecurityEvents, SecurityEventType
 from station.settings import Settings
-from station.simulation.updater import SimulatedUpdater
 from station.tokens.token_store import TokenStore
 from station.transfer.file_transfer import trusting
 
@@ -32,14 +35,17 @@ if TYPE_CHECKING:
     from station.configuration.network_tables import MqttConfig
     from station.configuration.station_tables import StationConfig
     from station.integrations.mqtt import Mqtt
+    from station.program import Program
 
 
 def firmware(basis: Basis, station: ChargingStation) -> Firmware:
-    """The firmware and what updates it. To make the simulated updater is to boot (simulation/updater.py)."""
+    """The firmware and what updates it."""
     config, clock = basis.configuration.firmware, basis.clock
     storage, certificates = basis.storage, basis.certificates
     if isinstance(config, SimulatedUpdaterConfig):
-        updater = SimulatedUpdater(storage / "firmware", clock)
+        from station.assembly.simulated import simulated_updater  # never loaded on real hardware
+
+        updater = simulated_updater(storage / "firmware", clock)
     else:
         commands = Commands(config.install_command, config.activate_command or (), config.confirm_command or ())
         updater = Installer(commands, storage / "firmware", clock)
@@ -63,12 +69,20 @@ def firmware(basis: Basis, station: ChargingStation) -> Firmware:
 
 def log_uploads(basis: Basis, station: ChargingStation) -> LogUploads:
     """Log files for the CSMS; a reset waits for them."""
-    sources = LogSources(basis.log, basis.security_events, basis.outbox, basis.program)
+    sources = LogSources(basis.log, basis.security_events, basis.outbox, lambda: _snapshot(basis.program))
     logs = Logs(sources, basis.storage / "uploads", basis.configuration.station.identity, basis.clock)
     logs.tidy()
     uploads = LogUploads(logs, basis.facts("log-upload"), basis.clock, trusting(basis.certificates))
     station.restart.delays.append(lambda: uploads.busy)
     return uploads
+
+
+async def _snapshot(program: Program) -> StationSnapshot:
+    from station.web.api.status import status  # only a log needs it here, and not every start
+
+    shown, life = await status(program), program.life
+    model = life.variables if life is not None else None
+    return StationSnapshot(shown, model.rows() if model is not None else [])
 
 
 def access(basis: Basis) -> Access:
@@ -108,6 +122,19 @@ def mqtt(config: MqttConfig, who: StationConfig, life: Life) -> Mqtt:
         max(layout.max_current_a for layout in layouts),
     )
     return Mqtt(config, shown, life)
+
+
+def space_watchers(watch: StorageWatch, events: SecurityEvents) -> list[Callable[[], Awaitable[None]]]:
+    """The tasks that watch the free space and report low space as security event MemoryExhaustion."""
+    low = asyncio.Queue[SpaceLow]()
+    watch.space_low.subscribe(low.put_nowait)
+    return [watch.run, lambda: _report_low_space(low, events)]
+
+
+async def _report_low_space(low: asyncio.Queue[SpaceLow], events: SecurityEvents) -> None:
+    while True:
+        space = await low.get()
+        await events.report(SecurityEventType.MEMORY_EXHAUSTION, f"{space.free_bytes // 1024} KiB are free")
 
 
 async def prune(outbox: Outbox, retention: Retention, tokens: TokenStore, settings: Settings, clock: Clock) -> None:

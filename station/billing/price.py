@@ -10,12 +10,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
-from typing import Final
 
 from metering.frozen import frozen
+from metering.reading import exact_wh
 from station.billing.currency import rounded
-
-_MILLIWATT_HOUR: Final = Decimal("0.001")
 
 
 @frozen
@@ -151,11 +149,6 @@ def _energy(prices: PriceList, charge: Charge) -> Iterable[Line]:
 
 def _for_time(what: str, hours: Decimal, per_hour: Decimal, currency: str) -> Line:
     return Line(what, hours, "h", per_hour, rounded(hours * per_hour, currency))
-
-
-def exact_wh(energy_wh: float | None) -> Decimal | None:
-    """A register as a decimal number of watt-hours, to the thousandth that it is told with."""
-    return None if energy_wh is None else Decimal(repr(energy_wh)).quantize(_MILLIWATT_HOUR, ROUND_HALF_UP)
 
 
 def idle_time(states: Iterable[tuple[timedelta, bool]], ended: timedelta) -> timedelta:

@@ -7,8 +7,9 @@ from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from metering.reading import exact_wh
 from station.billing.logged_transaction import RegisterShown, ToldCost, Transaction
-from station.billing.price import Bill, PeriodReading, PriceList, exact_wh
+from station.billing.price import Bill, PeriodReading, PriceList
 from station.records import payloads
 
 if TYPE_CHECKING:

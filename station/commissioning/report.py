@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Final, cast
 from metering.frozen import frozen
 from station.commissioning.input_tests import CommissioningTests
 from station.commissioning.steps import Step, inapplicable
-from station.metrology.metrology import signing_key_of
 from station.metrology.signatures import UnsignedError
-from station.metrology.signing_key import SigningKeyError
+from station.metrology.signing_key import SigningKeyError, signing_key_of
 from station.records.database import StorageError
 from station.security import private_files
 from station.version import package_version
@@ -85,7 +84,7 @@ def remove_report(configuration: Configuration) -> None:
 
 
 def _sign_and_write(text: str, configuration: Configuration) -> None:
-    signer = signing_key_of(configuration, _FIRST).signer()
+    signer = signing_key_of(Path(configuration.station.storage), _FIRST).signer()
     report = SignedReport(text, signer.sign(text.encode()).hex(), signer.public_key.hex())
     private_files.write(_file(configuration), json.dumps(asdict(report)))
 

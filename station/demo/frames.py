@@ -7,7 +7,7 @@ from collections import deque
 from typing import Final, cast
 
 from metering.frozen import frozen
-from station.logs.setup import shorten
+from station.identifiers import shorten
 
 Json = dict[str, object]
 _RESULT, _ERROR = 3, 4

@@ -16,6 +16,7 @@ from metering.clock import SystemClock
 from metering.frozen import frozen
 from ocpp_handlers.demo_csms import DemoCsms, NotConnectedError
 from station.app import StartError, application
+from station.assembly.simulated import world_of
 from station.configuration.installation_file import Configuration
 from station.demo.figures import Figures, GridWatch, judge
 from station.demo.script import MissedError, Stage, play_on, play_once
@@ -123,11 +124,13 @@ async def _show(options: Options, storage: Path) -> bool:
     async with csms.listening():
         program = application(_configuration(storage, csms.url, options.speed), http_port=options.http_port)
         csms.now = program.clock.now
-        house, board = program.world.house, program.world.boards[1]
+        world = world_of(program.site)
+        house, board = world.house, world.boards[1]
         watch = GridWatch(program.clock, lambda: house.currents_a.l1, lambda: board.currents_a.l1, _SUBSCRIBED_A)
-        stage = Stage(program, csms, lambda sentence: demo.say(sentence))
+        stage = Stage(program, world, csms, lambda sentence: demo.say(sentence))
         demo = Demonstration(
             program,
+            world,
             watch,
             bill=lambda: csms.transactions.get(stage.transaction_id or ""),
             network_cut=lambda: csms.is_cut,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from station.life import Life
     from station.program import Program
     from station.simulation.board import SimulatedBoard
+    from station.simulation.world import World
 
 CARD = IdToken("04A3B2C1D5E680", "ISO14443")
 STRANGER = IdToken("04BADBADBADB80", "ISO14443")
@@ -61,8 +62,9 @@ class MissedError(Exception):
 class Stage:
     """Where the scenes play."""
 
-    def __init__(self, application: Program, network: Network, say: Callable[[str], None]) -> None:
+    def __init__(self, application: Program, world: World, network: Network, say: Callable[[str], None]) -> None:
         self.application = application
+        self.world = world
         self.network = network
         self.say = say
         self.transaction_id: str | None = None
@@ -85,7 +87,7 @@ class Stage:
     @property
     def board(self) -> SimulatedBoard:
         """The board of that EVSE."""
-        return self.application.world.boards[1]
+        return self.world.boards[1]
 
     @property
     def drawn_a(self) -> float:
@@ -153,11 +155,11 @@ class Stage:
 
     def on(self, name: str, current_a: float) -> None:
         """A load of the house goes on."""
-        self.application.world.house.switch_on(name, Phases(current_a, 0.0, 0.0))
+        self.world.house.switch_on(name, Phases(current_a, 0.0, 0.0))
 
     def off(self, name: str) -> None:
         """A load goes off."""
-        self.application.world.house.switch_off(name)
+        self.world.house.switch_off(name)
 
     async def ask(self, asked: Callable[[str, str], Awaitable[str]]) -> None:
         """The CSMS asks something of the running transaction, and it must be accepted."""

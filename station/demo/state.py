@@ -11,6 +11,7 @@ from station.demo.frames import Frames
 if TYPE_CHECKING:
     from station.demo.figures import GridWatch
     from station.program import Program
+    from station.simulation.world import World
 
 
 class Bill(Protocol):
@@ -29,9 +30,11 @@ class Bill(Protocol):
 
 @dataclass(slots=True)
 class Demonstration:
-    """A station in its surroundings, and what has been said about it."""
+    """A station in its simulated surroundings, and what has been said about it."""
 
     application: Program
+    world: World
+    """its simulated surroundings"""
     watch: GridWatch
     bill: Callable[[], Bill | None]
     network_cut: Callable[[], bool]

@@ -100,8 +100,8 @@ def _story(demo: Demonstration) -> Panel:
 
 
 def _house(demo: Demonstration) -> Panel:
-    house, limit_a = demo.application.world.house, demo.watch.limit_a
-    car_a = demo.application.world.boards[1].currents_a.l1
+    house, limit_a = demo.world.house, demo.watch.limit_a
+    car_a = demo.world.boards[1].currents_a.l1
     parts = [(name, current.l1, _COLOURS.get(name, _OTHER)) for name, current in house.loads.items()]
     parts.append(("car", car_a, _COLOURS["car"]))
     legend = Text(no_wrap=True, overflow="ellipsis")
@@ -131,8 +131,8 @@ def _car(demo: Demonstration) -> Panel:
     if life is None:
         return _panel(Text("no power", "red"), "EVSE 1")
     evse = life.station.evses[1]
-    register_wh = demo.application.world.boards[1].read_meter().energy_import_wh or 0.0
-    drawn_a = demo.application.world.boards[1].currents_a.l1
+    register_wh = demo.world.boards[1].read_meter().energy_import_wh or 0.0
+    drawn_a = demo.world.boards[1].currents_a.l1
     state = evse.state
     rows: list[tuple[str, RenderableType]] = [
         ("light", _light(life.light)),
@@ -214,7 +214,7 @@ class _Passing:
 
 def describe(demo: Demonstration) -> str:
     """EVSE and house in a line, where there is no screen."""
-    life, house = demo.application.life, demo.application.world.house
+    life, house = demo.application.life, demo.world.house
     if life is None:
         return "no power"
     evse = life.station.evses[1]

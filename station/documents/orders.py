@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from metering.frozen import frozen
 
 if TYPE_CHECKING:
     from station.billing.logged_transaction import Transaction
-    from station.commissioning.report import SignedReport
     from station.documents.occasion import Issuer, Month, Occasion, Proof
 
 
 class DocumentOrder(Protocol):
-    """A document to be drawn; it is passed to its process by `pickle`."""
+    """A document to be drawn; the station passes it to the process that draws it by `pickle`.
+
+    That process unpickles only what the station wrote to its standard input. Other packages define orders of their
+    own: a class at module level whose values can be pickled.
+    """
 
     def draw(self) -> bytes:
         """Draw the document and return it as PDF; loads the PDF library, so never call it in the station's process."""
@@ -53,19 +56,3 @@ class MonthlyReportOrder:
         from station.documents.monthly import monthly_report
 
         return monthly_report(self.month, self.transactions, self.token, self.issuer, self.occasion)
-
-
-@frozen
-class CommissioningReportOrder:
-    """Order for the report of a commissioning; `texts` are those of the page, in the language of the occasion."""
-
-    report: SignedReport
-    issuer: Issuer
-    occasion: Occasion
-    texts: Mapping[str, str]
-
-    def draw(self) -> bytes:
-        """Draw the report and return it as PDF."""
-        from station.documents.commissioning import commissioning_report
-
-        return commissioning_report(self.report, self.issuer, self.occasion, self.texts)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import TYPE_CHECKING, Protocol
+from typing import Literal, Protocol
 
 from metering.frozen import frozen
 from station.hardware.board import BoardError
 
-if TYPE_CHECKING:
-    from station.protection.jumpers import JumperPosition
+JumperPosition = Literal["1-2", "3-4", "5-6", "7-8", "9-10"]
+"""the pins of the smart-meter port that its jumpers J1 and J2 connect"""
 
 
 @frozen

@@ -12,9 +12,9 @@ from station.hardware.gpio import Lines
 
 if TYPE_CHECKING:
     from metering.clock import Clock
+    from station.hardware.back_plate import JumperPosition
     from station.hardware.gpio import RequestLines
     from station.hardware.linux_wiring import GpioLine, JumperWiring, SelectorWiring
-    from station.protection.jumpers import JumperPosition
 
 _log = logging.getLogger(__name__)
 

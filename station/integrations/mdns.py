@@ -9,6 +9,8 @@ import ipaddress
 import logging
 from typing import TYPE_CHECKING, Final
 
+from station.identifiers import host_name
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -107,12 +109,6 @@ def _label(text: str) -> str:
     """A name as DNS-SD takes one: any text, but no dot and not too long."""
     plain = text.replace(".", "-")
     return plain.encode()[:_LONGEST_NAME].decode(errors="ignore")
-
-
-def host_name(label: str) -> str:
-    """A host name made of a name: letters, digits and hyphens."""
-    name = "".join(c if c.isascii() and c.isalnum() else "-" for c in label).strip("-")
-    return name or "station"
 
 
 def _is_address(host: str) -> bool:

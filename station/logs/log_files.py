@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from station.ports import VariableRow
     from station.records.outbox import Outbox
     from station.security.security_events import SecurityEvents
-    from station.web.host import Host
 
 _log = logging.getLogger(__name__)
 
@@ -52,14 +51,24 @@ class Span:
 
 
 @frozen
+class StationSnapshot:
+    """The state of the station at one moment, as a diagnostics log shows it: without secrets."""
+
+    status: dict[str, object]
+    """as the local API reports it, with shortened id tokens; JSON"""
+    variables: Sequence[VariableRow]
+    """the device model; the value of a secret is None"""
+
+
+@frozen
 class LogSources:
     """What a log is made of."""
 
     lines: LogStore
     security_events: SecurityEvents
     outbox: Outbox
-    host: Host
-    """shows the station at a glance, with shortened id tokens, and the device model, where secrets have no value"""
+    snapshot: Callable[[], Awaitable[StationSnapshot]]
+    """takes a snapshot of the station as it is now"""
 
 
 class Logs:
@@ -117,12 +126,9 @@ class Logs:
         now = self._clock.now()
         if not span.has(now):
             return []
-        from station.web.api.status import status  # only needed here, and not at every start
-
-        host = self._sources.host
-        shown = json.dumps(await status(host), indent=1, default=str)
-        model = host.life.variables if host.life is not None else None
-        variables = [_variable_line(row) for row in model.rows()] if model is not None else []
+        snapshot = await self._sources.snapshot()
+        shown = json.dumps(snapshot.status, indent=1, default=str)
+        variables = map(_variable_line, snapshot.variables)
         return [f"== Status at {now.isoformat()}", shown, "== Variables", *variables]
 
     async def _event_lines(self, span: Span) -> list[str]:

@@ -69,13 +69,6 @@ def set_time_zone(time_zone: tzinfo) -> None:
             handler.formatter.time_zone = time_zone
 
 
-def shorten(id_token: str) -> str:
-    """An id token as a log may show it: enough to tell two cards apart, never more than half of it."""
-    length = len(id_token)
-    head, tail = min(4, length // 3), min(2, length // 6)
-    return f"{id_token[:head]}…{id_token[length - tail :]}" if id_token else ""
-
-
 def _formatter(config: LogConfig, *, terminal: bool) -> logging.Formatter:
     human = config.format == "human" or (config.format == "auto" and terminal)
     return HumanFormatter() if human else JsonFormatter()

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, cast
 
 from metering.frozen import frozen
 from metering.journal_entry import JournalEvent
-from metering.reading import Reading
+from metering.reading import Reading, exact_wh
 from metering.register_motion import RegisterMotion
-from station.billing.price import exact_wh
 from station.records.recorded_register import least_register
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from metering.frozen import frozen
 from metering.journal import JournalError
 from metering.journal_entry import JournalEvent, Note
-from station.billing.price import exact_wh
+from metering.reading import exact_wh
 from station.evse_state import all_faults, blocking_faults
 from station.metrology.fault_episodes import QUIET_S, FaultEpisodes
 from station.metrology.small_corrections import SmallCorrections

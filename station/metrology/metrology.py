@@ -14,7 +14,7 @@ from metering.signed import Signatory
 from station.metrology.signatures import Means, Signatures
 from station.metrology.signed_records import SignedRecords
 from station.metrology.signing import Signing
-from station.metrology.signing_key import SigningKey
+from station.metrology.signing_key import signing_key_of
 from station.records.fact_store import FactStore
 from station.version import package_version
 
@@ -87,11 +87,6 @@ class Desk:
     clock: Clock
 
 
-def signing_key_of(configuration: Configuration, evse_id: int) -> SigningKey:
-    """The station's own key for an EVSE."""
-    return SigningKey(Path(configuration.station.storage) / "signing" / f"evse-{evse_id}.pem")
-
-
 async def sign(evse: Evse, config: EvseConfig, driver: Meter, desk: Desk) -> Signatures | None:
     """Have the readings of an EVSE signed: by its meter where that can, else by the station where it is wanted.
 
@@ -101,7 +96,7 @@ async def sign(evse: Evse, config: EvseConfig, driver: Meter, desk: Desk) -> Sig
     meter = driver if isinstance(driver, SigningMeter) else None
     if meter is None and config.signing == "none":
         return None
-    key = signing_key_of(desk.configuration, config.id)
+    key = signing_key_of(Path(desk.configuration.station.storage), config.id)
     facts = FactStore(desk.database, "signing-key")
     means = Means(key, meter, desk.records, facts, lambda: signatory(evse, config, desk.configuration))
     signatures = Signatures(config.id, means, desk.clock)

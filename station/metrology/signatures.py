@@ -18,9 +18,9 @@ from metering.frozen import frozen
 from metering.meter import MeterError
 from metering.ocmf import RecordError
 from metering.ocmf_signer import fingerprint
+from metering.reading import exact_wh
 from metering.signed import NAMED_BY, Holder, MeterState, Reason, Signatory, SignedReading, Subject, payload
 from metering.time_quality import TimeStatus
-from station.billing.price import exact_wh
 from station.metrology.signed_records import KnownKey, SignedRecord
 from station.metrology.signing_key import SigningKeyError
 from station.records.database import StorageError

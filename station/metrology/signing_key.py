@@ -17,6 +17,11 @@ class SigningKeyError(Exception):
     """There is no key to sign with; the sentence says why."""
 
 
+def signing_key_of(storage: Path, evse_id: int) -> SigningKey:
+    """The station's own key for an EVSE, in the directory `storage`; the file is made by its first use."""
+    return SigningKey(storage / "signing" / f"evse-{evse_id}.pem")
+
+
 class SigningKey:
     """A key on disk. Everything here waits for the disk: call it from a thread."""
 

@@ -9,9 +9,8 @@ from station.hardware.selector import selected_a
 from station.protection.jumpers import Jumpers
 
 if TYPE_CHECKING:
-    from station.hardware.back_plate import BackPlate
+    from station.hardware.back_plate import BackPlate, JumperPosition
     from station.limits.load_management import LoadManagement
-    from station.protection.jumpers import JumperPosition
     from station.protection.tamper import Tamper
 
 _log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ Source: installation guide of the reference station, energy management options. 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from energy.sources.byte_stream import is_socket
 from energy.sources.ct import CtConfig
@@ -18,8 +18,7 @@ from metering.frozen import frozen
 if TYPE_CHECKING:
     from energy.sources.config import GridSourceConfig
     from energy.sources.dry_contact import DryContactConfig
-
-JumperPosition = Literal["1-2", "3-4", "5-6", "7-8", "9-10"]
+    from station.hardware.back_plate import JumperPosition
 
 _WORDS: Final = {
     "1-2": "a Modbus meter on RS-485",

@@ -1,4 +1,4 @@
-"""Notices that the disk of the records is getting full, while there is still room to say so (MemoryExhaustion)."""
+"""Publishes that the disk of the records is nearly full, while there is still room to record that."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from station.security.security_events import SecurityEvents, SecurityEventType
+from metering.events import Event
+from metering.frozen import frozen
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -26,14 +27,19 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-class StorageWatch:
-    """Looks at the free space from time to time, and reports it once when it is little."""
+@frozen
+class SpaceLow:
+    """The disk has less than `LITTLE` bytes of free space."""
 
-    def __init__(
-        self, folder: Path, events: SecurityEvents, clock: Clock, free: Callable[[Path], int] = free_bytes
-    ) -> None:
+    free_bytes: int
+
+
+class StorageWatch:
+    """Checks the free space every ten minutes; publishes it once when it is low, and again after it was better."""
+
+    def __init__(self, folder: Path, clock: Clock, free: Callable[[Path], int] = free_bytes) -> None:
+        self.space_low = Event[SpaceLow]()
         self._folder = folder
-        self._events = events
         self._clock = clock
         self._free = free
 
@@ -43,10 +49,10 @@ class StorageWatch:
         Raises:
             OSError: the folder is gone.
         """
-        reported = False
+        published = False
         while True:
             free = self._free(self._folder)
-            if free < LITTLE and not reported:
-                await self._events.report(SecurityEventType.MEMORY_EXHAUSTION, f"{free // 1024} KiB are free")
-            reported = free < (2 * LITTLE if reported else LITTLE)  # no flutter at the edge
+            if free < LITTLE and not published:
+                self.space_low.publish(SpaceLow(free))
+            published = free < (2 * LITTLE if published else LITTLE)  # no flutter at the edge
             await self._clock.sleep(_EVERY_S)

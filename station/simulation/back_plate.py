@@ -10,7 +10,7 @@ from metering.pulse import Pulse
 from station.hardware.back_plate import BackPlateView
 
 if TYPE_CHECKING:
-    from station.protection.jumpers import JumperPosition
+    from station.hardware.back_plate import JumperPosition
 
 
 class SimulatedBackPlate:

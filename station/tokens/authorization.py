@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from station.logs.setup import shorten
+from station.identifiers import shorten
 from station.model import AuthorizationStatus, IdToken, IdTokenInfo
 from station.ports import Csms, NoAnswerError
 

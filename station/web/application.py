@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from typing import cast
 
@@ -38,6 +39,8 @@ from station.web.api.time_zone import time_zone_routes
 from station.web.api.token import token_routes
 from station.web.api.transaction import transaction_routes
 from station.web.door.gate import HEADERS, Gate, is_person
+from station.web.door.permissions import Permissions
+from station.web.further_routes import FurtherRoutes
 from station.web.host import Host
 from station.web.json_object import Json
 from station.web.pages import not_found, page_routes
@@ -55,8 +58,9 @@ class _Api(FastAPI):
         return document
 
 
-def build(host: Host) -> FastAPI:
-    """The ASGI application of a station. Importing this file takes the web framework along."""
+def build(host: Host, further: Sequence[FurtherRoutes]) -> FastAPI:
+    """The ASGI application of a station, with `further` routes. Importing this file takes the web framework along."""
+    permissions = Permissions([permission for routes in further for permission in routes.permissions()])
     api = _Api(
         title="borne",
         version=package_version(),
@@ -64,21 +68,19 @@ def build(host: Host) -> FastAPI:
         docs_url=None,  # the usual page loads scripts from elsewhere; pages.py has one that does not
         redoc_url=None,
     )
-    api.add_middleware(Gate, host=host, not_found=partial(not_found, host))
+    api.add_middleware(Gate, host=host, permissions=permissions, not_found=partial(not_found, host))
     api.add_exception_handler(HTTPException, partial(_refused, host))
     api.add_exception_handler(RequestValidationError, _not_understood)
     api.add_exception_handler(StorageError, _storage_failed)
     api.add_exception_handler(Exception, _failed)
     living = Living(host)
-    page_routes(api, host)
+    page_routes(api, host, permissions)
     event_routes(api, host)
     station_routes(api, living, host)
     _people_routes(api, living, host)
     _upkeep_routes(api, living, host)
-    if host.simulated:
-        from station.web.sim.routes import simulation_routes
-
-        simulation_routes(api, host, living)
+    for routes in further:
+        routes.add_to(api, host, living)
     return api
 
 

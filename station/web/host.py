@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from station.configuration.installation_file import Configuration
     from station.feed import Feed
     from station.life import Life
-    from station.simulation.world import World
 
 
 class Host(Protocol):
@@ -24,16 +23,6 @@ class Host(Protocol):
     @property
     def clock(self) -> Clock:
         """The station's clock."""
-        ...
-
-    @property
-    def simulated(self) -> bool:
-        """Whether the hardware is simulated, and may be played with."""
-        ...
-
-    @property
-    def world(self) -> World:
-        """The simulated world; only where `simulated`."""
         ...
 
     @property

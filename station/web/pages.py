@@ -11,10 +11,10 @@ from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from station.access.accounts import ACCOUNTS, Role
+from station.access.accounts import ACCOUNTS
 from station.version import package_version
 from station.web.door.gate import ASK_AGAIN_S
-from station.web.door.permissions import rule_for
+from station.web.door.permissions import OWN_ROUTES, Permissions
 from station.web.door.visitor import Visitor, is_https, routed_path, visitor_of
 from station.web.wall_clock import wall_clock
 from station.web.words import COOKIE, LANGUAGES, catalogue, language_of
@@ -44,7 +44,7 @@ _MORE: Final = {"commissioning": _for_commissioning}
 """what a page is told besides, by its name"""
 
 
-def page_routes(api: FastAPI, host: Host) -> None:
+def page_routes(api: FastAPI, host: Host, permissions: Permissions) -> None:
     """Everything that a person reads."""
     api.mount("/static", StaticFiles(directory=_HERE / "static"))
     page = partial(_page, host)
@@ -57,7 +57,7 @@ def page_routes(api: FastAPI, host: Host) -> None:
 
     @api.get("/api/docs", include_in_schema=False)
     async def documentation(request: Request) -> HTMLResponse:
-        return page(request, "docs", operations=_operations(api))
+        return page(request, "docs", operations=_operations(api, permissions))
 
     _entrance_routes(api, host, page)
     _language_routes(api)
@@ -160,7 +160,7 @@ def _templates() -> Environment:
 
 
 def _may(visitor: Visitor, path: str) -> bool:
-    return visitor.role >= rule_for("GET", path).least
+    return visitor.role >= OWN_ROUTES.of("GET", path).least
 
 
 def _own_path(to: str) -> str:
@@ -168,11 +168,11 @@ def _own_path(to: str) -> str:
     return to if to.startswith("/") and not to.startswith(("//", "/\\")) and to.isprintable() else "/"
 
 
-def _operations(api: FastAPI) -> list[tuple[str, str, str, str]]:
+def _operations(api: FastAPI, permissions: Permissions) -> list[tuple[str, str, str, str]]:
     """Method, path, least role and name of everything that the API does."""
     told: list[tuple[str, str, str, str]] = []
     for path, methods in api.openapi()["paths"].items():
         for method, operation in methods.items():
-            least: Role = rule_for(method.upper(), path).least
+            least = permissions.of(method.upper(), path).least
             told.append((method.upper(), str(path), least.word, str(operation.get("summary", ""))))
     return sorted(told, key=lambda row: row[1])

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from metering.frozen import frozen
-from station.integrations.mdns import addresses_of, host_name
+from station.identifiers import host_name
+from station.integrations.mdns import addresses_of
 from station.security import private_files
 
 if TYPE_CHECKING:

@@ -125,7 +125,7 @@ async def fit_the_breaker(installer: Visitor, walk: Walk) -> None:
     await installer.reads("The selector allows 32 A, the breaker carries only 16 A.")
     await installer.audit()
     await installer.picture("commissioning-breaker-failed")
-    walk.application.world.back_plate.turn("16")
+    walk.world.back_plate.turn("16")
     await walk.settle()
     await expect(installer.page.locator("#breaker-facts")).to_contain_text("16 A")
     await press(installer, "Save and check")

@@ -278,7 +278,7 @@ async def test_each_of_two_charging_points_is_drawn_against_its_own_limit(browse
     evses = [{"id": 1, "max_current_a": 16}, {"id": 2, "phases": 1, "max_current_a": 10}]
     async with walking(tmp_path, evse=evses) as walk, visiting(browser, walk, viewport=DESK) as driver:
         await walk.accepted()
-        for evse_id, board in walk.application.world.boards.items():
+        for evse_id, board in walk.world.boards.items():
             board.plug(VehicleModel(phases=3))
             walk.life.station.present(replace(CARD, value=f"04A3B2C1D5E68{evse_id}"), evse_id)
         await walk.charging()
@@ -303,7 +303,7 @@ async def test_the_house_is_what_all_cars_leave(browser: Browser, tmp_path: Path
         house = House(walk)
         house.loads_a = (9.0, 4.0, 2.0)
         await house.live(60)
-        for evse_id, board in walk.application.world.boards.items():
+        for evse_id, board in walk.world.boards.items():
             board.plug(VehicleModel(phases=3))
             walk.life.station.present(replace(CARD, value=f"04A3B2C1D5E68{evse_id}"), evse_id)
         await house.live(200)

@@ -93,7 +93,7 @@ async def test_an_installer_reads_the_raw_bytes_of_a_meter(browser: Browser, tmp
     """Requests and answers on Modbus, beside what was understood."""
     async with walking(tmp_path, grid=GRID) as walk, visiting(browser, walk) as installer:
         await walk.accepted()
-        walk.application.world.house.set_currents(Phases(3.0, 4.0, 5.0))
+        walk.world.house.set_currents(Phases(3.0, 4.0, 5.0))
         await heard(walk)
         await installer.sign_in(Role.INSTALLER, to="/installer#meter")
         await installer.reads("00 00 00 06 01 03")  # Modbus TCP: length, unit, function

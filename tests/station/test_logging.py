@@ -19,7 +19,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from station.configuration.station_tables import LogConfig
-from station.logs.setup import FRAMES, set_time_zone, setup, shorten
+from station.identifiers import shorten
+from station.logs.setup import FRAMES, set_time_zone, setup
 from tests.descriptors import no_free_descriptor
 
 ROOT = Path(__file__).parents[2]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from station.records.database import StorageError, open_database
+from station.records.settings_table import SettingsTable
 from station.setting import (
     Choice,
     Currency,
@@ -146,12 +147,12 @@ def another_value(setting: Setting[object]) -> str:
 
 async def test_every_setting_survives_a_restart(tmp_path: Path) -> None:
     async with open_database(tmp_path / "db", fakes.clock()) as database:
-        settings = Settings(database)
+        settings = Settings(SettingsTable(database))
         for setting in ALL.values():
             await settings.change(setting, another_value(setting))
         changed = {name: settings.value_of(setting) for name, setting in ALL.items()}
     async with open_database(tmp_path / "db", fakes.clock()) as database:
-        settings = Settings(database)
+        settings = Settings(SettingsTable(database))
         await settings.load()
         assert {name: settings.value_of(setting) for name, setting in ALL.items()} == changed
     assert all(changed[name] != setting.default for name, setting in ALL.items())
@@ -159,18 +160,18 @@ async def test_every_setting_survives_a_restart(tmp_path: Path) -> None:
 
 async def test_the_last_of_several_changes_counts(tmp_path: Path) -> None:
     async with open_database(tmp_path / "db", fakes.clock()) as database:
-        settings = Settings(database)
+        settings = Settings(SettingsTable(database))
         for text in ("10", "20", "30"):
             await settings.change(Settings.ev_connection_timeout_s, text)
         assert settings.ev_connection_timeout_s == 30
-        again = Settings(database)
+        again = Settings(SettingsTable(database))
         await again.load()
         assert again.ev_connection_timeout_s == 30
 
 
 async def test_a_change_that_cannot_be_saved_does_not_count(tmp_path: Path) -> None:
     async with open_database(tmp_path / "db", fakes.clock()) as database:
-        settings = Settings(database)
+        settings = Settings(SettingsTable(database))
         await database.rows("PRAGMA query_only=1")
         with pytest.raises(StorageError):
             await settings.change(Settings.ev_connection_timeout_s, "10")
@@ -179,10 +180,10 @@ async def test_a_change_that_cannot_be_saved_does_not_count(tmp_path: Path) -> N
 
 async def test_a_value_that_is_put_in_force_unsaved_is_gone_after_a_restart(tmp_path: Path) -> None:
     async with open_database(tmp_path / "db", fakes.clock()) as database:
-        settings = Settings(database)
+        settings = Settings(SettingsTable(database))
         settings.override(Settings.heartbeat_interval_s, 7)
         assert settings.text_of(Settings.heartbeat_interval_s) == "7"
-        again = Settings(database)
+        again = Settings(SettingsTable(database))
         await again.load()
         assert again.heartbeat_interval_s == 300
 
@@ -198,7 +199,7 @@ async def test_saved_values_that_mean_nothing_any_more_are_left_at_their_default
             ("aligned_interval_s", "9"),
         ]
         await database.write_many("INSERT INTO settings VALUES (?, ?)", rows)
-        settings = Settings(database)
+        settings = Settings(SettingsTable(database))
         await settings.load()
     assert settings.heartbeat_interval_s == 300
     assert settings.tx_start_points == ("EVConnected", "Authorized")
@@ -272,7 +273,7 @@ async def test_what_is_saved_outweighs_the_installation_file_and_a_moment_outwei
     """B05.FR.10: what the CSMS has set is not undone by the installation file at the next boot."""
     setting, told = Settings.heartbeat_interval_s, list[str]()
     async with open_database(tmp_path / "db", fakes.clock()) as database:
-        settings = Settings(database)
+        settings = Settings(SettingsTable(database))
         settings.preset(setting, 20)
         assert settings.heartbeat_interval_s == 20
         await settings.change(setting, "30")
@@ -283,7 +284,7 @@ async def test_what_is_saved_outweighs_the_installation_file_and_a_moment_outwei
         settings.restore(setting)
         assert settings.heartbeat_interval_s == 30
         assert told == ["heartbeat_interval_s"]
-        again = Settings(database)
+        again = Settings(SettingsTable(database))
         await again.load()
         again.preset(setting, 20)
         assert again.heartbeat_interval_s == 30

@@ -33,7 +33,7 @@ class House:
 
     async def speak(self) -> None:
         """A sample of what flows now."""
-        boards = self.walk.application.world.boards.values()
+        boards = self.walk.world.boards.values()
         drawn = [sum(one) for one in zip(*(board.currents_a for board in boards), strict=True)]
         flows = [float(round(house + a)) for house, a in zip(self.loads_a, drawn, strict=True)]
         sample = GridSample(self.walk.application.clock.now(), Phases[float | None].all(None), **self.told)

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from station.access.accounts import Role
 from station.web import tls
 from station.web.application import build
-from station.web.door.permissions import OTHERS, rule_for
+from station.web.door.permissions import OTHERS, Permissions
 from tests.conformance.pki import Pki
 from tests.patience import PATIENCE_S
 from tests.walk import Walk, walking
@@ -521,15 +521,17 @@ async def test_every_route_has_a_row_in_the_table(tmp_path: Path) -> None:
     """Somebody has thought about who may do it; what nobody thought of is for service."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
+        further = walk.application.further_routes
+        permissions = Permissions([permission for routes in further for permission in routes.permissions()])
         forgotten = [
             (method, route.path)
-            for route in build(walk.application).routes
+            for route in build(walk.application, further).routes
             if isinstance(route, Route)
             for method in route.methods or set()
-            if rule_for(method, route.path) is OTHERS
+            if permissions.of(method, route.path) is OTHERS
         ]
         assert forgotten == []
-    assert rule_for("GET", "/api/what-nobody-thought-of").least is Role.SERVICE
+    assert permissions.of("GET", "/api/what-nobody-thought-of").least is Role.SERVICE
 
 
 async def test_the_page_may_be_served_over_tls(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from station.logs.setup import shorten
+from station.identifiers import shorten
 from station.model import IdToken
 from station.tokens.admission import KeyCodeGuard, TokenOutcome
 from tests import fakes

@@ -135,7 +135,7 @@ async def test_the_grid_operators_contact_is_seen_both_ways_and_its_limit_follow
         await walk.advance(5)
         free = await try_step(api, step="grid-contact", dims=False)
         assert free["outcome"] == "begun", free
-        walk.application.world.contacts.closed = (True, False)
+        walk.world.contacts.closed = (True, False)
         await walk.advance(5)
         both = await try_step(api, step="grid-contact", dims=True)
         assert (both["outcome"], both["settled"]) == ("passed", True), both
@@ -216,7 +216,7 @@ async def test_the_breaker_falls_when_the_shunt_trip_is_tried_and_the_test_goes_
 async def walk_through_the_coil(walk: Walk, api: Api) -> bool:
     """Energise the coil; whether it was seen to be energised, and let go afterwards."""
     asked = asyncio.create_task(api.post("/api/commissioning/shunt-trip", settled=False))
-    plate = walk.application.world.back_plate
+    plate = walk.world.back_plate
     seen = False
     while not asked.done():
         await asyncio.sleep(0.01)

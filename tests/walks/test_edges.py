@@ -108,7 +108,7 @@ async def test_the_selector_stands_for_one_breaker_however_many_evses_hang_on_it
     evses = [{"id": 1}, {"id": 2}]
     async with walking(tmp_path, evse=evses, board={"selector_a": 20}) as walk:
         await walk.accepted()
-        boards = walk.application.world.boards
+        boards = walk.world.boards
         await walk.plug()
         await walk.present()
         await walk.charging()
@@ -235,12 +235,12 @@ async def test_a_vehicle_that_asks_for_ventilation_waits_where_there_is_none_and
 async def test_a_pilot_at_minus_12_v_is_no_vehicle_that_left(tmp_path: Path) -> None:
     async with walking(tmp_path) as walk:
         await _charging(walk)
-        walk.application.world.fail_meter(1, True)
+        walk.world.fail_meter(1, True)
         await walk.until(lambda: Fault.METER in walk.evse.state.faults)
         await walk.advance(5)
         assert await _shown(walk) == "F"
         assert walk.evse.state.transaction is not None
-        walk.application.world.fail_meter(1, False)
+        walk.world.fail_meter(1, False)
         await walk.charging()
         assert [kind for kind, _ in walk.told()].count("Started") == 1
 

@@ -152,14 +152,14 @@ async def test_no_energy_is_given_that_nobody_counts(tmp_path: Path) -> None:
     """A meter that is silent for ten seconds suspends the charge; the charge goes on with the meter."""
     async with walking(tmp_path, variable=variables(SampledDataCtrlr__TxUpdatedInterval=5)) as walk:
         identity = await charge(walk)
-        walk.application.world.fail_meter(1, True)
+        walk.world.fail_meter(1, True)
         await walk.advance(5)
         assert sum(walk.board.currents_a) > 0
         assert meter_problems(walk) == []
         await walk.until(lambda: statuses(walk)[-1] == "Faulted", within_s=15)
         await contactor_open(walk)
         assert meter_problems(walk) == [("true", False, identity)]
-        walk.application.world.fail_meter(1, False)
+        walk.world.fail_meter(1, False)
         await walk.charging()
         assert transaction_id(walk) == identity
         assert meter_problems(walk) == [("true", False, identity), ("false", True, identity)]
@@ -178,7 +178,7 @@ async def test_a_transaction_that_ends_while_the_meter_is_silent_ends_with_the_l
     async with walking(tmp_path) as walk:
         await charge(walk)
         await walk.advance(60)
-        walk.application.world.fail_meter(1, True)
+        walk.world.fail_meter(1, True)
         await walk.advance(2)
         await walk.present()
         await walk.advance(60)  # for so long the meter is waited for
@@ -193,7 +193,7 @@ async def test_the_end_of_a_transaction_waits_for_a_meter_that_is_silent_also_ov
     async with walking(tmp_path) as walk:
         await charge(walk)
         await walk.advance(60)
-        walk.application.world.fail_meter(1, True)
+        walk.world.fail_meter(1, True)
         await walk.advance(5)
         await walk.present()
         await walk.advance(10)
@@ -202,7 +202,7 @@ async def test_the_end_of_a_transaction_waits_for_a_meter_that_is_silent_also_ov
         await walk.application.restore_power()
         await walk.advance(20)
         assert [one for one in walk.events() if one["eventType"] == "Ended"] == []
-        walk.application.world.fail_meter(1, False)
+        walk.world.fail_meter(1, False)
         ended = await event(walk, "Ended", "StopAuthorized")
         assert ended["transactionInfo"]["stoppedReason"] == "Local"
         assert datetime.fromisoformat(ended["timestamp"]) < stopped_at
@@ -284,10 +284,10 @@ async def test_a_meter_on_a_real_wire_that_falls_silent_and_speaks_again(tmp_pat
     async with walking(tmp_path, simulation=simulation) as walk:
         identity = await charge(walk)
         await walk.advance(10)
-        walk.application.world.fail_meter(1, True)
+        walk.world.fail_meter(1, True)
         await walk.until(lambda: statuses(walk)[-1] == "Faulted", within_s=60, step_s=2)
         await contactor_open(walk)
-        walk.application.world.fail_meter(1, False)
+        walk.world.fail_meter(1, False)
         await walk.until(lambda: sum(walk.board.currents_a) > 0, within_s=60)
         assert transaction_id(walk) == identity
 

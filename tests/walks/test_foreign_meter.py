@@ -17,7 +17,7 @@ async def journal(api: Api, kind: str) -> list[dict[str, object]]:
 
 async def exchanged(walk: Walk) -> None:
     """Somebody takes the meter out and puts another one in."""
-    world = walk.application.world
+    world = walk.world
     world.fail_meter(1, True)
     await walk.advance(3)
     world.meter_serials[1] = "OTHER-2"
@@ -76,7 +76,7 @@ async def test_an_exchange_has_somebody_who_answers_for_it(tmp_path: Path) -> No
         (entry,) = await journal(api, "meter-exchange")
         assert (entry["by"], entry["reason"], entry["new_serial"]) == ("Installer 7", "meter broken", "OTHER-2")
     async with walking(tmp_path) as walk:
-        walk.application.world.meter_serials[1] = "OTHER-2"
+        walk.world.meter_serials[1] = "OTHER-2"
         await walk.accepted()
         await walk.advance(5)
         assert walk.evse.meter.serial_number == "OTHER-2"

@@ -186,7 +186,7 @@ async def test_the_house_draws_what_a_recording_says(tmp_path: Path) -> None:
     grid = {"phases": 3, "max_current_a": 40.0, "source": {"type": "p1", "device": "simulated"}}
     async with walking(tmp_path, grid=grid) as walk, visiting(walk) as api:
         await walk.accepted()
-        energy_wh = walk.application.world.house.energy_wh
+        energy_wh = walk.world.house.energy_wh
         await api.post("/api/sim/grid", {"trace_file": str(recording)})
         await api.advance(15)
         assert _amperes(await api.get("/api/status")) == pytest.approx([12.0, 3.0, 4.0], abs=0.1)
@@ -194,7 +194,7 @@ async def test_the_house_draws_what_a_recording_says(tmp_path: Path) -> None:
         assert _amperes(await api.get("/api/status")) == pytest.approx([1.0, 18.0, 4.0], abs=0.1)
         await api.advance(60)
         assert _amperes(await api.get("/api/status")) == pytest.approx([0.0, 0.0, 0.0], abs=0.1)
-        drawn_wh = walk.application.world.house.energy_wh - energy_wh
+        drawn_wh = walk.world.house.energy_wh - energy_wh
         assert drawn_wh == pytest.approx((20 * 19.0 + 20 * 23.0) * 230.0 / 3600.0, rel=0.02)
 
 
@@ -225,7 +225,7 @@ async def test_what_is_refused_in_part_is_not_done_at_all(tmp_path: Path) -> Non
         walking(tmp_path, grid=grid({"type": "linky"}), simulation={"linky": linky}) as walk,
         visiting(walk) as api,
     ):
-        before = walk.application.world.house.loads
+        before = walk.world.house.loads
         refused = {"frozen": True, "currents_a": TRI, "loads": {"oven": [9.0]}, "silence": True}
         assert "freeze" in (await api.post("/api/sim/grid", refused, status=409))["detail"]
-        assert walk.application.world.house.loads == before
+        assert walk.world.house.loads == before

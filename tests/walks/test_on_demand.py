@@ -105,7 +105,7 @@ async def test_meter_values_of_a_silent_meter_are_not_promised(tmp_path: Path) -
     """F06.FR.10"""
     async with walking(tmp_path, evse=BOTH) as walk:
         await walk.accepted()
-        walk.application.world.fail_meter(1, True)
+        walk.world.fail_meter(1, True)
         await walk.until(lambda: Fault.METER in walk.evse.state.faults)
         assert await ask(walk, "MeterValues", evse={"id": 1}) == "Rejected"
         assert await ask(walk, "MeterValues") == "Accepted"

@@ -316,7 +316,7 @@ def told_of(events: list[Payload], transaction_id: str) -> list[Payload]:
 
 async def lose_power(walk: Walk, action: str) -> None:
     """The switch of the test bench, as the API has it."""
-    transport = httpx.ASGITransport(app=build(walk.application))
+    transport = httpx.ASGITransport(app=build(walk.application, walk.application.further_routes))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as api:
         answer = await api.post("/api/sim/power", json={"action": action})
         assert answer.is_success, answer.text

@@ -56,10 +56,10 @@ async def test_a_charge_that_a_fault_holds_up_leaves_its_share_to_the_others(tmp
             await api.post(f"/api/evses/{evse_id}/token", {"id_token": card.value, "type": card.type})
         await walk.advance(20)
         assert await offered(walk) == [0.0, 10.0]
-        walk.application.world.fail_meter(2, True)
+        walk.world.fail_meter(2, True)
         await walk.advance(20)
         assert await offered(walk) == [10.0, 0.0]
-        walk.application.world.fail_meter(2, False)
+        walk.world.fail_meter(2, False)
         await walk.advance(20)
         assert await offered(walk) == [0.0, 10.0]
 
@@ -94,7 +94,7 @@ async def test_the_csms_raises_and_lowers_a_charge_beside_what_the_owner_has_sai
             await walk.accepted()
             await walk.life.shared_limits.put(Setter.USER, Wish(current_a=20.0, for_s=80_000.0))
             for evse_id, card in ((1, CARD), (2, OTHER_CARD)):
-                walk.application.world.boards[evse_id].plug(VehicleModel())
+                walk.world.boards[evse_id].plug(VehicleModel())
                 await walk.settle()
                 await walk.until(walk.life.station.present(card, evse_id).done)
             await walk.advance(10)

@@ -123,7 +123,7 @@ async def test_an_alarm_that_is_answered_for_while_the_flap_opens_again_stays(
         await api.post("/api/sim/tamper", {"open": False})
 
         async def opens_meanwhile(database: Database, name: str, value: str) -> None:
-            walk.application.world.back_plate.move_flap(value == "none")
+            walk.world.back_plate.move_flap(value == "none")
             await save(database, name, value)
 
         monkeypatch.setattr(tamper, "save_fact", opens_meanwhile)
@@ -153,7 +153,7 @@ async def test_the_shunt_trip_is_energised_as_local_rules_demand_it(tmp_path: Pa
     protection = {"shunt_trip": kind, "shunt_trip_pulse_s": 2.0}
     async with walking(tmp_path, protection=protection) as walk, visiting(walk) as api:
         await charge(walk)
-        plate = walk.application.world.back_plate
+        plate = walk.world.back_plate
         await api.post("/api/sim/faults", FAULT)
         assert plate.shunt_trip is (kind != "none")
         await api.client.request("DELETE", "/api/sim/faults", json=FAULT, params={"wait": "settled"})
@@ -175,7 +175,7 @@ async def test_the_trip_that_takes_the_stations_power_waits_for_the_latch_but_no
 ) -> None:
     async with walking(tmp_path, protection={"shunt_trip": "pulse"}) as walk:
         await walk.accepted()
-        clock, plate, save = walk.application.world.clock, walk.application.world.back_plate, FactStore.save
+        clock, plate, save = walk.world.clock, walk.world.back_plate, FactStore.save
         order: list[str] = []
 
         async def slow(self: FactStore, name: str, value: str) -> None:
@@ -204,7 +204,7 @@ async def test_a_disk_that_refuses_hinders_neither_the_shunt_trip_nor_the_end_of
     protection = {"shunt_trip": "pulse", "monitor_test_every_h": 1}
     async with walking(tmp_path, protection=protection) as walk, visiting(walk) as api:
         await walk.accepted()
-        plate, save = walk.application.world.back_plate, FactStore.save
+        plate, save = walk.world.back_plate, FactStore.save
 
         async def refuses(self: FactStore, name: str, value: str) -> None:
             if name.startswith(("tripped/", "test/")):
@@ -229,7 +229,7 @@ async def test_a_trip_while_the_last_one_is_being_cleared_is_latched_and_trips_t
 ) -> None:
     async with walking(tmp_path, protection={"shunt_trip": "pulse"}) as walk, visiting(walk) as api:
         await walk.accepted()
-        plate, save = walk.application.world.back_plate, FactStore.save
+        plate, save = walk.world.back_plate, FactStore.save
         await api.post("/api/sim/faults", FAULT)
         await api.client.request("DELETE", "/api/sim/faults", json=FAULT, params={"wait": "settled"})
         await walk.advance(5)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import sys
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from metering.clock import SystemClock
 from metering.drivers.models import MODELS
 from ocpp_handlers.device_model import DeviceModel, Place, Variable
 from station.app import application
+from station.assembly.simulated import world_of
 from station.configuration.installation_file import Configuration
 from station.hardware.machine import Machine
 from station.program import Program
@@ -23,6 +26,9 @@ from station.simulation.meter_server import ServedMeter, TcpFraming, TcpMeterSer
 from tests import fakes
 from tests.linux_double import CONTACTOR, FLAP, LOCKED, Bench
 from tests.patience import PATIENCE_S
+from tests.station.configuration.test_hardware_rules import REAL
+from tests.walks import real_board_process
+from tests.walks.real_board_process import running, tables, until
 
 
 class Station:
@@ -34,9 +40,7 @@ class Station:
 
     async def until(self, what: Callable[[], object]) -> None:
         """Wait, in real time, until something is true."""
-        async with asyncio.timeout(PATIENCE_S):
-            while not what():  # noqa: ASYNC110 - of a bench with real time there is nothing to wait on
-                await asyncio.sleep(0.02)
+        await until(what)
 
     @property
     def evse(self) -> Any:
@@ -51,36 +55,9 @@ async def powered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bench: Bench)
     clock = SystemClock()
     served = ServedMeter(MODELS["eastron-sdm630"], lambda: fakes.reading(1000.0, 0.0))
     async with TcpMeterServer({1: served}, TcpFraming(), clock) as meter:
-        configuration = Configuration.model_validate(
-            {
-                "station": {"identity": "BORNE-TEST", "storage": str(tmp_path / "storage")},
-                "http": {"port": 0},
-                "firmware": {"type": "command", "install_command": ["/bin/true"]},
-                "board": bench.table(),
-                "evse": [
-                    {
-                        "meter": {
-                            "type": "modbus-tcp",
-                            "model": "eastron-sdm630",
-                            "host": "127.0.0.1",
-                            "port": meter.port,
-                        }
-                    }
-                ],
-                "variable": [{"component": "AuthCtrlr", "variable": "Enabled", "value": "false"}],
-            }
-        )
-        program = application(configuration)
-        running = asyncio.create_task(program.run())
-        try:
-            while program.life is None:
-                if running.done():
-                    running.result()
-                await asyncio.sleep(0.01)
+        program = application(Configuration.model_validate(tables(bench, tmp_path / "storage", meter.port)))
+        async with running(program):
             yield Station(bench, program)
-        finally:
-            program.stop()
-            await running
 
 
 async def test_a_charge_on_a_linux_board_from_plug_to_unplug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +89,7 @@ async def test_there_is_no_simulated_world_around_a_real_board(tmp_path: Path, m
         assert isinstance(program.site, Machine)
         assert isinstance(program.clock, SystemClock)
         with pytest.raises(TypeError, match="the hardware is real"):
-            _ = program.world
+            world_of(program.site)
         address = f"http://127.0.0.1:{program.web.port}"
         async with httpx.AsyncClient(base_url=address, timeout=PATIENCE_S, trust_env=False) as client:
             status = (await client.get("/api/status")).json()
@@ -122,6 +99,27 @@ async def test_there_is_no_simulated_world_around_a_real_board(tmp_path: Path, m
             assert not [path for path in paths if path.startswith("/api/sim")]
             answer = await client.post("/api/evses/1/stop", params={"wait": "settled"})
             assert answer.status_code == 409
+
+
+async def test_a_station_on_a_real_board_imports_nothing_of_the_simulation(tmp_path: Path) -> None:
+    """It checks its installation file, charges, and serves page and API in a process that cannot import it."""
+    file = tmp_path / "station.toml"
+    file.write_text(REAL, encoding="utf-8")
+    served = ServedMeter(MODELS["eastron-sdm630"], lambda: fakes.reading(1000.0, 0.0))
+    async with TcpMeterServer({1: served}, TcpFraming(), SystemClock()) as meter:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", real_board_process.__name__, tmp_path, str(meter.port), file),
+            cwd=Path(__file__).parents[2],
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        output, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    checked, result = output.decode().splitlines()
+    assert ": ok: " in checked
+    said = json.loads(result)
+    assert said["answers"] == dict.fromkeys(real_board_process.PAGES, 200)
+    assert (said["asked"], said["loaded"]) == ([], [])
 
 
 @pytest.mark.parametrize("wired", [True, False])

@@ -220,7 +220,7 @@ async def test_an_evse_that_becomes_free_while_a_reset_is_scheduled_is_out_of_us
     """B12, scenario 3a."""
     async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
         await _charge(walk)
-        walk.application.world.boards[2].plug(VehicleModel())
+        walk.world.boards[2].plug(VehicleModel())
         outcome = walk.life.station.present(OTHER_CARD, 2)
         await walk.until(outcome.done)
         await walk.until(lambda: walk.life.station.evses[2].state.transaction is not None)
@@ -259,7 +259,7 @@ async def test_a_reset_whose_answer_did_not_leave_keeps_nobody_out(tmp_path: Pat
         await walk.until(lambda: walk.csms.connections > 1 and walk.csms.connected)
         await walk.advance(60)
         assert _statuses(walk, 2) == ["Available"]
-        walk.application.world.boards[2].plug(VehicleModel())
+        walk.world.boards[2].plug(VehicleModel())
         outcome = walk.life.station.present(OTHER_CARD, 2)
         await walk.until(outcome.done)
         assert outcome.result() is TokenOutcome.AUTHORIZED

@@ -36,11 +36,11 @@ async def two_charge(walk: Walk) -> None:
     """A vehicle charges at each of two EVSEs."""
     await walk.accepted()
     for evse_id, card in ((1, CARD), (2, OTHER_CARD)):
-        walk.application.world.boards[evse_id].plug(VehicleModel())
+        walk.world.boards[evse_id].plug(VehicleModel())
         await walk.settle()
         outcome = walk.life.station.present(card, evse_id)
         await walk.until(outcome.done)
-    await walk.until(lambda: all(sum(board.currents_a) > 0 for board in walk.application.world.boards.values()))
+    await walk.until(lambda: all(sum(board.currents_a) > 0 for board in walk.world.boards.values()))
     await walk.advance(3)
 
 
@@ -74,7 +74,7 @@ async def test_a_profile_of_the_station_is_divided_among_its_evses(tmp_path: Pat
     """K04.FR.01, K04.FR.05"""
     async with walking(tmp_path, **TWO) as walk:
         await two_charge(walk)
-        boards = walk.application.world.boards.values()
+        boards = walk.world.boards.values()
         assert await install(walk, station_profile(20.0), 0) == {"status": "Accepted"}
         await walk.advance(8)
         drawn = [max(board.currents_a) for board in boards]

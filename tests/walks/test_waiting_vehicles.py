@@ -25,7 +25,7 @@ def holders(walk: Walk) -> list[IdToken | None]:
 
 async def arrive(walk: Walk, evse_id: int) -> None:
     """A vehicle is plugged in."""
-    walk.application.world.boards[evse_id].plug(VehicleModel())
+    walk.world.boards[evse_id].plug(VehicleModel())
     await walk.advance(1)
 
 

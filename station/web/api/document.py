@@ -11,9 +11,10 @@ from fastapi.responses import Response
 from metering.ocmf import parse
 from station.billing.transaction_log import Search
 from station.commissioning.report import read_report
+from station.commissioning.report_order import CommissioningReportOrder
 from station.documents import table
 from station.documents.occasion import Issuer, Month, Occasion, Proof, SignedBy
-from station.documents.orders import CommissioningReportOrder, MonthlyReportOrder, ReceiptOrder
+from station.documents.orders import MonthlyReportOrder, ReceiptOrder
 from station.documents.process import DocumentError, draw
 from station.documents.words import Language
 from station.local_time import zone

@@ -13,7 +13,7 @@ from station.access.accounts import Role
 from station.records.database import StorageError
 from station.transfer.location import USER_AGENT
 from station.web.connection_limits import LARGEST_BODY
-from station.web.door.permissions import OTHERS, Rule, rule_for
+from station.web.door.permissions import OTHERS, Permission, Permissions
 from station.web.door.visitor import CSRF_HEADER, Visitor, admit, host_name, is_own_name, routed_path
 
 if TYPE_CHECKING:
@@ -48,8 +48,11 @@ HEADERS: Final = {
 class Gate:
     """An ASGI application around another one."""
 
-    def __init__(self, app: ASGIApp, host: Host, not_found: Callable[[Request], Response]) -> None:
+    def __init__(
+        self, app: ASGIApp, host: Host, permissions: Permissions, not_found: Callable[[Request], Response]
+    ) -> None:
         self._app = app
+        self._permissions = permissions
         self._not_found = not_found
         self._host = host
         self._names = host.configuration.http.names
@@ -64,7 +67,7 @@ class Gate:
         access = life.access if life is not None and await _is_ready(life.access) else None
         visitor = admit(request, access, trusts_loopback=self._trusts_loopback)
         path = routed_path(request)  # read now: a mounted application changes the scope
-        rule = rule_for(request.method, path)
+        rule = self._permissions.of(request.method, path)
         refusal = self._stranger(request, path, visitor) or _unasked(request, visitor)
         if refusal is None and visitor.role < rule.least:
             if access is None:
@@ -138,7 +141,7 @@ def _authority(origin: str) -> str | None:
         return None
 
 
-def _refusal(request: Request, visitor: Visitor, rule: Rule, access: Access) -> Response:
+def _refusal(request: Request, visitor: Visitor, rule: Permission, access: Access) -> Response:
     """The answer to a visitor who is too little."""
     if is_person(request):
         return RedirectResponse(_door(request, rule.least, access), status_code=303)
@@ -177,13 +180,13 @@ def _door(request: Request, role: Role, access: Access) -> str:
     return f"/{door}?role={role.word}&to={_whole_path(request)}"
 
 
-def _is_told(rule: Rule) -> bool:
+def _is_told(rule: Permission) -> bool:
     """Whether a change belongs into the security log. Charging does not, nor does what happens in a simulated world:
     the log rolls, and whoever starts and stops all day must not wash it out. Signing in is logged where it happens."""
-    return rule.least >= Role.OWNER and not rule.path.startswith("/api/sim/")
+    return rule.least >= Role.OWNER and rule.logs_changes
 
 
-def _action(request: Request, rule: Rule) -> str:
+def _action(request: Request, rule: Permission) -> str:
     """What was done, without what the path names: that may be a card."""
     route: object = request.scope.get("route")
     return f"{request.method} {getattr(route, 'path', rule.path)}"

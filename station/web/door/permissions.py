@@ -1,8 +1,12 @@
-"""Who may do what through the local API and page: one table, the first row that fits counts, the rest is service's."""
+"""Who may do what through the local API and page: one table of the station's own routes, and rows of further routes.
+
+The first row that fits counts; whatever no row names is for service only.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from metering.frozen import frozen
@@ -31,7 +35,6 @@ LEAST_ROLES: Final[tuple[tuple[str, str, Role], ...]] = (
     ("GET", "/api/evses/*/public-key", _VISITOR),  # printed on a meter it could be read by anybody too
     ("GET", "/api/evses/*/public-key.svg", _VISITOR),
     ("GET", "/api/metering/public-keys", _VISITOR),
-    ("GET", "/api/sim/evses/*/circuit", _VISITOR),  # a simulated meter in a process of its own looks at it
     # Driver
     ("GET", "/metrics", _DRIVER),
     ("GET", "/api/load-management", _DRIVER),
@@ -91,26 +94,36 @@ LEAST_ROLES: Final[tuple[tuple[str, str, Role], ...]] = (
     ("PUT", "/api/firmware/image", _SERVICE),
     ("POST", "/api/factory-reset", _SERVICE),
     ("GET", "/api/label.svg", _SERVICE),  # which may show the installer's code
-    ("*", "/api/sim/**", _SERVICE),
 )
 """method, path and the least role; `*` is one part of a path, `**` all that follows"""
 
 
 @frozen
-class Rule:
-    """What one row asks for."""
+class Permission:
+    """The least role that a request needs, by its method and path."""
 
+    method: str
+    """`*` stands for any"""
     path: str
+    """with `*` and `**` as above"""
     least: Role
+    logs_changes: bool = True
+    """whether the security log notes a successful change, where the role is at least the owner's"""
 
 
-def rule_for(method: str, path: str) -> Rule:
-    """The row that counts for a request."""
-    wanted = "GET" if method == "HEAD" else method
-    for methods, pattern, rule in _RULES:
-        if methods in {"*", wanted} and pattern.fullmatch(path):
-            return rule
-    return OTHERS
+class Permissions:
+    """The permissions of one API: those of the station's own routes, then those of further routes."""
+
+    def __init__(self, further: Sequence[Permission] = ()) -> None:
+        self._rows = (*_OWN, *((row, _pattern(row.path)) for row in further))
+
+    def of(self, method: str, path: str) -> Permission:
+        """The first permission that fits a request; `OTHERS` if none does."""
+        wanted = "GET" if method == "HEAD" else method
+        for permission, pattern in self._rows:
+            if permission.method in {"*", wanted} and pattern.fullmatch(path):
+                return permission
+        return OTHERS
 
 
 def _pattern(path: str) -> re.Pattern[str]:
@@ -118,6 +131,8 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile("".join({"*": "[^/]+", "**": ".+"}.get(part, re.escape(part)) for part in parts))
 
 
-_RULES: Final = tuple((method, _pattern(path), Rule(path, least)) for method, path, least in LEAST_ROLES)
-OTHERS: Final = Rule("anything else", Role.SERVICE)
+_OWN: Final = tuple((Permission(*row), _pattern(row[1])) for row in LEAST_ROLES)
+OTHERS: Final = Permission("*", "anything else", Role.SERVICE)
 """what nobody thought of"""
+OWN_ROUTES: Final = Permissions()
+"""those of the station's own routes alone"""

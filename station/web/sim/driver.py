@@ -10,6 +10,7 @@ from pydantic import Field
 from station.hardware.pilot import UnratedCable, cable_limit_a
 from station.simulation.board import SimulatedBoard
 from station.simulation.vehicle import VOLTAGE_V, VehicleModel
+from station.simulation.world import World
 from station.web.api.living import Command, Wait, accepted
 from station.web.host import Host
 from station.web.json_object import Json
@@ -64,9 +65,9 @@ class Bay(Command):
     occupied: bool
 
 
-def board_of(host: Host, evse_id: int, connector: int = 1) -> SimulatedBoard:
+def board_of(world: World, evse_id: int, connector: int = 1) -> SimulatedBoard:
     """The simulated board of an EVSE; 404 when there is none."""
-    board = host.world.boards.get(evse_id)
+    board = world.boards.get(evse_id)
     if board is None:
         raise HTTPException(404, f"EVSE {evse_id} does not exist")
     if connector != 1:
@@ -74,12 +75,12 @@ def board_of(host: Host, evse_id: int, connector: int = 1) -> SimulatedBoard:
     return board
 
 
-def driver_routes(api: FastAPI, host: Host) -> None:
+def driver_routes(api: FastAPI, host: Host, world: World) -> None:
     """Plug, unplug, and what the vehicle wants."""
 
     @api.post("/api/sim/evses/{evse_id}/plug", status_code=202)
     async def plug(evse_id: int, body: Plug, wait: Wait = None) -> Json:
-        board, ev = board_of(host, evse_id, body.connector), body.ev
+        board, ev = board_of(world, evse_id, body.connector), body.ev
         unrated = host.configuration.evse[evse_id - 1].cable_without_rating
         if ev.delay_s > 0.0:
             host.clock.call_later(ev.delay_s, lambda: board.vehicle is None and _plug(host, board, ev, unrated))
@@ -93,7 +94,7 @@ def driver_routes(api: FastAPI, host: Host) -> None:
     @api.post("/api/sim/evses/{evse_id}/unplug", status_code=202)
     async def unplug(evse_id: int, body: Unplug | None = None, wait: Wait = None) -> Json:
         body = body or Unplug()
-        board = board_of(host, evse_id, body.connector)
+        board = board_of(world, evse_id, body.connector)
         try:
             board.unplug(keep_cable=body.ev_side)
         except ValueError as error:
@@ -102,7 +103,7 @@ def driver_routes(api: FastAPI, host: Host) -> None:
 
     @api.post("/api/sim/evses/{evse_id}/vehicle", status_code=202)
     async def vehicle(evse_id: int, body: VehicleWish, wait: Wait = None) -> Json:
-        board = board_of(host, evse_id)
+        board = board_of(world, evse_id)
         if board.vehicle is None:
             raise HTTPException(409, "no vehicle is plugged in")
         _wish(board, body)
@@ -110,12 +111,12 @@ def driver_routes(api: FastAPI, host: Host) -> None:
 
     @api.post("/api/sim/evses/{evse_id}/parking-bay", status_code=202)
     async def parking_bay(evse_id: int, body: Bay, wait: Wait = None) -> Json:
-        board_of(host, evse_id).occupy_bay(body.occupied)
+        board_of(world, evse_id).occupy_bay(body.occupied)
         return await accepted(host, wait)
 
     @api.get("/api/sim/evses/{evse_id}/circuit")
     async def circuit(evse_id: int) -> Json:
-        return {"currents_a": list(board_of(host, evse_id).currents_a), "voltage_v": VOLTAGE_V}
+        return {"currents_a": list(board_of(world, evse_id).currents_a), "voltage_v": VOLTAGE_V}
 
 
 def _plug(host: Host, board: SimulatedBoard, ev: Ev, unrated: UnratedCable) -> None:

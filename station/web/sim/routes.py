@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
+from station.simulation.world import World
 from station.web.api.certificate import certificate_seeding_routes
 from station.web.api.living import Living
 from station.web.host import Host
@@ -14,11 +15,11 @@ from station.web.sim.station import station_routes
 from station.web.sim.surroundings import surroundings_routes
 
 
-def simulation_routes(api: FastAPI, host: Host, living: Living) -> None:
+def simulation_routes(api: FastAPI, host: Host, living: Living, world: World) -> None:
     """Everything below /api/sim/."""
-    driver_routes(api, host)
-    station_routes(api, host, living)
-    surroundings_routes(api, host)
+    driver_routes(api, host, world)
+    station_routes(api, host, living, world)
+    surroundings_routes(api, host, world)
     seed_routes(api, living)
     network_routes(api, living)
     certificate_seeding_routes(api, living)

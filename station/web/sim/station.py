@@ -9,6 +9,7 @@ from pydantic import Field
 
 from station.model import Fault
 from station.ports import VariableRow, Variables
+from station.simulation.world import World
 from station.web.api.living import Command, Living, Wait, accepted
 from station.web.host import Host
 from station.web.json_object import Json
@@ -83,17 +84,17 @@ class VariableValue(VariableName):
     value: str
 
 
-def station_routes(api: FastAPI, host: Host, living: Living) -> None:
+def station_routes(api: FastAPI, host: Host, living: Living, world: World) -> None:
     """Faults, power, the network, and values of the device model."""
-    _failing_routes(api, host)
+    _failing_routes(api, host, world)
     _connected_routes(api, host, living)
     _variable_routes(api, living)
 
 
-def _failing_routes(api: FastAPI, host: Host) -> None:
+def _failing_routes(api: FastAPI, host: Host, world: World) -> None:
     @api.post("/api/sim/reader", status_code=202)
     async def reader(body: Reader, wait: Wait = None) -> Json:
-        found = host.world.readers.get(body.name)
+        found = world.readers.get(body.name)
         if found is None:
             raise HTTPException(404, f'there is no simulated reader "{body.name}"')
         if body.failing is not None:
@@ -104,27 +105,27 @@ def _failing_routes(api: FastAPI, host: Host) -> None:
 
     @api.post("/api/sim/faults", status_code=202)
     async def raise_fault(body: Failure, wait: Wait = None) -> Json:
-        _break(host, body, True)
+        _break(world, body, True)
         return await accepted(host, wait)
 
     @api.delete("/api/sim/faults", status_code=202)
     async def clear_fault(body: Failure, wait: Wait = None) -> Json:
-        _break(host, body, False)
+        _break(world, body, False)
         return await accepted(host, wait)
 
     @api.post("/api/sim/lock", status_code=202)
     async def lock(body: Lock, wait: Wait = None) -> Json:
-        _break(host, Failure(evse=body.evse, connector=body.connector, code=Fault.LOCK), body.failure)
+        _break(world, Failure(evse=body.evse, connector=body.connector, code=Fault.LOCK), body.failure)
         return await accepted(host, wait)
 
     @api.post("/api/sim/tamper", status_code=202)
     async def tamper(body: Flap, wait: Wait = None) -> Json:
-        host.world.back_plate.move_flap(body.open)
+        world.back_plate.move_flap(body.open)
         return await accepted(host, wait)
 
     @api.post("/api/sim/residual-monitor", status_code=202)
     async def residual_monitor(body: Monitor, wait: Wait = None) -> Json:
-        board_of(host, body.evse).monitor_broken = body.broken
+        board_of(world, body.evse).monitor_broken = body.broken
         return await accepted(host, wait)
 
 
@@ -190,11 +191,11 @@ def _row(name: VariableName, value: str | None = None) -> VariableRow:
     )
 
 
-def _break(host: Host, what: Failure, broken: bool) -> None:
+def _break(world: World, what: Failure, broken: bool) -> None:
     """Something breaks, or is mended."""
-    board = board_of(host, what.evse, what.connector)
+    board = board_of(world, what.evse, what.connector)
     if what.code is Fault.METER:
-        host.world.fail_meter(what.evse, broken)
+        world.fail_meter(what.evse, broken)
     elif broken:
         board.raise_fault(what.code)
     else:

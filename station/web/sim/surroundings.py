@@ -11,7 +11,7 @@ from fastapi import FastAPI, HTTPException
 from pydantic import Field
 
 from metering.reading import Phases
-from station.protection.jumpers import JumperPosition
+from station.hardware.back_plate import JumperPosition
 from station.simulation.board import MeterOverride
 from station.simulation.linky import TariffPeriod
 from station.simulation.trace import TraceError, read_trace
@@ -91,29 +91,29 @@ class Time(Command):
     rate: Annotated[float, Field(ge=0, le=1000)] | None = None
 
 
-def surroundings_routes(api: FastAPI, host: Host) -> None:
+def surroundings_routes(api: FastAPI, host: Host, world: World) -> None:
     """Meter, grid, back plate, clock."""
-    _electricity_routes(api, host)
-    _housing_routes(api, host)
-    _clock_routes(api, host)
+    _electricity_routes(api, host, world)
+    _housing_routes(api, host, world)
+    _clock_routes(api, world)
 
 
-def _electricity_routes(api: FastAPI, host: Host) -> None:
+def _electricity_routes(api: FastAPI, host: Host, world: World) -> None:
     @api.post("/api/sim/meter", status_code=202)
     async def meter(body: Meter, wait: Wait = None) -> Json:
-        board = board_of(host, body.evse)
+        board = board_of(world, body.evse)
         board.meter = MeterOverride(body.energy_wh, body.power_w, body.current_a, body.voltage_v, body.noise or 0.0)
         if body.failure is not None:
-            host.world.fail_meter(body.evse, body.failure)
+            world.fail_meter(body.evse, body.failure)
         return await accepted(host, wait)
 
     @api.post("/api/sim/grid", status_code=202)
     async def grid(body: Grid, wait: Wait = None) -> Json:
         trace = await _trace(body)
-        _require_meter(host.world, body)
-        if body.frozen is not None and not host.world.freeze_grid_meter(body.frozen):
+        _require_meter(world, body)
+        if body.frozen is not None and not world.freeze_grid_meter(body.frozen):
             raise HTTPException(409, "the house has no simulated meter that could freeze")
-        house, contacts = host.world.house, host.world.contacts
+        house, contacts = world.house, world.contacts
         if trace is not None:
             house.replay(trace)
         if body.currents_a is not None:
@@ -123,9 +123,9 @@ def _electricity_routes(api: FastAPI, host: Host) -> None:
                 house.switch_off(name)
             else:
                 house.switch_on(name, _three(currents))
-        host.world.disturb_grid_meter(silence=body.silence, noise=body.noise)
-        period, tomorrow = host.world.tariff
-        host.world.tariff = (body.tariff_period or period, body.tomorrow or tomorrow)
+        world.disturb_grid_meter(silence=body.silence, noise=body.noise)
+        period, tomorrow = world.tariff
+        world.tariff = (body.tariff_period or period, body.tomorrow or tomorrow)
         if body.contact is not None:
             contacts.closed = (body.contact, not body.contact)
         if body.contact_wire_broken:
@@ -155,29 +155,29 @@ def _require_meter(world: World, body: Grid) -> None:
         raise HTTPException(409, "the house has no simulated meter")
 
 
-def _housing_routes(api: FastAPI, host: Host) -> None:
+def _housing_routes(api: FastAPI, host: Host, world: World) -> None:
     @api.post("/api/sim/temperature", status_code=202)
     async def temperature(body: Temperature, wait: Wait = None) -> Json:
-        boards = host.world.boards.values() if body.evse is None else [board_of(host, body.evse)]
+        boards = world.boards.values() if body.evse is None else [board_of(world, body.evse)]
         for board in boards:
             board.heat(body.celsius)
         return await accepted(host, wait)
 
     @api.post("/api/sim/selector", status_code=202)
     async def selector(body: Selector, wait: Wait = None) -> Json:
-        host.world.back_plate.turn(body.position)
+        world.back_plate.turn(body.position)
         return await accepted(host, wait)
 
     @api.post("/api/sim/jumpers", status_code=202)
     async def jumpers(body: JumpersOrder, wait: Wait = None) -> Json:
-        host.world.back_plate.plug_jumpers(body.position)
+        world.back_plate.plug_jumpers(body.position)
         return await accepted(host, wait)
 
 
-def _clock_routes(api: FastAPI, host: Host) -> None:
+def _clock_routes(api: FastAPI, world: World) -> None:
     @api.post("/api/sim/clock")
     async def clock(body: Time) -> Json:
-        time = host.world.clock
+        time = world.clock
         if (body.advance_s is None) == (body.rate is None):
             raise HTTPException(422, "advance_s or rate: one of them")
         if body.rate is not None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from station.billing.price import Charge, PeriodPrice, PeriodReading, PriceList, bill, exact_wh, idle_time, period_name
+from metering.reading import exact_wh
+from station.billing.price import Charge, PeriodPrice, PeriodReading, PriceList, bill, idle_time, period_name
 from tests.fakes import NOON
 
 HOUR = timedelta(hours=1)

@@ -7,12 +7,11 @@ import gzip
 import ssl
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import cast
 
 import pytest
 
 from station.logs import log_files as logs
-from station.logs.log_files import LogKind, Logs, LogSources, Span
+from station.logs.log_files import LogKind, Logs, LogSources, Span, StationSnapshot
 from station.logs.store import LogStore
 from station.logs.upload import LogOrder, LogUploads, UploadStatus
 from station.records.database import Database, open_database
@@ -20,9 +19,12 @@ from station.records.fact_store import FactStore
 from station.records.outbox import Outbox
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.simulation.clock import VirtualClock
-from station.web.host import Host
 from tests.fakes import clock
 from tests.patience import PATIENCE_S
+
+
+async def _no_snapshot() -> StationSnapshot:
+    raise AssertionError("a security log shows no state")
 
 
 class Desk:
@@ -32,7 +34,7 @@ class Desk:
         events, outbox = SecurityEvents(database, clock), Outbox(database, clock)
         self.clock = clock
         self.folder = folder / "uploads"
-        sources = LogSources(LogStore(folder / "log", clock), events, outbox, cast("Host", None))
+        sources = LogSources(LogStore(folder / "log", clock), events, outbox, _no_snapshot)
         self.logs = Logs(sources, self.folder, "id", clock)
         self.uploads = LogUploads(self.logs, FactStore(database, "log-upload"), clock, ssl.create_default_context)
         self.uploads.tell = self._tell

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from station.assembly.upkeep import space_watchers
 from station.records.database import open_database
 from station.records.storage_watch import StorageWatch, free_bytes
 from station.security.security_events import SecurityEvents
@@ -26,9 +27,11 @@ async def test_little_space_is_reported_once_until_it_was_better(tmp_path: Path)
 
     async with open_database(tmp_path / "db", clock) as database:
         events = SecurityEvents(database, clock)
-        watching = asyncio.create_task(StorageWatch(tmp_path, events, clock, look).run())
+        watchers = space_watchers(StorageWatch(tmp_path, clock, look), events)
+        watching = [asyncio.ensure_future(watcher()) for watcher in watchers]
         await clock.advance(600.0 * len(free))
-        watching.cancel()
+        for task in watching:
+            task.cancel()
         assert [event.info for event in await events.entries()] == ["15360 KiB are free"] * 2
         assert seen[: len(free)] == free
 

@@ -1,0 +1,73 @@
+"""The simulated hardware of a station: the only module of the composition that imports the simulation.
+
+Imported only where the installation file names simulated hardware: a station on real hardware loads nothing of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from station.program import StartError
+from station.simulation.register import RegisterError
+from station.simulation.updater import SimulatedUpdater
+from station.simulation.world import World
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from metering.clock import Clock
+    from station.configuration.installation_file import Configuration
+    from station.hardware.updater import Updater
+    from station.site import Site
+    from station.web.api.living import Living
+    from station.web.door.permissions import Permission
+    from station.web.host import Host
+
+
+def simulated_world(configuration: Configuration) -> World:
+    """The simulated site of a station, switched off. Its meters keep their registers in the station's storage.
+
+    Raises:
+        StartError: the register of a meter cannot be opened.
+    """
+    try:
+        return World(configuration)
+    except RegisterError as error:
+        raise StartError(f"station.storage: {error}") from error
+
+
+def simulated_updater(folder: Path, clock: Clock) -> Updater:
+    """The simulated updater; to make it is to boot (simulation/updater.py)."""
+    return SimulatedUpdater(folder, clock)
+
+
+def world_of(site: Site) -> World:
+    """The simulated world that a site is.
+
+    Raises:
+        TypeError: the hardware is real.
+    """
+    if not isinstance(site, World):
+        raise TypeError("the hardware is real")
+    return site
+
+
+class SimulationRoutes:
+    """The routes below /api/sim/, which move the simulated hardware of a world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def permissions(self) -> Sequence[Permission]:
+        """Who may use them."""
+        from station.web.sim.permissions import SIMULATION  # with the API, for its first visitor
+
+        return SIMULATION
+
+    def add_to(self, api: FastAPI, host: Host, living: Living) -> None:
+        """Add them to the API of a station."""
+        from station.web.sim.routes import simulation_routes  # with the API, for its first visitor
+
+        simulation_routes(api, host, living, self._world)

@@ -1,0 +1,28 @@
+"""The document order for the report of a commissioning, drawn in a process of its own (documents/process.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from metering.frozen import frozen
+
+if TYPE_CHECKING:
+    from station.commissioning.report import SignedReport
+    from station.documents.occasion import Issuer, Occasion
+
+
+@frozen
+class CommissioningReportOrder:
+    """Order for the report of a commissioning; `texts` are those of the page, in the language of the occasion."""
+
+    report: SignedReport
+    issuer: Issuer
+    occasion: Occasion
+    texts: Mapping[str, str]
+
+    def draw(self) -> bytes:
+        """Draw the report and return it as PDF."""
+        from station.documents.commissioning import commissioning_report  # the PDF library: never in the station
+
+        return commissioning_report(self.report, self.issuer, self.occasion, self.texts)

@@ -1,0 +1,35 @@
+"""The changed settings on disk (table `settings`): the `SettingsStore` of a station."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from station.records.database import Database
+
+
+class SettingsTable:
+    """Stores the text of each changed setting under its name."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def load(self) -> dict[str, str]:
+        """The text of each stored setting by its name, including settings that this version does not have.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        rows = await self._database.rows("SELECT name, value FROM settings")
+        return {str(name): str(value) for name, value in rows}
+
+    async def save(self, name: str, text: str) -> None:
+        """Store the text of a setting, in place of its earlier one.
+
+        Raises:
+            StorageError: it is not stored.
+        """
+        await self._database.write(
+            "INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (name, text),
+        )

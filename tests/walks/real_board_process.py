@@ -1,0 +1,147 @@
+"""A station on a Linux board's doubles in a process that cannot import the simulation; says what it did as JSON.
+
+`python -m tests.walks.real_board_process DIRECTORY METER_PORT INSTALLATION_FILE`
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections.abc import AsyncGenerator, Callable, Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from tests.linux_double import CONTACTOR, Bench
+from tests.patience import PATIENCE_S
+
+if TYPE_CHECKING:
+    from station.program import Program
+
+SIMULATION = ("station.simulation", "station.web.sim", "station.assembly.simulated")
+PAGES = (
+    "/",
+    "/owner",
+    "/installer",
+    "/commissioning",
+    "/api/docs",
+    "/api/openapi.json",
+    "/api/status",
+    "/api/io",
+    "/api/commissioning",
+    "/api/commissioning/steps",
+    "/api/variables",
+    "/api/logs",
+    "/metrics",
+)
+
+
+class NoSimulation(MetaPathFinder):
+    """Refuses to import the simulation, and keeps what was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Raise ImportError for a module of the simulation; leave any other to the usual finders."""
+        del path, target
+        if is_simulation(fullname):
+            self.asked.append(fullname)
+            raise ImportError(f"{fullname} has no place on real hardware")
+        return None
+
+
+def is_simulation(module: str) -> bool:
+    """Whether a module belongs to the simulation."""
+    return any(module == one or module.startswith(f"{one}.") for one in SIMULATION)
+
+
+def tables(bench: Bench, storage: Path, meter_port: int) -> dict[str, Any]:
+    """The installation file of a station on this bench, whose meter answers on Modbus TCP at a port."""
+    meter = {"type": "modbus-tcp", "model": "eastron-sdm630", "host": "127.0.0.1", "port": meter_port}
+    return {
+        "station": {"identity": "BORNE-TEST", "storage": str(storage)},
+        "http": {"port": 0},
+        "firmware": {"type": "command", "install_command": ["/bin/true"]},
+        "board": bench.table(),
+        "evse": [{"meter": meter}],
+        "variable": [{"component": "AuthCtrlr", "variable": "Enabled", "value": "false"}],
+    }
+
+
+@contextlib.asynccontextmanager
+async def running(program: Program) -> AsyncGenerator[None]:
+    """Run a station until the end of the block; begins when it lives."""
+    task = asyncio.create_task(program.run())
+    try:
+        while program.life is None:
+            if task.done():
+                task.result()
+            await asyncio.sleep(0.01)
+        yield
+    finally:
+        program.stop()
+        await task
+
+
+async def until(what: Callable[[], object]) -> None:
+    """Wait, in real time, until something is true."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not what():  # noqa: ASYNC110 - of a bench with real time there is nothing to wait on
+            await asyncio.sleep(0.02)
+
+
+async def charge(program: Program, bench: Bench) -> None:
+    """One charge, from plug to unplug."""
+    life = program.life
+    assert life is not None
+    evse = life.station.evses[1]
+    await until(lambda: evse.state.metered)
+    bench.cable(680.0)
+    bench.pilot(9.0)
+    await until(lambda: evse.transaction_id is not None)
+    bench.pilot(6.0)
+    await until(lambda: bench.chips.active[CONTACTOR])
+    bench.pilot(12.0)
+    bench.cable(float("inf"))
+    await until(lambda: not bench.chips.active[CONTACTOR] and evse.transaction_id is None)
+
+
+async def work(directory: Path, meter_port: int) -> dict[str, int]:
+    """Charge, and ask for the pages; returns the status of each answer."""
+    import gpiod
+    import httpx
+
+    from station.app import application
+    from station.configuration.installation_file import Configuration
+
+    bench = Bench(directory / "bench")
+    gpiod.request_lines = bench.chips.request_lines
+    program = application(Configuration.model_validate(tables(bench, directory / "storage", meter_port)))
+    async with running(program):
+        await charge(program, bench)
+        address = f"http://127.0.0.1:{program.web.port}"
+        async with httpx.AsyncClient(base_url=address, timeout=PATIENCE_S, trust_env=False) as client:
+            return {page: (await client.get(page)).status_code for page in PAGES}
+
+
+def main() -> None:
+    """Check the installation file, run the station, and say what was imported."""
+    finder = NoSimulation()
+    sys.meta_path.insert(0, finder)
+    from station import cli
+
+    cli.commands(["check", sys.argv[3]], standalone_mode=False)
+    answers = asyncio.run(work(Path(sys.argv[1]), int(sys.argv[2])))
+    loaded = [name for name in sys.modules if is_simulation(name)]
+    sys.stdout.write(json.dumps({"answers": answers, "asked": finder.asked, "loaded": loaded}) + "\n")
+
+
+if __name__ == "__main__":
+    main()
