@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -153,9 +154,11 @@ def configuration(storage: Path, csms_url: str | None, **tables: Any) -> Configu
 
 
 @contextlib.asynccontextmanager
-async def powered(config: Configuration, csms: Csms) -> AsyncGenerator[Walk]:
-    """A station with power, in this process."""
+async def powered(config: Configuration, csms: Csms, *, at: datetime | None = None) -> AsyncGenerator[Walk]:
+    """A station with power, in this process; its clock begins with the present time, or `at` another one."""
     application = assemble(config)
+    if at is not None:
+        application.clock.adjust(at - application.clock.now())
     csms.now = application.clock.now
     running = asyncio.create_task(application.run(), name="application")
     try:

@@ -1,0 +1,460 @@
+"""Every name by which others know this program, as lines of text: what is stored, sent, shown, configured and called.
+
+Each function gives the lines of one file beside this one. `test_names.py` compares them; a name that is meant to change
+is changed by `python -m tests.names.snapshots`, and the difference of the files is what a reviewer looks at.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import contextlib
+import inspect
+import io
+import json
+import re
+import socket
+import sqlite3
+import sys
+import tempfile
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final, cast
+
+import aiomqtt
+import typer.main
+from prometheus_client.parser import text_string_to_metric_families
+from pydantic import TypeAdapter
+
+from energy.charging_profile import ChargingProfile
+from metering.journal_entry import JournalEvent
+from metering.sampling import MeterValue
+from ocpp_handlers.device_model import Variable
+from station import start
+from station.billing.price import Bill, PriceList
+from station.cli import commands
+from station.configuration.installation_file import Configuration
+from station.firmware.state import FirmwareStatus, UpdateOrder
+from station.integrations import mqtt
+from station.integrations.home_assistant import Shown, discovery, discovery_topic
+from station.logs.upload import UploadStatus
+from station.model import IdTokenInfo, TransactionEvent
+from station.records.database import open_database
+from station.security.security_events import SecurityEventType
+from station.setting import Setting
+from station.simulation.clock import VirtualClock
+from tests import project
+from tests.csms import Csms, running_csms
+from tests.stored.make import all_settings, visiting
+from tests.stored.storage import DATABASE, all_stored, station_configuration
+from tests.stored.test_stored import kinds_of_facts, revived
+from tests.walk import Walk, powered
+from tests.walks.house import House
+from tests.walks.test_mqtt import Peer, broker, until
+
+HERE: Final = Path(__file__).parent
+Lines = list[str]
+
+
+# What is stored
+
+
+def database() -> Lines:
+    """Tables, columns, indices and triggers, as all migrations together make them."""
+
+    async def made(folder: Path) -> Lines:
+        async with open_database(folder / DATABASE, VirtualClock()):
+            pass
+        with contextlib.closing(sqlite3.connect(folder / DATABASE)) as opened:
+            ((version,),) = opened.execute("PRAGMA user_version")
+            rows = opened.execute(
+                "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
+                " ORDER BY type, name"
+            ).fetchall()
+            columns = [
+                f"column {name}.{column[1]} {column[2]}"
+                for kind, name, _ in rows
+                if kind == "table"
+                for column in opened.execute(f"PRAGMA table_info({name})")
+            ]
+        others = [f"{kind} {name}: {' '.join(sql.split())}" for kind, name, sql in rows if kind != "table"]
+        return [f"version {version}", *columns, *others]
+
+    with tempfile.TemporaryDirectory() as folder:
+        return asyncio.run(made(Path(folder)))
+
+
+STORED_JSON: Final[Mapping[str, object]] = {
+    "events.payload, awaited_ends.payload": TransactionEvent,
+    "ended_samples.payload": MeterValue,
+    "charging_profiles.payload": ChargingProfile,
+    "firmware_updates.payload": UpdateOrder,
+    "authorization_cache.info": IdTokenInfo,
+    "transactions.prices, facts prices/*": PriceList,
+    "transactions.bill": Bill,
+}
+STORED_WORDS: Final[tuple[type[Enum], ...]] = (JournalEvent, SecurityEventType, FirmwareStatus, UploadStatus)
+
+
+def payloads() -> Lines:
+    """The fields of what is stored as JSON, with their types and words; and the words of other columns."""
+    lines: Lines = []
+    for place, kind in STORED_JSON.items():
+        adapter: TypeAdapter[object] = TypeAdapter(kind)
+        lines.append(f"[{place}]")
+        lines += sorted(_fields(adapter.json_schema(mode="serialization"), ""))
+    for words in STORED_WORDS:
+        lines += [f"[{words.__name__}]", *sorted(str(word.value) for word in words)]
+    return lines
+
+
+def _fields(schema: Any, path: str, root: Any = None, seen: tuple[str, ...] = ()) -> Iterator[str]:
+    """The paths of a JSON schema, each with what may stand there; names of definitions are left out."""
+    root = schema if root is None else root
+    if (name := schema.get("$ref", "").rpartition("/")[2]) != "":
+        if name in seen:
+            yield f"{path}: as above"
+            return
+        yield from _fields(root["$defs"][name], path, root, (*seen, name))
+        return
+    for one in schema.get("allOf", []):
+        yield from _fields(one, path, root, seen)
+    kinds = schema.get("anyOf", schema.get("oneOf"))
+    if kinds is not None:
+        for one in kinds:
+            yield from _fields(one, path, root, seen)
+        return
+    if "enum" in schema or "const" in schema:
+        for word in schema.get("enum", [schema.get("const")]):
+            yield f"{path} = {json.dumps(word, ensure_ascii=False)}"
+        return
+    for key, inner in schema.get("properties", {}).items():
+        yield from _fields(inner, f"{path}.{key}" if path else key, root, seen)
+    if isinstance(extra := schema.get("additionalProperties"), dict):
+        yield from _fields(extra, f"{path}.*", root, seen)
+    for place, inner in enumerate(schema.get("prefixItems", [])):
+        yield from _fields(inner, f"{path}[{place}]", root, seen)
+    if "items" in schema and isinstance(schema["items"], dict):
+        yield from _fields(schema["items"], f"{path}[]", root, seen)
+    if (kind := schema.get("type")) not in {None, "object", "array"}:
+        bounds = {
+            key: schema[key]
+            for key in ("format", "pattern", "minimum", "exclusiveMinimum", "maximum", "minLength", "maxLength")
+            if key in schema
+        }
+        shown = "".join(f" {key}={value}" for key, value in bounds.items())
+        yield f"{path}: {kind}{shown}"
+
+
+def facts() -> Lines:
+    """The kinds of facts."""
+    return sorted(kinds_of_facts())
+
+
+def files() -> Lines:
+    """The files of the storage directory, and the keys of those that are JSON, in the fixture of this release."""
+    stored = all_stored()[-1]
+    lines: set[str] = set()
+    for file in sorted((stored.folder / "files").rglob("*")):
+        if file.is_dir():
+            continue
+        name = re.sub(r"[0-9a-f]{40,}", "*", str(file.relative_to(stored.folder / "files")))
+        lines.add(name)
+        if file.suffix in {".json", ".jsonl"}:
+            for text in (
+                file.read_text(encoding="utf-8").splitlines() if file.suffix == ".jsonl" else [file.read_text()]
+            ):
+                lines |= {f"{name}: {path}" for path in _paths(json.loads(text), "")}
+    with tempfile.TemporaryDirectory() as folder:
+        stored.restore(Path(folder))
+        with contextlib.closing(sqlite3.connect(Path(folder) / DATABASE)) as opened:
+            for name, text in opened.execute("SELECT name, value FROM facts"):
+                kind = str(name).partition("/")[0]
+                with contextlib.suppress(ValueError):
+                    lines |= {f"fact {kind}: {path}" for path in _paths(json.loads(text), "")}
+    return sorted(lines)
+
+
+def settings() -> Lines:
+    """The settings: name, kind, default, bounds and words."""
+
+    def line(setting: Setting[Any]) -> str:
+        usual = setting.format(setting.default)
+        told = [f"default {usual!r}", f"bounds {setting.bounds}"] + (
+            [f"of {','.join(setting.choices)}"] * bool(setting.choices)
+        )
+        return f"{setting.name}: {type(setting).__name__}, {', '.join(told)}"
+
+    return sorted(line(setting) for setting in all_settings())
+
+
+# What is configured and called
+
+
+def configuration_keys() -> Lines:
+    """The keys of the installation file, with their types, words and bounds."""
+    return sorted(set(_fields(Configuration.model_json_schema(), "")))
+
+
+def environment() -> Lines:
+    """The environment variables that the program reads, besides those that stand for keys of the installation file."""
+    found: set[str] = set()
+    for file in project.modules().values():
+        if "environ" not in file.read_text(encoding="utf-8"):
+            continue
+        whole = list(ast.walk(project.tree(file)))
+        texts = {node.value for node in whole if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+        ours = {node.id for node in whole if isinstance(node, ast.Name)}  # what __all__ names
+        found |= {text for text in texts - ours if re.fullmatch(r"[A-Z]+(?:_[A-Z]*)+", text)}
+    return sorted(found)
+
+
+def command_line() -> Lines:
+    """The commands, their arguments and options."""
+    whole = typer.main.get_command(commands)
+    lines = sorted(_commands(whole, "borne"))
+    usage = io.StringIO()
+    with contextlib.redirect_stdout(usage), contextlib.suppress(SystemExit):
+        start.run(["--help"])
+    options = re.findall(r"(\[?)(-{1,2}[\w-]+(?: [A-Z]+)?)", usage.getvalue().partition("\n\n")[0])
+    return lines + sorted(f"borne run {option}, required={not optional}" for optional, option in options)
+
+
+def _commands(command: Any, name: str) -> Iterator[str]:
+    yield name
+    for one in command.params:
+        spelt = ", ".join([*one.opts, *one.secondary_opts]) if one.opts[0].startswith("-") else one.metavar or one.name
+        bounds = f", {one.min} to {one.max}" if one.min is not None else ""
+        yield f"{name} {spelt}: {one.metavar or ''}, default {one.default!r}{bounds}, required={one.required}"
+    for inner, one in sorted(getattr(command, "commands", {}).items()):
+        yield from _commands(one, f"{name} {inner}")
+
+
+# What is shown and sent
+
+
+def home_assistant() -> Lines:
+    """The message by which Home Assistant knows the station."""
+    shown = Shown("ID", "vendor", "model", "serial", "version", [1, 2], 32.0)
+    message = json.dumps(discovery(shown, "root/ID"), indent=1, sort_keys=True, ensure_ascii=False)
+    return [discovery_topic("homeassistant", "ID"), *message.splitlines()]
+
+
+def mqtt_orders() -> Lines:
+    """The topics that are listened to."""
+    tree = ast.parse(Path(mqtt.__file__).read_text(encoding="utf-8"))
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return sorted(text for text in texts if re.fullmatch(r"[a-z+/-]+/set|[a-z-]+/error|error|online", text))
+
+
+async def mqtt_topics() -> Lines:
+    """The topics that are published, with the keys of what is said there; needs the broker mosquitto."""
+    with tempfile.TemporaryDirectory() as place:
+        folder, port = Path(place), _free_port()
+        stored = all_stored()[-1]
+        async with broker(folder, port), running_csms(Csms()) as csms:
+            stored.restore(folder / "storage", csms.port)
+            made = station_configuration(folder / "storage", csms.url)
+            config = Configuration.model_validate(
+                made.model_dump(exclude_unset=True)
+                | {"mqtt": {"host": "127.0.0.1", "port": port}, "csms": {"url": csms.url}}
+            )
+            async with powered(config, csms, at=stored.ended_at) as walk, aiomqtt.Client("127.0.0.1", port) as client:
+                peer = Peer(client)
+                async with asyncio.TaskGroup() as group:
+                    listening = group.create_task(peer.listen())
+                    await _house_speaks(walk)
+                    await until(walk, lambda: peer.heard["grid"] and peer.heard["evse/3/state"])
+                    await peer.order("limit/user/set", "nonsense")
+                    await until(walk, lambda: peer.heard["limit/user/error"])
+                    listening.cancel()
+    lines: set[str] = set()
+    for topic, text in peer.heard.items():
+        if topic.endswith("/set"):
+            continue  # our own order
+        name = re.sub(r"/\d+/", "/{id}/", topic)
+        lines.add(name)
+        with contextlib.suppress(ValueError):
+            lines |= {f"{name}: {path}" for path in _paths(json.loads(text), "")}
+    return sorted(lines)
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+async def _house_speaks(walk: Walk) -> None:
+    await House(walk).live(2)
+
+
+async def device_model() -> Lines:
+    """The components and variables of OCPP, with their instances, attributes, types and words."""
+    async with _fixture() as walk:
+        return sorted({_variable(one) for one in walk.stack.model})
+
+
+def _variable(one: Variable) -> str:
+    place = one.place
+    level = "@evse" * (place.evse_id is not None) + "@connector" * (place.connector_id is not None)
+    where = place.component + (f"[{place.instance}]" if place.instance else "") + level
+    what = one.name + (f"[{one.instance}]" if one.instance else "")
+    words = f" of {','.join(one.values)}" if one.values else ""
+    unit = f" in {one.unit}" if one.unit else ""
+    return f"{where} {what}: {one.attribute.value} {one.data_type.value} {one.mutability.value}{unit}{words}"
+
+
+async def metrics() -> Lines:
+    """The metrics of /metrics, with their types, labels, and the words of labels that name kinds of things."""
+    async with _fixture() as walk, visiting(walk) as api:
+        await _house_speaks(walk)
+        text = (await api.client.get("/metrics")).text
+    lines: set[str] = set()
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            lines.add(f"{sample.name} {family.type} {{{','.join(sorted(sample.labels))}}}")
+            words = {label: word for label, word in sample.labels.items() if label in {"status", "fault", "phase"}}
+            lines |= {f"{sample.name} {label}={word}" for label, word in words.items()}
+    return sorted(lines)
+
+
+async def api_requests() -> Lines:
+    """Paths, methods, parameters, fields of bodies and status codes of the API, as its own document says."""
+    async with _fixture() as walk, visiting(walk) as api:
+        document = await api.get("/api/openapi.json")
+    lines: Lines = []
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            name = f"{method.upper()} {path}"
+            lines.append(f"{name} -> {','.join(sorted(operation['responses']))}")
+            for one in operation.get("parameters", []):
+                lines += [
+                    f"{name} {one['in']} {field}" for field in _fields(_whole(one["schema"], document), one["name"])
+                ]
+            for kind, content in operation.get("requestBody", {}).get("content", {}).items():
+                lines += [f"{name} {kind} {field}" for field in _fields(_whole(content["schema"], document), "body")]
+    return sorted(set(lines))
+
+
+def _whole(schema: Any, document: Any) -> Any:
+    text = json.dumps(schema | {"$defs": document["components"]["schemas"]})
+    return json.loads(text.replace("#/components/schemas/", "#/$defs/"))
+
+
+async def api_answers() -> Lines:
+    """The fields of what each path answers to GET, as the station of the fixture of this release fills them."""
+    lines: set[str] = set()
+    async with _fixture() as walk, visiting(walk) as api:
+        await walk.accepted()
+        await _house_speaks(walk)
+        await walk.until(lambda: len({one["eventType"] for one in walk.events()}) == 3, within_s=900)
+        await walk.settle()
+        found = (await api.get("/api/transactions"))["transactions"]
+        places = {
+            "evse_id": "1",
+            "transaction_id": found[-1]["transaction_id"],
+            "identity": found[-1]["transaction_id"],
+        }
+        document = await api.get("/api/openapi.json")
+        for path, methods in sorted(document["paths"].items()):
+            if "get" not in methods or path.endswith(("/openapi.json", "/events")):
+                continue
+            names = re.findall(r"{(\w+)}", path)
+            if any(name not in places for name in names):
+                lines.add(f"{path}: not asked, for want of {', '.join(names)}")
+                continue
+            query = {"month": "2020-01"} if "monthly" in path else {}
+            answer = await api.client.get(path.format(**places), params=query)
+            kind = answer.headers.get("content-type", "").partition(";")[0]
+            lines.add(f"{path}: {answer.status_code} {kind}")
+            if kind == "application/json":
+                lines |= {f"{path}: {one}" for one in _paths(answer.json(), "")}
+            elif kind == "text/csv":
+                lines.add(f"{path}: {answer.text.splitlines()[0].lstrip(chr(0xFEFF))}")
+    return sorted(lines)
+
+
+def feed() -> Lines:
+    """The events of the stream at /api/events and their fields, as they are published."""
+    lines: set[str] = set()
+    for _, node in project.nodes():
+        called = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "publish"
+        if not called or not isinstance(node, ast.Call) or not node.args or not isinstance(node.args[0], ast.Constant):
+            continue
+        lines.add(
+            f"{node.args[0].value}: {', '.join(str(one.arg or 'as `light` of /api/status') for one in node.keywords)}"
+        )
+    return sorted(lines)
+
+
+def _paths(value: object, path: str) -> Iterator[str]:
+    """The paths of a JSON value; what stands for an id or another name of the day is *."""
+    if isinstance(value, dict):
+        for key, inner in cast("dict[str, object]", value).items():
+            name = "*" if re.fullmatch(r"\d+|[0-9a-f-]{32,}|evse_\d+", key) else key
+            yield from _paths(inner, f"{path}.{name}" if path else name)
+        if not value:
+            yield path
+    elif isinstance(value, list):
+        for inner in cast("list[object]", value):
+            yield from _paths(inner, f"{path}[]")
+        if not value:
+            yield f"{path}[]"
+    else:
+        yield path
+
+
+@contextlib.asynccontextmanager
+async def _fixture() -> AsyncGenerator[Walk]:
+    """The station of the newest fixture, running."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with revived(all_stored()[-1], Path(folder)) as walk:
+            await walk.accepted()
+            yield walk
+
+
+SNAPSHOTS: Final[Mapping[str, Callable[[], Lines | Awaitable[Lines]]]] = {
+    "stored_database": database,
+    "stored_payloads": payloads,
+    "stored_facts": facts,
+    "stored_files": files,
+    "settings": settings,
+    "configuration": configuration_keys,
+    "environment": environment,
+    "command_line": command_line,
+    "home_assistant": home_assistant,
+    "mqtt_orders": mqtt_orders,
+    "mqtt_topics": mqtt_topics,
+    "device_model": device_model,
+    "metrics": metrics,
+    "api_requests": api_requests,
+    "api_answers": api_answers,
+    "feed": feed,
+}
+
+
+def file_of(name: str) -> Path:
+    """Where the lines are kept."""
+    return HERE / f"{name}.txt"
+
+
+async def lines_of(name: str) -> Lines:
+    """The lines as they are now."""
+    made = SNAPSHOTS[name]
+    if inspect.iscoroutinefunction(made):
+        return cast("Lines", await made())
+    return cast("Lines", await asyncio.to_thread(made))
+
+
+def main(names: Iterable[str]) -> None:
+    """Write the files anew: all of them, or those that are named."""
+    for name in names or SNAPSHOTS:
+        lines = asyncio.run(lines_of(name))
+        file_of(name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        sys.stdout.write(f"{name}: {len(lines)} lines\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

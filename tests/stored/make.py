@@ -1,0 +1,421 @@
+"""Makes the fixture of this release: `python -m tests.stored.make` lets the real program fill a storage, then keeps it.
+
+To be run once for each release, before its version is published; the folders of former releases stay as they are.
+Each part of the story below is there for something that must be in the storage; `test_stored.py` says what lacks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import tempfile
+from collections.abc import AsyncGenerator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from metering.time_quality import TimeSource
+from station.access.accounts import Role
+from station.billing.price import PeriodPrice, PriceList
+from station.billing.retention import Retention
+from station.billing.transaction_log import TransactionLog
+from station.firmware.state import FirmwareStatus
+from station.limits.shared_limits import Setter, Wish
+from station.metrology.time_keeper import TimeKeeper
+from station.model import EvseRef, IdToken, StoppedReason, TriggerReason
+from station.records.database import open_database
+from station.records.fact_store import FactStore
+from station.setting import (
+    Choice,
+    Integer,
+    Members,
+    Moment,
+    Setting,
+    Switch,
+    TimeOfDay,
+    TimeOffset,
+    TimeZone,
+)
+from station.setting import (
+    Decimal as DecimalSetting,
+)
+from station.settings import Settings
+from station.simulation.clock import VirtualClock
+from station.simulation.vehicle import VehicleModel
+from station.version import package_version
+from tests.conformance.firmware import image, signer
+from tests.conformance.pki import Pki
+from tests.csms import NEVER, Csms, Payload, running_csms
+from tests.file_server import FileServer, serving
+from tests.patience import PATIENCE_S
+from tests.stored.storage import DATABASE, HERE, PASSWORDS, Stored, station_configuration
+from tests.walk import CARD, OTHER_CARD, Walk, powered
+from tests.walks.commissioned import commission, try_step
+from tests.walks.house import House
+from tests.walks.steps import ask_start, show, token
+from tests.walks.test_security import set_network_profile
+from tests.walks.visit import Api
+
+FORGOTTEN: Final = IdToken("04C0FFEE000080", "ISO14443")
+"""whoever wants to be forgotten while the CSMS has not taken all of the transaction yet"""
+OWN_CARD: Final = IdToken("04AAAAAAAAAA80", "ISO14443")
+FORMER_CARD: Final = IdToken("04BBBBBBBBBB80", "ISO14443")
+DAY_S: Final = 86_400.0
+
+KEPT_AS_THEY_ARE: Final = {
+    "sampled_data_enabled": "true",  # else the ends that are still to be recorded have no register
+    "smart_charging_enabled": "true",  # else no profile is in force
+    "auth_cache_enabled": "true",
+    "time_source": "Heartbeat,RealTimeClock",
+    "currency": "CHF",
+    "organization_name": "Owners of a garage",
+    "master_pass_group_id": "MASTER",
+    "tx_start_points": "PowerPathClosed",
+    "tx_stop_points": "EVConnected",
+}
+"""settings whose value matters for what comes after the next start; all others get a value that is not their default"""
+
+
+@contextlib.asynccontextmanager
+async def visiting(walk: Walk) -> AsyncGenerator[Api]:
+    """A visitor of the page over TLS, by a certificate that nobody vouches for."""
+    address = f"https://127.0.0.1:{walk.application.web.port}"
+    async with httpx.AsyncClient(base_url=address, timeout=PATIENCE_S, trust_env=False, verify=False) as client:
+        yield Api(walk, client)
+
+
+def unusual(setting: Setting[Any], settings: Settings) -> str:
+    """A text that means another value than the default."""
+    if (text := KEPT_AS_THEY_ARE.get(setting.name)) is not None:
+        return text
+    match setting:
+        case Switch():
+            return setting.format(not setting.default)
+        case Integer():
+            return setting.format(setting.default + (1 if setting.default < setting.maximum else -1))
+        case DecimalSetting():
+            return setting.format(setting.default + 1.5)
+        case Choice():
+            return next(word for word in settings.choices_of(setting) if word != setting.default)
+        case Members():
+            offered = settings.choices_of(setting)
+            return setting.format(offered[:1] if offered[:1] != setting.default else offered[:2])
+        case TimeZone():
+            return "Europe/Paris"
+        case TimeOffset():
+            return "+01:00"
+        case TimeOfDay():
+            return "07:30"
+        case Moment():
+            return "2031-03-30T01:00:00.000Z"
+        case _:
+            return f"a text for {setting.name}"[:36]
+
+
+def all_settings() -> list[Setting[Any]]:
+    """Every setting that there is."""
+    return [found for name in vars(Settings) if (found := Settings.find(name)) is not None]
+
+
+class Story:
+    """What happens to the station until its power fails for good."""
+
+    def __init__(self, walk: Walk, api: Api, pki: Pki, files: FileServer) -> None:
+        self.walk, self.api, self.pki, self.files = walk, api, pki, files
+        self.house = House(walk, tariff_period="HC..")
+        self.secret = ""
+
+    async def tell(self) -> None:
+        """All of it, in its order."""
+        await self._commission()
+        await self._trust()
+        await self._owner()
+        await self._operator()
+        await self._billed_charge()
+        await self._wrong_clock()
+        await self._not_answered()
+        await self._offline()
+        await self._settings()
+
+    async def _commission(self) -> None:
+        """A site, a report, an activation; site settings."""
+        walk, api = self.walk, self.api
+        await walk.accepted()
+        before = walk.life
+        answer = await api.client.patch("/api/commissioning/settings", json={"grid": {"safe_current_a": 7.0}})
+        assert answer.status_code == 202, answer.text
+        await walk.until(lambda: walk.application.life is not None and walk.application.life is not before)
+        await walk.until(lambda: len(walk.csms.sent("BootNotification")) == 2, within_s=600)
+        await walk.settle()
+        await self.house.live(5)
+        await api.post("/api/commissioning/steps/meter/skip", {"reason": "no meter"}, status=200)
+        await walk.advance(5)
+        for dims in (False, True):
+            await api.post("/api/sim/grid", {"contact": dims})
+            await walk.advance(5)
+            told = await try_step(api, step="grid-contact", dims=dims)
+        assert told["settled"], told
+        await api.post("/api/sim/grid", {"contact": False})
+        await self.house.live(5)
+        assert (await try_step(api, step="limits", confirmed=True))["settled"]
+        await commission(api)
+        await api.post("/api/activation")
+
+    async def _trust(self) -> None:
+        """Roots, a certificate of the station's own, a password, another network profile."""
+        walk, csms = self.walk, self.walk.csms
+        for kind, name in (("CSMSRootCertificate", "CSMS Root"), ("ManufacturerRootCertificate", "Maker Root")):
+            root = self.pki.root if kind == "CSMSRootCertificate" else self.pki.make_root(name)
+            self.maker = root
+            answer = await csms.call("InstallCertificate", {"certificateType": kind, "certificate": root.pem})
+            assert answer["status"] == "Accepted", answer
+        await walk.set_variable("SecurityCtrlr", "OrganizationName", "Owners of a garage")
+        await csms.call("TriggerMessage", {"requestedMessage": "SignChargingStationCertificate"})
+        await walk.until(lambda: csms.sent("SignCertificate"))
+        signed = {"certificateChain": self.pki.sign_csr(csms.sent("SignCertificate")[-1]["csr"], days=3000)}
+        answer = await csms.call("CertificateSigned", {"certificateType": "ChargingStationCertificate", **signed})
+        assert answer["status"] == "Accepted", answer
+        answer = await set_network_profile(csms, 2, "wss://second.invalid/ocpp", securityProfile=2)
+        assert answer["status"] == "Accepted", answer
+        await walk.set_variable("OwnCtrlr", "Place", "the other garage")
+        await walk.set_variable("SecurityCtrlr", "BasicAuthPassword", "fedcba9876543210-of-a-test")
+        connections = csms.connections
+        await walk.until(lambda: csms.connections > connections and csms.connected, within_s=600)
+        await walk.settle()
+
+    async def _owner(self) -> None:
+        """Accounts, an access token, cards, prices, limits, priorities."""
+        life = self.walk.life
+        await life.access.ready()
+        await life.access.accounts.change(Role.OWNER, PASSWORDS["owner"])
+        await life.access.accounts.change(Role.INSTALLER, PASSWORDS["installer"])
+        await life.access.accounts.hand_on_code(Role.DRIVER)
+        self.secret = await life.access.new_token("script", Role.OWNER, timedelta(days=600))
+        await life.cards.add(OWN_CARD, "the blue one")
+        await life.cards.remove(await life.cards.add(FORMER_CARD, "the lost one"))
+        periods = (PeriodPrice("HC", Decimal("0.15")), PeriodPrice("HP", Decimal("0.35")))
+        await life.prices.change(PriceList("EUR", Decimal("0.30"), periods, Decimal("1.00"), Decimal("2.00"), 600))
+        await life.load.priorities.change(2, 3)
+
+    async def _operator(self) -> None:
+        """Limits from outside, charging profiles of each purpose, an order of the grid operator, a fault that stays."""
+        walk, api = self.walk, self.api
+        await walk.life.shared_limits.put(Setter.OPERATOR, Wish(current_a=30.0, power_w=20_000.0, for_s=DAY_S))
+        await walk.life.shared_limits.put(Setter.USER, Wish(current_a=31.0, for_s=None, by="a home automation"))
+        await walk.until(lambda: walk.csms.sent("NotifyChargingLimit"))
+        for evse_id, profile in profiles():
+            answer = await walk.csms.call("SetChargingProfile", {"evseId": evse_id, "chargingProfile": profile})
+            assert answer["status"] == "Accepted", answer
+        await walk.advance(2)
+        await api.post("/api/sim/grid", {"contact": True})
+        await walk.advance(5)
+        await api.post("/api/sim/grid", {"contact": False})
+        await walk.advance(240)
+        fault = {"evse": 3, "code": "dc-residual-current"}
+        await api.post("/api/sim/faults", fault)
+        await api.client.request("DELETE", "/api/sim/faults", json=fault, params={"wait": "settled"})
+        await walk.life.station.availability.order(EvseRef(3, 1), operative=False)
+        await walk.life.station.availability.order(EvseRef(2), operative=False)
+        await walk.life.station.availability.order(EvseRef(2), operative=True)
+
+    async def _billed_charge(self) -> None:
+        """A charge that the CSMS has wholly, over two tariff periods, with a total by both."""
+        walk = self.walk
+        walk.csms.answers["TransactionEvent"] = _with_total
+        assert (await ask_start(walk, evse_id=1))["status"] == "Accepted"
+        await self._plug(1)
+        await self.house.live(40)
+        asked = {"requestedMessage": "TransactionEvent", "evse": {"id": 1}}
+        assert (await walk.csms.call("TriggerMessage", asked))["status"] == "Accepted"
+        self.house.told["tariff_period"] = "HP.."
+        await self.house.live(400)
+        await self._stop(1, CARD)
+        await walk.until(lambda: "Ended" in [kind for kind, _ in walk.told()])
+
+    async def _wrong_clock(self) -> None:
+        """A charge without a CSMS and with a clock that stood still without power: its times are corrected later."""
+        walk, clock, csms = self.walk, self.walk.application.clock, self.walk.csms
+        epoch = clock.now() - timedelta(seconds=clock.monotonic())
+        csms.now = lambda: epoch + timedelta(seconds=clock.monotonic())
+        csms.http_status = 503
+        csms.drop()
+        await walk.application.lose_power()
+        clock.adjust(-timedelta(hours=12))
+        await walk.application.restore_power()
+        await self.house.live(5)
+        before = len(walk.events())
+        await self._charge(1, CARD, 200)
+        await self._stop(1, CARD)
+        csms.http_status = None
+        await walk.until(lambda: ("Ended", "StopAuthorized") in walk.told()[before:], within_s=1200)
+        await walk.settle()
+
+    async def _not_answered(self) -> None:
+        """The CSMS is there and does not answer: a customer to forget, an update, a log that is on its way."""
+        walk, csms = self.walk, self.walk.csms
+        csms.answers["TransactionEvent"] = csms.answers["FirmwareStatusNotification"] = lambda _: NEVER
+        await self._charge(4, CARD, 40)
+        deauthorized = (TriggerReason.DEAUTHORIZED, StoppedReason.DE_AUTHORIZED)
+        walk.life.station.evses[4].end_authorization(*deauthorized, keep_locked=True)
+        await self.house.live(5)
+        await self._charge(1, FORGOTTEN, 100)
+        await self._stop(1, FORGOTTEN)
+        asked = {"requestId": 5, "report": False, "clear": True, "idToken": token(FORGOTTEN)}
+        assert (await csms.call("CustomerInformation", asked))["status"] == "Accepted"
+        await walk.until(lambda: csms.sent("NotifyCustomerInformation"))
+        made = signer(self.pki, self.maker)
+        content = image(size=2_000)
+        self.files.files["/image"] = content
+        firmware = {
+            "location": f"{self.files.url}/image",
+            "retrieveDateTime": "2020-01-01T00:00:00Z",
+            "installDateTime": "2099-01-01T00:00:00Z",
+            "signingCertificate": made.pem,
+            "signature": made.sign(content),
+        }
+        assert (await csms.call("UpdateFirmware", {"requestId": 6, "firmware": firmware}))["status"] == "Accepted"
+        await walk.until(
+            lambda: (update := walk.life.firmware.record.update) and update.status is FirmwareStatus.INSTALL_SCHEDULED
+        )
+        self.files.stalled = 1
+        place = {"remoteLocation": f"{self.files.url}/logs/"}
+        answer = await csms.call("GetLog", {"logType": "DiagnosticsLog", "requestId": 7, "log": place})
+        assert answer["status"] == "Accepted", answer
+        await walk.until(lambda: ("Uploading", 7) in [(one["status"], one["requestId"]) for one in _logs(walk)])
+
+    async def _offline(self) -> None:
+        """No CSMS any more: an open transaction, an end that waits for its meter, an alarm."""
+        walk, api, csms = self.walk, self.api, self.walk.csms
+        csms.http_status = 503
+        csms.drop()
+        await walk.settle()
+        await self._charge(2, OTHER_CARD, 200)
+        await self._charge(1, CARD, 400)
+        await api.post("/api/sim/meter", {"evse": 2, "failure": True})
+        await walk.advance(2)
+        await show(walk, OTHER_CARD, 2)
+        await walk.advance(10)
+        await api.post("/api/sim/tamper", {"open": True})
+        await api.post("/api/sim/tamper", {"open": False})
+        await walk.advance(5)
+
+    async def _settings(self) -> None:
+        """Each setting is another than it is usually."""
+        settings = self.walk.life.station.settings
+        for setting in all_settings():
+            await settings.change(setting, unusual(setting, settings))
+        await self.walk.settle()
+
+    async def _plug(self, evse_id: int) -> None:
+        self.walk.application.world.boards[evse_id].plug(VehicleModel(), cable_max_a=32.0)
+        await self.walk.settle()
+
+    async def _charge(self, evse_id: int, card: IdToken, seconds: int) -> None:
+        await show(self.walk, card, evse_id)
+        await self._plug(evse_id)
+        await self.house.live(seconds)
+        assert sum(self.walk.application.world.boards[evse_id].currents_a) > 0.0, f"EVSE {evse_id} does not charge"
+
+    async def _stop(self, evse_id: int, card: IdToken) -> None:
+        board = self.walk.application.world.boards[evse_id]
+        await show(self.walk, card, evse_id)
+        await self.walk.until(lambda: not board.locked)
+        board.unplug()
+        await self.house.live(5)
+
+
+def profiles() -> list[tuple[int, Payload]]:
+    """A charging profile of each purpose that outlives a power cut, with each of their fields."""
+
+    def profile(identity: int, purpose: str, kind: str, limit: float, **more: Any) -> Payload:
+        schedule = {
+            "id": identity,
+            "chargingRateUnit": more.pop("unit", "A"),
+            "minChargingRate": 6.0,
+            "chargingSchedulePeriod": [
+                {"startPeriod": 0, "limit": limit, "numberPhases": 3},
+                {"startPeriod": 36_000, "limit": limit + 1.0, "numberPhases": 3},
+            ],
+        }
+        schedule |= more.pop("schedule", {})
+        return {
+            "id": identity,
+            "stackLevel": identity,
+            "chargingProfilePurpose": purpose,
+            "chargingProfileKind": kind,
+            "chargingSchedule": [schedule],
+            **more,
+        }
+
+    custom = {"vendorId": "org.example", "note": "kept"}
+    daily = {"startSchedule": "2026-01-01T00:00:00Z", "duration": 80_000, "customData": custom}
+    return [
+        (1, profile(1, "TxDefaultProfile", "Relative", 20.0)),
+        (2, profile(2, "TxDefaultProfile", "Recurring", 21.0, recurrencyKind="Daily", schedule=daily)),
+        (
+            0,
+            profile(
+                *(3, "ChargingStationMaxProfile", "Absolute", 18_000.0),
+                unit="W",
+                validFrom="2026-01-01T00:00:00Z",
+                validTo="2099-01-01T00:00:00Z",
+                schedule={"startSchedule": "2026-01-01T00:00:00Z"},
+                customData=custom,
+            ),
+        ),
+    ]
+
+
+def _with_total(event: Payload) -> Payload:
+    info = {"idTokenInfo": {"status": "Accepted", "groupIdToken": {"idToken": "FLEET-7", "type": "Central"}}}
+    total = {"totalCost": 4.2} if event["eventType"] == "Ended" else {}
+    return (info if "idToken" in event else {}) | total
+
+
+def _logs(walk: Walk) -> list[Payload]:
+    return [one for one in walk.csms.sent("LogStatusNotification") if "requestId" in one]
+
+
+async def _look_at_what_is_old(storage: Path, at: datetime) -> None:
+    """What the station does once a day: it notes when it looked, by a clock that a time service holds."""
+    clock = VirtualClock(start=at)
+    async with open_database(storage / DATABASE, clock) as database:
+        settings = Settings(database)
+        time = TimeKeeper(clock, settings)
+        time.heard(TimeSource.NTP, timedelta(0))
+        await Retention(TransactionLog(database), FactStore(database, "retention"), time, settings, clock).look()
+
+
+async def make(target: Stored) -> None:
+    """Let the program fill a storage, and keep it."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        storage = folder / "storage"
+        async with (
+            serving() as files,
+            running_csms(Csms()) as csms,
+            powered(station_configuration(storage, csms.url), csms) as walk,
+            visiting(walk) as api,
+        ):
+            story = Story(walk, api, Pki(folder), files)
+            await story.tell()
+            await walk.application.lose_power()
+            ended_at = walk.application.clock.now()
+        await _look_at_what_is_old(storage, ended_at)
+        info = {"ended_at": ended_at.isoformat(), "access_token": story.secret}
+        target.save(storage, csms.port, info)
+
+
+def main() -> None:
+    """Make the fixture of this release, in place of what is there of it."""
+    target = Stored(HERE / package_version())
+    asyncio.run(make(target))
+    sys.stdout.write(f"{target.folder.name}: made\n")
+
+
+if __name__ == "__main__":
+    main()

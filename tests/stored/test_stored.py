@@ -1,0 +1,511 @@
+"""A storage of each released version opens completely: nothing is skipped, all is as it was, and what waits goes on."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import contextlib
+import json
+import logging
+import re
+import sqlite3
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from pydantic import TypeAdapter
+
+from energy.charging_profile import ChargingProfile
+from metering import ocmf
+from metering.ocmf_keys import read_key
+from metering.ocmf_signature import verify
+from ocpp_handlers.translate import event_to_wire
+from station.billing.price import Bill, PriceList
+from station.billing.transaction_log import Search, TransactionLog
+from station.firmware.record import FirmwareRecord
+from station.firmware.state import UpdateOrder
+from station.metrology.journal_file import export, prove
+from station.model import EventType, Fault, IdTokenInfo, TransactionEvent
+from station.records import payloads
+from station.records.database import Database, open_database
+from station.records.outbox import Outbox
+from station.settings import Settings
+from station.simulation.clock import VirtualClock
+from station.simulation.register import EnergyRegister
+from station.tokens.token_store import TokenStore
+from station.version import package_version
+from tests import project
+from tests.csms import Csms, Payload, running_csms
+from tests.stored.make import (
+    CARD,
+    FORGOTTEN,
+    FORMER_CARD,
+    OWN_CARD,
+    all_settings,
+    profiles,
+    visiting,
+)
+from tests.stored.storage import DATABASE, PASSWORDS, Stored, all_stored, station_configuration, tables
+from tests.walk import Walk, powered
+
+STORED = all_stored()
+EACH = pytest.mark.parametrize("stored", STORED, ids=lambda stored: stored.version)
+NEWEST = STORED[-1]
+UNREADABLE = re.compile(r"cannot be read|left out|not known any more|its default is used|set aside|cannot be used")
+NEVER_FILLED = {"reservation_id"}
+"""fields of an event: there are no reservations yet"""
+CUT_FOR = timedelta(minutes=10)
+"""how long the station was without power"""
+
+
+# What is in a fixture
+
+
+def _database_of(stored: Stored, folder: Path) -> sqlite3.Connection:
+    stored.restore(folder)
+    return sqlite3.connect(folder / DATABASE)
+
+
+def _columns(database: sqlite3.Connection, table: str) -> list[dict[str, object]]:
+    """The rows of a table by the names of their columns."""
+    cursor = database.execute(f"SELECT * FROM {table} ORDER BY 1, 2")
+    names = [str(column[0]) for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def contains(now: object, before: object) -> bool:
+    """Whether all of `before` is in `now`: a later release may know of more fields, and of none less."""
+    match before, now:
+        case dict(), dict():
+            old, new = cast("dict[str, object]", before), cast("dict[str, object]", now)
+            return all(key in new and contains(new[key], value) for key, value in old.items())
+        case list(), list():
+            olds, news = cast("list[object]", before), cast("list[object]", now)
+            return len(olds) == len(news) and all(map(contains, news, olds))
+        case _:
+            return before == now
+
+
+def test_this_release_has_a_fixture_of_its_own() -> None:
+    """Before a version is published: `python -m tests.stored.make`."""
+    assert NEWEST.version == package_version()
+
+
+async def test_every_table_that_the_migrations_make_is_in_the_fixture_of_this_release(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "new" / DATABASE, VirtualClock()):
+        pass
+    with contextlib.closing(sqlite3.connect(tmp_path / "new" / DATABASE)) as database:
+        made = set(tables(database))
+    with contextlib.closing(_database_of(NEWEST, tmp_path / "stored")) as database:
+        filled = {name for name, rows in tables(database).items() if rows}
+    assert len(made) > 10
+    assert made - filled == set()
+
+
+def _kinds_of_module(file: Path) -> Iterator[str]:
+    """The kinds of facts that a module writes or reads, as its calls name them."""
+    tree = project.tree(file)
+    constants = {
+        target.id: node.value.value
+        for statement in tree.body
+        for node in [statement]
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Constant)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        place = {"facts": 0, "FactStore": 1, "save_fact": 1}.get(called)
+        if place is None or len(node.args) <= place:
+            continue
+        name = node.args[place]
+        if isinstance(name, ast.Constant):
+            yield str(name.value)
+        elif isinstance(name, ast.Name) and name.id in constants:
+            yield str(constants[name.id])
+        elif called == "save_fact" and not _is_defined_in(tree, "save_fact"):  # a name that is put together
+            yield from _beginnings(tree)
+
+
+def _is_defined_in(tree: ast.Module, name: str) -> bool:
+    return any(getattr(node, "name", None) == name for node in tree.body)
+
+
+def _beginnings(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from re.findall(r"^([a-z-]+)/[a-z/]*$", node.value)
+
+
+def kinds_of_facts() -> set[str]:
+    """The kinds of facts that the program can write."""
+    return {kind for file in project.modules().values() for kind in _kinds_of_module(file)}
+
+
+def test_every_kind_of_fact_that_the_program_can_write_is_in_the_fixture_of_this_release(tmp_path: Path) -> None:
+    with contextlib.closing(_database_of(NEWEST, tmp_path)) as database:
+        stored = {str(name).partition("/")[0] for (name,) in database.execute("SELECT name FROM facts")}
+    kinds = kinds_of_facts()
+    assert {"network", "tamper", "availability", "card", "signing-key"} <= kinds, "the search has gone blind"
+    assert kinds == stored
+
+
+@EACH
+def test_no_fact_of_a_release_is_of_a_kind_that_nobody_reads(stored: Stored, tmp_path: Path) -> None:
+    with contextlib.closing(_database_of(stored, tmp_path)) as database:
+        found = {str(name).partition("/")[0] for (name,) in database.execute("SELECT name FROM facts")}
+    assert found <= kinds_of_facts()
+
+
+def test_every_setting_is_in_the_fixture_of_this_release_and_most_are_not_as_usual(tmp_path: Path) -> None:
+    with contextlib.closing(_database_of(NEWEST, tmp_path)) as database:
+        rows = {str(name): str(value) for name, value in database.execute("SELECT name, value FROM settings")}
+    assert rows.keys() == {setting.name for setting in all_settings()}
+    usual = {setting.name for setting in all_settings() if setting.format(setting.default) == rows[setting.name]}
+    assert usual == {"sampled_data_enabled", "smart_charging_enabled", "auth_cache_enabled"}
+
+
+def test_every_field_of_an_event_has_a_value_somewhere_in_the_fixture_of_this_release(tmp_path: Path) -> None:
+    with contextlib.closing(_database_of(NEWEST, tmp_path)) as database:
+        texts = [str(text) for (text,) in database.execute("SELECT payload FROM events")]
+        texts += [str(text) for (text,) in database.execute("SELECT payload FROM awaited_ends")]
+    events = [json.loads(text) for text in texts]
+    filled = {name for event in events for name, value in event.items() if value not in (None, [], False)}
+    assert set(events[0]) - filled == NEVER_FILLED
+    assert {event["event_type"] for event in events} == {"Started", "Updated", "Ended"}
+    assert len({event["trigger"] for event in events}) >= 9
+
+
+@EACH
+def test_a_fixture_names_no_machine_and_no_secret_but_its_own(stored: Stored) -> None:
+    for file in stored.folder.rglob("*"):
+        if file.is_file():
+            text = file.read_text(encoding="utf-8", errors="replace")
+            assert not re.search(r"/(?:tmp|home|root|work|var)/", text), file
+            assert not any(password in text for password in PASSWORDS.values()), file
+
+
+# What the stores make of it
+
+
+@dataclass
+class Opened:
+    """The database of a fixture, opened by the present program."""
+
+    database: Database
+    clock: VirtualClock
+    rows: dict[str, list[dict[str, object]]]
+    """what was in it before"""
+
+    def column(self, table: str, name: str) -> list[str]:
+        """The texts of a column; NULL is left out."""
+        return [str(row[name]) for row in self.rows[table] if row[name] is not None]
+
+
+@contextlib.asynccontextmanager
+async def opened(stored: Stored, folder: Path) -> AsyncGenerator[Opened]:
+    """Open the database of a fixture."""
+    with contextlib.closing(_database_of(stored, folder)) as database:
+        rows = {name: _columns(database, name) for name in tables(database)}
+    clock = VirtualClock(start=stored.ended_at)
+    async with open_database(folder / DATABASE, clock) as found:
+        yield Opened(found, clock, rows)
+
+
+@EACH
+async def test_opening_a_storage_leaves_every_row_as_it_was(stored: Stored, tmp_path: Path) -> None:
+    async with opened(stored, tmp_path) as it:
+        pass
+    with contextlib.closing(sqlite3.connect(tmp_path / DATABASE)) as database:
+        for name, before in it.rows.items():
+            assert contains(_columns(database, name), before), name
+
+
+STORED_TYPES = {
+    ("charging_profiles", "payload"): ChargingProfile,
+    ("firmware_updates", "payload"): UpdateOrder,
+    ("authorization_cache", "info"): IdTokenInfo,
+    ("transactions", "prices"): PriceList,
+    ("transactions", "bill"): Bill,
+}
+"""what is stored as JSON of its fields, besides events and samples"""
+
+
+@EACH
+@pytest.mark.parametrize(("place", "kind"), STORED_TYPES.items(), ids=[".".join(place) for place in STORED_TYPES])
+async def test_what_is_stored_as_json_is_read_and_written_again_with_the_same_content(
+    stored: Stored, tmp_path: Path, place: tuple[str, str], kind: type
+) -> None:
+    adapter: TypeAdapter[object] = TypeAdapter(kind)
+    async with opened(stored, tmp_path) as it:
+        texts = it.column(*place)
+    assert texts
+    for text in texts:
+        assert contains(json.loads(adapter.dump_json(adapter.validate_json(text))), json.loads(text))
+
+
+@EACH
+async def test_every_event_and_sample_is_read_and_written_again_with_the_same_content(
+    stored: Stored, tmp_path: Path
+) -> None:
+    async with opened(stored, tmp_path) as it:
+        events = it.column("events", "payload") + it.column("awaited_ends", "payload")
+        samples = it.column("ended_samples", "payload")
+    assert len(events) > 50
+    assert len(samples) > 10
+    for text in events:
+        assert contains(json.loads(payloads.of_event(payloads.event_of(text))), json.loads(text))
+    for text in samples:
+        assert contains(json.loads(payloads.of_value(payloads.value_of(text))), json.loads(text))
+
+
+@EACH
+async def test_the_record_has_every_event_sample_and_end_of_every_transaction(
+    stored: Stored, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(stored, tmp_path) as it:
+        outbox = Outbox(it.database, it.clock)
+        await outbox.check()
+        counted = 0
+        for identity in {str(row["transaction_id"]) for row in it.rows["events"]}:
+            numbers = {row["seq_no"] for row in it.rows["events"] if row["transaction_id"] == identity}
+            assert {event.seq_no for event in await outbox.events(identity)} == numbers
+            counted += len(await outbox.for_end.samples(identity))
+        assert counted == len(it.rows["ended_samples"])
+        for row in it.rows["awaited_ends"]:
+            end = await outbox.for_end.awaited_end(str(row["transaction_id"]))
+            assert end is not None
+            assert end.transaction_id == row["transaction_id"]
+        assert await outbox.waiting() == sum(1 for row in it.rows["events"] if row["settled_at"] is None)
+        ended = {row["transaction_id"] for row in it.rows["events"] if row["event_type"] == "Ended"}
+        assert set(await outbox.open_transactions()) == {row["transaction_id"] for row in it.rows["events"]} - ended
+    assert not UNREADABLE.search(caplog.text)
+
+
+@EACH
+async def test_the_log_of_transactions_has_each_with_its_registers_prices_and_bill(
+    stored: Stored, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(stored, tmp_path) as it:
+        log = TransactionLog(it.database)
+        found = {one.transaction_id: one for one in (await log.find(Search())).transactions}
+        assert len(found) == len(it.rows["transactions"])
+        for row in it.rows["transactions"]:
+            one = found[str(row["transaction_id"])]
+            registers = [one.begin.energy_wh, one.end.energy_wh]
+            assert [float(wh) if wh is not None else None for wh in registers] == [
+                round(wh, 3) if isinstance(wh, float) else None for wh in (row["begin_wh"], row["end_wh"])
+            ]
+            assert (one.prices is not None, one.bill is not None) == (bool(row["prices"]), bool(row["bill"]))
+            assert (one.token, one.meter_serial) == (row["token"], row["meter_serial"])
+            assert (one.corrected_s, one.lasted_s) == (row["corrected_s"], row["lasted_s"])
+            assert (str(one.told.amount) if one.told else None) == row["told_cost"]
+            periods = [row for row in it.rows["tariff_readings"] if row["transaction_id"] == one.transaction_id]
+            read = [(one.period, one.energy_wh) for one in await log.periods(one.transaction_id)]
+            assert read == [(row["period"], row["energy_wh"]) for row in periods]
+        assert [one for one in found.values() if one.corrected_s], "none was corrected"
+        assert [one for one in found.values() if one.told and one.bill], "none has cost anything"
+    assert not UNREADABLE.search(caplog.text)
+
+
+@EACH
+async def test_cards_profiles_and_the_update_under_way_are_known(
+    stored: Stored, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(stored, tmp_path) as it:
+        settings = Settings(it.database)
+        await settings.load()
+        for row in it.rows["settings"]:
+            setting = Settings.find(str(row["name"]))
+            assert setting is not None, row["name"]
+            assert settings.text_of(setting) == row["value"]
+        cache = TokenStore(it.database, settings, it.clock)
+        await cache.load()
+        assert {key for key, _ in cache.entries()} == {
+            (row["token"], row["type"]) for row in it.rows["authorization_cache"]
+        }
+        record = FirmwareRecord(it.database)
+        await record.load()
+        assert record.update is not None
+        assert record.update.status == it.rows["firmware_statuses"][-1]["status"]
+    assert not UNREADABLE.search(caplog.text)
+
+
+@EACH
+def test_the_journal_is_whole_and_every_signed_record_is_valid(stored: Stored, tmp_path: Path) -> None:
+    with contextlib.closing(_database_of(stored, tmp_path)) as database:
+        keys = {row["fingerprint"]: row["spki"] for row in _columns(database, "signing_keys")}
+        records = _columns(database, "signed_records")
+    assert prove(tmp_path).whole, prove(tmp_path).lines
+    assert {"begin", "end", "signing-key", "boot"} <= {json.loads(line)["event"] for line in export(tmp_path)}
+    assert records
+    for row in records:
+        key = read_key(cast("bytes", keys[row["fingerprint"]]).hex())
+        assert verify(ocmf.parse(str(row["record"]).encode()), key).valid
+
+
+# What the whole program makes of it
+
+
+@contextlib.asynccontextmanager
+async def revived(stored: Stored, storage: Path) -> AsyncGenerator[Walk]:
+    """The station has power again, ten minutes later, and its CSMS is there."""
+    async with running_csms(Csms()) as csms:
+        csms.answers["BootNotification"] = lambda _: _boot(csms)
+        stored.restore(storage, csms.port)
+        config = station_configuration(storage, csms.url)
+        async with powered(config, csms, at=stored.ended_at + CUT_FOR) as walk:
+            yield walk
+    assert csms.schema_faults == []
+
+
+def _boot(csms: Csms) -> Payload:
+    """Accepted, with the interval that is set already."""
+    return {"currentTime": csms.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "interval": 301, "status": "Accepted"}
+
+
+def _waiting(stored: Stored, folder: Path) -> list[TransactionEvent]:
+    """The events that the CSMS has not taken, in their order."""
+    with contextlib.closing(_database_of(stored, folder)) as database:
+        rows = [row for row in _columns(database, "events") if row["settled_at"] is None]
+    rows.sort(key=lambda row: cast("int", row["id"]))
+    return [replace(payloads.event_of(row["payload"]), seq_no=cast("int", row["seq_no"])) for row in rows]
+
+
+def _without_offline(wire: Any) -> Payload:
+    return {name: value for name, value in wire.items() if name != "offline"}
+
+
+@EACH
+async def test_the_queue_is_delivered_in_order_and_what_was_open_is_ended(
+    stored: Stored, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    waiting = _waiting(stored, tmp_path / "before")
+    with contextlib.closing(sqlite3.connect(tmp_path / "before" / DATABASE)) as database:
+        awaited = {str(row["transaction_id"]) for row in _columns(database, "awaited_ends")}
+    registers = {
+        evse_id: EnergyRegister(tmp_path / "before" / f"simulated-meter-{evse_id}.register") for evse_id in (1, 2)
+    }
+    shown = {evse_id: round(register.energy_wh, 3) for evse_id, register in registers.items()}
+    for register in registers.values():
+        register.close()
+    open_ones = {event.transaction_id: event for event in waiting if event.event_type is EventType.STARTED}
+    for event in waiting:
+        if event.event_type is EventType.ENDED:
+            open_ones.pop(event.transaction_id, None)
+    assert len(open_ones) == 2
+    assert len(waiting) > 30
+    async with revived(stored, tmp_path / "storage") as walk:
+        outbox = walk.life.station.outbox
+        await walk.until(lambda: len(walk.events()) >= len(waiting) + len(open_ones), within_s=900)
+        told = walk.events()
+        assert [_without_offline(one) for one in told[: len(waiting)]] == [
+            _without_offline(event_to_wire(event)) for event in waiting
+        ]
+        assert all(one["offline"] for one in told[: len(waiting)])
+        ends = {one["transactionInfo"]["transactionId"]: one for one in told[len(waiting) :]}
+        assert ends.keys() == open_ones.keys()
+        for identity, end in ends.items():
+            assert end["eventType"] == "Ended"
+            by_driver = identity in awaited
+            assert end["transactionInfo"]["stoppedReason"] == ("Local" if by_driver else "PowerLoss")
+            totals = [
+                sample["value"]
+                for value in end["meterValue"]
+                for sample in value["sampledValue"]
+                if sample["measurand"] == "Energy.Active.Import.Register" and "phase" not in sample
+            ]
+            assert totals == sorted(totals)
+            assert totals[-1] == shown[open_ones[identity].evse_id]
+            assert len(totals) > 5, "the samples that were kept for the end"
+            numbers = [event.seq_no for event in await outbox.events(identity)]
+            assert numbers == list(range(len(numbers)))
+        await walk.settle()
+        await outbox.flush()
+        assert await outbox.waiting() == 0
+        assert await outbox.open_transactions() == []
+        statuses = [one["status"] for one in walk.csms.sent("FirmwareStatusNotification")]
+        assert statuses[:4] == ["Downloading", "Downloaded", "SignatureVerified", "InstallScheduled"]
+        logs = [(one["status"], one["requestId"]) for one in walk.csms.sent("LogStatusNotification")]
+        assert logs == [("UploadFailure", 7)]
+        assert "TamperDetectionActivated" in [one["type"] for one in walk.csms.sent("SecurityEventNotification")]
+        with contextlib.closing(sqlite3.connect(tmp_path / "storage" / DATABASE)) as database:
+            left = _columns(database, "transactions")
+        assert [row for row in left if row["ended_at"] is None] == []
+        await walk.advance(3_700)
+        for identity in {event.transaction_id for event in waiting if event.id_token == FORGOTTEN}:
+            assert {event.id_token for event in await outbox.events(identity)} == {None}
+    assert prove(tmp_path / "storage").whole, prove(tmp_path / "storage").lines
+    ended = [json.loads(line) for line in export(tmp_path / "storage")]
+    assert {one["details"]["transaction"] for one in ended if one["event"] == "end"} >= set(open_ones)
+    assert not UNREADABLE.search(caplog.text), UNREADABLE.findall(caplog.text)
+
+
+@EACH
+async def test_everybody_gets_in_and_all_is_in_force_as_before(
+    stored: Stored, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    with contextlib.closing(_database_of(stored, tmp_path / "before")) as database:
+        settings = {str(name): str(value) for name, value in database.execute("SELECT name, value FROM settings")}
+    pages = (tmp_path / "before" / "page.pem").read_bytes()
+    async with revived(stored, tmp_path / "storage") as walk, visiting(walk) as api:
+        await walk.accepted()
+        life = walk.life
+        assert life.network.slots.keys() == {1, 2}
+        scheme, given = walk.csms.headers[0]["Authorization"].split(" ")
+        assert scheme == "Basic"
+        assert base64.b64decode(given).decode() == "BORNE-TEST:fedcba9876543210-of-a-test"
+        in_force = {setting.name: life.station.settings.text_of(setting) for setting in all_settings()}
+        assert in_force == settings
+        assert {profile.id for profile in life.load.profiles.store.all()} >= {
+            cast("int", wire["id"]) for _, wire in profiles()
+        }
+        asked = {"evseId": 1, "duration": 60, "chargingRateUnit": "A"}
+        answer = await walk.csms.call("GetCompositeSchedule", asked)
+        (period,) = answer["schedule"]["chargingSchedulePeriod"]
+        assert (period["limit"], period["numberPhases"]) == (20.0, 3)
+        assert {key for key, _ in life.station.tokens.entries()} >= {CARD.key}
+        assert {card.id_token: card.label for card in life.cards.all().values()} == {OWN_CARD: "the blue one"}
+        assert life.cards.labels()[FORMER_CARD.key] == "the lost one"
+        assert life.activation.activated
+        assert (await api.get("/api/commissioning"))["stage"] == "activated"
+        assert (await api.client.get("/api/commissioning/report.pdf")).status_code == 200
+        assert (await api.get("/api/prices"))["prices"]["period"][0]["name"] == "HC"
+        assert life.load.priorities.of(2) == 3
+        limits = (await api.get("/api/load-management"))["limits"]
+        assert set(limits) >= {"operator", "user"}
+        assert life.load.controller.grid_limit_a == 80.0
+        faults = {evse_id: evse.state.faults for evse_id, evse in life.station.evses.items()}
+        assert Fault.DC_RESIDUAL_CURRENT in faults[3]
+        assert Fault.DC_RESIDUAL_CURRENT not in faults[1]
+        assert (await api.get("/api/status"))["tamper"]
+        assert [evse.state.operative for evse in life.station.evses.values()] == [True, True, False, True]
+        assert life.firmware.record.update is not None
+        variables = {(one.place.component, one.name): one.read() for one in walk.stack.model}
+        assert variables["OwnCtrlr", "Place"] == "the other garage"
+        assert life.metrology.meters.serial_of(1) == "SIMULATED-1"
+        for number in (1, 2):
+            key = life.metrology.signatures[number].key
+            assert key is not None
+        installed = await walk.csms.call("GetInstalledCertificateIds", {})
+        kinds = {one["certificateType"] for one in installed["certificateHashDataChain"]}
+        assert kinds == {"CSMSRootCertificate", "ManufacturerRootCertificate"}
+        assert await life.certificates.has_valid_station_certificate()
+        away = {"X-Forwarded-For": "192.0.2.7"}
+        for role, password in PASSWORDS.items():
+            body = {"role": role, "password": password}
+            assert (await api.client.post("/api/session", json=body, headers=away)).status_code == 201
+            api.client.cookies.clear()
+        token = {"Authorization": f"Bearer {stored.info['access_token']}"}
+        answer = await api.client.get("/api/access-tokens", headers=away | token)
+        assert [one["name"] for one in answer.json()] == ["script"], answer.text
+        assert (await api.client.get("/api/access-tokens", headers=away)).status_code == 401
+    assert (tmp_path / "storage" / "page.pem").read_bytes() == pages
+    assert json.loads((tmp_path / "storage" / "site-settings.json").read_text()) == {"grid": {"safe_current_a": 7.0}}
+    assert not UNREADABLE.search(caplog.text), UNREADABLE.findall(caplog.text)
