@@ -285,10 +285,11 @@ class Settings:
             if setting is None:
                 _log.warning("saved setting %s is not known any more", name)
                 continue
-            try:
-                self._saved[setting.name] = setting.parse(str(text))
-            except ValueError as error:
-                _log.warning("saved setting %s = %s: %s; its default is used", name, text, error)
+            value = self._database.unreadable.read_setting(setting.name, setting.parse, str(text))
+            if value is None:
+                _log.warning("saved setting %s = %s is not allowed; its default is used", name, text)
+            else:
+                self._saved[setting.name] = value
 
     @classmethod
     def find(cls, name: str) -> Setting[object] | None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from station.evse import Evse
     from station.records.fact_store import FactStore
+
+
+T = TypeVar("T")
 
 
 class EvseFacts:
@@ -29,6 +32,10 @@ class EvseFacts:
         found = await self._facts.load()
         self._on_disk = {int(name): text for name, text in found.items() if name.isdecimal()}
         return [(self._evses[number], text) for number, text in self._on_disk.items() if number in self._evses]
+
+    def read(self, evse: Evse, parse: Callable[[str], T], text: str) -> T | None:
+        """What the fact of an EVSE says; None, and it is set aside, if it cannot be read."""
+        return self._facts.read(str(evse.id), parse, text)
 
     async def run(self) -> None:
         """Save each change, until cancelled.
