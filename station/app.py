@@ -36,6 +36,7 @@ from station.records.database import Database, open_database
 from station.records.fact_store import FactStore
 from station.records.storage_lock import StorageLock, StorageLockError
 from station.records.storage_watch import StorageWatch
+from station.storage_check import UnreadableRowsWatch
 
 if TYPE_CHECKING:
     from station.configuration.installation_file import Configuration
@@ -170,6 +171,7 @@ async def _assembled(basis: Basis) -> Life:
         frames=FrameLog(clock),
         wires=program.site.buses.tap,
         commissioning=commissioning,
+        unreadable=basis.database.unreadable,
         grid_orders=flows.grid_orders,
         jumpers=lambda: flows.plate.jumpers,
     )
@@ -186,6 +188,7 @@ def _in_touch(basis: Basis, life: Life, firmware_version: str) -> list[Callable[
     retention = Retention(life.transactions, basis.facts("retention"), life.time, basis.settings, basis.clock)
     watchers: list[Callable[[], Awaitable[None]]] = [
         *space_watchers(StorageWatch(basis.storage, basis.clock), basis.security_events),
+        UnreadableRowsWatch(basis.database, basis.security_events, basis.clock).run,
         lambda: reclaim_when_idle(basis.database, lambda: _idle(station.evses.values()), basis.clock),
         lambda: prune(basis.outbox, retention, station.tokens, basis.settings, basis.clock),
         *(lambda evse=evse: publish(evse, program.feed) for evse in station.evses.values()),

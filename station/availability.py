@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from station.evse import Evse
 from station.records.database import Database
 from station.records.fact_store import save_fact
+from station.records.unreadable import RowPlace
 
 if TYPE_CHECKING:
     from station.model import EvseRef
@@ -47,7 +48,7 @@ class Availability:
             return
         rows = await self._database.rows("SELECT name, value FROM facts WHERE name LIKE 'availability/%'")
         for name, value in rows:
-            if value not in {_OPERATIVE, _INOPERATIVE}:
+            if self._database.unreadable.read(_order, str(value), RowPlace("facts", str(name))) is None:
                 _log.error("the order %s cannot be read: out of service until the next one", name)
         self._inoperative = {str(name) for name, value in rows if value != _OPERATIVE}
         self._apply()
@@ -106,3 +107,9 @@ def _names_of(evse: Evse) -> set[str]:
         f"availability/evse/{evse.id}",
         f"availability/connector/{evse.id}/{evse.layout.connector_id}",
     }
+
+
+def _order(word: str) -> str:
+    if word not in {_OPERATIVE, _INOPERATIVE}:
+        raise ValueError(f"is neither {_OPERATIVE} nor {_INOPERATIVE}")
+    return word

@@ -45,9 +45,34 @@ def run(context: typer.Context) -> None:
 
 
 @commands.command()
-def check(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    storage: Annotated[
+        bool,
+        typer.Option("--storage", help="Check the stored records instead: list each row that cannot be read."),
+    ] = False,
+) -> None:
     """Tell whether an installation file, with the BORNE_ variables over it, is fit to run."""
-    typer.echo(f"{file}: ok: {_summary(start.loaded(file))}")
+    configuration = start.loaded(file)
+    if storage:
+        _check_storage(Path(configuration.station.storage))
+    else:
+        typer.echo(f"{file}: ok: {_summary(configuration)}")
+
+
+def _check_storage(storage: Path) -> None:
+    """List the rows that cannot be read: exit 0 when there are none, 1 when there are, 2 when none can be read."""
+    from station.storage_check import StorageUnreadableError, unreadable_rows
+
+    try:
+        found = unreadable_rows(storage)
+    except StorageUnreadableError as error:
+        start.refuse(str(error))
+    for sentence in found:
+        typer.echo(sentence)
+    if found:
+        raise typer.Exit(1)
+    typer.echo(f"{storage}: ok: every row can be read")
 
 
 @commands.command()

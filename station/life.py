@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from station.protection.residual_current import ResidualCurrentGuard
     from station.protection.tamper import Tamper
     from station.records.customer_information import CustomerInformation
+    from station.records.unreadable import UnreadableRows
     from station.security.certificates import Certificates
     from station.security.credentials import Credentials
     from station.security.security_events import SecurityEvents
@@ -90,6 +91,8 @@ class Life:
     frames: FrameLog
     wires: Wiretap
     commissioning: CommissioningRecord
+    unreadable: UnreadableRows
+    """the rows of the storage that cannot be read"""
     connect: Callable[[Life], Awaitable[None]] | None = None
     """builds the link to the CSMS and keeps it; None for a station that stands alone"""
     grid_orders: GridOrders | None = None

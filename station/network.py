@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from metering.frozen import frozen
 from station.identifiers import check_url
 from station.records.database import StorageError
 from station.records.fact_store import save_fact
+from station.records.stored_format import FlatFormat, names
+from station.records.unreadable import RowPlace
 from station.security.security_events import SecurityEvents, SecurityEventType
 
 if TYPE_CHECKING:
@@ -84,7 +86,22 @@ class _Kept:
     """that of the last successful connection (B10.FR.07), whatever its slot holds by now"""
 
     def to_text(self) -> str:
-        return json.dumps(asdict(self))
+        return json.dumps(
+            _KEPT.to_dict(self)
+            | {
+                "installed": _profile(self.installed),
+                "slots": {slot: _profile(profile) for slot, profile in self.slots.items()},
+                "last_good": _profile(self.last_good),
+            }
+        )
+
+
+_PROFILE: Final = FlatFormat(NetworkProfile, names("url", "security_profile", "message_timeout_s", "interface"))
+_KEPT: Final = FlatFormat(_Kept, names("installed", "slots", "priority", "security_profile", "last_good"))
+
+
+def _profile(profile: NetworkProfile | None) -> dict[str, object] | None:
+    return _PROFILE.to_dict(profile) if profile is not None else None
 
 
 @dataclass(slots=True)
@@ -125,7 +142,10 @@ class NetworkProfiles:
             StorageError: the disk cannot be read.
         """
         rows = await self._database.rows("SELECT value FROM facts WHERE name = ?", (_FACT,))
-        kept = _read(str(rows[0][0])) if rows else None
+        read = self._database.unreadable.read
+        kept = read(_from_text, str(rows[0][0]), RowPlace("facts", _FACT)) if rows else None
+        if rows and kept is None:
+            _log.error("the network profiles cannot be read, those of the installation file are used")
         self._kept = _with_installed(kept, installed)
         self._in_force = _in_force(self._kept)
         self.active = next(iter(self._order(None)), None)
@@ -387,18 +407,13 @@ def _with_installed(kept: _Kept | None, installed: NetworkProfile | None) -> _Ke
     return _Kept(installed, slots, tuple(slots), installed.security_profile if installed is not None else 0)
 
 
-def _read(text: str) -> _Kept | None:
-    try:
-        told = json.loads(text)
-        last_good = told["last_good"]
-        slots = {int(slot): NetworkProfile(**profile) for slot, profile in told["slots"].items()}
-        return _Kept(
-            NetworkProfile(**told["installed"]),
-            slots,
-            tuple(told["priority"]),
-            told["security_profile"],
-            NetworkProfile(**last_good) if last_good is not None else None,
-        )
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        _log.error("the network profiles cannot be read, those of the installation file are used: %s", error)
-        return None
+def _from_text(text: str) -> _Kept:
+    told = json.loads(text)
+    last_good = told["last_good"]
+    return _Kept(
+        _PROFILE.from_dict(told["installed"]),
+        {int(slot): _PROFILE.from_dict(profile) for slot, profile in told["slots"].items()},
+        tuple(told["priority"]),
+        told["security_profile"],
+        _PROFILE.from_dict(last_good) if last_good is not None else None,
+    )

@@ -50,6 +50,16 @@ class SettingsStore(Protocol):
         """
         ...
 
+    def read(self, name: str, parse: Callable[[str], T], text: str) -> T | None:
+        """The value that a stored text means, or None if `parse` refuses it; the text then stays stored and is listed.
+
+        Args:
+            name: the name of the setting.
+            parse: reads the text, or raises ValueError.
+            text: as stored.
+        """
+        ...
+
     async def save(self, name: str, text: str) -> None:
         """Store the text of a setting, in place of its earlier one; it is on disk when this returns.
 
@@ -298,10 +308,11 @@ class Settings:
             if setting is None:
                 _log.warning("saved setting %s is not known any more", name)
                 continue
-            try:
-                self._saved[setting.name] = setting.parse(text)
-            except ValueError as error:
-                _log.warning("saved setting %s = %s: %s; its default is used", name, text, error)
+            value = self._store.read(setting.name, setting.parse, text)
+            if value is None:
+                _log.warning("saved setting %s = %s is not allowed; its default is used", name, text)
+            else:
+                self._saved[setting.name] = value
 
     @classmethod
     def find(cls, name: str) -> Setting[object] | None:

@@ -11,12 +11,13 @@ import hmac
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from station.access import passwords
+from station.records.stored_format import FlatFormat, names
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -64,6 +65,7 @@ class _Kept:
     """the code of the label that was used up; another one on a new label is good"""
 
 
+_FORMAT: Final = FlatFormat(_Kept, names("password", "code", "code_until", "used"))
 _UNREADABLE = _Kept(password="?", used="?")
 """what a damaged row counts as: nobody gets in with it, and the label's code is not good again"""
 
@@ -86,7 +88,7 @@ class Accounts:
             StorageError: the disk cannot be read.
         """
         known = await self._facts.load()
-        self._kept = {role: _read(role, known[role.word]) for role in ACCOUNTS if known.get(role.word)}
+        self._kept = {role: self._read(role, known[role.word]) for role in ACCOUNTS if known.get(role.word)}
 
     @property
     def commissioned(self) -> bool:
@@ -190,17 +192,19 @@ class Accounts:
             return False
         return not await asyncio.to_thread(passwords.matches, plain, self._of(role).used)
 
+    def _read(self, role: Role, text: str) -> _Kept:
+        kept = self._facts.read(role.word, _from_text, text)
+        if kept is None:
+            _log.error("the account of the %s cannot be read: nobody signs in with it", role.word)
+        return kept or _UNREADABLE
+
     async def _put(self, role: Role, kept: _Kept) -> None:
-        await self._facts.save(role.word, json.dumps(asdict(kept)))
+        await self._facts.save(role.word, json.dumps(_FORMAT.to_dict(kept)))
         self._kept[role] = kept
 
 
-def _read(role: Role, text: str) -> _Kept:
-    try:
-        kept = _Kept(**json.loads(text))
-        if kept.code_until is not None:
-            datetime.fromisoformat(kept.code_until)
-    except (ValueError, TypeError):
-        _log.error("the account of the %s cannot be read: nobody signs in with it", role.word)
-        return _UNREADABLE
+def _from_text(text: str) -> _Kept:
+    kept = _FORMAT.from_dict(json.loads(text))
+    if kept.code_until is not None:
+        datetime.fromisoformat(kept.code_until)
     return kept

@@ -9,12 +9,13 @@ import json
 import logging
 import secrets
 from collections import OrderedDict
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from metering.frozen import frozen
 from station.access.accounts import Role
+from station.records.stored_format import FlatFormat, names
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -105,6 +106,9 @@ class AccessToken:
     """digest of the access token that created this one, which ends with it; None if a person created it"""
 
 
+_FORMAT: Final = FlatFormat(AccessToken, names("digest", "role", "expires_at", "parent"))
+
+
 class AccessTokens:
     """The bearer tokens of scripts, by name; only a hash of each is kept."""
 
@@ -123,9 +127,9 @@ class AccessTokens:
         for name, text in (await self._facts.load()).items():
             if not text:
                 continue
-            try:
-                self._tokens[name] = _from_json(text)
-            except (ValueError, KeyError, TypeError):
+            if (token := self._facts.read(name, _from_json, text)) is not None:
+                self._tokens[name] = token
+            else:
                 _log.error("the access token %s cannot be read: it is not good any more", name)
         while orphans := self._orphans():  # a power cut while a token and its children were being revoked
             for name in orphans:
@@ -226,7 +230,7 @@ class AccessTokens:
 
 
 def _to_json(token: AccessToken) -> str:
-    return json.dumps(asdict(token) | {"expires_at": token.expires_at.isoformat()})
+    return json.dumps(_FORMAT.to_dict(token) | {"expires_at": token.expires_at.isoformat()})
 
 
 def _from_json(text: str) -> AccessToken:

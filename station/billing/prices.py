@@ -42,10 +42,8 @@ class Prices:
             await self._facts.save(_INSTALLED, text)
         self.current, self._told = installed, kept.get(_TOLD, "")
         if (owners := kept.get(_OWNERS)) is not None:
-            self.current = None
-            try:
-                self.current = price_list_from(owners) if owners else None
-            except ValueError:
+            self.current = self._facts.read(_OWNERS, price_list_from, owners) if owners else None
+            if owners and self.current is None:
                 _log.error("the saved price list cannot be read: nothing has a price")
 
     async def change(self, prices: PriceList | None) -> None:

@@ -83,13 +83,16 @@ class Retention:
         text = (await self._facts.load()).get("time")
         if text is None:
             return None
-        try:
-            seen, jumped_at, number = cast("tuple[str, str, int]", tuple(json.loads(text)))
-            return _Known(datetime.fromisoformat(seen), datetime.fromisoformat(jumped_at), int(number))
-        except (ValueError, TypeError) as error:
-            _log.error("when the time was last looked at cannot be read: records are kept for longer: %s", error)
-            return None
+        known = self._facts.read("time", _from_text, text)
+        if known is None:
+            _log.error("when the time was last looked at cannot be read: records are kept for longer")
+        return known
 
     async def _keep(self, known: _Known) -> None:
         kept = (known.seen.isoformat(), known.jumped_at.isoformat(), known.number)
         await self._facts.save("time", json.dumps(kept))
+
+
+def _from_text(text: str) -> _Known:
+    seen, jumped_at, number = cast("tuple[str, str, int]", tuple(json.loads(text)))
+    return _Known(datetime.fromisoformat(seen), datetime.fromisoformat(jumped_at), int(number))

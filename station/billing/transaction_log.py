@@ -11,7 +11,7 @@ from metering.time_quality import TimeStatus
 from station.billing.logged_transaction import ToldCost, Transaction
 from station.billing.price import Bill, PeriodReading
 from station.billing.transaction_rows import BEGAN_AT, COLUMNS, NUMBER, bill_text, moment, period_of, readable
-from station.records import payloads
+from station.records.unreadable import RowPlace, listed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from station.model import IdToken
     from station.records.database import Database, Statement, Value
 
+_ALL_READABLE = " AND ".join(
+    f"transaction_id NOT IN ({listed(source)})"
+    for source in ("transactions", "transactions.prices", "transactions.bill")
+)
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -64,7 +68,7 @@ class TransactionLog:
             f"SELECT {COLUMNS} FROM transactions {where} ORDER BY began_at DESC, number DESC LIMIT ? OFFSET ?",
             (*values, most, skip),
         )
-        return Found(int(str(counted[0][0])), readable(rows))
+        return Found(int(str(counted[0][0])), readable(rows, self._database.unreadable))
 
     async def pages(self, search: Search, size: int = 250) -> AsyncGenerator[list[Transaction]]:
         """All transactions that fit, the oldest first; each page is read when it is asked for.
@@ -81,7 +85,7 @@ class TransactionLog:
                 (*values, *after, size),
             )
             if rows:
-                yield readable(rows)
+                yield readable(rows, self._database.unreadable)
             if len(rows) < size:
                 return
             after = (rows[-1][BEGAN_AT], rows[-1][NUMBER])
@@ -91,15 +95,21 @@ class TransactionLog:
         rows = await self._database.rows(
             f"SELECT {COLUMNS} FROM transactions WHERE transaction_id = ?", (transaction_id,)
         )
-        return next(iter(readable(rows)), None)
+        return next(iter(readable(rows, self._database.unreadable)), None)
 
     async def periods(self, transaction_id: str) -> list[PeriodReading]:
         """Where its tariff periods begin; the first is where it begins itself."""
         rows = await self._database.rows(
-            "SELECT period, at, energy_wh FROM tariff_readings WHERE transaction_id = ? ORDER BY id", (transaction_id,)
+            "SELECT id, period, at, energy_wh FROM tariff_readings WHERE transaction_id = ? ORDER BY id",
+            (transaction_id,),
         )
         # One that cannot be read divides all the same: nobody is asked for what lies on both sides of it.
-        return [payloads.read(period_of, row) or PeriodReading(None, _NEVER, None) for row in rows]
+        read = self._database.unreadable.read
+        return [
+            read(period_of, row, RowPlace("tariff_readings", str(number), transaction_id))
+            or PeriodReading(None, _NEVER, None)
+            for number, *row in rows
+        ]
 
     async def begin_period(self, transaction_id: str, reading: PeriodReading) -> None:
         """A tariff period begins within a transaction.
@@ -174,6 +184,10 @@ class TransactionLog:
         rows = await self._database.rows(
             "SELECT id, at FROM tariff_readings WHERE transaction_id = ?", (transaction_id,)
         )
+        read = self._database.unreadable.read
+        found_at = [
+            (one, read(moment, text, RowPlace("tariff_readings.at", str(one), transaction_id))) for one, text in rows
+        ]
         return [
             (
                 "UPDATE transactions SET began_at = ?, begin_read_at = ?, ended_at = ?, end_read_at = ?,"
@@ -183,7 +197,7 @@ class TransactionLog:
             # Of a begin in another life its periods began there too: they stay.
             (
                 "UPDATE tariff_readings SET at = ? WHERE id = ?",
-                [(moved(at, True), one) for one, text in rows if (at := payloads.read(moment, text)) is not None],
+                [(moved(at, True), one) for one, at in found_at if at is not None],
             ),
         ]
 
@@ -206,13 +220,15 @@ class TransactionLog:
         Raises:
             StorageError: not all of it is forgotten; call again.
         """
+        await self._database.unreadable.save()
         await self._database.write(
-            "DELETE FROM transactions WHERE ended_at < ?1 AND number > ?3 AND number <="
+            f"DELETE FROM transactions WHERE ended_at < ?1 AND number > ?3 AND {_ALL_READABLE} AND number <="
             " (SELECT MAX(number) FROM transactions WHERE ended_at < ?1 AND end_time = ?2)",
             (_utc(before), TimeStatus.SYNCHRONIZED.value, beyond),
         )
         await self._database.write(
             "DELETE FROM tariff_readings WHERE transaction_id NOT IN (SELECT transaction_id FROM transactions)"
+            f" AND id NOT IN ({listed('tariff_readings')})"
         )
 
 

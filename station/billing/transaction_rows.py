@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from functools import cache
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from metering.reading import exact_wh
 from station.billing.logged_transaction import RegisterShown, ToldCost, Transaction
-from station.billing.price import Bill, PeriodReading, PriceList
-from station.records import payloads
+from station.billing.price import Bill, Line, PeriodPrice, PeriodReading, PriceList
+from station.records.stored_format import StoredFormat, names
+from station.records.unreadable import RowPlace
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter
+    from collections.abc import Sequence
 
-    from station.records.database import Row, Value
+    from station.records.sql import Row, Value
+    from station.records.unreadable import UnreadableRows
 
 T = TypeVar("T")
 
 NUMBER: Final = 1
 BEGAN_AT: Final = 5
+_PRICES: Final = 19
+_BILL: Final = 20
 """their places among the columns"""
 COLUMNS: Final = (
     "transaction_id, number, evse_id, token, token_type, began_at, ended_at, stopped_reason, begin_wh, begin_read_at,"
@@ -29,18 +32,20 @@ COLUMNS: Final = (
 )
 
 
-@cache
-def _bills() -> TypeAdapter[Bill]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Bill)
-
-
-@cache
-def _price_lists() -> TypeAdapter[PriceList]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(PriceList)
+PRICE_LISTS: Final = StoredFormat(
+    PriceList,
+    {
+        PriceList: names("currency", "energy_per_kwh", "period", "time_per_hour", "idle_per_hour", "idle_after_s"),
+        PeriodPrice: names("name", "energy_per_kwh"),
+    },
+)
+BILLS: Final = StoredFormat(
+    Bill,
+    {
+        Bill: names("currency", "lines", "total", "objection"),
+        Line: names("what", "quantity", "unit", "unit_price", "amount", "period", "begin_wh", "end_wh"),
+    },
+)
 
 
 def price_list_from(text: str) -> PriceList:
@@ -49,25 +54,35 @@ def price_list_from(text: str) -> PriceList:
     Raises:
         ValueError: it is none.
     """
-    return _price_lists().validate_json(text)
+    return PRICE_LISTS.from_text(text)
 
 
 def price_list_text(prices: PriceList) -> str:
     """A price list as it is stored."""
-    return _price_lists().dump_json(prices).decode()
+    return PRICE_LISTS.to_text(prices)
 
 
 def bill_text(bill: Bill) -> str:
     """A bill as it is stored."""
-    return _bills().dump_json(bill).decode()
+    return BILLS.to_text(bill)
 
 
-def readable(rows: list[Row]) -> list[Transaction]:
-    """The transactions of these rows; one that flash memory has spoilt is left out, and said."""
-    return [one for row in rows if (one := payloads.read(_transaction, row)) is not None]
+def readable(rows: list[Row], unreadable: UnreadableRows) -> list[Transaction]:
+    """The transactions of these rows; one that cannot be read is set aside."""
+
+    def transaction(row: Row) -> Transaction:
+        identity, prices, bill = str(row[0]), row[_PRICES], row[_BILL]
+        return transaction_of(
+            row,
+            _part(PRICE_LISTS, prices, RowPlace("transactions.prices", identity, identity), unreadable),
+            _part(BILLS, bill, RowPlace("transactions.bill", identity, identity), unreadable),
+        )
+
+    found = (unreadable.read(transaction, row, RowPlace("transactions", str(row[0]), str(row[0]))) for row in rows)
+    return [one for one in found if one is not None]
 
 
-def period_of(row: Row) -> PeriodReading:
+def period_of(row: Sequence[Value]) -> PeriodReading:
     """Where a tariff period begins.
 
     Raises:
@@ -79,9 +94,14 @@ def period_of(row: Row) -> PeriodReading:
     return PeriodReading(str(period) or None, moment(at), register_wh)
 
 
-def _transaction(row: Row) -> Transaction:
+def transaction_of(row: Row, prices: PriceList | None, bill: Bill | None) -> Transaction:
+    """The transaction of a row, with its prices and its bill.
+
+    Raises:
+        ValueError, ArithmeticError: the row cannot be read.
+    """
     (identity, number, evse_id, token, kind, began_at, ended_at, reason, *registers), tail = row[:16], row[16:]
-    charging_s, corrected_s, serial, prices, bill, told_cost, told_currency, lasted_s = tail
+    charging_s, corrected_s, serial, _, _, told_cost, told_currency, lasted_s = tail
     return Transaction(
         str(identity),
         int(str(number)),
@@ -96,15 +116,15 @@ def _transaction(row: Row) -> Transaction:
         int(str(charging_s)) if charging_s is not None else None,
         float(str(corrected_s)) if corrected_s is not None else None,
         _text(serial),
-        _read(_price_lists(), prices),
-        _read(_bills(), bill),
+        prices,
+        bill,
         ToldCost(Decimal(str(told_cost)), str(told_currency)) if told_cost is not None else None,
         float(str(lasted_s)) if lasted_s is not None else None,
     )
 
 
-def _read(kind: TypeAdapter[T], text: Value) -> T | None:
-    return payloads.read(kind.validate_json, str(text)) if text is not None else None
+def _part(kind: StoredFormat[T], text: Value, place: RowPlace, unreadable: UnreadableRows) -> T | None:
+    return unreadable.read(kind.from_text, text, place) if text is not None else None
 
 
 def _register(columns: list[Value]) -> RegisterShown:

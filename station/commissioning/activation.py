@@ -48,8 +48,8 @@ class Activation:
             StorageError: the disk cannot be read.
         """
         known = await self._facts.load()
-        self.commissioned_at = _moment("commissioned", known)
-        self.activated_at = _moment("activated", known)
+        self.commissioned_at = self._moment("commissioned", known)
+        self.activated_at = self._moment("activated", known)
 
     @property
     def stage(self) -> Stage:
@@ -103,14 +103,13 @@ class Activation:
         await self._facts.save(name, now.isoformat())
         return now
 
+    def _moment(self, name: str, known: Mapping[str, str]) -> datetime | None:
+        if not (text := known.get(name)):
+            return None
+        if (moment := self._facts.read(name, datetime.fromisoformat, text)) is None:
+            _log.error("when the station was %s cannot be read: it is to be done again", name)
+        return moment
+
     def _tell(self) -> None:
         _log.info("the station is %s", self.stage)
         self.on_change()
-
-
-def _moment(name: str, known: Mapping[str, str]) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text) if (text := known.get(name)) else None
-    except ValueError as error:
-        _log.error("when the station was %s cannot be read: it is to be done again: %s", name, error)
-        return None

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from station.commissioning.problems import Cause, Problem
 from station.commissioning.steps import Finding, Outcome, Step, Trial
+from station.records.stored_format import FlatFormat, names
 
 if TYPE_CHECKING:
     from station.records.fact_store import FactStore
 
 _log = logging.getLogger(__name__)
+
+
+_FINDING: Final = FlatFormat(Finding, names("step", "trial", "at", "by", "basis"))
+_TRIAL: Final = FlatFormat(Trial, names("outcome", "evidence", "reason", "problems"))
+_PROBLEM: Final = FlatFormat(Problem, names("cause", "sentence", "values"))
 
 
 class CommissioningRecord:
@@ -31,8 +36,14 @@ class CommissioningRecord:
             StorageError: the disk cannot be read.
         """
         known = await self._facts.load()
-        read = [_read(step, known[step]) for step in Step if known.get(step)]
+        read = [self._read(step, known[step]) for step in Step if known.get(step)]
         self.findings = {finding.step: finding for finding in read if finding is not None}
+
+    def _read(self, step: Step, text: str) -> Finding | None:
+        finding = self._facts.read(step, lambda text: _parse(step, text), text)
+        if finding is None:
+            _log.error("what commissioning found at the step %s cannot be read: it is to be done again", step)
+        return finding
 
     async def keep(self, finding: Finding) -> None:
         """Keep a finding in the place of an earlier one.
@@ -40,7 +51,7 @@ class CommissioningRecord:
         Raises:
             StorageError: it is not kept, and the earlier one counts.
         """
-        text = json.dumps(asdict(finding) | {"at": finding.at.isoformat()})
+        text = json.dumps(_to_dict(finding))
         await self._facts.save(finding.step, text)
         self.findings[finding.step] = finding
         _log.info("commissioning: %s: %s", finding.step, finding.trial.outcome)
@@ -56,15 +67,18 @@ class CommissioningRecord:
             self.findings.pop(step, None)
 
 
-def _read(step: Step, text: str) -> Finding | None:
-    try:
-        kept = json.loads(text)
-        told = kept["trial"]
-        problems = tuple(
-            Problem(Cause(one["cause"]), str(one["sentence"]), dict(one["values"])) for one in told.get("problems", ())
-        )
-        trial = Trial(Outcome(told["outcome"]), dict(told["evidence"]), told["reason"], problems)
-        return Finding(step, trial, datetime.fromisoformat(kept["at"]), str(kept["by"]), str(kept["basis"]))
-    except (ValueError, TypeError, KeyError):
-        _log.error("what commissioning found at the step %s cannot be read: it is to be done again", step)
-        return None
+def _to_dict(finding: Finding) -> dict[str, object]:
+    trial = finding.trial
+    problems = [_PROBLEM.to_dict(one) | {"values": dict(one.values)} for one in trial.problems]
+    told = _TRIAL.to_dict(trial) | {"problems": problems}
+    return _FINDING.to_dict(finding) | {"trial": told, "at": finding.at.isoformat()}
+
+
+def _parse(step: Step, text: str) -> Finding:
+    kept = json.loads(text)
+    told = kept["trial"]
+    problems = tuple(
+        Problem(Cause(one["cause"]), str(one["sentence"]), dict(one["values"])) for one in told.get("problems", ())
+    )
+    trial = Trial(Outcome(told["outcome"]), dict(told["evidence"]), told["reason"], problems)
+    return Finding(step, trial, datetime.fromisoformat(kept["at"]), str(kept["by"]), str(kept["basis"]))

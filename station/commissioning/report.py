@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -18,6 +17,7 @@ from station.commissioning.steps import Step, inapplicable
 from station.metrology.signatures import UnsignedError
 from station.metrology.signing_key import SigningKeyError, signing_key_of
 from station.records.database import StorageError
+from station.records.stored_format import FlatFormat, names
 from station.security import private_files
 from station.version import package_version
 
@@ -48,6 +48,9 @@ class SignedReport:
         return cast("dict[str, object]", json.loads(self.text.removeprefix(HEAD)))
 
 
+_FORMAT: Final = FlatFormat(SignedReport, names("text", "signature", "public_key"))
+
+
 async def write_report(life: Life, configuration: Configuration, settings: dict[str, object]) -> None:
     """Sign what was found, and keep it in the place of an earlier report.
 
@@ -69,8 +72,8 @@ def read_report(configuration: Configuration) -> SignedReport | None:
     """The report that is kept; None: there is none. Waits for the disk."""
     try:
         text = private_files.read(_file(configuration))
-        return SignedReport(**json.loads(text)) if text is not None else None
-    except (OSError, ValueError, TypeError):
+        return _FORMAT.from_dict(json.loads(text)) if text is not None else None
+    except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
@@ -86,7 +89,7 @@ def remove_report(configuration: Configuration) -> None:
 def _sign_and_write(text: str, configuration: Configuration) -> None:
     signer = signing_key_of(Path(configuration.station.storage), _FIRST).signer()
     report = SignedReport(text, signer.sign(text.encode()).hex(), signer.public_key.hex())
-    private_files.write(_file(configuration), json.dumps(asdict(report)))
+    private_files.write(_file(configuration), json.dumps(_FORMAT.to_dict(report)))
 
 
 def _file(configuration: Configuration) -> Path:

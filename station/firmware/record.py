@@ -6,19 +6,19 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import replace
-from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from metering.frozen import frozen
 from metering.pulse import Pulse
 from station.firmware.state import END_STATUSES, FirmwareStatus, Update, UpdateOrder
 from station.records.database import StorageError
+from station.records.stored_format import StoredFormat, names
+from station.records.unreadable import RowPlace, listed
 from station.transfer.location import Location
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter
-
     from station.records.database import Database
+    from station.records.sql import Row
 
 _log = logging.getLogger(__name__)
 
@@ -29,11 +29,21 @@ _NOT_FOR_THE_CSMS = 2
 _ENDS = ", ".join(f"'{status}'" for status in sorted(END_STATUSES))
 
 
-@cache
-def _orders() -> TypeAdapter[UpdateOrder]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(UpdateOrder)
+ORDERS: Final = StoredFormat(
+    UpdateOrder,
+    {
+        UpdateOrder: names(
+            "request_id",
+            "location",
+            "retrieve_at",
+            "install_at",
+            "signing_certificate",
+            "signature",
+            "retries",
+            "retry_interval_s",
+        ),
+    },
+)
 
 
 @frozen
@@ -68,18 +78,20 @@ class FirmwareRecord:
             return
         identity, payload = int(str(rows[0][0])), str(rows[0][1])
         statuses = await self._database.rows(
-            "SELECT status FROM firmware_statuses WHERE update_id = ? ORDER BY id DESC LIMIT 1", (identity,)
+            "SELECT id, status FROM firmware_statuses WHERE update_id = ? ORDER BY id DESC LIMIT 1", (identity,)
         )
         told = await self._database.rows(
             "SELECT id, request_id, status FROM firmware_statuses WHERE told = 1 ORDER BY id DESC LIMIT 1"
         )
-        try:
-            order = _orders().validate_json(payload)
-            status = FirmwareStatus(str(statuses[0][0])) if statuses else None
-            self.last_sent = _entered(told[0]) if told else None
-        except ValueError as error:
-            _log.error("the firmware update on record cannot be read and is left out: %s", error)
+        unreadable = self._database.unreadable
+        order = unreadable.read(ORDERS.from_text, payload, RowPlace("firmware_updates", str(identity)))
+        place = RowPlace("firmware_statuses", str(statuses[0][0]) if statuses else "")
+        status = unreadable.read(FirmwareStatus, str(statuses[0][1]), place) if statuses else None
+        if order is None or (statuses and status is None):
+            _log.error("the firmware update on record cannot be read and is left out")
             return
+        if told:
+            self.last_sent = self._status(told[0])
         self.update = Update(identity, order, status)
         with contextlib.suppress(StorageError):  # a full disk is no reason not to start
             await self._forget_older(identity)
@@ -91,7 +103,7 @@ class FirmwareRecord:
             StorageError: it is not on disk, and the last one stays.
         """
         identity = await self._database.write(
-            "INSERT INTO firmware_updates (payload) VALUES (?)", (_orders().dump_json(order).decode(),)
+            "INSERT INTO firmware_updates (payload) VALUES (?)", (ORDERS.to_text(order),)
         )
         self.update = Update(identity, order)
         await self._forget_older(identity)
@@ -126,9 +138,13 @@ class FirmwareRecord:
         """
         self._arrived.clear()
         rows = await self._database.rows(
-            "SELECT id, request_id, status FROM firmware_statuses WHERE told = 0 ORDER BY id LIMIT 1"
+            "SELECT id, request_id, status FROM firmware_statuses WHERE told = 0 ORDER BY id"
         )
-        return _entered(rows[0]) if rows else None
+        return next((entered for row in rows if (entered := self._status(row)) is not None), None)
+
+    def _status(self, row: Row) -> EnteredStatus | None:
+        """The status of a row; one that cannot be read is set aside, and holds no other up."""
+        return self._database.unreadable.read(_entered, row, RowPlace("firmware_statuses", str(row[0])))
 
     async def wait(self) -> None:
         """Wait until a status may have come since `oldest_untold` was last asked."""
@@ -149,7 +165,7 @@ class FirmwareRecord:
         Raises:
             StorageError: the disk cannot be read.
         """
-        return not await self._database.rows("SELECT 1 FROM firmware_statuses WHERE told = 0 LIMIT 1")
+        return await self.oldest_untold() is None
 
     async def wait_told(self) -> None:
         """Wait until everything has been told; the caller limits the time.
@@ -168,20 +184,23 @@ class FirmwareRecord:
         order = replace(update.order, location=Location.parse(update.order.location).url)
         with contextlib.suppress(StorageError):
             await self._database.write(
-                "UPDATE firmware_updates SET payload = ? WHERE id = ?", (_orders().dump_json(order).decode(), update.id)
+                "UPDATE firmware_updates SET payload = ? WHERE id = ?", (ORDERS.to_text(order), update.id)
             )
 
     async def _forget_older(self, identity: int) -> None:
         """Of earlier updates only what is still to be told stays, and the status told last."""
+        await self._database.unreadable.save()
         await self._database.write(
-            "DELETE FROM firmware_statuses WHERE update_id < ?"
+            f"DELETE FROM firmware_statuses WHERE update_id < ? AND id NOT IN ({listed('firmware_statuses')})"
             " AND id <> (SELECT COALESCE(MAX(id), 0) FROM firmware_statuses WHERE told = 1)"
             " AND (told <> 0 OR update_id NOT IN"
             f" (SELECT update_id FROM firmware_statuses WHERE status IN ({_ENDS}))"
             " OR id <= (SELECT MAX(id) FROM firmware_statuses) - ?)",
             (identity, MOST_UNTOLD),
         )
-        await self._database.write("DELETE FROM firmware_updates WHERE id < ?", (identity,))
+        await self._database.write(
+            f"DELETE FROM firmware_updates WHERE id < ? AND id NOT IN ({listed('firmware_updates')})", (identity,)
+        )
 
 
 def _status_row(update: Update, status: FirmwareStatus) -> tuple[int, int, str, int]:
@@ -192,6 +211,6 @@ def _status_row(update: Update, status: FirmwareStatus) -> tuple[int, int, str, 
     return update.id, request_id, status.value, 0
 
 
-def _entered(row: tuple[object, ...]) -> EnteredStatus:
+def _entered(row: Row) -> EnteredStatus:
     identity, request_id, status = row
     return EnteredStatus(int(str(identity)), int(str(request_id)), FirmwareStatus(str(status)))

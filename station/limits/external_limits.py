@@ -76,7 +76,7 @@ class ExternalLimits:
         known = await self._facts.load()
         for source in ChargingLimitSource:
             word = known.get(source.value, _CLEARED)
-            if word not in {_ANNOUNCED, _CLEARED}:
+            if source.value in known and self._facts.read(source.value, _announcement, word) is None:
                 _log.error("whether the CSMS knows of the limit of %s cannot be read", source)
             if word != _CLEARED:
                 self.announced.add(source)
@@ -154,3 +154,9 @@ def _same(before: ChargingProfile, after: ChargingProfile) -> bool:
     """Whether only the moment is another at which it was looked at."""
     began = replace(after.schedule, starts_at=before.schedule.starts_at, duration_s=before.schedule.duration_s)
     return before == replace(after, schedule=began)
+
+
+def _announcement(word: str) -> str:
+    if word not in {_ANNOUNCED, _CLEARED}:
+        raise ValueError(f"is neither {_ANNOUNCED} nor {_CLEARED}")
+    return word

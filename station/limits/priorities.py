@@ -46,8 +46,9 @@ class Priorities:
             StorageError: the disk cannot be read.
         """
         for name, text in (await self._facts.load()).items():
-            if name.isdecimal() and int(name) in self._now and text.isdecimal() and int(text) <= HIGHEST:
-                self._now[int(name)] = int(text)
+            priority = self._facts.read(name, _priority, text)
+            if priority is not None and name.isdecimal() and int(name) in self._now:
+                self._now[int(name)] = priority
             else:
                 _log.error("the saved priority of EVSE %s cannot be read and is left out: %s", name, text)
 
@@ -86,3 +87,9 @@ class Priorities:
         self._now = dict(self._installed)
         for evse_id in self._installed:
             await self._facts.remove(str(evse_id))
+
+
+def _priority(text: str) -> int:
+    if not text.isdecimal() or int(text) > HIGHEST:
+        raise ValueError(f"is no number from 0 to {HIGHEST}")
+    return int(text)

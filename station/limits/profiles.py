@@ -5,17 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
-from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from energy.charging_profile import ChargingProfile, Kind, Purpose, RateUnit
+from energy.charging_profile import (
+    ChargingLimitSource,
+    ChargingProfile,
+    Kind,
+    Period,
+    Purpose,
+    RateUnit,
+    Recurrency,
+    Schedule,
+)
 from energy.profile_store import Criteria, ProfileStore, Refusal
 from station.records.database import Database, StorageError
+from station.records.stored_format import StoredFormat, names
+from station.records.unreadable import RowPlace
 from station.settings import Settings
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter
-
     from metering.clock import Clock
 
 _log = logging.getLogger(__name__)
@@ -30,11 +38,49 @@ _TO_COME = "to-come"
 """stands for the id of a transaction that has none yet"""
 
 
-@cache
-def _profiles() -> TypeAdapter[ChargingProfile]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(ChargingProfile)
+PROFILES: Final = StoredFormat(
+    ChargingProfile,
+    {
+        ChargingProfile: names(
+            "id",
+            "evse_id",
+            "stack_level",
+            "purpose",
+            "kind",
+            "schedule",
+            "recurrency",
+            "valid_from",
+            "valid_to",
+            "transaction_id",
+            "source",
+            "with_start",
+            "grid_critical",
+            "custom_data",
+            "from_arrival",
+        ),
+        Schedule: names(
+            "id",
+            "unit",
+            "periods",
+            "starts_at",
+            "duration_s",
+            "minimum_rate",
+            "custom_data",
+            "sales_tariff",
+        ),
+        Period: names("start_s", "limit", "phases", "phase_to_use", "custom_data"),
+        Purpose: names(
+            EXTERNAL_CONSTRAINTS="ChargingStationExternalConstraints",
+            STATION_MAX="ChargingStationMaxProfile",
+            TX_DEFAULT="TxDefaultProfile",
+            TX="TxProfile",
+        ),
+        Kind: names(ABSOLUTE="Absolute", RECURRING="Recurring", RELATIVE="Relative"),
+        Recurrency: names(DAILY="Daily", WEEKLY="Weekly"),
+        RateUnit: names(A="A", W="W"),
+        ChargingLimitSource: names(EMS="EMS", OTHER="Other", SYSTEM_OPERATOR="SO", CSO="CSO"),
+    },
+)
 
 
 class Profiles:
@@ -70,10 +116,9 @@ class Profiles:
         if self._database is None:
             return
         for identity, payload in await self._database.rows("SELECT id, payload FROM charging_profiles"):
-            try:
-                profile = _profiles().validate_json(str(payload))
-            except ValueError as error:
-                _log.error("charging profile %s cannot be read and is left out: %s", identity, error)
+            place = RowPlace("charging_profiles", str(identity))
+            profile = self._database.unreadable.read(PROFILES.from_text, payload, place)
+            if profile is None:
                 continue
             if profile.purpose is Purpose.TX:
                 self._unsaved.add(int(str(identity)))
@@ -178,11 +223,12 @@ class Profiles:
         """Save a profile and delete those that it replaces: both, or neither."""
         if self._database is None:
             return
-        row = (profile.id, _profiles().dump_json(profile).decode())
+        row = (profile.id, PROFILES.to_text(profile))
         if replaced:
             await self._database.write_together((_DELETE, [(identity,) for identity in replaced]), (_UPSERT, [row]))
         else:
             await self._database.write(_UPSERT, row)
+        self._database.unreadable.remove(RowPlace("charging_profiles", str(profile.id)))  # this one takes its place
 
     def _install(self, profile: ChargingProfile) -> None:
         before = {installed.id for installed in self.store.all()}

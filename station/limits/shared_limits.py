@@ -139,15 +139,19 @@ class SharedLimits:
                 self._pausing = text == "true"
                 self._apply(Setter.USER)
                 continue
-            try:
-                setter = Setter(name)
-                limit = _saved(setter, json.loads(text))
-                left_s = min(_left_s(limit, self._clock.now()), _asked_s(json.loads(text)))
-            except (ValueError, TypeError, KeyError) as error:
-                _log.error("the saved limit of %s cannot be read and is left out: %s", name, error)
+            saved = self._facts.read(name, lambda text, name=name: self._parse(name, text), text)
+            if saved is None:
+                _log.error("the saved limit of %s cannot be read and is left out", name)
                 continue
+            setter, limit, left_s = saved
             if limit is not None and left_s > 0.0:
                 self._hold(setter, limit, left_s)
+
+    def _parse(self, name: str, text: str) -> tuple[Setter, SharedLimit | None, float]:
+        """Who set the limit of a fact, the limit, and how many seconds it still holds."""
+        setter, told = Setter(name), json.loads(text)
+        limit = _saved(setter, told)
+        return setter, limit, min(_left_s(limit, self._clock.now()), _asked_s(told))
 
     async def run(self) -> None:
         """Save anew what ends at another wall time since the clock was corrected; until cancelled."""

@@ -144,7 +144,9 @@ class LogUploads:
         with contextlib.suppress(StorageError):
             left = await self._facts.load()
         for request_id, kept in left.items():
-            status = UploadStatus(kept)
+            status = self._facts.read(request_id, UploadStatus, kept)
+            if status is None or not request_id.isdecimal():
+                continue
             await self._note(int(request_id), UploadStatus.UPLOAD_FAILURE if status is _UPLOADING else status)
 
     async def _note(self, request_id: int, status: UploadStatus) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from metering.frozen import frozen
 from metering.journal_entry import JournalEvent
 from metering.reading import Reading, exact_wh
 from metering.register_motion import RegisterMotion
 from station.records.recorded_register import least_register
+from station.records.stored_format import FlatFormat, names
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -45,6 +46,12 @@ class KnownMeter:
     """where its register stood still although …"""
     unmoved_wh: float = 0.0
     """… so much had flowed"""
+
+
+_STORED_NAMES: Final = names(
+    "serial_number", "exchanged_at", "register_wh", "after_event", "stands_at_wh", "unmoved_wh"
+)
+METERS: Final = FlatFormat(KnownMeter, _STORED_NAMES)
 
 
 @frozen
@@ -81,10 +88,10 @@ class BillingMeters:
             StorageError: the disk cannot be read.
         """
         for evse, text in (await self._facts.load()).items():
-            try:
-                self._known[int(evse)] = _read(json.loads(text))
-            except (ValueError, TypeError) as error:
-                _log.error("what is known of the meter of EVSE %s cannot be read: %s", evse, error)
+            if evse.isdecimal() and (known := self._facts.read(evse, _read, text)) is not None:
+                self._known[int(evse)] = known
+            else:
+                _log.error("what is known of the meter of EVSE %s cannot be read", evse)
 
     async def trust(self, evse_id: int, meter: PlausibleMeter) -> None:
         """Tell a meter's guard what the meter showed before.
@@ -199,17 +206,17 @@ class BillingMeters:
         return done
 
     async def _keep(self, evse_id: int, known: KnownMeter) -> None:
-        await self._facts.save(str(evse_id), json.dumps(asdict(known)))
+        await self._facts.save(str(evse_id), json.dumps(METERS.to_dict(known)))
         self._known[evse_id] = known
 
 
-def _read(told: object) -> KnownMeter:
+def _read(text: str) -> KnownMeter:
     """Raises ValueError or TypeError where it is none."""
+    told: object = json.loads(text)
     if not isinstance(told, dict):
         raise TypeError(f"{type(told).__name__} is no object")
     kept = cast("dict[str, object]", told)
-    names = ("serial_number", "exchanged_at", "register_wh", "after_event", "stands_at_wh", "unmoved_wh")
-    serial, exchanged, register, newest, stands_at, unmoved = (kept.get(name) for name in names)
+    serial, exchanged, register, newest, stands_at, unmoved = map(kept.get, _STORED_NAMES.values())
     return KnownMeter(
         serial if isinstance(serial, str) else None,
         datetime.fromisoformat(exchanged).isoformat() if isinstance(exchanged, str) else None,

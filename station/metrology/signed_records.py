@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from metering.frozen import frozen
 from metering.ocmf_signer import fingerprint
-from station.records.payloads import read
+from station.records.unreadable import RowPlace
 
 if TYPE_CHECKING:
     from metering.clock import Clock
-    from station.records.database import Database, Row, Value
+    from station.records.database import Database
+    from station.records.sql import Row, Value
 
-_COLUMNS = "number, evse_id, fingerprint, context, page, transaction_id, reason, taken_at, energy_wh, record"
+T = TypeVar("T")
+COLUMNS: Final = "number, evse_id, fingerprint, context, page, transaction_id, reason, taken_at, energy_wh, record"
 
 
 @frozen
@@ -100,9 +102,9 @@ class SignedRecords:
             StorageError: the disk cannot be read.
         """
         rows = await self._database.rows(
-            f"SELECT {_COLUMNS} FROM signed_records WHERE transaction_id = ? ORDER BY number", (transaction_id,)
+            f"SELECT {COLUMNS} FROM signed_records WHERE transaction_id = ? ORDER BY number", (transaction_id,)
         )
-        return _readable(rows)
+        return self._readable(rows)
 
     async def after(self, number: int, most: int) -> list[SignedRecord]:
         """The records that were kept after the one of a number.
@@ -111,9 +113,9 @@ class SignedRecords:
             StorageError: the disk cannot be read.
         """
         rows = await self._database.rows(
-            f"SELECT {_COLUMNS} FROM signed_records WHERE number > ? ORDER BY number LIMIT ?", (number, most)
+            f"SELECT {COLUMNS} FROM signed_records WHERE number > ? ORDER BY number LIMIT ?", (number, most)
         )
-        return _readable(rows)
+        return self._readable(rows)
 
     async def keys(self) -> list[KnownKey]:
         """Every key that there ever was and can be read, the oldest first.
@@ -123,8 +125,27 @@ class SignedRecords:
         Raises:
             StorageError: the disk cannot be read.
         """
-        rows = await self._database.rows("SELECT evse_id, signer, spki, since FROM signing_keys ORDER BY rowid")
-        return [key for row in rows if (key := read(_key, row)) is not None]
+        rows = await self._database.rows(
+            "SELECT fingerprint, evse_id, signer, spki, since FROM signing_keys ORDER BY rowid"
+        )
+        unreadable = self._database.unreadable
+
+        def key_of(row: Row) -> KnownKey:
+            known_since = unreadable.read(_moment, row[4], RowPlace("signing_keys.since", str(row[0])))
+            return known_key_of(row, known_since)
+
+        keys = (unreadable.read(key_of, row, RowPlace("signing_keys", str(row[0]))) for row in rows)
+        return [key for key in keys if key is not None]
+
+    def reading_of(self, record: SignedRecord, parse: Callable[[bytes], T]) -> T | None:
+        """What `parse` makes of the text of a record; None, and the record is set aside, if it cannot be parsed."""
+        place = RowPlace("signed_records.record", str(record.number), record.transaction_id)
+        return self._database.unreadable.read(parse, record.text.encode(), place)
+
+    def _readable(self, rows: Iterable[Row]) -> list[SignedRecord]:
+        read = self._database.unreadable.read
+        found = (read(record_of, row, RowPlace("signed_records", str(row[0]), _transaction_id(row))) for row in rows)
+        return [record for record in found if record is not None]
 
     async def learn(self, key: KnownKey) -> None:
         """Keep a public key; one that is known already stays as it is, but for what flash memory has spoilt.
@@ -139,18 +160,19 @@ class SignedRecords:
         )
 
 
-def _readable(rows: Iterable[Row]) -> list[SignedRecord]:
-    return [record for row in rows if (record := read(_record, row)) is not None]
+def record_of(row: Row) -> SignedRecord:
+    """The record of a row.
 
-
-def _record(row: Row) -> SignedRecord:
-    number, evse_id, of_key, context, page, transaction_id, reason, taken_at, energy_wh, text = row
+    Raises:
+        ValueError: the row cannot be read.
+    """
+    number, evse_id, of_key, context, page, _, reason, taken_at, energy_wh, text = row
     return SignedRecord(
         int(str(evse_id)),
         str(of_key),
         str(context),
         int(str(page)),
-        str(transaction_id) if transaction_id is not None else None,
+        _transaction_id(row),
         str(reason),
         datetime.fromisoformat(str(taken_at)),
         float(str(energy_wh)) if energy_wh is not None else None,
@@ -159,9 +181,21 @@ def _record(row: Row) -> SignedRecord:
     )
 
 
-def _key(row: Row) -> KnownKey:
-    evse_id, signer, spki, since = row
+def _transaction_id(row: Row) -> str | None:
+    return str(row[5]) if row[5] is not None else None
+
+
+def _moment(text: Value) -> datetime:
+    return datetime.fromisoformat(str(text))
+
+
+def known_key_of(row: Row, known_since: datetime | None) -> KnownKey:
+    """The key of a row.
+
+    Raises:
+        ValueError: the row cannot be read.
+    """
+    _, evse_id, signer, spki, _ = row
     if not isinstance(spki, bytes):
         raise ValueError("a public key is no blob")
-    known_since = read(datetime.fromisoformat, str(since))
     return KnownKey(fingerprint(spki), int(str(evse_id)), str(signer), spki, known_since)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from metering.frozen import frozen
 from station.records.evse_facts import EvseFacts, ObservedEvse
+from station.records.stored_format import FlatFormat, names
 
 if TYPE_CHECKING:
     from station.records.fact_store import FactStore
@@ -32,6 +32,9 @@ class ContactorCount:
         )
 
 
+COUNTS: Final = FlatFormat(ContactorCount, names("closed", "opened_under_load"))
+
+
 class EvseWithContactorCount(ObservedEvse, Protocol):
     """An EVSE whose contactor operations are counted."""
 
@@ -52,10 +55,10 @@ class ContactorRecord:
             StorageError: the disk cannot be read.
         """
         for evse, text in await self._facts.load():
-            try:
-                evse.contactor = ContactorCount(**json.loads(text))
-            except (ValueError, TypeError) as error:
-                _log.error("EVSE %d: the count of its contactor cannot be read and begins anew: %s", evse.id, error)
+            if (count := self._facts.read(evse, _from_text, text)) is not None:
+                evse.contactor = count
+            else:
+                _log.error("EVSE %d: the count of its contactor cannot be read and begins anew", evse.id)
 
     async def run(self) -> None:
         """Save each change, until cancelled.
@@ -66,5 +69,9 @@ class ContactorRecord:
         await self._facts.run()
 
 
+def _from_text(text: str) -> ContactorCount:
+    return COUNTS.from_dict(json.loads(text))
+
+
 def _text(evse: EvseWithContactorCount) -> str | None:
-    return json.dumps(asdict(evse.contactor)) if evse.contactor != ContactorCount() else None
+    return json.dumps(COUNTS.to_dict(evse.contactor)) if evse.contactor != ContactorCount() else None

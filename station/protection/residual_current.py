@@ -88,7 +88,7 @@ class ResidualCurrentGuard:
             StorageError: the disk cannot be read.
         """
         known = await self._facts.load()
-        self.shunt_trip_tried_at = _read(_TRIED, datetime.fromisoformat, known.pop(_TRIED, None))
+        self.shunt_trip_tried_at = self._read(_TRIED, datetime.fromisoformat, known.pop(_TRIED, None))
         for name, text in sorted(known.items()):
             kind, number, *when = name.split("/")
             evse = self._evses.get(int(number))
@@ -96,13 +96,21 @@ class ResidualCurrentGuard:
                 continue
             if kind == _TEST:
                 self._kept[evse.id].append(name)
-                if (result := _read(name, lambda text: SelfTest(json.loads(text)), text)) is not None:
+                if (result := self._read(name, lambda text: SelfTest(json.loads(text)), text)) is not None:
                     self.evidence[evse.id] = Evidence(evse.id, datetime.fromisoformat(when[0]), result)
                     evse.report_fault(Fault.RESIDUAL_MONITOR, result is SelfTest.FAILED)
-            elif _read(name, _is_latched, text) is not False:
+            elif self._read(name, _is_latched, text) is not False:
                 self._latched.add(evse.id)
                 self._pulsed.add(evse.id)  # the breaker was closed again since: no second pulse
                 evse.report_fault(Fault.DC_RESIDUAL_CURRENT, True)
+
+    def _read(self, name: str, parse: Callable[[str], T], text: str | None) -> T | None:
+        """What a fact says; None where there is none, or where it cannot be read."""
+        if text is None:
+            return None
+        if (value := self._facts.read(name, parse, text)) is None:
+            _log.error("what is saved as %s cannot be read", name)
+        return value
 
     async def run(self) -> None:
         """Latch and test until cancelled; a disk that refuses is asked again."""
@@ -279,15 +287,6 @@ class ResidualCurrentGuard:
         finally:
             for wait in waits:
                 wait.cancel()
-
-
-def _read(name: str, parse: Callable[[str], T], text: str | None) -> T | None:
-    """What a fact says; None where there is none, or where it cannot be read."""
-    try:
-        return parse(text) if text is not None else None
-    except ValueError as error:
-        _log.error("what is saved as %s cannot be read: %s", name, error)
-        return None
 
 
 def _is_latched(text: str) -> bool:

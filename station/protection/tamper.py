@@ -11,6 +11,7 @@ from metering.pulse import Pulse
 from station.model import Fault
 from station.records.database import StorageError
 from station.records.fact_store import save_fact
+from station.records.unreadable import RowPlace
 from station.security.security_events import SecurityEvents, SecurityEventType
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Tamper:
         """
         rows = await self._database.rows("SELECT value FROM facts WHERE name = ?", (_FACT,))
         word = rows[0][0] if rows else _NONE
-        if word not in {_ALARM, _NONE}:
+        if self._database.unreadable.read(_alarm, str(word), RowPlace("facts", _FACT)) is None:
             _log.error("whether the station was opened cannot be read: it counts as opened")
         self._kept = word == _ALARM
         self._raise_alarm(word != _NONE)
@@ -112,3 +113,9 @@ class Tamper:
             return False
         self._kept = True
         return True
+
+
+def _alarm(word: str) -> bool:
+    if word not in {_ALARM, _NONE}:
+        raise ValueError("does not say whether the station was opened")
+    return word == _ALARM

@@ -13,20 +13,17 @@ from typing import TYPE_CHECKING
 import aiosqlite
 
 from station.records import compaction
+from station.records.sql import Row, Statement, Value
+from station.records.unreadable import UnreadableRows
 from station.security import private_files
 
 if TYPE_CHECKING:
     from metering.clock import Clock
 
-_MIGRATIONS = Path(__file__).with_name("migrations")
+MIGRATIONS = Path(__file__).with_name("migrations")
 _LOG_BYTES = 4 * 1024 * 1024
 """size that the write-ahead log keeps, as room for the next records on a full disk; beyond it is cut off"""
 _log = logging.getLogger(__name__)
-
-Value = str | int | float | bytes | None
-Row = tuple[Value, ...]
-Statement = tuple[str, Iterable[Sequence[Value]]]
-"""SQL, and the values of each time that it is executed"""
 
 
 class StorageError(Exception):
@@ -39,6 +36,8 @@ class Database:
     def __init__(self, connection: aiosqlite.Connection, clock: Clock) -> None:
         self._connection = connection
         self._clock = clock
+        self.unreadable = UnreadableRows(self, clock)
+        """rows of this database that cannot be read"""
         self._turn = asyncio.Lock()  # nobody's statement may slip into another's transaction
 
     async def write(self, sql: str, values: Sequence[Value] = ()) -> int:
@@ -134,7 +133,9 @@ async def open_database(path: Path, clock: Clock) -> AsyncGenerator[Database]:
             await connection.execute("PRAGMA synchronous=FULL")
             await connection.execute("PRAGMA busy_timeout=2000")
             await _migrate(connection)
-        yield Database(connection, clock)
+        database = Database(connection, clock)
+        await database.unreadable.load()
+        yield database
     finally:
         await connection.close()
 
@@ -183,7 +184,7 @@ async def _migrate(connection: aiosqlite.Connection) -> None:
     """Apply each numbered file once; `user_version` is the number of the last one."""
     (row,) = await connection.execute_fetchall("PRAGMA user_version")
     seen = int(row[0])
-    scripts = sorted(_MIGRATIONS.glob("*.sql"))
+    scripts = sorted(MIGRATIONS.glob("*.sql"))
     if seen > len(scripts):
         raise StorageError(f"the database has version {seen}, made by a newer program than this one")
     for script in scripts:

@@ -25,6 +25,7 @@ class ObservedEvse(Protocol):
         ...
 
 
+T = TypeVar("T")
 E = TypeVar("E", bound=ObservedEvse)
 
 
@@ -46,6 +47,10 @@ class EvseFacts(Generic[E]):
         found = await self._facts.load()
         self._on_disk = {int(name): text for name, text in found.items() if name.isdecimal()}
         return [(self._evses[number], text) for number, text in self._on_disk.items() if number in self._evses]
+
+    def read(self, evse: E, parse: Callable[[str], T], text: str) -> T | None:
+        """What the fact of an EVSE says; None, and it is set aside, if it cannot be read."""
+        return self._facts.read(str(evse.id), parse, text)
 
     async def run(self) -> None:
         """Save each change, until cancelled.

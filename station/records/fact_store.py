@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from station.records.unreadable import RowPlace
 
 if TYPE_CHECKING:
     from station.records.database import Database
 
+T = TypeVar("T")
 _SAVE = "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 
@@ -17,6 +21,9 @@ async def save_fact(database: Database, name: str, value: str) -> None:
         StorageError: it is not kept.
     """
     await database.write(_SAVE, (name, value))
+
+
+_TABLE = "facts"
 
 
 class FactStore:
@@ -38,6 +45,13 @@ class FactStore:
         )
         return {str(name)[len(start) :]: str(value) for name, value in rows}
 
+    def read(self, name: str, parse: Callable[[str], T], text: str) -> T | None:
+        """Return what a fact says, or None if it cannot be read; it is set aside then."""
+        return self._database.unreadable.read(parse, text, self._place(name))
+
+    def _place(self, name: str) -> RowPlace:
+        return RowPlace(_TABLE, f"{self._kind}/{name}")
+
     async def remove(self, name: str) -> None:
         """Forget one; one that is not there is as good as forgotten.
 
@@ -45,6 +59,7 @@ class FactStore:
             StorageError: it is still there.
         """
         await self._database.write("DELETE FROM facts WHERE name = ?", (f"{self._kind}/{name}",))
+        self._database.unreadable.remove(self._place(name))
 
     async def save(self, name: str, value: str) -> None:
         """Keep one.
@@ -53,3 +68,4 @@ class FactStore:
             StorageError: it is not kept.
         """
         await save_fact(self._database, f"{self._kind}/{name}", value)
+        self._database.unreadable.remove(self._place(name))

@@ -30,7 +30,7 @@ class KeptCables:
             StorageError: the disk cannot be read.
         """
         for evse, text in await self._facts.load():
-            if (holder := _holder(text)) is not None:
+            if (holder := self._facts.read(evse, _holder, text)) is not None:
                 evse.keep_cable(holder)
             else:
                 _log.error("EVSE %d: whom its cable is kept for cannot be read", evse.id)
@@ -49,12 +49,9 @@ def _text(evse: Evse) -> str | None:
     return json.dumps([holder.value, holder.type]) if holder is not None else None
 
 
-def _holder(text: str) -> IdToken | None:
-    try:
-        match json.loads(text):
-            case [str(value), str(kind)]:
-                return IdToken(value, kind)
-            case _:
-                return None
-    except ValueError:
-        return None
+def _holder(text: str) -> IdToken:
+    match json.loads(text):
+        case [str(value), str(kind)]:
+            return IdToken(value, kind)
+        case _:
+            raise ValueError("is not a token and its type")

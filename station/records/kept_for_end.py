@@ -6,16 +6,20 @@ from typing import TYPE_CHECKING, Final
 
 from metering.sampling import MOST_ENDED_VALUES, divides_a_bill, left_at, places_left
 from station.records import payloads
+from station.records.unreadable import RowPlace, listed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from metering.sampling import MeterValue
     from station.model import TransactionEvent
     from station.records.corrections import Correction, Corrections
-    from station.records.database import Database, Value
+    from station.records.database import Database
+    from station.records.sql import Row, Value
 
+_SAMPLES: Final = "ended_samples"
+_ENDS: Final = "awaited_ends"
 _MOST: Final = 2 * MOST_ENDED_VALUES
 """samples on disk of one transaction; with more, every second one goes"""
 
@@ -52,8 +56,21 @@ class KeptForEnd:
         rows = await self._database.rows(
             "SELECT id, payload FROM ended_samples WHERE transaction_id = ? ORDER BY id", (transaction_id,)
         )
-        read = ((int(str(number)), payloads.read(payloads.value_of, payload)) for number, payload in rows)
-        return [(number, value) for number, value in read if value is not None]
+        return self._values((number, transaction_id, payload) for number, payload in rows)
+
+    def _values(self, rows: Iterable[Row]) -> list[tuple[int, MeterValue]]:
+        """The samples of these rows (id, transaction_id, payload), each with its id."""
+        read = self._database.unreadable.read
+        found = (
+            (int(str(number)), read(payloads.value_of, payload, RowPlace(_SAMPLES, str(number), str(transaction_id))))
+            for number, transaction_id, payload in rows
+        )
+        return [(number, value) for number, value in found if value is not None]
+
+    def _end(self, transaction_id: str, payload: Value) -> TransactionEvent | None:
+        """How a transaction ended, if that can be read."""
+        place = RowPlace(_ENDS, transaction_id, transaction_id)
+        return self._database.unreadable.read(payloads.event_of, payload, place)
 
     async def _thin_out(self, transaction_id: str) -> None:
         """What a bill needs stays (J02.FR.20), unless so many tariff changes alone are more than is kept.
@@ -92,9 +109,9 @@ class KeptForEnd:
             )
 
     async def awaited_end(self, transaction_id: str) -> TransactionEvent | None:
-        """How a transaction ended whose meter was silent then; None: it had not ended."""
+        """How a transaction ended whose meter was silent then; None: it had not ended, or nobody can read how."""
         rows = await self._database.rows("SELECT payload FROM awaited_ends WHERE transaction_id = ?", (transaction_id,))
-        return payloads.read(payloads.event_of, rows[0][0]) if rows else None
+        return self._end(transaction_id, rows[0][0]) if rows else None
 
     async def corrected(self, due: Correction, now: datetime) -> list[tuple[str, list[Sequence[Value]]]]:
         """What is to be written so that everything here has its right times: statements, each with its rows.
@@ -103,18 +120,18 @@ class KeptForEnd:
             StorageError: the disk cannot be read.
         """
         samples = await self._database.rows(
-            "SELECT id, payload FROM ended_samples WHERE transaction_id NOT IN"
+            "SELECT id, transaction_id, payload FROM ended_samples WHERE transaction_id NOT IN"
             " (SELECT transaction_id FROM events WHERE event_type = 'Ended')"
         )
-        values = ((number, payloads.read(payloads.value_of, payload)) for number, payload in samples)
+        values = self._values(samples)
         ends = (
-            (identity, payloads.read(payloads.event_of, payload))
+            (str(identity), self._end(str(identity), payload))
             for identity, payload in await self._database.rows("SELECT transaction_id, payload FROM awaited_ends")
         )
         return [
             (
                 "UPDATE ended_samples SET payload = ? WHERE id = ?",
-                [(payloads.of_value(due.value(value, now)), number) for number, value in values if value is not None],
+                [(payloads.of_value(due.value(value, now)), number) for number, value in values],
             ),
             (
                 "UPDATE awaited_ends SET payload = ? WHERE transaction_id = ?",
@@ -123,7 +140,10 @@ class KeptForEnd:
         ]
 
     async def prune(self) -> None:
-        """Forget the samples of transactions that are not on record any more."""
-        await self._database.write(
-            "DELETE FROM ended_samples WHERE transaction_id NOT IN (SELECT transaction_id FROM events)"
-        )
+        """Forget what is kept of transactions that are not on record any more, except what cannot be read."""
+        await self._database.unreadable.save()
+        for table, key in ((_SAMPLES, "id"), (_ENDS, "transaction_id")):
+            await self._database.write(
+                f"DELETE FROM {table} WHERE transaction_id NOT IN (SELECT transaction_id FROM events)"
+                f" AND {key} NOT IN ({listed(table)})"
+            )

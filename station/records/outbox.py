@@ -2,6 +2,12 @@
 
 One table. Rows that the CSMS has not settled are the queue, the others are the history. The number of an
 event in its transaction is given by the same statement that records it, so it cannot be given twice.
+
+A row that cannot be read stays in its place, unsettled and with its number, while those after it are delivered. Each
+start tries it again. If it can be read then, it is the oldest in the queue once more and is sent first, as an offline
+event with its own time and seqNo. Later events of its transaction, and even its end, may have been delivered by then:
+the CSMS has seen the gap in seqNo, which tells "if all messages of a transaction have been received"
+(TransactionEventRequest), and this closes it. Nothing that was delivered is sent again or given another number.
 """
 
 from __future__ import annotations
@@ -19,24 +25,27 @@ from station.records import payloads
 from station.records.corrections import Correction, Corrections
 from station.records.database import Database, StorageError
 from station.records.kept_for_end import KeptForEnd
+from station.records.unreadable import event_place, listed
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from metering.clock import Clock
-    from station.records.database import Statement
+    from station.records.sql import Row, Statement
 
 _SETTLED_AT_ONCE = 64
 """answers that are noted in one write; a power cut before it only means that as many are sent again"""
 _BOUND_AFTER = 64
 """events after which the length of the queue is looked at again"""
+_COLUMNS = "id, transaction_id, seq_no, offline, attempts, payload"
+_UNREADABLE = listed("events")
 _SAMPLES = ", ".join(f"'{trigger}'" for trigger in sorted(SAMPLE_TRIGGERS))
 _THIN_OUT = f"""
     DELETE FROM events WHERE id IN (
         SELECT id FROM (
             SELECT id, ROW_NUMBER() OVER (PARTITION BY transaction_id ORDER BY id) AS place
             FROM events
-            WHERE settled_at IS NULL AND id > ? AND event_type = 'Updated'
+            WHERE settled_at IS NULL AND id > ? AND event_type = 'Updated' AND id NOT IN ({_UNREADABLE})
             AND json_extract({payloads.READABLE}, '$.trigger') IN ({_SAMPLES})
         ) WHERE place % 2 = 1
     ) RETURNING id
@@ -85,8 +94,19 @@ class Outbox:
             StorageError: it cannot.
         """
         await self._database.rows("SELECT id FROM events ORDER BY id DESC LIMIT 1")
+        await self._try_unreadable_again()
         with contextlib.suppress(StorageError):  # a full disk is no reason not to start
+            await self._database.unreadable.save()
             await self.mark_offline()
+
+    async def _try_unreadable_again(self) -> None:
+        """Read the events anew that an earlier start could not read: this version of the program may know them."""
+        for row in self._database.unreadable.of("events"):
+            stored = await self._database.rows(f"SELECT {_COLUMNS} FROM events WHERE id = ?", (int(row.place.key),))
+            if stored:
+                self._readable(stored)
+            else:
+                self._database.unreadable.remove(row.place)
 
     async def append(self, event: TransactionEvent) -> TransactionEvent:
         """Record an event for good; returns it with its number (E02.FR.07, E11.FR.01).
@@ -129,14 +149,13 @@ class Outbox:
         async with self._corrections.turn:
             await self._apply_corrections()
             while rows := await self._database.rows(
-                "SELECT id, seq_no, offline, attempts, payload FROM events"
-                " WHERE settled_at IS NULL AND id > ? ORDER BY id LIMIT 1",
+                f"SELECT {_COLUMNS} FROM events WHERE settled_at IS NULL AND id > ? ORDER BY id LIMIT 1",
                 (self._last_id,),
             ):
                 self._handed_out = int(str(rows[0][0]))
-                if queued := _readable(rows):
+                if queued := self._readable(rows):
                     return queued[0]
-                self._note_settled(self._handed_out, given_up=True)
+                await self._pass_over(self._handed_out)
         await self.flush()
         return None
 
@@ -152,7 +171,7 @@ class Outbox:
         if self._since_bound < _BOUND_AFTER:
             return 0
         self._since_bound = 0
-        if await self.waiting() <= most:
+        if await self.waiting() <= most:  # which has saved the list of events that cannot be read
             return 0
         return len(await self._database.rows(_THIN_OUT, (max(self._last_id, self._handed_out),)))
 
@@ -187,6 +206,13 @@ class Outbox:
         self._progress.fire()
         self._settled.append((self._clock.now().isoformat(), int(given_up), number))
 
+    async def _pass_over(self, number: int) -> None:
+        """Go on to the event after one that cannot be read, which stays in its place until the next start."""
+        self._last_id = number
+        self._progress.fire()
+        with contextlib.suppress(StorageError):  # the list in memory has it, and the row is found again at the start
+            await self._database.unreadable.save()
+
     async def failed(self, queued: Queued) -> None:
         """The CSMS did not accept it this time (E13).
 
@@ -219,10 +245,14 @@ class Outbox:
         await self._database.write("UPDATE events SET offline = 1 WHERE settled_at IS NULL AND offline = 0")
 
     async def waiting(self, transaction_id: str | None = None) -> int:
-        """How many events wait for delivery, of one transaction or of all (E14)."""
+        """How many events wait for delivery, of one transaction or of all (E14).
+
+        One that cannot be read waits for another version of the program, and is not among them.
+        """
         with contextlib.suppress(StorageError):  # a full disk can still be read
             await self.flush()
-        where = " AND transaction_id = ?" if transaction_id is not None else ""
+            await self._database.unreadable.save()
+        where = f" AND id NOT IN ({_UNREADABLE})" + (" AND transaction_id = ?" if transaction_id is not None else "")
         values = (self._last_id, transaction_id) if transaction_id is not None else (self._last_id,)
         rows = await self._database.rows(
             f"SELECT COUNT(*) FROM events WHERE settled_at IS NULL AND id > ?{where}", values
@@ -232,10 +262,21 @@ class Outbox:
     async def events(self, transaction_id: str) -> list[TransactionEvent]:
         """Everything that is recorded of a transaction, in order."""
         rows = await self._database.rows(
-            "SELECT id, seq_no, offline, attempts, payload FROM events WHERE transaction_id = ? ORDER BY seq_no",
+            f"SELECT {_COLUMNS} FROM events WHERE transaction_id = ? ORDER BY seq_no",
             (transaction_id,),
         )
-        return [queued.event for queued in _readable(rows)]
+        return [queued.event for queued in self._readable(rows)]
+
+    async def evse_of(self, transaction_id: str) -> int | None:
+        """The EVSE of a transaction, also if none of its events can be read; None if it is not on record.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        rows = await self._database.rows(
+            "SELECT evse_id FROM events WHERE transaction_id = ? ORDER BY seq_no LIMIT 1", (transaction_id,)
+        )
+        return int(str(rows[0][0])) if rows else None
 
     async def open_transactions(self) -> list[str]:
         """Transactions that were started and never ended, the oldest first."""
@@ -258,11 +299,10 @@ class Outbox:
             StorageError: the disk cannot be read.
         """
         rows = await self._database.rows(
-            "SELECT id, seq_no, offline, attempts, payload FROM events"
-            " WHERE id > ? AND event_type IN ('Started', 'Ended') ORDER BY id LIMIT ?",
+            f"SELECT {_COLUMNS} FROM events WHERE id > ? AND event_type IN ('Started', 'Ended') ORDER BY id LIMIT ?",
             (after, most),
         )
-        return [(queued.id, queued.event) for queued in _readable(rows)]
+        return [(queued.id, queued.event) for queued in self._readable(rows)]
 
     def correct_times(self, correction: Correction) -> None:
         """The clock was wrong: so move what it gave its times to, here and in what is kept for the end.
@@ -286,10 +326,10 @@ class Outbox:
         while self._corrections.due:
             due, now = self._corrections.due[0], self._clock.now()
             rows = await self._database.rows(
-                "SELECT id, seq_no, offline, attempts, payload FROM events WHERE id > ? AND occurred_at <= ?",
+                f"SELECT {_COLUMNS} FROM events WHERE id > ? AND occurred_at <= ?",
                 (due.after, due.until.isoformat()),
             )
-            both = [(one.id, one.event, due.event(one.event, now)) for one in _readable(rows)]
+            both = [(one.id, one.event, due.event(one.event, now)) for one in self._readable(rows)]
             moved = [(number, event) for number, before, event in both if event != before]
             found: dict[str, bool] = {}
             for _, event in moved:
@@ -316,11 +356,10 @@ class Outbox:
     async def latest_of(self, evse_id: int, most: int = 50, *, after: int = 0) -> list[TransactionEvent]:
         """The newest events of an EVSE, in order, of those that were recorded after the event of a number."""
         rows = await self._database.rows(
-            "SELECT id, seq_no, offline, attempts, payload FROM events WHERE evse_id = ? AND id > ?"
-            " ORDER BY id DESC LIMIT ?",
+            f"SELECT {_COLUMNS} FROM events WHERE evse_id = ? AND id > ? ORDER BY id DESC LIMIT ?",
             (evse_id, after, most),
         )
-        return [queued.event for queued in _readable(reversed(rows))]
+        return [queued.event for queued in self._readable(reversed(rows))]
 
     async def recorded_between(
         self, oldest: datetime | None, latest: datetime | None, most: int
@@ -331,21 +370,26 @@ class Outbox:
             StorageError: the disk cannot be read.
         """
         rows = await self._database.rows(
-            "SELECT id, seq_no, offline, attempts, payload FROM events"
-            " WHERE occurred_at >= ? AND occurred_at <= ? ORDER BY id DESC LIMIT ?",
+            f"SELECT {_COLUMNS} FROM events WHERE occurred_at >= ? AND occurred_at <= ? ORDER BY id DESC LIMIT ?",
             (oldest.isoformat() if oldest is not None else "", latest.isoformat() if latest is not None else "~", most),
         )
-        return [queued.event for queued in _readable(reversed(rows))]
+        return [queued.event for queued in self._readable(reversed(rows))]
 
     async def prune(self, keep_settled: int) -> None:
         """Forget settled events of ended transactions beyond the newest `keep_settled` events."""
+        await self._database.unreadable.save()
         await self._database.write(
-            "DELETE FROM events WHERE settled_at IS NOT NULL AND id <= (SELECT COALESCE(MAX(id), 0) - ? FROM events)"
-            " AND transaction_id IN"
+            f"DELETE FROM events WHERE settled_at IS NOT NULL AND id NOT IN ({_UNREADABLE})"
+            " AND id <= (SELECT COALESCE(MAX(id), 0) - ? FROM events) AND transaction_id IN"
             " (SELECT transaction_id FROM events WHERE event_type = 'Ended' AND settled_at IS NOT NULL)",
             (keep_settled,),
         )
         await self.for_end.prune()
+
+    def _readable(self, rows: Iterable[Row]) -> list[Queued]:
+        """The events of these rows; those that cannot be read are set aside."""
+        read = self._database.unreadable.read
+        return [queued for row in rows if (queued := read(_queued, row, event_place(*row[:3]))) is not None]
 
 
 async def _nothing(transaction_id: str, correction: Correction, begun: bool) -> list[Statement]:
@@ -353,13 +397,8 @@ async def _nothing(transaction_id: str, correction: Correction, begun: bool) -> 
     return []
 
 
-def _readable(rows: Iterable[tuple[object, ...]]) -> list[Queued]:
-    """The events of these rows."""
-    return [queued for row in rows if (queued := payloads.read(_queued, row)) is not None]
-
-
-def _queued(row: tuple[object, ...]) -> Queued:
-    identity, seq_no, offline, attempts, payload = row
+def _queued(row: Row) -> Queued:
+    identity, _, seq_no, offline, attempts, payload = row
     event = payloads.event_of(payload)
     recorded = replace(event, seq_no=int(str(seq_no)), offline=bool(offline))
     return Queued(int(str(identity)), recorded, int(str(attempts)))

@@ -1,44 +1,149 @@
-"""Events and samples as the record keeps them: JSON of their fields (docs/adr/0001-plain-json-payloads.md)."""
+"""Transaction events and meter values as they are stored: JSON (docs/adr/0001-plain-json-payloads.md)."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from functools import cache
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final
 
-from metering.sampling import MeterValue
-from station.model import TransactionEvent
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
-
-S = TypeVar("S")
-T = TypeVar("T")
-_log = logging.getLogger(__name__)
-
+from metering.reading import RegisterReading
+from metering.sampling import Context, Measurand, MeterValue, SampledValue, SignedValue
+from metering.time_quality import TimeStatus
+from station.model import ChargingState, EventType, EvseRef, IdToken, StoppedReason, TransactionEvent, TriggerReason
+from station.records.stored_format import StoredFormat, StoredNames, names
 
 READABLE: Final = "CASE WHEN json_valid(payload) THEN payload ELSE '{}' END"
 """the payload in a statement that looks into all of them: one that flash memory has spoilt does not end it"""
 
+ID_TOKEN_NAMES: Final[StoredNames] = {IdToken: names("value", "type", "additional_info")}
 
-@cache
-def _events() -> TypeAdapter[TransactionEvent]:
-    from pydantic import TypeAdapter
+_METER_VALUE_NAMES: Final[StoredNames] = {
+    MeterValue: names("taken_at", "samples"),
+    SampledValue: names("value", "measurand", "context", "unit", "phase", "signed"),
+    SignedValue: names("record", "encoding", "method", "public_key"),
+    Measurand: names(
+        ENERGY_IMPORT_REGISTER="Energy.Active.Import.Register",
+        ENERGY_EXPORT_REGISTER="Energy.Active.Export.Register",
+        POWER_IMPORT="Power.Active.Import",
+        POWER_EXPORT="Power.Active.Export",
+        POWER_OFFERED="Power.Offered",
+        CURRENT_IMPORT="Current.Import",
+        CURRENT_OFFERED="Current.Offered",
+        VOLTAGE="Voltage",
+        FREQUENCY="Frequency",
+        ENERGY_IMPORT_INTERVAL="Energy.Active.Import.Interval",
+        ENERGY_EXPORT_INTERVAL="Energy.Active.Export.Interval",
+        REACTIVE_IMPORT_REGISTER="Energy.Reactive.Import.Register",
+        REACTIVE_EXPORT_REGISTER="Energy.Reactive.Export.Register",
+        REACTIVE_IMPORT_INTERVAL="Energy.Reactive.Import.Interval",
+        REACTIVE_EXPORT_INTERVAL="Energy.Reactive.Export.Interval",
+        APPARENT_REGISTER="Energy.Apparent.Net",
+        REACTIVE_POWER_IMPORT="Power.Reactive.Import",
+        REACTIVE_POWER_EXPORT="Power.Reactive.Export",
+        POWER_FACTOR="Power.Factor",
+    ),
+    Context: names(
+        TRANSACTION_BEGIN="Transaction.Begin",
+        TRANSACTION_END="Transaction.End",
+        SAMPLE_PERIODIC="Sample.Periodic",
+        SAMPLE_CLOCK="Sample.Clock",
+        TRIGGER="Trigger",
+        OTHER="Other",
+    ),
+}
 
-    return TypeAdapter(TransactionEvent)
+_EVENT_NAMES: Final[StoredNames] = {
+    **_METER_VALUE_NAMES,
+    **ID_TOKEN_NAMES,
+    TransactionEvent: names(
+        "transaction_id",
+        "evse_id",
+        "event_type",
+        "trigger",
+        "occurred_at",
+        "seq_no",
+        "offline",
+        "charging_state",
+        "stopped_reason",
+        "id_token",
+        "evse",
+        "remote_start_id",
+        "reservation_id",
+        "phases_used",
+        "cable_max_a",
+        "time_spent_charging_s",
+        "lasted_s",
+        "meter_values",
+        "register",
+    ),
+    EvseRef: names("evse_id", "connector_id"),
+    RegisterReading: names("energy_import_wh", "taken_at", "time", "substitute"),
+    EventType: names(
+        STARTED="Started",
+        UPDATED="Updated",
+        ENDED="Ended",
+    ),
+    TriggerReason: names(
+        AUTHORIZED="Authorized",
+        CABLE_PLUGGED_IN="CablePluggedIn",
+        CHARGING_RATE_CHANGED="ChargingRateChanged",
+        CHARGING_STATE_CHANGED="ChargingStateChanged",
+        DEAUTHORIZED="Deauthorized",
+        ENERGY_LIMIT_REACHED="EnergyLimitReached",
+        EV_COMMUNICATION_LOST="EVCommunicationLost",
+        EV_CONNECT_TIMEOUT="EVConnectTimeout",
+        METER_VALUE_CLOCK="MeterValueClock",
+        METER_VALUE_PERIODIC="MeterValuePeriodic",
+        TIME_LIMIT_REACHED="TimeLimitReached",
+        TRIGGER="Trigger",
+        UNLOCK_COMMAND="UnlockCommand",
+        STOP_AUTHORIZED="StopAuthorized",
+        EV_DEPARTED="EVDeparted",
+        EV_DETECTED="EVDetected",
+        REMOTE_STOP="RemoteStop",
+        REMOTE_START="RemoteStart",
+        ABNORMAL_CONDITION="AbnormalCondition",
+        SIGNED_DATA_RECEIVED="SignedDataReceived",
+        RESET_COMMAND="ResetCommand",
+    ),
+    ChargingState: names(
+        CHARGING="Charging",
+        EV_CONNECTED="EVConnected",
+        SUSPENDED_EV="SuspendedEV",
+        SUSPENDED_EVSE="SuspendedEVSE",
+        IDLE="Idle",
+    ),
+    StoppedReason: names(
+        DE_AUTHORIZED="DeAuthorized",
+        EMERGENCY_STOP="EmergencyStop",
+        ENERGY_LIMIT_REACHED="EnergyLimitReached",
+        EV_DISCONNECTED="EVDisconnected",
+        GROUND_FAULT="GroundFault",
+        IMMEDIATE_RESET="ImmediateReset",
+        LOCAL="Local",
+        MASTER_PASS="MasterPass",
+        OTHER="Other",
+        OVERCURRENT_FAULT="OvercurrentFault",
+        POWER_LOSS="PowerLoss",
+        REBOOT="Reboot",
+        REMOTE="Remote",
+        STOPPED_BY_EV="StoppedByEV",
+        TIMEOUT="Timeout",
+    ),
+    TimeStatus: names(
+        UNKNOWN="U",
+        INFORMATIVE="I",
+        SYNCHRONIZED="S",
+        RELATIVE="R",
+    ),
+}
+"""triggers of the database read some of these names too (migrations 6, 7 and 10)"""
 
-
-@cache
-def _meter_values() -> TypeAdapter[MeterValue]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(MeterValue)
+EVENTS: Final = StoredFormat(TransactionEvent, _EVENT_NAMES)
+METER_VALUES: Final = StoredFormat(MeterValue, _METER_VALUE_NAMES)
 
 
 def of_event(event: TransactionEvent) -> str:
     """An event as JSON."""
-    return _events().dump_json(event).decode()
+    return EVENTS.to_text(event)
 
 
 def event_of(stored: object) -> TransactionEvent:
@@ -47,12 +152,12 @@ def event_of(stored: object) -> TransactionEvent:
     Raises:
         ValueError: it is none.
     """
-    return _events().validate_json(str(stored))
+    return EVENTS.from_text(stored)
 
 
 def of_value(value: MeterValue) -> str:
     """A meter value as JSON."""
-    return _meter_values().dump_json(value).decode()
+    return METER_VALUES.to_text(value)
 
 
 def value_of(stored: object) -> MeterValue:
@@ -61,13 +166,4 @@ def value_of(stored: object) -> MeterValue:
     Raises:
         ValueError: it is none.
     """
-    return _meter_values().validate_json(str(stored))
-
-
-def read(parse: Callable[[S], T], stored: S) -> T | None:
-    """What is stored; None where flash memory has spoilt it: that hides nothing else, and stays on record."""
-    try:
-        return parse(stored)
-    except (ValueError, ArithmeticError) as error:  # the latter of numbers that are none
-        _log.error("something on the record of transactions cannot be read and is left out: %s", error)
-        return None
+    return METER_VALUES.from_text(stored)

@@ -98,20 +98,26 @@ class _Left:
 
 
 async def _left_behind(transaction_id: str, outbox: Outbox, evses: Mapping[int, Evse], clock: Clock) -> _Left | None:
-    """What is known of a transaction; None where nothing of it can be read any more."""
-    if not (recorded := await outbox.events(transaction_id)):
+    """What is known of a transaction, which ends also if none of its rows can be read; None: it is not on record."""
+    recorded = await outbox.events(transaction_id)
+    evse_id = await outbox.evse_of(transaction_id)
+    if evse_id is None:
         return None
-    evse = evses.get(recorded[0].evse_id)
+    evse = evses.get(evse_id)
     kept = await outbox.for_end.samples(transaction_id)
     awaited = await outbox.for_end.awaited_end(transaction_id)
-    end = replace(awaited, offline=True) if awaited is not None else _power_lost(recorded, clock.now())
+    end = (
+        replace(awaited, offline=True)
+        if awaited is not None
+        else _power_lost(transaction_id, evse_id, recorded, clock.now())
+    )
     return _Left(end, recorded, kept, evse, await _read_meter(evse))
 
 
-def _power_lost(recorded: list[TransactionEvent], now: datetime) -> TransactionEvent:
+def _power_lost(transaction_id: str, evse_id: int, recorded: list[TransactionEvent], now: datetime) -> TransactionEvent:
     return TransactionEvent(
-        recorded[0].transaction_id,
-        recorded[0].evse_id,
+        transaction_id,
+        evse_id,
         EventType.ENDED,
         TriggerReason.ABNORMAL_CONDITION,
         now,

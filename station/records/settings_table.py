@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from station.records.unreadable import RowPlace
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from station.records.database import Database
+
+T = TypeVar("T")
 
 
 class SettingsTable:
@@ -23,6 +29,10 @@ class SettingsTable:
         rows = await self._database.rows("SELECT name, value FROM settings")
         return {str(name): str(value) for name, value in rows}
 
+    def read(self, name: str, parse: Callable[[str], T], text: str) -> T | None:
+        """The value that a stored text means, or None if `parse` refuses it; the row is then listed as unreadable."""
+        return self._database.unreadable.read(parse, text, RowPlace("settings", name))
+
     async def save(self, name: str, text: str) -> None:
         """Store the text of a setting, in place of its earlier one.
 
@@ -33,3 +43,4 @@ class SettingsTable:
             "INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             (name, text),
         )
+        self._database.unreadable.remove(RowPlace("settings", name))  # this one takes its place

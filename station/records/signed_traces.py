@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from station.metrology.signing import holder_of
 from station.model import IdToken
 from station.records import payloads
+from station.records.unreadable import RowPlace, event_place
 
 if TYPE_CHECKING:
     from station.records.database import Database
@@ -44,13 +45,20 @@ async def forget_copies(database: Database, key: Key, asked_at: str) -> int:
     """
     marks = tuple(json.dumps(mark)[1:-1] for mark in _marks(key))
     samples = await database.rows(
-        f"SELECT payload, id FROM ended_samples WHERE {_COPIES} AND NOT {_NEEDED_SAMPLE}", marks
+        f"SELECT payload, id, transaction_id FROM ended_samples WHERE {_COPIES} AND NOT {_NEEDED_SAMPLE}", marks
     )
-    values = [(payloads.read(payloads.value_of, text), number) for text, number in samples]
+    read = database.unreadable.read
+    values = [
+        (read(payloads.value_of, text, RowPlace("ended_samples", str(number), str(of))), number)
+        for text, number, of in samples
+    ]
     events = await database.rows(
-        f"SELECT payload, id FROM events WHERE {_COPIES} AND occurred_at <= ? AND NOT {NEEDED}", (*marks, asked_at)
+        f"SELECT payload, id, transaction_id, seq_no FROM events WHERE {_COPIES} AND occurred_at <= ? AND NOT {NEEDED}",
+        (*marks, asked_at),
     )
-    signed = [(payloads.read(payloads.event_of, text), number) for text, number in events]
+    signed = [
+        (read(payloads.event_of, text, event_place(number, of, seq_no)), number) for text, number, of, seq_no in events
+    ]
     bare = [
         (replace(event, meter_values=tuple(value.with_signature(None) for value in event.meter_values)), number)
         for event, number in signed

@@ -11,12 +11,13 @@ import asyncio
 import hashlib
 import json
 import logging
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from station.identifiers import check_password
 from station.records.database import StorageError
+from station.records.stored_format import FlatFormat, names
 from station.security import private_files
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ class _Kept:
     """what was used before, while the new one has not been accepted by any CSMS"""
     installed: str = ""
     """fingerprint of the installation file's password at that time: a service engineer's newer one outweighs this"""
+
+
+_FORMAT: Final = FlatFormat(_Kept, names("password", "previous", "installed"))
 
 
 class Credentials:
@@ -122,18 +126,18 @@ class Credentials:
     async def _keep(self, kept: _Kept) -> None:
         try:
             with self._clock.wire():
-                await asyncio.to_thread(private_files.write, self._file, json.dumps(asdict(kept)))
+                await asyncio.to_thread(private_files.write, self._file, json.dumps(_FORMAT.to_dict(kept)))
         except OSError as error:
             raise StorageError(f"{self._file.name}: {error.strerror}") from error
         self._kept = kept
 
     def _read(self) -> _Kept | None:
         try:
-            kept = _Kept(**json.loads(self._file.read_text(encoding="utf-8")))
+            kept = _FORMAT.from_dict(json.loads(self._file.read_text(encoding="utf-8")))
             check_password(kept.password)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError):  # not the error itself: it may show the content
+        except (OSError, ValueError, TypeError, KeyError):  # not the error itself: it may show the content
             _log.error("%s cannot be read; the password of the installation file is used", self._file.name)
             return None
         return kept if kept.installed == self._fingerprint else None

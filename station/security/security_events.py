@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 from metering.frozen import frozen
 from station.records.database import Database, StorageError
+from station.records.unreadable import RowPlace, listed
 
 if TYPE_CHECKING:
     from metering.clock import Clock
+    from station.records.sql import Row
 
 _log = logging.getLogger(__name__)
 
@@ -22,6 +24,7 @@ MOST_KEPT = 2_000
 """events that stay in the log; it rolls (A04.FR.04)"""
 MOST_UNTOLD = 10_000
 """beyond so many later ones an event is forgotten even if the CSMS never took it: the disk is finite"""
+_TABLE = "security_events"
 _KEEP_UNSAVED = 50
 _LONGEST_INFO = 255
 """techInfo of SecurityEventNotificationRequest"""
@@ -52,6 +55,9 @@ class SecurityEventType(StrEnum):
     MAINTENANCE_LOGIN_FAILED = "MaintenanceLoginFailed"
     DISCARDED_RENEWED_CLIENT_CERTIFICATE = "DiscardedRenewedClientCertificate"
     """A02.FR.29, added by the errata 2025-09"""
+    UNREADABLE_RECORD = "UnreadableRecord"
+    """of our own, since none of the list matches: a stored row, such as a transaction event, cannot be read; critical,
+    since the CSMS misses what it says until it can be read again"""
     LOCAL_CHANGE = "LocalChange"
     """of our own, for the log only: somebody changed something through the local API or page"""
 
@@ -126,7 +132,7 @@ class SecurityEvents:
                 most,
             ),
         )
-        return [_event(row) for row in reversed(rows)]
+        return [event for row in reversed(rows) if (event := self._read(row)) is not None]
 
     async def oldest(self) -> SecurityEvent | None:
         """The event that the CSMS is told next; None when it knows them all.
@@ -136,12 +142,20 @@ class SecurityEvents:
         """
         self._arrived.clear()
         await self._save()
-        rows = await self._database.rows(
+        after = self._settled
+        while rows := await self._database.rows(
             "SELECT id, type, occurred_at, info, to_tell FROM security_events"
             " WHERE to_tell = 1 AND id > ? ORDER BY id LIMIT 1",
-            (self._settled,),
-        )
-        return _event(rows[0]) if rows else None
+            (after,),
+        ):
+            if (event := self._read(rows[0])) is not None:
+                return event
+            after = int(str(rows[0][0]))
+        return None
+
+    def _read(self, row: Row) -> SecurityEvent | None:
+        """The event of a row; one that cannot be read is set aside, and holds no other up."""
+        return self._database.unreadable.read(event_of, row, RowPlace(_TABLE, str(row[0])))
 
     async def wait(self) -> None:
         """Wait until an event may have come since `oldest` was last asked."""
@@ -154,7 +168,11 @@ class SecurityEvents:
             StorageError: not stored; the next event stores it too, else this one is sent again after a restart.
         """
         self._settled = event.id
-        await self._database.write("UPDATE security_events SET to_tell = 0 WHERE to_tell = 1 AND id <= ?", (event.id,))
+        await self._database.unreadable.save()
+        await self._database.write(
+            f"UPDATE security_events SET to_tell = 0 WHERE to_tell = 1 AND id <= ? AND id NOT IN ({listed(_TABLE)})",
+            (event.id,),
+        )
 
     async def _save(self) -> None:
         while self._unsaved:
@@ -186,7 +204,12 @@ def _text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def _event(row: tuple[object, ...]) -> SecurityEvent:
+def event_of(row: Row) -> SecurityEvent:
+    """The event of a row.
+
+    Raises:
+        ValueError: the row cannot be read.
+    """
     identity, kind, occurred_at, info, to_tell = row
     return SecurityEvent(
         int(str(identity)), str(kind), datetime.fromisoformat(str(occurred_at)), str(info), to_tell == 1

@@ -11,12 +11,13 @@ import hashlib
 import json
 import logging
 import os
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 from metering.frozen import frozen
 from station.hardware.updater import Activation, ImageError, InstallError
+from station.records.stored_format import FlatFormat, names
 from station.security import private_files
 
 if TYPE_CHECKING:
@@ -55,6 +56,9 @@ class _Slots:
     """the slot that the next boot tries"""
     outcome: str | None = None
     """how the last trial ended: running or rolled-back"""
+
+
+_FORMAT: Final = FlatFormat(_Slots, names("active", "version", "installed", "trial", "outcome"))
 
 
 class SimulatedUpdater:
@@ -129,10 +133,10 @@ class SimulatedUpdater:
 
     def _read(self) -> _Slots:
         text = private_files.read(self._folder / "slots.json")
-        return _Slots(**json.loads(text)) if text is not None else _Slots()
+        return _FORMAT.from_dict(json.loads(text)) if text is not None else _Slots()
 
     def _save(self, slots: _Slots) -> None:
-        private_files.write(self._folder / "slots.json", json.dumps(asdict(slots)))
+        private_files.write(self._folder / "slots.json", json.dumps(_FORMAT.to_dict(slots)))
         self._slots = slots
 
 

@@ -62,13 +62,9 @@ class OwnCards:
         for name, text in (await self._facts.load()).items():
             if not text:
                 continue
-            try:
-                kept = json.loads(text)
-                id_token = IdToken(str(kept["value"]), str(kept["type"]))
-                added_at = datetime.fromisoformat(str(kept["added_at"]))
-                card = OwnCard(id_token, str(kept["label"]), added_at, removed=bool(kept.get("removed", False)))
+            if (card := self._facts.read(name, _from_text, text)) is not None:
                 self._cards[name] = card
-            except (ValueError, KeyError, TypeError):
+            else:
                 _log.error("one of the owner's cards cannot be read: it is not accepted any more")
 
     @property
@@ -194,3 +190,10 @@ def _kept(card: OwnCard) -> str:
         "added_at": card.added_at.isoformat(),
     }
     return json.dumps(kept | {"removed": True} if card.removed else kept)
+
+
+def _from_text(text: str) -> OwnCard:
+    kept = json.loads(text)
+    id_token = IdToken(str(kept["value"]), str(kept["type"]))
+    added_at = datetime.fromisoformat(str(kept["added_at"]))
+    return OwnCard(id_token, str(kept["label"]), added_at, removed=bool(kept.get("removed", False)))

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from metering.frozen import frozen
-from station.model import CSMS_MADE, IdToken, IdTokenInfo
+from station.model import CSMS_MADE, AuthorizationStatus, IdToken, IdTokenInfo, MessageContent
 from station.records.database import Database, StorageError
+from station.records.payloads import ID_TOKEN_NAMES
+from station.records.stored_format import StoredFormat, names
+from station.records.unreadable import RowPlace
 
 if TYPE_CHECKING:
-    from pydantic import TypeAdapter
-
     from metering.clock import Clock
+    from station.records.sql import Row
     from station.settings import Settings
 
 Key = tuple[str, str]
@@ -24,6 +26,7 @@ Key = tuple[str, str]
 
 _log = logging.getLogger(__name__)
 
+TABLE: Final = "authorization_cache"
 MOST_BYTES = 262_144
 """what the cache may hold (AuthCacheCtrlr.Storage): about a thousand tokens, a small part of any flash memory"""
 _CORRECTED = timedelta(hours=1)
@@ -32,15 +35,32 @@ _OVERHEAD_BYTES = 100
 """of a row besides its texts: its three times, its count and its place in the index"""
 
 
-@cache
-def _infos() -> TypeAdapter[IdTokenInfo]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(IdTokenInfo)
+TOKEN_INFOS: Final = StoredFormat(
+    IdTokenInfo,
+    {
+        **ID_TOKEN_NAMES,
+        IdTokenInfo: names("status", "group_id", "expires_at", "evse_ids", "personal_message", "charging_priority"),
+        MessageContent: names("content", "format", "language"),
+        AuthorizationStatus: names(
+            ACCEPTED="Accepted",
+            BLOCKED="Blocked",
+            CONCURRENT_TX="ConcurrentTx",
+            EXPIRED="Expired",
+            INVALID="Invalid",
+            NO_CREDIT="NoCredit",
+            NOT_ALLOWED_TYPE_EVSE="NotAllowedTypeEVSE",
+            NOT_AT_THIS_LOCATION="NotAtThisLocation",
+            NOT_AT_THIS_TIME="NotAtThisTime",
+            UNKNOWN="Unknown",
+        ),
+    },
+)
 
 
 @frozen
-class _Entry:
+class CacheEntry:
+    """What the cache holds of a token."""
+
     info: IdTokenInfo
     updated_at: datetime
     stored_at: datetime
@@ -51,7 +71,7 @@ class _Entry:
     size_bytes: int
 
 
-_POLICIES: dict[str, Callable[[_Entry], tuple[int, datetime]]] = {
+_POLICIES: dict[str, Callable[[CacheEntry], tuple[int, datetime]]] = {
     "LRU": lambda entry: (0, entry.used_at),
     "LFU": lambda entry: (entry.uses, entry.used_at),
     "FIFO": lambda entry: (0, entry.stored_at),
@@ -71,7 +91,7 @@ class TokenStore:
         self._database = database
         self._settings = settings
         self._clock = clock
-        self._entries: dict[Key, _Entry] = {}
+        self._entries: dict[Key, CacheEntry] = {}
 
     @property
     def size_bytes(self) -> int:
@@ -89,21 +109,15 @@ class TokenStore:
         rows = await self._database.rows(
             "SELECT token, type, info, updated_at, stored_at, used_at, uses FROM authorization_cache"
         )
-        for token, kind, info, updated, stored, used, uses in rows:
-            try:
-                updated_at = datetime.fromisoformat(str(updated))
-                entry = _Entry(
-                    _infos().validate_json(str(info)),
-                    updated_at,
-                    datetime.fromisoformat(str(stored)) if stored is not None else updated_at,
-                    datetime.fromisoformat(str(used)) if used is not None else updated_at,
-                    int(str(uses)),
-                    _size_bytes(str(token), str(kind), str(info)),
-                )
-            except ValueError as error:
-                _log.error("an entry of the authorization cache cannot be read and is left out: %s", error)
-                continue
-            self._entries[str(token), str(kind)] = entry
+        stored = {place_of((str(row[0]), str(row[1]))) for row in rows}
+        for listed in self._database.unreadable.of(TABLE):
+            if listed.place not in stored:  # forgotten since
+                self._database.unreadable.remove(listed.place)
+        for row in rows:
+            key = str(row[0]), str(row[1])
+            entry = self._database.unreadable.read(entry_of, row, place_of(key))
+            if entry is not None:
+                self._entries[key] = entry
         await self.purge()
 
     def find(self, id_token: IdToken) -> IdTokenInfo | None:
@@ -136,8 +150,8 @@ class TokenStore:
         if info.expires_at is not None and info.expires_at <= now:  # C10.FR.13
             await self._drop([key])
             return
-        text = _infos().dump_json(info, exclude={"personal_message"}).decode()
-        entry = _Entry(info, now, now, now, 1, _size_bytes(*key, text))
+        text = TOKEN_INFOS.to_text(info, without=("personal_message",))
+        entry = CacheEntry(info, now, now, now, 1, _size_bytes(*key, text))
         if (known := self._entries.get(key)) is not None:
             entry = replace(entry, stored_at=known.stored_at, used_at=known.used_at, uses=known.uses)
         self._entries[key] = entry
@@ -170,7 +184,7 @@ class TokenStore:
         """All that is cached: token and type, and what is known."""
         return [(key, entry.info) for key, entry in self._entries.items() if not self._expired(entry)]
 
-    def _expired(self, entry: _Entry) -> bool:
+    def _expired(self, entry: CacheEntry) -> bool:
         life, now = timedelta(seconds=self._settings.auth_cache_life_time_s), self._clock.now()
         if entry.updated_at > now + _CORRECTED:  # by a clock that was ahead: nobody knows how old it is
             return True
@@ -201,9 +215,10 @@ class TokenStore:
         except StorageError as error:
             _log.error("entries of the authorization cache are still on disk: %s", error)
 
-    async def _save(self, key: Key, entry: _Entry, info: str) -> None:
+    async def _save(self, key: Key, entry: CacheEntry, info: str) -> None:
         if self._database is None:
             return
+        self._database.unreadable.remove(place_of(key))  # what is saved takes its place
         times = (entry.updated_at.isoformat(), entry.stored_at.isoformat(), entry.used_at.isoformat())
         await self._database.write(
             "INSERT INTO authorization_cache (token, type, info, updated_at, stored_at, used_at, uses)"
@@ -211,6 +226,29 @@ class TokenStore:
             " updated_at = excluded.updated_at, used_at = excluded.used_at, uses = excluded.uses",
             (*key, info, *times, entry.uses),
         )
+
+
+def place_of(key: Key) -> RowPlace:
+    """Where a token is stored in the cache; its number, which whoever sees it could charge with, is not shown."""
+    return RowPlace(TABLE, hashlib.sha256("/".join(key).encode()).hexdigest()[:16])
+
+
+def entry_of(row: Row) -> CacheEntry:
+    """The entry of a row.
+
+    Raises:
+        ValueError: the row cannot be read.
+    """
+    token, kind, info, updated, stored, used, uses = row
+    updated_at = datetime.fromisoformat(str(updated))
+    return CacheEntry(
+        TOKEN_INFOS.from_text(info),
+        updated_at,
+        datetime.fromisoformat(str(stored)) if stored is not None else updated_at,
+        datetime.fromisoformat(str(used)) if used is not None else updated_at,
+        int(str(uses)),
+        _size_bytes(str(token), str(kind), str(info)),
+    )
 
 
 def _size_bytes(token: str, kind: str, info: str) -> int:

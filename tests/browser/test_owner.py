@@ -12,6 +12,7 @@ from playwright.async_api import Browser, Locator, expect
 from station.access.accounts import Role
 from station.billing.price import PriceList
 from station.configuration.installation_file import Configuration
+from station.records.unreadable import RowPlace
 from station.settings import Settings
 from station.tokens.admission import TokenOutcome
 from tests.browser.visitor import DESK, Visitor, visiting
@@ -323,3 +324,18 @@ async def test_the_page_shows_the_offset_that_the_csms_has_set_before_and_after_
         await open_tab(owner, "Schedule")
         await owner.reads("The time at the station is 17:4")
         await owner.reads("(UTC+05:45)")
+
+
+async def test_an_owner_and_an_installer_see_which_records_cannot_be_read(browser: Browser, tmp_path: Path) -> None:
+    """Nothing of it as long as all can be read."""
+    for role, path in ((Role.OWNER, "/owner"), (Role.INSTALLER, "/installer")):
+        async with walking(tmp_path) as walk, visiting(browser, walk) as visitor:
+            await visitor.sign_in(role, to=path)
+            await expect(visitor.page.locator("#unreadable")).to_be_hidden()
+            walk.life.unreadable.add(RowPlace("events", "17", "tx-1", 3), "trigger: is missing")
+            await visitor.reads("Rows that cannot be read: 1.")
+            await visitor.reads("Transaction tx-1 (events, row 17)")
+            await visitor.reads("trigger: is missing")
+            await visitor.audit()
+            walk.life.unreadable.remove(RowPlace("events", "17"))
+            await expect(visitor.page.locator("#unreadable")).to_be_hidden()

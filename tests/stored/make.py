@@ -29,6 +29,7 @@ from station.metrology.time_keeper import TimeKeeper
 from station.model import EvseRef, IdToken, StoppedReason, TriggerReason
 from station.records.database import open_database
 from station.records.fact_store import FactStore
+from station.records.settings_table import SettingsTable
 from station.setting import (
     Choice,
     Integer,
@@ -311,17 +312,17 @@ class Story:
         await self.walk.settle()
 
     async def _plug(self, evse_id: int) -> None:
-        self.walk.application.world.boards[evse_id].plug(VehicleModel(), cable_max_a=32.0)
+        self.walk.world.boards[evse_id].plug(VehicleModel(), cable_max_a=32.0)
         await self.walk.settle()
 
     async def _charge(self, evse_id: int, card: IdToken, seconds: int) -> None:
         await show(self.walk, card, evse_id)
         await self._plug(evse_id)
         await self.house.live(seconds)
-        assert sum(self.walk.application.world.boards[evse_id].currents_a) > 0.0, f"EVSE {evse_id} does not charge"
+        assert sum(self.walk.world.boards[evse_id].currents_a) > 0.0, f"EVSE {evse_id} does not charge"
 
     async def _stop(self, evse_id: int, card: IdToken) -> None:
-        board = self.walk.application.world.boards[evse_id]
+        board = self.walk.world.boards[evse_id]
         await show(self.walk, card, evse_id)
         await self.walk.until(lambda: not board.locked)
         board.unplug()
@@ -384,7 +385,7 @@ async def _look_at_what_is_old(storage: Path, at: datetime) -> None:
     """What the station does once a day: it notes when it looked, by a clock that a time service holds."""
     clock = VirtualClock(start=at)
     async with open_database(storage / DATABASE, clock) as database:
-        settings = Settings(database)
+        settings = Settings(SettingsTable(database))
         time = TimeKeeper(clock, settings)
         time.heard(TimeSource.NTP, timedelta(0))
         await Retention(TransactionLog(database), FactStore(database, "retention"), time, settings, clock).look()

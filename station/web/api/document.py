@@ -19,7 +19,6 @@ from station.documents.process import DocumentError, draw
 from station.documents.words import Language
 from station.local_time import zone
 from station.metrology.signed_container import signed_container
-from station.records import payloads
 from station.version import package_version
 from station.web.api.transaction import CardLabel, attachment
 from station.web.words import catalogue
@@ -136,7 +135,7 @@ async def _proof(life: Life, transaction_id: str) -> Proof | None:
     key = next((keys[one.fingerprint] for one in reversed(records) if one.fingerprint in keys), None)
     texts = tuple(one.text for one in records)
     container = signed_container(records, keys).encode()
-    parsed = (payloads.read(parse, text.encode()) for text in texts)
+    parsed = (life.metrology.records.reading_of(record, parse) for record in records)
     readings = [reading for record in parsed if record is not None for reading in record.readings]
     registers_wh = frozenset(reading.wh for reading in readings if reading.wh is not None)
     signed_by = SignedBy(key.spki, key.fingerprint, meter=key.signer == "meter") if key is not None else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from energy.limit import tightest, told
 from station.configuration.price_table import PricesConfig
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from station.evse import Evse
     from station.life import Life
     from station.light.light import StatusLight
+
+
+_MOST_UNREADABLE: Final = 20
 
 
 async def status(host: Host) -> Json:
@@ -68,6 +71,7 @@ async def status(host: Host) -> Json:
     shown["grid"] = _grid(life)
     shown["grid_order"] = _grid_order(life)
     shown["jumpers"] = _jumpers(life)
+    shown["unreadable_rows"] = _unreadable_rows(life)
     shown["queue"] = {"transaction_events": await life.station.outbox.waiting()}
     return shown
 
@@ -199,6 +203,25 @@ def _jumpers(life: Life) -> Json | None:
         return None
     jumpers = life.jumpers()
     return {"position": jumpers.position, "expected": jumpers.expected, "mismatch": jumpers.mismatch}
+
+
+def _unreadable_rows(life: Life) -> Json:
+    """How many rows of the storage cannot be read, and the first of them."""
+    rows = life.unreadable.all()
+    return {
+        "count": len(rows),
+        "rows": [
+            {
+                "table": row.place.source,
+                "row": row.place.key,
+                "transaction_id": row.place.transaction_id,
+                "seq_no": row.place.seq_no,
+                "problem": row.problem,
+                "found_at": row.found_at.isoformat(),
+            }
+            for row in rows[:_MOST_UNREADABLE]
+        ],
+    }
 
 
 def _phases(values: Phases[float | None]) -> list[float | None]:

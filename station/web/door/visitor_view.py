@@ -15,14 +15,17 @@ _STATION: Final = frozenset(
 )
 _HIDDEN: Final = frozenset({"id_token", "transaction_id"})
 """of whatever happens at an EVSE"""
+_FOR_OWNERS: Final = frozenset({"unreadable_rows"})
 _LEAST_FOR: Final = {"frame": Role.INSTALLER, "meter-frame": Role.INSTALLER}
 """kinds of happenings that not everybody sees; OCPP frames name cards and customers"""
 
 
 def status_for(role: Role, shown: Json) -> Json:
     """The status as a role may see it."""
-    if role >= Role.DRIVER:
+    if role >= Role.OWNER:
         return shown
+    if role >= Role.DRIVER:
+        return {key: value for key, value in shown.items() if key not in _FOR_OWNERS}
     seen = {key: value for key, value in shown.items() if key in _STATION}
     evses = cast("list[Json]", shown.get("evses", []))
     seen["evses"] = [_evse(evse) for evse in evses]

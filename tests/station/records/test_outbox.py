@@ -155,8 +155,9 @@ async def test_an_event_that_flash_memory_has_spoilt_holds_no_other_up_and_stays
         assert [one.transaction_id for one in await outbox.latest_of(1, 10)] == ["one", "three"]
         assert [await outbox.for_end.samples(name) for name in ("one", "two")] == [[VALUE], []]
         assert [one.transaction_id for one in await drain(outbox)] == ["one", "three"]
-        given_up = await database.rows("SELECT transaction_id FROM events WHERE given_up = 1")
-        assert given_up == [("two",)]
+        unsettled = await database.rows("SELECT transaction_id, given_up FROM events WHERE settled_at IS NULL")
+        assert unsettled == [("two", 0)]
+        assert await outbox.waiting() == await outbox.waiting("two") == 0
 
 
 async def test_flushes_at_the_same_time_note_every_answer_once(tmp_path: Path) -> None:

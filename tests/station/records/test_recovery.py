@@ -107,7 +107,7 @@ async def test_a_silent_meter_is_represented_by_the_newest_of_what_is_kept_for_t
         assert (ended.register.energy_import_wh, ended.register.substitute) == (2500.0, True)
 
 
-@pytest.mark.parametrize(("spoilt", "left"), [("seq_no = 0", ["Updated", "Ended"]), ("TRUE", [])])
+@pytest.mark.parametrize(("spoilt", "left"), [("seq_no = 0", ["Updated", "Ended"]), ("TRUE", ["Ended"])])
 async def test_an_event_that_flash_memory_has_spoilt_keeps_no_station_from_starting(
     tmp_path: Path, spoilt: str, left: list[str]
 ) -> None:

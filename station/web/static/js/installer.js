@@ -8,8 +8,10 @@ import { openMeter } from "./meter-frames.js";
 import { openModel } from "./model.js";
 import { openOcpp } from "./ocpp-frames.js";
 import { tabs } from "./tabs.js";
+import { openUnreadable } from "./unreadable.js";
 
 const panels = { live: openLive, meter: openMeter, ocpp: openOcpp, model: openModel, log: openLog, access: openAccess };
 
 openFirmware();
+openUnreadable();
 tabs((name) => panels[name]());

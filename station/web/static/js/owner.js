@@ -9,9 +9,11 @@ import { openHistory } from "./owner-history.js";
 import { openPrice, openSchedule } from "./owner-plan.js";
 import { openTimeZone } from "./owner-time-zone.js";
 import { tabs } from "./tabs.js";
+import { openUnreadable } from "./unreadable.js";
 
 const panels = { history: openHistory, cards: openCards, schedule: () => Promise.all([openSchedule(), openTimeZone()]), price: openPrice, access: openAccess };
 
+openUnreadable();
 tabs((name) => panels[name]());
 watch((status) => show(find("#activation"), status.stage === "commissioned"));
 acting(find("#activate"), async () => {

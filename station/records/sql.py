@@ -1,0 +1,23 @@
+"""The types of SQL statements, their values and rows, and what executes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+Value = str | int | float | bytes | None
+Row = tuple[Value, ...]
+Statement = tuple[str, Iterable[Sequence[Value]]]
+"""SQL, and the values of each time that it is executed"""
+
+
+class SqlStore(Protocol):
+    """Executes statements on the station's storage; each method may raise a StorageError."""
+
+    async def rows(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
+        """Return all rows of a query."""
+        ...
+
+    async def write_together(self, *writes: Statement) -> None:
+        """Execute each statement for each of its rows: all of them, or none."""
+        ...

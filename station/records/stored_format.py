@@ -1,0 +1,182 @@
+"""How objects become stored JSON, under names that stay as they are when a class or an attribute is renamed.
+
+Stored names are a format of their own. Each `StoredFormat` lists, for every class in it, the stored name of every
+attribute, and for every enumeration the stored word of every member. A class, attribute or member without an entry is
+an error as soon as the format is used, and in the tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import fields
+from enum import Enum
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+    from pydantic_core import CoreSchema, SchemaSerializer, SchemaValidator
+
+T = TypeVar("T")
+
+StoredNames = Mapping[type, Mapping[str, str]]
+"""for each class the stored name of each attribute; for each enumeration the stored word of each member"""
+_Schema = dict[str, object]
+
+
+def names(*same: str, **renamed: str) -> Mapping[str, str]:
+    """Stored names: `same` are those of the attributes; `renamed` gives the stored name of an attribute."""
+    return {**{name: name for name in same}, **renamed}
+
+
+class UnmappedNameError(Exception):
+    """A class, attribute or member of a stored object has no stored name."""
+
+
+class StoredFormat(Generic[T]):
+    """Reads and writes objects of a class as JSON. What it needs is built when it is first used."""
+
+    def __init__(self, kind: type[T], stored_names: StoredNames) -> None:
+        self.kind: Final = kind
+        self.stored_names: Final = stored_names
+        self._built: tuple[SchemaValidator, SchemaSerializer] | None = None
+
+    def to_text(self, value: T, *, without: Collection[str] = ()) -> str:
+        """Return an object as JSON, without the attributes `without`."""
+        _, serializer = self._build()
+        return serializer.to_json(value, by_alias=True, exclude=set(without) or None).decode()
+
+    def from_text(self, stored: object) -> T:
+        """Return the object of a column.
+
+        Raises:
+            ValueError: it is none; a field is missing, has no valid value, or is not known.
+        """
+        validator, _ = self._build()
+        return cast("T", validator.validate_json(str(stored)))
+
+    def check(self) -> None:
+        """See that every class, attribute and member has a stored name.
+
+        Raises:
+            UnmappedNameError: one has none, or a stored name belongs to nothing.
+        """
+        found = {cast("type", schema["cls"]) for schema in _classes(_core_schema(self.kind))}
+        for cls in found | self.stored_names.keys():
+            if cls not in found:
+                raise UnmappedNameError(f"{cls.__name__} is not part of {self.kind.__name__}")
+        self._build()
+
+    def _build(self) -> tuple[SchemaValidator, SchemaSerializer]:
+        if self._built is None:
+            from pydantic_core import SchemaSerializer, SchemaValidator  # it costs 60 ms, and not every start needs it
+
+            schema = cast("CoreSchema", self._renamed(_core_schema(self.kind)))
+            self._built = SchemaValidator(schema), SchemaSerializer(schema)
+        return self._built
+
+    def _renamed(self, part: object) -> object:
+        """The same part of a core schema of pydantic, with stored names in place of attributes and members."""
+        if isinstance(part, list):
+            return [self._renamed(one) for one in cast("list[object]", part)]
+        if isinstance(part, tuple):
+            return tuple(self._renamed(one) for one in cast("tuple[object, ...]", part))
+        if not isinstance(part, dict):
+            return part
+        schema = cast("_Schema", part)
+        if schema.get("type") == "enum":
+            return self._enumeration(schema)
+        renamed = {key: self._renamed(value) for key, value in schema.items() if key != "metadata"}
+        if schema.get("type") == "dataclass":
+            renamed["schema"] = self._fields(cast("type", schema["cls"]), cast("_Schema", renamed["schema"]))
+        return renamed
+
+    def _fields(self, cls: type, schema: _Schema) -> _Schema:
+        stored = self._names_of(cls)
+        attributes = cast("list[_Schema]", schema["fields"])
+        fields = [one | _aliases(str(one["name"]), stored) for one in attributes]
+        if len(stored) != len(fields):
+            raise UnmappedNameError(f"{cls.__name__}: a stored name belongs to no attribute")
+        return schema | {"fields": fields, "extra_behavior": "forbid"}  # what is not known would be lost with a rewrite
+
+    def _enumeration(self, schema: _Schema) -> _Schema:
+        cls = cast("type[Enum]", schema["cls"])
+        stored = self._names_of(cls)
+        try:
+            words = {member: stored[member.name] for member in cls}
+        except KeyError as error:
+            raise UnmappedNameError(f"{cls.__name__}.{error.args[0]} has no stored word") from error
+        if len(stored) != len(words):
+            raise UnmappedNameError(f"{cls.__name__}: a stored word belongs to no member")
+        return schema if all(word == member.value for member, word in words.items()) else _by_word(cls, words)
+
+    def _names_of(self, cls: type) -> Mapping[str, str]:
+        if cls not in self.stored_names:
+            raise UnmappedNameError(f"{cls.__name__} has no stored names")
+        return self.stored_names[cls]
+
+
+class FlatFormat(Generic[T]):
+    """The stored names of an object that is kept as a plain dict, its values as they are."""
+
+    def __init__(self, kind: type[T], stored_names: Mapping[str, str]) -> None:
+        attributes = [one.name for one in fields(cast("type[DataclassInstance]", kind))]
+        if set(attributes) != set(stored_names):
+            raise UnmappedNameError(f"{kind.__name__}: its attributes and their stored names differ")
+        self._kind = kind
+        self._stored_names = {name: stored_names[name] for name in attributes}
+        self._attributes = {stored: name for name, stored in stored_names.items()}
+
+    def to_dict(self, value: T) -> dict[str, object]:
+        """Return the values of an object by their stored names."""
+        return {stored: getattr(value, name) for name, stored in self._stored_names.items()}
+
+    def from_dict(self, stored: Mapping[str, object]) -> T:
+        """Return the object of a dict.
+
+        Raises:
+            KeyError, TypeError: a field is missing or not known.
+        """
+        if not isinstance(stored, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # it comes from a disk
+            raise TypeError("is no object")
+        return self._kind(**{self._attributes[name]: value for name, value in stored.items()})
+
+
+def _aliases(attribute: str, stored: Mapping[str, str]) -> _Schema:
+    if attribute not in stored:
+        raise UnmappedNameError(f"{attribute} has no stored name")
+    name = stored[attribute]
+    return {} if name == attribute else {"validation_alias": name, "serialization_alias": name}
+
+
+def _by_word(cls: type[Enum], words: Mapping[Enum, str]) -> _Schema:
+    """The schema of an enumeration whose stored words are not its values."""
+    from pydantic_core import core_schema
+
+    members = {word: member for member, word in words.items()}
+
+    def member_of(word: object) -> Enum:
+        if not isinstance(word, str) or word not in members:
+            raise ValueError(f"is no word of {cls.__name__}")
+        return members[word]
+
+    written = core_schema.plain_serializer_function_ser_schema(words.__getitem__)
+    return cast("_Schema", core_schema.no_info_plain_validator_function(member_of, serialization=written))
+
+
+def _core_schema(kind: type) -> object:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind).core_schema
+
+
+def _classes(part: object) -> Iterator[_Schema]:
+    """The dataclasses and enumerations in a core schema."""
+    if isinstance(part, dict):
+        schema = cast("_Schema", part)
+        if schema.get("type") in {"dataclass", "enum"}:
+            yield schema
+        for value in schema.values():
+            yield from _classes(value)
+    elif isinstance(part, list | tuple):
+        for one in cast("list[object]", part):
+            yield from _classes(one)

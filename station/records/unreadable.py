@@ -1,0 +1,232 @@
+"""Rows that cannot be read: each stays where it is stored, is listed in a table of its own, and is read anew later.
+
+A row becomes unreadable if flash memory spoils it, or if a later version of the program has another idea of its fields.
+It is never deleted or settled, and never holds others up. It leaves the list as soon as it is read without an error.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from metering.frozen import frozen
+from metering.pulse import Pulse
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from station.records.sql import Row, SqlStore, Value
+
+S = TypeVar("S")
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+UNREADABLE_ERRORS: Final = (ValueError, ArithmeticError, LookupError, TypeError, AttributeError)
+"""what parsing raises: ArithmeticError of decimal numbers that are none, the last three of JSON of another shape"""
+_MOST_FIELDS: Final = 3
+"""fields that are named of one row"""
+_LONGEST_SENTENCE: Final = 160
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+_INSERT: Final = (
+    "INSERT INTO unreadable_rows (source, row_key, transaction_id, seq_no, problem, found_at) VALUES (?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (source, row_key) DO UPDATE SET problem = excluded.problem"
+)
+_DELETE: Final = "DELETE FROM unreadable_rows WHERE source = ? AND row_key = ?"
+_MARK_REPORTED: Final = "UPDATE unreadable_rows SET reported = 1 WHERE source = ? AND row_key = ?"
+
+
+def listed(source: str) -> str:
+    """SQL that selects the keys of the unreadable rows of a table."""
+    return f"SELECT row_key FROM unreadable_rows WHERE source = '{source}'"
+
+
+@frozen
+class RowPlace:
+    """Where a row is stored, and the transaction that it belongs to."""
+
+    source: str
+    """its table; with a point and a column where only that column is meant"""
+    key: str
+    """its primary key in that table"""
+    transaction_id: str | None = None
+    seq_no: int | None = None
+    """the number of the event in its transaction"""
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What tells this row from all others."""
+        return self.source, self.key
+
+    def __str__(self) -> str:
+        of = f" of transaction {self.transaction_id}" if self.transaction_id is not None else ""
+        number = f", event {self.seq_no}" if self.seq_no is not None else ""
+        return f"{self.source} {self.key}{of}{number}"
+
+
+def event_place(number: Value, transaction_id: Value, seq_no: Value) -> RowPlace:
+    """Where a transaction event is stored; flash memory may have spoilt its number in the transaction too."""
+    return RowPlace("events", str(number), str(transaction_id), seq_no if isinstance(seq_no, int) else None)
+
+
+@frozen
+class UnreadableRow:
+    """A row that cannot be read, and why."""
+
+    place: RowPlace
+    problem: str
+    """which field is missing or wrong; never its value"""
+    found_at: datetime
+    reported: bool = False
+    """whether a security event has told of it"""
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.problem}"
+
+
+class UnreadableRows:
+    """The list of rows of a storage that cannot be read, in memory and on disk."""
+
+    def __init__(self, store: SqlStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._rows: dict[tuple[str, str], UnreadableRow] = {}
+        self._unsaved: set[tuple[str, str]] = set()
+        """rows that were added to the list, or removed from it, since it was saved"""
+        self.changed = Pulse()
+
+    async def load(self) -> None:
+        """Read the list from disk.
+
+        Raises:
+            StorageError: the disk cannot be read.
+        """
+        found = await self._store.rows(
+            "SELECT source, row_key, transaction_id, seq_no, problem, found_at, reported FROM unreadable_rows"
+        )
+        self._rows = {row.place.identity: row for row in map(_from_row, found)}
+        if self._rows:
+            _log.error("%d rows of the storage could not be read before this start", len(self._rows))
+
+    def read(self, parse: Callable[[S], T], stored: S, place: RowPlace) -> T | None:
+        """Return what is stored at a place, or None if it cannot be read; list the row then, and log that once."""
+        try:
+            value = parse(stored)
+        except UNREADABLE_ERRORS as error:
+            self.add(place, problem_of(error))
+            return None
+        self.remove(place)
+        return value
+
+    def add(self, place: RowPlace, problem: str) -> None:
+        """List a row as unreadable."""
+        known = self._rows.get(place.identity)
+        if known is not None and known.problem == problem:
+            return
+        row = UnreadableRow(place, problem, self._clock.now(), reported=known is not None and known.reported)
+        self._rows[place.identity] = row
+        self._unsaved.add(place.identity)
+        _log.error("%s; the row is set aside", row)
+        self.changed.fire()
+
+    def remove(self, place: RowPlace) -> None:
+        """Take a row off the list, since it can be read again or is no longer stored."""
+        if self._rows.pop(place.identity, None) is None:
+            return
+        self._unsaved.add(place.identity)
+        _log.warning("%s is no longer set aside", place)
+        self.changed.fire()
+
+    def all(self) -> list[UnreadableRow]:
+        """All rows that cannot be read, those of one table together."""
+        return [self._rows[key] for key in sorted(self._rows)]
+
+    def of(self, source: str) -> list[UnreadableRow]:
+        """The rows of one table that cannot be read."""
+        return [row for row in self.all() if row.place.source == source]
+
+    async def save(self) -> None:
+        """Store what has changed in the list.
+
+        A power cut before this loses nothing: the rows are where they were, and are found again.
+
+        Raises:
+            StorageError: it is not stored, and is with the next call.
+        """
+        if not self._unsaved:
+            return
+        saving, self._unsaved = self._unsaved, set()
+        found = [self._rows[key] for key in saving if key in self._rows]
+        try:
+            await self._store.write_together(
+                (_DELETE, [key for key in saving if key not in self._rows]),
+                (_INSERT, [_to_row(row) for row in found]),
+            )
+        except BaseException:
+            self._unsaved |= saving
+            raise
+
+    async def mark_reported(self, rows: list[UnreadableRow]) -> None:
+        """Note that security events have told of these rows.
+
+        Raises:
+            StorageError: it is not noted on disk; after a restart they are reported again.
+        """
+        if not rows:
+            return
+        for row in rows:
+            if (known := self._rows.get(row.place.identity)) is not None:
+                self._rows[row.place.identity] = replace(known, reported=True)
+        await self.save()
+        await self._store.write_together((_MARK_REPORTED, [row.place.identity for row in rows]))
+
+
+def problem_of(error: Exception) -> str:
+    """Return which fields of a row are missing or wrong, without their values, which may be secret."""
+    from pydantic_core import ValidationError  # here: nobody pays for it as long as all is well
+
+    if isinstance(error, ValidationError):
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        sentences = [_sentence(one["loc"], one["type"], one["msg"]) for one in found[:_MOST_FIELDS]]
+        more = f"; {len(found) - _MOST_FIELDS} more" if len(found) > _MOST_FIELDS else ""
+        return "; ".join(sentences) + more
+    if isinstance(error, KeyError):
+        return f"{error.args[0]}: is missing" if error.args else "a field is missing"
+    return _shortened(str(error) or type(error).__name__)
+
+
+def _sentence(path: tuple[int | str, ...], kind: str, message: str) -> str:
+    field = ".".join(map(str, path))
+    if kind == "missing":
+        return f"{field}: is missing"
+    if kind in {"unexpected_keyword_argument", "extra_forbidden"}:
+        return f"{field}: is not known"
+    if kind == "enum":
+        return f"{field}: has a value that is not known"
+    return f"{field}: {_shortened(message)}" if field else _shortened(message)
+
+
+def _shortened(sentence: str) -> str:
+    return sentence if len(sentence) <= _LONGEST_SENTENCE else f"{sentence[: _LONGEST_SENTENCE - 1]}…"
+
+
+def _from_row(row: Row) -> UnreadableRow:
+    source, key, transaction_id, seq_no, problem, found_at, reported = row
+    place = RowPlace(
+        str(source),
+        str(key),
+        str(transaction_id) if transaction_id is not None else None,
+        seq_no if isinstance(seq_no, int) else None,
+    )
+    try:
+        found = datetime.fromisoformat(str(found_at))
+    except ValueError:  # this list must not be the next thing that cannot be read
+        found = _LONG_AGO
+    return UnreadableRow(place, str(problem), found, reported=bool(reported))
+
+
+def _to_row(row: UnreadableRow) -> Row:
+    place = row.place
+    at = row.found_at.isoformat()
+    return place.source, place.key, place.transaction_id, place.seq_no, row.problem, at

@@ -1,0 +1,277 @@
+"""Finds the rows of a storage that cannot be read: all of them at `borne check --storage`, the urgent ones at start."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from metering.frozen import frozen
+from station.billing.transaction_rows import BILLS, COLUMNS, PRICE_LISTS, period_of, transaction_of
+from station.firmware.record import ORDERS
+from station.firmware.state import FirmwareStatus
+from station.limits.profiles import PROFILES
+from station.metrology import signed_records
+from station.records import payloads
+from station.records.database import MIGRATIONS
+from station.records.unreadable import UNREADABLE_ERRORS, RowPlace, UnreadableRow, problem_of
+from station.security.security_events import SecurityEventType, event_of
+from station.settings import Settings
+from station.tokens.token_store import entry_of, place_of
+
+if TYPE_CHECKING:
+    from metering.clock import Clock
+    from station.records.database import Database
+    from station.records.sql import Row, Value
+    from station.security.security_events import SecurityEvents
+
+_PAGE: Final = 100
+"""rows that are read in one go at start, so that nothing else waits long"""
+_MOST_REPORTED: Final = 20
+"""rows of one finding that the CSMS is told of one by one"""
+
+
+class StorageUnreadableError(Exception):
+    """The storage as a whole cannot be opened; the sentence is for people."""
+
+
+@frozen
+class _Source:
+    """A table, or one column of it, and how its rows are read."""
+
+    name: str
+    key: str
+    """the column of its primary key"""
+    columns: str
+    """what is read of a row"""
+    parse: Callable[[Row], object]
+    """raises one of UNREADABLE_ERRORS where a row cannot be read"""
+    transaction: str = "NULL"
+    """the column of the transaction"""
+    number: str = "NULL"
+    """the column of the number of the event in its transaction"""
+    where: str = "TRUE"
+
+    @property
+    def select(self) -> str:
+        """SQL that reads the rows: key, transaction, number of the event, columns."""
+        table = self.name.partition(".")[0]
+        return f"SELECT {self.key}, {self.transaction}, {self.number}, {self.columns} FROM {table} WHERE {self.where}"
+
+    def place(self, row: Row) -> RowPlace:
+        """Where a row of `select` is stored."""
+        key, transaction_id, number = row[:3]
+        return RowPlace(
+            self.name,
+            str(key),
+            str(transaction_id) if transaction_id is not None else None,
+            number if isinstance(number, int) else None,
+        )
+
+
+def _first(parse: Callable[[Value], object]) -> Callable[[Row], object]:
+    return lambda row: parse(row[0])
+
+
+def _setting(row: Row) -> object:
+    setting = Settings.find(str(row[0]))
+    return setting.parse(str(row[1])) if setting is not None else None
+
+
+_PENDING: Final = (
+    _Source(
+        "events",
+        "id",
+        "payload",
+        _first(payloads.event_of),
+        transaction="transaction_id",
+        number="seq_no",
+        where="settled_at IS NULL",
+    ),
+    _Source("ended_samples", "id", "payload", _first(payloads.value_of), transaction="transaction_id"),
+    _Source("awaited_ends", "transaction_id", "payload", _first(payloads.event_of), transaction="transaction_id"),
+)
+"""what the CSMS is still to be told"""
+_SOURCES: Final = (
+    _Source("events", "id", "payload", _first(payloads.event_of), transaction="transaction_id", number="seq_no"),
+    *_PENDING[1:],
+    _Source(
+        "transactions",
+        "transaction_id",
+        COLUMNS,
+        lambda row: transaction_of(row, None, None),
+        transaction="transaction_id",
+    ),
+    _Source(
+        "transactions.prices",
+        "transaction_id",
+        "prices",
+        _first(PRICE_LISTS.from_text),
+        transaction="transaction_id",
+        where="prices IS NOT NULL",
+    ),
+    _Source(
+        "transactions.bill",
+        "transaction_id",
+        "bill",
+        _first(BILLS.from_text),
+        transaction="transaction_id",
+        where="bill IS NOT NULL",
+    ),
+    _Source("tariff_readings", "id", "period, at, energy_wh", period_of, transaction="transaction_id"),
+    _Source(
+        "signed_records",
+        "number",
+        signed_records.COLUMNS,
+        signed_records.record_of,
+        transaction="transaction_id",
+    ),
+    _Source(
+        "signing_keys",
+        "fingerprint",
+        "fingerprint, evse_id, signer, spki, since",
+        lambda row: signed_records.known_key_of(row, None),
+    ),
+    _Source("charging_profiles", "id", "payload", _first(PROFILES.from_text)),
+    _Source("firmware_updates", "id", "payload", _first(ORDERS.from_text)),
+    _Source("firmware_statuses", "id", "status", _first(lambda word: FirmwareStatus(str(word)))),
+    _Source("security_events", "id", "id, type, occurred_at, info, to_tell", event_of),
+    _Source("settings", "name", "name, value", _setting),
+)
+_CACHE: Final = "SELECT token, type, info, updated_at, stored_at, used_at, uses FROM authorization_cache"
+
+
+def unreadable_rows(storage: Path) -> list[str]:
+    """Return a sentence for each row of a storage that cannot be read; nothing is written, a station may use it.
+
+    A storage of an older version is read as this version would read it after its start. What a station has noted itself
+    comes with it, such as facts.
+
+    Raises:
+        StorageUnreadableError: there is no storage, a newer version made it, or it is no database.
+    """
+    with _opened(storage) as connection:
+        found = {row_place.identity: (row_place, problem) for row_place, problem in _found(connection)}
+        checked = {source.name for source in _SOURCES} | {"authorization_cache"}
+        noted = connection.execute(
+            "SELECT source, row_key, transaction_id, seq_no, problem FROM unreadable_rows ORDER BY source, row_key"
+        )
+        for source, key, transaction_id, seq_no, problem in noted:
+            if source not in checked:
+                place = RowPlace(str(source), str(key), transaction_id, seq_no)
+                found[place.identity] = (place, str(problem))
+        return [f"{place}: {problem}" for place, problem in found.values()]
+
+
+def _found(connection: sqlite3.Connection) -> Iterator[tuple[RowPlace, str]]:
+    for source in _SOURCES:
+        for row in connection.execute(source.select):
+            if (problem := _problem(source.parse, row[3:])) is not None:
+                yield source.place(row), problem
+    for row in connection.execute(_CACHE):
+        if (problem := _problem(entry_of, row)) is not None:
+            yield place_of((str(row[0]), str(row[1]))), problem
+
+
+def _problem(parse: Callable[[Row], object], row: Row) -> str | None:
+    try:
+        parse(row)
+    except UNREADABLE_ERRORS as error:
+        return problem_of(error)
+    return None
+
+
+@contextlib.contextmanager
+def _opened(storage: Path) -> Generator[sqlite3.Connection]:
+    """A connection that cannot write, to a database of this version; of an older one to a copy in memory, migrated.
+
+    Without a write-ahead log nobody uses the file: it is opened as one that does not change, since SQLite would create
+    the files of that log otherwise, which then belong to another user.
+    """
+    file = storage / "borne.sqlite"
+    if not file.is_file():
+        raise StorageUnreadableError(f"{file}: there is no storage")
+    unused = not file.with_name(f"{file.name}-wal").exists()
+    address = f"{file.resolve().as_uri()}?mode=ro{'&immutable=1' if unused else ''}"
+    try:
+        with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
+            connection.text_factory = _text
+            ((version,),) = connection.execute("PRAGMA user_version")
+            scripts = sorted(MIGRATIONS.glob("*.sql"))
+            if version > len(scripts):
+                raise StorageUnreadableError(f"{file}: was made by a newer version than this one")
+            if version == len(scripts):
+                yield connection
+                return
+            with contextlib.closing(sqlite3.connect(":memory:")) as copy:
+                copy.text_factory = connection.text_factory
+                connection.backup(copy)
+                for script in scripts[version:]:
+                    copy.executescript(script.read_text(encoding="utf-8"))
+                yield copy
+    except sqlite3.Error as error:
+        raise StorageUnreadableError(f"{file}: {error}") from error
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(errors="replace")
+
+
+class UnreadableRowsWatch:
+    """Looks for rows that cannot be read at start, and reports each once as a security event."""
+
+    def __init__(self, database: Database, security_events: SecurityEvents, clock: Clock) -> None:
+        self._database = database
+        self._unreadable = database.unreadable
+        self._security_events = security_events
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Try again what could not be read before, look through what the CSMS is still to be told, then report.
+
+        Raises:
+            StorageError: the disk cannot be read or written; it is done when this runs again.
+        """
+        await self._try_again()
+        for source in _PENDING:
+            await self._look_through(source)
+        while True:
+            seen = self._unreadable.changed.count
+            await self._unreadable.save()
+            await self._report([row for row in self._unreadable.all() if not row.reported])
+            await self._unreadable.changed.wait(seen)
+
+    async def _try_again(self) -> None:
+        """Read the rows anew that are listed; those that can be read, or are no longer stored, leave the list."""
+        for source in _SOURCES:
+            for listed in self._unreadable.of(source.name):
+                rows = await self._database.rows(f"{source.select} AND {source.key} = ?", (listed.place.key,))
+                if not rows:
+                    self._unreadable.remove(listed.place)
+                for row in rows:
+                    self._unreadable.read(source.parse, row[3:], source.place(row))
+
+        for listed in self._unreadable.of("facts"):  # each is read by its owner; one that is not stored is by nobody
+            if not await self._database.rows("SELECT 1 FROM facts WHERE name = ?", (listed.place.key,)):
+                self._unreadable.remove(listed.place)
+
+    async def _look_through(self, source: _Source) -> None:
+        after: Value = None
+        while rows := await self._database.rows(
+            f"{source.select} AND (?1 IS NULL OR {source.key} > ?1) ORDER BY {source.key} LIMIT ?2", (after, _PAGE)
+        ):
+            for row in rows:
+                self._unreadable.read(source.parse, row[3:], source.place(row))
+            after = rows[-1][0]
+            await self._clock.sleep(0.0)
+
+    async def _report(self, rows: list[UnreadableRow]) -> None:
+        for row in rows[:_MOST_REPORTED]:
+            await self._security_events.report(SecurityEventType.UNREADABLE_RECORD, str(row))
+        if (more := len(rows) - _MOST_REPORTED) > 0:
+            await self._security_events.report(
+                SecurityEventType.UNREADABLE_RECORD, f"{more} more rows cannot be read; see the list of the station"
+            )
+        await self._unreadable.mark_reported(rows)

@@ -1,0 +1,27 @@
+// Rows of the storage that cannot be read: which transaction lacks what.
+
+import { find, make, say, show } from "./dom.js";
+import { watch } from "./live.js";
+import { t } from "./words.js";
+
+/** Show the list as long as there is any such row. */
+export function openUnreadable() {
+  let shown = "";
+  watch((status) => {
+    const unreadable = status.unreadable_rows;
+    const count = unreadable?.count ?? 0;
+    show(find("#unreadable"), count > 0);
+    const now = JSON.stringify(unreadable);
+    if (count === 0 || now === shown) return;
+    shown = now;
+    say(find("#unreadable-count"), t("unreadable.count", { count }));
+    find("#unreadable-items").replaceChildren(...unreadable.rows.map(item));
+  });
+}
+
+function item(row) {
+  const place = row.transaction_id === null
+    ? t("unreadable.row", { table: row.table, row: row.row })
+    : t("unreadable.transaction", { transaction: row.transaction_id, table: row.table, row: row.row });
+  return make("li", {}, make("div", {}, make("p", {}, place), make("p", { class: "muted small" }, row.problem)));
+}

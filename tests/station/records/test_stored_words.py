@@ -1,0 +1,150 @@
+"""Words that are stored as they are, beside those of a `StoredFormat`: their members may be renamed, the words stay."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import pytest
+
+from metering.journal_entry import JournalEvent
+from station.access.accounts import Role
+from station.commissioning.problems import Cause
+from station.commissioning.steps import Outcome, Step
+from station.firmware.state import FirmwareStatus
+from station.hardware.board import SelfTest
+from station.limits.shared_limits import Setter
+from station.logs.upload import UploadStatus
+from station.security.security_events import SecurityEventType
+
+STORED: dict[type[Enum], tuple[str | int, ...]] = {
+    Setter: ("operator", "user"),
+    Step: (
+        "identity",
+        "site",
+        "network",
+        "breaker",
+        "wiring",
+        "meter",
+        "clamps",
+        "grid-contact",
+        "limits",
+        "residual",
+        "shunt-trip",
+        "test-session",
+        "phases",
+    ),
+    Outcome: ("passed", "failed", "skipped", "begun"),
+    Cause: (
+        "other-station",
+        "csms-not-connected",
+        "selector-unknown",
+        "selector-above-breaker",
+        "terminals-loose",
+        "cover-loose",
+        "jumpers",
+        "meter-silent",
+        "meter-implausible",
+        "clamps-silent",
+        "clamps-without-first",
+        "clamps-unseen",
+        "load-too-small",
+        "clamp-reversed",
+        "clamp-other-phase",
+        "clamp-wrong",
+        "arrows-unchecked",
+        "contact-untold",
+        "contact-reversed",
+        "contact-without-limit",
+        "no-load-management",
+        "connection-unknown",
+        "safe-current-too-high",
+        "evse-busy",
+        "monitor-failed",
+        "monitor-tripped",
+        "monitor-absent",
+        "coil-first",
+        "breaker-stays",
+        "no-energy",
+        "phases-unknown",
+    ),
+    Role: (0, 1, 2, 3, 4),
+    SelfTest: ("passed", "failed", "absent"),
+    SecurityEventType: (
+        "FirmwareUpdated",
+        "FailedToAuthenticateAtCsms",
+        "CsmsFailedToAuthenticate",
+        "SettingSystemTime",
+        "StartupOfTheDevice",
+        "ResetOrReboot",
+        "SecurityLogWasCleared",
+        "ReconfigurationOfSecurityParameters",
+        "MemoryExhaustion",
+        "InvalidMessages",
+        "AttemptedReplayAttacks",
+        "TamperDetectionActivated",
+        "InvalidFirmwareSignature",
+        "InvalidFirmwareSigningCertificate",
+        "InvalidCsmsCertificate",
+        "InvalidChargingStationCertificate",
+        "InvalidTLSVersion",
+        "InvalidTLSCipherSuite",
+        "MaintenanceLoginAccepted",
+        "MaintenanceLoginFailed",
+        "DiscardedRenewedClientCertificate",
+        "UnreadableRecord",
+        "LocalChange",
+    ),
+    FirmwareStatus: (
+        "DownloadScheduled",
+        "Downloading",
+        "Downloaded",
+        "SignatureVerified",
+        "InstallScheduled",
+        "Installing",
+        "InstallRebooting",
+        "Installed",
+        "DownloadFailed",
+        "InvalidSignature",
+        "InstallVerificationFailed",
+        "InstallationFailed",
+    ),
+    JournalEvent: (
+        "boot",
+        "software",
+        "begin",
+        "end",
+        "tariff",
+        "prices",
+        "meter-found",
+        "meter-fault",
+        "meter-restored",
+        "meter-refused",
+        "meter-rolled-over",
+        "meter-exchange",
+        "signing-key",
+        "unsigned",
+        "clock",
+        "time-corrected",
+        "tamper",
+        "fault",
+        "fault-cleared",
+        "torn",
+        "records-replaced",
+        "damaged",
+    ),
+    UploadStatus: (
+        "Uploading",
+        "Uploaded",
+        "UploadFailure",
+        "BadMessage",
+        "PermissionDenied",
+        "NotSupportedOperation",
+        "AcceptedCanceled",
+    ),
+}
+"""facts, their names, rows and the register journal hold these; add new ones, and change or take away none"""
+
+
+@pytest.mark.parametrize("kind", STORED, ids=lambda kind: kind.__name__)
+def test_the_words_that_are_stored_stay(kind: type[Enum]) -> None:
+    assert tuple(member.value for member in kind) == STORED[kind]
