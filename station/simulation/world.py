@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from metering.constants import NOMINAL_VOLTAGE_V
 from metering.drivers import Buses, SimulatedMeter, SimulatedMeterConfig
 from metering.meter import MeterError
 from metering.reading import Phases, Reading
@@ -18,7 +19,6 @@ from station.simulation.clock import VirtualClock
 from station.simulation.house import House
 from station.simulation.reader import SimulatedReader
 from station.simulation.register import EnergyRegister
-from station.simulation.vehicle import VOLTAGE_V
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -297,7 +297,7 @@ class World:
         if self._grid_stands is not None:
             return self._grid_stands
         currents = self.house.currents_a
-        voltage_v = VOLTAGE_V + 0.5 * math.sin(self.clock.monotonic())  # a grid never stands still
+        voltage_v = NOMINAL_VOLTAGE_V + 0.5 * math.sin(self.clock.monotonic())  # a grid never stands still
         powers = currents.map(lambda current_a: current_a * voltage_v)
         single = self.house.phases == 1
         return Reading(
