@@ -187,8 +187,7 @@ class Oracle:
         ]
         self._offered_a = 0.0
 
-    def step(self, told: Phases3 | None, drawn_a: float, second: int) -> Order:
-        del told, drawn_a
+    def step(self, _told: Phases3 | None, _drawn_a: float, second: int) -> Order:
         at = second % len(self._left)
         ahead = self._left[at + self._site.vehicle.reaction_s + 1 : at + self.AHEAD_S] or self._left[-1:]
         if ahead[0] >= MINIMUM_CURRENT_A:

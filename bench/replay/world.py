@@ -115,7 +115,7 @@ class Order:
 class Player(Protocol):
     """A controller: told each second, asked each second."""
 
-    def step(self, told: Phases3 | None, drawn_a: float, second: int) -> Order:
+    def step(self, told: Phases3 | None, drawn_a: float, second: int, /) -> Order:
         """A second passes.
 
         Args:

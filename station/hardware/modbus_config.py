@@ -73,9 +73,8 @@ class ModbusBoardConfig(_Table):
 
         return ModbusBoard(self.evse[evse.id - 1], clock, buses, attached_cable=evse.attached_cable)
 
-    def open_back_plate(self, clock: Clock) -> BackPlate:
+    def open_back_plate(self, _: Clock) -> BackPlate:
         """What the installer has told of it."""
         from station.hardware.back_plate import ToldBackPlate
 
-        del clock
         return ToldBackPlate(str(self.selector_a))

@@ -348,8 +348,7 @@ class Outbox:
         await self.for_end.prune()
 
 
-async def _nothing(transaction_id: str, correction: Correction, begun: bool) -> list[Statement]:
-    del transaction_id, correction, begun
+async def _nothing(*_: object) -> list[Statement]:
     return []
 
 

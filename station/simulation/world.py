@@ -226,7 +226,7 @@ class World:
             return self.readers[config.name]
         return config.open(self.clock)
 
-    def contacts_for(self, config: DryContactConfig) -> SimulatedContacts | None:
+    def contacts_for(self, config: DryContactConfig, /) -> SimulatedContacts | None:
         """The contacts of a configuration that means simulated ones."""
         if config.chip != SIMULATED:
             return None
