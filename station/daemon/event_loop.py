@@ -13,6 +13,8 @@ import socket
 import threading
 from typing import Any
 
+_IDLE_POLLS = 5
+"""polls without an event that prove that the loop is idle: the kernel may be about to deliver what was just sent"""
 _MOST_TURNS = 20_000
 """turns of a loop that never becomes idle, after which `idle` returns all the same"""
 
@@ -37,12 +39,18 @@ class _IdleSelector(selectors.DefaultSelector):
         self._turns += 1
         if timeout is not None and timeout <= 0.0:  # callbacks are ready, or a timer is due
             events, idle = super().select(0.0), False
-        else:  # three times: what a peer in the same process has sent may be on its way
-            events = super().select(0.0) or super().select(0.0) or super().select(0.0)
+        else:
+            events = self._poll()
             idle = not events
         if idle or self._turns >= _MOST_TURNS:
             self._complete()
         return events
+
+    def _poll(self) -> list[tuple[selectors.SelectorKey, int]]:
+        for _ in range(_IDLE_POLLS):
+            if events := super().select(0.0):
+                return events
+        return []
 
     def _complete(self) -> None:
         waiting, self._waiting = self._waiting, []
