@@ -41,6 +41,7 @@ check: $(VENV)/.ready-dev
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+	$(BIN)/python -m tools.wiring
 
 # Runs the security tests with the lowest versions that pyproject.toml allows.
 lowest: $(LOWEST)/.ready

@@ -44,7 +44,7 @@ async def samples_to_pilots(count: int, evses: int) -> list[float]:
         )
         running = asyncio.create_task(program.run())
         await program.begun()
-        took_ms = await _measured(program, count, evses)
+        took_ms = await _measured(program, count)
         program.stop()
         while not running.done():
             await world_of(program.site).clock.advance(0.5)
@@ -52,7 +52,7 @@ async def samples_to_pilots(count: int, evses: int) -> list[float]:
     return sorted(took_ms)
 
 
-async def _measured(program: Program, count: int, evses: int) -> list[float]:
+async def _measured(program: Program, count: int) -> list[float]:
     life, board = program.life, world_of(program.site).boards[1]
     if life is None:
         raise RuntimeError("the station does not live")

@@ -21,8 +21,6 @@ import math
 
 from metering.frozen import frozen
 
-FOLLOW_S = 5.0
-"""how long a vehicle may take to follow the pilot (IEC 61851-1)"""
 CALM_S = 30.0
 """how long there must have been no overload before more is given"""
 PEAK_S = 25.0

@@ -14,11 +14,10 @@ from itertools import chain, pairwise
 from typing import TypeAlias
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency
+from metering.constants import NOMINAL_VOLTAGE_V
 from metering.frozen import frozen
 
 ALL_PHASES = 3
-LINE_VOLTAGE_V = 230.0
-"""the set voltage of the area, not a measured one (K01.FR.50)"""
 
 RECURRENCE = {Recurrency.DAILY: timedelta(days=1), Recurrency.WEEKLY: timedelta(weeks=1)}
 _AHEAD = timedelta(weeks=1)
@@ -85,7 +84,7 @@ def amperes(period: Period, unit: RateUnit) -> float:
     """
     if unit is RateUnit.A:
         return period.limit
-    return period.limit / (LINE_VOLTAGE_V * period.phase_count)
+    return period.limit / (NOMINAL_VOLTAGE_V * period.phase_count)
 
 
 def phases_used(period: Period, connected: int | None) -> int:

@@ -8,17 +8,9 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from energy.charging_profile import ChargingProfile, Kind, RateUnit, Recurrency
-from energy.composite import (
-    LINE_VOLTAGE_V,
-    RECURRENCE,
-    Charge,
-    Piece,
-    limits_over,
-    phases_over,
-    shared_over,
-    slices,
-)
+from energy.composite import RECURRENCE, Charge, Piece, limits_over, phases_over, shared_over, slices
 from energy.sharing import Bound, alone_a, evenly_a
+from metering.constants import NOMINAL_VOLTAGE_V
 from metering.frozen import frozen
 
 MOST_PIECES = 20_000
@@ -154,7 +146,7 @@ class _Expected:
         if self.evse_id != 0:
             shares_a = {self.evse_id: shares_a[self.evse_id]}
         if self.unit is RateUnit.W:
-            return sum(shares_a.get(one.charge.evse_id, 0.0) * LINE_VOLTAGE_V * one.phases for one in asked)
+            return sum(shares_a.get(one.charge.evse_id, 0.0) * NOMINAL_VOLTAGE_V * one.phases for one in asked)
         return max(sum(shares_a.get(evse_id, 0.0) for evse_id in conductor) for conductor in self.conductors)
 
     def _shares(
@@ -167,7 +159,7 @@ class _Expected:
         """
         limits = [[Bound(current_a, weights) for weights in self.conductors]] if current_a is not None else []
         if power_w is not None:
-            limits.append([Bound(power_w, {one.charge.evse_id: LINE_VOLTAGE_V * one.phases for one in asked})])
+            limits.append([Bound(power_w, {one.charge.evse_id: NOMINAL_VOLTAGE_V * one.phases for one in asked})])
             limits.sort(key=lambda bounds: evenly_a(bounds, wanted_a))
         for bounds in limits:
             if len(wanted_a) == 1:

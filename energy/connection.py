@@ -6,15 +6,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from energy.balancer import (
-    CALM_S,
-    FOLLOW_S,
-    IDLE_A,
-    STEP_UP_EVERY_S,
-    Look,
-    PhaseCapacity,
-    balance,
-)
+from energy.balancer import CALM_S, IDLE_A, STEP_UP_EVERY_S, Look, PhaseCapacity, balance
 from energy.draw import NO_DRAW, Draw, DrawHistory, SampleAge
 from energy.failsafe import HOLD_S, LEAST_AFTER_S, PAUSE_AFTER_S, STALE_AFTER_S, Ladder, silence_s
 from energy.freshness import Freshness
@@ -22,6 +14,7 @@ from energy.limit import LimitSource
 from energy.step_check import SAME_A, StepCheck, checkable
 from energy.surplus import house_w
 from energy.trip import CURVES, LINKY, Protection
+from metering.constants import NOMINAL_VOLTAGE_V, VEHICLE_RESPONSE_S
 from metering.frozen import frozen
 from metering.reading import Phases
 
@@ -43,11 +36,9 @@ MILD_LOAD = 1.2
 """so many times its cut-off power a Linky bears for ever (1.3 is where its filter opens)"""
 MILD_BREAKER_LOAD = 1.1
 """so many times its rating a breaker bears for ever (IEC 60898-1: never opens at 1.13)"""
-LINE_VOLTAGE_V = 230.0
-"""turns a contract's VA into amperes where the voltage is not measured; a setting of the area, no measurement"""
 PATIENT_PERIOD_S = 2.5
 """a source that has something new so often can tell a motor's start from a load"""
-PATIENT_S = FOLLOW_S + 2 * PATIENT_PERIOD_S
+PATIENT_S = VEHICLE_RESPONSE_S + 2 * PATIENT_PERIOD_S
 OPENS_WITHIN_S = 2.0
 """a decision a second, and a contactor's own time"""
 
@@ -93,7 +84,7 @@ class ConnectionWatch:
         self._freshness = Freshness()
         self._subscribed_a: float | None = None
         self._cut_off_va: float | None = None
-        self._voltage_v = LINE_VOLTAGE_V
+        self._voltage_v = NOMINAL_VOLTAGE_V
         self._fuse_a: float | None = None
         self._limiter_w: float | None = None
         self._fine = False
@@ -124,7 +115,7 @@ class ConnectionWatch:
         """What it carries per phase, as told by the meter and the installer; None: nobody told."""
         known = [self._subscribed_a, self._cut_off_a, self.connection.max_current_a, self._fuse_a]
         if self._limiter_w is not None:
-            known.append(self._limiter_w / self.connection.phases / LINE_VOLTAGE_V)
+            known.append(self._limiter_w / self.connection.phases / NOMINAL_VOLTAGE_V)
         return min((limit for limit in known if limit is not None), default=None)
 
     @property
@@ -160,7 +151,7 @@ class ConnectionWatch:
         self._sample_age.learn(self._draws, grid_a, now_s)
         drawn = self._sample_age.drawn_then(self._draws, now_s)
         before_w = self._house_w if silent_s <= HOLD_S else None
-        self._house_w = house_w(before_w, sample.power_w, drawn, LINE_VOLTAGE_V)
+        self._house_w = house_w(before_w, sample.power_w, drawn, NOMINAL_VOLTAGE_V)
         after: list[PhaseCapacity] = []
         for index, before in enumerate(self._resumed(silent_s, now_s)):
             look = Look(
@@ -243,7 +234,7 @@ class ConnectionWatch:
             since_s = self._over_since_s[index] = now_s if since_s is None else since_s
             load = flows_a / self._rating_a(limit_a)
             left_s = protection.after(load, elapsed_s).seconds_left(load)
-            follows_s = max(0.0, since_s + FOLLOW_S - now_s)
+            follows_s = max(0.0, since_s + VEHICLE_RESPONSE_S - now_s)
             if drawn_a >= IDLE_A and left_s <= follows_s + OPENS_WITHIN_S:
                 urgent.add(index)
         return frozenset(urgent)
@@ -267,7 +258,7 @@ class ConnectionWatch:
         """What not every frame repeats: short ones leave the contract out."""
         self._subscribed_a = sample.subscribed_current_a or self._subscribed_a
         self._cut_off_va = sample.cut_off_va or sample.subscribed_va or self._cut_off_va
-        self._voltage_v = max(LINE_VOLTAGE_V, *(voltage_v or 0.0 for voltage_v in sample.voltages_v))
+        self._voltage_v = max(NOMINAL_VOLTAGE_V, *(voltage_v or 0.0 for voltage_v in sample.voltages_v))
         self._fuse_a, self._limiter_w = sample.fuse_a, sample.limiter_w
         self._fine |= any(current_a is not None and not current_a.is_integer() for current_a in sample.currents_a)
 
@@ -286,7 +277,7 @@ class ConnectionWatch:
                 grid_a.append(shown_a)
                 reserves_a.append(reserve_a)
                 continue
-            told_a = power_va / max(LINE_VOLTAGE_V, voltage_v or 0.0)
+            told_a = power_va / max(NOMINAL_VOLTAGE_V, voltage_v or 0.0)
             apart = abs(told_a - shown_a) > POWER_TELLS_A  # then they are not of the same moment
             grid_a.append(max(told_a, shown_a) if apart else told_a)
             reserves_a.append(POWER_RESERVE_A)

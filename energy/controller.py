@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from energy.charging_profile import Purpose
 from energy.composite import amperes, limit_a, next_change, next_station_change, one_phase, station_period
-from energy.connection import LINE_VOLTAGE_V, Connection, ConnectionWatch, Left
+from energy.connection import Connection, ConnectionWatch, Left
 from energy.demand import Decision, Demand, SharedLimit
 from energy.draw import Draw
 from energy.house_share import HouseShare, Round
@@ -19,8 +19,9 @@ from energy.limit_share import LimitShare
 from energy.phase_switch import PhaseSwitches, on, still
 from energy.profile_store import ProfileStore
 from energy.rotation import Rotations
-from energy.sharing import MINIMUM_A, Bound, Policy, Turns, Waiting, alone_a, evenly_a
+from energy.sharing import Bound, Policy, Turns, Waiting, alone_a, evenly_a
 from energy.use import Uses
+from metering.constants import MINIMUM_CURRENT_A, NOMINAL_VOLTAGE_V
 from metering.reading import UNKNOWN, Phases
 
 if TYPE_CHECKING:
@@ -216,7 +217,8 @@ class Controller:
             changes = next_change(self._profiles.in_force(), demand.charge, now)
             limits.append(self._limit(evse_id, profile_a, LimitSource.CHARGING_PROFILE, changes))
         if self._uses.is_deaf(evse_id):
-            limits.append(self._limit(evse_id, MINIMUM_A, LimitSource.VEHICLE))  # the contactor is the next step
+            # The contactor is the next step.
+            limits.append(self._limit(evse_id, MINIMUM_CURRENT_A, LimitSource.VEHICLE))
         probe_a = self._rotations.probe_a(demand, now_s) if self.last_sample is not None else None
         if probe_a is not None:
             limits.append(self._limit(evse_id, _floor(probe_a), LimitSource.LEARNING))
@@ -271,7 +273,7 @@ class Controller:
                 bounds += self._conductors(demands, limit.current_a)
             if limit.power_w is not None:
                 surplus_w = self.watch.surplus_w if limit.plus_surplus and self.watch is not None else 0.0
-                weights = {d.evse_id: LINE_VOLTAGE_V * len(d.terminals) for d in demands}
+                weights = {d.evse_id: NOMINAL_VOLTAGE_V * len(d.terminals) for d in demands}
                 bounds.append(Bound(limit.power_w + surplus_w, weights))
             found.append((bounds, limit))
         if self.watch is not None and (unbalance_a := self.watch.connection.unbalance_a) is not None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from energy.composite import Charge
 from energy.limit import Limit, LimitSource, tightest
 from energy.phases import STRAIGHT, PhaseMap
-from energy.sharing import MINIMUM_A
+from metering.constants import MINIMUM_CURRENT_A
 from metering.frozen import frozen
 from metering.reading import Phases
 
@@ -115,7 +115,7 @@ class Decision:
         """The tightest limit holds; below 6 A no vehicle charges."""
         binding = tightest(limits)
         current_a = binding.current_a if binding is not None else 0.0
-        return cls(current_a if current_a >= MINIMUM_A else 0.0, tuple(limits), open_now)
+        return cls(current_a if current_a >= MINIMUM_CURRENT_A else 0.0, tuple(limits), open_now)
 
     @property
     def binding(self) -> Limit | None:

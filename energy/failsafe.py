@@ -5,7 +5,7 @@ The ladder: held for a moment → ramped down to the safe current of the commiss
 
 from __future__ import annotations
 
-from energy.sharing import MINIMUM_A
+from metering.constants import MINIMUM_CURRENT_A
 from metering.frozen import frozen
 
 STALE_AFTER_S = 10.0
@@ -35,7 +35,7 @@ class Ladder:
         if self.pause_after_s is not None and silent_s >= self.pause_after_s:
             return 0.0
         if silent_s >= self.least_after_s:
-            return min(last_a, self.safe_a, MINIMUM_A)
+            return min(last_a, self.safe_a, MINIMUM_CURRENT_A)
         if last_a <= self.safe_a:
             return last_a
         left = max(0.0, (STALE_AFTER_S - silent_s) / (STALE_AFTER_S - HOLD_S))

@@ -6,7 +6,7 @@ vehicle that takes its 5 s each time.
 
 from __future__ import annotations
 
-from energy.balancer import FOLLOW_S
+from metering.constants import VEHICLE_RESPONSE_S
 from metering.frozen import frozen
 
 TOLERANCE_A = 1.5
@@ -22,7 +22,7 @@ class Offers:
 
     def after(self, offered_a: float, now_s: float) -> Offers:
         """This with what is offered now."""
-        recent = (peak for peak in self.peaks if peak[0] > now_s - FOLLOW_S and peak[1] > offered_a)
+        recent = (peak for peak in self.peaks if peak[0] > now_s - VEHICLE_RESPONSE_S and peak[1] > offered_a)
         return Offers((*recent, (now_s, offered_a)))
 
     def exceeded_by(self, drawn_a: float) -> bool:

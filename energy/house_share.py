@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from energy.demand import Demand
 from energy.pausing import MILD_PAUSE_AFTER_S, PAUSE_AFTER_S, Pause, begin, let_pass
-from energy.sharing import MINIMUM_A, Bound, after_others, alone_a, without
+from energy.sharing import Bound, after_others, alone_a, without
 from energy.use import Uses
+from metering.constants import MINIMUM_CURRENT_A
 from metering.frozen import frozen
 from metering.reading import Phases
 
@@ -98,7 +99,9 @@ class HouseShare:
         pause = self._pause_of(evse_id)
         if pause.paused:
             enough = self._would_fit(evse_id, round_, bounds)
-            self._pauses[evse_id], _ = let_pass(pause, MINIMUM_A, charging=False, now_s=round_.now_s, enough=enough)
+            self._pauses[evse_id], _ = let_pass(
+                pause, MINIMUM_CURRENT_A, charging=False, now_s=round_.now_s, enough=enough
+            )
 
     def _in_turn(self, round_: Round, bounds: list[Bound], parts: Mapping[int, Part]) -> dict[int, float]:
         """What is given of the parts of those that want some: no more before the others have fallen."""
@@ -127,22 +130,22 @@ class HouseShare:
     def _that_wait(self, round_: Round, bounds: list[Bound], shares: Mapping[int, float]) -> frozenset[int]:
         """Those whose vehicles could begin by all other limits, and not by what the house leaves to them."""
         idle = {demand.evse_id for demand in round_.demands if not demand.charges}
-        able = [one for one in self._going(round_.order) if one in idle and round_.wanted_a[one] >= MINIMUM_A]
-        return frozenset(one for one in able if self._share_of(one, round_, bounds, shares) < MINIMUM_A)
+        able = [one for one in self._going(round_.order) if one in idle and round_.wanted_a[one] >= MINIMUM_CURRENT_A]
+        return frozenset(one for one in able if self._share_of(one, round_, bounds, shares) < MINIMUM_CURRENT_A)
 
     def _shares(self, round_: Round, bounds: list[Bound]) -> dict[int, float]:
         """The share of each; while a vehicle that charges is short, all that charge have the least until that ends."""
         going = self._going(round_.order)
         shares = self._uses.share(bounds, round_.wanted_a, going)
         charging = self._charging(round_)
-        short = [evse_id for evse_id in going if shares[evse_id] < MINIMUM_A and evse_id in charging]
+        short = [evse_id for evse_id in going if shares[evse_id] < MINIMUM_CURRENT_A and evse_id in charging]
         if len(going) > 1 and any(not self._gave_way(evse_id, round_, bounds) for evse_id in short):
-            shares = {evse_id: min(current_a, MINIMUM_A) for evse_id, current_a in shares.items()}
+            shares = {evse_id: min(current_a, MINIMUM_CURRENT_A) for evse_id, current_a in shares.items()}
         return shares
 
     def _goes_on(self, demand: Demand) -> bool:
         """Whether its vehicle draws and was given something before: what has been told to stop is not bridged."""
-        return demand.charges and self._given_a.get(demand.evse_id, MINIMUM_A) >= MINIMUM_A
+        return demand.charges and self._given_a.get(demand.evse_id, MINIMUM_CURRENT_A) >= MINIMUM_CURRENT_A
 
     def _charging(self, round_: Round) -> frozenset[int]:
         """The EVSEs whose vehicles draw and may."""
@@ -154,13 +157,13 @@ class HouseShare:
             return False
         charging = self._charging(round_)
         at_it = [one for one in self._going(round_.order) if one in charging]
-        return evse_id in at_it and self._uses.share(bounds, round_.wanted_a, at_it)[evse_id] >= MINIMUM_A
+        return evse_id in at_it and self._uses.share(bounds, round_.wanted_a, at_it)[evse_id] >= MINIMUM_CURRENT_A
 
     def _would_fit(self, evse_id: int, round_: Round, bounds: list[Bound]) -> bool:
         """Whether there is enough for one more, with something to spare."""
         spared = [replace(bound, capacity=bound.capacity - _RESUME_SPARE_A) for bound in bounds]
         together = _with(self._going(round_.order), evse_id, round_.order)
-        return self._uses.share(spared, round_.wanted_a, together)[evse_id] >= MINIMUM_A
+        return self._uses.share(spared, round_.wanted_a, together)[evse_id] >= MINIMUM_CURRENT_A
 
     def _going(self, order: Sequence[int]) -> list[int]:
         """Those that do not pause."""

@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from energy.demand import CHARGES_A, Demand
-from energy.sharing import MINIMUM_A, Bound, after_others, alone_a, without
+from energy.sharing import Bound, after_others, alone_a, without
 from energy.use import Uses
+from metering.constants import MINIMUM_CURRENT_A
 
 ENDS_WITHIN_S = 60.0
 """who draws without a right for longer does not stop by itself"""
@@ -40,14 +41,14 @@ class LimitShare:
         else:
             shares = {evse_id: alone_a(left, evse_id) for evse_id in order}
         offered = {demand.evse_id: demand.offered_a for demand in demands}
-        return after_others(shares, left, drawn, offered, least_a=MINIMUM_A)
+        return after_others(shares, left, drawn, offered, least_a=MINIMUM_CURRENT_A)
 
     def _left(
         self, bounds: Sequence[Bound], taken_a: Mapping[int, float], order: Sequence[int], now_s: float
     ) -> list[Bound]:
         """What those that have no right to it leave to the others: for a while at least the least current for each."""
         free = without(bounds, taken_a)
-        least = [min(bound.capacity, MINIMUM_A * bound.weight_of(order)) for bound in bounds]
+        least = [min(bound.capacity, MINIMUM_CURRENT_A * bound.weight_of(order)) for bound in bounds]
         charge = [evse_id for evse_id, drawn_a in taken_a.items() if drawn_a >= CHARGES_A]
         rows = list(zip(free, least, strict=True))
         short = any(bound.capacity < least_a and bound.weight_of(charge) > 0.0 for bound, least_a in rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from energy.sharing import MINIMUM_A
+from metering.constants import MINIMUM_CURRENT_A
 from metering.frozen import frozen
 
 PAUSE_AFTER_S = 10.0
@@ -87,14 +87,14 @@ def let_pass(
         if not (left_a >= RESUME_A if enough is None else enough):
             return replace(before, enough_since_s=None), 0.0
         waiting = replace(before, enough_since_s=now_s if before.enough_since_s is None else before.enough_since_s)
-        if not waiting.may_end(now_s) or left_a < MINIMUM_A:
+        if not waiting.may_end(now_s) or left_a < MINIMUM_CURRENT_A:
             return waiting, 0.0
         return Pause(failures=before.failures, resumed_at_s=now_s), left_a
-    if left_a >= MINIMUM_A:
+    if left_a >= MINIMUM_CURRENT_A:
         return replace(before, short_since_s=None), left_a
     if not charging:
         return replace(before, short_since_s=None), 0.0
     since_s = before.short_since_s if before.short_since_s is not None else now_s
     if now_s - since_s < bridges_s:
-        return replace(before, short_since_s=since_s, bridges_s=bridges_s), MINIMUM_A
+        return replace(before, short_since_s=since_s, bridges_s=bridges_s), MINIMUM_CURRENT_A
     return begin(before, now_s), 0.0

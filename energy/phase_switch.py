@@ -12,7 +12,7 @@ from dataclasses import replace
 from energy.charging_profile import Period
 from energy.demand import CHARGES_A, Demand
 from energy.pausing import PAUSE_AFTER_S, RESUME_A, RESUME_AFTER_S
-from energy.sharing import MINIMUM_A
+from metering.constants import MINIMUM_CURRENT_A
 from metering.frozen import frozen
 
 DOWN_AFTER_S = PAUSE_AFTER_S - 2.0
@@ -40,7 +40,7 @@ class PhaseChoice:
 def choose(before: PhaseChoice, three_a: float, one_a: float, now_s: float) -> PhaseChoice:
     """The choice after a look at what there would be on each of three phases and on one; A, s (monotonic)."""
     if before.phases == 3:
-        better, after_s = three_a < MINIMUM_A <= one_a, DOWN_AFTER_S
+        better, after_s = three_a < MINIMUM_CURRENT_A <= one_a, DOWN_AFTER_S
     else:
         better, after_s = three_a >= RESUME_A and 3.0 * three_a > one_a, UP_AFTER_S
     if not better:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from energy.demand import Demand
 from energy.phases import STRAIGHT, UNKNOWN_MAP, Learner, PhaseMap
-from energy.sharing import MINIMUM_A
 from energy.step_check import StepCheck, checkable
+from metering.constants import MINIMUM_CURRENT_A
 
 if TYPE_CHECKING:
     from energy.grid import GridSample
@@ -78,7 +78,7 @@ class Rotations:
             self._probes.pop(evse_id, None)
             return None
         began_s, probe_a = self._probes.get(evse_id, (now_s - _AGAIN_S, math.inf))
-        if now_s - began_s >= _AGAIN_S and demand.most_a >= MINIMUM_A + _PROBE_A:
+        if now_s - began_s >= _AGAIN_S and demand.most_a >= MINIMUM_CURRENT_A + _PROBE_A:
             began_s, probe_a = self._probes[evse_id] = (now_s, demand.most_a - _PROBE_A)
         cycle, second = divmod(now_s - began_s, _PROBE_EVERY_S)
         return probe_a if cycle < _MOST_PROBES and second < _PROBE_S else None

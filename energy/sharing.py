@@ -11,10 +11,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 
+from metering.constants import MINIMUM_CURRENT_A
 from metering.frozen import frozen
 
-MINIMUM_A = 6.0
-"""the least that a vehicle can charge with (IEC 61851-1)"""
 TURN_S = 900.0
 """how long an EVSE is served before one that waits comes first"""
 _NOTHING = 1e-9
@@ -60,8 +59,9 @@ def share(
     left = [bound.capacity for bound in bounds]
     served: list[int] = []
     for evse_id in order:
-        if wanted_a.get(evse_id, 0.0) >= MINIMUM_A and _room_a(bounds, left, [evse_id]) >= MINIMUM_A - _NOTHING:
-            _give(shares, bounds, left, [evse_id], MINIMUM_A)
+        fits = _room_a(bounds, left, [evse_id]) >= MINIMUM_CURRENT_A - _NOTHING
+        if fits and wanted_a.get(evse_id, 0.0) >= MINIMUM_CURRENT_A:
+            _give(shares, bounds, left, [evse_id], MINIMUM_CURRENT_A)
             served.append(evse_id)
     for group in [served] if policy is Policy.FAIR else [[evse_id] for evse_id in served]:
         _fill(shares, bounds, left, group, wanted_a)
@@ -126,18 +126,18 @@ def share_conductor(
     left_a = capacity_a
     served: list[int] = []
     for evse_id in order:
-        if left_a < MINIMUM_A - _NOTHING:
+        if left_a < MINIMUM_CURRENT_A - _NOTHING:
             break
-        if wanted_a.get(evse_id, 0.0) >= MINIMUM_A:
-            shares[evse_id] = MINIMUM_A
-            left_a -= MINIMUM_A
+        if wanted_a.get(evse_id, 0.0) >= MINIMUM_CURRENT_A:
+            shares[evse_id] = MINIMUM_CURRENT_A
+            left_a -= MINIMUM_CURRENT_A
             served.append(evse_id)
     fair = policy is Policy.FAIR
     if fair:
         served.sort(key=wanted_a.__getitem__)  # those that want least leave the rest to the others
     waiting = len(served)
     for evse_id in served:
-        more_a = min(wanted_a[evse_id] - MINIMUM_A, left_a / waiting if fair else left_a)
+        more_a = min(wanted_a[evse_id] - MINIMUM_CURRENT_A, left_a / waiting if fair else left_a)
         waiting -= 1
         if more_a > 0.0:
             shares[evse_id] += more_a

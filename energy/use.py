@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from energy.demand import CHARGES_A, Demand
 from energy.following import TOLERANCE_A, Offers
-from energy.sharing import MINIMUM_A, Bound, Policy, share, share_conductor, spread
+from energy.sharing import Bound, Policy, share, share_conductor, spread
+from metering.constants import MINIMUM_CURRENT_A
 
 _DRAWS_LESS_A = 1.5
 """a vehicle that draws so much less than its pilot allows does not use it"""
@@ -34,7 +35,7 @@ class _Use:
     def note(self, demand: Demand, now_s: float) -> None:
         """What it does now."""
         self.drawn_a, offered_a = demand.most_a, demand.offered_a
-        offers = demand.wants and offered_a >= MINIMUM_A
+        offers = demand.wants and offered_a >= MINIMUM_CURRENT_A
         self.less_since_s = _since(self.less_since_s, offers and self.drawn_a < offered_a - _DRAWS_LESS_A, now_s)
         self.idle_since_s = _since(self.idle_since_s, offers and self.drawn_a < CHARGES_A, now_s)
         self.more_since_s = _since(self.more_since_s, offers and self.drawn_a > offered_a + TOLERANCE_A, now_s)
@@ -70,7 +71,7 @@ class Uses:
         for evse_id in order:
             use = self._uses.get(evse_id)
             if use is not None and self._lasts(use.less_since_s, _DRAWS_LESS_S):
-                used[evse_id] = min(wanted_a[evse_id], max(MINIMUM_A, use.drawn_a + _SPARE_A))
+                used[evse_id] = min(wanted_a[evse_id], max(MINIMUM_CURRENT_A, use.drawn_a + _SPARE_A))
         if len(bounds) == 1 and used == wanted_a and (capacity_a := _alike_a(bounds[0], order)) is not None:
             return share_conductor(capacity_a, used, order, self.policy)
         return spread(share(bounds, used, order, self.policy), bounds, wanted_a)

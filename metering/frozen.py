@@ -85,11 +85,11 @@ def _representation(names: list[str]) -> Callable[[object], str]:
     return shown
 
 
-def _refuse_to_set(self: object, name: str, value: object) -> NoReturn:
+def _refuse_to_set(_: object, name: str, __: object) -> NoReturn:
     raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
 
 
-def _refuse_to_delete(self: object, name: str) -> NoReturn:
+def _refuse_to_delete(_: object, name: str) -> NoReturn:
     raise dataclasses.FrozenInstanceError(f"cannot delete field {name!r}")
 
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from metering.constants import NOMINAL_VOLTAGE_V
 from metering.frozen import frozen
 
 if TYPE_CHECKING:
     from metering.reading import Reading
 
-_NOMINAL_V: Final = 230.0
-"""used in place of the measured voltage: a meter that has lost a voltage input shows no power either"""
 _LEAST_CURRENT_A: Final = 1.0
 """below this a vehicle that does not charge may draw reactive current for hours, which no register counts"""
 _AT_REST_A: Final = 3.0
@@ -57,7 +56,8 @@ def _flowing_w(reading: Reading) -> float:
     if all(current_a is None for current_a in reading.currents_a):
         return abs(shown_w) if shown_w is not None else 0.0
     currents = [abs(current_a) for current_a in reading.currents_a if current_a is not None]
-    apparent_va = sum(current_a for current_a in currents if current_a >= _LEAST_CURRENT_A) * _NOMINAL_V
+    # Not by the measured voltage: a meter that has lost a voltage input shows no power either.
+    apparent_va = sum(current_a for current_a in currents if current_a >= _LEAST_CURRENT_A) * NOMINAL_VOLTAGE_V
     # At low power some on-board chargers draw a high reactive current.
     if shown_w is not None and shown_w >= apparent_va * _LEAST_POWER_FACTOR:
         return min(shown_w, apparent_va)

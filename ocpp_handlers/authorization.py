@@ -68,9 +68,8 @@ class Authorization:
         answer = await self._link.call(actions.AUTHORIZE, {"idToken": id_token_to_wire(id_token)})
         return id_token_info_from_wire(answer["idTokenInfo"])
 
-    async def clear_cache(self, request: m.ClearCacheRequest) -> Answer[m.ClearCacheResponse]:
+    async def clear_cache(self, _: m.ClearCacheRequest) -> Answer[m.ClearCacheResponse]:
         """C11.FR.01, C11.FR.03, C11.FR.04, C11.FR.05."""
-        del request
         if not self._settings.auth_cache_enabled:
             return Answer({"status": "Rejected"})
         try:

@@ -82,9 +82,8 @@ class BootGate:
         while self.state is BootState.UNKNOWN:
             seen = await self.changed.wait(seen)
 
-    def refusal_to_answer(self, action: str) -> Error | None:
+    def refusal_to_answer(self, _: str, /) -> Error | None:
         """B03.FR.08: a CSMS that rejected the station has nothing to ask; before that it may (B02.FR.01)."""
-        del action
         if self.state is BootState.REJECTED:
             return Error("", "SecurityError", "the station is rejected; it answers nothing before it is accepted")
         return None

@@ -124,7 +124,7 @@ class Connection:
             while self._cut:
                 seen = await self._mended.wait(seen)
             slot = next(slots)
-            was_up = await asyncio.create_task(self._hold_link(slot), name="link")
+            was_up = await asyncio.create_task(self._hold_link(slot), name="link")  # noqa: TID251 - awaited at once
             heed_cancellation()
             if was_up:  # part 4 §5.3 with errata 4.12: a successful connection starts the back-off anew
                 delays = back_off(self._settings, random.uniform)
@@ -176,7 +176,7 @@ class Connection:
             if websocket.subprotocol != SUBPROTOCOL:
                 self._say(f"{profile.url} does not speak {SUBPROTOCOL}")
                 return False
-            await self._note_success(slot, profile, dialled.material)
+            await self._note_success(slot, dialled.material)
             self._websocket = websocket
             self.connected_since = self._clock.now()
             self.last_error = None
@@ -264,7 +264,7 @@ class Connection:
             self._reported.add(event)
             await self._security_events.report(event, _describe(error))
 
-    async def _note_success(self, slot: int, profile: NetworkProfile, material: TlsMaterial | None) -> None:
+    async def _note_success(self, slot: int, material: TlsMaterial | None) -> None:
         access = self._access
         self._reported.clear()
         self.switched = await access.network.connected(slot)

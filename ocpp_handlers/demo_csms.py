@@ -238,8 +238,7 @@ class DemoCsms:
 
     # One connection
 
-    def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
-        del request
+    def _greet(self, connection: ServerConnection, _: Request) -> Response | None:
         return connection.respond(503, "the network is cut\n") if self._cut else None
 
     async def _serve(self, websocket: ServerConnection) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from metering.constants import NOMINAL_VOLTAGE_V
 from metering.frozen import frozen
 from ocpp_handlers.device_model import DataType, Place, Variable, told
 from station.evse_state import all_faults, ev_connected
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from station.evse import Evse
 
 _STATUSES = tuple(ConnectorStatus)
-_NOMINAL_V = 230.0
-"""for the power that an EVSE is made for; what flows is measured"""
 _RESIDUAL = frozenset({Fault.GROUND_FAULT, Fault.DC_RESIDUAL_CURRENT})
 _CONTACTOR = frozenset({Fault.CONTACTOR_WELDED, Fault.CONTACTOR_STUCK_OPEN, Fault.POWER_SWITCH})
 _SENSORS = {
@@ -99,7 +98,8 @@ def _feed(plate: Nameplate) -> Iterator[Variable]:
 
 def _evse(evse: Evse, station: ChargingStation) -> Iterator[Variable]:
     place, restart = Place("EVSE", evse_id=evse.id), station.restart
-    power_w = round(evse.layout.max_current_a * _NOMINAL_V * evse.layout.phases)
+    # The power that the EVSE is built for; the power that flows is measured.
+    power_w = round(evse.layout.max_current_a * NOMINAL_VOLTAGE_V * evse.layout.phases)
 
     def allow_reset(text: str) -> None:
         if text not in {"true", "false"}:

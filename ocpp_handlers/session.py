@@ -89,7 +89,7 @@ class Handlers:
 class Gate(Protocol):
     """Says what may pass while the CSMS has not accepted the station (boot.py)."""
 
-    def refusal_to_answer(self, action: str) -> Error | None:
+    def refusal_to_answer(self, action: str, /) -> Error | None:
         """Why a CALL of the CSMS is refused now; the message id is filled in by the session."""
         ...
 
@@ -181,7 +181,7 @@ class Session:
                 raise LinkLostError("the link ended")
             if not self._gate.may_send(action.name, requested=requested):
                 raise NoAnswerError(f"{action.name} may not be sent before the CSMS has accepted the station")
-            self._check_own(action.name, request, self._schemas.fault_of_request(action.name, request))
+            self._check_own(action.name, self._schemas.fault_of_request(action.name, request))
             answer = await self._ask(Call(str(uuid.uuid4()), action.name, request))
         if isinstance(answer, Error):
             raise RefusedError(answer.code, answer.description)
@@ -267,12 +267,11 @@ class Session:
         if isinstance(outcome, Exception):
             _log.error("%s could not be handled", call.action, exc_info=outcome)
             return Error(call.id, "InternalError", f"{call.action} could not be carried out")
-        self._check_own(call.action, outcome.response, self._schemas.fault_of_response(call.action, outcome.response))
+        self._check_own(call.action, self._schemas.fault_of_response(call.action, outcome.response))
         return outcome
 
-    def _check_own(self, action: str, payload: object, fault: object) -> None:
+    def _check_own(self, action: str, fault: object) -> None:
         """What we say ourselves is checked too; a fault of ours is said, and sent: better late than never."""
-        del payload
         if fault is not None:
             _log.error("our own %s does not fit its schema: %s", action, fault)
 

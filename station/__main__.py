@@ -15,9 +15,9 @@ def main() -> None:
 
         run(sys.argv[2:])
         return
-    from station.cli import commands
+    from station.cli import main as command_line
 
-    commands(prog_name="borne")
+    raise SystemExit(command_line(sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -78,8 +78,7 @@ def decode(request: Request) -> Decoded:
         return Decoded((), str(error))
 
 
-def _linky(request: Request, data: bytes) -> Decoded:
-    del request
+def _linky(_: Request, data: bytes) -> Decoded:
     from energy.sources import linky_capture
 
     capture = linky_capture.read(data)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from metering.constants import MINIMUM_CURRENT_A
 from metering.pulse import Pulse
 from metering.time_quality import TimeStatus
 from station import evse_changes
@@ -19,7 +20,6 @@ from station.board_driver import BoardDriver
 from station.charging_time import ChargingTime
 from station.evse_layout import EvseLayout
 from station.evse_state import (
-    MINIMUM_CURRENT_A,
     NO_LOAD_A,
     UNTIL_UNPLUGGED,
     Authorization,

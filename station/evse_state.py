@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from enum import Enum, auto
 
+from metering.constants import MINIMUM_CURRENT_A
 from metering.frozen import frozen
 from metering.reading import Phases
 from station.hardware.board import NOTHING_SEEN, Observation, Outputs
@@ -23,8 +24,6 @@ from station.model import (
     TriggerReason,
 )
 
-MINIMUM_CURRENT_A = 6.0
-"""the least current that a pilot can offer (IEC 61851-1 table A.7)"""
 WIND_DOWN_S = 6.0
 """a vehicle has 5 s to follow the pilot; then the contactor opens under load rather than never"""
 HALT_S = 2.0

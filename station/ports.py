@@ -28,7 +28,7 @@ class Csms(Protocol):
         """Whether the CSMS has accepted the station since it started (B02.FR.03, B03.FR.01)."""
         ...
 
-    async def authorize(self, id_token: IdToken) -> IdTokenInfo:
+    async def authorize(self, id_token: IdToken, /) -> IdTokenInfo:
         """Ask what the CSMS knows of an id token.
 
         Raises:
@@ -50,9 +50,8 @@ class NoCsms:
         """There is nobody whose consent it needs."""
         return True
 
-    async def authorize(self, id_token: IdToken) -> IdTokenInfo:
+    async def authorize(self, _: IdToken, /) -> IdTokenInfo:
         """Nobody to ask."""
-        del id_token
         raise NoAnswerError("there is no CSMS")
 
 

@@ -67,6 +67,6 @@ class Site(Protocol):
         """The grid source as it has to be opened here."""
         ...
 
-    def contacts_for(self, config: DryContactConfig) -> ContactPort | None:
+    def contacts_for(self, config: DryContactConfig, /) -> ContactPort | None:
         """The contacts in place of those that the configuration names; None: those."""
         ...

@@ -1,7 +1,4 @@
-"""`borne run`: its arguments, and the start of a station.
-
-By argparse, while the other commands are typer's: to import that is a tenth of a cold start.
-"""
+"""`borne run`: its arguments, and the start of a station."""
 
 from __future__ import annotations
 
@@ -66,14 +63,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("borne run", description="Run the station until it is told to stop.")
     parser.add_argument("--config", metavar="FILE", type=Path, required=True, help="The installation file.")
     parser.add_argument(
-        "--http-port", metavar="PORT", type=_port, help="In place of http.port, up to 65535; 0 takes any free port."
+        "--http-port", metavar="PORT", type=port, help="In place of http.port, up to 65535; 0 takes any free port."
     )
     parser.add_argument("--ready-file", metavar="PATH", type=Path, help="Written as soon as the station is up.")
     return parser
 
 
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"must be 0 to 65535 (is {port})")
-    return port
+def port(text: str) -> int:
+    """The number of a TCP port, as an argument of the command line.
+
+    Raises:
+        ArgumentTypeError: it is none.
+    """
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"must be 0 to 65535 (is {number})")
+    return number

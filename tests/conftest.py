@@ -1,12 +1,21 @@
-"""The options of the test run, and the profiles of hypothesis."""
+"""The options of the test run, its event loop, and the profiles of hypothesis."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import pytest
 
+from station.daemon.event_loop import StationLoop
 from tests.examples import register_profiles
 
 register_profiles()
+
+
+@pytest.hookimpl(optionalhook=True)  # pytest-asyncio has it from 1.4 on
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], StationLoop]]:
+    """Tests run on the station's own loop, which tells a virtual clock when it is idle."""
+    return {"station": StationLoop}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

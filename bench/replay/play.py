@@ -17,7 +17,6 @@ from bench.replay.world import (
     P1,
     SLOW_ONE,
     STRONG,
-    VOLTS_V,
     Breaker,
     Contactor,
     GridMeter,
@@ -29,6 +28,7 @@ from bench.replay.world import (
 from energy.pausing import RESUME_AFTER_S
 from energy.trip import BREAKER_C
 from energy.trip import LINKY as LINKY_CURVE
+from metering.constants import NOMINAL_VOLTAGE_V
 
 SITES = (
     Site("flat, 9 kVA", "flat", 1, 9000 / 230, LINKY_CURVE, LINKY, BRISK),
@@ -78,7 +78,7 @@ def _day(site: Site, trace: Trace, one: Player, score: Score, keep: bool) -> Non
         flows = (house[0] + drawn[0], house[1] + drawn[1], house[2] + drawn[2])
         breaker.step(flows, score)
         score.above_s += any(a > site.limit_a + ABOVE_A and d >= 1.0 for a, d in zip(flows, drawn, strict=True))
-        score.energy_wh += vehicle.current_a * site.vehicle.phases * VOLTS_V / 3600.0
+        score.energy_wh += vehicle.current_a * site.vehicle.phases * NOMINAL_VOLTAGE_V / 3600.0
         order = one.step(meter.step(flows), vehicle.current_a, second)
         if charged and order.offered_a < 6.0:
             score.pauses += 1

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from bench.replay.traces import Phases3, Trace
-from bench.replay.world import MINIMUM_A, VOLTS_V, Order, Player, Site
+from bench.replay.world import Order, Player, Site
 from energy.composite import Charge
 from energy.controller import Connection, Controller, Demand
 from energy.grid import GridSample
@@ -22,6 +22,7 @@ from energy.limit import Limit, LimitSource
 from energy.profile_store import ProfileStore
 from energy.trip import LINKY
 from metering.clock import Clock
+from metering.constants import MINIMUM_CURRENT_A, NOMINAL_VOLTAGE_V
 from metering.reading import UNKNOWN, Phases
 
 if TYPE_CHECKING:
@@ -70,13 +71,13 @@ class Ours:
             shown = _shown(told, site.phases)
             linky = site.curve == LINKY  # a copy in a process of the pool is the same curve
             tells_va = linky and (site.phases == 1 or not site.meter.whole_amperes)
-            powers_va = shown.map(lambda a: a * VOLTS_V if tells_va and a is not None else None)
+            powers_va = shown.map(lambda a: a * NOMINAL_VOLTAGE_V if tells_va and a is not None else None)
             sample = GridSample(
                 self._clock.now(),
                 shown.map(lambda a: None if a is None else float(round(a))) if tells_va else shown,
                 apparent_power_va=powers_va.l1 if site.phases == 1 else None,
                 apparent_powers_va=powers_va if site.phases == 3 else UNKNOWN,
-                cut_off_va=site.limit_a * VOLTS_V * site.phases if linky else None,
+                cut_off_va=site.limit_a * NOMINAL_VOLTAGE_V * site.phases if linky else None,
                 period_s=float(site.meter.period_s),
             )
             self.controller.take_sample(sample)
@@ -107,7 +108,7 @@ class Rule:
     """loops below 6 A before it stops"""
     resume_s: int = 0
     """how long it waits after a stop"""
-    resume_a: float = MINIMUM_A
+    resume_a: float = MINIMUM_CURRENT_A
     """how much must be there then"""
     scalar: bool = False
     """it knows the sum of the phases only"""
@@ -127,15 +128,15 @@ class Rule:
         left_a = max(0.0, min(most_a, drawn_a + self._room_a(newest)))
         if self._offered_a == 0.0:
             if second - self._stopped_s >= self.resume_s and left_a >= self.resume_a:
-                self._offered_a, self._short = max(MINIMUM_A, left_a), 0
+                self._offered_a, self._short = max(MINIMUM_CURRENT_A, left_a), 0
             return Order(self._offered_a)
         step_a = left_a - self._offered_a
         wanted_a = self._offered_a + step_a * (self.down if step_a < 0 else self.up)
-        if wanted_a >= MINIMUM_A:
+        if wanted_a >= MINIMUM_CURRENT_A:
             self._offered_a, self._short = min(wanted_a, most_a), 0
             return Order(self._offered_a)
         self._short += 1
-        self._offered_a = MINIMUM_A
+        self._offered_a = MINIMUM_CURRENT_A
         if self._short >= self.stop_loops:
             self._offered_a, self._stopped_s = 0.0, second
         return Order(self._offered_a)
@@ -186,18 +187,17 @@ class Oracle:
         ]
         self._offered_a = 0.0
 
-    def step(self, told: Phases3 | None, drawn_a: float, second: int) -> Order:
-        del told, drawn_a
+    def step(self, _told: Phases3 | None, _drawn_a: float, second: int) -> Order:
         at = second % len(self._left)
         ahead = self._left[at + self._site.vehicle.reaction_s + 1 : at + self.AHEAD_S] or self._left[-1:]
-        if ahead[0] >= MINIMUM_A:
+        if ahead[0] >= MINIMUM_CURRENT_A:
             waited = second - self._paused_at_s >= self._least_pause_s
-            enough = self._offered_a > 0.0 or (waited and min(ahead) >= MINIMUM_A)
+            enough = self._offered_a > 0.0 or (waited and min(ahead) >= MINIMUM_CURRENT_A)
             self._offered_a = ahead[0] if enough else 0.0
         else:
-            shortage = next((n for n, left_a in enumerate(ahead) if left_a >= MINIMUM_A), len(ahead))
+            shortage = next((n for n, left_a in enumerate(ahead) if left_a >= MINIMUM_CURRENT_A), len(ahead))
             charged = self._offered_a > 0.0
-            self._offered_a = MINIMUM_A if charged and shortage <= self.BRIDGES_S else 0.0
+            self._offered_a = MINIMUM_CURRENT_A if charged and shortage <= self.BRIDGES_S else 0.0
             if charged and self._offered_a == 0.0:
                 self._paused_at_s = second
         return Order(math.floor(self._offered_a * 10) / 10)

@@ -8,9 +8,7 @@ from typing import Protocol
 
 from bench.replay.traces import Phases3
 from energy.trip import Protection, TripCurve
-
-MINIMUM_A = 6.0
-VOLTS_V = 230.0
+from metering.constants import MINIMUM_CURRENT_A, NOMINAL_VOLTAGE_V
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ class Vehicle:
 
     def step(self, offered_a: float, closed: bool) -> None:
         """A second passes."""
-        self._offers.append(offered_a if offered_a >= MINIMUM_A else 0.0)
+        self._offers.append(offered_a if offered_a >= MINIMUM_CURRENT_A else 0.0)
         wanted_a = min(self._offers[0], self.model.max_a)
         if not closed or wanted_a == 0.0:
             self.current_a = 0.0
@@ -86,7 +84,7 @@ class GridMeter:
 
     def __init__(self, model: MeterModel, phases: int) -> None:
         self.model = model
-        self._step_a = 1.0 if phases == 3 else 10.0 / VOLTS_V
+        self._step_a = 1.0 if phases == 3 else 10.0 / NOMINAL_VOLTAGE_V
         self._seen: deque[Phases3] = deque(maxlen=model.delay_s + 1)
         self._second = 0
 
@@ -117,7 +115,7 @@ class Order:
 class Player(Protocol):
     """A controller: told each second, asked each second."""
 
-    def step(self, told: Phases3 | None, drawn_a: float, second: int) -> Order:
+    def step(self, told: Phases3 | None, drawn_a: float, second: int, /) -> Order:
         """A second passes.
 
         Args:
@@ -173,7 +171,7 @@ class Contactor:
 
     def step(self, order: Order, drawn_a: float, score: Score) -> None:
         """A second passes."""
-        wanted = order.offered_a >= MINIMUM_A
+        wanted = order.offered_a >= MINIMUM_CURRENT_A
         self._since_s = 0 if wanted else self._since_s + 1
         if wanted and not self.closed:
             self.closed = True

@@ -63,9 +63,8 @@ class CtConfig(BaseModel):
     sampling_hz: Annotated[int, Field(ge=1300, le=50_000)] = 3000
     """of each channel; below 1300 the 13th harmonic is lost"""
 
-    def open(self, clock: Clock, house: House = THREE_PHASES) -> GridSource:
-        """The source; the converter is opened when samples are asked for."""
-        del house  # each clamp is a phase
+    def open(self, clock: Clock, _: House = THREE_PHASES) -> GridSource:
+        """The source, in which each clamp is a phase; the converter is opened when samples are asked for."""
         return CtSource(self, clock)
 
 

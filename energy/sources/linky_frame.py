@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 from energy.grid import GridSample, Tariff
 from energy.sources.linky_tariff import TARIFF_LABELS, tariff
 from energy.sources.tic import Group, Mark, TicMode
+from metering.constants import NOMINAL_VOLTAGE_V
 from metering.reading import UNKNOWN, Phases
 
 _Groups: TypeAlias = Mapping[str, Group]
@@ -35,7 +36,6 @@ _CLOCK_DEGRADED: Final = 1 << 16
 
 _RECKONED_V: Final = 200
 """the voltage by which the grid operator turns subscribed VA into the amperes of ISOUSC"""
-_NOMINAL_V: Final = 230.0
 _PERIODS_S: Final = {TicMode.HISTORIQUE: 2.0, TicMode.STANDARD: 1.5}
 """how long a frame takes, about: 1.4 to 2.3 s, and 0.9 to 1.5 s"""
 _FRAMES_TO_DECIDE: Final = 3
@@ -212,7 +212,7 @@ def _subscribed_a(contract_va: float | None, groups: _Groups) -> float | None:
     if contract_va is None:
         return None
     voltages_v = [_number(groups, label) or 0 for label in _VOLTAGES]
-    return contract_va / max(_NOMINAL_V, *voltages_v)
+    return contract_va / max(NOMINAL_VOLTAGE_V, *voltages_v)
 
 
 def _overrun(currents: list[float], contract_va: float | None, groups: _Groups) -> bool:

@@ -12,6 +12,7 @@ from energy.grid import GridSample, GridSource, SourceError
 from energy.sources.house import THREE_PHASES, House
 from energy.sources.stillness import STILL_AFTER_S, Stillness
 from energy.step_check import CHECKED_PERIOD_S
+from metering.constants import NOMINAL_VOLTAGE_V
 from metering.drivers.modbus import Buses, ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
 from metering.drivers.quantities import CURRENTS, POWERS, VOLTAGES, Quantity
 from metering.meter import MeterError
@@ -25,7 +26,6 @@ _log = logging.getLogger(__name__)
 
 _WANTED: Final = frozenset({*CURRENTS, *POWERS, *VOLTAGES, Quantity.POWER, Quantity.FREQUENCY})
 """the frequency proves, with the voltages, that the table is the meter's"""
-_NOMINAL_V: Final = 230.0
 
 
 class ModbusConfig(BaseModel):
@@ -123,5 +123,5 @@ def _current(current_a: float | None, power_w: float | None, voltage_v: float | 
     A meter that shows powers only gives a bound: without its voltage the nominal one stands for it.
     """
     if current_a is None:
-        return None if power_w is None else power_w / (voltage_v or _NOMINAL_V)
+        return None if power_w is None else power_w / (voltage_v or NOMINAL_VOLTAGE_V)
     return -abs(current_a) if power_w is not None and power_w < 0 else abs(current_a)

@@ -11,11 +11,11 @@ from energy.sources import p1_reading
 from energy.sources.house import House
 from energy.sources.p1_reading import P1Reading
 from energy.sources.p1_telegram import Telegram
+from metering.constants import NOMINAL_VOLTAGE_V
 from metering.reading import UNKNOWN, Phases
 
 _log = logging.getLogger(__name__)
 
-_NOMINAL_V: Final = 230.0
 _CLOCKS_APART: Final = timedelta(minutes=1)
 _FAST_PERIOD_S, _SLOW_PERIOD_S = 1.0, 10.0
 _BREAKER_CLOSED: Final = 1
@@ -92,7 +92,7 @@ def _at(values: tuple[float | None, ...], phase: int) -> float | None:
 def _current(power_w: float | None, stated_a: float | None, voltage_v: float | None) -> float | None:
     if power_w is None:
         return stated_a  # without a sign: it counts as drawn, which is the careful side
-    magnitude = max(stated_a or 0.0, abs(power_w) / (voltage_v or _NOMINAL_V))
+    magnitude = max(stated_a or 0.0, abs(power_w) / (voltage_v or NOMINAL_VOLTAGE_V))
     return -magnitude if power_w < 0 else magnitude
 
 

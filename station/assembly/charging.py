@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from energy.phases import PhaseMap
+from metering.constants import NOMINAL_VOLTAGE_V
 from metering.frozen import frozen
 from metering.plausibility import Plausibility, PlausibleMeter
 from metering.sampling import Measurand
@@ -97,7 +98,7 @@ async def _evse(config: EvseConfig, basis: Basis, desk: Desk, metrology: Metrolo
         priority=config.priority,
     )
     driver = site.open_meter(config)
-    rules = Plausibility(config.max_current_a * 230.0 * config.phases * _OVERHEAD)
+    rules = Plausibility(config.max_current_a * NOMINAL_VOLTAGE_V * config.phases * _OVERHEAD)
     meter = PlausibleMeter(driver, rules, clock.monotonic)
     await metrology.meters.trust(config.id, meter)
     watch = MeterWatch(f"meter of EVSE {config.id}", meter, clock)

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from energy.sources.config import GridSourceConfig
 from energy.sources.ct import CtConfig
 from energy.sources.modbus import ModbusConfig
+from metering.constants import MAXIMUM_CURRENT_A, MINIMUM_CURRENT_A
 from metering.drivers.config import MeterConfig
 from metering.drivers.simulated import SimulatedMeterConfig
 from station.configuration.document import RuleError
@@ -21,7 +22,7 @@ class EvseConfig(Table):
 
     id: Annotated[Count, Field(ge=1)] = 1
     phases: PhaseCount = 3
-    max_current_a: Annotated[Number, Field(ge=6, le=80)] = 32.0
+    max_current_a: Annotated[Number, Field(ge=MINIMUM_CURRENT_A, le=MAXIMUM_CURRENT_A)] = 32.0
     """rating per phase; IEC 61851-1 A.2 signals 6 to 80 A"""
     attached_cable: bool = False
     ventilation: bool = False
@@ -74,7 +75,7 @@ class GridConfig(Table):
     phases: PhaseCount
     max_current_a: Annotated[Number, Field(gt=0)] | None = None
     """amperes per phase that may be drawn, besides what the meter tells of the contract"""
-    safe_current_a: Annotated[Number, Field(ge=0, le=80)] = 6.0
+    safe_current_a: Annotated[Number, Field(ge=0, le=MAXIMUM_CURRENT_A)] = MINIMUM_CURRENT_A
     """amperes per phase for the station while the source is silent; below 6 it does not charge"""
     breaker: Literal["B", "C"] = "C"
     """curve of the breaker of max_current_a, where no meter tells its own cut-off"""

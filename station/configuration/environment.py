@@ -12,8 +12,6 @@ from station.configuration import keys as config_keys
 from station.configuration.document import Document, KeyPath
 
 _PREFIX = "BORNE_"
-_NOT_A_KEY = "BORNE_SHARED"
-"""tells the tests where their samples lie"""
 
 
 def overlay(document: Document, environ: Mapping[str, str], root: object) -> Document:
@@ -24,7 +22,7 @@ def overlay(document: Document, environ: Mapping[str, str], root: object) -> Doc
     tree = document.tree
     variables: dict[KeyPath, str] = {}
     refused: list[str] = []
-    names = sorted((name for name in environ if name.startswith(_PREFIX) and name != _NOT_A_KEY), key=_in_order)
+    names = sorted((name for name in environ if name.startswith(_PREFIX)), key=_in_order)
     for name in names:
         bare = name.removeprefix(_PREFIX)
         found = _find(bare, root)

@@ -1,4 +1,4 @@
-"""The event loop of the station: names of hosts are looked up in threads that nothing else waits for.
+"""The event loop of the station: it looks host names up in threads of their own, and says when it is idle.
 
 A name server that is gone keeps each look-up for half a minute (resolv.conf(5): timeout, attempts). In asyncio they
 share a few threads with all that must not wait: the converters of a board, the records on disk.
@@ -8,17 +8,70 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import selectors
 import socket
 import threading
 from typing import Any
+
+_IDLE_POLLS = 5
+"""polls without an event that prove that the loop is idle: the kernel may be about to deliver what was just sent"""
+_MOST_TURNS = 20_000
+"""turns of a loop that never becomes idle, after which `idle` returns all the same"""
+
+
+class _IdleSelector(selectors.DefaultSelector):
+    """A selector that notices when its loop would sleep: it is asked to wait only if no callback is ready to run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: list[asyncio.Future[None]] = []
+        self._turns = 0
+
+    def notify_idle(self, waiter: asyncio.Future[None]) -> None:
+        """Complete `waiter` as soon as the loop is idle."""
+        self._waiting.append(waiter)
+        self._turns = 0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait for events as any selector does, but without sleeping as long as somebody waits for the idle loop."""
+        if not self._waiting:
+            return super().select(timeout)
+        self._turns += 1
+        if timeout is not None and timeout <= 0.0:  # callbacks are ready, or a timer is due
+            events, idle = super().select(0.0), False
+        else:
+            events = self._poll()
+            idle = not events
+        if idle or self._turns >= _MOST_TURNS:
+            self._complete()
+        return events
+
+    def _poll(self) -> list[tuple[selectors.SelectorKey, int]]:
+        for _ in range(_IDLE_POLLS):
+            if events := super().select(0.0):
+                return events
+        return []
+
+    def _complete(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            if not waiter.done():
+                waiter.set_result(None)
 
 
 class StationLoop(asyncio.SelectorEventLoop):
     """One thread for each name that is being looked up, however often it is asked for; none outlives the program."""
 
     def __init__(self) -> None:
-        super().__init__()
+        self._idleness = _IdleSelector()
+        super().__init__(self._idleness)
         self._asked: dict[tuple[object, ...], asyncio.Future[Any]] = {}
+
+    async def idle(self) -> None:
+        """Wait until no callback is ready to run and no event has arrived. Timers that are not yet due do not count."""
+        waiter = self.create_future()
+        self._idleness.notify_idle(waiter)
+        await waiter
 
     async def getaddrinfo(
         self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0

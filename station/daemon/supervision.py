@@ -30,7 +30,7 @@ async def keep_running(name: str, work: Callable[[], Awaitable[None]], clock: Cl
     failures = 0
     while True:
         began_s = clock.monotonic()
-        error = await asyncio.create_task(_failure_of(work), name=name)
+        error = await asyncio.create_task(_failure_of(work), name=name)  # noqa: TID251 - awaited at once, for its name
         heed_cancellation()
         if clock.monotonic() - began_s >= _HEALTHY_S:
             failures = 0

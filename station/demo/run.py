@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from metering.clock import SystemClock
+from metering.constants import NOMINAL_VOLTAGE_V
 from metering.frozen import frozen
 from ocpp_handlers.demo_csms import DemoCsms, NotConnectedError
 from station.app import StartError, application
@@ -21,7 +22,6 @@ from station.configuration.installation_file import Configuration
 from station.demo.figures import Figures, GridWatch, judge
 from station.demo.script import MissedError, Stage, play_on, play_once
 from station.demo.state import Demonstration
-from station.simulation.vehicle import VOLTAGE_V
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from station.demo.figures import Check
 
 _SUBSCRIBED_VA = 9000
-_SUBSCRIBED_A = _SUBSCRIBED_VA / VOLTAGE_V
+_SUBSCRIBED_A = _SUBSCRIBED_VA / NOMINAL_VOLTAGE_V
 _LOOK_EVERY_S = 0.5
 _PICTURES_EVERY_S = 0.125
 _VARIABLES = {

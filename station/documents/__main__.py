@@ -48,9 +48,8 @@ def _limit_resources() -> None:
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE_ADJ, encoding="ascii")
 
 
-def _print_failure(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _print_failure(kind: type[BaseException], _: BaseException, trace: TracebackType | None) -> None:
     """Print where it failed and the class of the error, not its message, which may contain a card number."""
-    del error
     places = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(trace)]
     sys.stderr.write(f"{kind.__name__} at {' < '.join(reversed(places))}\n")
 

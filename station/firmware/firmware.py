@@ -306,9 +306,8 @@ class Firmware:
             return FirmwareStatus.INSTALLATION_FAILED
         return FirmwareStatus.INSTALL_REBOOTING
 
-    async def _activate(self, update: Update, image: Path) -> FirmwareStatus:
+    async def _activate(self, *_: object) -> FirmwareStatus:
         """L01.FR.28, L01.FR.31, L01.FR.32 (a): told by the firmware that boots."""
-        del update, image
         match await self._around.updater.activation():
             case Activation.RUNNING:
                 await self._around.security_events.report(SecurityEventType.FIRMWARE_UPDATED, self.version or "")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-
 from station.hardware.board import BoardError
 
 
@@ -30,10 +28,7 @@ class Attempts:
     def __enter__(self) -> None:
         pass
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
-        del kind, trace
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, *trace: object) -> bool:
         if not isinstance(error, (OSError, ValueError)):
             return False
         self._first = self._first or error

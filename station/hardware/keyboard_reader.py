@@ -54,9 +54,8 @@ class KeyboardReaderConfig(BaseModel):
     evse: Annotated[int, Field(ge=1)] | None = None
     """whose reader it is; absent: it serves all EVSEs"""
 
-    def open(self, clock: Clock) -> KeyboardReader:
+    def open(self, _: Clock) -> KeyboardReader:
         """The reader, not yet opened."""
-        del clock
         return KeyboardReader(self)
 
 

@@ -39,11 +39,10 @@ class LinuxBoardConfig(BaseModel):
             used.add((line.chip, line.line))
         return self
 
-    def open(self, evse: EvseConfig, clock: Clock, buses: Buses) -> Board:
+    def open(self, evse: EvseConfig, clock: Clock, _: Buses) -> Board:
         """The board of an EVSE; the lines are requested at the first use."""
         from station.hardware.linux import LinuxBoard
 
-        del buses
         return LinuxBoard(self.evse[evse.id - 1], clock, unrated=evse.cable_without_rating)
 
     def open_back_plate(self, clock: Clock) -> BackPlate:

@@ -68,6 +68,5 @@ class Machine:
         """As configured."""
         return configured
 
-    def contacts_for(self, config: DryContactConfig) -> None:
+    def contacts_for(self, _: DryContactConfig, /) -> None:
         """Those that the configuration names."""
-        del config

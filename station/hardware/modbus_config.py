@@ -32,9 +32,8 @@ class ModbusBoardConfig(BaseModel):
 
         return ModbusBoard(self.evse[evse.id - 1], clock, buses, attached_cable=evse.attached_cable)
 
-    def open_back_plate(self, clock: Clock) -> BackPlate:
+    def open_back_plate(self, _: Clock) -> BackPlate:
         """What the installer has told of it."""
         from station.hardware.back_plate import ToldBackPlate
 
-        del clock
         return ToldBackPlate(str(self.selector_a))

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+from metering.constants import MAXIMUM_CURRENT_A, MINIMUM_CURRENT_A
 from metering.frozen import frozen
 from station.model import PilotState
 
-LEAST_A: Final = 6.0
-MOST_A: Final = 80.0
-"""what a pilot can signal"""
 STEADY: Final = 1.0
 """the pilot rests at +12 V: no energy is offered"""
 
@@ -35,8 +33,8 @@ def duty_cycle(current_a: float | None) -> float:
     """
     if current_a is None:
         return STEADY
-    if not LEAST_A <= current_a <= MOST_A:
-        raise ValueError(f"a pilot signals {LEAST_A:g} to {MOST_A:g} A, not {current_a:g} A")
+    if not MINIMUM_CURRENT_A <= current_a <= MAXIMUM_CURRENT_A:
+        raise ValueError(f"a pilot signals {MINIMUM_CURRENT_A:g} to {MAXIMUM_CURRENT_A:g} A, not {current_a:g} A")
     if current_a <= _KNEE_A:
         return current_a / 60.0
     return max(_KNEE_DUTY, current_a / 250.0 + 0.64)
@@ -62,10 +60,10 @@ def offer(duty: float) -> Offer:
     if duty < 0.08 or duty > _READ_UNTIL:
         return NOTHING
     if duty < 0.10:
-        return Offer(LEAST_A)
+        return Offer(MINIMUM_CURRENT_A)
     if duty <= _KNEE_DUTY:
         return Offer(duty * 60.0)
-    return Offer(min(MOST_A, (duty - 0.64) * 250.0))
+    return Offer(min(MAXIMUM_CURRENT_A, (duty - 0.64) * 250.0))
 
 
 _BORDERS: Final = ((PilotState.A, 10.5), (PilotState.B, 7.5), (PilotState.C, 4.5), (PilotState.D, 1.5))

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final
 
+from metering.constants import MINIMUM_CURRENT_A
 from metering.frozen import frozen
 from station.light.indicator import Reason
 from station.model import ChargingState, ConnectorStatus
 
 Json = dict[str, object]
-
-_LEAST_A: Final = 6
 
 
 @frozen
@@ -75,12 +73,12 @@ def _station(shown: Shown, root: str) -> dict[str, Json]:
             "name": "Current limit",
             "device_class": "current",
             "unit_of_measurement": "A",
-            "min": _LEAST_A,
+            "min": int(MINIMUM_CURRENT_A),
             "max": shown.most_a,
             "step": 1,
             "state_topic": f"{root}/limit/user",
             "value_template": (
-                f"{{{{ value_json.current_a if value_json and (value_json.current_a or 0) >= {_LEAST_A}"
+                f"{{{{ value_json.current_a if value_json and (value_json.current_a or 0) >= {MINIMUM_CURRENT_A:g}"
                 f" and value_json.current_a <= {usual} else {usual} }}}}"
             ),
             "command_topic": f"{root}/limit/user/set",

@@ -9,13 +9,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from energy.limit import Limit, LimitSource
+from metering.constants import MINIMUM_CURRENT_A
 from metering.frozen import frozen
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-LEAST_A: Final = 6.0
-"""below it a pilot offers nothing"""
 _RECOVERS_K: Final = 2.0
 """a pause ends only so much inside the range, so that charging does not come and go"""
 
@@ -60,4 +59,4 @@ class Derating:
         if celsius <= within.full_until:
             return None
         share = (within.highest - celsius) / (within.highest - within.full_until)
-        return LEAST_A + (self._rated_a - LEAST_A) * share
+        return MINIMUM_CURRENT_A + (self._rated_a - MINIMUM_CURRENT_A) * share

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from energy.limit import Limit, LimitSource
 from energy.tariff import Hours, Plan, PriceSignal, TariffMode, cheap_now, judge, price_signal
+from metering.constants import NOMINAL_VOLTAGE_V
 from station.local_time import local_time
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 TARIFF_KNOWN_FOR_S = 900.0
 """what a meter that has been silent for so long told of prices may not be so any more"""
-_UNKNOWN_W = 16.0 * 230.0
+_UNKNOWN_W = 16.0 * NOMINAL_VOLTAGE_V
 """one phase of 16 A: what a vehicle is reckoned to charge with until it has drawn, so that it begins early enough"""
 
 

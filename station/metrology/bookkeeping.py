@@ -370,8 +370,7 @@ class Bookkeeper:
             raise
 
 
-async def _none_signed(transaction_id: str) -> str | None:
-    del transaction_id
+async def _none_signed(_: str) -> str | None:
     return None
 
 

@@ -392,8 +392,7 @@ class Outbox:
         return [queued for row in rows if (queued := read(_queued, row, event_place(*row[:3]))) is not None]
 
 
-async def _nothing(transaction_id: str, correction: Correction, begun: bool) -> list[Statement]:
-    del transaction_id, correction, begun
+async def _nothing(*_: object) -> list[Statement]:
     return []
 
 

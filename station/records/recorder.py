@@ -139,7 +139,8 @@ class Recorder:
                 _log.warning("too many events wait for the CSMS: %d samples dropped", dropped)
 
     async def _append(self, event: TransactionEvent) -> TransactionEvent:
-        for attempt in range(1_000_000_000):
+        attempt = 0
+        while True:
             if not self.online():  # E11.FR.07: the link went while the meter or the disk was waited for
                 event = replace(event, offline=True)
             try:
@@ -150,12 +151,12 @@ class Recorder:
                     _log.error("transaction event %s is not on disk: %s", event.event_type, error)
                     self._tell_failure(True)
                 await self._clock.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
+                attempt += 1
                 continue
             if attempt:
                 _log.info("disk takes events again")
                 self._tell_failure(False)
             return recorded
-        raise AssertionError("unreachable")
 
     def _tell_failure(self, failing: bool) -> None:
         if self.on_failure is not None:

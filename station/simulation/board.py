@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING
 
+from metering.constants import NOMINAL_VOLTAGE_V
 from metering.pulse import Pulse
 from metering.reading import UNKNOWN, Phases, Reading
 from station.hardware.board import BoardError, Observation, Outputs, SelfTest, Sensor
 from station.model import Fault, PilotState
-from station.simulation.vehicle import VOLTAGE_V, Vehicle, VehicleModel
+from station.simulation.vehicle import Vehicle, VehicleModel
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -208,7 +209,7 @@ class SimulatedBoard:
         """What the billing meter shows now."""
         self._count()
         over = self.meter
-        voltage_v = over.voltage_v if over.voltage_v is not None else VOLTAGE_V
+        voltage_v = over.voltage_v if over.voltage_v is not None else NOMINAL_VOLTAGE_V
         voltages = self._noisy(Phases(voltage_v, voltage_v, voltage_v))
         truth = self.currents_a
         currents = self._noisy(truth if over.current_a is None else truth.map(lambda _: over.current_a or 0.0))
@@ -249,7 +250,7 @@ class SimulatedBoard:
         self._flow()
 
     def _flow(self) -> None:
-        self._flows_w = self.currents_a.map(lambda current_a: current_a * VOLTAGE_V)
+        self._flows_w = self.currents_a.map(lambda current_a: current_a * NOMINAL_VOLTAGE_V)
 
     def short_pilot(self, shorted: bool) -> None:
         """The pilot wire touches earth, or does not any more."""

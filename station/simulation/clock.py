@@ -7,17 +7,14 @@ import contextlib
 import heapq
 import itertools
 from collections.abc import Callable, Generator
-from datetime import UTC, datetime, timedelta
-from typing import Protocol, cast
+from datetime import datetime, timedelta
 
-from metering.clock import Clock
+from metering.clock import Clock, machine_time
 from metering.frozen import frozen
+from station.daemon.event_loop import StationLoop
 
-_IDLE_TURNS = 3
-"""turns of the event loop without anything to do that count as quiet"""
-_MOST_TURNS = 20_000
-"""a loop that never becomes quiet is not waited for any longer than this"""
-
+_TURNS = 40
+"""turns of an event loop of another class that count as enough"""
 _RATES_OF_REAL_TIME = (0.0, 1.0)
 """the rates that do not depart from real time; a clock that stood still is corrected when it runs again"""
 
@@ -47,10 +44,6 @@ class _Flow:
         return self.elapsed_s + (self.real_s() - self.since_s) * self.rate
 
 
-class _LoopQueue(Protocol):
-    def __len__(self) -> int: ...
-
-
 class VirtualClock(Clock):
     """Virtual time. At `rate` 1 it runs like real time, at 0 it stands still until `advance` is called.
 
@@ -59,7 +52,7 @@ class VirtualClock(Clock):
     """
 
     def __init__(self, *, start: datetime | None = None, rate: float = 0.0, synchronized: bool = False) -> None:
-        self._epoch = start if start is not None else datetime.now(UTC)
+        self._epoch = start if start is not None else machine_time()
         self._elapsed_s = 0.0
         self._flowing: _Flow | None = None
         self._wanted_rate = rate
@@ -204,17 +197,18 @@ class VirtualClock(Clock):
 
     async def settle(self) -> None:
         """Wait until the loop has nothing left to do at this virtual moment."""
-        ready = cast("_LoopQueue | None", getattr(asyncio.get_running_loop(), "_ready", None))
-        idle = 0
-        for _ in range(_MOST_TURNS):
-            await asyncio.sleep(0)
-            if self._held:
-                await self._released.wait()
-                idle = 0
-            # Where the loop does not show its queue (uvloop), every turn counts and more are taken.
-            idle = idle + 1 if ready is None or not len(ready) else 0
-            if idle >= (_IDLE_TURNS if ready is not None else 40):
+        loop = asyncio.get_running_loop()
+        while True:
+            await (loop.idle() if isinstance(loop, StationLoop) else _take_turns())
+            if not self._held:
                 return
+            await self._released.wait()
+
+
+async def _take_turns() -> None:
+    """Give a loop that cannot say when it is idle time for all that is likely to be ready."""
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
 
 
 class _Once:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from metering.constants import NOMINAL_VOLTAGE_V
 from metering.reading import Phases
-from station.simulation.vehicle import VOLTAGE_V
 
 if TYPE_CHECKING:
     from metering.clock import Clock
@@ -78,6 +78,6 @@ class House:
         now_s = self._clock.monotonic()
         while self._counted_s < now_s:  # a trace is another load each second
             until_s = min(now_s, self._counted_s + 1.0) if self._trace else now_s
-            power_w = sum(self._currents_at(self._counted_s)) * VOLTAGE_V
+            power_w = sum(self._currents_at(self._counted_s)) * NOMINAL_VOLTAGE_V
             self._energy_wh += power_w * (until_s - self._counted_s) / 3600.0
             self._counted_s = until_s

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 from energy.sources.tic import TicMode
+from metering.constants import NOMINAL_VOLTAGE_V
 from metering.frozen import frozen
 from station.simulation.wire import PseudoTerminal
 
@@ -68,7 +69,7 @@ class HouseReading:
     currents_a: Phases[float | None]
     """drawn, or negative when fed back; L2 and L3 are None in a single-phase house"""
     subscribed_va: int = 9000
-    voltage_v: float = 230.0
+    voltage_v: float = NOMINAL_VOLTAGE_V
     energy_import_wh: float = 0.0
     energy_export_wh: float | None = None
     """None unless the grid operator made it a producer's meter"""

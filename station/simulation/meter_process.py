@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.request import urlopen
 
 from metering.clock import SystemClock
+from metering.constants import NOMINAL_VOLTAGE_V
 from metering.drivers.models import MODELS
 from metering.reading import Phases, Reading
 from station.simulation.meter_server import ServedMeter, TcpFraming, TcpMeterServer
@@ -33,7 +34,7 @@ class Circuit:
         self._register = register
         self._counted_s = self._clock.monotonic()
         self._currents = Phases(0.0, 0.0, 0.0)
-        self._voltage_v = 230.0
+        self._voltage_v = NOMINAL_VOLTAGE_V
 
     def carries(self, currents_a: Phases[float], voltage_v: float) -> None:
         """The circuit carries this from now on."""
@@ -97,7 +98,7 @@ async def _look(circuit: Circuit, url: str) -> None:
         circuit.carries(Phases(l1, l2, l3), cast("float", seen["voltage_v"]))
     except (OSError, ValueError, KeyError) as error:
         _log.debug("the circuit cannot be seen: %s", error)
-        circuit.carries(Phases(0.0, 0.0, 0.0), 230.0)
+        circuit.carries(Phases(0.0, 0.0, 0.0), NOMINAL_VOLTAGE_V)
 
 
 def _fetch(url: str) -> bytes:

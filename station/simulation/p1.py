@@ -194,7 +194,7 @@ class SimulatedP1:
         else:
             old = self.meter.version is P1Version.V22
             self._wire = PseudoTerminal(termios.B9600 if old else termios.B115200)
-        self._sending = asyncio.create_task(self._send(self._wire))
+        self._sending = asyncio.create_task(self._send(self._wire))  # noqa: TID251 - `stop` ends it
 
     async def stop(self) -> None:
         """Stop sending and take the device away. Harmless when stopped."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from metering.constants import NOMINAL_VOLTAGE_V
 from metering.frozen import frozen
 from metering.reading import Phases
 from station.model import PilotState
@@ -12,7 +13,6 @@ from station.model import PilotState
 if TYPE_CHECKING:
     from metering.clock import Clock, TimerHandle
 
-VOLTAGE_V = 230.0
 _TAPER_FROM = 0.8
 _STEP_S = 1.0
 
@@ -117,7 +117,7 @@ class Vehicle:
         self._on_change()
 
     def _charge_battery(self) -> None:
-        drawn_w = sum(self.currents_a) * VOLTAGE_V
+        drawn_w = sum(self.currents_a) * NOMINAL_VOLTAGE_V
         if drawn_w > 0.0:
             before = self.current_a
             self.soc = min(1.0, self.soc + drawn_w * _STEP_S / 3600.0 / self.model.battery_wh)

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from metering.constants import NOMINAL_VOLTAGE_V
 from metering.drivers.bus import Buses
 from metering.drivers.simulated import SimulatedMeter, SimulatedMeterConfig
 from metering.meter import MeterError
@@ -19,7 +20,6 @@ from station.simulation.clock import VirtualClock
 from station.simulation.house import House
 from station.simulation.reader import SimulatedReader
 from station.simulation.register import EnergyRegister
-from station.simulation.vehicle import VOLTAGE_V
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -227,7 +227,7 @@ class World:
             return self.readers[config.name]
         return config.open(self.clock)
 
-    def contacts_for(self, config: DryContactConfig) -> SimulatedContacts | None:
+    def contacts_for(self, config: DryContactConfig, /) -> SimulatedContacts | None:
         """The contacts of a configuration that means simulated ones."""
         if config.chip != SIMULATED:
             return None
@@ -298,7 +298,7 @@ class World:
         if self._grid_stands is not None:
             return self._grid_stands
         currents = self.house.currents_a
-        voltage_v = VOLTAGE_V + 0.5 * math.sin(self.clock.monotonic())  # a grid never stands still
+        voltage_v = NOMINAL_VOLTAGE_V + 0.5 * math.sin(self.clock.monotonic())  # a grid never stands still
         powers = currents.map(lambda current_a: current_a * voltage_v)
         single = self.house.phases == 1
         return Reading(

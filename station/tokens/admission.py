@@ -292,8 +292,7 @@ class KeyCodeGuard:
             _log.warning("%d wrong key codes; the next is looked at in %g s", self._wrong, delay_s)
 
 
-async def _nobody_takes(id_token: IdToken) -> bool:
-    del id_token
+async def _nobody_takes(_: IdToken) -> bool:
     return False
 
 

@@ -1,6 +1,6 @@
 """Files over FTP (RFC 959, passive as N01 asks for), with TLS on request (RFC 4217).
 
-Written on streams, since the standard library's client blocks: a transfer here can be cancelled at once.
+Written on streams: the standard library's client blocks, and aioftp (0.28) cannot take its place (ADR 13).
 """
 
 from __future__ import annotations

@@ -118,21 +118,18 @@ async def _refused(host: Host, request: Request, error: Exception) -> Response:
     return await http_exception_handler(request, refusal)
 
 
-async def _not_understood(request: Request, error: Exception) -> Response:
+async def _not_understood(_: Request, error: Exception) -> Response:
     """Where it is wrong and why, but never what was given: that may be a password, or what no JSON can hold."""
-    del request
     found = [
         {key: one[key] for key in ("type", "loc", "msg")} for one in cast("RequestValidationError", error).errors()
     ]
     return Response(json.dumps({"detail": found}), 422, media_type="application/json")
 
 
-async def _storage_failed(request: Request, error: Exception) -> JSONResponse:
-    del request
+async def _storage_failed(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": f"the disk refuses: {error}"}, status_code=503)
 
 
-async def _failed(request: Request, error: Exception) -> JSONResponse:
+async def _failed(*_: object) -> JSONResponse:
     """What nobody foresaw is answered outside the door: with its headers all the same. The log has the rest."""
-    del request, error
     return JSONResponse({"detail": "the station has failed at this"}, 500, HEADERS | {"Cache-Control": "no-store"})

@@ -155,7 +155,8 @@ class StationProcess:
 
     def _spawn(self, command: list[str]) -> None:
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": "."})
+            inherited = {name: value for name, value in os.environ.items() if not name.startswith("BORNE_")}
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env={**inherited, "PYTHONPATH": "."})
 
     def stop(self) -> None:
         """Stop it in order; kill it when it does not stop."""

@@ -17,7 +17,7 @@ from energy.pausing import (
     begin,
     let_pass,
 )
-from energy.sharing import MINIMUM_A
+from metering.constants import MINIMUM_CURRENT_A
 
 lefts = st.lists(st.tuples(st.sampled_from([0.0, 5.9, 6.0, 7.4, 7.5, 16.0]), st.booleans()), max_size=600)
 WAIT = int(RESUME_AFTER_S)
@@ -37,8 +37,8 @@ def test_nobody_ever_gets_something_between_0_and_6_a(seconds: list[tuple[float,
     pause = Pause()
     for second, (left_a, charging) in enumerate(seconds):
         pause, allowed_a = let_pass(pause, left_a, charging, float(second))
-        assert allowed_a == 0.0 or allowed_a >= MINIMUM_A
-        assert allowed_a <= max(left_a, MINIMUM_A)
+        assert allowed_a == 0.0 or allowed_a >= MINIMUM_CURRENT_A
+        assert allowed_a <= max(left_a, MINIMUM_CURRENT_A)
 
 
 @given(lefts)
@@ -46,7 +46,7 @@ def test_a_shortage_is_bridged_for_a_few_seconds_only(seconds: list[tuple[float,
     pause, short_s = Pause(), 0
     for second, (left_a, charging) in enumerate(seconds):
         pause, allowed_a = let_pass(pause, left_a, charging, float(second))
-        short_s = short_s + 1 if left_a < MINIMUM_A and allowed_a > left_a else 0
+        short_s = short_s + 1 if left_a < MINIMUM_CURRENT_A and allowed_a > left_a else 0
         assert short_s <= PAUSE_AFTER_S
 
 
@@ -57,8 +57,8 @@ def test_a_shortage_that_the_connection_bears_is_bridged_for_two_minutes_at_the_
     pause, short_s = Pause(), 0
     for second, (left_a, charging) in enumerate(seconds):
         pause, allowed_a = let_pass(pause, left_a, charging, float(second), bridges_s=MILD_PAUSE_AFTER_S)
-        short_s = short_s + 1 if left_a < MINIMUM_A and allowed_a > left_a else 0
-        assert allowed_a in (0.0, MINIMUM_A) or allowed_a == left_a
+        short_s = short_s + 1 if left_a < MINIMUM_CURRENT_A and allowed_a > left_a else 0
+        assert allowed_a in (0.0, MINIMUM_CURRENT_A) or allowed_a == left_a
         assert short_s <= 120
 
 
@@ -68,7 +68,7 @@ def test_a_shortage_that_gets_worse_is_bridged_no_longer() -> None:
         bridges_s = MILD_PAUSE_AFTER_S if second < 30 else PAUSE_AFTER_S
         pause, allowed_a = let_pass(pause, 3.0, True, float(second), bridges_s=bridges_s)
         offers.append(allowed_a)
-    assert offers == [MINIMUM_A] * 30 + [0.0] * 10
+    assert offers == [MINIMUM_CURRENT_A] * 30 + [0.0] * 10
 
 
 @given(lefts)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from energy.sharing import MINIMUM_A, TURN_S, Bound, Policy, Turns, Waiting, share, spread
+from energy.sharing import TURN_S, Bound, Policy, Turns, Waiting, share, spread
+from metering.constants import MINIMUM_CURRENT_A
 
 
 def even(capacity_a: float, evse_ids: Sequence[int]) -> Bound:
@@ -39,7 +40,7 @@ def test_the_shares_keep_every_bound_and_what_each_wants(
         used = sum(current_a * bound.weights.get(evse_id, 0.0) for evse_id, current_a in shares.items())
         assert used <= bound.capacity + 1e-4
     for evse_id, current_a in shares.items():
-        assert current_a == 0.0 or current_a >= MINIMUM_A
+        assert current_a == 0.0 or current_a >= MINIMUM_CURRENT_A
         assert current_a <= wanted.get(evse_id, 0.0) + 1e-6
 
 
@@ -49,9 +50,9 @@ def test_whoever_waits_waits_behind_everybody_that_charges(
 ) -> None:
     wanted, order, capacity_a = case
     shares = share([even(capacity_a, order)], wanted, order, policy)
-    served = [shares[evse_id] > 0.0 for evse_id in order if wanted.get(evse_id, 0.0) >= MINIMUM_A]
+    served = [shares[evse_id] > 0.0 for evse_id in order if wanted.get(evse_id, 0.0) >= MINIMUM_CURRENT_A]
     assert served == sorted(served, reverse=True)
-    assert sum(served) == min(len(served), int((capacity_a + 1e-9) // MINIMUM_A))
+    assert sum(served) == min(len(served), int((capacity_a + 1e-9) // MINIMUM_CURRENT_A))
 
 
 @given(cases, policies)

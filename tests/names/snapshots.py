@@ -10,7 +10,6 @@ import ast
 import asyncio
 import contextlib
 import inspect
-import io
 import json
 import re
 import socket
@@ -23,7 +22,6 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import aiomqtt
-import typer.main
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import TypeAdapter
 
@@ -31,9 +29,8 @@ from energy.charging_profile import ChargingProfile
 from metering.journal_entry import JournalEvent
 from metering.sampling import MeterValue
 from ocpp_handlers.device_model import Variable
-from station import start
 from station.billing.price import Bill, PriceList
-from station.cli import commands
+from station.cli import COMMANDS, JOURNAL_COMMANDS
 from station.configuration.installation_file import Configuration
 from station.firmware.state import FirmwareStatus, UpdateOrder
 from station.integrations import mqtt
@@ -45,6 +42,7 @@ from station.security.security_events import SecurityEventType
 from station.setting import Setting
 from station.simulation.clock import VirtualClock
 from tests import project
+from tests.command_line import invoke
 from tests.csms import Csms, running_csms
 from tests.stored.make import all_settings, visiting
 from tests.stored.storage import DATABASE, all_stored, station_configuration
@@ -211,24 +209,14 @@ def environment() -> Lines:
 
 
 def command_line() -> Lines:
-    """The commands, their arguments and options."""
-    whole = typer.main.get_command(commands)
-    lines = sorted(_commands(whole, "borne"))
-    usage = io.StringIO()
-    with contextlib.redirect_stdout(usage), contextlib.suppress(SystemExit):
-        start.run(["--help"])
-    options = re.findall(r"(\[?)(-{1,2}[\w-]+(?: [A-Z]+)?)", usage.getvalue().partition("\n\n")[0])
-    return lines + sorted(f"borne run {option}, required={not optional}" for optional, option in options)
+    """How each command is called: its arguments and options, as its usage says."""
+    named = [(name,) for name in COMMANDS if name != "journal"] + [("journal", name) for name in JOURNAL_COMMANDS]
+    return ["borne --version", *sorted(_usage(*words) for words in named)]
 
 
-def _commands(command: Any, name: str) -> Iterator[str]:
-    yield name
-    for one in command.params:
-        spelt = ", ".join([*one.opts, *one.secondary_opts]) if one.opts[0].startswith("-") else one.metavar or one.name
-        bounds = f", {one.min} to {one.max}" if one.min is not None else ""
-        yield f"{name} {spelt}: {one.metavar or ''}, default {one.default!r}{bounds}, required={one.required}"
-    for inner, one in sorted(getattr(command, "commands", {}).items()):
-        yield from _commands(one, f"{name} {inner}")
+def _usage(*command: str) -> str:
+    usage = invoke([*command, "--help"]).stdout.partition("\n\n")[0]
+    return " ".join(usage.removeprefix("usage: ").split())
 
 
 # What is shown and sent

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from station.cli import COMMANDS, JOURNAL_COMMANDS
 from station.configuration import keys as config_keys
 from station.configuration.example import EXAMPLE
 from station.configuration.installation_file import Configuration, load
@@ -30,6 +31,8 @@ host = "192.168.1.20"
 """
 """what goes with a real board"""
 HEAVY = {
+    "typer",
+    "click",
     "rich",
     "fastapi",
     "uvicorn",
@@ -130,7 +133,7 @@ def test_check_imports_nothing_heavy(tmp_path: Path) -> None:
     (tmp_path / "station.toml").write_text(STATION)
     done = borne("check", "station.toml", cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1")
     imported = {line.split("|")[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
-    assert {"station", "pydantic", "typer"} <= imported
+    assert {"station", "pydantic", "argparse"} <= imported
     assert imported & HEAVY == set()
 
 
@@ -303,3 +306,56 @@ def test_label_is_drawn_from_the_file_and_shows_the_code_only_when_asked(tmp_pat
     refused = borne("label", path.name, "--code", cwd=tmp_path)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr.strip() == "station.toml: http.installer_code: is missing"
+
+
+# --- help
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("journal", "--help")])
+def test_help_lists_the_commands_with_a_sentence_each(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    done = borne(*arguments, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    commands = COMMANDS if len(arguments) == 1 else JOURNAL_COMMANDS
+    for name, command in commands.items():
+        assert re.search(rf"^  {name} +{re.escape(str(command.__doc__))}$", done.stdout, re.MULTILINE)
+
+
+def test_without_a_command_the_help_is_shown_and_the_exit_code_is_2(tmp_path: Path) -> None:
+    done = borne(cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, borne("--help", cwd=tmp_path).stdout)
+
+
+def test_every_command_has_help_of_its_own(tmp_path: Path) -> None:
+    for name in COMMANDS:
+        done = borne(name, "--help", cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert f"borne {name}" in done.stdout
+
+
+def test_options_may_stand_between_the_arguments(tmp_path: Path) -> None:
+    done = borne("sim", "evses/1/plug", "--api", "http://127.0.0.1:9", "{}", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, "no station answers at http://127.0.0.1:9: Connection refused\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("demo", "--speed", "21"), "must be 0.1 to 20 (is 21)"),
+        (("csms", "--port", "65536"), "must be 0 to 65535 (is 65536)"),
+        (("check",), "the following arguments are required: FILE"),
+        (("journal", "burn"), "No such command 'burn'"),
+        (("--verbose",), "No such option '--verbose'"),
+        (("sim", "status", "--ap", "http://127.0.0.1:9"), "unrecognized arguments: --ap"),
+    ],
+)
+def test_an_argument_that_is_not_understood_ends_with_2(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
+    done = borne(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_crash(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m station init | true"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["/bin/sh", "-c", command], cwd=tmp_path, env=environment, capture_output=True, check=False)
+    assert done.stderr == b""

@@ -12,9 +12,8 @@ from typing import cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner, Result
 
-from station.cli import commands
+from tests.command_line import Outcome, invoke
 from tests.examples import examples
 from tests.shared import SHARED
 
@@ -34,11 +33,11 @@ def expected(kind: str) -> dict[str, Json]:
     return {name: value for name, value in whole.items() if name != "_form"}
 
 
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(commands, ["decode", *map(str, arguments)])
+def run(*arguments: object) -> Outcome:
+    return invoke(["decode", *map(str, arguments)])
 
 
-def lines(result: Result) -> list[Json]:
+def lines(result: Outcome) -> list[Json]:
     return [cast("Json", json.loads(line)) for line in result.stdout.splitlines()]
 
 
@@ -254,7 +253,7 @@ def test_another_meter_than_the_one_that_was_named_is_told_by_its_voltages() -> 
     assert "so this is no Carlo Gavazzi EM340" in result.stderr
 
 
-def linky_values(result: Result) -> list[Json]:
+def linky_values(result: Outcome) -> list[Json]:
     return [cast("Json", line["values"]) for line in lines(result) if "values" in line]
 
 

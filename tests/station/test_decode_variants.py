@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from typer.testing import Result
 
+from tests.command_line import Outcome
 from tests.station.test_decode import Json, lines, run
 
 
@@ -18,7 +18,7 @@ def frame(*groups: str) -> bytes:
     return b"\x02" + "".join(checked).encode() + b"\x03"
 
 
-def decoded(kind: str, tmp_path: Path, data: bytes, *options: str) -> tuple[Result, list[Json]]:
+def decoded(kind: str, tmp_path: Path, data: bytes, *options: str) -> tuple[Outcome, list[Json]]:
     file = tmp_path / "recording.bin"
     file.write_bytes(data)
     result = run(kind, file, *options)

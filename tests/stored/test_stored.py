@@ -32,6 +32,7 @@ from station.model import EventType, Fault, IdTokenInfo, TransactionEvent
 from station.records import payloads
 from station.records.database import Database, open_database
 from station.records.outbox import Outbox
+from station.records.settings_table import SettingsTable
 from station.settings import Settings
 from station.simulation.clock import VirtualClock
 from station.simulation.register import EnergyRegister
@@ -318,7 +319,7 @@ async def test_cards_profiles_and_the_update_under_way_are_known(
     stored: Stored, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with opened(stored, tmp_path) as it:
-        settings = Settings(it.database)
+        settings = Settings(SettingsTable(it.database))
         await settings.load()
         for row in it.rows["settings"]:
             setting = Settings.find(str(row["name"]))

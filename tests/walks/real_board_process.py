@@ -137,7 +137,7 @@ def main() -> None:
     sys.meta_path.insert(0, finder)
     from station import cli
 
-    cli.commands(["check", sys.argv[3]], standalone_mode=False)
+    cli.main(["check", sys.argv[3]])
     answers = asyncio.run(work(Path(sys.argv[1]), int(sys.argv[2])))
     loaded = [name for name in sys.modules if is_simulation(name)]
     sys.stdout.write(json.dumps({"answers": answers, "asked": finder.asked, "loaded": loaded}) + "\n")

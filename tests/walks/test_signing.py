@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from metering import ocmf
 from metering.journal import RegisterJournal
@@ -18,7 +17,7 @@ from metering.ocmf import Record
 from metering.ocmf_bill import bill
 from metering.ocmf_keys import read_key
 from metering.ocmf_signature import verify
-from station.cli import commands
+from tests.command_line import invoke
 from tests.csms import running_csms
 from tests.walk import CARD, Walk, walking
 from tests.walks.station_process import StationProcess, until
@@ -281,7 +280,7 @@ async def test_anybody_can_check_the_record_of_a_transaction(tmp_path: Path) -> 
         assert answer.headers["content-type"] == "application/xml"
         file = tmp_path / "record.xml"
         file.write_bytes(answer.content)
-        checked = CliRunner().invoke(commands, ["verify", str(file)])
+        checked = invoke(["verify", str(file)])
         assert checked.exit_code == 0, checked.stdout
         assert "billable by energy" in checked.stdout
         text = (await api.client.get(path, params={"form": "text"})).text

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from fastapi import FastAPI, HTTPException, Request
 from pydantic import AfterValidator, Field
 
+from metering.constants import MINIMUM_CURRENT_A
 from station.commissioning.input_tests import CommissioningTests
 from station.commissioning.problems import Cause, Problem
 from station.commissioning.steps import (
@@ -80,7 +81,7 @@ class Breaker(Command):
     """What is printed on the breaker upstream."""
 
     step: Literal["breaker"]
-    rating_a: Annotated[float, Field(ge=6, le=125, allow_inf_nan=False)]
+    rating_a: Annotated[float, Field(ge=MINIMUM_CURRENT_A, le=125, allow_inf_nan=False)]
     curve: Literal["B", "C", "D"]
 
 

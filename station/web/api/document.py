@@ -96,7 +96,7 @@ async def _until_disconnected(work: Coroutine[None, None, bytes], request: Reque
     Raises:
         HTTPException: the client has disconnected, and will not receive this response.
     """
-    working, waiting = asyncio.create_task(work), asyncio.create_task(_disconnection(request))
+    working, waiting = asyncio.create_task(work), asyncio.create_task(_disconnection(request))  # noqa: TID251 - both end here
     try:
         await asyncio.wait((working, waiting), return_when=asyncio.FIRST_COMPLETED)
         if not working.done():

@@ -29,8 +29,7 @@ def factory_routes(api: FastAPI, living: Living, host: Host) -> None:
     """Service alone may do this."""
 
     @api.post("/api/factory-reset", status_code=202)
-    async def reset(body: Confirmation, request: Request) -> Json:
-        del body
+    async def reset(_: Confirmation, request: Request) -> Json:
         try:
             installed = await reset_to_factory(living.life, host.site_settings, visitor_of(request).words)
         except NotSafeError as error:

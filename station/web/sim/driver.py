@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 from fastapi import FastAPI, HTTPException
 from pydantic import Field
 
+from metering.constants import MAXIMUM_CURRENT_A, MINIMUM_CURRENT_A, NOMINAL_VOLTAGE_V
 from station.hardware.pilot import UnratedCable, cable_limit_a
 from station.simulation.board import SimulatedBoard
-from station.simulation.vehicle import VOLTAGE_V, VehicleModel
+from station.simulation.vehicle import VehicleModel
 from station.simulation.world import World
 from station.web.api.living import Command, Wait, accepted
 from station.web.host import Host
@@ -31,7 +32,7 @@ class Ev(Command):
     reaction_s: Annotated[float, Field(ge=0, le=5)] = 1.0
     ventilation: bool = False
     auto_unplug_s: _Seconds | None = None
-    cable_max_a: Annotated[float, Field(ge=6, le=80)] | None = None
+    cable_max_a: Annotated[float, Field(ge=MINIMUM_CURRENT_A, le=MAXIMUM_CURRENT_A)] | None = None
     cable_ohm: Annotated[float, Field(ge=0)] | None = None
     """the resistor in the cable's plug, in place of what it means"""
 
@@ -116,7 +117,7 @@ def driver_routes(api: FastAPI, host: Host, world: World) -> None:
 
     @api.get("/api/sim/evses/{evse_id}/circuit")
     async def circuit(evse_id: int) -> Json:
-        return {"currents_a": list(board_of(world, evse_id).currents_a), "voltage_v": VOLTAGE_V}
+        return {"currents_a": list(board_of(world, evse_id).currents_a), "voltage_v": NOMINAL_VOLTAGE_V}
 
 
 def _plug(host: Host, board: SimulatedBoard, ev: Ev, unrated: UnratedCable) -> None:

@@ -446,7 +446,6 @@ def test_every_key_may_come_from_the_environment(file: Path) -> None:
         "BORNE_SIMULATION_LINKY_PHASES": "1",
         "BORNE_SIMULATION_LINKY_SUBSCRIBED_VA": "9000",
         "PATH": "/bin",
-        "BORNE_SHARED": "samples",
     }
     configuration = loaded(file, "", environ)
     assert configuration.station.identity == "12"

@@ -98,3 +98,54 @@ def test_the_station_runs_on_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setattr(app, "application", application)
     app.run(cast("Configuration", None), http_port=None, ready_file=None, lock=StorageLock(tmp_path))
     assert used == [StationLoop]
+
+
+async def test_the_loop_is_idle_only_when_a_chain_of_callbacks_has_ended() -> None:
+    loop, steps = cast("StationLoop", asyncio.get_running_loop()), 0
+
+    def step() -> None:
+        nonlocal steps
+        steps += 1
+        if steps < _MANY:
+            loop.call_soon(step)
+
+    step()
+    await loop.idle()
+    assert steps == _MANY
+
+
+async def test_the_loop_is_idle_only_when_what_a_peer_in_the_same_process_sent_has_been_read() -> None:
+    loop = cast("StationLoop", asyncio.get_running_loop())
+    near, far = socket.socketpair()
+    received: list[bytes] = []
+    near.setblocking(False)
+    loop.add_reader(near, lambda: received.append(near.recv(9)))
+    try:
+        far.send(b"hello")
+        await loop.idle()
+        assert received == [b"hello"]
+    finally:
+        loop.remove_reader(near)
+        near.close()
+        far.close()
+
+
+async def test_a_loop_with_a_timer_that_is_not_due_is_idle() -> None:
+    loop = cast("StationLoop", asyncio.get_running_loop())
+    timer = loop.call_later(PATIENCE_S, lambda: None)
+    began_s = loop.time()
+    await loop.idle()
+    assert loop.time() - began_s < PATIENCE_S
+    timer.cancel()
+
+
+async def test_a_loop_that_never_is_idle_is_not_waited_for_for_ever() -> None:
+    loop, stopped = cast("StationLoop", asyncio.get_running_loop()), False
+
+    def spin() -> None:
+        if not stopped:
+            loop.call_soon(spin)
+
+    spin()
+    await loop.idle()
+    stopped = True

@@ -6,20 +6,18 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from typer.testing import CliRunner, Result
-
 from metering.journal import FILE_NAME, RegisterJournal
 from metering.journal_entry import JournalEvent, Note
 from metering.journal_proof import HEAD_NAME
 from metering.time_quality import TimeQuality, TimeSource, TimeStatus
-from station.cli import commands
+from tests.command_line import Outcome, invoke
 
 GOOD = TimeQuality(TimeStatus.SYNCHRONIZED, TimeSource.NTP)
 
 
-def run(*arguments: str | Path) -> Result:
+def run(*arguments: str | Path) -> Outcome:
     """`borne journal …`."""
-    return CliRunner().invoke(commands, ["journal", *map(str, arguments)])
+    return invoke(["journal", *map(str, arguments)])
 
 
 def written(folder: Path) -> Path:

@@ -15,11 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner, Result
 
 from metering.transparency import Enclosed, container
-from station.cli import commands
 from station.metrology.verify import UnreadableError, check
+from tests.command_line import Outcome, invoke
 from tests.examples import examples
 from tests.shared import SHARED
 
@@ -54,8 +53,8 @@ SPKI_192K1 = "3046301006072a8648ce3d020106052b8104001f033200" + POINT_192K1
 COMPRESSED_192K1 = "302e301006072a8648ce3d020106052b8104001f031a0002a6fbe17ee91949b76bae0bf9d7ed580506a8720330cac6b4"
 
 
-def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(commands, ["verify", *map(str, arguments)])
+def run(*arguments: str | Path) -> Outcome:
+    return invoke(["verify", *map(str, arguments)])
 
 
 def signed(

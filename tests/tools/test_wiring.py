@@ -1,0 +1,206 @@
+"""The check of the wiring finds what it is made for, and nothing else, in small sources."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tools import wiring
+from tools.wiring_rules import RULES, Finding, Module, modules_below
+
+SLOT = """
+from collections.abc import Callable
+class Meter:
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.now = now
+        self.on_reading: Callable[[float], None] | None = None
+    def read(self) -> float: ...
+    @property
+    def last(self) -> float: ...
+"""
+
+
+def found(rule: str, *sources: str, path: str = "station/part.py") -> list[tuple[int, str]]:
+    """Line and text of what a rule finds in sources; the line counts within its source."""
+    modules = [Module.parse(path.replace("part", f"part{at}"), source) for at, source in enumerate(sources)]
+    return [(finding.line, finding.text) for finding in RULES[rule](modules)]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "meter.on_reading = lambda energy: None",
+        "meter.on_reading = listener",
+        "meter.anything = other.read",
+        "meter.anything = partial(print, 1)",
+        "self.meter.on_reading = listener",
+        "meter.on_reading, other.last = listener, 1.0",
+    ],
+)
+def test_a_callable_that_is_assigned_after_construction_is_found(statement: str) -> None:
+    source = f"class A:\n    def start(self, meter, other, listener):\n        {statement}\n"
+    ((line, text),) = found("callables assigned after construction", SLOT, source)
+    assert line == 3
+    assert text.endswith("is assigned a callable")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "meter.on_reading = None",
+        "meter.power_w = 3.0",
+        "meter.power_w = other.last",
+        "meter.power_w = other.read()",
+        "sys.excepthook = listener",
+        "listener = other.read",
+    ],
+)
+def test_a_value_that_is_assigned_after_construction_is_not_found(statement: str) -> None:
+    source = f"import sys\nclass A:\n    def start(self, meter, other, listener):\n        {statement}\n"
+    assert found("callables assigned after construction", SLOT, source) == []
+
+
+def test_a_constructor_may_store_callables_in_its_own_object_only() -> None:
+    source = """
+class A:
+    def __init__(self, meter, listener):
+        self.listener = lambda: None
+        meter.on_reading = listener
+"""
+    assert [line for line, _ in found("callables assigned after construction", SLOT, source)] == [5]
+
+
+def test_a_method_that_stores_a_callable_is_found() -> None:
+    source = f"{SLOT}    def set_listener(self, listener: Callable[[float], None]) -> None:\n"
+    source += "        self.on_reading = listener\n"
+    assert len(found("callables assigned after construction", source)) == 1
+    trusting = "class A:\n    def trust(self, own: Callable[[int], bool] | None) -> None:\n        self.own = own\n"
+    assert len(found("callables assigned after construction", trusting)) == 1
+
+
+def test_a_name_that_is_a_value_in_another_class_is_a_callable_only_if_the_value_is_one() -> None:
+    other = """
+class Bill:
+    on_reading: float | None = None
+    def add(self, other, energy_wh):
+        self.on_reading = energy_wh
+        other.on_reading = energy_wh
+        other.on_reading = energy_wh.report
+"""
+    assert [line for line, _ in found("callables assigned after construction", SLOT, other)] == [7]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f(online=lambda: True): ...",
+        "def f(*, online=lambda: True): ...",
+        "class A:\n    online: Callable[[], bool] = lambda: True",
+        "class A:\n    online: Callable[[], bool] = field(default=lambda: True)",
+        "class A:\n    def __init__(self):\n        self.online: Callable[[], bool] = lambda: True",
+        "async def nobody(): ...\nclass A:\n    def __init__(self):\n        self.ask: Callable[[], bool] = nobody",
+        "Ask = Callable[[], bool]\ndef no(): ...\nclass A:\n    def __init__(self):\n        self.ask: Ask = no",
+    ],
+)
+def test_a_default_that_stands_for_a_collaborator_is_found(source: str) -> None:
+    assert len(found("default callables", source)) == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "class A:\n    names: list[str] = field(default_factory=lambda: [])",
+        "sorted([], key=lambda one: one)",
+        "def f(online=None): ...",
+        "class A:\n    def __init__(self, online):\n        self.online: Callable[[], bool] = online",
+    ],
+)
+def test_other_lambdas_and_defaults_are_not_found(source: str) -> None:
+    assert found("default callables", source) == []
+
+
+def test_a_class_name_counts_once_with_all_its_places() -> None:
+    twice = found("class names used twice", "class A: ...\nclass B: ...", "def f():\n    class A: ...", "class A: ...")
+    assert twice == [(1, "class A is also in station/part1.py:2, station/part2.py:1")]
+
+
+def test_imports_within_functions_are_found_once_also_in_nested_ones() -> None:
+    source = """
+import os
+if TYPE_CHECKING:
+    import re
+def outer():
+    import json
+    async def inner():
+        if True:
+            from pathlib import Path
+"""
+    assert found("function-level imports", source) == [(6, "import json"), (9, "from pathlib import Path")]
+
+
+@pytest.mark.parametrize(("lines", "many"), [(60, 0), (61, 1)])
+def test_a_function_may_have_sixty_lines(lines: int, many: int) -> None:
+    source = "@once\ndef f():\n" + "    pass\n" * (lines - 1)
+    assert len(found("functions over 60 lines", source)) == many
+
+
+def test_settings_that_are_matched_by_their_ending_are_found() -> None:
+    source = """
+settings.watch(lambda name: poke() if name.endswith("_interval_s") else None)
+settings.watch(lambda name: poke() if name == "interval_s" else None)
+url.endswith("/")
+"""
+    assert [line for line, _ in found("settings matched by their ending", source)] == [2]
+
+
+def test_a_collaborator_that_the_composition_always_sets_is_found() -> None:
+    part = """
+class Sampler: ...
+class Evse:
+    def __init__(self):
+        self.sampler: Sampler | None = None
+        self.plugged: Sampler | None = None
+        self.limit_a: float | None = None
+"""
+    composition = "evse.sampler = Sampler()\nevse.limit_a = 6.0\nif real:\n    evse.plugged = Sampler()"
+    modules = [Module.parse("station/evse.py", part), Module.parse("station/assembly/charging.py", composition)]
+    text = "sampler: Sampler | None is always set by the composition"
+    rule = RULES["collaborators set after construction"]
+    assert rule(modules) == [Finding("station/evse.py", 5, text)]
+    elsewhere = [modules[0], Module.parse("station/light.py", composition)]
+    assert rule(elsewhere) == []
+
+
+def test_the_packages_are_those_that_are_installed(tmp_path: Path) -> None:
+    for name in ("station/web", "energy", "tests"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "a.py").write_text("class A: ...\n")
+    pyproject = '[tool.setuptools.packages.find]\ninclude = ["station*", "energy*"]\n'
+    modules = modules_below(tmp_path, wiring.patterns(pyproject))
+    assert [module.path for module in modules] == ["energy/a.py", "station/web/a.py"]
+
+
+def test_a_figure_above_its_limit_fails_and_is_named() -> None:
+    findings = {"class names used twice": [Finding("energy/a.py", 3, "class A")], "functions over 60 lines": []}
+    lines, good = wiring.report(findings, {"class names used twice": 0, "functions over 60 lines": 0})
+    assert not good
+    assert lines == [
+        "energy/a.py:3: class A [class names used twice]",
+        "class names used twice: 1 of 0, functions over 60 lines: 0 of 0",
+        "more than allowed: class names used twice",
+    ]
+    assert wiring.report(findings, {"class names used twice": 1, "functions over 60 lines": 0})[1]
+
+
+def test_every_rule_has_a_limit() -> None:
+    assert wiring.LIMITS.keys() == RULES.keys()
+
+
+def test_the_repository_is_within_its_limits(capsys: pytest.CaptureFixture[str]) -> None:
+    assert wiring.main([]) == 0, capsys.readouterr().out
+
+
+def test_a_rule_that_is_not_known_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert wiring.main(["style"]) == 2
+    assert "no such rule: style" in capsys.readouterr().err

@@ -1,0 +1,57 @@
+"""Counts what hides how the program is wired, and fails if a figure exceeds its limit: `python -m tools.wiring`.
+
+`make check` runs it. It prints each finding with its place, then the figures. With names of rules it checks only these.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from tools.wiring_rules import RULES, Finding, modules_below
+
+LIMITS: Final[Mapping[str, int]] = {
+    "callables assigned after construction": 44,
+    "default callables": 35,
+    "class names used twice": 49,
+    "function-level imports": 222,
+    "functions over 60 lines": 0,
+    "settings matched by their ending": 1,
+    "collaborators set after construction": 4,
+}
+"""The highest figure of each rule. A figure only ever falls: lower its limit with it."""
+_ROOT: Final = Path(__file__).parents[1]
+
+
+def patterns(pyproject: str) -> list[str]:
+    """The packages that pyproject.toml installs, as patterns of their names."""
+    include: list[str] = tomllib.loads(pyproject)["tool"]["setuptools"]["packages"]["find"]["include"]
+    return include
+
+
+def report(found: Mapping[str, Sequence[Finding]], limits: Mapping[str, int]) -> tuple[list[str], bool]:
+    """The lines to print, and whether every figure is within its limit."""
+    lines = [f"{finding} [{rule}]" for rule, findings in found.items() for finding in findings]
+    figures = ", ".join(f"{rule}: {len(findings)} of {limits[rule]}" for rule, findings in found.items())
+    above = [rule for rule, findings in found.items() if len(findings) > limits[rule]]
+    verdict = [f"more than allowed: {', '.join(above)}"] if above else []
+    return [*lines, figures, *verdict], not above
+
+
+def main(wanted: Sequence[str]) -> int:
+    """Check the repository; the exit code is 1 if a figure is above its limit, 2 if a rule is not known."""
+    if unknown := [name for name in wanted if name not in RULES]:
+        sys.stderr.write(f"no such rule: {', '.join(unknown)}; there are {', '.join(RULES)}\n")
+        return 2
+    modules = modules_below(_ROOT, patterns((_ROOT / "pyproject.toml").read_text(encoding="utf-8")))
+    found = {name: RULES[name](modules) for name in wanted or RULES}
+    lines, good = report(found, LIMITS)
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

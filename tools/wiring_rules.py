@@ -1,0 +1,370 @@
+"""The rules of `tools.wiring`: each reads the syntax trees of all modules and returns what it found.
+
+They are approximate: they know names and no types. Each says what it catches and what escapes it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+LONGEST_FUNCTION: Final = 60
+"""lines, decorators not included"""
+_CONSTRUCTORS: Final = frozenset({"__init__", "__post_init__", "__new__"})
+_COMPOSITION: Final = ("borne/", "station/app.py", "station/assembly/", "station/life.py", "station/program.py")
+"""where parts are put together, by the beginnings of paths"""
+_ENDINGS: Final = frozenset({"endswith", "startswith"})
+_SUBSCRIPTIONS: Final = frozenset({"watch", "subscribe", "on_change"})
+
+Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A source file."""
+
+    path: str
+    """relative to the repository"""
+    tree: ast.Module
+
+    @staticmethod
+    def parse(path: str, source: str) -> Module:
+        """The module with this source."""
+        return Module(path, ast.parse(source))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """One place that breaks a rule."""
+
+    path: str
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.text}"
+
+
+def modules_below(root: Path, patterns: Sequence[str]) -> list[Module]:
+    """All modules of the packages whose names match the patterns of `packages.find`."""
+    folders = sorted({folder for pattern in patterns for folder in root.glob(pattern) if folder.is_dir()})
+    files = [file for folder in folders for file in sorted(folder.rglob("*.py"))]
+    return [Module.parse(file.relative_to(root).as_posix(), file.read_text(encoding="utf-8")) for file in files]
+
+
+def late_callables(modules: Sequence[Module]) -> list[Finding]:
+    """Callables that are assigned to an attribute after construction.
+
+    Counted: `x.changed = …` outside a constructor (or on anything but `self` within one) if the value is a lambda, a
+    `partial`, a parameter annotated with `Callable`, or the name of a function or method of these modules; or if
+    attributes of that name are annotated with `Callable` and the value is not None (where only some classes annotate it
+    so: if it is an attribute of another object). A method that stores its argument (`set_x`) counts too.
+    Not counted: hooks of an imported module (`sys.excepthook`).
+    Not seen: callables in lists and dictionaries, and objects with `__call__`.
+    """
+    slots, functions = _callable_attributes(modules), _function_names(modules)
+    aliases = _callable_aliases(modules)
+    found: list[Finding] = []
+    for module in modules:
+        imported = _imported_modules(module.tree)
+        for function, assignment in _assignments(module.tree):
+            known = functions | _callable_parameters(function, aliases)
+            for target, value in _pairs(assignment):
+                in_constructor = function is not None and function.name in _CONSTRUCTORS and _is_of_self(target)
+                if in_constructor or not isinstance(target, ast.Attribute) or _name(target.value) in imported:
+                    continue
+                if _is_callable(value, known) or _fills_slot(target, value, slots):
+                    found.append(Finding(module.path, target.lineno, f"{ast.unparse(target)} is assigned a callable"))
+    return sorted(found)
+
+
+def default_callables(modules: Sequence[Module]) -> list[Finding]:
+    """Callables that stand in for a collaborator that was not given.
+
+    Counted: a lambda as the default of a parameter or of a class field (`default_factory` is none), and an attribute
+    annotated with `Callable` whose first value in a constructor is a lambda or a function of the module.
+    Not seen: a function of another module as the default of a parameter.
+    """
+    return sorted(finding for module in modules for finding in _default_callables(module))
+
+
+def repeated_class_names(modules: Sequence[Module]) -> list[Finding]:
+    """Class names that mean more than one thing: each name once, with all its places. Nested classes count."""
+    places: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
+    for module in modules:
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append((module.path, node.lineno))
+    return sorted(
+        Finding(*where[0], f"class {name} is also in {', '.join(f'{path}:{line}' for path, line in where[1:])}")
+        for name, where in places.items()
+        if len(where) > 1
+    )
+
+
+def local_imports(modules: Sequence[Module]) -> list[Finding]:
+    """Imports within functions, one for each statement."""
+    return sorted(
+        Finding(module.path, node.lineno, ast.unparse(node))
+        for module in modules
+        for function in _functions(module.tree)
+        for node in _own_nodes(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    )
+
+
+def long_functions(modules: Sequence[Module]) -> list[Finding]:
+    """Functions of more than 60 lines; the nested ones count as lines of the outer one too."""
+    return sorted(
+        Finding(module.path, function.lineno, f"{function.name} has {lines} lines")
+        for module in modules
+        for function in _functions(module.tree)
+        if (lines := (function.end_lineno or function.lineno) - function.lineno + 1) > LONGEST_FUNCTION
+    )
+
+
+def settings_by_ending(modules: Sequence[Module]) -> list[Finding]:
+    """Settings that are selected by the beginning or the ending of their names.
+
+    Counted: a call of `startswith` or `endswith` within an argument of `watch(…)` or `subscribe(…)`.
+    Not seen: the same in a function that is defined elsewhere.
+    """
+    return sorted(
+        Finding(module.path, inner.lineno, f"settings matched by name: {ast.unparse(inner)}")
+        for module in modules
+        for call in ast.walk(module.tree)
+        if isinstance(call, ast.Call) and _called(call) in _SUBSCRIPTIONS
+        for argument in (*call.args, *(keyword.value for keyword in call.keywords))
+        for inner in ast.walk(argument)
+        if isinstance(inner, ast.Call) and _called(inner) in _ENDINGS
+    )
+
+
+def late_collaborators(modules: Sequence[Module]) -> list[Finding]:
+    """Attributes that begin as None and that the composition always sets.
+
+    Counted: `self.x: X | None = None` in a constructor, or such a field of a class, where X is a class of these modules
+    and a module of the composition assigns `….x` outside of any `if`, not to `self`. Attributes are matched by name
+    alone, so one that the composition sets on another class counts too.
+    Not seen: parameters with the default None for which every caller gives a value.
+    """
+    classes = {node.name for module in modules for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)}
+    composed = {name for module in modules if module.path.startswith(_COMPOSITION) for name in _always_set(module.tree)}
+    return sorted(
+        Finding(module.path, line, f"{name}: {ast.unparse(annotation)} is always set by the composition")
+        for module in modules
+        for name, annotation, value, line in _annotated_attributes(module.tree)
+        if name in composed and _is_none(value) and _is_optional(annotation, classes)
+    )
+
+
+Rule: TypeAlias = Callable[[Sequence[Module]], list[Finding]]
+RULES: Final[Mapping[str, Rule]] = {
+    "callables assigned after construction": late_callables,
+    "default callables": default_callables,
+    "class names used twice": repeated_class_names,
+    "function-level imports": local_imports,
+    "functions over 60 lines": long_functions,
+    "settings matched by their ending": settings_by_ending,
+    "collaborators set after construction": late_collaborators,
+}
+
+
+def _functions(tree: ast.AST) -> Iterator[Function]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def _own_nodes(scope: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a function or module without those of functions inside it."""
+    for child in ast.iter_child_nodes(scope):
+        yield child
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from _own_nodes(child)
+
+
+def _assignments(tree: ast.Module) -> Iterator[tuple[Function | None, ast.Assign | ast.AnnAssign]]:
+    """All assignments, with the innermost function around each."""
+    scopes: list[Function | None] = [None, *_functions(tree)]
+    for scope in scopes:
+        for node in _own_nodes(tree if scope is None else scope):
+            if isinstance(node, ast.Assign | ast.AnnAssign):
+                yield scope, node
+
+
+def _pairs(assignment: ast.Assign | ast.AnnAssign) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Single targets with their values; `a.x, b.y = f, g` gives two."""
+    if assignment.value is None:
+        return
+    targets = [assignment.target] if isinstance(assignment, ast.AnnAssign) else assignment.targets
+    for target in targets:
+        if isinstance(target, ast.Tuple) and isinstance(assignment.value, ast.Tuple):
+            yield from zip(target.elts, assignment.value.elts, strict=False)
+        else:
+            yield target, assignment.value
+
+
+def _annotated_attributes(tree: ast.Module) -> Iterator[tuple[str, ast.expr, ast.expr | None, int]]:
+    """Name, annotation, first value and line of each class field and of each `self.x: …` in a constructor."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ClassDef):
+            continue
+        constructors = (inner for inner in node.body if isinstance(inner, ast.FunctionDef))
+        bodies: list[Iterable[ast.AST]] = [node.body, *map(ast.walk, constructors)]
+        for statement in (one for body in bodies for one in body):
+            match statement:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name))
+                    | ast.AnnAssign(target=ast.Attribute(value=ast.Name(id="self"), attr=name))
+                ):
+                    yield name, statement.annotation, statement.value, statement.lineno
+                case _:
+                    pass
+
+
+def _imported_modules(tree: ast.Module) -> frozenset[str]:
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import)]
+    return frozenset(alias.asname or alias.name for node in imports for alias in node.names)
+
+
+def _callable_aliases(modules: Sequence[Module]) -> frozenset[str]:
+    """Names that stand for a callable type: `Errand = Callable[…]`, and `Callable` itself."""
+    names = {"Callable"}
+    for module in modules:
+        for statement in module.tree.body:
+            for target, value in _pairs(statement) if isinstance(statement, ast.Assign | ast.AnnAssign) else ():
+                if isinstance(target, ast.Name) and isinstance(value, ast.Subscript) and _name(value.value) in names:
+                    names.add(target.id)
+    return frozenset(names)
+
+
+def _callable_parameters(function: Function | None, aliases: frozenset[str]) -> frozenset[str]:
+    if function is None:
+        return frozenset()
+    parameters = (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)
+    annotated = ((one.arg, one.annotation) for one in parameters if one.annotation is not None)
+    return frozenset(name for name, annotation in annotated if _is_callable_type(annotation, aliases))
+
+
+def _callable_attributes(modules: Sequence[Module]) -> dict[str, bool]:
+    """Attributes that are callables, with whether they are so in every class that has one of that name."""
+    aliases = _callable_aliases(modules)
+    kinds: defaultdict[str, set[bool]] = defaultdict(set)
+    for module in modules:
+        for name, annotation, _, _ in _annotated_attributes(module.tree):
+            kinds[name].add(_is_callable_type(annotation, aliases))
+    return {name: kind == {True} for name, kind in kinds.items() if True in kind}
+
+
+def _is_callable_type(annotation: ast.expr, aliases: frozenset[str]) -> bool:
+    """Whether it is a callable, or one or None; a list of callables is none."""
+    match annotation:
+        case ast.Subscript(value=outer):
+            return _name(outer) in aliases
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return _is_callable_type(left, aliases) or _is_callable_type(right, aliases)
+        case _:
+            return _name(annotation) in aliases
+
+
+def _function_names(modules: Sequence[Module]) -> frozenset[str]:
+    """Names that only functions and methods have: properties are values, and classes are not meant."""
+    functions: set[str] = set()
+    values: set[str] = set()
+    for module in modules:
+        for node in ast.walk(module.tree):
+            match node:
+                case ast.FunctionDef() | ast.AsyncFunctionDef():
+                    is_property = any("property" in ast.unparse(one) for one in node.decorator_list)
+                    (values if is_property else functions).add(node.name)
+                case ast.arg(arg=name) | ast.Name(id=name, ctx=ast.Store()):
+                    values.add(name)
+                case ast.Attribute(attr=name, ctx=ast.Store()):
+                    values.add(name)
+                case _:
+                    pass
+    return frozenset(functions - values)
+
+
+def _is_callable(value: ast.expr, functions: frozenset[str]) -> bool:
+    if isinstance(value, ast.Call):
+        return _called(value) == "partial"
+    return isinstance(value, ast.Lambda) or _name(value) in functions
+
+
+def _fills_slot(target: ast.Attribute, value: ast.expr, slots: Mapping[str, bool]) -> bool:
+    """Whether it is an attribute for a callable that is set; where the name may be a value's too, by how it looks."""
+    if target.attr not in slots or not _is_new_value(value):
+        return False
+    return slots[target.attr] or (isinstance(value, ast.Attribute) and not _is_of_self(target))
+
+
+def _is_new_value(value: ast.expr) -> bool:
+    """Whether it may be a callable: neither None nor what a call returned."""
+    return not _is_none(value) and not isinstance(value, ast.Call | ast.Constant)
+
+
+def _default_callables(module: Module) -> Iterator[Finding]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.arguments):
+            for default in (*node.defaults, *node.kw_defaults):
+                if isinstance(default, ast.Lambda):
+                    yield Finding(module.path, default.lineno, f"default of a parameter: {ast.unparse(default)}")
+    aliases = _callable_aliases([module])
+    own = {statement.name for statement in module.tree.body if isinstance(statement, Function)}
+    for name, annotation, value, line in _annotated_attributes(module.tree):
+        given = _field_default(value)
+        stands_in = isinstance(given, ast.Name) and given.id in own and _is_callable_type(annotation, aliases)
+        if given is not None and (isinstance(given, ast.Lambda) or stands_in):
+            yield Finding(module.path, line, f"default of {name}: {ast.unparse(given)}")
+
+
+def _field_default(value: ast.expr | None) -> ast.expr | None:
+    """What a class field is by default: the value, or the `default` of `field(…)`."""
+    if isinstance(value, ast.Call) and _called(value) in {"field", "Field"}:
+        return next((keyword.value for keyword in value.keywords if keyword.arg == "default"), None)
+    return value
+
+
+def _always_set(tree: ast.Module) -> Iterator[str]:
+    """Attributes of others that are assigned outside of any branch."""
+    branches = (ast.If, ast.IfExp, ast.Match, ast.While, ast.Try)
+    inside = {id(inner) for node in ast.walk(tree) if isinstance(node, branches) for inner in ast.walk(node)}
+    for _, assignment in _assignments(tree):
+        for target, value in _pairs(assignment):
+            if not isinstance(target, ast.Attribute) or _is_of_self(target):
+                continue
+            if not _is_none(value) and id(assignment) not in inside:
+                yield target.attr
+
+
+def _is_optional(annotation: ast.expr, classes: set[str]) -> bool:
+    match annotation:
+        case ast.BinOp(left=left, op=ast.BitOr(), right=ast.Constant(value=None)):
+            return _name(left) in classes
+        case _:
+            return False
+
+
+def _is_none(value: ast.expr | None) -> bool:
+    return isinstance(value, ast.Constant) and value.value is None
+
+
+def _is_of_self(target: ast.expr) -> bool:
+    return isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == "self"
+
+
+def _called(call: ast.Call) -> str | None:
+    return _name(call.func)
+
+
+def _name(expression: ast.expr) -> str | None:
+    """The last word of a name: `x` of `a.b.x`."""
+    match expression:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+        case _:
+            return None
