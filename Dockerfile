@@ -3,6 +3,7 @@ FROM python:3.13-slim
 WORKDIR /app
 COPY requirements.lock pyproject.toml README.md ./
 RUN pip install --no-cache-dir --require-hashes -r requirements.lock
+COPY foundation foundation
 COPY metering metering
 COPY energy energy
 COPY station station

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from metering.clock import SystemClock
+from foundation.clock import SystemClock
 from metering.reading import RegisterReading
 from metering.time_quality import TimeStatus
 from station.billing.price import Charge, PeriodPrice, PeriodReading, PriceList, bill

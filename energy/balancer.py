@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 CALM_S = 30.0
 """how long there must have been no overload before more is given"""

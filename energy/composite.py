@@ -14,8 +14,8 @@ from itertools import chain, pairwise
 from typing import TypeAlias
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency
-from metering.constants import NOMINAL_VOLTAGE_V
-from metering.frozen import frozen
+from foundation.constants import NOMINAL_VOLTAGE_V
+from foundation.frozen import frozen
 
 ALL_PHASES = 3
 

@@ -10,8 +10,8 @@ from typing import Protocol
 from energy.charging_profile import ChargingProfile, Kind, RateUnit, Recurrency
 from energy.composite import RECURRENCE, Charge, Piece, limits_over, phases_over, shared_over, slices
 from energy.sharing import Bound, alone_a, evenly_a
-from metering.constants import NOMINAL_VOLTAGE_V
-from metering.frozen import frozen
+from foundation.constants import NOMINAL_VOLTAGE_V
+from foundation.frozen import frozen
 
 MOST_PIECES = 20_000
 """periods that are looked at for one answer: some 20 ms of work; whoever asks for more asks for less time"""

@@ -14,13 +14,13 @@ from energy.limit import LimitSource
 from energy.step_check import SAME_A, StepCheck, checkable
 from energy.surplus import house_w
 from energy.trip import CURVES, LINKY, Protection
-from metering.constants import NOMINAL_VOLTAGE_V, VEHICLE_RESPONSE_S
-from metering.frozen import frozen
+from foundation.constants import NOMINAL_VOLTAGE_V, VEHICLE_RESPONSE_S
+from foundation.frozen import frozen
 from metering.reading import Phases
 
 if TYPE_CHECKING:
     from energy.grid import GridSample
-    from metering.clock import Clock
+    from foundation.clock import Clock
 
 _log = logging.getLogger(__name__)
 

@@ -21,13 +21,13 @@ from energy.profile_store import ProfileStore
 from energy.rotation import Rotations
 from energy.sharing import Bound, Policy, Turns, Waiting, alone_a, evenly_a
 from energy.use import Uses
-from metering.constants import MINIMUM_CURRENT_A, NOMINAL_VOLTAGE_V
+from foundation.constants import MINIMUM_CURRENT_A, NOMINAL_VOLTAGE_V
 from metering.reading import UNKNOWN, Phases
 
 if TYPE_CHECKING:
     from energy.grid import GridSample
     from energy.phases import PhaseMap
-    from metering.clock import Clock
+    from foundation.clock import Clock
 
 __all__ = ["Connection", "Controller", "Decision", "Demand", "SharedLimit"]
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from energy.composite import Charge
 from energy.limit import Limit, LimitSource, tightest
 from energy.phases import STRAIGHT, PhaseMap
-from metering.constants import MINIMUM_CURRENT_A
-from metering.frozen import frozen
+from foundation.constants import MINIMUM_CURRENT_A
+from foundation.frozen import frozen
 from metering.reading import Phases
 
 CHARGES_A = 1.0

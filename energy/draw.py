@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from typing import TypeAlias
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from metering.reading import Phases
 
 OLDEST_S = 3.5

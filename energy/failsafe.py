@@ -5,8 +5,8 @@ The ladder: held for a moment → ramped down to the safe current of the commiss
 
 from __future__ import annotations
 
-from metering.constants import MINIMUM_CURRENT_A
-from metering.frozen import frozen
+from foundation.constants import MINIMUM_CURRENT_A
+from foundation.frozen import frozen
 
 STALE_AFTER_S = 10.0
 """Linky is stale after 10 s (Enedis CPT_54E §9.4); a slower source gets as much more as it is slower than 1 s"""

@@ -6,8 +6,8 @@ vehicle that takes its 5 s each time.
 
 from __future__ import annotations
 
-from metering.constants import VEHICLE_RESPONSE_S
-from metering.frozen import frozen
+from foundation.constants import VEHICLE_RESPONSE_S
+from foundation.frozen import frozen
 
 TOLERANCE_A = 1.5
 """a vehicle that draws so much more than it was offered does not follow: what meters and pilots differ by is less"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from energy.grid import GridSample
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 
 @frozen

@@ -10,7 +10,7 @@ from datetime import datetime, time
 from enum import StrEnum
 from typing import Protocol
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from metering.reading import UNKNOWN, Phases
 
 

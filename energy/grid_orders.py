@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from energy.grid import GridOrder, GridOrderSource, OrderReason
-from metering.frozen import frozen
-from metering.pulse import Pulse
+from foundation.frozen import frozen
+from foundation.pulse import Pulse
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
 
 _log = logging.getLogger(__name__)
 

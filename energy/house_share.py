@@ -10,8 +10,8 @@ from energy.demand import Demand
 from energy.pausing import MILD_PAUSE_AFTER_S, PAUSE_AFTER_S, Pause, begin, let_pass
 from energy.sharing import Bound, after_others, alone_a, without
 from energy.use import Uses
-from metering.constants import MINIMUM_CURRENT_A
-from metering.frozen import frozen
+from foundation.constants import MINIMUM_CURRENT_A
+from foundation.frozen import frozen
 from metering.reading import Phases
 
 _RESUME_SPARE_A = 1.5

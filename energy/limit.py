@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 
 class LimitSource(StrEnum):

@@ -15,7 +15,7 @@ from dataclasses import replace
 from energy.demand import CHARGES_A, Demand
 from energy.sharing import Bound, after_others, alone_a, without
 from energy.use import Uses
-from metering.constants import MINIMUM_CURRENT_A
+from foundation.constants import MINIMUM_CURRENT_A
 
 ENDS_WITHIN_S = 60.0
 """who draws without a right for longer does not stop by itself"""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from metering.constants import MINIMUM_CURRENT_A
-from metering.frozen import frozen
+from foundation.constants import MINIMUM_CURRENT_A
+from foundation.frozen import frozen
 
 PAUSE_AFTER_S = 10.0
 """a shortage that is over sooner does not interrupt the charge"""

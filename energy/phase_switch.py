@@ -12,8 +12,8 @@ from dataclasses import replace
 from energy.charging_profile import Period
 from energy.demand import CHARGES_A, Demand
 from energy.pausing import PAUSE_AFTER_S, RESUME_A, RESUME_AFTER_S
-from metering.constants import MINIMUM_CURRENT_A
-from metering.frozen import frozen
+from foundation.constants import MINIMUM_CURRENT_A
+from foundation.frozen import frozen
 
 DOWN_AFTER_S = PAUSE_AFTER_S - 2.0
 """a shortage on three phases that lasts longer becomes one phase, before it becomes a pause"""

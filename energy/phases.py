@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import field
 from itertools import permutations
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from metering.reading import Phases
 
 LEARNED_STEP_A = 3.0

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import chain, count, pairwise
 
 from energy.charging_profile import ChargingLimitSource, ChargingProfile, Kind, Purpose
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 MOST_PROFILES = 100
 """of the CSMS; those of others come on top"""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from energy.demand import Demand
 from energy.phases import STRAIGHT, UNKNOWN_MAP, Learner, PhaseMap
 from energy.step_check import StepCheck, checkable
-from metering.constants import MINIMUM_CURRENT_A
+from foundation.constants import MINIMUM_CURRENT_A
 
 if TYPE_CHECKING:
     from energy.grid import GridSample

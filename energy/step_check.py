@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from energy.draw import OLDEST_S
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 if TYPE_CHECKING:
     from energy.grid import GridSample

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 
 from energy.grid import Tariff, TariffColour
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 _RESERVE = timedelta(minutes=15)
 """a charge that must be done at a departure begins so much earlier than it has to by reckoning"""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 
 @frozen

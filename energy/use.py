@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from energy.demand import CHARGES_A, Demand
 from energy.following import TOLERANCE_A, Offers
 from energy.sharing import Bound, Policy, share, share_conductor, spread
-from metering.constants import MINIMUM_CURRENT_A
+from foundation.constants import MINIMUM_CURRENT_A
 
 _DRAWS_LESS_A = 1.5
 """a vehicle that draws so much less than its pilot allows does not use it"""

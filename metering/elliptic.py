@@ -6,7 +6,7 @@ SEC 2 version 1 §2.2.1 (the numbers of the curve).
 
 from __future__ import annotations
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 _Point = tuple[int, int] | None
 """a point with its coordinates; None is the point at infinity"""

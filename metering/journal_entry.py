@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, cast
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from metering.time_quality import TimeQuality, TimeSource, TimeStatus
 
 BEFORE_THE_FIRST: Final = "0" * 64

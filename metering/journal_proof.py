@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import BinaryIO, Final
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from metering.journal_entry import BEFORE_THE_FIRST, JournalEntry, JournalEvent, parse
 
 HEAD_NAME: Final = "register-journal.head"

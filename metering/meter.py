@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from metering.reading import Reading
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Final, cast
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 HEADER: Final = b"OCMF|"
 DEFAULT_ALGORITHM: Final = "ECDSA-secp256r1-SHA256"

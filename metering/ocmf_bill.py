@@ -8,7 +8,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Final
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from metering.ocmf import ENDS, OcmfReading, Record
 
 _OBIS = re.compile(

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Final
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 
 class KeyFormError(ValueError):

@@ -9,8 +9,8 @@ import re
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from foundation.frozen import frozen
 from metering.elliptic import SECP192K1
-from metering.frozen import frozen
 from metering.ocmf_keys import CURVES, Curve, PublicKey
 
 if TYPE_CHECKING:

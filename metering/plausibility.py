@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from metering.meter import DescribedMeter, IdentifiedMeter, Meter, MeterError, RefusedReadingError, ThoroughMeter
 from metering.reading import Reading
 from metering.register_motion import RegisterMotion

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Final, Generic, TypeVar
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from metering.time_quality import TimeStatus
 
 T = TypeVar("T")

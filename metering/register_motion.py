@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from metering.constants import NOMINAL_VOLTAGE_V
-from metering.frozen import frozen
+from foundation.constants import NOMINAL_VOLTAGE_V
+from foundation.frozen import frozen
 
 if TYPE_CHECKING:
     from metering.reading import Reading

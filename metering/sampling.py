@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from metering.reading import Phases, Reading
 
 

@@ -8,8 +8,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from foundation.frozen import frozen
 from metering import ocmf
-from metering.frozen import frozen
 from metering.time_quality import TimeStatus
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 
 class TimeStatus(StrEnum):

@@ -6,8 +6,8 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING
 
-from metering.frozen import frozen
-from metering.pulse import Pulse
+from foundation.frozen import frozen
+from foundation.pulse import Pulse
 from ocpp_handlers import actions, timestamps
 from ocpp_handlers.reason_codes import unknown_place_code
 from ocpp_handlers.session import Answer, Handlers, LinkLostError, RefusedError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
     from station.availability import Availability as Orders

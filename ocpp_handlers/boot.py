@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from metering.frozen import frozen
-from metering.pulse import Pulse
+from foundation.frozen import frozen
+from foundation.pulse import Pulse
 from ocpp_handlers import actions, timestamps
 from ocpp_handlers.frame import Error
 from station.model import BootReason
 from station.ports import NoAnswerError
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from ocpp_handlers import messages as m
     from ocpp_handlers.session import Session
     from station.settings import Settings

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from foundation.supervision import MOST_ERRANDS
 from ocpp_handlers import availability, customer_information, meter_values, reports, smart_charging
 from ocpp_handlers.connection import LARGEST_FRAME
 from ocpp_handlers.device_model import DataType, Place, Variable, told
-from station.daemon.supervision import MOST_ERRANDS
 from station.firmware.record import MOST_UNTOLD as MOST_STATUSES
 from station.logs.store import STORAGE_BYTES
 from station.logs.upload import MOST_ORDERS

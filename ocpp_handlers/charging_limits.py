@@ -11,7 +11,7 @@ from ocpp_handlers.session import RefusedError, TimedOutError
 
 if TYPE_CHECKING:
     from energy.charging_profile import ChargingLimitSource, ChargingProfile
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
     from station.limits.external_limits import ExternalLimits

@@ -13,11 +13,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from metering.frozen import frozen
-from metering.pulse import Pulse
+from foundation.frozen import frozen
+from foundation.pulse import Pulse
+from foundation.supervision import contained, heed_cancellation
 from ocpp_handlers import handshake
 from ocpp_handlers.back_off import back_off
-from station.daemon.supervision import contained, heed_cancellation
 from station.records.database import StorageError
 from station.security.security_events import SecurityEventType
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
     from websockets.exceptions import ConnectionClosed
 
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.network import NetworkProfile, NetworkProfiles
     from station.security.certificates import Certificates, TlsMaterial
     from station.security.credentials import Credentials

@@ -6,16 +6,16 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from foundation.supervision import Errand
 from ocpp_handlers import actions, timestamps, translate
 from ocpp_handlers.session import Answer, Handlers
 from ocpp_handlers.under_way import UnderWay
-from station.daemon.supervision import Errand
 from station.ports import NoAnswerError
 from station.records.customer_information import Customer
 from station.records.database import StorageError
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
     from station.records.customer_information import CustomerInformation as Customers

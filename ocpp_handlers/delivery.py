@@ -12,7 +12,7 @@ from station.ports import NoAnswerError
 from station.records.database import StorageError
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.model import TransactionEvent
     from station.records.outbox import Outbox, Queued
     from station.settings import Settings

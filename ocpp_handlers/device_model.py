@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import replace
 from enum import StrEnum
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.ports import VariableRow
 
 Key = tuple[str, str, int | None, int | None]

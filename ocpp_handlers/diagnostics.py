@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from foundation.supervision import Errand
 from ocpp_handlers import actions, translate
 from ocpp_handlers.session import Answer, Handlers, RefusedError
-from station.daemon.supervision import Errand
 from station.logs.log_files import LogKind, Span
 from station.logs.upload import LogOrder, LogUploads, UploadStatus
 from station.ports import NoAnswerError
@@ -15,7 +15,7 @@ from station.ports import NoAnswerError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
 

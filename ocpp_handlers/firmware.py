@@ -13,10 +13,10 @@ from station.ports import NoAnswerError
 from station.records.database import StorageError
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
+    from foundation.supervision import Errand
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
-    from station.daemon.supervision import Errand
     from station.firmware.firmware import Firmware as StationFirmware
     from station.firmware.record import EnteredStatus
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import field
 from typing import NoReturn, TypeAlias, cast
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 Payload: TypeAlias = dict[str, object]
 

@@ -10,10 +10,10 @@ from ocpp_handlers import actions
 from ocpp_handlers.translate import meter_value_to_wire
 
 if TYPE_CHECKING:
+    from foundation.supervision import Errands
     from metering.sampling import MeterValue
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
-    from station.daemon.supervision import Errands
 
 _log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from metering.constants import NOMINAL_VOLTAGE_V
-from metering.frozen import frozen
+from foundation.constants import NOMINAL_VOLTAGE_V
+from foundation.frozen import frozen
 from ocpp_handlers.device_model import DataType, Place, Variable, told
 from station.evse_state import all_faults, ev_connected
 from station.hardware.board import Sensor

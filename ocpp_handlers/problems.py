@@ -7,7 +7,7 @@ import itertools
 import logging
 from typing import TYPE_CHECKING, Final
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from ocpp_handlers import actions, timestamps
 from ocpp_handlers.session import LinkLostError
 from station.evse_state import all_faults
@@ -17,7 +17,7 @@ from station.ports import NoAnswerError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
     from station.evse import Evse

@@ -11,7 +11,7 @@ from station.ports import NoAnswerError
 from station.records.database import StorageError
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
     from station.security.security_events import SecurityEvent, SecurityEvents

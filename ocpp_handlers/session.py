@@ -12,14 +12,14 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
+from foundation.supervision import Errand, Errands, contained
 from ocpp_handlers import frame
 from ocpp_handlers.frame import Call, Error, Nonsense, Result
-from station.daemon.supervision import Errand, Errands, contained
 from station.ports import NoAnswerError
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from ocpp_handlers.actions import Action
     from ocpp_handlers.schema import Schemas
 

@@ -26,7 +26,7 @@ from station.setting import (
 from station.settings import Settings
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from metering.pulse import Pulse
+from foundation.pulse import Pulse
 from ocpp_handlers import actions
 from ocpp_handlers.certificates import status_info
 from ocpp_handlers.session import Answer, Handlers, RefusedError, TimedOutError
@@ -15,11 +15,11 @@ from station.security.certificates import Fault
 from station.security.station_certificate import Owner
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
+    from foundation.supervision import Errand
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
     from ocpp_handlers.trigger_message import TriggerMessage
-    from station.daemon.supervision import Errand
     from station.security.certificates import Certificates
     from station.settings import Settings
 

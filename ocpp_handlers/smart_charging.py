@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from energy.charging_profile import ChargingProfile
+    from foundation.supervision import Errand
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
     from station.charging_station import ChargingStation
-    from station.daemon.supervision import Errand
     from station.limits.load_management import LoadManagement
 
 _log = logging.getLogger(__name__)

@@ -7,7 +7,8 @@ import logging
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
+from foundation.supervision import Errands
 from metering.time_quality import TimeSource
 from ocpp_handlers.authorization import Authorization
 from ocpp_handlers.availability import Availability
@@ -35,7 +36,6 @@ from ocpp_handlers.smart_charging import SmartCharging
 from ocpp_handlers.tariff import Tariff
 from ocpp_handlers.transactions import Transactions
 from ocpp_handlers.trigger_message import TriggerMessage
-from station.daemon.supervision import Errands
 from station.model import BootReason
 from station.records.database import StorageError
 from station.security.security_events import SecurityEventType

@@ -12,12 +12,12 @@ from station.evse_state import all_faults
 from station.model import Fault
 
 if TYPE_CHECKING:
+    from foundation.supervision import Errand
     from ocpp_handlers import messages as m
     from ocpp_handlers.availability import Availability
     from ocpp_handlers.boot import Boot, BootGate
     from ocpp_handlers.link import Link
     from ocpp_handlers.meter_values import MeterValues
-    from station.daemon.supervision import Errand
     from station.evse import Evse
     from station.settings import Settings
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ocpp_handlers.session import Answer
 
 if TYPE_CHECKING:
-    from station.daemon.supervision import Errand
+    from foundation.supervision import Errand
 
 ResponseT = TypeVar("ResponseT")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from energy.profile_store import HIGHEST_STACK_LEVEL, MOST_EXTERNAL_CONSTRAINTS, MOST_PERIODS, MOST_PROFILES
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from ocpp_handlers import authorization
 from ocpp_handlers.device_model import DataType, DeviceModel, Place, Variable, told
 from ocpp_handlers.physical_variables import Nameplate, physical_variables

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mappi
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from foundation.event_loop import StationLoop
 from station.assembly.basis import Basis, lay
 from station.assembly.books import books
 from station.assembly.charging import charging
@@ -18,7 +19,6 @@ from station.billing.retention import Retention
 from station.commissioning.activation import Activation
 from station.commissioning.record import CommissioningRecord
 from station.commissioning.site_settings import SiteSettings
-from station.daemon.event_loop import StationLoop
 from station.feed import Feed
 from station.hardware.simulated_config import SimulatedBoardConfig
 from station.integrations.mdns import Announcement, announces

@@ -7,14 +7,14 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from station.daemon.stint import Stint
+from foundation.monitored_task import Stint
 from station.evse_state import EvseState, ev_connected, next_change_s, outputs, switches_phases
 from station.hardware.board import SAFE, Board, BoardError, Observation, Outputs, SelfTest
 from station.model import Fault, PilotState
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
-    from metering.pulse import Pulse
+    from foundation.clock import Clock
+    from foundation.pulse import Pulse
 
 _log = logging.getLogger(__name__)
 

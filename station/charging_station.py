@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.evse import Evse
 from station.evse_state import Authorization, ev_connected
 from station.model import (
@@ -25,7 +25,7 @@ from station.tokens.admission import Admission, may_hold, usable
 from station.tokens.authorization import Authorizer, shown
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.availability import Availability
     from station.records.outbox import Outbox
     from station.restart import Restart

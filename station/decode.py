@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 if TYPE_CHECKING:
     from metering.drivers.exchange import Answered
@@ -126,7 +126,7 @@ def _hex(option: str, text: str) -> bytes:
 
 
 def _modbus(request: Request, data: bytes) -> Decoded:
-    from metering.clock import SystemClock
+    from foundation.clock import SystemClock
     from metering.drivers import register_image
     from metering.drivers.models import MODELS, named
 
@@ -194,7 +194,7 @@ def _frame(number: int, recorded: object, table: MeterModel | None) -> Json:
 
 
 def _answer(block: Block, answered: Answered, layout: str | None, table: MeterModel | None) -> Json:
-    from metering.clock import SystemClock
+    from foundation.clock import SystemClock
     from metering.drivers import exchange, register_image
 
     if answered.exception is not None:

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from metering.constants import MINIMUM_CURRENT_A
-from metering.pulse import Pulse
+from foundation.constants import MINIMUM_CURRENT_A
+from foundation.pulse import Pulse
 from metering.time_quality import TimeStatus
 from station import evse_changes
 from station.board_driver import BoardDriver
@@ -53,10 +53,10 @@ from station.transaction import Rules, TxPoint, as_settled, react, start_points
 if TYPE_CHECKING:
     from energy.demand import Decision
     from energy.limit import Limit
-    from metering.clock import Clock
+    from foundation.clock import Clock
+    from foundation.monitored_task import Stint
     from metering.reading import Phases, Reading
     from metering.sampling import MeterValue
-    from station.daemon.stint import Stint
     from station.metrology.meter_watch import MeterWatch
     from station.metrology.signing import Signing
     from station.records.recorder import Recorder

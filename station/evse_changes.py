@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.evse_state import UNTIL_UNPLUGGED, Authorization, Cause, EvseState, arrivals, ev_connected
 from station.model import Fault, StoppedReason, TriggerReason
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from energy.phases import STRAIGHT, PhaseMap
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 
 @frozen

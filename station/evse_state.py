@@ -9,8 +9,8 @@ from dataclasses import replace
 from datetime import datetime
 from enum import Enum, auto
 
-from metering.constants import MINIMUM_CURRENT_A
-from metering.frozen import frozen
+from foundation.constants import MINIMUM_CURRENT_A
+from foundation.frozen import frozen
 from metering.reading import Phases
 from station.hardware.board import NOTHING_SEEN, Observation, Outputs
 from station.model import (

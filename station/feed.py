@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from typing import Final
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 _MOST_WAITING: Final = 500
 _MOST_BYTES: Final = 256 * 1024

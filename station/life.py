@@ -9,15 +9,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from foundation.supervision import keep_running
 from metering.journal import JournalError
-from station.daemon.supervision import keep_running
 from station.records.database import StorageError
 from station.records.recovery import end_open_transactions, record_ends
 
 if TYPE_CHECKING:
     from energy.grid_orders import GridOrders
-    from metering.clock import Clock
-    from metering.wiretap import Wiretap
+    from foundation.byte_tap import Wiretap
+    from foundation.clock import Clock
+    from foundation.monitored_task import Stint
     from station.access.access import Access
     from station.billing.billing import Billing
     from station.billing.prices import Prices
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from station.charging_station import ChargingStation
     from station.commissioning.activation import Activation
     from station.commissioning.record import CommissioningRecord
-    from station.daemon.stint import Stint
     from station.firmware.firmware import Firmware
     from station.light.light import StatusLight
     from station.limits.external_limits import ExternalLimits

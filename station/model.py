@@ -6,7 +6,7 @@ from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from metering.reading import RegisterReading
 from metering.sampling import MeterValue
 

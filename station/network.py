@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.identifiers import check_url
 from station.records.database import StorageError
 from station.records.fact_store import save_fact

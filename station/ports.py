@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Protocol
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.model import IdToken, IdTokenInfo
 
 

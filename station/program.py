@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from foundation.monitored_task import Stint
+from foundation.supervision import keep_running
 from station.daemon.service_manager import ServiceManager, boot_reason
-from station.daemon.stint import Stint
-from station.daemon.supervision import keep_running
 from station.feed import Feed
 from station.model import BootReason
 from station.records.database import StorageError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.access.sessions import Sessions
     from station.commissioning.site_settings import SiteSettings
     from station.configuration.installation_file import Configuration

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.evse_state import Withheld
 from station.model import BootReason, ConnectorStatus, StoppedReason, TriggerReason
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
-    from station.daemon.supervision import Errand
+    from foundation.clock import Clock
+    from foundation.supervision import Errand
     from station.evse import Evse
     from station.records.outbox import Outbox
     from station.settings import Settings

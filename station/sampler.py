@@ -7,13 +7,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
-from metering.pulse import Pulse
+from foundation.pulse import Pulse
 from metering.sampling import Context, Measurand, MeterValue, Series, next_aligned, sample
 from station.model import TriggerReason
 from station.records.database import StorageError
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from metering.reading import Phases, Reading
     from station.metrology.meter_watch import MeterWatch
     from station.metrology.signing import Signing

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from energy.sources.config import GridSourceConfig
     from energy.sources.dry_contact import ContactPort, DryContactConfig
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from metering.drivers.bus import Buses
     from metering.meter import Meter
     from station.configuration.charging_tables import EvseConfig

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.billing.transaction_rows import BILLS, COLUMNS, PRICE_LISTS, period_of, transaction_of
 from station.firmware.record import ORDERS
 from station.firmware.state import FirmwareStatus
@@ -22,7 +22,7 @@ from station.settings import Settings
 from station.tokens.token_store import entry_of, place_of
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.records.database import Database
     from station.records.sql import Row, Value
     from station.security.security_events import SecurityEvents

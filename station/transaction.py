@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.evse_state import (
     Cause,
     EvseState,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from station.daemon.event_loop import StationLoop
+from foundation.event_loop import StationLoop
 from tests.examples import register_profiles
 
 register_profiles()

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from metering.clock import Clock
+from foundation.clock import Clock
+from foundation.monitored_task import Stint
+from foundation.pulse import Pulse
 from metering.meter import MeterError
-from metering.pulse import Pulse
 from metering.reading import Phases, Reading
-from station.daemon.stint import Stint
 from station.hardware.board import BoardError, Observation, Outputs, SelfTest, Sensor
 from station.model import AuthorizationStatus, EventType, IdToken, IdTokenInfo, TransactionEvent, TriggerReason
 from station.ports import NoAnswerError

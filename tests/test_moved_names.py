@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
+from foundation.supervision import Errands, keep_running
 from station.cli import COMMANDS
-from station.daemon.supervision import Errands, keep_running
 from station.simulation.clock import VirtualClock
 from tests import project
 from tests.bench.test_cold_start import LATE_OF_OURS

@@ -28,7 +28,7 @@ from bench.replay.world import (
 from energy.pausing import RESUME_AFTER_S
 from energy.trip import BREAKER_C
 from energy.trip import LINKY as LINKY_CURVE
-from metering.constants import NOMINAL_VOLTAGE_V
+from foundation.constants import NOMINAL_VOLTAGE_V
 
 SITES = (
     Site("flat, 9 kVA", "flat", 1, 9000 / 230, LINKY_CURVE, LINKY, BRISK),

@@ -21,12 +21,12 @@ from energy.grid import GridSample
 from energy.limit import Limit, LimitSource
 from energy.profile_store import ProfileStore
 from energy.trip import LINKY
-from metering.clock import Clock
-from metering.constants import MINIMUM_CURRENT_A, NOMINAL_VOLTAGE_V
+from foundation.clock import Clock
+from foundation.constants import MINIMUM_CURRENT_A, NOMINAL_VOLTAGE_V
 from metering.reading import UNKNOWN, Phases
 
 if TYPE_CHECKING:
-    from metering.clock import TimerHandle
+    from foundation.clock import TimerHandle
 
 _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 

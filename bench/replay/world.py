@@ -8,7 +8,7 @@ from typing import Protocol
 
 from bench.replay.traces import Phases3
 from energy.trip import Protection, TripCurve
-from metering.constants import MINIMUM_CURRENT_A, NOMINAL_VOLTAGE_V
+from foundation.constants import MINIMUM_CURRENT_A, NOMINAL_VOLTAGE_V
 
 
 @dataclass(frozen=True, slots=True)

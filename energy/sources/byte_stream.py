@@ -7,13 +7,13 @@ import errno
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 if TYPE_CHECKING:
     from serialx import AsyncSerial
 
-    from metering.clock import Clock
-    from metering.wiretap import Wiretap
+    from foundation.byte_tap import Wiretap
+    from foundation.clock import Clock
 
 _CHUNK: Final = 4096
 _DIALLING_S: Final = 5.0

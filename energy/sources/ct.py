@@ -12,13 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from energy.grid import GridSample, GridSource, SourceError
 from energy.sources.house import THREE_PHASES, House
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from metering.reading import Phases
 
 if TYPE_CHECKING:  # what reckons is loaded by who opens the converter: another station does not pay for it
     from energy.sources.iio import Capture, Channel
     from energy.sources.rms import Converter, Fault, Window
-    from metering.clock import Clock
+    from foundation.clock import Clock
 
 T = TypeVar("T")
 

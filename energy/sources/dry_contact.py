@@ -19,7 +19,7 @@ from energy.grid import GridOrder, OrderReason
 if TYPE_CHECKING:
     from gpiod import LineRequest
 
-    from metering.clock import Clock
+    from foundation.clock import Clock
 
 _log = logging.getLogger(__name__)
 

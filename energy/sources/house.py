@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 if TYPE_CHECKING:
+    from foundation.byte_tap import Wiretap
     from metering.drivers.modbus import Buses
-    from metering.wiretap import Wiretap
 
 
 @frozen

@@ -12,7 +12,7 @@ import select
 from pathlib import Path
 from typing import Final, Self
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 _TYPE: Final = re.compile(r"(be|le):([su])(\d+)/(\d+)(?:>>(\d+))?\Z")
 _PATIENCE_S: Final = 2.0

@@ -16,8 +16,8 @@ from energy.sources.house import THREE_PHASES, House
 
 if TYPE_CHECKING:  # what understands the wire is loaded by who opens it: another station does not pay for it
     from energy.sources.tic import Group
-    from metering.clock import Clock
-    from metering.wiretap import Wiretap
+    from foundation.byte_tap import Wiretap
+    from foundation.clock import Clock
 
 _log = logging.getLogger(__name__)
 

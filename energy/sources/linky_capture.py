@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from energy.sources.tic import SEVEN_BITS, Group, TicMode, believable, checked
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 Json = dict[str, object]
 

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 from energy.grid import GridSample, Tariff
 from energy.sources.linky_tariff import TARIFF_LABELS, tariff
 from energy.sources.tic import Group, Mark, TicMode
-from metering.constants import NOMINAL_VOLTAGE_V
+from foundation.constants import NOMINAL_VOLTAGE_V
 from metering.reading import UNKNOWN, Phases
 
 _Groups: TypeAlias = Mapping[str, Group]

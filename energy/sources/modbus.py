@@ -12,14 +12,14 @@ from energy.grid import GridSample, GridSource, SourceError
 from energy.sources.house import THREE_PHASES, House
 from energy.sources.stillness import STILL_AFTER_S, Stillness
 from energy.step_check import CHECKED_PERIOD_S
-from metering.constants import NOMINAL_VOLTAGE_V
+from foundation.constants import NOMINAL_VOLTAGE_V
 from metering.drivers.modbus import Buses, ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
 from metering.drivers.quantities import CURRENTS, POWERS, VOLTAGES, Quantity
 from metering.meter import MeterError
 from metering.reading import Phases, Reading
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from metering.meter import Meter
 
 _log = logging.getLogger(__name__)

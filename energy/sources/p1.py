@@ -17,7 +17,7 @@ from energy.sources.house import THREE_PHASES, House
 if TYPE_CHECKING:  # what understands the wire is loaded by who opens it: another station does not pay for it
     from energy.sources.p1_cipher import Decryptor
     from energy.sources.p1_telegram import Telegram
-    from metering.clock import Clock
+    from foundation.clock import Clock
 
 _log = logging.getLogger(__name__)
 

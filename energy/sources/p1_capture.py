@@ -8,7 +8,7 @@ from energy.sources import p1_cipher, p1_reading
 from energy.sources.p1_cipher import Envelope, WrongKeyError
 from energy.sources.p1_reading import Peak, SubMeter, Threshold
 from energy.sources.p1_telegram import Telegram, TelegramParser
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 Json = dict[str, object]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 AUTHENTICATION_KEY: Final = bytes.fromhex("00112233445566778899AABBCCDDEEFF")
 """the same in all meters of Luxembourg; other countries give their own"""

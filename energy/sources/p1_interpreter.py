@@ -11,7 +11,7 @@ from energy.sources import p1_reading
 from energy.sources.house import House
 from energy.sources.p1_reading import P1Reading
 from energy.sources.p1_telegram import Telegram
-from metering.constants import NOMINAL_VOLTAGE_V
+from foundation.constants import NOMINAL_VOLTAGE_V
 from metering.reading import UNKNOWN, Phases
 
 _log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
 from energy.sources.p1_telegram import Telegram
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 _NUMBER: Final = re.compile(r"([+-]?\d{1,12}(?:\.\d{1,12})?)\*?([A-Za-z][A-Za-z0-9]*)?\Z")
 """no display has more digits; hundreds of them would be infinite"""

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 _LONGEST: Final = 16_384
 """bytes that no telegram reaches: five text messages of 2048 characters are the most that the standards name"""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 _BELOW_THRESHOLD_A: Final = 0.3
 """what a 12-bit converter cannot tell from its own noise"""

@@ -11,7 +11,7 @@ import re
 from enum import Enum, IntEnum
 from typing import Final
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 _STAMP: Final = r"[HEhe ]\d{12}"
 _NO_STAMP: Final = r""

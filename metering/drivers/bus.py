@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from metering.clock import SystemClock, machine_time
+from foundation.byte_tap import Wiretap
+from foundation.clock import SystemClock, machine_time
+from foundation.frozen import frozen
 from metering.drivers import sunspec
 from metering.drivers.decode_errors import catch_decode_errors
 from metering.drivers.registers import Block, MeterModel, Place, Registers, SerialLine
-from metering.frozen import frozen
 from metering.meter import MeterError
-from metering.wiretap import Wiretap
 
 if TYPE_CHECKING:
     from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Final
 
-from metering.clock import SystemClock
+from foundation.clock import SystemClock
 from metering.drivers.modbus_meter import IdentifiedModbusMeter
 from metering.drivers.registers import Block
 from metering.meter import MeterError

@@ -8,8 +8,8 @@ import struct
 from enum import StrEnum
 from typing import Final
 
+from foundation.frozen import frozen
 from metering.drivers.registers import Block, NumberType, shortest
-from metering.frozen import frozen
 
 REFUSED: Final = 0x80
 """added to the function of a request that is refused (Modbus application protocol 7)"""

@@ -17,7 +17,7 @@ from metering.drivers.registers import MeterModel, NumberType, Register, SerialL
 from metering.meter import Meter
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
 
 __all__ = ["Buses", "ModbusRtuMeter", "ModbusRtuOverTcpMeter", "ModbusTcpMeter"]
 

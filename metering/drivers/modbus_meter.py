@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from foundation.frozen import frozen
 from metering.drivers import sunspec
 from metering.drivers.quantities import Quantity, reading_of
 from metering.drivers.registers import (
@@ -18,12 +19,11 @@ from metering.drivers.registers import (
     mismatch,
     power_inverted,
 )
-from metering.frozen import frozen
 from metering.meter import MeterError, MeterIdentity
 from metering.reading import Reading
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from metering.drivers.bus import Bus
 
 _log = logging.getLogger(__name__)

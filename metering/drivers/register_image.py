@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
+from foundation.frozen import frozen
 from metering.drivers import sunspec
 from metering.drivers.quantities import Quantity
 from metering.drivers.registers import Block, MeterModel, Place, decode, mismatch
-from metering.frozen import frozen
 from metering.reading import Phases, Reading
 
 Json = dict[str, object]

@@ -14,9 +14,9 @@ from decimal import Decimal
 from enum import Enum, StrEnum
 from typing import Literal
 
+from foundation.frozen import frozen
 from metering.drivers.quantities import CURRENTS, POWERS, Quantity, reading_of, values_of
 from metering.drivers.serial_number import SerialNumber
-from metering.frozen import frozen
 from metering.reading import Reading
 
 Place = tuple[int, int]

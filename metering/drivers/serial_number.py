@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 
 @frozen

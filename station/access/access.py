@@ -6,13 +6,13 @@ import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.access.accounts import ACCOUNTS, Role
 from station.access.sign_in_guard import SignInGuard
 from station.security.security_events import SecurityEventType
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.access.accounts import Accounts
     from station.access.sessions import AccessToken, AccessTokens, Session, Sessions
     from station.security.security_events import SecurityEvents

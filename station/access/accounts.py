@@ -20,7 +20,7 @@ from station.access import passwords
 from station.records.stored_format import FlatFormat, names
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.records.fact_store import FactStore
 
 _log = logging.getLogger(__name__)

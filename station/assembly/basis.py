@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.logs.store import LogStore
 from station.model import BootReason
 from station.network import NetworkProfile, NetworkProfiles
@@ -20,7 +20,7 @@ from station.security.security_events import SecurityEvents, SecurityEventType
 from station.settings import Settings
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.configuration.installation_file import Configuration
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from metering.journal import RegisterJournal
 from station.assembly.basis import Basis
 from station.assembly.charging import Charging

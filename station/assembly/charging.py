@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from energy.phases import PhaseMap
-from metering.constants import NOMINAL_VOLTAGE_V
-from metering.frozen import frozen
+from foundation.constants import NOMINAL_VOLTAGE_V
+from foundation.frozen import frozen
 from metering.plausibility import Plausibility, PlausibleMeter
 from metering.sampling import Measurand
 from station.assembly.basis import Basis

@@ -10,7 +10,7 @@ from energy.grid_orders import GridOrders, OrderRecord, Powers
 from energy.profile_store import ProfileStore
 from energy.sharing import Policy
 from energy.sources.house import House
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.assembly.basis import Basis
 from station.evse import Evse
 from station.hardware.selector import selected_a

@@ -17,7 +17,7 @@ from station.simulation.world import World
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.configuration.installation_file import Configuration
     from station.hardware.updater import Updater
     from station.site import Site

@@ -29,7 +29,7 @@ from station.tokens.token_store import TokenStore
 from station.transfer.file_transfer import trusting
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.access.access import Access
     from station.configuration.installation_file import Configuration
     from station.configuration.network_tables import MqttConfig

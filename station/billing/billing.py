@@ -11,7 +11,7 @@ from station.billing.price import Charge, PeriodReading, bill, idle_time
 from station.model import ChargingState, EventType
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.billing.price import Bill
     from station.billing.transaction_log import TransactionLog
     from station.evse import Evse

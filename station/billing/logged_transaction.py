@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.billing.currency import rounded
 from station.billing.price import Bill, PriceList
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from metering.reading import exact_wh
 from station.billing.currency import rounded
 

@@ -7,11 +7,11 @@ import logging
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from metering.time_quality import TimeStatus
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.billing.transaction_log import TransactionLog
     from station.records.fact_store import FactStore
     from station.settings import Settings

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.billing.currency import money, rounded
 from station.billing.logged_transaction import ToldCost
 from station.display import Display, Shown, Topic
@@ -20,7 +20,7 @@ from station.evse_state import ev_connected
 from station.model import EventType, MessageContent, TransactionEvent, TriggerReason
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.billing.billing import Billing
     from station.billing.price import Bill, PriceList
     from station.billing.prices import Prices

@@ -6,7 +6,7 @@ from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from metering.time_quality import TimeStatus
 from station.billing.logged_transaction import ToldCost, Transaction
 from station.billing.price import Bill, PeriodReading

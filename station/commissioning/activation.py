@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.records.fact_store import FactStore
 
 _log = logging.getLogger(__name__)

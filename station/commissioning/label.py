@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.identifiers import host_name
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from enum import StrEnum
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 Evidence = dict[str, Json]

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.commissioning.input_tests import CommissioningTests
 from station.commissioning.steps import Step, inapplicable
 from station.metrology.signatures import UnsignedError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 if TYPE_CHECKING:
     from station.commissioning.report import SignedReport

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.commissioning.problems import Cause, Evidence, Json, Problem
 
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from energy.sources.config import GridSourceConfig
 from energy.sources.ct import CtConfig
 from energy.sources.modbus import ModbusConfig
-from metering.constants import MAXIMUM_CURRENT_A, MINIMUM_CURRENT_A
+from foundation.constants import MAXIMUM_CURRENT_A, MINIMUM_CURRENT_A
 from metering.drivers.config import MeterConfig
 from metering.drivers.simulated import SimulatedMeterConfig
 from station.configuration.document import RuleError

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import field
 from pathlib import Path
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 KeyPath = tuple[str | int, ...]
 """where a value lies: ("evse", 0, "max_current_a")"""

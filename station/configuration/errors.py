@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.configuration import keys as config_keys
 from station.configuration.document import ConfigurationError, Document, KeyPath, RuleError, RuleErrors, dotted
 from station.configuration.lines import lines

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from foundation.monitored_task import Stint
     from station.daemon.service_manager import ServiceManager
-    from station.daemon.stint import Stint
     from station.life import Life
 
 _log = logging.getLogger(__name__)

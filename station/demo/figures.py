@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
 
 FOLLOW_S = 6.0
 """a vehicle has 5 s to follow the pilot (IEC 61851-1); the grid meter needs a second to tell"""

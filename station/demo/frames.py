@@ -6,7 +6,7 @@ import json
 from collections import deque
 from typing import Final, cast
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.identifiers import shorten
 
 Json = dict[str, object]

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from metering.clock import SystemClock
-from metering.constants import NOMINAL_VOLTAGE_V
-from metering.frozen import frozen
+from foundation.clock import SystemClock
+from foundation.constants import NOMINAL_VOLTAGE_V
+from foundation.frozen import frozen
 from ocpp_handlers.demo_csms import DemoCsms, NotConnectedError
 from station.app import StartError, application
 from station.assembly.simulated import world_of

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, cast
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.documents.layout import Column, Imprint, Sheet
 
 if TYPE_CHECKING:

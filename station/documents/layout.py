@@ -17,7 +17,7 @@ from fpdf import FPDF, XPos, YPos
 from fpdf.enums import MethodReturnValue, WrapMode
 from fpdf.fonts import TTFFont
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 _FONT: Final = "Helvetica"
 _MONO: Final = "Courier"

@@ -6,7 +6,7 @@ from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.documents.table import CardLabels, label, shown_token
 from station.documents.words import Language, Words, words
 from station.model import DRIVER, IdToken

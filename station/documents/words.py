@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.billing.currency import minor_unit
 
 _UNKNOWN = "–"

@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metering.frozen import frozen
-from metering.pulse import Pulse
-from station.daemon.supervision import contained
+from foundation.frozen import frozen
+from foundation.pulse import Pulse
+from foundation.supervision import contained
 from station.evse_state import Withheld
 from station.firmware import images
 from station.firmware.orders import OrderAnswer, OrderRules, OrderVerdict, refusal_of, refused
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from cryptography.x509 import Certificate
 
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.evse import Evse
     from station.firmware.record import FirmwareRecord
     from station.hardware.updater import Updater

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.firmware.signature import decode_signature, fault_of_signing_certificate
 from station.security.security_events import SecurityEventType
 from station.transfer.file_transfer import Location, TransferError
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from cryptography.x509 import Certificate
 
-    from station.daemon.supervision import Errand
+    from foundation.supervision import Errand
     from station.firmware.state import UpdateOrder
     from station.security.security_events import SecurityEvents
 

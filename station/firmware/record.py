@@ -8,8 +8,8 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from metering.frozen import frozen
-from metering.pulse import Pulse
+from foundation.frozen import frozen
+from foundation.pulse import Pulse
 from station.firmware.state import END_STATUSES, FirmwareStatus, Update, UpdateOrder
 from station.records.database import StorageError
 from station.records.stored_format import StoredFormat, names

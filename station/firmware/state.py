@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import Enum, StrEnum, auto
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 _OWN_RETRIES = 2
 """how often a download is tried again where the CSMS leaves it to us"""

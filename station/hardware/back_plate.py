@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Literal, Protocol
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.hardware.board import BoardError
 
 JumperPosition = Literal["1-2", "3-4", "5-6", "7-8", "9-10"]

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.model import Fault, PilotState
 
 if TYPE_CHECKING:
-    from station.daemon.stint import Stint
+    from foundation.monitored_task import Stint
 
 
 class BoardError(Exception):

@@ -14,12 +14,12 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.hardware.updater import Activation, ImageError, InstallError
 from station.security import private_files
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
 
 _log = logging.getLogger(__name__)
 

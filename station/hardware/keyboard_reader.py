@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from station.hardware.token_reader import ReaderError
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
 
 _EVENT: Final = struct.Struct("llHHi")
 """two longs of time, type, code, value"""

@@ -11,8 +11,8 @@ import math
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final
 
-from metering.frozen import frozen
-from station.daemon.stint import Stint
+from foundation.frozen import frozen
+from foundation.monitored_task import Stint
 from station.hardware import pilot, sysfs
 from station.hardware.attempts import Attempts
 from station.hardware.board import NOTHING_SEEN, SAFE, BoardError, Observation, Outputs, SelfTest, Sensor
@@ -22,7 +22,7 @@ from station.hardware.linux_phases import LinuxPhases
 from station.model import Fault, PilotState
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.hardware.gpio import RequestLines
     from station.hardware.linux_wiring import LinuxEvse, ProximityWiring
 

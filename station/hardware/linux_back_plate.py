@@ -11,7 +11,7 @@ from station.hardware.board import BoardError
 from station.hardware.gpio import Lines
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.hardware.back_plate import JumperPosition
     from station.hardware.gpio import RequestLines
     from station.hardware.linux_wiring import GpioLine, JumperWiring, SelectorWiring

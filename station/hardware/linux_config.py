@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from station.hardware.linux_wiring import GpioLine, JumperWiring, LinuxEvse, SelectorWiring
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from metering.drivers.bus import Buses
     from station.configuration.charging_tables import EvseConfig
     from station.hardware.back_plate import BackPlate

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from station.hardware.linux_wiring import GpioLine, PhaseRelay
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.hardware.gpio import Lines
 
 _MOVES_S = 3.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from metering.clock import SystemClock
+from foundation.clock import SystemClock
 from metering.drivers.bus import Buses
 from metering.drivers.simulated import SimulatedMeterConfig
 from station.hardware.board import BoardError
@@ -14,7 +14,7 @@ from station.hardware.simulated_config import SimulatedReaderConfig
 if TYPE_CHECKING:
     from energy.sources.config import GridSourceConfig
     from energy.sources.dry_contact import DryContactConfig
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from metering.meter import Meter
     from station.configuration.charging_tables import EvseConfig
     from station.hardware.board import Board

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from foundation.monitored_task import Stint
 from metering.meter import MeterError
-from station.daemon.stint import Stint
 from station.hardware.board import NOTHING_SEEN, SAFE, BoardError, Observation, Outputs, SelfTest, Sensor
 from station.model import Fault, PilotState
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from metering.drivers.bus import Buses
     from metering.drivers.registers import Registers
     from station.hardware.modbus_evse import ModbusEvse

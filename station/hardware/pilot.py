@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from metering.constants import MAXIMUM_CURRENT_A, MINIMUM_CURRENT_A
-from metering.frozen import frozen
+from foundation.constants import MAXIMUM_CURRENT_A, MINIMUM_CURRENT_A
+from foundation.frozen import frozen
 from station.model import PilotState
 
 STEADY: Final = 1.0

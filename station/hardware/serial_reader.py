@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from station.hardware.token_reader import ReaderError
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
 
 _STX: Final = 0x02
 _ETX: Final = 0x03

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from metering.constants import MINIMUM_CURRENT_A
-from metering.frozen import frozen
+from foundation.constants import MINIMUM_CURRENT_A
+from foundation.frozen import frozen
 from station.light.indicator import Reason
 from station.model import ChargingState, ConnectorStatus
 

@@ -14,7 +14,7 @@ from station.identifiers import host_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.configuration.installation_file import Configuration
     from station.configuration.network_tables import MdnsConfig
 

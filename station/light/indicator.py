@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from enum import Enum, StrEnum, auto
 from typing import Final
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 
 class Colour(StrEnum):

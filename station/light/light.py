@@ -7,7 +7,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.evse_state import EvseState, blocking_faults, connection_deadline_s, ev_connected
 from station.firmware.state import FirmwareStatus
 from station.hardware.leds import LampError

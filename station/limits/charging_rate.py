@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from energy.limit import Limit
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.evse import Evse
     from station.settings import Settings
 

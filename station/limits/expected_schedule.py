@@ -9,13 +9,13 @@ from energy.charging_profile import RateUnit
 from energy.composite_schedule import MOST_PIECES, Consumer, Level, Site, composite_schedule, work
 from energy.limit import LimitSource
 from energy.profile_store import MOST_PERIODS, Refusal
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from energy.controller import Controller, Demand
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.limits.load_management import LoadManagement
 
 

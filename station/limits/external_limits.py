@@ -22,7 +22,7 @@ from energy.charging_profile import (
     Schedule,
 )
 from energy.limit import LimitSource
-from metering.pulse import Pulse
+from foundation.pulse import Pulse
 from station.records.database import StorageError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from energy.controller import Controller, SharedLimit
     from energy.profile_store import ProfileStore
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.records.fact_store import FactStore
 
 _log = logging.getLogger(__name__)

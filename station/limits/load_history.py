@@ -11,7 +11,7 @@ from energy.limit import tightest
 
 if TYPE_CHECKING:
     from energy.controller import Controller
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from metering.reading import Phases
     from station.evse import Evse
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from energy.composite import Charge
 from energy.controller import Controller, Demand, SharedLimit
 from energy.limit import Limit, LimitSource, tightest
-from metering.frozen import frozen
-from metering.pulse import Pulse
+from foundation.frozen import frozen
+from foundation.monitored_task import Stint
+from foundation.pulse import Pulse
 from metering.reading import UNKNOWN
-from station.daemon.stint import Stint
 from station.evse import Evse
 from station.evse_state import barred, ev_connected, lacks_ventilation
 from station.limits.derating import Derating, Range
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from energy.grid import GridOrder, GridOrderSource, GridSample, GridSource
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.limits.priorities import Priorities
     from station.limits.profiles import Profiles
     from station.limits.tariff_steering import TariffSteering

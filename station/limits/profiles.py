@@ -24,7 +24,7 @@ from station.records.unreadable import RowPlace
 from station.settings import Settings
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
 
 _log = logging.getLogger(__name__)
 

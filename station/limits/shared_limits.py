@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Final, cast
 
 from energy.controller import Controller, SharedLimit
 from energy.limit import LimitSource
-from metering.frozen import frozen
-from metering.pulse import Pulse
+from foundation.frozen import frozen
+from foundation.pulse import Pulse
 from station.records.database import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.records.fact_store import FactStore
 
 _log = logging.getLogger(__name__)

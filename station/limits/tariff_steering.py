@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from energy.limit import Limit, LimitSource
 from energy.tariff import Hours, Plan, PriceSignal, TariffMode, cheap_now, judge, price_signal
-from metering.constants import NOMINAL_VOLTAGE_V
+from foundation.constants import NOMINAL_VOLTAGE_V
 from station.local_time import local_time
 
 if TYPE_CHECKING:
     from energy.grid import GridSample, Tariff
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.evse import Evse
     from station.settings import Settings
 

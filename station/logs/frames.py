@@ -6,10 +6,10 @@ from collections import deque
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
 
 Direction = Literal["in", "out"]
 _MOST_CHARACTERS = 512 * 1024

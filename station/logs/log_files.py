@@ -12,13 +12,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.records.database import StorageError
 from station.security import private_files
 from station.tokens.authorization import shown
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.logs.store import LogStore
     from station.model import TransactionEvent
     from station.ports import VariableRow

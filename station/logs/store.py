@@ -21,7 +21,7 @@ from station.logs.setup import FRAMES, HumanFormatter
 from station.security import private_files
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
 
 _log = logging.getLogger(__name__)
 

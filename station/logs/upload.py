@@ -11,12 +11,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from station.daemon.supervision import contained
+from foundation.supervision import contained
 from station.records.database import StorageError
 from station.transfer.file_transfer import Failure, Location, TransferError, Trust, upload
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.logs.log_files import LogKind, Logs, Span
     from station.records.fact_store import FactStore
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, cast
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from metering.journal_entry import JournalEvent
 from metering.reading import Reading, exact_wh
 from metering.register_motion import RegisterMotion
@@ -17,7 +17,7 @@ from station.records.recorded_register import least_register
 from station.records.stored_format import FlatFormat, names
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from metering.journal_entry import Details
     from metering.plausibility import PlausibleMeter
     from station.evse import Evse

@@ -14,7 +14,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from metering.journal import JournalError
 from metering.journal_entry import JournalEvent, Note
 from metering.reading import exact_wh
@@ -28,7 +28,7 @@ from station.records.corrections import Correction
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from metering.journal import RegisterJournal
     from metering.journal_entry import Details
     from metering.time_quality import TimeQuality

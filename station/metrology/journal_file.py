@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from foundation.frozen import frozen
 from metering import journal
-from metering.frozen import frozen
 from metering.journal import FILE_NAME
 from metering.journal_proof import HEAD_NAME
 

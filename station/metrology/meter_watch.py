@@ -7,13 +7,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
+from foundation.pulse import Pulse
 from metering.meter import Meter, MeterError, RefusedReadingError, ThoroughMeter
 from metering.plausibility import PlausibleMeter
-from metering.pulse import Pulse
 from metering.sampling import IntervalStarts, Measurand, given_by
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from metering.reading import Reading
     from metering.register_motion import RegisterMotion
 

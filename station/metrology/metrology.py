@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from foundation.frozen import frozen
 from metering.drivers.simulated import SimulatedMeterConfig
-from metering.frozen import frozen
 from metering.meter import SigningMeter
 from metering.signed import Signatory
 from station.metrology.signatures import Means, Signatures
@@ -19,7 +19,7 @@ from station.records.fact_store import FactStore
 from station.version import package_version
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from metering.meter import Meter
     from station.configuration.charging_tables import EvseConfig
     from station.configuration.installation_file import Configuration

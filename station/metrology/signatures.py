@@ -13,8 +13,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from foundation.frozen import frozen
 from metering import ocmf
-from metering.frozen import frozen
 from metering.meter import MeterError
 from metering.ocmf import RecordError
 from metering.ocmf_signer import fingerprint
@@ -26,7 +26,7 @@ from station.metrology.signing_key import SigningKeyError
 from station.records.database import StorageError
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from metering.journal_entry import Details
     from metering.meter import SigningMeter
     from metering.reading import Reading

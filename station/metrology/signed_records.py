@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from metering.ocmf_signer import fingerprint
 from station.records.unreadable import RowPlace
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.records.database import Database
     from station.records.sql import Row, Value
 

@@ -18,9 +18,9 @@ from station.model import NOBODY, IdToken, MessageContent, StoppedReason, Transa
 from station.records.database import StorageError
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
+    from foundation.pulse import Pulse
     from metering.journal_entry import Details
-    from metering.pulse import Pulse
     from station.evse_state import Authorization, EvseState
     from station.metrology.meter_watch import MeterWatch
     from station.metrology.signatures import Signatures

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from metering.clock import Clock, TimerHandle
+    from foundation.clock import Clock, TimerHandle
     from metering.journal_entry import Details
 
 SMALL_S: Final = 10.0

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from metering.clock import machine_time
+from foundation.clock import machine_time
 from metering.time_quality import UNKNOWN_TIME, TimeQuality, TimeSource, TimeStatus
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.settings import Settings
 
 _log = logging.getLogger(__name__)

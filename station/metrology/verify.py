@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from metering.ocmf import ENDS, Json, OcmfReading, Record, RecordError, parse
 from metering.ocmf_bill import bill, figures, time_objection
 from metering.ocmf_keys import KeyForm, KeyFormError, PublicKey, read_key

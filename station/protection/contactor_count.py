@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.records.evse_facts import EvseFacts, ObservedEvse
 from station.records.stored_format import FlatFormat, names
 

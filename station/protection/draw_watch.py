@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from energy.following import TOLERANCE_A, Offers
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
 
 _FOLLOW_S = 10.0
 """a vehicle that has drawn too much for so long is cut off, …"""

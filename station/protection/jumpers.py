@@ -12,8 +12,8 @@ from energy.sources.ct import CtConfig
 from energy.sources.linky import LinkyConfig
 from energy.sources.modbus import ModbusConfig
 from energy.sources.p1 import P1Config
+from foundation.frozen import frozen
 from metering.drivers.modbus import ModbusRtuMeter
-from metering.frozen import frozen
 
 if TYPE_CHECKING:
     from energy.sources.config import GridSourceConfig

@@ -14,14 +14,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from metering.frozen import frozen
-from metering.pulse import Pulse
+from foundation.frozen import frozen
+from foundation.pulse import Pulse
 from station.hardware.board import BoardError, SelfTest
 from station.model import Fault
 from station.records.database import StorageError
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.evse import Evse
     from station.hardware.back_plate import BackPlate
     from station.protection.protection import ProtectionConfig

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
-from metering.pulse import Pulse
+from foundation.pulse import Pulse
 from station.model import Fault
 from station.records.database import StorageError
 from station.records.fact_store import save_fact
@@ -15,7 +15,7 @@ from station.records.unreadable import RowPlace
 from station.security.security_events import SecurityEvents, SecurityEventType
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.evse import Evse
     from station.records.database import Database
 

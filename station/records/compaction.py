@@ -14,11 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from metering.clock import SystemClock
+from foundation.clock import SystemClock
 from station.security import private_files
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
 
 _log = logging.getLogger(__name__)
 

@@ -6,14 +6,14 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from metering.sampling import Context
 from station.model import EventType
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from metering.sampling import MeterValue
     from station.model import TransactionEvent
 

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.model import EventType, IdToken
 from station.records import signed_traces
 from station.records.database import Database
@@ -19,7 +19,7 @@ from station.records.payloads import READABLE
 from station.records.recorded_register import last_register
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.model import TransactionEvent
     from station.records.outbox import Outbox
     from station.tokens.own_cards import OwnCards

@@ -18,7 +18,7 @@ from station.records.unreadable import UnreadableRows
 from station.security import private_files
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 _LOG_BYTES = 4 * 1024 * 1024

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from metering.pulse import Pulse
+    from foundation.pulse import Pulse
     from station.records.fact_store import FactStore
 
 

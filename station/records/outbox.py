@@ -18,8 +18,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from metering.frozen import frozen
-from metering.pulse import Pulse
+from foundation.frozen import frozen
+from foundation.pulse import Pulse
 from station.model import SAMPLE_TRIGGERS, EventType, TransactionEvent
 from station.records import payloads
 from station.records.corrections import Correction, Corrections
@@ -30,7 +30,7 @@ from station.records.unreadable import event_place, listed
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.records.sql import Row, Statement
 
 _SETTLED_AT_ONCE = 64

@@ -8,17 +8,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from metering.pulse import Pulse
+from foundation.monitored_task import Stint
+from foundation.pulse import Pulse
 from metering.reading import Phases, Reading, RegisterReading
 from metering.sampling import MOST_ENDED_VALUES, Context, MeterValue, Series, thin_out
 from metering.time_quality import TimeStatus
-from station.daemon.stint import Stint
 from station.model import SAMPLE_TRIGGERS, ChargingState, EventType, TransactionEvent, TriggerReason
 from station.records.database import StorageError
 from station.sampler import measured
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.metrology.meter_watch import MeterWatch
     from station.metrology.signed_records import SignedRecord
     from station.metrology.signing import Signing

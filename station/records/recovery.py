@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from metering.reading import Phases, Reading
 from metering.sampling import (
     MOST_ENDED_VALUES,
@@ -27,7 +27,7 @@ from station.records.recorder import register_reading, sampled_values
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.evse import Evse
     from station.records.outbox import Outbox
     from station.settings import Settings

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metering.events import Event
-from metering.frozen import frozen
+from foundation.events import Event
+from foundation.frozen import frozen
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
 
 _EVERY_S = 600.0
 LITTLE = 16 * 1024 * 1024

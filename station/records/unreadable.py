@@ -12,11 +12,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from metering.frozen import frozen
-from metering.pulse import Pulse
+from foundation.frozen import frozen
+from foundation.pulse import Pulse
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.records.sql import Row, SqlStore, Value
 
 S = TypeVar("S")

@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.security.certificate_checks import (
     CertificateHash,
     UnfitError,
@@ -37,7 +37,7 @@ from station.security.station_certificate import Owner, StationCertificate
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.security.security_events import SecurityEvents
     from station.settings import Settings
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.security import private_files
 from station.security.certificate_checks import UnfitError, name_parts, parse, require_chain
 

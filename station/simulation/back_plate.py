@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from metering.pulse import Pulse
+from foundation.pulse import Pulse
 from station.hardware.back_plate import BackPlateView
 
 if TYPE_CHECKING:

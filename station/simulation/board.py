@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import TYPE_CHECKING
 
-from metering.constants import NOMINAL_VOLTAGE_V
-from metering.pulse import Pulse
+from foundation.constants import NOMINAL_VOLTAGE_V
+from foundation.pulse import Pulse
 from metering.reading import UNKNOWN, Phases, Reading
 from station.hardware.board import BoardError, Observation, Outputs, SelfTest, Sensor
 from station.model import Fault, PilotState
 from station.simulation.vehicle import Vehicle, VehicleModel
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.simulation.register import EnergyRegister
 
 _SWITCHING_S = 3.0

@@ -9,9 +9,9 @@ import itertools
 from collections.abc import Callable, Generator
 from datetime import datetime, timedelta
 
-from metering.clock import Clock, machine_time
-from metering.frozen import frozen
-from station.daemon.event_loop import StationLoop
+from foundation.clock import Clock, machine_time
+from foundation.event_loop import StationLoop
+from foundation.frozen import frozen
 
 _TURNS = 40
 """turns of an event loop of another class that count as enough"""

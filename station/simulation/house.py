@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from metering.constants import NOMINAL_VOLTAGE_V
+from foundation.constants import NOMINAL_VOLTAGE_V
 from metering.reading import Phases
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
 
 
 class House:

@@ -15,12 +15,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
 
 from energy.sources.tic import TicMode
-from metering.constants import NOMINAL_VOLTAGE_V
-from metering.frozen import frozen
+from foundation.constants import NOMINAL_VOLTAGE_V
+from foundation.frozen import frozen
 from station.simulation.wire import PseudoTerminal
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from metering.reading import Phases
 
 _BITS_PER_CHARACTER: Final = 10

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.request import urlopen
 
-from metering.clock import SystemClock
-from metering.constants import NOMINAL_VOLTAGE_V
+from foundation.clock import SystemClock
+from foundation.constants import NOMINAL_VOLTAGE_V
 from metering.drivers.models import MODELS
 from metering.reading import Phases, Reading
 from station.simulation.meter_server import ServedMeter, TcpFraming, TcpMeterServer

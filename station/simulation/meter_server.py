@@ -17,10 +17,10 @@ from functools import partial
 from types import TracebackType
 from typing import Protocol, Self, cast
 
-from metering.clock import Clock
+from foundation.clock import Clock
+from foundation.frozen import frozen
 from metering.drivers.exchange import crc
 from metering.drivers.registers import MeterModel, encode
-from metering.frozen import frozen
 from metering.reading import Reading
 
 _ILLEGAL_FUNCTION, _ILLEGAL_ADDRESS, _ILLEGAL_VALUE, _DEVICE_FAILURE = 1, 2, 3, 4

@@ -15,13 +15,13 @@ from enum import Enum
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.simulation.wire import PseudoTerminal, SerialServer, Wire
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.simulation.linky import HouseReading
 
 _WINTER: Final = timezone(timedelta(hours=1))

@@ -11,7 +11,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 _HTTP_S = 30.0
 _PREFIX: Final = "/api/sim/"

@@ -15,13 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.hardware.updater import Activation, ImageError, InstallError
 from station.records.stored_format import FlatFormat, names
 from station.security import private_files
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
 
 _log = logging.getLogger(__name__)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from metering.constants import NOMINAL_VOLTAGE_V
-from metering.frozen import frozen
+from foundation.constants import NOMINAL_VOLTAGE_V
+from foundation.frozen import frozen
 from metering.reading import Phases
 from station.model import PilotState
 
 if TYPE_CHECKING:
-    from metering.clock import Clock, TimerHandle
+    from foundation.clock import Clock, TimerHandle
 
 _TAPER_FROM = 0.8
 _STEP_S = 1.0

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from metering.constants import NOMINAL_VOLTAGE_V
+from foundation.constants import NOMINAL_VOLTAGE_V
 from metering.drivers.bus import Buses
 from metering.drivers.simulated import SimulatedMeter, SimulatedMeterConfig
 from metering.meter import MeterError

@@ -8,15 +8,15 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from metering.frozen import frozen
-from station.daemon.stint import Stint
+from foundation.frozen import frozen
+from foundation.monitored_task import Stint
 from station.evse_state import Authorization, blocking_faults, ev_connected
 from station.model import CSMS_MADE, NOBODY, IdToken, IdTokenInfo, StoppedReason, TriggerReason
 from station.tokens.authorization import Authorizer, shown
 from station.tokens.card_sign import CardSign
 
 if TYPE_CHECKING:
-    from metering.clock import Clock, TimerHandle
+    from foundation.clock import Clock, TimerHandle
     from station.evse import Evse
     from station.settings import Settings
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from station.light.indicator import Card
 
 if TYPE_CHECKING:
-    from metering.clock import Clock, TimerHandle
+    from foundation.clock import Clock, TimerHandle
 
 REJECTED_S: Final = 3.0
 """how long a refusal is shown"""

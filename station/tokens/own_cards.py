@@ -9,13 +9,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.model import CSMS_MADE, DRIVER, AuthorizationStatus, IdToken, IdTokenInfo
 from station.records.database import StorageError
 from station.tokens.authorization import shown
 
 if TYPE_CHECKING:
-    from metering.clock import Clock, TimerHandle
+    from foundation.clock import Clock, TimerHandle
     from station.records.fact_store import FactStore
 
 _log = logging.getLogger(__name__)

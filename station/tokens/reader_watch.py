@@ -12,7 +12,7 @@ from station.tokens.authorization import shown
 from station.tokens.pace import Pace
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.evse import Evse
     from station.hardware.token_reader import TokenReader
     from station.model import IdToken

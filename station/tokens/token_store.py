@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.model import CSMS_MADE, AuthorizationStatus, IdToken, IdTokenInfo, MessageContent
 from station.records.database import Database, StorageError
 from station.records.payloads import ID_TOKEN_NAMES
@@ -17,7 +17,7 @@ from station.records.stored_format import StoredFormat, names
 from station.records.unreadable import RowPlace
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.records.sql import Row
     from station.settings import Settings
 

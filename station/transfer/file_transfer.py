@@ -16,7 +16,7 @@ from station.security.certificates import CertificateUse
 from station.transfer.location import Failure, Location, Sink, Source, TransferError, Trust, opened
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.security.certificates import Certificates
 
 __all__ = ["PROTOCOLS", "Failure", "Location", "TransferError", "Trust", "download", "trusting", "upload"]

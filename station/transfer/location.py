@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 CHUNK = 65_536
 """bytes that are in memory at a time, for each transfer"""

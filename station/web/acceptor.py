@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from station.daemon.supervision import contained
+from foundation.supervision import contained
 
 if TYPE_CHECKING:
     from station.web.connection_limits import ConnectionLimits

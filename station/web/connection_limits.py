@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 from typing import Final
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 LARGEST_BODY: Final = 256 * 1024
 """bytes of one request body, unless the route reads it piece by piece"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
     from station.commissioning.site_settings import SiteSettings
     from station.configuration.installation_file import Configuration
     from station.feed import Feed

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.identifiers import host_name
 from station.integrations.mdns import addresses_of
 from station.security import private_files

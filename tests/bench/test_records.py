@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.records import BEGIN, CARDS, SIZE_AIM_MIB, fill
-from metering.clock import SystemClock
+from foundation.clock import SystemClock
 from station.billing.transaction_log import Search, TransactionLog
 from station.records.database import Row, Value, open_database
 

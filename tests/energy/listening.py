@@ -13,7 +13,7 @@ from energy.failsafe import STALE_AFTER_S
 from energy.freshness import Freshness
 from energy.grid import GridSample, GridSource, SourceError
 from energy.sources.config import GridSourceConfig
-from metering.clock import Clock, SystemClock, TimerHandle
+from foundation.clock import Clock, SystemClock, TimerHandle
 from tests.patience import PATIENCE_S
 
 

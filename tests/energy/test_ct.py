@@ -19,7 +19,7 @@ from energy.sources.ct import ClampConfig, CtConfig
 from energy.sources.house import House
 from energy.sources.iio import Capture, Layout
 from energy.sources.rms import Converter, Fault, measure
-from metering.clock import SystemClock
+from foundation.clock import SystemClock
 from tests.energy.fake_converter import HZ, FakeConverter, wave
 from tests.energy.listening import Listener, configured, listening
 from tests.examples import examples

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from energy.grid import GridSource, SourceError
 from energy.sources.linky import LinkyConfig
 from energy.sources.tic import TicMode
-from metering.clock import Clock, TimerHandle
+from foundation.clock import Clock, TimerHandle
 from metering.reading import Phases
 from station.simulation.linky import HouseReading, SimulatedLinky, historique_frame, standard_frame
 from tests.energy.listening import FastClock, Listener, configured, listening

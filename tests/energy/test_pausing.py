@@ -17,7 +17,7 @@ from energy.pausing import (
     begin,
     let_pass,
 )
-from metering.constants import MINIMUM_CURRENT_A
+from foundation.constants import MINIMUM_CURRENT_A
 
 lefts = st.lists(st.tuples(st.sampled_from([0.0, 5.9, 6.0, 7.4, 7.5, 16.0]), st.booleans()), max_size=600)
 WAIT = int(RESUME_AFTER_S)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pytest
 
 from energy.grid import SourceError
-from metering.clock import SystemClock
+from foundation.clock import SystemClock
 from metering.drivers.bus import Buses
 from metering.drivers.modbus import ModbusRtuMeter, ModbusTcpMeter
 from metering.meter import Meter, MeterError

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energy.sharing import TURN_S, Bound, Policy, Turns, Waiting, share, spread
-from metering.constants import MINIMUM_CURRENT_A
+from foundation.constants import MINIMUM_CURRENT_A
 
 
 def even(capacity_a: float, evse_ids: Sequence[int]) -> Bound:

@@ -22,7 +22,7 @@ from energy.sources.house import House
 from energy.sources.p1_cipher import AUTHENTICATION_KEY
 from energy.sources.stillness import STILL_AFTER_S
 from energy.sources.tic import TicMode
-from metering.clock import Clock, SystemClock
+from foundation.clock import Clock, SystemClock
 from metering.drivers.models import MODELS, ModelName
 from metering.reading import Phases, Reading
 from station.simulation.linky import HouseReading, SimulatedLinky

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from tests.exploration.explorer import Explored, Explorer, RuleBrokenError
 from tests.exploration.machine import EvseSetup
 from tests.exploration.worlds import ALL, DATA_SIGNED, EVENTS, MOST, PAIRS, SETTINGS, USUAL, with_events

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.evse_state import NO_LOAD_A, WIND_DOWN_S, EvseState, outputs, wants_energy
 from station.hardware.board import NOTHING_SEEN
 from station.model import ChargingState

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from metering.constants import MINIMUM_CURRENT_A
-from metering.frozen import frozen
+from foundation.constants import MINIMUM_CURRENT_A
+from foundation.frozen import frozen
 from station.evse_state import HALT_S, WIND_DOWN_S, EvseState
 from station.hardware.board import Outputs
 from station.model import ChargingState, EventType, Fault, PilotState, TransactionEvent, TriggerReason

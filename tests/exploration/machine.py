@@ -12,8 +12,8 @@ from typing import Final
 import aiosqlite
 
 from energy.demand import Decision
-from metering.clock import Clock, TimerHandle
-from metering.frozen import frozen
+from foundation.clock import Clock, TimerHandle
+from foundation.frozen import frozen
 from metering.signed import Signatory
 from station.evse import Evse
 from station.evse_layout import EvseLayout

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metering.clock import Clock, SystemClock, has_real_time_clock
+from foundation.clock import Clock, SystemClock, has_real_time_clock
 from station.simulation.clock import VirtualClock
 from tests.patience import PATIENCE_S
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from foundation.clock import SystemClock
 from metering import ocmf
-from metering.clock import SystemClock
 from metering.drivers.bus import Buses
 from metering.drivers.em580 import Em580
 from metering.drivers.modbus import ModbusTcpMeter

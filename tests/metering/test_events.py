@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metering.events import AlreadySubscribedError, Event
+from foundation.events import AlreadySubscribedError, Event
 
 
 def test_every_listener_gets_each_value_in_the_order_of_subscription() -> None:

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import pytest
 from pydantic import TypeAdapter
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 T = TypeVar("T")
 

@@ -19,7 +19,7 @@ from typing import Literal
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from metering.clock import SystemClock
+from foundation.clock import SystemClock
 from metering.drivers.bus import Buses, tcp_wire
 from metering.drivers.config import MeterConfig
 from metering.drivers.exchange import crc

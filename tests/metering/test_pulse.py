@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from metering.pulse import Pulse
+from foundation.pulse import Pulse
 from tests import fakes
 from tests.patience import PATIENCE_S
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metering.wiretap import Wiretap
+from foundation.byte_tap import Wiretap
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

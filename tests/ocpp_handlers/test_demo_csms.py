@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
-from metering.clock import SystemClock, machine_time
+from foundation.clock import SystemClock, machine_time
 from ocpp_handlers.demo_csms import REFUSED_CARDS, DemoCsms, NotConnectedError
 from tests.patience import PATIENCE_S
 

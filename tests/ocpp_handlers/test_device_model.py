@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from metering.clock import SystemClock
+from foundation.clock import SystemClock
 from ocpp_handlers.device_model import (
     AttributeType,
     DataType,

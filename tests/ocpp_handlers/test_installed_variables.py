@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from metering.clock import SystemClock
+from foundation.clock import SystemClock
 from ocpp_handlers.device_model import AttributeType, DataType, DeviceModel, Missing, Mutability, Place, Variable, told
 from ocpp_handlers.installed_variables import InstalledVariables, Row
 from station.records.database import Database, open_database

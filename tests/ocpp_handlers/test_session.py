@@ -8,11 +8,11 @@ from typing import Any
 
 from websockets.exceptions import ConnectionClosedError
 
+from foundation.supervision import Errands
 from ocpp_handlers import actions
 from ocpp_handlers.frame import Error
 from ocpp_handlers.schema import Schemas
 from ocpp_handlers.session import Handlers, LinkLostError, Session
-from station.daemon.supervision import Errands
 from tests import fakes
 
 

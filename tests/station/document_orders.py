@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 
 @frozen

@@ -15,7 +15,7 @@ from typing import cast
 import pytest
 
 from energy.sources import linky_capture, p1_capture
-from metering.clock import SystemClock
+from foundation.clock import SystemClock
 from metering.drivers import exchange, register_image
 from metering.drivers.models import MODELS, named
 from station import decode as decoding

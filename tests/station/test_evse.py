@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from energy.demand import Decision
+from foundation.monitored_task import Stint
 from station import board_driver
-from station.daemon.stint import Stint
 from station.evse_layout import EvseLayout
 from station.evse_state import WIND_DOWN_S, Authorization, wants_energy
 from station.model import (

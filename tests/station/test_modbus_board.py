@@ -17,7 +17,7 @@ from pymodbus.constants import ExcCodes
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from metering.clock import SystemClock
+from foundation.clock import SystemClock
 from metering.drivers.bus import Buses
 from station.hardware.board import SAFE, BoardError, Outputs, SelfTest
 from station.hardware.modbus import ModbusBoard

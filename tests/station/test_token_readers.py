@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metering.clock import SystemClock
+from foundation.clock import SystemClock
 from station.hardware.keyboard_reader import KeyboardReaderConfig, Typing
 from station.hardware.serial_reader import SerialReaderConfig, UidFrames, checksum
 from station.hardware.token_reader import ReaderError, UnusableUidError, id_token

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from metering.clock import SystemClock
+from foundation.clock import SystemClock
 from station.hardware.installer import Commands, Installer
 from station.hardware.updater import Activation, ImageError, InstallError
 from station.simulation.updater import SimulatedUpdater

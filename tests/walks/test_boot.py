@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from metering.clock import machine_time
+from foundation.clock import machine_time
 from station.tokens.admission import TokenOutcome
 from tests.csms import NEVER, Csms, Refuse
 from tests.walk import Walk, walking

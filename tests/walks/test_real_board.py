@@ -14,7 +14,7 @@ import gpiod
 import httpx
 import pytest
 
-from metering.clock import SystemClock
+from foundation.clock import SystemClock
 from metering.drivers.models import MODELS
 from ocpp_handlers.device_model import DeviceModel, Place, Variable
 from station.app import application

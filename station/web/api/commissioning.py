@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from fastapi import FastAPI, HTTPException, Request
 from pydantic import AfterValidator, Field
 
-from metering.constants import MINIMUM_CURRENT_A
+from foundation.constants import MINIMUM_CURRENT_A
 from station.commissioning.input_tests import CommissioningTests
 from station.commissioning.problems import Cause, Problem
 from station.commissioning.steps import (

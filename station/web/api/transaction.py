@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends, FastAPI, HTTPException, Query
 from fastapi.responses import StreamingResponse
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.billing.transaction_log import Search
 from station.documents import table
 from station.local_time import as_written, zone

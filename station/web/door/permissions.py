@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.access.accounts import Role
 
 _VISITOR, _DRIVER, _OWNER, _INSTALLER, _SERVICE = Role

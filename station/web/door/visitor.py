@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from starlette.requests import HTTPConnection, Request
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.access.accounts import Role
 from station.web.open_connections import is_loopback, normalized
 

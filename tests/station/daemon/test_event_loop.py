@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from foundation.event_loop import StationLoop
 from station import app
-from station.daemon.event_loop import StationLoop
 from station.records.storage_lock import StorageLock
 from tests.patience import PATIENCE_S
 

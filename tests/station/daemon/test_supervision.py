@@ -7,8 +7,8 @@ import logging
 
 import pytest
 
+from foundation.supervision import Errands, contained, keep_running
 from metering.meter import MeterError
-from station.daemon.supervision import Errands, contained, keep_running
 from tests import fakes
 
 

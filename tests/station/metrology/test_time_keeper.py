@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from metering.clock import SystemClock, machine_time
+from foundation.clock import SystemClock, machine_time
 from metering.time_quality import TimeQuality, TimeSource, TimeStatus
 from station.metrology.time_keeper import TimeKeeper, kernel_synchronized
 from station.settings import Settings

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from metering.pulse import Pulse
+from foundation.pulse import Pulse
 from station.model import IdToken
 from station.records.database import StorageError, open_database
 from station.records.fact_store import FactStore

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 from station.billing import transaction_rows
 from station.firmware.record import ORDERS
 from station.limits.profiles import PROFILES

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from metering.clock import Clock
+    from foundation.clock import Clock
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ async def _failure_of(work: Callable[[], Awaitable[None]]) -> Exception | None:
     return outcome if isinstance(outcome, Exception) else None
 
 
-_OURS = {"metering", "energy", "station", "ocpp_handlers"}
+_OURS = {"foundation", "metering", "energy", "station", "ocpp_handlers"}
 
 
 class Errands:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from datetime import datetime
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 _MOST_BYTES = 64 * 1024
 _OVERHEAD_BYTES = 64
