@@ -21,7 +21,7 @@ from bench.pilot import samples_to_pilots
 from bench.processes import EQUIPPED, STATION, Measured, booted
 from station.app import application as assemble
 from station.configuration.installation_file import Configuration
-from station.model import EventType, TransactionEvent, TriggerReason
+from station.core.model import EventType, TransactionEvent, TriggerReason
 from station.program import Program
 
 _IDLE_S = 3.0

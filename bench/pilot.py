@@ -12,9 +12,9 @@ from metering.reading import Phases
 from station.app import application as assemble
 from station.assembly.simulated import world_of
 from station.configuration.installation_file import Configuration
+from station.core.hardware.board import Outputs
+from station.core.model import IdToken, TriggerReason
 from station.evse_state import Authorization
-from station.hardware.board import Outputs
-from station.model import IdToken, TriggerReason
 from station.program import Program
 from station.simulation.vehicle import VehicleModel
 

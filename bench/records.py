@@ -18,8 +18,8 @@ from metering.time_quality import TimeStatus
 from station.billing.price import Charge, PeriodPrice, PeriodReading, PriceList, bill
 from station.billing.prices import Prices
 from station.billing.transaction_log import Search, TransactionLog
+from station.core.model import EventType, IdToken, StoppedReason, TransactionEvent, TriggerReason
 from station.documents import table
-from station.model import EventType, IdToken, StoppedReason, TransactionEvent, TriggerReason
 from station.records.database import Database, open_database
 from station.records.fact_store import FactStore
 from station.records.outbox import Outbox

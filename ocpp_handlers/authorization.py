@@ -10,14 +10,14 @@ from ocpp_handlers import actions
 from ocpp_handlers.device_model import DataType, Place, Variable, told
 from ocpp_handlers.session import Answer, Handlers
 from ocpp_handlers.translate import id_token_info_from_wire, id_token_to_wire
-from station.model import MOST_ADDITIONAL_INFO
+from station.core.model import MOST_ADDITIONAL_INFO
 from station.records.database import StorageError
 
 if TYPE_CHECKING:
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
-    from station.model import IdToken, IdTokenInfo
-    from station.settings import Settings
+    from station.core.model import IdToken, IdTokenInfo
+    from station.core.settings import Settings
     from station.tokens.token_store import TokenStore
 
 _log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from ocpp_handlers import actions, timestamps
 from ocpp_handlers.reason_codes import unknown_place_code
 from ocpp_handlers.session import Answer, Handlers, LinkLostError, RefusedError
 from station.availability import OrderAnswer
-from station.model import ConnectorStatus, EvseRef
-from station.ports import NoAnswerError
+from station.core.csms import NoAnswerError
+from station.core.model import ConnectorStatus, EvseRef
 from station.records.database import StorageError
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
     from station.availability import Availability as Orders
+    from station.core.settings import Settings
     from station.evse import Evse
-    from station.settings import Settings
 
 _log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from station.settings import Settings
+    from station.core.settings import Settings
 
 
 _LONGEST_S = 86_400.0

@@ -12,14 +12,14 @@ from foundation.frozen import frozen
 from foundation.pulse import Pulse
 from ocpp_handlers import actions, timestamps
 from ocpp_handlers.frame import Error
-from station.model import BootReason
-from station.ports import NoAnswerError
+from station.core.csms import NoAnswerError
+from station.core.model import BootReason
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from ocpp_handlers import messages as m
     from ocpp_handlers.session import Session
-    from station.settings import Settings
+    from station.core.settings import Settings
 
 _log = logging.getLogger(__name__)
 

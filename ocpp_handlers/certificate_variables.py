@@ -9,8 +9,8 @@ from ocpp_handlers.device_model import DataType, Mutability, Place, Variable, to
 from station.security.certificates import MOST_CERTIFICATES
 
 if TYPE_CHECKING:
+    from station.core.settings import Setting, Settings
     from station.security.certificates import Certificates
-    from station.settings import Setting, Settings
 
 T = TypeVar("T")
 

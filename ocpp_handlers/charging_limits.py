@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
+    from station.core.settings import Settings
     from station.limits.external_limits import ExternalLimits
-    from station.settings import Settings
 
 _log = logging.getLogger(__name__)
 

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from websockets.exceptions import ConnectionClosed
 
     from foundation.clock import Clock
+    from station.core.settings import Settings
     from station.network import NetworkProfile, NetworkProfiles
     from station.security.certificates import Certificates, TlsMaterial
     from station.security.credentials import Credentials
     from station.security.security_events import SecurityEvents
-    from station.settings import Settings
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from foundation.supervision import Errand
 from ocpp_handlers import actions, timestamps, translate
 from ocpp_handlers.session import Answer, Handlers
 from ocpp_handlers.under_way import UnderWay
-from station.ports import NoAnswerError
+from station.core.csms import NoAnswerError
 from station.records.customer_information import Customer
 from station.records.database import StorageError
 

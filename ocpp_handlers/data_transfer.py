@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from ocpp_handlers import actions
 from ocpp_handlers.session import Answer, Handlers
-from station.ports import Absent, VendorAnswer, VendorMessage
+from station.core.csms import Absent, VendorAnswer, VendorMessage
 
 if TYPE_CHECKING:
     from ocpp_handlers import messages as m

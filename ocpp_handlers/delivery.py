@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from ocpp_handlers.session import LinkLostError, RefusedError, TimedOutError
-from station.ports import NoAnswerError
+from station.core.csms import NoAnswerError
 from station.records.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.model import TransactionEvent
+    from station.core.model import TransactionEvent
+    from station.core.settings import Settings
     from station.records.outbox import Outbox, Queued
-    from station.settings import Settings
 
 _log = logging.getLogger(__name__)
 

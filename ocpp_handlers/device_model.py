@@ -7,7 +7,7 @@ from dataclasses import replace
 from enum import StrEnum
 
 from foundation.frozen import frozen
-from station.ports import VariableRow
+from station.core.csms import VariableRow
 
 Key = tuple[str, str, int | None, int | None]
 """component name and instance, EVSE, connector; names folded: identifierString ignores case"""

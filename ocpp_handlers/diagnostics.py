@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from foundation.supervision import Errand
 from ocpp_handlers import actions, translate
 from ocpp_handlers.session import Answer, Handlers, RefusedError
+from station.core.csms import NoAnswerError
 from station.logs.log_files import LogKind, Span
 from station.logs.upload import LogOrder, LogUploads, UploadStatus
-from station.ports import NoAnswerError
 
 if TYPE_CHECKING:
     from datetime import datetime

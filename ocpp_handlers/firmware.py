@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from ocpp_handlers import actions
 from ocpp_handlers.session import Answer, Handlers, LinkLostError, RefusedError
 from ocpp_handlers.translate import moment, whole
+from station.core.csms import NoAnswerError
 from station.firmware.state import FirmwareStatus, UpdateOrder
-from station.ports import NoAnswerError
 from station.records.database import StorageError
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ocpp_handlers.device_model import DataType, Mutability, Place, Variable, told
-from station.identifiers import LONGEST_PASSWORD
+from station.core.identifiers import LONGEST_PASSWORD
+from station.core.settings import Integer, Settings
 from station.network import SLOTS, NetworkProfiles
 from station.security.security_events import SecurityEventType
-from station.settings import Integer, Settings
 
 if TYPE_CHECKING:
     from station.life import Life

@@ -11,9 +11,9 @@ from ocpp_handlers.translate import meter_value_to_wire
 
 if TYPE_CHECKING:
     from foundation.supervision import Errands
-    from metering.sampling import MeterValue
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
+    from station.core.sampling import MeterValue
 
 _log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import frozen
 from ocpp_handlers.device_model import DataType, Place, Variable, told
+from station.core.hardware.board import Sensor
+from station.core.model import ConnectorStatus, Fault
 from station.evse_state import all_faults, ev_connected
-from station.hardware.board import Sensor
-from station.model import ConnectorStatus, Fault
 
 if TYPE_CHECKING:
     from station.charging_station import ChargingStation

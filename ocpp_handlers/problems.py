@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 from foundation.frozen import frozen
 from ocpp_handlers import actions, timestamps
 from ocpp_handlers.session import LinkLostError
+from station.core.csms import NoAnswerError
+from station.core.model import Fault
 from station.evse_state import all_faults
-from station.model import Fault
-from station.ports import NoAnswerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,8 +13,8 @@ from station.records.database import StorageError
 
 if TYPE_CHECKING:
     from ocpp_handlers import messages as m
+    from station.core.settings import Settings
     from station.restart import Restart
-    from station.settings import Settings
 
 _log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from ocpp_handlers.reason_codes import unknown_place_code
 from ocpp_handlers.session import Answer, Handlers
 from ocpp_handlers.translate import id_token_from_wire, whole
 from station.charging_station import StartAnswer
-from station.model import StoppedReason, TriggerReason
+from station.core.model import StoppedReason, TriggerReason
 
 if TYPE_CHECKING:
     from energy.charging_profile import ChargingProfile

@@ -12,13 +12,13 @@ from ocpp_handlers.device_model import DataType, DeviceModel, Mutability, Variab
 from ocpp_handlers.message_size import check_size
 from ocpp_handlers.session import Answer, Handlers, RefusedError
 from ocpp_handlers.under_way import UnderWay
-from station.ports import NoAnswerError
+from station.core.csms import NoAnswerError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
-    from station.settings import Settings
+    from station.core.settings import Settings
 
 _log = logging.getLogger(__name__)
 

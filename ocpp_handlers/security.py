@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from ocpp_handlers import actions, timestamps
 from ocpp_handlers.session import LinkLostError, RefusedError
-from station.ports import NoAnswerError
+from station.core.csms import NoAnswerError
 from station.records.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
+    from station.core.settings import Settings
     from station.security.security_events import SecurityEvent, SecurityEvents
-    from station.settings import Settings
 
 _log = logging.getLogger(__name__)
 

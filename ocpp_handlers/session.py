@@ -16,7 +16,7 @@ from foundation.frozen import frozen
 from foundation.supervision import Errand, Errands, contained
 from ocpp_handlers import frame
 from ocpp_handlers.frame import Call, Error, Nonsense, Result
-from station.ports import NoAnswerError
+from station.core.csms import NoAnswerError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from ocpp_handlers.device_model import DataType, Mutability, Place, Variable, told
-from station.local_time import change_time_offset
-from station.setting import (
+from station.core.local_time import change_time_offset
+from station.core.setting_kinds import (
     Choice,
     Currency,
     Decimal,
@@ -23,7 +23,7 @@ from station.setting import (
     TimeZone,
     TxPoints,
 )
-from station.settings import Settings
+from station.core.settings import Settings
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

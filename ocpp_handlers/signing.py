@@ -10,7 +10,7 @@ from foundation.pulse import Pulse
 from ocpp_handlers import actions
 from ocpp_handlers.certificates import status_info
 from ocpp_handlers.session import Answer, Handlers, RefusedError, TimedOutError
-from station.ports import NoAnswerError
+from station.core.csms import NoAnswerError
 from station.security.certificates import Fault
 from station.security.station_certificate import Owner
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
     from ocpp_handlers.trigger_message import TriggerMessage
+    from station.core.settings import Settings
     from station.security.certificates import Certificates
-    from station.settings import Settings
 
 _log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from ocpp_handlers.charging_profiles import composite_to_wire, profile_from_wire
 from ocpp_handlers.session import Answer, Handlers, PayloadError, RefusedError
 from ocpp_handlers.translate import whole
 from ocpp_handlers.under_way import UnderWay
+from station.core.csms import NoAnswerError
 from station.limits.expected_schedule import expected_schedule
-from station.ports import NoAnswerError
 from station.records.database import StorageError
 
 if TYPE_CHECKING:

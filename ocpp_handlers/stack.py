@@ -36,7 +36,7 @@ from ocpp_handlers.smart_charging import SmartCharging
 from ocpp_handlers.tariff import Tariff
 from ocpp_handlers.transactions import Transactions
 from ocpp_handlers.trigger_message import TriggerMessage
-from station.model import BootReason
+from station.core.model import BootReason
 from station.records.database import StorageError
 from station.security.security_events import SecurityEventType
 

@@ -10,12 +10,12 @@ from ocpp_handlers import actions
 from ocpp_handlers.session import Answer, Handlers, PayloadError
 from ocpp_handlers.translate import message_content_from_wire
 from station.billing.tariff_and_cost import MOST_COST
-from station.model import EventType
+from station.core.model import EventType
 
 if TYPE_CHECKING:
     from ocpp_handlers import messages as m
     from station.billing.tariff_and_cost import TariffAndCost
-    from station.model import TransactionEvent
+    from station.core.model import TransactionEvent
 
 _log = logging.getLogger(__name__)
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from ocpp_handlers import actions
 from ocpp_handlers.session import Answer, Handlers
 from ocpp_handlers.translate import charging_priority_from_wire, event_to_wire, id_token_info_from_wire
-from station.model import EventType
+from station.core.model import EventType
 
 if TYPE_CHECKING:
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
     from ocpp_handlers.tariff import Tariff
     from station.charging_station import ChargingStation
+    from station.core.model import TransactionEvent
     from station.limits.priorities import Priorities
-    from station.model import TransactionEvent
 
 
 class Transactions:

@@ -6,10 +6,9 @@ import base64
 import logging
 from typing import TYPE_CHECKING, Final, cast
 
-from metering.sampling import MeterValue, SampledValue, SignedValue
 from ocpp_handlers import timestamps
 from ocpp_handlers.session import PayloadError
-from station.model import (
+from station.core.model import (
     MOST_ADDITIONAL_INFO,
     AuthorizationStatus,
     IdToken,
@@ -17,6 +16,7 @@ from station.model import (
     MessageContent,
     TransactionEvent,
 )
+from station.core.sampling import MeterValue, SampledValue, SignedValue
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -15,8 +15,8 @@ from station.transfer.file_transfer import PROTOCOLS
 
 if TYPE_CHECKING:
     from station.charging_station import ChargingStation
+    from station.core.settings import Settings
     from station.evse import Evse
-    from station.settings import Settings
 
 _LIMITS = frozenset({"ConfigurationValueSize", "ReportingValueSize"})
 """variables whose maximum is what they are about"""

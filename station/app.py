@@ -19,16 +19,16 @@ from station.billing.retention import Retention
 from station.commissioning.activation import Activation
 from station.commissioning.record import CommissioningRecord
 from station.commissioning.site_settings import SiteSettings
-from station.feed import Feed
+from station.core.event_feed import Feed
+from station.core.local_time import watch_zone
+from station.core.model import BootReason
 from station.hardware.simulated_config import SimulatedBoardConfig
 from station.integrations.mdns import Announcement, announces
 from station.life import Life
 from station.light.light import StatusLight
-from station.local_time import watch_zone
 from station.logs.frames import Frame, FrameLog
 from station.logs.setup import set_time_zone
 from station.logs.store import LogStore
-from station.model import BootReason
 from station.program import Program, StartError
 from station.records.compaction import reclaim_when_idle
 from station.records.customer_information import CustomerInformation

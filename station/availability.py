@@ -13,7 +13,7 @@ from station.records.fact_store import save_fact
 from station.records.unreadable import RowPlace
 
 if TYPE_CHECKING:
-    from station.model import EvseRef
+    from station.core.model import EvseRef
 
 _log = logging.getLogger(__name__)
 

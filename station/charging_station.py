@@ -9,9 +9,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
-from station.evse import Evse
-from station.evse_state import Authorization, ev_connected
-from station.model import (
+from station.core.csms import Csms, NoCsms
+from station.core.model import (
     CSMS_MADE,
     ConnectorStatus,
     IdToken,
@@ -20,16 +19,17 @@ from station.model import (
     TransactionEvent,
     TriggerReason,
 )
-from station.ports import Csms, NoCsms
+from station.evse import Evse
+from station.evse_state import Authorization, ev_connected
 from station.tokens.admission import Admission, may_hold, usable
 from station.tokens.authorization import Authorizer, shown
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.availability import Availability
+    from station.core.settings import Settings
     from station.records.outbox import Outbox
     from station.restart import Restart
-    from station.settings import Settings
     from station.tokens.admission import TokenOutcome
     from station.tokens.token_store import TokenStore
 

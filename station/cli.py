@@ -297,7 +297,7 @@ def export_journal(arguments: Sequence[str]) -> int:
 
 def version(arguments: Sequence[str]) -> int:
     """Tell the version."""
-    from station.version import package_version
+    from station.core.version import package_version
 
     _parser("version", version).parse_args(arguments)
     _say(f"borne {package_version()}")

@@ -17,8 +17,20 @@ from foundation.pulse import Pulse
 from metering.time_quality import TimeStatus
 from station import evse_changes
 from station.board_driver import BoardDriver
-from station.charging_time import ChargingTime
-from station.evse_layout import EvseLayout
+from station.core.charging_time import ChargingTime
+from station.core.evse_layout import EvseLayout
+from station.core.hardware.board import Board, Observation, SelfTest
+from station.core.model import (
+    ChargingState,
+    ConnectorStatus,
+    EventType,
+    EvseRef,
+    Fault,
+    IdToken,
+    StoppedReason,
+    TransactionEvent,
+    TriggerReason,
+)
 from station.evse_state import (
     NO_LOAD_A,
     UNTIL_UNPLUGGED,
@@ -34,18 +46,6 @@ from station.evse_state import (
     pilot_behind,
     settled,
 )
-from station.hardware.board import Board, Observation, SelfTest
-from station.model import (
-    ChargingState,
-    ConnectorStatus,
-    EventType,
-    EvseRef,
-    Fault,
-    IdToken,
-    StoppedReason,
-    TransactionEvent,
-    TriggerReason,
-)
 from station.protection.contactor_count import ContactorCount
 from station.protection.draw_watch import DrawWatch
 from station.transaction import Rules, TxPoint, as_settled, react, start_points
@@ -56,12 +56,12 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from foundation.monitored_task import Stint
     from metering.reading import Phases, Reading
-    from metering.sampling import MeterValue
+    from station.core.sampling import MeterValue
+    from station.core.settings import Settings
     from station.metrology.meter_watch import MeterWatch
     from station.metrology.signing import Signing
     from station.records.recorder import Recorder
     from station.sampler import Sampler
-    from station.settings import Settings
 
 _log = logging.getLogger(__name__)
 

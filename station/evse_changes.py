@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
+from station.core.model import Fault, StoppedReason, TriggerReason
 from station.evse_state import UNTIL_UNPLUGGED, Authorization, Cause, EvseState, arrivals, ev_connected
-from station.model import Fault, StoppedReason, TriggerReason
 
 if TYPE_CHECKING:
     from metering.reading import Reading
-    from station.hardware.board import Observation
+    from station.core.hardware.board import Observation
 
 _LATCHED = frozenset({Fault.DC_RESIDUAL_CURRENT, Fault.DIODE})
 """faults that stay when the board sees them no more: until the service has looked, or until the vehicle is gone"""

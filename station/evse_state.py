@@ -12,8 +12,8 @@ from enum import Enum, auto
 from foundation.constants import MINIMUM_CURRENT_A
 from foundation.frozen import frozen
 from metering.reading import Phases
-from station.hardware.board import NOTHING_SEEN, Observation, Outputs
-from station.model import (
+from station.core.hardware.board import NOTHING_SEEN, Observation, Outputs
+from station.core.model import (
     ChargingState,
     ConnectorStatus,
     Fault,

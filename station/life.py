@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from station.charging_station import ChargingStation
     from station.commissioning.activation import Activation
     from station.commissioning.record import CommissioningRecord
+    from station.core.csms import CsmsLink, Variables
     from station.firmware.firmware import Firmware
     from station.light.light import StatusLight
     from station.limits.external_limits import ExternalLimits
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from station.metrology.metrology import Metrology
     from station.metrology.time_keeper import TimeKeeper
     from station.network import NetworkProfiles
-    from station.ports import CsmsLink, Variables
     from station.protection.jumpers import Jumpers
     from station.protection.residual_current import ResidualCurrentGuard
     from station.protection.tamper import Tamper

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from foundation.frozen import frozen
-from station.identifiers import check_url
+from station.core.identifiers import check_url
 from station.records.database import StorageError
 from station.records.fact_store import save_fact
 from station.records.stored_format import FlatFormat, names
@@ -22,10 +22,10 @@ from station.records.unreadable import RowPlace
 from station.security.security_events import SecurityEvents, SecurityEventType
 
 if TYPE_CHECKING:
+    from station.core.settings import Settings
     from station.records.database import Database
     from station.security.certificates import Certificates
     from station.security.credentials import Credentials
-    from station.settings import Settings
 
 _log = logging.getLogger(__name__)
 

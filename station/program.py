@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 
 from foundation.monitored_task import Stint
 from foundation.supervision import keep_running
+from station.core.event_feed import Feed
+from station.core.model import BootReason
 from station.daemon.service_manager import ServiceManager, boot_reason
-from station.feed import Feed
-from station.model import BootReason
 from station.records.database import StorageError
 from station.web.connection_limits import connection_limits
 from station.web.server import WebServer

@@ -9,15 +9,15 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
+from station.core.model import BootReason, ConnectorStatus, StoppedReason, TriggerReason
 from station.evse_state import Withheld
-from station.model import BootReason, ConnectorStatus, StoppedReason, TriggerReason
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from foundation.supervision import Errand
+    from station.core.settings import Settings
     from station.evse import Evse
     from station.records.outbox import Outbox
-    from station.settings import Settings
 
 _log = logging.getLogger(__name__)
 

@@ -8,17 +8,17 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 from foundation.pulse import Pulse
-from metering.sampling import Context, Measurand, MeterValue, Series, next_aligned, sample
-from station.model import TriggerReason
+from station.core.model import TriggerReason
+from station.core.sampling import Context, Measurand, MeterValue, Series, next_aligned, sample
 from station.records.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from metering.reading import Phases, Reading
+    from station.core.settings import Settings
     from station.metrology.meter_watch import MeterWatch
     from station.metrology.signing import Signing
     from station.records.outbox import Outbox
-    from station.settings import Settings
 
 _log = logging.getLogger(__name__)
 

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from metering.drivers.bus import Buses
     from metering.meter import Meter
-    from station.configuration.charging_tables import EvseConfig
-    from station.hardware.back_plate import BackPlate
-    from station.hardware.board import Board
+    from station.core.hardware.back_plate import BackPlate
+    from station.core.hardware.board import Board
+    from station.core.hardware.token_reader import TokenReader
+    from station.core.installation_file.charging_tables import EvseConfig
     from station.hardware.config import ReaderConfig
-    from station.hardware.token_reader import TokenReader
 
 
 class Site(Protocol):

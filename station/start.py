@@ -17,7 +17,7 @@ def run(arguments: Sequence[str]) -> None:
     """Run the station until it is told to stop. Exits with 2 when what it was given is refused."""
     given = _parser().parse_args(arguments)
     config: Path = given.config
-    from station.local_time import named_zone
+    from station.core.local_time import named_zone
     from station.logs import setup as logging_setup
 
     configuration = loaded(config)
@@ -31,8 +31,8 @@ def run(arguments: Sequence[str]) -> None:
         logging_setup.setup(configuration.log, time_zone=named_zone(configuration.station.time_zone))
     except OSError as error:
         refuse(f"{config}: log.file: cannot be opened: {error.strerror}")
+    from station.core.light_patterns import STARTING
     from station.hardware.leds import shine_at_once
-    from station.light.indicator import STARTING
 
     shine_at_once(configuration.light, STARTING)  # the rest takes a while to load
     from station import app

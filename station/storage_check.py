@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import frozen
 from station.billing.transaction_rows import BILLS, COLUMNS, PRICE_LISTS, period_of, transaction_of
+from station.core.settings import Settings
 from station.firmware.record import ORDERS
 from station.firmware.state import FirmwareStatus
 from station.limits.profiles import PROFILES
@@ -18,7 +19,6 @@ from station.records import payloads
 from station.records.database import MIGRATIONS
 from station.records.unreadable import UNREADABLE_ERRORS, RowPlace, UnreadableRow, problem_of
 from station.security.security_events import SecurityEventType, event_of
-from station.settings import Settings
 from station.tokens.token_store import entry_of, place_of
 
 if TYPE_CHECKING:

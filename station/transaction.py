@@ -12,6 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from foundation.frozen import frozen
+from station.core.model import ChargingState, EventType, EvseRef, Fault, StoppedReason, TransactionEvent, TriggerReason
 from station.evse_state import (
     Cause,
     EvseState,
@@ -22,15 +23,6 @@ from station.evse_state import (
     energy_flows,
     ev_connected,
     wants_energy,
-)
-from station.model import (
-    ChargingState,
-    EventType,
-    EvseRef,
-    Fault,
-    StoppedReason,
-    TransactionEvent,
-    TriggerReason,
 )
 
 

@@ -12,9 +12,9 @@ from foundation.monitored_task import Stint
 from foundation.pulse import Pulse
 from metering.meter import MeterError
 from metering.reading import Phases, Reading
-from station.hardware.board import BoardError, Observation, Outputs, SelfTest, Sensor
-from station.model import AuthorizationStatus, EventType, IdToken, IdTokenInfo, TransactionEvent, TriggerReason
-from station.ports import NoAnswerError
+from station.core.csms import NoAnswerError
+from station.core.hardware.board import BoardError, Observation, Outputs, SelfTest, Sensor
+from station.core.model import AuthorizationStatus, EventType, IdToken, IdTokenInfo, TransactionEvent, TriggerReason
 from station.records.outbox import Outbox
 from station.simulation.clock import VirtualClock
 

@@ -14,9 +14,9 @@ from ocpp_handlers.stack import OcppStack
 from station.app import application as assemble
 from station.assembly.simulated import world_of
 from station.configuration.installation_file import Configuration
+from station.core.model import IdToken
 from station.evse import Evse
 from station.life import Life
-from station.model import IdToken
 from station.program import Program
 from station.simulation.board import SimulatedBoard
 from station.simulation.vehicle import VehicleModel

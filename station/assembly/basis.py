@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
+from station.core.model import BootReason
+from station.core.settings import Settings
 from station.logs.store import LogStore
-from station.model import BootReason
 from station.network import NetworkProfile, NetworkProfiles
 from station.program import Program
 from station.records.database import Database
@@ -17,7 +18,6 @@ from station.records.settings_table import SettingsTable
 from station.security.certificates import Certificates, Seed
 from station.security.credentials import Credentials
 from station.security.security_events import SecurityEvents, SecurityEventType
-from station.settings import Settings
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

@@ -10,13 +10,13 @@ from energy.phases import PhaseMap
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import frozen
 from metering.plausibility import Plausibility, PlausibleMeter
-from metering.sampling import Measurand
 from station.assembly.basis import Basis
 from station.availability import Availability
 from station.charging_station import ChargingStation
+from station.core.evse_layout import EvseLayout
+from station.core.hardware.board import Sensor
+from station.core.sampling import Measurand
 from station.evse import Evse
-from station.evse_layout import EvseLayout
-from station.hardware.board import Sensor
 from station.metrology.billing_meters import BillingMeters
 from station.metrology.meter_watch import MeterWatch
 from station.metrology.metrology import Desk, Metrology, sign
@@ -32,7 +32,7 @@ from station.tokens.reader_watch import ReaderWatch
 from station.tokens.token_store import TokenStore
 
 if TYPE_CHECKING:
-    from station.configuration.charging_tables import EvseConfig
+    from station.core.installation_file.charging_tables import EvseConfig
 
 
 _OVERHEAD = 1.25

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from foundation.clock import Clock
     from station.configuration.installation_file import Configuration
-    from station.hardware.updater import Updater
+    from station.core.hardware.updater import Updater
     from station.site import Site
     from station.web.api.living import Living
     from station.web.door.permissions import Permission

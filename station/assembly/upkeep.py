@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from station.assembly.basis import Basis
 from station.billing.retention import Retention
 from station.charging_station import ChargingStation
+from station.core.event_feed import Feed
+from station.core.settings import Settings
 from station.evse import Evse
-from station.feed import Feed
 from station.firmware.firmware import Firmware, Surroundings
 from station.firmware.record import FirmwareRecord
 from station.hardware.installer import Commands, Installer
@@ -24,7 +25,6 @@ from station.records.outbox import Outbox
 from station.records.storage_watch import SpaceLow, StorageWatch
 from station.security.certificates import CertificateUse
 from station.security.security_events import SecurityEvents, SecurityEventType
-from station.settings import Settings
 from station.tokens.token_store import TokenStore
 from station.transfer.file_transfer import trusting
 

@@ -8,14 +8,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from station.billing.price import Charge, PeriodReading, bill, idle_time
-from station.model import ChargingState, EventType
+from station.core.model import ChargingState, EventType
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.billing.price import Bill
     from station.billing.transaction_log import TransactionLog
+    from station.core.model import TransactionEvent
     from station.evse import Evse
-    from station.model import TransactionEvent
     from station.records.outbox import Outbox
 
 

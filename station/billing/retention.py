@@ -13,8 +13,8 @@ from metering.time_quality import TimeStatus
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.billing.transaction_log import TransactionLog
+    from station.core.settings import Settings
     from station.records.fact_store import FactStore
-    from station.settings import Settings
 
 _log = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from foundation.frozen import frozen
 from station.billing.currency import money, rounded
 from station.billing.logged_transaction import ToldCost
-from station.display import Display, Shown, Topic
+from station.core.display import Display, Shown, Topic
+from station.core.model import EventType, MessageContent, TransactionEvent, TriggerReason
 from station.evse_state import ev_connected
-from station.model import EventType, MessageContent, TransactionEvent, TriggerReason
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from station.billing.price import Bill, PriceList
     from station.billing.prices import Prices
     from station.billing.transaction_log import TransactionLog
+    from station.core.settings import Settings
     from station.evse import Evse
     from station.evse_state import Authorization
     from station.records.outbox import Outbox
-    from station.settings import Settings
 
 LINGER_S = 60.0
 """how long the last message stays for a driver who has unplugged; then the next one shall not read it"""

@@ -16,7 +16,7 @@ from station.records.unreadable import RowPlace, listed
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from station.model import IdToken
+    from station.core.model import IdToken
     from station.records.database import Database, Statement, Value
 
 _ALL_READABLE = " AND ".join(

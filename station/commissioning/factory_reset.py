@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from station.commissioning.report import remove_report
-from station.model import StoppedReason, TriggerReason
+from station.core.model import StoppedReason, TriggerReason
 from station.records.database import StorageError
 from station.security.security_events import SecurityEventType
 

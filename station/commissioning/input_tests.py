@@ -20,8 +20,8 @@ from station.commissioning.steps import (
     clamps_trial,
     contact_trial,
 )
-from station.hardware.board import SelfTest
-from station.model import Fault
+from station.core.hardware.board import SelfTest
+from station.core.model import Fault
 
 if TYPE_CHECKING:
     from station.configuration.installation_file import Configuration

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from station.core.model import NOBODY, StoppedReason, TriggerReason
 from station.evse_state import Authorization
-from station.model import NOBODY, StoppedReason, TriggerReason
 from station.tokens.admission import able, is_nobody
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode
 
 from foundation.frozen import frozen
-from station.identifiers import host_name
+from station.core.identifiers import host_name
 
 if TYPE_CHECKING:
     from station.configuration.installation_file import Configuration

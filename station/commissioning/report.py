@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Final, cast
 from foundation.frozen import frozen
 from station.commissioning.input_tests import CommissioningTests
 from station.commissioning.steps import Step, inapplicable
+from station.core.version import package_version
 from station.metrology.signatures import UnsignedError
 from station.metrology.signing_key import SigningKeyError, signing_key_of
 from station.records.database import StorageError
 from station.records.stored_format import FlatFormat, names
 from station.security import private_files
-from station.version import package_version
 
 if TYPE_CHECKING:
     from station.configuration.installation_file import Configuration

@@ -15,8 +15,8 @@ from typing import Final, cast
 from pydantic import ValidationError
 
 from station.configuration import environment as config_environment
-from station.configuration.document import ConfigurationError, Document, KeyPath, dotted
 from station.configuration.installation_file import Configuration
+from station.core.installation_file.document import ConfigurationError, Document, KeyPath, dotted
 from station.security import private_files
 
 _log = logging.getLogger(__name__)

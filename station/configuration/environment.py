@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import cast
 
 from station.configuration import keys as config_keys
-from station.configuration.document import Document, KeyPath
+from station.core.installation_file.document import Document, KeyPath
 
 _PREFIX = "BORNE_"
 

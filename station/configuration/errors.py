@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
 from station.configuration import keys as config_keys
-from station.configuration.document import ConfigurationError, Document, KeyPath, RuleError, RuleErrors, dotted
 from station.configuration.lines import lines
 from station.configuration.partial_check import broken_rules
+from station.core.installation_file.document import ConfigurationError, Document, KeyPath, RuleError, RuleErrors, dotted
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError

@@ -9,7 +9,7 @@ from energy.sources.modbus import ModbusConfig
 from energy.sources.p1 import P1Config
 from metering.drivers.modbus import ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
 from metering.drivers.simulated import SimulatedMeterConfig
-from station.configuration.document import RuleError
+from station.core.installation_file.document import RuleError
 from station.hardware.linux_config import LinuxBoardConfig
 from station.hardware.simulated_config import SimulatedBoardConfig, SimulatedReaderConfig, SimulatedUpdaterConfig
 

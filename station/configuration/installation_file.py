@@ -14,12 +14,12 @@ from typing import cast
 
 from pydantic import ValidationError, model_validator
 
-from station.configuration import document as config_file
 from station.configuration import environment as config_environment
 from station.configuration import rules
-from station.configuration.document import ConfigurationError
 from station.configuration.installation_tables import InstallationTables
 from station.configuration.rules import SIMULATED_DEVICE
+from station.core.installation_file import document as config_file
+from station.core.installation_file.document import ConfigurationError
 
 __all__ = ["SIMULATED_DEVICE", "Configuration", "ConfigurationError", "load"]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from energy.sources.dry_contact import DryContactConfig
-from station.configuration.charging_tables import EvseConfig, GridConfig
 from station.configuration.network_tables import CsmsConfig, HttpConfig, MdnsConfig, MqttConfig
 from station.configuration.price_table import PricesConfig
 from station.configuration.simulation_tables import SimulationConfig
 from station.configuration.station_tables import LogConfig, StationConfig, VariableConfig
-from station.configuration.table import Table
+from station.core.installation_file.charging_tables import EvseConfig, GridConfig
+from station.core.installation_file.table import Table
 from station.hardware.config import BoardConfig, FirmwareConfig, ReaderConfig
 from station.hardware.leds import LightConfig, PageLightConfig
 from station.hardware.simulated_config import SimulatedBoardConfig, SimulatedUpdaterConfig

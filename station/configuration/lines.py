@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections import Counter
 
-from station.configuration.document import KeyPath
+from station.core.installation_file.document import KeyPath
 
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _KEY = re.compile(r"""[A-Za-z0-9_-]+|"(?:\\.|[^"\\\n])*"|'[^'\n]*'""")

@@ -8,9 +8,9 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from station.billing.price import PeriodPrice, PriceList, period_name
-from station.configuration.document import RuleError
-from station.configuration.table import Table
-from station.identifiers import check_currency
+from station.core.identifiers import check_currency
+from station.core.installation_file.document import RuleError
+from station.core.installation_file.table import Table
 
 Money = Annotated[Decimal, Field(ge=0, le=10_000, decimal_places=5)]
 

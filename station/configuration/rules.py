@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from station.configuration.document import KeyPath, RuleError, RuleErrors
 from station.configuration.hardware_rules import board_errors, simulated_parts, socket_errors
+from station.core.installation_file.document import KeyPath, RuleError, RuleErrors
 from station.hardware.leds import SysfsLightConfig
 
 if TYPE_CHECKING:

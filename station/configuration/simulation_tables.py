@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from metering.drivers.models import ModelName
-from station.configuration.table import Count, Number, PhaseCount, Table
+from station.core.installation_file.table import Count, Number, PhaseCount, Table
 
 
 class SimulatedLinkyConfig(Table):

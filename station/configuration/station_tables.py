@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from station.configuration.document import RuleError
-from station.configuration.table import Count, FilePath, Name, Table
-from station.identifiers import check_identifier, check_time_zone
-from station.version import package_version
+from station.core.identifiers import check_identifier, check_time_zone
+from station.core.installation_file.document import RuleError
+from station.core.installation_file.table import Count, FilePath, Name, Table
+from station.core.version import package_version
 
 
 class StationConfig(Table):

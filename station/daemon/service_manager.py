@@ -9,7 +9,7 @@ from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Final
 
-from station.model import BootReason
+from station.core.model import BootReason
 
 _log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections import deque
 from typing import Final, cast
 
 from foundation.frozen import frozen
-from station.identifiers import shorten
+from station.core.identifiers import shorten
 
 Json = dict[str, object]
 _RESULT, _ERROR = 3, 4

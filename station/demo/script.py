@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 from metering.reading import Phases
-from station.model import IdToken
+from station.core.model import IdToken
 from station.simulation.vehicle import VehicleModel
 from station.tokens.admission import TokenOutcome
 

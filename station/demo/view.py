@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from energy.limit import LimitSource, tightest
+from station.core.light_patterns import Colour, Pattern
+from station.core.model import ChargingState
 from station.demo.bars import Bar, Chart
-from station.light.indicator import Colour, Pattern
-from station.model import ChargingState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

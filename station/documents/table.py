@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from station.model import IdToken
+from station.core.model import IdToken
 from station.tokens.authorization import shown
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from foundation.frozen import frozen
 from foundation.pulse import Pulse
 from foundation.supervision import contained
+from station.core.hardware.updater import Activation, ImageError, InstallError
+from station.core.model import BootReason
 from station.evse_state import Withheld
 from station.firmware import images
 from station.firmware.orders import OrderAnswer, OrderRules, OrderVerdict, refusal_of, refused
 from station.firmware.signature import decode_signature, is_signed
 from station.firmware.state import FirmwareStatus, Step, Update, UpdateOrder, cancelable, next_step
-from station.hardware.updater import Activation, ImageError, InstallError
-from station.model import BootReason
 from station.security.security_events import SecurityEventType
 from station.transfer.file_transfer import Failure, TransferError, download
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
     from foundation.clock import Clock
+    from station.core.hardware.updater import Updater
+    from station.core.settings import Settings
     from station.evse import Evse
     from station.firmware.record import FirmwareRecord
-    from station.hardware.updater import Updater
     from station.records.outbox import Outbox
     from station.security.security_events import SecurityEvents
-    from station.settings import Settings
     from station.transfer.file_transfer import Trust
 
 _log = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from station.hardware.board import BoardError
+from station.core.hardware.board import BoardError
 
 
 class Attempts:

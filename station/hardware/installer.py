@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from foundation.frozen import frozen
-from station.hardware.updater import Activation, ImageError, InstallError
+from station.core.hardware.updater import Activation, ImageError, InstallError
 from station.security import private_files
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from station.hardware.token_reader import ReaderError
+from station.core.hardware.token_reader import ReaderError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from station.light.indicator import Colour, Light, Pattern
+from station.core.light_patterns import Colour, Light, Pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

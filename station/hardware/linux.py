@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import frozen
 from foundation.monitored_task import Stint
-from station.hardware import pilot, sysfs
+from station.core.hardware import pilot
+from station.core.hardware.board import NOTHING_SEEN, SAFE, BoardError, Observation, Outputs, SelfTest, Sensor
+from station.core.model import Fault, PilotState
+from station.hardware import sysfs
 from station.hardware.attempts import Attempts
-from station.hardware.board import NOTHING_SEEN, SAFE, BoardError, Observation, Outputs, SelfTest, Sensor
 from station.hardware.gpio import Lines
 from station.hardware.linux_lock import LinuxLock
 from station.hardware.linux_phases import LinuxPhases
-from station.model import Fault, PilotState
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

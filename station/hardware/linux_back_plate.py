@@ -6,13 +6,13 @@ import logging
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final, Protocol
 
-from station.hardware.back_plate import NOTHING_READ, BackPlateView
-from station.hardware.board import BoardError
+from station.core.hardware.back_plate import NOTHING_READ, BackPlateView
+from station.core.hardware.board import BoardError
 from station.hardware.gpio import Lines
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.hardware.back_plate import JumperPosition
+    from station.core.hardware.back_plate import JumperPosition
     from station.hardware.gpio import RequestLines
     from station.hardware.linux_wiring import GpioLine, JumperWiring, SelectorWiring
 

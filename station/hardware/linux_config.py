@@ -11,9 +11,9 @@ from station.hardware.linux_wiring import GpioLine, JumperWiring, LinuxEvse, Sel
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from metering.drivers.bus import Buses
-    from station.configuration.charging_tables import EvseConfig
-    from station.hardware.back_plate import BackPlate
-    from station.hardware.board import Board
+    from station.core.hardware.back_plate import BackPlate
+    from station.core.hardware.board import Board
+    from station.core.installation_file.charging_tables import EvseConfig
 
 
 class LinuxBoardConfig(BaseModel):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from station.hardware.selector import LEAST_A, selected_a
+from station.core.hardware.current_selector import LEAST_A, selected_a
 
 _Seconds = Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)]
 _Factor = Annotated[float, Field(allow_inf_nan=False)]

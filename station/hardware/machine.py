@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from foundation.clock import SystemClock
 from metering.drivers.bus import Buses
 from metering.drivers.simulated import SimulatedMeterConfig
-from station.hardware.board import BoardError
+from station.core.hardware.board import BoardError
 from station.hardware.simulated_config import SimulatedReaderConfig
 
 if TYPE_CHECKING:
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from energy.sources.dry_contact import DryContactConfig
     from foundation.clock import Clock
     from metering.meter import Meter
-    from station.configuration.charging_tables import EvseConfig
-    from station.hardware.board import Board
+    from station.core.hardware.board import Board
+    from station.core.hardware.token_reader import TokenReader
+    from station.core.installation_file.charging_tables import EvseConfig
     from station.hardware.config import ReaderConfig, RealBoardConfig
-    from station.hardware.token_reader import TokenReader
 
 
 class Machine:

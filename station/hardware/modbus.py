@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from foundation.monitored_task import Stint
 from metering.meter import MeterError
-from station.hardware.board import NOTHING_SEEN, SAFE, BoardError, Observation, Outputs, SelfTest, Sensor
-from station.model import Fault, PilotState
+from station.core.hardware.board import NOTHING_SEEN, SAFE, BoardError, Observation, Outputs, SelfTest, Sensor
+from station.core.model import Fault, PilotState
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

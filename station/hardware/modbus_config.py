@@ -11,9 +11,9 @@ from station.hardware.modbus_evse import ModbusEvse
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from metering.drivers.bus import Buses
-    from station.configuration.charging_tables import EvseConfig
-    from station.hardware.back_plate import BackPlate
-    from station.hardware.board import Board
+    from station.core.hardware.back_plate import BackPlate
+    from station.core.hardware.board import Board
+    from station.core.installation_file.charging_tables import EvseConfig
 
 
 class ModbusBoardConfig(BaseModel):
@@ -34,6 +34,6 @@ class ModbusBoardConfig(BaseModel):
 
     def open_back_plate(self, _: Clock) -> BackPlate:
         """What the installer has told of it."""
-        from station.hardware.back_plate import ToldBackPlate
+        from station.core.hardware.back_plate import ToldBackPlate
 
         return ToldBackPlate(str(self.selector_a))

@@ -21,7 +21,7 @@ from typing import Final, Literal
 
 from foundation.frozen import frozen
 from metering.drivers.registers import Block, Place, Registers, SerialLine
-from station.model import PilotState
+from station.core.model import PilotState
 
 ControllerName = Literal["simple-evse", "phoenix-em-cp-pp-eth", "phoenix-ev-cc-eth", "phoenix-ev-cc-serial"]
 

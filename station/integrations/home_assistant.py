@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from foundation.constants import MINIMUM_CURRENT_A
 from foundation.frozen import frozen
-from station.light.indicator import Reason
-from station.model import ChargingState, ConnectorStatus
+from station.core.light_patterns import Reason
+from station.core.model import ChargingState, ConnectorStatus
 
 Json = dict[str, object]
 

@@ -9,7 +9,7 @@ import ipaddress
 import logging
 from typing import TYPE_CHECKING, Final
 
-from station.identifiers import host_name
+from station.core.identifiers import host_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

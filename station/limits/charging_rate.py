@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from energy.charging_profile import Purpose
 from energy.limit import LimitSource, tightest
-from station.model import ChargingState, TriggerReason
+from station.core.model import ChargingState, TriggerReason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from energy.limit import Limit
     from foundation.clock import Clock
+    from station.core.settings import Settings
     from station.evse import Evse
-    from station.settings import Settings
 
 _TELL_EVERY_S = 10.0
 """a load balancer moves each second, and every event is kept on disk: the changes within so long are told as one"""

@@ -18,10 +18,10 @@ from energy.charging_profile import (
     Schedule,
 )
 from energy.profile_store import Criteria, ProfileStore, Refusal
+from station.core.settings import Settings
 from station.records.database import Database, StorageError
 from station.records.stored_format import StoredFormat, names
 from station.records.unreadable import RowPlace
-from station.settings import Settings
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from energy.limit import Limit, LimitSource
 from energy.tariff import Hours, Plan, PriceSignal, TariffMode, cheap_now, judge, price_signal
 from foundation.constants import NOMINAL_VOLTAGE_V
-from station.local_time import local_time
+from station.core.local_time import local_time
 
 if TYPE_CHECKING:
     from energy.grid import GridSample, Tariff
     from foundation.clock import Clock
+    from station.core.settings import Settings
     from station.evse import Evse
-    from station.settings import Settings
 
 TARIFF_KNOWN_FOR_S = 900.0
 """what a meter that has been silent for so long told of prices may not be so any more"""

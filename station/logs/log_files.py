@@ -19,9 +19,9 @@ from station.tokens.authorization import shown
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+    from station.core.csms import VariableRow
+    from station.core.model import TransactionEvent
     from station.logs.store import LogStore
-    from station.model import TransactionEvent
-    from station.ports import VariableRow
     from station.records.outbox import Outbox
     from station.security.security_events import SecurityEvents
 

@@ -18,11 +18,11 @@ from foundation.frozen import frozen
 from metering.journal import JournalError
 from metering.journal_entry import JournalEvent, Note
 from metering.reading import exact_wh
+from station.core.model import EventType, Fault, TransactionEvent
 from station.evse_state import all_faults, blocking_faults
 from station.metrology.fault_episodes import QUIET_S, FaultEpisodes
 from station.metrology.small_corrections import SmallCorrections
 from station.metrology.time_keeper import NOBODY_TOLD
-from station.model import EventType, Fault, TransactionEvent
 from station.records.corrections import Correction
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from metering.journal_entry import JournalEvent
 
 if TYPE_CHECKING:
     from metering.journal_entry import Details
-    from station.model import Fault
+    from station.core.model import Fault
 
 QUIET_S: Final = 3600.0
 """a fault that is back sooner is the same one: however fast it flaps, an hour has two entries of it at the most"""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from foundation.pulse import Pulse
 from metering.meter import Meter, MeterError, RefusedReadingError, ThoroughMeter
 from metering.plausibility import PlausibleMeter
-from metering.sampling import IntervalStarts, Measurand, given_by
+from station.core.sampling import IntervalStarts, Measurand, given_by
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

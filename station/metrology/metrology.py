@@ -11,25 +11,25 @@ from foundation.frozen import frozen
 from metering.drivers.simulated import SimulatedMeterConfig
 from metering.meter import SigningMeter
 from metering.signed import Signatory
+from station.core.version import package_version
 from station.metrology.signatures import Means, Signatures
 from station.metrology.signed_records import SignedRecords
 from station.metrology.signing import Signing
 from station.metrology.signing_key import signing_key_of
 from station.records.fact_store import FactStore
-from station.version import package_version
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from metering.meter import Meter
-    from station.configuration.charging_tables import EvseConfig
     from station.configuration.installation_file import Configuration
+    from station.core.installation_file.charging_tables import EvseConfig
+    from station.core.settings import Settings
     from station.evse import Evse
     from station.metrology.billing_meters import BillingMeters
     from station.metrology.bookkeeping import Bookkeeper
     from station.metrology.time_keeper import TimeKeeper
     from station.records.database import Database
     from station.records.outbox import Outbox
-    from station.settings import Settings
 
 
 _LOOK_EVERY_S = 86_400.0

@@ -12,7 +12,7 @@ from metering.time_quality import UNKNOWN_TIME, TimeQuality, TimeSource, TimeSta
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.settings import Settings
+    from station.core.settings import Settings
 
 _log = logging.getLogger(__name__)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from station.hardware.selector import selected_a
+from station.core.hardware.current_selector import selected_a
 from station.protection.jumpers import Jumpers
 
 if TYPE_CHECKING:
-    from station.hardware.back_plate import BackPlate, JumperPosition
+    from station.core.hardware.back_plate import BackPlate, JumperPosition
     from station.limits.load_management import LoadManagement
     from station.protection.tamper import Tamper
 

@@ -18,7 +18,7 @@ from metering.drivers.modbus import ModbusRtuMeter
 if TYPE_CHECKING:
     from energy.sources.config import GridSourceConfig
     from energy.sources.dry_contact import DryContactConfig
-    from station.hardware.back_plate import JumperPosition
+    from station.core.hardware.back_plate import JumperPosition
 
 _WORDS: Final = {
     "1-2": "a Modbus meter on RS-485",

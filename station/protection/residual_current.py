@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from foundation.frozen import frozen
 from foundation.pulse import Pulse
-from station.hardware.board import BoardError, SelfTest
-from station.model import Fault
+from station.core.hardware.board import BoardError, SelfTest
+from station.core.model import Fault
 from station.records.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+    from station.core.hardware.back_plate import BackPlate
     from station.evse import Evse
-    from station.hardware.back_plate import BackPlate
     from station.protection.protection import ProtectionConfig
     from station.records.fact_store import FactStore
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from foundation.pulse import Pulse
-from station.model import Fault
+from station.core.model import Fault
 from station.records.database import StorageError
 from station.records.fact_store import save_fact
 from station.records.unreadable import RowPlace

@@ -7,15 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
-from metering.sampling import Context
-from station.model import EventType
+from station.core.model import EventType
+from station.core.sampling import Context
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from foundation.clock import Clock
-    from metering.sampling import MeterValue
-    from station.model import TransactionEvent
+    from station.core.model import TransactionEvent
+    from station.core.sampling import MeterValue
 
 
 @frozen

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
-from station.model import EventType, IdToken
+from station.core.model import EventType, IdToken
 from station.records import signed_traces
 from station.records.database import Database
 from station.records.payloads import READABLE
@@ -20,7 +20,7 @@ from station.records.recorded_register import last_register
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.model import TransactionEvent
+    from station.core.model import TransactionEvent
     from station.records.outbox import Outbox
     from station.tokens.own_cards import OwnCards
     from station.tokens.token_store import Key, TokenStore

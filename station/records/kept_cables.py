@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from station.model import IdToken
+from station.core.model import IdToken
 from station.records.evse_facts import EvseFacts
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from metering.sampling import MOST_ENDED_VALUES, divides_a_bill, left_at, places_left
+from station.core.sampling import MOST_ENDED_VALUES, divides_a_bill, left_at, places_left
 from station.records import payloads
 from station.records.unreadable import RowPlace, listed
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from metering.sampling import MeterValue
-    from station.model import TransactionEvent
+    from station.core.model import TransactionEvent
+    from station.core.sampling import MeterValue
     from station.records.corrections import Correction, Corrections
     from station.records.database import Database
     from station.records.sql import Row, Value

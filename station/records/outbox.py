@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
 from foundation.pulse import Pulse
-from station.model import SAMPLE_TRIGGERS, EventType, TransactionEvent
+from station.core.model import SAMPLE_TRIGGERS, EventType, TransactionEvent
 from station.records import payloads
 from station.records.corrections import Correction, Corrections
 from station.records.database import Database, StorageError

@@ -5,9 +5,17 @@ from __future__ import annotations
 from typing import Final
 
 from metering.reading import RegisterReading
-from metering.sampling import Context, Measurand, MeterValue, SampledValue, SignedValue
 from metering.time_quality import TimeStatus
-from station.model import ChargingState, EventType, EvseRef, IdToken, StoppedReason, TransactionEvent, TriggerReason
+from station.core.model import (
+    ChargingState,
+    EventType,
+    EvseRef,
+    IdToken,
+    StoppedReason,
+    TransactionEvent,
+    TriggerReason,
+)
+from station.core.sampling import Context, Measurand, MeterValue, SampledValue, SignedValue
 from station.records.stored_format import StoredFormat, StoredNames, names
 
 READABLE: Final = "CASE WHEN json_valid(payload) THEN payload ELSE '{}' END"

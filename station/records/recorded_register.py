@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from metering.reading import Reading
-from metering.sampling import REGISTER_DECIMALS, Measurand, MeterValue
+from station.core.sampling import REGISTER_DECIMALS, Measurand, MeterValue
 
 if TYPE_CHECKING:
-    from station.model import TransactionEvent
+    from station.core.model import TransactionEvent
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 from foundation.monitored_task import Stint
 from foundation.pulse import Pulse
 from metering.reading import Phases, Reading, RegisterReading
-from metering.sampling import MOST_ENDED_VALUES, Context, MeterValue, Series, thin_out
 from metering.time_quality import TimeStatus
-from station.model import SAMPLE_TRIGGERS, ChargingState, EventType, TransactionEvent, TriggerReason
+from station.core.model import SAMPLE_TRIGGERS, ChargingState, EventType, TransactionEvent, TriggerReason
+from station.core.sampling import MOST_ENDED_VALUES, Context, MeterValue, Series, thin_out
 from station.records.database import StorageError
 from station.sampler import measured
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+    from station.core.settings import Settings
     from station.metrology.meter_watch import MeterWatch
     from station.metrology.signed_records import SignedRecord
     from station.metrology.signing import Signing
     from station.records.outbox import Outbox
-    from station.settings import Settings
 
 _log = logging.getLogger(__name__)
 

@@ -11,15 +11,10 @@ from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
 from metering.reading import Phases, Reading
-from metering.sampling import (
-    MOST_ENDED_VALUES,
-    Context,
-    MeterValue,
-    thin_out,
-)
 from metering.time_quality import TimeStatus
+from station.core.model import EventType, StoppedReason, TransactionEvent, TriggerReason
+from station.core.sampling import MOST_ENDED_VALUES, Context, MeterValue, thin_out
 from station.metrology.signing import was_key_told
-from station.model import EventType, StoppedReason, TransactionEvent, TriggerReason
 from station.records.database import StorageError
 from station.records.recorded_register import last_register, last_sampled_register
 from station.records.recorder import register_reading, sampled_values
@@ -28,9 +23,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from foundation.clock import Clock
+    from station.core.settings import Settings
     from station.evse import Evse
     from station.records.outbox import Outbox
-    from station.settings import Settings
 
 _log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from station.core.model import IdToken
 from station.metrology.signing import holder_of
-from station.model import IdToken
 from station.records import payloads
 from station.records.unreadable import RowPlace, event_place
 

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
     from foundation.clock import Clock
+    from station.core.settings import Settings
     from station.security.security_events import SecurityEvents
-    from station.settings import Settings
 
 __all__ = [
     "MOST_CERTIFICATES",

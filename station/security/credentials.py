@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from station.identifiers import check_password
+from station.core.identifiers import check_password
 from station.records.database import StorageError
 from station.records.stored_format import FlatFormat, names
 from station.security import private_files

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from foundation.pulse import Pulse
-from station.hardware.back_plate import BackPlateView
+from station.core.hardware.back_plate import BackPlateView
 
 if TYPE_CHECKING:
-    from station.hardware.back_plate import JumperPosition
+    from station.core.hardware.back_plate import JumperPosition
 
 
 class SimulatedBackPlate:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.pulse import Pulse
 from metering.reading import UNKNOWN, Phases, Reading
-from station.hardware.board import BoardError, Observation, Outputs, SelfTest, Sensor
-from station.model import Fault, PilotState
+from station.core.hardware.board import BoardError, Observation, Outputs, SelfTest, Sensor
+from station.core.model import Fault, PilotState
 from station.simulation.vehicle import Vehicle, VehicleModel
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
-from station.hardware.token_reader import ReaderError
+from station.core.hardware.token_reader import ReaderError
 
 
 class SimulatedReader:

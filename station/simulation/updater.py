@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 from foundation.frozen import frozen
-from station.hardware.updater import Activation, ImageError, InstallError
+from station.core.hardware.updater import Activation, ImageError, InstallError
 from station.records.stored_format import FlatFormat, names
 from station.security import private_files
 

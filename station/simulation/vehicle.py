@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import frozen
 from metering.reading import Phases
-from station.model import PilotState
+from station.core.model import PilotState
 
 if TYPE_CHECKING:
     from foundation.clock import Clock, TimerHandle

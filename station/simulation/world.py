@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from energy.sources.config import GridSourceConfig
     from energy.sources.dry_contact import DryContactConfig
     from metering.meter import Meter
-    from station.configuration.charging_tables import EvseConfig
     from station.configuration.installation_file import Configuration
     from station.configuration.simulation_tables import SimulationConfig
+    from station.core.hardware.token_reader import TokenReader
+    from station.core.installation_file.charging_tables import EvseConfig
     from station.hardware.config import ReaderConfig
-    from station.hardware.token_reader import TokenReader
     from station.simulation.linky import HouseReading, SimulatedLinky, TariffPeriod
     from station.simulation.meter_server import MeterServer
     from station.simulation.p1 import SimulatedP1

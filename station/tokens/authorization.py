@@ -6,14 +6,14 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from station.identifiers import shorten
-from station.model import AuthorizationStatus, IdToken, IdTokenInfo
-from station.ports import Csms, NoAnswerError
+from station.core.csms import Csms, NoAnswerError
+from station.core.identifiers import shorten
+from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from station.settings import Settings
+    from station.core.settings import Settings
     from station.tokens.token_store import TokenStore
 
 _log = logging.getLogger(__name__)

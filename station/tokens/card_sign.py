@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from station.light.indicator import Card
+from station.core.light_patterns import Card
 
 if TYPE_CHECKING:
     from foundation.clock import Clock, TimerHandle

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
-from station.model import CSMS_MADE, DRIVER, AuthorizationStatus, IdToken, IdTokenInfo
+from station.core.model import CSMS_MADE, DRIVER, AuthorizationStatus, IdToken, IdTokenInfo
 from station.records.database import StorageError
 from station.tokens.authorization import shown
 

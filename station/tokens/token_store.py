@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import frozen
-from station.model import CSMS_MADE, AuthorizationStatus, IdToken, IdTokenInfo, MessageContent
+from station.core.model import CSMS_MADE, AuthorizationStatus, IdToken, IdTokenInfo, MessageContent
 from station.records.database import Database, StorageError
 from station.records.payloads import ID_TOKEN_NAMES
 from station.records.stored_format import StoredFormat, names
@@ -18,8 +18,8 @@ from station.records.unreadable import RowPlace
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+    from station.core.settings import Settings
     from station.records.sql import Row
-    from station.settings import Settings
 
 Key = tuple[str, str]
 """token (folded: identifiers ignore case) and type"""

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.commissioning.site_settings import SiteSettings
     from station.configuration.installation_file import Configuration
-    from station.feed import Feed
+    from station.core.event_feed import Feed
     from station.life import Life
 
 

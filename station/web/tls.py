@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import frozen
-from station.identifiers import host_name
+from station.core.identifiers import host_name
 from station.integrations.mdns import addresses_of
 from station.security import private_files
 

@@ -6,10 +6,10 @@ import json
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
 
-from station.local_time import zone
+from station.core.local_time import zone
 
 if TYPE_CHECKING:
-    from station.settings import Settings
+    from station.core.settings import Settings
 
 
 def wall_clock(settings: Settings | None, now: datetime) -> str:

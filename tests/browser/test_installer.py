@@ -13,7 +13,7 @@ from playwright.async_api import Browser, FilePayload, expect
 
 from metering.reading import Phases
 from station.access.accounts import Role
-from station.model import Fault
+from station.core.model import Fault
 from tests.browser.test_owner import open_tab
 from tests.browser.visitor import DESK, PASSWORD, Visitor, visiting
 from tests.conformance.firmware import image, signer

@@ -10,9 +10,9 @@ from typing import Final
 
 from foundation.constants import MINIMUM_CURRENT_A
 from foundation.frozen import frozen
+from station.core.hardware.board import Outputs
+from station.core.model import ChargingState, EventType, Fault, PilotState, TransactionEvent, TriggerReason
 from station.evse_state import HALT_S, WIND_DOWN_S, EvseState
-from station.hardware.board import Outputs
-from station.model import ChargingState, EventType, Fault, PilotState, TransactionEvent, TriggerReason
 from station.transaction import TxPoint
 from tests.exploration.machine import EvseSetup
 

@@ -15,21 +15,21 @@ from energy.demand import Decision
 from foundation.clock import Clock, TimerHandle
 from foundation.frozen import frozen
 from metering.signed import Signatory
+from station.core.evse_layout import EvseLayout
+from station.core.hardware.board import NOTHING_SEEN, Observation, Outputs
+from station.core.model import Fault, PilotState, StoppedReason, TransactionEvent, TriggerReason
+from station.core.settings import Settings
 from station.evse import Evse
-from station.evse_layout import EvseLayout
 from station.evse_state import Authorization, EvseState, Withheld, next_change_s, outputs, signature_due
-from station.hardware.board import NOTHING_SEEN, Observation, Outputs
 from station.metrology.meter_watch import MeterWatch
 from station.metrology.signatures import Means, Signatures
 from station.metrology.signed_records import SignedRecords
 from station.metrology.signing import Signing
 from station.metrology.signing_key import SigningKey
-from station.model import Fault, PilotState, StoppedReason, TransactionEvent, TriggerReason
 from station.records.database import Database
 from station.records.fact_store import FactStore
 from station.records.outbox import Outbox
 from station.records.recorder import Recorder
-from station.settings import Settings
 from station.tokens.admission import may_hold, usable
 from station.transaction import Rules, TxPoint, start_points
 from tests import fakes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from station.model import ChargingState, EventType, PilotState, TransactionEvent, TriggerReason
+from station.core.model import ChargingState, EventType, PilotState, TransactionEvent, TriggerReason
 from tests.exploration.machine import EvseMachine, EvseSetup, first_state
 
 CHARGE = "plug C authorize obey recorded obey"

@@ -31,7 +31,7 @@ from metering.drivers.simulated import SimulatedMeter, SimulatedMeterConfig
 from metering.meter import DescribedMeter, IdentifiedMeter, Meter, MeterError, RefusedReadingError, ThoroughMeter
 from metering.plausibility import Plausibility, PlausibleMeter
 from metering.reading import Phases, Reading
-from metering.sampling import Measurand, given_by
+from station.core.sampling import Measurand, given_by
 from station.simulation.clock import VirtualClock
 from station.simulation.meter_server import (
     Fault,

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metering.reading import Phases, Reading
-from metering.sampling import (
+from station.core.sampling import (
     Context,
     IntervalStarts,
     Measurand,

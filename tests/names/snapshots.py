@@ -27,19 +27,19 @@ from pydantic import TypeAdapter
 
 from energy.charging_profile import ChargingProfile
 from metering.journal_entry import JournalEvent
-from metering.sampling import MeterValue
 from ocpp_handlers.device_model import Variable
 from station.billing.price import Bill, PriceList
 from station.cli import COMMANDS, JOURNAL_COMMANDS
 from station.configuration.installation_file import Configuration
+from station.core.model import IdTokenInfo, TransactionEvent
+from station.core.sampling import MeterValue
+from station.core.setting_kinds import Setting
 from station.firmware.state import FirmwareStatus, UpdateOrder
 from station.integrations import mqtt
 from station.integrations.home_assistant import Shown, discovery, discovery_topic
 from station.logs.upload import UploadStatus
-from station.model import IdTokenInfo, TransactionEvent
 from station.records.database import open_database
 from station.security.security_events import SecurityEventType
-from station.setting import Setting
 from station.simulation.clock import VirtualClock
 from tests import project
 from tests.command_line import invoke

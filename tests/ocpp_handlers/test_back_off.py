@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocpp_handlers.back_off import back_off
-from station.settings import Settings
+from station.core.settings import Settings
 
 
 def _settings(minimum_s: int, range_s: int, repeats: int) -> Settings:

@@ -22,11 +22,11 @@ from ocpp_handlers.device_model import (
 from ocpp_handlers.provisioning import Provisioning
 from ocpp_handlers.schema import Schemas
 from ocpp_handlers.session import PayloadError
-from station.ports import VariableRow
+from station.core.csms import VariableRow
+from station.core.settings import Settings
 from station.records.database import StorageError, open_database
 from station.records.outbox import Outbox
 from station.restart import Restart
-from station.settings import Settings
 
 Item = dict[str, Any]
 

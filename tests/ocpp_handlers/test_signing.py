@@ -12,10 +12,10 @@ import pytest
 from ocpp_handlers.link import Link
 from ocpp_handlers.session import LinkLostError, RefusedError, TimedOutError
 from ocpp_handlers.signing import Signing
-from station.ports import NoAnswerError
+from station.core.csms import NoAnswerError
+from station.core.settings import Settings
 from station.security.certificates import Certificates, Fault, Refusal
 from station.security.station_certificate import Owner
-from station.settings import Settings
 from tests.fakes import clock
 from tests.patience import PATIENCE_S
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field, replace
 
+from station.core.hardware.board import Observation
+from station.core.model import EventType, PilotState, StoppedReason, TransactionEvent, TriggerReason
 from station.evse_state import Authorization, Cause, EvseState, energy_flows, outputs, settled
-from station.hardware.board import Observation
-from station.model import EventType, PilotState, StoppedReason, TransactionEvent, TriggerReason
 from station.transaction import Outcome, Rules, TxPoint, as_settled, react
 from tests import fakes
 

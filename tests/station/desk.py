@@ -15,10 +15,10 @@ from station.billing.logged_transaction import Transaction
 from station.billing.price import Bill, PeriodPrice, PriceList
 from station.billing.prices import Prices
 from station.billing.transaction_log import Search, TransactionLog
+from station.core.model import PilotState, StoppedReason, TriggerReason
 from station.metrology.billing_meters import BillingMeters
 from station.metrology.bookkeeping import Bookkeeper, Sources
 from station.metrology.time_keeper import TimeKeeper
-from station.model import PilotState, StoppedReason, TriggerReason
 from station.records.fact_store import FactStore
 from tests import fakes
 from tests.station.post import Post, post

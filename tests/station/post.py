@@ -10,21 +10,21 @@ from pathlib import Path
 
 from energy.demand import Decision
 from metering.signed import Signatory
+from station.core.evse_layout import EvseLayout
+from station.core.hardware.board import SAFE, Observation
+from station.core.model import ChargingState, PilotState, TransactionEvent, TriggerReason
+from station.core.settings import Settings
 from station.evse import Evse
-from station.evse_layout import EvseLayout
 from station.evse_state import Authorization
-from station.hardware.board import SAFE, Observation
 from station.metrology.meter_watch import MeterWatch
 from station.metrology.signatures import Means, Signatures
 from station.metrology.signed_records import SignedRecords
 from station.metrology.signing import Signing
 from station.metrology.signing_key import SigningKey
-from station.model import ChargingState, PilotState, TransactionEvent, TriggerReason
 from station.records.database import Database, open_database
 from station.records.fact_store import FactStore
 from station.records.outbox import Outbox
 from station.records.recorder import Recorder
-from station.settings import Settings
 from station.simulation.clock import VirtualClock
 from tests import fakes
 

@@ -15,12 +15,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from station.core.local_time import zone
+from station.core.settings import Settings
 from station.documents import process
 from station.documents.occasion import Issuer, Month, Occasion, Proof, SignedBy
 from station.documents.orders import DocumentOrder, MonthlyReportOrder, ReceiptOrder
 from station.documents.process import DocumentError, draw
-from station.local_time import zone
-from station.settings import Settings
 from tests import fakes
 from tests.station.document_orders import EndlessOrder, FailingOrder, OversizedOrder, ProcessReportOrder
 from tests.station.documents_data import transaction

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from station.core.hardware.board import NOTHING_SEEN, Observation
+from station.core.model import Fault, PilotState, StoppedReason, TriggerReason
 from station.evse_changes import Endings, authorized, begun_anew, energy_refused, fault_reported, metered, observed
 from station.evse_state import Authorization, Cause, EvseState, OpenTransaction
-from station.hardware.board import NOTHING_SEEN, Observation
-from station.model import Fault, PilotState, StoppedReason, TriggerReason
 from tests import fakes
 
 NONE = Endings(meter=False, disconnection=False, unlocks=False)

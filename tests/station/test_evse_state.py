@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from station.core.hardware.board import NOTHING_SEEN, SAFE, Observation
+from station.core.model import ChargingState, ConnectorStatus, Fault, PilotState, TriggerReason
 from station.evse_state import (
     HALT_S,
     READY_GRACE_S,
@@ -26,8 +28,6 @@ from station.evse_state import (
     settled,
     wants_energy,
 )
-from station.hardware.board import NOTHING_SEEN, SAFE, Observation
-from station.model import ChargingState, ConnectorStatus, Fault, PilotState, TriggerReason
 from tests import fakes
 
 PATIENT = [Fault.METER, Fault.OVER_TEMPERATURE, Fault.STORAGE, Fault.TAMPER]

@@ -9,7 +9,7 @@ import tracemalloc
 import pytest
 
 from station.access.accounts import Role
-from station.feed import Feed
+from station.core.event_feed import Feed
 from station.web.door.visitor_view import may_see
 
 

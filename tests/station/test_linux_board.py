@@ -13,14 +13,14 @@ import pytest
 from gpiod import LineSettings
 from pydantic import ValidationError
 
+from station.core.hardware.board import SAFE, BoardError, Observation, Outputs, SelfTest
+from station.core.model import Fault, PilotState
 from station.hardware import linux, sysfs
-from station.hardware.board import SAFE, BoardError, Observation, Outputs, SelfTest
 from station.hardware.gpio import LineRequest, Lines, RequestLines
 from station.hardware.linux import LinuxBoard
 from station.hardware.linux_back_plate import LinuxBackPlate
 from station.hardware.linux_config import LinuxBoardConfig
 from station.hardware.linux_wiring import AnalogInput, GpioLine, SelectorWiring
-from station.model import Fault, PilotState
 from station.simulation.clock import VirtualClock
 from tests import fakes
 from tests.linux_double import (

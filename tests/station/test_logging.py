@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from station.configuration.station_tables import LogConfig
-from station.identifiers import shorten
+from station.core.identifiers import shorten
 from station.logs.setup import FRAMES, set_time_zone, setup
 from tests.descriptors import no_free_descriptor
 

@@ -19,12 +19,12 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 
 from foundation.clock import SystemClock
 from metering.drivers.bus import Buses
-from station.hardware.board import SAFE, BoardError, Outputs, SelfTest
+from station.core.hardware.board import SAFE, BoardError, Outputs, SelfTest
+from station.core.model import Fault, PilotState
 from station.hardware.modbus import ModbusBoard
 from station.hardware.modbus_config import ModbusBoardConfig
 from station.hardware.modbus_controllers import CONTROLLERS
 from station.hardware.modbus_evse import ModbusEvse
-from station.model import Fault, PilotState
 
 CHARGING = Outputs(pilot_a=16.9, contactor=True, lock=True)
 PHOENIX = [name for name in CONTROLLERS if name.startswith("phoenix")]

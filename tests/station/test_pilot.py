@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from station.hardware.pilot import (
+from station.core.hardware.pilot import (
     HYSTERESIS_V,
     STEADY,
     cable_limit_a,
@@ -17,7 +17,7 @@ from station.hardware.pilot import (
     offer,
     state_of,
 )
-from station.model import PilotState
+from station.core.model import PilotState
 
 AMPERES = st.floats(min_value=6.0, max_value=80.0)
 VOLTS = st.floats(min_value=-13.0, max_value=13.0)

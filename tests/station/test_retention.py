@@ -16,12 +16,12 @@ from metering.time_quality import TimeSource, TimeStatus
 from station.assembly.upkeep import prune
 from station.billing.retention import Retention
 from station.billing.transaction_log import Search, TransactionLog
+from station.core.model import EventType, TriggerReason
+from station.core.settings import Settings
 from station.metrology.time_keeper import TimeKeeper
-from station.model import EventType, TriggerReason
 from station.records.database import open_database
 from station.records.fact_store import FactStore, save_fact
 from station.records.outbox import Outbox
-from station.settings import Settings
 from station.simulation.clock import VirtualClock
 from station.tokens.token_store import TokenStore
 from tests import fakes

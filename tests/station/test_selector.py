@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from station.hardware.selector import POSITIONS, selected_a
+from station.core.hardware.current_selector import POSITIONS, selected_a
 
 
 @pytest.mark.parametrize("position", POSITIONS)

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from station.records.database import StorageError, open_database
-from station.records.settings_table import SettingsTable
-from station.setting import (
+from station.core.setting_kinds import (
     Choice,
     Currency,
     Decimal,
@@ -23,7 +21,9 @@ from station.setting import (
     TimeZone,
     TxPoints,
 )
-from station.settings import Settings
+from station.core.settings import Settings
+from station.records.database import StorageError, open_database
+from station.records.settings_table import SettingsTable
 from tests import fakes
 
 ALL: dict[str, Setting[object]] = {

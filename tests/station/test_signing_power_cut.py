@@ -14,10 +14,10 @@ from metering import ocmf
 from metering.ocmf_bill import bill
 from metering.ocmf_keys import read_key
 from metering.ocmf_signature import verify
-from metering.sampling import Context
+from station.core.model import EventType, PilotState, StoppedReason, TransactionEvent, TriggerReason
+from station.core.sampling import Context
 from station.evse_state import Authorization
 from station.metrology.signed_records import SignedRecord
-from station.model import EventType, PilotState, StoppedReason, TransactionEvent, TriggerReason
 from station.records.database import Database, Row, StorageError, Value, open_database
 from station.records.recovery import end_open_transactions
 from tests import fakes

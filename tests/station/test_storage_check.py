@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from station.model import EventType, TriggerReason
+from station.core.model import EventType, TriggerReason
 from station.records.database import MIGRATIONS, open_database
 from station.records.fact_store import FactStore
 from station.records.outbox import Outbox

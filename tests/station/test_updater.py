@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from foundation.clock import SystemClock
+from station.core.hardware.updater import Activation, ImageError, InstallError
 from station.hardware.installer import Commands, Installer
-from station.hardware.updater import Activation, ImageError, InstallError
 from station.simulation.updater import SimulatedUpdater
 from tests.conformance.firmware import image
 from tests.patience import PATIENCE_S

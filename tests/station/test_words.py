@@ -11,8 +11,8 @@ from energy.limit import LimitSource
 from energy.tariff import PriceSignal
 from station.commissioning.problems import Cause
 from station.commissioning.steps import Step
-from station.light.indicator import Reason
-from station.model import Fault
+from station.core.light_patterns import Reason
+from station.core.model import Fault
 from station.web.words import LANGUAGES, USUAL, catalogue, preferred
 
 _WEB = Path(__file__).parents[2] / "station" / "web"

@@ -23,14 +23,8 @@ from station.access.accounts import Role
 from station.billing.price import PeriodPrice, PriceList
 from station.billing.retention import Retention
 from station.billing.transaction_log import TransactionLog
-from station.firmware.state import FirmwareStatus
-from station.limits.shared_limits import Setter, Wish
-from station.metrology.time_keeper import TimeKeeper
-from station.model import EvseRef, IdToken, StoppedReason, TriggerReason
-from station.records.database import open_database
-from station.records.fact_store import FactStore
-from station.records.settings_table import SettingsTable
-from station.setting import (
+from station.core.model import EvseRef, IdToken, StoppedReason, TriggerReason
+from station.core.setting_kinds import (
     Choice,
     Integer,
     Members,
@@ -41,13 +35,17 @@ from station.setting import (
     TimeOffset,
     TimeZone,
 )
-from station.setting import (
-    Decimal as DecimalSetting,
-)
-from station.settings import Settings
+from station.core.setting_kinds import Decimal as DecimalSetting
+from station.core.settings import Settings
+from station.core.version import package_version
+from station.firmware.state import FirmwareStatus
+from station.limits.shared_limits import Setter, Wish
+from station.metrology.time_keeper import TimeKeeper
+from station.records.database import open_database
+from station.records.fact_store import FactStore
+from station.records.settings_table import SettingsTable
 from station.simulation.clock import VirtualClock
 from station.simulation.vehicle import VehicleModel
-from station.version import package_version
 from tests.conformance.firmware import image, signer
 from tests.conformance.pki import Pki
 from tests.csms import NEVER, Csms, Payload, running_csms

@@ -25,19 +25,19 @@ from metering.ocmf_signature import verify
 from ocpp_handlers.translate import event_to_wire
 from station.billing.price import Bill, PriceList
 from station.billing.transaction_log import Search, TransactionLog
+from station.core.model import EventType, Fault, IdTokenInfo, TransactionEvent
+from station.core.settings import Settings
+from station.core.version import package_version
 from station.firmware.record import FirmwareRecord
 from station.firmware.state import UpdateOrder
 from station.metrology.journal_file import export, prove
-from station.model import EventType, Fault, IdTokenInfo, TransactionEvent
 from station.records import payloads
 from station.records.database import Database, open_database
 from station.records.outbox import Outbox
 from station.records.settings_table import SettingsTable
-from station.settings import Settings
 from station.simulation.clock import VirtualClock
 from station.simulation.register import EnergyRegister
 from station.tokens.token_store import TokenStore
-from station.version import package_version
 from tests import project
 from tests.csms import Csms, Payload, running_csms
 from tests.stored.make import (

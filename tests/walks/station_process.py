@@ -22,7 +22,7 @@ import httpx
 from pydantic import TypeAdapter
 
 from ocpp_handlers.translate import event_to_wire
-from station.model import EventType, TransactionEvent
+from station.core.model import EventType, TransactionEvent
 from tests.csms import Payload
 from tests.patience import PATIENCE_S
 from tests.walk import CARD

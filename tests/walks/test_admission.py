@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from station.identifiers import shorten
-from station.model import IdToken
+from station.core.identifiers import shorten
+from station.core.model import IdToken
 from station.tokens.admission import KeyCodeGuard, TokenOutcome
 from tests import fakes
 from tests.csms import Answer, Csms

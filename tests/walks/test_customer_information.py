@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from station.model import TransactionEvent
+from station.core.model import TransactionEvent
 from tests.csms import NEVER, Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking
 from tests.walks.steps import ask_start, charge, event, token, variables

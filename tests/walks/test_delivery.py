@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from station.core.model import Fault
 from station.limits.shared_limits import Setter, Wish
-from station.model import Fault
 from station.records.database import StorageError
 from station.records.outbox import Outbox, Queued
 from station.security.security_events import SecurityEventType

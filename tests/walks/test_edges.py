@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from energy.limit import LimitSource
-from station.model import Fault
+from station.core.model import Fault
 from station.simulation.vehicle import VehicleModel
 from tests.csms import NEVER, Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from station.model import Fault
+from station.core.model import Fault
 from station.simulation.board import MeterOverride
 from station.tokens.admission import TokenOutcome
 from tests.walk import OTHER_CARD, Walk, walking

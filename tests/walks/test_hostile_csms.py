@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from station.ports import VendorAnswer
+from station.core.csms import VendorAnswer
 from station.tokens.admission import TokenOutcome
 from tests.csms import NEVER, Refuse
 from tests.hostile import HostileCsms, charging, variable

@@ -9,9 +9,9 @@ import pytest
 
 from station.commissioning.activation import Stage
 from station.commissioning.installer_test import LONGEST_S
-from station.hardware.board import SelfTest
-from station.light.indicator import Colour, Pattern, Reason
-from station.model import EvseRef, Fault
+from station.core.hardware.board import SelfTest
+from station.core.light_patterns import Colour, Pattern, Reason
+from station.core.model import EvseRef, Fault
 from station.tokens.admission import TokenOutcome
 from tests.csms import NEVER, running_csms
 from tests.station.test_leds import led, shown

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from energy.grid import Tariff
-from station.hardware.board import Outputs
-from station.model import ChargingState
+from station.core.hardware.board import Outputs
+from station.core.model import ChargingState
 from tests.walk import Walk, walking
 from tests.walks.house import GRID, House
 from tests.walks.visit import visiting

@@ -15,7 +15,7 @@ import aiomqtt
 import pytest
 
 from energy.grid import GridSample, Tariff
-from station.settings import Settings
+from station.core.settings import Settings
 from tests.patience import PATIENCE_S
 from tests.walk import Walk, walking
 from tests.walks.visit import visiting

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from station.model import Fault
+from station.core.model import Fault
 from station.network import NetworkProfile
 from tests.csms import Csms, Refuse, running_csms
 from tests.walk import Walk, walking

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from station.model import Fault
+from station.core.model import Fault
 from tests.csms import NEVER, Csms, Refuse
 from tests.walk import Walk, walking
 from tests.walks.steps import charge

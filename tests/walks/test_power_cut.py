@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from station.hardware.board import SAFE
+from station.core.hardware.board import SAFE
 from station.metrology.journal_file import export, prove
 from station.tokens.admission import TokenOutcome
 from station.web.application import build

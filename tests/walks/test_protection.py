@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from energy.limit import LimitSource
-from station.model import Fault
+from station.core.model import Fault
 from station.protection import residual_current, tamper
 from station.records.database import Database, StorageError
 from station.records.fact_store import FactStore

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from station.model import Fault, IdToken
+from station.core.model import Fault, IdToken
 from station.tokens.admission import TokenOutcome
 from tests.csms import Csms
 from tests.walk import CARD, OTHER_CARD, walking

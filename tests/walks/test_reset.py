@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from station.model import ConnectorStatus, Fault
+from station.core.model import ConnectorStatus, Fault
 from station.simulation.vehicle import VehicleModel
 from station.tokens.admission import TokenOutcome
 from tests.csms import NEVER, Csms

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from station.hardware.board import SAFE
-from station.model import EventType, StoppedReason
+from station.core.hardware.board import SAFE
+from station.core.model import EventType, StoppedReason
 from tests.csms import NEVER, Csms, running_csms
 from tests.walk import walking
 from tests.walks.station_process import ROOT, StationProcess, until

@@ -13,8 +13,8 @@ import pytest
 
 from station.access.accounts import Role
 from station.billing.price import PriceList
+from station.core.model import EvseRef, StoppedReason, TriggerReason
 from station.limits.shared_limits import Setter, Wish
-from station.model import EvseRef, StoppedReason, TriggerReason
 from tests.walk import OTHER_CARD, Walk, walking
 from tests.walks.commissioned import commission
 from tests.walks.steps import charge

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from station.model import IdToken
+from station.core.model import IdToken
 from station.simulation.vehicle import VehicleModel
 from station.tokens.admission import TokenOutcome
 from tests.csms import NEVER, Csms

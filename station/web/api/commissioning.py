@@ -26,7 +26,7 @@ from station.commissioning.steps import (
     settled,
     wiring_trial,
 )
-from station.settings import Settings
+from station.core.settings import Settings
 from station.web.api.living import Command, Living
 from station.web.api.time_zone import TimeZoneName
 from station.web.door.visitor import visitor_of

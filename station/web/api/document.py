@@ -12,14 +12,14 @@ from metering.ocmf import parse
 from station.billing.transaction_log import Search
 from station.commissioning.report import read_report
 from station.commissioning.report_order import CommissioningReportOrder
+from station.core.local_time import zone
+from station.core.version import package_version
 from station.documents import table
 from station.documents.occasion import Issuer, Month, Occasion, Proof, SignedBy
 from station.documents.orders import MonthlyReportOrder, ReceiptOrder
 from station.documents.process import DocumentError, draw
 from station.documents.words import Language
-from station.local_time import zone
 from station.metrology.signed_container import signed_container
-from station.version import package_version
 from station.web.api.transaction import CardLabel, attachment
 from station.web.words import catalogue
 

@@ -9,7 +9,7 @@ from fastapi import FastAPI, HTTPException
 from fastapi.responses import Response
 
 from energy.grid_orders import as_csv, dimmed_for
-from station.local_time import local_time
+from station.core.local_time import local_time
 from station.web.json_object import Json
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 
+from station.core.model import ConnectorStatus, Fault
 from station.evse_state import all_faults
-from station.model import ConnectorStatus, Fault
 
 if TYPE_CHECKING:
     from prometheus_client import Metric

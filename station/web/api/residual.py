@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, HTTPException
 
-from station.model import Fault
+from station.core.model import Fault
 from station.web.api.living import Living, Wait, accepted
 from station.web.host import Host
 from station.web.json_object import Json

@@ -9,7 +9,7 @@ from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.responses import PlainTextResponse, Response
 
 from station.availability import OrderAnswer
-from station.model import EvseRef, IdToken, IdTokenInfo, StoppedReason, TriggerReason
+from station.core.model import EvseRef, IdToken, IdTokenInfo, StoppedReason, TriggerReason
 from station.tokens.authorization import shown
 from station.web.api.living import Command, Living, Wait, accepted, maybe_settle
 from station.web.api.status import status

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from energy.limit import tightest, told
 from station.configuration.price_table import PricesConfig
+from station.core.local_time import local_time
 from station.evse_state import all_faults
 from station.light.light import told as told_light
-from station.local_time import local_time
 from station.tokens.authorization import shown
 from station.web.host import Host
 from station.web.json_object import Json

@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import FastAPI
 from pydantic import AfterValidator, Field
 
-from station.identifiers import check_time_zone
-from station.local_time import local_time
-from station.settings import Settings
+from station.core.identifiers import check_time_zone
+from station.core.local_time import local_time
+from station.core.settings import Settings
 from station.web.api.living import Command, Living, Wait, accepted
 from station.web.host import Host
 from station.web.json_object import Json

@@ -10,7 +10,7 @@ from fastapi import FastAPI, HTTPException, Request
 from pydantic import Field
 
 from station.access.accounts import Role
-from station.model import MOST_ADDITIONAL_INFO, IdToken
+from station.core.model import MOST_ADDITIONAL_INFO, IdToken
 from station.tokens.admission import TokenOutcome
 from station.tokens.pace import Pace
 from station.web.api.living import Command, Living, Wait, accepted

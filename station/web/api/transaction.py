@@ -12,9 +12,9 @@ from fastapi.responses import StreamingResponse
 
 from foundation.frozen import frozen
 from station.billing.transaction_log import Search
+from station.core.local_time import as_written, zone
+from station.core.model import DRIVER, IdToken
 from station.documents import table
-from station.local_time import as_written, zone
-from station.model import DRIVER, IdToken
 from station.tokens.authorization import shown
 from station.tokens.own_cards import LONGEST_LABEL
 from station.web.json_object import Json
@@ -22,8 +22,8 @@ from station.web.json_object import Json
 if TYPE_CHECKING:
     from station.billing.logged_transaction import RegisterShown, Transaction
     from station.billing.price import Bill
+    from station.core.model import TransactionEvent
     from station.life import Life
-    from station.model import TransactionEvent
     from station.web.api.living import Living
 
 

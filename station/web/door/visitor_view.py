@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, cast
 from station.access.accounts import Role
 
 if TYPE_CHECKING:
-    from station.feed import Happening
+    from station.core.event_feed import Happening
     from station.web.json_object import Json
 
 _STATION: Final = frozenset(

@@ -8,7 +8,7 @@ from fastapi import FastAPI, HTTPException
 from pydantic import Field
 
 from foundation.constants import MAXIMUM_CURRENT_A, MINIMUM_CURRENT_A, NOMINAL_VOLTAGE_V
-from station.hardware.pilot import UnratedCable, cable_limit_a
+from station.core.hardware.pilot import UnratedCable, cable_limit_a
 from station.simulation.board import SimulatedBoard
 from station.simulation.vehicle import VehicleModel
 from station.simulation.world import World

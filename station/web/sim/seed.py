@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from fastapi import FastAPI, HTTPException
 from pydantic import Field
 
-from station.model import AuthorizationStatus, IdToken, IdTokenInfo
-from station.ports import Absent, NoAnswerError, VendorAnswer, VendorMessage, VendorMessages
+from station.core.csms import Absent, NoAnswerError, VendorAnswer, VendorMessage, VendorMessages
+from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 from station.web.api.living import Command, Living
 from station.web.api.token import IdTokenText, IdTokenType
 from station.web.json_object import Json

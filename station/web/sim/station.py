@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from fastapi import FastAPI, HTTPException
 from pydantic import Field
 
-from station.model import Fault
-from station.ports import VariableRow, Variables
+from station.core.csms import VariableRow, Variables
+from station.core.model import Fault
 from station.simulation.world import World
 from station.web.api.living import Command, Living, Wait, accepted
 from station.web.host import Host

@@ -11,7 +11,7 @@ from fastapi import FastAPI, HTTPException
 from pydantic import Field
 
 from metering.reading import Phases
-from station.hardware.back_plate import JumperPosition
+from station.core.hardware.back_plate import JumperPosition
 from station.simulation.board import MeterOverride
 from station.simulation.linky import TariffPeriod
 from station.simulation.trace import TraceError, read_trace

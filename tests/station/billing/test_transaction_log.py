@@ -17,7 +17,7 @@ from station.billing.price import Bill, Line, PeriodPrice, PeriodReading, PriceL
 from station.billing.prices import Prices
 from station.billing.transaction_log import Search, TransactionLog
 from station.billing.transaction_rows import price_list_from, price_list_text
-from station.model import EventType, IdToken, StoppedReason, TriggerReason
+from station.core.model import EventType, IdToken, StoppedReason, TriggerReason
 from station.records.database import Database, open_database
 from station.records.fact_store import FactStore
 from station.records.outbox import Outbox

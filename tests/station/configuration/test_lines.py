@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from station.configuration.document import KeyPath
 from station.configuration.lines import lines
+from station.core.installation_file.document import KeyPath
 
 _PLAIN = ["1.5e3", "0x1f", "true", "inf", "1979-05-27 07:32:00", "07:32:00"]
 _TEXTS = [

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from foundation.monitored_task import Stint
+from station.core.model import BootReason
 from station.daemon.service_manager import ServiceManager, boot_reason
-from station.model import BootReason
 from tests.descriptors import no_free_descriptor
 from tests.fakes import clock
 from tests.patience import PATIENCE_S

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from station.light.indicator import (
+from station.core.light_patterns import (
     STARTING,
     STOPPED,
     Card,

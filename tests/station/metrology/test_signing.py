@@ -10,16 +10,16 @@ import pytest
 from metering import ocmf
 from metering.meter import MeterError
 from metering.ocmf_bill import bill
-from metering.sampling import Context
 from metering.signed import Reason, Signatory, Subject
 from metering.time_quality import TimeStatus
+from station.core.model import IdToken, PilotState, StoppedReason, TriggerReason
+from station.core.sampling import Context
+from station.core.settings import Settings
 from station.evse_state import Authorization
 from station.metrology.signatures import Means, Signatures, UnsignedError
 from station.metrology.signing import end_of, holder_of
 from station.metrology.signing_key import SigningKey
-from station.model import IdToken, PilotState, StoppedReason, TriggerReason
 from station.records.fact_store import FactStore
-from station.settings import Settings
 from tests import fakes
 from tests.station.post import Post, post
 

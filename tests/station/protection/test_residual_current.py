@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from station.hardware.back_plate import ToldBackPlate
-from station.model import Fault
+from station.core.hardware.back_plate import ToldBackPlate
+from station.core.model import Fault
 from station.protection.protection import ProtectionConfig
 from station.protection.residual_current import ResidualCurrentGuard
 from station.records.fact_store import FactStore

@@ -13,10 +13,10 @@ import pytest
 from energy.demand import Decision
 from metering import ocmf
 from metering.reading import RegisterReading
-from metering.sampling import Context
+from station.core.model import EventType, PilotState, StoppedReason, TransactionEvent, TriggerReason
+from station.core.sampling import Context
 from station.evse_state import Authorization
 from station.metrology.billing_meters import BillingMeters, ExchangeRefusedError
-from station.model import EventType, PilotState, StoppedReason, TransactionEvent, TriggerReason
 from station.records.fact_store import FactStore
 from station.records.recovery import end_open_transactions
 from tests import fakes

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from metering.reading import RegisterReading
-from metering.sampling import Context, Measurand, MeterValue, SampledValue
 from metering.time_quality import TimeSource
-from station.model import EventType, TransactionEvent
+from station.core.model import EventType, TransactionEvent
+from station.core.sampling import Context, Measurand, MeterValue, SampledValue
+from station.core.settings import Settings
 from station.records.corrections import Correction
 from station.records.database import Database, StorageError, open_database
 from station.records.outbox import Outbox
-from station.settings import Settings
 from station.simulation.clock import VirtualClock
 from tests import fakes
 from tests.station.desk import Desk, keeping

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from foundation.pulse import Pulse
-from station.model import IdToken
+from station.core.model import IdToken
 from station.records.database import StorageError, open_database
 from station.records.fact_store import FactStore
 from station.records.kept_cables import KeptCables

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from metering.sampling import Context, Measurand, MeterValue, SampledValue, SignedValue
+from station.core.sampling import Context, Measurand, MeterValue, SampledValue, SignedValue
 from station.records.database import open_database
 from station.records.outbox import Outbox
 from tests import fakes

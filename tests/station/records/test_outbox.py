@@ -11,8 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from metering.sampling import Context, Measurand, MeterValue, SampledValue
-from station.model import ChargingState, EventType, EvseRef, IdToken, StoppedReason, TransactionEvent, TriggerReason
+from station.core.model import (
+    ChargingState,
+    EventType,
+    EvseRef,
+    IdToken,
+    StoppedReason,
+    TransactionEvent,
+    TriggerReason,
+)
+from station.core.sampling import Context, Measurand, MeterValue, SampledValue
 from station.records.database import Database, StorageError, open_database
 from station.records.outbox import Outbox, Queued
 from tests import fakes

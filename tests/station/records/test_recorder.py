@@ -10,13 +10,13 @@ from datetime import timedelta
 from pathlib import Path
 
 from metering.reading import Reading
-from metering.sampling import Context, Measurand, MeterValue, SampledValue
+from station.core.model import ChargingState, EventType, TransactionEvent, TriggerReason
+from station.core.sampling import Context, Measurand, MeterValue, SampledValue
+from station.core.settings import Settings
 from station.metrology.meter_watch import MeterWatch
-from station.model import ChargingState, EventType, TransactionEvent, TriggerReason
 from station.records.database import Database, open_database
 from station.records.outbox import Outbox
 from station.records.recorder import Recorder
-from station.settings import Settings
 from station.simulation.clock import VirtualClock
 from tests import fakes
 

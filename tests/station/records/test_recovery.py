@@ -11,18 +11,18 @@ from pathlib import Path
 import pytest
 
 from metering.reading import Phases, Reading
-from metering.sampling import Context, Measurand, MeterValue, SampledValue
+from station.core.evse_layout import EvseLayout
+from station.core.model import EventType, StoppedReason, TransactionEvent, TriggerReason
+from station.core.sampling import Context, Measurand, MeterValue, SampledValue
+from station.core.setting_kinds import Setting
+from station.core.settings import Settings
 from station.evse import Evse
-from station.evse_layout import EvseLayout
 from station.metrology.meter_watch import MeterWatch
-from station.model import EventType, StoppedReason, TransactionEvent, TriggerReason
 from station.records.database import Database, open_database
 from station.records.outbox import Outbox
 from station.records.recorded_register import last_register, least_register
 from station.records.recorder import Recorder
 from station.records.recovery import end_open_transactions, record_ends
-from station.setting import Setting
-from station.settings import Settings
 from station.simulation.clock import VirtualClock
 from tests import fakes
 

@@ -10,8 +10,8 @@ from metering.journal_entry import JournalEvent
 from station.access.accounts import Role
 from station.commissioning.problems import Cause
 from station.commissioning.steps import Outcome, Step
+from station.core.hardware.board import SelfTest
 from station.firmware.state import FirmwareStatus
-from station.hardware.board import SelfTest
 from station.limits.shared_limits import Setter
 from station.logs.upload import UploadStatus
 from station.security.security_events import SecurityEventType

@@ -13,8 +13,7 @@ import pytest
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Schedule
 from energy.profile_store import ProfileStore
-from station.limits.profiles import Profiles
-from station.model import (
+from station.core.model import (
     AuthorizationStatus,
     EventType,
     IdToken,
@@ -23,13 +22,14 @@ from station.model import (
     TransactionEvent,
     TriggerReason,
 )
+from station.core.settings import Settings
+from station.limits.profiles import Profiles
 from station.records.database import Database, open_database
 from station.records.fact_store import FactStore
 from station.records.outbox import Outbox
 from station.records.recovery import end_open_transactions
 from station.records.settings_table import SettingsTable
 from station.security.security_events import SecurityEvents, SecurityEventType
-from station.settings import Settings
 from station.simulation.clock import VirtualClock
 from station.storage_check import UnreadableRowsWatch
 from station.tokens.own_cards import OwnCards

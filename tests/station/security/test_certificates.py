@@ -16,12 +16,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.ocsp import OCSPRequestBuilder
 
 from ocpp_handlers.tls import context_of
+from station.core.settings import Settings
 from station.records.database import open_database
 from station.security.certificate_checks import CertificateHash
 from station.security.certificates import MOST_CERTIFICATES, Certificates, CertificateUse, Fault, Refusal, Seed
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.security.station_certificate import Owner
-from station.settings import Settings
 from station.simulation.clock import VirtualClock
 from tests.conformance.pki import Issued, Pki
 

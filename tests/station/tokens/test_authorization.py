@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from station.model import AuthorizationStatus, IdToken, IdTokenInfo
-from station.settings import Settings
+from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
+from station.core.settings import Settings
 from station.tokens.authorization import Authorizer, shown
 from station.tokens.token_store import TokenStore
 from tests import fakes

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from station.model import IdToken
+from station.core.model import IdToken
 from station.records.database import open_database
 from station.records.fact_store import FactStore
 from station.simulation.clock import VirtualClock

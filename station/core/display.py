@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from foundation.clock import Clock
-    from station.model import MessageContent
+    from station.core.model import MessageContent
 
 
 class Topic(StrEnum):

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Literal, Protocol
 
 from foundation.frozen import frozen
-from station.hardware.board import BoardError
+from station.core.hardware.board import BoardError
 
 JumperPosition = Literal["1-2", "3-4", "5-6", "7-8", "9-10"]
 """the pins of the smart-meter port that its jumpers J1 and J2 connect"""

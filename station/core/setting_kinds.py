@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Generic, Protocol, TypeVar, overload
 
-from station.identifiers import check_currency, check_time_zone
+from station.core.identifiers import check_currency, check_time_zone
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from typing import Final, Protocol
 
-from station.model import IdToken
+from station.core.model import IdToken
 
 _TYPES: Final = {4: "ISO14443", 7: "ISO14443", 10: "ISO14443", 8: "ISO15693"}
 """by the number of bytes: single, double and triple UIDs of ISO/IEC 14443-3, and those of ISO/IEC 15693"""

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from foundation.frozen import frozen
-from station.model import Fault, PilotState
+from station.core.model import Fault, PilotState
 
 if TYPE_CHECKING:
     from foundation.monitored_task import Stint

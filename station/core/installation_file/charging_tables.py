@@ -12,9 +12,9 @@ from energy.sources.modbus import ModbusConfig
 from foundation.constants import MAXIMUM_CURRENT_A, MINIMUM_CURRENT_A
 from metering.drivers.config import MeterConfig
 from metering.drivers.simulated import SimulatedMeterConfig
-from station.configuration.document import RuleError
-from station.configuration.table import Count, Number, PhaseCount, Table
-from station.hardware.pilot import UnratedCable
+from station.core.hardware.pilot import UnratedCable
+from station.core.installation_file.document import RuleError
+from station.core.installation_file.table import Count, Number, PhaseCount, Table
 
 
 class EvseConfig(Table):

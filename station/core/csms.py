@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Protocol
 
 from foundation.frozen import frozen
-from station.model import IdToken, IdTokenInfo
+from station.core.model import IdToken, IdTokenInfo
 
 
 class NoAnswerError(Exception):

@@ -10,8 +10,8 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar, cast
 
-from metering.sampling import Measurand
-from station.setting import (
+from station.core.sampling import Measurand
+from station.core.setting_kinds import (
     Choice,
     Currency,
     Decimal,

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from foundation.frozen import frozen
 from metering.reading import RegisterReading
-from metering.sampling import MeterValue
+from station.core.sampling import MeterValue
 
 
 class PilotState(StrEnum):

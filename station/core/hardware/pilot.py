@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from foundation.constants import MAXIMUM_CURRENT_A, MINIMUM_CURRENT_A
 from foundation.frozen import frozen
-from station.model import PilotState
+from station.core.model import PilotState
 
 STEADY: Final = 1.0
 """the pilot rests at +12 V: no energy is offered"""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Final
 
-from station.settings import Settings
+from station.core.settings import Settings
 
 _SETTINGS: Final = frozenset(
     setting.name
