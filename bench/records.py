@@ -20,9 +20,9 @@ from station.billing.prices import Prices
 from station.billing.transaction_log import Search, TransactionLog
 from station.core.model import EventType, IdToken, StoppedReason, TransactionEvent, TriggerReason
 from station.documents import table
-from station.records.database import Database, open_database
-from station.records.fact_store import FactStore
-from station.records.outbox import Outbox
+from station.storage.database import Database, open_database
+from station.storage.fact_store import FactStore
+from station.storage.outbox import Outbox
 
 MONTH_AIM_MS = 20.0
 CSV_AIM_S = 10.0

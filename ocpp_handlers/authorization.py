@@ -11,7 +11,7 @@ from ocpp_handlers.device_model import DataType, Place, Variable, told
 from ocpp_handlers.session import Answer, Handlers
 from ocpp_handlers.translate import id_token_info_from_wire, id_token_to_wire
 from station.core.model import MOST_ADDITIONAL_INFO
-from station.records.database import StorageError
+from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from ocpp_handlers import messages as m

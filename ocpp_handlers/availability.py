@@ -14,7 +14,7 @@ from ocpp_handlers.session import Answer, Handlers, LinkLostError, RefusedError
 from station.availability import OrderAnswer
 from station.core.csms import NoAnswerError
 from station.core.model import ConnectorStatus, EvseRef
-from station.records.database import StorageError
+from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

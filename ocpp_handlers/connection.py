@@ -18,8 +18,8 @@ from foundation.pulse import Pulse
 from foundation.supervision import contained, heed_cancellation
 from ocpp_handlers import handshake
 from ocpp_handlers.back_off import back_off
-from station.records.database import StorageError
 from station.security.security_events import SecurityEventType
+from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from datetime import datetime

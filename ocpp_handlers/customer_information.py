@@ -12,7 +12,7 @@ from ocpp_handlers.session import Answer, Handlers
 from ocpp_handlers.under_way import UnderWay
 from station.core.csms import NoAnswerError
 from station.records.customer_information import Customer
-from station.records.database import StorageError
+from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

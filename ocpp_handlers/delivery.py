@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from ocpp_handlers.session import LinkLostError, RefusedError, TimedOutError
 from station.core.csms import NoAnswerError
-from station.records.database import StorageError
+from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.core.model import TransactionEvent
     from station.core.settings import Settings
-    from station.records.outbox import Outbox, Queued
+    from station.storage.outbox import Outbox, Queued
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from ocpp_handlers.session import Answer, Handlers, LinkLostError, RefusedError
 from ocpp_handlers.translate import moment, whole
 from station.core.csms import NoAnswerError
 from station.firmware.state import FirmwareStatus, UpdateOrder
-from station.records.database import StorageError
+from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

@@ -11,7 +11,7 @@ from foundation.frozen import frozen
 from ocpp_handlers.device_model import AttributeType, DataType, DeviceModel, Missing, Mutability, Place, Variable
 
 if TYPE_CHECKING:
-    from station.records.fact_store import FactStore
+    from station.storage.fact_store import FactStore
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ocpp_handlers import actions
 from ocpp_handlers.session import Answer, Handlers
 from station.network import NetworkProfile, NetworkProfiles, Refusal
-from station.records.database import StorageError
+from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from ocpp_handlers import messages as m

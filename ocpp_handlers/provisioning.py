@@ -9,7 +9,7 @@ from ocpp_handlers import actions
 from ocpp_handlers.device_model import AttributeType, DeviceModel, Missing, Mutability, Place, Variable
 from ocpp_handlers.message_size import check_size
 from ocpp_handlers.session import Answer, Handlers
-from station.records.database import StorageError
+from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from ocpp_handlers import messages as m

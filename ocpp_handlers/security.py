@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ocpp_handlers import actions, timestamps
 from ocpp_handlers.session import LinkLostError, RefusedError
 from station.core.csms import NoAnswerError
-from station.records.database import StorageError
+from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

@@ -15,7 +15,7 @@ from ocpp_handlers.translate import whole
 from ocpp_handlers.under_way import UnderWay
 from station.core.csms import NoAnswerError
 from station.limits.expected_schedule import expected_schedule
-from station.records.database import StorageError
+from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -37,8 +37,8 @@ from ocpp_handlers.tariff import Tariff
 from ocpp_handlers.transactions import Transactions
 from ocpp_handlers.trigger_message import TriggerMessage
 from station.core.model import BootReason
-from station.records.database import StorageError
 from station.security.security_events import SecurityEventType
+from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection

@@ -30,12 +30,12 @@ from station.logs.frames import Frame, FrameLog
 from station.logs.setup import set_time_zone
 from station.logs.store import LogStore
 from station.program import Program, StartError
-from station.records.compaction import reclaim_when_idle
 from station.records.customer_information import CustomerInformation
-from station.records.database import Database, open_database
-from station.records.fact_store import FactStore
-from station.records.storage_lock import StorageLock, StorageLockError
-from station.records.storage_watch import StorageWatch
+from station.storage.compaction import reclaim_when_idle
+from station.storage.database import Database, open_database
+from station.storage.fact_store import FactStore
+from station.storage.storage_lock import StorageLock, StorageLockError
+from station.storage.storage_monitor import StorageWatch
 from station.storage_check import UnreadableRowsWatch
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from station.evse import Evse
-from station.records.database import Database
-from station.records.fact_store import save_fact
-from station.records.unreadable import RowPlace
+from station.storage.database import Database
+from station.storage.fact_store import save_fact
+from station.storage.unreadable_rows import RowPlace
 
 if TYPE_CHECKING:
     from station.core.model import EvseRef

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.availability import Availability
     from station.core.settings import Settings
-    from station.records.outbox import Outbox
     from station.restart import Restart
+    from station.storage.outbox import Outbox
     from station.tokens.admission import TokenOutcome
     from station.tokens.token_store import TokenStore
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from foundation.supervision import keep_running
 from metering.journal import JournalError
-from station.records.database import StorageError
 from station.records.recovery import end_open_transactions, record_ends
+from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from energy.grid_orders import GridOrders
@@ -45,10 +45,10 @@ if TYPE_CHECKING:
     from station.protection.residual_current import ResidualCurrentGuard
     from station.protection.tamper import Tamper
     from station.records.customer_information import CustomerInformation
-    from station.records.unreadable import UnreadableRows
     from station.security.certificates import Certificates
     from station.security.credentials import Credentials
     from station.security.security_events import SecurityEvents
+    from station.storage.unreadable_rows import UnreadableRows
     from station.tokens.own_cards import OwnCards
 
 _log = logging.getLogger(__name__)

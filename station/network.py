@@ -15,17 +15,17 @@ from urllib.parse import urlsplit
 
 from foundation.frozen import frozen
 from station.core.identifiers import check_url
-from station.records.database import StorageError
-from station.records.fact_store import save_fact
-from station.records.stored_format import FlatFormat, names
-from station.records.unreadable import RowPlace
 from station.security.security_events import SecurityEvents, SecurityEventType
+from station.storage.database import StorageError
+from station.storage.fact_store import save_fact
+from station.storage.stored_format import FlatFormat, names
+from station.storage.unreadable_rows import RowPlace
 
 if TYPE_CHECKING:
     from station.core.settings import Settings
-    from station.records.database import Database
     from station.security.certificates import Certificates
     from station.security.credentials import Credentials
+    from station.storage.database import Database
 
 _log = logging.getLogger(__name__)
 

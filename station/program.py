@@ -18,7 +18,7 @@ from foundation.supervision import keep_running
 from station.core.event_feed import Feed
 from station.core.model import BootReason
 from station.daemon.service_manager import ServiceManager, boot_reason
-from station.records.database import StorageError
+from station.storage.database import StorageError
 from station.web.connection_limits import connection_limits
 from station.web.server import WebServer
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from station.commissioning.site_settings import SiteSettings
     from station.configuration.installation_file import Configuration
     from station.life import Life
-    from station.records.storage_lock import StorageLock
     from station.site import Site
+    from station.storage.storage_lock import StorageLock
     from station.web.further_routes import FurtherRoutes
     from station.web.tls import PageTls
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from foundation.supervision import Errand
     from station.core.settings import Settings
     from station.evse import Evse
-    from station.records.outbox import Outbox
+    from station.storage.outbox import Outbox
 
 _log = logging.getLogger(__name__)
 

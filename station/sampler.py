@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from foundation.pulse import Pulse
 from station.core.model import TriggerReason
 from station.core.sampling import Context, Measurand, MeterValue, Series, next_aligned, sample
-from station.records.database import StorageError
+from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from station.core.settings import Settings
     from station.metrology.meter_watch import MeterWatch
     from station.metrology.signing import Signing
-    from station.records.outbox import Outbox
+    from station.storage.outbox import Outbox
 
 _log = logging.getLogger(__name__)
 

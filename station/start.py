@@ -21,7 +21,7 @@ def run(arguments: Sequence[str]) -> None:
     from station.logs import setup as logging_setup
 
     configuration = loaded(config)
-    from station.records.storage_lock import StorageLock, StorageLockError
+    from station.storage.storage_lock import StorageLock, StorageLockError
 
     try:  # first: a second process must use neither the log file nor the light of the first
         lock = StorageLock(Path(configuration.station.storage))

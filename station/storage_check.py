@@ -15,17 +15,17 @@ from station.firmware.record import ORDERS
 from station.firmware.state import FirmwareStatus
 from station.limits.profiles import PROFILES
 from station.metrology import signed_records
-from station.records import payloads
-from station.records.database import MIGRATIONS
-from station.records.unreadable import UNREADABLE_ERRORS, RowPlace, UnreadableRow, problem_of
 from station.security.security_events import SecurityEventType, event_of
+from station.storage import payloads
+from station.storage.database import MIGRATIONS
+from station.storage.unreadable_rows import UNREADABLE_ERRORS, RowPlace, UnreadableRow, problem_of
 from station.tokens.token_store import entry_of, place_of
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.records.database import Database
-    from station.records.sql import Row, Value
     from station.security.security_events import SecurityEvents
+    from station.storage.database import Database
+    from station.storage.sql import Row, Value
 
 _PAGE: Final = 100
 """rows that are read in one go at start, so that nothing else waits long"""

@@ -15,8 +15,8 @@ from metering.reading import Phases, Reading
 from station.core.csms import NoAnswerError
 from station.core.hardware.board import BoardError, Observation, Outputs, SelfTest, Sensor
 from station.core.model import AuthorizationStatus, EventType, IdToken, IdTokenInfo, TransactionEvent, TriggerReason
-from station.records.outbox import Outbox
 from station.simulation.clock import VirtualClock
+from station.storage.outbox import Outbox
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 CARD = IdToken("04A3B2C1D5E680", "ISO14443")

@@ -17,11 +17,11 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
 from station.access import passwords
-from station.records.stored_format import FlatFormat, names
+from station.storage.stored_format import FlatFormat, names
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.records.fact_store import FactStore
+    from station.storage.fact_store import FactStore
 
 _log = logging.getLogger(__name__)
 

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import frozen
 from station.access.accounts import Role
-from station.records.stored_format import FlatFormat, names
+from station.storage.stored_format import FlatFormat, names
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.records.fact_store import FactStore
+    from station.storage.fact_store import FactStore
 
 _log = logging.getLogger(__name__)
 

@@ -11,13 +11,13 @@ from station.core.settings import Settings
 from station.logs.store import LogStore
 from station.network import NetworkProfile, NetworkProfiles
 from station.program import Program
-from station.records.database import Database
-from station.records.fact_store import FactStore
-from station.records.outbox import Outbox
-from station.records.settings_table import SettingsTable
 from station.security.certificates import Certificates, Seed
 from station.security.credentials import Credentials
 from station.security.security_events import SecurityEvents, SecurityEventType
+from station.storage.database import Database
+from station.storage.fact_store import FactStore
+from station.storage.outbox import Outbox
+from station.storage.settings_table import SettingsTable
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

@@ -21,12 +21,12 @@ from station.metrology.billing_meters import BillingMeters
 from station.metrology.meter_watch import MeterWatch
 from station.metrology.metrology import Desk, Metrology, sign
 from station.metrology.signed_records import SignedRecords
-from station.records.database import StorageError
 from station.records.kept_cables import KeptCables
 from station.records.recorder import Recorder
 from station.restart import Restart
 from station.sampler import Sampler
 from station.security.security_events import SecurityEventType
+from station.storage.database import StorageError
 from station.tokens.own_cards import OwnCards
 from station.tokens.reader_watch import ReaderWatch
 from station.tokens.token_store import TokenStore

@@ -21,10 +21,10 @@ from station.life import Life
 from station.light.light import Lamp, PageLight
 from station.logs.log_files import Logs, LogSources, StationSnapshot
 from station.logs.upload import LogUploads
-from station.records.outbox import Outbox
-from station.records.storage_watch import SpaceLow, StorageWatch
 from station.security.certificates import CertificateUse
 from station.security.security_events import SecurityEvents, SecurityEventType
+from station.storage.outbox import Outbox
+from station.storage.storage_monitor import SpaceLow, StorageWatch
 from station.tokens.token_store import TokenStore
 from station.transfer.file_transfer import trusting
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from station.billing.transaction_log import TransactionLog
     from station.core.model import TransactionEvent
     from station.evse import Evse
-    from station.records.outbox import Outbox
+    from station.storage.outbox import Outbox
 
 
 class Billing:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from station.billing.transaction_rows import price_list_from, price_list_text
-from station.records.database import StorageError
+from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from station.billing.price import PriceList
-    from station.records.fact_store import FactStore
+    from station.storage.fact_store import FactStore
 
 _log = logging.getLogger(__name__)
 

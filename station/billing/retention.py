@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.billing.transaction_log import TransactionLog
     from station.core.settings import Settings
-    from station.records.fact_store import FactStore
+    from station.storage.fact_store import FactStore
 
 _log = logging.getLogger(__name__)
 

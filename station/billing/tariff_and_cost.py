@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from station.core.settings import Settings
     from station.evse import Evse
     from station.evse_state import Authorization
-    from station.records.outbox import Outbox
+    from station.storage.outbox import Outbox
 
 LINGER_S = 60.0
 """how long the last message stays for a driver who has unplugged; then the next one shall not read it"""

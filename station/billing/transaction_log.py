@@ -11,13 +11,13 @@ from metering.time_quality import TimeStatus
 from station.billing.logged_transaction import ToldCost, Transaction
 from station.billing.price import Bill, PeriodReading
 from station.billing.transaction_rows import BEGAN_AT, COLUMNS, NUMBER, bill_text, moment, period_of, readable
-from station.records.unreadable import RowPlace, listed
+from station.storage.unreadable_rows import RowPlace, listed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from station.core.model import IdToken
-    from station.records.database import Database, Statement, Value
+    from station.storage.database import Database, Statement, Value
 
 _ALL_READABLE = " AND ".join(
     f"transaction_id NOT IN ({listed(source)})"

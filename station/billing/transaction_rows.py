@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from metering.reading import exact_wh
 from station.billing.logged_transaction import RegisterShown, ToldCost, Transaction
 from station.billing.price import Bill, Line, PeriodPrice, PeriodReading, PriceList
-from station.records.stored_format import StoredFormat, names
-from station.records.unreadable import RowPlace
+from station.storage.stored_format import StoredFormat, names
+from station.storage.unreadable_rows import RowPlace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from station.records.sql import Row, Value
-    from station.records.unreadable import UnreadableRows
+    from station.storage.sql import Row, Value
+    from station.storage.unreadable_rows import UnreadableRows
 
 T = TypeVar("T")
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from station.commissioning.report import remove_report
 from station.core.model import StoppedReason, TriggerReason
-from station.records.database import StorageError
 from station.security.security_events import SecurityEventType
+from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from station.commissioning.site_settings import SiteSettings

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from station.commissioning.problems import Cause, Problem
 from station.commissioning.steps import Finding, Outcome, Step, Trial
-from station.records.stored_format import FlatFormat, names
+from station.storage.stored_format import FlatFormat, names
 
 if TYPE_CHECKING:
-    from station.records.fact_store import FactStore
+    from station.storage.fact_store import FactStore
 
 _log = logging.getLogger(__name__)
 

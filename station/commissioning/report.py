@@ -17,9 +17,9 @@ from station.commissioning.steps import Step, inapplicable
 from station.core.version import package_version
 from station.metrology.signatures import UnsignedError
 from station.metrology.signing_key import SigningKeyError, signing_key_of
-from station.records.database import StorageError
-from station.records.stored_format import FlatFormat, names
-from station.security import private_files
+from station.storage import private_files
+from station.storage.database import StorageError
+from station.storage.stored_format import FlatFormat, names
 
 if TYPE_CHECKING:
     from station.configuration.installation_file import Configuration

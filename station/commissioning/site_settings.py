@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from station.configuration import environment as config_environment
 from station.configuration.installation_file import Configuration
 from station.core.installation_file.document import ConfigurationError, Document, KeyPath, dotted
-from station.security import private_files
+from station.storage import private_files
 
 _log = logging.getLogger(__name__)
 

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from station.core.settings import Settings
     from station.evse import Evse
     from station.firmware.record import FirmwareRecord
-    from station.records.outbox import Outbox
     from station.security.security_events import SecurityEvents
+    from station.storage.outbox import Outbox
     from station.transfer.file_transfer import Trust
 
 _log = logging.getLogger(__name__)

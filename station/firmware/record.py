@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Final
 from foundation.frozen import frozen
 from foundation.pulse import Pulse
 from station.firmware.state import END_STATUSES, FirmwareStatus, Update, UpdateOrder
-from station.records.database import StorageError
-from station.records.stored_format import StoredFormat, names
-from station.records.unreadable import RowPlace, listed
+from station.storage.database import StorageError
+from station.storage.stored_format import StoredFormat, names
+from station.storage.unreadable_rows import RowPlace, listed
 from station.transfer.location import Location
 
 if TYPE_CHECKING:
-    from station.records.database import Database
-    from station.records.sql import Row
+    from station.storage.database import Database
+    from station.storage.sql import Row
 
 _log = logging.getLogger(__name__)
 

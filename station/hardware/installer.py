@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from foundation.frozen import frozen
 from station.core.hardware.updater import Activation, ImageError, InstallError
-from station.security import private_files
+from station.storage import private_files
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

@@ -23,7 +23,7 @@ from energy.charging_profile import (
 )
 from energy.limit import LimitSource
 from foundation.pulse import Pulse
-from station.records.database import StorageError
+from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from energy.controller import Controller, SharedLimit
     from energy.profile_store import ProfileStore
     from foundation.clock import Clock
-    from station.records.fact_store import FactStore
+    from station.storage.fact_store import FactStore
 
 _log = logging.getLogger(__name__)
 

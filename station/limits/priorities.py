@@ -13,7 +13,7 @@ from foundation.frozen import frozen
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from station.records.fact_store import FactStore
+    from station.storage.fact_store import FactStore
 
 _log = logging.getLogger(__name__)
 

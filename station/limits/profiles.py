@@ -19,9 +19,9 @@ from energy.charging_profile import (
 )
 from energy.profile_store import Criteria, ProfileStore, Refusal
 from station.core.settings import Settings
-from station.records.database import Database, StorageError
-from station.records.stored_format import StoredFormat, names
-from station.records.unreadable import RowPlace
+from station.storage.database import Database, StorageError
+from station.storage.stored_format import StoredFormat, names
+from station.storage.unreadable_rows import RowPlace
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

@@ -15,13 +15,13 @@ from energy.controller import Controller, SharedLimit
 from energy.limit import LimitSource
 from foundation.frozen import frozen
 from foundation.pulse import Pulse
-from station.records.database import StorageError
+from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from foundation.clock import Clock
-    from station.records.fact_store import FactStore
+    from station.storage.fact_store import FactStore
 
 _log = logging.getLogger(__name__)
 

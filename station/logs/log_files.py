@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
-from station.records.database import StorageError
-from station.security import private_files
+from station.storage import private_files
+from station.storage.database import StorageError
 from station.tokens.authorization import shown
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from station.core.csms import VariableRow
     from station.core.model import TransactionEvent
     from station.logs.store import LogStore
-    from station.records.outbox import Outbox
     from station.security.security_events import SecurityEvents
+    from station.storage.outbox import Outbox
 
 _log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from station.logs.setup import FRAMES, HumanFormatter
-from station.security import private_files
+from station.storage import private_files
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

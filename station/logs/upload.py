@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foundation.supervision import contained
-from station.records.database import StorageError
+from station.storage.database import StorageError
 from station.transfer.file_transfer import Failure, Location, TransferError, Trust, upload
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.logs.log_files import LogKind, Logs, Span
-    from station.records.fact_store import FactStore
+    from station.storage.fact_store import FactStore
 
 _log = logging.getLogger(__name__)
 

@@ -13,16 +13,16 @@ from foundation.frozen import frozen
 from metering.journal_entry import JournalEvent
 from metering.reading import Reading, exact_wh
 from metering.register_motion import RegisterMotion
-from station.records.recorded_register import least_register
-from station.records.stored_format import FlatFormat, names
+from station.storage.recorded_register import least_register
+from station.storage.stored_format import FlatFormat, names
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from metering.journal_entry import Details
     from metering.plausibility import PlausibleMeter
     from station.evse import Evse
-    from station.records.fact_store import FactStore
-    from station.records.outbox import Outbox
+    from station.storage.fact_store import FactStore
+    from station.storage.outbox import Outbox
 
 _log = logging.getLogger(__name__)
 

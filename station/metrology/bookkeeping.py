@@ -23,7 +23,7 @@ from station.evse_state import all_faults, blocking_faults
 from station.metrology.fault_episodes import QUIET_S, FaultEpisodes
 from station.metrology.small_corrections import SmallCorrections
 from station.metrology.time_keeper import NOBODY_TOLD
-from station.records.corrections import Correction
+from station.storage.time_corrections import Correction
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from station.evse import Evse
     from station.metrology.billing_meters import BillingMeters
     from station.metrology.time_keeper import TimeKeeper
-    from station.records.outbox import Outbox
+    from station.storage.outbox import Outbox
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from station.metrology.signatures import Means, Signatures
 from station.metrology.signed_records import SignedRecords
 from station.metrology.signing import Signing
 from station.metrology.signing_key import signing_key_of
-from station.records.fact_store import FactStore
+from station.storage.fact_store import FactStore
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from station.metrology.billing_meters import BillingMeters
     from station.metrology.bookkeeping import Bookkeeper
     from station.metrology.time_keeper import TimeKeeper
-    from station.records.database import Database
-    from station.records.outbox import Outbox
+    from station.storage.database import Database
+    from station.storage.outbox import Outbox
 
 
 _LOOK_EVERY_S = 86_400.0

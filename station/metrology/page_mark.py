@@ -9,7 +9,7 @@ import logging
 import re
 from typing import TYPE_CHECKING, Final
 
-from station.security import private_files
+from station.storage import private_files
 
 if TYPE_CHECKING:
     from pathlib import Path

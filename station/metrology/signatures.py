@@ -23,7 +23,7 @@ from metering.signed import NAMED_BY, Holder, MeterState, Reason, Signatory, Sig
 from metering.time_quality import TimeStatus
 from station.metrology.signed_records import KnownKey, SignedRecord
 from station.metrology.signing_key import SigningKeyError
-from station.records.database import StorageError
+from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from metering.reading import Reading
     from station.metrology.signed_records import SignedRecords
     from station.metrology.signing_key import SigningKey
-    from station.records.fact_store import FactStore
+    from station.storage.fact_store import FactStore
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)

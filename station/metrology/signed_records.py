@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from foundation.frozen import frozen
 from metering.ocmf_signer import fingerprint
-from station.records.unreadable import RowPlace
+from station.storage.unreadable_rows import RowPlace
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.records.database import Database
-    from station.records.sql import Row, Value
+    from station.storage.database import Database
+    from station.storage.sql import Row, Value
 
 T = TypeVar("T")
 COLUMNS: Final = "number, evse_id, fingerprint, context, page, transaction_id, reason, taken_at, energy_wh, record"

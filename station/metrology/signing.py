@@ -15,7 +15,7 @@ from station.core.model import NOBODY, IdToken, MessageContent, StoppedReason, T
 from station.core.sampling import Context, Measurand, MeterValue, SampledValue, SignedValue
 from station.evse_state import signature_due
 from station.metrology.signatures import UnsignedError
-from station.records.database import StorageError
+from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from station.metrology.meter_watch import MeterWatch
     from station.metrology.signatures import Signatures
     from station.metrology.signed_records import SignedRecord
-    from station.records.outbox import Outbox
+    from station.storage.outbox import Outbox
 
 _log = logging.getLogger(__name__)
 

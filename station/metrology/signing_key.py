@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from station.metrology.page_mark import PageMark
-from station.security import private_files
+from station.storage import private_files
 
 if TYPE_CHECKING:
     from metering.ocmf_signer import OcmfSigner

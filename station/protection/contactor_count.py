@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from foundation.frozen import frozen
 from station.records.evse_facts import EvseFacts, ObservedEvse
-from station.records.stored_format import FlatFormat, names
+from station.storage.stored_format import FlatFormat, names
 
 if TYPE_CHECKING:
-    from station.records.fact_store import FactStore
+    from station.storage.fact_store import FactStore
 
 _log = logging.getLogger(__name__)
 

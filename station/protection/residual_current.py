@@ -18,14 +18,14 @@ from foundation.frozen import frozen
 from foundation.pulse import Pulse
 from station.core.hardware.board import BoardError, SelfTest
 from station.core.model import Fault
-from station.records.database import StorageError
+from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.core.hardware.back_plate import BackPlate
     from station.evse import Evse
     from station.protection.protection import ProtectionConfig
-    from station.records.fact_store import FactStore
+    from station.storage.fact_store import FactStore
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Final
 
 from foundation.pulse import Pulse
 from station.core.model import Fault
-from station.records.database import StorageError
-from station.records.fact_store import save_fact
-from station.records.unreadable import RowPlace
 from station.security.security_events import SecurityEvents, SecurityEventType
+from station.storage.database import StorageError
+from station.storage.fact_store import save_fact
+from station.storage.unreadable_rows import RowPlace
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.evse import Evse
-    from station.records.database import Database
+    from station.storage.database import Database
 
 _log = logging.getLogger(__name__)
 

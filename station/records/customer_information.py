@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from foundation.frozen import frozen
 from station.core.model import EventType, IdToken
 from station.records import signed_traces
-from station.records.database import Database
-from station.records.payloads import READABLE
-from station.records.recorded_register import last_register
+from station.storage.database import Database
+from station.storage.payloads import READABLE
+from station.storage.recorded_register import last_register
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.core.model import TransactionEvent
-    from station.records.outbox import Outbox
+    from station.storage.outbox import Outbox
     from station.tokens.own_cards import OwnCards
     from station.tokens.token_store import Key, TokenStore
 

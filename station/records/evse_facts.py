@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from foundation.pulse import Pulse
-    from station.records.fact_store import FactStore
+    from station.storage.fact_store import FactStore
 
 
 class ObservedEvse(Protocol):

@@ -12,7 +12,7 @@ from station.records.evse_facts import EvseFacts
 
 if TYPE_CHECKING:
     from station.evse import Evse
-    from station.records.fact_store import FactStore
+    from station.storage.fact_store import FactStore
 
 _log = logging.getLogger(__name__)
 

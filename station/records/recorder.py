@@ -14,8 +14,8 @@ from metering.reading import Phases, Reading, RegisterReading
 from metering.time_quality import TimeStatus
 from station.core.model import SAMPLE_TRIGGERS, ChargingState, EventType, TransactionEvent, TriggerReason
 from station.core.sampling import MOST_ENDED_VALUES, Context, MeterValue, Series, thin_out
-from station.records.database import StorageError
 from station.sampler import measured
+from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from station.metrology.meter_watch import MeterWatch
     from station.metrology.signed_records import SignedRecord
     from station.metrology.signing import Signing
-    from station.records.outbox import Outbox
+    from station.storage.outbox import Outbox
 
 _log = logging.getLogger(__name__)
 

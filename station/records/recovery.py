@@ -15,9 +15,9 @@ from metering.time_quality import TimeStatus
 from station.core.model import EventType, StoppedReason, TransactionEvent, TriggerReason
 from station.core.sampling import MOST_ENDED_VALUES, Context, MeterValue, thin_out
 from station.metrology.signing import was_key_told
-from station.records.database import StorageError
-from station.records.recorded_register import last_register, last_sampled_register
 from station.records.recorder import register_reading, sampled_values
+from station.storage.database import StorageError
+from station.storage.recorded_register import last_register, last_sampled_register
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.core.settings import Settings
     from station.evse import Evse
-    from station.records.outbox import Outbox
+    from station.storage.outbox import Outbox
 
 _log = logging.getLogger(__name__)
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from station.core.model import IdToken
 from station.metrology.signing import holder_of
-from station.records import payloads
-from station.records.unreadable import RowPlace, event_place
+from station.storage import payloads
+from station.storage.unreadable_rows import RowPlace, event_place
 
 if TYPE_CHECKING:
-    from station.records.database import Database
+    from station.storage.database import Database
     from station.tokens.token_store import Key
 
 NEEDED = "(settled_at IS NULL OR transaction_id NOT IN (SELECT transaction_id FROM events WHERE event_type = 'Ended'))"

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from station.core.identifiers import check_password
-from station.records.database import StorageError
-from station.records.stored_format import FlatFormat, names
-from station.security import private_files
+from station.storage import private_files
+from station.storage.database import StorageError
+from station.storage.stored_format import FlatFormat, names
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

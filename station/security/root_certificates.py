@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
-from station.security import private_files
 from station.security.certificate_checks import (
     CertificateHash,
     HashAlgorithm,
@@ -25,6 +24,7 @@ from station.security.certificate_checks import (
     parse,
     revocation_lists,
 )
+from station.storage import private_files
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate

@@ -11,12 +11,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
-from station.records.database import Database, StorageError
-from station.records.unreadable import RowPlace, listed
+from station.storage.database import Database, StorageError
+from station.storage.unreadable_rows import RowPlace, listed
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.records.sql import Row
+    from station.storage.sql import Row
 
 _log = logging.getLogger(__name__)
 

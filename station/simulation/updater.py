@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 from foundation.frozen import frozen
 from station.core.hardware.updater import Activation, ImageError, InstallError
-from station.records.stored_format import FlatFormat, names
-from station.security import private_files
+from station.storage import private_files
+from station.storage.stored_format import FlatFormat, names
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
 from station.core.model import CSMS_MADE, DRIVER, AuthorizationStatus, IdToken, IdTokenInfo
-from station.records.database import StorageError
+from station.storage.database import StorageError
 from station.tokens.authorization import shown
 
 if TYPE_CHECKING:
     from foundation.clock import Clock, TimerHandle
-    from station.records.fact_store import FactStore
+    from station.storage.fact_store import FactStore
 
 _log = logging.getLogger(__name__)
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import frozen
 from station.core.model import CSMS_MADE, AuthorizationStatus, IdToken, IdTokenInfo, MessageContent
-from station.records.database import Database, StorageError
-from station.records.payloads import ID_TOKEN_NAMES
-from station.records.stored_format import StoredFormat, names
-from station.records.unreadable import RowPlace
+from station.storage.database import Database, StorageError
+from station.storage.payloads import ID_TOKEN_NAMES
+from station.storage.stored_format import StoredFormat, names
+from station.storage.unreadable_rows import RowPlace
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.core.settings import Settings
-    from station.records.sql import Row
+    from station.storage.sql import Row
 
 Key = tuple[str, str]
 """token (folded: identifiers ignore case) and type"""

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from station.records.storage_watch import LITTLE, free_bytes
 from station.security.certificates import CertificateUse
+from station.storage.storage_monitor import LITTLE, free_bytes
 from station.transfer.location import Failure, Location, Sink, Source, TransferError, Trust, opened
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from station.core.version import package_version
-from station.records.database import StorageError
+from station.storage.database import StorageError
 from station.web.api.account import account_routes
 from station.web.api.activation import activation_routes
 from station.web.api.card import card_routes

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from foundation.frozen import frozen
 from station.core.identifiers import host_name
 from station.integrations.mdns import addresses_of
-from station.security import private_files
+from station.storage import private_files
 
 if TYPE_CHECKING:
     from cryptography.x509 import GeneralName

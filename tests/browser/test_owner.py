@@ -13,7 +13,7 @@ from station.access.accounts import Role
 from station.billing.price import PriceList
 from station.configuration.installation_file import Configuration
 from station.core.settings import Settings
-from station.records.unreadable import RowPlace
+from station.storage.unreadable_rows import RowPlace
 from station.tokens.admission import TokenOutcome
 from tests.browser.visitor import DESK, Visitor, visiting
 from tests.csms import Csms

@@ -26,10 +26,10 @@ from station.metrology.signatures import Means, Signatures
 from station.metrology.signed_records import SignedRecords
 from station.metrology.signing import Signing
 from station.metrology.signing_key import SigningKey
-from station.records.database import Database
-from station.records.fact_store import FactStore
-from station.records.outbox import Outbox
 from station.records.recorder import Recorder
+from station.storage.database import Database
+from station.storage.fact_store import FactStore
+from station.storage.outbox import Outbox
 from station.tokens.admission import may_hold, usable
 from station.transaction import Rules, TxPoint, start_points
 from tests import fakes

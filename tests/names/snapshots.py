@@ -38,9 +38,9 @@ from station.firmware.state import FirmwareStatus, UpdateOrder
 from station.integrations import mqtt
 from station.integrations.home_assistant import Shown, discovery, discovery_topic
 from station.logs.upload import UploadStatus
-from station.records.database import open_database
 from station.security.security_events import SecurityEventType
 from station.simulation.clock import VirtualClock
+from station.storage.database import open_database
 from tests import project
 from tests.command_line import invoke
 from tests.csms import Csms, running_csms

@@ -24,9 +24,9 @@ from ocpp_handlers.schema import Schemas
 from ocpp_handlers.session import PayloadError
 from station.core.csms import VariableRow
 from station.core.settings import Settings
-from station.records.database import StorageError, open_database
-from station.records.outbox import Outbox
 from station.restart import Restart
+from station.storage.database import StorageError, open_database
+from station.storage.outbox import Outbox
 
 Item = dict[str, Any]
 

@@ -11,8 +11,8 @@ import pytest
 from foundation.clock import SystemClock
 from ocpp_handlers.device_model import AttributeType, DataType, DeviceModel, Missing, Mutability, Place, Variable, told
 from ocpp_handlers.installed_variables import InstalledVariables, Row
-from station.records.database import Database, open_database
-from station.records.fact_store import FactStore
+from station.storage.database import Database, open_database
+from station.storage.fact_store import FactStore
 from tests.csms import Csms, Payload
 from tests.walk import walking
 

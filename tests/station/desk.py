@@ -19,7 +19,7 @@ from station.core.model import PilotState, StoppedReason, TriggerReason
 from station.metrology.billing_meters import BillingMeters
 from station.metrology.bookkeeping import Bookkeeper, Sources
 from station.metrology.time_keeper import TimeKeeper
-from station.records.fact_store import FactStore
+from station.storage.fact_store import FactStore
 from tests import fakes
 from tests.station.post import Post, post
 

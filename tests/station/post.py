@@ -21,11 +21,11 @@ from station.metrology.signatures import Means, Signatures
 from station.metrology.signed_records import SignedRecords
 from station.metrology.signing import Signing
 from station.metrology.signing_key import SigningKey
-from station.records.database import Database, open_database
-from station.records.fact_store import FactStore
-from station.records.outbox import Outbox
 from station.records.recorder import Recorder
 from station.simulation.clock import VirtualClock
+from station.storage.database import Database, open_database
+from station.storage.fact_store import FactStore
+from station.storage.outbox import Outbox
 from tests import fakes
 
 PLUGGED = Observation(PilotState.B, cable_plugged=True)

@@ -12,10 +12,10 @@ import pytest
 
 from station.core.settings import Settings
 from station.network import NetworkProfile, NetworkProfiles
-from station.records.database import open_database
 from station.security.certificates import Certificates, Seed
 from station.security.credentials import Credentials
 from station.security.security_events import SecurityEvents
+from station.storage.database import open_database
 from tests import fakes
 
 PASSWORD = "0123456789abcdef"

@@ -19,10 +19,10 @@ from station.billing.transaction_log import Search, TransactionLog
 from station.core.model import EventType, TriggerReason
 from station.core.settings import Settings
 from station.metrology.time_keeper import TimeKeeper
-from station.records.database import open_database
-from station.records.fact_store import FactStore, save_fact
-from station.records.outbox import Outbox
 from station.simulation.clock import VirtualClock
+from station.storage.database import open_database
+from station.storage.fact_store import FactStore, save_fact
+from station.storage.outbox import Outbox
 from station.tokens.token_store import TokenStore
 from tests import fakes
 

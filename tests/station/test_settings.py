@@ -22,8 +22,8 @@ from station.core.setting_kinds import (
     TxPoints,
 )
 from station.core.settings import Settings
-from station.records.database import StorageError, open_database
-from station.records.settings_table import SettingsTable
+from station.storage.database import StorageError, open_database
+from station.storage.settings_table import SettingsTable
 from tests import fakes
 
 ALL: dict[str, Setting[object]] = {

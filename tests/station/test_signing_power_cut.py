@@ -18,8 +18,8 @@ from station.core.model import EventType, PilotState, StoppedReason, Transaction
 from station.core.sampling import Context
 from station.evse_state import Authorization
 from station.metrology.signed_records import SignedRecord
-from station.records.database import Database, Row, StorageError, Value, open_database
 from station.records.recovery import end_open_transactions
+from station.storage.database import Database, Row, StorageError, Value, open_database
 from tests import fakes
 from tests.station import post as posts
 from tests.station.post import Post

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from station.core.model import EventType, TriggerReason
-from station.records.database import MIGRATIONS, open_database
-from station.records.fact_store import FactStore
-from station.records.outbox import Outbox
+from station.storage.database import MIGRATIONS, open_database
+from station.storage.fact_store import FactStore
+from station.storage.outbox import Outbox
 from station.storage_check import StorageUnreadableError, unreadable_rows
 from station.tokens.own_cards import OwnCards
 from tests import fakes

@@ -41,11 +41,11 @@ from station.core.version import package_version
 from station.firmware.state import FirmwareStatus
 from station.limits.shared_limits import Setter, Wish
 from station.metrology.time_keeper import TimeKeeper
-from station.records.database import open_database
-from station.records.fact_store import FactStore
-from station.records.settings_table import SettingsTable
 from station.simulation.clock import VirtualClock
 from station.simulation.vehicle import VehicleModel
+from station.storage.database import open_database
+from station.storage.fact_store import FactStore
+from station.storage.settings_table import SettingsTable
 from tests.conformance.firmware import image, signer
 from tests.conformance.pki import Pki
 from tests.csms import NEVER, Csms, Payload, running_csms

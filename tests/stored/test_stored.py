@@ -31,12 +31,12 @@ from station.core.version import package_version
 from station.firmware.record import FirmwareRecord
 from station.firmware.state import UpdateOrder
 from station.metrology.journal_file import export, prove
-from station.records import payloads
-from station.records.database import Database, open_database
-from station.records.outbox import Outbox
-from station.records.settings_table import SettingsTable
 from station.simulation.clock import VirtualClock
 from station.simulation.register import EnergyRegister
+from station.storage import payloads
+from station.storage.database import Database, open_database
+from station.storage.outbox import Outbox
+from station.storage.settings_table import SettingsTable
 from station.tokens.token_store import TokenStore
 from tests import project
 from tests.csms import Csms, Payload, running_csms

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from station.records.database import Database, StorageError, Value
-from station.records.outbox import Outbox
+from station.storage.database import Database, StorageError, Value
+from station.storage.outbox import Outbox
 from tests.walk import Walk, walking
 from tests.walks.steps import ask_start, charge, event, statuses, tx_points, variables
 

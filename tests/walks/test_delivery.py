@@ -11,9 +11,9 @@ import pytest
 
 from station.core.model import Fault
 from station.limits.shared_limits import Setter, Wish
-from station.records.database import StorageError
-from station.records.outbox import Outbox, Queued
 from station.security.security_events import SecurityEventType
+from station.storage.database import StorageError
+from station.storage.outbox import Outbox, Queued
 from tests.csms import NEVER, Answer, Csms, Refuse, Rule
 from tests.walk import Walk, walking
 from tests.walks.steps import Event, tx_points, variables

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from station.records.database import StorageError
-from station.records.outbox import Outbox
+from station.storage.database import StorageError
+from station.storage.outbox import Outbox
 from tests.csms import Csms, Payload, running_csms
 from tests.walk import walking
 from tests.walks.station_process import StationProcess, until

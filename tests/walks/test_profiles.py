@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from energy.profile_store import Criteria
-from station.records.database import Database, StorageError, Value
+from station.storage.database import Database, StorageError, Value
 from station.tokens.admission import TokenOutcome
 from tests.csms import running_csms
 from tests.walk import Walk, configuration, powered, walking

@@ -13,9 +13,9 @@ import pytest
 from energy.limit import LimitSource
 from station.core.model import Fault
 from station.protection import residual_current, tamper
-from station.records.database import Database, StorageError
-from station.records.fact_store import FactStore
 from station.security.security_events import SecurityEventType
+from station.storage.database import Database, StorageError
+from station.storage.fact_store import FactStore
 from tests.walk import walking
 from tests.walks.steps import charge, event, statuses
 from tests.walks.visit import TOKEN, visiting

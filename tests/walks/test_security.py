@@ -13,8 +13,8 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
-from station.records.database import StorageError
 from station.security.security_events import SecurityEventType
+from station.storage.database import StorageError
 from tests.csms import NEVER, Answer, Csms, Refuse, running_csms
 from tests.walk import Walk, configuration, powered, walking
 from tests.walks.test_link import EXACT, comm

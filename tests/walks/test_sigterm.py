@@ -169,7 +169,7 @@ def spoil_records(storage: Path) -> str:
     """A part of the disk is lost: the page on which the table of events begins."""
     path = storage / "borne.sqlite"
     database = sqlite3.connect(path)
-    migrations = sorted((ROOT / "station/records/migrations").glob("*.sql"))
+    migrations = sorted((ROOT / "station/storage/migrations").glob("*.sql"))
     for migration in migrations:
         database.executescript(migration.read_text(encoding="utf-8"))
     database.execute(f"PRAGMA user_version = {len(migrations)}")

@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from station.access.accounts import Role
-from station.records.database import StorageError
+from station.storage.database import StorageError
 from station.web.door.visitor import Visitor, visitor_of
 from station.web.door.visitor_view import happening_for, may_see
 from station.web.open_connections import is_loopback, network_of

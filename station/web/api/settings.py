@@ -9,7 +9,7 @@ from fastapi import FastAPI, HTTPException
 from pydantic import JsonValue
 
 from station.commissioning.site_settings import SettingsRefusedError, told_of
-from station.records.database import StorageError
+from station.storage.database import StorageError
 from station.web.api.living import Wait
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from station.access.accounts import Role
-from station.records.database import StorageError
+from station.storage.database import StorageError
 from station.transfer.location import USER_AGENT
 from station.web.connection_limits import LARGEST_BODY
 from station.web.door.permissions import OTHERS, Permission, Permissions

@@ -17,9 +17,9 @@ from station.access import passwords
 from station.access.accounts import ACCOUNTS, Accounts, Role
 from station.access.sessions import AccessTokens, Sessions
 from station.access.sign_in_guard import SignInGuard
-from station.records.database import open_database
-from station.records.fact_store import FactStore
 from station.simulation.clock import VirtualClock
+from station.storage.database import open_database
+from station.storage.fact_store import FactStore
 
 GOOD = "correct horse battery"
 LABEL = "ABCD-EFGH-JKLM"

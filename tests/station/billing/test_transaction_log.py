@@ -18,9 +18,9 @@ from station.billing.prices import Prices
 from station.billing.transaction_log import Search, TransactionLog
 from station.billing.transaction_rows import price_list_from, price_list_text
 from station.core.model import EventType, IdToken, StoppedReason, TriggerReason
-from station.records.database import Database, open_database
-from station.records.fact_store import FactStore
-from station.records.outbox import Outbox
+from station.storage.database import Database, open_database
+from station.storage.fact_store import FactStore
+from station.storage.outbox import Outbox
 from tests import fakes
 
 HOUR = timedelta(hours=1)

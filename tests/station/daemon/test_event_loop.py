@@ -12,7 +12,7 @@ import pytest
 
 from foundation.event_loop import StationLoop
 from station import app
-from station.records.storage_lock import StorageLock
+from station.storage.storage_lock import StorageLock
 from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 
 from station.firmware.record import FirmwareRecord
 from station.firmware.state import END_STATUSES, FirmwareStatus, Step, Update, UpdateOrder, cancelable, next_step
-from station.records.database import Database, StorageError, open_database
+from station.storage.database import Database, StorageError, open_database
 from tests.fakes import NOON, clock
 from tests.patience import PATIENCE_S
 

@@ -11,8 +11,8 @@ from energy.controller import Controller, SharedLimit
 from energy.limit import LimitSource
 from energy.profile_store import ProfileStore
 from station.limits.external_limits import ExternalLimits
-from station.records.database import open_database
-from station.records.fact_store import FactStore
+from station.storage.database import open_database
+from station.storage.fact_store import FactStore
 from tests import fakes
 
 

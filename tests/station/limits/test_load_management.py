@@ -18,7 +18,7 @@ from metering.reading import Phases
 from station.limits.load_management import Influences, LoadManagement
 from station.limits.priorities import Priorities
 from station.limits.profiles import Profiles
-from station.records.fact_store import FactStore
+from station.storage.fact_store import FactStore
 from tests import fakes
 from tests.station.post import Post, post
 

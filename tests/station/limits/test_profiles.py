@@ -15,7 +15,7 @@ from energy.composite import Charge, limit_a, next_station_change, shared_over, 
 from energy.profile_store import MOST_PROFILES, Criteria, ProfileStore
 from station.core.settings import Settings
 from station.limits.profiles import Profiles
-from station.records.database import Database, StorageError, open_database
+from station.storage.database import Database, StorageError, open_database
 from tests import fakes
 
 SCHEDULE = Schedule(1, RateUnit.W, (Period(0, 11_000.0), Period(60, 3_680.0, 1)), fakes.NOON, 3600, 6.0)

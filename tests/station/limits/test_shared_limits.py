@@ -9,9 +9,9 @@ import pytest
 from energy.controller import Controller
 from energy.profile_store import ProfileStore
 from station.limits.shared_limits import Setter, SharedLimits, Wish, checked
-from station.records.database import open_database
-from station.records.fact_store import FactStore
 from station.simulation.clock import VirtualClock
+from station.storage.database import open_database
+from station.storage.fact_store import FactStore
 
 DAY_S = 86_400.0
 

@@ -14,11 +14,11 @@ from station.logs import log_files as logs
 from station.logs.log_files import LogKind, Logs, LogSources, Span, StationSnapshot
 from station.logs.store import LogStore
 from station.logs.upload import LogOrder, LogUploads, UploadStatus
-from station.records.database import Database, open_database
-from station.records.fact_store import FactStore
-from station.records.outbox import Outbox
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.simulation.clock import VirtualClock
+from station.storage.database import Database, open_database
+from station.storage.fact_store import FactStore
+from station.storage.outbox import Outbox
 from tests.fakes import clock
 from tests.patience import PATIENCE_S
 

@@ -12,7 +12,7 @@ from metering.plausibility import Plausibility, PlausibleMeter
 from station.core.model import PilotState, StoppedReason, TriggerReason
 from station.metrology.billing_meters import BillingMeters
 from station.metrology.meter_watch import MeterWatch
-from station.records.fact_store import FactStore
+from station.storage.fact_store import FactStore
 from tests import fakes
 from tests.station.post import Post, post
 

@@ -19,7 +19,7 @@ from station.evse_state import Authorization
 from station.metrology.signatures import Means, Signatures, UnsignedError
 from station.metrology.signing import end_of, holder_of
 from station.metrology.signing_key import SigningKey
-from station.records.fact_store import FactStore
+from station.storage.fact_store import FactStore
 from tests import fakes
 from tests.station.post import Post, post
 

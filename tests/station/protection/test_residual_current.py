@@ -9,7 +9,7 @@ from station.core.hardware.back_plate import ToldBackPlate
 from station.core.model import Fault
 from station.protection.protection import ProtectionConfig
 from station.protection.residual_current import ResidualCurrentGuard
-from station.records.fact_store import FactStore
+from station.storage.fact_store import FactStore
 from tests.station.post import Post, post
 
 

@@ -17,8 +17,8 @@ from station.core.model import EventType, PilotState, StoppedReason, Transaction
 from station.core.sampling import Context
 from station.evse_state import Authorization
 from station.metrology.billing_meters import BillingMeters, ExchangeRefusedError
-from station.records.fact_store import FactStore
 from station.records.recovery import end_open_transactions
+from station.storage.fact_store import FactStore
 from tests import fakes
 from tests.station.post import Post, post
 from tests.station.test_signing_power_cut import living

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import pytest
 
-from station.records import compaction
-from station.records.compaction import reclaim_when_idle
-from station.records.database import Database, open_database
 from station.simulation.clock import VirtualClock
+from station.storage import compaction
+from station.storage.compaction import reclaim_when_idle
+from station.storage.database import Database, open_database
 from tests import fakes
 
 _MANY = 50_000

@@ -15,10 +15,10 @@ from metering.time_quality import TimeSource
 from station.core.model import EventType, TransactionEvent
 from station.core.sampling import Context, Measurand, MeterValue, SampledValue
 from station.core.settings import Settings
-from station.records.corrections import Correction
-from station.records.database import Database, StorageError, open_database
-from station.records.outbox import Outbox
 from station.simulation.clock import VirtualClock
+from station.storage.database import Database, StorageError, open_database
+from station.storage.outbox import Outbox
+from station.storage.time_corrections import Correction
 from tests import fakes
 from tests.station.desk import Desk, keeping
 from tests.station.post import post

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from station.records.database import Database, StorageError, open_database
+from station.storage.database import Database, StorageError, open_database
 from tests import fakes
 from tests.patience import PATIENCE_S
 

@@ -14,9 +14,9 @@ import pytest
 
 from foundation.pulse import Pulse
 from station.core.model import IdToken
-from station.records.database import StorageError, open_database
-from station.records.fact_store import FactStore
 from station.records.kept_cables import KeptCables
+from station.storage.database import StorageError, open_database
+from station.storage.fact_store import FactStore
 from tests import fakes
 from tests.patience import PATIENCE_S
 

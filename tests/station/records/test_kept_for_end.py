@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from station.core.sampling import Context, Measurand, MeterValue, SampledValue, SignedValue
-from station.records.database import open_database
-from station.records.outbox import Outbox
+from station.storage.database import open_database
+from station.storage.outbox import Outbox
 from tests import fakes
 
 MOST = 400

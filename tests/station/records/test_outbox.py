@@ -21,8 +21,8 @@ from station.core.model import (
     TriggerReason,
 )
 from station.core.sampling import Context, Measurand, MeterValue, SampledValue
-from station.records.database import Database, StorageError, open_database
-from station.records.outbox import Outbox, Queued
+from station.storage.database import Database, StorageError, open_database
+from station.storage.outbox import Outbox, Queued
 from tests import fakes
 from tests.patience import PATIENCE_S
 

@@ -14,10 +14,10 @@ from station.core.model import ChargingState, EventType, TransactionEvent, Trigg
 from station.core.sampling import Context, Measurand, MeterValue, SampledValue
 from station.core.settings import Settings
 from station.metrology.meter_watch import MeterWatch
-from station.records.database import Database, open_database
-from station.records.outbox import Outbox
 from station.records.recorder import Recorder
 from station.simulation.clock import VirtualClock
+from station.storage.database import Database, open_database
+from station.storage.outbox import Outbox
 from tests import fakes
 
 STARTED = fakes.event("tx", EventType.STARTED, TriggerReason.CABLE_PLUGGED_IN)

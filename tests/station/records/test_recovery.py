@@ -18,12 +18,12 @@ from station.core.setting_kinds import Setting
 from station.core.settings import Settings
 from station.evse import Evse
 from station.metrology.meter_watch import MeterWatch
-from station.records.database import Database, open_database
-from station.records.outbox import Outbox
-from station.records.recorded_register import last_register, least_register
 from station.records.recorder import Recorder
 from station.records.recovery import end_open_transactions, record_ends
 from station.simulation.clock import VirtualClock
+from station.storage.database import Database, open_database
+from station.storage.outbox import Outbox
+from station.storage.recorded_register import last_register, least_register
 from tests import fakes
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from metering.reading import Phases
 from station.app import StartError, application
-from station.records.storage_lock import StorageLock, StorageLockError
 from station.simulation.register import EnergyRegister, RegisterError
+from station.storage.storage_lock import StorageLock, StorageLockError
 from tests.walk import configuration, walking
 
 

@@ -6,9 +6,9 @@ import asyncio
 from pathlib import Path
 
 from station.assembly.upkeep import space_watchers
-from station.records.database import open_database
-from station.records.storage_watch import StorageWatch, free_bytes
 from station.security.security_events import SecurityEvents
+from station.storage.database import open_database
+from station.storage.storage_monitor import StorageWatch, free_bytes
 from tests import fakes
 
 MIB = 1024 * 1024

@@ -24,13 +24,13 @@ from station.core.model import (
 )
 from station.core.settings import Settings
 from station.limits.profiles import Profiles
-from station.records.database import Database, open_database
-from station.records.fact_store import FactStore
-from station.records.outbox import Outbox
 from station.records.recovery import end_open_transactions
-from station.records.settings_table import SettingsTable
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.simulation.clock import VirtualClock
+from station.storage.database import Database, open_database
+from station.storage.fact_store import FactStore
+from station.storage.outbox import Outbox
+from station.storage.settings_table import SettingsTable
 from station.storage_check import UnreadableRowsWatch
 from station.tokens.own_cards import OwnCards
 from station.tokens.token_store import TokenStore
@@ -283,6 +283,6 @@ async def test_a_fact_a_cached_token_and_a_profile_leave_the_list_when_others_ta
 
 
 def test_the_renamed_field_of_these_tests_is_one_that_is_stored() -> None:
-    from station.records import payloads
+    from station.storage import payloads
 
     assert "trigger" in json.loads(payloads.of_event(fakes.event("a")))

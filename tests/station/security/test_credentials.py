@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from station.records.database import StorageError
 from station.security.credentials import Credentials
+from station.storage.database import StorageError
 from tests import fakes
 
 INSTALLED = "installed-0123456789"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from station.security import private_files
+from station.storage import private_files
 
 
 def mode(path: Path) -> int:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from station.records.database import Database, StorageError, open_database
 from station.security import security_events
 from station.security.security_events import SecurityEvents, SecurityEventType
+from station.storage.database import Database, StorageError, open_database
 from tests import fakes
 from tests.patience import PATIENCE_S
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from station.core.model import IdToken
-from station.records.database import open_database
-from station.records.fact_store import FactStore
 from station.simulation.clock import VirtualClock
+from station.storage.database import open_database
+from station.storage.fact_store import FactStore
 from station.tokens.own_cards import DRIVER, LEARN_S, MOST_CARDS, OwnCards
 from tests.walk import CARD, OTHER_CARD
 

@@ -9,7 +9,7 @@ import pytest
 
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 from station.core.settings import Settings
-from station.records.database import StorageError, open_database
+from station.storage.database import StorageError, open_database
 from station.tokens.token_store import TokenStore
 from tests import fakes
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from station.records.storage_watch import LITTLE
 from station.simulation.clock import VirtualClock
+from station.storage.storage_monitor import LITTLE
 from station.transfer import file_transfer
 from station.transfer.file_transfer import Failure, Location, TransferError, download, upload
 from tests.conformance.pki import Pki

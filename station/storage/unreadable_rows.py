@@ -17,7 +17,7 @@ from foundation.pulse import Pulse
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.records.sql import Row, SqlStore, Value
+    from station.storage.sql import Row, SqlStore, Value
 
 S = TypeVar("S")
 T = TypeVar("T")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from station.records.unreadable import RowPlace
+from station.storage.unreadable_rows import RowPlace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from station.records.database import Database
+    from station.storage.database import Database
 
 T = TypeVar("T")
 

@@ -21,17 +21,17 @@ from typing import TYPE_CHECKING
 from foundation.frozen import frozen
 from foundation.pulse import Pulse
 from station.core.model import SAMPLE_TRIGGERS, EventType, TransactionEvent
-from station.records import payloads
-from station.records.corrections import Correction, Corrections
-from station.records.database import Database, StorageError
-from station.records.kept_for_end import KeptForEnd
-from station.records.unreadable import event_place, listed
+from station.storage import payloads
+from station.storage.database import Database, StorageError
+from station.storage.time_corrections import Correction, Corrections
+from station.storage.transaction_end_data import KeptForEnd
+from station.storage.unreadable_rows import event_place, listed
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from foundation.clock import Clock
-    from station.records.sql import Row, Statement
+    from station.storage.sql import Row, Statement
 
 _SETTLED_AT_ONCE = 64
 """answers that are noted in one write; a power cut before it only means that as many are sent again"""

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from station.security import private_files
+from station.storage import private_files
 
 _PID_NAME: Final = "borne.pid"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from station.records.unreadable import RowPlace
+from station.storage.unreadable_rows import RowPlace
 
 if TYPE_CHECKING:
-    from station.records.database import Database
+    from station.storage.database import Database
 
 T = TypeVar("T")
 _SAVE = "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 
 import aiosqlite
 
-from station.records import compaction
-from station.records.sql import Row, Statement, Value
-from station.records.unreadable import UnreadableRows
-from station.security import private_files
+from station.storage import compaction, private_files
+from station.storage.sql import Row, Statement, Value
+from station.storage.unreadable_rows import UnreadableRows
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

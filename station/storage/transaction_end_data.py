@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from station.core.sampling import MOST_ENDED_VALUES, divides_a_bill, left_at, places_left
-from station.records import payloads
-from station.records.unreadable import RowPlace, listed
+from station.storage import payloads
+from station.storage.unreadable_rows import RowPlace, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from station.core.model import TransactionEvent
     from station.core.sampling import MeterValue
-    from station.records.corrections import Correction, Corrections
-    from station.records.database import Database
-    from station.records.sql import Row, Value
+    from station.storage.database import Database
+    from station.storage.sql import Row, Value
+    from station.storage.time_corrections import Correction, Corrections
 
 _SAMPLES: Final = "ended_samples"
 _ENDS: Final = "awaited_ends"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from foundation.clock import SystemClock
-from station.security import private_files
+from station.storage import private_files
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

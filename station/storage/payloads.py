@@ -16,7 +16,7 @@ from station.core.model import (
     TriggerReason,
 )
 from station.core.sampling import Context, Measurand, MeterValue, SampledValue, SignedValue
-from station.records.stored_format import StoredFormat, StoredNames, names
+from station.storage.stored_format import StoredFormat, StoredNames, names
 
 READABLE: Final = "CASE WHEN json_valid(payload) THEN payload ELSE '{}' END"
 """the payload in a statement that looks into all of them: one that flash memory has spoilt does not end it"""

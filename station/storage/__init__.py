@@ -1,0 +1,1 @@
+"""The records on disk: database, outbox, facts, migrations, storage lock."""
