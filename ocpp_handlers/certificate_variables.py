@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 from ocpp_handlers.device_model import DataType, Mutability, Place, Variable, told
-from station.security.certificates import MOST_CERTIFICATES
+from station.security.certificates.certificate_store import MOST_CERTIFICATES
 
 if TYPE_CHECKING:
     from station.core.settings import Setting, Settings
-    from station.security.certificates import Certificates
+    from station.security.certificates.certificate_store import Certificates
 
 T = TypeVar("T")
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from ocpp_handlers import actions
 from ocpp_handlers.session import Answer, Handlers
-from station.security.certificate_checks import CertificateHash
-from station.security.certificates import Certificates as Store
-from station.security.certificates import CertificateUse, Fault, Refusal
+from station.security.certificates.certificate_checks import CertificateHash
+from station.security.certificates.certificate_store import Certificates as Store
+from station.security.certificates.certificate_store import CertificateUse, Fault, Refusal
 
 if TYPE_CHECKING:
     from ocpp_handlers import messages as m

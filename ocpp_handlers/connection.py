@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from foundation.clock import Clock
     from station.core.settings import Settings
-    from station.network import NetworkProfile, NetworkProfiles
-    from station.security.certificates import Certificates, TlsMaterial
+    from station.security.certificates.certificate_store import Certificates, TlsMaterial
     from station.security.credentials import Credentials
+    from station.security.network_profiles import NetworkProfile, NetworkProfiles
     from station.security.security_events import SecurityEvents
 
 _log = logging.getLogger(__name__)

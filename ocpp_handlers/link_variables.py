@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ocpp_handlers.device_model import DataType, Mutability, Place, Variable, told
 from station.core.identifiers import LONGEST_PASSWORD
 from station.core.settings import Integer, Settings
-from station.network import SLOTS, NetworkProfiles
+from station.security.network_profiles import SLOTS, NetworkProfiles
 from station.security.security_events import SecurityEventType
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ocpp_handlers import actions
 from ocpp_handlers.session import Answer, Handlers
-from station.network import NetworkProfile, NetworkProfiles, Refusal
+from station.security.network_profiles import NetworkProfile, NetworkProfiles, Refusal
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from ocpp_handlers import actions
 from ocpp_handlers.certificates import status_info
 from ocpp_handlers.session import Answer, Handlers, RefusedError, TimedOutError
 from station.core.csms import NoAnswerError
-from station.security.certificates import Fault
-from station.security.station_certificate import Owner
+from station.security.certificates.certificate_store import Fault
+from station.security.certificates.station_certificate import Owner
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ocpp_handlers.link import Link
     from ocpp_handlers.trigger_message import TriggerMessage
     from station.core.settings import Settings
-    from station.security.certificates import Certificates
+    from station.security.certificates.certificate_store import Certificates
 
 _log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from ocpp_handlers import authorization
 from ocpp_handlers.device_model import DataType, DeviceModel, Place, Variable, told
 from ocpp_handlers.physical_variables import Nameplate, physical_variables
 from ocpp_handlers.setting_variables import setting_variables
-from station.transfer.file_transfer import PROTOCOLS
+from station.security.file_transfer.file_transfer import PROTOCOLS
 
 if TYPE_CHECKING:
     from station.charging_station import ChargingStation

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from foundation.byte_tap import Wiretap
     from foundation.clock import Clock
     from foundation.monitored_task import Stint
-    from station.access.access import Access
     from station.billing.billing import Billing
     from station.billing.prices import Prices
     from station.billing.tariff_and_cost import TariffAndCost
@@ -40,13 +39,14 @@ if TYPE_CHECKING:
     from station.metrology.bookkeeping import Bookkeeper
     from station.metrology.metrology import Metrology
     from station.metrology.time_keeper import TimeKeeper
-    from station.network import NetworkProfiles
     from station.protection.jumpers import Jumpers
     from station.protection.residual_current import ResidualCurrentGuard
     from station.protection.tamper import Tamper
     from station.records.customer_information import CustomerInformation
-    from station.security.certificates import Certificates
+    from station.security.access.access import Access
+    from station.security.certificates.certificate_store import Certificates
     from station.security.credentials import Credentials
+    from station.security.network_profiles import NetworkProfiles
     from station.security.security_events import SecurityEvents
     from station.storage.unreadable_rows import UnreadableRows
     from station.tokens.own_cards import OwnCards

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from foundation.clock import Clock
-    from station.access.sessions import Sessions
     from station.commissioning.site_settings import SiteSettings
     from station.configuration.installation_file import Configuration
     from station.life import Life
+    from station.security.access.sessions import Sessions
     from station.site import Site
     from station.storage.storage_lock import StorageLock
     from station.web.further_routes import FurtherRoutes
@@ -102,7 +102,7 @@ class Program:
     def sessions(self) -> Sessions:
         """Who is signed in: a new life with other settings does not end that, a power cut does."""
         if self._sessions is None:
-            from station.access.sessions import Sessions
+            from station.security.access.sessions import Sessions
 
             self._sessions = Sessions(self.clock)
         return self._sessions

@@ -9,10 +9,10 @@ from foundation.frozen import frozen
 from station.core.model import BootReason
 from station.core.settings import Settings
 from station.logs.store import LogStore
-from station.network import NetworkProfile, NetworkProfiles
 from station.program import Program
-from station.security.certificates import Certificates, Seed
+from station.security.certificates.certificate_store import Certificates, Seed
 from station.security.credentials import Credentials
+from station.security.network_profiles import NetworkProfile, NetworkProfiles
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.storage.database import Database
 from station.storage.fact_store import FactStore

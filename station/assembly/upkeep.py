@@ -21,21 +21,21 @@ from station.life import Life
 from station.light.light import Lamp, PageLight
 from station.logs.log_files import Logs, LogSources, StationSnapshot
 from station.logs.upload import LogUploads
-from station.security.certificates import CertificateUse
+from station.security.certificates.certificate_store import CertificateUse
+from station.security.file_transfer.file_transfer import trusting
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.storage.outbox import Outbox
 from station.storage.storage_monitor import SpaceLow, StorageWatch
 from station.tokens.token_store import TokenStore
-from station.transfer.file_transfer import trusting
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.access.access import Access
     from station.configuration.installation_file import Configuration
     from station.configuration.network_tables import MqttConfig
     from station.configuration.station_tables import StationConfig
     from station.integrations.mqtt import Mqtt
     from station.program import Program
+    from station.security.access.access import Access
 
 
 def firmware(basis: Basis, station: ChargingStation) -> Firmware:
@@ -87,9 +87,9 @@ async def _snapshot(program: Program) -> StationSnapshot:
 
 def access(basis: Basis) -> Access:
     """Who gets in at the local API and page; made for the first visitor."""
-    from station.access.access import Access
-    from station.access.accounts import Accounts, Role
-    from station.access.sessions import AccessTokens
+    from station.security.access.access import Access
+    from station.security.access.accounts import Accounts, Role
+    from station.security.access.sessions import AccessTokens
 
     http, clock = basis.configuration.http, basis.clock
     codes = {Role.INSTALLER: http.installer_code, Role.SERVICE: http.service_code}

@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
-from station.access.passwords import check_code
 from station.core.identifiers import check_password, check_url
 from station.core.installation_file.document import RuleError
 from station.core.installation_file.table import Count, FilePath, Name, Number, Table
+from station.security.access.passwords import check_code
 
 SecurityProfile = Literal[0, 1, 2, 3]
 Tolerance = Literal["relative-station-limits"]

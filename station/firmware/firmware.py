@@ -19,8 +19,8 @@ from station.firmware import images
 from station.firmware.orders import OrderAnswer, OrderRules, OrderVerdict, refusal_of, refused
 from station.firmware.signature import decode_signature, is_signed
 from station.firmware.state import FirmwareStatus, Step, Update, UpdateOrder, cancelable, next_step
+from station.security.file_transfer.file_transfer import Failure, TransferError, download
 from station.security.security_events import SecurityEventType
-from station.transfer.file_transfer import Failure, TransferError, download
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from station.core.settings import Settings
     from station.evse import Evse
     from station.firmware.record import FirmwareRecord
+    from station.security.file_transfer.file_transfer import Trust
     from station.security.security_events import SecurityEvents
     from station.storage.outbox import Outbox
-    from station.transfer.file_transfer import Trust
 
 _log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
 from station.firmware.signature import decode_signature, fault_of_signing_certificate
+from station.security.file_transfer.file_transfer import Location, TransferError
 from station.security.security_events import SecurityEventType
-from station.transfer.file_transfer import Location, TransferError
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 from foundation.frozen import frozen
 from foundation.pulse import Pulse
 from station.firmware.state import END_STATUSES, FirmwareStatus, Update, UpdateOrder
+from station.security.file_transfer.location import Location
 from station.storage.database import StorageError
 from station.storage.stored_format import StoredFormat, names
 from station.storage.unreadable_rows import RowPlace, listed
-from station.transfer.location import Location
 
 if TYPE_CHECKING:
     from station.storage.database import Database

@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from station.security import certificate_checks
-from station.security.certificate_checks import UnfitError
+from station.security.certificates import certificate_checks
+from station.security.certificates.certificate_checks import UnfitError
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foundation.supervision import contained
+from station.security.file_transfer.file_transfer import Failure, Location, TransferError, Trust, upload
 from station.storage.database import StorageError
-from station.transfer.file_transfer import Failure, Location, TransferError, Trust, upload
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

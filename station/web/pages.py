@@ -11,8 +11,8 @@ from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
-from station.access.accounts import ACCOUNTS
 from station.core.version import package_version
+from station.security.access.accounts import ACCOUNTS
 from station.web.door.gate import ASK_AGAIN_S
 from station.web.door.permissions import OWN_ROUTES, Permissions
 from station.web.door.visitor import Visitor, is_https, routed_path, visitor_of

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from playwright.async_api import Browser, expect
 
-from station.access.accounts import Role
 from station.billing.price import PeriodPrice, PriceList
 from station.billing.transaction_log import Search
+from station.security.access.accounts import Role
 from station.simulation.vehicle import VehicleModel
 from station.web.words import catalogue
 from tests.browser.visitor import DESK, Visitor, visiting

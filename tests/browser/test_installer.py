@@ -12,8 +12,8 @@ from typing import Any
 from playwright.async_api import Browser, FilePayload, expect
 
 from metering.reading import Phases
-from station.access.accounts import Role
 from station.core.model import Fault
+from station.security.access.accounts import Role
 from tests.browser.test_owner import open_tab
 from tests.browser.visitor import DESK, PASSWORD, Visitor, visiting
 from tests.conformance.firmware import image, signer

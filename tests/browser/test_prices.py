@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, expect
 
-from station.access.accounts import Role
+from station.security.access.accounts import Role
 from tests.browser.visitor import DESK, PHONE, Visitor, visiting
 from tests.csms import Csms
 from tests.walk import Walk, walking

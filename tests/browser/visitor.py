@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, expect
 
-from station.access.accounts import Role
+from station.security.access.accounts import Role
 from tests.patience import PATIENCE_S
 from tests.walk import Walk
 

@@ -20,7 +20,7 @@ from ocpp_handlers.handshake import (
     event_of,
 )
 from ocpp_handlers.tls import context_of
-from station.security.certificates import TlsMaterial
+from station.security.certificates.certificate_store import TlsMaterial
 from station.security.security_events import SecurityEventType
 from tests.conformance.pki import Issued, Pki
 

@@ -14,8 +14,8 @@ from ocpp_handlers.session import LinkLostError, RefusedError, TimedOutError
 from ocpp_handlers.signing import Signing
 from station.core.csms import NoAnswerError
 from station.core.settings import Settings
-from station.security.certificates import Certificates, Fault, Refusal
-from station.security.station_certificate import Owner
+from station.security.certificates.certificate_store import Certificates, Fault, Refusal
+from station.security.certificates.station_certificate import Owner
 from tests.fakes import clock
 from tests.patience import PATIENCE_S
 

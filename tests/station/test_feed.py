@@ -8,8 +8,8 @@ import tracemalloc
 
 import pytest
 
-from station.access.accounts import Role
 from station.core.event_feed import Feed
+from station.security.access.accounts import Role
 from station.web.door.visitor_view import may_see
 
 

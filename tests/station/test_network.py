@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from station.core.settings import Settings
-from station.network import NetworkProfile, NetworkProfiles
-from station.security.certificates import Certificates, Seed
+from station.security.certificates.certificate_store import Certificates, Seed
 from station.security.credentials import Credentials
+from station.security.network_profiles import NetworkProfile, NetworkProfiles
 from station.security.security_events import SecurityEvents
 from station.storage.database import open_database
 from tests import fakes

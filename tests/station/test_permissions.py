@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from station.access.accounts import Role
+from station.security.access.accounts import Role
 from station.web.door.permissions import OTHERS, OWN_ROUTES, Permission, Permissions
 
 FURTHER = (

@@ -19,7 +19,6 @@ from typing import Any, Final
 import httpx
 
 from metering.time_quality import TimeSource
-from station.access.accounts import Role
 from station.billing.price import PeriodPrice, PriceList
 from station.billing.retention import Retention
 from station.billing.transaction_log import TransactionLog
@@ -41,6 +40,7 @@ from station.core.version import package_version
 from station.firmware.state import FirmwareStatus
 from station.limits.shared_limits import Setter, Wish
 from station.metrology.time_keeper import TimeKeeper
+from station.security.access.accounts import Role
 from station.simulation.clock import VirtualClock
 from station.simulation.vehicle import VehicleModel
 from station.storage.database import open_database

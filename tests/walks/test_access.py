@@ -16,7 +16,7 @@ import pytest
 from cryptography import x509
 from starlette.routing import Route
 
-from station.access.accounts import Role
+from station.security.access.accounts import Role
 from station.web import tls
 from station.web.application import build
 from station.web.door.permissions import OTHERS, Permissions

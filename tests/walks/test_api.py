@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from station.access.accounts import Role
+from station.security.access.accounts import Role
 from station.web.api.problem import ErrorResponse
 from station.web.application import build
 from tests.patience import PATIENCE_S

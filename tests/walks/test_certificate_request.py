@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from station.security.certificates import Certificates
+from station.security.certificates.certificate_store import Certificates
 from tests.csms import Csms, Payload
 from tests.walk import walking
 

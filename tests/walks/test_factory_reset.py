@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any, cast
 
-from station.access.accounts import Role
+from station.security.access.accounts import Role
 from tests.walk import Walk, walking
 from tests.walks.commissioned import commission, try_step
 from tests.walks.steps import tx_points

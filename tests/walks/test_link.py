@@ -27,8 +27,8 @@ from websockets.typing import Subprotocol
 from ocpp_handlers.connection import Connection
 from station.configuration.station_tables import LogConfig
 from station.logs.setup import FRAMES, setup
-from station.network import NetworkProfile
-from station.security.certificates import TlsMaterial
+from station.security.certificates.certificate_store import TlsMaterial
+from station.security.network_profiles import NetworkProfile
 from tests.csms import Csms, running_csms
 from tests.patience import PATIENCE_S
 from tests.walk import Walk, configuration, powered, walking

@@ -360,7 +360,7 @@ async def test_a_network_profile_that_the_disk_does_not_take_has_failed(
 
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        monkeypatch.setattr("station.network.save_fact", full)
+        monkeypatch.setattr("station.security.network_profiles.save_fact", full)
         answer = await set_network_profile(walk.csms, 2, "ws://elsewhere/", securityProfile=0)
         assert answer == {"status": "Failed", "statusInfo": {"reasonCode": "OutOfStorage"}}
         assert set(walk.life.network.slots) == {1}

@@ -14,7 +14,7 @@ from energy.controller import SharedLimit
 from energy.limit import LimitSource
 from energy.profile_store import MOST_PROFILES
 from station.limits.shared_limits import Setter, Wish
-from station.network import NetworkProfile
+from station.security.network_profiles import NetworkProfile
 from station.simulation.vehicle import VehicleModel
 from tests.csms import NEVER, Refuse, running_csms
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from station.access.accounts import Role
 from station.billing.price import PriceList
 from station.core.model import EvseRef, StoppedReason, TriggerReason
 from station.limits.shared_limits import Setter, Wish
+from station.security.access.accounts import Role
 from tests.walk import OTHER_CARD, Walk, walking
 from tests.walks.commissioned import commission
 from tests.walks.steps import charge

@@ -6,7 +6,7 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
-from station.access.accounts import Role
+from station.security.access.accounts import Role
 from tests.walk import Walk, walking
 from tests.walks.steps import Event, charge, transaction_id
 from tests.walks.test_access import away, enter, give_password

@@ -10,16 +10,16 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field, SecretStr
 
-from station.access.access import SignedIn, TooSoon
-from station.access.accounts import ACCOUNTS, CODE_LASTS, Role
-from station.access.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD
-from station.access.sessions import LONGEST_ACCESS
+from station.security.access.access import SignedIn, TooSoon
+from station.security.access.accounts import ACCOUNTS, CODE_LASTS, Role
+from station.security.access.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD
+from station.security.access.sessions import LONGEST_ACCESS
 from station.web.api.living import Command
 from station.web.door.visitor import COOKIE, SECURE_COOKIE, Visitor, is_https, visitor_of
 from station.web.json_object import Json
 
 if TYPE_CHECKING:
-    from station.access.access import Access, Answer
+    from station.security.access.access import Access, Answer
     from station.web.api.living import Living
 
 RoleWord = Literal["driver", "owner", "installer", "service"]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from fastapi import FastAPI, HTTPException
 from pydantic import Field
 
-from station.security.certificate_checks import UnfitError, describe
-from station.security.certificates import CertificateUse
+from station.security.certificates.certificate_checks import UnfitError, describe
+from station.security.certificates.certificate_store import CertificateUse
 from station.web.api.living import Command, Living
 from station.web.json_object import Json
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from station.access.accounts import Role
+from station.security.access.accounts import Role
 from station.storage.database import StorageError
 from station.web.door.visitor import Visitor, visitor_of
 from station.web.door.visitor_view import happening_for, may_see

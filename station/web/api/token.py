@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 from fastapi import FastAPI, HTTPException, Request
 from pydantic import Field
 
-from station.access.accounts import Role
 from station.core.model import MOST_ADDITIONAL_INFO, IdToken
+from station.security.access.accounts import Role
 from station.tokens.admission import TokenOutcome
 from station.tokens.pace import Pace
 from station.web.api.living import Command, Living, Wait, accepted

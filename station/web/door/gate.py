@@ -9,9 +9,9 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from station.access.accounts import Role
+from station.security.access.accounts import Role
+from station.security.file_transfer.location import USER_AGENT
 from station.storage.database import StorageError
-from station.transfer.location import USER_AGENT
 from station.web.connection_limits import LARGEST_BODY
 from station.web.door.permissions import OTHERS, Permission, Permissions
 from station.web.door.visitor import CSRF_HEADER, Visitor, admit, host_name, is_own_name, routed_path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from station.access.access import Access
+    from station.security.access.access import Access
     from station.web.host import Host
 
 _LARGEST_VISITOR_BODY: Final = 8 * 1024

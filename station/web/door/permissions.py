@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from foundation.frozen import frozen
-from station.access.accounts import Role
+from station.security.access.accounts import Role
 
 _VISITOR, _DRIVER, _OWNER, _INSTALLER, _SERVICE = Role
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from starlette.requests import HTTPConnection, Request
 
 from foundation.frozen import frozen
-from station.access.accounts import Role
+from station.security.access.accounts import Role
 from station.web.open_connections import is_loopback, normalized
 
 if TYPE_CHECKING:
-    from station.access.access import Access
-    from station.access.sessions import AccessToken, Session
+    from station.security.access.access import Access
+    from station.security.access.sessions import AccessToken, Session
 
 COOKIE = "borne_session"
 SECURE_COOKIE = "__Host-borne_session"

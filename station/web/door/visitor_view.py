@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, cast
 
-from station.access.accounts import Role
+from station.security.access.accounts import Role
 
 if TYPE_CHECKING:
     from station.core.event_feed import Happening

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import FastAPI, HTTPException
 from pydantic import Field
 
-from station.network import NetworkProfile
+from station.security.network_profiles import NetworkProfile
 from station.web.api.living import Command, Living
 from station.web.json_object import Json
 

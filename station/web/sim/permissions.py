@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from station.access.accounts import Role
+from station.security.access.accounts import Role
 from station.web.door.permissions import Permission
 
 SIMULATION: Final = (

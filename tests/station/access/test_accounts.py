@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from station.access import passwords
-from station.access.accounts import ACCOUNTS, Accounts, Role
-from station.access.sessions import AccessTokens, Sessions
-from station.access.sign_in_guard import SignInGuard
+from station.security.access import passwords
+from station.security.access.accounts import ACCOUNTS, Accounts, Role
+from station.security.access.sessions import AccessTokens, Sessions
+from station.security.access.sign_in_guard import SignInGuard
 from station.simulation.clock import VirtualClock
 from station.storage.database import open_database
 from station.storage.fact_store import FactStore

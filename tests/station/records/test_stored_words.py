@@ -7,13 +7,13 @@ from enum import Enum
 import pytest
 
 from metering.journal_entry import JournalEvent
-from station.access.accounts import Role
 from station.commissioning.problems import Cause
 from station.commissioning.steps import Outcome, Step
 from station.core.hardware.board import SelfTest
 from station.firmware.state import FirmwareStatus
 from station.limits.shared_limits import Setter
 from station.logs.upload import UploadStatus
+from station.security.access.accounts import Role
 from station.security.security_events import SecurityEventType
 
 STORED: dict[type[Enum], tuple[str | int, ...]] = {

@@ -17,10 +17,17 @@ from cryptography.x509.ocsp import OCSPRequestBuilder
 
 from ocpp_handlers.tls import context_of
 from station.core.settings import Settings
-from station.security.certificate_checks import CertificateHash
-from station.security.certificates import MOST_CERTIFICATES, Certificates, CertificateUse, Fault, Refusal, Seed
+from station.security.certificates.certificate_checks import CertificateHash
+from station.security.certificates.certificate_store import (
+    MOST_CERTIFICATES,
+    Certificates,
+    CertificateUse,
+    Fault,
+    Refusal,
+    Seed,
+)
+from station.security.certificates.station_certificate import Owner
 from station.security.security_events import SecurityEvents, SecurityEventType
-from station.security.station_certificate import Owner
 from station.simulation.clock import VirtualClock
 from station.storage.database import open_database
 from tests.conformance.pki import Issued, Pki

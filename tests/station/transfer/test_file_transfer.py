@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from station.security.file_transfer import file_transfer
+from station.security.file_transfer.file_transfer import Failure, Location, TransferError, download, upload
 from station.simulation.clock import VirtualClock
 from station.storage.storage_monitor import LITTLE
-from station.transfer import file_transfer
-from station.transfer.file_transfer import Failure, Location, TransferError, download, upload
 from tests.conformance.pki import Pki
 from tests.file_server import FileServer, serving
 from tests.patience import PATIENCE_S

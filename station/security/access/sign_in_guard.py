@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from station.access.accounts import Role
+    from station.security.access.accounts import Role
 
 _MOST_SOURCES = 1024
 _FREE = 3

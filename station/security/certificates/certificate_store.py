@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from foundation.frozen import frozen
-from station.security.certificate_checks import (
+from station.security.certificates.certificate_checks import (
     CertificateHash,
     UnfitError,
     fingerprint,
@@ -30,9 +30,9 @@ from station.security.certificate_checks import (
     require_valid_at,
     revocation_deadlines,
 )
-from station.security.root_certificates import CertificateUse, Root, RootCertificates
+from station.security.certificates.root_certificates import CertificateUse, Root, RootCertificates
+from station.security.certificates.station_certificate import Owner, StationCertificate
 from station.security.security_events import SecurityEventType
-from station.security.station_certificate import Owner, StationCertificate
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
-from station.security.certificate_checks import UnfitError, name_parts, parse, require_chain
+from station.security.certificates.certificate_checks import UnfitError, name_parts, parse, require_chain
 from station.storage import private_files
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Awaitable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from station.transfer.location import (
+from station.security.file_transfer.location import (
     CHUNK,
     CONNECT_S,
     IDLE_S,

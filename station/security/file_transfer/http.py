@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 
 import httpx
 
-from station.transfer.location import (
+from station.security.file_transfer.location import (
     CONNECT_S,
     IDLE_S,
     USER_AGENT,

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import frozen
-from station.access.accounts import Role
+from station.security.access.accounts import Role
 from station.storage.stored_format import FlatFormat, names
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
-from station.access import passwords
+from station.security.access import passwords
 from station.storage.stored_format import FlatFormat, names
 
 if TYPE_CHECKING:

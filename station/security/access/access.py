@@ -7,14 +7,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import frozen
-from station.access.accounts import ACCOUNTS, Role
-from station.access.sign_in_guard import SignInGuard
+from station.security.access.accounts import ACCOUNTS, Role
+from station.security.access.sign_in_guard import SignInGuard
 from station.security.security_events import SecurityEventType
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.access.accounts import Accounts
-    from station.access.sessions import AccessToken, AccessTokens, Session, Sessions
+    from station.security.access.accounts import Accounts
+    from station.security.access.sessions import AccessToken, AccessTokens, Session, Sessions
     from station.security.security_events import SecurityEvents
 
 

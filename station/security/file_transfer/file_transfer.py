@@ -11,13 +11,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from station.security.certificates import CertificateUse
+from station.security.certificates.certificate_store import CertificateUse
+from station.security.file_transfer.location import Failure, Location, Sink, Source, TransferError, Trust, opened
 from station.storage.storage_monitor import LITTLE, free_bytes
-from station.transfer.location import Failure, Location, Sink, Source, TransferError, Trust, opened
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.security.certificates import Certificates
+    from station.security.certificates.certificate_store import Certificates
 
 __all__ = ["PROTOCOLS", "Failure", "Location", "TransferError", "Trust", "download", "trusting", "upload"]
 
@@ -108,16 +108,16 @@ async def _fetch(location: Location, sink: Sink, tls: Trust) -> None:
     match location.scheme:
         case "http" | "https":
             await _loaded("http")
-            from station.transfer import http
+            from station.security.file_transfer import http
 
             await http.fetch(location, sink, await asyncio.to_thread(tls))
         case "sftp":
             await _loaded("sftp")
-            from station.transfer import sftp
+            from station.security.file_transfer import sftp
 
             await sftp.fetch(location, sink)
         case _:
-            from station.transfer import ftp
+            from station.security.file_transfer import ftp
 
             await ftp.fetch(location, sink, await asyncio.to_thread(tls))
 
@@ -126,16 +126,16 @@ async def _send(location: Location, source: Source, tls: Trust) -> None:
     match location.scheme:
         case "http" | "https":
             await _loaded("http")
-            from station.transfer import http
+            from station.security.file_transfer import http
 
             await http.send(location, source, await asyncio.to_thread(tls))
         case "sftp":
             await _loaded("sftp")
-            from station.transfer import sftp
+            from station.security.file_transfer import sftp
 
             await sftp.send(location, source)
         case _:
-            from station.transfer import ftp
+            from station.security.file_transfer import ftp
 
             await ftp.send(location, source, await asyncio.to_thread(tls))
 
@@ -143,4 +143,4 @@ async def _send(location: Location, source: Source, tls: Trust) -> None:
 async def _loaded(protocol: str) -> None:
     """Import what speaks it: late, since most stations never move a file and it costs every start time and memory; in
     a thread, since a small machine needs a second for it, and the boards would wait."""
-    await asyncio.to_thread(importlib.import_module, f"station.transfer.{protocol}")
+    await asyncio.to_thread(importlib.import_module, f"station.security.file_transfer.{protocol}")

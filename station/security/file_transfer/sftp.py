@@ -9,7 +9,17 @@ from typing import cast
 
 import asyncssh
 
-from station.transfer.location import CHUNK, CONNECT_S, IDLE_S, Failure, Location, Sink, Source, TransferError, broken
+from station.security.file_transfer.location import (
+    CHUNK,
+    CONNECT_S,
+    IDLE_S,
+    Failure,
+    Location,
+    Sink,
+    Source,
+    TransferError,
+    broken,
+)
 
 _log = logging.getLogger(__name__)
 

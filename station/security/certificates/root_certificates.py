@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
-from station.security.certificate_checks import (
+from station.security.certificates.certificate_checks import (
     CertificateHash,
     HashAlgorithm,
     UnfitError,

@@ -23,7 +23,7 @@ from station.storage.unreadable_rows import RowPlace
 
 if TYPE_CHECKING:
     from station.core.settings import Settings
-    from station.security.certificates import Certificates
+    from station.security.certificates.certificate_store import Certificates
     from station.security.credentials import Credentials
     from station.storage.database import Database
 

@@ -1,0 +1,1 @@
+"""Accounts of people and scripts: passwords, sessions, access tokens, limits on sign-in attempts."""
