@@ -11,10 +11,10 @@ from energy.grid import GridSample
 from metering.reading import Phases
 from station.app import application as assemble
 from station.assembly.simulated import world_of
+from station.charging.evse_state import Authorization
 from station.configuration.installation_file import Configuration
 from station.core.hardware.board import Outputs
 from station.core.model import IdToken, TriggerReason
-from station.evse_state import Authorization
 from station.program import Program
 from station.simulation.vehicle import VehicleModel
 

@@ -16,9 +16,9 @@ from station.storage.database import StorageError
 if TYPE_CHECKING:
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
+    from station.charging.tokens.authorization_cache import TokenStore
     from station.core.model import IdToken, IdTokenInfo
     from station.core.settings import Settings
-    from station.tokens.token_store import TokenStore
 
 _log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from foundation.pulse import Pulse
 from ocpp_handlers import actions, timestamps
 from ocpp_handlers.reason_codes import unknown_place_code
 from ocpp_handlers.session import Answer, Handlers, LinkLostError, RefusedError
-from station.availability import OrderAnswer
+from station.charging.availability import OrderAnswer
 from station.core.csms import NoAnswerError
 from station.core.model import ConnectorStatus, EvseRef
 from station.storage.database import StorageError
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
-    from station.availability import Availability as Orders
+    from station.charging.availability import Availability as Orders
+    from station.charging.evse import Evse
     from station.core.settings import Settings
-    from station.evse import Evse
 
 _log = logging.getLogger(__name__)
 

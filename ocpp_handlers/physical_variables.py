@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import frozen
 from ocpp_handlers.device_model import DataType, Place, Variable, told
+from station.charging.evse_state import all_faults, ev_connected
 from station.core.hardware.board import Sensor
 from station.core.model import ConnectorStatus, Fault
-from station.evse_state import all_faults, ev_connected
 
 if TYPE_CHECKING:
-    from station.charging_station import ChargingStation
-    from station.evse import Evse
+    from station.charging.charging_station import ChargingStation
+    from station.charging.evse import Evse
 
 _STATUSES = tuple(ConnectorStatus)
 _RESIDUAL = frozenset({Fault.GROUND_FAULT, Fault.DC_RESIDUAL_CURRENT})

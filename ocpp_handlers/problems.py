@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 from foundation.frozen import frozen
 from ocpp_handlers import actions, timestamps
 from ocpp_handlers.session import LinkLostError
+from station.charging.evse_state import all_faults
 from station.core.csms import NoAnswerError
 from station.core.model import Fault
-from station.evse_state import all_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
-    from station.evse import Evse
+    from station.charging.evse import Evse
 
 _log = logging.getLogger(__name__)
 

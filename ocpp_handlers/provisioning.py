@@ -13,8 +13,8 @@ from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from ocpp_handlers import messages as m
+    from station.charging.restart import Restart
     from station.core.settings import Settings
-    from station.restart import Restart
 
 _log = logging.getLogger(__name__)
 

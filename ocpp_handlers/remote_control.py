@@ -13,14 +13,14 @@ from ocpp_handlers.charging_profiles import profile_from_wire
 from ocpp_handlers.reason_codes import unknown_place_code
 from ocpp_handlers.session import Answer, Handlers
 from ocpp_handlers.translate import id_token_from_wire, whole
-from station.charging_station import StartAnswer
+from station.charging.charging_station import StartAnswer
 from station.core.model import StoppedReason, TriggerReason
 
 if TYPE_CHECKING:
     from energy.charging_profile import ChargingProfile
     from ocpp_handlers import messages as m
     from ocpp_handlers.boot import BootGate
-    from station.charging_station import ChargingStation
+    from station.charging.charging_station import ChargingStation
     from station.limits.profiles import Profiles
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from foundation.supervision import Errand
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
-    from station.charging_station import ChargingStation
+    from station.charging.charging_station import ChargingStation
     from station.limits.load_management import LoadManagement
 
 _log = logging.getLogger(__name__)

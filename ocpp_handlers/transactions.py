@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
     from ocpp_handlers.tariff import Tariff
-    from station.charging_station import ChargingStation
+    from station.charging.charging_station import ChargingStation
     from station.core.model import TransactionEvent
     from station.limits.priorities import Priorities
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from ocpp_handlers import actions
 from ocpp_handlers.reason_codes import unknown_place_code
 from ocpp_handlers.session import Answer, Handlers
+from station.charging.evse_state import all_faults
 from station.core.model import Fault
-from station.evse_state import all_faults
 
 if TYPE_CHECKING:
     from foundation.supervision import Errand
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from ocpp_handlers.boot import Boot, BootGate
     from ocpp_handlers.link import Link
     from ocpp_handlers.meter_values import MeterValues
+    from station.charging.evse import Evse
     from station.core.settings import Settings
-    from station.evse import Evse
 
 
 StationTrigger = Callable[[], "tuple[m.TriggerMessageStatusEnumType, Errand | None]"]

@@ -14,9 +14,9 @@ from ocpp_handlers.setting_variables import setting_variables
 from station.security.file_transfer.file_transfer import PROTOCOLS
 
 if TYPE_CHECKING:
-    from station.charging_station import ChargingStation
+    from station.charging.charging_station import ChargingStation
+    from station.charging.evse import Evse
     from station.core.settings import Settings
-    from station.evse import Evse
 
 _LIMITS = frozenset({"ConfigurationValueSize", "ReportingValueSize"})
 """variables whose maximum is what they are about"""

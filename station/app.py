@@ -39,8 +39,8 @@ from station.storage.storage_monitor import StorageWatch
 from station.storage_check import UnreadableRowsWatch
 
 if TYPE_CHECKING:
+    from station.charging.evse import Evse
     from station.configuration.installation_file import Configuration
-    from station.evse import Evse
     from station.site import Site
     from station.web.further_routes import FurtherRoutes
 

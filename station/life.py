@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from foundation.supervision import keep_running
 from metering.journal import JournalError
-from station.records.recovery import end_open_transactions, record_ends
+from station.charging.recovery import end_open_transactions, record_ends
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from station.billing.prices import Prices
     from station.billing.tariff_and_cost import TariffAndCost
     from station.billing.transaction_log import TransactionLog
-    from station.charging_station import ChargingStation
+    from station.charging.charging_station import ChargingStation
+    from station.charging.tokens.owner_cards import OwnCards
     from station.commissioning.activation import Activation
     from station.commissioning.record import CommissioningRecord
     from station.core.csms import CsmsLink, Variables
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from station.security.network_profiles import NetworkProfiles
     from station.security.security_events import SecurityEvents
     from station.storage.unreadable_rows import UnreadableRows
-    from station.tokens.own_cards import OwnCards
 
 _log = logging.getLogger(__name__)
 

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import frozen
 from station.billing.transaction_rows import BILLS, COLUMNS, PRICE_LISTS, period_of, transaction_of
+from station.charging.signing import signed_records
+from station.charging.tokens.authorization_cache import entry_of, place_of
 from station.core.settings import Settings
 from station.firmware.record import ORDERS
 from station.firmware.state import FirmwareStatus
 from station.limits.profiles import PROFILES
-from station.metrology import signed_records
 from station.security.security_events import SecurityEventType, event_of
 from station.storage import payloads
 from station.storage.database import MIGRATIONS
 from station.storage.unreadable_rows import UNREADABLE_ERRORS, RowPlace, UnreadableRow, problem_of
-from station.tokens.token_store import entry_of, place_of
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

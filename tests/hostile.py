@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from station.tokens.admission import TokenOutcome
+from station.charging.tokens.admission import TokenOutcome
 from tests.csms import Csms, Received
 from tests.walk import Walk, walking
 

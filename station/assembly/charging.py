@@ -11,25 +11,25 @@ from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import frozen
 from metering.plausibility import Plausibility, PlausibleMeter
 from station.assembly.basis import Basis
-from station.availability import Availability
-from station.charging_station import ChargingStation
+from station.charging.availability import Availability
+from station.charging.billing_meters import BillingMeters
+from station.charging.charging_station import ChargingStation
+from station.charging.evse import Evse
+from station.charging.meter_polling import MeterWatch
+from station.charging.recorder import Recorder
+from station.charging.restart import Restart
+from station.charging.retained_cables import KeptCables
+from station.charging.sampler import Sampler
+from station.charging.signing.signed_records import SignedRecords
+from station.charging.tokens.authorization_cache import TokenStore
+from station.charging.tokens.owner_cards import OwnCards
+from station.charging.tokens.reader_task import ReaderWatch
 from station.core.evse_layout import EvseLayout
 from station.core.hardware.board import Sensor
 from station.core.sampling import Measurand
-from station.evse import Evse
-from station.metrology.billing_meters import BillingMeters
-from station.metrology.meter_watch import MeterWatch
 from station.metrology.metrology import Desk, Metrology, sign
-from station.metrology.signed_records import SignedRecords
-from station.records.kept_cables import KeptCables
-from station.records.recorder import Recorder
-from station.restart import Restart
-from station.sampler import Sampler
 from station.security.security_events import SecurityEventType
 from station.storage.database import StorageError
-from station.tokens.own_cards import OwnCards
-from station.tokens.reader_watch import ReaderWatch
-from station.tokens.token_store import TokenStore
 
 if TYPE_CHECKING:
     from station.core.installation_file.charging_tables import EvseConfig

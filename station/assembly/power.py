@@ -12,9 +12,10 @@ from energy.sharing import Policy
 from energy.sources.house import House
 from foundation.frozen import frozen
 from station.assembly.basis import Basis
+from station.charging.contactor_count import ContactorRecord
+from station.charging.evse import Evse
 from station.core.hardware.current_selector import selected_a
 from station.core.model import BootReason
-from station.evse import Evse
 from station.limits.charging_rate import ChargingRates
 from station.limits.external_limits import ExternalLimits
 from station.limits.load_history import LoadHistory
@@ -24,7 +25,6 @@ from station.limits.profiles import Profiles
 from station.limits.shared_limits import SharedLimits
 from station.limits.tariff_steering import TARIFF_KNOWN_FOR_S, TariffSteering
 from station.protection.back_plate_watch import BackPlateWatch
-from station.protection.contactor_count import ContactorRecord
 from station.protection.jumpers import expected_position
 from station.protection.residual_current import ResidualCurrentGuard
 from station.protection.tamper import Tamper

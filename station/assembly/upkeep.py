@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from station.assembly.basis import Basis
 from station.billing.retention import Retention
-from station.charging_station import ChargingStation
+from station.charging.charging_station import ChargingStation
+from station.charging.evse import Evse
+from station.charging.tokens.authorization_cache import TokenStore
 from station.core.event_feed import Feed
 from station.core.settings import Settings
-from station.evse import Evse
 from station.firmware.firmware import Firmware, Surroundings
 from station.firmware.record import FirmwareRecord
 from station.hardware.installer import Commands, Installer
@@ -26,7 +27,6 @@ from station.security.file_transfer.file_transfer import trusting
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.storage.outbox import Outbox
 from station.storage.storage_monitor import SpaceLow, StorageWatch
-from station.tokens.token_store import TokenStore
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.billing.price import Bill
     from station.billing.transaction_log import TransactionLog
+    from station.charging.evse import Evse
     from station.core.model import TransactionEvent
-    from station.evse import Evse
     from station.storage.outbox import Outbox
 
 

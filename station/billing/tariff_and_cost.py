@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from foundation.frozen import frozen
 from station.billing.currency import money, rounded
 from station.billing.logged_transaction import ToldCost
+from station.charging.evse_state import ev_connected
 from station.core.display import Display, Shown, Topic
 from station.core.model import EventType, MessageContent, TransactionEvent, TriggerReason
-from station.evse_state import ev_connected
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from station.billing.price import Bill, PriceList
     from station.billing.prices import Prices
     from station.billing.transaction_log import TransactionLog
+    from station.charging.evse import Evse
+    from station.charging.evse_state import Authorization
     from station.core.settings import Settings
-    from station.evse import Evse
-    from station.evse_state import Authorization
     from station.storage.outbox import Outbox
 
 LINGER_S = 60.0

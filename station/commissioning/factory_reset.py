@@ -15,9 +15,9 @@ from station.security.security_events import SecurityEventType
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
+    from station.charging.evse import Evse
     from station.commissioning.site_settings import SiteSettings
     from station.configuration.installation_file import Configuration
-    from station.evse import Evse
     from station.life import Life
 
 _OPENS_WITHIN_S: Final = 15.0

@@ -24,8 +24,8 @@ from station.core.hardware.board import SelfTest
 from station.core.model import Fault
 
 if TYPE_CHECKING:
+    from station.charging.evse import Evse
     from station.configuration.installation_file import Configuration
-    from station.evse import Evse
     from station.life import Life
 
 _FRESH_S = 30.0

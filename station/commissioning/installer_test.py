@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from station.charging.evse_state import Authorization
+from station.charging.tokens.admission import able, is_nobody
 from station.core.model import NOBODY, StoppedReason, TriggerReason
-from station.evse_state import Authorization
-from station.tokens.admission import able, is_nobody
 
 if TYPE_CHECKING:
-    from station.charging_station import ChargingStation
-    from station.evse import Evse
+    from station.charging.charging_station import ChargingStation
+    from station.charging.evse import Evse
 
 _log = logging.getLogger(__name__)
 

@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 from metering.reading import Phases
+from station.charging.tokens.admission import TokenOutcome
 from station.core.model import IdToken
 from station.simulation.vehicle import VehicleModel
-from station.tokens.admission import TokenOutcome
 
 if TYPE_CHECKING:
-    from station.evse import Evse
+    from station.charging.evse import Evse
     from station.life import Life
     from station.program import Program
     from station.simulation.board import SimulatedBoard

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
+    from station.charging.evse import Evse
     from station.demo.figures import Check
     from station.demo.frames import Frames
     from station.demo.state import Demonstration
-    from station.evse import Evse
     from station.light.light import StatusLight
 
 _STATE_STYLES = {

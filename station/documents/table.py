@@ -9,8 +9,8 @@ from datetime import datetime, tzinfo
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
+from station.charging.tokens.authorization import shown
 from station.core.model import IdToken
-from station.tokens.authorization import shown
 
 if TYPE_CHECKING:
     from station.billing.logged_transaction import Transaction

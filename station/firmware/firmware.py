@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from foundation.frozen import frozen
 from foundation.pulse import Pulse
 from foundation.supervision import contained
+from station.charging.evse_state import Withheld
 from station.core.hardware.updater import Activation, ImageError, InstallError
 from station.core.model import BootReason
-from station.evse_state import Withheld
 from station.firmware import images
 from station.firmware.orders import OrderAnswer, OrderRules, OrderVerdict, refusal_of, refused
 from station.firmware.signature import decode_signature, is_signed
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
     from foundation.clock import Clock
+    from station.charging.evse import Evse
     from station.core.hardware.updater import Updater
     from station.core.settings import Settings
-    from station.evse import Evse
     from station.firmware.record import FirmwareRecord
     from station.security.file_transfer.file_transfer import Trust
     from station.security.security_events import SecurityEvents

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from aiomqtt import Client
 
     from energy.limit import Limit
+    from station.charging.evse import Evse
     from station.configuration.network_tables import MqttConfig
-    from station.evse import Evse
     from station.integrations.home_assistant import Shown
     from station.life import Life
 

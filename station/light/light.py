@@ -8,17 +8,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
+from station.charging.evse_state import EvseState, blocking_faults, connection_deadline_s, ev_connected
 from station.core.light_patterns import STOPPED, Charge, Light, Situation, foremost, light
 from station.core.model import ChargingState, ConnectorStatus
-from station.evse_state import EvseState, blocking_faults, connection_deadline_s, ev_connected
 from station.firmware.state import FirmwareStatus
 from station.hardware.leds import LampError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from station.charging.evse import Evse
     from station.core.event_feed import Feed
-    from station.evse import Evse
     from station.hardware.leds import Leds
     from station.life import Life
 

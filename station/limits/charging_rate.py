@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from energy.limit import Limit
     from foundation.clock import Clock
+    from station.charging.evse import Evse
     from station.core.settings import Settings
-    from station.evse import Evse
 
 _TELL_EVERY_S = 10.0
 """a load balancer moves each second, and every event is kept on disk: the changes within so long are told as one"""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from energy.controller import Controller
     from foundation.clock import Clock
     from metering.reading import Phases
-    from station.evse import Evse
+    from station.charging.evse import Evse
 
 EVERY_S: Final = 10.0
 _MOST: Final = 2_160

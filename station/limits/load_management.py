@@ -16,8 +16,8 @@ from foundation.frozen import frozen
 from foundation.monitored_task import Stint
 from foundation.pulse import Pulse
 from metering.reading import UNKNOWN
-from station.evse import Evse
-from station.evse_state import barred, ev_connected, lacks_ventilation
+from station.charging.evse import Evse
+from station.charging.evse_state import barred, ev_connected, lacks_ventilation
 from station.limits.derating import Derating, Range
 
 if TYPE_CHECKING:

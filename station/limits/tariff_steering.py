@@ -13,8 +13,8 @@ from station.core.local_time import local_time
 if TYPE_CHECKING:
     from energy.grid import GridSample, Tariff
     from foundation.clock import Clock
+    from station.charging.evse import Evse
     from station.core.settings import Settings
-    from station.evse import Evse
 
 TARIFF_KNOWN_FOR_S = 900.0
 """what a meter that has been silent for so long told of prices may not be so any more"""

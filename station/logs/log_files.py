@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
+from station.charging.tokens.authorization import shown
 from station.storage import private_files
 from station.storage.database import StorageError
-from station.tokens.authorization import shown
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

@@ -18,8 +18,8 @@ from foundation.frozen import frozen
 from metering.journal import JournalError
 from metering.journal_entry import JournalEvent, Note
 from metering.reading import exact_wh
+from station.charging.evse_state import all_faults, blocking_faults
 from station.core.model import EventType, Fault, TransactionEvent
-from station.evse_state import all_faults, blocking_faults
 from station.metrology.fault_episodes import QUIET_S, FaultEpisodes
 from station.metrology.small_corrections import SmallCorrections
 from station.metrology.time_keeper import NOBODY_TOLD
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from station.billing.price import Bill, PriceList
     from station.billing.prices import Prices
     from station.billing.transaction_log import TransactionLog
-    from station.evse import Evse
-    from station.metrology.billing_meters import BillingMeters
+    from station.charging.billing_meters import BillingMeters
+    from station.charging.evse import Evse
     from station.metrology.time_keeper import TimeKeeper
     from station.storage.outbox import Outbox
 

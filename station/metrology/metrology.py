@@ -11,21 +11,21 @@ from foundation.frozen import frozen
 from metering.drivers.simulated import SimulatedMeterConfig
 from metering.meter import SigningMeter
 from metering.signed import Signatory
+from station.charging.signing.signatures import Means, Signatures
+from station.charging.signing.signed_records import SignedRecords
+from station.charging.signing.signing import Signing
+from station.charging.signing.signing_key import signing_key_of
 from station.core.version import package_version
-from station.metrology.signatures import Means, Signatures
-from station.metrology.signed_records import SignedRecords
-from station.metrology.signing import Signing
-from station.metrology.signing_key import signing_key_of
 from station.storage.fact_store import FactStore
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from metering.meter import Meter
+    from station.charging.billing_meters import BillingMeters
+    from station.charging.evse import Evse
     from station.configuration.installation_file import Configuration
     from station.core.installation_file.charging_tables import EvseConfig
     from station.core.settings import Settings
-    from station.evse import Evse
-    from station.metrology.billing_meters import BillingMeters
     from station.metrology.bookkeeping import Bookkeeper
     from station.metrology.time_keeper import TimeKeeper
     from station.storage.database import Database

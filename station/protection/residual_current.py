@@ -22,8 +22,8 @@ from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+    from station.charging.evse import Evse
     from station.core.hardware.back_plate import BackPlate
-    from station.evse import Evse
     from station.protection.protection import ProtectionConfig
     from station.storage.fact_store import FactStore
 

@@ -16,7 +16,7 @@ from station.storage.unreadable_rows import RowPlace
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.evse import Evse
+    from station.charging.evse import Evse
     from station.storage.database import Database
 
 _log = logging.getLogger(__name__)

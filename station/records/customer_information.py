@@ -20,10 +20,10 @@ from station.storage.recorded_register import last_register
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+    from station.charging.tokens.authorization_cache import Key, TokenStore
+    from station.charging.tokens.owner_cards import OwnCards
     from station.core.model import TransactionEvent
     from station.storage.outbox import Outbox
-    from station.tokens.own_cards import OwnCards
-    from station.tokens.token_store import Key, TokenStore
 
 _log = logging.getLogger(__name__)
 

@@ -10,14 +10,14 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from station.charging.signing.signing import holder_of
 from station.core.model import IdToken
-from station.metrology.signing import holder_of
 from station.storage import payloads
 from station.storage.unreadable_rows import RowPlace, event_place
 
 if TYPE_CHECKING:
+    from station.charging.tokens.authorization_cache import Key
     from station.storage.database import Database
-    from station.tokens.token_store import Key
 
 NEEDED = "(settled_at IS NULL OR transaction_id NOT IN (SELECT transaction_id FROM events WHERE event_type = 'Ended'))"
 """an event that the CSMS has not taken, or of a transaction that goes on"""

@@ -10,11 +10,11 @@ from pathlib import Path
 from playwright.async_api import Browser, Locator, expect
 
 from station.billing.price import PriceList
+from station.charging.tokens.admission import TokenOutcome
 from station.configuration.installation_file import Configuration
 from station.core.settings import Settings
 from station.security.access.accounts import Role
 from station.storage.unreadable_rows import RowPlace
-from station.tokens.admission import TokenOutcome
 from tests.browser.visitor import DESK, Visitor, visiting
 from tests.csms import Csms
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking

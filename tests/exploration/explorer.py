@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Final
 
 from foundation.frozen import frozen
+from station.charging.evse_state import NO_LOAD_A, WIND_DOWN_S, EvseState, outputs, wants_energy
 from station.core.hardware.board import NOTHING_SEEN
 from station.core.model import ChargingState
-from station.evse_state import NO_LOAD_A, WIND_DOWN_S, EvseState, outputs, wants_energy
 from tests.exploration.invariants import INVARIANTS, Memory, Transition, remember
 from tests.exploration.machine import STEPS, TRANSACTION, EvseMachine, EvseSetup, first_state
 

@@ -10,10 +10,10 @@ from typing import Final
 
 from foundation.constants import MINIMUM_CURRENT_A
 from foundation.frozen import frozen
+from station.charging.evse_state import HALT_S, WIND_DOWN_S, EvseState
+from station.charging.transaction import TxPoint
 from station.core.hardware.board import Outputs
 from station.core.model import ChargingState, EventType, Fault, PilotState, TransactionEvent, TriggerReason
-from station.evse_state import HALT_S, WIND_DOWN_S, EvseState
-from station.transaction import TxPoint
 from tests.exploration.machine import EvseSetup
 
 _CONNECTED: Final = frozenset({PilotState.B, PilotState.C, PilotState.D})

@@ -15,23 +15,23 @@ from energy.demand import Decision
 from foundation.clock import Clock, TimerHandle
 from foundation.frozen import frozen
 from metering.signed import Signatory
+from station.charging.evse import Evse
+from station.charging.evse_state import Authorization, EvseState, Withheld, next_change_s, outputs, signature_due
+from station.charging.meter_polling import MeterWatch
+from station.charging.recorder import Recorder
+from station.charging.signing.signatures import Means, Signatures
+from station.charging.signing.signed_records import SignedRecords
+from station.charging.signing.signing import Signing
+from station.charging.signing.signing_key import SigningKey
+from station.charging.tokens.admission import may_hold, usable
+from station.charging.transaction import Rules, TxPoint, start_points
 from station.core.evse_layout import EvseLayout
 from station.core.hardware.board import NOTHING_SEEN, Observation, Outputs
 from station.core.model import Fault, PilotState, StoppedReason, TransactionEvent, TriggerReason
 from station.core.settings import Settings
-from station.evse import Evse
-from station.evse_state import Authorization, EvseState, Withheld, next_change_s, outputs, signature_due
-from station.metrology.meter_watch import MeterWatch
-from station.metrology.signatures import Means, Signatures
-from station.metrology.signed_records import SignedRecords
-from station.metrology.signing import Signing
-from station.metrology.signing_key import SigningKey
-from station.records.recorder import Recorder
 from station.storage.database import Database
 from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox
-from station.tokens.admission import may_hold, usable
-from station.transaction import Rules, TxPoint, start_points
 from tests import fakes
 
 OFFER_A: Final = 16.0

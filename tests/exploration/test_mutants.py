@@ -8,11 +8,11 @@ from datetime import datetime
 
 import pytest
 
-from station import evse, evse_changes, evse_state, transaction
+from station.charging import evse, evse_changes, evse_state, transaction
+from station.charging.evse_state import Cause, EvseState, energy_flows, outputs, settled, wants_energy
+from station.charging.transaction import Outcome, Rules, TxPoint, react
 from station.core.hardware.board import Outputs
 from station.core.model import EventType, TransactionEvent, TriggerReason
-from station.evse_state import Cause, EvseState, energy_flows, outputs, settled, wants_energy
-from station.transaction import Outcome, Rules, TxPoint, react
 from tests.exploration import explorer, machine
 from tests.exploration.explorer import Explorer, RuleBrokenError
 from tests.exploration.invariants import INVARIANTS

@@ -22,9 +22,9 @@ from ocpp_handlers.device_model import (
 from ocpp_handlers.provisioning import Provisioning
 from ocpp_handlers.schema import Schemas
 from ocpp_handlers.session import PayloadError
+from station.charging.restart import Restart
 from station.core.csms import VariableRow
 from station.core.settings import Settings
-from station.restart import Restart
 from station.storage.database import StorageError, open_database
 from station.storage.outbox import Outbox
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field, replace
 
+from station.charging.evse_state import Authorization, Cause, EvseState, energy_flows, outputs, settled
+from station.charging.transaction import Outcome, Rules, TxPoint, as_settled, react
 from station.core.hardware.board import Observation
 from station.core.model import EventType, PilotState, StoppedReason, TransactionEvent, TriggerReason
-from station.evse_state import Authorization, Cause, EvseState, energy_flows, outputs, settled
-from station.transaction import Outcome, Rules, TxPoint, as_settled, react
 from tests import fakes
 
 PLUGGED = Observation(PilotState.B, cable_plugged=True, cable_max_a=32.0)

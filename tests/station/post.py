@@ -10,18 +10,18 @@ from pathlib import Path
 
 from energy.demand import Decision
 from metering.signed import Signatory
+from station.charging.evse import Evse
+from station.charging.evse_state import Authorization
+from station.charging.meter_polling import MeterWatch
+from station.charging.recorder import Recorder
+from station.charging.signing.signatures import Means, Signatures
+from station.charging.signing.signed_records import SignedRecords
+from station.charging.signing.signing import Signing
+from station.charging.signing.signing_key import SigningKey
 from station.core.evse_layout import EvseLayout
 from station.core.hardware.board import SAFE, Observation
 from station.core.model import ChargingState, PilotState, TransactionEvent, TriggerReason
 from station.core.settings import Settings
-from station.evse import Evse
-from station.evse_state import Authorization
-from station.metrology.meter_watch import MeterWatch
-from station.metrology.signatures import Means, Signatures
-from station.metrology.signed_records import SignedRecords
-from station.metrology.signing import Signing
-from station.metrology.signing_key import SigningKey
-from station.records.recorder import Recorder
 from station.simulation.clock import VirtualClock
 from station.storage.database import Database, open_database
 from station.storage.fact_store import FactStore

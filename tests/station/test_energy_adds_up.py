@@ -12,8 +12,8 @@ from metering import ocmf
 from metering.ocmf_bill import bill
 from metering.reading import Reading
 from station.billing.transaction_log import Search, TransactionLog
+from station.charging.evse_state import Authorization
 from station.core.model import PilotState, StoppedReason, TriggerReason
-from station.evse_state import Authorization
 from tests import fakes
 from tests.station.post import Post, post
 

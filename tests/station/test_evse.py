@@ -10,12 +10,12 @@ import pytest
 
 from energy.demand import Decision
 from foundation.monitored_task import Stint
-from station import board_driver
+from station.charging import board_driver
+from station.charging.contactor_count import ContactorCount
+from station.charging.evse_state import WIND_DOWN_S, Authorization, wants_energy
 from station.core.evse_layout import EvseLayout
 from station.core.model import ChargingState, ConnectorStatus, Fault, PilotState, StoppedReason, TriggerReason
 from station.core.settings import Settings
-from station.evse_state import WIND_DOWN_S, Authorization, wants_energy
-from station.protection.contactor_count import ContactorCount
 from tests import fakes
 from tests.station.post import PLUGGED, post
 

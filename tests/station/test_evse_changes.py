@@ -6,10 +6,18 @@ from dataclasses import replace
 
 import pytest
 
+from station.charging.evse_changes import (
+    Endings,
+    authorized,
+    begun_anew,
+    energy_refused,
+    fault_reported,
+    metered,
+    observed,
+)
+from station.charging.evse_state import Authorization, Cause, EvseState, OpenTransaction
 from station.core.hardware.board import NOTHING_SEEN, Observation
 from station.core.model import Fault, PilotState, StoppedReason, TriggerReason
-from station.evse_changes import Endings, authorized, begun_anew, energy_refused, fault_reported, metered, observed
-from station.evse_state import Authorization, Cause, EvseState, OpenTransaction
 from tests import fakes
 
 NONE = Endings(meter=False, disconnection=False, unlocks=False)

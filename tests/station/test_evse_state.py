@@ -8,9 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from station.core.hardware.board import NOTHING_SEEN, SAFE, Observation
-from station.core.model import ChargingState, ConnectorStatus, Fault, PilotState, TriggerReason
-from station.evse_state import (
+from station.charging.evse_state import (
     HALT_S,
     READY_GRACE_S,
     WIND_DOWN_S,
@@ -28,6 +26,8 @@ from station.evse_state import (
     settled,
     wants_energy,
 )
+from station.core.hardware.board import NOTHING_SEEN, SAFE, Observation
+from station.core.model import ChargingState, ConnectorStatus, Fault, PilotState, TriggerReason
 from tests import fakes
 
 PATIENT = [Fault.METER, Fault.OVER_TEMPERATURE, Fault.STORAGE, Fault.TAMPER]

@@ -57,12 +57,12 @@ def json_line(stream: io.StringIO) -> dict[str, object]:
 
 def test_away_from_a_terminal_a_line_is_a_json_object(stream: io.StringIO) -> None:
     setup(LogConfig(), stream)
-    logging.getLogger("station.evse").warning("pilot: %s", "B", extra={"evse": 1, "file": Path("a")})
+    logging.getLogger("station.charging.evse").warning("pilot: %s", "B", extra={"evse": 1, "file": Path("a")})
     fields = json_line(stream)
     assert re.fullmatch(UTC_MS % "T", str(fields.pop("time")))
     assert fields == {
         "level": "warning",
-        "logger": "station.evse",
+        "logger": "station.charging.evse",
         "message": "pilot: B",
         "evse": 1,
         "file": "a",
@@ -87,7 +87,7 @@ def test_a_json_line_carries_the_traceback(stream: io.StringIO) -> None:
 
 def test_a_line_for_people_is_one_line_with_what_extra_gave(stream: io.StringIO) -> None:
     setup(LogConfig(format="human"), stream)
-    logging.getLogger("station.evse").info("pilot: %s", "B", extra={"evse": 1, "connector": 2})
+    logging.getLogger("station.charging.evse").info("pilot: %s", "B", extra={"evse": 1, "connector": 2})
     assert re.fullmatch(UTC_MS % " " + r" INFO    station\.evse: pilot: B \(evse=1, connector=2\)\n", stream.getvalue())
 
 

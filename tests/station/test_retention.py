@@ -16,6 +16,7 @@ from metering.time_quality import TimeSource, TimeStatus
 from station.assembly.upkeep import prune
 from station.billing.retention import Retention
 from station.billing.transaction_log import Search, TransactionLog
+from station.charging.tokens.authorization_cache import TokenStore
 from station.core.model import EventType, TriggerReason
 from station.core.settings import Settings
 from station.metrology.time_keeper import TimeKeeper
@@ -23,7 +24,6 @@ from station.simulation.clock import VirtualClock
 from station.storage.database import open_database
 from station.storage.fact_store import FactStore, save_fact
 from station.storage.outbox import Outbox
-from station.tokens.token_store import TokenStore
 from tests import fakes
 
 KEPT_DAYS = 30

@@ -14,11 +14,11 @@ from metering import ocmf
 from metering.ocmf_bill import bill
 from metering.ocmf_keys import read_key
 from metering.ocmf_signature import verify
+from station.charging.evse_state import Authorization
+from station.charging.recovery import end_open_transactions
+from station.charging.signing.signed_records import SignedRecord
 from station.core.model import EventType, PilotState, StoppedReason, TransactionEvent, TriggerReason
 from station.core.sampling import Context
-from station.evse_state import Authorization
-from station.metrology.signed_records import SignedRecord
-from station.records.recovery import end_open_transactions
 from station.storage.database import Database, Row, StorageError, Value, open_database
 from tests import fakes
 from tests.station import post as posts

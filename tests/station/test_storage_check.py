@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from station.charging.tokens.owner_cards import OwnCards
 from station.core.model import EventType, TriggerReason
 from station.storage.database import MIGRATIONS, open_database
 from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox
 from station.storage_check import StorageUnreadableError, unreadable_rows
-from station.tokens.own_cards import OwnCards
 from tests import fakes
 from tests.station.records.test_outbox import VALUE
 from tests.station.test_cli import borne

@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.clock import SystemClock
+from station.charging.tokens.reader_task import ReaderWatch
 from station.core.hardware.token_reader import ReaderError, UnusableUidError, id_token
 from station.core.model import Fault, IdToken
 from station.hardware.keyboard_reader import KeyboardReaderConfig, Typing
 from station.hardware.serial_reader import SerialReaderConfig, UidFrames, checksum
-from station.tokens.reader_watch import ReaderWatch
 from tests.energy.listening import FastClock
 from tests.patience import PATIENCE_S
 from tests.walk import CARD, Walk, walking

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import find, given
 
-from station.evse_state import energy_flows, ev_connected
+from station.charging.evse_state import energy_flows, ev_connected
 from tests.examples import examples
 from tests.station.bare_charge import Charge, rules
 from tests.station.test_transaction import STEPS, TX_POINTS, do

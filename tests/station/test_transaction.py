@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from station.charging.evse_state import Authorization, Cause, EvseState, energy_flows, ev_connected, outputs
+from station.charging.transaction import Outcome, TxPoint, points
 from station.core.model import ChargingState, EventType, EvseRef, Fault, PilotState, StoppedReason, TriggerReason
-from station.evse_state import Authorization, Cause, EvseState, energy_flows, ev_connected, outputs
-from station.transaction import Outcome, TxPoint, points
 from tests import fakes
 from tests.station.bare_charge import DEAUTHORIZED, EMERGENCY, PLUGGED, REMOTE_STOP, Charge, rules
 

@@ -25,6 +25,7 @@ from metering.ocmf_signature import verify
 from ocpp_handlers.translate import event_to_wire
 from station.billing.price import Bill, PriceList
 from station.billing.transaction_log import Search, TransactionLog
+from station.charging.tokens.authorization_cache import TokenStore
 from station.core.model import EventType, Fault, IdTokenInfo, TransactionEvent
 from station.core.settings import Settings
 from station.core.version import package_version
@@ -37,7 +38,6 @@ from station.storage import payloads
 from station.storage.database import Database, open_database
 from station.storage.outbox import Outbox
 from station.storage.settings_table import SettingsTable
-from station.tokens.token_store import TokenStore
 from tests import project
 from tests.csms import Csms, Payload, running_csms
 from tests.stored.make import (

@@ -164,10 +164,13 @@ class Evse:
         self.limit_a: float | None = None
 """
     composition = "evse.sampler = Sampler()\nevse.limit_a = 6.0\nif real:\n    evse.plugged = Sampler()"
-    modules = [Module.parse("station/evse.py", part), Module.parse("station/assembly/charging.py", composition)]
+    modules = [
+        Module.parse("station/charging/evse.py", part),
+        Module.parse("station/assembly/charging.py", composition),
+    ]
     text = "sampler: Sampler | None is always set by the composition"
     rule = RULES["collaborators set after construction"]
-    assert rule(modules) == [Finding("station/evse.py", 5, text)]
+    assert rule(modules) == [Finding("station/charging/evse.py", 5, text)]
     elsewhere = [modules[0], Module.parse("station/light.py", composition)]
     assert rule(elsewhere) == []
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from station.charging.tokens.admission import TokenOutcome
 from station.core.model import IdToken
-from station.tokens.admission import TokenOutcome
 from tests.csms import Answer, Csms
 from tests.walk import CARD, Walk
 

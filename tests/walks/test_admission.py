@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from station.charging.tokens.admission import KeyCodeGuard, TokenOutcome
 from station.core.identifiers import shorten
 from station.core.model import IdToken
-from station.tokens.admission import KeyCodeGuard, TokenOutcome
 from tests import fakes
 from tests.csms import Answer, Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking

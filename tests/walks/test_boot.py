@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from foundation.clock import machine_time
-from station.tokens.admission import TokenOutcome
+from station.charging.tokens.admission import TokenOutcome
 from tests.csms import NEVER, Csms, Refuse
 from tests.walk import Walk, walking
 from tests.walks.visit import visiting

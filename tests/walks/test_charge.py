@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from station.tokens.admission import TokenOutcome
+from station.charging.tokens.admission import TokenOutcome
 from tests.walk import CARD, walking
 
 

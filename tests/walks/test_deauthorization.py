@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from station.tokens.admission import TokenOutcome
+from station.charging.tokens.admission import TokenOutcome
 from tests.csms import NEVER, Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking
 from tests.walks.steps import (

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from station.charging.tokens.admission import TokenOutcome
 from station.core.model import Fault
 from station.simulation.board import MeterOverride
-from station.tokens.admission import TokenOutcome
 from tests.walk import OTHER_CARD, Walk, walking
 from tests.walks.station_process import register_wh
 from tests.walks.steps import charge, event, statuses, transaction_id, tx_points, variables

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from station.charging.tokens.admission import TokenOutcome
 from station.core.csms import VendorAnswer
-from station.tokens.admission import TokenOutcome
 from tests.csms import NEVER, Refuse
 from tests.hostile import HostileCsms, charging, variable
 from tests.patience import PATIENCE_S

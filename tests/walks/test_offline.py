@@ -6,7 +6,7 @@ import contextlib
 import sqlite3
 from pathlib import Path
 
-from station.tokens.admission import TokenOutcome
+from station.charging.tokens.admission import TokenOutcome
 from tests.csms import NEVER, Answer, Csms, Rule, running_csms
 from tests.walk import Walk, configuration, powered, walking
 from tests.walks.steps import Event, ask_stop, charge, event, transaction_id, tx_points, variables

@@ -16,9 +16,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from station.charging.tokens.admission import TokenOutcome
 from station.core.hardware.board import SAFE
 from station.metrology.journal_file import export, prove
-from station.tokens.admission import TokenOutcome
 from station.web.application import build
 from tests.csms import Csms, Payload, running_csms
 from tests.walk import Walk, walking

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from energy.profile_store import Criteria
+from station.charging.tokens.admission import TokenOutcome
 from station.storage.database import Database, StorageError, Value
-from station.tokens.admission import TokenOutcome
 from tests.csms import running_csms
 from tests.walk import Walk, configuration, powered, walking
 from tests.walks.steps import ask_stop, charge, event, variables

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from station.charging.tokens.admission import TokenOutcome
 from station.core.model import Fault, IdToken
-from station.tokens.admission import TokenOutcome
 from tests.csms import Csms
 from tests.walk import CARD, OTHER_CARD, walking
 from tests.walks.steps import (

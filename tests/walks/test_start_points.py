@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from station.tokens.admission import TokenOutcome
+from station.charging.tokens.admission import TokenOutcome
 from tests.walk import CARD, Walk, walking
 from tests.walks.steps import ask_start, event, statuses, token, tx_points, variables
 

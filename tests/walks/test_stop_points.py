@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from station.charging.tokens.admission import TokenOutcome
 from station.core.hardware.board import SAFE
 from station.core.model import Fault
-from station.tokens.admission import TokenOutcome
 from tests.walk import CARD, OTHER_CARD, Walk, walking
 from tests.walks.steps import ask_start, ask_stop, charge, event, statuses, token, transaction_id, tx_points
 

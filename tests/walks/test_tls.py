@@ -22,8 +22,8 @@ from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
 from ocpp_handlers.tls import context_of
+from station.charging.tokens.admission import TokenOutcome
 from station.security.certificates.certificate_store import TlsMaterial
-from station.tokens.admission import TokenOutcome
 from tests.csms import Csms, running_csms
 from tests.walk import Walk, configuration, powered
 

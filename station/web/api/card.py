@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import FastAPI, HTTPException
 from pydantic import Field
 
+from station.charging.tokens.owner_cards import LEARN_S, LONGEST_LABEL
 from station.core.model import IdToken
-from station.tokens.own_cards import LEARN_S, LONGEST_LABEL
 from station.web.api.living import Command, Living
 from station.web.api.token import IdTokenText, IdTokenType
 from station.web.json_object import Json

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import FastAPI, Query
 
-from station.evse_state import connection_deadline_s, ev_connected
+from station.charging.evse_state import connection_deadline_s, ev_connected
 from station.limits.load_history import Moment
 from station.web.json_object import Json
 
 if TYPE_CHECKING:
     from metering.reading import Reading
     from station.billing.logged_transaction import Transaction
-    from station.evse import Evse
+    from station.charging.evse import Evse
     from station.life import Life
     from station.light.light import Past
     from station.web.api.living import Living

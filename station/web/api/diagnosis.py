@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import FastAPI, Query
 from fastapi.responses import PlainTextResponse
 
-from station.evse_state import all_faults, outputs
+from station.charging.evse_state import all_faults, outputs
 from station.web.json_object import Json
 
 if TYPE_CHECKING:
-    from station.evse import Evse
+    from station.charging.evse import Evse
     from station.web.api.living import Living
 
 Since = Annotated[int, Query(ge=0)]

@@ -10,6 +10,7 @@ from fastapi.responses import Response
 
 from metering.ocmf import parse
 from station.billing.transaction_log import Search
+from station.charging.signing.signed_container import signed_container
 from station.commissioning.report import read_report
 from station.commissioning.report_order import CommissioningReportOrder
 from station.core.local_time import zone
@@ -19,7 +20,6 @@ from station.documents.occasion import Issuer, Month, Occasion, Proof, SignedBy
 from station.documents.orders import MonthlyReportOrder, ReceiptOrder
 from station.documents.process import DocumentError, draw
 from station.documents.words import Language
-from station.metrology.signed_container import signed_container
 from station.web.api.transaction import CardLabel, attachment
 from station.web.words import catalogue
 

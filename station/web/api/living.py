@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import HTTPException, Query
 from pydantic import BaseModel, ConfigDict
 
-from station.evse import Evse
+from station.charging.evse import Evse
 from station.life import Life
 from station.web.host import Host
 from station.web.json_object import Json

@@ -10,11 +10,11 @@ from fastapi import FastAPI, HTTPException, Query
 from fastapi.responses import PlainTextResponse, Response
 from pydantic import Field
 
-from station.metrology.billing_meters import ExchangeRefusedError
-from station.metrology.signatures import UnsignedError
-from station.metrology.signed_container import signed_container
-from station.metrology.signed_records import KnownKey
-from station.metrology.signing import told_key
+from station.charging.billing_meters import ExchangeRefusedError
+from station.charging.signing.signatures import UnsignedError
+from station.charging.signing.signed_container import signed_container
+from station.charging.signing.signed_records import KnownKey
+from station.charging.signing.signing import told_key
 from station.web.api.living import Command, Living
 from station.web.json_object import Json
 

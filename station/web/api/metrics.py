@@ -9,14 +9,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.registry import Collector
 
+from station.charging.evse_state import all_faults
 from station.core.model import ConnectorStatus, Fault
-from station.evse_state import all_faults
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
     from metering.reading import Phases
-    from station.evse import Evse
+    from station.charging.evse import Evse
     from station.life import Life
     from station.web.host import Host
 

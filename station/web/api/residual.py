@@ -12,7 +12,7 @@ from station.web.host import Host
 from station.web.json_object import Json
 
 if TYPE_CHECKING:
-    from station.evse import Evse
+    from station.charging.evse import Evse
     from station.protection.residual_current import ResidualCurrentGuard
 
 

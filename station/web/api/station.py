@@ -8,9 +8,9 @@ from typing import Annotated
 from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.responses import PlainTextResponse, Response
 
-from station.availability import OrderAnswer
+from station.charging.availability import OrderAnswer
+from station.charging.tokens.authorization import shown
 from station.core.model import EvseRef, IdToken, IdTokenInfo, StoppedReason, TriggerReason
-from station.tokens.authorization import shown
 from station.web.api.living import Command, Living, Wait, accepted, maybe_settle
 from station.web.api.status import status
 from station.web.door.visitor import visitor_of

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from energy.limit import tightest, told
+from station.charging.evse_state import all_faults
+from station.charging.tokens.authorization import shown
 from station.configuration.price_table import PricesConfig
 from station.core.local_time import local_time
-from station.evse_state import all_faults
 from station.light.light import told as told_light
-from station.tokens.authorization import shown
 from station.web.host import Host
 from station.web.json_object import Json
 
 if TYPE_CHECKING:
     from energy.grid import Tariff
     from metering.reading import Phases, Reading
-    from station.evse import Evse
+    from station.charging.evse import Evse
     from station.life import Life
     from station.light.light import StatusLight
 

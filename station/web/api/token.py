@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 from fastapi import FastAPI, HTTPException, Request
 from pydantic import Field
 
+from station.charging.tokens.admission import TokenOutcome
+from station.charging.tokens.rate_limit import Pace
 from station.core.model import MOST_ADDITIONAL_INFO, IdToken
 from station.security.access.accounts import Role
-from station.tokens.admission import TokenOutcome
-from station.tokens.pace import Pace
 from station.web.api.living import Command, Living, Wait, accepted
 from station.web.door.visitor import visitor_of
 from station.web.host import Host

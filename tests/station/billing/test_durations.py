@@ -16,8 +16,8 @@ from metering import ocmf
 from metering.ocmf_bill import bill
 from metering.time_quality import TimeSource
 from station.billing.price import Bill, PriceList
+from station.charging.recovery import end_open_transactions
 from station.core.model import PilotState
-from station.records.recovery import end_open_transactions
 from tests import fakes
 from tests.examples import examples
 from tests.station.desk import Desk, keeping

@@ -9,9 +9,9 @@ import pytest
 
 from metering.meter import MeterError
 from metering.plausibility import Plausibility, PlausibleMeter
+from station.charging.billing_meters import BillingMeters
+from station.charging.meter_polling import MeterWatch
 from station.core.model import PilotState, StoppedReason, TriggerReason
-from station.metrology.billing_meters import BillingMeters
-from station.metrology.meter_watch import MeterWatch
 from station.storage.fact_store import FactStore
 from tests import fakes
 from tests.station.post import Post, post

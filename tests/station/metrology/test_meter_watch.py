@@ -8,7 +8,7 @@ import pytest
 
 from metering.meter import MeterError
 from metering.reading import Reading
-from station.metrology.meter_watch import MeterWatch
+from station.charging.meter_polling import MeterWatch
 from tests import fakes
 
 
@@ -30,7 +30,7 @@ class FailingMeter:
 async def test_a_meter_that_fails_at_each_reading_is_one_line_of_the_log_and_then_debug(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level(logging.DEBUG, "station.metrology.meter_watch")
+    caplog.set_level(logging.DEBUG, "station.charging.meter_polling")
     meter = FailingMeter()
     watch = MeterWatch("meter of EVSE 1", meter, fakes.clock())
     for _ in range(3):

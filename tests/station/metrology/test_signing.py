@@ -12,13 +12,13 @@ from metering.meter import MeterError
 from metering.ocmf_bill import bill
 from metering.signed import Reason, Signatory, Subject
 from metering.time_quality import TimeStatus
+from station.charging.evse_state import Authorization
+from station.charging.signing.signatures import Means, Signatures, UnsignedError
+from station.charging.signing.signing import end_of, holder_of
+from station.charging.signing.signing_key import SigningKey
 from station.core.model import IdToken, PilotState, StoppedReason, TriggerReason
 from station.core.sampling import Context
 from station.core.settings import Settings
-from station.evse_state import Authorization
-from station.metrology.signatures import Means, Signatures, UnsignedError
-from station.metrology.signing import end_of, holder_of
-from station.metrology.signing_key import SigningKey
 from station.storage.fact_store import FactStore
 from tests import fakes
 from tests.station.post import Post, post

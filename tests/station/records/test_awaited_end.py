@@ -13,11 +13,11 @@ import pytest
 from energy.demand import Decision
 from metering import ocmf
 from metering.reading import RegisterReading
+from station.charging.billing_meters import BillingMeters, ExchangeRefusedError
+from station.charging.evse_state import Authorization
+from station.charging.recovery import end_open_transactions
 from station.core.model import EventType, PilotState, StoppedReason, TransactionEvent, TriggerReason
 from station.core.sampling import Context
-from station.evse_state import Authorization
-from station.metrology.billing_meters import BillingMeters, ExchangeRefusedError
-from station.records.recovery import end_open_transactions
 from station.storage.fact_store import FactStore
 from tests import fakes
 from tests.station.post import Post, post

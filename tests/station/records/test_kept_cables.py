@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from foundation.pulse import Pulse
+from station.charging.retained_cables import KeptCables
 from station.core.model import IdToken
-from station.records.kept_cables import KeptCables
 from station.storage.database import StorageError, open_database
 from station.storage.fact_store import FactStore
 from tests import fakes
 from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
-    from station.evse import Evse
+    from station.charging.evse import Evse
 
 
 @dataclass

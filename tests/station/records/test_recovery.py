@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from metering.reading import Phases, Reading
+from station.charging.evse import Evse
+from station.charging.meter_polling import MeterWatch
+from station.charging.recorder import Recorder
+from station.charging.recovery import end_open_transactions, record_ends
 from station.core.evse_layout import EvseLayout
 from station.core.model import EventType, StoppedReason, TransactionEvent, TriggerReason
 from station.core.sampling import Context, Measurand, MeterValue, SampledValue
 from station.core.setting_kinds import Setting
 from station.core.settings import Settings
-from station.evse import Evse
-from station.metrology.meter_watch import MeterWatch
-from station.records.recorder import Recorder
-from station.records.recovery import end_open_transactions, record_ends
 from station.simulation.clock import VirtualClock
 from station.storage.database import Database, open_database
 from station.storage.outbox import Outbox

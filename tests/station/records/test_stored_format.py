@@ -10,11 +10,11 @@ import pytest
 
 from foundation.frozen import frozen
 from station.billing import transaction_rows
+from station.charging.tokens.authorization_cache import TOKEN_INFOS
 from station.firmware.record import ORDERS
 from station.limits.profiles import PROFILES
 from station.storage import payloads
 from station.storage.stored_format import FlatFormat, StoredFormat, UnmappedNameError, names
-from station.tokens.token_store import TOKEN_INFOS
 
 _ROOT = Path(__file__).parents[3]
 

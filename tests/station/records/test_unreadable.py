@@ -13,6 +13,9 @@ import pytest
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Schedule
 from energy.profile_store import ProfileStore
+from station.charging.recovery import end_open_transactions
+from station.charging.tokens.authorization_cache import TokenStore
+from station.charging.tokens.owner_cards import OwnCards
 from station.core.model import (
     AuthorizationStatus,
     EventType,
@@ -24,7 +27,6 @@ from station.core.model import (
 )
 from station.core.settings import Settings
 from station.limits.profiles import Profiles
-from station.records.recovery import end_open_transactions
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.simulation.clock import VirtualClock
 from station.storage.database import Database, open_database
@@ -32,8 +34,6 @@ from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox
 from station.storage.settings_table import SettingsTable
 from station.storage_check import UnreadableRowsWatch
-from station.tokens.own_cards import OwnCards
-from station.tokens.token_store import TokenStore
 from tests import fakes
 from tests.station.records.test_outbox import VALUE, drain, next_of
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from station.charging.tokens.authorization import Authorizer, shown
+from station.charging.tokens.authorization_cache import TokenStore
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 from station.core.settings import Settings
-from station.tokens.authorization import Authorizer, shown
-from station.tokens.token_store import TokenStore
 from tests import fakes
 
 ACCEPTED = IdTokenInfo(AuthorizationStatus.ACCEPTED, group_id=IdToken("GROUP", "Central"))

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from station.charging.tokens.owner_cards import DRIVER, LEARN_S, MOST_CARDS, OwnCards
 from station.core.model import IdToken
 from station.simulation.clock import VirtualClock
 from station.storage.database import open_database
 from station.storage.fact_store import FactStore
-from station.tokens.own_cards import DRIVER, LEARN_S, MOST_CARDS, OwnCards
 from tests.walk import CARD, OTHER_CARD
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from station.charging.tokens.authorization_cache import TokenStore
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 from station.core.settings import Settings
 from station.storage.database import StorageError, open_database
-from station.tokens.token_store import TokenStore
 from tests import fakes
 
 ACCEPTED = IdTokenInfo(AuthorizationStatus.ACCEPTED, group_id=IdToken("GROUP", "Central"), evse_ids=(1, 2))

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from foundation.frozen import frozen
 from metering.reading import Phases, Reading
 from metering.time_quality import TimeStatus
+from station.charging.recorder import register_reading, sampled_values
+from station.charging.signing.signing import was_key_told
 from station.core.model import EventType, StoppedReason, TransactionEvent, TriggerReason
 from station.core.sampling import MOST_ENDED_VALUES, Context, MeterValue, thin_out
-from station.metrology.signing import was_key_told
-from station.records.recorder import register_reading, sampled_values
 from station.storage.database import StorageError
 from station.storage.recorded_register import last_register, last_sampled_register
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from foundation.clock import Clock
+    from station.charging.evse import Evse
     from station.core.settings import Settings
-    from station.evse import Evse
     from station.storage.outbox import Outbox
 
 _log = logging.getLogger(__name__)

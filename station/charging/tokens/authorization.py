@@ -13,8 +13,8 @@ from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from station.charging.tokens.authorization_cache import TokenStore
     from station.core.settings import Settings
-    from station.tokens.token_store import TokenStore
 
 _log = logging.getLogger(__name__)
 

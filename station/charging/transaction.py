@@ -12,8 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from foundation.frozen import frozen
-from station.core.model import ChargingState, EventType, EvseRef, Fault, StoppedReason, TransactionEvent, TriggerReason
-from station.evse_state import (
+from station.charging.evse_state import (
     Cause,
     EvseState,
     OpenTransaction,
@@ -24,6 +23,7 @@ from station.evse_state import (
     ev_connected,
     wants_energy,
 )
+from station.core.model import ChargingState, EventType, EvseRef, Fault, StoppedReason, TransactionEvent, TriggerReason
 
 
 class TxPoint(StrEnum):

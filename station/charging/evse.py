@@ -15,23 +15,10 @@ from typing import TYPE_CHECKING
 from foundation.constants import MINIMUM_CURRENT_A
 from foundation.pulse import Pulse
 from metering.time_quality import TimeStatus
-from station import evse_changes
-from station.board_driver import BoardDriver
-from station.core.charging_time import ChargingTime
-from station.core.evse_layout import EvseLayout
-from station.core.hardware.board import Board, Observation, SelfTest
-from station.core.model import (
-    ChargingState,
-    ConnectorStatus,
-    EventType,
-    EvseRef,
-    Fault,
-    IdToken,
-    StoppedReason,
-    TransactionEvent,
-    TriggerReason,
-)
-from station.evse_state import (
+from station.charging import evse_changes
+from station.charging.board_driver import BoardDriver
+from station.charging.contactor_count import ContactorCount
+from station.charging.evse_state import (
     NO_LOAD_A,
     UNTIL_UNPLUGGED,
     Authorization,
@@ -46,9 +33,22 @@ from station.evse_state import (
     pilot_behind,
     settled,
 )
-from station.protection.contactor_count import ContactorCount
-from station.protection.draw_watch import DrawWatch
-from station.transaction import Rules, TxPoint, as_settled, react, start_points
+from station.charging.pilot_compliance import DrawWatch
+from station.charging.transaction import Rules, TxPoint, as_settled, react, start_points
+from station.core.charging_time import ChargingTime
+from station.core.evse_layout import EvseLayout
+from station.core.hardware.board import Board, Observation, SelfTest
+from station.core.model import (
+    ChargingState,
+    ConnectorStatus,
+    EventType,
+    EvseRef,
+    Fault,
+    IdToken,
+    StoppedReason,
+    TransactionEvent,
+    TriggerReason,
+)
 
 if TYPE_CHECKING:
     from energy.demand import Decision
@@ -56,12 +56,12 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from foundation.monitored_task import Stint
     from metering.reading import Phases, Reading
+    from station.charging.meter_polling import MeterWatch
+    from station.charging.recorder import Recorder
+    from station.charging.sampler import Sampler
+    from station.charging.signing.signing import Signing
     from station.core.sampling import MeterValue
     from station.core.settings import Settings
-    from station.metrology.meter_watch import MeterWatch
-    from station.metrology.signing import Signing
-    from station.records.recorder import Recorder
-    from station.sampler import Sampler
 
 _log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
+from station.charging.tokens.authorization import shown
 from station.core.model import CSMS_MADE, DRIVER, AuthorizationStatus, IdToken, IdTokenInfo
 from station.storage.database import StorageError
-from station.tokens.authorization import shown
 
 if TYPE_CHECKING:
     from foundation.clock import Clock, TimerHandle

@@ -15,9 +15,9 @@ from station.storage.database import StorageError
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from metering.reading import Phases, Reading
+    from station.charging.meter_polling import MeterWatch
+    from station.charging.signing.signing import Signing
     from station.core.settings import Settings
-    from station.metrology.meter_watch import MeterWatch
-    from station.metrology.signing import Signing
     from station.storage.outbox import Outbox
 
 _log = logging.getLogger(__name__)

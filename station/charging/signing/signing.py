@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from metering.reading import Reading
 from metering.signed import Holder, MeterState, Reason, Subject
+from station.charging.evse_state import signature_due
+from station.charging.signing.signatures import UnsignedError
 from station.core.model import NOBODY, IdToken, MessageContent, StoppedReason, TransactionEvent
 from station.core.sampling import Context, Measurand, MeterValue, SampledValue, SignedValue
-from station.evse_state import signature_due
-from station.metrology.signatures import UnsignedError
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from foundation.pulse import Pulse
     from metering.journal_entry import Details
+    from station.charging.evse_state import Authorization, EvseState
+    from station.charging.meter_polling import MeterWatch
+    from station.charging.signing.signatures import Signatures
+    from station.charging.signing.signed_records import SignedRecord
     from station.core.settings import Settings
-    from station.evse_state import Authorization, EvseState
-    from station.metrology.meter_watch import MeterWatch
-    from station.metrology.signatures import Signatures
-    from station.metrology.signed_records import SignedRecord
     from station.storage.outbox import Outbox
 
 _log = logging.getLogger(__name__)

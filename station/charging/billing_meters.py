@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from metering.journal_entry import Details
     from metering.plausibility import PlausibleMeter
-    from station.evse import Evse
+    from station.charging.evse import Evse
     from station.storage.fact_store import FactStore
     from station.storage.outbox import Outbox
 

@@ -9,14 +9,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
+from station.charging.evse_state import Withheld
 from station.core.model import BootReason, ConnectorStatus, StoppedReason, TriggerReason
-from station.evse_state import Withheld
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from foundation.supervision import Errand
+    from station.charging.evse import Evse
     from station.core.settings import Settings
-    from station.evse import Evse
     from station.storage.outbox import Outbox
 
 _log = logging.getLogger(__name__)

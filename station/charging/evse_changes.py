@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
+from station.charging.evse_state import UNTIL_UNPLUGGED, Authorization, Cause, EvseState, arrivals, ev_connected
 from station.core.model import Fault, StoppedReason, TriggerReason
-from station.evse_state import UNTIL_UNPLUGGED, Authorization, Cause, EvseState, arrivals, ev_connected
 
 if TYPE_CHECKING:
     from metering.reading import Reading

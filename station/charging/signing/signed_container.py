@@ -9,7 +9,7 @@ from metering.signed import Reason
 from metering.transparency import Enclosed, container
 
 if TYPE_CHECKING:
-    from station.metrology.signed_records import KnownKey, SignedRecord
+    from station.charging.signing.signed_records import KnownKey, SignedRecord
 
 _CONTEXTS: Final = {
     Reason.BEGIN.value: "Transaction.Begin",

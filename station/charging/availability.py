@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from station.evse import Evse
+from station.charging.evse import Evse
 from station.storage.database import Database
 from station.storage.fact_store import save_fact
 from station.storage.unreadable_rows import RowPlace

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
 from foundation.monitored_task import Stint
+from station.charging.evse_state import Authorization, blocking_faults, ev_connected
+from station.charging.tokens.authorization import Authorizer, shown
+from station.charging.tokens.card_feedback import CardSign
 from station.core.model import CSMS_MADE, NOBODY, IdToken, IdTokenInfo, StoppedReason, TriggerReason
-from station.evse_state import Authorization, blocking_faults, ev_connected
-from station.tokens.authorization import Authorizer, shown
-from station.tokens.card_sign import CardSign
 
 if TYPE_CHECKING:
     from foundation.clock import Clock, TimerHandle
+    from station.charging.evse import Evse
     from station.core.settings import Settings
-    from station.evse import Evse
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
 from foundation.frozen import frozen
-from station.records.evse_facts import EvseFacts, ObservedEvse
+from station.charging.evse_facts import EvseFacts, ObservedEvse
 from station.storage.stored_format import FlatFormat, names
 
 if TYPE_CHECKING:

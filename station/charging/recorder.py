@@ -12,17 +12,17 @@ from foundation.monitored_task import Stint
 from foundation.pulse import Pulse
 from metering.reading import Phases, Reading, RegisterReading
 from metering.time_quality import TimeStatus
+from station.charging.sampler import measured
 from station.core.model import SAMPLE_TRIGGERS, ChargingState, EventType, TransactionEvent, TriggerReason
 from station.core.sampling import MOST_ENDED_VALUES, Context, MeterValue, Series, thin_out
-from station.sampler import measured
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+    from station.charging.meter_polling import MeterWatch
+    from station.charging.signing.signed_records import SignedRecord
+    from station.charging.signing.signing import Signing
     from station.core.settings import Settings
-    from station.metrology.meter_watch import MeterWatch
-    from station.metrology.signed_records import SignedRecord
-    from station.metrology.signing import Signing
     from station.storage.outbox import Outbox
 
 _log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from station.metrology.page_mark import PageMark
+from station.charging.signing.page_counter import PageMark
 from station.storage import private_files
 
 if TYPE_CHECKING:

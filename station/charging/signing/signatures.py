@@ -21,8 +21,8 @@ from metering.ocmf_signer import fingerprint
 from metering.reading import exact_wh
 from metering.signed import NAMED_BY, Holder, MeterState, Reason, Signatory, SignedReading, Subject, payload
 from metering.time_quality import TimeStatus
-from station.metrology.signed_records import KnownKey, SignedRecord
-from station.metrology.signing_key import SigningKeyError
+from station.charging.signing.signed_records import KnownKey, SignedRecord
+from station.charging.signing.signing_key import SigningKeyError
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from metering.journal_entry import Details
     from metering.meter import SigningMeter
     from metering.reading import Reading
-    from station.metrology.signed_records import SignedRecords
-    from station.metrology.signing_key import SigningKey
+    from station.charging.signing.signed_records import SignedRecords
+    from station.charging.signing.signing_key import SigningKey
     from station.storage.fact_store import FactStore
 
 _T = TypeVar("_T")

@@ -9,6 +9,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
+from station.charging.evse import Evse
+from station.charging.evse_state import Authorization, ev_connected
+from station.charging.tokens.admission import Admission, may_hold, usable
+from station.charging.tokens.authorization import Authorizer, shown
 from station.core.csms import Csms, NoCsms
 from station.core.model import (
     CSMS_MADE,
@@ -19,19 +23,15 @@ from station.core.model import (
     TransactionEvent,
     TriggerReason,
 )
-from station.evse import Evse
-from station.evse_state import Authorization, ev_connected
-from station.tokens.admission import Admission, may_hold, usable
-from station.tokens.authorization import Authorizer, shown
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.availability import Availability
+    from station.charging.availability import Availability
+    from station.charging.restart import Restart
+    from station.charging.tokens.admission import TokenOutcome
+    from station.charging.tokens.authorization_cache import TokenStore
     from station.core.settings import Settings
-    from station.restart import Restart
     from station.storage.outbox import Outbox
-    from station.tokens.admission import TokenOutcome
-    from station.tokens.token_store import TokenStore
 
 _log = logging.getLogger(__name__)
 

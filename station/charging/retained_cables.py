@@ -7,11 +7,11 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from station.charging.evse_facts import EvseFacts
 from station.core.model import IdToken
-from station.records.evse_facts import EvseFacts
 
 if TYPE_CHECKING:
-    from station.evse import Evse
+    from station.charging.evse import Evse
     from station.storage.fact_store import FactStore
 
 _log = logging.getLogger(__name__)

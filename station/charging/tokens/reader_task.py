@@ -6,16 +6,16 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
+from station.charging.tokens.authorization import shown
+from station.charging.tokens.rate_limit import Pace
 from station.core.hardware.token_reader import ReaderError, UnusableUidError, id_token
 from station.core.model import Fault
-from station.tokens.authorization import shown
-from station.tokens.pace import Pace
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+    from station.charging.evse import Evse
     from station.core.hardware.token_reader import TokenReader
     from station.core.model import IdToken
-    from station.evse import Evse
 
 _log = logging.getLogger(__name__)
 

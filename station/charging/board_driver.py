@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from foundation.monitored_task import Stint
+from station.charging.evse_state import EvseState, ev_connected, next_change_s, outputs, switches_phases
 from station.core.hardware.board import SAFE, Board, BoardError, Observation, Outputs, SelfTest
 from station.core.model import Fault, PilotState
-from station.evse_state import EvseState, ev_connected, next_change_s, outputs, switches_phases
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

@@ -1,0 +1,1 @@
+"""EVSEs at work: state machine, board driver, transactions, sampling, recording, authorization."""

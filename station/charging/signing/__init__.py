@@ -1,0 +1,1 @@
+"""Signed meter readings: who signs, when, and the signed records on disk."""

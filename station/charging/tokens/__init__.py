@@ -1,0 +1,1 @@
+"""Id tokens: readers, authorization, the authorization cache and the owner's cards."""

@@ -1,1 +1,0 @@
-"""Who may charge: tokens, what is known of them, and the decision."""
