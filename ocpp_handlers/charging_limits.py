@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
     from station.core.settings import Settings
-    from station.limits.external_limits import ExternalLimits
+    from station.load.external_limits import ExternalLimits
 
 _log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ocpp_handlers import messages as m
     from ocpp_handlers.boot import BootGate
     from station.charging.charging_station import ChargingStation
-    from station.limits.profiles import Profiles
+    from station.load.charging_profiles import Profiles
 
 
 class RemoteControl:

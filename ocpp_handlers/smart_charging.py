@@ -14,7 +14,7 @@ from ocpp_handlers.session import Answer, Handlers, PayloadError, RefusedError
 from ocpp_handlers.translate import whole
 from ocpp_handlers.under_way import UnderWay
 from station.core.csms import NoAnswerError
-from station.limits.expected_schedule import expected_schedule
+from station.load.expected_schedule import expected_schedule
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
     from station.charging.charging_station import ChargingStation
-    from station.limits.load_management import LoadManagement
+    from station.load.load_management import LoadManagement
 
 _log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ocpp_handlers.tariff import Tariff
     from station.charging.charging_station import ChargingStation
     from station.core.model import TransactionEvent
-    from station.limits.priorities import Priorities
+    from station.load.priorities import Priorities
 
 
 class Transactions:

@@ -30,19 +30,19 @@ if TYPE_CHECKING:
     from station.core.csms import CsmsLink, Variables
     from station.firmware.firmware import Firmware
     from station.light.light import StatusLight
-    from station.limits.external_limits import ExternalLimits
-    from station.limits.load_history import LoadHistory
-    from station.limits.load_management import LoadManagement
-    from station.limits.shared_limits import SharedLimits
+    from station.load.external_limits import ExternalLimits
+    from station.load.jumpers import Jumpers
+    from station.load.load_history import LoadHistory
+    from station.load.load_management import LoadManagement
+    from station.load.residual_current import ResidualCurrentGuard
+    from station.load.shared_limits import SharedLimits
+    from station.load.tamper import Tamper
     from station.logs.frames import FrameLog
     from station.logs.store import LogStore
     from station.logs.upload import LogUploads
     from station.metrology.bookkeeping import Bookkeeper
     from station.metrology.metrology import Metrology
     from station.metrology.time_keeper import TimeKeeper
-    from station.protection.jumpers import Jumpers
-    from station.protection.residual_current import ResidualCurrentGuard
-    from station.protection.tamper import Tamper
     from station.records.customer_information import CustomerInformation
     from station.security.access.access import Access
     from station.security.certificates.certificate_store import Certificates

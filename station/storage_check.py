@@ -15,7 +15,7 @@ from station.charging.tokens.authorization_cache import entry_of, place_of
 from station.core.settings import Settings
 from station.firmware.record import ORDERS
 from station.firmware.state import FirmwareStatus
-from station.limits.profiles import PROFILES
+from station.load.charging_profiles import PROFILES
 from station.security.security_events import SecurityEventType, event_of
 from station.storage import payloads
 from station.storage.database import MIGRATIONS

@@ -14,7 +14,7 @@ from station.billing.prices import Prices
 from station.billing.tariff_and_cost import PriceSources, TariffAndCost
 from station.billing.transaction_log import TransactionLog
 from station.core.version import package_version
-from station.limits.load_management import LoadManagement
+from station.load.load_management import LoadManagement
 from station.metrology.bookkeeping import Bookkeeper, Sources
 from station.metrology.time_keeper import TimeKeeper
 

@@ -16,18 +16,18 @@ from station.charging.contactor_count import ContactorRecord
 from station.charging.evse import Evse
 from station.core.hardware.current_selector import selected_a
 from station.core.model import BootReason
-from station.limits.charging_rate import ChargingRates
-from station.limits.external_limits import ExternalLimits
-from station.limits.load_history import LoadHistory
-from station.limits.load_management import Influences, LoadManagement
-from station.limits.priorities import Priorities
-from station.limits.profiles import Profiles
-from station.limits.shared_limits import SharedLimits
-from station.limits.tariff_steering import TARIFF_KNOWN_FOR_S, TariffSteering
-from station.protection.back_plate_watch import BackPlateWatch
-from station.protection.jumpers import expected_position
-from station.protection.residual_current import ResidualCurrentGuard
-from station.protection.tamper import Tamper
+from station.load.back_plate_monitor import BackPlateWatch
+from station.load.charging_profiles import Profiles
+from station.load.charging_rate import ChargingRates
+from station.load.external_limits import ExternalLimits
+from station.load.jumpers import expected_position
+from station.load.load_history import LoadHistory
+from station.load.load_management import Influences, LoadManagement
+from station.load.priorities import Priorities
+from station.load.residual_current import ResidualCurrentGuard
+from station.load.shared_limits import SharedLimits
+from station.load.tamper import Tamper
+from station.load.tariff_steering import TARIFF_KNOWN_FOR_S, TariffSteering
 
 if TYPE_CHECKING:
     from station.core.installation_file.charging_tables import GridConfig

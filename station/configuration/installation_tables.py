@@ -12,7 +12,7 @@ from station.core.installation_file.table import Table
 from station.hardware.config import BoardConfig, FirmwareConfig, ReaderConfig
 from station.hardware.leds import LightConfig, PageLightConfig
 from station.hardware.simulated_config import SimulatedBoardConfig, SimulatedUpdaterConfig
-from station.protection.protection import ProtectionConfig
+from station.load.protection_config import ProtectionConfig
 
 
 class InstallationTables(Table):

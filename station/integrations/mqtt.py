@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from energy.limit import told
 from station.light.light import told as told_light
-from station.limits.shared_limits import Setter, checked
+from station.load.shared_limits import Setter, checked
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ from station.core.setting_kinds import Decimal as DecimalSetting
 from station.core.settings import Settings
 from station.core.version import package_version
 from station.firmware.state import FirmwareStatus
-from station.limits.shared_limits import Setter, Wish
+from station.load.shared_limits import Setter, Wish
 from station.metrology.time_keeper import TimeKeeper
 from station.security.access.accounts import Role
 from station.simulation.clock import VirtualClock

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from station.core.model import Fault
-from station.limits.shared_limits import Setter, Wish
+from station.load.shared_limits import Setter, Wish
 from station.security.security_events import SecurityEventType
 from station.storage.database import StorageError
 from station.storage.outbox import Outbox, Queued

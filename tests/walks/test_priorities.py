@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from station.limits.shared_limits import Setter, Wish
+from station.load.shared_limits import Setter, Wish
 from station.simulation.vehicle import VehicleModel
 from tests.csms import Rule, running_csms
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking

@@ -12,7 +12,7 @@ import pytest
 
 from energy.limit import LimitSource
 from station.core.model import Fault
-from station.protection import residual_current, tamper
+from station.load import residual_current, tamper
 from station.security.security_events import SecurityEventType
 from station.storage.database import Database, StorageError
 from station.storage.fact_store import FactStore

@@ -153,7 +153,7 @@ async def test_a_failure_that_nobody_foresaw_in_an_essential_task_ends_the_progr
     """It must not look as if it were well: here with a mistake in the program itself."""
     station = StationProcess(tmp_path, None)
     try:
-        station.start(mistake="from station.limits.load_management import LoadManagement; LoadManagement.run = None")
+        station.start(mistake="from station.load.load_management import LoadManagement; LoadManagement.run = None")
         assert await station.ended() == 1
         assert any("TypeError: 'NoneType' object is not callable" in line for line in station.plainly_said())
     finally:

@@ -13,7 +13,7 @@ from energy.charging_profile import Kind
 from energy.controller import SharedLimit
 from energy.limit import LimitSource
 from energy.profile_store import MOST_PROFILES
-from station.limits.shared_limits import Setter, Wish
+from station.load.shared_limits import Setter, Wish
 from station.security.network_profiles import NetworkProfile
 from station.simulation.vehicle import VehicleModel
 from tests.csms import NEVER, Refuse, running_csms

@@ -13,7 +13,7 @@ import pytest
 
 from station.billing.price import PriceList
 from station.core.model import EvseRef, StoppedReason, TriggerReason
-from station.limits.shared_limits import Setter, Wish
+from station.load.shared_limits import Setter, Wish
 from station.security.access.accounts import Role
 from tests.walk import OTHER_CARD, Walk, walking
 from tests.walks.commissioned import commission

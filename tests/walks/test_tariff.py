@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from station.billing.tariff_and_cost import LINGER_S
-from station.limits.tariff_steering import TARIFF_KNOWN_FOR_S
+from station.load.tariff_steering import TARIFF_KNOWN_FOR_S
 from tests.csms import NEVER, Csms
 from tests.walk import CARD, configuration, powered, walking
 from tests.walks.house import GRID, House

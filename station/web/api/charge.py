@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import FastAPI, Query
 
 from station.charging.evse_state import connection_deadline_s, ev_connected
-from station.limits.load_history import Moment
+from station.load.load_history import Moment
 from station.web.json_object import Json
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from pydantic import AfterValidator, Field
 from energy.limit import told
 from energy.tariff import PriceSignal, TariffMode
 from station.core.settings import Settings
-from station.limits.load_management import LoadManagement
-from station.limits.priorities import HIGHEST
-from station.limits.shared_limits import LONGEST_S, USUAL_S, Setter, Wish, readable
+from station.load.load_management import LoadManagement
+from station.load.priorities import HIGHEST
+from station.load.shared_limits import LONGEST_S, USUAL_S, Setter, Wish, readable
 from station.web.api.living import Command, Living, Wait, accepted, maybe_settle
 from station.web.host import Host
 from station.web.json_object import Json

@@ -13,7 +13,7 @@ from station.web.json_object import Json
 
 if TYPE_CHECKING:
     from station.charging.evse import Evse
-    from station.protection.residual_current import ResidualCurrentGuard
+    from station.load.residual_current import ResidualCurrentGuard
 
 
 def residual_routes(api: FastAPI, host: Host, living: Living) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jinja2 import Environment
 
 from station.integrations.home_assistant import Shown, discovery, discovery_topic
-from station.limits.shared_limits import checked
+from station.load.shared_limits import checked
 
 ROOT = "borne/BORNE-0001"
 ONE = Shown("BORNE-0001", "borne", "flex", "0001", "1.2.3", [1], 32.0)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from energy.limit import LimitSource
-from station.limits.derating import Derating, Range
+from station.load.derating import Derating, Range
 from tests.fakes import NOON
 
 CELSIUS = st.floats(min_value=-60, max_value=100)

@@ -14,7 +14,7 @@ from energy.phases import NAMES, UNKNOWN_MAP, PhaseMap
 from energy.profile_store import ProfileStore
 from energy.sharing import Policy
 from metering.reading import UNKNOWN, Phases
-from station.limits.expected_schedule import site_of
+from station.load.expected_schedule import site_of
 from tests import fakes
 from tests.examples import examples
 

@@ -10,7 +10,7 @@ from energy.composite import shared_over
 from energy.controller import Controller, SharedLimit
 from energy.limit import LimitSource
 from energy.profile_store import ProfileStore
-from station.limits.external_limits import ExternalLimits
+from station.load.external_limits import ExternalLimits
 from station.storage.database import open_database
 from station.storage.fact_store import FactStore
 from tests import fakes

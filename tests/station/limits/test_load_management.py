@@ -15,9 +15,9 @@ from energy.grid import GridSample
 from energy.limit import LimitSource
 from energy.profile_store import ProfileStore
 from metering.reading import Phases
-from station.limits.load_management import Influences, LoadManagement
-from station.limits.priorities import Priorities
-from station.limits.profiles import Profiles
+from station.load.charging_profiles import Profiles
+from station.load.load_management import Influences, LoadManagement
+from station.load.priorities import Priorities
 from station.storage.fact_store import FactStore
 from tests import fakes
 from tests.station.post import Post, post

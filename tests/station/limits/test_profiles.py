@@ -14,7 +14,7 @@ from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, Rate
 from energy.composite import Charge, limit_a, next_station_change, shared_over, station_limit_a
 from energy.profile_store import MOST_PROFILES, Criteria, ProfileStore
 from station.core.settings import Settings
-from station.limits.profiles import Profiles
+from station.load.charging_profiles import Profiles
 from station.storage.database import Database, StorageError, open_database
 from tests import fakes
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from energy.grid import GridSample, Tariff
 from energy.tariff import PriceSignal, TariffMode
 from station.core.settings import Settings
-from station.limits.tariff_steering import TARIFF_KNOWN_FOR_S, TariffSteering
+from station.load.tariff_steering import TARIFF_KNOWN_FOR_S, TariffSteering
 from tests import fakes
 from tests.station.post import post
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from energy.sources.dry_contact import DryContactConfig
-from station.protection.jumpers import Jumpers, expected_position
+from station.load.jumpers import Jumpers, expected_position
 from tests.energy.listening import configured
 
 CONTACT = DryContactConfig(type="dry-contact", polarity="open-dims", line=1)

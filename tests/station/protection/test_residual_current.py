@@ -7,8 +7,8 @@ from pathlib import Path
 
 from station.core.hardware.back_plate import ToldBackPlate
 from station.core.model import Fault
-from station.protection.protection import ProtectionConfig
-from station.protection.residual_current import ResidualCurrentGuard
+from station.load.protection_config import ProtectionConfig
+from station.load.residual_current import ResidualCurrentGuard
 from station.storage.fact_store import FactStore
 from tests.station.post import Post, post
 

@@ -11,7 +11,7 @@ from station.commissioning.problems import Cause
 from station.commissioning.steps import Outcome, Step
 from station.core.hardware.board import SelfTest
 from station.firmware.state import FirmwareStatus
-from station.limits.shared_limits import Setter
+from station.load.shared_limits import Setter
 from station.logs.upload import UploadStatus
 from station.security.access.accounts import Role
 from station.security.security_events import SecurityEventType

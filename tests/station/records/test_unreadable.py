@@ -26,7 +26,7 @@ from station.core.model import (
     TriggerReason,
 )
 from station.core.settings import Settings
-from station.limits.profiles import Profiles
+from station.load.charging_profiles import Profiles
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.simulation.clock import VirtualClock
 from station.storage.database import Database, open_database

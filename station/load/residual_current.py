@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.charging.evse import Evse
     from station.core.hardware.back_plate import BackPlate
-    from station.protection.protection import ProtectionConfig
+    from station.load.protection_config import ProtectionConfig
     from station.storage.fact_store import FactStore
 
 T = TypeVar("T")

@@ -18,7 +18,7 @@ from foundation.pulse import Pulse
 from metering.reading import UNKNOWN
 from station.charging.evse import Evse
 from station.charging.evse_state import barred, ev_connected, lacks_ventilation
-from station.limits.derating import Derating, Range
+from station.load.derating import Derating, Range
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from energy.grid import GridOrder, GridOrderSource, GridSample, GridSource
     from foundation.clock import Clock
-    from station.limits.priorities import Priorities
-    from station.limits.profiles import Profiles
-    from station.limits.tariff_steering import TariffSteering
+    from station.load.charging_profiles import Profiles
+    from station.load.priorities import Priorities
+    from station.load.tariff_steering import TariffSteering
 
 _log = logging.getLogger(__name__)
 

@@ -6,12 +6,12 @@ import logging
 from typing import TYPE_CHECKING
 
 from station.core.hardware.current_selector import selected_a
-from station.protection.jumpers import Jumpers
+from station.load.jumpers import Jumpers
 
 if TYPE_CHECKING:
     from station.core.hardware.back_plate import BackPlate, JumperPosition
-    from station.limits.load_management import LoadManagement
-    from station.protection.tamper import Tamper
+    from station.load.load_management import LoadManagement
+    from station.load.tamper import Tamper
 
 _log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from energy.controller import Controller, Demand
     from foundation.clock import Clock
-    from station.limits.load_management import LoadManagement
+    from station.load.load_management import LoadManagement
 
 
 _LASTING = frozenset({LimitSource.HARDWARE, LimitSource.CABLE})

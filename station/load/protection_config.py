@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from station.limits.derating import Range
+from station.load.derating import Range
 
 _Celsius = Annotated[float, Field(ge=-60, le=100, allow_inf_nan=False)]
 

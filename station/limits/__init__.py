@@ -1,1 +1,0 @@
-"""What limits the current: load management, charging profiles, heat, and limits from outside."""

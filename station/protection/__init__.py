@@ -1,1 +1,0 @@
-"""What protects people and the house: residual current, back plate, tampering, worn contactors."""
