@@ -15,11 +15,11 @@ from pathlib import Path
 from foundation.clock import SystemClock
 from metering.reading import RegisterReading
 from metering.time_quality import TimeStatus
+from station.billing.documents import table
 from station.billing.price import Charge, PeriodPrice, PeriodReading, PriceList, bill
 from station.billing.prices import Prices
 from station.billing.transaction_log import Search, TransactionLog
 from station.core.model import EventType, IdToken, StoppedReason, TransactionEvent, TriggerReason
-from station.documents import table
 from station.storage.database import Database, open_database
 from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox

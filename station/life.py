@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from foundation.monitored_task import Stint
     from station.billing.billing import Billing
     from station.billing.prices import Prices
+    from station.billing.register_journal.journal_writer import Bookkeeper
+    from station.billing.register_journal.time_quality import TimeKeeper
     from station.billing.tariff_and_cost import TariffAndCost
     from station.billing.transaction_log import TransactionLog
     from station.charging.charging_station import ChargingStation
@@ -40,9 +42,7 @@ if TYPE_CHECKING:
     from station.logs.frames import FrameLog
     from station.logs.store import LogStore
     from station.logs.upload import LogUploads
-    from station.metrology.bookkeeping import Bookkeeper
     from station.metrology.metrology import Metrology
-    from station.metrology.time_keeper import TimeKeeper
     from station.records.customer_information import CustomerInformation
     from station.security.access.access import Access
     from station.security.certificates.certificate_store import Certificates

@@ -11,12 +11,12 @@ from station.assembly.charging import Charging
 from station.assembly.power import tariff_period
 from station.billing.billing import Billing
 from station.billing.prices import Prices
+from station.billing.register_journal.journal_writer import Bookkeeper, Sources
+from station.billing.register_journal.time_quality import TimeKeeper
 from station.billing.tariff_and_cost import PriceSources, TariffAndCost
 from station.billing.transaction_log import TransactionLog
 from station.core.version import package_version
 from station.load.load_management import LoadManagement
-from station.metrology.bookkeeping import Bookkeeper, Sources
-from station.metrology.time_keeper import TimeKeeper
 
 
 @frozen

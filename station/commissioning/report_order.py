@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from foundation.frozen import frozen
 
 if TYPE_CHECKING:
+    from station.billing.documents.occasion import Issuer, Occasion
     from station.commissioning.report import SignedReport
-    from station.documents.occasion import Issuer, Occasion
 
 
 @frozen

@@ -9,11 +9,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final, cast
 
 from foundation.frozen import frozen
-from station.documents.layout import Column, Imprint, Sheet
+from station.billing.documents.layout import Column, Imprint, Sheet
 
 if TYPE_CHECKING:
+    from station.billing.documents.occasion import Issuer, Occasion
     from station.commissioning.report import SignedReport
-    from station.documents.occasion import Issuer, Occasion
 
 Table = dict[str, object]
 

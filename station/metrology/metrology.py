@@ -21,13 +21,13 @@ from station.storage.fact_store import FactStore
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from metering.meter import Meter
+    from station.billing.register_journal.journal_writer import Bookkeeper
+    from station.billing.register_journal.time_quality import TimeKeeper
     from station.charging.billing_meters import BillingMeters
     from station.charging.evse import Evse
     from station.configuration.installation_file import Configuration
     from station.core.installation_file.charging_tables import EvseConfig
     from station.core.settings import Settings
-    from station.metrology.bookkeeping import Bookkeeper
-    from station.metrology.time_keeper import TimeKeeper
     from station.storage.database import Database
     from station.storage.outbox import Outbox
 

@@ -23,7 +23,13 @@ LATE = {
 }
 """packages that a simple station boots without"""
 LATE_OF_OURS = {
-    *("station.cli", "station.web.application", "station.web.pages", "station.documents.receipt", "station.demo.run"),
+    *(
+        "station.cli",
+        "station.web.application",
+        "station.web.pages",
+        "station.billing.documents.receipt",
+        "station.demo.run",
+    ),
     "ocpp_handlers.messages",
 }
 MOST_MODULES = 620

@@ -14,11 +14,11 @@ from station.billing.billing import Billing
 from station.billing.logged_transaction import Transaction
 from station.billing.price import Bill, PeriodPrice, PriceList
 from station.billing.prices import Prices
+from station.billing.register_journal.journal_writer import Bookkeeper, Sources
+from station.billing.register_journal.time_quality import TimeKeeper
 from station.billing.transaction_log import Search, TransactionLog
 from station.charging.billing_meters import BillingMeters
 from station.core.model import PilotState, StoppedReason, TriggerReason
-from station.metrology.bookkeeping import Bookkeeper, Sources
-from station.metrology.time_keeper import TimeKeeper
 from station.storage.fact_store import FactStore
 from tests import fakes
 from tests.station.post import Post, post

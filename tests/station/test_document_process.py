@@ -14,16 +14,16 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from tests.station.billing.documents_data import transaction
 
+from station.billing.documents import process
+from station.billing.documents.occasion import Issuer, Month, Occasion, Proof, SignedBy
+from station.billing.documents.orders import DocumentOrder, MonthlyReportOrder, ReceiptOrder
+from station.billing.documents.process import DocumentError, draw
 from station.core.local_time import zone
 from station.core.settings import Settings
-from station.documents import process
-from station.documents.occasion import Issuer, Month, Occasion, Proof, SignedBy
-from station.documents.orders import DocumentOrder, MonthlyReportOrder, ReceiptOrder
-from station.documents.process import DocumentError, draw
 from tests import fakes
 from tests.station.document_orders import EndlessOrder, FailingOrder, OversizedOrder, ProcessReportOrder
-from tests.station.documents_data import transaction
 from tests.station.test_documents import text
 from tests.walks.station_process import until
 
@@ -75,7 +75,7 @@ async def test_no_secret_goes_through_arguments_or_environment(monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     (tmp_path / "station.py").write_text("raise SystemExit(9)")
     told: dict[str, Any] = json.loads(await draw(ProcessReportOrder()))
-    assert told["arguments"][1:] == ["-P", "-m", "station.documents", ""]
+    assert told["arguments"][1:] == ["-P", "-m", "station.billing.documents", ""]
     assert not [name for name in told["environment"] if name.startswith("BORNE_") or name == "NOTIFY_SOCKET"]
     assert str(tmp_path) not in told["path"]
 

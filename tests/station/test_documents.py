@@ -19,12 +19,12 @@ import segno
 from hypothesis import given
 from hypothesis import strategies as st
 
+from station.billing.documents.monthly import Sums, billable, monthly_report, sums
+from station.billing.documents.occasion import Issuer, Month, Occasion, Proof, SignedBy
+from station.billing.documents.receipt import receipt
+from station.billing.documents.words import Language, Words, span, words
 from station.billing.logged_transaction import Transaction
 from station.billing.price import Bill
-from station.documents.monthly import Sums, billable, monthly_report, sums
-from station.documents.occasion import Issuer, Month, Occasion, Proof, SignedBy
-from station.documents.receipt import receipt
-from station.documents.words import Language, Words, span, words
 from tests.examples import examples
 from tests.fakes import CARD, NOON
 from tests.station.documents_data import BILL, LINES, transaction
@@ -102,7 +102,7 @@ def test_letters_of_all_europe_and_signs_of_currencies_are_drawn_and_what_no_fon
 
 
 def test_every_word_of_every_language_is_in_the_fonts_that_every_reader_has() -> None:
-    for path in (Path(__file__).parents[2] / "station" / "documents" / "words").glob("*.toml"):
+    for path in (Path(__file__).parents[2] / "station" / "billing" / "documents" / "words").glob("*.toml"):
         path.read_text(encoding="utf-8").encode("cp1252")
 
 

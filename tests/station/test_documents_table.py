@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from station.billing.documents import table
 from station.billing.logged_transaction import ToldCost
-from station.documents import table
 from tests.fakes import CARD
 from tests.station.documents_data import BILL, transaction
 

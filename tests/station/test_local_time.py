@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from station.billing.documents.occasion import Month
 from station.core.local_time import as_written, local_time, zone
 from station.core.settings import Settings
-from station.documents.occasion import Month
 
 NOW = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
 

@@ -14,12 +14,12 @@ import pytest
 from metering.reading import RegisterReading
 from metering.time_quality import TimeSource, TimeStatus
 from station.assembly.upkeep import prune
+from station.billing.register_journal.time_quality import TimeKeeper
 from station.billing.retention import Retention
 from station.billing.transaction_log import Search, TransactionLog
 from station.charging.tokens.authorization_cache import TokenStore
 from station.core.model import EventType, TriggerReason
 from station.core.settings import Settings
-from station.metrology.time_keeper import TimeKeeper
 from station.simulation.clock import VirtualClock
 from station.storage.database import open_database
 from station.storage.fact_store import FactStore, save_fact

@@ -20,6 +20,7 @@ import httpx
 
 from metering.time_quality import TimeSource
 from station.billing.price import PeriodPrice, PriceList
+from station.billing.register_journal.time_quality import TimeKeeper
 from station.billing.retention import Retention
 from station.billing.transaction_log import TransactionLog
 from station.core.model import EvseRef, IdToken, StoppedReason, TriggerReason
@@ -39,7 +40,6 @@ from station.core.settings import Settings
 from station.core.version import package_version
 from station.firmware.state import FirmwareStatus
 from station.load.shared_limits import Setter, Wish
-from station.metrology.time_keeper import TimeKeeper
 from station.security.access.accounts import Role
 from station.simulation.clock import VirtualClock
 from station.simulation.vehicle import VehicleModel

@@ -155,7 +155,7 @@ def document_processes() -> list[int]:
     """The processes that draw a document for this one."""
     tasks = Path(f"/proc/{os.getpid()}/task").iterdir()
     children = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
-    return [pid for pid in children if b"station.documents" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in children if b"station.billing.documents" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 async def test_whoever_hangs_up_has_the_process_killed_and_the_next_one_is_served(tmp_path: Path) -> None:

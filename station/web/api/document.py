@@ -9,25 +9,25 @@ from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.responses import Response
 
 from metering.ocmf import parse
+from station.billing.documents import table
+from station.billing.documents.occasion import Issuer, Month, Occasion, Proof, SignedBy
+from station.billing.documents.orders import MonthlyReportOrder, ReceiptOrder
+from station.billing.documents.process import DocumentError, draw
+from station.billing.documents.words import Language
 from station.billing.transaction_log import Search
 from station.charging.signing.signed_container import signed_container
 from station.commissioning.report import read_report
 from station.commissioning.report_order import CommissioningReportOrder
 from station.core.local_time import zone
 from station.core.version import package_version
-from station.documents import table
-from station.documents.occasion import Issuer, Month, Occasion, Proof, SignedBy
-from station.documents.orders import MonthlyReportOrder, ReceiptOrder
-from station.documents.process import DocumentError, draw
-from station.documents.words import Language
 from station.web.api.transaction import CardLabel, attachment
 from station.web.words import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from station.billing.documents.orders import DocumentOrder
     from station.billing.logged_transaction import Transaction
-    from station.documents.orders import DocumentOrder
     from station.life import Life
     from station.web.api.living import Living
     from station.web.host import Host

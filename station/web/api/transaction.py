@@ -11,12 +11,12 @@ from fastapi import Depends, FastAPI, HTTPException, Query
 from fastapi.responses import StreamingResponse
 
 from foundation.frozen import frozen
+from station.billing.documents import table
 from station.billing.transaction_log import Search
 from station.charging.tokens.authorization import shown
 from station.charging.tokens.owner_cards import LONGEST_LABEL
 from station.core.local_time import as_written, zone
 from station.core.model import DRIVER, IdToken
-from station.documents import table
 from station.web.json_object import Json
 
 if TYPE_CHECKING:

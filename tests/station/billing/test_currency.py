@@ -10,10 +10,10 @@ from decimal import Decimal
 import pytest
 
 from station.billing.currency import money, rounded
+from station.billing.documents import table
+from station.billing.documents.words import words
 from station.billing.logged_transaction import ToldCost
 from station.billing.price import Charge, PeriodReading, PriceList, bill
-from station.documents import table
-from station.documents.words import words
 from tests.fakes import NOON
 from tests.station.documents_data import transaction
 

@@ -16,9 +16,9 @@ import pytest
 from metering.journal import JournalError, RegisterJournal
 from metering.journal_entry import JournalEntry, JournalEvent, Note
 from metering.time_quality import TimeSource
+from station.billing.register_journal.fault_episodes import QUIET_S
 from station.billing.transaction_log import Search
 from station.core.model import Fault, PilotState
-from station.metrology.fault_episodes import QUIET_S
 from tests import fakes
 from tests.station.desk import LINKY, VERSIONS, Desk, books, keeping
 from tests.station.post import post

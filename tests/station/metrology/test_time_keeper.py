@@ -10,8 +10,8 @@ import pytest
 
 from foundation.clock import SystemClock, machine_time
 from metering.time_quality import TimeQuality, TimeSource, TimeStatus
+from station.billing.register_journal.time_quality import TimeKeeper, kernel_synchronized
 from station.core.settings import Settings
-from station.metrology.time_keeper import TimeKeeper, kernel_synchronized
 from station.simulation.clock import VirtualClock
 from tests import fakes
 

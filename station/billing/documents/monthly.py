@@ -8,13 +8,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
-from station.documents.layout import Column, Sheet
-from station.documents.receipt import imprint
+from station.billing.documents.layout import Column, Sheet
+from station.billing.documents.receipt import imprint
 
 if TYPE_CHECKING:
+    from station.billing.documents.occasion import Issuer, Month, Occasion
+    from station.billing.documents.words import Words
     from station.billing.logged_transaction import Transaction
-    from station.documents.occasion import Issuer, Month, Occasion
-    from station.documents.words import Words
 
 _MARK = " *"
 

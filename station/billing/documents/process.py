@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from station.documents.orders import DocumentOrder
+    from station.billing.documents.orders import DocumentOrder
 
 _log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ _WITHIN_S: Final = 60.0
 """real seconds: a small board takes several to load the library, and one for a few hundred lines of a report"""
 _PASSED_ON: Final = frozenset({"PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "PYTHONTZPATH", "LANG", "LC_ALL"})
 """the environment variables that are passed on; others may be passwords (BORNE_…) or for the service manager"""
-_PACKAGES: Final = Path(__file__).parents[2]
+_PACKAGES: Final = Path(__file__).parents[3]
 """the directory of the package `station`, so that the working directory does not matter"""
 
 
@@ -39,7 +39,12 @@ async def draw(order: DocumentOrder) -> bytes:
         DocumentError: the document was not made.
     """
     pipe = asyncio.subprocess.PIPE
-    command = (sys.executable, "-P", "-m", "station.documents")  # -P: nothing of the working directory is loaded
+    command = (
+        sys.executable,
+        "-P",
+        "-m",
+        "station.billing.documents",
+    )  # -P: nothing of the working directory is loaded
     try:
         process = await asyncio.create_subprocess_exec(
             *command, stdin=pipe, stdout=pipe, stderr=pipe, env=_environment()

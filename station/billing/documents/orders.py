@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 from foundation.frozen import frozen
 
 if TYPE_CHECKING:
+    from station.billing.documents.occasion import Issuer, Month, Occasion, Proof
     from station.billing.logged_transaction import Transaction
-    from station.documents.occasion import Issuer, Month, Occasion, Proof
 
 
 class DocumentOrder(Protocol):
@@ -35,7 +35,7 @@ class ReceiptOrder:
 
     def draw(self) -> bytes:
         """Draw the receipt and return it as PDF."""
-        from station.documents.receipt import receipt
+        from station.billing.documents.receipt import receipt
 
         return receipt(self.transaction, self.issuer, self.proof, self.occasion)
 
@@ -53,6 +53,6 @@ class MonthlyReportOrder:
 
     def draw(self) -> bytes:
         """Draw the report and return it as PDF."""
-        from station.documents.monthly import monthly_report
+        from station.billing.documents.monthly import monthly_report
 
         return monthly_report(self.month, self.transactions, self.token, self.issuer, self.occasion)

@@ -18,11 +18,11 @@ from foundation.frozen import frozen
 from metering.journal import JournalError
 from metering.journal_entry import JournalEvent, Note
 from metering.reading import exact_wh
+from station.billing.register_journal.fault_episodes import QUIET_S, FaultEpisodes
+from station.billing.register_journal.small_corrections import SmallCorrections
+from station.billing.register_journal.time_quality import NOBODY_TOLD
 from station.charging.evse_state import all_faults, blocking_faults
 from station.core.model import EventType, Fault, TransactionEvent
-from station.metrology.fault_episodes import QUIET_S, FaultEpisodes
-from station.metrology.small_corrections import SmallCorrections
-from station.metrology.time_keeper import NOBODY_TOLD
 from station.storage.time_corrections import Correction
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from station.billing.billing import Billing
     from station.billing.price import Bill, PriceList
     from station.billing.prices import Prices
+    from station.billing.register_journal.time_quality import TimeKeeper
     from station.billing.transaction_log import TransactionLog
     from station.charging.billing_meters import BillingMeters
     from station.charging.evse import Evse
-    from station.metrology.time_keeper import TimeKeeper
     from station.storage.outbox import Outbox
 
 _T = TypeVar("_T")

@@ -7,9 +7,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
+from station.billing.documents.table import CardLabels, label, shown_token
+from station.billing.documents.words import Language, Words, words
 from station.core.model import DRIVER, IdToken
-from station.documents.table import CardLabels, label, shown_token
-from station.documents.words import Language, Words, words
 
 if TYPE_CHECKING:
     from station.billing.logged_transaction import Transaction

@@ -1,4 +1,4 @@
-"""`python -m station.documents`: read a document order from standard input, write the PDF to standard output."""
+"""`python -m station.billing.documents`: document order on standard input, PDF on standard output."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, cast
 
 if TYPE_CHECKING:
-    from station.documents.orders import DocumentOrder
+    from station.billing.documents.orders import DocumentOrder
 
 _MOST_BYTES: Final = 512 * 1024 * 1024
 """limit of the address space: twice what the report of a month with a thousand charges takes"""

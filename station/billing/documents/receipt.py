@@ -7,13 +7,13 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from station.documents.layout import Column, Imprint, Sheet
-from station.documents.words import Words, span
+from station.billing.documents.layout import Column, Imprint, Sheet
+from station.billing.documents.words import Words, span
 
 if TYPE_CHECKING:
+    from station.billing.documents.occasion import Issuer, Occasion, Proof
     from station.billing.logged_transaction import RegisterShown, Transaction
     from station.billing.price import Line
-    from station.documents.occasion import Issuer, Occasion, Proof
 
 
 def receipt(one: Transaction, issuer: Issuer, proof: Proof | None, occasion: Occasion) -> bytes:

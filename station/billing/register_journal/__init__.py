@@ -1,0 +1,1 @@
+"""Writing the register journal of the billing meters, and the quality of the station's time."""
