@@ -22,7 +22,7 @@ from station.commissioning.site_settings import SiteSettings
 from station.core.event_feed import Feed
 from station.core.local_time import watch_zone
 from station.core.model import BootReason
-from station.hardware.simulated_config import SimulatedBoardConfig
+from station.devices.simulated_config import SimulatedBoardConfig
 from station.integrations.mdns import Announcement, announces
 from station.life import Life
 from station.light.light import StatusLight
@@ -41,7 +41,7 @@ from station.storage_check import UnreadableRowsWatch
 if TYPE_CHECKING:
     from station.charging.evse import Evse
     from station.configuration.installation_file import Configuration
-    from station.site import Site
+    from station.devices.site import Site
     from station.web.further_routes import FurtherRoutes
 
 __all__ = ["StartError", "alive", "application", "run"]
@@ -98,7 +98,7 @@ def _site(configuration: Configuration) -> tuple[Site, Sequence[FurtherRoutes]]:
         StartError: its storage cannot be used.
     """
     if not isinstance(configuration.board, SimulatedBoardConfig):
-        from station.hardware.machine import Machine
+        from station.devices.hardware_site import Machine
 
         return Machine(configuration.board), ()
     from station.assembly.simulated import SimulationRoutes, simulated_world

@@ -32,7 +32,7 @@ def run(arguments: Sequence[str]) -> None:
     except OSError as error:
         refuse(f"{config}: log.file: cannot be opened: {error.strerror}")
     from station.core.light_patterns import STARTING
-    from station.hardware.leds import shine_at_once
+    from station.devices.leds import shine_at_once
 
     shine_at_once(configuration.light, STARTING)  # the rest takes a while to load
     from station import app

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.configuration.installation_file import Configuration
     from station.core.hardware.updater import Updater
-    from station.site import Site
+    from station.devices.site import Site
     from station.web.api.living import Living
     from station.web.door.permissions import Permission
     from station.web.host import Host

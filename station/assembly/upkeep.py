@@ -13,11 +13,11 @@ from station.charging.evse import Evse
 from station.charging.tokens.authorization_cache import TokenStore
 from station.core.event_feed import Feed
 from station.core.settings import Settings
+from station.devices.command_updater import Commands, Installer
+from station.devices.leds import lamps_of
+from station.devices.simulated_config import SimulatedUpdaterConfig
 from station.firmware.firmware import Firmware, Surroundings
 from station.firmware.record import FirmwareRecord
-from station.hardware.installer import Commands, Installer
-from station.hardware.leds import lamps_of
-from station.hardware.simulated_config import SimulatedUpdaterConfig
 from station.life import Life
 from station.light.light import Lamp, PageLight
 from station.logs.log_files import Logs, LogSources, StationSnapshot

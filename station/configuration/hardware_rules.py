@@ -10,8 +10,8 @@ from energy.sources.p1 import P1Config
 from metering.drivers.modbus import ModbusRtuMeter, ModbusRtuOverTcpMeter, ModbusTcpMeter
 from metering.drivers.simulated import SimulatedMeterConfig
 from station.core.installation_file.document import RuleError
-from station.hardware.linux_config import LinuxBoardConfig
-from station.hardware.simulated_config import SimulatedBoardConfig, SimulatedReaderConfig, SimulatedUpdaterConfig
+from station.devices.linux.config import LinuxBoardConfig
+from station.devices.simulated_config import SimulatedBoardConfig, SimulatedReaderConfig, SimulatedUpdaterConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

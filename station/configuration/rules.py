@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from station.configuration.hardware_rules import board_errors, simulated_parts, socket_errors
 from station.core.installation_file.document import KeyPath, RuleError, RuleErrors
-from station.hardware.leds import SysfsLightConfig
+from station.devices.leds import SysfsLightConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,15 +11,15 @@ from foundation.frozen import frozen
 from station.charging.evse_state import EvseState, blocking_faults, connection_deadline_s, ev_connected
 from station.core.light_patterns import STOPPED, Charge, Light, Situation, foremost, light
 from station.core.model import ChargingState, ConnectorStatus
+from station.devices.leds import LampError
 from station.firmware.state import FirmwareStatus
-from station.hardware.leds import LampError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from station.charging.evse import Evse
     from station.core.event_feed import Feed
-    from station.hardware.leds import Leds
+    from station.devices.leds import Leds
     from station.life import Life
 
 _log = logging.getLogger(__name__)

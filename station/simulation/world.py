@@ -13,7 +13,7 @@ from metering.drivers.bus import Buses
 from metering.drivers.simulated import SimulatedMeter, SimulatedMeterConfig
 from metering.meter import MeterError
 from metering.reading import Phases, Reading
-from station.hardware.simulated_config import SimulatedBoardConfig, SimulatedReaderConfig
+from station.devices.simulated_config import SimulatedBoardConfig, SimulatedReaderConfig
 from station.simulation.back_plate import SimulatedBackPlate
 from station.simulation.board import SimulatedBoard
 from station.simulation.clock import VirtualClock
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from station.configuration.simulation_tables import SimulationConfig
     from station.core.hardware.token_reader import TokenReader
     from station.core.installation_file.charging_tables import EvseConfig
-    from station.hardware.config import ReaderConfig
+    from station.devices.config import ReaderConfig
     from station.simulation.linky import HouseReading, SimulatedLinky, TariffPeriod
     from station.simulation.meter_server import MeterServer
     from station.simulation.p1 import SimulatedP1

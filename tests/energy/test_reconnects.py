@@ -18,7 +18,7 @@ from metering.drivers.bus import Buses
 from metering.drivers.modbus import ModbusRtuMeter, ModbusTcpMeter
 from metering.meter import Meter, MeterError
 from station.core.hardware.token_reader import ReaderError
-from station.hardware.serial_reader import SerialReaderConfig
+from station.devices.serial_reader import SerialReaderConfig
 from tests.energy.listening import configured
 
 _OFTEN = 2000

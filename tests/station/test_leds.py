@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from station.core.light_patterns import STARTING, Colour, Light, Pattern, Reason
-from station.hardware.leds import LampError, PageLightConfig, SysfsLeds, SysfsLightConfig, lamps_of, shine_at_once
+from station.devices.leds import LampError, PageLightConfig, SysfsLeds, SysfsLightConfig, lamps_of, shine_at_once
 
 GREEN = Light(Colour.GREEN, Pattern.STEADY, Reason.AVAILABLE)
 CHARGING = Light(Colour.BLUE, Pattern.BLINKING, Reason.CHARGING)

@@ -15,12 +15,13 @@ from pydantic import ValidationError
 
 from station.core.hardware.board import SAFE, BoardError, Observation, Outputs, SelfTest
 from station.core.model import Fault, PilotState
-from station.hardware import linux, sysfs
-from station.hardware.gpio import LineRequest, Lines, RequestLines
-from station.hardware.linux import LinuxBoard
-from station.hardware.linux_back_plate import LinuxBackPlate
-from station.hardware.linux_config import LinuxBoardConfig
-from station.hardware.linux_wiring import AnalogInput, GpioLine, SelectorWiring
+from station.devices.linux import board as linux
+from station.devices.linux import sysfs
+from station.devices.linux.back_plate import LinuxBackPlate
+from station.devices.linux.board import LinuxBoard
+from station.devices.linux.config import LinuxBoardConfig
+from station.devices.linux.gpio import LineRequest, Lines, RequestLines
+from station.devices.linux.wiring import AnalogInput, GpioLine, SelectorWiring
 from station.simulation.clock import VirtualClock
 from tests import fakes
 from tests.linux_double import (

@@ -21,10 +21,10 @@ from foundation.clock import SystemClock
 from metering.drivers.bus import Buses
 from station.core.hardware.board import SAFE, BoardError, Outputs, SelfTest
 from station.core.model import Fault, PilotState
-from station.hardware.modbus import ModbusBoard
-from station.hardware.modbus_config import ModbusBoardConfig
-from station.hardware.modbus_controllers import CONTROLLERS
-from station.hardware.modbus_evse import ModbusEvse
+from station.devices.modbus.board import ModbusBoard
+from station.devices.modbus.config import ModbusBoardConfig
+from station.devices.modbus.controllers import CONTROLLERS
+from station.devices.modbus.wiring import ModbusEvse
 
 CHARGING = Outputs(pilot_a=16.9, contactor=True, lock=True)
 PHOENIX = [name for name in CONTROLLERS if name.startswith("phoenix")]

@@ -19,8 +19,8 @@ from foundation.clock import SystemClock
 from station.charging.tokens.reader_task import ReaderWatch
 from station.core.hardware.token_reader import ReaderError, UnusableUidError, id_token
 from station.core.model import Fault, IdToken
-from station.hardware.keyboard_reader import KeyboardReaderConfig, Typing
-from station.hardware.serial_reader import SerialReaderConfig, UidFrames, checksum
+from station.devices.keyboard_reader import KeyboardReaderConfig, Typing
+from station.devices.serial_reader import SerialReaderConfig, UidFrames, checksum
 from tests.energy.listening import FastClock
 from tests.patience import PATIENCE_S
 from tests.walk import CARD, Walk, walking

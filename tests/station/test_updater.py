@@ -10,7 +10,7 @@ import pytest
 
 from foundation.clock import SystemClock
 from station.core.hardware.updater import Activation, ImageError, InstallError
-from station.hardware.installer import Commands, Installer
+from station.devices.command_updater import Commands, Installer
 from station.simulation.updater import SimulatedUpdater
 from tests.conformance.firmware import image
 from tests.patience import PATIENCE_S

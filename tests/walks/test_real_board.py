@@ -20,7 +20,7 @@ from ocpp_handlers.device_model import DeviceModel, Place, Variable
 from station.app import application
 from station.assembly.simulated import world_of
 from station.configuration.installation_file import Configuration
-from station.hardware.machine import Machine
+from station.devices.hardware_site import Machine
 from station.program import Program
 from station.simulation.meter_server import ServedMeter, TcpFraming, TcpMeterServer
 from tests import fakes

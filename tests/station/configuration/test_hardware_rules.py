@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from station.configuration.installation_file import Configuration, ConfigurationError, load
-from station.hardware.linux_config import LinuxBoardConfig
+from station.devices.linux.config import LinuxBoardConfig
 from tests.linux_double import Bench
 
 REAL = """

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from energy.sources.linky import LinkyConfig
 from metering.drivers.modbus import ModbusTcpMeter
 from station.configuration.installation_file import SIMULATED_DEVICE, Configuration, ConfigurationError, load
-from station.hardware.simulated_config import SimulatedBoardConfig
+from station.devices.simulated_config import SimulatedBoardConfig
 
 STATION = '[station]\nidentity = "BORNE-0001"\n'
 PASSWORD = "0123456789abcdef"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from station.hardware.linux_wiring import GpioLine, JumperWiring, LinuxEvse, SelectorWiring
+from station.devices.linux.wiring import GpioLine, JumperWiring, LinuxEvse, SelectorWiring
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -41,13 +41,13 @@ class LinuxBoardConfig(BaseModel):
 
     def open(self, evse: EvseConfig, clock: Clock, _: Buses) -> Board:
         """The board of an EVSE; the lines are requested at the first use."""
-        from station.hardware.linux import LinuxBoard
+        from station.devices.linux.board import LinuxBoard
 
         return LinuxBoard(self.evse[evse.id - 1], clock, unrated=evse.cable_without_rating)
 
     def open_back_plate(self, clock: Clock) -> BackPlate:
         """The back plate; the lines are requested at the first look."""
-        from station.hardware.linux_back_plate import LinuxBackPlate
+        from station.devices.linux.back_plate import LinuxBackPlate
 
         return LinuxBackPlate(self, clock)
 

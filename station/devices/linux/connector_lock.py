@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from station.hardware.linux_wiring import GpioLine, MotorLock, SolenoidLock
+from station.devices.linux.wiring import GpioLine, MotorLock, SolenoidLock
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.hardware.gpio import Lines
+    from station.devices.linux.gpio import Lines
 
 
 class LinuxLock:

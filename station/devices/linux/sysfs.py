@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from station.hardware.linux_wiring import AnalogInput, PwmOutput
+    from station.devices.linux.wiring import AnalogInput, PwmOutput
 
 PERIOD_NS: Final = 1_000_000
 """a control pilot has 1 kHz (IEC 61851-1 A.2)"""

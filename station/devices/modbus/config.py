@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from station.hardware.modbus_evse import ModbusEvse
+from station.devices.modbus.wiring import ModbusEvse
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
@@ -28,7 +28,7 @@ class ModbusBoardConfig(BaseModel):
 
     def open(self, evse: EvseConfig, clock: Clock, buses: Buses) -> Board:
         """The controller of an EVSE, not yet connected."""
-        from station.hardware.modbus import ModbusBoard
+        from station.devices.modbus.board import ModbusBoard
 
         return ModbusBoard(self.evse[evse.id - 1], clock, buses, attached_cable=evse.attached_cable)
 

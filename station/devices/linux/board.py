@@ -16,16 +16,16 @@ from foundation.monitored_task import Stint
 from station.core.hardware import pilot
 from station.core.hardware.board import NOTHING_SEEN, SAFE, BoardError, Observation, Outputs, SelfTest, Sensor
 from station.core.model import Fault, PilotState
-from station.hardware import sysfs
-from station.hardware.attempts import Attempts
-from station.hardware.gpio import Lines
-from station.hardware.linux_lock import LinuxLock
-from station.hardware.linux_phases import LinuxPhases
+from station.devices.linux import sysfs
+from station.devices.linux.attempts import Attempts
+from station.devices.linux.connector_lock import LinuxLock
+from station.devices.linux.gpio import Lines
+from station.devices.linux.phase_relay import LinuxPhases
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.hardware.gpio import RequestLines
-    from station.hardware.linux_wiring import LinuxEvse, ProximityWiring
+    from station.devices.linux.gpio import RequestLines
+    from station.devices.linux.wiring import LinuxEvse, ProximityWiring
 
 _LOOK_EVERY_S: Final = 0.05
 _MEASURES_WITHIN_S: Final = 1.0

@@ -9,7 +9,7 @@ from foundation.clock import SystemClock
 from metering.drivers.bus import Buses
 from metering.drivers.simulated import SimulatedMeterConfig
 from station.core.hardware.board import BoardError
-from station.hardware.simulated_config import SimulatedReaderConfig
+from station.devices.simulated_config import SimulatedReaderConfig
 
 if TYPE_CHECKING:
     from energy.sources.config import GridSourceConfig
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from station.core.hardware.board import Board
     from station.core.hardware.token_reader import TokenReader
     from station.core.installation_file.charging_tables import EvseConfig
-    from station.hardware.config import ReaderConfig, RealBoardConfig
+    from station.devices.config import ReaderConfig, RealBoardConfig
 
 
 class Machine:

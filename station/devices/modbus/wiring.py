@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from metering.drivers.bus import Wire, serial_wire, tcp_wire
 from metering.drivers.registers import SerialLine
-from station.hardware.modbus_controllers import CONTROLLERS, Controller, ControllerName
+from station.devices.modbus.controllers import CONTROLLERS, Controller, ControllerName
 
 
 class ModbusEvse(BaseModel):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from station.hardware.linux_wiring import GpioLine, PhaseRelay
+from station.devices.linux.wiring import GpioLine, PhaseRelay
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.hardware.gpio import Lines
+    from station.devices.linux.gpio import Lines
 
 _MOVES_S = 3.0
 """a relay that is not where it was ordered to be so long after is broken"""

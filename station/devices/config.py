@@ -6,12 +6,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from station.hardware.installer import InstallerConfig
-from station.hardware.keyboard_reader import KeyboardReaderConfig
-from station.hardware.linux_config import LinuxBoardConfig
-from station.hardware.modbus_config import ModbusBoardConfig
-from station.hardware.serial_reader import SerialReaderConfig
-from station.hardware.simulated_config import SimulatedBoardConfig, SimulatedReaderConfig, SimulatedUpdaterConfig
+from station.devices.command_updater import InstallerConfig
+from station.devices.keyboard_reader import KeyboardReaderConfig
+from station.devices.linux.config import LinuxBoardConfig
+from station.devices.modbus.config import ModbusBoardConfig
+from station.devices.serial_reader import SerialReaderConfig
+from station.devices.simulated_config import SimulatedBoardConfig, SimulatedReaderConfig, SimulatedUpdaterConfig
 
 RealBoardConfig = LinuxBoardConfig | ModbusBoardConfig
 """the boards that have something to switch"""

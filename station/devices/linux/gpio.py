@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gpiod import LineSettings
     from gpiod.line import Value
 
-    from station.hardware.linux_wiring import GpioLine
+    from station.devices.linux.wiring import GpioLine
 
 T = TypeVar("T")
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from station.core.hardware.back_plate import NOTHING_READ, BackPlateView
 from station.core.hardware.board import BoardError
-from station.hardware.gpio import Lines
+from station.devices.linux.gpio import Lines
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.core.hardware.back_plate import JumperPosition
-    from station.hardware.gpio import RequestLines
-    from station.hardware.linux_wiring import GpioLine, JumperWiring, SelectorWiring
+    from station.devices.linux.gpio import RequestLines
+    from station.devices.linux.wiring import GpioLine, JumperWiring, SelectorWiring
 
 _log = logging.getLogger(__name__)
 

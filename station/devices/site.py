@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from station.core.hardware.board import Board
     from station.core.hardware.token_reader import TokenReader
     from station.core.installation_file.charging_tables import EvseConfig
-    from station.hardware.config import ReaderConfig
+    from station.devices.config import ReaderConfig
 
 
 class Site(Protocol):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from metering.drivers.bus import Buses
     from metering.drivers.registers import Registers
-    from station.hardware.modbus_evse import ModbusEvse
+    from station.devices.modbus.wiring import ModbusEvse
 
 T = TypeVar("T")
 

@@ -1,0 +1,1 @@
+"""Drivers of real hardware: boards, token readers, lamps, firmware updaters."""

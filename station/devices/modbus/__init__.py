@@ -1,0 +1,1 @@
+"""Boards of EVSEs behind a controller on Modbus."""
