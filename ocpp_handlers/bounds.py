@@ -8,10 +8,10 @@ from foundation.supervision import MOST_ERRANDS
 from ocpp_handlers import availability, customer_information, meter_values, reports, smart_charging
 from ocpp_handlers.connection import LARGEST_FRAME
 from ocpp_handlers.device_model import DataType, Place, Variable, told
-from station.firmware.record import MOST_UNTOLD as MOST_STATUSES
-from station.logs.store import STORAGE_BYTES
-from station.logs.upload import MOST_ORDERS
-from station.records.customer_information import MOST_TRANSACTIONS
+from station.maintenance.customer_information import MOST_TRANSACTIONS
+from station.maintenance.firmware.record import MOST_UNTOLD as MOST_STATUSES
+from station.maintenance.logs.store import STORAGE_BYTES
+from station.maintenance.logs.upload import MOST_ORDERS
 from station.security.security_events import MOST_KEPT, MOST_UNTOLD
 
 

@@ -11,14 +11,14 @@ from ocpp_handlers import actions, timestamps, translate
 from ocpp_handlers.session import Answer, Handlers
 from ocpp_handlers.under_way import UnderWay
 from station.core.csms import NoAnswerError
-from station.records.customer_information import Customer
+from station.maintenance.customer_information import Customer
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
-    from station.records.customer_information import CustomerInformation as Customers
+    from station.maintenance.customer_information import CustomerInformation as Customers
 
 _log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from foundation.supervision import Errand
 from ocpp_handlers import actions, translate
 from ocpp_handlers.session import Answer, Handlers, RefusedError
 from station.core.csms import NoAnswerError
-from station.logs.log_files import LogKind, Span
-from station.logs.upload import LogOrder, LogUploads, UploadStatus
+from station.maintenance.logs.log_files import LogKind, Span
+from station.maintenance.logs.upload import LogOrder, LogUploads, UploadStatus
 
 if TYPE_CHECKING:
     from datetime import datetime

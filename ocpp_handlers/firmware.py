@@ -9,7 +9,7 @@ from ocpp_handlers import actions
 from ocpp_handlers.session import Answer, Handlers, LinkLostError, RefusedError
 from ocpp_handlers.translate import moment, whole
 from station.core.csms import NoAnswerError
-from station.firmware.state import FirmwareStatus, UpdateOrder
+from station.maintenance.firmware.state import FirmwareStatus, UpdateOrder
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from foundation.supervision import Errand
     from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
-    from station.firmware.firmware import Firmware as StationFirmware
-    from station.firmware.record import EnteredStatus
+    from station.maintenance.firmware.firmware import Firmware as StationFirmware
+    from station.maintenance.firmware.record import EnteredStatus
 
 _log = logging.getLogger(__name__)
 

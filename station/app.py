@@ -16,9 +16,6 @@ from station.assembly.charging import charging
 from station.assembly.power import power
 from station.assembly.upkeep import access, firmware, lamps, log_uploads, mqtt, prune, publish, space_watchers
 from station.billing.retention import Retention
-from station.commissioning.activation import Activation
-from station.commissioning.record import CommissioningRecord
-from station.commissioning.site_settings import SiteSettings
 from station.core.event_feed import Feed
 from station.core.local_time import watch_zone
 from station.core.model import BootReason
@@ -26,17 +23,20 @@ from station.devices.simulated_config import SimulatedBoardConfig
 from station.integrations.mdns import Announcement, announces
 from station.life import Life
 from station.light.light import StatusLight
-from station.logs.frames import Frame, FrameLog
-from station.logs.setup import set_time_zone
-from station.logs.store import LogStore
+from station.maintenance.commissioning.activation import Activation
+from station.maintenance.commissioning.record import CommissioningRecord
+from station.maintenance.commissioning.site_settings import SiteSettings
+from station.maintenance.customer_information import CustomerInformation
+from station.maintenance.logs.frames import Frame, FrameLog
+from station.maintenance.logs.setup import set_time_zone
+from station.maintenance.logs.store import LogStore
+from station.maintenance.storage_check import UnreadableRowsWatch
 from station.program import Program, StartError
-from station.records.customer_information import CustomerInformation
 from station.storage.compaction import reclaim_when_idle
 from station.storage.database import Database, open_database
 from station.storage.fact_store import FactStore
 from station.storage.storage_lock import StorageLock, StorageLockError
 from station.storage.storage_monitor import StorageWatch
-from station.storage_check import UnreadableRowsWatch
 
 if TYPE_CHECKING:
     from station.charging.evse import Evse

@@ -61,7 +61,7 @@ def check(arguments: Sequence[str]) -> int:
 
 def _check_storage(storage: Path) -> int:
     """List the rows that cannot be read; the exit code: 0 if there are none, 1 if there are, 2 if none can be read."""
-    from station.storage_check import StorageUnreadableError, unreadable_rows
+    from station.maintenance.storage_check import StorageUnreadableError, unreadable_rows
 
     try:
         found = unreadable_rows(storage)
@@ -99,7 +99,7 @@ def init(arguments: Sequence[str]) -> int:
 
 def label(arguments: Sequence[str]) -> int:
     """Draw the identification label of a station, as SVG in millimetres, before it runs for the first time."""
-    from station.commissioning.label import Label, label_svg, page_address
+    from station.maintenance.commissioning.label import Label, label_svg, page_address
 
     parser = _parser("label", label)
     parser.add_argument("config", metavar="FILE", type=Path, help="The installation file.")

@@ -27,10 +27,7 @@ if TYPE_CHECKING:
     from station.billing.transaction_log import TransactionLog
     from station.charging.charging_station import ChargingStation
     from station.charging.tokens.owner_cards import OwnCards
-    from station.commissioning.activation import Activation
-    from station.commissioning.record import CommissioningRecord
     from station.core.csms import CsmsLink, Variables
-    from station.firmware.firmware import Firmware
     from station.light.light import StatusLight
     from station.load.external_limits import ExternalLimits
     from station.load.jumpers import Jumpers
@@ -39,11 +36,14 @@ if TYPE_CHECKING:
     from station.load.residual_current import ResidualCurrentGuard
     from station.load.shared_limits import SharedLimits
     from station.load.tamper import Tamper
-    from station.logs.frames import FrameLog
-    from station.logs.store import LogStore
-    from station.logs.upload import LogUploads
+    from station.maintenance.commissioning.activation import Activation
+    from station.maintenance.commissioning.record import CommissioningRecord
+    from station.maintenance.customer_information import CustomerInformation
+    from station.maintenance.firmware.firmware import Firmware
+    from station.maintenance.logs.frames import FrameLog
+    from station.maintenance.logs.store import LogStore
+    from station.maintenance.logs.upload import LogUploads
     from station.metrology.metrology import Metrology
-    from station.records.customer_information import CustomerInformation
     from station.security.access.access import Access
     from station.security.certificates.certificate_store import Certificates
     from station.security.credentials import Credentials

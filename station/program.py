@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from foundation.clock import Clock
-    from station.commissioning.site_settings import SiteSettings
     from station.configuration.installation_file import Configuration
     from station.devices.site import Site
     from station.life import Life
+    from station.maintenance.commissioning.site_settings import SiteSettings
     from station.security.access.sessions import Sessions
     from station.storage.storage_lock import StorageLock
     from station.web.further_routes import FurtherRoutes

@@ -18,7 +18,7 @@ def run(arguments: Sequence[str]) -> None:
     given = _parser().parse_args(arguments)
     config: Path = given.config
     from station.core.local_time import named_zone
-    from station.logs import setup as logging_setup
+    from station.maintenance.logs import setup as logging_setup
 
     configuration = loaded(config)
     from station.storage.storage_lock import StorageLock, StorageLockError

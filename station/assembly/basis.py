@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from foundation.frozen import frozen
 from station.core.model import BootReason
 from station.core.settings import Settings
-from station.logs.store import LogStore
+from station.maintenance.logs.store import LogStore
 from station.program import Program
 from station.security.certificates.certificate_store import Certificates, Seed
 from station.security.credentials import Credentials

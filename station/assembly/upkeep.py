@@ -16,12 +16,12 @@ from station.core.settings import Settings
 from station.devices.command_updater import Commands, Installer
 from station.devices.leds import lamps_of
 from station.devices.simulated_config import SimulatedUpdaterConfig
-from station.firmware.firmware import Firmware, Surroundings
-from station.firmware.record import FirmwareRecord
 from station.life import Life
 from station.light.light import Lamp, PageLight
-from station.logs.log_files import Logs, LogSources, StationSnapshot
-from station.logs.upload import LogUploads
+from station.maintenance.firmware.firmware import Firmware, Surroundings
+from station.maintenance.firmware.record import FirmwareRecord
+from station.maintenance.logs.log_files import Logs, LogSources, StationSnapshot
+from station.maintenance.logs.upload import LogUploads
 from station.security.certificates.certificate_store import CertificateUse
 from station.security.file_transfer.file_transfer import trusting
 from station.security.security_events import SecurityEvents, SecurityEventType

@@ -12,7 +12,7 @@ from station.charging.evse_state import EvseState, blocking_faults, connection_d
 from station.core.light_patterns import STOPPED, Charge, Light, Situation, foremost, light
 from station.core.model import ChargingState, ConnectorStatus
 from station.devices.leds import LampError
-from station.firmware.state import FirmwareStatus
+from station.maintenance.firmware.state import FirmwareStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.commissioning.site_settings import SiteSettings
     from station.configuration.installation_file import Configuration
     from station.core.event_feed import Feed
     from station.life import Life
+    from station.maintenance.commissioning.site_settings import SiteSettings
 
 
 class Host(Protocol):

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from playwright.async_api import Browser, Locator, expect
 
-from station.commissioning.activation import Stage
+from station.maintenance.commissioning.activation import Stage
 from tests.browser.visitor import Visitor, visiting
 from tests.walk import Walk, walking
 from tests.walks.commissioned import commission, try_step

@@ -11,9 +11,9 @@ import pytest
 
 from station.billing.documents.occasion import Issuer, Occasion
 from station.billing.documents.words import Language
-from station.commissioning.report import HEAD, SignedReport
-from station.commissioning.steps import Step
-from station.documents.commissioning import commissioning_report
+from station.maintenance.commissioning.report import HEAD, SignedReport
+from station.maintenance.commissioning.report_document import commissioning_report
+from station.maintenance.commissioning.steps import Step
 from station.web.words import catalogue
 from tests.station.test_documents import LANGUAGES, texts
 

@@ -20,7 +20,7 @@ import pytest
 
 from station.configuration.station_tables import LogConfig
 from station.core.identifiers import shorten
-from station.logs.setup import FRAMES, set_time_zone, setup
+from station.maintenance.logs.setup import FRAMES, set_time_zone, setup
 from tests.descriptors import no_free_descriptor
 
 ROOT = Path(__file__).parents[2]

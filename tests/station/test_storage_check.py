@@ -11,10 +11,10 @@ import pytest
 
 from station.charging.tokens.owner_cards import OwnCards
 from station.core.model import EventType, TriggerReason
+from station.maintenance.storage_check import StorageUnreadableError, unreadable_rows
 from station.storage.database import MIGRATIONS, open_database
 from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox
-from station.storage_check import StorageUnreadableError, unreadable_rows
 from tests import fakes
 from tests.station.records.test_outbox import VALUE
 from tests.station.test_cli import borne

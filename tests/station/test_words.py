@@ -9,10 +9,10 @@ import pytest
 
 from energy.limit import LimitSource
 from energy.tariff import PriceSignal
-from station.commissioning.problems import Cause
-from station.commissioning.steps import Step
 from station.core.light_patterns import Reason
 from station.core.model import Fault
+from station.maintenance.commissioning.problems import Cause
+from station.maintenance.commissioning.steps import Step
 from station.web.words import LANGUAGES, USUAL, catalogue, preferred
 
 _WEB = Path(__file__).parents[2] / "station" / "web"

@@ -38,8 +38,8 @@ from station.core.setting_kinds import (
 from station.core.setting_kinds import Decimal as DecimalSetting
 from station.core.settings import Settings
 from station.core.version import package_version
-from station.firmware.state import FirmwareStatus
 from station.load.shared_limits import Setter, Wish
+from station.maintenance.firmware.state import FirmwareStatus
 from station.security.access.accounts import Role
 from station.simulation.clock import VirtualClock
 from station.simulation.vehicle import VehicleModel

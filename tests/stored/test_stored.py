@@ -29,8 +29,8 @@ from station.charging.tokens.authorization_cache import TokenStore
 from station.core.model import EventType, Fault, IdTokenInfo, TransactionEvent
 from station.core.settings import Settings
 from station.core.version import package_version
-from station.firmware.record import FirmwareRecord
-from station.firmware.state import UpdateOrder
+from station.maintenance.firmware.record import FirmwareRecord
+from station.maintenance.firmware.state import UpdateOrder
 from station.metrology.journal_file import export, prove
 from station.simulation.clock import VirtualClock
 from station.simulation.register import EnergyRegister

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from station.firmware import firmware
+from station.maintenance.firmware import firmware
 from tests.conformance.firmware import VERSION, FileServer, Signer, image, signer, update_request
 from tests.conformance.pki import Pki
 from tests.csms import NEVER, Csms, Payload, Refuse

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from station.charging.tokens.admission import TokenOutcome
-from station.commissioning.activation import Stage
-from station.commissioning.installer_test import LONGEST_S
 from station.core.hardware.board import SelfTest
 from station.core.light_patterns import Colour, Pattern, Reason
 from station.core.model import EvseRef, Fault
+from station.maintenance.commissioning.activation import Stage
+from station.maintenance.commissioning.installer_test import LONGEST_S
 from tests.csms import NEVER, running_csms
 from tests.station.test_leds import led, shown
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking

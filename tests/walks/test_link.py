@@ -26,7 +26,7 @@ from websockets.typing import Subprotocol
 
 from ocpp_handlers.connection import Connection
 from station.configuration.station_tables import LogConfig
-from station.logs.setup import FRAMES, setup
+from station.maintenance.logs.setup import FRAMES, setup
 from station.security.certificates.certificate_store import TlsMaterial
 from station.security.network_profiles import NetworkProfile
 from tests.csms import Csms, running_csms

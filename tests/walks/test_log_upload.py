@@ -57,7 +57,7 @@ async def test_a_diagnostics_log_tells_much_and_no_secret(tmp_path: Path, caplog
     assert f"{transaction} #0 Started" in log
     assert '"charging_state": "Charging"' in log
     assert "TxCtrlr.EVConnectionTimeOut = " in log
-    assert "station.logs.upload" not in log.split("== Log")[0]
+    assert "station.maintenance.logs.upload" not in log.split("== Log")[0]
     assert "INFO    " in log.split("== Log")[1]
     assert CARD.value not in log
     assert "SecretSecretSecret" not in log

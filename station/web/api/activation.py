@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, HTTPException
 
-from station.commissioning.activation import Activation, Stage
-from station.commissioning.installer_test import begin_test, end_test
-from station.commissioning.report import write_report
+from station.maintenance.commissioning.activation import Activation, Stage
+from station.maintenance.commissioning.installer_test import begin_test, end_test
+from station.maintenance.commissioning.report import write_report
 from station.security.access.accounts import Role
 from station.web.api.commissioning import hindrances
 from station.web.api.living import Command, Living, Wait, accepted, maybe_settle

@@ -9,9 +9,10 @@ from fastapi import FastAPI, HTTPException, Request
 from pydantic import AfterValidator, Field
 
 from foundation.constants import MINIMUM_CURRENT_A
-from station.commissioning.input_tests import CommissioningTests
-from station.commissioning.problems import Cause, Problem
-from station.commissioning.steps import (
+from station.core.settings import Settings
+from station.maintenance.commissioning.input_tests import CommissioningTests
+from station.maintenance.commissioning.problems import Cause, Problem
+from station.maintenance.commissioning.steps import (
     COVER_SCREWS_NM,
     SKIPPABLE,
     TORQUES_NM,
@@ -26,7 +27,6 @@ from station.commissioning.steps import (
     settled,
     wiring_trial,
 )
-from station.core.settings import Settings
 from station.web.api.living import Command, Living
 from station.web.api.time_zone import TimeZoneName
 from station.web.door.visitor import visitor_of

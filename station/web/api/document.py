@@ -16,10 +16,10 @@ from station.billing.documents.process import DocumentError, draw
 from station.billing.documents.words import Language
 from station.billing.transaction_log import Search
 from station.charging.signing.signed_container import signed_container
-from station.commissioning.report import read_report
-from station.commissioning.report_order import CommissioningReportOrder
 from station.core.local_time import zone
 from station.core.version import package_version
+from station.maintenance.commissioning.report import read_report
+from station.maintenance.commissioning.report_order import CommissioningReportOrder
 from station.web.api.transaction import CardLabel, attachment
 from station.web.words import catalogue
 

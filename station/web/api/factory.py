@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import Response
 
-from station.commissioning.factory_reset import NotSafeError, reset_to_factory
-from station.commissioning.label import Label, label_svg, page_address
+from station.maintenance.commissioning.label import Label, label_svg, page_address
+from station.maintenance.factory_reset import NotSafeError, reset_to_factory
 from station.security.access.accounts import Role
 from station.web.api.living import Command, Living
 from station.web.door.visitor import visitor_of

@@ -8,9 +8,9 @@ from fastapi import FastAPI, HTTPException, Request
 from pydantic import Field
 from starlette.requests import ClientDisconnect
 
-from station.firmware.brought import OvertakenError, TooLargeError, bring
-from station.firmware.orders import OrderAnswer
-from station.firmware.state import UpdateOrder
+from station.maintenance.firmware.orders import OrderAnswer
+from station.maintenance.firmware.state import UpdateOrder
+from station.maintenance.firmware.upload import OvertakenError, TooLargeError, bring
 from station.web.api.living import Command, Living, Wait, accepted
 from station.web.json_object import Json
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI, HTTPException
 from pydantic import JsonValue
 
-from station.commissioning.site_settings import SettingsRefusedError, told_of
+from station.maintenance.commissioning.site_settings import SettingsRefusedError, told_of
 from station.storage.database import StorageError
 from station.web.api.living import Wait
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from station.commissioning.label import Label, label_svg
+from station.maintenance.commissioning.label import Label, label_svg
 
 _ROW = re.compile(r'<text x="37" y="([\d.]+)" font-size="([\d.]+)">([^<]*)</text>')
 _CAPITAL = 0.72

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from station.commissioning.site_settings import SettingsRefusedError, SiteSettings
 from station.configuration.example import EXAMPLE
 from station.configuration.installation_file import Configuration
+from station.maintenance.commissioning.site_settings import SettingsRefusedError, SiteSettings
 from tests.examples import examples
 from tests.walk import configuration
 

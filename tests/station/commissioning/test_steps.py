@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from station.commissioning.problems import Evidence
-from station.commissioning.steps import (
+from station.maintenance.commissioning.problems import Evidence
+from station.maintenance.commissioning.steps import (
     SKIPPABLE,
     TORQUES_NM,
     Finding,

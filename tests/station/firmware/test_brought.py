@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from station.firmware.brought import OvertakenError, TooLargeError, bring
+from station.maintenance.firmware.upload import OvertakenError, TooLargeError, bring
 
 
 class Visitor:

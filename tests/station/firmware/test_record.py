@@ -9,8 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from station.firmware.record import FirmwareRecord
-from station.firmware.state import END_STATUSES, FirmwareStatus, Step, Update, UpdateOrder, cancelable, next_step
+from station.maintenance.firmware.record import FirmwareRecord
+from station.maintenance.firmware.state import (
+    END_STATUSES,
+    FirmwareStatus,
+    Step,
+    Update,
+    UpdateOrder,
+    cancelable,
+    next_step,
+)
 from station.storage.database import Database, StorageError, open_database
 from tests.fakes import NOON, clock
 from tests.patience import PATIENCE_S

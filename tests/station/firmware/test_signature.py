@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from station.firmware.signature import decode_signature, fault_of_signing_certificate, is_signed
+from station.maintenance.firmware.signature import decode_signature, fault_of_signing_certificate, is_signed
 from tests.conformance.firmware import signer
 from tests.conformance.pki import Pki
 

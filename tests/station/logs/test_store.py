@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from station.logs.store import LogStore
+from station.maintenance.logs.store import LogStore
 from station.simulation.clock import VirtualClock
 from tests.fakes import NOON, clock
 

@@ -11,8 +11,8 @@ import pytest
 from foundation.frozen import frozen
 from station.billing import transaction_rows
 from station.charging.tokens.authorization_cache import TOKEN_INFOS
-from station.firmware.record import ORDERS
 from station.load.charging_profiles import PROFILES
+from station.maintenance.firmware.record import ORDERS
 from station.storage import payloads
 from station.storage.stored_format import FlatFormat, StoredFormat, UnmappedNameError, names
 

@@ -7,12 +7,12 @@ from enum import Enum
 import pytest
 
 from metering.journal_entry import JournalEvent
-from station.commissioning.problems import Cause
-from station.commissioning.steps import Outcome, Step
 from station.core.hardware.board import SelfTest
-from station.firmware.state import FirmwareStatus
 from station.load.shared_limits import Setter
-from station.logs.upload import UploadStatus
+from station.maintenance.commissioning.problems import Cause
+from station.maintenance.commissioning.steps import Outcome, Step
+from station.maintenance.firmware.state import FirmwareStatus
+from station.maintenance.logs.upload import UploadStatus
 from station.security.access.accounts import Role
 from station.security.security_events import SecurityEventType
 

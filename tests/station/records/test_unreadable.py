@@ -27,13 +27,13 @@ from station.core.model import (
 )
 from station.core.settings import Settings
 from station.load.charging_profiles import Profiles
+from station.maintenance.storage_check import UnreadableRowsWatch
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.simulation.clock import VirtualClock
 from station.storage.database import Database, open_database
 from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox
 from station.storage.settings_table import SettingsTable
-from station.storage_check import UnreadableRowsWatch
 from tests import fakes
 from tests.station.records.test_outbox import VALUE, drain, next_of
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from station.commissioning.report import remove_report
 from station.core.model import StoppedReason, TriggerReason
+from station.maintenance.commissioning.report import remove_report
 from station.security.security_events import SecurityEventType
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from station.charging.evse import Evse
-    from station.commissioning.site_settings import SiteSettings
     from station.configuration.installation_file import Configuration
     from station.life import Life
+    from station.maintenance.commissioning.site_settings import SiteSettings
 
 _OPENS_WITHIN_S: Final = 15.0
 

@@ -13,9 +13,9 @@ from station.billing.transaction_rows import BILLS, COLUMNS, PRICE_LISTS, period
 from station.charging.signing import signed_records
 from station.charging.tokens.authorization_cache import entry_of, place_of
 from station.core.settings import Settings
-from station.firmware.record import ORDERS
-from station.firmware.state import FirmwareStatus
 from station.load.charging_profiles import PROFILES
+from station.maintenance.firmware.record import ORDERS
+from station.maintenance.firmware.state import FirmwareStatus
 from station.security.security_events import SecurityEventType, event_of
 from station.storage import payloads
 from station.storage.database import MIGRATIONS

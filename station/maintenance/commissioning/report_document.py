@@ -13,7 +13,7 @@ from station.billing.documents.layout import Column, Imprint, Sheet
 
 if TYPE_CHECKING:
     from station.billing.documents.occasion import Issuer, Occasion
-    from station.commissioning.report import SignedReport
+    from station.maintenance.commissioning.report import SignedReport
 
 Table = dict[str, object]
 

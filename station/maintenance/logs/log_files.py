@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.core.csms import VariableRow
     from station.core.model import TransactionEvent
-    from station.logs.store import LogStore
+    from station.maintenance.logs.store import LogStore
     from station.security.security_events import SecurityEvents
     from station.storage.outbox import Outbox
 

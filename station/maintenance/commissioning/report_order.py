@@ -9,7 +9,7 @@ from foundation.frozen import frozen
 
 if TYPE_CHECKING:
     from station.billing.documents.occasion import Issuer, Occasion
-    from station.commissioning.report import SignedReport
+    from station.maintenance.commissioning.report import SignedReport
 
 
 @frozen
@@ -23,6 +23,8 @@ class CommissioningReportOrder:
 
     def draw(self) -> bytes:
         """Draw the report and return it as PDF."""
-        from station.documents.commissioning import commissioning_report  # the PDF library: never in the station
+        from station.maintenance.commissioning.report_document import (
+            commissioning_report,  # the PDF library: never in the station
+        )
 
         return commissioning_report(self.report, self.issuer, self.occasion, self.texts)

@@ -7,8 +7,8 @@ import logging
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from station.commissioning.problems import Cause, Problem
-from station.commissioning.steps import Finding, Outcome, Step, Trial
+from station.maintenance.commissioning.problems import Cause, Problem
+from station.maintenance.commissioning.steps import Finding, Outcome, Step, Trial
 from station.storage.stored_format import FlatFormat, names
 
 if TYPE_CHECKING:

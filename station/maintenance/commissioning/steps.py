@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from foundation.frozen import frozen
-from station.commissioning.problems import Cause, Evidence, Json, Problem
+from station.maintenance.commissioning.problems import Cause, Evidence, Json, Problem
 
 
 class Step(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from station.firmware.state import FirmwareStatus
+from station.maintenance.firmware.state import FirmwareStatus
 
 _log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
 from station.core.model import EventType, IdToken
-from station.records import signed_traces
+from station.maintenance import signed_traces
 from station.storage.database import Database
 from station.storage.payloads import READABLE
 from station.storage.recorded_register import last_register

@@ -17,7 +17,7 @@ from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.logs.log_files import LogKind, Logs, Span
+    from station.maintenance.logs.log_files import LogKind, Logs, Span
     from station.storage.fact_store import FactStore
 
 _log = logging.getLogger(__name__)

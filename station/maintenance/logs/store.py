@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from station.logs.setup import FRAMES, HumanFormatter
+from station.maintenance.logs.setup import FRAMES, HumanFormatter
 from station.storage import private_files
 
 if TYPE_CHECKING:

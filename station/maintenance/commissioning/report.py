@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final, cast
 from foundation.frozen import frozen
 from station.charging.signing.signatures import UnsignedError
 from station.charging.signing.signing_key import SigningKeyError, signing_key_of
-from station.commissioning.input_tests import CommissioningTests
-from station.commissioning.steps import Step, inapplicable
 from station.core.version import package_version
+from station.maintenance.commissioning.input_tests import CommissioningTests
+from station.maintenance.commissioning.steps import Step, inapplicable
 from station.storage import private_files
 from station.storage.database import StorageError
 from station.storage.stored_format import FlatFormat, names

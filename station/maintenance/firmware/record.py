@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import frozen
 from foundation.pulse import Pulse
-from station.firmware.state import END_STATUSES, FirmwareStatus, Update, UpdateOrder
+from station.maintenance.firmware.state import END_STATUSES, FirmwareStatus, Update, UpdateOrder
 from station.security.file_transfer.location import Location
 from station.storage.database import StorageError
 from station.storage.stored_format import StoredFormat, names

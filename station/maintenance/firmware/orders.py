@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
-from station.firmware.signature import decode_signature, fault_of_signing_certificate
+from station.maintenance.firmware.signature import decode_signature, fault_of_signing_certificate
 from station.security.file_transfer.file_transfer import Location, TransferError
 from station.security.security_events import SecurityEventType
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
     from foundation.supervision import Errand
-    from station.firmware.state import UpdateOrder
+    from station.maintenance.firmware.state import UpdateOrder
     from station.security.security_events import SecurityEvents
 
 

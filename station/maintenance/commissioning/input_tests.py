@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, cast
 from energy.grid import OrderReason
 from energy.sources.ct import CtConfig
 from metering.reading import Phases
-from station.commissioning.problems import Cause, Evidence, Problem
-from station.commissioning.steps import (
+from station.core.hardware.board import SelfTest
+from station.core.model import Fault
+from station.maintenance.commissioning.problems import Cause, Evidence, Problem
+from station.maintenance.commissioning.steps import (
     Finding,
     Installation,
     Outcome,
@@ -20,8 +22,6 @@ from station.commissioning.steps import (
     clamps_trial,
     contact_trial,
 )
-from station.core.hardware.board import SelfTest
-from station.core.model import Fault
 
 if TYPE_CHECKING:
     from station.charging.evse import Evse

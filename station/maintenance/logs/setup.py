@@ -47,7 +47,7 @@ def setup(config: LogConfig, stream: TextIO = sys.stderr, time_zone: tzinfo = UT
     handlers: list[logging.Handler] = [logging.StreamHandler(stream)]
     handlers[0].setFormatter(_formatter(config, terminal=stream.isatty()))
     if config.file is not None:
-        from station.logs.rotated_file import RotatedFileHandler
+        from station.maintenance.logs.rotated_file import RotatedFileHandler
 
         handlers.append(RotatedFileHandler(config.file))
         handlers[-1].setFormatter(_formatter(config, terminal=False))

@@ -15,10 +15,10 @@ from foundation.supervision import contained
 from station.charging.evse_state import Withheld
 from station.core.hardware.updater import Activation, ImageError, InstallError
 from station.core.model import BootReason
-from station.firmware import images
-from station.firmware.orders import OrderAnswer, OrderRules, OrderVerdict, refusal_of, refused
-from station.firmware.signature import decode_signature, is_signed
-from station.firmware.state import FirmwareStatus, Step, Update, UpdateOrder, cancelable, next_step
+from station.maintenance.firmware import images
+from station.maintenance.firmware.orders import OrderAnswer, OrderRules, OrderVerdict, refusal_of, refused
+from station.maintenance.firmware.signature import decode_signature, is_signed
+from station.maintenance.firmware.state import FirmwareStatus, Step, Update, UpdateOrder, cancelable, next_step
 from station.security.file_transfer.file_transfer import Failure, TransferError, download
 from station.security.security_events import SecurityEventType
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from station.charging.evse import Evse
     from station.core.hardware.updater import Updater
     from station.core.settings import Settings
-    from station.firmware.record import FirmwareRecord
+    from station.maintenance.firmware.record import FirmwareRecord
     from station.security.file_transfer.file_transfer import Trust
     from station.security.security_events import SecurityEvents
     from station.storage.outbox import Outbox

@@ -1,1 +1,0 @@
-"""How a station comes into service: the installer's steps, and the owner's activation."""

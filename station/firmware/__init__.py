@@ -1,1 +1,0 @@
-"""Firmware: fetched, verified, installed, activated, or rolled back."""

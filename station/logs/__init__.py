@@ -1,1 +1,0 @@
-"""What the station writes about itself, and how it reaches the CSMS."""

@@ -1,0 +1,1 @@
+"""Firmware, logs, commissioning, factory reset, and erasing a customer's data."""

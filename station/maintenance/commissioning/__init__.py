@@ -1,0 +1,1 @@
+"""Commissioning by the installer and activation by the owner."""

@@ -1,0 +1,1 @@
+"""Firmware updates: download, verification, installation, activation, rollback."""

@@ -1,0 +1,1 @@
+"""The station's logs: where lines go, the stored log, and uploads to the CSMS."""

@@ -1,1 +1,0 @@
-"""What is on disk: the record of events that is the queue, and the facts that outlive a power cut."""
