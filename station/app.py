@@ -20,9 +20,9 @@ from station.core.event_feed import Feed
 from station.core.local_time import watch_zone
 from station.core.model import BootReason
 from station.devices.simulated_config import SimulatedBoardConfig
-from station.integrations.mdns import Announcement, announces
+from station.interfaces.mdns import Announcement, announces
+from station.interfaces.status_light import StatusLight
 from station.life import Life
-from station.light.light import StatusLight
 from station.maintenance.commissioning.activation import Activation
 from station.maintenance.commissioning.record import CommissioningRecord
 from station.maintenance.commissioning.site_settings import SiteSettings
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from station.charging.evse import Evse
     from station.configuration.installation_file import Configuration
     from station.devices.site import Site
-    from station.web.further_routes import FurtherRoutes
+    from station.interfaces.further_routes import FurtherRoutes
 
 __all__ = ["StartError", "alive", "application", "run"]
 

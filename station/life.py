@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from station.charging.charging_station import ChargingStation
     from station.charging.tokens.owner_cards import OwnCards
     from station.core.csms import CsmsLink, Variables
-    from station.light.light import StatusLight
+    from station.interfaces.status_light import StatusLight
     from station.load.external_limits import ExternalLimits
     from station.load.jumpers import Jumpers
     from station.load.load_history import LoadHistory

@@ -18,9 +18,9 @@ from foundation.supervision import keep_running
 from station.core.event_feed import Feed
 from station.core.model import BootReason
 from station.daemon.service_manager import ServiceManager, boot_reason
+from station.interfaces.http.connection_limits import connection_limits
+from station.interfaces.http.server import WebServer
 from station.storage.database import StorageError
-from station.web.connection_limits import connection_limits
-from station.web.server import WebServer
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from foundation.clock import Clock
     from station.configuration.installation_file import Configuration
     from station.devices.site import Site
+    from station.interfaces.further_routes import FurtherRoutes
+    from station.interfaces.http.tls import PageTls
     from station.life import Life
     from station.maintenance.commissioning.site_settings import SiteSettings
     from station.security.access.sessions import Sessions
     from station.storage.storage_lock import StorageLock
-    from station.web.further_routes import FurtherRoutes
-    from station.web.tls import PageTls
 
 _log = logging.getLogger(__name__)
 
@@ -260,12 +260,12 @@ class Program:
         await Heartbeat(manager, lambda: self.life, self.renewal).run()
 
     def _build_web(self) -> ASGIApp:
-        from station.web.application import build
+        from station.interfaces.application import build
 
         return build(self, self.further_routes)
 
     def _page_tls(self) -> PageTls:
-        from station.web.tls import PageTls
+        from station.interfaces.http.tls import PageTls
 
         return PageTls(self)
 

@@ -12,7 +12,7 @@ import pytest
 
 from energy.sources.iio import Capture
 from station.configuration.installation_file import load
-from station.web.connection_limits import limits_for
+from station.interfaces.http.connection_limits import limits_for
 from tests.energy.fake_converter import HZ, FakeConverter
 from tests.patience import PATIENCE_S
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from station.configuration.installation_file import Configuration
     from station.core.hardware.updater import Updater
     from station.devices.site import Site
-    from station.web.api.living import Living
-    from station.web.door.permissions import Permission
-    from station.web.host import Host
+    from station.interfaces.access.permissions import Permission
+    from station.interfaces.api.route_services import Living
+    from station.interfaces.host import Host
 
 
 def simulated_world(configuration: Configuration) -> World:

@@ -16,8 +16,8 @@ from station.core.settings import Settings
 from station.devices.command_updater import Commands, Installer
 from station.devices.leds import lamps_of
 from station.devices.simulated_config import SimulatedUpdaterConfig
+from station.interfaces.status_light import Lamp, PageLight
 from station.life import Life
-from station.light.light import Lamp, PageLight
 from station.maintenance.firmware.firmware import Firmware, Surroundings
 from station.maintenance.firmware.record import FirmwareRecord
 from station.maintenance.logs.log_files import Logs, LogSources, StationSnapshot
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from station.configuration.installation_file import Configuration
     from station.configuration.network_tables import MqttConfig
     from station.configuration.station_tables import StationConfig
-    from station.integrations.mqtt import Mqtt
+    from station.interfaces.mqtt.mqtt import Mqtt
     from station.program import Program
     from station.security.access.access import Access
 
@@ -78,7 +78,7 @@ def log_uploads(basis: Basis, station: ChargingStation) -> LogUploads:
 
 
 async def _snapshot(program: Program) -> StationSnapshot:
-    from station.web.api.status import status  # only a log needs it here, and not every start
+    from station.interfaces.api.status import status  # only a log needs it here, and not every start
 
     shown, life = await status(program), program.life
     model = life.variables if life is not None else None
@@ -108,8 +108,8 @@ def lamps(configuration: Configuration, feed: Feed) -> list[Lamp]:
 
 def mqtt(config: MqttConfig, who: StationConfig, life: Life) -> Mqtt:
     """What tells a home automation of the station over MQTT, and takes its limits."""
-    from station.integrations.home_assistant import Shown  # a station without a broker does not pay for it
-    from station.integrations.mqtt import Mqtt
+    from station.interfaces.mqtt.home_assistant import Shown  # a station without a broker does not pay for it
+    from station.interfaces.mqtt.mqtt import Mqtt
 
     layouts = [evse.layout for evse in life.station.evses.values()]
     shown = Shown(

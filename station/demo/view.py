@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from station.demo.figures import Check
     from station.demo.frames import Frames
     from station.demo.state import Demonstration
-    from station.light.light import StatusLight
+    from station.interfaces.status_light import StatusLight
 
 _STATE_STYLES = {
     ChargingState.CHARGING: "bold green3",

@@ -25,8 +25,8 @@ LATE = {
 LATE_OF_OURS = {
     *(
         "station.cli",
-        "station.web.application",
-        "station.web.pages",
+        "station.interfaces.application",
+        "station.interfaces.page.pages",
         "station.billing.documents.receipt",
         "station.demo.run",
     ),

@@ -34,8 +34,8 @@ from station.configuration.installation_file import Configuration
 from station.core.model import IdTokenInfo, TransactionEvent
 from station.core.sampling import MeterValue
 from station.core.setting_kinds import Setting
-from station.integrations import mqtt
-from station.integrations.home_assistant import Shown, discovery, discovery_topic
+from station.interfaces.mqtt import mqtt
+from station.interfaces.mqtt.home_assistant import Shown, discovery, discovery_topic
 from station.maintenance.firmware.state import FirmwareStatus, UpdateOrder
 from station.maintenance.logs.upload import UploadStatus
 from station.security.security_events import SecurityEventType

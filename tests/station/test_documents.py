@@ -349,5 +349,6 @@ def test_a_month_in_which_nobody_charged_is_a_report_too() -> None:
 
 
 def test_the_library_that_draws_is_not_loaded_with_the_api() -> None:
-    look = "import sys, station.web.api.document, station.web.api.transaction; sys.exit('fpdf' in sys.modules)"
+    loaded = "import sys, station.interfaces.api.document, station.interfaces.api.transaction"
+    look = f"{loaded}; sys.exit('fpdf' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", look], check=False).returncode == 0

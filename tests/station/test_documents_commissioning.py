@@ -11,10 +11,10 @@ import pytest
 
 from station.billing.documents.occasion import Issuer, Occasion
 from station.billing.documents.words import Language
+from station.interfaces.languages import catalogue
 from station.maintenance.commissioning.report import HEAD, SignedReport
 from station.maintenance.commissioning.report_document import commissioning_report
 from station.maintenance.commissioning.steps import Step
-from station.web.words import catalogue
 from tests.station.test_documents import LANGUAGES, texts
 
 AT = "2026-01-30T09:15:20+00:00"

@@ -9,8 +9,8 @@ import tracemalloc
 import pytest
 
 from station.core.event_feed import Feed
+from station.interfaces.access.visitor_view import may_see
 from station.security.access.accounts import Role
-from station.web.door.visitor_view import may_see
 
 
 def everything(kind: str) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from station.interfaces.access.permissions import OTHERS, OWN_ROUTES, Permission, Permissions
 from station.security.access.accounts import Role
-from station.web.door.permissions import OTHERS, OWN_ROUTES, Permission, Permissions
 
 FURTHER = (
     Permission("GET", "/api/extra/*/state", Role.VISITOR, logs_changes=False),

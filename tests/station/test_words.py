@@ -11,11 +11,11 @@ from energy.limit import LimitSource
 from energy.tariff import PriceSignal
 from station.core.light_patterns import Reason
 from station.core.model import Fault
+from station.interfaces.languages import LANGUAGES, USUAL, catalogue, preferred
 from station.maintenance.commissioning.problems import Cause
 from station.maintenance.commissioning.steps import Step
-from station.web.words import LANGUAGES, USUAL, catalogue, preferred
 
-_WEB = Path(__file__).parents[2] / "station" / "web"
+_WEB = Path(__file__).parents[2] / "station" / "interfaces" / "page"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 

@@ -16,10 +16,10 @@ import pytest
 from cryptography import x509
 from starlette.routing import Route
 
+from station.interfaces.access.permissions import OTHERS, Permissions
+from station.interfaces.application import build
+from station.interfaces.http import tls
 from station.security.access.accounts import Role
-from station.web import tls
-from station.web.application import build
-from station.web.door.permissions import OTHERS, Permissions
 from tests.conformance.pki import Pki
 from tests.patience import PATIENCE_S
 from tests.walk import Walk, walking

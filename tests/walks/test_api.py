@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
+from station.interfaces.api.problem import ErrorResponse
+from station.interfaces.application import build
 from station.security.access.accounts import Role
-from station.web.api.problem import ErrorResponse
-from station.web.application import build
 from tests.patience import PATIENCE_S
 from tests.walk import CARD, walking
 from tests.walks.steps import event, variables

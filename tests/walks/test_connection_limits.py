@@ -15,9 +15,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from station.web.connection_limits import ConnectionLimits, limits_for
-from station.web.open_connections import OpenConnections
-from station.web.server import WebServer
+from station.interfaces.http.connection_limits import ConnectionLimits, limits_for
+from station.interfaces.http.open_connections import OpenConnections
+from station.interfaces.http.server import WebServer
 from tests.descriptors import no_free_descriptor
 from tests.walks.test_tls import Authority
 
@@ -162,7 +162,9 @@ async def test_a_peer_has_a_deadline_for_each_step_of_a_request(
                 await asyncio.sleep(0.01)
         got = await ended((reader, writer))
     assert got.count(b"HTTP/1.1 200") == answers
-    told = [record.getMessage() for record in caplog.records if record.name == "station.web.open_connections"]
+    told = [
+        record.getMessage() for record in caplog.records if record.name == "station.interfaces.http.open_connections"
+    ]
     assert [line.partition("closed: ")[2][: len(reason[0])] for line in told] == reason
 
 
@@ -260,7 +262,9 @@ async def test_one_machine_does_not_take_the_places_of_others_nor_all_of_them_th
         page.leave()
         while b"200 OK" not in await page.ask("127.0.0.2"):  # noqa: ASYNC110 - the other end tells nobody
             await asyncio.sleep(0.01)
-    told = [record.getMessage() for record in caplog.records if record.name == "station.web.open_connections"]
+    told = [
+        record.getMessage() for record in caplog.records if record.name == "station.interfaces.http.open_connections"
+    ]
     assert [line.split()[5] for line in told] == ["127.0.0.2", "127.0.0.3", "127.0.0.1"], "a line for each machine"
 
 

@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
+from station.interfaces.access.visitor import is_own_name, routed_path
 from station.security.access.accounts import Role
-from station.web.door.visitor import is_own_name, routed_path
 from tests.patience import PATIENCE_S
 from tests.walk import Walk, walking
 

@@ -12,7 +12,7 @@ from zeroconf import IPVersion, ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
 from station.configuration.network_tables import MdnsConfig
-from station.integrations.mdns import addresses_of, announces, records
+from station.interfaces.mdns import addresses_of, announces, records
 from tests.csms import running_csms
 from tests.patience import PATIENCE_S
 from tests.walk import Walk, configuration, powered

@@ -18,8 +18,8 @@ import pytest
 
 from station.charging.tokens.admission import TokenOutcome
 from station.core.hardware.board import SAFE
+from station.interfaces.application import build
 from station.metrology.journal_file import export, prove
-from station.web.application import build
 from tests.csms import Csms, Payload, running_csms
 from tests.walk import Walk, walking
 from tests.walks.station_process import StationProcess, open_transactions, until

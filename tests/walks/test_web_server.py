@@ -10,8 +10,8 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from station.app import application
-from station.web.connection_limits import connection_limits
-from station.web.server import WebServer
+from station.interfaces.http.connection_limits import connection_limits
+from station.interfaces.http.server import WebServer
 from tests.patience import PATIENCE_S
 from tests.walk import configuration
 from tests.walks.station_process import StationProcess
@@ -55,7 +55,7 @@ async def test_whoever_waits_for_the_ready_file_finds_the_page_loaded(
         station.start()
         await station.ready()
         loaded = station.log.read_text(encoding="utf-8")
-        assert "station.web.application" in loaded
+        assert "station.interfaces.application" in loaded
         assert "uvicorn.protocols.http.h11_impl" in loaded
     finally:
         await station.aclose()

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from fastapi import FastAPI, HTTPException
 from pydantic import Field
 
+from station.interfaces.api.route_services import Command, Living
+from station.interfaces.json_object import Json
 from station.security.network_profiles import NetworkProfile
-from station.web.api.living import Command, Living
-from station.web.json_object import Json
 
 
 class Csms(Command):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from station.interfaces.access.permissions import Permission
 from station.security.access.accounts import Role
-from station.web.door.permissions import Permission
 
 SIMULATION: Final = (
     # a simulated meter in a process of its own reads it

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
+from station.interfaces.api.certificate import certificate_seeding_routes
+from station.interfaces.api.route_services import Living
+from station.interfaces.host import Host
 from station.simulation.world import World
-from station.web.api.certificate import certificate_seeding_routes
-from station.web.api.living import Living
-from station.web.host import Host
 from station.web.sim.driver import driver_routes
 from station.web.sim.network import network_routes
 from station.web.sim.seed import seed_routes

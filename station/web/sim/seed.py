@@ -10,9 +10,9 @@ from pydantic import Field
 
 from station.core.csms import Absent, NoAnswerError, VendorAnswer, VendorMessage, VendorMessages
 from station.core.model import AuthorizationStatus, IdToken, IdTokenInfo
-from station.web.api.living import Command, Living
-from station.web.api.token import IdTokenText, IdTokenType
-from station.web.json_object import Json
+from station.interfaces.api.route_services import Command, Living
+from station.interfaces.api.token import IdTokenText, IdTokenType
+from station.interfaces.json_object import Json
 
 
 class CachedToken(Command):

@@ -9,10 +9,10 @@ from pydantic import Field
 
 from station.core.csms import VariableRow, Variables
 from station.core.model import Fault
+from station.interfaces.api.route_services import Command, Living, Wait, accepted
+from station.interfaces.host import Host
+from station.interfaces.json_object import Json
 from station.simulation.world import World
-from station.web.api.living import Command, Living, Wait, accepted
-from station.web.host import Host
-from station.web.json_object import Json
 from station.web.sim.driver import board_of
 
 

@@ -12,12 +12,12 @@ from pydantic import Field
 
 from metering.reading import Phases
 from station.core.hardware.back_plate import JumperPosition
+from station.interfaces.api.route_services import Command, Wait, accepted
+from station.interfaces.host import Host
+from station.interfaces.json_object import Json
 from station.simulation.board import MeterOverride
 from station.simulation.linky import TariffPeriod
 from station.simulation.trace import TraceError, read_trace
-from station.web.api.living import Command, Wait, accepted
-from station.web.host import Host
-from station.web.json_object import Json
 from station.web.sim.driver import board_of
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import Environment
 
-from station.integrations.home_assistant import Shown, discovery, discovery_topic
+from station.interfaces.mqtt.home_assistant import Shown, discovery, discovery_topic
 from station.load.shared_limits import checked
 
 ROOT = "borne/BORNE-0001"

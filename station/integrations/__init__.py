@@ -1,1 +1,0 @@
-"""Who else in the house may know and ask: MQTT, Home Assistant, multicast DNS."""

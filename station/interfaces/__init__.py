@@ -1,0 +1,1 @@
+"""What people and other systems use: page, HTTP API, MQTT, multicast DNS, status light."""

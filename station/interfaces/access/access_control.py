@@ -1,0 +1,216 @@
+"""The door of the local API and page: who comes in, with which right, and with which headers an answer leaves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urlsplit
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from station.interfaces.access.permissions import OTHERS, Permission, Permissions
+from station.interfaces.access.visitor import CSRF_HEADER, Visitor, admit, host_name, is_own_name, routed_path
+from station.interfaces.http.connection_limits import LARGEST_BODY
+from station.security.access.accounts import Role
+from station.security.file_transfer.location import USER_AGENT
+from station.storage.database import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from station.interfaces.host import Host
+    from station.security.access.access import Access
+
+_LARGEST_VISITOR_BODY: Final = 8 * 1024
+"""bytes of a body from a visitor who is not signed in, such as a password: many larger ones would fill the memory"""
+_MEASURES_ITSELF: Final = ("PUT", "/api/firmware/image")
+"""takes a large body piece by piece, and knows how large it may be"""
+ASK_AGAIN_S: Final = 2
+"""a start takes about that long"""
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
+        " font-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), geolocation=(self), microphone=(), payment=(), usb=()",
+}
+
+
+class Gate:
+    """An ASGI application around another one."""
+
+    def __init__(
+        self, app: ASGIApp, host: Host, permissions: Permissions, not_found: Callable[[Request], Response]
+    ) -> None:
+        self._app = app
+        self._permissions = permissions
+        self._not_found = not_found
+        self._host = host
+        self._names = host.configuration.http.names
+        self._trusts_loopback = host.configuration.http.trust_loopback
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in, or answer it here."""
+        if scope["type"] != "http":
+            return
+        request = Request(scope)
+        life = self._host.life
+        access = life.access if life is not None and await _is_ready(life.access) else None
+        visitor = admit(request, access, trusts_loopback=self._trusts_loopback)
+        path = routed_path(request)  # read now: a mounted application changes the scope
+        rule = self._permissions.of(request.method, path)
+        refusal = self._stranger(request, path, visitor) or _unasked(request, visitor)
+        if refusal is None and visitor.role < rule.least:
+            if access is None:
+                refusal = _unknown(request)
+            elif rule is OTHERS and is_person(request):  # no route: no sign-in for a missing page
+                refusal = self._not_found(request)
+            else:
+                refusal = _refusal(request, visitor, rule, access)
+        changes = request.method not in _READING
+
+        async def leave(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _put_headers(message, path)
+                if changes and access is not None and message["status"] < 400 and _is_told(rule):
+                    action, repeats = _action(request, rule), _repeats(request, path)
+                    await access.note_change(visitor.words, action, visitor.address, repeats=repeats)
+            await send(message)
+
+        await (refusal or self._app)(scope, receive, leave)
+
+    def _stranger(self, request: Request, path: str, visitor: Visitor) -> Response | None:
+        """Requests that are not meant for us, or too large to be."""
+        has_encoding = "transfer-encoding" in request.headers
+        if has_encoding and "content-length" in request.headers:
+            # RFC 9112 6.1: it may be an attempt to smuggle a request, whatever else is wrong with it
+            return _no(400, "Content-Length and Transfer-Encoding exclude each other", {"Connection": "close"})
+        if not is_own_name(host_name(request), self._names):
+            return _no(421, "this station does not have that name; http.names lists those that it has")
+        if request.headers.get("user-agent", "").startswith(USER_AGENT):
+            return _no(403, "this is no place for files")  # a file transfer that the CSMS aims at us
+        if has_encoding:
+            return _no(411, "the length of the body must be told")
+        length = request.headers.get("content-length", "0")
+        measured = (request.method, path) == _MEASURES_ITSELF
+        most = LARGEST_BODY if visitor.role > Role.VISITOR else _LARGEST_VISITOR_BODY
+        if not length.isdecimal() or (int(length) > most and not measured):
+            return _no(413, f"more than {most} bytes")
+        return None
+
+
+async def _is_ready(access: Access) -> bool:
+    """Whether it is known who has a password; while the disk refuses, nobody from elsewhere is let in."""
+    try:
+        await access.ready()
+    except StorageError:
+        return False
+    return True
+
+
+def _unasked(request: Request, visitor: Visitor) -> Response | None:
+    """Changes that a foreign page makes a browser send (CSRF)."""
+    if request.method in _READING:
+        return None
+    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        return _no(403, "changes are not taken from other pages")
+    origin = request.headers.get("origin")
+    if origin is not None and _authority(origin) != request.headers.get("host", "").lower():
+        return _no(403, "changes are not taken from other pages")
+    if visitor.by_cookie and visitor.session is not None:
+        shown = request.headers.get(CSRF_HEADER, "")
+        if not _same(shown, visitor.session.csrf):
+            return _no(403, f"the header {CSRF_HEADER} is missing or wrong; GET /api/session tells it")
+    return None
+
+
+def _authority(origin: str) -> str | None:
+    """The host and port of an origin as a Host header has them; None if it is no origin."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
+
+
+def _refusal(request: Request, visitor: Visitor, rule: Permission, access: Access) -> Response:
+    """The answer to a visitor who is too little."""
+    if is_person(request):
+        return RedirectResponse(_door(request, rule.least, access), status_code=303)
+    if not access.accounts.commissioned:
+        return _no(403, "changes are accepted from this machine only, until somebody has a password")
+    if visitor.role is Role.VISITOR:
+        answer = _no(401, f"sign in as {rule.least.word}")
+        answer.headers["WWW-Authenticate"] = "Bearer"
+        return answer
+    return _no(403, f"that is for the {rule.least.word}")
+
+
+def _unknown(request: Request) -> Response:
+    """The answer while nobody is known: the station has no power, starts, or cannot read its disk. Ask again."""
+    if is_person(request):
+        return RedirectResponse(f"/starting?to={_whole_path(request)}", status_code=303)
+    answer = JSONResponse({"detail": "the station starts; ask again", "starting": True}, status_code=503)
+    answer.headers["Retry-After"] = str(ASK_AGAIN_S)
+    return answer
+
+
+def is_person(request: Request) -> bool:
+    """Whether a browser opens a page."""
+    return request.method in _READING and "text/html" in request.headers.get("accept", "")
+
+
+def _whole_path(request: Request) -> str:
+    query: bytes = request.scope["query_string"]
+    return quote(routed_path(request) + (f"?{query.decode('latin-1')}" if query else ""), safe="/")
+
+
+def _door(request: Request, role: Role, access: Access) -> str:
+    """Where a person signs in, and comes back from: with the code of the label where that is all that there is yet."""
+    first = access.accounts.awaits_code(role) and not access.accounts.has_password(role)
+    door = "first-password" if first else "sign-in"
+    return f"/{door}?role={role.word}&to={_whole_path(request)}"
+
+
+def _is_told(rule: Permission) -> bool:
+    """Whether a change belongs into the security log. Charging does not, nor does what happens in a simulated world:
+    the log rolls, and whoever starts and stops all day must not wash it out. Signing in is logged where it happens."""
+    return rule.least >= Role.OWNER and rule.logs_changes
+
+
+def _action(request: Request, rule: Permission) -> str:
+    """What was done, without what the path names: that may be a card."""
+    route: object = request.scope.get("route")
+    return f"{request.method} {getattr(route, 'path', rule.path)}"
+
+
+def _repeats(request: Request, path: str) -> str | None:
+    """What a home automation does every few seconds: it limits, and limits no more."""
+    repeated = path.startswith("/api/load-management/limits/")
+    return f"{request.method} {path}" if repeated else None
+
+
+def _put_headers(message: Message, path: str) -> None:
+    headers = MutableHeaders(scope=message)
+    for name, value in HEADERS.items():
+        headers.setdefault(name, value)
+    if not path.startswith("/static/"):
+        headers.setdefault("Cache-Control", "no-store")
+
+
+def _same(shown: str, wanted: str) -> bool:
+    import hmac
+
+    return hmac.compare_digest(shown.encode(), wanted.encode())
+
+
+def _no(status: int, why: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"detail": why}, status_code=status, headers=headers)

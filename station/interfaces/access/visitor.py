@@ -1,0 +1,123 @@
+"""Who asks: the machine itself, somebody who is signed in, a script with its token, or anybody."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING
+
+from starlette.requests import HTTPConnection, Request
+
+from foundation.frozen import frozen
+from station.interfaces.http.open_connections import is_loopback, normalized
+from station.security.access.accounts import Role
+
+if TYPE_CHECKING:
+    from station.security.access.access import Access
+    from station.security.access.sessions import AccessToken, Session
+
+COOKIE = "borne_session"
+SECURE_COOKIE = "__Host-borne_session"
+CSRF_HEADER = "x-borne-csrf"
+_KEY = "borne.visitor"
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+_LOOPBACK_NAMES = frozenset({"127.0.0.1", "::1", "localhost"})
+_HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
+"""a host name in a Host header (RFC 9110 7.2); anything else but an IP address is refused"""
+_PRIVATE_ENDINGS = (".local", ".localhost", ".internal", ".home.arpa", ".lan")
+"""names that nobody can have in the public DNS, so that no foreign page can have one"""
+
+
+@frozen
+class Visitor:
+    """Who asks."""
+
+    role: Role
+    address: str
+    local: bool = False
+    """at the machine itself, without having signed in"""
+    session: Session | None = None
+    by_cookie: bool = False
+    token: AccessToken | None = None
+    """what a script showed"""
+
+    @property
+    def words(self) -> str:
+        """For the security log."""
+        return "this machine" if self.local else self.role.word
+
+
+def visitor_of(request: Request) -> Visitor:
+    """Who asks, as the gate has found out."""
+    found: object = request.scope.get(_KEY)
+    return found if isinstance(found, Visitor) else Visitor(Role.VISITOR, "")
+
+
+def admit(request: HTTPConnection, access: Access | None, *, trusts_loopback: bool = True) -> Visitor:
+    """Find out who asks, and keep it with the request; `trusts_loopback`: this machine itself need not sign in."""
+    visitor = _recognized(request, access, trusts_loopback=trusts_loopback)
+    request.scope[_KEY] = visitor
+    return visitor
+
+
+def routed_path(request: HTTPConnection) -> str:
+    """The path by which Starlette routes: `scope["path"]`, relative to where this application is mounted.
+
+    Never `request.url.path`: Starlette parses that from a URL that contains the Host header, so the client could
+    choose where the path begins.
+    """
+    path: str = request.scope["path"]
+    mounted_at: str = request.scope.get("root_path", "")
+    below = path.removeprefix(mounted_at)
+    return below if below == "" or below.startswith("/") else path
+
+
+def is_https(request: HTTPConnection) -> bool:
+    """Return True if the request came over TLS."""
+    return request.scope["scheme"] == "https"
+
+
+def host_name(request: HTTPConnection) -> str:
+    """The name in the Host header, without its port."""
+    host = request.headers.get("host", "").strip().lower()
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.rpartition(":")[0] if host.count(":") == 1 else host
+
+
+def is_own_name(name: str, names: tuple[str, ...]) -> bool:
+    """Whether a name can only mean this station, so that no foreign page hides behind it (DNS rebinding)."""
+    if not name:
+        return False
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        if _HOST_NAME.fullmatch(name) is None:
+            return False
+        bare = name.rstrip(".")
+        return "." not in bare or bare.endswith(_PRIVATE_ENDINGS) or bare in {one.lower() for one in names}
+    return True
+
+
+def _recognized(request: HTTPConnection, access: Access | None, *, trusts_loopback: bool) -> Visitor:
+    address = normalized(request.client.host) if request.client is not None else ""
+    if access is not None:
+        kind, _, secret = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer" and secret:
+            if (session := access.sessions.find(secret.strip())) is not None:
+                return Visitor(session.role, address, session=session)
+            if (token := access.tokens.find(secret.strip())) is not None:
+                return Visitor(token.role, address, token=token)
+            return Visitor(Role.VISITOR, address)  # who shows a wrong key is not let in as somebody else
+        cookie = request.cookies.get(SECURE_COOKIE if is_https(request) else COOKIE)
+        if cookie is not None and (session := access.sessions.find(cookie)) is not None:
+            return Visitor(session.role, address, session=session, by_cookie=True)
+    if trusts_loopback and _is_local(request, address):
+        return Visitor(Role.SERVICE, address, local=True)
+    return Visitor(Role.VISITOR, address)
+
+
+def _is_local(request: HTTPConnection, address: str) -> bool:
+    """Whether it comes from this machine itself, and not through a proxy on it."""
+    forwarded = any(name in request.headers for name in _FORWARDED)
+    return is_loopback(address) and not forwarded and host_name(request) in _LOOPBACK_NAMES

@@ -1,0 +1,1 @@
+"""Routes of the local HTTP API, one file a subject."""

@@ -1,0 +1,118 @@
+"""What `/metrics` says: the station in the text format of Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.registry import Collector
+
+from station.charging.evse_state import all_faults
+from station.core.model import ConnectorStatus, Fault
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+    from metering.reading import Phases
+    from station.charging.evse import Evse
+    from station.interfaces.host import Host
+    from station.life import Life
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+
+
+async def text(host: Host) -> bytes:
+    """Everything that is counted, as it is now.
+
+    Raises:
+        StorageError: the queue cannot be read.
+    """
+    life = host.life
+    waiting = await life.station.outbox.waiting() if life is not None else 0
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Station(host, life, waiting))
+    return generate_latest(registry)
+
+
+class _Station(Collector):
+    """One look at a station."""
+
+    def __init__(self, host: Host, life: Life | None, waiting: int) -> None:
+        self._host = host
+        self._life = life
+        self._waiting = waiting
+
+    def collect(self) -> Iterator[Metric]:
+        who, life = self._host.configuration.station, self._life
+        firmware = (life.firmware.version if life is not None else None) or who.firmware_version
+        named = {"identity": who.identity, "model": who.model, "vendor": who.vendor, "firmware": firmware}
+        yield InfoMetricFamily("borne_station", "Which station this is.", value=named)
+        yield _gauge("borne_powered", "Whether the station has power.", float(life is not None))
+        if life is None:
+            return
+        link, load = life.link, life.load.controller
+        if link is not None:
+            yield _gauge("borne_csms_connected", "Whether the websocket to the CSMS is up.", float(link.connected))
+            accepted = float(link.connected and link.boot_status == "Accepted")
+            yield _gauge("borne_csms_accepted", "Whether the CSMS has accepted the station.", accepted)
+        yield _gauge("borne_outbox_waiting", "Transaction events that the CSMS does not have yet.", self._waiting)
+        if load.sample_age_s is not None and load.last_sample is not None:
+            yield _gauge("borne_grid_sample_age_seconds", "Age of the last word of the grid meter.", load.sample_age_s)
+            grid = GaugeMetricFamily("borne_grid_current_amperes", "Current of the house.", labels=["phase"])
+            _add_phases(grid, [], load.last_sample.currents_a)
+            yield grid
+        yield from _evses(life.station.evses.values())
+
+
+def _evses(evses: Iterable[Evse]) -> Iterator[Metric]:
+    status = GaugeMetricFamily("borne_connector_status", "1 for the status it has.", labels=["evse", "status"])
+    faults = GaugeMetricFamily("borne_fault", "1 for the faults that are there.", labels=["evse", "fault"])
+    closed = GaugeMetricFamily("borne_contactor_closed", "Whether the contactor is closed.", labels=["evse"])
+    offered = GaugeMetricFamily("borne_offered_amperes", "Offered to the vehicle per phase.", labels=["evse"])
+    limit = GaugeMetricFamily("borne_limit_amperes", "Limits per phase.", labels=["evse", "source"])
+    for evse in evses:
+        name = str(evse.id)
+        for one in ConnectorStatus:
+            status.add_metric([name, one.value], float(evse.connector_status is one))
+        for fault in Fault:
+            faults.add_metric([name, fault.value], float(fault in all_faults(evse.state)))
+        closed.add_metric([name], float(evse.state.seen.contactor_closed))
+        offered.add_metric([name], evse.offered_a)
+        for source in sorted({one.source for one in evse.limits}):  # of several by one source the tightest is the limit
+            least_a = min(one.current_a for one in evse.limits if one.source is source)
+            limit.add_metric([name, source.value], least_a)
+    yield from (status, faults, closed, offered, limit)
+    yield from _meters(evses)
+
+
+def _meters(evses: Iterable[Evse]) -> Iterator[Metric]:
+    """The billing meters; what they do not tell is absent, not zero."""
+    energy = CounterMetricFamily("borne_energy_import_watt_hours", "Import register.", labels=["evse"])
+    power = GaugeMetricFamily("borne_power_watts", "Power to the vehicle.", labels=["evse"])
+    current = GaugeMetricFamily("borne_current_amperes", "Current to the vehicle.", labels=["evse", "phase"])
+    voltage = GaugeMetricFamily("borne_voltage_volts", "Voltage to neutral.", labels=["evse", "phase"])
+    failing = GaugeMetricFamily("borne_meter_failing", "Whether the last reading failed.", labels=["evse"])
+    for evse in evses:
+        name, latest = str(evse.id), evse.meter.latest
+        failing.add_metric([name], float(evse.meter.error is not None))
+        if latest is None:
+            continue
+        if latest.energy_import_wh is not None:
+            energy.add_metric([name], latest.energy_import_wh)
+        if latest.power_w is not None:
+            power.add_metric([name], latest.power_w)
+        _add_phases(current, [name], latest.currents_a)
+        _add_phases(voltage, [name], latest.voltages_v)
+    yield from (energy, power, current, voltage, failing)
+
+
+def _add_phases(family: GaugeMetricFamily, labels: list[str], values: Phases[float | None]) -> None:
+    for phase, value in zip(("L1", "L2", "L3"), values, strict=True):
+        if value is not None:
+            family.add_metric([*labels, phase], value)
+
+
+def _gauge(name: str, sentence: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, sentence, value=value)

@@ -1,0 +1,110 @@
+"""Accept the connections of the local API, up to its limits; pause while no file descriptor is free."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from foundation.supervision import contained
+
+if TYPE_CHECKING:
+    from station.interfaces.http.connection_limits import ConnectionLimits
+    from station.interfaces.http.open_connections import ConnectionPlace, OpenConnections
+
+_log = logging.getLogger(__name__)
+
+_MOST_AT_ONCE: Final = 64
+"""connections accepted before other tasks have their turn"""
+_PAUSE_S: Final = 1.0
+"""delay before the next attempt if the kernel has no descriptor or no memory for another connection"""
+_LOG_EVERY_S: Final = 60.0
+_CLOSE_S: Final = 600.0
+"""deadline for the TLS shutdown, with a response before it; the protocol closes earlier if the peer reads nothing"""
+
+
+class Acceptor:
+    """Accepts connections and gives each admitted one a protocol of its own.
+
+    It replaces asyncio's server, which logs tracebacks in a loop while no file descriptor is free.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        connections: OpenConnections,
+        limits: ConnectionLimits,
+        protocol: Callable[[ConnectionPlace], asyncio.Protocol],
+        context: ssl.SSLContext | None,
+    ) -> None:
+        self._listener = listener
+        self._connections = connections
+        self._handshake_s = limits.first_byte_s
+        self._protocol = protocol
+        self._context = context
+        self._loop = asyncio.get_running_loop()
+        self._resume: asyncio.TimerHandle | None = None
+        self._logged_at_s: float | None = None
+
+    @contextmanager
+    def accepting(self, group: asyncio.TaskGroup) -> Generator[None]:
+        """Accept connections while the block runs; `group` runs the handshakes."""
+        self._start(group)
+        try:
+            yield
+        finally:
+            if self._resume is not None:
+                self._resume.cancel()
+            self._loop.remove_reader(self._listener)
+
+    def _start(self, group: asyncio.TaskGroup) -> None:
+        self._resume = None
+        self._loop.add_reader(self._listener, self._accept, group)
+
+    def _accept(self, group: asyncio.TaskGroup) -> None:
+        for _ in range(_MOST_AT_ONCE):
+            try:
+                connection, address = self._listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._pause(group, error)
+                return
+            place = self._connections.admit(address[0])
+            if place is None:
+                connection.close()
+                continue
+            connection.setblocking(False)
+            group.create_task(self._connect(connection, place))
+
+    def _pause(self, group: asyncio.TaskGroup, error: OSError) -> None:
+        """Stop accepting for a while: the listener stays readable even if nothing can be accepted."""
+        self._loop.remove_reader(self._listener)
+        self._resume = self._loop.call_later(_PAUSE_S, self._start, group)
+        now_s = self._loop.time()
+        if self._logged_at_s is None or now_s - self._logged_at_s >= _LOG_EVERY_S:
+            self._logged_at_s = now_s
+            _log.warning("local API: no connection can be accepted: %s", error.strerror)
+
+    async def _connect(self, connection: socket.socket, place: ConnectionPlace) -> None:
+        """Hand a connection to its protocol, after the TLS handshake if there is one."""
+        try:
+            outcome = await contained(
+                self._loop.connect_accepted_socket(
+                    lambda: self._protocol(place),
+                    connection,
+                    ssl=self._context,
+                    ssl_handshake_timeout=self._handshake_s if self._context is not None else None,
+                    ssl_shutdown_timeout=_CLOSE_S if self._context is not None else None,
+                )
+            )
+        except asyncio.CancelledError:
+            place.release()
+            raise
+        if isinstance(outcome, Exception):  # asyncio has closed the socket; the protocol was not called
+            place.refused("no TLS handshake" if self._context is not None else "the connection is lost")
+            place.release()

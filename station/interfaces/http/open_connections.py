@@ -1,0 +1,157 @@
+"""The open connections of the local API, counted by source address, and the memory of their requests."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from foundation.frozen import frozen
+
+if TYPE_CHECKING:
+    from station.interfaces.http.connection_limits import ConnectionLimits
+
+_log = logging.getLogger(__name__)
+
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1"})
+_A_MINUTE_S: Final = 60.0
+_MOST_SOURCES_LOGGED: Final = 20
+"""source addresses in a minute"""
+
+
+@frozen
+class _Group:
+    """Peers who share connections and memory."""
+
+    name: str
+    most_connections: int
+    most_bytes: int
+    full: str
+    """why none of them gets another connection"""
+
+
+class ConnectionPlace:
+    """The place of one open connection; return it with `release`."""
+
+    def __init__(self, connections: OpenConnections, source: str, groups: tuple[_Group, ...]) -> None:
+        self._connections = connections
+        self._source = source
+        self._groups = groups
+        self._bytes = 0
+        self._released = False
+
+    def hold(self, size: int) -> bool:
+        """Set the memory of this connection's unfinished request, in bytes; returns False if there is no room."""
+        if not self._connections.add_bytes(self._groups, size - self._bytes):
+            return False
+        self._bytes = size
+        return True
+
+    def release(self) -> None:
+        """Return the place and its memory; further calls do nothing."""
+        if not self._released:
+            self._released = True
+            self.hold(0)
+            self._connections.remove(self._groups)
+
+    def refused(self, reason: str) -> None:
+        """Log why this connection is closed."""
+        self._connections.log.refused(self._source, reason)
+
+
+class OpenConnections:
+    """Counts connections, and refuses those beyond the limits."""
+
+    def __init__(self, limits: ConnectionLimits, now_s: Callable[[], float]) -> None:
+        self._limits = limits
+        self._open: Counter[str] = Counter()
+        self._bytes: Counter[str] = Counter()
+        """of each group by its name; a group that has none is not kept"""
+        self.log = RefusalLog(now_s)
+
+    def admit(self, address: str) -> ConnectionPlace | None:
+        """Take a place for a connection from this IP address; logs the reason and returns None if there is none."""
+        source = normalized(address)
+        groups = self._groups(source)
+        full = next((group.full for group in groups if self._open[group.name] >= group.most_connections), None)
+        if full is not None:
+            self.log.refused(source, full)
+            return None
+        _add(self._open, groups, 1)
+        return ConnectionPlace(self, source, groups)
+
+    def _groups(self, source: str) -> tuple[_Group, ...]:
+        """This machine; or one other machine, its IPv6 network, and all other machines together."""
+        limits = self._limits
+        if is_loopback(source):
+            full = "too many connections of this machine"
+            return (_Group("this machine", limits.from_loopback, limits.unfinished_bytes, full),)
+        one = _Group(
+            source, limits.per_source, limits.unfinished_bytes_per_source, "too many connections of one machine"
+        )
+        everybody = _Group("all others", limits.from_network, limits.unfinished_bytes, "too many connections")
+        if (network := network_of(source)) == source:
+            return (one, everybody)
+        most_bytes = 2 * limits.unfinished_bytes_per_source
+        return (one, _Group(network, limits.per_network, most_bytes, "too many connections of one network"), everybody)
+
+    def remove(self, groups: tuple[_Group, ...]) -> None:
+        """Count a connection that has ended."""
+        _add(self._open, groups, -1)
+
+    def add_bytes(self, groups: tuple[_Group, ...], size: int) -> bool:
+        """Count bytes of unfinished requests; a negative size frees them. Returns False if there is no room."""
+        if size > 0 and any(self._bytes[group.name] + size > group.most_bytes for group in groups):
+            return False
+        _add(self._bytes, groups, size)
+        return True
+
+
+def _add(counter: Counter[str], groups: tuple[_Group, ...], number: int) -> None:
+    for group in groups:
+        counter[group.name] += number
+        if counter[group.name] <= 0:
+            del counter[group.name]
+
+
+class RefusalLog:
+    """Logs refused connections: one line for each source in a minute, for a limited number of sources."""
+
+    def __init__(self, now_s: Callable[[], float]) -> None:
+        self._now_s = now_s
+        self._logged_at_s: dict[str, float] = {}
+        """when each source was logged; only the last minute, the oldest first"""
+
+    def refused(self, source: str, reason: str) -> None:
+        """Log that a connection is refused or closed."""
+        now_s = self._now_s()
+        for known, logged_at_s in list(self._logged_at_s.items()):
+            if now_s - logged_at_s < _A_MINUTE_S:
+                break
+            del self._logged_at_s[known]
+        if source in self._logged_at_s or len(self._logged_at_s) >= _MOST_SOURCES_LOGGED:
+            return
+        self._logged_at_s[source] = now_s
+        _log.warning("local API: a connection from %s is closed: %s", source, reason)
+
+
+def normalized(address: str) -> str:
+    """An IP address without its scope; an IPv4-mapped IPv6 address becomes the IPv4 address."""
+    bare = ipaddress.ip_address(address.partition("%")[0])
+    mapped = bare.ipv4_mapped if isinstance(bare, ipaddress.IPv6Address) else None
+    return str(mapped or bare)
+
+
+def is_loopback(source: str) -> bool:
+    """Return True for a loopback address, as `normalized` returns it."""
+    return source in _LOOPBACK
+
+
+def network_of(source: str) -> str:
+    """The network of 64 bits of a normalized IPv6 address; an IPv4 address as it is."""
+    address = ipaddress.ip_address(source)
+    if isinstance(address, ipaddress.IPv4Address):
+        return source
+    return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))

@@ -1,0 +1,157 @@
+"""The listening socket of the local API. The web framework is loaded by the first visitor or by `load`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import socket
+import time
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Final
+
+from station.interfaces.http.open_connections import ConnectionPlace, OpenConnections
+
+if TYPE_CHECKING:
+    import ssl
+
+    import uvicorn
+    from starlette.types import ASGIApp
+
+    from station.interfaces.http.connection_limits import ConnectionLimits
+
+ProtocolFactory = Callable[[ConnectionPlace], asyncio.Protocol]
+"""makes the protocol of an admitted connection"""
+_log = logging.getLogger(__name__)
+
+_TCP_OPTIONS: Final = {
+    socket.TCP_KEEPIDLE: 60,
+    socket.TCP_KEEPINTVL: 15,
+    socket.TCP_KEEPCNT: 4,
+    socket.TCP_USER_TIMEOUT: 120_000,
+}
+"""seconds, probes, and milliseconds until sent bytes must be acknowledged: a phone that leaves the house does not close
+its connections"""
+_BACKLOG: Final = 1024
+"""connections that the kernel queues until they are accepted: a flood from elsewhere leaves room for this machine"""
+
+
+class WebServer:
+    """Listens at once, so that the port is known and a request is answered; loads when somebody knocks."""
+
+    def __init__(self, host: str, port: int, limits: ConnectionLimits) -> None:
+        self._host = host
+        self._limits = limits
+        self._connections = OpenConnections(limits, time.monotonic)
+        self.port = port
+        """where it listens; 0 becomes the port that was free"""
+        self._socket: socket.socket | None = None
+        self._wanted = asyncio.Event()
+        self._serving = asyncio.Event()
+
+    def bind(self) -> None:
+        """Begin to listen.
+
+        Raises:
+            OSError: the address cannot be had.
+        """
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        # With the protocol named, asyncio sets TCP_NODELAY; an answer of two packets would wait 40 ms otherwise.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # what it accepts has the same
+        for option, value in _TCP_OPTIONS.items():
+            listener.setsockopt(socket.IPPROTO_TCP, option, value)
+        try:
+            listener.bind((self._host, self.port))
+        except OSError:
+            listener.close()
+            raise
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
+        self.port = int(listener.getsockname()[1])
+        self._socket = listener
+        _log.info("local API at http://%s:%d", self._host, self.port)
+
+    async def load(self) -> None:
+        """Load the web application without a visitor; returns once it serves."""
+        self._wanted.set()
+        await self._serving.wait()
+
+    async def run(self, build: Callable[[], ASGIApp], tls: Callable[[], ssl.SSLContext] | None) -> None:
+        """Serve until cancelled. `build` makes the ASGI application, in a thread: it imports a lot.
+
+        `tls` makes the TLS context; None: plain http.
+        """
+        if self._socket is None:
+            self.bind()  # the second time: what served before has closed it
+        listener, self._socket = self._socket, None
+        if listener is None:
+            raise RuntimeError("nothing to listen at")
+        try:
+            await self._first_visitor(listener)
+            server, protocol = await asyncio.to_thread(_server, build, tls, self._limits)
+            await self._serve(listener, server, protocol)
+        finally:
+            self._serving.clear()
+            listener.close()
+
+    async def _serve(self, listener: socket.socket, server: uvicorn.Server, protocol: ProtocolFactory) -> None:
+        """Accept connections until cancelled; then finish the responses under way."""
+        from station.interfaces.http.acceptor import Acceptor
+
+        acceptor = Acceptor(listener, self._connections, self._limits, protocol, server.config.ssl)
+        serving = asyncio.ensure_future(server.serve(sockets=[]))  # it accepts nothing itself
+        async with asyncio.TaskGroup() as handshakes:
+            try:
+                with acceptor.accepting(handshakes):
+                    self._serving.set()
+                    await asyncio.shield(serving)
+            except asyncio.CancelledError:
+                server.should_exit = True
+                await serving
+                raise
+
+    async def _first_visitor(self, listener: socket.socket) -> None:
+        """Wait until a client connects or `load` is called."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(listener, self._wanted.set)
+        try:
+            await self._wanted.wait()
+        finally:
+            loop.remove_reader(listener)
+
+
+def _server(
+    build: Callable[[], ASGIApp], tls: Callable[[], ssl.SSLContext] | None, limits: ConnectionLimits
+) -> tuple[uvicorn.Server, ProtocolFactory]:
+    """Make the loaded uvicorn server, and the factory of its protocols."""
+    import uvicorn
+
+    from station.interfaces.http.bounded_protocol import BoundedProtocol
+
+    class Server(uvicorn.Server):
+        """A server that leaves signals to the program."""
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Generator[None]:
+            yield
+
+    context = tls() if tls is not None else None
+    config = uvicorn.Config(
+        build(),
+        http=BoundedProtocol,
+        proxy_headers=False,  # who asks through a proxy is not at this machine (door/visitor.py)
+        server_header=False,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+        timeout_keep_alive=math.ceil(limits.idle_s),
+        ws="none",
+    )
+    config.load()
+    config.ssl = context  # ours, so that its certificate can be replaced while it serves
+    server = Server(config)
+    return server, lambda place: BoundedProtocol(config, server.server_state, place, limits)

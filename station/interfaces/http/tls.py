@@ -1,0 +1,192 @@
+"""The certificate of the local page: that of the installation file, the station's own, or one that it makes itself."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ipaddress
+import logging
+import ssl
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from foundation.frozen import frozen
+from station.core.identifiers import host_name
+from station.interfaces.mdns import addresses_of
+from station.storage import private_files
+
+if TYPE_CHECKING:
+    from cryptography.x509 import GeneralName
+
+    from station.interfaces.host import Host
+
+_log = logging.getLogger(__name__)
+
+_VALID_DAYS = 3650
+_CHECK_EVERY_S: Final = 30.0
+"""how often the certificate is compared with the files and the addresses of the machine"""
+_IPV6_TABLE: Final = Path("/proc/net/if_inet6")
+"""address, interface index, prefix length, scope and flags in hexadecimal, name of the interface"""
+_IFA_F_TEMPORARY: Final = 0x01
+_NAMES: Final = "# names: "
+"""begins the first line of the file that the station makes; reading the names from the certificate itself would load a
+library of 10 MiB at each start"""
+
+
+@frozen
+class TlsFiles:
+    """PEM files."""
+
+    certificate: Path
+    key: Path | None = None
+    """None: it is in the file of the certificate"""
+
+
+class PageTls:
+    """The TLS context of the page; after a change of the certificate new connections use the new one."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._context: ssl.SSLContext | None = None
+        self._in_force: tuple[object, ...] = ()
+
+    def context(self) -> ssl.SSLContext:
+        """Load the certificate into a new context; called before the page is served.
+
+        Raises:
+            OSError: the disk refuses, or the configured files are not a certificate and its key.
+        """
+        files = tls_files(self._host)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(files.certificate, files.key)
+        self._context, self._in_force = context, _version(files)
+        return context
+
+    async def follow(self) -> None:
+        """Replace the certificate whenever its files or the addresses of the machine change, until cancelled.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        while True:
+            await self._host.clock.sleep(_CHECK_EVERY_S)
+            if self._context is not None and self._host.life is not None:
+                await asyncio.to_thread(self._renew, self._context)
+
+    def _renew(self, context: ssl.SSLContext) -> None:
+        files = tls_files(self._host)
+        # If only one of the two files has been replaced yet, wait until they fit together.
+        if (found := _version(files)) != self._in_force and _is_whole(files):
+            context.load_cert_chain(files.certificate, files.key)
+            self._in_force = found
+            _log.info("the page uses a new certificate: %s", files.certificate)
+
+
+def tls_files(host: Host) -> TlsFiles:
+    """The certificate and key of the page; the station makes them if there are no others.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    http = host.configuration.http
+    if http.certificate_file is not None:
+        return TlsFiles(http.certificate_file, http.key_file)
+    own = host.life.certificates.own_file if host.life is not None else None
+    if own is not None and _is_whole(TlsFiles(own)):
+        return TlsFiles(own)
+    made, names = TlsFiles(Path(host.configuration.station.storage) / "page.pem"), page_names(host)
+    # A certificate with more names than needed is kept: people have told their browsers to trust it.
+    if not _is_whole(made) or not names <= _names_in(made.certificate):
+        pem = _self_signed(host.configuration.station.identity, names, host.clock.now())
+        private_files.write(made.certificate, f"{_NAMES}{' '.join(sorted(names))}\n{pem}")
+    return made
+
+
+def page_names(host: Host) -> frozenset[str]:
+    """The host names and IP addresses under which browsers reach the page."""
+    configuration = host.configuration
+    labels = {configuration.station.identity, configuration.mdns.name or configuration.station.identity}
+    local = {f"{host_name(label).lower()}.local" for label in labels}
+    names = {name.lower() for name in configuration.http.names if name.isascii()}
+    addresses = {ip.partition("%")[0] for ip in addresses_of(configuration.http.host) if _lasts(ip)}
+    return frozenset({*local, *names, *addresses, "localhost", "127.0.0.1", "::1"})
+
+
+def _lasts(address: str) -> bool:
+    """Return True if an address is stable enough to be named in the certificate of the page.
+
+    Browsers must be told to trust each new certificate. IPv6 privacy addresses change each day (RFC 8981); link-local
+    addresses come and go with containers, and no URL can contain them.
+    """
+    if ":" not in address:
+        return True
+    found = ipaddress.ip_address(address)
+    return not found.is_link_local and found not in _temporary_addresses()
+
+
+def _temporary_addresses() -> frozenset[ipaddress.IPv6Address]:
+    """The privacy addresses of this machine; none where the system does not list them."""
+    try:
+        rows = [line.split() for line in _IPV6_TABLE.read_text(encoding="ascii").splitlines()]
+    except OSError:
+        return frozenset()
+    return frozenset(ipaddress.IPv6Address(int(row[0], 16)) for row in rows if int(row[4], 16) & _IFA_F_TEMPORARY)
+
+
+def _names_in(file: Path) -> frozenset[str]:
+    """The names in the first line of a certificate file that the station made; empty without such a line."""
+    first, _, _ = (private_files.read(file) or "").partition("\n")
+    return frozenset(first.removeprefix(_NAMES).split()) if first.startswith(_NAMES) else frozenset()
+
+
+def _version(files: TlsFiles) -> tuple[object, ...]:
+    """Paths, modification times and inodes of the files, to notice a replacement."""
+    paths = [path for path in (files.certificate, files.key) if path is not None]
+    return tuple((path, path.stat().st_mtime_ns, path.stat().st_ino) for path in paths)
+
+
+def _is_whole(files: TlsFiles) -> bool:
+    """Whether a key and its certificate are there, and flash memory has spoilt neither."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(files.certificate, files.key)
+    except OSError:  # which an ssl.SSLError is too
+        return False
+    return True
+
+
+def _self_signed(identity: str, names: Iterable[str], now: datetime.datetime) -> str:
+    """A key and a certificate that browsers ask about once: nobody vouches for a station on its own."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, identity)])
+    alternatives = [_general_name(name) for name in sorted(names)]
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=_VALID_DAYS))
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return secret.decode() + certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _general_name(name: str) -> GeneralName:
+    """A host name or IP address as a subject alternative name, in the type that browsers compare (RFC 6125)."""
+    from cryptography import x509
+
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)

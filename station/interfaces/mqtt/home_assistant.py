@@ -1,0 +1,144 @@
+"""What Home Assistant is told of a station so that it shows it by itself: one message for the whole device.
+
+The form is that of device discovery (https://www.home-assistant.io/integrations/mqtt/, release 2024.11 and later). The
+topics are those of `station.interfaces.mqtt.mqtt`. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from foundation.constants import MINIMUM_CURRENT_A
+from foundation.frozen import frozen
+from station.core.light_patterns import Reason
+from station.core.model import ChargingState, ConnectorStatus
+
+Json = dict[str, object]
+
+
+@frozen
+class Shown:
+    """The station, as far as Home Assistant shows it."""
+
+    identity: str
+    vendor: str
+    model: str
+    serial_number: str | None
+    version: str
+    """of the software"""
+    evses: Sequence[int]
+    most_a: float
+    """the highest rating of an EVSE, amperes per phase"""
+
+
+def discovery_topic(prefix: str, identity: str) -> str:
+    """Where the message goes, retained; an empty one takes the device back."""
+    return f"{prefix}/device/{_id(identity)}/config"
+
+
+def discovery(shown: Shown, root: str) -> Json:
+    """The message. `root` is what the station's topics begin with."""
+    device: Json = {
+        "identifiers": [_id(shown.identity)],
+        "name": shown.identity,
+        "manufacturer": shown.vendor,
+        "model": shown.model,
+        "sw_version": shown.version,
+    }
+    if shown.serial_number is not None:
+        device["serial_number"] = shown.serial_number
+    parts = {**_station(shown, root)}
+    for evse_id in shown.evses:
+        parts |= _evse(evse_id, root, several=len(shown.evses) > 1)
+    unique = _id(shown.identity)
+    return {
+        "device": device,
+        "origin": {"name": "borne", "sw_version": shown.version},
+        "availability": [{"topic": f"{root}/online", "payload_available": "true", "payload_not_available": "false"}],
+        "qos": 1,
+        "components": {key: part | {"unique_id": f"{unique}_{key}"} for key, part in parts.items()},
+    }
+
+
+def _station(shown: Shown, root: str) -> dict[str, Json]:
+    """What concerns all EVSEs."""
+    usual = f"{shown.most_a:g}"
+    set_by = '"lasting": true, "by": "Home Assistant"'  # there nobody would see that it ends by itself
+    return {
+        "light": _sensor("Light", f"{root}/light", "reason", device_class="enum", options=[*Reason])
+        | {"entity_category": "diagnostic"},
+        "limit": {
+            "platform": "number",
+            "name": "Current limit",
+            "device_class": "current",
+            "unit_of_measurement": "A",
+            "min": int(MINIMUM_CURRENT_A),
+            "max": shown.most_a,
+            "step": 1,
+            "state_topic": f"{root}/limit/user",
+            "value_template": (
+                f"{{{{ value_json.current_a if value_json and (value_json.current_a or 0) >= {MINIMUM_CURRENT_A:g}"
+                f" and value_json.current_a <= {usual} else {usual} }}}}"
+            ),
+            "command_topic": f"{root}/limit/user/set",
+            "command_template": f'{{"current_a": {{{{ value }}}}, {set_by}}}',
+        },
+        "pause": {
+            "platform": "switch",
+            "name": "Pause charging",
+            "state_topic": f"{root}/pause",
+            "command_topic": f"{root}/pause/set",
+        },
+        "no_limit": {
+            "platform": "button",
+            "name": "No limit",
+            "command_topic": f"{root}/pause/set",
+            "payload_press": "RESUME",
+        },
+    }
+
+
+def _evse(evse_id: int, root: str, *, several: bool) -> dict[str, Json]:
+    """What is told of one EVSE, and what it may be told."""
+    state, name = f"{root}/evse/{evse_id}/state", f"EVSE {evse_id} " if several else ""
+
+    def sensor(what: str, key: str, **more: object) -> Json:
+        text = f"{name}{what}" if name else what[0].upper() + what[1:]
+        return _sensor(text, state, key, **more)
+
+    def measured(what: str, key: str, kind: str, unit: str) -> Json:
+        return sensor(what, key, device_class=kind, unit_of_measurement=unit, state_class="measurement")
+
+    parts: dict[str, Json] = {
+        "status": sensor("status", "status", device_class="enum", options=[*ConnectorStatus]),
+        "charging": sensor("charging state", "charging_state", device_class="enum", options=[*ChargingState]),
+        "current": measured("current", "current_a", "current", "A"),
+        "offered": measured("offered current", "offered_a", "current", "A"),
+        "reason": sensor("reason of the limit", "reason"),
+        "power": measured("power", "power_w", "power", "W"),
+        "energy": sensor(
+            "energy", "energy_wh", device_class="energy", unit_of_measurement="Wh", state_class="total_increasing"
+        ),
+        "charge_now": {
+            "platform": "button",
+            "name": f"{name}charge now" if name else "Charge now",
+            "command_topic": f"{root}/evse/{evse_id}/charge-now/set",
+        },
+    }
+    return {f"evse{evse_id}_{key}": part for key, part in parts.items()}
+
+
+def _sensor(name: str, topic: str, key: str, **more: object) -> Json:
+    return {
+        "platform": "sensor",
+        "name": name,
+        "state_topic": topic,
+        "value_template": f"{{{{ value_json.{key} }}}}",
+        **more,
+    }
+
+
+def _id(identity: str) -> str:
+    """An identity in the letters that discovery topics allow; two that differ stay different."""
+    return "borne_" + re.sub(r"[^a-zA-Z0-9-]", lambda other: f"_{ord(other[0]):x}_", identity)

@@ -1,0 +1,286 @@
+"""Tells an MQTT broker why which current is offered, and takes limits from it.
+
+Below `{topic}/{identity}/`, where `%2B` stands for a `+` of the identity, which no topic may have:
+- `evse/{id}/reason` (retained): the limit that binds, as in the API, and what is offered;
+- `evse/{id}/state` (retained): status, charging state, what it draws and has drawn, what is offered and why in words;
+- `evse/{id}/charge-now/set`: whatever is said there, this charge does not wait for cheap hours;
+- `light` (retained): colour, pattern and reason of the status light;
+- `pause` (retained) and `pause/set`: ON or OFF: nobody charges until OFF; then the owner's limit holds again;
+  RESUME ends the pause and any limit of the owner;
+- `grid` (retained): what the house draws; `online` (retained, with a last will): true or false, when it is stopped too;
+- `limit/operator/set` and `limit/user/set`: `{"current_a": 10, "for_s": 600}` or `{"power_w": 4200}`; empty: no limit;
+  `"lasting": true` in place of `for_s`: the limit holds until it is ended;
+- `limit/{operator|user}` (retained): what holds;
+- `limit/{…}/error`, `pause/error`, `evse/{id}/charge-now/error` (retained): why the last order was refused; empty if
+  it was accepted; `error`: why an order on an unknown topic was refused.
+
+An order that the broker kept (`retain`) is ignored: it would come back at each connection, long after its time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from typing import TYPE_CHECKING
+
+from energy.limit import told
+from station.interfaces.status_light import told as told_light
+from station.load.shared_limits import Setter, checked
+from station.storage.database import StorageError
+
+if TYPE_CHECKING:
+    import ssl
+
+    from aiomqtt import Client
+
+    from energy.limit import Limit
+    from station.charging.evse import Evse
+    from station.configuration.network_tables import MqttConfig
+    from station.interfaces.mqtt.home_assistant import Shown
+    from station.life import Life
+
+_log = logging.getLogger(__name__)
+
+_TELL_EVERY_S = 10.0
+"""of what changes slowly; what is decided is told at once"""
+_LEAVE_S = 1.0
+"""a broker that takes longer does not hold up the end of the station"""
+_LONGEST_ORDER = 1000
+_LONGEST_TOPIC = 100
+_LONGEST_STATE = 255
+"""letters that Home Assistant takes as a state"""
+
+
+class Mqtt:
+    """The link to one broker. Auxiliary: it may fail all day; limits that came through it end by their time-out."""
+
+    def __init__(self, config: MqttConfig, shown: Shown, life: Life) -> None:
+        self._config = config
+        self._life = life
+        self._shown = shown
+        self._root = f"{config.topic}/{shown.identity.replace('+', '%2B')}"
+        self._news = asyncio.Event()
+        self._told: dict[str, str] = {}
+        self._ignored: set[str] = set()
+        """topics whose kept order has been said to be ignored"""
+
+    async def run(self) -> None:
+        """Connect, tell and listen; ends with the broker's error, for whoever restarts it.
+
+        Raises:
+            OSError: the broker cannot be reached, or is gone.
+        """
+        from aiomqtt import Client, MqttError, Will
+
+        config = self._config
+        try:
+            async with Client(
+                config.host,
+                config.port,
+                username=config.user,
+                password=config.password.get_secret_value() if config.password is not None else None,
+                tls_context=_tls() if config.tls else None,
+                will=Will(f"{self._root}/online", "false", qos=1, retain=True),
+            ) as client:
+                _log.info("MQTT broker %s: connected", config.host)
+                self._told.clear()
+                for orders in ("limit/+/set", "pause/set", "evse/+/charge-now/set"):
+                    await client.subscribe(f"{self._root}/{orders}", qos=1)
+                await self._introduce(client)
+                await self._tell(client, "online", "true")
+                try:
+                    await self._converse(client)
+                except asyncio.CancelledError:
+                    await self._take_leave(client)
+                    raise
+        except MqttError as error:
+            raise ConnectionError(f"MQTT broker {config.host}: {error}") from error
+        except ExceptionGroup as group:
+            known = group.subgroup(MqttError)
+            if known is None or known.exceptions != group.exceptions:
+                raise
+            raise ConnectionError(f"MQTT broker {config.host}: {known.exceptions[0]}") from group
+
+    async def _converse(self, client: Client) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen(client), name="mqtt-orders")
+            group.create_task(self._keep_telling(client), name="mqtt-reasons")
+            group.create_task(self._follow_decisions(), name="mqtt-decisions")
+            for evse in self._life.station.evses.values():
+                group.create_task(self._follow(evse), name=f"mqtt-evse-{evse.id}")
+
+    async def _take_leave(self, client: Client) -> None:
+        """The last will is not carried out for one who says goodbye."""
+        from aiomqtt import MqttError
+
+        with contextlib.suppress(MqttError):
+            await client.publish(f"{self._root}/online", "false", qos=1, retain=True, timeout=_LEAVE_S)
+
+    async def _listen(self, client: Client) -> None:
+        async for message in client.messages:
+            payload, topic = bytes(message.payload), str(message.topic).removeprefix(f"{self._root}/")
+            if message.retain:
+                if topic not in self._ignored:
+                    self._ignored.add(topic)
+                    _log.warning("MQTT: %s: an order that the broker kept (retain) is ignored", topic)
+                continue
+            await self._carry_out(client, topic, payload)
+
+    async def _carry_out(self, client: Client, topic: str, payload: bytes) -> None:
+        """Carry out an order; one that is refused changes nothing, and the reason goes to its error topic."""
+        error_topic = f"{topic.removesuffix('/set')}/error"
+        try:
+            match topic.split("/"):
+                case ["limit", "operator" | "user" as name, "set"]:
+                    await self._obey(Setter(name), payload)
+                case ["pause", "set"]:
+                    await self._pause(payload)
+                case ["evse", number, "charge-now", "set"] if (evse := self._evse(number)) is not None:
+                    self._charge_now(evse)
+                case _:
+                    error_topic = "error"
+                    raise ValueError(f"{topic[:_LONGEST_TOPIC]!a}: is not known")
+        except ValueError as error:
+            await self._refuse(client, error_topic, str(error))
+        except StorageError as error:
+            _log.error("MQTT: %s: the order is not saved: %s", topic, error)
+        else:
+            await self._tell(client, error_topic, "")
+        await self._tell_limits(client)
+
+    async def _refuse(self, client: Client, error_topic: str, why: str) -> None:
+        """Publish why an order is refused; the same reason is a warning in the log only once."""
+        repeats = self._told.get(error_topic) == why
+        _log.log(logging.DEBUG if repeats else logging.WARNING, "MQTT: an order is refused: %s: %s", error_topic, why)
+        await self._tell(client, error_topic, why)
+
+    async def _obey(self, setter: Setter, payload: bytes) -> None:
+        if len(payload) > _LONGEST_ORDER:
+            raise ValueError(f"longer than {_LONGEST_ORDER} bytes")
+        if payload.strip():
+            await self._life.shared_limits.put(setter, checked(_parsed(payload)))
+        else:
+            await self._life.shared_limits.clear(setter)
+
+    async def _pause(self, order: bytes) -> None:
+        limits = self._life.shared_limits
+        match order.strip():
+            case b"ON":
+                await limits.pause()
+            case b"OFF":
+                await limits.resume()
+            case b"RESUME":
+                await limits.clear(Setter.USER)
+            case _:
+                raise ValueError("must be ON, OFF or RESUME")
+
+    def _evse(self, number: str) -> Evse | None:
+        return next((one for one in self._life.station.evses.values() if str(one.id) == number), None)
+
+    def _charge_now(self, evse: Evse) -> None:
+        """The driver does not want to wait for cheap hours."""
+        load = self._life.load
+        if evse.state.authorization is None:
+            raise ValueError("nobody charges here")
+        if load.tariff is not None:
+            load.tariff.charge_now(evse.id)
+            load.poke()
+
+    async def _introduce(self, client: Client) -> None:
+        """Tell Home Assistant what there is, or take back what it was told; before anything is told of it."""
+        from station.interfaces.mqtt.home_assistant import discovery, discovery_topic
+
+        topic = discovery_topic(self._config.discovery_prefix, self._shown.identity)
+        text = json.dumps(discovery(self._shown, self._root)) if self._config.discovery else ""
+        await client.publish(topic, text, qos=1, retain=True)
+
+    async def _follow(self, evse: Evse) -> None:
+        """Tell at once what a person would notice; what a meter shows has time."""
+        told: object = None
+        while True:
+            changes = evse.changed.count
+            seen = (evse.connector_status, evse.state.charging_state)
+            if seen != told:
+                told = seen
+                self._news.set()
+            await evse.changed.wait(changes)
+
+    async def _follow_decisions(self) -> None:
+        decided = self._life.load.decided
+        while True:
+            seen = decided.count
+            self._news.set()
+            await decided.wait(seen)
+
+    async def _keep_telling(self, client: Client) -> None:
+        load = self._life.load
+        while True:
+            for evse in self._life.station.evses.values():
+                reason = load.reasons[evse.id]
+                shown = {"offered_a": evse.offered_a, "reason": told(reason) if reason is not None else None}
+                await self._tell(client, f"evse/{evse.id}/reason", json.dumps(shown))
+                await self._tell(client, f"evse/{evse.id}/state", json.dumps(_state(evse, reason)))
+            if self._life.light is not None:
+                await self._tell(client, "light", json.dumps(told_light(self._life.light.station)))
+            if (sample := load.controller.last_sample) is not None:
+                grid = {"currents_a": list(sample.currents_a), "limit_a": load.controller.grid_limit_a}
+                await self._tell(client, "grid", json.dumps(grid))
+            await self._tell_limits(client)
+            await self._wait_for_news()
+
+    async def _wait_for_news(self) -> None:
+        """Until something has to be told at once, or everything is due again."""
+        clock = self._life.clock
+        due = clock.call_later(_TELL_EVERY_S, self._news.set)
+        await self._news.wait()
+        self._news.clear()
+        due.cancel()
+
+    async def _tell_limits(self, client: Client) -> None:
+        shown = self._life.shared_limits.shown()
+        for setter in Setter:
+            await self._tell(client, f"limit/{setter}", json.dumps(shown.get(setter)))
+        await self._tell(client, "pause", "ON" if self._life.shared_limits.paused else "OFF")
+
+    async def _tell(self, client: Client, topic: str, text: str) -> None:
+        """Publish what has changed."""
+        if self._told.get(topic) != text:
+            await client.publish(f"{self._root}/{topic}", text, qos=1, retain=True)
+            self._told[topic] = text
+
+
+def _state(evse: Evse, reason: Limit | None) -> dict[str, object]:
+    """One EVSE as a home automation shows it; what is not known is null."""
+    reading = evse.meter.latest
+    drawn = [abs(current_a) for current_a in reading.currents_a if current_a is not None] if reading else []
+    return {
+        "status": evse.connector_status.value,
+        "charging_state": evse.state.charging_state.value,
+        "current_a": max(drawn, default=None),
+        "offered_a": evse.offered_a,
+        "reason": reason.words[:_LONGEST_STATE] if reason is not None else None,
+        "power_w": reading.power_w if reading else None,
+        "energy_wh": reading.energy_import_wh if reading else None,
+    }
+
+
+def _parsed(payload: bytes) -> object:
+    """The JSON value of an order.
+
+    Raises:
+        ValueError: it is not JSON, and where.
+    """
+    try:
+        return json.loads(payload)
+    except ValueError as error:
+        raise ValueError(f"is not JSON: {error}") from error
+    except RecursionError:
+        raise ValueError("is not JSON that can be read: too many brackets") from None
+
+
+def _tls() -> ssl.SSLContext:
+    import ssl
+
+    return ssl.create_default_context()

@@ -1,1 +1,0 @@
-"""The status light: what it has to tell, and what shows it."""

@@ -1,1 +1,0 @@
-"""What of the station is shown and done through the local API, by what it is about."""

@@ -1,1 +1,0 @@
-"""Who comes in at the local API and page, and what they may do and see."""
