@@ -214,7 +214,7 @@ async def _describe(life: Life, program: Program, database: Database) -> None:
     from ocpp_handlers.installed_variables import InstalledVariables, Row
     from ocpp_handlers.link_variables import link_variables
     from ocpp_handlers.physical_variables import Nameplate
-    from ocpp_handlers.variables import Facts, device_model
+    from ocpp_handlers.station_variables import Facts, device_model
 
     configuration, station = program.configuration, life.station
     who, grid = configuration.station, configuration.grid
