@@ -10,7 +10,7 @@ from typing import Any
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
-from ocpp_handlers.schema import Schemas
+from ocpp_handlers.wire.schema import Schemas
 
 _BOOT = '[2,"1","BootNotification",{"reason":"PowerUp","chargingStation":{"model":"flex","vendorName":"borne"}}]'
 

@@ -6,16 +6,16 @@ import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ocpp_handlers import actions
 from ocpp_handlers.device_model import DataType, Place, Variable, told
-from ocpp_handlers.session import Answer, Handlers
 from ocpp_handlers.translate import id_token_info_from_wire, id_token_to_wire
+from ocpp_handlers.wire import actions
+from ocpp_handlers.wire.session import Answer, Handlers
 from station.core.model import MOST_ADDITIONAL_INFO
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
-    from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
+    from ocpp_handlers.wire import messages as m
     from station.charging.tokens.authorization_cache import TokenStore
     from station.core.model import IdToken, IdTokenInfo
     from station.core.settings import Settings

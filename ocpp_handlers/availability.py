@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
 from foundation.pulse import Pulse
-from ocpp_handlers import actions, timestamps
-from ocpp_handlers.reason_codes import unknown_place_code
-from ocpp_handlers.session import Answer, Handlers, LinkLostError, RefusedError
+from ocpp_handlers.wire import actions, timestamps
+from ocpp_handlers.wire.reason_codes import unknown_place_code
+from ocpp_handlers.wire.session import Answer, Handlers, LinkLostError, RefusedError
 from station.charging.availability import OrderAnswer
 from station.core.csms import NoAnswerError
 from station.core.model import ConnectorStatus, EvseRef
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from foundation.clock import Clock
-    from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
+    from ocpp_handlers.wire import messages as m
     from station.charging.availability import Availability as Orders
     from station.charging.evse import Evse
     from station.core.settings import Settings

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
 from foundation.pulse import Pulse
-from ocpp_handlers import actions, timestamps
-from ocpp_handlers.frame import Error
+from ocpp_handlers.wire import actions, timestamps
+from ocpp_handlers.wire.frame import Error
 from station.core.csms import NoAnswerError
 from station.core.model import BootReason
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from ocpp_handlers import messages as m
-    from ocpp_handlers.session import Session
+    from ocpp_handlers.wire import messages as m
+    from ocpp_handlers.wire.session import Session
     from station.core.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ class Boot:
         Raises:
             LinkLostError: the session ended first.
         """
-        from ocpp_handlers.session import LinkLostError
+        from ocpp_handlers.wire.session import LinkLostError
 
         while not self._gate.accepted:
             await self._until_due()
@@ -176,7 +176,7 @@ class Boot:
             forget()
 
     async def _beat_once(self, session: Session) -> None:
-        from ocpp_handlers.session import LinkLostError
+        from ocpp_handlers.wire.session import LinkLostError
 
         try:
             answer = await session.call(actions.HEARTBEAT, {})

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ocpp_handlers import actions
-from ocpp_handlers.session import Answer, Handlers
+from ocpp_handlers.wire import actions
+from ocpp_handlers.wire.session import Answer, Handlers
 from station.security.certificates.certificate_checks import CertificateHash
 from station.security.certificates.certificate_store import Certificates as Store
 from station.security.certificates.certificate_store import CertificateUse, Fault, Refusal
 
 if TYPE_CHECKING:
-    from ocpp_handlers import messages as m
+    from ocpp_handlers.wire import messages as m
 
 _LONGEST_INFO = 512
 _USES: dict[str, CertificateUse] = {use.value: use for use in CertificateUse}

@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from ocpp_handlers import actions
 from ocpp_handlers.charging_profiles import schedule_to_wire
-from ocpp_handlers.session import RefusedError, TimedOutError
+from ocpp_handlers.wire import actions
+from ocpp_handlers.wire.session import RefusedError, TimedOutError
 
 if TYPE_CHECKING:
     from energy.charging_profile import ChargingLimitSource, ChargingProfile
     from foundation.clock import Clock
-    from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
+    from ocpp_handlers.wire import messages as m
     from station.core.settings import Settings
     from station.load.external_limits import ExternalLimits
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, cast
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
 from energy.profile_store import Refusal
-from ocpp_handlers import timestamps
 from ocpp_handlers.translate import moment, whole
+from ocpp_handlers.wire import timestamps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
     from energy.composite_schedule import Level
-    from ocpp_handlers import messages as m
+    from ocpp_handlers.wire import messages as m
 
 
 def profile_from_wire(wire: m.ChargingProfileType, evse_id: int) -> ChargingProfile | Refusal:

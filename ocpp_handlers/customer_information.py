@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from foundation.supervision import Errand
-from ocpp_handlers import actions, timestamps, translate
-from ocpp_handlers.session import Answer, Handlers
+from ocpp_handlers import translate
 from ocpp_handlers.under_way import UnderWay
+from ocpp_handlers.wire import actions, timestamps
+from ocpp_handlers.wire.session import Answer, Handlers
 from station.core.csms import NoAnswerError
 from station.maintenance.customer_information import Customer
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
+    from ocpp_handlers.wire import messages as m
     from station.maintenance.customer_information import CustomerInformation as Customers
 
 _log = logging.getLogger(__name__)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from ocpp_handlers import actions
-from ocpp_handlers.session import Answer, Handlers
+from ocpp_handlers.wire import actions
+from ocpp_handlers.wire.session import Answer, Handlers
 from station.core.csms import Absent, VendorAnswer, VendorMessage
 
 if TYPE_CHECKING:
-    from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
+    from ocpp_handlers.wire import messages as m
 
 _MOST_ANSWERS = 100
 """answers that may be known; more than any vendor's protocol has messages"""

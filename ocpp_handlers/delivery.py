@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from ocpp_handlers.session import LinkLostError, RefusedError, TimedOutError
+from ocpp_handlers.wire.session import LinkLostError, RefusedError, TimedOutError
 from station.core.csms import NoAnswerError
 from station.storage.database import StorageError
 

@@ -28,9 +28,9 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from ocpp_handlers import timestamps
 from ocpp_handlers.demo_billing import Billed, Json
 from ocpp_handlers.station_time import StationTime
+from ocpp_handlers.wire import timestamps
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -6,8 +6,9 @@ import logging
 from typing import TYPE_CHECKING
 
 from foundation.supervision import Errand
-from ocpp_handlers import actions, translate
-from ocpp_handlers.session import Answer, Handlers, RefusedError
+from ocpp_handlers import translate
+from ocpp_handlers.wire import actions
+from ocpp_handlers.wire.session import Answer, Handlers, RefusedError
 from station.core.csms import NoAnswerError
 from station.maintenance.logs.log_files import LogKind, Span
 from station.maintenance.logs.upload import LogOrder, LogUploads, UploadStatus
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from foundation.clock import Clock
-    from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
+    from ocpp_handlers.wire import messages as m
 
 _log = logging.getLogger(__name__)
 

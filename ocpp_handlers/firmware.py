@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from ocpp_handlers import actions
-from ocpp_handlers.session import Answer, Handlers, LinkLostError, RefusedError
 from ocpp_handlers.translate import moment, whole
+from ocpp_handlers.wire import actions
+from ocpp_handlers.wire.session import Answer, Handlers, LinkLostError, RefusedError
 from station.core.csms import NoAnswerError
 from station.maintenance.firmware.state import FirmwareStatus, UpdateOrder
 from station.storage.database import StorageError
@@ -15,8 +15,8 @@ from station.storage.database import StorageError
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from foundation.supervision import Errand
-    from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
+    from ocpp_handlers.wire import messages as m
     from station.maintenance.firmware.firmware import Firmware as StationFirmware
     from station.maintenance.firmware.record import EnteredStatus
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from ocpp_handlers.session import LinkLostError
+from ocpp_handlers.wire.session import LinkLostError
 
 if TYPE_CHECKING:
-    from ocpp_handlers.actions import Action
     from ocpp_handlers.boot import BootGate
-    from ocpp_handlers.session import Session
+    from ocpp_handlers.wire.actions import Action
+    from ocpp_handlers.wire.session import Session
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from ocpp_handlers.session import PayloadError
+from ocpp_handlers.wire.session import PayloadError
 
 
 def check_size(request: object, items: int, *, most_items: int, most_bytes: int) -> None:

@@ -6,13 +6,13 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ocpp_handlers import actions
 from ocpp_handlers.translate import meter_value_to_wire
+from ocpp_handlers.wire import actions
 
 if TYPE_CHECKING:
     from foundation.supervision import Errands
-    from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
+    from ocpp_handlers.wire import messages as m
     from station.core.sampling import MeterValue
 
 _log = logging.getLogger(__name__)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from ocpp_handlers import actions
-from ocpp_handlers.session import Answer, Handlers
+from ocpp_handlers.wire import actions
+from ocpp_handlers.wire.session import Answer, Handlers
 from station.security.network_profiles import NetworkProfile, NetworkProfiles, Refusal
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
-    from ocpp_handlers import messages as m
+    from ocpp_handlers.wire import messages as m
 
 _log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from foundation.frozen import frozen
-from ocpp_handlers import actions, timestamps
-from ocpp_handlers.session import LinkLostError
+from ocpp_handlers.wire import actions, timestamps
+from ocpp_handlers.wire.session import LinkLostError
 from station.charging.evse_state import all_faults
 from station.core.csms import NoAnswerError
 from station.core.model import Fault
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from foundation.clock import Clock
-    from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
+    from ocpp_handlers.wire import messages as m
     from station.charging.evse import Evse
 
 _log = logging.getLogger(__name__)

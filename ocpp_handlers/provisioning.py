@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from ocpp_handlers import actions
 from ocpp_handlers.device_model import AttributeType, DeviceModel, Missing, Mutability, Place, Variable
 from ocpp_handlers.message_size import check_size
-from ocpp_handlers.session import Answer, Handlers
+from ocpp_handlers.wire import actions
+from ocpp_handlers.wire.session import Answer, Handlers
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
-    from ocpp_handlers import messages as m
+    from ocpp_handlers.wire import messages as m
     from station.charging.restart import Restart
     from station.core.settings import Settings
 

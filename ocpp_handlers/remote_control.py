@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 from energy.charging_profile import Purpose
 from energy.profile_store import Refusal
-from ocpp_handlers import actions
 from ocpp_handlers.charging_profiles import profile_from_wire
-from ocpp_handlers.reason_codes import unknown_place_code
-from ocpp_handlers.session import Answer, Handlers
 from ocpp_handlers.translate import id_token_from_wire, whole
+from ocpp_handlers.wire import actions
+from ocpp_handlers.wire.reason_codes import unknown_place_code
+from ocpp_handlers.wire.session import Answer, Handlers
 from station.charging.charging_station import StartAnswer
 from station.core.model import StoppedReason, TriggerReason
 
 if TYPE_CHECKING:
     from energy.charging_profile import ChargingProfile
-    from ocpp_handlers import messages as m
     from ocpp_handlers.boot import BootGate
+    from ocpp_handlers.wire import messages as m
     from station.charging.charging_station import ChargingStation
     from station.load.charging_profiles import Profiles
 

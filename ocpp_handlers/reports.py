@@ -7,17 +7,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from foundation.supervision import Errand
-from ocpp_handlers import actions, timestamps
 from ocpp_handlers.device_model import DataType, DeviceModel, Mutability, Variable
 from ocpp_handlers.message_size import check_size
-from ocpp_handlers.session import Answer, Handlers, RefusedError
 from ocpp_handlers.under_way import UnderWay
+from ocpp_handlers.wire import actions, timestamps
+from ocpp_handlers.wire.session import Answer, Handlers, RefusedError
 from station.core.csms import NoAnswerError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
+    from ocpp_handlers.wire import messages as m
     from station.core.settings import Settings
 
 _log = logging.getLogger(__name__)

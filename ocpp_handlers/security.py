@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from ocpp_handlers import actions, timestamps
-from ocpp_handlers.session import LinkLostError, RefusedError
+from ocpp_handlers.wire import actions, timestamps
+from ocpp_handlers.wire.session import LinkLostError, RefusedError
 from station.core.csms import NoAnswerError
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
+    from ocpp_handlers.wire import messages as m
     from station.core.settings import Settings
     from station.security.security_events import SecurityEvent, SecurityEvents
 

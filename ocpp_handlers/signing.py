@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from foundation.pulse import Pulse
-from ocpp_handlers import actions
 from ocpp_handlers.certificates import status_info
-from ocpp_handlers.session import Answer, Handlers, RefusedError, TimedOutError
+from ocpp_handlers.wire import actions
+from ocpp_handlers.wire.session import Answer, Handlers, RefusedError, TimedOutError
 from station.core.csms import NoAnswerError
 from station.security.certificates.certificate_store import Fault
 from station.security.certificates.station_certificate import Owner
@@ -17,9 +17,9 @@ from station.security.certificates.station_certificate import Owner
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from foundation.supervision import Errand
-    from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
     from ocpp_handlers.trigger_message import TriggerMessage
+    from ocpp_handlers.wire import messages as m
     from station.core.settings import Settings
     from station.security.certificates.certificate_store import Certificates
 

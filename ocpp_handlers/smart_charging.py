@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from energy.charging_profile import ChargingLimitSource, Purpose, RateUnit
 from energy.profile_store import Criteria, Refusal
-from ocpp_handlers import actions
 from ocpp_handlers.charging_profiles import composite_to_wire, profile_from_wire, profile_to_wire
-from ocpp_handlers.session import Answer, Handlers, PayloadError, RefusedError
 from ocpp_handlers.translate import whole
 from ocpp_handlers.under_way import UnderWay
+from ocpp_handlers.wire import actions
+from ocpp_handlers.wire.session import Answer, Handlers, PayloadError, RefusedError
 from station.core.csms import NoAnswerError
 from station.load.expected_schedule import expected_schedule
 from station.storage.database import StorageError
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from energy.charging_profile import ChargingProfile
     from foundation.supervision import Errand
-    from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
+    from ocpp_handlers.wire import messages as m
     from station.charging.charging_station import ChargingStation
     from station.load.load_management import LoadManagement
 

@@ -28,14 +28,14 @@ from ocpp_handlers.problems import Problems
 from ocpp_handlers.provisioning import Provisioning
 from ocpp_handlers.remote_control import RemoteControl
 from ocpp_handlers.reports import Reports
-from ocpp_handlers.schema import Schemas
 from ocpp_handlers.security import SecurityEventDelivery
-from ocpp_handlers.session import FrameListener, Handlers, LinkLostError, Session
 from ocpp_handlers.signing import Signing
 from ocpp_handlers.smart_charging import SmartCharging
 from ocpp_handlers.tariff import Tariff
 from ocpp_handlers.transactions import Transactions
 from ocpp_handlers.trigger_message import TriggerMessage
+from ocpp_handlers.wire.schema import Schemas
+from ocpp_handlers.wire.session import FrameListener, Handlers, LinkLostError, Session
 from station.core.model import BootReason
 from station.security.security_events import SecurityEventType
 from station.storage.database import StorageError

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, cast
 
-from ocpp_handlers import timestamps
+from ocpp_handlers.wire import timestamps
 
 _NAMES: Final = ("timestamp", "generatedAt")
 """the fields with the time at which something happened at the station, usually just now"""

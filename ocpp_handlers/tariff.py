@@ -6,14 +6,14 @@ import logging
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from ocpp_handlers import actions
-from ocpp_handlers.session import Answer, Handlers, PayloadError
 from ocpp_handlers.translate import message_content_from_wire
+from ocpp_handlers.wire import actions
+from ocpp_handlers.wire.session import Answer, Handlers, PayloadError
 from station.billing.tariff_and_cost import MOST_COST
 from station.core.model import EventType
 
 if TYPE_CHECKING:
-    from ocpp_handlers import messages as m
+    from ocpp_handlers.wire import messages as m
     from station.billing.tariff_and_cost import TariffAndCost
     from station.core.model import TransactionEvent
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ocpp_handlers import actions
-from ocpp_handlers.session import Answer, Handlers
 from ocpp_handlers.translate import charging_priority_from_wire, event_to_wire, id_token_info_from_wire
+from ocpp_handlers.wire import actions
+from ocpp_handlers.wire.session import Answer, Handlers
 from station.core.model import EventType
 
 if TYPE_CHECKING:
-    from ocpp_handlers import messages as m
     from ocpp_handlers.link import Link
     from ocpp_handlers.tariff import Tariff
+    from ocpp_handlers.wire import messages as m
     from station.charging.charging_station import ChargingStation
     from station.core.model import TransactionEvent
     from station.load.priorities import Priorities

@@ -6,8 +6,8 @@ import base64
 import logging
 from typing import TYPE_CHECKING, Final, cast
 
-from ocpp_handlers import timestamps
-from ocpp_handlers.session import PayloadError
+from ocpp_handlers.wire import timestamps
+from ocpp_handlers.wire.session import PayloadError
 from station.core.model import (
     MOST_ADDITIONAL_INFO,
     AuthorizationStatus,
@@ -21,7 +21,7 @@ from station.core.sampling import MeterValue, SampledValue, SignedValue
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ocpp_handlers import messages as m
+    from ocpp_handlers.wire import messages as m
 
 
 _log = logging.getLogger(__name__)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ocpp_handlers import actions
-from ocpp_handlers.reason_codes import unknown_place_code
-from ocpp_handlers.session import Answer, Handlers
+from ocpp_handlers.wire import actions
+from ocpp_handlers.wire.reason_codes import unknown_place_code
+from ocpp_handlers.wire.session import Answer, Handlers
 from station.charging.evse_state import all_faults
 from station.core.model import Fault
 
 if TYPE_CHECKING:
     from foundation.supervision import Errand
-    from ocpp_handlers import messages as m
     from ocpp_handlers.availability import Availability
     from ocpp_handlers.boot import Boot, BootGate
     from ocpp_handlers.link import Link
     from ocpp_handlers.meter_values import MeterValues
+    from ocpp_handlers.wire import messages as m
     from station.charging.evse import Evse
     from station.core.settings import Settings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from ocpp_handlers.session import Answer
+from ocpp_handlers.wire.session import Answer
 
 if TYPE_CHECKING:
     from foundation.supervision import Errand

@@ -207,7 +207,6 @@ def _idle(evses: Iterable[Evse]) -> bool:
 
 async def _describe(life: Life, program: Program, database: Database) -> None:
     """The device model, with the values that the installation file puts in place of defaults."""
-    from ocpp_handlers import timestamps
     from ocpp_handlers.bounds import bound_variables
     from ocpp_handlers.certificate_variables import certificate_variables
     from ocpp_handlers.device_model import AttributeType, Mutability, Place
@@ -215,6 +214,7 @@ async def _describe(life: Life, program: Program, database: Database) -> None:
     from ocpp_handlers.link_variables import link_variables
     from ocpp_handlers.physical_variables import Nameplate
     from ocpp_handlers.station_variables import Facts, device_model
+    from ocpp_handlers.wire import timestamps
 
     configuration, station = program.configuration, life.station
     who, grid = configuration.station, configuration.grid

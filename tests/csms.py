@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
-from ocpp_handlers.schema import Schemas
+from ocpp_handlers.wire.schema import Schemas
 from tests.patience import PATIENCE_S
 
 Payload = dict[str, Any]

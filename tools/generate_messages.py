@@ -1,4 +1,4 @@
-"""Writes ocpp_handlers/messages.py and actions.py from the JSON schemas that the `ocpp` package ships.
+"""Writes ocpp_handlers/wire/messages.py and actions.py from the JSON schemas that the `ocpp` package ships.
 
 Run it from anywhere; an argument names another folder to write to. Names, types and permitted values are
 taken from the schemas, their descriptions are not (licence).

@@ -20,8 +20,8 @@ from ocpp_handlers.device_model import (
     Variable,
 )
 from ocpp_handlers.provisioning import Provisioning
-from ocpp_handlers.schema import Schemas
-from ocpp_handlers.session import PayloadError
+from ocpp_handlers.wire.schema import Schemas
+from ocpp_handlers.wire.session import PayloadError
 from station.charging.restart import Restart
 from station.core.csms import VariableRow
 from station.core.settings import Settings

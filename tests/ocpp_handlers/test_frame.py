@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ocpp_handlers import frame
-from ocpp_handlers.frame import Call, Error, Nonsense, Result
+from ocpp_handlers.wire import frame
+from ocpp_handlers.wire.frame import Call, Error, Nonsense, Result
 from tests.conformance.frames import ERROR_CODES
 
 JSON_VALUES = st.recursive(

@@ -23,13 +23,13 @@ from typing import (
 
 import pytest
 
-from ocpp_handlers import actions, messages
-from ocpp_handlers.actions import BOOT_NOTIFICATION, HEARTBEAT, Action, RequestT, ResponseT
+from ocpp_handlers.wire import actions, messages
+from ocpp_handlers.wire.actions import BOOT_NOTIFICATION, HEARTBEAT, Action, RequestT, ResponseT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ocpp_handlers import messages as m
+    from ocpp_handlers.wire import messages as m
 
 Schema = TypedDict(
     "Schema",
@@ -60,7 +60,7 @@ def test_generating_again_gives_the_committed_files(tmp_path: Path) -> None:
 
 
 def test_importing_the_actions_does_not_load_the_messages() -> None:
-    program = "import sys, ocpp_handlers.actions; assert 'ocpp_handlers.messages' not in sys.modules"
+    program = "import sys, ocpp_handlers.wire.actions; assert 'ocpp_handlers.wire.messages' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
 
 

@@ -20,8 +20,8 @@ from ocpp.messages import (
     get_validator,  # pyright: ignore[reportUnknownVariableType] the package has few types
 )
 
-from ocpp_handlers import actions
-from ocpp_handlers.schema import SchemaFault, Schemas
+from ocpp_handlers.wire import actions
+from ocpp_handlers.wire.schema import SchemaFault, Schemas
 from tests.conformance.frames import ERROR_CODES
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

@@ -9,10 +9,10 @@ from typing import Any
 from websockets.exceptions import ConnectionClosedError
 
 from foundation.supervision import Errands
-from ocpp_handlers import actions
-from ocpp_handlers.frame import Error
-from ocpp_handlers.schema import Schemas
-from ocpp_handlers.session import Handlers, LinkLostError, Session
+from ocpp_handlers.wire import actions
+from ocpp_handlers.wire.frame import Error
+from ocpp_handlers.wire.schema import Schemas
+from ocpp_handlers.wire.session import Handlers, LinkLostError, Session
 from tests import fakes
 
 

@@ -10,8 +10,8 @@ from typing import Any, cast
 import pytest
 
 from ocpp_handlers.link import Link
-from ocpp_handlers.session import LinkLostError, RefusedError, TimedOutError
 from ocpp_handlers.signing import Signing
+from ocpp_handlers.wire.session import LinkLostError, RefusedError, TimedOutError
 from station.core.csms import NoAnswerError
 from station.core.settings import Settings
 from station.security.certificates.certificate_store import Certificates, Fault, Refusal

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ocpp_handlers import timestamps
+from ocpp_handlers.wire import timestamps
 from tests.conformance.pki import Pki
 from tests.csms import NEVER, Csms, Refuse
 from tests.file_server import FileServer, serving

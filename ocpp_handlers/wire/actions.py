@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 from foundation.frozen import frozen
 
 if TYPE_CHECKING:
-    from ocpp_handlers import messages as m
+    from ocpp_handlers.wire import messages as m
 
 # Not bound to Mapping: with a bound, pyright 1.1.414 takes a dict display for a dict instead of a TypedDict.
 RequestT = TypeVar("RequestT")

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 from foundation.frozen import frozen
 from foundation.supervision import Errand, Errands, contained
-from ocpp_handlers import frame
-from ocpp_handlers.frame import Call, Error, Nonsense, Result
+from ocpp_handlers.wire import frame
+from ocpp_handlers.wire.frame import Call, Error, Nonsense, Result
 from station.core.csms import NoAnswerError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from ocpp_handlers.actions import Action
-    from ocpp_handlers.schema import Schemas
+    from ocpp_handlers.wire.actions import Action
+    from ocpp_handlers.wire.schema import Schemas
 
 RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")

@@ -1,0 +1,1 @@
+"""OCPP-J: frames, schemas, message types, sessions."""
