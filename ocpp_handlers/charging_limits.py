@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from ocpp_handlers.charging_profiles import schedule_to_wire
+from ocpp_handlers.translate.charging_profiles import schedule_to_wire
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import RefusedError, TimedOutError
 

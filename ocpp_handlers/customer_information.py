@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from foundation.supervision import Errand
-from ocpp_handlers import translate
-from ocpp_handlers.under_way import UnderWay
+from ocpp_handlers.translate import translate
+from ocpp_handlers.translate.under_way import UnderWay
 from ocpp_handlers.wire import actions, timestamps
 from ocpp_handlers.wire.session import Answer, Handlers
 from station.core.csms import NoAnswerError

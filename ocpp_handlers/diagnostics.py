@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from foundation.supervision import Errand
-from ocpp_handlers import translate
+from ocpp_handlers.translate import translate
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import Answer, Handlers, RefusedError
 from station.core.csms import NoAnswerError

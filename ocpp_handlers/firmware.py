@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from ocpp_handlers.translate import moment, whole
+from ocpp_handlers.translate.translate import moment, whole
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import Answer, Handlers, LinkLostError, RefusedError
 from station.core.csms import NoAnswerError

@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ocpp_handlers.translate import meter_value_to_wire
+from ocpp_handlers.translate.translate import meter_value_to_wire
 from ocpp_handlers.wire import actions
 
 if TYPE_CHECKING:

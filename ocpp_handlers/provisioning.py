@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from ocpp_handlers.device_model import AttributeType, DeviceModel, Missing, Mutability, Place, Variable
-from ocpp_handlers.message_size import check_size
+from ocpp_handlers.translate.message_size import check_size
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import Answer, Handlers
 from station.storage.database import StorageError

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from energy.charging_profile import Purpose
 from energy.profile_store import Refusal
-from ocpp_handlers.charging_profiles import profile_from_wire
-from ocpp_handlers.translate import id_token_from_wire, whole
+from ocpp_handlers.translate.charging_profiles import profile_from_wire
+from ocpp_handlers.translate.translate import id_token_from_wire, whole
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.reason_codes import unknown_place_code
 from ocpp_handlers.wire.session import Answer, Handlers

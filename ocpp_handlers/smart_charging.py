@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from energy.charging_profile import ChargingLimitSource, Purpose, RateUnit
 from energy.profile_store import Criteria, Refusal
-from ocpp_handlers.charging_profiles import composite_to_wire, profile_from_wire, profile_to_wire
-from ocpp_handlers.translate import whole
-from ocpp_handlers.under_way import UnderWay
+from ocpp_handlers.translate.charging_profiles import composite_to_wire, profile_from_wire, profile_to_wire
+from ocpp_handlers.translate.translate import whole
+from ocpp_handlers.translate.under_way import UnderWay
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import Answer, Handlers, PayloadError, RefusedError
 from station.core.csms import NoAnswerError

@@ -6,7 +6,7 @@ import logging
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from ocpp_handlers.translate import message_content_from_wire
+from ocpp_handlers.translate.translate import message_content_from_wire
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import Answer, Handlers, PayloadError
 from station.billing.tariff_and_cost import MOST_COST

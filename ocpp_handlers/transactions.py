@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ocpp_handlers.translate import charging_priority_from_wire, event_to_wire, id_token_info_from_wire
+from ocpp_handlers.translate.translate import charging_priority_from_wire, event_to_wire, id_token_info_from_wire
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import Answer, Handlers
 from station.core.model import EventType

@@ -22,7 +22,7 @@ from energy.charging_profile import ChargingProfile
 from metering import ocmf
 from metering.ocmf_keys import read_key
 from metering.ocmf_signature import verify
-from ocpp_handlers.translate import event_to_wire
+from ocpp_handlers.translate.translate import event_to_wire
 from station.billing.price import Bill, PriceList
 from station.billing.transaction_log import Search, TransactionLog
 from station.charging.tokens.authorization_cache import TokenStore

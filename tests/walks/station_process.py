@@ -21,7 +21,7 @@ from typing import Any, cast
 import httpx
 from pydantic import TypeAdapter
 
-from ocpp_handlers.translate import event_to_wire
+from ocpp_handlers.translate.translate import event_to_wire
 from station.core.model import EventType, TransactionEvent
 from tests.csms import Payload
 from tests.patience import PATIENCE_S

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Recurrency, Schedule
 from energy.profile_store import Refusal
-from ocpp_handlers.translate import moment, whole
+from ocpp_handlers.translate.translate import moment, whole
 from ocpp_handlers.wire import timestamps
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Domain values ↔ objects of OCPP messages."""
