@@ -14,7 +14,7 @@ from station.core.model import MOST_ADDITIONAL_INFO
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
-    from ocpp_handlers.link import Link
+    from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
     from station.charging.tokens.authorization_cache import TokenStore
     from station.core.model import IdToken, IdTokenInfo

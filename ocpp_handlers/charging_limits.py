@@ -12,7 +12,7 @@ from ocpp_handlers.wire.session import RefusedError, TimedOutError
 if TYPE_CHECKING:
     from energy.charging_profile import ChargingLimitSource, ChargingProfile
     from foundation.clock import Clock
-    from ocpp_handlers.link import Link
+    from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
     from station.core.settings import Settings
     from station.load.external_limits import ExternalLimits

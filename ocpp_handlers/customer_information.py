@@ -17,7 +17,7 @@ from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from ocpp_handlers.link import Link
+    from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
     from station.maintenance.customer_information import CustomerInformation as Customers
 

@@ -9,7 +9,7 @@ from ocpp_handlers.wire.session import Answer, Handlers
 from station.core.csms import Absent, VendorAnswer, VendorMessage
 
 if TYPE_CHECKING:
-    from ocpp_handlers.link import Link
+    from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
 
 _MOST_ANSWERS = 100

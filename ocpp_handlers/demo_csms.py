@@ -28,8 +28,8 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from ocpp_handlers.connection.station_time import StationTime
 from ocpp_handlers.demo_billing import Billed, Json
-from ocpp_handlers.station_time import StationTime
 from ocpp_handlers.wire import timestamps
 
 if TYPE_CHECKING:

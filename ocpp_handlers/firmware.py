@@ -15,7 +15,7 @@ from station.storage.database import StorageError
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from foundation.supervision import Errand
-    from ocpp_handlers.link import Link
+    from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
     from station.maintenance.firmware.firmware import Firmware as StationFirmware
     from station.maintenance.firmware.record import EnteredStatus

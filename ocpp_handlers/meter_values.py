@@ -11,7 +11,7 @@ from ocpp_handlers.wire import actions
 
 if TYPE_CHECKING:
     from foundation.supervision import Errands
-    from ocpp_handlers.link import Link
+    from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
     from station.core.sampling import MeterValue
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from foundation.clock import Clock
-    from ocpp_handlers.link import Link
+    from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
     from station.charging.evse import Evse
 

@@ -18,7 +18,7 @@ from station.core.model import StoppedReason, TriggerReason
 
 if TYPE_CHECKING:
     from energy.charging_profile import ChargingProfile
-    from ocpp_handlers.boot import BootGate
+    from ocpp_handlers.connection.boot import BootGate
     from ocpp_handlers.wire import messages as m
     from station.charging.charging_station import ChargingStation
     from station.load.charging_profiles import Profiles

@@ -12,7 +12,7 @@ from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from ocpp_handlers.link import Link
+    from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
     from station.core.settings import Settings
     from station.security.security_events import SecurityEvent, SecurityEvents

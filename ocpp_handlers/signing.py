@@ -17,7 +17,7 @@ from station.security.certificates.station_certificate import Owner
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from foundation.supervision import Errand
-    from ocpp_handlers.link import Link
+    from ocpp_handlers.connection.link import Link
     from ocpp_handlers.trigger_message import TriggerMessage
     from ocpp_handlers.wire import messages as m
     from station.core.settings import Settings

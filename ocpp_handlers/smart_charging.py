@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from energy.charging_profile import ChargingProfile
     from foundation.supervision import Errand
-    from ocpp_handlers.link import Link
+    from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
     from station.charging.charging_station import ChargingStation
     from station.load.load_management import LoadManagement

@@ -12,16 +12,16 @@ from foundation.supervision import Errands
 from metering.time_quality import TimeSource
 from ocpp_handlers.authorization import Authorization
 from ocpp_handlers.availability import Availability
-from ocpp_handlers.boot import Boot, BootGate, Identification
 from ocpp_handlers.certificates import Certificates
 from ocpp_handlers.charging_limits import ChargingLimits
-from ocpp_handlers.connection import Access, Connection
+from ocpp_handlers.connection.boot import Boot, BootGate, Identification
+from ocpp_handlers.connection.connection import Access, Connection
+from ocpp_handlers.connection.delivery import Delivery
+from ocpp_handlers.connection.link import Link
 from ocpp_handlers.customer_information import CustomerInformation
 from ocpp_handlers.data_transfer import DataTransfer
-from ocpp_handlers.delivery import Delivery
 from ocpp_handlers.diagnostics import Diagnostics
 from ocpp_handlers.firmware import Firmware
-from ocpp_handlers.link import Link
 from ocpp_handlers.meter_values import MeterValues
 from ocpp_handlers.network_profile import NetworkProfileBlock
 from ocpp_handlers.problems import Problems

@@ -10,7 +10,7 @@ from ocpp_handlers.wire.session import Answer, Handlers
 from station.core.model import EventType
 
 if TYPE_CHECKING:
-    from ocpp_handlers.link import Link
+    from ocpp_handlers.connection.link import Link
     from ocpp_handlers.tariff import Tariff
     from ocpp_handlers.wire import messages as m
     from station.charging.charging_station import ChargingStation

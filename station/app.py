@@ -258,8 +258,8 @@ async def _describe(life: Life, program: Program, database: Database) -> None:
 
 async def _connect(life: Life, program: Program) -> None:
     """Build the OCPP stack and keep the link; the station charges without waiting for this."""
-    from ocpp_handlers.boot import Identification
-    from ocpp_handlers.connection import Access
+    from ocpp_handlers.connection.boot import Identification
+    from ocpp_handlers.connection.connection import Access
     from ocpp_handlers.device_model import DeviceModel
     from ocpp_handlers.stack import OcppStack, StackSetup
 

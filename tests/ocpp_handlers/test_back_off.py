@@ -8,7 +8,7 @@ from itertools import islice
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocpp_handlers.back_off import back_off
+from ocpp_handlers.connection.back_off import back_off
 from station.core.settings import Settings
 
 

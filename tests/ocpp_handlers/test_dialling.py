@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from ocpp_handlers.dialling import csms_connection, dial
+from ocpp_handlers.connection.dialling import csms_connection, dial
 
 TEXT = b"\x81\x05hello"
 CLOSE = b"\x88\x02\x03\xe8"

@@ -12,14 +12,14 @@ from websockets.datastructures import Headers
 from websockets.exceptions import InvalidStatus
 from websockets.http11 import Response
 
-from ocpp_handlers.handshake import (
+from ocpp_handlers.connection.handshake import (
     CheckedHandshake,
     CipherSuiteError,
     LenientHandshake,
     TlsVersionError,
     event_of,
 )
-from ocpp_handlers.tls import context_of
+from ocpp_handlers.connection.tls import context_of
 from station.security.certificates.certificate_store import TlsMaterial
 from station.security.security_events import SecurityEventType
 from tests.conformance.pki import Issued, Pki

@@ -24,7 +24,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from ocpp_handlers.connection import Connection
+from ocpp_handlers.connection.connection import Connection
 from station.configuration.station_tables import LogConfig
 from station.maintenance.logs.setup import FRAMES, setup
 from station.security.certificates.certificate_store import TlsMaterial

@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
-from ocpp_handlers.tls import context_of
+from ocpp_handlers.connection.tls import context_of
 from station.charging.tokens.admission import TokenOutcome
 from station.security.certificates.certificate_store import TlsMaterial
 from tests.csms import Csms, running_csms
@@ -202,7 +202,7 @@ async def test_a_csms_that_is_not_who_it_should_be_is_never_spoken_to_and_a_char
             csms={"password": PASSWORD, "ca_file": str(trusted.file)},
             variable=EXACT,
         )
-        caplog.set_level(logging.INFO, "ocpp_handlers.connection")
+        caplog.set_level(logging.INFO, "ocpp_handlers.connection.connection")
         async with powered(config, csms) as walk:
             await walk.plug()
             assert await walk.present() is TokenOutcome.AUTHORIZED

@@ -102,7 +102,7 @@ class Seed:
 
 @frozen
 class TlsMaterial:
-    """What one attempt to connect to the CSMS needs (ocpp_handlers/tls.py makes a context of it)."""
+    """What one attempt to connect to the CSMS needs (ocpp_handlers/connection/tls.py makes a context of it)."""
 
     roots: str
     """PEM of the roots to believe, which end a chain wherever they stand in it; may be empty with the system's"""

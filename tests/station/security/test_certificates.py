@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.ocsp import OCSPRequestBuilder
 
-from ocpp_handlers.tls import context_of
+from ocpp_handlers.connection.tls import context_of
 from station.core.settings import Settings
 from station.security.certificates.certificate_checks import CertificateHash
 from station.security.certificates.certificate_store import (

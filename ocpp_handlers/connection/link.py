@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ocpp_handlers.wire.session import LinkLostError
 
 if TYPE_CHECKING:
-    from ocpp_handlers.boot import BootGate
+    from ocpp_handlers.connection.boot import BootGate
     from ocpp_handlers.wire.actions import Action
     from ocpp_handlers.wire.session import Session
 

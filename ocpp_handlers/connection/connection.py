@@ -16,8 +16,8 @@ from urllib.parse import quote, urlsplit
 from foundation.frozen import frozen
 from foundation.pulse import Pulse
 from foundation.supervision import contained, heed_cancellation
-from ocpp_handlers import handshake
-from ocpp_handlers.back_off import back_off
+from ocpp_handlers.connection import handshake
+from ocpp_handlers.connection.back_off import back_off
 from station.security.security_events import SecurityEventType
 from station.storage.database import StorageError
 
@@ -213,7 +213,7 @@ class Connection:
     async def _open(self, profile: NetworkProfile, material: TlsMaterial | None) -> ClientConnection:
         from websockets.typing import Subprotocol
 
-        from ocpp_handlers.dialling import csms_connection, dial
+        from ocpp_handlers.connection.dialling import csms_connection, dial
 
         access = self._access
         password = access.credentials.password_for(profile.url)
@@ -241,7 +241,7 @@ class Connection:
                 raise TimeoutError(f"no answer within {_DIAL_S:g} s") from error
 
     def _context(self, material: TlsMaterial) -> ssl.SSLContext:
-        from ocpp_handlers.tls import context_of
+        from ocpp_handlers.connection.tls import context_of
 
         context = context_of(material)
         lenient = self._settings.allow_csms_tls_wildcards

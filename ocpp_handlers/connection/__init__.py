@@ -1,0 +1,1 @@
+"""The connection to the CSMS: dialling, TLS, boot, delivery of recorded events."""
