@@ -6,8 +6,8 @@ import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ocpp_handlers.device_model import DataType, Place, Variable, told
 from ocpp_handlers.translate.translate import id_token_info_from_wire, id_token_to_wire
+from ocpp_handlers.variables.device_model import DataType, Place, Variable, told
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import Answer, Handlers
 from station.core.model import MOST_ADDITIONAL_INFO

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from foundation.supervision import MOST_ERRANDS
 from ocpp_handlers import availability, customer_information, meter_values, reports, smart_charging
 from ocpp_handlers.connection.connection import LARGEST_FRAME
-from ocpp_handlers.device_model import DataType, Place, Variable, told
+from ocpp_handlers.variables.device_model import DataType, Place, Variable, told
 from station.maintenance.customer_information import MOST_TRANSACTIONS
 from station.maintenance.firmware.record import MOST_UNTOLD as MOST_STATUSES
 from station.maintenance.logs.store import STORAGE_BYTES

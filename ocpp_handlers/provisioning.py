@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from ocpp_handlers.device_model import AttributeType, DeviceModel, Missing, Mutability, Place, Variable
 from ocpp_handlers.translate.message_size import check_size
+from ocpp_handlers.variables.device_model import AttributeType, DeviceModel, Missing, Mutability, Place, Variable
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import Answer, Handlers
 from station.storage.database import StorageError

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from foundation.supervision import Errand
-from ocpp_handlers.device_model import DataType, DeviceModel, Mutability, Variable
 from ocpp_handlers.translate.message_size import check_size
 from ocpp_handlers.translate.under_way import UnderWay
+from ocpp_handlers.variables.device_model import DataType, DeviceModel, Mutability, Variable
 from ocpp_handlers.wire import actions, timestamps
 from ocpp_handlers.wire.session import Answer, Handlers, RefusedError
 from station.core.csms import NoAnswerError

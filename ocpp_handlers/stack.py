@@ -43,7 +43,7 @@ from station.storage.database import StorageError
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
-    from ocpp_handlers.device_model import DeviceModel
+    from ocpp_handlers.variables.device_model import DeviceModel
     from station.life import Life
 
 _log = logging.getLogger(__name__)

@@ -208,12 +208,12 @@ def _idle(evses: Iterable[Evse]) -> bool:
 async def _describe(life: Life, program: Program, database: Database) -> None:
     """The device model, with the values that the installation file puts in place of defaults."""
     from ocpp_handlers.bounds import bound_variables
-    from ocpp_handlers.certificate_variables import certificate_variables
-    from ocpp_handlers.device_model import AttributeType, Mutability, Place
-    from ocpp_handlers.installed_variables import InstalledVariables, Row
-    from ocpp_handlers.link_variables import link_variables
-    from ocpp_handlers.physical_variables import Nameplate
     from ocpp_handlers.station_variables import Facts, device_model
+    from ocpp_handlers.variables.certificate_variables import certificate_variables
+    from ocpp_handlers.variables.device_model import AttributeType, Mutability, Place
+    from ocpp_handlers.variables.installed_variables import InstalledVariables, Row
+    from ocpp_handlers.variables.link_variables import link_variables
+    from ocpp_handlers.variables.physical_variables import Nameplate
     from ocpp_handlers.wire import timestamps
 
     configuration, station = program.configuration, life.station
@@ -260,8 +260,8 @@ async def _connect(life: Life, program: Program) -> None:
     """Build the OCPP stack and keep the link; the station charges without waiting for this."""
     from ocpp_handlers.connection.boot import Identification
     from ocpp_handlers.connection.connection import Access
-    from ocpp_handlers.device_model import DeviceModel
     from ocpp_handlers.stack import OcppStack, StackSetup
+    from ocpp_handlers.variables.device_model import DeviceModel
 
     who = program.configuration.station
     access = Access(who.identity, life.network, life.credentials, life.certificates)

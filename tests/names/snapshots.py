@@ -27,7 +27,7 @@ from pydantic import TypeAdapter
 
 from energy.charging_profile import ChargingProfile
 from metering.journal_entry import JournalEvent
-from ocpp_handlers.device_model import Variable
+from ocpp_handlers.variables.device_model import Variable
 from station.billing.price import Bill, PriceList
 from station.cli import COMMANDS, JOURNAL_COMMANDS
 from station.configuration.installation_file import Configuration

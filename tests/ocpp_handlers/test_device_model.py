@@ -10,7 +10,8 @@ from typing import Any, cast
 import pytest
 
 from foundation.clock import SystemClock
-from ocpp_handlers.device_model import (
+from ocpp_handlers.provisioning import Provisioning
+from ocpp_handlers.variables.device_model import (
     AttributeType,
     DataType,
     DeviceModel,
@@ -19,7 +20,6 @@ from ocpp_handlers.device_model import (
     Place,
     Variable,
 )
-from ocpp_handlers.provisioning import Provisioning
 from ocpp_handlers.wire.schema import Schemas
 from ocpp_handlers.wire.session import PayloadError
 from station.charging.restart import Restart

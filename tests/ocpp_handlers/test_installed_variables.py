@@ -9,8 +9,17 @@ from pathlib import Path
 import pytest
 
 from foundation.clock import SystemClock
-from ocpp_handlers.device_model import AttributeType, DataType, DeviceModel, Missing, Mutability, Place, Variable, told
-from ocpp_handlers.installed_variables import InstalledVariables, Row
+from ocpp_handlers.variables.device_model import (
+    AttributeType,
+    DataType,
+    DeviceModel,
+    Missing,
+    Mutability,
+    Place,
+    Variable,
+    told,
+)
+from ocpp_handlers.variables.installed_variables import InstalledVariables, Row
 from station.storage.database import Database, open_database
 from station.storage.fact_store import FactStore
 from tests.csms import Csms, Payload

@@ -16,7 +16,7 @@ import pytest
 
 from foundation.clock import SystemClock
 from metering.drivers.models import MODELS
-from ocpp_handlers.device_model import DeviceModel, Place, Variable
+from ocpp_handlers.variables.device_model import DeviceModel, Place, Variable
 from station.app import application
 from station.assembly.simulated import world_of
 from station.configuration.installation_file import Configuration

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from ocpp_handlers.device_model import DataType, Mutability, Place, Variable, told
+from ocpp_handlers.variables.device_model import DataType, Mutability, Place, Variable, told
 from station.core.local_time import change_time_offset
 from station.core.setting_kinds import (
     Choice,

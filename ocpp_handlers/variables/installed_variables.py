@@ -8,7 +8,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from foundation.frozen import frozen
-from ocpp_handlers.device_model import AttributeType, DataType, DeviceModel, Missing, Mutability, Place, Variable
+from ocpp_handlers.variables.device_model import (
+    AttributeType,
+    DataType,
+    DeviceModel,
+    Missing,
+    Mutability,
+    Place,
+    Variable,
+)
 
 if TYPE_CHECKING:
     from station.storage.fact_store import FactStore

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ocpp_handlers.device_model import DataType, Mutability, Place, Variable, told
+from ocpp_handlers.variables.device_model import DataType, Mutability, Place, Variable, told
 from station.core.identifiers import LONGEST_PASSWORD
 from station.core.settings import Integer, Settings
 from station.security.network_profiles import SLOTS, NetworkProfiles

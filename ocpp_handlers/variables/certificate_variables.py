@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, TypeVar
 
-from ocpp_handlers.device_model import DataType, Mutability, Place, Variable, told
+from ocpp_handlers.variables.device_model import DataType, Mutability, Place, Variable, told
 from station.security.certificates.certificate_store import MOST_CERTIFICATES
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import frozen
-from ocpp_handlers.device_model import DataType, Place, Variable, told
+from ocpp_handlers.variables.device_model import DataType, Place, Variable, told
 from station.charging.evse_state import all_faults, ev_connected
 from station.core.hardware.board import Sensor
 from station.core.model import ConnectorStatus, Fault
