@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from foundation.supervision import MOST_ERRANDS
-from ocpp_handlers import availability, customer_information, meter_values, reports, smart_charging
+from ocpp_handlers.blocks import b_reports as reports
+from ocpp_handlers.blocks import g_availability as availability
+from ocpp_handlers.blocks import j_meter_values as meter_values
+from ocpp_handlers.blocks import k_smart_charging as smart_charging
+from ocpp_handlers.blocks import n_customer_information as customer_information
 from ocpp_handlers.connection.connection import LARGEST_FRAME
 from ocpp_handlers.variables.device_model import DataType, Place, Variable, told
 from station.maintenance.customer_information import MOST_TRANSACTIONS

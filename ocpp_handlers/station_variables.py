@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from energy.profile_store import HIGHEST_STACK_LEVEL, MOST_EXTERNAL_CONSTRAINTS, MOST_PERIODS, MOST_PROFILES
 from foundation.frozen import frozen
-from ocpp_handlers import authorization
+from ocpp_handlers.blocks import c_authorization as authorization
 from ocpp_handlers.variables.device_model import DataType, DeviceModel, Place, Variable, told
 from ocpp_handlers.variables.physical_variables import Nameplate, physical_variables
 from ocpp_handlers.variables.setting_variables import setting_variables

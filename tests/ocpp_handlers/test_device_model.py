@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from foundation.clock import SystemClock
-from ocpp_handlers.provisioning import Provisioning
+from ocpp_handlers.blocks.b_provisioning import Provisioning
 from ocpp_handlers.variables.device_model import (
     AttributeType,
     DataType,

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import pytest
 
+from ocpp_handlers.blocks.a_certificate_signing import Signing
 from ocpp_handlers.connection.link import Link
-from ocpp_handlers.signing import Signing
 from ocpp_handlers.wire.session import LinkLostError, RefusedError, TimedOutError
 from station.core.csms import NoAnswerError
 from station.core.settings import Settings

@@ -10,8 +10,8 @@ from ocpp_handlers.wire.session import Answer, Handlers
 from station.core.model import EventType
 
 if TYPE_CHECKING:
+    from ocpp_handlers.blocks.i_tariff import Tariff
     from ocpp_handlers.connection.link import Link
-    from ocpp_handlers.tariff import Tariff
     from ocpp_handlers.wire import messages as m
     from station.charging.charging_station import ChargingStation
     from station.core.model import TransactionEvent

@@ -13,10 +13,10 @@ from station.core.model import Fault
 
 if TYPE_CHECKING:
     from foundation.supervision import Errand
-    from ocpp_handlers.availability import Availability
+    from ocpp_handlers.blocks.g_availability import Availability
+    from ocpp_handlers.blocks.j_meter_values import MeterValues
     from ocpp_handlers.connection.boot import Boot, BootGate
     from ocpp_handlers.connection.link import Link
-    from ocpp_handlers.meter_values import MeterValues
     from ocpp_handlers.wire import messages as m
     from station.charging.evse import Evse
     from station.core.settings import Settings

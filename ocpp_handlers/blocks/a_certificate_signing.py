@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from foundation.pulse import Pulse
-from ocpp_handlers.certificates import status_info
+from ocpp_handlers.blocks.m_certificates import status_info
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import Answer, Handlers, RefusedError, TimedOutError
 from station.core.csms import NoAnswerError
@@ -17,8 +17,8 @@ from station.security.certificates.station_certificate import Owner
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from foundation.supervision import Errand
+    from ocpp_handlers.blocks.f_trigger_message import TriggerMessage
     from ocpp_handlers.connection.link import Link
-    from ocpp_handlers.trigger_message import TriggerMessage
     from ocpp_handlers.wire import messages as m
     from station.core.settings import Settings
     from station.security.certificates.certificate_store import Certificates
