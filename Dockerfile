@@ -8,6 +8,7 @@ COPY metering metering
 COPY energy energy
 COPY station station
 COPY ocpp_handlers ocpp_handlers
+COPY simulator simulator
 RUN pip install --no-cache-dir --no-build-isolation --no-deps . && useradd --system --create-home borne \
     && install -d -o borne /home/borne/records /home/borne/register
 USER borne

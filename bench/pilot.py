@@ -9,6 +9,7 @@ from pathlib import Path
 
 from energy.grid import GridSample
 from metering.reading import Phases
+from simulator.vehicle import VehicleModel
 from station.app import application as assemble
 from station.assembly.simulated import world_of
 from station.charging.evse_state import Authorization
@@ -16,7 +17,6 @@ from station.configuration.installation_file import Configuration
 from station.core.hardware.board import Outputs
 from station.core.model import IdToken, TriggerReason
 from station.program import Program
-from station.simulation.vehicle import VehicleModel
 
 _LIMIT_A = 80.0
 _HIGH_A, _LOW_A = 54.0, 10.0

@@ -117,7 +117,7 @@ def label(arguments: Sequence[str]) -> int:
 
 def sim(arguments: Sequence[str]) -> int:
     """Do something to the simulated hardware of a station on this machine: `borne sim evses/1/plug`."""
-    from station.simulation.remote import RefusedError, listing, perform
+    from simulator.remote import RefusedError, listing, perform
 
     parser = _parser("sim", sim)
     parser.add_argument(
@@ -144,8 +144,8 @@ def sim(arguments: Sequence[str]) -> int:
 
 def meter(arguments: Sequence[str]) -> int:
     """Serve a simulated billing meter over Modbus TCP."""
-    from station.simulation import meter_process
-    from station.simulation.register import RegisterError
+    from simulator import meter_process
+    from simulator.register import RegisterError
 
     parser = _parser("meter", meter)
     parser.add_argument(

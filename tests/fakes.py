@@ -12,10 +12,10 @@ from foundation.monitored_task import Stint
 from foundation.pulse import Pulse
 from metering.meter import MeterError
 from metering.reading import Phases, Reading
+from simulator.clock import VirtualClock
 from station.core.csms import NoAnswerError
 from station.core.hardware.board import BoardError, Observation, Outputs, SelfTest, Sensor
 from station.core.model import AuthorizationStatus, EventType, IdToken, IdTokenInfo, TransactionEvent, TriggerReason
-from station.simulation.clock import VirtualClock
 from station.storage.outbox import Outbox
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from foundation.supervision import Errands, keep_running
+from simulator.clock import VirtualClock
 from station.cli import COMMANDS
-from station.simulation.clock import VirtualClock
 from tests import project
 from tests.bench.test_cold_start import LATE_OF_OURS
 from tests.patience import PATIENCE_S

@@ -20,7 +20,7 @@ from station.configuration.installation_file import load
 from tests.command_line import invoke
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("foundation", "metering", "energy", "station", "ocpp_handlers", "tests", "bench", "tools")
+PACKAGES = ("foundation", "metering", "energy", "station", "ocpp_handlers", "simulator", "tests", "bench", "tools")
 
 
 def _tracked() -> list[Path]:

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ocpp_handlers.stack import OcppStack
+from simulator.board import SimulatedBoard
+from simulator.vehicle import VehicleModel
+from simulator.world import World
 from station.app import application as assemble
 from station.assembly.simulated import world_of
 from station.charging.evse import Evse
@@ -19,9 +22,6 @@ from station.configuration.installation_file import Configuration
 from station.core.model import IdToken
 from station.life import Life
 from station.program import Program
-from station.simulation.board import SimulatedBoard
-from station.simulation.vehicle import VehicleModel
-from station.simulation.world import World
 from tests.csms import Csms, running_csms
 
 CARD = IdToken("04A3B2C1D5E680", "ISO14443")

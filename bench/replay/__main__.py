@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.replay.play import NAMES, ORACLE, OURS, SITES, Found, Scores, all_scores
 from bench.replay.traces import HOUR_S, Trace, days, from_csv
 from bench.replay.world import Score, Site
-from station.simulation.trace import TraceError
+from simulator.trace import TraceError
 
 _HEAD = ("", "trips", "above limit, s/h", "power, kW", "of oracle", "pauses/24 h", "contactor/24 h", "heat")
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from station.simulation.trace import read_trace
+from simulator.trace import read_trace
 
 HOUR_S = 3600
 DAY_S = 24 * HOUR_S

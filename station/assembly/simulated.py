@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simulator.register import RegisterError
+from simulator.updater import SimulatedUpdater
+from simulator.world import World
 from station.program import StartError
-from station.simulation.register import RegisterError
-from station.simulation.updater import SimulatedUpdater
-from station.simulation.world import World
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -62,12 +62,12 @@ class SimulationRoutes:
 
     def permissions(self) -> Sequence[Permission]:
         """Who may use them."""
-        from station.web.sim.permissions import SIMULATION  # with the API, for its first visitor
+        from simulator.api.permissions import SIMULATION  # with the API, for its first visitor
 
         return SIMULATION
 
     def add_to(self, api: FastAPI, host: Host, living: Living) -> None:
         """Add them to the API of a station."""
-        from station.web.sim.routes import simulation_routes  # with the API, for its first visitor
+        from simulator.api.routes import simulation_routes  # with the API, for its first visitor
 
         simulation_routes(api, host, living, self._world)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 from foundation.clock import SystemClock
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import frozen
-from ocpp_handlers.demo_csms import DemoCsms, NotConnectedError
+from simulator.csms.csms import DemoCsms, NotConnectedError
 from station.app import StartError, application
 from station.assembly.simulated import world_of
 from station.configuration.installation_file import Configuration

@@ -6,16 +6,16 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 from metering.reading import Phases
+from simulator.vehicle import VehicleModel
 from station.charging.tokens.admission import TokenOutcome
 from station.core.model import IdToken
-from station.simulation.vehicle import VehicleModel
 
 if TYPE_CHECKING:
+    from simulator.board import SimulatedBoard
+    from simulator.world import World
     from station.charging.evse import Evse
     from station.life import Life
     from station.program import Program
-    from station.simulation.board import SimulatedBoard
-    from station.simulation.world import World
 
 CARD = IdToken("04A3B2C1D5E680", "ISO14443")
 STRANGER = IdToken("04BADBADBADB80", "ISO14443")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 from station.demo.frames import Frames
 
 if TYPE_CHECKING:
+    from simulator.world import World
     from station.demo.figures import GridWatch
     from station.program import Program
-    from station.simulation.world import World
 
 
 class Bill(Protocol):

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from playwright.async_api import Browser, expect
 
+from simulator.vehicle import VehicleModel
 from station.billing.price import PeriodPrice, PriceList
 from station.billing.transaction_log import Search
 from station.interfaces.languages import catalogue
 from station.security.access.accounts import Role
-from station.simulation.vehicle import VehicleModel
 from tests.browser.visitor import DESK, Visitor, visiting
 from tests.walk import CARD, Walk, walking
 from tests.walks.commissioned import commission

@@ -18,7 +18,7 @@ import pytest
 
 from energy.grid import GridOrder, OrderReason
 from energy.sources.dry_contact import DryContactConfig, DryContactSource
-from station.simulation.clock import VirtualClock
+from simulator.clock import VirtualClock
 from tests.fakes import clock
 from tests.linux_double import CHIP, Chips
 

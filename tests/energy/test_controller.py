@@ -19,7 +19,7 @@ from energy.phases import PhaseMap
 from energy.profile_store import ProfileStore
 from energy.trip import LINKY, Protection
 from metering.reading import UNKNOWN, Phases
-from station.simulation.clock import VirtualClock
+from simulator.clock import VirtualClock
 from tests import fakes
 
 HOUSE = Connection(phases=3, safe_current_a=8.0, max_current_a=41.0)

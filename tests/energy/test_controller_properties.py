@@ -16,7 +16,7 @@ from energy.phases import NAMES, PhaseMap
 from energy.profile_store import ProfileStore
 from energy.sharing import Policy
 from metering.reading import Phases
-from station.simulation.clock import VirtualClock
+from simulator.clock import VirtualClock
 from tests import fakes
 from tests.examples import examples
 

@@ -17,7 +17,7 @@ from energy.grid import GridSample, ProfileStep, Tariff, TariffColour
 from energy.sources.linky_frame import LinkyInterpreter
 from energy.sources.tic import Group, LinkyParser, Mark, TicMode
 from metering.reading import UNKNOWN, Phases
-from station.simulation.linky import HouseReading, historique_frame, standard_frame
+from simulator.linky import HouseReading, historique_frame, standard_frame
 from tests.examples import examples
 from tests.shared import SHARED
 

@@ -15,7 +15,7 @@ from energy.controller import Controller, Decision, Demand, SharedLimit
 from energy.limit import Limit, LimitSource
 from energy.profile_store import ProfileStore
 from metering.reading import Phases
-from station.simulation.clock import VirtualClock
+from simulator.clock import VirtualClock
 from tests import fakes
 from tests.examples import examples
 

@@ -25,8 +25,8 @@ from energy.sources.tic import TicMode
 from foundation.clock import Clock, SystemClock
 from metering.drivers.models import MODELS, ModelName
 from metering.reading import Phases, Reading
-from station.simulation.linky import HouseReading, SimulatedLinky
-from station.simulation.meter_server import (
+from simulator.linky import HouseReading, SimulatedLinky
+from simulator.meter_server import (
     Garbled,
     MeterServer,
     RtuFraming,
@@ -36,7 +36,7 @@ from station.simulation.meter_server import (
     TcpFraming,
     TcpMeterServer,
 )
-from station.simulation.p1 import P1Meter, P1Version, Seal, SimulatedP1
+from simulator.p1 import P1Meter, P1Version, Seal, SimulatedP1
 from tests.energy.fake_converter import FakeConverter, wave
 from tests.energy.listening import FastClock, Listener, configured, listening
 from tests.patience import PATIENCE_S

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foundation.clock import Clock, SystemClock, has_real_time_clock
-from station.simulation.clock import VirtualClock
+from simulator.clock import VirtualClock
 from tests.patience import PATIENCE_S
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)

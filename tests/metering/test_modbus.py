@@ -31,9 +31,8 @@ from metering.drivers.simulated import SimulatedMeter, SimulatedMeterConfig
 from metering.meter import DescribedMeter, IdentifiedMeter, Meter, MeterError, RefusedReadingError, ThoroughMeter
 from metering.plausibility import Plausibility, PlausibleMeter
 from metering.reading import Phases, Reading
-from station.core.sampling import Measurand, given_by
-from station.simulation.clock import VirtualClock
-from station.simulation.meter_server import (
+from simulator.clock import VirtualClock
+from simulator.meter_server import (
     Fault,
     Garbled,
     MeterServer,
@@ -47,6 +46,7 @@ from station.simulation.meter_server import (
     TcpFraming,
     TcpMeterServer,
 )
+from station.core.sampling import Measurand, given_by
 from tests.patience import PATIENCE_S
 from tests.shared import SHARED
 

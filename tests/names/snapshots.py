@@ -28,6 +28,7 @@ from pydantic import TypeAdapter
 from energy.charging_profile import ChargingProfile
 from metering.journal_entry import JournalEvent
 from ocpp_handlers.variables.device_model import Variable
+from simulator.clock import VirtualClock
 from station.billing.price import Bill, PriceList
 from station.cli import COMMANDS, JOURNAL_COMMANDS
 from station.configuration.installation_file import Configuration
@@ -39,7 +40,6 @@ from station.interfaces.mqtt.home_assistant import Shown, discovery, discovery_t
 from station.maintenance.firmware.state import FirmwareStatus, UpdateOrder
 from station.maintenance.logs.upload import UploadStatus
 from station.security.security_events import SecurityEventType
-from station.simulation.clock import VirtualClock
 from station.storage.database import open_database
 from tests import project
 from tests.command_line import invoke

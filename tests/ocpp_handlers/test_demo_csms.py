@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from foundation.clock import SystemClock, machine_time
-from ocpp_handlers.demo_csms import REFUSED_CARDS, DemoCsms, NotConnectedError
+from simulator.csms.csms import REFUSED_CARDS, DemoCsms, NotConnectedError
 from tests.patience import PATIENCE_S
 
 NOW = "2026-03-01T12:00:00Z"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from energy.demand import Decision
 from metering.signed import Signatory
+from simulator.clock import VirtualClock
 from station.charging.evse import Evse
 from station.charging.evse_state import Authorization
 from station.charging.meter_polling import MeterWatch
@@ -22,7 +23,6 @@ from station.core.evse_layout import EvseLayout
 from station.core.hardware.board import SAFE, Observation
 from station.core.model import ChargingState, PilotState, TransactionEvent, TriggerReason
 from station.core.settings import Settings
-from station.simulation.clock import VirtualClock
 from station.storage.database import Database, open_database
 from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox

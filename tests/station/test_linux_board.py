@@ -13,6 +13,7 @@ import pytest
 from gpiod import LineSettings
 from pydantic import ValidationError
 
+from simulator.clock import VirtualClock
 from station.core.hardware.board import SAFE, BoardError, Observation, Outputs, SelfTest
 from station.core.model import Fault, PilotState
 from station.devices.linux import board as linux
@@ -22,7 +23,6 @@ from station.devices.linux.board import LinuxBoard
 from station.devices.linux.config import LinuxBoardConfig
 from station.devices.linux.gpio import LineRequest, Lines, RequestLines
 from station.devices.linux.wiring import AnalogInput, GpioLine, SelectorWiring
-from station.simulation.clock import VirtualClock
 from tests import fakes
 from tests.linux_double import (
     BAY,

@@ -13,6 +13,7 @@ import pytest
 
 from metering.reading import RegisterReading
 from metering.time_quality import TimeSource, TimeStatus
+from simulator.clock import VirtualClock
 from station.assembly.upkeep import prune
 from station.billing.register_journal.time_quality import TimeKeeper
 from station.billing.retention import Retention
@@ -20,7 +21,6 @@ from station.billing.transaction_log import Search, TransactionLog
 from station.charging.tokens.authorization_cache import TokenStore
 from station.core.model import EventType, TriggerReason
 from station.core.settings import Settings
-from station.simulation.clock import VirtualClock
 from station.storage.database import open_database
 from station.storage.fact_store import FactStore, save_fact
 from station.storage.outbox import Outbox

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from foundation.clock import SystemClock
+from simulator.updater import SimulatedUpdater
 from station.core.hardware.updater import Activation, ImageError, InstallError
 from station.devices.command_updater import Commands, Installer
-from station.simulation.updater import SimulatedUpdater
 from tests.conformance.firmware import image
 from tests.patience import PATIENCE_S
 
@@ -19,7 +19,7 @@ from tests.patience import PATIENCE_S
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Simulated flash memory is quick here."""
-    monkeypatch.setattr("station.simulation.updater._INSTALL_S", 0.0)
+    monkeypatch.setattr("simulator.updater._INSTALL_S", 0.0)
 
 
 def written(path: Path, content: bytes) -> Path:

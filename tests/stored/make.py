@@ -19,6 +19,8 @@ from typing import Any, Final
 import httpx
 
 from metering.time_quality import TimeSource
+from simulator.clock import VirtualClock
+from simulator.vehicle import VehicleModel
 from station.billing.price import PeriodPrice, PriceList
 from station.billing.register_journal.time_quality import TimeKeeper
 from station.billing.retention import Retention
@@ -41,8 +43,6 @@ from station.core.version import package_version
 from station.load.shared_limits import Setter, Wish
 from station.maintenance.firmware.state import FirmwareStatus
 from station.security.access.accounts import Role
-from station.simulation.clock import VirtualClock
-from station.simulation.vehicle import VehicleModel
 from station.storage.database import open_database
 from station.storage.fact_store import FactStore
 from station.storage.settings_table import SettingsTable

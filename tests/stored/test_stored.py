@@ -23,6 +23,8 @@ from metering import ocmf
 from metering.ocmf_keys import read_key
 from metering.ocmf_signature import verify
 from ocpp_handlers.translate.translate import event_to_wire
+from simulator.clock import VirtualClock
+from simulator.register import EnergyRegister
 from station.billing.price import Bill, PriceList
 from station.billing.transaction_log import Search, TransactionLog
 from station.charging.tokens.authorization_cache import TokenStore
@@ -32,8 +34,6 @@ from station.core.version import package_version
 from station.maintenance.firmware.record import FirmwareRecord
 from station.maintenance.firmware.state import UpdateOrder
 from station.metrology.journal_file import export, prove
-from station.simulation.clock import VirtualClock
-from station.simulation.register import EnergyRegister
 from station.storage import payloads
 from station.storage.database import Database, open_database
 from station.storage.outbox import Outbox

@@ -22,7 +22,7 @@ from tests.patience import PATIENCE_S
 if TYPE_CHECKING:
     from station.program import Program
 
-SIMULATION = ("station.simulation", "station.web.sim", "station.assembly.simulated")
+SIMULATION = ("simulator", "station.assembly.simulated")
 PAGES = (
     "/",
     "/owner",

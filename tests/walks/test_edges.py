@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from energy.limit import LimitSource
+from simulator.vehicle import VehicleModel
 from station.core.model import Fault
-from station.simulation.vehicle import VehicleModel
 from tests.csms import NEVER, Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking
 from tests.walks.steps import event

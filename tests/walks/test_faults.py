@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from simulator.board import MeterOverride
 from station.charging.tokens.admission import TokenOutcome
 from station.core.model import Fault
-from station.simulation.board import MeterOverride
 from tests.walk import OTHER_CARD, Walk, walking
 from tests.walks.station_process import register_wh
 from tests.walks.steps import charge, event, statuses, transaction_id, tx_points, variables
@@ -346,7 +346,7 @@ async def test_the_cable_limits_what_is_offered(tmp_path: Path) -> None:
     """IEC 61851-1 table B.2: the proximity resistor of the cable in the socket; told as cableMaxCurrent."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        from station.simulation.vehicle import VehicleModel
+        from simulator.vehicle import VehicleModel
 
         walk.board.plug(VehicleModel(), cable_max_a=13.0)
         await walk.settle()

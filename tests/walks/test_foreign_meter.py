@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from station.simulation.board import MeterOverride
+from simulator.board import MeterOverride
 from tests.walk import Walk, walking
 from tests.walks.steps import charge, event, statuses, variables
 from tests.walks.visit import Api, visiting

@@ -144,7 +144,7 @@ async def test_relays_that_do_not_move_are_a_fault_and_the_next_vehicle_has_the_
     """K01.FR.43; E06.FR.16: limits are reckoned for the phases that were ordered, so that no others may be used."""
     async with walking(tmp_path, evse=[SWITCHING]) as walk:
         await charge(walk)
-        monkeypatch.setattr("station.simulation.board._SWITCHING_S", 1e6)
+        monkeypatch.setattr("simulator.board._SWITCHING_S", 1e6)
         await install(walk, watts(3000.0, numberPhases=1))
         await walk.until(lambda: sum(walk.board.currents_a) == 0.0)
         await walk.advance(8)
@@ -168,7 +168,7 @@ async def test_relays_that_do_not_move_back_are_a_fault_until_they_do(
         await install(walk, watts(3000.0, numberPhases=1))
         await walk.advance(20)
         assert walk.board.currents_a.l1 > 0.0
-        monkeypatch.setattr("station.simulation.board._SWITCHING_S", 30.0)
+        monkeypatch.setattr("simulator.board._SWITCHING_S", 30.0)
         await walk.present()
         await walk.until(lambda: not walk.board.locked)
         await walk.unplug()

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from simulator.vehicle import VehicleModel
 from station.load.shared_limits import Setter, Wish
-from station.simulation.vehicle import VehicleModel
 from tests.csms import Rule, running_csms
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
 from tests.walks.steps import tx_points

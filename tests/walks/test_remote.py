@@ -226,7 +226,7 @@ async def test_without_an_evse_id_the_one_with_a_vehicle_is_taken(tmp_path: Path
     async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}], variable=tx_points("Authorized", "Authorized")) as walk:
         await walk.accepted()
         second = walk.world.boards[2]
-        from station.simulation.vehicle import VehicleModel
+        from simulator.vehicle import VehicleModel
 
         second.plug(VehicleModel())
         await walk.settle()

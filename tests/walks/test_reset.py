@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from simulator.vehicle import VehicleModel
 from station.charging.tokens.admission import TokenOutcome
 from station.core.model import ConnectorStatus, Fault
-from station.simulation.vehicle import VehicleModel
 from tests.csms import NEVER, Csms
 from tests.walk import OTHER_CARD, Walk, walking
 from tests.walks.steps import event, tx_points

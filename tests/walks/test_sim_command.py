@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from starlette.routing import Route
 
+from simulator.remote import ACTIONS, RefusedError, listing, perform
 from station.interfaces.application import build
-from station.simulation.remote import ACTIONS, RefusedError, listing, perform
 from tests.walk import CARD, Walk, walking
 
 

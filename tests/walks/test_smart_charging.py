@@ -13,9 +13,9 @@ from energy.charging_profile import Kind
 from energy.controller import SharedLimit
 from energy.limit import LimitSource
 from energy.profile_store import MOST_PROFILES
+from simulator.vehicle import VehicleModel
 from station.load.shared_limits import Setter, Wish
 from station.security.network_profiles import NetworkProfile
-from station.simulation.vehicle import VehicleModel
 from tests.csms import NEVER, Refuse, running_csms
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
 from tests.walks.steps import ask_start, charge, tx_points, variables

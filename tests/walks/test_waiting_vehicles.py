@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from simulator.vehicle import VehicleModel
 from station.charging.tokens.admission import TokenOutcome
 from station.core.model import IdToken
-from station.simulation.vehicle import VehicleModel
 from tests.csms import NEVER, Csms
 from tests.walk import CARD, OTHER_CARD, Walk, walking
 from tests.walks.steps import ask_start, event, fleet, show, tx_points, variables

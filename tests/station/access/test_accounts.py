@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulator.clock import VirtualClock
 from station.security.access import passwords
 from station.security.access.accounts import ACCOUNTS, Accounts, Role
 from station.security.access.sessions import AccessTokens, Sessions
 from station.security.access.sign_in_guard import SignInGuard
-from station.simulation.clock import VirtualClock
 from station.storage.database import open_database
 from station.storage.fact_store import FactStore
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from simulator.clock import VirtualClock
 from station.demo.figures import Figures, GridWatch, judge
-from station.simulation.clock import VirtualClock
 
 GOOD = Figures(
     register_wh=1234.56,

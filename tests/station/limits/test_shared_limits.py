@@ -8,8 +8,8 @@ import pytest
 
 from energy.controller import Controller
 from energy.profile_store import ProfileStore
+from simulator.clock import VirtualClock
 from station.load.shared_limits import Setter, SharedLimits, Wish, checked
-from station.simulation.clock import VirtualClock
 from station.storage.database import open_database
 from station.storage.fact_store import FactStore
 

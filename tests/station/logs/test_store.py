@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from simulator.clock import VirtualClock
 from station.maintenance.logs.store import LogStore
-from station.simulation.clock import VirtualClock
 from tests.fakes import NOON, clock
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from simulator.clock import VirtualClock
 from station.maintenance.logs import log_files as logs
 from station.maintenance.logs.log_files import LogKind, Logs, LogSources, Span, StationSnapshot
 from station.maintenance.logs.store import LogStore
 from station.maintenance.logs.upload import LogOrder, LogUploads, UploadStatus
 from station.security.security_events import SecurityEvents, SecurityEventType
-from station.simulation.clock import VirtualClock
 from station.storage.database import Database, open_database
 from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox

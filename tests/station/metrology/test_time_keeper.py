@@ -10,9 +10,9 @@ import pytest
 
 from foundation.clock import SystemClock, machine_time
 from metering.time_quality import TimeQuality, TimeSource, TimeStatus
+from simulator.clock import VirtualClock
 from station.billing.register_journal.time_quality import TimeKeeper, kernel_synchronized
 from station.core.settings import Settings
-from station.simulation.clock import VirtualClock
 from tests import fakes
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from station.simulation.clock import VirtualClock
+from simulator.clock import VirtualClock
 from station.storage import compaction
 from station.storage.compaction import reclaim_when_idle
 from station.storage.database import Database, open_database

@@ -12,10 +12,10 @@ import pytest
 
 from metering.reading import RegisterReading
 from metering.time_quality import TimeSource
+from simulator.clock import VirtualClock
 from station.core.model import EventType, TransactionEvent
 from station.core.sampling import Context, Measurand, MeterValue, SampledValue
 from station.core.settings import Settings
-from station.simulation.clock import VirtualClock
 from station.storage.database import Database, StorageError, open_database
 from station.storage.outbox import Outbox
 from station.storage.time_corrections import Correction

@@ -10,12 +10,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from metering.reading import Reading
+from simulator.clock import VirtualClock
 from station.charging.meter_polling import MeterWatch
 from station.charging.recorder import Recorder
 from station.core.model import ChargingState, EventType, TransactionEvent, TriggerReason
 from station.core.sampling import Context, Measurand, MeterValue, SampledValue
 from station.core.settings import Settings
-from station.simulation.clock import VirtualClock
 from station.storage.database import Database, open_database
 from station.storage.outbox import Outbox
 from tests import fakes

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from metering.reading import Phases, Reading
+from simulator.clock import VirtualClock
 from station.charging.evse import Evse
 from station.charging.meter_polling import MeterWatch
 from station.charging.recorder import Recorder
@@ -20,7 +21,6 @@ from station.core.model import EventType, StoppedReason, TransactionEvent, Trigg
 from station.core.sampling import Context, Measurand, MeterValue, SampledValue
 from station.core.setting_kinds import Setting
 from station.core.settings import Settings
-from station.simulation.clock import VirtualClock
 from station.storage.database import Database, open_database
 from station.storage.outbox import Outbox
 from station.storage.recorded_register import last_register, least_register

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from metering.reading import Phases
+from simulator.register import EnergyRegister, RegisterError
 from station.app import StartError, application
-from station.simulation.register import EnergyRegister, RegisterError
 from station.storage.storage_lock import StorageLock, StorageLockError
 from tests.walk import configuration, walking
 

@@ -13,6 +13,7 @@ import pytest
 
 from energy.charging_profile import ChargingProfile, Kind, Period, Purpose, RateUnit, Schedule
 from energy.profile_store import ProfileStore
+from simulator.clock import VirtualClock
 from station.charging.recovery import end_open_transactions
 from station.charging.tokens.authorization_cache import TokenStore
 from station.charging.tokens.owner_cards import OwnCards
@@ -29,7 +30,6 @@ from station.core.settings import Settings
 from station.load.charging_profiles import Profiles
 from station.maintenance.storage_check import UnreadableRowsWatch
 from station.security.security_events import SecurityEvents, SecurityEventType
-from station.simulation.clock import VirtualClock
 from station.storage.database import Database, open_database
 from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox

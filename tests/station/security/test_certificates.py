@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.ocsp import OCSPRequestBuilder
 
 from ocpp_handlers.connection.tls import context_of
+from simulator.clock import VirtualClock
 from station.core.settings import Settings
 from station.security.certificates.certificate_checks import CertificateHash
 from station.security.certificates.certificate_store import (
@@ -28,7 +29,6 @@ from station.security.certificates.certificate_store import (
 )
 from station.security.certificates.station_certificate import Owner
 from station.security.security_events import SecurityEvents, SecurityEventType
-from station.simulation.clock import VirtualClock
 from station.storage.database import open_database
 from tests.conformance.pki import Issued, Pki
 

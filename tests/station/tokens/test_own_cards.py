@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from simulator.clock import VirtualClock
 from station.charging.tokens.owner_cards import DRIVER, LEARN_S, MOST_CARDS, OwnCards
 from station.core.model import IdToken
-from station.simulation.clock import VirtualClock
 from station.storage.database import open_database
 from station.storage.fact_store import FactStore
 from tests.walk import CARD, OTHER_CARD

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from simulator.clock import VirtualClock
 from station.security.file_transfer import file_transfer
 from station.security.file_transfer.file_transfer import Failure, Location, TransferError, download, upload
-from station.simulation.clock import VirtualClock
 from station.storage.storage_monitor import LITTLE
 from tests.conformance.pki import Pki
 from tests.file_server import FileServer, serving

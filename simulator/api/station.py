@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 from fastapi import FastAPI, HTTPException
 from pydantic import Field
 
+from simulator.api.driver import board_of
+from simulator.world import World
 from station.core.csms import VariableRow, Variables
 from station.core.model import Fault
 from station.interfaces.api.route_services import Command, Living, Wait, accepted
 from station.interfaces.host import Host
 from station.interfaces.json_object import Json
-from station.simulation.world import World
-from station.web.sim.driver import board_of
 
 
 class Failure(Command):

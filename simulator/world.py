@@ -13,13 +13,13 @@ from metering.drivers.bus import Buses
 from metering.drivers.simulated import SimulatedMeter, SimulatedMeterConfig
 from metering.meter import MeterError
 from metering.reading import Phases, Reading
+from simulator.back_plate import SimulatedBackPlate
+from simulator.board import SimulatedBoard
+from simulator.clock import VirtualClock
+from simulator.house import House
+from simulator.reader import SimulatedReader
+from simulator.register import EnergyRegister
 from station.devices.simulated_config import SimulatedBoardConfig, SimulatedReaderConfig
-from station.simulation.back_plate import SimulatedBackPlate
-from station.simulation.board import SimulatedBoard
-from station.simulation.clock import VirtualClock
-from station.simulation.house import House
-from station.simulation.reader import SimulatedReader
-from station.simulation.register import EnergyRegister
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from energy.sources.config import GridSourceConfig
     from energy.sources.dry_contact import DryContactConfig
     from metering.meter import Meter
+    from simulator.linky import HouseReading, SimulatedLinky, TariffPeriod
+    from simulator.meter_server import MeterServer
+    from simulator.p1 import SimulatedP1
     from station.configuration.installation_file import Configuration
     from station.configuration.simulation_tables import SimulationConfig
     from station.core.hardware.token_reader import TokenReader
     from station.core.installation_file.charging_tables import EvseConfig
     from station.devices.config import ReaderConfig
-    from station.simulation.linky import HouseReading, SimulatedLinky, TariffPeriod
-    from station.simulation.meter_server import MeterServer
-    from station.simulation.p1 import SimulatedP1
 
 _log = logging.getLogger(__name__)
 _UNIT = 1
@@ -131,7 +131,7 @@ class World:
                 self.meter_servers[evse_id] = server
         if (linky := self._simulation.linky) is not None:
             from energy.sources.tic import TicMode
-            from station.simulation.linky import SimulatedLinky
+            from simulator.linky import SimulatedLinky
 
             mode = TicMode.STANDARD if linky.mode == "standard" else TicMode.HISTORIQUE
             self.linky = SimulatedLinky(self._house_reading, self.clock, mode, self._simulation.seed or 0)
@@ -146,14 +146,14 @@ class World:
         from metering.drivers.modbus import ModbusRtuMeter
 
         if isinstance(source, P1Config) and source.device == SIMULATED:
-            from station.simulation.p1 import P1Meter, P1Version, SimulatedP1
+            from simulator.p1 import P1Meter, P1Version, SimulatedP1
 
             kind = self._simulation.p1
             meter = P1Meter(P1Version(kind.version), fuse_a=kind.fuse_a)
             self.p1 = SimulatedP1(self._house_reading, self.clock, meter, seed=self._simulation.seed or 0)
             await self._running.enter_async_context(self.p1)
         elif isinstance(source, ModbusConfig):
-            from station.simulation.meter_server import SerialMeterServer, ServedMeter, TcpFraming, TcpMeterServer
+            from simulator.meter_server import SerialMeterServer, ServedMeter, TcpFraming, TcpMeterServer
 
             meters = {_UNIT: ServedMeter(source.meter.table, self._grid_reading)}
             serial = isinstance(source.meter, ModbusRtuMeter)
@@ -189,7 +189,7 @@ class World:
         if server is None:
             return SimulatedMeter(self._show(evse.id), lambda: self.meter_serials[evse.id])
         from metering.drivers.modbus import ModbusRtuMeter, ModbusTcpMeter
-        from station.simulation.meter_server import SerialMeterServer, TcpMeterServer
+        from simulator.meter_server import SerialMeterServer, TcpMeterServer
 
         model = self._simulation.meter_model
         if isinstance(server, SerialMeterServer):
@@ -204,7 +204,7 @@ class World:
     def grid_source(self, configured: GridSourceConfig) -> GridSourceConfig:
         """The configured grid source, with the wire of the simulated meter where that is meant."""
         from energy.sources.modbus import ModbusConfig
-        from station.simulation.meter_server import SerialMeterServer, TcpMeterServer
+        from simulator.meter_server import SerialMeterServer, TcpMeterServer
 
         if self.linky is not None:
             return configured.model_copy(update={"device": self.linky.device})
@@ -243,7 +243,7 @@ class World:
                 return True
         if self._grid_server is None:
             return False
-        from station.simulation.meter_server import Garbled, Silent
+        from simulator.meter_server import Garbled, Silent
 
         if silence is not None:
             self._grid_server.fault = Silent() if silence else None
@@ -263,7 +263,7 @@ class World:
 
     def _meter_server(self, board: SimulatedBoard) -> MeterServer:
         from metering.drivers.models import MODELS
-        from station.simulation.meter_server import SerialMeterServer, ServedMeter, TcpFraming, TcpMeterServer
+        from simulator.meter_server import SerialMeterServer, ServedMeter, TcpFraming, TcpMeterServer
 
         served = {_UNIT: ServedMeter(MODELS[self._simulation.meter_model], board.read_meter)}
         if self._simulation.meter_transport == "modbus-rtu":
@@ -277,7 +277,7 @@ class World:
         else:
             self.meter_failure.pop(evse_id, None)
         if (server := self.meter_servers.get(evse_id)) is not None:
-            from station.simulation.meter_server import Silent
+            from simulator.meter_server import Silent
 
             server.fault = Silent() if failing else None
 
@@ -313,7 +313,7 @@ class World:
         )
 
     def _house_reading(self) -> HouseReading:
-        from station.simulation.linky import HouseReading
+        from simulator.linky import HouseReading
 
         currents = self.house.currents_a
         single = self.house.phases == 1

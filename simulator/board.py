@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.pulse import Pulse
 from metering.reading import UNKNOWN, Phases, Reading
+from simulator.vehicle import Vehicle, VehicleModel
 from station.core.hardware.board import BoardError, Observation, Outputs, SelfTest, Sensor
 from station.core.model import Fault, PilotState
-from station.simulation.vehicle import Vehicle, VehicleModel
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from station.simulation.register import EnergyRegister
+    from simulator.register import EnergyRegister
 
 _SWITCHING_S = 3.0
 """from the order to connect another number of phases until it is done"""

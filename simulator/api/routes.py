@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
+from simulator.api.driver import driver_routes
+from simulator.api.environment import surroundings_routes
+from simulator.api.network import network_routes
+from simulator.api.seed import seed_routes
+from simulator.api.station import station_routes
+from simulator.world import World
 from station.interfaces.api.certificate import certificate_seeding_routes
 from station.interfaces.api.route_services import Living
 from station.interfaces.host import Host
-from station.simulation.world import World
-from station.web.sim.driver import driver_routes
-from station.web.sim.network import network_routes
-from station.web.sim.seed import seed_routes
-from station.web.sim.station import station_routes
-from station.web.sim.surroundings import surroundings_routes
 
 
 def simulation_routes(api: FastAPI, host: Host, living: Living, world: World) -> None:

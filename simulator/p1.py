@@ -16,13 +16,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from foundation.frozen import frozen
-from station.simulation.wire import PseudoTerminal, SerialServer, Wire
+from simulator.wire import PseudoTerminal, SerialServer, Wire
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from foundation.clock import Clock
-    from station.simulation.linky import HouseReading
+    from simulator.linky import HouseReading
 
 _WINTER: Final = timezone(timedelta(hours=1))
 _PHASE_CODES: Final = (("21", "22", "31", "32"), ("41", "42", "51", "52"), ("61", "62", "71", "72"))

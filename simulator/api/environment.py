@@ -11,17 +11,17 @@ from fastapi import FastAPI, HTTPException
 from pydantic import Field
 
 from metering.reading import Phases
+from simulator.api.driver import board_of
+from simulator.board import MeterOverride
+from simulator.linky import TariffPeriod
+from simulator.trace import TraceError, read_trace
 from station.core.hardware.back_plate import JumperPosition
 from station.interfaces.api.route_services import Command, Wait, accepted
 from station.interfaces.host import Host
 from station.interfaces.json_object import Json
-from station.simulation.board import MeterOverride
-from station.simulation.linky import TariffPeriod
-from station.simulation.trace import TraceError, read_trace
-from station.web.sim.driver import board_of
 
 if TYPE_CHECKING:
-    from station.simulation.world import World
+    from simulator.world import World
 
 _Current = Annotated[float, Field(ge=0, le=200)]
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 from energy.sources.tic import TicMode
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import frozen
-from station.simulation.wire import PseudoTerminal
+from simulator.wire import PseudoTerminal
 
 if TYPE_CHECKING:
     from foundation.clock import Clock

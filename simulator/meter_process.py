@@ -14,8 +14,8 @@ from foundation.clock import SystemClock
 from foundation.constants import NOMINAL_VOLTAGE_V
 from metering.drivers.models import MODELS
 from metering.reading import Phases, Reading
-from station.simulation.meter_server import ServedMeter, TcpFraming, TcpMeterServer
-from station.simulation.register import EnergyRegister
+from simulator.meter_server import ServedMeter, TcpFraming, TcpMeterServer
+from simulator.register import EnergyRegister
 
 if TYPE_CHECKING:
     from metering.drivers.models import ModelName

@@ -29,8 +29,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from ocpp_handlers.connection.station_time import StationTime
-from ocpp_handlers.demo_billing import Billed, Json
 from ocpp_handlers.wire import timestamps
+from simulator.csms.billed_transactions import Billed, Json
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -8,13 +8,13 @@ from fastapi import FastAPI, HTTPException
 from pydantic import Field
 
 from foundation.constants import MAXIMUM_CURRENT_A, MINIMUM_CURRENT_A, NOMINAL_VOLTAGE_V
+from simulator.board import SimulatedBoard
+from simulator.vehicle import VehicleModel
+from simulator.world import World
 from station.core.hardware.pilot import UnratedCable, cable_limit_a
 from station.interfaces.api.route_services import Command, Wait, accepted
 from station.interfaces.host import Host
 from station.interfaces.json_object import Json
-from station.simulation.board import SimulatedBoard
-from station.simulation.vehicle import VehicleModel
-from station.simulation.world import World
 
 _Current = Annotated[float, Field(ge=0, le=200)]
 _Seconds = Annotated[float, Field(ge=0, le=86_400)]

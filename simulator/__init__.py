@@ -1,0 +1,1 @@
+"""Simulated hardware around a station: vehicles, houses, meters, a clock that can be set; and a small CSMS."""

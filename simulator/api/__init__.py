@@ -1,0 +1,1 @@
+"""Routes below /api/sim: what a test bench does to simulated hardware."""

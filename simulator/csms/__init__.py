@@ -1,0 +1,1 @@
+"""A small CSMS for the demonstration and for test benches."""

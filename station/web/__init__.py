@@ -1,1 +1,0 @@
-"""The local HTTP API and page: a server, one application, its routes (api, sim, pages) and its door."""

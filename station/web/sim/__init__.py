@@ -1,1 +1,0 @@
-"""What a test bench does to simulated hardware, through the local API: everything below /api/sim/."""
