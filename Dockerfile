@@ -9,6 +9,7 @@ COPY energy energy
 COPY station station
 COPY ocpp_handlers ocpp_handlers
 COPY simulator simulator
+COPY borne borne
 RUN pip install --no-cache-dir --no-build-isolation --no-deps . && useradd --system --create-home borne \
     && install -d -o borne /home/borne/records /home/borne/register
 USER borne

@@ -19,10 +19,10 @@ from bench.csms import neutral_csms
 from bench.first_signs import first_signs
 from bench.pilot import samples_to_pilots
 from bench.processes import EQUIPPED, STATION, Measured, booted
-from station.app import application as assemble
+from borne.composition.station import application as assemble
+from borne.program import Program
 from station.configuration.installation_file import Configuration
 from station.core.model import EventType, TransactionEvent, TriggerReason
-from station.program import Program
 
 _IDLE_S = 3.0
 _PILOT_AIM_MS = 5.0
@@ -35,7 +35,7 @@ Start = Callable[[], AbstractAsyncContextManager[Measured]]
 @contextlib.asynccontextmanager
 async def _station(extra: str = "") -> AsyncGenerator[Measured]:
     with tempfile.TemporaryDirectory() as folder:
-        async with booted("-m", "station", "run", configuration=STATION + extra, folder=Path(folder)) as measured:
+        async with booted("-m", "borne", "run", configuration=STATION + extra, folder=Path(folder)) as measured:
             yield measured
 
 

@@ -51,7 +51,7 @@ async def first_signs() -> FirstSigns:
         await compiled()
         began_s = time.perf_counter()
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "station", "run"),
+            *(sys.executable, "-m", "borne", "run"),
             *("--config", str(folder / "station.toml"), "--http-port", str(port)),
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,

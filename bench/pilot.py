@@ -7,16 +7,16 @@ import tempfile
 import time
 from pathlib import Path
 
+from borne.composition.simulated import world_of
+from borne.composition.station import application as assemble
+from borne.program import Program
 from energy.grid import GridSample
 from metering.reading import Phases
 from simulator.vehicle import VehicleModel
-from station.app import application as assemble
-from station.assembly.simulated import world_of
 from station.charging.evse_state import Authorization
 from station.configuration.installation_file import Configuration
 from station.core.hardware.board import Outputs
 from station.core.model import IdToken, TriggerReason
-from station.program import Program
 
 _LIMIT_A = 80.0
 _HIGH_A, _LOW_A = 54.0, 10.0

@@ -16,7 +16,7 @@ from bench.csms import NeutralCsms, neutral_csms
 
 _BOOT_WAIT_S = 30.0
 _ROOT = Path(__file__).parent.parent
-_OURS = ("foundation", "metering", "energy", "station", "ocpp_handlers", "simulator", "bench")
+_OURS = ("foundation", "metering", "energy", "station", "ocpp_handlers", "simulator", "borne", "bench")
 
 STATION = """
 [station]

@@ -1,1 +1,1 @@
-"""How much current each EVSE may draw, and why."""
+"""How much current each EVSE may draw, and why: limits, charging profiles, load balancing, tariffs, surplus."""

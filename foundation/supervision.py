@@ -67,7 +67,7 @@ async def _failure_of(work: Callable[[], Awaitable[None]]) -> Exception | None:
     return outcome if isinstance(outcome, Exception) else None
 
 
-_OURS = {"foundation", "metering", "energy", "station", "ocpp_handlers", "simulator"}
+_OURS = {"foundation", "metering", "energy", "station", "ocpp_handlers", "simulator", "borne"}
 
 
 class Errands:

@@ -1,1 +1,1 @@
-"""What meters show, and the legally relevant record of it."""
+"""Meters and readings, OCMF records, and the format of the register journal: the legally relevant part."""

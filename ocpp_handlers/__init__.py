@@ -1,1 +1,1 @@
-"""The station's side of OCPP 2.0.1: one file per functional block, and the link they share."""
+"""The station's side of OCPP 2.0.1: it translates, and decides nothing about charging."""

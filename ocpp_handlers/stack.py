@@ -43,8 +43,8 @@ from station.storage.database import StorageError
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
 
+    from borne.life import Life
     from ocpp_handlers.variables.device_model import DeviceModel
-    from station.life import Life
 
 _log = logging.getLogger(__name__)
 

@@ -1,1 +1,1 @@
-"""The charging station itself: it decides; OCPP only translates."""
+"""The charging station. It works without a CSMS and knows neither OCPP messages nor simulated hardware."""

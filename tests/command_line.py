@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from station import cli
+from borne import cli
 
 
 @dataclass(frozen=True, slots=True)

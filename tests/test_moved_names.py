@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
+from borne.cli import COMMANDS
 from foundation.supervision import Errands, keep_running
 from simulator.clock import VirtualClock
-from station.cli import COMMANDS
 from tests import project
 from tests.bench.test_cold_start import LATE_OF_OURS
 from tests.patience import PATIENCE_S

@@ -15,12 +15,23 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from station.cli import COMMANDS
+from borne.cli import COMMANDS
 from station.configuration.installation_file import load
 from tests.command_line import invoke
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("foundation", "metering", "energy", "station", "ocpp_handlers", "simulator", "tests", "bench", "tools")
+PACKAGES = (
+    "foundation",
+    "metering",
+    "energy",
+    "station",
+    "ocpp_handlers",
+    "simulator",
+    "borne",
+    "tests",
+    "bench",
+    "tools",
+)
 
 
 def _tracked() -> list[Path]:

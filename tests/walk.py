@@ -10,18 +10,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from borne.composition.simulated import world_of
+from borne.composition.station import application as assemble
+from borne.life import Life
+from borne.program import Program
 from ocpp_handlers.stack import OcppStack
 from simulator.board import SimulatedBoard
 from simulator.vehicle import VehicleModel
 from simulator.world import World
-from station.app import application as assemble
-from station.assembly.simulated import world_of
 from station.charging.evse import Evse
 from station.charging.tokens.admission import TokenOutcome
 from station.configuration.installation_file import Configuration
 from station.core.model import IdToken
-from station.life import Life
-from station.program import Program
 from tests.csms import Csms, running_csms
 
 CARD = IdToken("04A3B2C1D5E680", "ISO14443")

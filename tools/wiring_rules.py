@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 LONGEST_FUNCTION: Final = 60
 """lines, decorators not included"""
 _CONSTRUCTORS: Final = frozenset({"__init__", "__post_init__", "__new__"})
-_COMPOSITION: Final = ("borne/", "station/app.py", "station/assembly/", "station/life.py", "station/program.py")
+_COMPOSITION: Final = ("borne/",)
 """where parts are put together, by the beginnings of paths"""
 _ENDINGS: Final = frozenset({"endswith", "startswith"})
 _SUBSCRIPTIONS: Final = frozenset({"watch", "subscribe", "on_change"})

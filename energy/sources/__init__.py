@@ -1,1 +1,1 @@
-"""Where readings of the house connection and orders of the grid operator come from: one file for each kind."""
+"""Sources of grid readings and grid orders: Linky, P1, Modbus meters, current transformers, dry contacts."""

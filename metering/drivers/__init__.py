@@ -1,1 +1,1 @@
-"""The drivers of billing meters, and the Modbus wires that they share."""
+"""Drivers of billing meters."""

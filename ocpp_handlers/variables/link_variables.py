@@ -12,7 +12,7 @@ from station.security.network_profiles import SLOTS, NetworkProfiles
 from station.security.security_events import SecurityEventType
 
 if TYPE_CHECKING:
-    from station.life import Life
+    from borne.life import Life
 
 _COMM = Place("OCPPCommCtrlr")
 _SECURITY = Place("SecurityCtrlr")

@@ -1,1 +1,1 @@
-"""What a charge costs, by whose prices, and the log of charges for people."""
+"""Prices and costs, the transaction log, the register journal of the billing meters, receipts."""

@@ -1,1 +1,1 @@
-"""The installation file: read, checked, and told about when it is wrong."""
+"""The installation file: its tables, rules, errors and example."""

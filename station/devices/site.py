@@ -1,4 +1,4 @@
-"""What one station lives in: its clock, its board and its wires, real or simulated. `station.app` chooses."""
+"""What one station lives in: its clock, its board and its wires, real or simulated. The composition chooses."""
 
 from __future__ import annotations
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from borne.life import Life
     from foundation.clock import Clock
     from station.configuration.installation_file import Configuration
     from station.core.event_feed import Feed
-    from station.life import Life
     from station.maintenance.commissioning.site_settings import SiteSettings
 
 

@@ -17,10 +17,10 @@ from station.maintenance.firmware.state import FirmwareStatus
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from borne.life import Life
     from station.charging.evse import Evse
     from station.core.event_feed import Feed
     from station.devices.leds import Leds
-    from station.life import Life
 
 _log = logging.getLogger(__name__)
 

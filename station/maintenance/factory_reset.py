@@ -15,9 +15,9 @@ from station.security.security_events import SecurityEventType
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
+    from borne.life import Life
     from station.charging.evse import Evse
     from station.configuration.installation_file import Configuration
-    from station.life import Life
     from station.maintenance.commissioning.site_settings import SiteSettings
 
 _OPENS_WITHIN_S: Final = 15.0

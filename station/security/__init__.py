@@ -1,1 +1,1 @@
-"""Who the station is, whom it trusts, and what it has to tell of attempts on it."""
+"""Certificates, passwords, network connection profiles, security events, accounts and file transfer."""

@@ -24,11 +24,11 @@ LATE = {
 """packages that a simple station boots without"""
 LATE_OF_OURS = {
     *(
-        "station.cli",
+        "borne.cli",
         "station.interfaces.application",
         "station.interfaces.page.pages",
         "station.billing.documents.receipt",
-        "station.demo.run",
+        "borne.demo.run",
     ),
     "ocpp_handlers.wire.messages",
 }
@@ -43,7 +43,7 @@ async def loaded_before_boot(folder: Path) -> list[str]:
         file = folder / "station.toml"
         file.write_text(STATION.format(url=csms.url, storage=folder / "storage"), encoding="utf-8")
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-X", "importtime", "-m", "station", "run", "--config", str(file), "--http-port", "0"),
+            *(sys.executable, "-X", "importtime", "-m", "borne", "run", "--config", str(file), "--http-port", "0"),
             cwd=ROOT,
             env={name: value for name, value in os.environ.items() if not name.startswith("BORNE_")},
             stdout=asyncio.subprocess.DEVNULL,
@@ -68,7 +68,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def test_a_station_boots_without_what_it_needs_later(loaded: list[str]) -> None:
-    assert {"station.app", "pydantic", "websockets"} <= set(loaded)
+    assert {"borne.composition.station", "pydantic", "websockets"} <= set(loaded)
     assert {name.split(".")[0] for name in loaded} & LATE == set()
     assert set(loaded) & LATE_OF_OURS == set()
 
@@ -79,7 +79,9 @@ def test_a_station_boots_with_few_modules(loaded: list[str]) -> None:
 
 def test_classes_are_made_by_the_quick_decorator() -> None:
     slow = "@dataclass(frozen=True, slots=True"
-    rooms = (ROOT / room for room in ("foundation", "metering", "energy", "station", "ocpp_handlers", "simulator"))
+    rooms = (
+        ROOT / room for room in ("foundation", "metering", "energy", "station", "ocpp_handlers", "simulator", "borne")
+    )
     sources = [file.read_text(encoding="utf-8") for room in rooms for file in room.rglob("*.py")]
     assert sum(source.count("\n@frozen") for source in sources) > 200
     assert sum(source.count(slow) for source in sources) <= STANDARD_FROZEN

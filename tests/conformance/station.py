@@ -140,7 +140,7 @@ class StationProcess:
         config = self._folder / "station.toml"
         ready = self._folder / "ready.json"
         config.write_text(to_toml(self._tables(setup, csms_url, tls)), encoding="utf-8")
-        command = [sys.executable, "-m", "station", "run", "--config", str(config)]
+        command = [sys.executable, "-m", "borne", "run", "--config", str(config)]
         command += ["--http-port", "0", "--ready-file", str(ready)]
         ready.unlink(missing_ok=True)
         self._spawn(command)

@@ -25,12 +25,12 @@ import aiomqtt
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import TypeAdapter
 
+from borne.cli import COMMANDS, JOURNAL_COMMANDS
 from energy.charging_profile import ChargingProfile
 from metering.journal_entry import JournalEvent
 from ocpp_handlers.variables.device_model import Variable
 from simulator.clock import VirtualClock
 from station.billing.price import Bill, PriceList
-from station.cli import COMMANDS, JOURNAL_COMMANDS
 from station.configuration.installation_file import Configuration
 from station.core.model import IdTokenInfo, TransactionEvent
 from station.core.sampling import MeterValue

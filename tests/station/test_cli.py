@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from station.cli import COMMANDS, JOURNAL_COMMANDS
+from borne.cli import COMMANDS, JOURNAL_COMMANDS
 from station.configuration import keys as config_keys
 from station.configuration.example import EXAMPLE
 from station.configuration.installation_file import Configuration, load
@@ -53,7 +53,7 @@ OTHER_BOARDS = re.compile(r"^# In place of the simulated board: .*\n(?:# .*\n)*?
 def borne(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("BORNE_")}
     return subprocess.run(
-        [sys.executable, "-m", "station", *arguments],
+        [sys.executable, "-m", "borne", *arguments],
         cwd=cwd,
         env={**inherited, "PYTHONPATH": str(ROOT), **environ},
         capture_output=True,
@@ -355,7 +355,7 @@ def test_an_argument_that_is_not_understood_ends_with_2(tmp_path: Path, argument
 
 
 def test_a_reader_that_goes_away_is_no_crash(tmp_path: Path) -> None:
-    command = f"{sys.executable} -m station init | true"
+    command = f"{sys.executable} -m borne init | true"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(["/bin/sh", "-c", command], cwd=tmp_path, env=environment, capture_output=True, check=False)
     assert done.stderr == b""

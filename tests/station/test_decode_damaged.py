@@ -14,11 +14,11 @@ from typing import cast
 
 import pytest
 
+from borne import decode as decoding
 from energy.sources import linky_capture, p1_capture
 from foundation.clock import SystemClock
 from metering.drivers import exchange, register_image
 from metering.drivers.models import MODELS, named
-from station import decode as decoding
 from tests.station.test_decode import SAMPLES, Json, expected, needs_samples
 
 KEYS = p1_capture.Keys(bytes.fromhex("AA" * 16))

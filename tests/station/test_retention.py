@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from borne.composition.maintenance import prune
 from metering.reading import RegisterReading
 from metering.time_quality import TimeSource, TimeStatus
 from simulator.clock import VirtualClock
-from station.assembly.upkeep import prune
 from station.billing.register_journal.time_quality import TimeKeeper
 from station.billing.retention import Retention
 from station.billing.transaction_log import Search, TransactionLog

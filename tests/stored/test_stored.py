@@ -18,6 +18,7 @@ from typing import Any, cast
 import pytest
 from pydantic import TypeAdapter
 
+from borne.journal_file import export, prove
 from energy.charging_profile import ChargingProfile
 from metering import ocmf
 from metering.ocmf_keys import read_key
@@ -33,7 +34,6 @@ from station.core.settings import Settings
 from station.core.version import package_version
 from station.maintenance.firmware.record import FirmwareRecord
 from station.maintenance.firmware.state import UpdateOrder
-from station.metrology.journal_file import export, prove
 from station.storage import payloads
 from station.storage.database import Database, open_database
 from station.storage.outbox import Outbox

@@ -166,7 +166,7 @@ class Evse:
     composition = "evse.sampler = Sampler()\nevse.limit_a = 6.0\nif real:\n    evse.plugged = Sampler()"
     modules = [
         Module.parse("station/charging/evse.py", part),
-        Module.parse("station/assembly/charging.py", composition),
+        Module.parse("borne/composition/charging.py", composition),
     ]
     text = "sampler: Sampler | None is always set by the composition"
     rule = RULES["collaborators set after construction"]

@@ -20,9 +20,9 @@ from tests.linux_double import CONTACTOR, Bench
 from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
-    from station.program import Program
+    from borne.program import Program
 
-SIMULATION = ("simulator", "station.assembly.simulated")
+SIMULATION = ("simulator", "borne.composition.simulated")
 PAGES = (
     "/",
     "/owner",
@@ -118,7 +118,7 @@ async def work(directory: Path, meter_port: int) -> dict[str, int]:
     import gpiod
     import httpx
 
-    from station.app import application
+    from borne.composition.station import application
     from station.configuration.installation_file import Configuration
 
     bench = Bench(directory / "bench")
@@ -135,7 +135,7 @@ def main() -> None:
     """Check the installation file, run the station, and say what was imported."""
     finder = NoSimulation()
     sys.meta_path.insert(0, finder)
-    from station import cli
+    from borne import cli
 
     cli.main(["check", sys.argv[3]])
     answers = asyncio.run(work(Path(sys.argv[1]), int(sys.argv[2])))

@@ -42,7 +42,7 @@ async def until(what: Callable[[], object], *, within_s: float = PATIENCE_S) -> 
 
 
 class StationProcess:
-    """`python -m station run` on one storage directory, started as often as a test wants."""
+    """`python -m borne run` on one storage directory, started as often as a test wants."""
 
     def __init__(
         self, directory: Path, csms_url: str | None, *, on_storage_failure: str = "stop", more: str = ""
@@ -78,7 +78,7 @@ class StationProcess:
         assert self._process is None, "it runs"
         self._ready.unlink(missing_ok=True)
         program = f"{mistake}\nimport runpy\nrunpy.run_module('station', run_name='__main__')"
-        command = [sys.executable, *(["-c", program] if mistake else ["-m", "station"])]
+        command = [sys.executable, *(["-c", program] if mistake else ["-m", "borne"])]
         arguments = ["run", "--config", str(self._file), "--http-port", str(http_port)]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("BORNE_")}
         with self.log.open("ab") as log:

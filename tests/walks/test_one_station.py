@@ -13,7 +13,7 @@ from tests.walks.station_process import ROOT, StationProcess, until
 
 def borne(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "station", *arguments],
+        [sys.executable, "-m", "borne", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,

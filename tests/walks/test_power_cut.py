@@ -16,10 +16,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from borne.journal_file import export, prove
 from station.charging.tokens.admission import TokenOutcome
 from station.core.hardware.board import SAFE
 from station.interfaces.application import build
-from station.metrology.journal_file import export, prove
 from tests.csms import Csms, Payload, running_csms
 from tests.walk import Walk, walking
 from tests.walks.station_process import StationProcess, open_transactions, until

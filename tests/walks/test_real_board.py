@@ -14,15 +14,15 @@ import gpiod
 import httpx
 import pytest
 
+from borne.composition.simulated import world_of
+from borne.composition.station import application
+from borne.program import Program
 from foundation.clock import SystemClock
 from metering.drivers.models import MODELS
 from ocpp_handlers.variables.device_model import DeviceModel, Place, Variable
 from simulator.meter_server import ServedMeter, TcpFraming, TcpMeterServer
-from station.app import application
-from station.assembly.simulated import world_of
 from station.configuration.installation_file import Configuration
 from station.devices.hardware_site import Machine
-from station.program import Program
 from tests import fakes
 from tests.linux_double import CONTACTOR, FLAP, LOCKED, Bench
 from tests.patience import PATIENCE_S

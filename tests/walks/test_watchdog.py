@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from borne.heartbeat import Heartbeat
+from borne.service_manager import ServiceManager
 from station.core.hardware.board import Outputs
 from station.core.model import IdToken, IdTokenInfo, TransactionEvent
-from station.daemon.heartbeat import Heartbeat
-from station.daemon.service_manager import ServiceManager
 from tests.csms import running_csms
 from tests.walk import Walk, walking
 from tests.walks.station_process import StationProcess, until

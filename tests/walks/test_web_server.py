@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.responses import PlainTextResponse
 
-from station.app import application
+from borne.composition.station import application
 from station.interfaces.http.connection_limits import connection_limits
 from station.interfaces.http.server import WebServer
 from tests.patience import PATIENCE_S

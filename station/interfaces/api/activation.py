@@ -17,7 +17,7 @@ from station.maintenance.commissioning.report import write_report
 from station.security.access.accounts import Role
 
 if TYPE_CHECKING:
-    from station.life import Life
+    from borne.life import Life
 
 
 class TestSession(Command):

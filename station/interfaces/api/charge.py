@@ -11,12 +11,12 @@ from station.interfaces.json_object import Json
 from station.load.load_history import Moment
 
 if TYPE_CHECKING:
+    from borne.life import Life
     from metering.reading import Reading
     from station.billing.logged_transaction import Transaction
     from station.charging.evse import Evse
     from station.interfaces.api.route_services import Living
     from station.interfaces.status_light import Past
-    from station.life import Life
 
 
 def charge_routes(api: FastAPI, living: Living) -> None:

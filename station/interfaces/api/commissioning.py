@@ -34,7 +34,7 @@ from station.maintenance.commissioning.steps import (
 )
 
 if TYPE_CHECKING:
-    from station.life import Life
+    from borne.life import Life
 
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 

@@ -26,11 +26,11 @@ from station.maintenance.commissioning.report_order import CommissioningReportOr
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from borne.life import Life
     from station.billing.documents.orders import DocumentOrder
     from station.billing.logged_transaction import Transaction
     from station.interfaces.api.route_services import Living
     from station.interfaces.host import Host
-    from station.life import Life
 
 Lang = Annotated[Language, Query()]
 MonthText = Annotated[str, Query(pattern=r"^20[0-9]{2}-(0[1-9]|1[0-2])$", description="such as 2026-01")]

@@ -16,7 +16,7 @@ from station.maintenance.factory_reset import NotSafeError, reset_to_factory
 from station.security.access.accounts import Role
 
 if TYPE_CHECKING:
-    from station.life import Life
+    from borne.life import Life
 
 
 class Confirmation(Command):

@@ -15,10 +15,10 @@ from station.core.model import ConnectorStatus, Fault
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
+    from borne.life import Life
     from metering.reading import Phases
     from station.charging.evse import Evse
     from station.interfaces.host import Host
-    from station.life import Life
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 

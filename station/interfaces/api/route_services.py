@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 from fastapi import HTTPException, Query
 from pydantic import BaseModel, ConfigDict
 
+from borne.life import Life
 from station.charging.evse import Evse
 from station.interfaces.host import Host
 from station.interfaces.json_object import Json
-from station.life import Life
 
 
 class Command(BaseModel):

@@ -13,9 +13,9 @@ from station.maintenance.commissioning.site_settings import SettingsRefusedError
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
+    from borne.life import Life
     from station.interfaces.api.route_services import Living
     from station.interfaces.host import Host
-    from station.life import Life
 
 
 def settings_routes(api: FastAPI, living: Living, host: Host) -> None:

@@ -14,11 +14,11 @@ from station.interfaces.json_object import Json
 from station.interfaces.status_light import told as told_light
 
 if TYPE_CHECKING:
+    from borne.life import Life
     from energy.grid import Tariff
     from metering.reading import Phases, Reading
     from station.charging.evse import Evse
     from station.interfaces.status_light import StatusLight
-    from station.life import Life
 
 
 _MOST_UNREADABLE: Final = 20

@@ -20,11 +20,11 @@ from station.core.model import DRIVER, IdToken
 from station.interfaces.json_object import Json
 
 if TYPE_CHECKING:
+    from borne.life import Life
     from station.billing.logged_transaction import RegisterShown, Transaction
     from station.billing.price import Bill
     from station.core.model import TransactionEvent
     from station.interfaces.api.route_services import Living
-    from station.life import Life
 
 
 CardLabel = Annotated[

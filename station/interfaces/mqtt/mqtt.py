@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 
     from aiomqtt import Client
 
+    from borne.life import Life
     from energy.limit import Limit
     from station.charging.evse import Evse
     from station.configuration.network_tables import MqttConfig
     from station.interfaces.mqtt.home_assistant import Shown
-    from station.life import Life
 
 _log = logging.getLogger(__name__)
 

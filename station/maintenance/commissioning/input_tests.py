@@ -24,9 +24,9 @@ from station.maintenance.commissioning.steps import (
 )
 
 if TYPE_CHECKING:
+    from borne.life import Life
     from station.charging.evse import Evse
     from station.configuration.installation_file import Configuration
-    from station.life import Life
 
 _FRESH_S = 30.0
 _SHOWN_FRAMES = 4

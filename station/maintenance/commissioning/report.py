@@ -22,8 +22,8 @@ from station.storage.database import StorageError
 from station.storage.stored_format import FlatFormat, names
 
 if TYPE_CHECKING:
+    from borne.life import Life
     from station.configuration.installation_file import Configuration
-    from station.life import Life
 
 HEAD: Final = "BORNE-COMMISSIONING-1\n"
 """what the signed text begins with; JSON follows"""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from borne.composition import station as app
 from foundation.event_loop import StationLoop
-from station import app
 from station.storage.storage_lock import StorageLock
 from tests.patience import PATIENCE_S
 

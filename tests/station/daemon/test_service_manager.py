@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from borne.service_manager import ServiceManager, boot_reason
 from foundation.monitored_task import Stint
 from station.core.model import BootReason
-from station.daemon.service_manager import ServiceManager, boot_reason
 from tests.descriptors import no_free_descriptor
 from tests.fakes import clock
 from tests.patience import PATIENCE_S

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from borne.demo.figures import Figures, GridWatch, judge
 from simulator.clock import VirtualClock
-from station.demo.figures import Figures, GridWatch, judge
 
 GOOD = Figures(
     register_wh=1234.56,

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from hypothesis import given
 from hypothesis import strategies as st
 
+from borne.verify import UnreadableError, check
 from metering.transparency import Enclosed, container
-from station.metrology.verify import UnreadableError, check
 from tests.command_line import Outcome, invoke
 from tests.examples import examples
 from tests.shared import SHARED

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from borne.composition.station import StartError, application
 from metering.reading import Phases
 from simulator.register import EnergyRegister, RegisterError
-from station.app import StartError, application
 from station.storage.storage_lock import StorageLock, StorageLockError
 from tests.walk import configuration, walking
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from station.assembly.upkeep import space_watchers
+from borne.composition.maintenance import space_watchers
 from station.security.security_events import SecurityEvents
 from station.storage.database import open_database
 from station.storage.storage_monitor import StorageWatch, free_bytes

@@ -15,6 +15,7 @@ from station.charging.recovery import end_open_transactions, record_ends
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
+    from borne.composition.metering import Metrology
     from energy.grid_orders import GridOrders
     from foundation.byte_tap import Wiretap
     from foundation.clock import Clock
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from station.maintenance.logs.frames import FrameLog
     from station.maintenance.logs.store import LogStore
     from station.maintenance.logs.upload import LogUploads
-    from station.metrology.metrology import Metrology
     from station.security.access.access import Access
     from station.security.certificates.certificate_store import Certificates
     from station.security.credentials import Credentials

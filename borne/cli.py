@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from station import start
+from borne import start
 
 if TYPE_CHECKING:
     from station.configuration.installation_file import Configuration
@@ -179,7 +179,7 @@ def meter(arguments: Sequence[str]) -> int:
 
 def csms(arguments: Sequence[str]) -> int:
     """Run the bundled CSMS, which accepts every station, and show the frames."""
-    from station.demo import run as demo
+    from borne.demo import run as demo
 
     parser = _parser("csms", csms)
     _add_host(parser)
@@ -197,7 +197,7 @@ def csms(arguments: Sequence[str]) -> int:
 
 def demonstrate(arguments: Sequence[str]) -> int:
     """Show a station, a CSMS, a house and a car on one screen, until Ctrl-C."""
-    from station.demo import run as demo
+    from borne.demo import run as demo
 
     parser = _parser("demo", demonstrate)
     parser.add_argument("--once", action="store_true", help="One charge, then compare all figures; exit 0 or 1.")
@@ -217,7 +217,7 @@ def decode(arguments: Sequence[str]) -> int:
     """Say what a recording of a meter holds, as JSON lines; exit 1 when nothing in it is believable."""
     import json
 
-    from station import decode as decoding
+    from borne import decode as decoding
 
     parser = _parser("decode", decode)
     parser.add_argument("kind", metavar="linky|p1|modbus")
@@ -245,7 +245,7 @@ def verify(arguments: Sequence[str]) -> int:
     """Check signed readings: exit 0 when every signature is valid, 1 when not, 2 when FILE cannot be read."""
     import json
 
-    from station.metrology import verify as verifying
+    from borne import verify as verifying
 
     parser = _parser("verify", verify)
     parser.add_argument("file", metavar="FILE", type=Path, help="OCMF records, or an XML container of such.")
@@ -272,7 +272,7 @@ def journal(arguments: Sequence[str]) -> int:
 
 def verify_journal(arguments: Sequence[str]) -> int:
     """Prove every byte: exit 0 when the journal is whole, 1 when not, 2 when it cannot be read."""
-    from station.metrology import journal_file
+    from borne import journal_file
 
     try:
         proof = journal_file.prove(_journal_place("journal verify", verify_journal, arguments))
@@ -285,7 +285,7 @@ def verify_journal(arguments: Sequence[str]) -> int:
 
 def export_journal(arguments: Sequence[str]) -> int:
     """Write its entries as JSON lines."""
-    from station.metrology import journal_file
+    from borne import journal_file
 
     try:
         for line in journal_file.export(_journal_place("journal export", export_journal, arguments)):

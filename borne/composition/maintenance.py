@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from station.assembly.basis import Basis
+from borne.composition.foundations import Basis
+from borne.life import Life
 from station.billing.retention import Retention
 from station.charging.charging_station import ChargingStation
 from station.charging.evse import Evse
@@ -17,7 +18,6 @@ from station.devices.command_updater import Commands, Installer
 from station.devices.leds import lamps_of
 from station.devices.simulated_config import SimulatedUpdaterConfig
 from station.interfaces.status_light import Lamp, PageLight
-from station.life import Life
 from station.maintenance.firmware.firmware import Firmware, Surroundings
 from station.maintenance.firmware.record import FirmwareRecord
 from station.maintenance.logs.log_files import Logs, LogSources, StationSnapshot
@@ -29,12 +29,12 @@ from station.storage.outbox import Outbox
 from station.storage.storage_monitor import SpaceLow, StorageWatch
 
 if TYPE_CHECKING:
+    from borne.program import Program
     from foundation.clock import Clock
     from station.configuration.installation_file import Configuration
     from station.configuration.network_tables import MqttConfig
     from station.configuration.station_tables import StationConfig
     from station.interfaces.mqtt.mqtt import Mqtt
-    from station.program import Program
     from station.security.access.access import Access
 
 
@@ -43,7 +43,7 @@ def firmware(basis: Basis, station: ChargingStation) -> Firmware:
     config, clock = basis.configuration.firmware, basis.clock
     storage, certificates = basis.storage, basis.certificates
     if isinstance(config, SimulatedUpdaterConfig):
-        from station.assembly.simulated import simulated_updater  # never loaded on real hardware
+        from borne.composition.simulated import simulated_updater  # never loaded on real hardware
 
         updater = simulated_updater(storage / "firmware", clock)
     else:

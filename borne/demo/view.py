@@ -10,20 +10,20 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from borne.demo.bars import Bar, Chart
 from energy.limit import LimitSource, tightest
 from station.core.light_patterns import Colour, Pattern
 from station.core.model import ChargingState
-from station.demo.bars import Bar, Chart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
+    from borne.demo.figures import Check
+    from borne.demo.frames import Frames
+    from borne.demo.state import Demonstration
     from station.charging.evse import Evse
-    from station.demo.figures import Check
-    from station.demo.frames import Frames
-    from station.demo.state import Demonstration
     from station.interfaces.status_light import StatusLight
 
 _STATE_STYLES = {

@@ -12,21 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from borne.composition.simulated import world_of
+from borne.composition.station import StartError, application
+from borne.demo.figures import Figures, GridWatch, judge
+from borne.demo.script import MissedError, Stage, play_on, play_once
+from borne.demo.state import Demonstration
 from foundation.clock import SystemClock
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import frozen
 from simulator.csms.csms import DemoCsms, NotConnectedError
-from station.app import StartError, application
-from station.assembly.simulated import world_of
 from station.configuration.installation_file import Configuration
-from station.demo.figures import Figures, GridWatch, judge
-from station.demo.script import MissedError, Stage, play_on, play_once
-from station.demo.state import Demonstration
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from station.demo.figures import Check
+    from borne.demo.figures import Check
 
 _SUBSCRIBED_VA = 9000
 _SUBSCRIBED_A = _SUBSCRIBED_VA / NOMINAL_VOLTAGE_V
@@ -202,7 +202,7 @@ async def _figures(demo: Demonstration, stage: Stage, csms: DemoCsms) -> Figures
 
 async def _listen(demo: Demonstration) -> None:
     """Hear what the station publishes: frames as they pass, and what changes at the EVSE."""
-    from station.demo.view import describe
+    from borne.demo.view import describe
 
     with demo.application.feed.listening(lambda _: True) as happenings:
         while True:
@@ -232,7 +232,7 @@ async def _draw(demo: Demonstration, console: Console) -> None:
         return
     from rich.live import Live
 
-    from station.demo.view import picture
+    from borne.demo.view import picture
 
     with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
@@ -259,7 +259,7 @@ def _hear_warnings(demo: Demonstration) -> None:
 
 def _conclude(console: Console, outcome: _Outcome | None, options: Options) -> bool:
     """Say how it went; returns whether it went well."""
-    from station.demo.view import summary
+    from borne.demo.view import summary
 
     if outcome is None:
         console.print("Stopped in order." if not options.once else "Interrupted before its end.")

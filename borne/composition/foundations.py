@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from borne.program import Program
 from foundation.frozen import frozen
 from station.core.model import BootReason
 from station.core.settings import Settings
 from station.maintenance.logs.store import LogStore
-from station.program import Program
 from station.security.certificates.certificate_store import Certificates, Seed
 from station.security.credentials import Credentials
 from station.security.network_profiles import NetworkProfile, NetworkProfiles

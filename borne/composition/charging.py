@@ -6,11 +6,12 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from borne.composition.foundations import Basis
+from borne.composition.metering import Desk, Metrology, sign
 from energy.phases import PhaseMap
 from foundation.constants import NOMINAL_VOLTAGE_V
 from foundation.frozen import frozen
 from metering.plausibility import Plausibility, PlausibleMeter
-from station.assembly.basis import Basis
 from station.charging.availability import Availability
 from station.charging.billing_meters import BillingMeters
 from station.charging.charging_station import ChargingStation
@@ -27,7 +28,6 @@ from station.charging.tokens.reader_task import ReaderWatch
 from station.core.evse_layout import EvseLayout
 from station.core.hardware.board import Sensor
 from station.core.sampling import Measurand
-from station.metrology.metrology import Desk, Metrology, sign
 from station.security.security_events import SecurityEventType
 from station.storage.database import StorageError
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from station.demo.frames import Frames
+from borne.demo.frames import Frames
 
 if TYPE_CHECKING:
+    from borne.demo.figures import GridWatch
+    from borne.program import Program
     from simulator.world import World
-    from station.demo.figures import GridWatch
-    from station.program import Program
 
 
 class Bill(Protocol):

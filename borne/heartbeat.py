@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from borne.life import Life
+    from borne.service_manager import ServiceManager
     from foundation.monitored_task import Stint
-    from station.daemon.service_manager import ServiceManager
-    from station.life import Life
 
 _log = logging.getLogger(__name__)
 

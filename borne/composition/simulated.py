@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from borne.program import StartError
 from simulator.register import RegisterError
 from simulator.updater import SimulatedUpdater
 from simulator.world import World
-from station.program import StartError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -9,12 +9,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mappi
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from borne.composition.billing import books
+from borne.composition.charging import charging
+from borne.composition.foundations import Basis, lay
+from borne.composition.load import power
+from borne.composition.maintenance import access, firmware, lamps, log_uploads, mqtt, prune, publish, space_watchers
+from borne.life import Life
+from borne.program import Program, StartError
 from foundation.event_loop import StationLoop
-from station.assembly.basis import Basis, lay
-from station.assembly.books import books
-from station.assembly.charging import charging
-from station.assembly.power import power
-from station.assembly.upkeep import access, firmware, lamps, log_uploads, mqtt, prune, publish, space_watchers
 from station.billing.retention import Retention
 from station.core.event_feed import Feed
 from station.core.local_time import watch_zone
@@ -22,7 +24,6 @@ from station.core.model import BootReason
 from station.devices.simulated_config import SimulatedBoardConfig
 from station.interfaces.mdns import Announcement, announces
 from station.interfaces.status_light import StatusLight
-from station.life import Life
 from station.maintenance.commissioning.activation import Activation
 from station.maintenance.commissioning.record import CommissioningRecord
 from station.maintenance.commissioning.site_settings import SiteSettings
@@ -31,7 +32,6 @@ from station.maintenance.logs.frames import Frame, FrameLog
 from station.maintenance.logs.setup import set_time_zone
 from station.maintenance.logs.store import LogStore
 from station.maintenance.storage_check import UnreadableRowsWatch
-from station.program import Program, StartError
 from station.storage.compaction import reclaim_when_idle
 from station.storage.database import Database, open_database
 from station.storage.fact_store import FactStore
@@ -101,7 +101,7 @@ def _site(configuration: Configuration) -> tuple[Site, Sequence[FurtherRoutes]]:
         from station.devices.hardware_site import Machine
 
         return Machine(configuration.board), ()
-    from station.assembly.simulated import SimulationRoutes, simulated_world
+    from borne.composition.simulated import SimulationRoutes, simulated_world
 
     world = simulated_world(configuration)
     return world, (SimulationRoutes(world),)

@@ -11,11 +11,11 @@ from station.charging.tokens.admission import TokenOutcome
 from station.core.model import IdToken
 
 if TYPE_CHECKING:
+    from borne.life import Life
+    from borne.program import Program
     from simulator.board import SimulatedBoard
     from simulator.world import World
     from station.charging.evse import Evse
-    from station.life import Life
-    from station.program import Program
 
 CARD = IdToken("04A3B2C1D5E680", "ISO14443")
 STRANGER = IdToken("04BADBADBADB80", "ISO14443")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from borne.composition.foundations import Basis
 from energy.controller import Connection, Controller
 from energy.grid_orders import GridOrders, OrderRecord, Powers
 from energy.profile_store import ProfileStore
 from energy.sharing import Policy
 from energy.sources.house import House
 from foundation.frozen import frozen
-from station.assembly.basis import Basis
 from station.charging.contactor_count import ContactorRecord
 from station.charging.evse import Evse
 from station.core.hardware.current_selector import selected_a

@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from borne.service_manager import ServiceManager, boot_reason
 from foundation.monitored_task import Stint
 from foundation.supervision import keep_running
 from station.core.event_feed import Feed
 from station.core.model import BootReason
-from station.daemon.service_manager import ServiceManager, boot_reason
 from station.interfaces.http.connection_limits import connection_limits
 from station.interfaces.http.server import WebServer
 from station.storage.database import StorageError
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from borne.life import Life
     from foundation.clock import Clock
     from station.configuration.installation_file import Configuration
     from station.devices.site import Site
     from station.interfaces.further_routes import FurtherRoutes
     from station.interfaces.http.tls import PageTls
-    from station.life import Life
     from station.maintenance.commissioning.site_settings import SiteSettings
     from station.security.access.sessions import Sessions
     from station.storage.storage_lock import StorageLock
@@ -254,7 +254,7 @@ class Program:
             _log.error("the ready file %s cannot be written: %s", path, error.strerror)
 
     async def _beat(self, manager: ServiceManager) -> None:
-        from station.daemon.heartbeat import Heartbeat
+        from borne.heartbeat import Heartbeat
 
         await self.begun()
         await Heartbeat(manager, lambda: self.life, self.renewal).run()

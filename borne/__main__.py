@@ -1,4 +1,4 @@
-"""`python -m station`, and the command `borne`."""
+"""`python -m borne`, and the command `borne`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ def main() -> None:
     # Nothing that is made while starting is garbage; whoever runs on switches the collector on again.
     gc.disable()
     if sys.argv[1:2] == ["run"]:
-        from station.start import run
+        from borne.start import run
 
         run(sys.argv[2:])
         return
-    from station.cli import main as command_line
+    from borne.cli import main as command_line
 
     raise SystemExit(command_line(sys.argv[1:]))
 

@@ -35,7 +35,7 @@ def run(arguments: Sequence[str]) -> None:
     from station.devices.leds import shine_at_once
 
     shine_at_once(configuration.light, STARTING)  # the rest takes a while to load
-    from station import app
+    from borne.composition import station as app
 
     try:
         app.run(configuration, http_port=given.http_port, ready_file=given.ready_file, lock=lock)

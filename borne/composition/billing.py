@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from borne.composition.charging import Charging
+from borne.composition.foundations import Basis
+from borne.composition.load import tariff_period
 from foundation.frozen import frozen
 from metering.journal import RegisterJournal
-from station.assembly.basis import Basis
-from station.assembly.charging import Charging
-from station.assembly.power import tariff_period
 from station.billing.billing import Billing
 from station.billing.prices import Prices
 from station.billing.register_journal.journal_writer import Bookkeeper, Sources

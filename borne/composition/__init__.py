@@ -1,0 +1,1 @@
+"""Builds the parts of a station, layer by layer."""

@@ -1,0 +1,1 @@
+"""`borne demo`: a station, a CSMS, a house and a vehicle on one screen."""

@@ -1,1 +1,0 @@
-"""`make demo`: a station, a CSMS, a house and a car, on one screen."""

@@ -1,1 +1,0 @@
-"""The billing meters: which they are, what they showed, signed and in the register journal."""
