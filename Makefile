@@ -11,7 +11,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile -q --univ
 	--generate-hashes --extra build pyproject.toml
 LOWEST := $(VENV)/lowest
 # Tests of what is exposed to the network: the page, the API, TLS, certificates, passwords.
-SECURITY_TESTS := tests/station/access tests/station/security $(addprefix tests/walks/test_, \
+SECURITY_TESTS := tests/station/security/access tests/station/security $(addprefix tests/walks/test_, \
 	access.py api.py connection_limits.py hostile_requests.py nonsense.py revocation.py security.py tls.py web_server.py)
 
 .PHONY: demo test fuzz explore conformance-report check lowest bench replay lock clean

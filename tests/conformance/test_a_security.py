@@ -132,7 +132,7 @@ async def test_tc_a_05_cs(bench: Bench) -> None:
         "future validity date": bench.pki.server(begins_in_days=7),
         "not signed by the installed root": bench.pki.server(issuer=bench.pki.make_root("Somebody Else")),
         "another common name": bench.pki.server(host="csms.example.com"),
-        # One that fits the FQDN needs a name of three labels: tests/ocpp_handlers/test_handshake.py.
+        # One that fits the FQDN needs a name of three labels: tests/ocpp_handlers/connection/test_handshake.py.
         "a wildcard": bench.pki.server(host="*.localhost"),
     }
     for why, issued in invalid.items():

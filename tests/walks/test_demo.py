@@ -29,7 +29,7 @@ async def borne(*arguments: str) -> AsyncGenerator[Process]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "station",
+        "borne",
         *arguments,
         cwd=ROOT,
         env=environment,

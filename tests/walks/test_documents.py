@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from station.core.model import IdToken
-from tests.station.test_documents import streams, text
+from tests.station.billing.documents.test_documents import streams, text
 from tests.walk import CARD, OTHER_CARD, walking
 from tests.walks.station_process import StationProcess, until
 from tests.walks.steps import variables

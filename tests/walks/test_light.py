@@ -14,7 +14,7 @@ from station.core.model import EvseRef, Fault
 from station.maintenance.commissioning.activation import Stage
 from station.maintenance.commissioning.installer_test import LONGEST_S
 from tests.csms import NEVER, running_csms
-from tests.station.test_leds import led, shown
+from tests.station.devices.test_leds import led, shown
 from tests.walk import CARD, OTHER_CARD, Walk, configuration, powered, walking
 from tests.walks.commissioned import commission
 from tests.walks.steps import answering, ask_start, variables

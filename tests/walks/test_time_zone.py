@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from energy.grid import Tariff
-from tests.station.test_documents import text
+from tests.station.billing.documents.test_documents import text
 from tests.walk import Walk, walking
 from tests.walks.house import GRID, House
 from tests.walks.steps import variables

@@ -15,7 +15,7 @@ from station.billing.documents.words import words
 from station.billing.logged_transaction import ToldCost
 from station.billing.price import Charge, PeriodReading, PriceList, bill
 from tests.fakes import NOON
-from tests.station.documents_data import transaction
+from tests.station.billing.documents.documents_data import transaction
 
 CURRENCIES = [("EUR", "12.35"), ("CHF", "12.35"), ("JPY", "12"), ("ISK", "12"), ("KWD", "12.346"), ("TND", "12.346")]
 SHOWN = Decimal("12.3456")

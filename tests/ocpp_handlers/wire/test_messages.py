@@ -45,7 +45,7 @@ Schema = TypedDict(
     total=False,
 )
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SCHEMAS = {
     file.name.removesuffix(".json"): cast("Schema", json.loads(file.read_text(encoding="utf-8")))
     for file in (files("ocpp") / "v201" / "schemas").iterdir()

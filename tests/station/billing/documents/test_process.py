@@ -14,7 +14,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from tests.station.billing.documents_data import transaction
 
 from station.billing.documents import process
 from station.billing.documents.occasion import Issuer, Month, Occasion, Proof, SignedBy
@@ -23,8 +22,14 @@ from station.billing.documents.process import DocumentError, draw
 from station.core.local_time import zone
 from station.core.settings import Settings
 from tests import fakes
-from tests.station.document_orders import EndlessOrder, FailingOrder, OversizedOrder, ProcessReportOrder
-from tests.station.test_documents import text
+from tests.station.billing.documents.document_orders import (
+    EndlessOrder,
+    FailingOrder,
+    OversizedOrder,
+    ProcessReportOrder,
+)
+from tests.station.billing.documents.documents_data import transaction
+from tests.station.billing.documents.test_documents import text
 from tests.walks.station_process import until
 
 ISSUER = Issuer("BORNE-TEST", "borne reference", "0001", "borne 1.0")

@@ -1,7 +1,7 @@
 """Each sample of each kind, damaged at each of its bytes and cut off at each: never half-believed.
 
 Samples are read as `borne decode` reads them. Which bit is turned changes from byte to byte, so that each is tried in
-each place of a telegram; tests/station/test_decode.py draws from all of them.
+each place of a telegram; tests/borne/test_decode.py draws from all of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from energy.sources import linky_capture, p1_capture
 from foundation.clock import SystemClock
 from metering.drivers import exchange, register_image
 from metering.drivers.models import MODELS, named
-from tests.station.test_decode import SAMPLES, Json, expected, needs_samples
+from tests.borne.test_decode import SAMPLES, Json, expected, needs_samples
 
 KEYS = p1_capture.Keys(bytes.fromhex("AA" * 16))
 UNCHECKED = [name for name in expected("dsmr") if name[:2] in {"v2", "v3"}]

@@ -15,7 +15,7 @@ from station.interfaces.languages import LANGUAGES, USUAL, catalogue, preferred
 from station.maintenance.commissioning.problems import Cause
 from station.maintenance.commissioning.steps import Step
 
-_WEB = Path(__file__).parents[2] / "station" / "interfaces" / "page"
+_WEB = Path(__file__).parents[3] / "station" / "interfaces" / "page"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 

@@ -7,7 +7,7 @@ from hypothesis import find, given
 from station.charging.evse_state import energy_flows, ev_connected
 from tests.examples import examples
 from tests.station.bare_charge import Charge, rules
-from tests.station.test_transaction import STEPS, TX_POINTS, do
+from tests.station.charging.test_transaction import STEPS, TX_POINTS, do
 
 
 @examples(300)

@@ -20,8 +20,8 @@ from station.core.model import EventType, PilotState, StoppedReason, Transaction
 from station.core.sampling import Context
 from station.storage.fact_store import FactStore
 from tests import fakes
+from tests.station.charging.signing.test_signing_power_cut import living
 from tests.station.post import Post, post
-from tests.station.test_signing_power_cut import living
 
 WAIT_S = 60
 """EndRegisterWait as it is usual"""

@@ -24,7 +24,7 @@ from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.schema import SchemaFault, Schemas
 from tests.conformance.frames import ERROR_CODES
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 ACTIONS = sorted(action.name for action in vars(actions).values() if isinstance(action, actions.Action))
 
 Schema = TypedDict(

@@ -23,7 +23,7 @@ from station.core.identifiers import shorten
 from station.maintenance.logs.setup import FRAMES, set_time_zone, setup
 from tests.descriptors import no_free_descriptor
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[4]
 UTC_MS = r"\d{4}-\d\d-\d\d%s\d\d:\d\d:\d\d\.\d{3}Z"
 
 

@@ -35,7 +35,7 @@ from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox
 from station.storage.settings_table import SettingsTable
 from tests import fakes
-from tests.station.records.test_outbox import VALUE, drain, next_of
+from tests.station.storage.test_outbox import VALUE, drain, next_of
 
 SPOILT = {
     "a missing field": ("json_remove(payload, '$.trigger')", "trigger: is missing"),

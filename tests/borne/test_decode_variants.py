@@ -8,8 +8,8 @@ from typing import cast
 
 import pytest
 
+from tests.borne.test_decode import Json, lines, run
 from tests.command_line import Outcome
-from tests.station.test_decode import Json, lines, run
 
 
 def frame(*groups: str) -> bytes:

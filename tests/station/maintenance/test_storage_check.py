@@ -16,8 +16,8 @@ from station.storage.database import MIGRATIONS, open_database
 from station.storage.fact_store import FactStore
 from station.storage.outbox import Outbox
 from tests import fakes
-from tests.station.records.test_outbox import VALUE
-from tests.station.test_cli import borne
+from tests.borne.test_cli import borne
+from tests.station.storage.test_outbox import VALUE
 
 SPOILT = {
     "events": (

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from station.billing.documents import table
 from station.billing.logged_transaction import ToldCost
 from tests.fakes import CARD
-from tests.station.documents_data import BILL, transaction
+from tests.station.billing.documents.documents_data import BILL, transaction
 
 
 def read(text: str) -> list[dict[str, str]]:

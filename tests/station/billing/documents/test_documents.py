@@ -27,7 +27,7 @@ from station.billing.logged_transaction import Transaction
 from station.billing.price import Bill
 from tests.examples import examples
 from tests.fakes import CARD, NOON
-from tests.station.documents_data import BILL, LINES, transaction
+from tests.station.billing.documents.documents_data import BILL, LINES, transaction
 
 WIDE = "Łódź Zażółć gęślą jaźń Ελληνικά Ω Київ Šťáva ő ₴ ₺ → ≤"
 WESTERN = "Crème brûlée Größe één œuvre € £ ¥ ß „“ – …"
@@ -102,7 +102,7 @@ def test_letters_of_all_europe_and_signs_of_currencies_are_drawn_and_what_no_fon
 
 
 def test_every_word_of_every_language_is_in_the_fonts_that_every_reader_has() -> None:
-    for path in (Path(__file__).parents[2] / "station" / "billing" / "documents" / "words").glob("*.toml"):
+    for path in (Path(__file__).parents[4] / "station" / "billing" / "documents" / "words").glob("*.toml"):
         path.read_text(encoding="utf-8").encode("cp1252")
 
 

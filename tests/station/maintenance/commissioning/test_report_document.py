@@ -15,7 +15,7 @@ from station.interfaces.languages import catalogue
 from station.maintenance.commissioning.report import HEAD, SignedReport
 from station.maintenance.commissioning.report_document import commissioning_report
 from station.maintenance.commissioning.steps import Step
-from tests.station.test_documents import LANGUAGES, texts
+from tests.station.billing.documents.test_documents import LANGUAGES, texts
 
 AT = "2026-01-30T09:15:20+00:00"
 FOUND: dict[str, dict[str, Any]] = {
