@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from station.charging.charging_station import ChargingStation
     from station.charging.tokens.owner_cards import OwnCards
     from station.core.csms import CsmsLink, Variables
+    from station.interfaces.parts import StationParts
     from station.interfaces.status_light import StatusLight
     from station.load.external_limits import ExternalLimits
     from station.load.jumpers import Jumpers
@@ -91,6 +92,8 @@ class Life:
     frames: FrameLog
     wires: Wiretap
     commissioning: CommissioningRecord
+    parts: StationParts
+    """what routes of the API use"""
     unreadable: UnreadableRows
     """the rows of the storage that cannot be read"""
     connect: Callable[[Life], Awaitable[None]] | None = None

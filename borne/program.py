@@ -16,10 +16,14 @@ from typing import TYPE_CHECKING, Final
 from borne.service_manager import ServiceManager, boot_reason
 from foundation.monitored_task import Stint
 from foundation.supervision import keep_running
+from station.configuration.installation_file import Configuration
 from station.core.event_feed import Feed
 from station.core.model import BootReason
 from station.interfaces.http.connection_limits import connection_limits
 from station.interfaces.http.server import WebServer
+from station.interfaces.part_keys import CLOCK, STATION_CONTROL
+from station.interfaces.parts import StationParts, WithParts
+from station.maintenance.commissioning.site_settings import SiteSettings
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
@@ -29,11 +33,9 @@ if TYPE_CHECKING:
 
     from borne.life import Life
     from foundation.clock import Clock
-    from station.configuration.installation_file import Configuration
     from station.devices.site import Site
     from station.interfaces.further_routes import FurtherRoutes
     from station.interfaces.http.tls import PageTls
-    from station.maintenance.commissioning.site_settings import SiteSettings
     from station.security.access.sessions import Sessions
     from station.storage.storage_lock import StorageLock
 
@@ -86,6 +88,7 @@ class Program:
         self._boot_reason = boot_reason(os.environ)
         self._manager = ServiceManager.of(os.environ)
         self._sessions: Sessions | None = None
+        self._installation = self._installation_parts()
         self.renewal = Stint("the end of a life, or the begin of the next one", site.clock, _RENEWED_S)
 
     @property
@@ -107,6 +110,26 @@ class Program:
             self._sessions = Sessions(self.clock)
         return self._sessions
 
+    @property
+    def parts(self) -> StationParts:
+        """The parts that routes use: those of the running station, else those of the installation alone."""
+        return self.life.parts if self.life is not None else self._installation
+
+    def running_parts(self) -> StationParts:
+        """The parts of the installation, for the composition to add those of the running station."""
+        return StationParts(self._installation)
+
+    def _installation_parts(self) -> StationParts:
+        parts = StationParts()
+        parts.add(Configuration, self.configuration)
+        parts.add(SiteSettings, self.site_settings)
+        parts.add(Feed, self.feed)
+        parts.add(CLOCK, self.clock)
+        parts.add(STATION_CONTROL, self)
+        for routes in self.further_routes:
+            routes.add_parts(parts)
+        return parts
+
     def stop(self) -> None:
         """Stop in order."""
         if self._manager is not None and not self._stopped.is_set():
@@ -118,11 +141,23 @@ class Program:
         """Whether it was told to stop."""
         return self._stopped.is_set()
 
+    async def started(self) -> None:
+        """Wait until the station runs."""
+        await self._alive.wait()
+
     async def begun(self) -> None:
         """Wait until the station lives."""
         await self._alive.wait()
 
     # Power, as a test bench cuts it
+
+    async def cut_power(self) -> None:
+        """As `lose_power`."""
+        await self.lose_power()
+
+    def restart(self) -> None:
+        """Restart with the configuration that is in force now."""
+        self.live_anew(self.site_settings.configuration)
 
     async def lose_power(self) -> None:
         """No goodbye: what is not on disk is lost."""
@@ -143,6 +178,7 @@ class Program:
     def live_anew(self, configuration: Configuration) -> None:
         """Begin a new life with another configuration of the same hardware."""
         self.configuration = configuration
+        self._installation.add(Configuration, configuration)
         self._alive.clear()
         self.reboot(BootReason.LOCAL_RESET)
 
@@ -262,7 +298,7 @@ class Program:
     def _build_web(self) -> ASGIApp:
         from station.interfaces.application import build
 
-        return build(self, self.further_routes)
+        return WithParts(build(self, self.further_routes), lambda: self.parts)
 
     def _page_tls(self) -> PageTls:
         from station.interfaces.http.tls import PageTls

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from station.interfaces.access.permissions import Permission
     from station.interfaces.api.route_services import Living
     from station.interfaces.host import Host
+    from station.interfaces.parts import StationParts
 
 
 def simulated_world(configuration: Configuration) -> World:
@@ -65,6 +66,10 @@ class SimulationRoutes:
         from simulator.api.permissions import SIMULATION  # with the API, for its first visitor
 
         return SIMULATION
+
+    def add_parts(self, parts: StationParts) -> None:
+        """Add the world."""
+        parts.add(World, self._world)
 
     def add_to(self, api: FastAPI, host: Host, living: Living) -> None:
         """Add them to the API of a station."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from borne.composition.billing import books
 from borne.composition.charging import charging
 from borne.composition.foundations import Basis, lay
+from borne.composition.interfaces import add_parts
 from borne.composition.load import power
 from borne.composition.maintenance import access, firmware, lamps, log_uploads, mqtt, prune, publish, space_watchers
 from borne.life import Life
@@ -171,6 +172,7 @@ async def _assembled(basis: Basis) -> Life:
         frames=FrameLog(clock),
         wires=program.site.buses.tap,
         commissioning=commissioning,
+        parts=program.running_parts(),
         unreadable=basis.database.unreadable,
         grid_orders=flows.grid_orders,
         jumpers=lambda: flows.plate.jumpers,
@@ -178,6 +180,7 @@ async def _assembled(basis: Basis) -> Life:
     life.light = StatusLight(life, lamps(configuration, program.feed))
     life.watchers += [*(reader.run for reader in charges.readers), charges.cables.run, *flows.watchers, *kept.watchers]
     life.watchers += [basis.log.run, life.uploads.run, life.customers.run, update.run, life.light.run]
+    add_parts(life)
     life.watchers += _in_touch(basis, life, firmware_version)
     return life
 

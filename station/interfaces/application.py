@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import partial
-from typing import cast
+from typing import Final, cast
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exception_handlers import http_exception_handler
@@ -16,11 +16,12 @@ from starlette.exceptions import HTTPException
 from station.core.version import package_version
 from station.interfaces.access.access_control import HEADERS, Gate, is_person
 from station.interfaces.access.permissions import Permissions
+from station.interfaces.access.roles import permissions_of
+from station.interfaces.api import charge
 from station.interfaces.api.account import account_routes
 from station.interfaces.api.activation import activation_routes
 from station.interfaces.api.card import card_routes
 from station.interfaces.api.certificate import certificate_routes
-from station.interfaces.api.charge import charge_routes
 from station.interfaces.api.commissioning import commissioning_routes
 from station.interfaces.api.diagnosis import diagnosis_routes
 from station.interfaces.api.document import document_routes
@@ -45,6 +46,9 @@ from station.interfaces.json_object import Json
 from station.interfaces.page.pages import not_found, page_routes
 from station.storage.database import StorageError
 
+ROUTERS: Final = (charge.router,)
+"""the routes of the station, in the order in which requests are matched"""
+
 
 class _Api(FastAPI):
     """The API; its OpenAPI document also describes the error responses."""
@@ -60,7 +64,6 @@ class _Api(FastAPI):
 
 def build(host: Host, further: Sequence[FurtherRoutes]) -> FastAPI:
     """The ASGI application of a station, with `further` routes. Importing this file takes the web framework along."""
-    permissions = Permissions([permission for routes in further for permission in routes.permissions()])
     api = _Api(
         title="borne",
         version=package_version(),
@@ -68,12 +71,17 @@ def build(host: Host, further: Sequence[FurtherRoutes]) -> FastAPI:
         docs_url=None,  # the usual page loads scripts from elsewhere; pages.py has one that does not
         redoc_url=None,
     )
-    api.add_middleware(Gate, host=host, permissions=permissions, not_found=partial(not_found, host))
     api.add_exception_handler(HTTPException, partial(_refused, host))
     api.add_exception_handler(RequestValidationError, _not_understood)
     api.add_exception_handler(StorageError, _storage_failed)
     api.add_exception_handler(Exception, _failed)
     living = Living(host)
+    for router in ROUTERS:
+        api.include_router(router)
+    permissions = Permissions(
+        [permission for routes in further for permission in routes.permissions()], permissions_of(api.routes)
+    )
+    api.add_middleware(Gate, host=host, permissions=permissions, not_found=partial(not_found, host))
     page_routes(api, host, permissions)
     event_routes(api, host)
     station_routes(api, living, host)
@@ -88,7 +96,6 @@ def _people_routes(api: FastAPI, living: Living, host: Host) -> None:
     """What drivers and the owner ask for."""
     account_routes(api, living)
     card_routes(api, living)
-    charge_routes(api, living)
     token_routes(api, living, host)
     transaction_routes(api, living)
     document_routes(api, living, host)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from station.interfaces.access.permissions import Permission
     from station.interfaces.api.route_services import Living
     from station.interfaces.host import Host
+    from station.interfaces.parts import StationParts
 
 
 class FurtherRoutes(Protocol):
@@ -22,6 +23,10 @@ class FurtherRoutes(Protocol):
 
     def permissions(self) -> Sequence[Permission]:
         """Who may use these routes, checked in order after the station's own; any other path is for service only."""
+        ...
+
+    def add_parts(self, parts: StationParts) -> None:
+        """Add the parts that these routes use; called before the API is first used."""
         ...
 
     def add_to(self, api: FastAPI, host: Host, living: Living) -> None:

@@ -6,7 +6,7 @@ The first row that fits counts; whatever no row names is for service only.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from foundation.frozen import frozen
@@ -114,8 +114,13 @@ class Permission:
 class Permissions:
     """The permissions of one API: those of the station's own routes, then those of further routes."""
 
-    def __init__(self, further: Sequence[Permission] = ()) -> None:
-        self._rows = (*_OWN, *((row, _pattern(row.path)) for row in further))
+    def __init__(self, further: Sequence[Permission] = (), declared: Iterable[Permission] = ()) -> None:
+        """`declared` are those that routes declare beside themselves; they count before the table."""
+        self._rows = (
+            *((row, _pattern(row.path)) for row in declared),
+            *_OWN,
+            *((row, _pattern(row.path)) for row in further),
+        )
 
     def of(self, method: str, path: str) -> Permission:
         """The first permission that fits a request; `OTHERS` if none does."""

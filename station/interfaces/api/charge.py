@@ -1,85 +1,151 @@
-"""What a driver asks besides: what has my charge brought, how does one start here, how did house and car go on."""
+"""Routes for drivers: the charges in progress, how a charge is started, and the recent currents for the chart."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal
 
-from fastapi import FastAPI, Query
+from fastapi import APIRouter, Query
+from typing_extensions import TypedDict
 
+from foundation.clock import Clock
+from metering.reading import Reading
+from station.billing.logged_transaction import Transaction
+from station.billing.transaction_log import TransactionLog
+from station.charging.charging_station import ChargingStation
+from station.charging.evse import Evse
 from station.charging.evse_state import connection_deadline_s, ev_connected
-from station.interfaces.json_object import Json
-from station.load.load_history import Moment
+from station.configuration.installation_file import Configuration
+from station.interfaces.access.roles import least
+from station.interfaces.api.dependencies import part
+from station.interfaces.part_keys import CLOCK
+from station.interfaces.status_light import Past, StatusLight
+from station.load.load_history import LoadHistory, Moment
+from station.load.load_management import LoadManagement
+from station.security.access.accounts import Role
 
-if TYPE_CHECKING:
-    from borne.life import Life
-    from metering.reading import Reading
-    from station.billing.logged_transaction import Transaction
-    from station.charging.evse import Evse
-    from station.interfaces.api.route_services import Living
-    from station.interfaces.status_light import Past
+router = APIRouter(tags=["charging"])
 
 
-def charge_routes(api: FastAPI, living: Living) -> None:
-    """The running charges, and the figures of the chart."""
+class AwaitedVehicle(TypedDict):
+    """How long an authorization waits for a vehicle."""
 
-    @api.get("/api/charges")
-    async def charges() -> list[Json]:
-        life = living.life
-        return [await _charge(life, evse) for evse in life.station.evses.values()]
+    left_s: float | None
+    """seconds until the authorization ends; null: it does not end by time"""
+    timeout_s: float
 
-    @api.get("/api/history")
-    async def history(since_s: Annotated[float, Query(ge=0)] = 0.0) -> Json:
-        life = living.life
-        moments = life.history.since(since_s)
-        grid = life.load.controller.watch
-        return {
-            "phases": grid.connection.phases if grid is not None else 3,
-            "has_grid_meter": life.load.watches_grid,
-            "evses": [{"evse": evse.id, "phases": evse.layout.phases} for evse in life.station.evses.values()],
-            "columns": Moment._fields,
-            "rows": moments,
+
+class ChargeFigures(TypedDict):
+    """Energy and time of a transaction."""
+
+    began_at: str
+    duration_s: float | None
+    """null while the transaction is open"""
+    authorized: bool
+    energy_wh: float | None
+
+
+class ChargeStatus(TypedDict):
+    """What the driver at an EVSE wants to know."""
+
+    evse: int
+    start: Literal["account", "token", "button", "plug"]
+    """how a charge is started: in the driver's account, with a card, with the start button, or by plugging in"""
+    rating_a: float
+    phases: int
+    signs: bool
+    """whether readings of this EVSE are signed"""
+    authorized: bool
+    awaits_vehicle: AwaitedVehicle | None
+    stopped: bool
+    """whether the charge was stopped and the vehicle is still plugged in"""
+    charge: ChargeFigures | None
+    """of the open transaction, or of the stopped one while its vehicle is plugged in"""
+
+
+class EvsePhases(TypedDict):
+    """The number of phases of an EVSE."""
+
+    evse: int
+    phases: int
+
+
+class LoadHistoryRows(TypedDict):
+    """The recent currents of house, vehicles and limits."""
+
+    phases: int
+    has_grid_meter: bool
+    evses: list[EvsePhases]
+    columns: list[str]
+    """what each place of a row holds"""
+    rows: list[Moment]
+
+
+@router.get("/api/charges", dependencies=[least(Role.VISITOR)], summary="List the charge at each EVSE")
+async def charges(
+    station: Annotated[ChargingStation, part(ChargingStation)],
+    configuration: Annotated[Configuration, part(Configuration)],
+    light: Annotated[StatusLight, part(StatusLight)],
+    transactions: Annotated[TransactionLog, part(TransactionLog)],
+    clock: Annotated[Clock, part(CLOCK)],
+) -> list[ChargeStatus]:
+    """What a display at the station shows to anybody."""
+    return [
+        {
+            "evse": evse.id,
+            "start": _how_to_start(evse, needs_token=station.settings.auth_enabled, has_csms=bool(configuration.csms)),
+            "rating_a": evse.layout.max_current_a,
+            "phases": evse.layout.phases,
+            "signs": evse.signing is not None,
+            "authorized": evse.state.authorization is not None,
+            "awaits_vehicle": _awaited_vehicle(evse, clock),
+            "stopped": light.past(evse.id).stopped,
+            "charge": await _figures(evse, light.past(evse.id), transactions),
         }
+        for evse in station.evses.values()
+    ]
 
 
-def _start(life: Life, evse: Evse) -> str:
-    """How one starts: with a card, with one's account where there is no CSMS, with the button, or by plugging in."""
-    if life.station.settings.auth_enabled:
-        return "account" if life.connect is None else "token"
-    return "button" if evse.layout.start_button else "plug"
-
-
-async def _charge(life: Life, evse: Evse) -> Json:
-    past = life.light.past(evse.id) if life.light is not None else None
+@router.get("/api/history", dependencies=[least(Role.DRIVER)], summary="Read the recent currents")
+async def history(
+    station: Annotated[ChargingStation, part(ChargingStation)],
+    load: Annotated[LoadManagement, part(LoadManagement)],
+    load_history: Annotated[LoadHistory, part(LoadHistory)],
+    since_s: Annotated[float, Query(ge=0)] = 0.0,
+) -> LoadHistoryRows:
+    """Of the last six hours, for the chart of the page; `since_s`: only those after this moment, seconds since 1970."""
+    grid = load.controller.watch
     return {
-        "evse": evse.id,
-        "start": _start(life, evse),
-        "rating_a": evse.layout.max_current_a,
-        "phases": evse.layout.phases,
-        "signs": evse.id in life.metrology.signatures,
-        "authorized": evse.state.authorization is not None,
-        "awaits_vehicle": _awaits_vehicle(life, evse),
-        "stopped": past is not None and past.stopped,
-        "charge": await _figures(life, evse, past),
+        "phases": grid.connection.phases if grid is not None else 3,
+        "has_grid_meter": load.watches_grid,
+        "evses": [{"evse": evse.id, "phases": evse.layout.phases} for evse in station.evses.values()],
+        "columns": list(Moment._fields),
+        "rows": load_history.since(since_s),
     }
 
 
-def _awaits_vehicle(life: Life, evse: Evse) -> Json | None:
-    """How long an authorization still waits for a vehicle; None if it does not wait."""
+def _how_to_start(evse: Evse, *, needs_token: bool, has_csms: bool) -> Literal["account", "token", "button", "plug"]:
+    if needs_token:
+        return "token" if has_csms else "account"
+    return "button" if evse.layout.start_button else "plug"
+
+
+def _awaited_vehicle(evse: Evse, clock: Clock) -> AwaitedVehicle | None:
+    """How long an authorization still waits for a vehicle, or None if it does not wait."""
     if evse.state.authorization is None or ev_connected(evse.state):
         return None
     deadline_s = connection_deadline_s(evse.state, evse.connection_timeout_s)
     return {
-        "left_s": max(0.0, deadline_s - life.clock.monotonic()) if deadline_s is not None else None,
+        "left_s": max(0.0, deadline_s - clock.monotonic()) if deadline_s is not None else None,
         "timeout_s": evse.connection_timeout_s,
     }
 
 
-async def _figures(life: Life, evse: Evse, past: Past | None) -> Json | None:
-    """Energy and time of the open transaction, or of the one that was stopped while its vehicle is still there."""
+async def _figures(evse: Evse, past: Past, transactions: TransactionLog) -> ChargeFigures | None:
+    """Energy and time of the open transaction, or of the stopped one while its vehicle is plugged in."""
     transaction_id = evse.state.transaction.id if evse.state.transaction is not None else None
-    if transaction_id is None and past is not None and past.stopped:
+    if transaction_id is None and past.stopped:
         transaction_id = past.transaction_id
-    found = await life.transactions.get(transaction_id) if transaction_id is not None else None
+    found = await transactions.get(transaction_id) if transaction_id is not None else None
     if found is None:
         return None
     return {
@@ -90,8 +156,8 @@ async def _figures(life: Life, evse: Evse, past: Past | None) -> Json | None:
     }
 
 
-def _energy_wh(one: Transaction, latest: Reading | None) -> float | None:
-    if one.ended_at is not None:
-        return float(one.energy_wh) if one.energy_wh is not None else None
-    begin_wh, now_wh = one.begin.energy_wh, latest.energy_import_wh if latest is not None else None
+def _energy_wh(transaction: Transaction, latest: Reading | None) -> float | None:
+    if transaction.ended_at is not None:
+        return float(transaction.energy_wh) if transaction.energy_wh is not None else None
+    begin_wh, now_wh = transaction.begin.energy_wh, latest.energy_import_wh if latest is not None else None
     return max(0.0, now_wh - float(begin_wh)) if now_wh is not None and begin_wh is not None else None

@@ -49,20 +49,21 @@ class SiteSettings:
         self._environ = environ
         self._file = Path(installed.station.storage) / _NAME
         self._tree: Tree = {}
+        self.configuration = installed
+        """the configuration in force: the installation file with the settings of the site over it"""
 
     def in_force(self) -> Configuration:
         """The configuration with what is on disk laid over it."""
         try:
             text = private_files.read(self._file)
-            if text is None:
-                return self._installed
-            tree = _object(json.loads(text))
-            configuration = self._laid_over(tree)
+            tree = _object(json.loads(text)) if text is not None else {}
+            self.configuration = self._laid_over(tree) if text is not None else self._installed
         except (OSError, ValueError, SettingsRefusedError) as error:
             self._set_aside(error)
-            return self._installed
+            self.configuration = self._installed
+            return self.configuration
         self._tree = tree
-        return configuration
+        return self.configuration
 
     @property
     def shown(self) -> Tree:
@@ -79,7 +80,7 @@ class SiteSettings:
         tree = _object(_merged(self._tree, patch, drop_null=True))
         configuration = self._laid_over(tree)
         private_files.write(self._file, json.dumps(tree))
-        self._tree = tree
+        self._tree, self.configuration = tree, configuration
         return configuration
 
     def forget(self) -> Configuration:
@@ -89,7 +90,7 @@ class SiteSettings:
             OSError: nothing has changed.
         """
         private_files.remove(self._file)
-        self._tree = {}
+        self._tree, self.configuration = {}, self._installed
         return self._installed
 
     def _laid_over(self, tree: Tree) -> Configuration:

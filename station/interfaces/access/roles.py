@@ -1,0 +1,61 @@
+"""The least role that a route needs, declared beside the route.
+
+    @router.get("/api/history", dependencies=[least(Role.DRIVER)])
+
+Access control reads it from the route and refuses a request before its body is read; a route that declares no role is
+for the service technician only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import Depends, HTTPException
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+
+from station.interfaces.access.permissions import Permission
+from station.interfaces.access.visitor import visitor_of
+from station.security.access.accounts import Role
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
+_PARAMETER: Final = re.compile(r"\{\w+(:path)?\}")
+
+
+class LeastRole:
+    """The dependency of a route on a role: refuses whoever has less, should the request get as far as the route."""
+
+    def __init__(self, role: Role, *, logs_changes: bool) -> None:
+        self.role = role
+        self.logs_changes = logs_changes
+        """whether the security log notes a successful change, where the role is at least the owner's"""
+
+    async def __call__(self, request: Request) -> None:
+        """Refuse with 403 a visitor whose role is less."""
+        if visitor_of(request).role < self.role:
+            raise HTTPException(403, f"that is for the {self.role.word}")
+
+
+def least(role: Role, *, logs_changes: bool = True) -> Any:
+    """The dependency of a route that needs this role or a higher one."""
+    return Depends(LeastRole(role, logs_changes=logs_changes))
+
+
+def permissions_of(routes: Iterable[BaseRoute]) -> Iterator[Permission]:
+    """Yield the permission of each route that declares its role, in the order in which routes are matched."""
+    for route in routes:
+        if not isinstance(route, APIRoute):
+            continue
+        declared = next((one for one in _dependencies(route) if isinstance(one, LeastRole)), None)
+        if declared is not None:
+            path = _PARAMETER.sub(lambda found: "**" if found[1] else "*", route.path)
+            for method in sorted(route.methods or ()):
+                yield Permission(method, path, declared.role, declared.logs_changes)
+
+
+def _dependencies(route: APIRoute) -> Iterator[object]:
+    return (dependency.dependency for dependency in route.dependencies)

@@ -1,0 +1,88 @@
+"""The parts of a station that the routes of the local API use, each by its type (see `api/dependencies`).
+
+One application serves any number of stations: the parts of the station that a request is for are in its ASGI scope.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
+
+if TYPE_CHECKING:
+    from starlette.requests import HTTPConnection
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+_Part = TypeVar("_Part")
+_SCOPE_KEY: Final = "borne.parts"
+
+
+class PartKey(Generic[_Part]):
+    """Names a part whose type is a Protocol. All other parts are found by their class."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return f"PartKey({self._name!r})"
+
+
+class StationParts:
+    """The parts of one station, each by its class or key.
+
+    The parts of the installation are always there; those of the running station only while it runs, so that each start
+    of a station makes new `StationParts` from those of its installation. Only the composition adds parts.
+    """
+
+    def __init__(self, installation: StationParts | None = None) -> None:
+        self._makers: dict[object, Callable[[], object]] = dict(installation._makers) if installation else {}
+        self._made: dict[object, object] = {}
+        self.running = installation is not None
+        """whether the station runs: False while its power is cut and while it restarts"""
+
+    def add(self, kind: type[_Part] | PartKey[_Part], part: _Part) -> None:
+        """Add the part of a kind."""
+        self.add_lazy(kind, lambda: part)
+
+    def add_lazy(self, kind: type[_Part] | PartKey[_Part], make: Callable[[], _Part]) -> None:
+        """Add a part that is made when it is first asked for, and kept."""
+        self._makers[kind] = make
+
+    def find(self, kind: type[_Part] | PartKey[_Part]) -> _Part | None:
+        """The part of a kind, or None if there is none."""
+        if kind not in self._made:
+            make = self._makers.get(kind)
+            if make is None:
+                return None
+            self._made[kind] = make()
+        return cast("_Part", self._made[kind])
+
+    def get(self, kind: type[_Part] | PartKey[_Part]) -> _Part:
+        """The part of a kind.
+
+        Raises:
+            LookupError: there is none.
+        """
+        found = self.find(kind)
+        if found is None:
+            raise LookupError(f"the station has no part {kind!r}")
+        return found
+
+
+def parts_of(request: HTTPConnection) -> StationParts:
+    """The parts of the station that a request is for."""
+    parts: StationParts = request.scope[_SCOPE_KEY]
+    return parts
+
+
+class WithParts:
+    """An ASGI application whose requests are for one station: each sees the parts that it has at that moment."""
+
+    def __init__(self, app: ASGIApp, parts: Callable[[], StationParts]) -> None:
+        self._app = app
+        self._parts = parts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on with the parts of the station in its scope."""
+        if scope["type"] == "http":
+            scope[_SCOPE_KEY] = self._parts()
+        await self._app(scope, receive, send)
