@@ -72,7 +72,7 @@ def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
     program = f"""
 import os
 from pathlib import Path
-from station.records.storage_lock import StorageLock
+from station.storage.storage_lock import StorageLock
 held = StorageLock(Path({str(tmp_path)!r}))
 print("held", flush=True)
 input()

@@ -241,7 +241,7 @@ def test_the_first_traceback_is_logged_by_a_process_that_can_open_and_import_not
     program = """
 import logging
 from station.configuration.station_tables import LogConfig
-from station.logs.setup import setup
+from station.maintenance.logs.setup import setup
 from tests.descriptors import no_free_descriptor
 setup(LogConfig(format="human"))
 with no_free_descriptor():
