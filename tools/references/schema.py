@@ -93,9 +93,13 @@ _KINDS = {
 }
 
 
+_ANY_LENGTH = 100_000
+"""a longer text is bounded by the size of a request alone"""
+
+
 def _bounds(schema: Schema) -> str:
     """The bounds of a number or of the length of a text."""
-    if schema.max_length is not None:
+    if schema.max_length is not None and schema.max_length < _ANY_LENGTH:
         least = schema.min_length if (schema.min_length or 0) > 1 else None
         return f" of {_span(least, schema.max_length)} characters"
     if schema.above is not None:
