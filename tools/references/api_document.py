@@ -9,6 +9,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastapi import FastAPI
+
 from borne.composition.station import application
 from station.configuration.installation_file import Configuration
 from station.interfaces.access.permissions import Permissions
@@ -34,6 +36,13 @@ def api() -> Api:
     with tempfile.TemporaryDirectory() as place, StorageLock(Path(place)) as lock:
         configuration = Configuration.model_validate({"station": {"identity": "BORNE-0001", "storage": place}})
         program = application(configuration, lock=lock)
-        routes = program.further_routes
-        permissions = Permissions([one for further in routes for one in further.permissions()])
-        return Api(build(program, routes).openapi(), permissions)
+        app = build(program, program.further_routes)
+        return Api(app.openapi(), _permissions(app))
+
+
+def _permissions(app: FastAPI) -> Permissions:
+    """The permissions that the door of the application enforces."""
+    for middleware in app.user_middleware:
+        if isinstance(permissions := middleware.kwargs.get("permissions"), Permissions):
+            return permissions
+    raise LookupError("no middleware enforces permissions")
