@@ -12,8 +12,8 @@ from borne.cli import COMMANDS, JOURNAL_COMMANDS, Command
 _HEAD = """\
 # Command line
 
-`borne COMMAND --help` shows the same as this page, `borne --version` the version. Exit code 2 means that the arguments or
-a file cannot be used; the reason is on standard error.
+`borne COMMAND --help` shows the same as this page, `borne --version` the version. Exit code 2 means that the
+arguments or a file cannot be used; the reason is on standard error.
 
 """
 _COLUMNS = "100"

@@ -15,13 +15,14 @@ _HEAD: Final = """\
 ## Keys of the installation file
 
 `BORNE_` and the key in capitals, with `_` between its parts, sets a key of the
-[installation file](installation-file.md) and takes precedence over it. Entries of a list are counted from 0, and an entry
-that does not exist yet must be the next one. Text is written as it is, everything else as in TOML (`32`, `true`,
+[installation file](installation-file.md) and takes precedence over it. Entries of a list are counted from 0, and an
+entry that does not exist yet must be the next one. Text is written as it is, everything else as in TOML (`32`, `true`,
 `["a", "b"]`). A variable that begins with `BORNE_` and names no key is a mistake, which `borne check FILE` reports.
 
 The variables of list entries are shown for the first entry.
 
 """
+_SYSTEM: Final = "## Variables of the system\n\n"
 OF_THE_SYSTEM: Final = {
     "NOTIFY_SOCKET": "Set by systemd: the socket for `READY=1`, `WATCHDOG=1` and `STOPPING=1`.",
     "WATCHDOG_USEC": "Set by systemd: the time within which the watchdog expects a sign of life, in microseconds.",
@@ -57,6 +58,6 @@ def page() -> str:
     """The whole page."""
     ours = [(f"`{variable}`", f"`{key}`") for variable, key in sorted(of_keys())]
     others = [(f"`{name}`", meaning) for name, meaning in OF_THE_SYSTEM.items()]
-    return (
-        f"{_HEAD}{table(('variable', 'key'), ours)}## Variables of the system\n\n{table(('variable', 'meaning'), others)}"
+    return "".join(
+        [_HEAD, table(("variable", "key"), ours), _SYSTEM, table(("variable", "meaning"), others)],
     )

@@ -12,28 +12,33 @@ from tools.references import docstrings
 from tools.references.api_document import Api, api
 from tools.references.markdown import sentence, table
 from tools.references.names import fields_of
-from tools.references.schema import Definitions, Schema, fields, words
+from tools.references.schema import NOTHING, Definitions, Schema, fields, is_null, resolved, words
 
 _HEAD: Final = """\
 # HTTP API
 
-A station serves this API at the address of its page (`[http]` in the [installation file](installation-file.md)). The same as an
-OpenAPI 3.1 document is `/api/openapi.json`, and `/api/docs` shows it in a browser.
+A station serves this API at the address of its page (`[http]` in the [installation file](installation-file.md)). The
+same as an OpenAPI 3.1 document is `/api/openapi.json`, and `/api/docs` shows it in a browser.
 
-- **Who may.** Each operation names the least role: visitor, driver, owner, installer or service; a role may also do what those
-  before it in this list may. Whoever is at the machine itself (127.0.0.1) is service, unless `http.trust_loopback` is false.
-- **Signing in.** A browser signs in with `POST /api/session` and a password. A script sends an access token, which the owner
-  creates with `POST /api/access-tokens`: `Authorization: Bearer …`.
+- **Roles.** Each operation names the least role: visitor, driver, owner, installer or service; a role may also do what
+  those before it in this list may. Requests from the machine itself (127.0.0.1) have the role service, unless
+  `http.trust_loopback` is false.
+- **Signing in.** A browser signs in with `POST /api/session` and a password. A script sends an access token, which the
+  owner creates with `POST /api/access-tokens`: `Authorization: Bearer …`.
 - **Bodies** are JSON. A field that an operation does not know is refused (422).
 - **`?wait=settled`** delays the response until the station has done what was asked, which scripts and tests need.
 - **Operations below `/api/sim/`** move simulated hardware and exist only on a station that has it.
 
 ## Errors
 
-Every operation may answer with these status codes. The body is `{"detail": "a sentence"}`; with 422 `detail` may be a list
-that names each field that is wrong.
+Every operation may answer with these status codes. The body is `{"detail": "a sentence"}`; with 422 `detail` may be a
+list that names each field that is wrong.
 
 """
+
+
+_OURS: Final = ("foundation", "metering", "energy", "station", "ocpp_handlers", "simulator", "borne")
+"""the packages whose models have docstrings below their fields"""
 
 
 class Parameter(BaseModel):
@@ -44,7 +49,7 @@ class Parameter(BaseModel):
     name: str
     where: str = Field(alias="in")
     required: bool = False
-    described: Schema = Field(Schema(), alias="schema")
+    described: Schema = Field(NOTHING, alias="schema")
     description: str = ""
 
 
@@ -53,7 +58,7 @@ class Content(BaseModel):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    described: Schema = Field(Schema(), alias="schema")
+    described: Schema = Field(NOTHING, alias="schema")
 
 
 class Body(BaseModel):
@@ -119,9 +124,7 @@ def _group(path: str, operation: Operation) -> str:
     return f"/api/{parts[0]}" if path.startswith("/api/") else path
 
 
-def _operation(
-    method: str, path: str, operation: Operation, described: Api, definitions: Definitions
-) -> Iterator[str]:
+def _operation(method: str, path: str, operation: Operation, described: Api, definitions: Definitions) -> Iterator[str]:
     yield f"### `{method} {path}`\n\n"
     yield f"{sentence(operation.summary)} Role: **{described.role(method, path)}**.\n\n"
     if operation.description:
@@ -147,16 +150,24 @@ def _fields(schema: Schema, definitions: Definitions) -> str:
     kinds: dict[str, dict[str, None]] = {}
     meanings: dict[str, dict[str, None]] = {}
     for place, one, owner in fields(schema, definitions):
-        kinds.setdefault(place, {})[words(one, definitions)] = None
+        kinds.setdefault(place, {})[_kind(one, definitions)] = None
         meanings.setdefault(place, {})[sentence(one.description or _written(owner, place))] = None
     rows = [(f"`{place}`", ", ".join(kind), " ".join(meanings[place])) for place, kind in kinds.items()]
     return table(("field", "what it may be", "meaning"), rows)
 
 
+def _kind(schema: Schema, definitions: Definitions) -> str:
+    """What a field may be, null included."""
+    null = " or null" if any(is_null(one) for one in resolved(schema, definitions).choices) else ""
+    return f"{words(schema, definitions)}{null}"
+
+
 def _written(owner: str, place: str) -> str:
     """The docstring below a field of a model."""
     model = _models().get(owner)
-    return docstrings.of_members(model).get(place.rpartition(".")[2].removesuffix("[]"), "") if model is not None else ""
+    return (
+        docstrings.of_members(model).get(place.rpartition(".")[2].removesuffix("[]"), "") if model is not None else ""
+    )
 
 
 def _models() -> Mapping[str, type[BaseModel]]:
@@ -166,7 +177,7 @@ def _models() -> Mapping[str, type[BaseModel]]:
     while waiting:
         for one in waiting.pop().__subclasses__():
             waiting.append(one)
-            if one.__module__.partition(".")[0] in {"station", "simulator", "energy", "metering"}:
+            if one.__module__.partition(".")[0] in _OURS:
                 found[one.__name__] = one
     return found
 
@@ -181,8 +192,8 @@ def _answer(method: str, path: str, operation: Operation, definitions: Definitio
         named: set[str] = set()
         for content in body.content.values():
             yield _fields(content.described, definitions)
-            named |= {place for place, _, _ in fields(content.described, definitions)}
+            named |= {place.rstrip("[]") for place, _, _ in fields(content.described, definitions)}
         seen = fields_of("api_answers").get(path, []) if method == "GET" else []
-        further = [one for one in seen if not one[:3].isdecimal() and one.removeprefix("[].") not in named | {""}]
-        if further := [one for one in further if one not in named]:
+        further = [one for one in seen if one.rstrip("[]") not in named and not one[:3].isdecimal()]
+        if further:
             yield f"Fields: {', '.join(f'`{one}`' for one in further)}.\n\n"

@@ -21,8 +21,8 @@ from tools.references.schema import Schema, code, words
 _HEAD: Final = """\
 # Installation file
 
-The installation file is what the installer decides before the first start, in [TOML](https://toml.io). `borne init FILE`
-writes the [example](#the-whole-example) below, `borne check FILE` lists every mistake with file, line and key.
+The installation file is what the installer decides before the first start, in TOML. `borne init FILE` writes
+the [example](#the-whole-example) below, `borne check FILE` lists every mistake with file, line and key.
 
 - Units are part of the key: `_a` amperes, `_w` watts, `_s` seconds, `_wh` watt-hours.
 - Every key can also be given by an environment variable, which takes precedence: `csms.url` is `BORNE_CSMS_URL`,
@@ -39,7 +39,7 @@ class Section:
 
     model: type[BaseModel]
     choice: str
-    """the key that chooses this kind among several, and its value, such as `type = "linux"`, or that of the table around it; empty: there is one"""
+    """the key and value that choose this kind among several (`type = "linux"`), or the table around it; else empty"""
     places: list[str]
     """where it may stand, such as `evse[].meter`; the empty text is the file itself"""
 
@@ -92,7 +92,9 @@ def _title(section: Section) -> str:
     first, *others = section.places
     if not first:
         return "## The tables\n\n"
-    where = f" where `{section.choice}`" if section.choice and (_choice(section.model) or len(section.places) == 1) else ""
+    where = (
+        f" where `{section.choice}`" if section.choice and (_choice(section.model) or len(section.places) == 1) else ""
+    )
     also = f"Also: {', '.join(f'`{_bracketed(one)}`' for one in others)}.\n\n" if others else ""
     return f"## `{_bracketed(first)}`{where} {{ #{section.model.__name__} }}\n\n{also}"
 
@@ -173,4 +175,3 @@ def _default(field: FieldInfo, schema: Schema) -> str:
     if keys.tables(field.annotation) or keys.tables(keys.entry(field.annotation)):
         return "its defaults"
     return code(schema.default) if not isinstance(schema.default, float) else f"`{schema.default:g}`"
-

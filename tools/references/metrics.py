@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -55,17 +55,24 @@ def declared() -> list[Metric]:
 def _metric(call: ast.Call) -> Iterator[Metric]:
     """The metric that a call declares: a family of prometheus_client, or the short form for a gauge without labels."""
     function = ast.unparse(call.func).rpartition(".")[2]
-    texts = [one.value for one in call.args[:2] if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    texts = list(_texts(call.args[:2]))
     if len(texts) != 2 or not texts[0].startswith("borne_"):
         return
     kind = function.removesuffix("MetricFamily").lower().lstrip("_")
     labels: dict[str, None] = {}
     for keyword in call.keywords:
         if keyword.arg == "labels":
-            labels |= dict.fromkeys(one.value for one in ast.walk(keyword.value) if isinstance(one, ast.Constant))
+            labels |= dict.fromkeys(_texts(ast.walk(keyword.value)))
     if kind == "info":
         labels = dict.fromkeys(("identity", "model", "vendor", "firmware"))
-    yield Metric(texts[0] + _ENDINGS.get(kind, ""), kind, tuple(map(str, labels)), texts[1])
+    shown = "gauge" if kind == "info" else kind  # which the text format does not have
+    yield Metric(texts[0] + _ENDINGS.get(kind, ""), shown, tuple(labels), texts[1])
+
+
+def _texts(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
 
 
 def page() -> str:

@@ -1,15 +1,18 @@
-"""Adds to the documentation what is not written in docs/: the references, the changelog, and the decisions in its menu."""
+"""Adds the references, the changelog and the decisions to the documentation."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias, cast
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from tools.references.pages import PAGES
 
+_Entry: TypeAlias = "str | Mapping[str, str | Sequence[_Entry]]"
+"""an entry of `nav` in mkdocs.yml"""
 _ROOT: Final = Path(__file__).parents[2]
 _DECISIONS: Final = "Decisions"
 """the entry of the menu that lists docs/adr/"""
@@ -17,11 +20,25 @@ _DECISIONS: Final = "Decisions"
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """List each decision in the menu."""
-    decisions = sorted(file.name for file in (_ROOT / "docs" / "adr").glob("*.md"))
-    for entry in config.nav or []:
-        if isinstance(entry, dict) and _DECISIONS in entry:
-            entry[_DECISIONS] = [f"adr/{name}" for name in decisions]
+    decisions = sorted(f"adr/{file.name}" for file in (_ROOT / "docs" / "adr").glob("*.md"))
+    config["nav"] = _with(decisions, cast("Sequence[_Entry]", config["nav"]))
     return config
+
+
+def _with(decisions: Sequence[_Entry], menu: Sequence[_Entry]) -> Sequence[_Entry]:
+    """A menu with the decisions where they belong."""
+    return [
+        entry
+        if isinstance(entry, str)
+        else {title: _inner(decisions, title, content) for title, content in entry.items()}
+        for entry in menu
+    ]
+
+
+def _inner(decisions: Sequence[_Entry], title: str, content: str | Sequence[_Entry]) -> str | Sequence[_Entry]:
+    if title == _DECISIONS:
+        return decisions
+    return content if isinstance(content, str) else _with(decisions, content)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

@@ -14,12 +14,13 @@ from tools.references.names import fields_of, lines_of
 _HEAD: Final = """\
 # MQTT topics
 
-A station with a table `[mqtt]` in its [installation file](installation-file.md) publishes its state to a broker and takes
-orders from it. [Home Assistant](../home-assistant.md) finds it by itself.
+A station with a table `[mqtt]` in its [installation file](installation-file.md) publishes its state to a broker and
+takes orders from it. [Home Assistant](../home-assistant.md) finds it by itself.
 
-All topics begin with `borne/{identity}/`, where `borne` is the key `mqtt.topic` and `{identity}` is `station.identity`; a `+`
-in the identity is written `%2B`. Payloads are JSON, or a word where the table says so. Published topics are retained; an
-order that the broker has retained is ignored, since it would come back at each connection.
+All topics begin with `borne/{identity}/`, where `borne` is the key `mqtt.topic` and `{identity}` is
+`station.identity`; a `+` in the identity is written `%2B`. Payloads are JSON, or a word where the table says so.
+Published topics are retained. An order that the broker has retained is ignored, since it would come back at each
+connection.
 
 """
 _MEANINGS: Final = {
@@ -58,8 +59,8 @@ def page() -> str:
     topic, *message = lines_of("home_assistant")
     parts.append(
         "## Discovery by Home Assistant\n\n"
-        f"With `mqtt.discovery` the station publishes its entities to `{topic}`, where `ID` is its identity and `root` is"
-        " `mqtt.topic`. For a station with two EVSEs:\n\n```json\n" + "\n".join(message) + "\n```\n"
+        f"With `mqtt.discovery` the station publishes its entities to `{topic}`, where `ID` is its identity and"
+        " `root` is `mqtt.topic`. For a station with two EVSEs:\n\n```json\n" + "\n".join(message) + "\n```\n"
     )
     return "".join(parts)
 

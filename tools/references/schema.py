@@ -48,6 +48,8 @@ class Schema(BaseModel):
         return [*self.any_of, *self.one_of]
 
 
+NOTHING = Schema.model_validate({})
+"""the schema that anything fits"""
 Definitions = Mapping[str, Schema]
 """the schemas that others refer to, by their name"""
 
@@ -136,6 +138,8 @@ def fields(
         yield place, inner, owner
         yield from fields(inner, definitions, place, seen)
     if isinstance(schema.additional, Schema):
-        yield from fields(schema.additional, definitions, f"{path}.*" if path else "*", seen)
+        place = f"{path}.*" if path else "*"
+        yield place, schema.additional, owner
+        yield from fields(schema.additional, definitions, place, seen)
     if schema.items is not None:
         yield from fields(schema.items, definitions, f"{path}[]", seen)
