@@ -15,8 +15,9 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text in one cell: on one line, and without what would end it."""
-    return " ".join(text.split()).replace("|", "\\|")
+    """Text in one cell: on one line, and without what would end it. In code nothing does."""
+    parts = re.split(r"(`[^`]*`)", " ".join(text.split()))
+    return "".join(part if part.startswith("`") else part.replace("|", "\\|") for part in parts)
 
 
 def sentence(text: str) -> str:
