@@ -10,11 +10,13 @@ INSTALL := $(BIN)/python -m pip install -q --disable-pip-version-check --require
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile -q --universal --python-version 3.11 \
 	--generate-hashes --extra build pyproject.toml
 LOWEST := $(VENV)/lowest
+# Strict: a broken link or a page outside the menu is an error; with --quiet it would not be.
+DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 # Tests of what is exposed to the network: the page, the API, TLS, certificates, passwords.
 SECURITY_TESTS := tests/station/security/access tests/station/security $(addprefix tests/walks/test_, \
 	access.py api.py connection_limits.py hostile_requests.py nonsense.py revocation.py security.py tls.py web_server.py)
 
-.PHONY: demo test fuzz explore conformance-report check lowest bench replay lock clean
+.PHONY: demo test fuzz explore conformance-report check docs lowest bench replay lock clean
 
 demo: $(VENV)/.ready
 	$(BIN)/borne demo $(ARGS)
@@ -42,6 +44,11 @@ check: $(VENV)/.ready-dev
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 	$(BIN)/python -m tools.wiring
+	$(DOCS)
+
+# Builds the documentation into build/docs.
+docs: $(VENV)/.ready-dev
+	$(DOCS) $(ARGS)
 
 # Runs the security tests with the lowest versions that pyproject.toml allows.
 lowest: $(LOWEST)/.ready

@@ -29,7 +29,12 @@ from tests.project import ROOT
 BESIDE = ("tests", "bench", "tools")
 """Python that is not installed"""
 _VERBS = {"get", "put", "post", "patch", "delete"}
-DOCUMENTS = ["README.md", *sorted(str(file.relative_to(ROOT)) for file in (ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    *sorted(str(file.relative_to(ROOT)) for file in (ROOT / "docs").glob("*.md")),
+]
 SCRIPTS = ("Makefile", ".ci/run", "Dockerfile", "docker-compose.yml", "deploy/borne.service")
 
 
@@ -252,7 +257,7 @@ def _exists(path: str) -> bool:
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 @pytest.mark.parametrize(
-    "target", ["demo", "test", "fuzz", "explore", "conformance-report", "check", "bench", "replay"]
+    "target", ["demo", "test", "fuzz", "explore", "conformance-report", "check", "docs", "bench", "replay"]
 )
 def test_every_file_and_module_that_the_makefile_names_exists(target: str) -> None:
     told = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -39,6 +39,7 @@ class ClampConfig(BaseModel):
     channel: Annotated[int, Field(ge=0, le=63)]
     """in_voltageN of the converter"""
     primary_a: Annotated[float, Field(gt=0, le=2000)] = 100.0
+    """rated current of the transformer, in the conductor"""
     secondary_v: Annotated[float, Field(gt=0, le=10)] = 0.333
     """RMS at the converter when `primary_a` flow; of a clamp with a current output: its current times the burden"""
     gain: Annotated[float, Field(ge=0.9, le=1.1)] = 1.0
@@ -56,6 +57,7 @@ class CtConfig(BaseModel):
 
     type: Literal["ct"]
     clamps: Annotated[tuple[ClampConfig, ...], Field(min_length=1, max_length=3)]
+    """the current transformers, in the order L1, L2, L3"""
     path: Path = Path("/sys/bus/iio/devices/iio:device0")
     """the converter's directory in sysfs"""
     node: Path | None = None

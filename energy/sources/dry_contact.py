@@ -63,6 +63,7 @@ class DryContactConfig(BaseModel):
     chip: Annotated[str, Field(min_length=1)] = "/dev/gpiochip0"
     """the GPIO chip, or `simulated`"""
     line: Annotated[int, Field(ge=0, le=1023)]
+    """the number of the line of the contact on its chip"""
     opposite_line: Annotated[int, Field(ge=0, le=1023)] | None = None
     """the other contact of a changeover relay: exactly one of the two is closed, unless a wire is broken"""
     unsupervised: bool = False

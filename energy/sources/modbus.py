@@ -35,6 +35,7 @@ class ModbusConfig(BaseModel):
 
     type: Literal["modbus"]
     meter: Annotated[ModbusTcpMeter | ModbusRtuMeter | ModbusRtuOverTcpMeter, Field(discriminator="type")]
+    """the meter and its wire"""
     port: Literal["rs-485", "rs-232"] = "rs-485"
     """how a serial meter is wired to the station; the software reads both alike, the jumpers differ"""
     every_s: Annotated[float, Field(ge=0.2, le=30.0)] = 1.0

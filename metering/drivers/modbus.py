@@ -35,8 +35,11 @@ class RegisterRow(BaseModel):
     address: Annotated[int, Field(ge=0, le=0xFFFF)]
     """as it goes on the wire; many manuals print one more"""
     type: Literal["u16", "s16", "u32", "s32", "u64", "s64", "f32", "f64"]
+    """how the number is coded: unsigned (u), signed (s) or floating point (f), with its bits"""
     function: Literal[3, 4] = 3
+    """the Modbus function that reads it: 3 for holding registers, 4 for input registers"""
     word_order: WordOrder = WordOrder.BIG
+    """which of its 16-bit registers comes first"""
     factor: Annotated[float, Field(allow_inf_nan=False)] = 1.0
     """makes V, A, W, Hz or Wh of what stands in the register"""
 
@@ -61,6 +64,7 @@ class _MeterOnModbus(BaseModel):
     model: ModelName | Literal["custom"]
     """custom: a meter whose table is given in `registers`"""
     registers: tuple[RegisterRow, ...] = ()
+    """the registers of a custom meter"""
     max_registers: Annotated[int, Field(ge=4, le=125)] | None = None
     """the most registers that one request may ask for; 125 or what the model is known to answer when absent"""
     invert: bool = False
@@ -103,8 +107,11 @@ class ModbusTcpMeter(_MeterOnModbus):
 
     type: Literal["modbus-tcp"] = "modbus-tcp"
     host: Annotated[str, Field(min_length=1)]
+    """the address of the meter or its gateway"""
     port: Annotated[int, Field(ge=1, le=65535)] = 502
+    """its TCP port"""
     unit: Annotated[int, Field(ge=0, le=255)] = 1
+    """the Modbus unit (server address)"""
 
     def open(self, clock: Clock, buses: Buses, wanted: Wanted = None) -> Meter:
         """The meter, not yet connected; `wanted` is what is read, else all that a charge needs.
@@ -120,9 +127,11 @@ class ModbusRtuOverTcpMeter(_MeterOnModbus):
 
     type: Literal["modbus-rtu-over-tcp"] = "modbus-rtu-over-tcp"
     host: Annotated[str, Field(min_length=1)]
+    """the address of the serial server"""
     port: Annotated[int, Field(ge=1, le=65535)]
+    """its TCP port"""
     unit: Annotated[int, Field(ge=1, le=247)] | None = None
-    """the factory setting of the model when absent"""
+    """the Modbus unit (server address); the factory setting of the model when absent"""
 
     def open(self, clock: Clock, buses: Buses, wanted: Wanted = None) -> Meter:
         """The meter, not yet connected; `wanted` is what is read, else all that a charge needs.
@@ -141,9 +150,13 @@ class ModbusRtuMeter(_MeterOnModbus):
     device: Annotated[str, Field(min_length=1)]
     """path of the serial device"""
     baud: Annotated[int, Field(ge=300, le=1_000_000)] | None = None
+    """bits per second; the factory setting of the model when absent"""
     parity: Literal["N", "E", "O"] | None = None
+    """none, even or odd; the factory setting of the model when absent"""
     stop_bits: Literal[1, 2] | None = None
+    """the factory setting of the model when absent"""
     unit: Annotated[int, Field(ge=1, le=247)] | None = None
+    """the Modbus unit (server address); the factory setting of the model when absent"""
 
     def open(self, clock: Clock, buses: Buses, wanted: Wanted = None) -> Meter:
         """The meter, not yet connected; `wanted` is what is read, else all that a charge needs.

@@ -23,12 +23,16 @@ class InstallationTables(Table):
     http: HttpConfig = HttpConfig()
     log: LogConfig = LogConfig()
     evse: tuple[EvseConfig, ...] = (EvseConfig(),)
+    """the EVSEs; one with its defaults when left out"""
     board: BoardConfig = SimulatedBoardConfig()
+    """the hardware that switches; `type` says which"""
     light: LightConfig = PageLightConfig()
+    """what shows the status light besides the page"""
     reader: tuple[ReaderConfig, ...] = ()
     """the token readers"""
     protection: ProtectionConfig = ProtectionConfig()
     firmware: FirmwareConfig = SimulatedUpdaterConfig()
+    """how new firmware gets into the station"""
     grid: GridConfig | None = None
     grid_order: DryContactConfig | None = None
     """the contacts through which the grid operator dims (EnWG §14a)"""
@@ -38,3 +42,4 @@ class InstallationTables(Table):
     """what the owner asks, until the owner says otherwise through the API"""
     simulation: SimulationConfig = SimulationConfig()
     variable: tuple[VariableConfig, ...] = ()
+    """values and variables of OCPP's device model that this station has besides its own"""

@@ -35,7 +35,9 @@ class CsmsConfig(Table):
     certificate_file: FilePath | None = None
     """PEM chain of the station; taken over once, since a certificate that the CSMS renews outlives it"""
     key_file: FilePath | None = None
+    """PEM key of the station's certificate"""
     message_timeout_s: Annotated[Number, Field(gt=0)] = 30.0
+    """seconds that the station waits for the response to a request"""
     security_profile: SecurityProfile = Field(default_factory=lambda given: _best(_profiles(given)))
     """1 to 3 as OCPP numbers them (A00), 0 without any security; the best that the other keys allow"""
     accept: tuple[Tolerance, ...] = ()
@@ -87,6 +89,7 @@ class HttpConfig(Table):
     """[http]: the local page and API."""
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    """the address to listen at: 127.0.0.1 is this machine only, 0.0.0.0 and :: are all networks"""
     port: Annotated[Count, Field(ge=0, le=65535)] = 8080
     """0 takes any free port"""
     names: tuple[Name, ...] = ()
@@ -96,10 +99,13 @@ class HttpConfig(Table):
     installer_code: Annotated[SecretStr, AfterValidator(_check_code)] | None = None
     """of the label: the installer sets a first password with it, once"""
     service_code: Annotated[SecretStr, AfterValidator(_check_code)] | None = None
+    """the code with which service sets its first password, once"""
     tls: bool = False
     """https with the station's own certificate, or with the files below"""
     certificate_file: FilePath | None = None
+    """PEM chain of a certificate for the page, in place of the one that the station makes"""
     key_file: FilePath | None = None
+    """PEM key of that certificate"""
 
     @model_validator(mode="after")
     def _has_both_files(self) -> HttpConfig:
@@ -115,10 +121,15 @@ class MqttConfig(Table):
     """[mqtt]: a broker that is told why which current is offered, and through which limits may come."""
 
     host: Annotated[str, Field(min_length=1)]
+    """the address of the broker"""
     port: Annotated[Count, Field(ge=1, le=65535)] = 1883
+    """its TCP port"""
     user: Name | None = None
+    """the user name at the broker"""
     password: SecretStr | None = None
+    """the password at the broker; better given as BORNE_MQTT_PASSWORD"""
     tls: bool = False
+    """whether the connection is encrypted; the certificate of the broker is checked against the system's roots"""
     topic: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^#+\s]+$")] = "borne"
     """what the topics begin with; the identity follows"""
     discovery: bool = True

@@ -21,13 +21,16 @@ class PeriodConfig(Table):
     name: Annotated[str, Field(min_length=1, max_length=50)]
     """as the meter tells it, such as HC; case and the full stops of a Linky do not matter"""
     energy_per_kwh: Money
+    """price of a kilowatt-hour in this period, taxes included"""
 
 
 class PricesConfig(Table):
     """[prices]: what the owner asks, taxes included, where no CSMS says what it costs."""
 
     currency: Annotated[str, AfterValidator(check_currency)] = "EUR"
+    """the currency of all prices (ISO 4217)"""
     energy_per_kwh: Money = Decimal(0)
+    """price of a kilowatt-hour, taxes included"""
     time_per_hour: Money = Decimal(0)
     """of the whole transaction"""
     idle_per_hour: Money = Decimal(0)
@@ -35,6 +38,7 @@ class PricesConfig(Table):
     idle_after_s: Annotated[int, Field(strict=True, ge=0, le=86_400)] = 0
     """so much of that is free"""
     period: Annotated[tuple[PeriodConfig, ...], Field(max_length=20)] = ()
+    """other prices of energy in tariff periods of the grid meter"""
 
     @model_validator(mode="after")
     def _periods_have_names_of_their_own(self) -> PricesConfig:

@@ -14,7 +14,9 @@ class SimulatedLinkyConfig(Table):
     """[simulation.linky]: the meter of the simulated house, on a pseudo-terminal."""
 
     mode: Literal["historique", "standard"]
+    """the protocol of the customer interface (TIC)"""
     phases: PhaseCount
+    """the phases of the connection"""
     subscribed_va: Annotated[Count, Field(ge=1000, le=36_000)]
     """the contract's power; a Linky serves up to 36 kVA"""
 
@@ -23,6 +25,7 @@ class SimulatedP1Config(Table):
     """[simulation.p1]: the meter of the simulated house, where the source's `device` is "simulated"."""
 
     version: Literal["2.2", "4.2", "5.0", "BE"] = "5.0"
+    """the version of the telegrams: DSMR, or BE for Belgium"""
     fuse_a: Annotated[Count, Field(ge=1, le=999)] = 999
     """the threshold that a Belgian meter tells; 999: none"""
 
@@ -37,6 +40,7 @@ class SimulationConfig(Table):
     meter_transport: Literal["modbus-tcp", "modbus-rtu", "direct"] = "direct"
     """the wire between the simulated circuit and its meter's driver"""
     meter_model: ModelName = "eastron-sdm630"
+    """the meter whose registers the simulated meter serves"""
     linky: SimulatedLinkyConfig | None = None
     p1: SimulatedP1Config = SimulatedP1Config()
     seed: Count | None = None

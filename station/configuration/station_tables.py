@@ -19,12 +19,17 @@ class StationConfig(Table):
     identity: Annotated[str, Field(min_length=1, max_length=48), AfterValidator(check_identifier)]
     """the charging station's identity at the CSMS (SecurityCtrlr.Identity)"""
     vendor: Name = "borne"
+    """the maker, as BootNotification and ChargingStation.VendorName say"""
     model: Annotated[str, Field(min_length=1, max_length=20)] = "flex"
+    """the model, as BootNotification and ChargingStation.Model say"""
     serial_number: Annotated[str, Field(min_length=1, max_length=25)] | None = None
+    """the serial number on the label"""
     firmware_version: Name = Field(default_factory=package_version)
+    """the version that the CSMS sees; the version of this program when left out"""
     iccid: Annotated[str, Field(min_length=1, max_length=20), AfterValidator(check_identifier)] | None = None
     """of the SIM card of a mobile link"""
     imsi: Annotated[str, Field(min_length=1, max_length=20), AfterValidator(check_identifier)] | None = None
+    """the subscriber identity of the SIM card"""
     time_zone: Annotated[str, AfterValidator(check_time_zone)] | None = None
     """where the station stands, such as Europe/Paris (IANA); UTC when left out, until somebody sets it on the page"""
     storage: FilePath = Path("./borne-data")
@@ -41,6 +46,7 @@ class LogConfig(Table):
     """[log]: what the daemon tells about itself."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """the least important lines that are logged"""
     format: Literal["auto", "human", "json"] = "auto"
     """auto: for people on a terminal, JSON lines elsewhere"""
     file: FilePath | None = None
@@ -53,13 +59,19 @@ class VariableConfig(Table):
     """[[variable]]: a value in place of the device model's default, another mutability, or a variable of one's own."""
 
     component: Name
+    """the component of the device model"""
     component_instance: Name | None = None
+    """the instance of the component, if it has one"""
     variable: Name
+    """the name of the variable"""
     instance: Name | None = None
     """of the variable"""
     evse: Annotated[Count, Field(ge=1)] | None = None
+    """the EVSE that the component belongs to; absent for the station itself"""
     connector: Annotated[Count, Field(ge=1)] | None = None
+    """the connector that the component belongs to"""
     attribute: Literal["Actual", "Target", "MinSet", "MaxSet"] = "Actual"
+    """which attribute of the variable"""
     mutability: Literal["ReadOnly", "WriteOnly", "ReadWrite"] | None = None
     """a variable that the station does not know is added when this is given"""
     value: Annotated[str, Field(max_length=1000)] | None = None

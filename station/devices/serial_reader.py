@@ -29,6 +29,7 @@ class SerialReaderConfig(BaseModel):
     device: Annotated[str, Field(min_length=1)]
     """path of the serial device, or socket://host:port"""
     baud: Annotated[int, Field(ge=300, le=1_000_000)] = 9600
+    """bits per second of the serial line"""
     framing: Literal["line", "stx-etx"] = "line"
     """line: digits and a line end; stx-etx: between these two bytes"""
     checksum: Literal["none", "xor"] = "none"

@@ -21,10 +21,13 @@ class EvseConfig(Table):
     """[[evse]]: one EVSE and its only connector."""
 
     id: Annotated[Count, Field(ge=1)] = 1
+    """the number of the EVSE: 1, 2, 3 in the order of the file"""
     phases: PhaseCount = 3
+    """the phases of the supply"""
     max_current_a: Annotated[Number, Field(ge=MINIMUM_CURRENT_A, le=MAXIMUM_CURRENT_A)] = 32.0
     """rating per phase; IEC 61851-1 A.2 signals 6 to 80 A"""
     attached_cable: bool = False
+    """whether the cable is fixed to the station; otherwise it has a socket"""
     ventilation: bool = False
     """the place is ventilated; where it is not, a vehicle that asks for it gets no energy (state D)"""
     start_button: bool = False
@@ -73,6 +76,7 @@ class GridConfig(Table):
     """[grid]: the connection of the house, which its loads share with the station."""
 
     phases: PhaseCount
+    """the phases of the connection"""
     max_current_a: Annotated[Number, Field(gt=0)] | None = None
     """amperes per phase that may be drawn, besides what the meter tells of the contract"""
     safe_current_a: Annotated[Number, Field(ge=0, le=MAXIMUM_CURRENT_A)] = MINIMUM_CURRENT_A

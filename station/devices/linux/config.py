@@ -29,6 +29,7 @@ class LinuxBoardConfig(BaseModel):
     flap: GpioLine | None = None
     """active while the SIM-card flap is open"""
     shunt_trip: GpioLine | None = None
+    """trips the breaker upstream while it is active"""
 
     @model_validator(mode="after")
     def _each_line_has_one_use(self) -> LinuxBoardConfig:

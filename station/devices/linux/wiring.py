@@ -22,10 +22,13 @@ class GpioLine(_Table):
     """One line of a GPIO chip."""
 
     line: Annotated[int, Field(ge=0, le=1023)]
+    """the number of the line on its chip"""
     chip: Annotated[str, Field(min_length=1)] = "/dev/gpiochip0"
+    """the GPIO chip"""
     active_low: bool = False
     """active when the level is low, as a contact between the line and ground is when it is closed"""
     bias: Literal["as-is", "pull-up", "pull-down", "disabled"] = "as-is"
+    """the pull resistor that the chip switches on; as-is changes nothing"""
 
 
 class AnalogInput(_Table):
@@ -47,6 +50,7 @@ class PwmOutput(_Table):
     path: Path
     """/sys/class/pwm/pwmchipN"""
     channel: Annotated[int, Field(ge=0, le=255)] = 0
+    """the channel of that chip"""
     inverted: bool = False
     """the stage behind it inverts: its output is at +12 V while the channel is low"""
 
@@ -65,25 +69,33 @@ class ProximityWiring(AnalogInput):
     """The proximity contact of a socket, pulled up to a reference."""
 
     pull_up_ohm: _Positive
+    """the resistor between the reference voltage and the proximity contact, in ohms"""
     reference_v: _Positive
+    """the voltage above that resistor"""
 
 
 class MotorLock(_Table):
     """A lock whose motor is driven one way or the other for a moment."""
 
     kind: Literal["motor"]
+    """a lock with a motor, which is moved by pulses and stays where it is"""
     shut: GpioLine
+    """moves the lock so that it holds the cable"""
     open: GpioLine
+    """moves the lock so that it lets the cable go"""
     feedback: GpioLine
     """active while the cable is held"""
     pulse_s: _Seconds = 0.6
+    """how long a pulse lasts"""
 
 
 class SolenoidLock(_Table):
     """A lock that holds while it is energised."""
 
     kind: Literal["solenoid"]
+    """a lock that is shut while its line is active"""
     shut: GpioLine
+    """holds the cable while it is active"""
     feedback: GpioLine | None = None
     """active while the cable is held; without it the lock is believed to follow"""
 
@@ -92,10 +104,13 @@ class ResidualMonitor(_Table):
     """The residual-current monitor (IEC 62955): it tells a DC fault, and may be tested."""
 
     tripped: GpioLine
+    """active while the monitor has tripped"""
     test: GpioLine | None = None
     """a pulse on it makes the monitor test itself: it then has to trip, and to come back"""
     trips_within_s: _Seconds = 0.5
+    """the longest time that the monitor may take to trip in a test"""
     recovers_within_s: _Seconds = 2.0
+    """the longest time that it may take to be ready again after a test"""
 
 
 class PhaseRelay(_Table):
@@ -112,15 +127,18 @@ class LinuxEvse(_Table):
 
     pilot: PilotWiring
     contactor: GpioLine
+    """closes the contactor while it is active"""
     contactor_feedback: GpioLine
     """active while the auxiliary contact says that the contactor is closed"""
     proximity: ProximityWiring | None = None
     """of a socket; left out with an attached cable"""
     lock: Annotated[MotorLock | SolenoidLock, Field(discriminator="kind")] | None = None
+    """the lock of a socket; left out with an attached cable"""
     phases: PhaseRelay | None = None
     """without it the contactor always connects all phases that there are"""
     residual: ResidualMonitor | None = None
     emergency_stop: GpioLine | None = None
+    """active while the emergency stop is pressed"""
     too_hot: GpioLine | None = None
     """a thermal switch"""
     bay: GpioLine | None = None

@@ -17,17 +17,25 @@ class ModbusEvse(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
 
     model: ControllerName
+    """the controller, which decides the register map"""
     host: Annotated[str, Field(min_length=1)] | None = None
+    """the address of a controller or gateway on the network"""
     port: Annotated[int, Field(ge=1, le=65535)] = 502
+    """its TCP port"""
     rtu_over_tcp: bool = False
     """behind a transparent serial server: RTU frames in a TCP stream"""
     device: Annotated[str, Field(min_length=1)] | None = None
     """path of the serial device, in place of host"""
     baud: Annotated[int, Field(ge=300, le=1_000_000)] | None = None
+    """bits per second of the serial line; the usual rate of the controller when left out"""
     parity: Literal["N", "E", "O"] | None = None
+    """parity of the serial line; that of the controller when left out"""
     stop_bits: Literal[1, 2] | None = None
+    """stop bits of the serial line; those of the controller when left out"""
     unit: Annotated[int, Field(ge=0, le=255)] | None = None
+    """the Modbus unit (server address)"""
     timeout_s: Annotated[float, Field(gt=0.0, le=5.0)] = 1.0
+    """seconds that the station waits for a response"""
 
     @model_validator(mode="after")
     def _has_one_wire(self) -> ModbusEvse:

@@ -1,18 +1,20 @@
-"""Tells an MQTT broker why which current is offered, and takes limits from it.
+"""Publishes to an MQTT broker which limit applies and why, and takes limits from it.
 
 Below `{topic}/{identity}/`, where `%2B` stands for a `+` of the identity, which no topic may have:
-- `evse/{id}/reason` (retained): the limit that binds, as in the API, and what is offered;
-- `evse/{id}/state` (retained): status, charging state, what it draws and has drawn, what is offered and why in words;
-- `evse/{id}/charge-now/set`: whatever is said there, this charge does not wait for cheap hours;
+- `evse/{id}/reason` (retained): the limit that applies, as in the API, and the current that is offered;
+- `evse/{id}/state` (retained): status, charging state, current, power and energy, the offer and its reason in words;
+- `evse/{id}/charge-now/set`: this charge does not wait for cheap hours, whatever the payload is;
 - `light` (retained): colour, pattern and reason of the status light;
-- `pause` (retained) and `pause/set`: ON or OFF: nobody charges until OFF; then the owner's limit holds again;
+- `pause` (retained) and `pause/set`: ON or OFF: nobody charges until OFF, and then the owner's limit applies again;
   RESUME ends the pause and any limit of the owner;
-- `grid` (retained): what the house draws; `online` (retained, with a last will): true or false, when it is stopped too;
-- `limit/operator/set` and `limit/user/set`: `{"current_a": 10, "for_s": 600}` or `{"power_w": 4200}`; empty: no limit;
-  `"lasting": true` in place of `for_s`: the limit holds until it is ended;
-- `limit/{operator|user}` (retained): what holds;
+- `grid` (retained): the current of the house connection and its limit;
+- `online` (retained, with a last will): true or false, also when the station is stopped;
+- `limit/operator/set` and `limit/user/set`: `{"current_a": 10, "for_s": 600}` or `{"power_w": 4200}`; an empty payload
+  ends the limit; with `"lasting": true` in place of `for_s` it applies until it is ended;
+- `limit/{operator|user}` (retained): the limit that applies, or null;
 - `limit/{…}/error`, `pause/error`, `evse/{id}/charge-now/error` (retained): why the last order was refused; empty if
-  it was accepted; `error`: why an order on an unknown topic was refused.
+  it was accepted;
+- `error` (retained): why an order on an unknown topic was refused.
 
 An order that the broker kept (`retain`) is ignored: it would come back at each connection, long after its time.
 """

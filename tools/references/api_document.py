@@ -1,0 +1,48 @@
+"""The OpenAPI document of a station with simulated hardware, and the role that each operation needs.
+
+The only module of the references that puts a station together: where that changes, this changes.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastapi import FastAPI
+
+from borne.composition.station import application
+from station.configuration.installation_file import Configuration
+from station.interfaces.access.permissions import Permissions
+from station.interfaces.application import build
+from station.interfaces.json_object import Json
+from station.storage.storage_lock import StorageLock
+
+
+@dataclass(frozen=True)
+class Api:
+    """What the API says of itself."""
+
+    document: Json
+    permissions: Permissions
+
+    def role(self, method: str, path: str) -> str:
+        """The least role that may use an operation; the path as the document writes it."""
+        return self.permissions.of(method.upper(), path).least.name.lower()
+
+
+def api() -> Api:
+    """The API of a station that is put together and never started."""
+    with tempfile.TemporaryDirectory() as place, StorageLock(Path(place)) as lock:
+        configuration = Configuration.model_validate({"station": {"identity": "BORNE-0001", "storage": place}})
+        program = application(configuration, lock=lock)
+        app = build(program, program.further_routes)
+        return Api(app.openapi(), _permissions(app))
+
+
+def _permissions(app: FastAPI) -> Permissions:
+    """The permissions that the door of the application enforces."""
+    for middleware in app.user_middleware:
+        if isinstance(permissions := middleware.kwargs.get("permissions"), Permissions):
+            return permissions
+    raise LookupError("no middleware enforces permissions")

@@ -1,0 +1,47 @@
+"""The reference of the command line: what each command says with --help."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator, Mapping
+
+from borne.cli import COMMANDS, JOURNAL_COMMANDS, Command
+
+_HEAD = """\
+# Command line
+
+`borne COMMAND --help` shows the same as this page, `borne --version` the version. Exit code 2 means that the
+arguments or a file cannot be used; the reason is on standard error.
+
+"""
+_COLUMNS = "100"
+
+
+def page() -> str:
+    """The whole page."""
+    return "".join([_HEAD, *_sections("borne", COMMANDS)])
+
+
+def _sections(program: str, commands: Mapping[str, Command]) -> Iterator[str]:
+    for name, command in commands.items():
+        if name == "journal":
+            yield from _sections("borne journal", JOURNAL_COMMANDS)
+        else:
+            yield f"## {program} {name}\n\n```text\n{_help(command)}```\n\n"
+
+
+def _help(command: Command) -> str:
+    """What a command writes when it is asked for help, at the same width everywhere."""
+    written, before = io.StringIO(), os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = _COLUMNS
+    try:
+        with contextlib.redirect_stdout(written), contextlib.suppress(SystemExit):
+            command(["--help"])
+    finally:
+        if before is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = before
+    return written.getvalue()

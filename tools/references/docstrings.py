@@ -1,0 +1,41 @@
+"""The sentences below the fields of a class and the members of an enumeration: what the references say of them."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from functools import cache
+
+
+@cache
+def of_members(kind: type) -> dict[str, str]:
+    """The docstring below each field or member of a class and of its bases in this repository, by its name."""
+    found: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if base.__module__.partition(".")[0] in {"builtins", "enum", "pydantic", "abc", "typing"}:
+            continue
+        found |= _written(base)
+    return found
+
+
+def _written(kind: type) -> dict[str, str]:
+    """The same, of what stands in the class itself."""
+    (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    if not isinstance(body, ast.ClassDef):
+        return {}
+    found: dict[str, str] = {}
+    for statement, after in zip(body.body, body.body[1:], strict=False):
+        target = statement.target if isinstance(statement, ast.AnnAssign) else None
+        if isinstance(statement, ast.Assign):
+            target = statement.targets[0]
+        if not isinstance(target, ast.Name) or not isinstance(after, ast.Expr):
+            continue
+        if isinstance(after.value, ast.Constant) and isinstance(after.value.value, str):
+            found[target.id] = inspect.cleandoc(after.value.value)
+    return found
+
+
+def of_class(kind: type) -> str:
+    """The docstring of a class itself, without those of its bases."""
+    return inspect.cleandoc(kind.__doc__ or "")

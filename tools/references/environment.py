@@ -1,0 +1,63 @@
+"""The reference of the environment variables: those of the installation file, and those of the system."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from station.configuration import keys
+from tools.references.installation_file import sections
+from tools.references.markdown import table
+
+_HEAD: Final = """\
+# Environment variables
+
+## Keys of the installation file
+
+`BORNE_` and the key in capitals, with `_` between its parts, sets a key of the
+[installation file](installation-file.md) and takes precedence over it. Entries of a list are counted from 0, and an
+entry that does not exist yet must be the next one. Text is written as it is, everything else as in TOML (`32`, `true`,
+`["a", "b"]`). A variable that begins with `BORNE_` and names no key is a mistake, which `borne check FILE` reports.
+
+The variables of list entries are shown for the first entry.
+
+"""
+_SYSTEM: Final = "## Variables of the system\n\n"
+OF_THE_SYSTEM: Final = {
+    "NOTIFY_SOCKET": "Set by systemd: the socket for `READY=1`, `WATCHDOG=1` and `STOPPING=1`.",
+    "WATCHDOG_USEC": "Set by systemd: the time within which the watchdog expects a sign of life, in microseconds.",
+    "WATCHDOG_PID": "Set by systemd: the process that the watchdog is meant for.",
+    "RUNTIME_DIRECTORY": "Set by systemd: the directory whose file tells how the previous run ended.",
+    "PATH": "Passed on to the process that draws documents.",
+    "LANG": "Passed on to the process that draws documents.",
+    "LC_ALL": "Passed on to the process that draws documents.",
+    "LD_LIBRARY_PATH": "Passed on to the process that draws documents.",
+    "PYTHONPATH": "Passed on to the process that draws documents.",
+    "PYTHONHOME": "Passed on to the process that draws documents.",
+    "PYTHONTZPATH": "Passed on to the process that draws documents.",
+}
+"""the variables of others that the program reads, and what for"""
+
+
+def of_keys() -> list[tuple[str, str]]:
+    """Each variable that sets a key with a plain value, and that key."""
+    return list(dict.fromkeys(_plain_keys()))
+
+
+def _plain_keys() -> Iterator[tuple[str, str]]:
+    for section in sections():
+        for place in section.places:
+            for name, field in section.model.model_fields.items():
+                if keys.tables(field.annotation) or keys.tables(keys.entry(field.annotation)):
+                    continue
+                path = f"{place}.{name}" if place else name
+                yield f"BORNE_{path.replace('[]', '_0').replace('.', '_').upper()}", path.replace("[]", "[0]")
+
+
+def page() -> str:
+    """The whole page."""
+    ours = [(f"`{variable}`", f"`{key}`") for variable, key in sorted(of_keys())]
+    others = [(f"`{name}`", meaning) for name, meaning in OF_THE_SYSTEM.items()]
+    return "".join(
+        [_HEAD, table(("variable", "key"), ours), _SYSTEM, table(("variable", "meaning"), others)],
+    )

@@ -1,0 +1,199 @@
+"""The reference of the HTTP API: its OpenAPI document, with the role that each operation needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from station.interfaces.api.problem import ERRORS
+from tools.references import docstrings
+from tools.references.api_document import Api, api
+from tools.references.markdown import sentence, table
+from tools.references.names import fields_of
+from tools.references.schema import NOTHING, Definitions, Schema, fields, is_null, resolved, words
+
+_HEAD: Final = """\
+# HTTP API
+
+A station serves this API at the address of its page (`[http]` in the [installation file](installation-file.md)). The
+same as an OpenAPI 3.1 document is `/api/openapi.json`, and `/api/docs` shows it in a browser.
+
+- **Roles.** Each operation names the least role: visitor, driver, owner, installer or service; a role may also do what
+  those before it in this list may. Requests from the machine itself (127.0.0.1) have the role service, unless
+  `http.trust_loopback` is false.
+- **Signing in.** A browser signs in with `POST /api/session` and a password. A script sends an access token, which the
+  owner creates with `POST /api/access-tokens`: `Authorization: Bearer …`.
+- **Bodies** are JSON. A field that an operation does not know is refused (422).
+- **`?wait=settled`** delays the response until the station has done what was asked, which scripts and tests need.
+- **Operations below `/api/sim/`** move simulated hardware and exist only on a station that has it.
+
+## Errors
+
+Every operation may answer with these status codes. The body is `{"detail": "a sentence"}`; with 422 `detail` may be a
+list that names each field that is wrong.
+
+"""
+
+
+_OURS: Final = ("foundation", "metering", "energy", "station", "ocpp_handlers", "simulator", "borne")
+"""the packages whose models have docstrings below their fields"""
+
+
+class Parameter(BaseModel):
+    """A parameter of the path or the query."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    name: str
+    where: str = Field(alias="in")
+    required: bool = False
+    described: Schema = Field(NOTHING, alias="schema")
+    description: str = ""
+
+
+class Content(BaseModel):
+    """A body in one format."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    described: Schema = Field(NOTHING, alias="schema")
+
+
+class Body(BaseModel):
+    """A request or response body, by its format."""
+
+    description: str = ""
+    content: dict[str, Content] = {}
+
+
+class Operation(BaseModel):
+    """A method of a path."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    summary: str = ""
+    description: str = ""
+    tags: list[str] = []
+    parameters: list[Parameter] = []
+    request: Body | None = Field(None, alias="requestBody")
+    responses: dict[str, Body] = {}
+
+
+class Components(BaseModel):
+    """What the operations share."""
+
+    schemas: dict[str, Schema] = {}
+
+
+class Document(BaseModel):
+    """The parts of an OpenAPI document that the reference shows."""
+
+    paths: dict[str, dict[str, Operation]]
+    components: Components = Components()
+
+
+def page() -> str:
+    """The whole page."""
+    described = api()
+    document = Document.model_validate(described.document)
+    errors = table(("status", "meaning"), [(str(status), meaning) for status, meaning in ERRORS.items()])
+    parts = [_HEAD, errors]
+    group = ""
+    for name, method, path, operation in sorted(_operations(document), key=lambda one: (one[0], one[2], one[1])):
+        if name != group:
+            parts.append(f"## {name}\n\n")
+            group = name
+        parts += _operation(method, path, operation, described, document.components.schemas)
+    return "".join(parts)
+
+
+def _operations(document: Document) -> Iterator[tuple[str, str, str, Operation]]:
+    """Each operation with its group, method and path."""
+    for path, methods in document.paths.items():
+        for method, operation in methods.items():
+            yield _group(path, operation), method.upper(), path, operation
+
+
+def _group(path: str, operation: Operation) -> str:
+    """The tag of an operation, or else the first part of its path."""
+    if operation.tags:
+        return operation.tags[0]
+    parts = path.removeprefix("/api").strip("/").split("/")
+    return f"/api/{parts[0]}" if path.startswith("/api/") else path
+
+
+def _operation(method: str, path: str, operation: Operation, described: Api, definitions: Definitions) -> Iterator[str]:
+    yield f"### `{method} {path}`\n\n"
+    yield f"{sentence(operation.summary)} Role: **{described.role(method, path)}**.\n\n"
+    if operation.description:
+        yield f"{operation.description}\n\n"
+    given = [
+        (f"`{one.name}`", one.where, words(one.described, definitions), _required(one.required), one.description)
+        for one in operation.parameters
+    ]
+    yield table(("parameter", "in", "what it may be", "", "meaning"), given)
+    if operation.request is not None:
+        for kind, content in operation.request.content.items():
+            yield f"Request body (`{kind}`): {words(content.described, definitions)}\n\n"
+            yield _fields(content.described, definitions)
+    yield from _answer(method, path, operation, definitions)
+
+
+def _required(required: bool) -> str:
+    return "required" if required else ""
+
+
+def _fields(schema: Schema, definitions: Definitions) -> str:
+    """A table of the fields of a body; of alternatives with a field of the same name, all that it may be."""
+    kinds: dict[str, dict[str, None]] = {}
+    meanings: dict[str, dict[str, None]] = {}
+    for place, one, owner in fields(schema, definitions):
+        kinds.setdefault(place, {})[_kind(one, definitions)] = None
+        meanings.setdefault(place, {})[sentence(one.description or _written(owner, place))] = None
+    rows = [(f"`{place}`", ", ".join(kind), " ".join(meanings[place])) for place, kind in kinds.items()]
+    return table(("field", "what it may be", "meaning"), rows)
+
+
+def _kind(schema: Schema, definitions: Definitions) -> str:
+    """What a field may be, null included."""
+    null = " or null" if any(is_null(one) for one in resolved(schema, definitions).choices) else ""
+    return f"{words(schema, definitions)}{null}"
+
+
+def _written(owner: str, place: str) -> str:
+    """The docstring below a field of a model."""
+    model = _models().get(owner)
+    return (
+        docstrings.of_members(model).get(place.rpartition(".")[2].removesuffix("[]"), "") if model is not None else ""
+    )
+
+
+def _models() -> Mapping[str, type[BaseModel]]:
+    """The models of this repository by their names, as the document calls them."""
+    found: dict[str, type[BaseModel]] = {}
+    waiting: list[type[BaseModel]] = [BaseModel]
+    while waiting:
+        for one in waiting.pop().__subclasses__():
+            waiting.append(one)
+            if one.__module__.partition(".")[0] in _OURS:
+                found[one.__name__] = one
+    return found
+
+
+def _answer(method: str, path: str, operation: Operation, definitions: Definitions) -> Iterator[str]:
+    """What a successful response holds: its schema, and fields that a running station was seen to send."""
+    for status, body in operation.responses.items():
+        if not status.startswith("2"):
+            continue
+        kinds = ", ".join(f"`{kind}`" for kind in body.content) or "no body"
+        yield f"Response {status}: {kinds}.\n\n"
+        named: set[str] = set()
+        for content in body.content.values():
+            yield _fields(content.described, definitions)
+            named |= {place.rstrip("[]") for place, _, _ in fields(content.described, definitions)}
+        seen = fields_of("api_answers").get(path, []) if method == "GET" else []
+        further = [one for one in seen if one.rstrip("[]") not in named and not one[:3].isdecimal()]
+        if further:
+            yield f"Fields: {', '.join(f'`{one}`' for one in further)}.\n\n"

@@ -1,0 +1,177 @@
+"""The reference of the installation file: every key with its type, default and meaning, from the pydantic models."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from station.configuration import keys
+from station.configuration.example import EXAMPLE
+from station.configuration.installation_file import Configuration
+from tools.references import docstrings
+from tools.references.markdown import sentence, table
+from tools.references.schema import Schema, code, words
+
+_HEAD: Final = """\
+# Installation file
+
+The installation file is what the installer decides before the first start, in TOML. `borne init FILE` writes
+the [example](#the-whole-example) below, `borne check FILE` lists every mistake with file, line and key.
+
+- Units are part of the key: `_a` amperes, `_w` watts, `_s` seconds, `_wh` watt-hours.
+- Every key can also be given by an environment variable, which takes precedence: `csms.url` is `BORNE_CSMS_URL`,
+  `evse[0].max_current_a` is `BORNE_EVSE_0_MAX_CURRENT_A`. See [Environment variables](environment.md).
+- Relative paths start at the working directory.
+- `[[name]]` is a list of tables: write it once for each entry. A table that stands in several places is described once.
+
+"""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One kind of table of the file."""
+
+    model: type[BaseModel]
+    choice: str
+    """the key and value that choose this kind among several (`type = "linux"`), or the table around it; else empty"""
+    places: list[str]
+    """where it may stand, such as `evse[].meter`; the empty text is the file itself"""
+
+
+def sections() -> list[Section]:
+    """The kinds of tables in the order of the file, each once."""
+    found: dict[type[BaseModel], Section] = {}
+    for section in _tables(Configuration, "", ""):
+        first = found.setdefault(section.model, section)
+        first.places.extend(place for place in section.places if place not in first.places)
+    return list(found.values())
+
+
+def _tables(model: type[BaseModel], place: str, choice: str) -> Iterator[Section]:
+    """A table and all that stand in it."""
+    own = _choice(model)
+    yield Section(model, own or choice, [place])
+    for name, field in model.model_fields.items():
+        inner = f"{place}.{name}" if place else name
+        yield from _tables_in(field.annotation, inner, f"{_plain(place)}.{own}" if own else choice)
+
+
+def _tables_in(kind: object, place: str, choice: str) -> Iterator[Section]:
+    for one in keys.tables(kind):
+        yield from _tables(one, place, choice)
+    if (entry := keys.entry(kind)) is not None:
+        yield from _tables_in(entry, f"{place}[]", choice)
+
+
+def _choice(model: type[BaseModel]) -> str:
+    """The key and the value that choose this kind of table, if one of its keys has no other value."""
+    for name in ("type", "kind"):
+        field = model.model_fields.get(name)
+        if field is not None and len(values := get_args(field.annotation)) == 1:
+            return f'{name} = "{values[0]}"'
+    return ""
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [_HEAD]
+    for section in sections():
+        parts += [_title(section), f"{_summary(section.model)}\n\n", _keys(section), "\n"]
+    parts.append(f"## The whole example\n\nAs `borne init` writes it:\n\n```toml\n{EXAMPLE}```\n")
+    return "".join(parts)
+
+
+def _title(section: Section) -> str:
+    """The heading of a table, with the other places where it may stand."""
+    first, *others = section.places
+    if not first:
+        return "## The tables\n\n"
+    where = (
+        f" where `{section.choice}`" if section.choice and (_choice(section.model) or len(section.places) == 1) else ""
+    )
+    also = f"Also: {', '.join(f'`{_bracketed(one)}`' for one in others)}.\n\n" if others else ""
+    return f"## `{_bracketed(first)}`{where} {{ #{section.model.__name__} }}\n\n{also}"
+
+
+def _plain(place: str) -> str:
+    """A place without its marks of lists."""
+    return place.replace("[]", "")
+
+
+def _bracketed(place: str) -> str:
+    """A place as its table is written in TOML."""
+    return f"[[{_plain(place)}]]" if place.endswith("[]") else f"[{_plain(place)}]"
+
+
+def _keys(section: Section) -> str:
+    schema = Schema.model_validate(section.model.model_json_schema())
+    definitions = _definitions(section.model)
+    meanings = docstrings.of_members(section.model)
+    rows: list[tuple[str, str, str, str]] = []
+    for name, field in section.model.model_fields.items():
+        what = _tables_named(name, field, section) or words(schema.properties[name], definitions)
+        rows.append((f"`{name}`", what, _default(field, schema.properties[name]), _meaning(name, field, meanings)))
+    return table(("key", "what it may be", "when left out", "meaning"), rows)
+
+
+def _meaning(name: str, field: FieldInfo, meanings: Mapping[str, str]) -> str:
+    """What a key means: its docstring, or that of the table that it holds."""
+    if name in meanings:
+        return sentence(meanings[name])
+    if name == "type":
+        return "Chooses this kind of table."
+    models = keys.tables(field.annotation) or keys.tables(keys.entry(field.annotation))
+    return _summary(models[0]) if len(models) == 1 else ""
+
+
+def _summary(model: type[BaseModel]) -> str:
+    """The docstring of a table, without its name."""
+    return sentence(re.sub(r"^\[+[\w.]+\]+: ", "", docstrings.of_class(model)))
+
+
+def _definitions(model: type[BaseModel]) -> dict[str, Schema]:
+    class Whole(BaseModel):
+        """A schema with its definitions."""
+
+        defs: dict[str, Schema] = {}
+
+    whole = model.model_json_schema()
+    return Whole.model_validate({"defs": whole.get("$defs", {})}).defs
+
+
+def _tables_named(name: str, field: FieldInfo, section: Section) -> str:
+    """Links to the tables that a key holds; nothing if it holds none."""
+    models = keys.tables(field.annotation)
+    place = f"{section.places[0]}.{name}" if section.places[0] else name
+    if not models and (models := keys.tables(keys.entry(field.annotation))):
+        place += "[]"
+    if not models:
+        return ""
+    links = [f"[`{_choice(one) or _bracketed(place)}`](#{one.__name__})" for one in models]
+    further = [_PLAIN[one] for one in keys.parts(field.annotation) if one in _PLAIN]
+    start = f"table with {' or '.join(links)}" if len(links) > 1 else links[0]
+    return " or ".join([start, *further])
+
+
+_PLAIN: Final[dict[object, str]] = {str: "text", bool: "true or false", int: "integer", float: "number"}
+
+
+def _default(field: FieldInfo, schema: Schema) -> str:
+    """What holds when a key is left out."""
+    if field.is_required():
+        return "**required**"
+    if field.default is PydanticUndefined:
+        return "depends on others" if field.default_factory_takes_validated_data else "set by the program"
+    if field.default is None:
+        return "–"
+    if field.default == ():
+        return "none"
+    if keys.tables(field.annotation) or keys.tables(keys.entry(field.annotation)):
+        return "its defaults"
+    return code(schema.default) if not isinstance(schema.default, float) else f"`{schema.default:g}`"

@@ -1,0 +1,91 @@
+"""The reference of `/metrics`: name, type, labels and meaning of each metric, as its source declares them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Final
+
+from energy.limit import LimitSource
+from station.core.model import ConnectorStatus, Fault
+from station.interfaces.api import metrics
+from tools.references import docstrings
+from tools.references.markdown import sentence, table
+
+_HEAD: Final = """\
+# Metrics
+
+`GET /metrics` answers in the text format of Prometheus, to drivers and roles above. What a meter does not report is
+absent, not zero. A [token of the owner](api.md) lets Prometheus in:
+
+```yaml
+scrape_configs:
+  - job_name: borne
+    authorization: {credentials: "the access token"}
+    static_configs: [{targets: ["station.local:8080"]}]
+```
+
+"""
+_ENDINGS: Final = {"counter": "_total", "info": "_info"}
+"""what the format adds to the name of a metric of this type"""
+_LABELS: Final[dict[str, type[Enum]]] = {"status": ConnectorStatus, "fault": Fault, "source": LimitSource}
+"""the labels whose values are words of ours"""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric as it is declared."""
+
+    name: str
+    kind: str
+    labels: tuple[str, ...]
+    meaning: str
+
+
+def declared() -> list[Metric]:
+    """All metrics, in the order of the source."""
+    tree = ast.parse(Path(metrics.__file__).read_text(encoding="utf-8"))
+    calls = sorted((node for node in ast.walk(tree) if isinstance(node, ast.Call)), key=lambda node: node.lineno)
+    return [metric for call in calls for metric in _metric(call)]
+
+
+def _metric(call: ast.Call) -> Iterator[Metric]:
+    """The metric that a call declares: a family of prometheus_client, or the short form for a gauge without labels."""
+    function = ast.unparse(call.func).rpartition(".")[2]
+    texts = list(_texts(call.args[:2]))
+    if len(texts) != 2 or not texts[0].startswith("borne_"):
+        return
+    kind = function.removesuffix("MetricFamily").lower().lstrip("_")
+    labels: dict[str, None] = {}
+    for keyword in call.keywords:
+        if keyword.arg == "labels":
+            labels |= dict.fromkeys(_texts(ast.walk(keyword.value)))
+    if kind == "info":
+        labels = dict.fromkeys(("identity", "model", "vendor", "firmware"))
+    shown = "gauge" if kind == "info" else kind  # which the text format does not have
+    yield Metric(texts[0] + _ENDINGS.get(kind, ""), shown, tuple(labels), texts[1])
+
+
+def _texts(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def page() -> str:
+    """The whole page."""
+    rows = [
+        (f"`{one.name}`", one.kind, ", ".join(f"`{label}`" for label in one.labels), sentence(one.meaning))
+        for one in declared()
+    ]
+    parts = [_HEAD, table(("metric", "type", "labels", "meaning"), rows)]
+    parts.append("`evse` is the number of the EVSE, `phase` is `L1`, `L2` or `L3`.\n\n")
+    for label, kind in _LABELS.items():
+        meanings = docstrings.of_members(kind)
+        words = [(f"`{one.value}`", sentence(meanings.get(one.name, ""))) for one in kind]
+        listed = table(("value", "meaning"), words) if meanings else f"{', '.join(word for word, _ in words)}.\n\n"
+        parts.append(f"## Values of `{label}`\n\n{listed}")
+    return "".join(parts)

@@ -1,0 +1,74 @@
+"""The reference of MQTT: the topics as their module describes them, and the fields that the running station sends."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from station.interfaces.mqtt import mqtt
+from tools.references.markdown import sentence, table
+from tools.references.names import fields_of, lines_of
+
+_HEAD: Final = """\
+# MQTT topics
+
+A station with a table `[mqtt]` in its [installation file](installation-file.md) publishes its state to a broker and
+takes orders from it. [Home Assistant](../home-assistant.md) finds it by itself.
+
+All topics begin with `borne/{identity}/`, where `borne` is the key `mqtt.topic` and `{identity}` is
+`station.identity`; a `+` in the identity is written `%2B`. Payloads are JSON, or a word where the table says so.
+Published topics are retained. An order that the broker has retained is ignored, since it would come back at each
+connection.
+
+"""
+_MEANINGS: Final = {
+    "offered_a": "amperes per phase that the pilot offers",
+    "reason.source": "what limits the current, one of the [sources](metrics.md#values-of-source)",
+    "reason.words": "the same in words",
+    "reason.current_a": "the limit in amperes per phase",
+    "reason.by": "who set the limit, where it names somebody",
+    "reason.since": "since when it applies",
+    "reason.next_change": "when it changes next, where that is known",
+    "status": "connector status: Available, Occupied, Reserved, Unavailable or Faulted",
+    "charging_state": "Idle, EVConnected, SuspendedEV, SuspendedEVSE or Charging",
+    "current_a": "amperes that the vehicle draws on its most loaded phase, or the limit on each phase",
+    "power_w": "watts that the vehicle draws, or the limit of all phases together",
+    "energy_wh": "import register of the billing meter",
+    "reason": "in words, why no more current is offered or what the light means",
+    "currents_a[]": "amperes of each phase of the connection; null where the meter reports none",
+    "limit_a": "amperes per phase that the connection may carry",
+    "colour": "colour of the status light",
+    "pattern": "steady or blinking",
+    "by": "who set the limit",
+    "until": "when the limit ends; null: when somebody ends it",
+}
+"""what the fields of the payloads mean"""
+
+
+def page() -> str:
+    """The whole page."""
+    described = table(("topic", "meaning"), _described())
+    parts = [_HEAD, described, "## Fields of the payloads\n\n"]
+    for topic, fields in fields_of("mqtt_topics").items():
+        rows = [(f"`{one}`", sentence(_MEANINGS.get(one, ""))) for one in fields]
+        parts.append(f"### `{topic}`\n\n{table(('field', 'meaning'), rows)}" if rows else "")
+    subscribed = "\n".join(f"- `{one}`" for one in lines_of("mqtt_orders") if one.endswith("/set"))
+    parts.append(f"## Topics that the station subscribes to\n\n{subscribed}\n\n")
+    topic, *message = lines_of("home_assistant")
+    parts.append(
+        "## Discovery by Home Assistant\n\n"
+        f"With `mqtt.discovery` the station publishes its entities to `{topic}`, where `ID` is its identity and"
+        " `root` is `mqtt.topic`. For a station with two EVSEs:\n\n```json\n" + "\n".join(message) + "\n```\n"
+    )
+    return "".join(parts)
+
+
+def _described() -> Iterator[tuple[str, str]]:
+    """The topics and what they mean, from the list in the docstring of the module."""
+    text = re.sub(r"\n  +", " ", inspect.cleandoc(mqtt.__doc__ or ""))
+    for line in text.splitlines():
+        if line.startswith("- "):
+            topics, _, meaning = line.removeprefix("- ").partition(": ")
+            yield topics.replace(" (retained)", ""), sentence(meaning.rstrip(";."))
