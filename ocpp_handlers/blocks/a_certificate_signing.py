@@ -16,8 +16,7 @@ from station.security.certificates.station_certificate import Owner
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from foundation.supervision import Errand
-    from ocpp_handlers.blocks.f_trigger_message import TriggerMessage
+    from ocpp_handlers.blocks.f_trigger_message import Triggered
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
     from station.core.settings import Settings
@@ -62,10 +61,6 @@ class Signing:
         """Answer what the CSMS asks of this block."""
         handlers.on(actions.CERTIFICATE_SIGNED, self.certificate_signed)
 
-    def register_trigger(self, triggers: TriggerMessage) -> None:
-        """Ask for a certificate when the CSMS wants that (A02.FR.02, F06.FR.04)."""
-        triggers.on("SignChargingStationCertificate", self._trigger)
-
     async def certificate_signed(self, request: m.CertificateSignedRequest) -> Answer[m.CertificateSignedResponse]:
         """A02.FR.06: take the certificate; then A02.FR.08: connect with it."""
         if request.get("certificateType", "ChargingStationCertificate") != "ChargingStationCertificate":
@@ -80,8 +75,8 @@ class Signing:
             return Answer({"status": "Rejected", "statusInfo": status_info(refusal)})
         return Answer({"status": "Accepted"}, self._switch)
 
-    def look(self) -> None:
-        """The CSMS is there: see whether the certificate is about to expire."""
+    def check_expiry(self) -> None:
+        """Check at once whether the certificate is about to expire: the CSMS can be asked for a new one."""
         self._something.fire()
 
     async def run(self) -> None:
@@ -96,7 +91,9 @@ class Signing:
             else:
                 await self._something.wait_at_most(seen, self._clock, _LOOK_EVERY_S)
 
-    def _trigger(self) -> tuple[m.TriggerMessageStatusEnumType, Errand | None]:
+    def trigger(self) -> Triggered:
+        """Ask for a certificate because the CSMS wants that (A02.FR.02, F06.FR.04)."""
+
         async def ask() -> None:
             self._wanted = True
             self._something.fire()

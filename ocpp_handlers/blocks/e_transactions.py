@@ -10,10 +10,14 @@ from ocpp_handlers.wire.session import Answer, Handlers
 from station.core.model import EventType
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ocpp_handlers.blocks.f_trigger_message import Triggered
     from ocpp_handlers.blocks.i_tariff import Tariff
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
     from station.charging.charging_station import ChargingStation
+    from station.charging.evse import Evse
     from station.core.model import TransactionEvent
     from station.load.priorities import Priorities
 
@@ -48,6 +52,19 @@ class Transactions:
         if info is not None:
             await self._station.answered(event, id_token_info_from_wire(info))
         self._tariff.answered(event, answer)
+
+    def trigger(self, evses: Sequence[Evse]) -> Triggered:
+        """Send a TransactionEvent of each running transaction because the CSMS asks for it (F06.FR.07)."""
+        charging = [evse for evse in evses if evse.transaction_id is not None and evse.sampler is not None]
+        if not charging or not self._link.accepted:
+            return "Rejected", None
+
+        async def report() -> None:
+            for evse in charging:
+                if evse.sampler is not None:
+                    await evse.sampler.sample_now()
+
+        return "Accepted", report
 
     async def get_transaction_status(
         self, request: m.GetTransactionStatusRequest

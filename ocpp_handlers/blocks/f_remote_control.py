@@ -77,7 +77,7 @@ class RemoteControl:
         response: m.RequestStartTransactionResponse = {"status": "Accepted"}
         if result.transaction_id is not None:  # F01.FR.13
             response["transactionId"] = result.transaction_id
-        return Answer(response, start, otherwise=lambda: self._station.forgo(chosen))
+        return Answer(response, start, undo=lambda: self._station.forgo(chosen))
 
     async def request_stop(self, request: m.RequestStopTransactionRequest) -> Answer[m.RequestStopTransactionResponse]:
         """F03."""

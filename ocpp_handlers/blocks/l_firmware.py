@@ -14,7 +14,7 @@ from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from foundation.supervision import Errand
+    from ocpp_handlers.blocks.f_trigger_message import Triggered
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
     from station.maintenance.firmware.firmware import Firmware as StationFirmware
@@ -36,7 +36,6 @@ class Firmware:
         self._link = link
         self._firmware = firmware
         self._clock = clock
-        firmware.online = lambda: link.online
 
     def register(self, handlers: Handlers) -> None:
         """Answer what the CSMS asks of this block."""
@@ -90,7 +89,7 @@ class Firmware:
             else:
                 return
 
-    def trigger(self) -> tuple[m.TriggerMessageStatusEnumType, Errand]:
+    def trigger(self) -> Triggered:
         """L01.FR.25, L01.FR.26, F06.FR.16: the status sent last; Idle after a success, or when there was none."""
 
         async def report() -> None:

@@ -12,6 +12,7 @@ from station.security.certificates.certificate_store import CertificateUse, Faul
 
 if TYPE_CHECKING:
     from ocpp_handlers.wire import messages as m
+    from station.security.network_profiles import NetworkProfiles
 
 _LONGEST_INFO = 512
 _USES: dict[str, CertificateUse] = {use.value: use for use in CertificateUse}
@@ -21,8 +22,9 @@ _USES: dict[str, CertificateUse] = {use.value: use for use in CertificateUse}
 class Certificates:
     """Answers what the CSMS asks about the certificates that the station believes."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, network: NetworkProfiles) -> None:
         self._store = store
+        self._network = network
 
     def register(self, handlers: Handlers) -> None:
         """Answer what the CSMS asks of this block."""
@@ -62,7 +64,9 @@ class Certificates:
 
     async def delete(self, request: m.DeleteCertificateRequest) -> Answer[m.DeleteCertificateResponse]:
         """M04.FR.01."""
-        refusal = await self._store.delete(_from_wire(request["certificateHashData"]))
+        profile = self._network.profile
+        link_needs_root = profile is not None and profile.checks_certificate  # M04.FR.03
+        refusal = await self._store.delete(_from_wire(request["certificateHashData"]), link_needs_root=link_needs_root)
         if refusal is None:  # M04.FR.02
             return Answer({"status": "Accepted"})
         status = "NotFound" if refusal.fault is Fault.NOT_FOUND else "Failed"  # M04.FR.04; M04.FR.03, M04.FR.06

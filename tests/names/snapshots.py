@@ -281,7 +281,7 @@ async def _house_speaks(walk: Walk) -> None:
 async def device_model() -> Lines:
     """The components and variables of OCPP, with their instances, attributes, types and words."""
     async with _fixture() as walk:
-        return sorted({_variable(one) for one in walk.stack.model})
+        return sorted({_variable(one) for one in walk.model})
 
 
 def _variable(one: Variable) -> str:

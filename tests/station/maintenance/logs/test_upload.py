@@ -37,11 +37,14 @@ class Desk:
         sources = LogSources(LogStore(folder / "log", clock), events, outbox, _no_snapshot)
         self.logs = Logs(sources, self.folder, "id", clock)
         self.uploads = LogUploads(self.logs, FactStore(database, "log-upload"), clock, ssl.create_default_context)
-        self.uploads.tell = self._tell
         self.told: list[tuple[int, UploadStatus]] = []
 
-    async def _tell(self, request_id: int, status: UploadStatus) -> None:
-        self.told.append((request_id, status))
+    async def report(self) -> None:
+        """Take each status as soon as it is there."""
+        while True:
+            progress = await self.uploads.next_progress()
+            self.told.append((progress.request_id, progress.status))
+            await self.uploads.settle(progress)
 
     def order(self, request_id: int) -> LogOrder:
         """An order."""
@@ -68,10 +71,11 @@ async def desk(tmp_path: Path) -> AsyncGenerator[Desk]:
         events = SecurityEvents(database, time)
         await events.report(SecurityEventType.STARTUP_OF_THE_DEVICE)
         made = Desk(tmp_path, database, time)
-        working = asyncio.create_task(made.uploads.run())
+        working = [asyncio.create_task(made.uploads.run()), asyncio.create_task(made.report())]
         yield made
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
+        for task in working:
+            task.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
 
 
 async def test_an_upload_whose_answer_never_leaves_does_not_go_on_for_ever(desk: Desk) -> None:
