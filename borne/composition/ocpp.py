@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from borne.life import Life
     from borne.program import Program
     from ocpp_handlers.variables.device_model import DeviceModel
-    from ocpp_handlers.wire.session import Block, ObservedFrame
+    from ocpp_handlers.wire.session import FunctionalBlock, ObservedFrame
     from station.charging.evse import Evse
     from station.configuration.installation_file import Configuration
     from station.storage.database import Database
@@ -173,7 +173,7 @@ class _StackParts:
         serial_number, switch = who.serial_number or who.identity, self._connection.use_new_certificate
         return Signing(self._link, life.certificates, life.station.settings, life.clock, serial_number, switch)
 
-    def _blocks(self) -> Sequence[Block]:
+    def _blocks(self) -> Sequence[FunctionalBlock]:
         """What answers the requests of the CSMS."""
         life, station, link = self._life, self._life.station, self._link
         return (

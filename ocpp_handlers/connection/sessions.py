@@ -12,7 +12,7 @@ from ocpp_handlers.wire.session import Handlers, Session
 if TYPE_CHECKING:
     from foundation.clock import Clock
     from foundation.supervision import Errands
-    from ocpp_handlers.wire.session import Block, Gate, ObservedFrame, Wire
+    from ocpp_handlers.wire.session import FunctionalBlock, Gate, ObservedFrame, Wire
     from station.security.network_profiles import NetworkProfiles
 
 
@@ -20,7 +20,7 @@ class SessionFactory:
     """Makes the sessions of a station, one for each websocket."""
 
     def __init__(
-        self, blocks: Iterable[Block], gate: Gate, network: NetworkProfiles, errands: Errands, clock: Clock
+        self, blocks: Iterable[FunctionalBlock], gate: Gate, network: NetworkProfiles, errands: Errands, clock: Clock
     ) -> None:
         """`blocks` answer the requests of the CSMS; `network` says how long the CSMS may take to answer."""
         self._handlers = Handlers()

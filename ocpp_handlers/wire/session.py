@@ -87,7 +87,7 @@ class Handlers:
         return self._handlers.get(action)
 
 
-class Block(Protocol):
+class FunctionalBlock(Protocol):
     """A functional block of OCPP that answers requests of the CSMS."""
 
     def register(self, handlers: Handlers) -> None:
