@@ -14,7 +14,7 @@ from simulator.clock import VirtualClock
 from station.maintenance.logs import log_files as logs
 from station.maintenance.logs.log_files import LogKind, Logs, LogSources, Span, StationSnapshot
 from station.maintenance.logs.store import LogStore
-from station.maintenance.logs.upload import LogOrder, LogUploads, UploadStatus
+from station.maintenance.logs.upload import LogOrder, LogUploads, UploadProgress, UploadStatus
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.storage.database import Database, open_database
 from station.storage.fact_store import FactStore
@@ -121,3 +121,23 @@ async def test_half_a_log_does_not_stay_on_a_full_disk(desk: Desk, monkeypatch: 
     await desk.idle()
     assert desk.told[-1] == (1, UploadStatus.UPLOAD_FAILURE)
     assert desk.left() == 0
+
+
+async def test_a_status_is_returned_until_it_is_settled_and_its_end_outlives_a_power_cut_until_then(
+    tmp_path: Path,
+) -> None:
+    """N01.FR.10: whoever reports may fail in between."""
+    time = clock()
+    async with open_database(tmp_path / "borne.sqlite", time) as database:
+        facts = FactStore(database, "log-upload")
+        await facts.save("7", UploadStatus.UPLOADED)
+        desk = Desk(tmp_path, database, time)
+        working = asyncio.create_task(desk.uploads.run())
+        first = await asyncio.wait_for(desk.uploads.next_progress(), PATIENCE_S)
+        assert first == UploadProgress(7, UploadStatus.UPLOADED)
+        assert await desk.uploads.next_progress() is first
+        assert await facts.load() == {"7": "Uploaded"}
+        await desk.uploads.settle(first)
+        assert await facts.load() == {}
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
