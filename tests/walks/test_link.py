@@ -422,7 +422,7 @@ async def test_the_station_keeps_nothing_of_a_stack_that_has_ended(tmp_path: Pat
         link, csms = walk.life.link, walk.life.station.csms
         second = asyncio.create_task(OcppComposition(walk.life, walk.application).keep_link(walk.model))
         await walk.until(lambda: walk.life.link is not link)
-        ended = weakref.ref(walk.stack)
+        ended = weakref.ref(walk.stack.link)
         second.cancel()
         await asyncio.wait([second])
         walk.life.link = link
