@@ -6,23 +6,23 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from foundation.supervision import Errands
-from ocpp_handlers.blocks.a_certificate_signing import Signing
+from ocpp_handlers.blocks.a_certificate_signing import CertificateSigning
 from ocpp_handlers.blocks.a_security_events import LinkSecurityReports, SecurityEventDelivery
 from ocpp_handlers.blocks.b_network_profile import NetworkProfileBlock
 from ocpp_handlers.blocks.b_provisioning import Provisioning
 from ocpp_handlers.blocks.b_reports import Reports
-from ocpp_handlers.blocks.c_authorization import Authorization
+from ocpp_handlers.blocks.c_authorization import AuthorizationBlock
 from ocpp_handlers.blocks.e_transactions import Transactions
 from ocpp_handlers.blocks.f_remote_control import RemoteControl
 from ocpp_handlers.blocks.f_trigger_message import BootTriggers, TriggerMessage
-from ocpp_handlers.blocks.g_availability import Availability
-from ocpp_handlers.blocks.i_tariff import Tariff
+from ocpp_handlers.blocks.g_availability import AvailabilityBlock
+from ocpp_handlers.blocks.i_tariff import TariffBlock
 from ocpp_handlers.blocks.j_meter_values import MeterValues
 from ocpp_handlers.blocks.k_external_limits import ChargingLimits
 from ocpp_handlers.blocks.k_smart_charging import SmartCharging
-from ocpp_handlers.blocks.l_firmware import Firmware
-from ocpp_handlers.blocks.m_certificates import Certificates
-from ocpp_handlers.blocks.n_customer_information import CustomerInformation
+from ocpp_handlers.blocks.l_firmware import FirmwareBlock
+from ocpp_handlers.blocks.m_certificates import CertificateBlock
+from ocpp_handlers.blocks.n_customer_information import CustomerInformationBlock
 from ocpp_handlers.blocks.n_log_upload import Diagnostics
 from ocpp_handlers.blocks.n_problems import Problems
 from ocpp_handlers.blocks.p_data_transfer import DataTransfer
@@ -117,14 +117,14 @@ class _StackParts:
         link = self._link = Link(gate, settings, clock)
         self._boot = self._make_boot()
         self._connection = Connection(access, settings, clock, life.security_events)
-        self.authorization = Authorization(link, station.tokens, settings)
-        self._availability = Availability(link, station.evses, station.availability, settings, clock)
+        self.authorization = AuthorizationBlock(link, station.tokens, settings)
+        self._availability = AvailabilityBlock(link, station.evses, station.availability, settings, clock)
         self._problems = Problems(link, station.evses.values(), clock)
-        self._tariff = Tariff(life.tariff_and_cost)
+        self._tariff = TariffBlock(life.tariff_and_cost)
         self._transactions = Transactions(link, station, self._tariff, life.load.priorities)
         self.meter_values = MeterValues(link, errands, settings)
         self._charging_limits = ChargingLimits(link, life.external_limits, settings, clock)
-        self._firmware = Firmware(link, life.firmware, clock)
+        self._firmware = FirmwareBlock(link, life.firmware, clock)
         self._signing = self._make_signing()
         self._diagnostics = Diagnostics(link, life.uploads, clock)
         self._data_transfer = DataTransfer(link)
@@ -168,10 +168,12 @@ class _StackParts:
         reason = BootReason.FIRMWARE_UPDATE if life.firmware.boots_anew else self._program.boot_reason
         return Boot(self._gate, identification, life.station.settings, life.clock, reason=reason)
 
-    def _make_signing(self) -> Signing:
+    def _make_signing(self) -> CertificateSigning:
         life, who = self._life, self._program.configuration.station
         serial_number, switch = who.serial_number or who.identity, self._connection.use_new_certificate
-        return Signing(self._link, life.certificates, life.station.settings, life.clock, serial_number, switch)
+        return CertificateSigning(
+            self._link, life.certificates, life.station.settings, life.clock, serial_number, switch
+        )
 
     def _blocks(self) -> Sequence[FunctionalBlock]:
         """What answers the requests of the CSMS."""
@@ -188,10 +190,10 @@ class _StackParts:
             self._firmware,
             SmartCharging(link, station, life.load),
             NetworkProfileBlock(life.network),
-            Certificates(life.certificates, life.network),
+            CertificateBlock(life.certificates, life.network),
             self._signing,
             self._diagnostics,
-            CustomerInformation(link, life.customers, life.clock),
+            CustomerInformationBlock(link, life.customers, life.clock),
             self._data_transfer,
         )
 

@@ -1,4 +1,4 @@
-"""Block A: a new certificate for the station, because the CSMS wants one or the present one expires (A02, A03)."""
+"""Block A: requests a new certificate for the station if the CSMS wants one or the present one expires (A02, A03)."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _DAY_S = 86_400.0
 _LONGEST_WAIT_S = 30 * _DAY_S
 
 
-class Signing:
-    """Asks for a certificate until there is one, or until asking has to stop."""
+class CertificateSigning:
+    """Requests a certificate until the CSMS has sent one, or the standard ends the requests."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Signing:
         self._not_before_s = 0.0
 
     def register(self, handlers: Handlers) -> None:
-        """Answer what the CSMS asks of this block."""
+        """Register the handlers of this block."""
         handlers.on(actions.CERTIFICATE_SIGNED, self.certificate_signed)
 
     async def certificate_signed(self, request: m.CertificateSignedRequest) -> Answer[m.CertificateSignedResponse]:

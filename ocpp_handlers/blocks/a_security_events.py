@@ -1,4 +1,4 @@
-"""Block A, security events: the critical ones are sent to the CSMS in order, each until it is answered (A04)."""
+"""Block A: sends security events in order, each until it is answered, and reports those of the link (A04)."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class LinkSecurityReports:
 
 
 class SecurityEventDelivery:
-    """The only reader of the queue of security events."""
+    """Sends the queued security events; the only reader of the queue."""
 
     def __init__(self, events: SecurityEvents, link: Link, settings: Settings, clock: Clock) -> None:
         self._events = events

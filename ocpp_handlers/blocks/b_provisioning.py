@@ -1,4 +1,4 @@
-"""Block B, provisioning: variables are read and written, the station is reset (B05, B06, B11, B12)."""
+"""Block B: reads and writes variables, and resets the station or an EVSE (B05, B06, B11, B12)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 class Provisioning:
-    """Variables of the device model are read and written; the station or an EVSE is reset."""
+    """Reads and writes variables of the device model; resets the station or an EVSE."""
 
     def __init__(self, model: DeviceModel, restart: Restart, settings: Settings) -> None:
         self._model = model
@@ -28,7 +28,7 @@ class Provisioning:
         self._settings = settings
 
     def register(self, handlers: Handlers) -> None:
-        """Answer what the CSMS asks of this block."""
+        """Register the handlers of this block."""
         handlers.on(actions.GET_VARIABLES, self.get_variables)
         handlers.on(actions.SET_VARIABLES, self.set_variables)
         handlers.on(actions.RESET, self.reset)

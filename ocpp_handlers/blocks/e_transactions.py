@@ -1,4 +1,4 @@
-"""Block E, transactions: events go out, and what the CSMS answers has consequences."""
+"""Block E: sends transaction events, and carries out what the CSMS responds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ocpp_handlers.blocks.f_trigger_message import Triggered
-    from ocpp_handlers.blocks.i_tariff import Tariff
+    from ocpp_handlers.blocks.i_tariff import TariffBlock
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
     from station.charging.charging_station import ChargingStation
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 
 class Transactions:
-    """Sends recorded events; tells the CSMS what is still to come."""
+    """Sends transaction events, and says whether some are still queued."""
 
-    def __init__(self, link: Link, station: ChargingStation, tariff: Tariff, priorities: Priorities) -> None:
+    def __init__(self, link: Link, station: ChargingStation, tariff: TariffBlock, priorities: Priorities) -> None:
         self._link = link
         self._tariff = tariff
         self._station = station
         self._priorities = priorities
 
     def register(self, handlers: Handlers) -> None:
-        """Answer what the CSMS asks of this block."""
+        """Register the handlers of this block."""
         handlers.on(actions.GET_TRANSACTION_STATUS, self.get_transaction_status)
 
     async def send(self, event: TransactionEvent) -> None:

@@ -1,4 +1,4 @@
-"""Block F, trigger message: the CSMS asks for a message that the station would send of its own accord (F06)."""
+"""Block F: sends a message of the station's own because the CSMS asks for it (F06)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TriggerMessage:
         self._of_evses = of_evses
 
     def register(self, handlers: Handlers) -> None:
-        """Answer what the CSMS asks of this block."""
+        """Register the handlers of this block."""
         handlers.on(actions.TRIGGER_MESSAGE, self.trigger_message)
 
     async def trigger_message(self, request: m.TriggerMessageRequest) -> Answer[m.TriggerMessageResponse]:

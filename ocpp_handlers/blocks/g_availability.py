@@ -1,4 +1,4 @@
-"""Block G, availability: the CSMS learns the status of each connector (G01, B04)."""
+"""Block G: reports the status of each connector, and changes availability for the CSMS (G01, G03, G04, B04)."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class _Change:
     at: datetime
 
 
-class Availability:
-    """Reports every change while online; afterwards, what differs from what the CSMS was told last."""
+class AvailabilityBlock:
+    """Reports every change of a status while online, and on a new link those that differ from the reported ones."""
 
     def __init__(self, link: Link, evses: Mapping[int, Evse], orders: Orders, settings: Settings, clock: Clock) -> None:
         self._link = link
@@ -59,7 +59,7 @@ class Availability:
         self._changed = Pulse()
 
     def register(self, handlers: Handlers) -> None:
-        """Answer what the CSMS asks of this block."""
+        """Register the handlers of this block."""
         handlers.on(actions.CHANGE_AVAILABILITY, self.change_availability)
 
     async def change_availability(self, request: m.ChangeAvailabilityRequest) -> Answer[m.ChangeAvailabilityResponse]:

@@ -1,4 +1,4 @@
-"""Block J, meter values: clock-aligned samples of an EVSE without a transaction (J01), and on request (F06)."""
+"""Block J: sends clock-aligned samples of an EVSE without a transaction (J01), and values on request (F06)."""
 
 from __future__ import annotations
 

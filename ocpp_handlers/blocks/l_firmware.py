@@ -1,4 +1,4 @@
-"""Block L, firmware management: updates are ordered, and their statuses told in order (L01, L02)."""
+"""Block L: starts firmware updates, and reports their statuses in order (L01, L02)."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _LONGEST_INFO = 512
 """additionalInfo of StatusInfoType"""
 
 
-class Firmware:
-    """Takes orders, and tells what becomes of them."""
+class FirmwareBlock:
+    """Takes orders of firmware updates, and reports their statuses."""
 
     def __init__(self, link: Link, firmware: StationFirmware, clock: Clock) -> None:
         self._link = link
@@ -38,7 +38,7 @@ class Firmware:
         self._clock = clock
 
     def register(self, handlers: Handlers) -> None:
-        """Answer what the CSMS asks of this block."""
+        """Register the handlers of this block."""
         handlers.on(actions.UPDATE_FIRMWARE, self.update_firmware)
 
     async def update_firmware(self, request: m.UpdateFirmwareRequest) -> Answer[m.UpdateFirmwareResponse]:

@@ -1,4 +1,4 @@
-"""Block M: root certificates installed, told and deleted over OCPP (M03, M04, M05)."""
+"""Block M: installs, lists and deletes root certificates (M03, M04, M05)."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _USES: dict[str, CertificateUse] = {use.value: use for use in CertificateUse}
 """V2GRootCertificate, MORootCertificate and V2GCertificateChain are not among them: there is no ISO 15118 here"""
 
 
-class Certificates:
-    """Answers what the CSMS asks about the certificates that the station believes."""
+class CertificateBlock:
+    """Installs, lists and deletes the root certificates that the station trusts."""
 
     def __init__(self, store: Store, network: NetworkProfiles) -> None:
         self._store = store
         self._network = network
 
     def register(self, handlers: Handlers) -> None:
-        """Answer what the CSMS asks of this block."""
+        """Register the handlers of this block."""
         handlers.on(actions.INSTALL_CERTIFICATE, self.install)
         handlers.on(actions.GET_INSTALLED_CERTIFICATE_IDS, self.installed)
         handlers.on(actions.DELETE_CERTIFICATE, self.delete)

@@ -1,4 +1,4 @@
-"""Block N, logs: the CSMS has a log file brought to it and hears how that goes (N01)."""
+"""Block N: uploads a log file for the CSMS, and reports the status of the upload (N01)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Diagnostics:
         self._clock = clock
 
     def register(self, handlers: Handlers) -> None:
-        """Answer what the CSMS asks of this block."""
+        """Register the handlers of this block."""
         handlers.on(actions.GET_LOG, self.get_log)
 
     async def get_log(self, request: m.GetLogRequest) -> Answer[m.GetLogResponse]:

@@ -266,7 +266,7 @@ class DeviceModel:
             for attributes in component.values():
                 yield tuple(attributes[kind] for kind in AttributeType if kind in attributes)
 
-    # For the local API (station.ports.Variables)
+    # For the local API (station.core.csms.Variables)
 
     def rows(self) -> list[VariableRow]:
         """Everything there is."""

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from ocpp_handlers.blocks.a_certificate_signing import Signing
+from ocpp_handlers.blocks.a_certificate_signing import CertificateSigning
 from ocpp_handlers.connection.link import Link
 from ocpp_handlers.wire.session import LinkLostError, RefusedError, TimedOutError
 from station.core.csms import NoAnswerError
@@ -38,7 +38,7 @@ class Desk:
         self.refusal: Refusal | None = None
         self.switched = 0
         self._keys = 0
-        self.block = Signing(
+        self.block = CertificateSigning(
             cast(Link, self), cast(Certificates, self), self.settings, self.clock, "0000001", self._switch
         )
 
