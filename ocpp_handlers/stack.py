@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from station.core.csms import VendorMessages
 
 Task = Callable[[], Coroutine[None, None, None]]
-"""starts a task that runs until it is cancelled"""
+"""work that lasts: until it is cancelled, or the link ends"""
 
 
 class OcppStack:
@@ -40,16 +40,18 @@ class OcppStack:
         link_tasks: Mapping[str, Task],
         after_link: Task,
     ) -> None:
-        """Args:
-        link: what the blocks send by.
-        connection: brings up the websockets.
-        sessions: opens a session on each of them.
-        boot: has the station accepted by the CSMS.
-        errands: what follows the answers to the CSMS.
-        data_transfer: messages of vendors.
-        tasks: run as long as the stack runs, by their names.
-        link_tasks: run on each link, from the acceptance by the CSMS on; each may end with LinkLostError.
-        after_link: awaited at the end of each link.
+        """Take what a link is served with.
+
+        Args:
+            link: what the blocks send by; the stack opens and closes it.
+            connection: brings up the websockets.
+            sessions: opens a session on each of them.
+            boot: has the station accepted by the CSMS.
+            errands: what follows the answers to the CSMS.
+            data_transfer: messages of vendors, for the local API.
+            tasks: run as long as the stack runs, by their names.
+            link_tasks: run on each link, from the acceptance by the CSMS on; each may end with LinkLostError.
+            after_link: awaited at the end of each link.
         """
         self.link = link
         self.data_transfer = data_transfer
