@@ -15,6 +15,7 @@ from borne.composition.station import application as assemble
 from borne.life import Life
 from borne.program import Program
 from ocpp_handlers.stack import OcppStack
+from ocpp_handlers.variables.device_model import DeviceModel
 from simulator.board import SimulatedBoard
 from simulator.vehicle import VehicleModel
 from simulator.world import World
@@ -63,6 +64,12 @@ class Walk:
         """Its side of OCPP."""
         assert isinstance(self.life.link, OcppStack)
         return self.life.link
+
+    @property
+    def model(self) -> DeviceModel:
+        """Its device model."""
+        assert isinstance(self.life.variables, DeviceModel)
+        return self.life.variables
 
     async def advance(self, seconds: float) -> None:
         """Let time pass."""

@@ -58,10 +58,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from metering.frozen import frozen
+from foundation.frozen import frozen
 
 if TYPE_CHECKING:
-    from ocpp_handlers import messages as m
+    from ocpp_handlers.wire import messages as m
 
 # Not bound to Mapping: with a bound, pyright 1.1.414 takes a dict display for a dict instead of a TypedDict.
 RequestT = TypeVar("RequestT")
@@ -167,7 +167,7 @@ def write(file: Path, source: Iterator[str]) -> None:
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "ocpp_handlers"
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "ocpp_handlers" / "wire"
     schemas = read_schemas()
     write(target / "messages.py", message_source(schemas))
     write(target / "actions.py", action_source(schemas))

@@ -11,16 +11,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from tools.wiring_rules import RULES, Finding, modules_below
+from tools.wiring_rules import RULES, modules_below
+from tools.wiring_syntax import Finding
 
 LIMITS: Final[Mapping[str, int]] = {
-    "callables assigned after construction": 44,
-    "default callables": 35,
-    "class names used twice": 49,
-    "function-level imports": 222,
+    "callables assigned after construction": 39,
+    "default callables": 30,
+    "class names used twice": 41,
+    "function-level imports": 209,
     "functions over 60 lines": 0,
     "settings matched by their ending": 1,
     "collaborators set after construction": 4,
+    "types with parts of more than two layers": 7,
 }
 """The highest figure of each rule. A figure only ever falls: lower its limit with it."""
 _ROOT: Final = Path(__file__).parents[1]

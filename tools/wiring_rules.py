@@ -8,45 +8,18 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from tools.wiring_layers import wide_types
+from tools.wiring_syntax import CONSTRUCTORS, Finding, Function, Module, is_of_self, last_name, pairs
+
 LONGEST_FUNCTION: Final = 60
 """lines, decorators not included"""
-_CONSTRUCTORS: Final = frozenset({"__init__", "__post_init__", "__new__"})
 _COMPOSITION: Final = ("borne/",)
 """where parts are put together, by the beginnings of paths"""
 _ENDINGS: Final = frozenset({"endswith", "startswith"})
 _SUBSCRIPTIONS: Final = frozenset({"watch", "subscribe", "on_change"})
-
-Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
-
-
-@dataclass(frozen=True, slots=True)
-class Module:
-    """A source file."""
-
-    path: str
-    """relative to the repository"""
-    tree: ast.Module
-
-    @staticmethod
-    def parse(path: str, source: str) -> Module:
-        """The module with this source."""
-        return Module(path, ast.parse(source))
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Finding:
-    """One place that breaks a rule."""
-
-    path: str
-    line: int
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.text}"
 
 
 def modules_below(root: Path, patterns: Sequence[str]) -> list[Module]:
@@ -73,9 +46,9 @@ def late_callables(modules: Sequence[Module]) -> list[Finding]:
         imported = _imported_modules(module.tree)
         for function, assignment in _assignments(module.tree):
             known = functions | _callable_parameters(function, aliases)
-            for target, value in _pairs(assignment):
-                in_constructor = function is not None and function.name in _CONSTRUCTORS and _is_of_self(target)
-                if in_constructor or not isinstance(target, ast.Attribute) or _name(target.value) in imported:
+            for target, value in pairs(assignment):
+                in_constructor = function is not None and function.name in CONSTRUCTORS and is_of_self(target)
+                if in_constructor or not isinstance(target, ast.Attribute) or last_name(target.value) in imported:
                     continue
                 if _is_callable(value, known) or _fills_slot(target, value, slots):
                     found.append(Finding(module.path, target.lineno, f"{ast.unparse(target)} is assigned a callable"))
@@ -171,6 +144,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "functions over 60 lines": long_functions,
     "settings matched by their ending": settings_by_ending,
     "collaborators set after construction": late_collaborators,
+    "types with parts of more than two layers": wide_types,
 }
 
 
@@ -193,18 +167,6 @@ def _assignments(tree: ast.Module) -> Iterator[tuple[Function | None, ast.Assign
         for node in _own_nodes(tree if scope is None else scope):
             if isinstance(node, ast.Assign | ast.AnnAssign):
                 yield scope, node
-
-
-def _pairs(assignment: ast.Assign | ast.AnnAssign) -> Iterator[tuple[ast.expr, ast.expr]]:
-    """Single targets with their values; `a.x, b.y = f, g` gives two."""
-    if assignment.value is None:
-        return
-    targets = [assignment.target] if isinstance(assignment, ast.AnnAssign) else assignment.targets
-    for target in targets:
-        if isinstance(target, ast.Tuple) and isinstance(assignment.value, ast.Tuple):
-            yield from zip(target.elts, assignment.value.elts, strict=False)
-        else:
-            yield target, assignment.value
 
 
 def _annotated_attributes(tree: ast.Module) -> Iterator[tuple[str, ast.expr, ast.expr | None, int]]:
@@ -235,8 +197,12 @@ def _callable_aliases(modules: Sequence[Module]) -> frozenset[str]:
     names = {"Callable"}
     for module in modules:
         for statement in module.tree.body:
-            for target, value in _pairs(statement) if isinstance(statement, ast.Assign | ast.AnnAssign) else ():
-                if isinstance(target, ast.Name) and isinstance(value, ast.Subscript) and _name(value.value) in names:
+            for target, value in pairs(statement) if isinstance(statement, ast.Assign | ast.AnnAssign) else ():
+                if (
+                    isinstance(target, ast.Name)
+                    and isinstance(value, ast.Subscript)
+                    and last_name(value.value) in names
+                ):
                     names.add(target.id)
     return frozenset(names)
 
@@ -263,11 +229,11 @@ def _is_callable_type(annotation: ast.expr, aliases: frozenset[str]) -> bool:
     """Whether it is a callable, or one or None; a list of callables is none."""
     match annotation:
         case ast.Subscript(value=outer):
-            return _name(outer) in aliases
+            return last_name(outer) in aliases
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
             return _is_callable_type(left, aliases) or _is_callable_type(right, aliases)
         case _:
-            return _name(annotation) in aliases
+            return last_name(annotation) in aliases
 
 
 def _function_names(modules: Sequence[Module]) -> frozenset[str]:
@@ -292,14 +258,14 @@ def _function_names(modules: Sequence[Module]) -> frozenset[str]:
 def _is_callable(value: ast.expr, functions: frozenset[str]) -> bool:
     if isinstance(value, ast.Call):
         return _called(value) == "partial"
-    return isinstance(value, ast.Lambda) or _name(value) in functions
+    return isinstance(value, ast.Lambda) or last_name(value) in functions
 
 
 def _fills_slot(target: ast.Attribute, value: ast.expr, slots: Mapping[str, bool]) -> bool:
     """Whether it is an attribute for a callable that is set; where the name may be a value's too, by how it looks."""
     if target.attr not in slots or not _is_new_value(value):
         return False
-    return slots[target.attr] or (isinstance(value, ast.Attribute) and not _is_of_self(target))
+    return slots[target.attr] or (isinstance(value, ast.Attribute) and not is_of_self(target))
 
 
 def _is_new_value(value: ast.expr) -> bool:
@@ -334,8 +300,8 @@ def _always_set(tree: ast.Module) -> Iterator[str]:
     branches = (ast.If, ast.IfExp, ast.Match, ast.While, ast.Try)
     inside = {id(inner) for node in ast.walk(tree) if isinstance(node, branches) for inner in ast.walk(node)}
     for _, assignment in _assignments(tree):
-        for target, value in _pairs(assignment):
-            if not isinstance(target, ast.Attribute) or _is_of_self(target):
+        for target, value in pairs(assignment):
+            if not isinstance(target, ast.Attribute) or is_of_self(target):
                 continue
             if not _is_none(value) and id(assignment) not in inside:
                 yield target.attr
@@ -344,7 +310,7 @@ def _always_set(tree: ast.Module) -> Iterator[str]:
 def _is_optional(annotation: ast.expr, classes: set[str]) -> bool:
     match annotation:
         case ast.BinOp(left=left, op=ast.BitOr(), right=ast.Constant(value=None)):
-            return _name(left) in classes
+            return last_name(left) in classes
         case _:
             return False
 
@@ -353,18 +319,5 @@ def _is_none(value: ast.expr | None) -> bool:
     return isinstance(value, ast.Constant) and value.value is None
 
 
-def _is_of_self(target: ast.expr) -> bool:
-    return isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name) and target.value.id == "self"
-
-
 def _called(call: ast.Call) -> str | None:
-    return _name(call.func)
-
-
-def _name(expression: ast.expr) -> str | None:
-    """The last word of a name: `x` of `a.b.x`."""
-    match expression:
-        case ast.Name(id=name) | ast.Attribute(attr=name):
-            return name
-        case _:
-            return None
+    return last_name(call.func)

@@ -59,6 +59,7 @@ def firmware(basis: Basis, station: ChargingStation) -> Firmware:
         trust=trusting(certificates),
         reboot=basis.program.reboot,
         restarting=lambda: station.restart.under_way,
+        online=lambda: station.csms.online,
         allow_unsigned=config.allow_unsigned,
     )
     made = Firmware(FirmwareRecord(basis.database), around, station.settings, clock)

@@ -15,13 +15,12 @@ from borne.composition.foundations import Basis, lay
 from borne.composition.interfaces import add_parts
 from borne.composition.load import power
 from borne.composition.maintenance import access, firmware, lamps, log_uploads, mqtt, prune, publish, space_watchers
+from borne.composition.ocpp import OcppComposition
 from borne.life import Life
 from borne.program import Program, StartError
 from foundation.event_loop import StationLoop
 from station.billing.retention import Retention
-from station.core.event_feed import Feed
 from station.core.local_time import watch_zone
-from station.core.model import BootReason
 from station.devices.simulated_config import SimulatedBoardConfig
 from station.interfaces.mdns import Announcement, announces
 from station.interfaces.status_light import StatusLight
@@ -29,13 +28,12 @@ from station.maintenance.commissioning.activation import Activation
 from station.maintenance.commissioning.record import CommissioningRecord
 from station.maintenance.commissioning.site_settings import SiteSettings
 from station.maintenance.customer_information import CustomerInformation
-from station.maintenance.logs.frames import Frame, FrameLog
+from station.maintenance.logs.frames import FrameLog
 from station.maintenance.logs.setup import set_time_zone
 from station.maintenance.logs.store import LogStore
 from station.maintenance.storage_check import UnreadableRowsWatch
 from station.storage.compaction import reclaim_when_idle
-from station.storage.database import Database, open_database
-from station.storage.fact_store import FactStore
+from station.storage.database import open_database
 from station.storage.storage_lock import StorageLock, StorageLockError
 from station.storage.storage_monitor import StorageWatch
 
@@ -118,9 +116,10 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
         basis = await lay(program, database, log)
         watch_zone(basis.settings, set_time_zone)
         life = await _assembled(basis)
-        await _describe(life, program, database)
+        ocpp = OcppComposition(life, program)
+        life.variables = model = await ocpp.describe(database)
         if configuration.csms is not None:
-            life.connect = lambda life: _connect(life, program)
+            life.connect = lambda _: ocpp.keep_link(model)
         yield life
 
 
@@ -206,84 +205,3 @@ def _in_touch(basis: Basis, life: Life, firmware_version: str) -> list[Callable[
 def _idle(evses: Iterable[Evse]) -> bool:
     """Whether no transaction runs, and no event of one waits to be stored."""
     return not any(evse.state.transaction is not None or evse.unrecorded(None) for evse in evses)
-
-
-async def _describe(life: Life, program: Program, database: Database) -> None:
-    """The device model, with the values that the installation file puts in place of defaults."""
-    from ocpp_handlers.bounds import bound_variables
-    from ocpp_handlers.station_variables import Facts, device_model
-    from ocpp_handlers.variables.certificate_variables import certificate_variables
-    from ocpp_handlers.variables.device_model import AttributeType, Mutability, Place
-    from ocpp_handlers.variables.installed_variables import InstalledVariables, Row
-    from ocpp_handlers.variables.link_variables import link_variables
-    from ocpp_handlers.variables.physical_variables import Nameplate
-    from ocpp_handlers.wire import timestamps
-
-    configuration, station = program.configuration, life.station
-    who, grid = configuration.station, configuration.grid
-    facts = Facts(
-        now=lambda: timestamps.encode(life.clock.now()),
-        station=station,
-        plate=Nameplate(
-            model=who.model,
-            vendor=who.vendor,
-            serial_number=who.serial_number,
-            firmware_version=life.firmware.version or who.firmware_version,
-            iccid=who.iccid,
-            imsi=who.imsi,
-            has_reader=bool(configuration.reader),
-            feed_phases=grid.phases if grid is not None else None,
-            feed_fuse_a=grid.max_current_a if grid is not None else None,
-        ),
-        connected=lambda: life.link is not None and life.link.connected,
-        profiles=lambda: len(life.load.profiles.store.all()),
-    )
-    model = device_model(station.settings, facts)
-    for variable in (
-        *certificate_variables(station.settings, life.certificates),
-        *link_variables(life, who.identity),
-        *bound_variables(),
-    ):
-        model.add(variable)
-    await InstalledVariables(model, FactStore(database, "variable")).put(
-        Row(
-            Place(row.component, row.component_instance, row.evse, row.connector),
-            row.variable,
-            row.instance,
-            AttributeType(row.attribute),
-            row.value,
-            Mutability(row.mutability) if row.mutability is not None else None,
-        )
-        for row in configuration.variable
-    )
-    life.variables = model
-
-
-async def _connect(life: Life, program: Program) -> None:
-    """Build the OCPP stack and keep the link; the station charges without waiting for this."""
-    from ocpp_handlers.connection.boot import Identification
-    from ocpp_handlers.connection.connection import Access
-    from ocpp_handlers.stack import OcppStack, StackSetup
-    from ocpp_handlers.variables.device_model import DeviceModel
-
-    who = program.configuration.station
-    access = Access(who.identity, life.network, life.credentials, life.certificates)
-    identification = Identification(
-        who.model, who.vendor, who.serial_number, life.firmware.version or who.firmware_version, who.iccid, who.imsi
-    )
-    if not isinstance(life.variables, DeviceModel):
-        raise TypeError("the device model comes first")
-    reason = BootReason.FIRMWARE_UPDATE if life.firmware.boots_anew else program.boot_reason
-    stack = OcppStack(
-        StackSetup(access, identification, reason),
-        life,
-        life.variables,
-        listen=lambda direction, text: _pass_on(life.frames.note(direction, text), program.feed),
-    )
-    life.link = stack
-    await stack.run()
-
-
-def _pass_on(frame: Frame, feed: Feed) -> None:
-    """Tell whoever listens that a frame passes."""
-    feed.publish("frame", number=frame.number, at=frame.at.isoformat(), direction=frame.direction, text=frame.text)

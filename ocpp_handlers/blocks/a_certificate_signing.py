@@ -1,4 +1,4 @@
-"""Block A: a new certificate for the station, because the CSMS wants one or the present one expires (A02, A03)."""
+"""Block A: requests a new certificate for the station if the CSMS wants one or the present one expires (A02, A03)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from station.security.certificates.station_certificate import Owner
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from foundation.supervision import Errand
-    from ocpp_handlers.blocks.f_trigger_message import TriggerMessage
+    from ocpp_handlers.blocks.f_trigger_message import Triggered
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
     from station.core.settings import Settings
@@ -32,8 +31,8 @@ _DAY_S = 86_400.0
 _LONGEST_WAIT_S = 30 * _DAY_S
 
 
-class Signing:
-    """Asks for a certificate until there is one, or until asking has to stop."""
+class CertificateSigning:
+    """Requests a certificate until the CSMS has sent one, or the standard ends the requests."""
 
     def __init__(
         self,
@@ -59,12 +58,8 @@ class Signing:
         self._not_before_s = 0.0
 
     def register(self, handlers: Handlers) -> None:
-        """Answer what the CSMS asks of this block."""
+        """Register the handlers of this block."""
         handlers.on(actions.CERTIFICATE_SIGNED, self.certificate_signed)
-
-    def register_trigger(self, triggers: TriggerMessage) -> None:
-        """Ask for a certificate when the CSMS wants that (A02.FR.02, F06.FR.04)."""
-        triggers.on("SignChargingStationCertificate", self._trigger)
 
     async def certificate_signed(self, request: m.CertificateSignedRequest) -> Answer[m.CertificateSignedResponse]:
         """A02.FR.06: take the certificate; then A02.FR.08: connect with it."""
@@ -80,8 +75,8 @@ class Signing:
             return Answer({"status": "Rejected", "statusInfo": status_info(refusal)})
         return Answer({"status": "Accepted"}, self._switch)
 
-    def look(self) -> None:
-        """The CSMS is there: see whether the certificate is about to expire."""
+    def check_expiry(self) -> None:
+        """Check at once whether the certificate is about to expire: the CSMS can be asked for a new one."""
         self._something.fire()
 
     async def run(self) -> None:
@@ -96,7 +91,9 @@ class Signing:
             else:
                 await self._something.wait_at_most(seen, self._clock, _LOOK_EVERY_S)
 
-    def _trigger(self) -> tuple[m.TriggerMessageStatusEnumType, Errand | None]:
+    def trigger(self) -> Triggered:
+        """Ask for a certificate because the CSMS wants that (A02.FR.02, F06.FR.04)."""
+
         async def ask() -> None:
             self._wanted = True
             self._something.fire()

@@ -1,4 +1,4 @@
-"""Block A, security events: the critical ones are sent to the CSMS in order, each until it is answered (A04)."""
+"""Block A: sends security events in order, each until it is answered, and reports those of the link (A04)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 from ocpp_handlers.wire import actions, timestamps
 from ocpp_handlers.wire.session import LinkLostError, RefusedError
 from station.core.csms import NoAnswerError
+from station.security.security_events import SecurityEventType
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from foundation.clock import Clock
+    from foundation.supervision import Errands
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
     from station.core.settings import Settings
@@ -21,12 +25,40 @@ _log = logging.getLogger(__name__)
 
 _STORAGE_RETRY_S = 5.0
 _LONGEST_RETRY_S = 600.0
+_INVALID_MESSAGES_S = 60.0
+"""the shortest time between two InvalidMessages: a CSMS that sends many does not fill the security log"""
 _UNSUPPORTED = frozenset({"NotImplemented", "NotSupported"})
 """error codes of a CSMS that does not support the message, so that repeating it is useless (part 4 §4.3)"""
 
 
+class LinkSecurityReports:
+    """Reports as security events what happens on the link to the CSMS; the reports do not hold up the link."""
+
+    def __init__(self, events: SecurityEvents, errands: Errands, settings: Settings, clock: Clock) -> None:
+        self._events = events
+        self._errands = errands
+        self._settings = settings
+        self._clock = clock
+        self._invalid_reported_s: float | None = None
+
+    def invalid_message(self, why: str) -> None:
+        """Report that a frame was not a valid OCPP message, at most once a minute (part 2, appendix 1)."""
+        now_s = self._clock.monotonic()
+        if self._invalid_reported_s is None or now_s - self._invalid_reported_s >= _INVALID_MESSAGES_S:
+            self._invalid_reported_s = now_s
+            self._report(SecurityEventType.INVALID_MESSAGES, why)
+
+    def clock_corrected(self, correction: timedelta) -> None:
+        """Report a correction of the clock that is larger than ClockCtrlr.TimeAdjustmentReportingThreshold."""
+        if abs(correction.total_seconds()) > self._settings.time_adjustment_reporting_threshold_s:
+            self._report(SecurityEventType.SETTING_SYSTEM_TIME, f"{correction.total_seconds():+.1f} s")
+
+    def _report(self, kind: SecurityEventType, info: str) -> None:
+        self._errands.start("security event", lambda: self._events.report(kind, info))
+
+
 class SecurityEventDelivery:
-    """The only reader of the queue of security events."""
+    """Sends the queued security events; the only reader of the queue."""
 
     def __init__(self, events: SecurityEvents, link: Link, settings: Settings, clock: Clock) -> None:
         self._events = events

@@ -1,4 +1,4 @@
-"""Block B, network connection profiles: the CSMS says where it will be reached (B09)."""
+"""Block B: stores the network connection profiles that the CSMS sets (B09)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _log = logging.getLogger(__name__)
 
 
 class NetworkProfileBlock:
-    """SetNetworkProfile over the station's slots."""
+    """Stores the profiles of SetNetworkProfile in the configuration slots of the station."""
 
     def __init__(self, network: NetworkProfiles) -> None:
         self._network = network
 
     def register(self, handlers: Handlers) -> None:
-        """Answer what the CSMS asks of this block."""
+        """Register the handlers of this block."""
         handlers.on(actions.SET_NETWORK_PROFILE, self.set_network_profile)
 
     async def set_network_profile(self, request: m.SetNetworkProfileRequest) -> Answer[m.SetNetworkProfileResponse]:

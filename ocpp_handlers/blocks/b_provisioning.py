@@ -1,4 +1,4 @@
-"""Block B, provisioning: variables are read and written, the station is reset (B05, B06, B11, B12)."""
+"""Block B: reads and writes variables, and resets the station or an EVSE (B05, B06, B11, B12)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 class Provisioning:
-    """Variables of the device model are read and written; the station or an EVSE is reset."""
+    """Reads and writes variables of the device model; resets the station or an EVSE."""
 
     def __init__(self, model: DeviceModel, restart: Restart, settings: Settings) -> None:
         self._model = model
@@ -28,7 +28,7 @@ class Provisioning:
         self._settings = settings
 
     def register(self, handlers: Handlers) -> None:
-        """Answer what the CSMS asks of this block."""
+        """Register the handlers of this block."""
         handlers.on(actions.GET_VARIABLES, self.get_variables)
         handlers.on(actions.SET_VARIABLES, self.set_variables)
         handlers.on(actions.RESET, self.reset)
@@ -53,7 +53,7 @@ class Provisioning:
         answer: m.ResetResponse = {"status": verdict.answer.value}
         if verdict.reason is not None:
             answer["statusInfo"] = {"reasonCode": verdict.reason}
-        return Answer(answer, verdict.then, otherwise=verdict.otherwise)
+        return Answer(answer, verdict.then, undo=verdict.otherwise)
 
     def _get(self, item: m.GetVariableDataType) -> m.GetVariableResultType:
         result: m.GetVariableResultType = {
@@ -81,11 +81,11 @@ class Provisioning:
         variable = self._find(item["component"], item["variable"], result["attributeType"])
         if isinstance(variable, Missing):
             result["attributeStatus"] = variable.value  # B05.FR.04, B05.FR.05, B05.FR.06
-        elif variable.write is None or not variable.writable:
+        elif not variable.writable:
             _reject(result, "ReadOnly", f"{variable.name} cannot be written")  # B05.FR.09
         else:
             try:
-                await variable.write(item["attributeValue"])  # B05.FR.10
+                await self._model.write(variable, item["attributeValue"])  # B05.FR.10
             except ValueError as error:
                 _reject(result, "InvalidValue", f"{variable.name} {error}")  # B05.FR.07, B05.FR.08
             except StorageError as error:

@@ -1,4 +1,4 @@
-"""Block B, reports: what is in the device model, in parts (B07, B08)."""
+"""Block B: reports the device model, in parts (B07, B08)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _WITHOUT_SWITCH = {"Active": {"true"}, "Available": {"true"}, "Enabled": {"true"
 
 
 class Reports:
-    """Reports of the device model."""
+    """Sends reports of the device model."""
 
     def __init__(self, link: Link, model: DeviceModel, settings: Settings, clock: Clock) -> None:
         self._link = link
@@ -45,7 +45,7 @@ class Reports:
         self._under_way = UnderWay(MOST_AT_ONCE)
 
     def register(self, handlers: Handlers) -> None:
-        """Answer what the CSMS asks of this block."""
+        """Register the handlers of this block."""
         handlers.on(actions.GET_BASE_REPORT, self.get_base_report)
         handlers.on(actions.GET_REPORT, self.get_report)
 

@@ -1,4 +1,4 @@
-"""Block C, authorization: the CSMS is asked, and may clear the cache."""
+"""Block C: asks the CSMS about id tokens, and clears the authorization cache for it."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def variables(tokens: TokenStore) -> Iterator[Variable]:
     yield told(_CACHE, "Storage", DataType.INTEGER, lambda: str(tokens.size_bytes), unit="B", maximum=tokens.most_bytes)
 
 
-class Authorization:
-    """The CSMS, as the station asks it (station.ports.Csms)."""
+class AuthorizationBlock:
+    """Asks the CSMS about id tokens (`station.core.csms.Csms`)."""
 
     def __init__(self, link: Link, tokens: TokenStore, settings: Settings) -> None:
         self._link = link
@@ -46,7 +46,7 @@ class Authorization:
         self._settings = settings
 
     def register(self, handlers: Handlers) -> None:
-        """Answer what the CSMS asks of this block."""
+        """Register the handlers of this block."""
         handlers.on(actions.CLEAR_CACHE, self.clear_cache)
 
     @property

@@ -1,4 +1,4 @@
-"""Block E, transactions: events go out, and what the CSMS answers has consequences."""
+"""Block E: sends transaction events, and carries out what the CSMS responds."""
 
 from __future__ import annotations
 
@@ -10,25 +10,29 @@ from ocpp_handlers.wire.session import Answer, Handlers
 from station.core.model import EventType
 
 if TYPE_CHECKING:
-    from ocpp_handlers.blocks.i_tariff import Tariff
+    from collections.abc import Sequence
+
+    from ocpp_handlers.blocks.f_trigger_message import Triggered
+    from ocpp_handlers.blocks.i_tariff import TariffBlock
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
     from station.charging.charging_station import ChargingStation
+    from station.charging.evse import Evse
     from station.core.model import TransactionEvent
     from station.load.priorities import Priorities
 
 
 class Transactions:
-    """Sends recorded events; tells the CSMS what is still to come."""
+    """Sends transaction events, and says whether some are still queued."""
 
-    def __init__(self, link: Link, station: ChargingStation, tariff: Tariff, priorities: Priorities) -> None:
+    def __init__(self, link: Link, station: ChargingStation, tariff: TariffBlock, priorities: Priorities) -> None:
         self._link = link
         self._tariff = tariff
         self._station = station
         self._priorities = priorities
 
     def register(self, handlers: Handlers) -> None:
-        """Answer what the CSMS asks of this block."""
+        """Register the handlers of this block."""
         handlers.on(actions.GET_TRANSACTION_STATUS, self.get_transaction_status)
 
     async def send(self, event: TransactionEvent) -> None:
@@ -48,6 +52,19 @@ class Transactions:
         if info is not None:
             await self._station.answered(event, id_token_info_from_wire(info))
         self._tariff.answered(event, answer)
+
+    def trigger(self, evses: Sequence[Evse]) -> Triggered:
+        """Send a TransactionEvent of each running transaction because the CSMS asks for it (F06.FR.07)."""
+        charging = [evse for evse in evses if evse.transaction_id is not None and evse.sampler is not None]
+        if not charging or not self._link.accepted:
+            return "Rejected", None
+
+        async def report() -> None:
+            for evse in charging:
+                if evse.sampler is not None:
+                    await evse.sampler.sample_now()
+
+        return "Accepted", report
 
     async def get_transaction_status(
         self, request: m.GetTransactionStatusRequest

@@ -1,4 +1,4 @@
-"""Block F, remote control: the CSMS starts and stops transactions (F01–F03)."""
+"""Block F: starts and stops transactions, and unlocks connectors, for the CSMS (F01–F03, F05)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class RemoteControl:
-    """Remote start and stop."""
+    """Starts and stops transactions, and unlocks connectors."""
 
     def __init__(
         self, gate: BootGate, station: ChargingStation, profiles: Profiles, changed: Callable[[], None]
@@ -36,7 +36,7 @@ class RemoteControl:
         self._profiles = profiles
 
     def register(self, handlers: Handlers) -> None:
-        """Answer what the CSMS asks of this block."""
+        """Register the handlers of this block."""
         handlers.on(actions.REQUEST_START_TRANSACTION, self.request_start)
         handlers.on(actions.REQUEST_STOP_TRANSACTION, self.request_stop)
         handlers.on(actions.UNLOCK_CONNECTOR, self.unlock_connector)
@@ -77,7 +77,7 @@ class RemoteControl:
         response: m.RequestStartTransactionResponse = {"status": "Accepted"}
         if result.transaction_id is not None:  # F01.FR.13
             response["transactionId"] = result.transaction_id
-        return Answer(response, start, otherwise=lambda: self._station.forgo(chosen))
+        return Answer(response, start, undo=lambda: self._station.forgo(chosen))
 
     async def request_stop(self, request: m.RequestStopTransactionRequest) -> Answer[m.RequestStopTransactionResponse]:
         """F03."""

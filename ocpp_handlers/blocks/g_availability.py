@@ -1,7 +1,8 @@
-"""Block G, availability: the CSMS learns the status of each connector (G01, B04)."""
+"""Block G: reports the status of each connector, and changes availability for the CSMS (G01, G03, G04, B04)."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from typing import TYPE_CHECKING
@@ -17,11 +18,12 @@ from station.core.model import ConnectorStatus, EvseRef
 from station.storage.database import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from foundation.clock import Clock
-    from ocpp_handlers.connection.link import Link
+    from ocpp_handlers.blocks.f_trigger_message import Triggered
+    from ocpp_handlers.connection.link import Link, LinkUp
     from ocpp_handlers.wire import messages as m
     from station.charging.availability import Availability as Orders
     from station.charging.evse import Evse
@@ -41,8 +43,8 @@ class _Change:
     at: datetime
 
 
-class Availability:
-    """Reports every change while online; afterwards, what differs from what the CSMS was told last."""
+class AvailabilityBlock:
+    """Reports every change of a status while online, and on a new link those that differ from the reported ones."""
 
     def __init__(self, link: Link, evses: Mapping[int, Evse], orders: Orders, settings: Settings, clock: Clock) -> None:
         self._link = link
@@ -57,7 +59,7 @@ class Availability:
         self._changed = Pulse()
 
     def register(self, handlers: Handlers) -> None:
-        """Answer what the CSMS asks of this block."""
+        """Register the handlers of this block."""
         handlers.on(actions.CHANGE_AVAILABILITY, self.change_availability)
 
     async def change_availability(self, request: m.ChangeAvailabilityRequest) -> Answer[m.ChangeAvailabilityResponse]:
@@ -83,7 +85,13 @@ class Availability:
         # TC_G_13_CS: who orders what is so already is told how it is.
         return Answer({"status": answer.value}, confirm if answer is OrderAnswer.ACCEPTED else None)
 
-    async def watch(self, evse: Evse) -> None:
+    async def run(self) -> None:
+        """Notice each change of the status of the EVSEs until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for evse in self._evses.values():
+                group.create_task(self._watch(evse), name=f"status-{evse.id}")
+
+    async def _watch(self, evse: Evse) -> None:
         """Notice each change of an EVSE's status until cancelled; the first one is what its board finds."""
         await evse.looked()
         self._seen[evse.id] = evse.connector_status
@@ -115,15 +123,18 @@ class Availability:
     def _now(self, evse: Evse) -> _Change:
         return _Change(evse.id, evse.connector_status, self._clock.now())
 
-    async def report(self, *, everything: bool) -> None:
-        """Report until the link ends; first all statuses, or those that changed meanwhile (B04).
+    def link_up(self, link: LinkUp) -> None:
+        """Take note of a new link: B01.FR.05, B04.FR.01 want all statuses reported again."""
+        if link.report_all:
+            self._told.clear()
+
+    async def report(self) -> None:
+        """Report until the link ends; first the statuses that the CSMS does not have (B04).
 
         Raises:
             LinkLostError: the session has ended.
         """
         self._waiting.clear()
-        if everything:
-            self._told.clear()  # B01.FR.05, B04.FR.01
         self._waiting.extend(self._untold())
         while True:
             seen = self._changed.count
@@ -143,14 +154,15 @@ class Availability:
             if self._told.get(evse_id) is not status
         ]
 
-    async def report_now(self, evse: Evse) -> None:
-        """Tell the status of an EVSE because the CSMS asks for it (F06).
+    def trigger(self, evses: Sequence[Evse]) -> Triggered:
+        """Report the status of EVSEs because the CSMS asks for it (F06.FR.09)."""
 
-        Raises:
-            LinkLostError: the session has ended.
-        """
-        await evse.looked()  # F06.FR.09
-        await self._tell(self._now(evse), requested=True)
+        async def report() -> None:
+            for evse in evses:
+                await evse.looked()
+                await self._tell(self._now(evse), requested=True)
+
+        return "Accepted", report
 
     async def _tell(self, change: _Change, *, requested: bool = False) -> None:
         connector_id = self._evses[change.evse_id].layout.connector_id

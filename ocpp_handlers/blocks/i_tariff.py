@@ -1,4 +1,4 @@
-"""Block I, tariff and cost: what the CSMS tells of them goes to the display of the EVSE."""
+"""Block I: passes tariffs and costs of the CSMS on to the display of the EVSE."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-class Tariff:
-    """Takes tariffs and costs out of messages."""
+class TariffBlock:
+    """Passes on the tariffs and costs in messages of the CSMS."""
 
     def __init__(self, tariff_and_cost: TariffAndCost) -> None:
         self._shows = tariff_and_cost
 
     def register(self, handlers: Handlers) -> None:
-        """Answer what the CSMS asks of this block."""
+        """Register the handlers of this block."""
         handlers.on(actions.COST_UPDATED, self.cost_updated)
 
     async def cost_updated(self, request: m.CostUpdatedRequest) -> Answer[m.CostUpdatedResponse]:

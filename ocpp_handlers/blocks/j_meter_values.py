@@ -1,4 +1,4 @@
-"""Block J, meter values: clock-aligned samples of an EVSE without a transaction (J01)."""
+"""Block J: sends clock-aligned samples of an EVSE without a transaction (J01), and values on request (F06)."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING
 
 from ocpp_handlers.translate.translate import meter_value_to_wire
 from ocpp_handlers.wire import actions
+from station.charging.evse_state import all_faults
+from station.core.model import Fault
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from foundation.supervision import Errands
+    from ocpp_handlers.blocks.f_trigger_message import Triggered
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
+    from station.charging.evse import Evse
     from station.core.sampling import MeterValue
+    from station.core.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -25,9 +32,10 @@ turn too"""
 class MeterValues:
     """Sends MeterValuesRequest."""
 
-    def __init__(self, link: Link, errands: Errands) -> None:
+    def __init__(self, link: Link, errands: Errands, settings: Settings) -> None:
         self._link = link
         self._errands = errands
+        self._settings = settings
         self._waiting = Counter[int]()
 
     def report(self, evse_id: int, value: MeterValue) -> None:
@@ -40,14 +48,28 @@ class MeterValues:
 
         async def tell() -> None:
             try:
-                await self.send(evse_id, value)
+                await self._send(evse_id, value)
             finally:
                 self._waiting[evse_id] -= 1
 
         if self._errands.start("MeterValues", tell):
             self._waiting[evse_id] += 1
 
-    async def send(self, evse_id: int, value: MeterValue, *, requested: bool = False) -> None:
+    def trigger(self, evses: Sequence[Evse]) -> Triggered:
+        """Send the most recent values of EVSEs because the CSMS asks for them (F06.FR.06)."""
+        metered = [evse for evse in evses if evse.sampler is not None and Fault.METER not in all_faults(evse.state)]
+        if not metered or not self._settings.aligned_measurands:
+            return "Rejected", None  # F06.FR.10: nothing could be sent
+
+        async def report() -> None:
+            """F06.FR.06: the most recent measurements of what AlignedDataMeasurands names."""
+            for evse in metered:
+                if evse.sampler is not None and (value := await evse.sampler.aligned_now()) is not None:
+                    await self._send(evse.id, value, requested=True)
+
+        return "Accepted", report
+
+    async def _send(self, evse_id: int, value: MeterValue, *, requested: bool = False) -> None:
         """Send samples of an EVSE.
 
         Raises:

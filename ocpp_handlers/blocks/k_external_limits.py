@@ -1,4 +1,4 @@
-"""Block K, external limits: the CSMS is told what others than it set, and that it is gone (K11, K12, K13)."""
+"""Block K: reports limits that others than the CSMS have set, and their end (K11, K12, K13)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LONGEST_RETRY_S = 600.0
 
 
 class ChargingLimits:
-    """Tells each change that is significant, and what changed while there was no link."""
+    """Reports each significant change of a limit, and what changed while there was no link."""
 
     def __init__(self, link: Link, limits: ExternalLimits, settings: Settings, clock: Clock) -> None:
         self._link = link

@@ -1,4 +1,4 @@
-"""Block K, smart charging: charging profiles come, are told and go, and what they come to (K01, K08, K09, K10)."""
+"""Block K: installs, reports and clears charging profiles; composite schedules (K01, K08, K09, K10)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ MOST_AT_ONCE = 4
 
 
 class SmartCharging:
-    """Installs, reports and clears profiles. What they mean, the energy room decides."""
+    """Installs, reports and clears charging profiles; `energy` decides how they limit the current."""
 
     def __init__(self, link: Link, station: ChargingStation, load: LoadManagement) -> None:
         self._link = link
@@ -48,7 +48,7 @@ class SmartCharging:
         self._under_way = UnderWay(MOST_AT_ONCE)
 
     def register(self, handlers: Handlers) -> None:
-        """Answer what the CSMS asks of this block."""
+        """Register the handlers of this block."""
         handlers.on(actions.SET_CHARGING_PROFILE, self.set_charging_profile)
         handlers.on(actions.GET_CHARGING_PROFILES, self.get_charging_profiles)
         handlers.on(actions.GET_COMPOSITE_SCHEDULE, self.get_composite_schedule)

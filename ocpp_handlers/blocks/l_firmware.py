@@ -1,4 +1,4 @@
-"""Block L, firmware management: updates are ordered, and their statuses told in order (L01, L02)."""
+"""Block L: starts firmware updates, and reports their statuses in order (L01, L02)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from station.storage.database import StorageError
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
-    from foundation.supervision import Errand
+    from ocpp_handlers.blocks.f_trigger_message import Triggered
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
     from station.maintenance.firmware.firmware import Firmware as StationFirmware
@@ -29,17 +29,16 @@ _LONGEST_INFO = 512
 """additionalInfo of StatusInfoType"""
 
 
-class Firmware:
-    """Takes orders, and tells what becomes of them."""
+class FirmwareBlock:
+    """Takes orders of firmware updates, and reports their statuses."""
 
     def __init__(self, link: Link, firmware: StationFirmware, clock: Clock) -> None:
         self._link = link
         self._firmware = firmware
         self._clock = clock
-        firmware.online = lambda: link.online
 
     def register(self, handlers: Handlers) -> None:
-        """Answer what the CSMS asks of this block."""
+        """Register the handlers of this block."""
         handlers.on(actions.UPDATE_FIRMWARE, self.update_firmware)
 
     async def update_firmware(self, request: m.UpdateFirmwareRequest) -> Answer[m.UpdateFirmwareResponse]:
@@ -90,7 +89,7 @@ class Firmware:
             else:
                 return
 
-    def trigger(self) -> tuple[m.TriggerMessageStatusEnumType, Errand]:
+    def trigger(self) -> Triggered:
         """L01.FR.25, L01.FR.26, F06.FR.16: the status sent last; Idle after a success, or when there was none."""
 
         async def report() -> None:

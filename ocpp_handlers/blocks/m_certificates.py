@@ -1,4 +1,4 @@
-"""Block M: root certificates installed, told and deleted over OCPP (M03, M04, M05)."""
+"""Block M: installs, lists and deletes root certificates (M03, M04, M05)."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ from station.security.certificates.certificate_store import CertificateUse, Faul
 
 if TYPE_CHECKING:
     from ocpp_handlers.wire import messages as m
+    from station.security.network_profiles import NetworkProfiles
 
 _LONGEST_INFO = 512
 _USES: dict[str, CertificateUse] = {use.value: use for use in CertificateUse}
 """V2GRootCertificate, MORootCertificate and V2GCertificateChain are not among them: there is no ISO 15118 here"""
 
 
-class Certificates:
-    """Answers what the CSMS asks about the certificates that the station believes."""
+class CertificateBlock:
+    """Installs, lists and deletes the root certificates that the station trusts."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, network: NetworkProfiles) -> None:
         self._store = store
+        self._network = network
 
     def register(self, handlers: Handlers) -> None:
-        """Answer what the CSMS asks of this block."""
+        """Register the handlers of this block."""
         handlers.on(actions.INSTALL_CERTIFICATE, self.install)
         handlers.on(actions.GET_INSTALLED_CERTIFICATE_IDS, self.installed)
         handlers.on(actions.DELETE_CERTIFICATE, self.delete)
@@ -62,7 +64,9 @@ class Certificates:
 
     async def delete(self, request: m.DeleteCertificateRequest) -> Answer[m.DeleteCertificateResponse]:
         """M04.FR.01."""
-        refusal = await self._store.delete(_from_wire(request["certificateHashData"]))
+        profile = self._network.profile
+        link_needs_root = profile is not None and profile.checks_certificate  # M04.FR.03
+        refusal = await self._store.delete(_from_wire(request["certificateHashData"]), link_needs_root=link_needs_root)
         if refusal is None:  # M04.FR.02
             return Answer({"status": "Accepted"})
         status = "NotFound" if refusal.fault is Fault.NOT_FOUND else "Failed"  # M04.FR.04; M04.FR.03, M04.FR.06

@@ -1,4 +1,4 @@
-"""Block N, customer information: what the station knows of a customer is told, cleared, or both (N09, N10)."""
+"""Block N: reports what the station has stored about a customer, clears it, or both (N09, N10)."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _NOTHING = ""
 """TC_N_62_CS: data is empty where nothing is found"""
 
 
-class CustomerInformation:
-    """Answers CustomerInformation."""
+class CustomerInformationBlock:
+    """Reports and clears the data of a customer."""
 
     def __init__(self, link: Link, customers: Customers, clock: Clock) -> None:
         self._link = link
@@ -44,7 +44,7 @@ class CustomerInformation:
         self._under_way = UnderWay(MOST_AT_ONCE)
 
     def register(self, handlers: Handlers) -> None:
-        """Answer what the CSMS asks of this block."""
+        """Register the handlers of this block."""
         handlers.on(actions.CUSTOMER_INFORMATION, self.customer_information)
 
     async def customer_information(

@@ -1,22 +1,22 @@
-"""Block N, logs: the CSMS has a log file brought to it and hears how that goes (N01)."""
+"""Block N: uploads a log file for the CSMS, and reports the status of the upload (N01)."""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING
 
-from foundation.supervision import Errand
 from ocpp_handlers.translate import translate
 from ocpp_handlers.wire import actions
 from ocpp_handlers.wire.session import Answer, Handlers, RefusedError
 from station.core.csms import NoAnswerError
 from station.maintenance.logs.log_files import LogKind, Span
-from station.maintenance.logs.upload import LogOrder, LogUploads, UploadStatus
+from station.maintenance.logs.upload import LogOrder, LogUploads, UploadProgress, UploadStatus
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from foundation.clock import Clock
+    from ocpp_handlers.blocks.f_trigger_message import Triggered
     from ocpp_handlers.connection.link import Link
     from ocpp_handlers.wire import messages as m
 
@@ -28,16 +28,15 @@ _TELL_FOR_S = 3_600.0
 
 
 class Diagnostics:
-    """Answers GetLog, and tells the status of uploads."""
+    """Answers GetLog, and reports the status of uploads."""
 
     def __init__(self, link: Link, uploads: LogUploads, clock: Clock) -> None:
         self._link = link
         self._uploads = uploads
         self._clock = clock
-        uploads.tell = self.tell
 
     def register(self, handlers: Handlers) -> None:
-        """Answer what the CSMS asks of this block."""
+        """Register the handlers of this block."""
         handlers.on(actions.GET_LOG, self.get_log)
 
     async def get_log(self, request: m.GetLogRequest) -> Answer[m.GetLogResponse]:
@@ -67,7 +66,7 @@ class Diagnostics:
 
         return Answer({"status": "AcceptedCanceled" if canceled else "Accepted", "filename": order.name}, begin)
 
-    def trigger(self) -> tuple[m.TriggerMessageStatusEnumType, Errand]:
+    def trigger(self) -> Triggered:
         """The CSMS asks for a LogStatusNotification (F06.FR.14, F06.FR.15, N01.FR.13)."""
 
         async def report() -> None:
@@ -78,12 +77,20 @@ class Diagnostics:
 
         return "Accepted", report
 
-    async def tell(self, request_id: int, status: UploadStatus) -> None:
+    async def run(self) -> None:
+        """Report each status of an upload until cancelled."""
+        while True:
+            progress = await self._uploads.next_progress()
+            await self._report(progress)
+            await self._uploads.settle(progress)
+
+    async def _report(self, progress: UploadProgress) -> None:
         """N01.FR.07 to N01.FR.10, N01.FR.20. A CSMS that refuses to hear it is not told again.
 
         An upload does not wait for a CSMS that is away, or that has not accepted the station yet: GetLog is not among
         what lets it send (B02.FR.02). Its end is told when the CSMS is there.
         """
+        request_id, status = progress.request_id, progress.status
         given_up_s = self._clock.monotonic() + (0.0 if status is UploadStatus.UPLOADING else _TELL_FOR_S)
         told: m.LogStatusNotificationRequest = {"status": status.value, "requestId": request_id}
         while True:

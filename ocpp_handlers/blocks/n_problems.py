@@ -1,4 +1,4 @@
-"""The CSMS learns of parts that do not do what they are for: locks (block G, G05) and billing meters."""
+"""Block N: reports failures of locks and billing meters as events, which no monitor is needed for (G05)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Block P, data transfer: vendors' own messages. None is built in, and data is never touched (P01, P02)."""
+"""Block P: messages of vendors; none is built in, and their data is passed on unchanged (P01, P02)."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _MOST_ANSWERS = 100
 
 
 class DataTransfer:
-    """Answers DataTransfer, and sends it (station.ports.VendorMessages)."""
+    """Answers and sends DataTransfer (`station.core.csms.VendorMessages`)."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
         self._answers: dict[tuple[str, str | None], VendorAnswer] = {}
 
     def register(self, handlers: Handlers) -> None:
-        """Answer what the CSMS asks of this block."""
+        """Register the handlers of this block."""
         handlers.on(actions.DATA_TRANSFER, self.data_transfer)
 
     def answer_with(self, vendor_id: str, message_id: str | None, answer: VendorAnswer) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from foundation.events import Event
 from foundation.frozen import frozen
 from foundation.pulse import Pulse
 from ocpp_handlers.wire import actions, timestamps
@@ -115,8 +115,8 @@ class Boot:
         self._again = Pulse()
         self._due_s = 0.0
         """when the CSMS wants to be asked again; a new link changes nothing about that"""
-        self.on_time: Callable[[datetime], None] | None = None
-        """told the time of the CSMS whenever it says it"""
+        self.time_received: Event[datetime] = Event()
+        """the present time, in each response of the CSMS that has it"""
 
     async def be_accepted(self, session: Session) -> None:
         """Send BootNotifications as long as it takes.
@@ -225,5 +225,4 @@ class Boot:
         if not _EARLIEST <= moment < _LATEST:
             _log.warning("currentTime: %s is not believed", text)
             return
-        if self.on_time is not None:
-            self.on_time(moment)
+        self.time_received.publish(moment)

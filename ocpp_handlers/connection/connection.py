@@ -45,6 +45,9 @@ _SHORTEST_REDIAL_S = 2.0
 """the shortest delay after a close by the station: the CSMS may still be storing the new password or certificate"""
 LARGEST_FRAME = 1 << 20
 
+Serve = Callable[["ClientConnection"], Awaitable[None]]
+"""receives and sends on a websocket until it ends"""
+
 
 @frozen
 class Access:
@@ -79,18 +82,10 @@ def headers(profile: NetworkProfile, identity: str, password: str | None) -> dic
 
 
 class Connection:
-    """Keeps a link to the CSMS, and calls `serve` with each websocket that is up."""
+    """Dials the CSMS, and again whenever the link is lost."""
 
-    def __init__(
-        self,
-        access: Access,
-        serve: Callable[[ClientConnection], Awaitable[None]],
-        settings: Settings,
-        clock: Clock,
-        security_events: SecurityEvents,
-    ) -> None:
+    def __init__(self, access: Access, settings: Settings, clock: Clock, security_events: SecurityEvents) -> None:
         self._access = access
-        self._serve = serve
         self._settings = settings
         self._clock = clock
         self._security_events = security_events
@@ -114,8 +109,26 @@ class Connection:
         """Whether the websocket is up."""
         return self._websocket is not None
 
-    async def run(self) -> None:
-        """Dial until cancelled."""
+    @property
+    def url(self) -> str:
+        """The address of the CSMS that is connected or dialled; empty if there is none."""
+        profile = self._access.network.profile
+        return profile.url if profile is not None else ""
+
+    @property
+    def security_profile(self) -> int:
+        """The OCPP security profile of that link; 0 if there is none."""
+        profile = self._access.network.profile
+        return profile.security_profile if profile is not None else 0
+
+    @property
+    def shows_password(self) -> bool:
+        """Whether the station proves its identity with its password on that link."""
+        profile = self._access.network.profile
+        return profile is not None and profile.shows_password
+
+    async def run(self, serve: Serve) -> None:
+        """Dial until cancelled, and await `serve` with each websocket that is up."""
         network = self._access.network
         delays = back_off(self._settings, random.uniform)
         slots = network.attempts()
@@ -124,7 +137,7 @@ class Connection:
             while self._cut:
                 seen = await self._mended.wait(seen)
             slot = next(slots)
-            was_up = await asyncio.create_task(self._hold_link(slot), name="link")  # noqa: TID251 - awaited at once
+            was_up = await asyncio.create_task(self._hold_link(slot, serve), name="link")  # noqa: TID251 - awaited at once
             heed_cancellation()
             if was_up:  # part 4 §5.3 with errata 4.12: a successful connection starts the back-off anew
                 delays = back_off(self._settings, random.uniform)
@@ -152,12 +165,18 @@ class Connection:
             self._closed_by_us = True
             await _say_goodbye(self._websocket)
 
+    async def use_new_certificate(self) -> None:
+        """A02.FR.08: connect with the new certificate, if the security profile has one of the station."""
+        profile = self._access.network.profile
+        if profile is not None and profile.shows_certificate:
+            await self.reconnect()
+
     @property
     def _own_redial_s(self) -> float:
         """The delay before dialling again after the station itself closed the link."""
         return max(_SHORTEST_REDIAL_S, float(self._settings.retry_back_off_wait_minimum_s))
 
-    async def _hold_link(self, slot: int) -> bool:
+    async def _hold_link(self, slot: int, serve: Serve) -> bool:
         """Dial once and stay as long as the link holds; returns whether it was ever up."""
         from websockets.exceptions import ConnectionClosed
 
@@ -181,7 +200,7 @@ class Connection:
             self.connected_since = self._clock.now()
             self.last_error = None
             _log.info("connected to %s", profile.url)
-            await self._serve_with_pings(websocket, profile)
+            await self._serve_with_pings(websocket, profile, serve)
         except* ConnectionClosed as closed:
             self._say(f"link lost: {_first(closed)}")
         finally:
@@ -286,11 +305,11 @@ class Connection:
                 except StorageError as error:
                     _log.error("the former password is not forgotten: %s", error)
 
-    async def _serve_with_pings(self, websocket: ClientConnection, profile: NetworkProfile) -> None:
+    async def _serve_with_pings(self, websocket: ClientConnection, profile: NetworkProfile, serve: Serve) -> None:
         async with asyncio.TaskGroup() as group:
             pings = group.create_task(self._ping(websocket, profile), name="websocket-ping")
             try:
-                await self._serve(websocket)
+                await serve(websocket)
             finally:
                 pings.cancel()
 

@@ -28,12 +28,13 @@ Send = Callable[["TransactionEvent"], Awaitable[None]]
 class Delivery:
     """The only reader of the outbox."""
 
-    def __init__(self, outbox: Outbox, settings: Settings, clock: Clock) -> None:
+    def __init__(self, outbox: Outbox, send: Send, settings: Settings, clock: Clock) -> None:
         self._outbox = outbox
+        self._send = send
         self._settings = settings
         self._clock = clock
 
-    async def run(self, send: Send) -> None:
+    async def run(self) -> None:
         """Deliver until the link ends.
 
         Raises:
@@ -45,17 +46,24 @@ class Delivery:
                 if queued is None:
                     await self._outbox.wait()
                     continue
-                await self._deliver(queued, send)
+                await self._deliver(queued)
             except StorageError as error:
                 _log.error("outbox: %s", error)
                 await self._clock.sleep(_STORAGE_RETRY_S)
 
-    async def _deliver(self, queued: Queued, send: Send) -> None:
+    async def mark_offline(self) -> None:
+        """Mark all queued events as of a time without a link, because it has ended (TransactionEvent, offline)."""
+        try:
+            await self._outbox.mark_offline()
+        except StorageError as error:
+            _log.error("queued events could not be marked as offline: %s", error)
+
+    async def _deliver(self, queued: Queued) -> None:
         """Send one event as often as it takes, then go on (E13.FR.02, E13.FR.03, E13.FR.04)."""
         attempts = queued.attempts
         while True:
             try:
-                await send(queued.event)
+                await self._send(queued.event)
             except LinkLostError:
                 raise  # the link failed, not the message: this does not count
             except (RefusedError, TimedOutError, NoAnswerError) as error:

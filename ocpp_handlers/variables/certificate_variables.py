@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from ocpp_handlers.variables.device_model import DataType, Mutability, Place, Variable, told
+from ocpp_handlers.variables.setting_binding import SettingBinding
 from station.security.certificates.certificate_store import MOST_CERTIFICATES
 
 if TYPE_CHECKING:
-    from station.core.settings import Setting, Settings
+    from station.core.settings import Settings
     from station.security.certificates.certificate_store import Certificates
-
-T = TypeVar("T")
 
 _PLACE = Place("SecurityCtrlr")
 
@@ -27,39 +26,14 @@ def certificate_variables(settings: Settings, certificates: Certificates) -> Ite
         minimum=0,
         maximum=MOST_CERTIFICATES,
     )
-    kind = type(settings)
-    for name, data_type, setting, unit in (
-        ("CertSigningWaitMinimum", DataType.INTEGER, kind.cert_signing_wait_minimum_s, "s"),
-        ("CertSigningRepeatTimes", DataType.INTEGER, kind.cert_signing_repeat_times, None),
+    binding, kind = SettingBinding(settings), type(settings)
+    for name, setting, unit in (
+        ("CertSigningWaitMinimum", kind.cert_signing_wait_minimum_s, "s"),
+        ("CertSigningRepeatTimes", kind.cert_signing_repeat_times, None),
     ):
-        yield _bound(settings, name, data_type, setting, unit, writable=True)
-    yield _bound(settings, "MaxCertificateChainSize", DataType.INTEGER, kind.max_certificate_chain_size)
-    yield _bound(settings, "AdditionalRootCertificateCheck", DataType.BOOLEAN, kind.additional_root_certificate_check)
-
-
-def _bound(
-    settings: Settings,
-    name: str,
-    data_type: DataType,
-    setting: Setting[T],
-    unit: str | None = None,
-    *,
-    writable: bool = False,
-) -> Variable:
-    async def write(text: str) -> None:
-        await settings.change(setting, text)
-
-    return Variable(
-        _PLACE,
-        name,
-        data_type,
-        Mutability.READ_WRITE if writable else Mutability.READ_ONLY,
-        read=lambda: settings.text_of(setting),
-        write=write,
-        override=lambda text: settings.override(setting, setting.parse(text)),
-        restore=lambda: settings.restore(setting),
-        preset=lambda text: settings.preset(setting, setting.parse(text)),
-        unit=unit,
-        minimum=setting.bounds[0],
-        maximum=setting.bounds[1],
+        yield binding.variable(_PLACE, name, setting, unit=unit)
+    fixed = Mutability.READ_ONLY
+    yield binding.variable(_PLACE, "MaxCertificateChainSize", kind.max_certificate_chain_size, mutability=fixed)
+    yield binding.variable(
+        _PLACE, "AdditionalRootCertificateCheck", kind.additional_root_certificate_check, mutability=fixed
     )

@@ -1,4 +1,14 @@
-"""The device model: components, their variables, and what reading and writing one means (block B)."""
+"""The device model: components, their variables, and what reading and writing one means (block B).
+
+Changes of values can be observed (block N): `DeviceModel.changed` publishes each one, and how it comes to be known
+depends on the variable.
+
+- A variable with `changes`, a setting for instance, is observed by the model itself: each change is published at once,
+  whoever made it.
+- A value that is written, overridden or restored through the model is published at once too.
+- Every other value is read from a live part, such as a board or a meter. Its change is published by
+  `DeviceModel.sample`, which whoever monitors the variable calls as often as it wants to know (`Variable.is_sampled`).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import replace
 from enum import StrEnum
 
+from foundation.events import Event, Unsubscribe
 from foundation.frozen import frozen
 from station.core.csms import VariableRow
 
@@ -43,6 +54,10 @@ class DataType(StrEnum):
     OPTION_LIST = "OptionList"
     SEQUENCE_LIST = "SequenceList"
     MEMBER_LIST = "MemberList"
+
+
+_Identity = tuple[Key, Name, AttributeType]
+"""what tells a variable from all others"""
 
 
 @frozen
@@ -90,11 +105,18 @@ class Variable:
     """it reports a bound that the program enforces: neither the installation file nor a simulation changes it"""
     reboot_required: bool = False
     """what is written counts from the next boot on"""
+    changes: Event[None] | None = None
+    """published by the part that has the value whenever it may be another one; None: that part publishes nothing"""
 
     @property
     def key(self) -> Name:
         """What variables of a component are found by."""
         return (self.name.casefold(), (self.instance or "").casefold())
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether `DeviceModel.sample` has to be called to notice that a live part has another value."""
+        return self.changes is None and not self.constant and self.mutability is not Mutability.WRITE_ONLY
 
     @property
     def writable(self) -> bool:
@@ -145,13 +167,27 @@ class Missing(StrEnum):
     ATTRIBUTE = "NotSupportedAttributeType"
 
 
+@frozen
+class VariableChange:
+    """A variable has another value than before."""
+
+    variable: Variable
+    before: str
+    value: str
+
+
 class DeviceModel:
     """All variables of the station."""
 
     def __init__(self, variables: Iterable[Variable] = ()) -> None:
         self._components: dict[Key, dict[Name, dict[AttributeType, Variable]]] = {}
-        self._replaced: dict[tuple[Key, Name, AttributeType], Variable] = {}
+        self._replaced: dict[_Identity, Variable] = {}
         """variables as they were before a value was put in their place"""
+        self._known: dict[_Identity, str] = {}
+        """the values that changes are found against"""
+        self._subscriptions: dict[_Identity, Unsubscribe] = {}
+        self.changed: Event[VariableChange] = Event()
+        """each change of a value, once (see the module); never of one that nobody may read"""
         for variable in variables:
             self.add(variable)
 
@@ -159,6 +195,50 @@ class DeviceModel:
         """Add a variable, or put it in the place of the one that is there."""
         component = self._components.setdefault(variable.place.key, {})
         component.setdefault(variable.key, {})[variable.attribute] = variable
+        identity = _identity(variable)
+        if (unsubscribe := self._subscriptions.pop(identity, None)) is not None:
+            unsubscribe()
+        if variable.changes is not None:
+            self._subscriptions[identity] = variable.changes.subscribe(lambda _: self._compare(variable))
+        if variable.changes is not None or identity in self._known:
+            self._compare(variable)
+
+    def sample(self, variables: Iterable[Variable]) -> None:
+        """Read variables of this model, and publish the change of each that has another value than when last read.
+
+        The first sample of a variable only takes note of its value. Reading is fast and asks no hardware: the parts
+        give the value that they have.
+        """
+        for variable in variables:
+            self._compare(variable)
+
+    async def write(self, variable: Variable, text: str) -> None:
+        """Write a variable, and publish the change.
+
+        Raises:
+            ValueError: the text is refused, and why.
+            StorageError: it is not saved, and the value is the one before.
+        """
+        if variable.write is None:
+            raise ValueError("cannot be written")
+        self._note(variable)
+        await variable.write(text)
+        self._compare(variable)
+
+    def _note(self, variable: Variable) -> None:
+        """Remember the value before a change, unless one is known to compare with."""
+        if variable.mutability is not Mutability.WRITE_ONLY:
+            self._known.setdefault(_identity(variable), variable.read())
+
+    def _compare(self, variable: Variable) -> None:
+        """Publish the change of a variable if its value is not the known one, and remember it."""
+        if variable.mutability is Mutability.WRITE_ONLY:
+            return
+        identity, value = _identity(variable), variable.read()
+        before = self._known.get(identity)
+        self._known[identity] = value
+        if before is not None and before != value:
+            self.changed.publish(VariableChange(variable, before, value))
 
     def find(
         self,
@@ -186,7 +266,7 @@ class DeviceModel:
             for attributes in component.values():
                 yield tuple(attributes[kind] for kind in AttributeType if kind in attributes)
 
-    # For the local API (station.ports.Variables)
+    # For the local API (station.core.csms.Variables)
 
     def rows(self) -> list[VariableRow]:
         """Everything there is."""
@@ -203,10 +283,12 @@ class DeviceModel:
         if variable.fixed:
             raise ValueError("is fixed by the program")
         value = row.value or ""
+        self._note(variable)
         if variable.override is not None:
             variable.override(value)
+            self._compare(variable)
         else:
-            self._replaced.setdefault((variable.place.key, variable.key, variable.attribute), variable)
+            self._replaced.setdefault(_identity(variable), variable)
             self.add(replace(variable, read=lambda: value))
 
     def restore(self, row: VariableRow) -> None:
@@ -217,8 +299,10 @@ class DeviceModel:
         """
         variable = self.meant_by(row)
         if variable.restore is not None:
+            self._note(variable)
             variable.restore()
-        original = self._replaced.pop((variable.place.key, variable.key, variable.attribute), None)
+            self._compare(variable)
+        original = self._replaced.pop(_identity(variable), None)
         if original is not None:
             self.add(original)
 
@@ -233,6 +317,10 @@ class DeviceModel:
         if isinstance(variable, Missing):
             raise KeyError(variable.value)
         return variable
+
+
+def _identity(variable: Variable) -> _Identity:
+    return variable.place.key, variable.key, variable.attribute
 
 
 def _row(variable: Variable) -> VariableRow:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from foundation.events import Event
 from ocpp_handlers.variables.device_model import DataType, Mutability, Place, Variable, told
+from ocpp_handlers.variables.setting_binding import SettingBinding
 from station.core.identifiers import LONGEST_PASSWORD
 from station.core.settings import Integer, Settings
 from station.security.network_profiles import SLOTS, NetworkProfiles
 from station.security.security_events import SecurityEventType
 
 if TYPE_CHECKING:
-    from borne.life import Life
+    from ocpp_handlers.connection.connection import Access
+    from station.security.credentials import Credentials
+    from station.security.security_events import SecurityEvents
 
 _COMM = Place("OCPPCommCtrlr")
 _SECURITY = Place("SecurityCtrlr")
@@ -20,12 +24,50 @@ _SLOTS = tuple(str(slot) for slot in SLOTS)
 _LONGEST_IDENTITY = 48
 
 
-def link_variables(life: Life, identity: str) -> Iterator[Variable]:
-    """All of them, but those that are settings only."""
-    yield from _network_variables(life.network)
-    yield told(_SECURITY, "Identity", DataType.STRING, lambda: identity, maximum=_LONGEST_IDENTITY)
-    yield _password(life, identity)
-    yield _downgrade(life.station.settings)
+def link_variables(access: Access, password: PasswordVariable, settings: Settings) -> Iterator[Variable]:
+    """The variables of the link that are more than a setting."""
+    yield from _network_variables(access.network)
+    yield told(_SECURITY, "Identity", DataType.STRING, lambda: access.identity, maximum=_LONGEST_IDENTITY)
+    yield password.variable()
+    # The installer's decision, which the CSMS may see but not take, unless he leaves it to it (A00.FR.005).
+    downgrade = Settings.allow_security_profile_downgrade
+    yield SettingBinding(settings).variable(
+        _SECURITY, "AllowSecurityProfileDowngrade", downgrade, mutability=Mutability.READ_ONLY
+    )
+
+
+class PasswordVariable:
+    """A01: BasicAuthPassword, which is written and never read; publishes each change that the CSMS makes."""
+
+    def __init__(self, identity: str, credentials: Credentials, security_events: SecurityEvents) -> None:
+        self._identity = identity
+        self._credentials = credentials
+        self._security_events = security_events
+        self.written: Event[None] = Event()
+        """the CSMS has set another password, which is on disk and counts from the next connection on"""
+
+    def variable(self) -> Variable:
+        """What the device model has of it."""
+        return Variable(
+            _SECURITY,
+            "BasicAuthPassword",
+            DataType.STRING,
+            Mutability.WRITE_ONLY,
+            lambda: "",
+            write=self._write,
+            override=self._credentials.override,
+            maximum=LONGEST_PASSWORD,
+        )
+
+    async def _write(self, text: str) -> None:
+        if ":" in self._identity:  # A00.FR.204, A00.FR.303
+            raise ValueError("cannot be used with an identity that has a colon")
+        await self._credentials.change(text)
+        # A01.FR.11, A01.FR.12: that it changed, not what it is.
+        await self._security_events.report(
+            SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, "BasicAuthPassword was changed"
+        )
+        self.written.publish(None)
 
 
 def _network_variables(network: NetworkProfiles) -> Iterator[Variable]:
@@ -60,51 +102,4 @@ def _network_variables(network: NetworkProfiles) -> Iterator[Variable]:
         override=lambda text: network.override_security_profile(number.parse(text)),
         minimum=0,
         maximum=3,
-    )
-
-
-def _password(life: Life, identity: str) -> Variable:
-    """A01: the password is taken and never told; with what is shown at the next connection, which comes at once."""
-
-    async def write(text: str) -> None:
-        if ":" in identity:  # A00.FR.204, A00.FR.303
-            raise ValueError("cannot be used with an identity that has a colon")
-        await life.credentials.change(text)
-        # A01.FR.11, A01.FR.12: that it changed, not what it is.
-        await life.security_events.report(
-            SecurityEventType.RECONFIGURATION_OF_SECURITY_PARAMETERS, "BasicAuthPassword was changed"
-        )
-        profile = life.network.profile
-        if life.link is not None and profile is not None and profile.shows_password:
-            life.link.renew()
-
-    return Variable(
-        _SECURITY,
-        "BasicAuthPassword",
-        DataType.STRING,
-        Mutability.WRITE_ONLY,
-        lambda: "",
-        write=write,
-        override=life.credentials.override,
-        maximum=LONGEST_PASSWORD,
-    )
-
-
-def _downgrade(settings: Settings) -> Variable:
-    """The installer's decision, which the CSMS may see but not take, unless he leaves it to it (A00.FR.005)."""
-    setting = Settings.allow_security_profile_downgrade
-
-    async def write(text: str) -> None:
-        await settings.change(setting, text)
-
-    return Variable(
-        _SECURITY,
-        "AllowSecurityProfileDowngrade",
-        DataType.BOOLEAN,
-        Mutability.READ_ONLY,
-        lambda: settings.text_of(setting),
-        write=write,
-        override=lambda text: settings.override(setting, setting.parse(text)),
-        restore=lambda: settings.restore(setting),
-        preset=lambda text: settings.preset(setting, setting.parse(text)),
     )

@@ -2,82 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from ocpp_handlers.variables.device_model import DataType, Mutability, Place, Variable, told
+from ocpp_handlers.variables.setting_binding import SettingBinding
 from station.core.local_time import change_time_offset
-from station.core.setting_kinds import (
-    Choice,
-    Currency,
-    Decimal,
-    Integer,
-    Members,
-    Moment,
-    Setting,
-    Switch,
-    Text,
-    TimeOffset,
-    TimeSources,
-    TimeZone,
-    TxPoints,
-)
 from station.core.settings import Settings
 
 if TYPE_CHECKING:
     from foundation.clock import Clock
+    from station.core.setting_kinds import Setting
 
 T = TypeVar("T")
 
 _S = Settings
-_DATA_TYPES: Mapping[type, DataType] = {
-    Integer: DataType.INTEGER,
-    Decimal: DataType.DECIMAL,
-    Switch: DataType.BOOLEAN,
-    Choice: DataType.OPTION_LIST,
-    Members: DataType.MEMBER_LIST,
-    TxPoints: DataType.MEMBER_LIST,
-    TimeSources: DataType.SEQUENCE_LIST,
-    Text: DataType.STRING,
-    Currency: DataType.STRING,
-    TimeZone: DataType.STRING,
-    TimeOffset: DataType.STRING,
-    Moment: DataType.DATE_TIME,
-}
 
 
 def _row(
     component: str, name: str, setting: Setting[T], instance: str | None = None, *, unit: str | None = None
-) -> Callable[[Settings], Variable]:
+) -> Callable[[SettingBinding], Variable]:
     """What makes the variable of a setting."""
-
-    def made(settings: Settings) -> Variable:
-        async def write(text: str) -> None:
-            await settings.change(setting, text)
-
-        return Variable(
-            Place(component),
-            name,
-            _data_type(setting),
-            Mutability.READ_WRITE,
-            read=lambda: settings.text_of(setting),
-            write=write,
-            override=lambda text: settings.override(setting, settings.parse(setting, text)),
-            restore=lambda: settings.restore(setting),
-            preset=lambda text: settings.preset(setting, settings.parse(setting, text)),
-            instance=instance,
-            unit=unit,
-            values=settings.choices_of(setting),
-            minimum=setting.bounds[0],
-            maximum=setting.bounds[1],
-        )
-
-    return made
-
-
-def _data_type(setting: Setting[T]) -> DataType:
-    return _DATA_TYPES[type(setting)]
+    return lambda binding: binding.variable(Place(component), name, setting, instance, unit=unit)
 
 
 _SETTINGS = (
@@ -179,14 +126,15 @@ _INSTALLER_SETTINGS = (
 
 def setting_variables(settings: Settings, clock: Clock, *, signs: bool, sockets: bool) -> Iterator[Variable]:
     """The variables of a station that signs or does not, and has a socket or none, each bound to its setting."""
+    binding = SettingBinding(settings)
     for made in (*_SETTINGS, *(_OF_SIGNING if signs else ())):
-        yield made(settings)
+        yield made(binding)
 
     async def write_time_offset(text: str) -> None:
         await change_time_offset(settings, text, clock.now())
 
     # Part 2, ClockCtrlr.TimeOffset: not to be used at the same time as TimeZone.
-    yield replace(_TIME_OFFSET(settings), write=write_time_offset)
-    yield _OF_SOCKETS(settings) if sockets else _OF_FIXED_CABLES
+    yield replace(_TIME_OFFSET(binding), write=write_time_offset)
+    yield _OF_SOCKETS(binding) if sockets else _OF_FIXED_CABLES
     for made in _INSTALLER_SETTINGS:
-        yield replace(made(settings), mutability=Mutability.READ_ONLY)
+        yield replace(made(binding), mutability=Mutability.READ_ONLY)

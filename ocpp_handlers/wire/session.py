@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
+from foundation.events import Event
 from foundation.frozen import frozen
 from foundation.supervision import Errand, Errands, contained
 from ocpp_handlers.wire import frame
@@ -63,8 +64,8 @@ class Answer(Generic[ResponseT]):
 
     response: ResponseT
     then: Errand | None = None
-    otherwise: Callable[[], None] = lambda: None
-    """takes back what the errand was to do, where the answer does not leave or the errand will not be done"""
+    undo: Callable[[], None] | None = None
+    """called if the answer could not be sent or the errand cannot be started, so that nothing will follow"""
 
 
 class Handlers:
@@ -84,6 +85,14 @@ class Handlers:
     def get(self, action: str) -> Callable[[object], Awaitable[Answer[object]]] | None:
         """The handler of an action; None when there is none."""
         return self._handlers.get(action)
+
+
+class FunctionalBlock(Protocol):
+    """A functional block of OCPP that answers requests of the CSMS."""
+
+    def register(self, handlers: Handlers) -> None:
+        """Register a handler for each action that belongs to the block."""
+        ...
 
 
 class Gate(Protocol):
@@ -114,12 +123,18 @@ class Wire(Protocol):
         ...
 
 
-FrameListener = Callable[[str, str], None]
-"""told each frame as it passes: direction (`in`, `out`) and text"""
+@frozen
+class ObservedFrame:
+    """A frame that a session has received or is about to send."""
+
+    direction: str
+    """`in` or `out`"""
+    text: str
+    """without passwords and other secrets"""
 
 
 class Session:
-    """A session with a CSMS over one wire."""
+    """A session with a CSMS over one wire; publishes each frame, and why a received one is not valid."""
 
     def __init__(
         self,
@@ -131,10 +146,8 @@ class Session:
         clock: Clock,
         *,
         timeout_s: float,
-        listen: FrameListener | None = None,
-        on_invalid: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`on_invalid` is told why a frame is not a valid OCPP message."""
+        """`timeout_s`: the time that the CSMS has to answer a CALL."""
         self._wire = wire
         self._handlers = handlers
         self._gate = gate
@@ -142,8 +155,9 @@ class Session:
         self._errands = errands
         self._clock = clock
         self._timeout_s = timeout_s
-        self._listen = listen
-        self._on_invalid = on_invalid
+        self.frame_observed: Event[ObservedFrame] = Event()
+        self.invalid_message: Event[str] = Event()
+        """the reason why a received frame is not a valid OCPP message"""
         self._owes_nothing = asyncio.Event()
         self._owes_nothing.set()
         self._turn = asyncio.Lock()
@@ -221,7 +235,7 @@ class Session:
                     _log.warning("an answer that nobody waits for: %s", taken.id)
             case Nonsense():
                 _log.warning("a frame that is not OCPP: %s", taken.why)
-                self._on_invalid(taken.why)
+                self.invalid_message.publish(taken.why)
                 if taken.answer is not None:
                     await self._send(taken.answer)
 
@@ -237,8 +251,8 @@ class Session:
                 answer.then is None or self._errands.start(call.action, answer.then)
             )
         finally:
-            if not follows:
-                answer.otherwise()
+            if not follows and answer.undo is not None:
+                answer.undo()
 
     async def _leaves(self, call: Call, answer: Answer[object]) -> bool:
         """Send an answer; False where a CALLERROR has to take its place."""
@@ -259,7 +273,7 @@ class Session:
         if (handler := self._handlers.get(call.action)) is None:
             return Error(call.id, "NotSupported", f"{call.action} is not supported")
         if (fault := self._schemas.fault_of_request(call.action, call.payload)) is not None:
-            self._on_invalid(f"{call.action}: {fault.code}")
+            self.invalid_message.publish(f"{call.action}: {fault.code}")
             return Error(call.id, fault.code, fault.description)
         outcome = await contained(handler(call.payload))
         if isinstance(outcome, PayloadError):
@@ -291,8 +305,7 @@ class Session:
     def _passes(self, direction: str, text: str | bytes) -> None:
         shown = frame.without_secrets(text) if isinstance(text, str) else f"<{len(text)} bytes>"
         _frames.debug("%s %s", direction, shown)
-        if self._listen is not None:
-            self._listen(direction, shown)
+        self.frame_observed.publish(ObservedFrame(direction, shown))
 
 
 def _heed(answer: asyncio.Future[Result | Error]) -> None:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
+from foundation.events import Event
 from foundation.pulse import Pulse
 from station.core.model import TriggerReason
 from station.core.sampling import Context, Measurand, MeterValue, Series, next_aligned, sample
@@ -59,8 +60,8 @@ class Sampler:
         """None: nothing is signed here"""
         self.station_charges: Callable[[], bool] = lambda: False
         """whether any EVSE of the station has a transaction (J01.FR.20)"""
-        self.on_idle_sample: Callable[[MeterValue], None] | None = None
-        """told of aligned samples while there is no transaction (MeterValuesRequest, J01.FR.14)"""
+        self.idle_sample: Event[MeterValue] = Event()
+        """a clock-aligned sample while there is no transaction (MeterValuesRequest, J01.FR.14)"""
         settings.watch(lambda name: self.poke() if name.endswith(("_interval_s", "_data_enabled")) else None)
 
     def poke(self) -> None:
@@ -163,8 +164,8 @@ class Sampler:
             return
         if self._evse.transaction_id is not None:
             self._evse.sampled(TriggerReason.METER_VALUE_CLOCK, value)
-        elif self.on_idle_sample is not None:
-            self.on_idle_sample(value)
+        else:
+            self.idle_sample.publish(value)
 
     async def _take(
         self, measurands: tuple[str, ...], context: Context, series: Series, *, sign: bool

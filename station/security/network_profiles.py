@@ -60,6 +60,11 @@ class NetworkProfile:
         return self.security_profile in (1, 2)
 
     @property
+    def checks_certificate(self) -> bool:
+        """Whether the link rests on a root certificate: the station checks the one of the CSMS (A00.FR.301 and 401)."""
+        return self.security_profile >= 2
+
+    @property
     def shows_certificate(self) -> bool:
         """Whether it does so with its certificate (A00.FR.401)."""
         return self.security_profile == 3

@@ -281,7 +281,7 @@ async def _house_speaks(walk: Walk) -> None:
 async def device_model() -> Lines:
     """The components and variables of OCPP, with their instances, attributes, types and words."""
     async with _fixture() as walk:
-        return sorted({_variable(one) for one in walk.stack.model})
+        return sorted({_variable(one) for one in walk.model})
 
 
 def _variable(one: Variable) -> str:
@@ -371,6 +371,8 @@ def feed() -> Lines:
         called = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "publish"
         if not called or not isinstance(node, ast.Call) or not node.args or not isinstance(node.args[0], ast.Constant):
             continue
+        if node.args[0].value is None:
+            continue  # an event within the program, which has no value
         lines.add(
             f"{node.args[0].value}: {', '.join(str(one.arg or 'as `light` of /api/status') for one in node.keywords)}"
         )

@@ -488,7 +488,7 @@ async def test_everybody_gets_in_and_all_is_in_force_as_before(
         assert (await api.get("/api/status"))["tamper"]
         assert [evse.state.operative for evse in life.station.evses.values()] == [True, True, False, True]
         assert life.firmware.record.update is not None
-        variables = {(one.place.component, one.name): one.read() for one in walk.stack.model}
+        variables = {(one.place.component, one.name): one.read() for one in walk.model}
         assert variables["OwnCtrlr", "Place"] == "the other garage"
         assert life.metrology.meters.serial_of(1) == "SIMULATED-1"
         for number in (1, 2):

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tools import wiring
-from tools.wiring_rules import RULES, Finding, Module, modules_below
+from tools.wiring_rules import RULES, modules_below
+from tools.wiring_syntax import Finding, Module
 
 SLOT = """
 from collections.abc import Callable
@@ -207,3 +208,78 @@ def test_the_repository_is_within_its_limits(capsys: pytest.CaptureFixture[str])
 def test_a_rule_that_is_not_known_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert wiring.main(["style"]) == 2
     assert "no such rule: style" in capsys.readouterr().err
+
+
+WIDE = "types with parts of more than two layers"
+PARTS = {
+    "energy/balancer.py": "class Balancer: ...",
+    "metering/meter.py": "class Meter: ...",
+    "station/core/model.py": "class Status(StrEnum): ...\n@frozen\nclass Token:\n    status: Status",
+    "station/storage/outbox.py": "class Outbox: ...",
+    "station/charging/evse.py": "class Evse: ...\nEvses = Mapping[int, Evse]",
+    "ocpp_handlers/wire/session.py": "class Session: ...",
+}
+IMPORTS = """
+if TYPE_CHECKING:
+    from energy.balancer import Balancer
+    from metering import meter as meters
+    from ocpp_handlers.wire.session import Session
+    from station.charging.evse import Evse, Evses
+    from station.core.model import Status, Token
+    from station.storage.outbox import Outbox as Record
+"""
+
+
+def wide(station: str, *, path: str = "station/load/station.py", user: str = "station/load/user.py") -> list[str]:
+    """What the rule says of a class Station in this module, which another module annotates."""
+    using = f"from {path[:-3].replace('/', '.')} import Station\ndef use(station: Station | None) -> None: ..."
+    sources = {**PARTS, path: f"{IMPORTS}\n{station}", user: using}
+    modules = [Module.parse(where, source) for where, source in sources.items()]
+    return [finding.text for finding in RULES[WIDE](modules)]
+
+
+@pytest.mark.parametrize(
+    "station",
+    [
+        "@dataclass\nclass Station:\n    balancer: Balancer\n    evse: Evse | None\n    record: list[Record]",
+        "class Station:\n    def __init__(self, a: Balancer, b: Evse, c: Record):\n"
+        "        self.a, self.b, self.c = a, b, c",
+        "class Station:\n    def __init__(self, a: Balancer):\n        self.a = a\n        self.b = Evse()\n"
+        "        self.c: Record = made()",
+        "class Station:\n    balancer: Balancer\n    evses: Evses\n    @property\n    def record(self) -> Record: ...",
+        "class Base:\n    balancer: Balancer\nclass Station(Base):\n    evse: 'Evse'\n    record: Callable[[], Record]",
+        "@frozen\nclass Both:\n    evse: Evse\nclass Station:\n    balancer: Balancer\n    record: Record\n"
+        "    meter: meters.Meter",
+    ],
+)
+def test_a_type_that_exposes_parts_of_three_layers_is_found(station: str) -> None:
+    (text,) = wide(station)
+    assert text.startswith("Station exposes parts of energy, ")
+    assert text.endswith("annotated in 1 modules")
+
+
+@pytest.mark.parametrize(
+    "station",
+    [
+        "class Station:\n    balancer: Balancer\n    evse: Evse",
+        "class Station:\n    balancer: Balancer\n    evse: Evse\n    _record: Record",
+        "class Station:\n    balancer: Balancer\n    evse: Evse\n    status: Status\n    token: Token",
+        "class Station:\n    balancer: Balancer\n    evse: Evse\n    on_record: Callable[[Record], None]",
+        "class Station:\n    balancer: Balancer\n    evse: Evse\n    def record(self) -> Record: ...",
+        "class Station:\n    def __init__(self, a: Balancer, b: Evse, c: Record):\n"
+        "        self._a, self._b, self._c = a, b, c",
+    ],
+)
+def test_parts_of_two_layers_values_and_what_is_private_are_allowed(station: str) -> None:
+    assert wide(station) == []
+
+
+def test_the_composition_may_know_every_layer_and_what_nobody_below_it_annotates_is_allowed() -> None:
+    station = "class Station:\n    balancer: Balancer\n    evse: Evse\n    record: Record"
+    assert wide(station, path="borne/station.py", user="borne/user.py") == []
+    assert len(wide(station, path="borne/station.py")) == 1
+    assert wide(station.replace("Station", "Other")) == []
+
+
+def test_an_alias_that_contains_itself_is_no_trouble() -> None:
+    assert wide("Json = dict[str, 'Json'] | list['Json']\nclass Station:\n    json: Json\n    evse: Evse") == []

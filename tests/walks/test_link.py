@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import gc
 import io
 import itertools
 import json
 import logging
 import socket
+import weakref
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,6 +26,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from borne.composition.ocpp import OcppComposition
 from ocpp_handlers.connection.connection import Connection
 from station.configuration.station_tables import LogConfig
 from station.maintenance.logs.setup import FRAMES, setup
@@ -410,3 +413,20 @@ async def test_messages_are_compressed_where_the_csms_can(tmp_path: Path) -> Non
         websocket = walk.csms._websocket  # pyright: ignore[reportPrivateUsage]  # what the handshake agreed on
         assert websocket is not None
         assert [type(one).__name__ for one in websocket.protocol.extensions] == ["PerMessageDeflate"]
+
+
+async def test_the_station_keeps_nothing_of_a_stack_that_has_ended(tmp_path: Path) -> None:
+    """Another one is built after a failure: what the former had subscribed to has ended with it."""
+    async with walking(tmp_path) as walk:
+        await walk.accepted()
+        link, csms = walk.life.link, walk.life.station.csms
+        second = asyncio.create_task(OcppComposition(walk.life, walk.application).keep_link(walk.model))
+        await walk.until(lambda: walk.life.link is not link)
+        ended = weakref.ref(walk.stack.link)
+        second.cancel()
+        await asyncio.wait([second])
+        walk.life.link = link
+        walk.life.station.connect(csms)
+        del second
+        gc.collect()
+        assert ended() is None

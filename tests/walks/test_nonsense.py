@@ -59,7 +59,7 @@ async def test_every_variable_that_can_be_written_takes_or_refuses_any_text(
         await walk.accepted()
         await walk.plug()
         await walk.present()
-        for variable in [one for one in walk.stack.model if one.writable and one.name != "BasicAuthPassword"]:
+        for variable in [one for one in walk.model if one.writable and one.name != "BasicAuthPassword"]:
             value = dice.choice(VALUES)
             named = {"name": variable.name} | ({"instance": variable.instance} if variable.instance else {})
             item: dict[str, Any] = {"component": {"name": variable.place.component}, "variable": named}

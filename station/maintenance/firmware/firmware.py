@@ -69,6 +69,8 @@ class Surroundings:
     reboot: Callable[[BootReason], None]
     restarting: Callable[[], bool]
     """whether the station restarts for another reason right now; an installation begins after that"""
+    online: Callable[[], bool]
+    """whether the CSMS is connected and has accepted the station, so that it can be sent anything"""
     allow_unsigned: bool = False
     """whether non-secure updates (L02) are carried out; a station that can verify signatures should not"""
 
@@ -88,8 +90,6 @@ class Firmware:
         self._answered.set()
         self._withholds = False
         self._pausing = False
-        self.online: Callable[[], bool] = lambda: False
-        """whether the CSMS can be told anything"""
         self.boots_anew = False
         """whether this life began because new firmware was activated"""
 
@@ -318,7 +318,7 @@ class Firmware:
             case Activation.NOT_YET:
                 pass
         await self._tell(_TELL_S)  # L01.FR.15
-        if self.online():
+        if self._around.online():
             await self._around.outbox.delivered(within_s=_TELL_S)
         try:
             await self._around.updater.activate()
@@ -333,7 +333,7 @@ class Firmware:
 
     async def _tell(self, within_s: float) -> None:
         """Wait until the CSMS has heard every status, `within_s` seconds at the most, where it can hear anything."""
-        if self.online():
+        if self._around.online():
             with contextlib.suppress(TimeoutError):
                 async with self._clock.timeout(within_s):
                     await self.record.wait_told()

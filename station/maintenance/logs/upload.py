@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from foundation.frozen import frozen
 from foundation.supervision import contained
 from station.security.file_transfer.file_transfer import Failure, Location, TransferError, Trust, upload
 from station.storage.database import StorageError
@@ -53,6 +53,14 @@ _STATUSES = {
 }
 
 
+@frozen
+class UploadProgress:
+    """A status that an upload has reached, to be reported to the CSMS."""
+
+    request_id: int
+    status: UploadStatus
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LogOrder:
     """What the CSMS wants (GetLogRequest), and the name that was promised for it."""
@@ -69,7 +77,10 @@ class LogOrder:
 
 
 class LogUploads:
-    """Carries out the orders of the CSMS, in their order, and tells how they go; telling holds up no upload."""
+    """Carries out the orders of the CSMS in their order, and keeps each status until it was reported.
+
+    One reader (`next_progress`, then `settle`) reports them; uploads do not wait for it.
+    """
 
     def __init__(self, logs: Logs, facts: FactStore, clock: Clock, tls: Trust) -> None:
         self.logs = logs
@@ -81,9 +92,9 @@ class LogUploads:
         self._uploading: asyncio.Task[UploadStatus] | None = None
         self._pausing = False
         self._orders: asyncio.Queue[LogOrder] = asyncio.Queue()
-        self._untold: asyncio.Queue[tuple[int, UploadStatus]] = asyncio.Queue()
-        self.tell: Callable[[int, UploadStatus], Awaitable[None]] = _tell_nobody
-        """tells the CSMS how far the upload of a request is"""
+        self._unreported: asyncio.Queue[UploadProgress] = asyncio.Queue()
+        self._in_report: UploadProgress | None = None
+        """what `next_progress` returned last, until it is settled"""
 
     @property
     def uploading(self) -> int | None:
@@ -98,7 +109,7 @@ class LogUploads:
     @property
     def overrun(self) -> bool:
         """Whether no order is taken for now."""
-        return self._orders.qsize() + self._untold.qsize() >= MOST_ORDERS
+        return self._orders.qsize() + self._unreported.qsize() >= MOST_ORDERS
 
     @staticmethod
     def fault_of_url(url: str) -> str | None:
@@ -120,11 +131,6 @@ class LogUploads:
 
     async def run(self) -> None:
         """Carry out orders until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._work(), name="log-uploads")
-            group.create_task(self._tell_all(), name="log-uploads-told")
-
-    async def _work(self) -> None:
         await self._take_up()
         while True:
             order = await self._orders.get()
@@ -155,15 +161,20 @@ class LogUploads:
             await self._facts.save(str(request_id), status)
         except StorageError as error:
             _log.error("log upload %d, %s, is not told after a power cut: %s", request_id, status, error)
-        self._untold.put_nowait((request_id, status))
+        self._unreported.put_nowait(UploadProgress(request_id, status))
 
-    async def _tell_all(self) -> None:
-        while True:
-            request_id, status = await self._untold.get()
-            await self.tell(request_id, status)
-            if status is not _UPLOADING:
-                with contextlib.suppress(StorageError):
-                    await self._facts.remove(str(request_id))
+    async def next_progress(self) -> UploadProgress:
+        """Wait for the oldest status that was not reported; the same one is returned until `settle`."""
+        if self._in_report is None:
+            self._in_report = await self._unreported.get()
+        return self._in_report
+
+    async def settle(self, progress: UploadProgress) -> None:
+        """Forget a status, because it was reported or never will be; the end of an upload is forgotten on disk too."""
+        self._in_report = None
+        if progress.status is not _UPLOADING:
+            with contextlib.suppress(StorageError):
+                await self._facts.remove(str(progress.request_id))
 
     async def _carry_out(self, order: LogOrder) -> UploadStatus:
         if self._wanted is not order:
@@ -220,7 +231,3 @@ class LogUploads:
             return _STATUSES.get(error.failure, UploadStatus.UPLOAD_FAILURE)
         _log.info("log %s is uploaded", order.name)
         return UploadStatus.UPLOADED
-
-
-async def _tell_nobody(*_: object) -> None:
-    pass

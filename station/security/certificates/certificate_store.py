@@ -132,8 +132,6 @@ class Certificates:
         self._turn = asyncio.Lock()
         self._relied_on = ""
         """PEM of the roots with which the CSMS was last reached"""
-        self.root_in_use: Callable[[], bool] = lambda: False
-        """whether the link to the CSMS rests on its root certificate (security profiles 2 and 3)"""
 
     async def load(self) -> None:
         """Read what is there, and take over what the installation file names. What cannot be read is said, and no
@@ -202,10 +200,16 @@ class Certificates:
 
         return await self._do(tell)
 
-    async def delete(self, named: CertificateHash) -> Refusal | None:
-        """Delete a root certificate (M04)."""
+    async def delete(self, named: CertificateHash, *, link_needs_root: bool) -> Refusal | None:
+        """Delete a root certificate (M04).
+
+        Args:
+            named: its hash, as `installed` returns it.
+            link_needs_root: whether the link to the CSMS rests on a root certificate (security profiles 2 and 3): the
+                last one that it can rest on is not deleted (M04.FR.03).
+        """
         try:
-            return await self._do(lambda: self._delete(named))
+            return await self._do(lambda: self._delete(named, link_needs_root))
         except OSError as error:
             return Refusal(Fault.STORAGE, str(error))
 
@@ -398,9 +402,10 @@ class Certificates:
         _log.info("%s installed: %s", use, certificate.subject.rfc4514_string())
         return None
 
-    def _delete(self, named: CertificateHash) -> Refusal | None:
+    def _delete(self, named: CertificateHash, link_needs_root: bool) -> Refusal | None:
         found = [root for root in self._roots.of() if root.hash(named.algorithm) == named]
-        free = [root for root in found if not self._is_rested_on(root)]  # M04.FR.03; for another use
+        kept = self._last_proved_root() if link_needs_root else None
+        free = [root for root in found if root != kept]  # M04.FR.03; for another use
         for root in free:
             self._roots.drop(root)
             _log.info("%s deleted: serial number %s", root.use, named.serial_number)
@@ -410,11 +415,12 @@ class Certificates:
             return Refusal(Fault.IN_USE, "is the charging station certificate")  # M04.FR.06
         return Refusal(Fault.NOT_FOUND, "is not installed")  # M04.FR.04
 
-    def _is_rested_on(self, root: Root) -> bool:
-        """Whether it is the last of the roots with which the CSMS was reached: others have not proved themselves."""
+    def _last_proved_root(self) -> Root | None:
+        """The only root with which the CSMS was reached, or the only one; None if there are more, or none."""
         installed = self._roots.of({CertificateUse.CSMS_ROOT})
         proved = [one for one in installed if one.own_pem in self._relied_on]
-        return self.root_in_use() and (proved or installed) == [root]
+        candidates = proved or installed
+        return candidates[0] if len(candidates) == 1 else None
 
     def _is_valid(self, certificate: Certificate) -> bool:
         try:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from ocpp_handlers.blocks.a_certificate_signing import Signing
+from ocpp_handlers.blocks.a_certificate_signing import CertificateSigning
 from ocpp_handlers.connection.link import Link
 from ocpp_handlers.wire.session import LinkLostError, RefusedError, TimedOutError
 from station.core.csms import NoAnswerError
@@ -38,17 +38,11 @@ class Desk:
         self.refusal: Refusal | None = None
         self.switched = 0
         self._keys = 0
-        self.block = Signing(
+        self.block = CertificateSigning(
             cast(Link, self), cast(Certificates, self), self.settings, self.clock, "0000001", self._switch
         )
-        self._trigger: Any = None
-        self.block.register_trigger(cast(Any, self))
 
     # What the block sees of others
-
-    def on(self, message: str, trigger: Any) -> None:
-        assert message == "SignChargingStationCertificate"
-        self._trigger = trigger
 
     async def call(self, action: Any, request: Any, *, requested: bool) -> dict[str, str]:
         del action, requested
@@ -75,8 +69,9 @@ class Desk:
 
     async def trigger(self) -> None:
         """TriggerMessage: answered, then its errand runs."""
-        status, errand = self._trigger()
+        status, errand = self.block.trigger()
         assert status == "Accepted"
+        assert errand is not None
         await errand()
         await self.clock.settle()
 
@@ -173,10 +168,10 @@ async def test_a_month_before_the_expiry_it_asks_of_its_own_accord(desk: Desk) -
         await desk.clock.advance(2 * DAY_S)
         assert desk.sent == []
         desk.online = True
-        desk.block.look()
+        desk.block.check_expiry()
         await desk.clock.settle()
         assert len(desk.sent) == 1
-        desk.block.look()  # the link was lost and is back
+        desk.block.check_expiry()  # the link was lost and is back
         await desk.clock.advance(9.0)
         assert len(desk.sent) == 1
         desk.due = False
@@ -244,7 +239,7 @@ async def test_a_long_time_without_a_link_does_not_end_the_asking(desk: Desk, er
         tried = len(desk.sent)
         desk.online = True
         desk.reply = lambda: "Accepted"
-        desk.block.look()
+        desk.block.check_expiry()
         await desk.clock.advance(2 * 3_600.0)
         assert len(desk.sent) > tried
         assert await desk.answer() == "Accepted"

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from foundation.clock import SystemClock
+from foundation.events import Event
 from ocpp_handlers.blocks.b_provisioning import Provisioning
 from ocpp_handlers.variables.device_model import (
     AttributeType,
@@ -20,6 +21,7 @@ from ocpp_handlers.variables.device_model import (
     Place,
     Variable,
 )
+from ocpp_handlers.variables.setting_variables import setting_variables
 from ocpp_handlers.wire.schema import Schemas
 from ocpp_handlers.wire.session import PayloadError
 from station.charging.restart import Restart
@@ -327,3 +329,111 @@ def test_a_place_is_the_whole_of_component_instance_evse_and_connector(model: De
     assert model.find(Place("Thing", evse_id=2), "Fixed") is Missing.COMPONENT
     assert model.find(Place("Thing", evse_id=1), "Level") is Missing.VARIABLE
     assert not isinstance(model.find(Place("THING"), "level"), Missing)
+
+
+def found(model: DeviceModel, name: str) -> Variable:
+    variable = model.find(Place("Thing"), name)
+    assert not isinstance(variable, Missing)
+    return variable
+
+
+def watched(model: DeviceModel) -> list[tuple[str, str, str]]:
+    """The changes from now on: name, value before, value."""
+    changes: list[tuple[str, str, str]] = []
+    model.changed.subscribe(lambda change: changes.append((change.variable.name, change.before, change.value)))
+    return changes
+
+
+async def test_a_written_value_is_published_once_and_the_same_one_again_is_not(
+    block: Provisioning, model: DeviceModel
+) -> None:
+    changes = watched(model)
+    for value in ("7", "7", "8", "bad"):
+        await put(block, item("Level", attributeValue=value))
+    assert changes == [("Level", "5", "7"), ("Level", "7", "8")]
+
+
+async def test_a_value_that_is_not_stored_is_no_change(block: Provisioning, model: DeviceModel, shelf: Shelf) -> None:
+    changes = watched(model)
+    shelf.broken = True
+    await put(block, item("Level", attributeValue="7"))
+    assert changes == []
+
+
+async def test_what_nobody_may_read_is_never_published(block: Provisioning, model: DeviceModel, shelf: Shelf) -> None:
+    changes = watched(model)
+    await put(block, item("Secret", attributeValue="new"))
+    assert shelf.values["Secret"] == "new"
+    model.override(VariableRow("Thing", None, None, None, "Secret", None, "Actual", "newer", ""))
+    model.sample(model)
+    shelf.values["Secret"] = "newest"
+    model.sample(model)
+    assert changes == []
+
+
+def test_an_overridden_value_is_published_and_so_is_its_end(model: DeviceModel) -> None:
+    changes = watched(model)
+    row = VariableRow("Thing", None, None, None, "Fixed", None, "Actual", "no", "")
+    model.override(row)
+    model.override(row)
+    model.restore(row)
+    model.restore(row)
+    assert changes == [("Fixed", "yes", "no"), ("Fixed", "no", "yes")]
+
+
+def test_the_value_of_a_live_part_is_noted_by_the_first_sample_and_compared_by_the_next(
+    model: DeviceModel, shelf: Shelf
+) -> None:
+    changes, named = watched(model), found(model, "Fixed")
+    shelf.values["Fixed"] = "before the first sample"
+    model.sample([named])
+    assert changes == []
+    model.sample([named])
+    shelf.values["Fixed"] = "after it"
+    assert changes == []
+    model.sample([named])
+    assert changes == [("Fixed", "before the first sample", "after it")]
+
+
+def test_a_part_that_publishes_changes_needs_no_samples(shelf: Shelf) -> None:
+    moved: Event[None] = Event()
+    values = shelf.values
+    level = Variable(
+        Place("Thing"), "Level", DataType.INTEGER, Mutability.READ_ONLY, lambda: values["Level"], changes=moved
+    )
+    model = DeviceModel([level])
+    changes = watched(model)
+    moved.publish(None)
+    values["Level"] = "6"
+    moved.publish(None)
+    assert changes == [("Level", "5", "6")]
+    model.add(replace(level, read=lambda: "7"))  # the one in its place is observed, the former is not any more
+    values["Level"] = "8"
+    moved.publish(None)
+    assert changes == [("Level", "5", "6"), ("Level", "6", "7")]
+
+
+def test_only_values_of_live_parts_are_sampled(model: DeviceModel) -> None:
+    fixed = found(model, "Fixed")
+    assert fixed.is_sampled
+    assert not replace(fixed, constant=True).is_sampled
+    assert not replace(fixed, changes=Event[None]()).is_sampled
+    assert not found(model, "Secret").is_sampled
+
+
+async def test_a_setting_is_observed_whoever_changes_it() -> None:
+    settings = Settings()
+    model = DeviceModel(setting_variables(settings, SystemClock(), signs=False, sockets=True))
+    changes = watched(model)
+    name = "EVConnectionTimeOut"
+    await settings.change(Settings.ev_connection_timeout_s, "30")
+    settings.override(Settings.ev_connection_timeout_s, 40)
+    settings.override(Settings.ev_connection_timeout_s, 40)
+    settings.restore(Settings.ev_connection_timeout_s)
+    assert changes == [(name, "120", "30"), (name, "30", "40"), (name, "40", "30")]
+    changes.clear()
+    variable = model.find(Place("TxCtrlr"), name)
+    assert not isinstance(variable, Missing)
+    assert not variable.is_sampled
+    await model.write(variable, "50")  # once, although the setting and the model both notice it
+    assert changes == [(name, "30", "50")]

@@ -204,7 +204,7 @@ async def test_a_bound_that_the_program_enforces_cannot_be_overridden(
     ]
     async with walking(tmp_path, variable=rows) as walk:
         await walk.accepted()
-        model = walk.stack.model
+        model = walk.model
         for component, name, instance in places:
             assert f"variable {component}.{name} is fixed by the program" in caplog.text
             variable = model.find(Place(component), name, instance)
@@ -220,7 +220,7 @@ async def test_a_variable_that_equals_its_maximum_is_fixed_or_enforced(tmp_path:
     """Such a variable reports a bound; a new one is fixed too, or is bound to a setting."""
     async with walking(tmp_path) as walk:
         await walk.accepted()
-        bounds = [one for one in walk.stack.model if one.maximum is not None and one.read() == str(one.maximum)]
+        bounds = [one for one in walk.model if one.maximum is not None and one.read() == str(one.maximum)]
         assert len(bounds) > 10
         assert [one.name for one in bounds if not one.fixed and one.override is None] == []
 

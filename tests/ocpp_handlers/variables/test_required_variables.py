@@ -38,8 +38,7 @@ async def model(tmp_path: Path) -> AsyncGenerator[DeviceModel]:
     """The model of a station with two EVSEs, connected to a CSMS."""
     async with walking(tmp_path, evse=[{"id": 1}, {"id": 2}]) as walk:
         await walk.accepted()
-        assert isinstance(walk.life.variables, DeviceModel)
-        yield walk.life.variables
+        yield walk.model
 
 
 def _required(rows: list[Published]) -> list[Published]:

@@ -56,7 +56,7 @@ SCALARS = {"string": str, "integer": int, "number": float, "boolean": bool}
 def test_generating_again_gives_the_committed_files(tmp_path: Path) -> None:
     subprocess.run([sys.executable, ROOT / "tools" / "generate_messages.py", tmp_path], check=True)
     for name in ("messages.py", "actions.py"):
-        assert (tmp_path / name).read_text() == (ROOT / "ocpp_handlers" / name).read_text()
+        assert (tmp_path / name).read_text() == (ROOT / "ocpp_handlers" / "wire" / name).read_text()
 
 
 def test_importing_the_actions_does_not_load_the_messages() -> None:

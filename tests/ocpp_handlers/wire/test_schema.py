@@ -351,7 +351,7 @@ def test_custom_data_may_hold_anything_beside_its_vendor(schemas: Schemas) -> No
 def test_a_check_loads_neither_the_data_classes_of_the_ocpp_package_nor_before_it_the_validator() -> None:
     program = """
 import sys
-from ocpp_handlers.schema import Schemas
+from ocpp_handlers.wire.schema import Schemas
 schemas = Schemas()
 assert "jsonschema_rs" not in sys.modules
 assert schemas.fault_of_request("Heartbeat", {}) is None

@@ -14,7 +14,7 @@ from simulator.clock import VirtualClock
 from station.maintenance.logs import log_files as logs
 from station.maintenance.logs.log_files import LogKind, Logs, LogSources, Span, StationSnapshot
 from station.maintenance.logs.store import LogStore
-from station.maintenance.logs.upload import LogOrder, LogUploads, UploadStatus
+from station.maintenance.logs.upload import LogOrder, LogUploads, UploadProgress, UploadStatus
 from station.security.security_events import SecurityEvents, SecurityEventType
 from station.storage.database import Database, open_database
 from station.storage.fact_store import FactStore
@@ -37,11 +37,14 @@ class Desk:
         sources = LogSources(LogStore(folder / "log", clock), events, outbox, _no_snapshot)
         self.logs = Logs(sources, self.folder, "id", clock)
         self.uploads = LogUploads(self.logs, FactStore(database, "log-upload"), clock, ssl.create_default_context)
-        self.uploads.tell = self._tell
         self.told: list[tuple[int, UploadStatus]] = []
 
-    async def _tell(self, request_id: int, status: UploadStatus) -> None:
-        self.told.append((request_id, status))
+    async def report(self) -> None:
+        """Take each status as soon as it is there."""
+        while True:
+            progress = await self.uploads.next_progress()
+            self.told.append((progress.request_id, progress.status))
+            await self.uploads.settle(progress)
 
     def order(self, request_id: int) -> LogOrder:
         """An order."""
@@ -68,10 +71,11 @@ async def desk(tmp_path: Path) -> AsyncGenerator[Desk]:
         events = SecurityEvents(database, time)
         await events.report(SecurityEventType.STARTUP_OF_THE_DEVICE)
         made = Desk(tmp_path, database, time)
-        working = asyncio.create_task(made.uploads.run())
+        working = [asyncio.create_task(made.uploads.run()), asyncio.create_task(made.report())]
         yield made
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
+        for task in working:
+            task.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
 
 
 async def test_an_upload_whose_answer_never_leaves_does_not_go_on_for_ever(desk: Desk) -> None:
@@ -117,3 +121,23 @@ async def test_half_a_log_does_not_stay_on_a_full_disk(desk: Desk, monkeypatch: 
     await desk.idle()
     assert desk.told[-1] == (1, UploadStatus.UPLOAD_FAILURE)
     assert desk.left() == 0
+
+
+async def test_a_status_is_returned_until_it_is_settled_and_its_end_outlives_a_power_cut_until_then(
+    tmp_path: Path,
+) -> None:
+    """N01.FR.10: whoever reports may fail in between."""
+    time = clock()
+    async with open_database(tmp_path / "borne.sqlite", time) as database:
+        facts = FactStore(database, "log-upload")
+        await facts.save("7", UploadStatus.UPLOADED)
+        desk = Desk(tmp_path, database, time)
+        working = asyncio.create_task(desk.uploads.run())
+        first = await asyncio.wait_for(desk.uploads.next_progress(), PATIENCE_S)
+        assert first == UploadProgress(7, UploadStatus.UPLOADED)
+        assert await desk.uploads.next_progress() is first
+        assert await facts.load() == {"7": "Uploaded"}
+        await desk.uploads.settle(first)
+        assert await facts.load() == {}
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)

@@ -211,12 +211,12 @@ async def test_a_root_is_deleted_by_its_hash(on: Storage) -> None:
     """M04.FR.02, M04.FR.04."""
     root, other = on.pki.root, on.pki.make_root("other")
     await on.store.install(CSMS, root.pem)
-    refused = await on.store.delete(_hash(other, other))
+    refused = await on.store.delete(_hash(other, other), link_needs_root=False)
     assert isinstance(refused, Refusal)
     assert refused.fault is Fault.NOT_FOUND
     wrong_key = replace(_hash(root, root), issuer_key_hash="00" * 32)
-    assert isinstance(await on.store.delete(wrong_key), Refusal)
-    assert await on.store.delete(_hash(root, root)) is None
+    assert isinstance(await on.store.delete(wrong_key, link_needs_root=False), Refusal)
+    assert await on.store.delete(_hash(root, root), link_needs_root=False) is None
     assert (await on.reopen()).count == 0
 
 
@@ -224,10 +224,9 @@ async def test_the_root_that_the_link_rests_on_is_not_deleted_while_there_is_no_
     """M04.FR.03."""
     first, second = on.pki.root, on.pki.make_root("second")
     await on.store.install(CSMS, first.pem)
-    on.store.root_in_use = lambda: True
-    assert isinstance(await on.store.delete(_hash(first, first)), Refusal)
+    assert isinstance(await on.store.delete(_hash(first, first), link_needs_root=True), Refusal)
     await on.store.install(CSMS, second.pem)
-    assert await on.store.delete(_hash(first, first)) is None
+    assert await on.store.delete(_hash(first, first), link_needs_root=True) is None
 
 
 async def test_a_root_of_two_uses_is_deleted_for_the_one_that_the_link_does_not_rest_on(on: Storage) -> None:
@@ -235,10 +234,9 @@ async def test_a_root_of_two_uses_is_deleted_for_the_one_that_the_link_does_not_
     root = on.pki.root
     for use in (CSMS, MAKER):
         await on.store.install(use, root.pem)
-    on.store.root_in_use = lambda: True
-    assert await on.store.delete(_hash(root, root)) is None
+    assert await on.store.delete(_hash(root, root), link_needs_root=True) is None
     assert (await on.names(CSMS), await on.names(MAKER)) == ({_serial(root)}, set())
-    refused = await on.store.delete(_hash(root, root))
+    refused = await on.store.delete(_hash(root, root), link_needs_root=True)
     assert isinstance(refused, Refusal)
     assert refused.fault is Fault.IN_USE
 
@@ -316,7 +314,7 @@ async def test_where_only_the_replaced_root_is_left_it_is_believed(on: Storage) 
     new = on.pki.make_root("new", signed_by=old)
     await on.store.install(CSMS, old.pem)
     await on.store.install(CSMS, new.pem)
-    assert await on.store.delete(_hash(new, old)) is None
+    assert await on.store.delete(_hash(new, old), link_needs_root=False) is None
     material = await on.store.tls_material(client_certificate=False)
     assert material.roots == old.pem
     await on.store.connected(material)
@@ -331,7 +329,7 @@ async def test_the_roots_of_the_installation_file_are_taken_over_once(on: Storag
     file = on.pki.file("roots.pem", first.pem + second.pem)
     store = await on.reopen(Seed(ca_file=file))
     assert await on.names() == {_serial(first), _serial(second)}
-    assert await store.delete(_hash(first, first)) is None
+    assert await store.delete(_hash(first, first), link_needs_root=False) is None
     await on.reopen(Seed(ca_file=file))
     assert await on.names() == {_serial(second)}  # what the CSMS deletes stays deleted
     on.pki.file("roots.pem", first.pem + third.pem)  # the installer replaces one
@@ -551,7 +549,7 @@ async def test_an_answer_that_comes_twice_is_refused_without_an_alarm(on: Storag
 async def test_the_station_s_certificate_is_not_deleted_over_ocpp(on: Storage) -> None:
     """M04.FR.06."""
     mine = await _with_certificate(on)
-    refused = await on.store.delete(_hash(mine, on.pki.root))
+    refused = await on.store.delete(_hash(mine, on.pki.root), link_needs_root=False)
     assert isinstance(refused, Refusal)
     assert refused.fault is Fault.IN_USE
     assert await on.store.has_valid_station_certificate()
@@ -603,12 +601,11 @@ async def test_the_replaced_root_is_not_deleted_while_the_link_rests_on_it(on: S
     new = on.pki.make_root("new", signed_by=old)
     await on.store.install(CSMS, old.pem)
     await on.store.install(CSMS, new.pem)
-    on.store.root_in_use = lambda: True
     await on.store.connected(await on.store.tls_material(client_certificate=False, fallback_root=True))
-    refused = await on.store.delete(_hash(old, old))
+    refused = await on.store.delete(_hash(old, old), link_needs_root=True)
     assert isinstance(refused, Refusal)
     assert refused.fault is Fault.IN_USE
-    assert await on.store.delete(_hash(new, old)) is None
+    assert await on.store.delete(_hash(new, old), link_needs_root=True) is None
     assert await on.names() == {_serial(old)}
 
 
@@ -616,12 +613,11 @@ async def test_a_root_that_has_worked_outlives_one_that_has_not(on: Storage) -> 
     """M04.FR.03: else a CSMS could delete what the link rests on, with a mistyped root beside it."""
     first, second = on.pki.root, on.pki.make_root("second")
     await on.store.install(CSMS, first.pem)
-    on.store.root_in_use = lambda: True
     await on.store.connected(await on.store.tls_material(client_certificate=False))
     await on.store.install(CSMS, second.pem)
-    assert isinstance(await on.store.delete(_hash(first, first)), Refusal)
+    assert isinstance(await on.store.delete(_hash(first, first), link_needs_root=True), Refusal)
     await on.store.connected(await on.store.tls_material(client_certificate=False))
-    assert await on.store.delete(_hash(first, first)) is None
+    assert await on.store.delete(_hash(first, first), link_needs_root=True) is None
 
 
 async def test_a_damaged_file_takes_no_other_root_away(on: Storage) -> None:
@@ -656,7 +652,7 @@ async def test_a_spoilt_root_of_the_installation_file_is_taken_from_it_again(on:
     first, second = on.pki.root, on.pki.make_root("second")
     seed = Seed(ca_file=on.pki.file("roots.pem", first.pem + second.pem))
     await on.reopen(seed)
-    assert await on.store.delete(_hash(second, second)) is None
+    assert await on.store.delete(_hash(second, second), link_needs_root=False) is None
     (file,) = (on.folder / "csms-roots").iterdir()
     whole = file.read_bytes()
     file.write_bytes(whole.replace(whole[100:108], b"AAAAAAAA"))
@@ -677,7 +673,7 @@ async def test_a_spoilt_issuer_beside_a_root_hides_no_other_root(on: Storage) ->
             file.write_text(head + tail.replace(tail[:60], "A" * 60, 1), encoding="utf-8")
     await on.reopen()
     assert await on.names() == {_serial(first), _serial(other)}
-    assert await on.store.delete(_hash(other, other)) is None
+    assert await on.store.delete(_hash(other, other), link_needs_root=False) is None
 
 
 _ECDSA_WITH_SHA256 = bytes.fromhex("06082a8648ce3d040302")

@@ -1,0 +1,106 @@
+"""The station's side of OCPP: its device model, and the stack that keeps a link to the CSMS."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from ocpp_handlers.bounds import bound_variables
+from ocpp_handlers.connection.connection import Access
+from ocpp_handlers.station_variables import Facts, device_model
+from ocpp_handlers.variables.certificate_variables import certificate_variables
+from ocpp_handlers.variables.device_model import AttributeType, Mutability, Place
+from ocpp_handlers.variables.installed_variables import InstalledVariables, Row
+from ocpp_handlers.variables.link_variables import PasswordVariable, link_variables
+from ocpp_handlers.variables.physical_variables import Nameplate
+from ocpp_handlers.wire import timestamps
+from station.storage.fact_store import FactStore
+
+if TYPE_CHECKING:
+    from borne.life import Life
+    from borne.program import Program
+    from ocpp_handlers.variables.device_model import DeviceModel
+    from station.configuration.installation_file import Configuration
+    from station.storage.database import Database
+
+
+class OcppComposition:
+    """Puts the OCPP side of a station together."""
+
+    def __init__(self, life: Life, program: Program) -> None:
+        self._life = life
+        self._program = program
+        identity = program.configuration.station.identity
+        self._access = Access(identity, life.network, life.credentials, life.certificates)
+        self._password = PasswordVariable(identity, life.credentials, life.security_events)
+
+    async def describe(self, database: Database) -> DeviceModel:
+        """The device model, with the values that the installation file puts in place of defaults.
+
+        Raises:
+            StorageError: the variables that the CSMS has written cannot be read.
+        """
+        life, configuration = self._life, self._program.configuration
+        settings = life.station.settings
+        facts = Facts(
+            now=lambda: timestamps.encode(life.clock.now()),
+            station=life.station,
+            plate=_nameplate(configuration, life.firmware.version),
+            connected=lambda: life.link is not None and life.link.connected,
+            profiles=lambda: len(life.load.profiles.store.all()),
+        )
+        model = device_model(settings, facts)
+        for variable in (
+            *certificate_variables(settings, life.certificates),
+            *link_variables(self._access, self._password, settings),
+            *bound_variables(),
+        ):
+            model.add(variable)
+        await InstalledVariables(model, FactStore(database, "variable")).put(_rows(configuration))
+        return model
+
+    async def keep_link(self, model: DeviceModel) -> None:
+        """Build the OCPP stack and keep the link; the station charges without waiting for this."""
+        from borne.composition.ocpp_stack import StackParts  # a station without a CSMS does not load the blocks
+
+        parts = StackParts(self._life, self._program, self._access, model)
+        stack = parts.stack()
+        with contextlib.ExitStack() as subscriptions:
+            # What is subscribed to here outlives the stack, which is built anew after a failure.
+            subscriptions.callback(self._password.written.subscribe(lambda _: stack.use_new_password()))
+            for evse in self._life.station.evses.values():
+                if evse.sampler is not None:
+                    subscriptions.callback(parts.report_samples(evse.id, evse.sampler))
+            self._life.station.connect(parts.authorization)
+            self._life.link = stack
+            await stack.run()
+
+
+def _nameplate(configuration: Configuration, firmware_version: str | None) -> Nameplate:
+    who, grid = configuration.station, configuration.grid
+    return Nameplate(
+        model=who.model,
+        vendor=who.vendor,
+        serial_number=who.serial_number,
+        firmware_version=firmware_version or who.firmware_version,
+        iccid=who.iccid,
+        imsi=who.imsi,
+        has_reader=bool(configuration.reader),
+        feed_phases=grid.phases if grid is not None else None,
+        feed_fuse_a=grid.max_current_a if grid is not None else None,
+    )
+
+
+def _rows(configuration: Configuration) -> list[Row]:
+    """The [[variable]] tables of the installation file."""
+    return [
+        Row(
+            Place(row.component, row.component_instance, row.evse, row.connector),
+            row.variable,
+            row.instance,
+            AttributeType(row.attribute),
+            row.value,
+            Mutability(row.mutability) if row.mutability is not None else None,
+        )
+        for row in configuration.variable
+    ]

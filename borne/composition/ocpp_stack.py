@@ -1,0 +1,194 @@
+"""The OCPP stack of a station: its blocks, each with the parts that it uses, and what listens to what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from foundation.supervision import Errands
+from ocpp_handlers.blocks.a_certificate_signing import CertificateSigning
+from ocpp_handlers.blocks.a_security_events import LinkSecurityReports, SecurityEventDelivery
+from ocpp_handlers.blocks.b_network_profile import NetworkProfileBlock
+from ocpp_handlers.blocks.b_provisioning import Provisioning
+from ocpp_handlers.blocks.b_reports import Reports
+from ocpp_handlers.blocks.c_authorization import AuthorizationBlock
+from ocpp_handlers.blocks.e_transactions import Transactions
+from ocpp_handlers.blocks.f_remote_control import RemoteControl
+from ocpp_handlers.blocks.f_trigger_message import BootTriggers, TriggerMessage
+from ocpp_handlers.blocks.g_availability import AvailabilityBlock
+from ocpp_handlers.blocks.i_tariff import TariffBlock
+from ocpp_handlers.blocks.j_meter_values import MeterValues
+from ocpp_handlers.blocks.k_external_limits import ChargingLimits
+from ocpp_handlers.blocks.k_smart_charging import SmartCharging
+from ocpp_handlers.blocks.l_firmware import FirmwareBlock
+from ocpp_handlers.blocks.m_certificates import CertificateBlock
+from ocpp_handlers.blocks.n_customer_information import CustomerInformationBlock
+from ocpp_handlers.blocks.n_log_upload import Diagnostics
+from ocpp_handlers.blocks.n_problems import Problems
+from ocpp_handlers.blocks.p_data_transfer import DataTransfer
+from ocpp_handlers.connection.boot import Boot, BootGate, Identification
+from ocpp_handlers.connection.connection import Access, Connection
+from ocpp_handlers.connection.csms_time import ClockSynchronization
+from ocpp_handlers.connection.delivery import Delivery
+from ocpp_handlers.connection.link import Link
+from ocpp_handlers.connection.sessions import SessionFactory
+from ocpp_handlers.stack import OcppStack
+from station.core.model import BootReason
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
+
+    from borne.life import Life
+    from borne.program import Program
+    from foundation.events import Unsubscribe
+    from ocpp_handlers.variables.device_model import DeviceModel
+    from ocpp_handlers.wire.session import FunctionalBlock, ObservedFrame
+    from station.charging.sampler import Sampler
+
+
+class StackParts:
+    """The parts of one OCPP stack."""
+
+    def __init__(self, life: Life, program: Program, access: Access, model: DeviceModel) -> None:
+        self._life, self._program, self._model = life, program, model
+        station, settings, clock = life.station, life.station.settings, life.clock
+        gate = self._gate = BootGate()
+        errands = self._errands = Errands()
+        link = self._link = Link(gate, settings, clock)
+        self._boot = self._make_boot()
+        self._connection = Connection(access, settings, clock, life.security_events)
+        self.authorization = AuthorizationBlock(link, station.tokens, settings)
+        self._availability = AvailabilityBlock(link, station.evses, station.availability, settings, clock)
+        self._problems = Problems(link, station.evses.values(), clock)
+        self._tariff = TariffBlock(life.tariff_and_cost)
+        self._transactions = Transactions(link, station, self._tariff, life.load.priorities)
+        self._meter_values = MeterValues(link, errands, settings)
+        self._charging_limits = ChargingLimits(link, life.external_limits, settings, clock)
+        self._firmware = FirmwareBlock(link, life.firmware, clock)
+        self._signing = self._make_signing()
+        self._diagnostics = Diagnostics(link, life.uploads, clock)
+        self._data_transfer = DataTransfer(link)
+        self._sessions = SessionFactory(self._blocks(), gate, life.network, errands, clock)
+        self._delivery = Delivery(station.outbox, self._transactions.send, settings, clock)
+
+    def stack(self) -> OcppStack:
+        """The stack, whose parts listen to each other."""
+        life = self._life
+        security_events = SecurityEventDelivery(life.security_events, self._link, life.station.settings, life.clock)
+        stack = OcppStack(
+            self._link,
+            self._connection,
+            self._sessions,
+            self._boot,
+            self._errands,
+            data_transfer=self._data_transfer,
+            tasks={
+                "signing": self._signing.run,
+                "status-changes": self._availability.run,
+                "log-upload-status": self._diagnostics.run,
+            },
+            link_tasks={
+                "status": self._availability.report,
+                "delivery": self._delivery.run,
+                "security-events": security_events.run,
+                "firmware-status": self._firmware.report,
+                "charging-limits": self._charging_limits.report,
+                "problems": self._problems.report,
+            },
+            after_link=self._delivery.mark_offline,
+        )
+        self._subscribe_to_link()
+        self._subscribe_to_messages()
+        return stack
+
+    def report_samples(self, evse_id: int, sampler: Sampler) -> Unsubscribe:
+        """Send the samples of an EVSE without a transaction, until the returned function is called."""
+        return sampler.idle_sample.subscribe(lambda value: self._meter_values.report(evse_id, value))
+
+    def _make_boot(self) -> Boot:
+        life, who = self._life, self._program.configuration.station
+        version = life.firmware.version or who.firmware_version
+        identification = Identification(who.model, who.vendor, who.serial_number, version, who.iccid, who.imsi)
+        reason = BootReason.FIRMWARE_UPDATE if life.firmware.boots_anew else self._program.boot_reason
+        return Boot(self._gate, identification, life.station.settings, life.clock, reason=reason)
+
+    def _make_signing(self) -> CertificateSigning:
+        life, who = self._life, self._program.configuration.station
+        serial_number, switch = who.serial_number or who.identity, self._connection.use_new_certificate
+        return CertificateSigning(
+            self._link, life.certificates, life.station.settings, life.clock, serial_number, switch
+        )
+
+    def _blocks(self) -> Sequence[FunctionalBlock]:
+        """What answers the requests of the CSMS."""
+        life, station, link = self._life, self._life.station, self._link
+        return (
+            Provisioning(self._model, station.restart, station.settings),
+            Reports(link, self._model, station.settings, life.clock),
+            self._availability,
+            self.authorization,
+            self._transactions,
+            self._tariff,
+            RemoteControl(self._gate, station, life.load.profiles, life.load.poke),
+            self._triggers(),
+            self._firmware,
+            SmartCharging(link, station, life.load),
+            NetworkProfileBlock(life.network),
+            CertificateBlock(life.certificates, life.network),
+            self._signing,
+            self._diagnostics,
+            CustomerInformationBlock(link, life.customers, life.clock),
+            self._data_transfer,
+        )
+
+    def _triggers(self) -> TriggerMessage:
+        """The messages that the CSMS can ask for, each with the block that sends it."""
+        boot = BootTriggers(self._link, self._boot)
+        return TriggerMessage(
+            self._life.station.evses,
+            of_station={
+                "BootNotification": boot.boot_notification,
+                "Heartbeat": boot.heartbeat,
+                "SignChargingStationCertificate": self._signing.trigger,
+                "FirmwareStatusNotification": self._firmware.trigger,
+                "LogStatusNotification": self._diagnostics.trigger,
+            },
+            of_evses={
+                "StatusNotification": self._availability.trigger,
+                "MeterValues": self._meter_values.trigger,
+                "TransactionEvent": self._transactions.trigger,
+            },
+        )
+
+    def _subscribe_to_link(self) -> None:
+        """What the blocks do when a link begins or is lost."""
+        link, tariff_and_cost = self._link, self._life.tariff_and_cost
+        link.switched.subscribe(lambda _: self._charging_limits.begin_anew())
+        link.switched.subscribe(lambda _: self._problems.begin_anew())
+        link.up.subscribe(self._availability.link_up)
+        link.up.subscribe(lambda _: self._signing.check_expiry())
+        link.lost.subscribe(lambda _: tariff_and_cost.link_lost())
+
+    def _subscribe_to_messages(self) -> None:
+        """The clock follows the CSMS, frames are shown, and what is suspicious becomes a security event."""
+        life, evses = self._life, self._life.station.evses
+        synchronization = ClockSynchronization(life.time, life.clock)
+        reports = LinkSecurityReports(life.security_events, self._errands, life.station.settings, life.clock)
+
+        def sample_anew(_: timedelta) -> None:
+            for evse in evses.values():
+                if evse.sampler is not None:
+                    evse.sampler.poke()  # aligned moments are others now
+
+        self._boot.time_received.subscribe(synchronization.synchronize)
+        synchronization.corrected.subscribe(sample_anew)
+        synchronization.corrected.subscribe(reports.clock_corrected)
+        self._sessions.invalid_message.subscribe(reports.invalid_message)
+        self._sessions.frame_observed.subscribe(self._show)
+
+    def _show(self, observed: ObservedFrame) -> None:
+        """Keep a frame for the page, and publish it to whoever watches the frames."""
+        frame = self._life.frames.note(observed.direction, observed.text)
+        self._program.feed.publish(
+            "frame", number=frame.number, at=frame.at.isoformat(), direction=frame.direction, text=frame.text
+        )

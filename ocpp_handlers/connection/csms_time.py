@@ -1,0 +1,41 @@
+"""The station's clock follows the time that the CSMS sends in its responses (B01.FR.06, G02.FR.06)."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from foundation.events import Event
+from metering.time_quality import TimeSource
+
+if TYPE_CHECKING:
+    from foundation.clock import Clock
+    from station.billing.register_journal.time_quality import TimeKeeper
+
+_log = logging.getLogger(__name__)
+
+_SMALLEST_CORRECTION_S = 1.0
+
+
+class ClockSynchronization:
+    """Sets the clock to the time of the CSMS if Heartbeat is a time source and no better one answers."""
+
+    def __init__(self, time: TimeKeeper, clock: Clock) -> None:
+        self._time = time
+        self._clock = clock
+        self.corrected: Event[timedelta] = Event()
+        """the clock was set forward by this; back if it is negative"""
+
+    def synchronize(self, moment: datetime) -> None:
+        """Compare the clock with the time of the CSMS, and correct it if it is wrong by a second or more."""
+        correction = moment - self._clock.now()
+        if not self._time.follows_csms:
+            self._time.note_ignored_csms(correction)
+        elif abs(correction.total_seconds()) >= _SMALLEST_CORRECTION_S:
+            _log.info("clock corrected by %+.1f s", correction.total_seconds())
+            self._clock.adjust(correction)
+            self._time.heard(TimeSource.CSMS, correction)
+            self.corrected.publish(correction)
+        else:
+            self._time.heard(TimeSource.CSMS, timedelta(0))

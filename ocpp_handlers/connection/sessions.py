@@ -1,0 +1,52 @@
+"""Opens a session on each websocket: all of them answer with the same handlers and publish to the same events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from foundation.events import Event
+from ocpp_handlers.wire.schema import Schemas
+from ocpp_handlers.wire.session import Handlers, Session
+
+if TYPE_CHECKING:
+    from foundation.clock import Clock
+    from foundation.supervision import Errands
+    from ocpp_handlers.wire.session import FunctionalBlock, Gate, ObservedFrame, Wire
+    from station.security.network_profiles import NetworkProfiles
+
+
+class SessionFactory:
+    """Makes the sessions of a station, one for each websocket."""
+
+    def __init__(
+        self, blocks: Iterable[FunctionalBlock], gate: Gate, network: NetworkProfiles, errands: Errands, clock: Clock
+    ) -> None:
+        """`blocks` answer the requests of the CSMS; `network` says how long the CSMS may take to answer."""
+        self._handlers = Handlers()
+        for block in blocks:
+            block.register(self._handlers)
+        self._gate = gate
+        self._network = network
+        self._errands = errands
+        self._clock = clock
+        self._schemas = Schemas()
+        self.frame_observed: Event[ObservedFrame] = Event()
+        """each frame of every session"""
+        self.invalid_message: Event[str] = Event()
+        """the reason why a frame that the CSMS sent is not a valid OCPP message"""
+
+    def open(self, wire: Wire) -> Session:
+        """A session on a websocket that is up; the caller runs it."""
+        session = Session(
+            wire,
+            self._handlers,
+            self._gate,
+            self._schemas,
+            self._errands,
+            self._clock,
+            timeout_s=self._network.message_timeout_s,
+        )
+        session.frame_observed.subscribe(self.frame_observed.publish)
+        session.invalid_message.subscribe(self.invalid_message.publish)
+        return session

@@ -1,0 +1,64 @@
+"""What happens on the link becomes a security event, and a CSMS that sends nonsense does not fill the security log."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import cast
+
+import pytest
+
+from foundation.supervision import Errand, Errands
+from ocpp_handlers.blocks.a_security_events import LinkSecurityReports
+from station.core.settings import Settings
+from station.security.security_events import SecurityEvents, SecurityEventType
+from tests import fakes
+
+
+class Reported:
+    """Reports, whose errands wait until they are done."""
+
+    def __init__(self) -> None:
+        self.clock = fakes.clock()
+        self.settings = Settings()
+        self.log: list[tuple[SecurityEventType, str]] = []
+        self._errands: list[Errand] = []
+        events, errands = cast("SecurityEvents", self), cast("Errands", self)
+        self.reports = LinkSecurityReports(events, errands, self.settings, self.clock)
+
+    def start(self, name: str, errand: Errand) -> bool:
+        del name
+        self._errands.append(errand)
+        return True
+
+    async def report(self, kind: SecurityEventType, info: str) -> None:
+        self.log.append((kind, info))
+
+    async def done(self) -> list[tuple[SecurityEventType, str]]:
+        """The security log, once all errands are done."""
+        for errand in self._errands:
+            await errand()
+        self._errands.clear()
+        return self.log
+
+
+async def test_invalid_messages_are_reported_once_a_minute_with_the_reason() -> None:
+    it = Reported()
+    for why in ("no JSON", "again", "and again"):
+        it.reports.invalid_message(why)
+    assert await it.done() == [(SecurityEventType.INVALID_MESSAGES, "no JSON")]
+    await it.clock.advance(59.0)
+    it.reports.invalid_message("too soon")
+    await it.clock.advance(1.0)
+    it.reports.invalid_message("a minute later")
+    assert [info for _, info in await it.done()] == ["no JSON", "a minute later"]
+
+
+@pytest.mark.parametrize(("correction_s", "info"), [(20.0, None), (20.5, "+20.5 s"), (-3_600.0, "-3600.0 s")])
+async def test_a_correction_of_the_clock_beyond_the_threshold_is_reported(
+    correction_s: float, info: str | None
+) -> None:
+    """ClockCtrlr.TimeAdjustmentReportingThreshold."""
+    it = Reported()
+    it.settings.override(Settings.time_adjustment_reporting_threshold_s, 20)
+    it.reports.clock_corrected(timedelta(seconds=correction_s))
+    assert await it.done() == ([] if info is None else [(SecurityEventType.SETTING_SYSTEM_TIME, info)])

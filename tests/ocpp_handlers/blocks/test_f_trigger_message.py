@@ -1,0 +1,89 @@
+"""TriggerMessage is passed on to the block whose message it is (F06), on the block itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from ocpp_handlers.blocks.f_trigger_message import BootTriggers, Triggered, TriggerMessage
+from ocpp_handlers.connection.boot import Boot
+from ocpp_handlers.connection.link import Link
+from station.charging.evse import Evse
+
+
+class Station:
+    """Two EVSEs, a message of the station and one of EVSEs."""
+
+    def __init__(self) -> None:
+        evses = {one: cast("Evse", SimpleNamespace(id=one, layout=SimpleNamespace(connector_id=1))) for one in (1, 2)}
+        self.sent: list[object] = []
+        self.block = TriggerMessage(evses, {"Heartbeat": self._heartbeat}, {"MeterValues": self._values})
+
+    def _heartbeat(self) -> Triggered:
+        async def send() -> None:
+            self.sent.append("Heartbeat")
+
+        return "Accepted", send
+
+    def _values(self, evses: Sequence[Evse]) -> Triggered:
+        async def send() -> None:
+            self.sent.append([evse.id for evse in evses])
+
+        return "Accepted", send
+
+    async def trigger(self, message: str, evse: dict[str, int] | None = None) -> dict[str, Any]:
+        """The answer, after what follows it."""
+        request = {"requestedMessage": message} | ({"evse": evse} if evse is not None else {})
+        answer = await self.block.trigger_message(cast("Any", request))
+        if answer.then is not None:
+            await answer.then()
+        return cast("dict[str, Any]", answer.response)
+
+
+@pytest.mark.parametrize("evse", [None, {"id": 1}, {"id": 99}])
+async def test_an_evse_means_nothing_to_a_message_of_the_station(evse: dict[str, int] | None) -> None:
+    """F06.FR.03."""
+    it = Station()
+    assert await it.trigger("Heartbeat", evse) == {"status": "Accepted"}
+    assert it.sent == ["Heartbeat"]
+
+
+@pytest.mark.parametrize(("evse", "meant"), [(None, [1, 2]), ({"id": 2}, [2]), ({"id": 2, "connectorId": 1}, [2])])
+async def test_a_message_of_evses_is_about_the_one_that_is_named_or_all(
+    evse: dict[str, int] | None, meant: list[int]
+) -> None:
+    """F06.FR.11."""
+    it = Station()
+    assert await it.trigger("MeterValues", evse) == {"status": "Accepted"}
+    assert it.sent == [meant]
+
+
+@pytest.mark.parametrize(
+    ("evse", "code"), [({"id": 3}, "UnknownEvse"), ({"id": 1, "connectorId": 2}, "UnknownConnectorId")]
+)
+async def test_a_place_that_does_not_exist_is_rejected(evse: dict[str, int], code: str) -> None:
+    it = Station()
+    assert await it.trigger("MeterValues", evse) == {"status": "Rejected", "statusInfo": {"reasonCode": code}}
+    assert it.sent == []
+
+
+async def test_a_message_that_nobody_sends_is_not_implemented() -> None:
+    """F06.FR.08."""
+    assert await Station().trigger("PublishFirmwareStatusNotification") == {"status": "NotImplemented"}
+
+
+@pytest.mark.parametrize(("accepted", "status", "asked"), [(False, "Accepted", 1), (True, "Rejected", 0)])
+async def test_a_boot_notification_is_sent_until_the_station_is_accepted(
+    accepted: bool, status: str, asked: int
+) -> None:
+    """F06.FR.17."""
+    times: list[None] = []
+    boot = cast("Boot", SimpleNamespace(ask_again=lambda: times.append(None)))
+    triggers = BootTriggers(cast("Link", SimpleNamespace(accepted=accepted)), boot)
+    answer, errand = triggers.boot_notification()
+    if errand is not None:
+        await errand()
+    assert (answer, len(times)) == (status, asked)

@@ -1,0 +1,93 @@
+"""The status of a log upload is reported until the CSMS has it, or for an hour (N01), on the block itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+from ocpp_handlers.blocks.n_log_upload import Diagnostics
+from ocpp_handlers.connection.link import Link
+from ocpp_handlers.wire.session import LinkLostError, RefusedError
+from station.core.csms import NoAnswerError
+from station.maintenance.logs.upload import LogUploads, UploadProgress, UploadStatus
+from tests import fakes
+
+UPLOADED = UploadProgress(7, UploadStatus.UPLOADED)
+HOUR_S = 3_600.0
+
+
+class Uploads:
+    """A block whose link and uploads are stand-ins that remember."""
+
+    def __init__(self) -> None:
+        self.clock = fakes.clock()
+        self.error: NoAnswerError | None = None
+        self.sent: list[Any] = []
+        self.settled: list[UploadProgress] = []
+        self._waiting: asyncio.Queue[UploadProgress] = asyncio.Queue()
+        self.block = Diagnostics(cast("Link", self), cast("LogUploads", self), self.clock)
+
+    async def call(self, action: Any, request: Any) -> None:
+        del action
+        self.sent.append(request)
+        if self.error is not None:
+            raise self.error
+
+    async def next_progress(self) -> UploadProgress:
+        return await self._waiting.get()
+
+    async def settle(self, progress: UploadProgress) -> None:
+        self.settled.append(progress)
+
+    @asynccontextmanager
+    async def reporting(self, *progress: UploadProgress) -> AsyncGenerator[None]:
+        """While the block runs, and these statuses wait."""
+        for one in progress:
+            self._waiting.put_nowait(one)
+        task = asyncio.create_task(self.block.run())
+        await self.clock.settle()
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_each_status_is_sent_once_in_order_and_settled() -> None:
+    it, uploading = Uploads(), UploadProgress(7, UploadStatus.UPLOADING)
+    async with it.reporting(uploading, UPLOADED):
+        await it.clock.advance(HOUR_S)
+    assert it.sent == [{"status": "Uploading", "requestId": 7}, {"status": "Uploaded", "requestId": 7}]
+    assert it.settled == [uploading, UPLOADED]
+
+
+async def test_the_end_of_an_upload_is_sent_when_the_csms_is_there_again() -> None:
+    it = Uploads()
+    it.error = LinkLostError("there is no link")
+    async with it.reporting(UPLOADED):
+        await it.clock.advance(HOUR_S / 2)
+        assert it.settled == []
+        it.error = None
+        await it.clock.advance(10.0)
+    assert it.settled == [UPLOADED]
+
+
+async def test_after_an_hour_without_an_answer_it_is_given_up() -> None:
+    it = Uploads()
+    it.error = LinkLostError("there is no link")
+    async with it.reporting(UPLOADED):
+        await it.clock.advance(HOUR_S - 10.0)
+        assert it.settled == []
+        await it.clock.advance(20.0)
+    assert it.settled == [UPLOADED]
+
+
+async def test_what_the_csms_refuses_is_not_sent_again() -> None:
+    it = Uploads()
+    it.error = RefusedError("NotSupported", "")
+    async with it.reporting(UPLOADED):
+        await it.clock.advance(HOUR_S)
+    assert len(it.sent) == 1
+    assert it.settled == [UPLOADED]

@@ -1,0 +1,181 @@
+"""What the stack does on each link, and after it, with parts that are stand-ins."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from foundation.supervision import Errands
+from ocpp_handlers.connection.boot import Boot, BootGate, BootState
+from ocpp_handlers.connection.connection import Connection
+from ocpp_handlers.connection.link import Link
+from ocpp_handlers.connection.sessions import SessionFactory
+from ocpp_handlers.stack import OcppStack
+from ocpp_handlers.wire.session import LinkLostError
+from station.core.csms import VendorMessages
+from station.core.settings import Settings
+from tests import fakes
+
+Serve = Callable[[object], Awaitable[None]]
+
+
+class Parts:
+    """All that a stack needs; what happens to it is noted in order."""
+
+    def __init__(self) -> None:
+        self.clock = fakes.clock()
+        self.noted: list[str] = []
+        self.gate = BootGate()
+        self.answer_owed = asyncio.Event()
+        self.link_ends = asyncio.Event()
+        self._websockets: asyncio.Queue[object] = asyncio.Queue()
+        self.link = Link(self.gate, Settings(), self.clock)
+        self.link.switched.subscribe(lambda _: self.noted.append("switched"))
+        self.link.up.subscribe(lambda up: self.noted.append(f"up, report all: {up.report_all}"))
+        self.link.lost.subscribe(lambda _: self.noted.append("lost"))
+        self.stack = OcppStack(
+            self.link,
+            cast("Connection", SimpleNamespace(run=self._dial, switched=False, reconnect=self._reconnect)),
+            cast("SessionFactory", SimpleNamespace(open=self._open)),
+            cast("Boot", SimpleNamespace(be_accepted=self._be_accepted, beat=self._beat, begin_anew=self._begin_anew)),
+            Errands(),
+            data_transfer=cast("VendorMessages", None),
+            tasks={"task": self._task},
+            link_tasks={"link task": self._link_task},
+            after_link=self._after_link,
+        )
+        self.connection = self.stack._connection  # pyright: ignore[reportPrivateUsage]  # the stand-in of above
+
+    # The connection
+
+    async def _dial(self, serve: Serve) -> None:
+        while True:
+            await serve(await self._websockets.get())
+
+    async def _reconnect(self) -> None:
+        self.noted.append("reconnect")
+
+    # The session
+
+    def _open(self, _: object) -> Parts:
+        return self
+
+    async def run(self) -> None:
+        await self.link_ends.wait()
+        self.link_ends.clear()
+        raise LinkLostError("the link ended")
+
+    async def answered(self) -> None:
+        await self.answer_owed.wait()
+
+    # The boot
+
+    def _begin_anew(self) -> None:
+        self.gate.become(BootState.UNKNOWN)
+        self.noted.append("boot begins anew")
+
+    async def _be_accepted(self, _: object) -> None:
+        self.gate.become(BootState.ACCEPTED)
+
+    async def _beat(self, _: object) -> None:
+        self.noted.append("heartbeat")
+
+    # Tasks
+
+    async def _task(self) -> None:
+        self.noted.append("task")
+
+    async def _link_task(self) -> None:
+        self.noted.append("link task")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.noted.append("link task ends")
+
+    async def _after_link(self) -> None:
+        self.noted.append("after the link")
+
+    # What a test does
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """While the stack runs."""
+        task = asyncio.create_task(self.stack.run())
+        await self.clock.settle()
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def connect(self) -> list[str]:
+        """A websocket comes up; what happens then."""
+        self.noted.clear()
+        self._websockets.put_nowait(self)
+        await self.clock.settle()
+        return list(self.noted)
+
+    async def lose(self) -> list[str]:
+        """The link ends; what happens then."""
+        self.noted.clear()
+        self.link_ends.set()
+        await self.clock.settle()
+        return list(self.noted)
+
+
+@pytest.fixture
+def parts() -> Parts:
+    return Parts()
+
+
+async def test_the_tasks_of_the_stack_run_without_a_link(parts: Parts) -> None:
+    async with parts.running():
+        assert parts.noted == ["task"]
+        assert not parts.link.online
+
+
+async def test_on_each_link_it_is_published_before_the_tasks_of_the_link_run(parts: Parts) -> None:
+    async with parts.running():
+        assert await parts.connect() == ["up, report all: True", "heartbeat", "link task"]
+        await parts.lose()
+        assert await parts.connect() == ["up, report all: False", "heartbeat", "link task"]
+
+
+async def test_after_a_link_its_tasks_have_ended_before_others_hear_of_it(parts: Parts) -> None:
+    async with parts.running():
+        await parts.connect()
+        assert parts.link.online
+        assert await parts.lose() == ["link task ends", "lost", "after the link"]
+        assert not parts.link.online
+
+
+async def test_a_link_by_another_network_profile_begins_anew(parts: Parts) -> None:
+    """B10.FR.10."""
+    async with parts.running():
+        await parts.connect()
+        await parts.lose()
+        vars(parts.connection)["switched"] = True
+        happened = await parts.connect()
+    assert happened[:3] == ["boot begins anew", "switched", "up, report all: True"]
+
+
+@pytest.mark.parametrize(("shows_password", "happened"), [(True, ["reconnect"]), (False, [])])
+async def test_a_new_password_is_used_once_the_answer_has_left(
+    parts: Parts, shows_password: bool, happened: list[str]
+) -> None:
+    """A01.FR.02; a link that shows none goes on."""
+    vars(parts.connection)["shows_password"] = shows_password
+    async with parts.running():
+        await parts.connect()
+        parts.noted.clear()
+        parts.stack.use_new_password()
+        await parts.clock.settle()
+        assert parts.noted == []
+        parts.answer_owed.set()
+        await parts.clock.settle()
+        assert parts.noted == happened
