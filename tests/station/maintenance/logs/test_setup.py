@@ -88,7 +88,8 @@ def test_a_json_line_carries_the_traceback(stream: io.StringIO) -> None:
 def test_a_line_for_people_is_one_line_with_what_extra_gave(stream: io.StringIO) -> None:
     setup(LogConfig(format="human"), stream)
     logging.getLogger("station.charging.evse").info("pilot: %s", "B", extra={"evse": 1, "connector": 2})
-    assert re.fullmatch(UTC_MS % " " + r" INFO    station\.charging\.evse: pilot: B \(evse=1, connector=2\)\n", stream.getvalue())
+    line = r" INFO    station\.charging\.evse: pilot: B \(evse=1, connector=2\)\n"
+    assert re.fullmatch(UTC_MS % " " + line, stream.getvalue())
 
 
 def test_a_line_for_people_lets_the_traceback_follow(stream: io.StringIO) -> None:
