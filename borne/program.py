@@ -21,6 +21,7 @@ from station.core.model import BootReason
 from station.interfaces.http.connection_limits import connection_limits
 from station.interfaces.http.server import WebServer
 from station.storage.database import StorageError
+from station.storage.database_thread import DatabaseThread
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -72,6 +73,7 @@ class Program:
         """of the API, beside the station's own"""
         self._assemble = alive
         self._lock = lock
+        self.database_thread = DatabaseThread()
         self.feed = Feed()
         self.life: Life | None = None
         port = configuration.http.port if http_port is None else http_port
@@ -165,6 +167,7 @@ class Program:
         """
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._lock.release)  # last, when nothing uses the storage any more
+            stack.enter_context(self.database_thread)
             if self._manager is not None:
                 stack.callback(self._manager.close)
             await self.site.start()

@@ -113,7 +113,7 @@ async def alive(program: Program) -> AsyncGenerator[Life]:
     configuration, clock = program.configuration, program.clock
     storage = Path(configuration.station.storage)
     log = LogStore(storage / "log", clock)
-    async with log.attached(), open_database(storage / "borne.sqlite", clock) as database:
+    async with log.attached(), open_database(storage / "borne.sqlite", clock, program.database_thread) as database:
         basis = await lay(program, database, log)
         watch_zone(basis.settings, set_time_zone)
         life = await _assembled(basis)

@@ -43,12 +43,12 @@ from station.core.version import package_version
 from station.load.shared_limits import Setter, Wish
 from station.maintenance.firmware.state import FirmwareStatus
 from station.security.access.accounts import Role
-from station.storage.database import open_database
 from station.storage.fact_store import FactStore
 from station.storage.settings_table import SettingsTable
 from tests.conformance.firmware import image, signer
 from tests.conformance.pki import Pki
 from tests.csms import NEVER, Csms, Payload, running_csms
+from tests.databases import open_database
 from tests.file_server import FileServer, serving
 from tests.patience import PATIENCE_S
 from tests.stored.storage import DATABASE, HERE, PASSWORDS, Stored, station_configuration

@@ -23,7 +23,6 @@ FRAMES: Final = "ocpp.frames"
 _TALKATIVE: Final = (
     ("websockets", logging.INFO),  # at DEBUG it writes the Authorization header
     ("ocpp", logging.WARNING),  # at INFO it writes whole messages, passwords in SetVariables included
-    ("aiosqlite", logging.INFO),  # at DEBUG it writes every statement
     ("asyncio", logging.INFO),
     ("uvicorn", logging.ERROR),  # at WARNING it logs each request that is not HTTP
     ("httpx", logging.WARNING),  # at INFO it writes whole URLs, signatures in them included
