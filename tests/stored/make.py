@@ -82,7 +82,7 @@ KEPT_AS_THEY_ARE: Final = {
 @contextlib.asynccontextmanager
 async def visiting(walk: Walk) -> AsyncGenerator[Api]:
     """A visitor of the page over TLS, by a certificate that nobody vouches for."""
-    address = f"https://127.0.0.1:{walk.application.web.port}"
+    address = f"https://127.0.0.1:{walk.web.port}"
     async with httpx.AsyncClient(base_url=address, timeout=PATIENCE_S, trust_env=False, verify=False) as client:
         yield Api(walk, client)
 
