@@ -163,16 +163,20 @@ class HostProcess:
         with station_context(station.identity):
             while True:
                 await station.begun()
-                configuration, life = station.configuration, station.life
-                if life is not None and announces(configuration.mdns, configuration.http.host):
-                    version = life.firmware.version or configuration.station.firmware_version
-                    path = self.path_of(station)
-                    announcement = Announcement(configuration, self.web.port, path, version, station.clock)
+                if (announcement := self._announcement(station)) is not None:
                     async with asyncio.TaskGroup() as group:
                         announcing = group.create_task(keep_running("mDNS", announcement.run, station.clock))
                         await station.ended()
                         announcing.cancel()
                 await station.ended()
+
+    def _announcement(self, station: StationRuntime) -> Announcement | None:
+        """What announces the page of a station that runs; None if it is not to be announced."""
+        configuration = station.configuration
+        if station.life is None or not announces(configuration.mdns, configuration.http.host):
+            return None
+        version = station.life.firmware.version or configuration.station.firmware_version
+        return Announcement(configuration, self.web.port, self.path_of(station), version, station.clock)
 
     async def _write_ready_file(self, path: Path) -> None:
         """Write the ready file once the stations run and the API is loaded."""
