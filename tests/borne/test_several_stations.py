@@ -8,6 +8,7 @@ import gc
 import json
 import logging
 import os
+import socket
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
@@ -22,10 +23,12 @@ from borne.station_runtime import ProcessParts, StartError, StationRuntime
 from simulator.board import SimulatedBoard
 from simulator.vehicle import VehicleModel
 from station.configuration.installation_file import Configuration
+from station.core.hardware.board import SAFE
 from station.core.local_time import named_zone
 from station.core.model import BootReason, IdToken
 from station.security.access.accounts import Role
 from station.storage.database_thread import DatabaseThread
+from station.storage.storage_lock import StorageLock
 from tests.csms import Csms, running_csms
 from tests.patience import PATIENCE_S
 from tests.walk import CARD, configuration
@@ -255,3 +258,41 @@ async def test_a_session_at_one_station_is_refused_at_the_other(tmp_path: Path) 
                 async with httpx.AsyncClient(base_url=address, trust_env=False) as other:
                     asked = await other.get(f"/stations/{name}/api/session", headers=elsewhere | shown)
                 assert asked.json()["role"] == role, (name, shown)
+
+
+async def test_a_station_that_fails_ends_the_process_after_the_others_have_stopped_in_order(tmp_path: Path) -> None:
+    (tmp_path / SECOND).mkdir()
+    (tmp_path / SECOND / "borne.sqlite").write_bytes(b"this was never a database" * 100)
+    process = host_process_of_several([of(FIRST, tmp_path), of(SECOND, tmp_path)])
+    task = asyncio.create_task(process.run())
+    await until(task.done, process.stations)
+    with pytest.raises(StartError, match=r"^station\.storage: .*BORNE-2/borne\.sqlite: file is not a database$"):
+        await task
+    assert board(process.stations[0]).outputs == SAFE
+    for name in (FIRST, SECOND):
+        StorageLock(tmp_path / name).release()
+
+
+async def test_a_cancelled_process_leaves_no_station_running(tmp_path: Path) -> None:
+    before = asyncio.all_tasks()
+    process = host_process_of_several([of(FIRST, tmp_path), of(SECOND, tmp_path)])
+    task = asyncio.create_task(process.run())
+    await process.begun()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert asyncio.all_tasks() == before
+    for name in (FIRST, SECOND):
+        StorageLock(tmp_path / name).release()
+
+
+async def test_a_port_that_is_taken_starts_no_station_and_keeps_no_storage_locked(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port: int = taken.getsockname()[1]
+        process = host_process_of_several([of(FIRST, tmp_path), of(SECOND, tmp_path)], http_port=port)
+        with pytest.raises(StartError, match=f"^http: cannot listen at 127.0.0.1:{port}: "):
+            await process.run()
+    for name in (FIRST, SECOND):
+        StorageLock(tmp_path / name).release()
