@@ -23,7 +23,7 @@ from station.maintenance.logs.setup import set_time_zone
 from station.maintenance.logs.station_context import station_context
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
 
     from starlette.types import ASGIApp
 
@@ -127,11 +127,11 @@ class HostProcess:
         for task in running:
             task.result()
 
-    def _services(self, ready_file: Path | None) -> dict[str, Callable[[], Awaitable[None]]]:
+    def _services(self, ready_file: Path | None) -> dict[str, Callable[[], Coroutine[object, object, None]]]:
         """What runs beside the stations, by its name."""
         clock, tls = self.station.clock, self._page_tls() if self.station.configuration.http.tls else None
         make_tls = tls.context if tls is not None else None
-        services: dict[str, Callable[[], Awaitable[None]]] = {
+        services: dict[str, Callable[[], Coroutine[object, object, None]]] = {
             "web": lambda: keep_running("local API", lambda: self.web.run(self._build_web, make_tls), clock)
         }
         if tls is not None:
@@ -182,7 +182,7 @@ class HostProcess:
         """Write the ready file once the stations run and the API is loaded."""
         await self.begun()
         await self.web.load()
-        identities = [station.identity for station in self.stations]
+        identities = [station.configuration.station.identity for station in self.stations]
         whose = {"identity": identities[0]} if len(identities) == 1 else {"identities": identities}
         ready = {"pid": os.getpid(), "http_port": self.web.port, **whose}
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")

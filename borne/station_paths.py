@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, RedirectResponse
 
 from station.interfaces.application import build
 from station.maintenance.logs.station_context import station_context
@@ -25,22 +27,29 @@ class StationPaths:
         self._stations = {station.identity: station for station in stations}
         self._applications: dict[str, ASGIApp] = {}
         """those that were asked for, by identity"""
+        self._building = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
         if scope["type"] != "http":
             return
         path: str = scope["path"]
-        identity = path.removeprefix(_ROOT).partition("/")[0] if path.startswith(_ROOT) else ""
-        if identity not in self._stations:
+        before, _, below = path.partition(_ROOT)
+        identity, slash, _ = below.partition("/")
+        if before or identity not in self._stations:
             await JSONResponse({"detail": "Not Found"}, 404)(scope, receive, send)
             return
+        if not slash:
+            await RedirectResponse(f"{quote(path)}/", 307)(scope, receive, send)
+            return
         with station_context(identity):
-            below = {**scope, "root_path": f"{_ROOT}{identity}"}
-            await self._application(identity)(below, receive, send)
+            application = await self._application(identity)
+            await application({**scope, "root_path": f"{_ROOT}{identity}"}, receive, send)
 
-    def _application(self, identity: str) -> ASGIApp:
-        if identity not in self._applications:
-            station = self._stations[identity]
-            self._applications[identity] = build(station, station.further_routes)
-        return self._applications[identity]
+    async def _application(self, identity: str) -> ASGIApp:
+        async with self._building:
+            if identity not in self._applications:
+                station = self._stations[identity]
+                built = await asyncio.to_thread(build, station, station.further_routes)  # it takes a while
+                self._applications[identity] = built
+            return self._applications[identity]

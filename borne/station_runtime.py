@@ -62,6 +62,7 @@ class StationRuntime:
 
     def __init__(
         self,
+        identity: str,
         configuration: Configuration,
         site: Site,
         alive: Alive,
@@ -71,6 +72,8 @@ class StationRuntime:
         further_routes: Sequence[FurtherRoutes],
         lock: StorageLock,
     ) -> None:
+        self.identity = identity
+        """by which the process knows the station: that of its installation file, whatever is set on site over it"""
         self.configuration = configuration
         self.site = site
         self.process = process
@@ -97,11 +100,6 @@ class StationRuntime:
         self._boot_reason = process.boot_reason
         self._sessions: Sessions | None = None
         self.renewal = Stint("the end of a life, or the begin of the next one", site.clock, _RENEWED_S)
-
-    @property
-    def identity(self) -> str:
-        """The charging station's identity at the CSMS, and in the log."""
-        return self.configuration.station.identity
 
     @property
     def clock(self) -> Clock:

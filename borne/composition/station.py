@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,26 +79,27 @@ def host_process(
     Raises:
         StartError: its storage cannot be opened, or another station uses it.
     """
-    given = environ if environ is not None else {}
+    given: MutableMapping[str, str] = environ if environ is not None else {}
     thread = DatabaseThread()
     parts = ProcessParts(thread, boot_reason(given), alone=True)
     station = station_runtime(configuration, parts, environ=given, lock=lock)
     return HostProcess([station], thread, ServiceManager.of(given), http_port=http_port)
 
 
-def host_process_of_several(configurations: Iterable[Configuration], *, http_port: int | None = None) -> HostProcess:
+def host_process_of_several(configurations: Sequence[Configuration], *, http_port: int | None = None) -> HostProcess:
     """A process that hosts these stations; environment variables change none of their configurations.
 
     Raises:
-        StartError: the storage of one of them cannot be opened, or another station uses it.
+        StartError: two have the same identity, the storage of one cannot be opened, or another station uses it.
     """
+    for identity, count in Counter(one.station.identity for one in configurations).items():
+        if count > 1:
+            raise StartError(f"station.identity: {identity} is the identity of several stations")
     thread = DatabaseThread()
     parts = ProcessParts(thread, BootReason.POWER_UP, alone=False)
     with contextlib.ExitStack() as stack:
-        stations: list[StationRuntime] = []
-        for configuration in configurations:
-            lock = stack.enter_context(_lock(configuration))
-            stations.append(station_runtime(configuration, parts, lock=lock))
+        locks = [stack.enter_context(_lock(one)) for one in configurations]  # all of them before any hardware is opened
+        stations = [station_runtime(one, parts, lock=lock) for one, lock in zip(configurations, locks, strict=True)]
         stack.pop_all()  # each releases its own
     return HostProcess(stations, thread, None, http_port=http_port)
 
@@ -125,7 +127,10 @@ def station_runtime(
             in_force = settings.in_force()
             site, routes = _site(in_force)
             locked.pop_all()  # the station releases it
-    return StationRuntime(in_force, site, alive, process, site_settings=settings, further_routes=routes, lock=held)
+    identity = configuration.station.identity
+    return StationRuntime(
+        identity, in_force, site, alive, process, site_settings=settings, further_routes=routes, lock=held
+    )
 
 
 def _lock(configuration: Configuration) -> StorageLock:

@@ -191,10 +191,16 @@ async def discarded(process: HostProcess) -> None:
         await station.discard()
 
 
-def test_a_station_that_cannot_start_gives_the_storage_of_the_others_back(tmp_path: Path) -> None:
-    for _ in range(2):
-        with pytest.raises(StartError, match="is in use by"):
-            host_process_of_several([of(FIRST, tmp_path), of(FIRST, tmp_path)])
+def test_two_stations_of_one_identity_share_no_process(tmp_path: Path) -> None:
+    """They would share a path and a log."""
+    with pytest.raises(StartError, match=r"^station\.identity: BORNE-1 is the identity of several stations$"):
+        host_process_of_several([of(FIRST, tmp_path / "a"), of(FIRST, tmp_path / "b")])
+
+
+def test_a_storage_in_use_starts_no_station_and_keeps_nothing_of_the_others(tmp_path: Path) -> None:
+    with StorageLock(tmp_path / SECOND), pytest.raises(StartError, match=r"BORNE-2 is in use by"):
+        host_process_of_several([of(FIRST, tmp_path), of(SECOND, tmp_path)])
+    asyncio.run(discarded(host_process_of_several([of(FIRST, tmp_path), of(SECOND, tmp_path)])))
 
 
 @contextlib.asynccontextmanager
@@ -230,7 +236,10 @@ async def test_each_station_is_served_below_its_own_path(tmp_path: Path) -> None
                 assert link.startswith(("#", f"/stations/{name}/")), link
                 if link.startswith("/"):
                     assert (await visitor.get(link)).status_code in {200, 303}, link
-        for path in ("/", "/api/status", "/stations/", "/stations/BORNE-3/", f"/stations/{FIRST}x/api/status"):
+        bare = await visitor.get(f"/stations/{FIRST}")
+        assert (bare.status_code, bare.headers["location"]) == (307, f"/stations/{FIRST}/")
+        others = ["/", f"/{FIRST}", "/api/status", "/stations/", "/stations/BORNE-3/", f"/x/stations/{FIRST}/"]
+        for path in [*others, f"/stations/{FIRST}x/api/status"]:
             assert (await visitor.get(path)).status_code == 404
 
 
